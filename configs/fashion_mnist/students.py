@@ -1,0 +1,29 @@
+"""Fashion-MNIST subset, five ways to teach WRN-10 8/16/32, in one program.
+
+python -m kdjax train --config=configs/fashion_mnist/students.py \
+    --workdir=runs/students --config.teacher.workdir=runs/teacher
+"""
+
+from ml_collections import ConfigDict
+
+from configs.fashion_mnist import common
+
+INFINITY = float("inf")
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base(epochs=12.0)
+    config.model = ConfigDict(
+        {"name": "wide_resnet", "depth": 10, "widths": (8, 16, 32), "stem": 8}
+    )
+    config.method = ConfigDict({"name": "ce"})
+    methods = {
+        "ce": {"name": "ce"},
+        "kd_tau1": {"name": "kd", "alpha": 1.0, "temperature": 1.0},
+        "kd_tau4": {"name": "kd", "alpha": 1.0, "temperature": 4.0},
+        "kd_inf": {"name": "kd", "alpha": 1.0, "temperature": INFINITY},
+        "mse": {"name": "mse"},
+    }
+    config.students = ConfigDict({n: {"method": m} for n, m in methods.items()})
+    return config

@@ -1,0 +1,18 @@
+"""Fashion-MNIST subset, the teacher: WRN-10 with 32/64/128 channels.
+
+python -m kdjax train --config=configs/fashion_mnist/teacher.py --workdir=runs/teacher
+"""
+
+from ml_collections import ConfigDict
+
+from configs.fashion_mnist import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base(epochs=12.0)
+    config.model = ConfigDict(
+        {"name": "wide_resnet", "depth": 10, "widths": (32, 64, 128), "stem": 16}
+    )
+    config.method = ConfigDict({"name": "ce", "label_smoothing": 0.0})
+    return config

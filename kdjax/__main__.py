@@ -1,0 +1,47 @@
+"""python -m kdjax COMMAND. A command is imported only when it is asked for."""
+
+import difflib
+import importlib
+import sys
+
+COMMANDS = {
+    "train": "train a teacher, or students against one teacher; resumes",
+    "evaluate": "score a run's networks; prints one JSON line",
+    "prepare": "make a data set readable: python -m kdjax prepare NAME",
+    "report": "table, figures and a page from finished runs",
+}
+USAGE = "usage: python -m kdjax COMMAND [options]\n\n" + "\n".join(
+    f"  {name:<10} {text}" for name, text in COMMANDS.items()
+)
+HELP = f"""{USAGE}
+
+python -m kdjax COMMAND --help tells more. Exit codes: 0 finished, 2 bad input,
+3 loss not finite, 4 storage, 42 stopped with its state saved (run it again), 1 a bug.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; errors of the user's are one line, errors of ours a traceback."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(HELP)
+        return 0 if argv else 2
+    name, *rest = argv
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        print(f"kdjax: {name!r} is not a command.{hint}\n\n{USAGE}", file=sys.stderr)
+        return 2
+    command = importlib.import_module(f"kdjax.commands.{name}")
+    try:
+        return command.main(rest)
+    except Exception as error:
+        code = getattr(error, "exit_code", None)
+        if code is None:
+            raise
+        print(f"kdjax {name}: {error}", file=sys.stderr)
+        return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Chooses devices before JAX starts: on CPU, one virtual device per core."""
+
+import math
+import os
+import pathlib
+
+import jax
+
+from kdjax.contracts import InputError
+
+SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false"
+
+
+def cores() -> int:
+    """Cores that this process may use: its affinity, and its container's quota."""
+    count = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    quota = pathlib.Path("/sys/fs/cgroup/cpu.max")
+    if quota.exists():
+        limit, period = quota.read_text().split()
+        if limit != "max":
+            count = min(count, max(1, math.ceil(int(limit) / int(period))))
+    return count
+
+
+def configure_cpu(requested: int | None, batch_size: int) -> int:
+    """Sets the number of virtual CPU devices; call it before the first computation.
+
+    A convolution gains nothing from a second thread on XLA's CPU backend, while two
+    devices with one thread each share the batch: a third faster on two cores.
+
+    Args:
+      requested: how many, or None for the most cores that divide the batch.
+      batch_size: rows of one step.
+
+    Returns:
+      The number set. Without effect where JAX finds an accelerator.
+    """
+    count = requested or max(
+        n for n in range(1, cores() + 1) if batch_size % n == 0 or n == 1
+    )
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_cpu_multi_thread_eigen" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {SINGLE_THREAD}".strip()
+    jax.config.update("jax_num_cpu_devices", count)
+    return count
+
+
+def describe() -> str:
+    """One sentence on what this run computes with."""
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        return (
+            f"devices: {len(devices)} virtual CPU device(s), one per core, one thread "
+            f"each ({SINGLE_THREAD}); choose another number with --devices=N"
+        )
+    kinds = sorted({device.device_kind for device in devices})
+    return f"devices: {len(devices)} x {', '.join(kinds)}"
+
+
+def check_batch(batch_size: int) -> None:
+    """The batch is divided over the devices, so it must divide.
+
+    Raises:
+      InputError: with the numbers.
+    """
+    count = jax.device_count()
+    if batch_size % count:
+        raise InputError(
+            f"config.batch_size is {batch_size} and there are {count} devices; expected "
+            f"a multiple of {count}, such as {math.ceil(batch_size / count) * count}."
+        )

@@ -1,0 +1,106 @@
+"""python -m kdjax evaluate: scores a run's networks; prints one JSON line.
+
+  python -m kdjax evaluate --workdir=DIR [--checkpoint=latest|best|STEP] [--student=NAME]
+                           [--split=SPLIT] [--data_dir=DIR]
+
+"best" is each student's own best step by top-1.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+from kdjax import checkpoints
+from kdjax.build.networks import CHECKPOINTS, build_network, choose_step, load_teacher
+from kdjax.commands import devices
+from kdjax.commands.scoring import Batches, add_teacher, evaluation_rows, scorer
+from kdjax.contracts import InputError, nearest
+from kdjax.data.augment import Augment
+from kdjax.data.sources import Split, load_split
+from kdjax.training import sharding
+
+ROWS = 500
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "python -m kdjax evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--workdir", required=True, help="of the run to score")
+    parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
+    parser.add_argument("--student", default="", help="only this one")
+    parser.add_argument("--split", default="", help="default: the run's test split")
+    parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
+    parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+    options = parser.parse_args(argv)
+    workdir = pathlib.Path(options.workdir).expanduser().resolve()
+    directory = workdir / CHECKPOINTS
+    devices.configure_cpu(options.devices, ROWS)
+    meta, best = checkpoints.read_meta(directory)
+    chosen = _choose(meta["students"], options.student)
+    data = meta["data"]
+    split = load_split(
+        data["test"]["name"],
+        options.split or data["test"]["split"],
+        data_dir=options.data_dir,
+    )
+    augment = Augment(**data["normalisation"], padding=0, flip=False)
+    mesh = sharding.make_mesh()
+    batches = evaluation_rows(split, ROWS, mesh)
+    _add_teacher(meta, split, augment, batches, mesh)
+    line = {"workdir": str(workdir), "split": split.identity, "students": {}}
+    for name in chosen:
+        step = choose_step(
+            "--checkpoint", options.checkpoint, meta["step"], best.get(name)
+        )
+        variables = checkpoints.read_variables(directory, step, name)
+        network = build_network(
+            f"{workdir.name}: {name}", meta["students"][name]["model"], data["classes"]
+        )
+        score = scorer({name: network}, augment.evaluate, batches, mesh)
+        metrics = score(sharding.place_replicated({name: variables}, mesh))
+        line["students"][name] = {"step": step} | metrics[name]
+    print(json.dumps(line))
+    return 0
+
+
+def _choose(students: dict, wanted: str) -> list[str]:
+    if wanted and wanted not in students:
+        raise InputError(
+            f"--student is {wanted!r}; that run trained {', '.join(students)}."
+            + nearest(wanted, students)
+        )
+    return [wanted] if wanted else list(students)
+
+
+def _add_teacher(
+    meta: dict, split: Split, augment: Augment, batches: Batches, mesh
+) -> None:
+    """Adds the teacher's logits to the batches, where the run had one that is there."""
+    who = meta["teacher"]
+    if not who:
+        return
+    section = {
+        "workdir": who.get("workdir", ""),
+        "network": who.get("network", ""),
+        "student": who.get("student", ""),
+        "checkpoint": str(who.get("step", "latest")),
+    }
+    data = meta["data"]
+    shape, normalisation = split.image.shape[1:], data["normalisation"]
+    try:
+        teacher = load_teacher(section, data["classes"], shape, normalisation)
+    except InputError as error:
+        print(f"kdjax evaluate: no agreement with the teacher: {error}", file=sys.stderr)
+        return
+    if teacher.identity["digest"] != who["digest"]:
+        raise InputError(
+            f"{who.get('workdir', who.get('network'))}: this is not the teacher that the "
+            f"run had (digest {teacher.identity['digest'][:12]}, was {who['digest'][:12]})."
+        )
+    variables = sharding.place_replicated(teacher.variables, mesh)
+    add_teacher(teacher.network, variables, augment.evaluate, batches, mesh)

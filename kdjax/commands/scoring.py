@@ -1,0 +1,48 @@
+"""Evaluation as the commands need it: batches, the teacher's answers, a compiled scorer."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from kdjax.data.resident import evaluation_batches
+from kdjax.data.sources import Split
+from kdjax.models.network import Network
+from kdjax.training import sharding
+from kdjax.training.evaluate import evaluate, make_evaluate_step, make_predict_step
+from kdjax.types import PyTree
+
+Batches = list[dict[str, np.ndarray]]
+
+
+def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
+    """A split as padded batches of about `batch_size` rows that divide over the mesh."""
+    rows = -(-batch_size // mesh.size) * mesh.size
+    return [
+        {"image": image, "label": label, "valid": valid}
+        for image, label, valid in evaluation_batches(split, rows)
+    ]
+
+
+def add_teacher(
+    network: Network, variables: PyTree, normalise: Callable, batches: Batches, mesh
+) -> None:
+    """Adds "teacher_logits" to every batch: computed once, compared with ever after."""
+    predict = make_predict_step(network, normalise)
+    predict = sharding.compile_evaluate_step(predict, mesh)
+    for batch in batches:
+        logits = predict(variables, sharding.place_rows(batch, mesh))
+        batch["teacher_logits"] = np.asarray(logits)
+
+
+def scorer(
+    networks: dict[str, Network], normalise: Callable, batches: Batches, mesh
+) -> Callable[[PyTree], dict[str, dict[str, float]]]:
+    """Builds {name: variables} -> {name: metrics}, compiled once."""
+    step = make_evaluate_step(networks, normalise)
+    compiled = sharding.compile_evaluate_step(step, mesh)
+
+    def score(variables):
+        rows = (sharding.place_rows(batch, mesh) for batch in batches)
+        return evaluate(compiled, variables, rows)
+
+    return score

@@ -1,0 +1,102 @@
+"""Checks at the door: every error names the function, the argument, what came and what was expected."""
+
+import difflib
+import math
+import numbers
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class InputError(ValueError):
+    """What the user gave cannot work. Commands print the message and exit with 2."""
+
+    exit_code = 2
+
+
+def nearest(word: str, known) -> str:
+    """Returns " Did you mean x?", or "" where nothing is close, to end an error with."""
+    close = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def shapes(where: str, **named) -> dict[str, int]:
+    """Checks arrays against axis patterns and returns the sizes the axes were bound to.
+
+    Runs while tracing, so it costs nothing in a compiled program.
+
+    Args:
+      where: the function that asks; it opens the message.
+      **named: argument name -> (array, pattern, pattern, ...). A pattern is axis names separated by blanks;
+        "" is a scalar. The first pattern with the array's rank is the one that counts.
+
+    Returns:
+      axis name -> size.
+
+    Raises:
+      ValueError: an array fits none of its patterns, or two arrays disagree on an axis.
+
+    >>> import numpy as np
+    >>> shapes("f", student_logits=(np.zeros((8, 10)), "batch classes"), temperature=(4.0, "", "batch"))
+    {'batch': 8, 'classes': 10}
+    """
+    bound: dict[str, tuple[int, str]] = {}
+    for name, (array, *patterns) in named.items():
+        shape = jnp.shape(array)
+        fits = [p.split() for p in patterns if len(p.split()) == len(shape)]
+        if not fits:
+            wanted = " or ".join(f"[{', '.join(p.split())}]" for p in patterns)
+            raise ValueError(f"{where}: {name} has shape {shape}; expected {wanted}.")
+        for axis, size in zip(fits[0], shape, strict=True):
+            known, owner = bound.setdefault(axis, (size, name))
+            if size != known:
+                raise ValueError(
+                    f"{where}: {name} has {axis}={size} (shape {shape}), but {owner} has {axis}={known}."
+                )
+    return {axis: size for axis, (size, _) in bound.items()}
+
+
+def is_traced(value) -> bool:
+    """True inside jit, grad or vmap, where a value cannot be looked at."""
+    return isinstance(value, jax.core.Tracer)
+
+
+def positive(where: str, name: str, value, infinity: bool = False) -> None:
+    """Raises ValueError unless every element of `value` is > 0, not NaN and, unless allowed, finite.
+
+    Traced values pass: what a rule computes inside jit is clipped by the rule, not checked here.
+    """
+    if is_traced(value):
+        return
+    host = np.asarray(value, np.float64)
+    bad = ~(host > 0) if infinity else ~((host > 0) & np.isfinite(host))
+    if bad.any():
+        limit = "or infinity" if infinity else "and finite"
+        raise ValueError(f"{where}: {name} is {host[bad].flat[0]:g}; expected a number above 0 {limit}.")
+
+
+def fraction(where: str, name: str, value) -> None:
+    """Raises ValueError unless `value` is one number in [0, 1]."""
+    if is_traced(value):
+        return
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or math.isnan(value):
+        raise ValueError(f"{where}: {name} is {value!r}; expected a number from 0 to 1.")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{where}: {name} is {value:g}; expected a number from 0 to 1.")
+
+
+def labels_in_range(where: str, labels, classes: int) -> None:
+    """Raises ValueError at the first label outside 0..classes-1. Traced labels pass.
+
+    Worth a check of its own: gathered with NumPy's indexing, label -1 would train as the last class.
+    """
+    if is_traced(labels):
+        return
+    host = np.asarray(labels)
+    bad = np.flatnonzero((host < 0) | (host >= classes))
+    if bad.size:
+        raise ValueError(
+            f"{where}: labels[{bad[0]}] is {host[bad[0]]}; expected 0 to {classes - 1} "
+            f"({bad.size} of {host.size} labels are out of range)."
+        )

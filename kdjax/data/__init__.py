@@ -1,0 +1,1 @@
+"""Images and labels: prepared sets, the order of samples, augmentation and feeds."""

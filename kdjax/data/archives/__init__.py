@@ -1,0 +1,1 @@
+"""Readers of the official archives, one file a format; none writes to disk."""

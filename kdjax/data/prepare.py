@@ -1,0 +1,169 @@
+"""Turns official archives into TFDS sets on disk, once."""
+
+import contextlib
+import difflib
+import io
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow_datasets as tfds
+
+from kdjax.data import catalogue, download
+from kdjax.data.builders import BUILDERS, ArchiveBuilder, FashionMnistSubset
+from kdjax.data.errors import DataError
+
+EMBEDDED = FashionMnistSubset.name
+
+
+class Prepared(NamedTuple):
+    """A set on disk."""
+
+    name: str
+    directory: pathlib.Path
+    splits: dict[str, int]
+    source: str | None  # where the images came from; None if the set was there already
+
+
+def prepare(
+    name: str,
+    *,
+    data_dir: str | pathlib.Path,
+    archives: str | pathlib.Path | None = None,
+    say: Callable[[str], None] = lambda message: None,
+) -> Prepared:
+    """Prepares a set, unless it is there already.
+
+    Looks for the official archive in `archives`, in data_dir/downloads/manual and in
+    the current directory, and downloads it into the second if it is in none of them.
+
+    Args:
+      name: one of `BUILDERS`, optionally with ":VERSION".
+      data_dir: where TFDS keeps its sets.
+      archives: directory with the official archives.
+      say: is told what takes long.
+
+    Raises:
+      DataError: the name is unknown, no archive can be had, or its content is wrong.
+      OSError: data_dir cannot be written.
+    """
+    data_dir = pathlib.Path(data_dir).expanduser()
+    found = catalogue.find(name, data_dir)
+    if found is not None:
+        return _describe(name, found, None)
+    builder_class = _builder_class(name, data_dir)
+    source = _archives(builder_class, data_dir, archives, say)
+    say(f"preparing {builder_class.name}")
+    directory = _build(builder_class, data_dir, source)
+    return _describe(name, directory, "the package" if source is None else str(source))
+
+
+def advice(name: str, data_dir: pathlib.Path) -> str:
+    """Says how to come by a set that is not there."""
+    dataset, config, _ = catalogue.parse_name(name)
+    if dataset in BUILDERS and config is None:
+        return f"Type: python -m kdjax prepare {name} --data_dir={data_dir}"
+    nearest = difflib.get_close_matches(dataset, BUILDERS, n=1)
+    hint = f"Did you mean {nearest[0]}? " if nearest else ""
+    return (
+        f"{hint}kdjax prepares {', '.join(BUILDERS)}. Any other set that TFDS has "
+        "written as array_record, with features image and label, can be used as well."
+    )
+
+
+def _builder_class(name: str, data_dir: pathlib.Path) -> type[ArchiveBuilder]:
+    dataset, config, version = catalogue.parse_name(name)
+    builder_class = BUILDERS.get(dataset)
+    if builder_class is None or config is not None:
+        raise DataError(f"cannot prepare {name!r}. {advice(name, data_dir)}")
+    if version not in (None, str(builder_class.VERSION)):
+        raise DataError(
+            f"{dataset}: version {version} is unknown; expected "
+            f"{builder_class.VERSION}."
+        )
+    return builder_class
+
+
+def _archives(
+    builder_class: type[ArchiveBuilder],
+    data_dir: pathlib.Path,
+    archives: str | pathlib.Path | None,
+    say: Callable[[str], None],
+) -> pathlib.Path | None:
+    """The directory that holds a set's files; downloads them if there is none."""
+    if not builder_class.FILES:
+        return None
+    manual = data_dir / "downloads" / "manual"
+    places = [manual, pathlib.Path.cwd()]
+    if archives is not None:
+        places.insert(0, pathlib.Path(archives).expanduser())
+        if not places[0].is_dir():
+            raise DataError(
+                f"{places[0]} is not a directory; expected the archives' one."
+            )
+    for place in places:
+        for files in builder_class.FILES:
+            if all((place / file).is_file() for file in files):
+                return place
+    try:
+        for file in builder_class.FILES[0]:
+            if not (manual / file).is_file():
+                download.fetch(file, manual, say)
+    except DataError as error:
+        choices = " or ".join(", ".join(files) for files in builder_class.FILES)
+        raise DataError(
+            f"{error}. Not found either in {', '.join(map(str, places))}. Place "
+            f"{choices} into a directory DIR and type: python -m kdjax prepare "
+            f"{builder_class.name} --data_dir={data_dir} --archives=DIR"
+        ) from error
+    return manual
+
+
+def _build(
+    builder_class: type[ArchiveBuilder],
+    data_dir: pathlib.Path,
+    source: pathlib.Path | None,
+) -> pathlib.Path:
+    """Builds apart and renames: nobody sees half a set, however many build it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    apart = tempfile.mkdtemp(prefix=f".{builder_class.name}-", dir=data_dir)
+    try:
+        builder = builder_class(data_dir=apart, archives=source)
+        with _quiet():
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(
+                    try_download_gcs=False,
+                    compute_stats=tfds.download.ComputeStatsMode.SKIP,
+                )
+            )
+        built = pathlib.Path(builder.data_dir)
+        target = data_dir / built.relative_to(apart)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(built, target)
+        except OSError:
+            if not (target / "dataset_info.json").is_file():
+                raise
+            # Another process was faster; its result is the same.
+        return target
+    finally:
+        shutil.rmtree(apart, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keeps TFDS's banners and bars off the terminal; errors are raised anyway."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        yield
+
+
+def _describe(name: str, directory: pathlib.Path, source: str | None) -> Prepared:
+    info = catalogue.open_builder(directory).info
+    sizes = {split: int(part.num_examples) for split, part in info.splits.items()}
+    return Prepared(name, directory, sizes, source)

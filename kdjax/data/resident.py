@@ -1,0 +1,126 @@
+"""The feed for sets that fit the device: put there once, a step gathers its rows."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from kdjax.data.order import sample_positions
+from kdjax.data.sources import Split
+from kdjax.types import Batch
+
+
+class ResidentFeed(NamedTuple):
+    """A split on the devices, and which of its samples a step takes.
+
+    `source` is an argument of the compiled step, never a constant in it: a captured
+    array would be compiled into the program.
+    """
+
+    source: dict[
+        str, Array
+    ]  # image uint8 [n, h, w, c], label int32 [n], selection float32 [n]
+    seed: int
+    batch_size: int
+    num_examples: int
+
+    def ticket(self, step: int) -> dict[str, np.ndarray]:
+        """What step number `step` trains on: index and epoch, int32 [batch_size]."""
+        index, epoch = sample_positions(
+            self.seed, step, self.batch_size, self.num_examples
+        )
+        return {"index": index, "epoch": epoch}
+
+
+def place(
+    split: Split,
+    mesh: Mesh,
+    *,
+    seed: int,
+    batch_size: int,
+    selection: np.ndarray | None = None,
+) -> ResidentFeed:
+    """Puts a split on every device of `mesh`.
+
+    Args:
+      split: from `load_split`.
+      mesh: every device gets the whole split.
+      seed: draws the order of samples.
+      batch_size: samples in a step over all devices; a multiple of the number of
+        devices.
+      selection: float [n], the teacher's weight on each sample; 1 when left out.
+
+    Raises:
+      ValueError: the batch does not divide among the devices, or the selection does not
+        fit.
+    """
+    count = len(split.label)
+    if batch_size < 1 or batch_size % mesh.size:
+        raise ValueError(
+            f"place: batch_size is {batch_size}; expected a multiple of the "
+            f"{mesh.size} devices."
+        )
+    weight = np.ones(count, np.float32) if selection is None else selection
+    weight = np.asarray(weight, np.float32)
+    if weight.shape != (count,) or not (np.isfinite(weight) & (weight >= 0)).all():
+        raise ValueError(
+            f"place: selection has shape {weight.shape} and values from "
+            f"{weight.min():g} to {weight.max():g}; expected [{count}] finite numbers "
+            "of 0 or more."
+        )
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    host = {"image": split.image, "label": split.label, "selection": weight}
+    source = {
+        name: jax.make_array_from_process_local_data(everywhere, array)
+        for name, array in host.items()
+    }
+    return ResidentFeed(source, seed, batch_size, count)
+
+
+def materialise(source: dict[str, Array], ticket: dict[str, Array]) -> Batch:
+    """Gathers a ticket's rows. Pure; meant to run inside the compiled step.
+
+    Args:
+      source: `ResidentFeed.source`.
+      ticket: `ResidentFeed.ticket`; its sharding becomes the batch's.
+    """
+    index = ticket["index"]
+    # Tickets come from `sample_positions`, so every index is in bounds.
+    rows = {
+        name: array.at[index].get(mode="promise_in_bounds")
+        for name, array in source.items()
+    }
+    return Batch(
+        image=rows["image"],
+        label=rows["label"],
+        index=index,
+        epoch=ticket["epoch"],
+        selection=rows["selection"],
+    )
+
+
+def evaluation_batches(
+    split: Split, batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Cuts a split into batches of one size, in order; pads the last with zeros.
+
+    Yields:
+      (image uint8 [b, h, w, c], label int32 [b], valid bool [b]); `valid` is true for
+      exactly the split's samples, so sums under it count each of them once.
+    """
+    if batch_size < 1:
+        raise ValueError(
+            f"evaluation_batches: batch_size is {batch_size}; expected 1 or more."
+        )
+    for start in range(0, len(split.label), batch_size):
+        image = split.image[start : start + batch_size]
+        label = split.label[start : start + batch_size]
+        missing = batch_size - len(label)
+        valid = np.arange(batch_size) < len(label)
+        if missing:
+            image = np.pad(image, [(0, missing), (0, 0), (0, 0), (0, 0)])
+            label = np.pad(label, (0, missing))
+        yield image, label, valid

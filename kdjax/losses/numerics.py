@@ -1,0 +1,118 @@
+"""What the losses share: casting, softening, and exp(x) - 1 - x without lost digits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from kdjax import contracts
+
+AnyArray = Array | np.ndarray
+Logits = Float[AnyArray, "batch classes"]
+PerSample = Float[Array, " batch"]
+Number = float | int | np.number
+Temperature = Float[AnyArray, ""] | Float[AnyArray, " batch"] | Number
+
+# exp() of it is 0 in float32, its square is finite, and so are all derivatives.
+LOWEST = -1e18
+# Above this, weight * exp(x) is taken from the caller: the weight may have underflowed.
+_LARGE = 8.0
+
+
+def as_float32(x) -> Array:
+    """Arrays and numbers of any precision as float32."""
+    return jnp.asarray(x).astype(jnp.float32)
+
+
+def column(where: str, temperature: Temperature, batch: int) -> Float[Array, "batch 1"]:
+    """The temperature as one float32 per row, checked where its value is known.
+
+    Raises:
+      ValueError: a concrete temperature is not above 0, NaN or infinite.
+    """
+    if not contracts.is_traced(temperature) and np.isposinf(np.max(temperature)):
+        raise ValueError(
+            f"{where}: temperature is inf; expected a finite number above 0; "
+            "logit_matching is the limit of temperature^2 times this loss."
+        )
+    contracts.positive(where, "temperature", temperature)
+    tau = as_float32(temperature)
+    return jnp.broadcast_to(jnp.atleast_1d(tau)[:, None], (batch, 1))
+
+
+def below_top(logits: Logits) -> Float[Array, "batch classes"]:
+    """Logits minus the row's largest, in float32; a masked class (-inf) becomes -1e18.
+
+    Softmax does not see the shift, so its derivative need not either.
+    """
+    logits = as_float32(logits)
+    return jnp.maximum(logits - _top(logits), LOWEST)
+
+
+def _top(logits: Float[Array, "batch classes"]) -> Float[Array, "batch 1"]:
+    return jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+
+
+def difference(
+    student_logits: Logits, teacher_logits: Logits
+) -> Float[Array, "batch classes"]:
+    """Student minus teacher, up to a constant per row, with the digits of the inputs.
+
+    Two ways to the same number: subtract as they are, exact where they nearly agree, or
+    first take off each one's top, exact where one carries a large offset. Per element
+    the way with the smaller rounding error.
+    """
+    s, t = as_float32(student_logits), as_float32(teacher_logits)
+    s_below, t_below = below_top(s), below_top(t)
+    direct = s - t
+    agree = jnp.abs(direct) <= jnp.abs(s_below) + jnp.abs(t_below)
+    return jnp.where(agree, direct - (_top(s) - _top(t)), s_below - t_below)
+
+
+def soften(
+    logits: Logits, temperature: Float[Array, "batch 1"]
+) -> Float[Array, "batch classes"]:
+    """`below_top(logits) / temperature`, finite for every temperature in (0, inf]."""
+    return jnp.maximum(below_top(logits) / temperature, LOWEST)
+
+
+def excess(weight: Array, x: Array, weight_exp_x: Array) -> Array:
+    """weight * (exp(x) - 1 - x), never negative, with all digits for any x.
+
+    Args:
+      weight: >= 0.
+      x: same shape.
+      weight_exp_x: weight * exp(x), known to the caller without overflow; read where x
+        is large, because there weight may be 0 while the product is not.
+    """
+    small, large = jnp.abs(x) < 0.5, x > _LARGE
+    # Double where: the branch not taken sees a harmless x, so its derivative is finite.
+    z = jnp.where(small, x, 0.0)
+    series = 1.0
+    for n in range(9, 2, -1):  # x^2/2 (1 + x/3 (1 + x/4 (...))), next term below 1e-8
+        series = 1.0 + z / n * series
+    series = 0.5 * z * z * series
+    z = jnp.where(large, 0.0, x)
+    middle = weight * jnp.where(small, series, jnp.expm1(z) - z)
+    return jnp.where(large, weight_exp_x - weight * (1.0 + x), middle)
+
+
+def log_mean_exp(
+    weight: Array, x: Array, weight_exp_x: Array, otherwise: Array
+) -> Float[Array, "batch 1"]:
+    """log sum_k weight_k exp(x_k), weights summing to 1, with all digits of a small x.
+
+    Args:
+      weight: [batch, classes], rows sum to 1.
+      x: [batch, classes].
+      weight_exp_x: [batch, classes], as in `excess`.
+      otherwise: [batch, 1], the same quantity from a difference of logsumexps; used
+        where it is so far from 0 that a difference is exact enough.
+    """
+    large = x > _LARGE
+    known = weight * jnp.expm1(jnp.where(large, 0.0, x))
+    total = jnp.sum(
+        jnp.where(large, weight_exp_x - weight, known), axis=-1, keepdims=True
+    )
+    near = jnp.abs(total) < 0.5
+    return jnp.where(near, jnp.log1p(jnp.where(near, total, 0.0)), otherwise)

@@ -1,0 +1,51 @@
+"""Distillation by the squared error between logits.
+
+T. Kim, J. Oh, N. Kim, S. Cho, S.-Y. Yun, "Comparing Kullback-Leibler Divergence and
+Mean Squared Error Loss in Knowledge Distillation", IJCAI 2021 (arXiv:2105.08919).
+
+    L = (1 - alpha) CE(s, y) + alpha ||s - t||^2            reduction = "sum"
+    L = (1 - alpha) CE(s, y) + alpha / K ||s - t||^2        reduction = "mean"
+
+| symbol | argument  |
+|--------|-----------|
+| alpha  | alpha     |
+| K      | of "mean" |
+
+Departs from the paper: the default is the mean over classes, as in the authors' code,
+which their learning rate of 0.1 goes with; the paper writes the sum, K times larger.
+The code allows no cross entropy beside it (alpha = 1, the default here).
+"""
+
+from kdjax import contracts
+from kdjax.losses import logits as losses
+from kdjax.supervision.pipeline import Supervisor
+from kdjax.supervision.temperature import fixed
+from kdjax.terms import Method, hard_label, match_logits
+
+REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
+
+_DISTANCES = {"mean": losses.mean_squared_error, "sum": losses.squared_error}
+
+
+def build(*, alpha: float = 1.0, reduction: str = "mean") -> Method:
+    """Squared error to the teacher's logits. A part with weight exactly 0 is left out.
+
+    Args:
+      alpha: share of the teacher, from 0 to 1. At 1 no label is used, at 0 no teacher.
+      reduction: over the classes, "mean" or "sum".
+
+    Raises:
+      ValueError: alpha is outside [0, 1], or reduction is another word.
+
+    >>> [term.name for term in build(reduction="sum").terms]
+    ['squared_error']
+    """
+    contracts.fraction("mse", "alpha", alpha)
+    if reduction not in _DISTANCES:
+        raise ValueError(f"mse: reduction is {reduction!r}; expected 'mean' or 'sum'.")
+    terms = (hard_label(1.0 - alpha),) if alpha < 1 else ()
+    if alpha == 0:
+        return Method(terms=terms)
+    distance = _DISTANCES[reduction]
+    terms += (match_logits(distance.__name__, float(alpha), distance),)
+    return Method(terms=terms, supervisor=Supervisor(temperature=fixed(1.0)))

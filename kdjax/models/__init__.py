@@ -1,0 +1,143 @@
+"""Architectures by name. `create("wrn_16_2", num_classes=100)` gives a `Network`.
+
+A name of the form "package.module:function" calls a function of yours with the same
+keywords, so a network of your own needs no change here.
+"""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable
+from functools import partial
+
+from kdjax.models.cifar_resnet import cifar_resnet
+from kdjax.models.imagenet_resnet import imagenet_resnet
+from kdjax.models.network import Network, from_linen
+from kdjax.models.wide_resnet import wide_resnet
+
+__all__ = ["MODELS", "Network", "create", "from_linen"]
+
+
+def _fixed(builder: Callable[..., Network], **fixed) -> Callable[..., Network]:
+    """A builder whose architecture is settled; the caller gives classes and dtype."""
+
+    def build(*, num_classes: int, dtype: str = "float32") -> Network:
+        return builder(num_classes=num_classes, dtype=dtype, **fixed)
+
+    return build
+
+
+_wrn = partial(_fixed, wide_resnet)
+_cifar = partial(_fixed, cifar_resnet)
+_imagenet = partial(_fixed, imagenet_resnet)
+
+MODELS: dict[str, Callable[..., Network]] = {
+    "wide_resnet": wide_resnet,
+    "wrn_16_2": _wrn(depth=16, width=2),
+    "wrn_16_4": _wrn(depth=16, width=4),
+    "wrn_16_6": _wrn(depth=16, width=6),
+    "wrn_28_2": _wrn(depth=28, width=2),
+    "wrn_28_4": _wrn(depth=28, width=4),
+    "wrn_40_1": _wrn(depth=40, width=1),
+    "wrn_40_2": _wrn(depth=40, width=2),
+    "wrn_40_6": _wrn(depth=40, width=6),
+    "resnet8": _cifar(depth=8),
+    "resnet14": _cifar(depth=14),
+    "resnet20": _cifar(depth=20),
+    "resnet32": _cifar(depth=32),
+    "resnet44": _cifar(depth=44),
+    "resnet56": _cifar(depth=56),
+    "resnet110": _cifar(depth=110),
+    "resnet8x4": _cifar(depth=8, four_times=True),
+    "resnet32x4": _cifar(depth=32, four_times=True),
+    "resnet18": _imagenet(depth=18),
+    "resnet34": _imagenet(depth=34),
+    "resnet50": _imagenet(depth=50),
+    "resnet101": _imagenet(depth=101),
+    "resnet152": _imagenet(depth=152),
+    "resnet18_cifar": _imagenet(depth=18, small_images=True),
+    "resnet34_cifar": _imagenet(depth=34, small_images=True),
+    "resnet50_cifar": _imagenet(depth=50, small_images=True),
+}
+
+
+def create(name: str, *, num_classes: int, **rest) -> Network:
+    """Builds the network called `name`.
+
+    Args:
+      name: a key of `MODELS`, or "package.module:function", a function that returns a
+        `Network`; it is given `num_classes` if its signature takes it.
+      num_classes: number of classes.
+      **rest: the builder's other keywords, such as dtype="bfloat16".
+
+    Raises:
+      ValueError: unknown name or function, unknown or missing keyword.
+      TypeError: the function returned something else than a `Network`.
+
+    >>> import jax, jax.numpy as jnp
+    >>> network = create("resnet8", num_classes=10)
+    >>> images = jnp.ones((2, 32, 32, 3))
+    >>> params, batch_stats = jax.jit(network.init)(jax.random.key(0), images)
+    >>> network.evaluate(params, batch_stats, images).logits.shape
+    (2, 10)
+    """
+    builder = _imported(name) if ":" in name else _listed(name)
+    if _takes(builder, "num_classes"):
+        rest["num_classes"] = num_classes
+    _check_keywords(name, builder, rest)
+    network = builder(**rest)
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"create: {name} returned {type(network).__name__}; expected a Network. "
+            "Wrap a Linen module: kdjax.models.from_linen(module)."
+        )
+    return network
+
+
+def _listed(name: str) -> Callable[..., Network]:
+    if name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, n=3) or sorted(MODELS)
+        raise ValueError(
+            f"create: there is no model {name!r}; near are {', '.join(near)}. "
+            '"package.module:function" takes one of yours.'
+        )
+    return MODELS[name]
+
+
+def _imported(name: str) -> Callable:
+    """The function that "package.module:function" names."""
+    path, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(path)
+    except (ImportError, ValueError) as error:
+        raise ValueError(
+            f"create: {name!r}: cannot import {path!r} ({error}); expected "
+            '"package.module:function" of an installed package or of PYTHONPATH.'
+        ) from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        near = difflib.get_close_matches(attribute, dir(module), n=3)
+        raise ValueError(
+            f"create: {name!r}: {path} has no function {attribute!r}"
+            f"{'; near are ' + ', '.join(near) if near else ''}."
+        )
+    return function
+
+
+def _takes(builder: Callable, keyword: str) -> bool:
+    parameters = inspect.signature(builder).parameters.values()
+    return any(p.name == keyword or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _check_keywords(name: str, builder: Callable, given: dict) -> None:
+    """Raises ValueError unless `builder(**given)` is a well-formed call."""
+    signature = inspect.signature(builder)
+    others = [keyword for keyword in signature.parameters if keyword != "num_classes"]
+    takes = f"it takes {', '.join(others) or 'nothing else'}."
+    for keyword in given:
+        if not _takes(builder, keyword):
+            raise ValueError(f"create: {keyword} is not a parameter of {name}; {takes}")
+    try:
+        signature.bind(**given)
+    except TypeError as error:
+        raise ValueError(f"create: {name}: {error}; {takes}") from error

@@ -1,0 +1,172 @@
+"""A network is three pure functions. Flax Linen stays behind them.
+
+Plain-dict pytrees cross this seam and nothing else, so the rest of the project knows no
+module, no variable collection, no train flag. Batch norm sees the global batch under
+`jax.jit` (no axis name anywhere), so it is synchronised over devices by construction.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from kdjax.types import Outputs, PyTree
+
+# What modules call their flag, and its value while training.
+_FLAGS = {
+    "train": True,
+    "training": True,
+    "is_training": True,
+    "deterministic": False,
+    "use_running_average": False,
+}
+
+
+class Network(NamedTuple):
+    """Three pure functions. A teacher is only ever given `evaluate`."""
+
+    init: Callable  # (key, images) -> (params, batch_stats); reads no pixel
+    train: Callable  # (params, batch_stats, images) -> (Outputs, batch_stats)
+    evaluate: Callable  # (params, batch_stats, images) -> Outputs
+
+
+def from_linen(
+    module: nn.Module, *, features: Mapping[str, str] | None = None
+) -> Network:
+    """Makes a `Network` of any Linen classifier.
+
+    `module(images)` returns `Outputs`, `(logits, {name: array})` or just logits. It may
+    have a flag (`train`, `training`, `is_training`, `deterministic` or
+    `use_running_average`) and a `batch_stats` collection. Logits come out in float32.
+
+    Args:
+      module: the Linen module. Its variables are `params` and, if any, `batch_stats`.
+      features: feature name -> path of a submodule ("Conv_0", "encoder/block2") whose
+        output becomes that feature; this taps a module without changing it.
+
+    Raises:
+      ValueError: while tracing, if the module asks for random numbers (dropout), keeps
+        another collection, updates statistics while evaluating, or never calls a path.
+      TypeError: while tracing, if the module returns something else.
+
+    >>> class Linear(nn.Module):
+    ...     @nn.compact
+    ...     def __call__(self, images):
+    ...         return nn.Dense(10)(images.reshape(len(images), -1))
+    >>> network = from_linen(Linear(), features={"scores": "Dense_0"})
+    >>> images = jnp.ones((2, 4, 4, 1))
+    >>> outputs = network.evaluate(*network.init(jax.random.key(0), images), images)
+    >>> outputs.logits.shape, list(outputs.features)
+    ((2, 10), ['scores'])
+    """
+    parameters = inspect.signature(type(module).__call__).parameters
+    flag = next((name for name in _FLAGS if name in parameters), None)
+    linen = _Linen(module, flag, dict(features or {}))
+    return Network(linen.init, linen.train, linen.evaluate)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Linen:
+    """What the three functions of a Linen network have in common."""
+
+    module: nn.Module
+    flag: str | None
+    paths: dict[str, str]
+
+    @property
+    def where(self) -> str:
+        return f"from_linen({type(self.module).__name__})"
+
+    def init(self, key, images) -> tuple[PyTree, PyTree]:
+        shape = jax.ShapeDtypeStruct(jnp.shape(images), jnp.result_type(images))
+        variables = self._call(self.module.lazy_init, True, key, shape)
+        others = sorted(set(variables) - {"params", "batch_stats"})
+        if others:
+            raise ValueError(
+                f"{self.where}: the module keeps the collections {', '.join(others)}; "
+                "a Network carries params and batch_stats only."
+            )
+        plain = flax.core.unfreeze(variables)
+        return plain.get("params", {}), plain.get("batch_stats", {})
+
+    def train(self, params, batch_stats, images) -> tuple[Outputs, PyTree]:
+        outputs, changed = self._apply(params, batch_stats, images, training=True)
+        return outputs, flax.core.unfreeze(changed.get("batch_stats", batch_stats))
+
+    def evaluate(self, params, batch_stats, images) -> Outputs:
+        return self._apply(params, batch_stats, images, training=False)[0]
+
+    def _apply(self, params, batch_stats, images, training) -> tuple[Outputs, Mapping]:
+        result, changed = self._call(
+            self.module.apply,
+            training,
+            {"params": params, "batch_stats": batch_stats},
+            images,
+            capture_intermediates=self._is_tapped if self.paths else False,
+            mutable=["batch_stats"] * training + ["intermediates"] * bool(self.paths),
+        )
+        logits, features = _read(self.where, result)
+        features |= self._tapped(changed.get("intermediates", {}))
+        return Outputs(logits.astype(jnp.float32), features), changed
+
+    def _call(self, function, training: bool, *args, **kwargs):
+        """Calls Flax with the flag; says in our words what it would say about state."""
+        if self.flag is not None:
+            kwargs[self.flag] = _FLAGS[self.flag] == training
+        try:
+            return function(*args, **kwargs)
+        except flax.errors.InvalidRngError as error:
+            raise ValueError(
+                f"{self.where}: the module asks for random numbers (dropout?); a "
+                "Network is a function of parameters and images. Set the rate to 0."
+            ) from error
+        except flax.errors.ModifyScopeVariableError as error:
+            flag = self.flag or f"no flag (looked for {', '.join(_FLAGS)})"
+            raise ValueError(
+                f"{self.where}: the module changes its variables while evaluating; its "
+                f"__call__ takes {flag}. Pass use_running_average to every batch norm."
+            ) from error
+
+    def _is_tapped(self, submodule: nn.Module, method: str) -> bool:
+        return method == "__call__" and "/".join(submodule.path) in self.paths.values()
+
+    def _tapped(self, intermediates: Mapping) -> dict[str, jax.Array]:
+        """The outputs of the named submodules."""
+        calls = flax.traverse_util.flatten_dict(
+            flax.core.unfreeze(intermediates), sep="/"
+        )
+        features = {}
+        for name, path in self.paths.items():
+            seen = calls.get(f"{path}/__call__", ())
+            if len(seen) != 1:
+                raise ValueError(
+                    f"{self.where}: features[{name!r}] is {path!r}, which was called "
+                    f"{len(seen)} times; expected the path of a submodule that is "
+                    "called once. module.tabulate(key, images) lists them."
+                )
+            features[name] = seen[0]
+        return features
+
+
+def _read(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Takes apart what the module returned."""
+    pair = isinstance(result, tuple) and len(result) == 2
+    if pair and isinstance(result[1], Mapping):
+        logits, features = result[0], dict(result[1])
+    else:
+        logits, features = result, {}
+    if not isinstance(logits, jax.Array):
+        raise TypeError(
+            f"{where}: the module returned {type(result).__name__}; expected logits, "
+            "(logits, {name: array}) or Outputs."
+        )
+    if logits.ndim != 2:
+        raise ValueError(
+            f"{where}: logits has shape {logits.shape}; expected [batch, classes]."
+        )
+    return logits, features

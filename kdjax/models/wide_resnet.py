@@ -1,0 +1,128 @@
+"""Wide residual networks WRN-depth-width, Zagoruyko & Komodakis, arXiv 1605.07146.
+
+Pre-activation basic blocks; the 1x1 shortcut reads the activated input; no dropout; the
+head's bias starts at 0. Features: "stem" is the first convolution's output; "stage1"..
+are the raw residual sums; "stage1_preact".. those sums through the batch norm that
+reads them next (so what comes before the ReLU); "pooled", [b, c] in float32.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from kdjax.models import layers
+from kdjax.models.network import Network, from_linen
+from kdjax.types import Outputs
+
+
+class WideBlock(nn.Module):
+    """Batch norm, ReLU, conv 3x3, twice, plus the input or its projection."""
+
+    width: int
+    stride: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+        """Returns the residual sum and the normalised input."""
+        normalised = layers.BatchNorm(self.dtype, name="norm1")(x, train)
+        activated = nn.relu(normalised)
+        if self.stride != 1 or x.shape[-1] != self.width:
+            project = layers.conv(
+                self.width, 1, self.stride, dtype=self.dtype, name="conv_shortcut"
+            )
+            x = project(activated)
+        conv1 = layers.conv(self.width, 3, self.stride, dtype=self.dtype, name="conv1")
+        conv2 = layers.conv(self.width, 3, dtype=self.dtype, name="conv2")
+        norm2 = layers.BatchNorm(self.dtype, name="norm2")
+        return x + conv2(nn.relu(norm2(conv1(activated), train))), normalised
+
+
+class WideResNet(nn.Module):
+    """Stem, three stages of `blocks` blocks with strides 1, 2, 2, batch norm, head."""
+
+    where: str
+    classes: int
+    blocks: int
+    widths: tuple[int, int, int]
+    stem: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool) -> Outputs:
+        layers.check_images(self.where, images, halvings=2)
+        x = layers.conv(self.stem, 3, dtype=self.dtype, name="stem_conv")(images)
+        features = {"stem": x}
+        for stage, width in enumerate(self.widths, start=1):
+            for block in range(1, self.blocks + 1):
+                stride = 2 if block == 1 and stage > 1 else 1
+                name = f"stage{stage}_block{block}"
+                x, normalised = WideBlock(width, stride, self.dtype, name=name)(
+                    x, train
+                )
+                if block == 1 and stage > 1:
+                    features[f"stage{stage - 1}_preact"] = normalised
+            features[f"stage{stage}"] = x
+        x = layers.BatchNorm(self.dtype, name="norm")(x, train)
+        features[f"stage{len(self.widths)}_preact"] = x
+        pooled = layers.global_average_pool(nn.relu(x))
+        logits = layers.head(self.classes, pooled.shape[-1], zero_bias=True)(pooled)
+        return Outputs(logits, features | {"pooled": pooled})
+
+
+def wide_resnet(
+    *,
+    num_classes: int,
+    depth: int,
+    width: int | None = None,
+    widths: Sequence[int] | None = None,
+    stem: int = 16,
+    dtype: str = "float32",
+) -> Network:
+    """WRN-`depth`-`width`, or with `widths` any three stage widths.
+
+    Args:
+      num_classes: number of classes.
+      depth: 6 n + 4, for n blocks a stage.
+      width: the widening factor k; the stages have 16 k, 32 k and 64 k channels.
+      widths: the three stages' channels instead of `width`.
+      stem: channels of the first convolution.
+      dtype: of the activations; parameters, statistics and logits are float32.
+
+    Raises:
+      ValueError: a number is out of range, or not one of width and widths is given.
+
+    >>> network = wide_resnet(num_classes=10, depth=10, widths=(8, 16, 32))
+    >>> images = jnp.ones((2, 16, 16, 1))
+    >>> params, batch_stats = jax.jit(network.init)(jax.random.key(0), images)
+    >>> params["stage1_block1"]["conv1"]["kernel"].shape
+    (3, 3, 16, 8)
+    """
+    where = "wide_resnet" if width is None else f"wrn_{depth}_{width}"
+    if not isinstance(depth, int) or depth < 10 or (depth - 4) % 6:
+        raise ValueError(
+            f"{where}: depth is {depth!r}; expected 6n + 4: 10, 16, 22, ..."
+        )
+    widths = _stage_widths(where, width, widths)
+    layers.positive_integer(where, "stem", stem)
+    layers.positive_integer(where, "num_classes", num_classes)
+    dtype = layers.activation_dtype(where, dtype)
+    blocks = (depth - 4) // 6
+    return from_linen(WideResNet(where, num_classes, blocks, widths, stem, dtype))
+
+
+def _stage_widths(where, width, widths) -> tuple[int, int, int]:
+    if (width is None) == (widths is None):
+        raise ValueError(
+            f"{where}: width is {width!r}, widths is {widths!r}; expected one of them."
+        )
+    if widths is None:
+        layers.positive_integer(where, "width", width)
+        return 16 * width, 32 * width, 64 * width
+    if len(widths) != 3:
+        raise ValueError(f"{where}: widths is {widths!r}; expected three numbers.")
+    for position, value in enumerate(widths):
+        layers.positive_integer(where, f"widths[{position}]", value)
+    return tuple(widths)

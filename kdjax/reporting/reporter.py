@@ -1,0 +1,167 @@
+"""Tells what happens while a run happens: metrics.jsonl always, a live line, TensorBoard."""
+
+import json
+import math
+import pathlib
+import sys
+import time
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+PLAIN_SECONDS = 10.0  # between two lines where the output is not a terminal
+
+
+class Reporter:
+    """One run's metrics.jsonl, live line and TensorBoard events.
+
+    Keys are `train/<student>/<metric>` and `eval/<student>/<metric>`; every row has step,
+    epoch and seconds (spent training, over all resumes).
+    """
+
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        *,
+        start: int,
+        total_steps: int,
+        steps_per_epoch: float,
+        tensorboard: bool = True,
+        stream=None,
+    ):
+        """Opens the files; rows of steps after `start` belong to a lost future and go."""
+        self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
+        self.last_evaluation: dict[str, dict[str, float]] = {}
+        self._last_step = start
+        self._path = workdir / "metrics.jsonl"
+        rows = [row for row in read_rows(self._path) if row["step"] <= start]
+        self._begun = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
+        self._path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self._file = self._path.open("a")
+        self._events = _events(workdir, start) if tensorboard else None
+        self._line = _Line(stream or sys.stderr)
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds of this run, over all resumes; compilation and evaluation too."""
+        return time.monotonic() - self._begun
+
+    def train(self, step: int, metrics: dict, timing: dict) -> None:
+        rate = timing["images_per_second"]
+        values = _flat("train", metrics) | {"train/images_per_second": rate}
+        self._write(step, values)
+        self._line.show(self._progress(step, metrics, timing), step == self.total_steps)
+
+    def evaluation(self, step: int, metrics: dict) -> None:
+        self.last_evaluation = metrics
+        self._write(step, _flat("eval", metrics))
+        self._line.keep(
+            f"epoch {step / self.steps_per_epoch:.4g}  "
+            + "  ".join(f"{name} {row['top1']:.2f}%" for name, row in metrics.items())
+        )
+
+    def say(self, sentence: str) -> None:
+        """Prints one sentence above the live line."""
+        self._line.keep(sentence)
+
+    def close(self) -> None:
+        self._line.close()
+        self._file.close()
+        if self._events:
+            self._events.close()
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        row = {"step": step, "epoch": round(step / self.steps_per_epoch, 4)}
+        row |= {"seconds": round(self.seconds, 3)}
+        # JSON has no NaN: a metric that is not finite is written as null.
+        row |= {k: v if math.isfinite(v) else None for k, v in values.items()}
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        if self._events:
+            for key, value in values.items():
+                self._events.add_scalar(key, value, step)
+
+    def _progress(self, step: int, metrics: dict, timing: dict) -> str:
+        rate = timing["images_per_second"]
+        per_step = timing["seconds"] / max(step - self._last_step, 1)
+        left, self._last_step = (self.total_steps - step) * per_step, step
+        head = (
+            f"step {step}/{self.total_steps}  {100 * step / self.total_steps:.1f}%  "
+            f"ETA {duration(left)}  {rate:,.0f} images/s  "
+        )
+        return head + "  ".join(_losses(name, row) for name, row in metrics.items())
+
+
+def read_rows(path: pathlib.Path) -> list[dict]:
+    """Reads metrics.jsonl; a last line torn by a crash is left out."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def duration(seconds: float) -> str:
+    """93784 -> '26h03m', 125 -> '2m05s', 4.2 -> '4s'."""
+    whole = round(seconds)
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minute:02d}m"
+    return f"{minutes}m{second:02d}s" if minutes else f"{second}s"
+
+
+def _flat(space: str, metrics: dict[str, dict[str, float]]) -> dict[str, float]:
+    return {
+        f"{space}/{name}/{key}": float(value)
+        for name, row in metrics.items()
+        for key, value in row.items()
+    }
+
+
+def _losses(name: str, row: dict[str, float]) -> str:
+    parts = [k for k in row if k.startswith("loss/")]
+    text = f"{name} {row['loss']:.4f}"
+    if len(parts) > 1:
+        inner = ", ".join(f"{k.removeprefix('loss/')} {row[k]:.4f}" for k in parts)
+        text += f" ({inner})"
+    return text + (f" SKIPPED {row['skipped']:.0f}" if row["skipped"] else "")
+
+
+def _events(workdir: pathlib.Path, start: int):
+    """A TensorBoard writer, or None where tensorboardX is not installed."""
+    try:
+        import tensorboardX
+    except ImportError:
+        return None
+    # purge_step hides the events of a lost future after a resume.
+    return tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=start)
+
+
+class _Line:
+    """A line that is overwritten on a terminal, and printed now and then elsewhere."""
+
+    def __init__(self, stream):
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._live, self._last = None, -math.inf
+
+    def show(self, text: str, last: bool) -> None:
+        if self._console.is_terminal:
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False)
+                self._live.start()
+            line = Text(text, overflow="ellipsis", no_wrap=True)
+            self._live.update(line, refresh=True)
+        elif last or time.monotonic() - self._last >= PLAIN_SECONDS:
+            self._last = time.monotonic()
+            self.keep(text)
+
+    def keep(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def close(self) -> None:
+        if self._live:
+            self._live.stop()

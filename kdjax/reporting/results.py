@@ -1,0 +1,64 @@
+"""What finished runs say: one record a student, read from their work directories."""
+
+import json
+import pathlib
+from typing import NamedTuple
+
+from kdjax.contracts import InputError
+from kdjax.reporting.reporter import read_rows
+
+SUMMARY = "summary.json"
+
+
+class Result(NamedTuple):
+    """One trained network."""
+
+    run: str  # name of the work directory
+    student: str
+    model: str
+    method: str
+    metrics: dict[str, float]  # of the last evaluation
+    seconds: float  # of the whole program, shared by its students
+    students: int  # trained in that program
+    rows: list[dict]  # of metrics.jsonl
+
+
+def read_results(workdir: pathlib.Path) -> list[Result]:
+    """Reads a finished run.
+
+    Raises:
+      InputError: the directory holds no finished run.
+    """
+    path = workdir / SUMMARY
+    if not path.exists():
+        raise InputError(
+            f"{workdir}: no {SUMMARY} here; expected the --workdir of a finished run."
+        )
+    summary = json.loads(path.read_text())
+    rows = read_rows(workdir / "metrics.jsonl")
+    return [
+        Result(
+            run=workdir.name,
+            student=name,
+            model=row["model"],
+            method=row["method"],
+            metrics=row["metrics"],
+            seconds=summary["seconds"],
+            students=len(summary["students"]),
+            rows=rows,
+        )
+        for name, row in summary["students"].items()
+    ]
+
+
+def series(result: Result, key: str) -> tuple[list[float], list[float]]:
+    """(epochs, values) of one metric, such as "eval/top1", for one student."""
+    space, metric = key.split("/", 1)
+    name = f"{space}/{result.student}/{metric}"
+    points = [(r["epoch"], r[name]) for r in result.rows if r.get(name) is not None]
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def label(result: Result) -> str:
+    """How a result is called in a table or a figure."""
+    return result.student if result.students > 1 else f"{result.run}"

@@ -1,0 +1,122 @@
+"""Exact evaluation: padded batches carry a mask, metrics travel as sums."""
+
+from collections.abc import Callable, Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from kdjax.losses.logits import cross_entropy, kl_divergence
+from kdjax.models.network import Network
+from kdjax.types import PyTree
+
+BINS = 15  # of the calibration error; Guo et al. 2017 (arXiv:1706.04599), section 5
+
+
+def sums(
+    logits: Float[Array, "batch classes"],
+    labels: Int[Array, " batch"],
+    valid: Bool[Array, " batch"],
+    teacher_logits: Float[Array, "batch classes"] | None = None,
+) -> dict[str, Array]:
+    """Adds up what `finish` turns into metrics; padding (valid = False) counts nothing.
+
+    Args:
+      logits: [batch, classes].
+      labels: [batch], 0 to classes - 1; anything where `valid` is False.
+      valid: [batch].
+      teacher_logits: [batch, classes]; adds agreement and KL(teacher || student).
+    """
+    logits = logits.astype(jnp.float32)
+    keep = valid.astype(jnp.float32)
+    prediction = jnp.argmax(logits, -1)
+    correct = (prediction == labels).astype(jnp.float32)
+    confidence = jnp.max(jax.nn.softmax(logits), -1)
+    bin_of = jnp.clip(jnp.ceil(confidence * BINS).astype(jnp.int32) - 1, 0, BINS - 1)
+    in_bin = jax.nn.one_hot(bin_of, BINS) * keep[:, None]
+    total = {
+        "count": jnp.sum(keep),
+        "top1": jnp.sum(correct * keep),
+        "top5": jnp.sum(_among_first(logits, labels, 5) * keep),
+        "loss": jnp.sum(jnp.where(valid, cross_entropy(logits, labels), 0.0)),
+        "bin_confidence": jnp.sum(in_bin * confidence[:, None], 0),
+        "bin_correct": jnp.sum(in_bin * correct[:, None], 0),
+    }
+    if teacher_logits is not None:
+        same = prediction == jnp.argmax(teacher_logits, -1)
+        kl = kl_divergence(logits, teacher_logits, 1.0)
+        total["agreement"] = jnp.sum(same.astype(jnp.float32) * keep)
+        total["teacher_kl"] = jnp.sum(jnp.where(valid, kl, 0.0))
+    return total
+
+
+def _among_first(logits, labels, k):
+    """1 where fewer than k classes stand before the label; ties go to the lower index."""
+    own = jnp.take_along_axis(logits, labels[:, None], -1)
+    index = jnp.arange(logits.shape[-1])[None, :]
+    before = (logits > own) | ((logits == own) & (index < labels[:, None]))
+    # NaN compares as False with everything and would stand first: it is never right.
+    found = (jnp.sum(before, -1) < k) & jnp.all(jnp.isfinite(logits), -1)
+    return found.astype(jnp.float32)
+
+
+def finish(total: dict[str, np.ndarray]) -> dict[str, float]:
+    """Turns added-up sums into metrics.
+
+    Returns:
+      count; top1, top5, agreement, ece in percent; loss and teacher_kl in nats.
+    """
+    total = {name: np.asarray(value, np.float64) for name, value in total.items()}
+    count = float(total["count"])
+    if not count:
+        raise ValueError("evaluate: no valid sample; expected at least one.")
+    gap = np.abs(total["bin_confidence"] - total["bin_correct"]).sum()
+    metrics = {"count": count, "loss": float(total["loss"]) / count}
+    metrics["ece"] = 100.0 * float(gap) / count
+    for name in ("top1", "top5", "agreement"):
+        if name in total:
+            metrics[name] = 100.0 * float(total[name]) / count
+    if "teacher_kl" in total:
+        metrics["teacher_kl"] = float(total["teacher_kl"]) / count
+    return metrics
+
+
+def make_evaluate_step(networks: dict[str, Network], normalise: Callable):
+    """Builds `step({name: variables}, batch) -> {name: sums}`; pure, not jitted.
+
+    `batch` holds image (uint8), label, valid and, for the two comparisons with the
+    teacher, teacher_logits.
+    """
+
+    def evaluate_step(variables: PyTree, batch: dict[str, Array]):
+        images = normalise(batch["image"])
+        rest = (batch["label"], batch["valid"], batch.get("teacher_logits"))
+        return {
+            name: sums(network.evaluate(*variables[name], images).logits, *rest)
+            for name, network in networks.items()
+        }
+
+    return evaluate_step
+
+
+def make_predict_step(network: Network, normalise: Callable):
+    """Builds `step(variables, batch) -> logits`: what the teacher says, once a run."""
+
+    def predict_step(variables: PyTree, batch: dict[str, Array]):
+        return network.evaluate(*variables, normalise(batch["image"])).logits
+
+    return predict_step
+
+
+def evaluate(step: Callable, variables: PyTree, batches: Iterable) -> dict[str, dict]:
+    """Runs a compiled evaluate step over all batches and finishes every student."""
+    total = None
+    for batch in batches:
+        part = step(variables, batch)
+        # Added in float64 on the host: exact counts, whatever the number of batches.
+        part = jax.tree.map(lambda x: np.asarray(x, np.float64), part)
+        total = part if total is None else jax.tree.map(np.add, total, part)
+    if total is None:
+        raise ValueError("evaluate: the split is empty; expected at least one sample.")
+    return {name: finish(value) for name, value in total.items()}

@@ -1,0 +1,170 @@
+"""The order of operations, once: step, look, evaluate, save, stop."""
+
+import dataclasses
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from kdjax.types import PyTree
+
+PATIENCE = 10  # skipped steps in a row before a run is given up
+
+
+class NonFinite(RuntimeError):
+    """The loss or a gradient was NaN or infinite too often."""
+
+    exit_code = 3
+
+
+class Preempted(RuntimeError):
+    """The run was told to stop and saved its state; the same command goes on."""
+
+    exit_code = 42
+
+
+class Keeper(Protocol):
+    """What the loop needs of a checkpointer."""
+
+    def save(self, step: int, states: PyTree, metrics: dict | None) -> None: ...
+    def wait(self) -> None: ...
+
+
+class Teller(Protocol):
+    """What the loop needs of a reporter."""
+
+    def train(self, step: int, metrics: dict, timing: dict) -> None: ...
+    def evaluation(self, step: int, metrics: dict) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """When things happen, in steps."""
+
+    total_steps: int
+    log_every: int
+    evaluate_every: float  # not whole where the batch does not divide the data set
+
+    def evaluates_at(self, done: int) -> bool:
+        """True at the first step that completes another period, and at the last step."""
+        periods = math.floor(done / self.evaluate_every)
+        before = math.floor((done - 1) / self.evaluate_every)
+        return done == self.total_steps or periods > before
+
+
+def run(
+    plan: Plan,
+    states: PyTree,
+    *,
+    start: int,
+    step: Callable[[PyTree, int], tuple[PyTree, dict]],
+    evaluate: Callable[[PyTree], dict[str, dict[str, float]]],
+    keeper: Keeper,
+    teller: Teller,
+    images_per_step: int,
+) -> PyTree:
+    """Trains from `start` to `plan.total_steps`.
+
+    Evaluation and saving follow the same rhythm, so "best" always refers to a state that
+    was evaluated; a stop signal saves at once.
+
+    Args:
+      step: (states, step number) -> (states, metrics on the device).
+      evaluate: states -> name -> metrics.
+
+    Raises:
+      NonFinite: PATIENCE steps in a row were skipped; the last good state is saved.
+      Preempted: SIGTERM or SIGINT came; the state is saved.
+    """
+    pending, since, bad = [], time.monotonic(), {}
+    with _stop_signals() as stop:
+        for number in range(start, plan.total_steps):
+            states, metrics = step(states, number)
+            pending.append(metrics)
+            done = number + 1
+            last = done == plan.total_steps
+            if last or done % plan.log_every == 0 or stop.is_set():
+                window = jax.device_get(pending)
+                now = time.monotonic()
+                timing = {
+                    "seconds": now - since,
+                    "images_per_second": len(window) * images_per_step / (now - since),
+                }
+                teller.train(done, average(window), timing)
+                _check_finite(window, done, bad)
+                pending = []
+            if plan.evaluates_at(done):
+                results = evaluate(states)
+                teller.evaluation(done, results)
+                keeper.save(done, states, results)
+            elif stop.is_set():
+                keeper.save(done, states, None)
+            if not pending:
+                since = time.monotonic()
+            if stop.is_set() and not last:
+                keeper.wait()
+                raise Preempted(
+                    f"stopped by a signal at step {done} of {plan.total_steps}; the "
+                    "state is saved. The same command goes on from there."
+                )
+    keeper.wait()
+    return states
+
+
+def average(window: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Means of each student's metrics over the steps that were not skipped."""
+    result = {}
+    for name in window[0]:
+        rows = [metrics[name] for metrics in window]
+        good = [row for row in rows if not row["skipped"]]
+        means = {
+            key: float(np.mean([row[key] for row in good])) if good else math.nan
+            for key in rows[0]
+        }
+        means["skipped"] = float(sum(row["skipped"] for row in rows))
+        result[name] = means
+    return result
+
+
+def _check_finite(window: list[dict], done: int, bad: dict[str, int]) -> None:
+    """Counts skipped steps in a row, across windows, and gives up at PATIENCE."""
+    for offset, metrics in enumerate(window):
+        for name, row in metrics.items():
+            bad[name] = bad.get(name, 0) + 1 if row["skipped"] else 0
+            if bad[name] >= PATIENCE:
+                at = done - len(window) + offset + 1
+                raise NonFinite(
+                    f"train: the loss or gradient of {name} was not finite in steps "
+                    f"{at - PATIENCE + 1} to {at}. Those updates were skipped. Lower "
+                    "config.optimizer.learning_rate, set config.optimizer.clip_norm, or "
+                    "look at the teacher's logits; the last checkpoint is still good."
+                )
+
+
+class _stop_signals:
+    """While active, SIGTERM and SIGINT set an event instead of killing the process."""
+
+    def __enter__(self) -> threading.Event:
+        event = threading.Event()
+        self.previous = {}
+        # Only the main thread may set handlers; elsewhere the caller handles signals.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self.previous[number] = signal.signal(
+                    number, lambda *_: self._stop(event)
+                )
+        return event
+
+    def _stop(self, event: threading.Event) -> None:
+        if event.is_set():  # a second signal means it: do not make anyone wait
+            raise KeyboardInterrupt
+        event.set()
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)

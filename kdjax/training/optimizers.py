@@ -1,0 +1,136 @@
+"""Optimizers and learning-rate schedules, from Optax, with the papers' conventions."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+Schedule = Callable[[jax.Array], jax.Array]
+
+
+def _warmed(schedule: Schedule, warmup_steps: float) -> Schedule:
+    """Climbs linearly from one part in `warmup_steps` to the schedule's own value."""
+    if warmup_steps < 1:
+        return schedule
+    return lambda step: schedule(step) * jnp.minimum(1.0, (step + 1) / warmup_steps)
+
+
+def step_schedule(
+    *,
+    learning_rate: float,
+    total_steps: int,
+    steps_per_epoch: float,
+    milestones: tuple[float, ...],
+    factor: float,
+    warmup_epochs: float = 0.0,
+) -> Schedule:
+    """Multiplies by `factor` after each milestone, given in epochs."""
+    del total_steps
+    boundaries = [round(m * steps_per_epoch) for m in milestones]
+
+    def schedule(step):
+        passed = sum((step >= b).astype(jnp.float32) for b in boundaries)
+        return learning_rate * jnp.power(jnp.float32(factor), passed)
+
+    constant = constant_schedule(learning_rate=learning_rate)
+    base = schedule if boundaries else constant
+    return _warmed(base, warmup_epochs * steps_per_epoch)
+
+
+def cosine_schedule(
+    *,
+    learning_rate: float,
+    total_steps: int,
+    steps_per_epoch: float,
+    warmup_epochs: float = 0.0,
+    final_fraction: float = 0.0,
+) -> Schedule:
+    """Half a cosine from `learning_rate`, after the warm-up, to a fraction of it."""
+    warmup = warmup_epochs * steps_per_epoch
+
+    def schedule(step):
+        done = jnp.clip((step - warmup) / max(total_steps - warmup, 1), 0.0, 1.0)
+        height = 0.5 * (1 + jnp.cos(jnp.pi * done))
+        return learning_rate * (final_fraction + (1 - final_fraction) * height)
+
+    return _warmed(schedule, warmup)
+
+
+def constant_schedule(
+    *,
+    learning_rate: float,
+    total_steps: int = 0,
+    steps_per_epoch: float = 0.0,
+    warmup_epochs: float = 0.0,
+) -> Schedule:
+    """The same rate throughout, after the warm-up."""
+    del total_steps
+    return _warmed(
+        lambda step: jnp.full_like(step, learning_rate, jnp.float32),
+        warmup_epochs * steps_per_epoch,
+    )
+
+
+def matrices_only(params):
+    """True for kernels, False for biases and normalisation: one-axis parameters."""
+    return jax.tree.map(lambda p: p.ndim > 1, params)
+
+
+def sgd(
+    *,
+    schedule: Schedule,
+    momentum: float = 0.9,
+    nesterov: bool = True,
+    weight_decay: float = 5e-4,
+    decay_norm_and_bias: bool = False,
+    clip_norm: float = 0.0,
+) -> optax.GradientTransformation:
+    """SGD with momentum and L2 decay added to the gradient, as in PyTorch.
+
+    Args:
+      schedule: step -> learning rate.
+      momentum: 0 switches it off.
+      nesterov: look-ahead form.
+      weight_decay: L2 coefficient, >= 0.
+      decay_norm_and_bias: also decay one-axis parameters. Off in "KL versus MSE"
+        (arXiv:2105.08919, public code); on in RepDistiller.
+      clip_norm: largest global gradient norm; 0 does not clip.
+    """
+    return optax.chain(
+        optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
+        optax.add_decayed_weights(
+            weight_decay, mask=None if decay_norm_and_bias else matrices_only
+        ),
+        optax.sgd(schedule, momentum=momentum or None, nesterov=nesterov),
+    )
+
+
+def adamw(
+    *,
+    schedule: Schedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    weight_decay: float = 0.05,
+    decay_norm_and_bias: bool = False,
+    clip_norm: float = 0.0,
+) -> optax.GradientTransformation:
+    """AdamW: decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+    return optax.chain(
+        optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
+        optax.adamw(
+            schedule,
+            b1=b1,
+            b2=b2,
+            weight_decay=weight_decay,
+            mask=None if decay_norm_and_bias else matrices_only,
+        ),
+    )
+
+
+SCHEDULES = {
+    "step": step_schedule,
+    "cosine": cosine_schedule,
+    "constant": constant_schedule,
+}
+OPTIMIZERS = {"sgd": sgd, "adamw": adamw}

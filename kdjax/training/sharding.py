@@ -1,0 +1,66 @@
+"""Every mesh and every jit of the training program: one axis, `data`."""
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from kdjax.types import PyTree
+
+
+def make_mesh(devices=None) -> Mesh:
+    """A mesh of one axis, `data`, over all devices (or those given).
+
+    Auto axes, by name: `jax.make_mesh` defaults to Explicit, in which gathers by label,
+    sorts over the batch and pairwise products fail.
+    """
+    devices = jax.devices() if devices is None else devices
+    axes = (AxisType.Auto,)
+    return jax.make_mesh((len(devices),), ("data",), axis_types=axes, devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The same values on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """Axis 0, the batch, divided over the devices."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def compile_init(init, mesh: Mesh):
+    """Jits an initialiser so that its result is born replicated on the mesh.
+
+    Never `device_put` a state instead: it may share its buffer with the source, and
+    donating it would then delete the source.
+    """
+    return jax.jit(init, out_shardings=replicated(mesh))
+
+
+def compile_train_step(step, mesh: Mesh):
+    """Jits `step(states, teacher_variables, source, ticket)`; donates the states only."""
+    same, rows = replicated(mesh), split(mesh)
+    return jax.jit(
+        step,
+        in_shardings=(same, same, same, rows),
+        out_shardings=(same, same),
+        donate_argnums=0,
+    )
+
+
+def compile_evaluate_step(step, mesh: Mesh):
+    """Jits `step(variables, batch)` with a divided batch."""
+    same, rows = replicated(mesh), split(mesh)
+    return jax.jit(step, in_shardings=(same, rows), out_shardings=same)
+
+
+def place_rows(rows: PyTree, mesh: Mesh) -> PyTree:
+    """Puts a batch of host arrays onto the mesh, divided along axis 0."""
+    sharding = split(mesh)
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(sharding, x, x.shape), rows
+    )
+
+
+def place_replicated(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Puts host arrays onto every device of the mesh."""
+    return jax.device_put(tree, replicated(mesh))

@@ -1,0 +1,36 @@
+import jax
+import numpy as np
+import pytest
+
+from kdjax.methods import METHODS, ce
+from tests import reference
+from tests.objectives import objective
+from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT
+
+
+@pytest.mark.parametrize("smoothing", [0, 0.1, 1])
+def test_objective_and_gradient_match_the_equation(smoothing):
+    method = METHODS["ce"].build(label_smoothing=smoothing)
+    loss = jax.value_and_grad(
+        lambda s: objective(method, s, GOLDEN_STUDENT, GOLDEN_LABELS)
+    )
+    value, gradient = loss(GOLDEN_STUDENT)
+    one_hot = reference.one_hot(GOLDEN_LABELS, 4)
+    target = (1 - smoothing) * one_hot + smoothing / 4
+    expected = reference.cross_entropy(GOLDEN_STUDENT, target).mean()
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    slope = (reference.softmax(GOLDEN_STUDENT) - target) / 3
+    np.testing.assert_allclose(gradient, slope, rtol=1e-5, atol=1e-7)
+
+
+def test_no_teacher_is_asked_for():
+    method = ce.build()
+    assert method.supervisor is None
+    assert [term.name for term in method.terms] == ["hard_label"]
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("smoothing", [-0.1, 1.1, float("nan"), "0.1"])
+def test_smoothing_outside_zero_to_one_is_refused(smoothing):
+    with pytest.raises(ValueError, match="ce: label_smoothing is"):
+        ce.build(label_smoothing=smoothing)

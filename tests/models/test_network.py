@@ -1,0 +1,205 @@
+"""Conformance: what the project relies on, for every family and for a guest."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from kdjax.models import create, from_linen
+from kdjax.types import Outputs
+
+CLASSES = 7
+STAGES = {"stage1", "stage2", "stage3"}
+PREACTS = {"stage1_preact", "stage2_preact", "stage3_preact"}
+
+
+class Plain(nn.Module):
+    """What a user would write: logits only, flax's own batch norm, a `train` flag."""
+
+    @nn.compact
+    def __call__(self, images, train: bool):
+        x = nn.Conv(8, (3, 3), strides=2)(images)
+        x = nn.relu(nn.BatchNorm(use_running_average=not train)(x))
+        return nn.Dense(CLASSES)(x.mean((1, 2)))
+
+
+def plain(dtype):
+    return from_linen(Plain(), features={"stage1": "Conv_0", "normed": "BatchNorm_0"})
+
+
+def named(name, **rest):
+    return lambda dtype: create(name, num_classes=CLASSES, dtype=dtype, **rest)
+
+
+# name -> (builder, side of the image, sides and channels of the features)
+NETWORKS = {
+    "wide_resnet": (
+        named("wide_resnet", depth=10, widths=(8, 12, 16)),
+        12,
+        {"stem": (12, 16), "stage1": (12, 8), "stage2": (6, 12), "stage3": (3, 16)},
+    ),
+    "cifar_resnet": (
+        named("resnet8"),
+        12,
+        {"stem": (12, 16), "stage1": (12, 16), "stage2": (6, 32), "stage3": (3, 64)},
+    ),
+    "imagenet_resnet": (
+        named("resnet18"),
+        32,
+        {"stem": (16, 64), "stage1": (8, 64), "stage2": (4, 128), "stage4": (1, 512)},
+    ),
+    "small_images": (
+        named("resnet50_cifar"),
+        8,
+        {"stem": (8, 64), "stage1": (8, 256), "stage2": (4, 512), "stage4": (1, 2048)},
+    ),
+    "plain": (plain, 12, {"stage1": (6, 8), "normed": (6, 8)}),
+}
+CASES = [(name, "float32", 3) for name in NETWORKS]
+CASES += [(name, "bfloat16", 1) for name in list(NETWORKS)[:3]]
+
+
+class Case:
+    """One network with its variables and one call of each function, compiled once."""
+
+    def __init__(self, name, dtype, channels):
+        build, side, self.sizes = NETWORKS[name]
+        self.name, self.dtype = name, jnp.dtype(dtype)
+        self.network = build(dtype)
+        self.images = jax.random.normal(jax.random.key(1), (4, side, side, channels))
+        init = jax.jit(self.network.init)
+        self.params, self.stats = init(jax.random.key(0), self.images)
+        self.before = jax.tree.map(np.array, self.stats)
+        train, evaluate = jax.jit(self.network.train), jax.jit(self.network.evaluate)
+        self.trained, self.new_stats = train(self.params, self.stats, self.images)
+        self.evaluated = evaluate(self.params, self.stats, self.images)
+        self.evaluated_again = evaluate(self.params, self.stats, self.images)
+        self.evaluated_trained = evaluate(self.params, self.new_stats, self.images)
+        others = self.images.at[2:].set(5.0)
+        self.evaluated_beside_others = evaluate(self.params, self.stats, others)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(map(str, case)))
+def case(request):
+    return Case(*request.param)
+
+
+def test_logits_are_float32_rows(case):
+    for outputs in (case.trained, case.evaluated):
+        assert isinstance(outputs, Outputs)
+        assert outputs.logits.shape == (4, CLASSES)
+        assert outputs.logits.dtype == jnp.float32
+        assert jnp.isfinite(outputs.logits).all()
+
+
+def test_features_have_the_documented_sizes_and_dtype(case):
+    for outputs in (case.trained, case.evaluated):
+        for name, (side, channels) in case.sizes.items():
+            assert outputs.features[name].shape == (4, side, side, channels), name
+            assert outputs.features[name].dtype == case.dtype, name
+
+
+def test_feature_names(case):
+    expected = {
+        "wide_resnet": STAGES | PREACTS | {"stem", "pooled"},
+        "cifar_resnet": STAGES | PREACTS | {"stem", "pooled"},
+        "plain": {"stage1", "normed"},
+    }
+    four = STAGES | PREACTS | {"stem", "pooled", "stage4", "stage4_preact"}
+    assert set(case.trained.features) == expected.get(case.name, four)
+    assert set(case.evaluated.features) == expected.get(case.name, four)
+
+
+def test_stages_are_the_rectified_preactivations_and_pooled_is_their_mean(case):
+    if case.name == "plain":  # promises no such features
+        assert "pooled" not in case.evaluated.features
+        return
+    features = {k: np.float32(v) for k, v in case.evaluated.features.items()}
+    last = max(name for name in features if name.endswith("_preact"))
+    rectified = np.maximum(features[last], 0)
+    np.testing.assert_allclose(features["pooled"], rectified.mean((1, 2)), rtol=1e-5)
+    assert case.evaluated.features["pooled"].dtype == jnp.float32
+    for name in features:
+        if case.name != "wide_resnet" and f"{name}_preact" in features:
+            rectified = np.maximum(features[f"{name}_preact"], 0)
+            np.testing.assert_array_equal(features[name], rectified)
+            assert features[f"{name}_preact"].min() < 0
+
+
+def test_params_and_statistics_are_plain_float32_dicts(case):
+    def check(tree):
+        if isinstance(tree, jax.Array):
+            assert tree.dtype == jnp.float32
+        else:
+            assert type(tree) is dict
+            for value in tree.values():
+                check(value)
+
+    check(case.params)
+    check(case.stats)
+    check(case.new_stats)
+    assert jax.tree.structure(case.stats) == jax.tree.structure(case.new_stats)
+
+
+def test_train_changes_every_statistic_and_evaluate_reads_them(case):
+    changed = jax.tree.map(
+        lambda a, b: not np.allclose(a, b), case.stats, case.new_stats
+    )
+    assert len(jax.tree.leaves(changed)) > 0
+    assert all(jax.tree.leaves(changed))
+    assert not np.allclose(case.evaluated.logits, case.evaluated_trained.logits)
+
+
+def test_evaluate_changes_nothing_and_repeats_itself_exactly(case):
+    jax.tree.map(np.testing.assert_array_equal, case.stats, case.before)
+    jax.tree.map(np.testing.assert_array_equal, case.evaluated, case.evaluated_again)
+
+
+def test_evaluate_sees_each_image_alone(case):
+    logits, beside = case.evaluated.logits, case.evaluated_beside_others.logits
+    np.testing.assert_allclose(logits[:2], beside[:2], atol=1e-5)
+    assert not np.allclose(logits[2:], beside[2:], atol=1e-2)
+
+
+def test_train_normalises_over_the_batch(case):
+    alone, _ = jax.eval_shape(
+        case.network.train, case.params, case.stats, case.images[:1]
+    )
+    assert alone.logits.shape == (1, CLASSES)
+    assert not np.allclose(case.trained.logits, case.evaluated.logits, atol=1e-3)
+
+
+def test_init_is_a_function_of_the_key_and_of_shapes_only():
+    network = create("wide_resnet", num_classes=3, depth=10, widths=(4, 4, 4), stem=4)
+    init = jax.jit(network.init)
+    images = jnp.zeros((2, 8, 8, 3))
+    first = init(jax.random.key(0), images)
+    jax.tree.map(
+        np.testing.assert_array_equal, first, init(jax.random.key(0), images + 1)
+    )
+    other = init(jax.random.key(1), images)
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), first[0], other[0])
+    kernels = [same["stem_conv"]["kernel"], same["head"]["kernel"]]
+    assert kernels == [False, False]
+
+
+def test_initial_values_follow_he_and_pytorch():
+    network = create("resnet18_cifar", num_classes=100)
+    params, stats = jax.jit(network.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    kernel = params["stage4_block2"]["conv1"]["kernel"]  # 3 x 3 x 512 x 512
+    assert kernel.std() == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.01)
+    assert abs(kernel.mean()) < 1e-4
+    fan_out = params["stage2_block1"]["conv1"]["kernel"]  # 3 x 3 x 64 x 128
+    assert fan_out.std() == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.02)
+    bound = 512**-0.5
+    for leaf in params["head"].values():
+        assert 0.9 * bound < float(abs(leaf).max()) <= bound
+    assert params["head"]["kernel"].std() == pytest.approx(bound / 3**0.5, rel=0.02)
+    for norm in (params["stem_norm"], params["stage1_block1"]["norm2"]):
+        assert (norm["scale"] == 1).all() and (norm["bias"] == 0).all()
+    assert (stats["stem_norm"]["mean"] == 0).all()
+    assert (stats["stem_norm"]["var"] == 1).all()
+    network = create("wide_resnet", num_classes=10, depth=10, width=1)
+    wide, _ = jax.jit(network.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+    assert (wide["head"]["bias"] == 0).all()

@@ -1,0 +1,140 @@
+"""Parameter counts of every model: two independent answers, tables and arithmetic.
+
+Nothing is computed but shapes. The sums below are written from the papers' block
+diagrams and share no line with the modules; the table says where a number is published.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from kdjax.models import MODELS, create
+
+ARITHMETIC = "the sums of this file only"
+ZOO = "model zoo of osmr/imgclsmob, CIFAR tables"
+TORCHVISION = "torchvision's model pages, num_params"
+PUBLIC = "printed by independent public PyTorch runs"
+
+# name -> (classes, parameters, source)
+COUNTS = {
+    "wrn_16_2": (100, 703_284, PUBLIC),
+    "wrn_16_4": (100, 2_772_020, ARITHMETIC),
+    "wrn_16_6": (100, 6_206_772, ARITHMETIC),
+    "wrn_28_2": (100, 1_479_220, ARITHMETIC),
+    "wrn_28_4": (100, 5_872_180, ARITHMETIC),
+    "wrn_40_1": (100, 569_780, ARITHMETIC),
+    "wrn_40_2": (100, 2_255_156, PUBLIC),
+    "wrn_40_6": (100, 20_152_116, ARITHMETIC),
+    "resnet8": (100, 83_892, ARITHMETIC),
+    "resnet14": (100, 181_108, ARITHMETIC),
+    "resnet20": (100, 278_324, ZOO),
+    "resnet32": (100, 472_756, ARITHMETIC),
+    "resnet44": (100, 667_188, ARITHMETIC),
+    "resnet56": (100, 861_620, ZOO),
+    "resnet110": (100, 1_736_564, ZOO),
+    "resnet8x4": (100, 1_233_540, ARITHMETIC),
+    "resnet32x4": (100, 7_433_860, PUBLIC),
+    "resnet18": (1000, 11_689_512, TORCHVISION),
+    "resnet34": (1000, 21_797_672, TORCHVISION),
+    "resnet50": (1000, 25_557_032, TORCHVISION),
+    "resnet101": (1000, 44_549_160, TORCHVISION),
+    "resnet152": (1000, 60_192_808, TORCHVISION),
+    "resnet18_cifar": (100, 11_220_132, PUBLIC),
+    "resnet34_cifar": (100, 21_328_292, PUBLIC),
+    "resnet50_cifar": (100, 23_705_252, PUBLIC),
+}
+
+
+def count(name, classes, side=32, channels=3, **rest):
+    network = create(name, num_classes=classes, **rest)
+    images = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
+    params, _ = jax.eval_shape(network.init, jax.random.key(0), images)
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def wide(depth, k, classes):
+    """Pre-activation: a norm before each convolution, projections without norm."""
+    total, before = 3 * 9 * 16, 16
+    for width in (16 * k, 32 * k, 64 * k):
+        for _ in range((depth - 4) // 6):
+            total += 2 * before + 9 * before * width + 2 * width + 9 * width * width
+            total += before * width if before != width else 0
+            before = width
+    return total + 2 * before + before * classes + classes
+
+
+def residual(stem, kernel, widths, blocks, classes, bottleneck=False):
+    """Post-activation: a norm after each convolution, projections included."""
+    total, before = 3 * kernel**2 * stem + 2 * stem, stem
+    for stage, (width, repeats) in enumerate(zip(widths, blocks, strict=True)):
+        after = 4 * width if bottleneck else width
+        for block in range(repeats):
+            if bottleneck:
+                total += before * width + 9 * width**2 + width * after
+                total += 2 * (width + width + after)
+            else:
+                total += 9 * before * width + 9 * width**2 + 4 * width
+            if before != after or (stage > 0 and block == 0):
+                total += before * after + 2 * after
+            before = after
+    return total + before * classes + classes
+
+
+def by_arithmetic(name, classes):
+    if name.startswith("wrn"):
+        depth, k = map(int, name.split("_")[1:])
+        return wide(depth, k, classes)
+    depth = int(name.removeprefix("resnet").removesuffix("_cifar").split("x")[0])
+    stages = {
+        18: (2, 2, 2, 2),
+        34: (3, 4, 6, 3),
+        50: (3, 4, 6, 3),
+        101: (3, 4, 23, 3),
+        152: (3, 8, 36, 3),
+    }
+    if depth in stages:
+        kernel = 3 if name.endswith("_cifar") else 7
+        widths = (64, 128, 256, 512)
+        return residual(64, kernel, widths, stages[depth], classes, depth >= 50)
+    repeats = ((depth - 2) // 6,) * 3
+    if name.endswith("x4"):
+        return residual(32, 3, (64, 128, 256), repeats, classes)
+    return residual(16, 3, (16, 32, 64), repeats, classes)
+
+
+def test_the_table_is_complete():
+    assert set(COUNTS) | {"wide_resnet"} == set(MODELS)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_count(name):
+    classes, expected, _ = COUNTS[name]
+    assert count(name, classes) == expected
+    assert by_arithmetic(name, classes) == expected
+
+
+# Zagoruyko & Komodakis, table 4 (millions), and the zoo's exact number for CIFAR-10.
+@pytest.mark.parametrize(
+    ("depth", "width", "millions"),
+    [(40, 1, 0.6), (40, 4, 8.9), (40, 8, 35.7), (16, 8, 11.0), (28, 10, 36.5)],
+)
+def test_wide_resnets_of_the_paper(depth, width, millions):
+    exact = count("wide_resnet", 10, depth=depth, width=width)
+    assert exact == wide(depth, width, 10)
+    assert exact / 1e6 == pytest.approx(millions, abs=0.06)
+
+
+def test_wide_resnet_40_8_has_the_zoos_exact_number():
+    assert count("wide_resnet", 10, depth=40, width=8) == 35_748_314
+
+
+def test_grey_images_save_two_thirds_of_the_stem_and_size_changes_nothing():
+    assert count("wrn_16_2", 10) - count("wrn_16_2", 10, channels=1) == 2 * 9 * 16
+    assert count("resnet18", 10, side=64) == count("resnet18", 10)
+
+
+def test_widths_and_width_agree():
+    by_widths = count("wide_resnet", 10, depth=16, widths=(32, 64, 128))
+    assert by_widths == count("wrn_16_2", 10)
