@@ -175,8 +175,11 @@ def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, 
         )
     with _storage("read", step):
         saved = manager.item_metadata(step)["variables"]
+        # Without a sharding Orbax wants the very devices that it was saved from.
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), dict(saved)
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
+            dict(saved),
         )
         items, _ = _restore(manager, step, {"variables": abstract})
     manager.close()
@@ -245,8 +248,12 @@ def _manager(directory: pathlib.Path, **options):
     # Orbax warns about choices that are ours to make; damaged steps we report ourselves.
     logging.getLogger("absl").setLevel(logging.ERROR)
     options = ocp.CheckpointManagerOptions(**options)
-    names = ("variables", "training", "meta")
-    return ocp.CheckpointManager(directory, item_names=names, options=options)
+    handlers = {  # named here, so that a directory can be read before it is written to
+        "variables": ocp.StandardCheckpointHandler(),
+        "training": ocp.StandardCheckpointHandler(),
+        "meta": ocp.JsonCheckpointHandler(),
+    }
+    return ocp.CheckpointManager(directory, item_handlers=handlers, options=options)
 
 
 @contextlib.contextmanager

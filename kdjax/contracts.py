@@ -5,7 +5,6 @@ import math
 import numbers
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -43,7 +42,7 @@ def shapes(where: str, **named) -> dict[str, int]:
     """
     bound: dict[str, tuple[int, str]] = {}
     for name, (array, *patterns) in named.items():
-        shape = jnp.shape(array)
+        shape = np.shape(array)
         fits = [p.split() for p in patterns if len(p.split()) == len(shape)]
         if not fits:
             wanted = " or ".join(f"[{', '.join(p.split())}]" for p in patterns)

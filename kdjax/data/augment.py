@@ -9,6 +9,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from kdjax import contracts
@@ -88,13 +89,14 @@ def normalise(
     contracts.shapes(
         "normalise",
         image=(image, "batch height width channels"),
-        mean=(mean, "channels"),
-        std=(std, "channels"),
+        mean=(np.asarray(mean), "channels"),
+        std=(np.asarray(std), "channels"),
     )
     _uint8("normalise", image)
     # One multiplication and one addition a pixel; constants folded in double precision.
-    scale = jnp.asarray([1 / (255 * s) for s in std], jnp.float32)
-    shift = jnp.asarray([-m / s for m, s in zip(mean, std, strict=True)], jnp.float32)
+    mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+    scale = jnp.asarray(1 / (255 * std), jnp.float32)
+    shift = jnp.asarray(-mean / std, jnp.float32)
     return image.astype(jnp.float32) * _per_channel(scale) + _per_channel(shift)
 
 

@@ -85,10 +85,12 @@ def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
 
 
 def _versions(root: pathlib.Path) -> list[pathlib.Path]:
-    if not root.is_dir():
+    try:
+        entries = sorted(root.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return [
         path
-        for path in root.iterdir()
+        for path in entries
         if _VERSION.fullmatch(path.name) and (path / "dataset_info.json").is_file()
     ]

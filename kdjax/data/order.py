@@ -1,4 +1,4 @@
-"""Which sample comes when: a pure function of (seed, step), so a resume needs no state."""
+"""Which sample comes when: a pure function of (seed, step); resuming needs no state."""
 
 import functools
 

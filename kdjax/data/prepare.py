@@ -149,6 +149,8 @@ def _build(
                 raise
             # Another process was faster; its result is the same.
         return target
+    except RuntimeError as error:  # how array_record tells of a full disk
+        raise OSError(f"{data_dir}: the set cannot be written ({error})") from error
     finally:
         shutil.rmtree(apart, ignore_errors=True)
 

@@ -65,9 +65,9 @@ def load_split(
 
 def _directory(name: str, data_dir: pathlib.Path) -> pathlib.Path:
     data_dir = data_dir.expanduser()
-    found = catalogue.find(name, data_dir)
-    if found is None and catalogue.parse_name(name).dataset == EMBEDDED:
+    if catalogue.parse_name(name).dataset == EMBEDDED:
         return _embedded(name, data_dir)
+    found = catalogue.find(name, data_dir)
     if found is None:
         raise DataError(
             f"{name} is not prepared: looked for {data_dir / name}. "

@@ -100,9 +100,8 @@ def _at_label(where: str, log_q: Array, labels, classes: int) -> PerSample:
     known = (labels >= 0) & (labels < classes)
     at = jnp.where(known, labels, 0)[:, None]
     picked = jnp.take_along_axis(log_q, at, axis=-1)[:, 0]
-    return -picked * jnp.where(
-        known, 1.0, jnp.nan
-    )  # a product: the gradient is NaN too
+    # A product and not a choice: the gradient is NaN too.
+    return -picked * jnp.where(known, 1.0, jnp.nan)
 
 
 def kl_divergence(

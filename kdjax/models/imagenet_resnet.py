@@ -34,19 +34,17 @@ def imagenet_resnet(
 
     >>> import jax, jax.numpy as jnp
     >>> network = imagenet_resnet(num_classes=10, depth=18, small_images=True)
-    >>> images = jnp.ones((2, 32, 32, 3))
-    >>> variables = jax.eval_shape(network.init, jax.random.key(0), images)
-    >>> outputs = jax.eval_shape(network.evaluate, *variables, images)
-    >>> outputs.features["stage4"].shape
-    (2, 4, 4, 512)
+    >>> params, _ = network.init(jax.random.key(0), jnp.ones((2, 32, 32, 3)))
+    >>> params["head"]["kernel"].shape
+    (512, 10)
     """
     where = f"resnet{depth}{'_cifar' if small_images else ''}"
     if depth not in _DEPTHS:
-        known = ", ".join(map(str, _DEPTHS))
+        known = list(_DEPTHS)
         raise ValueError(f"{where}: depth is {depth!r}; expected one of {known}.")
     layers.positive_integer(where, "num_classes", num_classes)
     block, blocks = _DEPTHS[depth]
-    hinted = depth <= 50 and not small_images
+    hint = f"{where}_cifar takes smaller ones" if depth <= 50 else ""
     return from_linen(
         ResNet(
             where,
@@ -57,6 +55,6 @@ def imagenet_resnet(
             blocks=blocks,
             dtype=layers.activation_dtype(where, dtype),
             large_images=not small_images,
-            hint=f"{where}_cifar takes smaller ones" if hinted else "",
+            hint="" if small_images else hint,
         )
     )

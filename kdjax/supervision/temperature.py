@@ -6,12 +6,12 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from kdjax import contracts
-from kdjax.losses.numerics import as_float32
+from kdjax.losses.numerics import Number, as_float32
 from kdjax.supervision.pipeline import TemperatureRule, stateless
 from kdjax.types import Signals
 
 
-def fixed(value: float | int) -> TemperatureRule:
+def fixed(value: Number) -> TemperatureRule:
     """The same temperature for every sample and step.
 
     Args:

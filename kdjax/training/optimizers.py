@@ -13,7 +13,18 @@ def _warmed(schedule: Schedule, warmup_steps: float) -> Schedule:
     """Climbs linearly from one part in `warmup_steps` to the schedule's own value."""
     if warmup_steps < 1:
         return schedule
-    return lambda step: schedule(step) * jnp.minimum(1.0, (step + 1) / warmup_steps)
+
+
+    def warmed(step):
+        climbed = (_float(step) + 1.0) / warmup_steps
+        return schedule(step) * jnp.minimum(1.0, climbed)
+
+    return warmed
+
+
+def _float(step: jax.Array) -> jax.Array:
+    """Steps as float32: exact up to 16 million of them."""
+    return jnp.asarray(step, jnp.float32)
 
 
 def step_schedule(
@@ -50,7 +61,8 @@ def cosine_schedule(
     warmup = warmup_epochs * steps_per_epoch
 
     def schedule(step):
-        done = jnp.clip((step - warmup) / max(total_steps - warmup, 1), 0.0, 1.0)
+        done = (_float(step) - warmup) / max(total_steps - warmup, 1)
+        done = jnp.clip(done, 0.0, 1.0)
         height = 0.5 * (1 + jnp.cos(jnp.pi * done))
         return learning_rate * (final_fraction + (1 - final_fraction) * height)
 
@@ -67,7 +79,7 @@ def constant_schedule(
     """The same rate throughout, after the warm-up."""
     del total_steps
     return _warmed(
-        lambda step: jnp.full_like(step, learning_rate, jnp.float32),
+        lambda step: jnp.full_like(_float(step), learning_rate),
         warmup_epochs * steps_per_epoch,
     )
 

@@ -74,7 +74,7 @@ def update_student(
 
     gradient = jax.value_and_grad(objective, has_aux=True)
     (loss, (batch_stats, memory, metrics)), gradients = gradient(state.params)
-    norm = optax.global_norm(gradients)
+    norm = optax.tree.norm(gradients)
     updates, opt_state = student.optimizer.update(
         gradients, state.opt_state, state.params
     )

@@ -177,6 +177,14 @@ def test_kl_and_all_gradients_are_finite_at_extremes(case, temperature):
     assert all(np.isfinite(g).all() for g in gradients)
 
 
+@pytest.mark.parametrize("case", EXTREMES)
+def test_kl_is_finite_where_logits_over_temperature_overflow(case):
+    student, teacher = (jnp.float32(x) for x in EXTREMES[case])
+    value, gradients = kl_all_gradients(student, teacher, jnp.float32(1e-36))
+    assert np.isfinite(value) and value >= 0
+    assert np.isfinite(gradients[0]).all() and np.isfinite(gradients[1]).all()
+
+
 def test_a_class_masked_on_both_sides_plays_no_part():
     student, teacher = (np.float32(x) for x in EXTREMES["both_mask"])
     without = kl(student[:, 1:], teacher[:, 1:], 4.0)

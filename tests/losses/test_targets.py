@@ -70,6 +70,14 @@ def test_target_is_finite_at_one_hot_and_huge_logits(top, temperature):
     assert all(np.isfinite(g).all() for g in gradients)
 
 
+def test_target_is_finite_where_logits_over_temperature_overflow():
+    loss = jax.value_and_grad(lambda *a: losses.kl_to_target(*a, 1e-36).sum())
+    student = jnp.float32([[0.0, 1e5, -1e5]])
+    value, gradient = loss(student, jnp.float32([[0.5, 0.5, 0.0]]))
+    assert np.isfinite(value) and value > 1e5
+    assert np.isfinite(gradient).all()
+
+
 @quick
 @given(ROWS, ROWS, st.floats(0.125, 100, width=32))
 def test_target_divergence_is_never_negative(student, teacher, temperature):

@@ -82,7 +82,7 @@ def images(side):
 
 
 def torch_call(model, batch, training):
-    """PyTorch's answer in float64: its own float32 is 7e-5 off for ResNet-50's batches."""
+    """PyTorch's float64 answer; its float32 is 7e-5 off that when ResNet-50 trains."""
     import torch
 
     model.double().train(training)
@@ -160,7 +160,7 @@ class _Absent(type):
 
 
 class _Torchvision:
-    """timm imports torchvision, which not every CPU build has; its ResNets need none."""
+    """timm imports torchvision, which lacks CPU builds; its ResNets do not need it."""
 
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] == "torchvision":

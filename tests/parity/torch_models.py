@@ -133,7 +133,7 @@ class ResNet(nn.Module):
 
 
 def randomise(model, seed):
-    """Random weights, scales of both signs, random statistics: nothing left at 0 or 1."""
+    """Random weights, scales of both signs, random statistics: nothing stays 0 or 1."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(tensor, low, high):

@@ -13,7 +13,7 @@ from kdjax.supervision.pipeline import (
     stateless,
     supervise,
 )
-from kdjax.supervision.temperature import fixed, scheduled
+from kdjax.supervision.temperature import fixed
 from kdjax.types import Supervision
 from tests import reference
 from tests.objectives import signals
@@ -244,39 +244,6 @@ def test_jitted_equals_eager():
     assert isinstance(jitted, Supervision) and state == ()
     for a, b in zip(jitted, eager, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
-
-
-def test_scheduled_follows_the_step():
-    rule = scheduled(lambda step: 8.0 * 0.5 ** (step / 100))
-    for step, expected in [(0, 8.0), (100, 4.0), (200, 2.0)]:
-        s = run(golden(step=np.float32(step)), temperature=rule)
-        np.testing.assert_allclose(s.temperature, np.full(3, expected), rtol=1e-6)
-
-
-def test_a_schedule_below_zero_is_nan_inside_jit():
-    rules = Supervisor(temperature=scheduled(lambda step: 1.0 - step))
-    temperature = jax.jit(lambda s: supervise(rules, (), s)[0].temperature)
-    assert np.isnan(temperature(golden(step=np.float32(2)))).all()
-    assert temperature(golden(step=np.float32(0))).tolist() == [1.0, 1.0, 1.0]
-
-
-@pytest.mark.errors
-def test_a_schedule_below_zero_is_refused_outside_jit():
-    with pytest.raises(ValueError, match="scheduled: temperature is -1"):
-        run(golden(step=np.float32(2)), temperature=scheduled(lambda step: 1.0 - step))
-
-
-@pytest.mark.errors
-@pytest.mark.parametrize("value", [0, -1.0, np.nan, -np.inf])
-def test_fixed_refuses_what_is_not_above_zero(value):
-    with pytest.raises(ValueError, match="fixed: temperature is .*above 0 or infinity"):
-        fixed(value)
-
-
-@pytest.mark.errors
-def test_fixed_refuses_more_than_one_number():
-    with pytest.raises(ValueError, match=r"fixed: temperature has shape \(2,\)"):
-        fixed(np.float32([1, 2]))
 
 
 @pytest.mark.errors

@@ -48,7 +48,7 @@ def read_idx(path: pathlib.Path, ranks: int) -> np.ndarray:
             f"{path}: not a complete gzip file ({error}); fetch it anew."
         ) from error
     start = 4 + 4 * ranks
-    # Two zero bytes, 8 for unsigned bytes, the number of axes; then the big-endian sizes.
+    # Two zero bytes, 8 for unsigned bytes, the number of axes; then big-endian sizes.
     if len(content) < start or content[:4] != bytes([0, 0, 8, ranks]):
         raise DataError(
             f"{path}: starts with {content[:4].hex()}; expected 000008{ranks:02x}, an "

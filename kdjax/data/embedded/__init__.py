@@ -6,6 +6,8 @@ import lzma
 
 import numpy as np
 
+from kdjax.data.errors import DataError
+
 FILE_NAME = "fashion_mnist_subset.xz"
 # Of the content, not of the file: another liblzma may compress it differently.
 CONTENT_SHA256 = "c647bc74d327b606bf73afa07d97aaae0c0d5cfbbf09741ceded0ce173b66649"
@@ -49,13 +51,13 @@ def read() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Reads the embedded images, {split: (image, label)}, in the original order.
 
     Raises:
-      RuntimeError: the file of this installation is not the one that was released.
+      DataError: the file of this installation is not the one that was released.
     """
     file = importlib.resources.files(__name__).joinpath(FILE_NAME)
     content = lzma.decompress(file.read_bytes())
     found = hashlib.sha256(content).hexdigest()
     if found != CONTENT_SHA256:
-        raise RuntimeError(
+        raise DataError(
             f"{file}: content has SHA-256 {found}; expected {CONTENT_SHA256}. "
             "Reinstall kdjax."
         )

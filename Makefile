@@ -1,0 +1,51 @@
+# make demo: teacher, five students, table and report from nothing but Python and make.
+# make test: the tests. make parity: PyTorch and timm beside ours. make lint: ruff.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUNS ?= runs/demo
+BIN := $(VENV)/bin
+# Not a tty-less pip: show what it does only when it fails.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test parity lint clean
+
+demo: $(VENV)/.train
+	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/teacher.py \
+	  --workdir=$(RUNS)/teacher
+	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/students.py \
+	  --config.teacher.workdir=$(RUNS)/teacher --workdir=$(RUNS)/students
+	$(BIN)/python -m kdjax report $(RUNS)/teacher $(RUNS)/students \
+	  --output=$(RUNS)/report --title="Five ways to teach a small network"
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not parity"
+	$(BIN)/python -m pytest -m "not errors and not parity" \
+	  --jaxtyping-packages=kdjax.losses,kdjax.supervision,beartype.beartype \
+	  tests/losses tests/supervision tests/methods
+	$(BIN)/python -m pytest --doctest-modules kdjax
+
+parity: $(VENV)/.parity
+	$(BIN)/python -m pytest -m parity tests/parity
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf $(VENV) $(RUNS) build dist *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.train: requirements.txt | $(VENV)/bin/python
+	$(PIP) -r requirements.txt
+	touch $@
+
+$(VENV)/.test: requirements-test.txt $(VENV)/.train
+	$(PIP) -r requirements-test.txt
+	touch $@
+
+$(VENV)/.parity: requirements-parity.txt $(VENV)/.test
+	$(PIP) -r requirements-parity.txt
+	touch $@

@@ -1,0 +1,83 @@
+"""A small problem with everything in it: two students, one teacher, eight classes."""
+
+import jax
+import numpy as np
+
+from kdjax.data import resident
+from kdjax.data.augment import Augment
+from kdjax.data.sources import Split
+from kdjax.methods import kd, mse
+from kdjax.training import sharding
+from kdjax.training.optimizers import constant_schedule, sgd
+from kdjax.training.state import Student, initial_state
+from kdjax.training.step import make_train_step
+from tests.networks import linear, tiny
+
+CLASSES, SIZE, COUNT = 8, 8, 64
+AUGMENT = Augment(mean=(0.5,), std=(0.25,), padding=1, flip=True)
+
+
+def split(count=COUNT) -> Split:
+    rng = np.random.default_rng(0)
+    label = np.arange(count, dtype=np.int32) % CLASSES
+    image = rng.integers(0, 256, (count, SIZE, SIZE, 1), dtype=np.uint8)
+    # The label is written into the image, so there is something to learn.
+    image[:, :2] = (label * 30)[:, None, None, None]
+    names = tuple(map(str, range(CLASSES)))
+    return Split(image, label, names, {"name": "made", "split": "train"})
+
+
+def student(method, seed=0, learning_rate=0.05, network=None) -> Student:
+    schedule = constant_schedule(learning_rate=learning_rate)
+    return Student(
+        network=network or tiny(CLASSES),
+        method=method,
+        optimizer=sgd(schedule=schedule),
+        seed=seed,
+    )
+
+
+def students() -> dict[str, Student]:
+    return {
+        "kd": student(kd.build(alpha=0.9, temperature=4.0)),
+        "mse": student(mse.build(), seed=3, network=linear(CLASSES)),
+    }
+
+
+class Problem:
+    """Compiled pieces on so many devices."""
+
+    def __init__(self, devices, students, batch_size=16, teacher=True, **changes):
+        self.mesh = sharding.make_mesh(jax.devices()[:devices])
+        self.students = students
+        self.teacher = linear(CLASSES) if teacher else None
+        images = np.zeros((2, SIZE, SIZE, 1), np.float32)
+        init = self.teacher.init if teacher else lambda *_: None
+        self.variables = sharding.compile_init(init, self.mesh)(
+            jax.random.key(7), images
+        )
+        self.traces, self.crops = 0, changes.get("augment", AUGMENT)
+        self.feed = resident.place(
+            changes.get("data", split()), self.mesh, seed=1, batch_size=batch_size
+        )
+        self.pure = make_train_step(
+            students, self.teacher, resident.materialise, self.augment
+        )
+        self.compiled = sharding.compile_train_step(self.pure, self.mesh)
+        self.initialise = sharding.compile_init(
+            lambda: {n: initial_state(s, images) for n, s in students.items()},
+            self.mesh,
+        )
+
+    def augment(self, batch):
+        self.traces += 1
+        return self.crops.train(batch, 1)
+
+    def run(self, states, start, stop):
+        metrics = None
+        for number in range(start, stop):
+            ticket = sharding.place_rows(self.feed.ticket(number), self.mesh)
+            states, metrics = self.compiled(
+                states, self.variables, self.feed.source, ticket
+            )
+        return states, metrics

@@ -1,0 +1,102 @@
+"""Evaluation against NumPy, and the ways in which it could count wrongly."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kdjax.training.evaluate import evaluate, finish, sums
+
+
+def softmax(z):
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def reference(logits, labels, teacher):
+    """Straight from the definitions, in float64, one sample at a time."""
+    p, t = softmax(logits), softmax(teacher)
+    n = len(labels)
+    order = np.argsort(-logits, axis=-1, kind="stable")
+    right = order[:, 0] == labels
+    confidence = p.max(-1)
+    ece = 0.0
+    for low in np.arange(15) / 15:
+        inside = (confidence > low) & (confidence <= low + 1 / 15)
+        if inside.any():
+            gap = abs(right[inside].mean() - confidence[inside].mean())
+            ece += inside.mean() * gap
+    return {
+        "count": n,
+        "top1": 100 * right.mean(),
+        "top5": 100 * np.mean([y in row[:5] for y, row in zip(labels, order)]),
+        "loss": -np.mean(np.log(p[np.arange(n), labels])),
+        "ece": 100 * ece,
+        "agreement": 100 * np.mean(order[:, 0] == teacher.argmax(-1)),
+        "teacher_kl": np.mean((t * (np.log(t) - np.log(p))).sum(-1)),
+    }
+
+
+@pytest.fixture
+def scores():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(37, 9)).astype(np.float32) * 3
+    teacher = logits + rng.normal(size=(37, 9)).astype(np.float32)
+    return logits, rng.integers(0, 9, 37).astype(np.int32), teacher
+
+
+def test_every_metric_equals_its_definition(scores):
+    found = finish(sums(*scores[:2], jnp.ones(37, bool), scores[2]))
+    wanted = reference(*(np.asarray(x, np.float64) for x in scores[:1]), *scores[1:])
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert found[name] == pytest.approx(value, rel=1e-4), name
+
+
+@pytest.mark.parametrize("rows", (1, 8, 37, 50))
+def test_padding_and_batch_size_change_nothing(scores, rows):
+    logits, labels, teacher = scores
+
+    def batches():
+        for start in range(0, 37, rows):
+            part = [x[start : start + rows] for x in scores]
+            missing = rows - len(part[0])
+            # Padding full of nonsense: only the mask may keep it out.
+            yield {
+                "logits": np.pad(part[0], [(0, missing), (0, 0)], constant_values=1e30),
+                "label": np.pad(part[1], (0, missing)),
+                "teacher": np.pad(part[2], [(0, missing), (0, 0)]),
+                "valid": np.arange(rows) < len(part[0]),
+            }
+
+    @jax.jit
+    def step(_, batch):
+        return {
+            "s": sums(batch["logits"], batch["label"], batch["valid"], batch["teacher"])
+        }
+
+    whole = finish(sums(logits, labels, jnp.ones(37, bool), teacher))
+    parts = evaluate(step, None, batches())["s"]
+    assert parts["count"] == 37
+    for name in whole:
+        assert parts[name] == pytest.approx(whole[name], rel=1e-5), name
+
+
+def test_a_network_that_returns_nan_is_never_right():
+    logits = jnp.full((4, 10), jnp.nan)
+    found = sums(logits, jnp.arange(4), jnp.ones(4, bool))
+    # Label 0 included: argmax of all-NaN is 0, and NaN > NaN is false.
+    assert float(found["top5"]) == 0
+    assert np.isnan(found["loss"])
+
+
+def test_ties_go_to_the_lower_class():
+    logits = jnp.zeros((2, 10))
+    found = sums(logits, jnp.array([0, 5]), jnp.ones(2, bool))
+    assert (float(found["top1"]), float(found["top5"])) == (1, 1)
+
+
+@pytest.mark.errors
+def test_an_empty_split_is_refused():
+    with pytest.raises(ValueError, match="split is empty"):
+        evaluate(lambda *_: None, None, [])

@@ -1,0 +1,112 @@
+"""The order of operations, with steps that compute nothing."""
+
+import math
+import os
+import signal
+
+import pytest
+
+from kdjax.training.loop import PATIENCE, NonFinite, Plan, Preempted, average, run
+
+
+class Recorder:
+    """Keeper and teller in one: notes what happens, in order."""
+
+    def __init__(self):
+        self.events = []
+
+    def train(self, step, metrics, timing):
+        self.events.append(("train", step, metrics["s"]["loss"]))
+        assert timing["images_per_second"] > 0
+
+    def evaluation(self, step, metrics):
+        self.events.append(("evaluation", step))
+
+    def save(self, step, states, metrics):
+        self.events.append(("save", step, metrics is not None))
+
+    def wait(self):
+        self.events.append(("wait",))
+
+
+def drive(plan, start=0, skipped=(), at_step=lambda number: None):
+    recorder = Recorder()
+
+    def step(states, number):
+        at_step(number)
+        row = {"loss": float(number), "skipped": float(number in skipped)}
+        return states + 1, {"s": row}
+
+    def evaluate(states):
+        return {"s": {"top1": 0.0}}
+
+    keep = {"keeper": recorder, "teller": recorder, "images_per_step": 4}
+    try:
+        states = run(plan, start, start=start, step=step, evaluate=evaluate, **keep)
+    except (NonFinite, Preempted) as error:
+        return error, recorder.events
+    return states, recorder.events
+
+
+def test_train_then_evaluate_then_save():
+    plan = Plan(total_steps=5, log_every=2, evaluate_every=3.0)
+    states, events = drive(plan)
+    assert states == 5
+    assert events == [
+        ("train", 2, 0.5),
+        ("evaluation", 3),
+        ("save", 3, True),
+        ("train", 4, 2.5),
+        ("train", 5, 4.0),
+        ("evaluation", 5),
+        ("save", 5, True),
+        ("wait",),
+    ]
+
+
+def test_a_resumed_run_does_only_the_rest():
+    plan = Plan(total_steps=5, log_every=2, evaluate_every=3.0)
+    states, events = drive(plan, start=3)
+    assert states == 5
+    assert [e[:2] for e in events if e[0] == "evaluation"] == [("evaluation", 5)]
+
+
+def test_epochs_that_are_not_whole_steps_are_evaluated_when_they_end():
+    # 10,000 images in batches of 128: 78.125 steps an epoch.
+    plan = Plan(total_steps=235, log_every=1, evaluate_every=78.125)
+    assert [n for n in range(1, 236) if plan.evaluates_at(n)] == [79, 157, 235]
+
+
+def test_it_gives_up_after_so_many_skipped_steps_in_a_row():
+    plan = Plan(total_steps=50, log_every=7, evaluate_every=50.0)
+    error, _ = drive(plan, skipped=range(11, 50))
+    assert isinstance(error, NonFinite)
+    assert error.exit_code == 3
+    assert f"in steps 12 to {11 + PATIENCE}" in str(error)
+
+
+def test_skipped_steps_now_and_then_are_only_counted():
+    plan = Plan(total_steps=50, log_every=7, evaluate_every=50.0)
+    states, _ = drive(plan, skipped=range(0, 50, 2))
+    assert states == 50
+
+
+def test_averages_leave_skipped_steps_out():
+    rows = [{"loss": 1.0, "skipped": 0.0}, {"loss": math.nan, "skipped": 1.0}]
+    assert average([{"s": row} for row in rows])["s"] == {"loss": 1.0, "skipped": 1.0}
+    assert math.isnan(average([{"s": rows[1]}])["s"]["loss"])
+
+
+@pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT))
+def test_a_signal_saves_and_stops(number):
+    def at_step(step):
+        if step == 2:
+            os.kill(os.getpid(), number)
+
+    plan = Plan(total_steps=50, log_every=40, evaluate_every=40.0)
+    before = signal.getsignal(number)
+    error, events = drive(plan, at_step=at_step)
+    assert isinstance(error, Preempted)
+    assert error.exit_code == 42
+    assert events == [("train", 3, 1.0), ("save", 3, False), ("wait",)]
+    assert signal.getsignal(number) is before
