@@ -1,0 +1,192 @@
+"""Checkpoints: what comes back, what is kept, and what happens when a file is damaged."""
+
+import gc
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kdjax import checkpoints
+from kdjax.checkpoints import Checkpointer, StorageError
+from kdjax.contracts import InputError
+from kdjax.methods import ce
+from kdjax.training import sharding
+from tests.networks import linear
+from tests.training.problems import CLASSES, Problem, student
+
+META = {"students": {"conv": {}, "flat": {}}, "teacher": None}
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Two students, one of them without any batch statistics."""
+    return Problem(
+        2,
+        {
+            "conv": student(ce.build()),
+            "flat": student(ce.build(), network=linear(CLASSES)),
+        },
+        teacher=False,
+    )
+
+
+def scores(conv, flat):
+    return {"conv": {"top1": conv}, "flat": {"top1": flat}}
+
+
+def saved(problem, directory: pathlib.Path, tops) -> dict[int, object]:
+    """Saves after each of len(tops) steps; returns the states as host arrays."""
+    keeper = Checkpointer(directory, ("conv", "flat"), META)
+    states, copies = problem.initialise(), {}
+    for step, top in enumerate(tops, start=1):
+        states, _ = problem.run(states, step - 1, step)
+        keeper.save(step, states, top)
+        copies[step] = jax.tree.map(np.array, states)
+    keeper.wait()
+    keeper.close()
+    return copies
+
+
+def abstract(problem, devices):
+    same = sharding.replicated(sharding.make_mesh(jax.devices()[:devices]))
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
+        jax.eval_shape(problem.initialise),
+    )
+
+
+def restore(problem, directory, devices=2):
+    keeper, said = Checkpointer(directory, ("conv", "flat"), META), []
+    try:
+        return keeper.restore_latest(abstract(problem, devices), said.append), said
+    finally:
+        keeper.close()
+        gc.collect()
+
+
+@pytest.mark.parametrize("devices", (1, 2, 8))
+def test_bits_come_back_on_any_number_of_devices(problem, tmp_path, devices):
+    copies = saved(problem, tmp_path / "c", [scores(1, 1), scores(2, 2)])
+    (states, meta), said = restore(problem, tmp_path / "c", devices)
+    assert said == []
+    assert meta["step"] == 2
+    assert meta["students"] == META["students"]
+    assert jax.tree.structure(states) == jax.tree.structure(copies[2])
+    jax.tree.map(np.testing.assert_array_equal, states, copies[2])
+    assert len(jax.tree.leaves(states)[0].sharding.device_set) == devices
+
+
+def test_the_latest_two_and_each_best_are_kept(problem, tmp_path):
+    tops = [scores(9, 1), scores(1, 8), scores(2, 2), scores(3, 3), scores(4, 4)]
+    saved(problem, tmp_path / "c", tops)
+    steps = sorted(int(p.name) for p in (tmp_path / "c").iterdir() if p.name.isdigit())
+    assert steps == [1, 2, 4, 5]
+    meta, best = checkpoints.read_meta(tmp_path / "c")
+    assert meta["step"] == 5
+    assert best == {"conv": 1, "flat": 2}
+
+
+def test_one_student_is_read_as_a_teacher(problem, tmp_path):
+    copies = saved(problem, tmp_path / "c", [scores(1, 1)])
+    for name in ("conv", "flat"):
+        params, stats = checkpoints.read_variables(tmp_path / "c", 1, name)
+        jax.tree.map(np.testing.assert_array_equal, params, copies[1][name].params)
+        jax.tree.map(np.testing.assert_array_equal, stats, copies[1][name].batch_stats)
+
+
+def test_a_save_on_a_signal_has_no_scores_and_is_the_latest(problem, tmp_path):
+    copies = saved(problem, tmp_path / "c", [scores(1, 1), None])
+    (states, meta), _ = restore(problem, tmp_path / "c")
+    assert "metrics" not in meta
+    jax.tree.map(np.testing.assert_array_equal, states, copies[2])
+
+
+def array_files(directory: pathlib.Path) -> list[pathlib.Path]:
+    """All files with array data; Orbax keeps some of it twice."""
+    return [p for p in directory.rglob("d/*") if p.is_file()]
+
+
+# What Orbax leaves running after a failed read complains when it is collected.
+leftovers = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine"
+)
+
+
+def flip_bit(path: pathlib.Path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def truncate(path: pathlib.Path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@leftovers
+@pytest.mark.parametrize("damage", (flip_bit, truncate, pathlib.Path.unlink))
+def test_a_damaged_step_is_set_aside_and_the_one_before_is_used(
+    problem, tmp_path, damage
+):
+    copies = saved(problem, tmp_path / "c", [scores(1, 1), scores(2, 2)])
+    for path in array_files(tmp_path / "c" / "2" / "variables"):
+        damage(path)
+    (states, meta), said = restore(problem, tmp_path / "c")
+    assert meta["step"] == 1
+    jax.tree.map(np.testing.assert_array_equal, states, copies[1])
+    assert len(said) == 1 and said[0].startswith("checkpoint 2 is damaged")
+    assert (tmp_path / "c" / "2.damaged").is_dir()
+
+
+def test_a_wrong_number_is_noticed_where_orbax_notices_nothing(problem, tmp_path):
+    """The checksum itself: Orbax restores these numbers without a word."""
+    states = problem.initialise()
+    before = checkpoints._checksums(states["conv"].params).tolist()
+    kernel = states["conv"].params["Dense_0"]["kernel"]
+    changed = kernel.at[0, 0].add(jnp.float32(1e-6))
+    params = states["conv"].params | {"Dense_0": {"kernel": changed}}
+    params["Dense_0"]["bias"] = states["conv"].params["Dense_0"]["bias"]
+    after = checkpoints._checksums(params).tolist()
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
+
+
+def test_nothing_saved_is_not_an_error(problem, tmp_path):
+    assert restore(problem, tmp_path / "c") == (None, [])
+
+
+@leftovers
+@pytest.mark.errors
+def test_when_nothing_is_sound_the_run_does_not_start_afresh(problem, tmp_path):
+    saved(problem, tmp_path / "c", [scores(1, 1)])
+    for path in array_files(tmp_path / "c" / "1" / "variables"):
+        truncate(path)
+    with pytest.raises(StorageError, match="none of the checkpoints"):
+        restore(problem, tmp_path / "c")
+
+
+@pytest.mark.errors
+def test_reading_where_nothing_is(tmp_path):
+    with pytest.raises(InputError, match="no checkpoints here"):
+        checkpoints.read_meta(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.errors
+def test_a_step_that_is_not_there(problem, tmp_path):
+    saved(problem, tmp_path / "c", [scores(1, 1)])
+    with pytest.raises(InputError, match=r"no step 7; expected one of \[1\]"):
+        checkpoints.read_variables(tmp_path / "c", 7, "conv")
+
+
+def test_digests_tell_apart_what_differs():
+    tree = {"a": np.zeros((2, 3), np.float32)}
+    others = (
+        {"b": np.zeros((2, 3), np.float32)},
+        {"a": np.zeros((3, 2), np.float32)},
+        {"a": np.zeros((2, 3), np.float64)},
+        {"a": np.float32([[0, 0, 0], [0, 0, 1e-30]])},
+    )
+    digests = {checkpoints.digest(other) for other in (tree, *others)}
+    assert len(digests) == 5
+    assert checkpoints.digest({"a": jnp.zeros((2, 3))}) == checkpoints.digest(tree)
