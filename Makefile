@@ -5,7 +5,6 @@ PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs/demo
 BIN := $(VENV)/bin
-# Not a tty-less pip: show what it does only when it fails.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test parity lint clean
@@ -48,4 +47,5 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.train
 
 $(VENV)/.parity: requirements-parity.txt $(VENV)/.test
 	$(PIP) -r requirements-parity.txt
+	$(PIP) --no-deps "timm>=1.0.31,<2"
 	touch $@

@@ -1,4 +1,4 @@
-"""Every key that a config has, with its default. The files beside this one change a few."""
+"""Every key that a config has, with its default; configs change a few."""
 
 from ml_collections import ConfigDict
 

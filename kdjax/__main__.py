@@ -21,7 +21,7 @@ python -m kdjax COMMAND --help tells more. Exit codes: 0 finished, 2 bad input,
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; errors of the user's are one line, errors of ours a traceback."""
+    """Runs one command; a user's error is one line, an error of ours a traceback."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(HELP)

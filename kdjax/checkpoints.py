@@ -1,9 +1,9 @@
 """Checkpoints with Orbax, its only importer: atomic, checked, resumable.
 
-A step holds three items: `variables` (parameters and batch statistics: all that a teacher
-needs), `training` (step, optimizer and supervision state) and `meta` (identity and
-checksums). Orbax neither notices a flipped bit nor falls back from a damaged step; both
-are done here.
+A step holds three items: `variables` (parameters and batch statistics: all that a
+teacher needs), `training` (step, optimizer and supervision state) and `meta` (identity
+and checksums). Orbax neither notices a flipped bit nor falls back from a damaged step;
+both are done here.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def _checksums(tree: PyTree) -> jax.Array:
     """One uint32 a leaf: sum of bits_i (2 i + 1) mod 2^32.
 
     Wrap-around addition is exact in any order, so the value depends neither on sharding
-    nor on the number of devices, and the odd multiplier betrays any change of one element.
+    nor on the number of devices; the odd multiplier betrays a change of any element.
     """
 
     def leaf_sum(x):
@@ -220,7 +220,9 @@ def _restore(manager, step: int, abstract: dict[str, PyTree]):
     for name, found in _sums(items).items():
         wrong = sum(a != b for a, b in zip(meta["checksums"][name], found, strict=True))
         if wrong:
-            raise StorageError(f"step {step}: {wrong} arrays differ from their checksum")
+            raise StorageError(
+                f"step {step}: {wrong} arrays differ from their checksum"
+            )
     return items, meta
 
 
@@ -245,7 +247,7 @@ def _open(directory: pathlib.Path):
 
 
 def _manager(directory: pathlib.Path, **options):
-    # Orbax warns about choices that are ours to make; damaged steps we report ourselves.
+    # Orbax warns about choices that are ours; damaged steps we report ourselves.
     logging.getLogger("absl").setLevel(logging.ERROR)
     options = ocp.CheckpointManagerOptions(**options)
     handlers = {  # named here, so that a directory can be read before it is written to

@@ -1,4 +1,4 @@
-"""Checks at the door: every error names the function, the argument, what came and what was expected."""
+"""Checks at the door. Errors say where, what came and what was expected."""
 
 import difflib
 import math
@@ -15,7 +15,7 @@ class InputError(ValueError):
 
 
 def nearest(word: str, known) -> str:
-    """Returns " Did you mean x?", or "" where nothing is close, to end an error with."""
+    """Returns " Did you mean x?", or "" where nothing is close; it ends an error."""
     close = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
     return f" Did you mean {close[0]}?" if close else ""
 
@@ -27,8 +27,8 @@ def shapes(where: str, **named) -> dict[str, int]:
 
     Args:
       where: the function that asks; it opens the message.
-      **named: argument name -> (array, pattern, pattern, ...). A pattern is axis names separated by blanks;
-        "" is a scalar. The first pattern with the array's rank is the one that counts.
+      **named: argument name -> (array, pattern, pattern, ...). A pattern is axis names
+        separated by blanks; "" is a scalar. The first one of the array's rank counts.
 
     Returns:
       axis name -> size.
@@ -37,7 +37,8 @@ def shapes(where: str, **named) -> dict[str, int]:
       ValueError: an array fits none of its patterns, or two arrays disagree on an axis.
 
     >>> import numpy as np
-    >>> shapes("f", student_logits=(np.zeros((8, 10)), "batch classes"), temperature=(4.0, "", "batch"))
+    >>> logits = np.zeros((8, 10))
+    >>> shapes("f", logits=(logits, "batch classes"), temperature=(4.0, "", "batch"))
     {'batch': 8, 'classes': 10}
     """
     bound: dict[str, tuple[int, str]] = {}
@@ -51,7 +52,8 @@ def shapes(where: str, **named) -> dict[str, int]:
             known, owner = bound.setdefault(axis, (size, name))
             if size != known:
                 raise ValueError(
-                    f"{where}: {name} has {axis}={size} (shape {shape}), but {owner} has {axis}={known}."
+                    f"{where}: {name} has {axis}={size} (shape {shape}), but "
+                    f"{owner} has {axis}={known}."
                 )
     return {axis: size for axis, (size, _) in bound.items()}
 
@@ -62,9 +64,9 @@ def is_traced(value) -> bool:
 
 
 def positive(where: str, name: str, value, infinity: bool = False) -> None:
-    """Raises ValueError unless every element of `value` is > 0, not NaN and, unless allowed, finite.
+    """Raises ValueError unless all of `value` is > 0 and, unless allowed, finite.
 
-    Traced values pass: what a rule computes inside jit is clipped by the rule, not checked here.
+    Traced values pass: what a rule computes inside jit is clipped by the rule.
     """
     if is_traced(value):
         return
@@ -72,23 +74,34 @@ def positive(where: str, name: str, value, infinity: bool = False) -> None:
     bad = ~(host > 0) if infinity else ~((host > 0) & np.isfinite(host))
     if bad.any():
         limit = "or infinity" if infinity else "and finite"
-        raise ValueError(f"{where}: {name} is {host[bad].flat[0]:g}; expected a number above 0 {limit}.")
+        raise ValueError(
+            f"{where}: {name} is {host[bad].flat[0]:g}; "
+            f"expected a number above 0 {limit}."
+        )
 
 
 def fraction(where: str, name: str, value) -> None:
     """Raises ValueError unless `value` is one number in [0, 1]."""
     if is_traced(value):
         return
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or math.isnan(value):
-        raise ValueError(f"{where}: {name} is {value!r}; expected a number from 0 to 1.")
+    if (
+        not isinstance(value, numbers.Real)
+        or isinstance(value, bool)
+        or math.isnan(value)
+    ):
+        raise ValueError(
+            f"{where}: {name} is {value!r}; expected a number from 0 to 1."
+        )
     if not 0 <= value <= 1:
-        raise ValueError(f"{where}: {name} is {value:g}; expected a number from 0 to 1.")
+        raise ValueError(
+            f"{where}: {name} is {value:g}; expected a number from 0 to 1."
+        )
 
 
 def labels_in_range(where: str, labels, classes: int) -> None:
     """Raises ValueError at the first label outside 0..classes-1. Traced labels pass.
 
-    Worth a check of its own: gathered with NumPy's indexing, label -1 would train as the last class.
+    Indexed as NumPy indexes, label -1 would train as the last class.
     """
     if is_traced(labels):
         return

@@ -1,4 +1,4 @@
-"""The nouns that all floors share. Tuples of arrays: jit, grad and Orbax take them as they are."""
+"""The nouns that all floors share: tuples of arrays, which jit and grad take."""
 
 from typing import Any, NamedTuple
 
@@ -8,20 +8,26 @@ PyTree = Any
 
 
 class Batch(NamedTuple):
-    """What one step trains on. Images arrive as uint8; augmentation and normalisation happen inside jit."""
+    """What one step trains on. Feeds give uint8; the rest happens inside jit."""
 
-    image: Array  # [batch, height, width, channels]; uint8 from a feed, normalised floats after `augment`
+    image: Array  # [b, h, w, c]; uint8 from a feed, normalised floats after `augment`
     label: Int[Array, " batch"]
     index: Int[Array, " batch"]  # position of the sample in the training split
-    epoch: Int[Array, " batch"]  # how often the split had been seen before; draws the sample's crop
-    selection: Float[Array, " batch"]  # weight of the teacher on this sample; 1 unless data was selected
+    epoch: Int[
+        Array, " batch"
+    ]  # how often the split had been seen before; draws the sample's crop
+    selection: Float[
+        Array, " batch"
+    ]  # weight of the teacher on this sample; 1 unless data was selected
 
 
 class Outputs(NamedTuple):
     """What a network returns. jit drops the features that nobody reads."""
 
     logits: Float[Array, "batch classes"]  # unnormalised log-probabilities
-    features: dict[str, Array]  # "stem", "stage1", "stage2", ... [b, h, w, c] and "pooled" [b, c]
+    features: dict[
+        str, Array
+    ]  # "stem", "stage1", "stage2", ... [b, h, w, c] and "pooled" [b, c]
 
 
 class Signals(NamedTuple):
@@ -39,13 +45,17 @@ class Supervision(NamedTuple):
     """What a student is taught with; constants to the gradient."""
 
     logits: Float[Array, "batch classes"]  # the teacher's, after adjustment
-    target: Float[Array, "batch classes"]  # softened and revised probabilities; rows sum to 1
+    target: Float[
+        Array, "batch classes"
+    ]  # softened and revised probabilities; rows sum to 1
     temperature: Float[Array, " batch"]  # > 0, may be infinite
-    weight: Float[Array, " batch"]  # >= 0; 0 means that the teacher is not heard on this sample
+    weight: Float[
+        Array, " batch"
+    ]  # >= 0; 0 means that the teacher is not heard on this sample
 
 
 class Views(NamedTuple):
-    """Everything that a term may look at. `teacher` and `supervision` are None where there is no teacher."""
+    """What a term may look at. Without a teacher the two fields about it are None."""
 
     student: Outputs
     teacher: Outputs | None

@@ -1,4 +1,4 @@
-"""Checkpoints: what comes back, what is kept, and what happens when a file is damaged."""
+"""Checkpoints: what comes back, what is kept, what a damaged file does."""
 
 import gc
 import pathlib

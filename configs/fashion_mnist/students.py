@@ -1,4 +1,4 @@
-"""Fashion-MNIST subset, five ways to teach WRN-10 8/16/32, in one program.
+r"""Fashion-MNIST subset, five ways to teach WRN-10 8/16/32, in one program.
 
 python -m kdjax train --config=configs/fashion_mnist/students.py \
     --workdir=runs/students --config.teacher.workdir=runs/teacher
@@ -13,10 +13,8 @@ INFINITY = float("inf")
 
 def get_config(arg=""):
     del arg
-    config = common.base(epochs=12.0)
-    config.model = ConfigDict(
-        {"name": "wide_resnet", "depth": 10, "widths": (8, 16, 32), "stem": 8}
-    )
+    config = common.base()
+    config.model = common.small_network()
     config.method = ConfigDict({"name": "ce"})
     methods = {
         "ce": {"name": "ce"},

@@ -1,4 +1,4 @@
-"""Fashion-MNIST subset, the teacher: WRN-10 with 32/64/128 channels.
+"""Fashion-MNIST subset, the teacher: WRN-10 with 24/48/96 channels.
 
 python -m kdjax train --config=configs/fashion_mnist/teacher.py --workdir=runs/teacher
 """
@@ -10,9 +10,9 @@ from configs.fashion_mnist import common
 
 def get_config(arg=""):
     del arg
-    config = common.base(epochs=12.0)
+    config = common.base()
     config.model = ConfigDict(
-        {"name": "wide_resnet", "depth": 10, "widths": (32, 64, 128), "stem": 16}
+        {"name": "wide_resnet", "depth": 10, "widths": (24, 48, 96), "stem": 16}
     )
     config.method = ConfigDict({"name": "ce", "label_smoothing": 0.0})
     return config

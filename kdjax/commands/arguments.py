@@ -18,7 +18,7 @@ OVERRIDE = "--config."
 
 
 def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Parts argv into (the rest, "a.b=value" overrides); takes "--config.a.b value" too.
+    """Parts argv into (rest, "a.b=value" overrides); takes "--config.a.b value" too.
 
     Raises:
       InputError: an override without a value.
@@ -49,7 +49,7 @@ def load_config(spec: str, overrides: list[str]) -> ConfigDict:
     if not path.is_file():
         raise InputError(f"--config: there is no file {name}; expected a Python file.")
     for parent in path.parents:
-        # Configs share defaults by `from configs import ...`, from any current directory.
+        # Configs share defaults by `from configs import ...`, wherever we are.
         if parent.name == "configs" and str(parent.parent) not in sys.path:
             sys.path.append(str(parent.parent))
     module_spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)

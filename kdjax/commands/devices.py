@@ -68,6 +68,6 @@ def check_batch(batch_size: int) -> None:
     count = jax.device_count()
     if batch_size % count:
         raise InputError(
-            f"config.batch_size is {batch_size} and there are {count} devices; expected "
-            f"a multiple of {count}, such as {math.ceil(batch_size / count) * count}."
+            f"config.batch_size is {batch_size} and there are {count} devices; "
+            f"expected a multiple of {count}, such as {math.ceil(batch_size / count) * count}."
         )

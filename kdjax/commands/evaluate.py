@@ -1,7 +1,7 @@
 """python -m kdjax evaluate: scores a run's networks; prints one JSON line.
 
-  python -m kdjax evaluate --workdir=DIR [--checkpoint=latest|best|STEP] [--student=NAME]
-                           [--split=SPLIT] [--data_dir=DIR]
+  python -m kdjax evaluate --workdir=DIR [--checkpoint=latest|best|STEP]
+                           [--student=NAME] [--split=SPLIT] [--data_dir=DIR]
 
 "best" is each student's own best step by top-1.
 """
@@ -95,12 +95,15 @@ def _add_teacher(
     try:
         teacher = load_teacher(section, data["classes"], shape, normalisation)
     except InputError as error:
-        print(f"kdjax evaluate: no agreement with the teacher: {error}", file=sys.stderr)
+        print(
+            f"kdjax evaluate: no agreement with the teacher: {error}", file=sys.stderr
+        )
         return
     if teacher.identity["digest"] != who["digest"]:
         raise InputError(
-            f"{who.get('workdir', who.get('network'))}: this is not the teacher that the "
-            f"run had (digest {teacher.identity['digest'][:12]}, was {who['digest'][:12]})."
+            f"{who.get('workdir', who.get('network'))}: this is not the teacher that "
+            f"the run had (digest {teacher.identity['digest'][:12]}, was "
+            f"{who['digest'][:12]})."
         )
     variables = sharding.place_replicated(teacher.variables, mesh)
     add_teacher(teacher.network, variables, augment.evaluate, batches, mesh)

@@ -1,6 +1,6 @@
 """python -m kdjax report: a table, two figures and a page from finished runs.
 
-  python -m kdjax report WORKDIR [WORKDIR ...] --output=DIR [--title=TEXT]
+python -m kdjax report WORKDIR [WORKDIR ...] --output=DIR [--title=TEXT]
 """
 
 import argparse

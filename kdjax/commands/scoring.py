@@ -1,4 +1,4 @@
-"""Evaluation as the commands need it: batches, the teacher's answers, a compiled scorer."""
+"""Evaluation as the commands need it: batches, teacher's answers, compiled scorer."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ Batches = list[dict[str, np.ndarray]]
 
 
 def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
-    """A split as padded batches of about `batch_size` rows that divide over the mesh."""
+    """A split as padded batches of about `batch_size` rows, divisible by the mesh."""
     rows = -(-batch_size // mesh.size) * mesh.size
     return [
         {"image": image, "label": label, "valid": valid}

@@ -16,12 +16,12 @@ from kdjax.build.experiment import Experiment, build_experiment
 from kdjax.build.networks import CHECKPOINTS
 from kdjax.checkpoints import Checkpointer
 from kdjax.commands import arguments, devices, workdirs
+from kdjax.commands.scoring import add_teacher, evaluation_rows, scorer
 from kdjax.data import resident
 from kdjax.reporting.reporter import Reporter
 from kdjax.reporting.results import read_results
 from kdjax.reporting.table import print_table
 from kdjax.training import loop, sharding
-from kdjax.commands.scoring import add_teacher, evaluation_rows, scorer
 from kdjax.training.state import initial_state
 from kdjax.training.step import make_train_step
 
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
 
 
 def train(experiment: Experiment, workdir: pathlib.Path) -> None:
-    """Runs an experiment in its directory, from its newest checkpoint if there is one."""
+    """Runs an experiment in its directory, from its newest checkpoint if any."""
     devices.check_batch(experiment.batch_size)
     mesh = sharding.make_mesh()
     same = sharding.replicated(mesh)
@@ -72,7 +72,9 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
     )
     names = tuple(experiment.students)
     keeper = Checkpointer(workdir / CHECKPOINTS, names, experiment.identity)
-    restored = keeper.restore_latest(abstract, lambda text: print(text, file=sys.stderr))
+    restored = keeper.restore_latest(
+        abstract, lambda text: print(text, file=sys.stderr)
+    )
     if restored:
         states, meta = restored
     else:

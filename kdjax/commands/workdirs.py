@@ -27,8 +27,8 @@ def locked(workdir: pathlib.Path):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
-                f"--workdir: another run is writing to {workdir}; wait for it or choose "
-                "another directory."
+                f"--workdir: another run is writing to {workdir}; wait for it or "
+                "choose another directory."
             ) from None
         yield
 

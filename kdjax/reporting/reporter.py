@@ -1,4 +1,4 @@
-"""Tells what happens while a run happens: metrics.jsonl always, a live line, TensorBoard."""
+"""Tells what happens during a run: metrics.jsonl, a live line, TensorBoard."""
 
 import json
 import math
@@ -30,7 +30,7 @@ class Reporter:
         tensorboard: bool = True,
         stream=None,
     ):
-        """Opens the files; rows of steps after `start` belong to a lost future and go."""
+        """Opens the files; rows after step `start` belong to a lost future and go."""
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.last_evaluation: dict[str, dict[str, float]] = {}
         self._last_step = start
@@ -44,7 +44,7 @@ class Reporter:
 
     @property
     def seconds(self) -> float:
-        """Wall seconds of this run, over all resumes; compilation and evaluation too."""
+        """Wall seconds over all resumes, compilation and evaluation included."""
         return time.monotonic() - self._begun
 
     def train(self, step: int, metrics: dict, timing: dict) -> None:

@@ -1,1 +1,1 @@
-"""The train step and what surrounds it: state, objective, sharding, evaluation, the loop."""
+"""The train step and what surrounds it: state, objective, evaluation, the loop."""

@@ -52,7 +52,7 @@ def sums(
 
 
 def _among_first(logits, labels, k):
-    """1 where fewer than k classes stand before the label; ties go to the lower index."""
+    """1 where fewer than k classes stand before the label; ties by index."""
     own = jnp.take_along_axis(logits, labels[:, None], -1)
     index = jnp.arange(logits.shape[-1])[None, :]
     before = (logits > own) | ((logits == own) & (index < labels[:, None]))

@@ -51,7 +51,7 @@ class Plan:
     evaluate_every: float  # not whole where the batch does not divide the data set
 
     def evaluates_at(self, done: int) -> bool:
-        """True at the first step that completes another period, and at the last step."""
+        """True at the first step that completes a period, and at the last step."""
         periods = math.floor(done / self.evaluate_every)
         before = math.floor((done - 1) / self.evaluate_every)
         return done == self.total_steps or periods > before
@@ -70,8 +70,8 @@ def run(
 ) -> PyTree:
     """Trains from `start` to `plan.total_steps`.
 
-    Evaluation and saving follow the same rhythm, so "best" always refers to a state that
-    was evaluated; a stop signal saves at once.
+    Evaluation and saving follow the same rhythm, so "best" always refers to a state
+    that was evaluated; a stop signal saves at once.
 
     Args:
       step: (states, step number) -> (states, metrics on the device).
@@ -141,7 +141,7 @@ def _check_finite(window: list[dict], done: int, bad: dict[str, int]) -> None:
                 raise NonFinite(
                     f"train: the loss or gradient of {name} was not finite in steps "
                     f"{at - PATIENCE + 1} to {at}. Those updates were skipped. Lower "
-                    "config.optimizer.learning_rate, set config.optimizer.clip_norm, or "
+                    "config.schedule.learning_rate, set config.optimizer.clip_norm or "
                     "look at the teacher's logits; the last checkpoint is still good."
                 )
 

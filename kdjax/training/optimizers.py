@@ -14,7 +14,6 @@ def _warmed(schedule: Schedule, warmup_steps: float) -> Schedule:
     if warmup_steps < 1:
         return schedule
 
-
     def warmed(step):
         climbed = (_float(step) + 1.0) / warmup_steps
         return schedule(step) * jnp.minimum(1.0, climbed)

@@ -37,7 +37,7 @@ def compile_init(init, mesh: Mesh):
 
 
 def compile_train_step(step, mesh: Mesh):
-    """Jits `step(states, teacher_variables, source, ticket)`; donates the states only."""
+    """Jits `step(states, teacher_variables, source, ticket)`; donates the states."""
     same, rows = replicated(mesh), split(mesh)
     return jax.jit(
         step,

@@ -1,4 +1,4 @@
-"""What a student is while it trains: arrays only, so it is saved, donated and compared."""
+"""What a student is while it trains: arrays, to be saved, donated and compared."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ class TrainState:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Student:
-    """One student's functions. They live in closures; the arrays are in `TrainState`."""
+    """One student's functions. They live in closures; arrays are in `TrainState`."""
 
     network: Network
     method: Method
@@ -38,7 +38,7 @@ def initial_state(student: Student, images: Array) -> TrainState:
 
     Args:
       student: what to initialise.
-      images: [batch, height, width, channels] normalised floats; only the shape matters.
+      images: [batch, height, width, channels] floats; only the shape matters.
     """
     params, batch_stats = student.network.init(jax.random.key(student.seed), images)
     supervisor = student.method.supervisor

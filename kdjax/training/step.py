@@ -79,8 +79,8 @@ def update_student(
         gradients, state.opt_state, state.params
     )
     params = optax.apply_updates(state.params, updates)
-    # A bad batch must not poison weights, statistics or momentum: keep the old state and
-    # count; the loop stops the run when it happens again and again.
+    # A bad batch must not poison weights, statistics or momentum: keep the old state
+    # and count; the loop stops the run when it happens again and again.
     good = jnp.isfinite(loss) & jnp.isfinite(norm)
     kept = jax.tree.map(
         lambda new, old: jnp.where(good, new, old),

@@ -29,7 +29,8 @@ def reference(logits, labels, teacher):
     return {
         "count": n,
         "top1": 100 * right.mean(),
-        "top5": 100 * np.mean([y in row[:5] for y, row in zip(labels, order)]),
+        "top5": 100
+        * np.mean([y in row[:5] for y, row in zip(labels, order, strict=True)]),
         "loss": -np.mean(np.log(p[np.arange(n), labels])),
         "ece": 100 * ece,
         "agreement": 100 * np.mean(order[:, 0] == teacher.argmax(-1)),
