@@ -51,9 +51,10 @@ def describe() -> str:
     """One sentence on what this run computes with."""
     devices = jax.devices()
     if devices[0].platform == "cpu":
+        per = "one per core" if len(devices) == cores() else f"on {cores()} cores"
         return (
-            f"devices: {len(devices)} virtual CPU device(s), one per core, one thread "
-            f"each ({SINGLE_THREAD}); choose another number with --devices=N"
+            f"devices: {len(devices)} virtual CPU device(s), {per}, one thread each "
+            f"({SINGLE_THREAD}); choose another number with --devices=N"
         )
     kinds = sorted({device.device_kind for device in devices})
     return f"devices: {len(devices)} x {', '.join(kinds)}"
@@ -67,7 +68,8 @@ def check_batch(batch_size: int) -> None:
     """
     count = jax.device_count()
     if batch_size % count:
+        near = math.ceil(batch_size / count) * count
         raise InputError(
             f"config.batch_size is {batch_size} and there are {count} devices; "
-            f"expected a multiple of {count}, such as {math.ceil(batch_size / count) * count}."
+            f"expected a multiple of {count}, such as {near}."
         )

@@ -17,26 +17,14 @@ from kdjax.commands import devices
 from kdjax.commands.scoring import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.contracts import InputError, nearest
 from kdjax.data.augment import Augment
-from kdjax.data.sources import Split, load_split
+from kdjax.data.sources import load_split
 from kdjax.training import sharding
 
 ROWS = 500
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        "python -m kdjax evaluate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--workdir", required=True, help="of the run to score")
-    parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
-    parser.add_argument("--student", default="", help="only this one")
-    parser.add_argument("--split", default="", help="default: the run's test split")
-    parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
-    parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
-    options = parser.parse_args(argv)
+    options = _options(argv)
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
     directory = workdir / CHECKPOINTS
     devices.configure_cpu(options.devices, ROWS)
@@ -51,21 +39,36 @@ def main(argv: list[str]) -> int:
     augment = Augment(**data["normalisation"], padding=0, flip=False)
     mesh = sharding.make_mesh()
     batches = evaluation_rows(split, ROWS, mesh)
-    _add_teacher(meta, split, augment, batches, mesh)
+    _add_teacher(meta, augment, batches, mesh)
     line = {"workdir": str(workdir), "split": split.identity, "students": {}}
     for name in chosen:
         step = choose_step(
             "--checkpoint", options.checkpoint, meta["step"], best.get(name)
         )
         variables = checkpoints.read_variables(directory, step, name)
-        network = build_network(
-            f"{workdir.name}: {name}", meta["students"][name]["model"], data["classes"]
-        )
+        model = meta["students"][name]["model"]
+        network = build_network(f"{workdir.name}: {name}", model, data["classes"])
         score = scorer({name: network}, augment.evaluate, batches, mesh)
         metrics = score(sharding.place_replicated({name: variables}, mesh))
         line["students"][name] = {"step": step} | metrics[name]
     print(json.dumps(line))
     return 0
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m kdjax evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--workdir", required=True, help="of the run to score")
+    parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
+    parser.add_argument("--student", default="", help="only this one")
+    parser.add_argument("--split", default="", help="default: the run's test split")
+    parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
+    parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+    return parser.parse_args(argv)
 
 
 def _choose(students: dict, wanted: str) -> list[str]:
@@ -77,9 +80,7 @@ def _choose(students: dict, wanted: str) -> list[str]:
     return [wanted] if wanted else list(students)
 
 
-def _add_teacher(
-    meta: dict, split: Split, augment: Augment, batches: Batches, mesh
-) -> None:
+def _add_teacher(meta: dict, augment: Augment, batches: Batches, mesh) -> None:
     """Adds the teacher's logits to the batches, where the run had one that is there."""
     who = meta["teacher"]
     if not who:
@@ -90,10 +91,8 @@ def _add_teacher(
         "student": who.get("student", ""),
         "checkpoint": str(who.get("step", "latest")),
     }
-    data = meta["data"]
-    shape, normalisation = split.image.shape[1:], data["normalisation"]
     try:
-        teacher = load_teacher(section, data["classes"], shape, normalisation)
+        teacher = load_teacher(section, meta["data"])
     except InputError as error:
         print(
             f"kdjax evaluate: no agreement with the teacher: {error}", file=sys.stderr

@@ -60,25 +60,9 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
     """Runs an experiment in its directory, from its newest checkpoint if any."""
     devices.check_batch(experiment.batch_size)
     mesh = sharding.make_mesh()
-    same = sharding.replicated(mesh)
-
-    def initialise():
-        images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
-        return {n: initial_state(s, images) for n, s in experiment.students.items()}
-
-    shapes = jax.eval_shape(initialise)
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same), shapes
-    )
     names = tuple(experiment.students)
     keeper = Checkpointer(workdir / CHECKPOINTS, names, experiment.identity)
-    restored = keeper.restore_latest(
-        abstract, lambda text: print(text, file=sys.stderr)
-    )
-    if restored:
-        states, meta = restored
-    else:
-        states, meta = sharding.compile_init(initialise, mesh)(), {"step": 0}
+    states, meta = begin(experiment, keeper, mesh)
     teller = Reporter(
         workdir,
         start=meta["step"],
@@ -86,20 +70,17 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
         steps_per_epoch=experiment.steps_per_epoch,
         tensorboard=experiment.tensorboard,
     )
-    announce(experiment, meta["step"], teller)
-    variables = None
-    if experiment.teacher:
-        variables = sharding.place_replicated(experiment.teacher.variables, mesh)
-    score = evaluation(experiment, variables, mesh)
     try:
+        announce(experiment, meta["step"], teller)
+        variables = None
+        if experiment.teacher:
+            variables = sharding.place_replicated(experiment.teacher.variables, mesh)
         loop.run(
             experiment.plan,
             states,
             start=meta["step"],
             step=train_step(experiment, variables, mesh),
-            evaluate=lambda states: score(
-                {name: (s.params, s.batch_stats) for name, s in states.items()}
-            ),
+            evaluate=evaluation(experiment, variables, mesh),
             keeper=keeper,
             teller=teller,
             images_per_step=experiment.batch_size,
@@ -108,13 +89,39 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
         teller.close()
         keeper.close()
     results = teller.last_evaluation or meta["metrics"]
+    workdirs.finish(workdir, summary(experiment, results, teller.seconds))
+
+
+def begin(experiment: Experiment, keeper: Checkpointer, mesh):
+    """The newest checkpoint's (states, meta), or fresh states at step 0."""
+    same = sharding.replicated(mesh)
+
+    def initialise():
+        images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
+        return {n: initial_state(s, images) for n, s in experiment.students.items()}
+
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
+        jax.eval_shape(initialise),
+    )
+    restored = keeper.restore_latest(
+        abstract, lambda text: print(text, file=sys.stderr)
+    )
+    return restored or (sharding.compile_init(initialise, mesh)(), {"step": 0})
+
+
+def summary(experiment: Experiment, results: dict, seconds: float) -> dict:
+    """What a finished run says of itself."""
     students = {
-        name: {"model": row["model"]["name"], "method": row["method"]["name"]}
-        | {"metrics": results[name]}
+        name: {
+            "model": row["model"]["name"],
+            "method": row["method"]["name"],
+            "metrics": results[name],
+        }
         for name, row in experiment.identity["students"].items()
     }
-    summary = {"seconds": teller.seconds, "students": students}
-    workdirs.finish(workdir, summary | {"identity": experiment.identity})
+    told = {"seconds": seconds, "students": students}
+    return told | {"identity": experiment.identity}
 
 
 def train_step(experiment: Experiment, variables, mesh):
@@ -141,14 +148,17 @@ def train_step(experiment: Experiment, variables, mesh):
 
 
 def evaluation(experiment: Experiment, variables, mesh):
-    """variables -> name -> metrics; the teacher's answers are computed once, here."""
+    """states -> name -> metrics; the teacher's answers are computed once, here."""
     normalise = experiment.augment.evaluate
     rows = experiment.evaluation_batch_size
     batches = evaluation_rows(experiment.test, rows, mesh)
     if experiment.teacher:
         add_teacher(experiment.teacher.network, variables, normalise, batches, mesh)
     networks = {name: s.network for name, s in experiment.students.items()}
-    return scorer(networks, normalise, batches, mesh)
+    score = scorer(networks, normalise, batches, mesh)
+    return lambda states: score(
+        {name: (s.params, s.batch_stats) for name, s in states.items()}
+    )
 
 
 def announce(experiment: Experiment, start: int, teller: Reporter) -> None:

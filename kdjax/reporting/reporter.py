@@ -16,8 +16,8 @@ PLAIN_SECONDS = 10.0  # between two lines where the output is not a terminal
 class Reporter:
     """One run's metrics.jsonl, live line and TensorBoard events.
 
-    Keys are `train/<student>/<metric>` and `eval/<student>/<metric>`; every row has step,
-    epoch and seconds (spent training, over all resumes).
+    Keys are `train/<student>/<metric>` and `eval/<student>/<metric>`; every row has
+    step, epoch and seconds (of wall time, over all resumes).
     """
 
     def __init__(

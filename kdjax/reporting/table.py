@@ -26,7 +26,8 @@ def caption(results: list[Result]) -> str:
     programs = {r.run: r for r in results if r.students > 1}
     parts = [
         f"{r.students} students of '{r.run}' trained in one program in "
-        f"{r.seconds:.1f} s, data and teacher forward paid once; seconds is each one's equal share."
+        f"{r.seconds:.1f} s, data and teacher forward paid once; seconds is each one's "
+        "equal share."
         for r in programs.values()
     ]
     return " ".join(parts)

@@ -1,5 +1,6 @@
 """The train step: a tuple of students against one teacher forward. Pure, not jitted."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -78,30 +79,25 @@ def update_student(
     updates, opt_state = student.optimizer.update(
         gradients, state.opt_state, state.params
     )
-    params = optax.apply_updates(state.params, updates)
-    # A bad batch must not poison weights, statistics or momentum: keep the old state
-    # and count; the loop stops the run when it happens again and again.
-    good = jnp.isfinite(loss) & jnp.isfinite(norm)
-    kept = jax.tree.map(
-        lambda new, old: jnp.where(good, new, old),
-        (params, batch_stats, opt_state, memory),
-        (
-            state.params,
-            state.batch_stats,
-            state.opt_state,
-            state.supervision_state,
-        ),
-    )
-    metrics["gradient_norm"] = norm
-    metrics["skipped"] = 1.0 - good.astype(jnp.float32)
-    params, batch_stats, opt_state, memory = kept
-    return TrainState(
+    new = TrainState(
         step=state.step + 1,
-        params=params,
+        params=optax.apply_updates(state.params, updates),
         batch_stats=batch_stats,
         opt_state=opt_state,
         supervision_state=memory,
-    ), metrics
+    )
+    good = jnp.isfinite(loss) & jnp.isfinite(norm)
+    metrics |= {"gradient_norm": norm, "skipped": 1.0 - good.astype(jnp.float32)}
+    return _keep_good(good, new, state), metrics
+
+
+def _keep_good(good: jax.Array, new: TrainState, old: TrainState) -> TrainState:
+    """A bad batch must not poison weights, statistics or momentum: only step moves on.
+
+    The loop counts such steps and stops the run when it happens again and again.
+    """
+    kept = jax.tree.map(lambda new, old: jnp.where(good, new, old), new, old)
+    return dataclasses.replace(kept, step=new.step)
 
 
 def _supervision(

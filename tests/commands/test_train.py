@@ -211,7 +211,7 @@ def test_a_teacher_of_another_shape_or_normalisation(runs, data_dir):
     config = configs.students(data_dir, runs / "teacher")
     config.data.mean, config.data.std = (0.5,), (0.5,)
     with pytest.raises(
-        InputError, match=r"config\.teacher\.workdir: .*normalises with"
+        InputError, match=r"config\.teacher\.workdir: .*with normalisation"
     ):
         build_experiment(config)
 
