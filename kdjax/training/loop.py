@@ -78,7 +78,7 @@ def run(
       evaluate: states -> name -> metrics.
 
     Raises:
-      NonFinite: PATIENCE steps in a row were skipped; the last good state is saved.
+      NonFinite: PATIENCE steps in a row were skipped.
       Preempted: SIGTERM or SIGINT came; the state is saved.
     """
     pending, since, bad = [], time.monotonic(), {}
@@ -90,22 +90,22 @@ def run(
             last = done == plan.total_steps
             if last or done % plan.log_every == 0 or stop.is_set():
                 window = jax.device_get(pending)
-                now = time.monotonic()
-                timing = {
-                    "seconds": now - since,
-                    "images_per_second": len(window) * images_per_step / (now - since),
-                }
+                seconds = time.monotonic() - since
+                rate = len(window) * images_per_step / seconds
+                timing = {"seconds": seconds, "images_per_second": rate}
                 teller.train(done, average(window), timing)
                 _check_finite(window, done, bad)
-                pending = []
+                pending, since = [], since + seconds
             if plan.evaluates_at(done):
+                jax.block_until_ready(pending)
+                paused = time.monotonic()
                 results = evaluate(states)
                 teller.evaluation(done, results)
                 keeper.save(done, states, results)
+                # Evaluation is not training: images/s and ETA leave it out.
+                since += time.monotonic() - paused
             elif stop.is_set():
                 keeper.save(done, states, None)
-            if not pending:
-                since = time.monotonic()
             if stop.is_set() and not last:
                 keeper.wait()
                 raise Preempted(

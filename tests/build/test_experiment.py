@@ -1,0 +1,203 @@
+"""Configs to objects; and every bad input gets an error that names its place."""
+
+import math
+
+import pytest
+from ml_collections import ConfigDict
+
+from kdjax.build.experiment import build_experiment
+from kdjax.commands.arguments import set_override
+from kdjax.contracts import InputError
+from tests.build import configs
+
+
+def test_a_config_becomes_a_run(data_dir):
+    experiment = build_experiment(configs.teacher(data_dir))
+    assert list(experiment.students) == ["ce"]
+    assert experiment.teacher is None
+    assert experiment.plan.total_steps == 8
+    assert experiment.steps_per_epoch == 4
+    assert len(experiment.train.label) == 256
+    assert experiment.augment.mean == (0.2860,)
+    assert experiment.identity["data"]["classes"] == 10
+    assert experiment.identity["students"]["ce"]["model"]["width"] == 4
+    assert experiment.identity["versions"].keys() >= {"kdjax", "jax", "flax"}
+
+
+def test_total_steps_overrides_epochs(data_dir):
+    config = configs.teacher(data_dir)
+    config.total_steps = 3
+    assert build_experiment(config).plan.total_steps == 3
+
+
+def test_partial_epochs_are_rounded_up_to_a_step(data_dir):
+    config = configs.teacher(data_dir)
+    config.batch_size, config.total_epochs = 100, 1.0
+    assert build_experiment(config).plan.total_steps == math.ceil(256 / 100)
+
+
+def test_unknown_sets_are_measured(data_dir):
+    config = configs.teacher(data_dir)
+    config.data.mean, config.data.std = (0.1,), (0.2,)
+    assert build_experiment(config).augment.std == (0.2,)
+
+
+def test_infinity_survives_json(data_dir):
+    config = configs.teacher(data_dir)
+    config.teacher.network = "tests.networks:tiny"
+    kd = {"name": "kd", "alpha": 1.0, "temperature": float("inf")}
+    config.method = ConfigDict(kd)
+    experiment = build_experiment(config)
+    assert experiment.config["method"]["temperature"] == "inf"
+    assert experiment.students["kd"].method.terms[0].name == "logit_matching"
+
+
+KD = {"name": "kd", "alpha": 1.0, "temperature": 4.0}
+BAD = {
+    "a key that nobody reads": (
+        {"bach_size": 3},
+        r"config\.bach_size is not read; .* Did you mean batch_size\?",
+    ),
+    "a key of a section that nobody reads": (
+        {"evaluation": {"every_epoch": 1.0, "batch_size": 5}},
+        r"config\.evaluation\.every_epoch is not read; .*Did you mean every_epochs\?",
+    ),
+    "a parameter that the method does not take": (
+        {"method": {"name": "kd", "alpha": 1.0, "temprature": 4.0}},
+        r"config\.method\.temprature is not a parameter of kd; it takes alpha, "
+        r"temperature,.* Did you mean temperature\?",
+    ),
+    "a parameter left out": (
+        {"method": {"name": "kd", "alpha": 1.0}},
+        r"config\.method\.temperature is missing; kd needs it",
+    ),
+    "an unknown method": (
+        {"method": {"name": "kdd"}},
+        r"config\.method\.name is 'kdd'; expected one of ce, kd, mse\. Did you mean kd",
+    ),
+    "temperature 0": (
+        {"method": KD | {"temperature": 0.0}},
+        r"config\.method: kd: temperature is 0; expected a number above 0",
+    ),
+    "temperature below 0": (
+        {"method": KD | {"temperature": -1.0}},
+        r"config\.method: kd: temperature is -1",
+    ),
+    "temperature NaN": (
+        {"method": KD | {"temperature": float("nan")}},
+        r"config\.method: kd: temperature is nan",
+    ),
+    "alpha above 1": ({"method": KD | {"alpha": 1.5}}, r"config\.method: kd: alpha"),
+    "an unknown network": (
+        {"model": {"name": "wrn_16_3"}},
+        r"config\.model: create: there is no model 'wrn_16_3'; near are wrn_16",
+    ),
+    "an unknown option of a network": (
+        {"model": {"name": "wrn_16_2", "widht": 3}},
+        r"config\.model: create: widht is not a parameter of wrn_16_2",
+    ),
+    "images that the network cannot take": (
+        {"model": {"name": "resnet18"}},
+        r"config\.model: it cannot take the data set's images of 28x28x1: resnet18: .*"
+        r"resnet18_cifar",
+    ),
+    "a network of other classes": (
+        {"model": {"name": "tests.networks:eleven_classes"}},
+        r"config\.model: the network has 11 classes and the data set has 10",
+    ),
+    "a distillation without a teacher": (
+        {"method": KD},
+        r"config\.method: kd needs a teacher; expected config\.teacher\.workdir",
+    ),
+    "a teacher that is not there": (
+        {"teacher": {"workdir": "/nowhere/at/all"}},
+        r"config\.teacher\.workdir is '/nowhere/at/all', and there is no such directory",
+    ),
+    "a teacher by the name of a network": (
+        {"teacher": {"network": "wrn_16_2"}},
+        r"config\.teacher\.network is 'wrn_16_2'; .*has no weights of its own",
+    ),
+    "two teachers": (
+        {"teacher": {"network": "a:b", "workdir": "/tmp"}},
+        r"config\.teacher: both workdir and network",
+    ),
+    "an unprepared data set": (
+        {"data": {"name": "cifar100"}},
+        r"cifar100 is not prepared: .*python -m kdjax prepare cifar100 --data_dir=",
+    ),
+    "a split that is not there": ({"data": {"train": "trian"}}, "split 'trian'"),
+    "statistics for another number of channels": (
+        {"data": {"mean": (0.5,) * 3, "std": (0.2,) * 3}},
+        r"config\.data\.mean has 3 numbers; expected 1",
+    ),
+    "a batch that is no number": (
+        {"batch_size": 0},
+        r"config\.batch_size is 0; expected a whole number >= 1",
+    ),
+    "a schedule with a missing part": (
+        {"schedule": {"name": "step", "learning_rate": 0.1, "factor": 0.1}},
+        r"config\.schedule\.milestones is missing; step needs it",
+    ),
+    "a student's unknown key": (
+        {"students": {"a": {"methd": KD}}},
+        r"config\.students\.a\.methd is not read; .* Did you mean method\?",
+    ),
+    "a student's name that is no file name": (
+        {"students": {"a/b": {"seed": 1}}},
+        r"config\.students: 'a/b' cannot name a student",
+    ),
+    "nothing to do": ({"total_epochs": 0.0}, r"config\.total_epochs is 0"),
+}
+REPLACED = ("model", "method", "schedule", "students", "evaluation")
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_named(data_dir, case):
+    changes, message = BAD[case]
+    config = configs.teacher(data_dir).to_dict()
+    for key, value in changes.items():
+        if isinstance(value, dict) and key not in REPLACED:
+            value = config[key] | value
+        config[key] = value
+    with pytest.raises(InputError, match=message) as caught:
+        build_experiment(config)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    ("override", "message"),
+    (
+        ("batch_sise=3", r"config\.batch_sise does not exist; .*Did you mean batch_size"),
+        ("evaluation.every=3", r"config\.evaluation\.every does not exist"),
+        ("batch_size=3.5", r"config\.batch_size is '3\.5'; expected a int"),
+        ("tensorboard=maybe", r"config\.tensorboard is 'maybe'; expected a bool"),
+        ("seed.x=1", r"config\.seed is a value, not a section"),
+    ),
+)
+def test_bad_overrides_are_named(data_dir, override, message):
+    config = configs.teacher(data_dir)
+    with pytest.raises(InputError, match=message):
+        set_override(config, *override.split("=", 1))
+
+
+def test_overrides_take_the_type_that_is_there(data_dir):
+    config = configs.teacher(data_dir)
+    for key, text in {
+        "total_epochs": "3",
+        "batch_size": "32",
+        "data.flip": "false",
+        "data.train": "train[:10]",
+        "data.mean": "0.5,0.25",
+        "method.label_smoothing": "0.1",
+        "model.width": "6",
+    }.items():
+        set_override(config, key, text)
+    assert config.total_epochs == 3.0 and isinstance(config.total_epochs, float)
+    assert config.batch_size == 32
+    assert config.data.flip is False
+    assert config.data.train == "train[:10]"
+    assert config.data.mean == (0.5, 0.25)
+    assert config.method.label_smoothing == 0.1
+    assert config.model.width == 6
