@@ -11,9 +11,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 demo: $(VENV)/.train
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/teacher.py \
-	  --workdir=$(RUNS)/teacher
+	  --workdir=$(RUNS)/teacher --data_dir=$(RUNS)/data
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/students.py \
-	  --config.teacher.workdir=$(RUNS)/teacher --workdir=$(RUNS)/students
+	  --config.teacher.workdir=$(RUNS)/teacher --workdir=$(RUNS)/students \
+	  --data_dir=$(RUNS)/data
 	$(BIN)/python -m kdjax report $(RUNS)/teacher $(RUNS)/students \
 	  --output=$(RUNS)/report --title="Five ways to teach a small network"
 

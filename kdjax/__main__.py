@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return command.main(rest)
     except Exception as error:
-        code = getattr(error, "exit_code", None)
+        code = 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
         if code is None:
             raise
         print(f"kdjax {name}: {error}", file=sys.stderr)

@@ -25,7 +25,7 @@ GUESTS = {
     "orbax": ["checkpoints"],
     "tensorflow_datasets": ["data"],
     "cv2": ["data"],
-    "ml_collections": ["commands"],
+    "ml_collections": ["build", "commands"],
     "tensorboardX": ["reporting"],
     "rich": ["reporting"],
     "matplotlib": ["reporting"],

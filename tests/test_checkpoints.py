@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 
 from kdjax import checkpoints
-from kdjax.checkpoints import Checkpointer, StorageError
+from kdjax.checkpoints import Checkpointer, StorageError, checksums
 from kdjax.contracts import InputError
 from kdjax.methods import ce
 from kdjax.training import sharding
-from tests.networks import linear
+from tests.networks import linear, tiny
 from tests.training.problems import CLASSES, Problem, student
+
+# What Orbax leaves running after a failed read complains when it is collected.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine"
+)
+
 
 META = {"students": {"conv": {}, "flat": {}}, "teacher": None}
 
@@ -79,8 +85,13 @@ def test_bits_come_back_on_any_number_of_devices(problem, tmp_path, devices):
 
 
 def test_the_latest_two_and_each_best_are_kept(problem, tmp_path):
-    tops = [scores(9, 1), scores(1, 8), scores(2, 2), scores(3, 3), scores(4, 4)]
-    saved(problem, tmp_path / "c", tops)
+    saved(problem, tmp_path / "c", [scores(9, 1), scores(1, 8), scores(2, 2)])
+    # A run that was stopped and resumed still knows its best steps.
+    keeper = Checkpointer(tmp_path / "c", ("conv", "flat"), META)
+    for step in (4, 5):
+        keeper.save(step, problem.initialise(), scores(step - 1, step - 1))
+    keeper.wait()
+    keeper.close()
     steps = sorted(int(p.name) for p in (tmp_path / "c").iterdir() if p.name.isdigit())
     assert steps == [1, 2, 4, 5]
     meta, best = checkpoints.read_meta(tmp_path / "c")
@@ -108,12 +119,6 @@ def array_files(directory: pathlib.Path) -> list[pathlib.Path]:
     return [p for p in directory.rglob("d/*") if p.is_file()]
 
 
-# What Orbax leaves running after a failed read complains when it is collected.
-leftovers = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:coroutine"
-)
-
-
 def flip_bit(path: pathlib.Path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -124,7 +129,6 @@ def truncate(path: pathlib.Path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@leftovers
 @pytest.mark.parametrize("damage", (flip_bit, truncate, pathlib.Path.unlink))
 def test_a_damaged_step_is_set_aside_and_the_one_before_is_used(
     problem, tmp_path, damage
@@ -142,12 +146,12 @@ def test_a_damaged_step_is_set_aside_and_the_one_before_is_used(
 def test_a_wrong_number_is_noticed_where_orbax_notices_nothing(problem, tmp_path):
     """The checksum itself: Orbax restores these numbers without a word."""
     states = problem.initialise()
-    before = checkpoints._checksums(states["conv"].params).tolist()
+    before = checksums.checksums(states["conv"].params).tolist()
     kernel = states["conv"].params["Dense_0"]["kernel"]
     changed = kernel.at[0, 0].add(jnp.float32(1e-6))
     params = states["conv"].params | {"Dense_0": {"kernel": changed}}
     params["Dense_0"]["bias"] = states["conv"].params["Dense_0"]["bias"]
-    after = checkpoints._checksums(params).tolist()
+    after = checksums.checksums(params).tolist()
     assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
 
 
@@ -155,7 +159,16 @@ def test_nothing_saved_is_not_an_error(problem, tmp_path):
     assert restore(problem, tmp_path / "c") == (None, [])
 
 
-@leftovers
+@pytest.mark.errors
+def test_another_network_is_not_taken_for_damage(problem, tmp_path):
+    saved(problem, tmp_path / "c", [scores(1, 1)])
+    wider = student(ce.build(), network=tiny(CLASSES, width=9))
+    other = Problem(2, problem.students | {"conv": wider}, teacher=False)
+    with pytest.raises(InputError, match=r"had shape \(8,\) and has \(9,\)"):
+        restore(other, tmp_path / "c")
+    assert (tmp_path / "c" / "1").is_dir()
+
+
 @pytest.mark.errors
 def test_when_nothing_is_sound_the_run_does_not_start_afresh(problem, tmp_path):
     saved(problem, tmp_path / "c", [scores(1, 1)])
@@ -163,6 +176,7 @@ def test_when_nothing_is_sound_the_run_does_not_start_afresh(problem, tmp_path):
         truncate(path)
     with pytest.raises(StorageError, match="none of the checkpoints"):
         restore(problem, tmp_path / "c")
+    assert (tmp_path / "c" / "1").is_dir()
 
 
 @pytest.mark.errors

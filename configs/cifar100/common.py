@@ -2,12 +2,12 @@
 
 from ml_collections import ConfigDict
 
-from configs import common
+from kdjax.build import defaults
 
 
 def base():
     """Kim et al. 2021 (arXiv:2105.08919), public code: 200 epochs, step schedule."""
-    config = common.base()
+    config = defaults.base()
     config.data.name = "cifar100"
     config.batch_size = 128
     config.total_epochs = 200.0

@@ -2,13 +2,12 @@
 
 from ml_collections import ConfigDict
 
-from configs import common
+from kdjax.build import defaults
 
 
 def base():
-    config = common.base()
+    config = defaults.base()
     config.data.name = "fashion_mnist_subset"
-    config.data.padding = 2
     config.batch_size = 64
     config.total_epochs = 6.0
     config.schedule.learning_rate = 0.1
@@ -18,7 +17,7 @@ def base():
 
 
 def small_network() -> ConfigDict:
-    """The students: WRN-10 with 8/16/32 channels."""
+    """The students: WRN-10 with 4/8/16 channels."""
     return ConfigDict(
-        {"name": "wide_resnet", "depth": 10, "widths": (8, 16, 32), "stem": 8}
+        {"name": "wide_resnet", "depth": 10, "widths": (4, 8, 16), "stem": 8}
     )

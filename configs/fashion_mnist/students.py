@@ -1,4 +1,4 @@
-r"""Fashion-MNIST subset, five ways to teach WRN-10 8/16/32, in one program.
+r"""Fashion-MNIST subset, five ways to teach WRN-10 4/8/16, in one program.
 
 python -m kdjax train --config=configs/fashion_mnist/students.py \
     --workdir=runs/students --config.teacher.workdir=runs/teacher

@@ -16,6 +16,7 @@ from kdjax.build.networks import (
 )
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
+from kdjax.data.catalogue import parse_name
 from kdjax.data.sources import Split, load_split
 from kdjax.data.statistics import AUGMENTS, measured_augment
 from kdjax.methods import METHODS
@@ -84,7 +85,7 @@ def build_experiment(config) -> Experiment:
             config, "evaluation.batch_size", 1, integer=True
         ),
         tensorboard=bool(config["tensorboard"]),
-        config=sections.jsonable(config),
+        config=sections.resolved(config),
         identity=identity,
     )
 
@@ -152,36 +153,52 @@ def _splits(data: dict) -> tuple[Split, Split]:
 
 
 def _augment(data: dict, train: Split) -> Augment:
-    """The config's statistics, else those known of the set, else those of its images."""
-    mean, std = data["mean"], data["std"]
-    if bool(mean) != bool(std):
+    """What the config sets, else what is usual for the set.
+
+    Mean and standard deviation of a set that is not known are measured; crops and flips
+    cannot be, so the config has to say them.
+    """
+    known = AUGMENTS.get(parse_name(data["name"]).dataset)
+    if bool(data["mean"]) != bool(data["std"]):
         raise InputError("config.data: expected mean and std both set, or neither.")
-    if not mean and data["name"] in AUGMENTS:
-        mean, std = AUGMENTS[data["name"]].mean, AUGMENTS[data["name"]].std
-    if not mean:
-        found = measured_augment(train.image, padding=0, flip=False)
-        mean, std = found.mean, found.std
-    channels = train.image.shape[-1]
-    if len(mean) != channels:
+    chosen = {}
+    for key in ("padding", "flip"):
+        chosen[key] = data[key] if data[key] is not None else getattr(known, key, None)
+        if chosen[key] is None:
+            raise InputError(
+                f"config.data.{key} is not set, and nothing is known of the set "
+                f"{data['name']!r}; expected a value."
+            )
+    sections.number({"data": chosen}, "data.padding", 0, integer=True)
+    if data["mean"]:
+        mean, std = (_per_channel(data, key, train) for key in ("mean", "std"))
+    else:
+        known = known or sections.guarded(
+            "config.data", measured_augment, train.image, padding=0, flip=False
+        )
+        mean, std = known.mean, known.std
+    return sections.guarded("config.data", Augment, mean=mean, std=std, **chosen)
+
+
+def _per_channel(data: dict, key: str, train: Split) -> tuple[float, ...]:
+    values, channels = data[key], train.image.shape[-1]
+    numbers = isinstance(values, tuple) and all(
+        isinstance(value, int | float) for value in values
+    )
+    if not numbers or len(values) != channels:
         raise InputError(
-            f"config.data.mean has {len(mean)} numbers; expected {channels}, one for "
+            f"config.data.{key} is {values!r}; expected {channels} number(s), one for "
             "each channel of the images."
         )
-    return sections.guarded(
-        "config.data",
-        Augment,
-        mean=tuple(map(float, mean)),
-        std=tuple(map(float, std)),
-        padding=sections.number({"data": data}, "data.padding", 0, integer=True),
-        flip=bool(data["flip"]),
-    )
+    return tuple(map(float, values))
 
 
 def _plan(config: dict, steps_per_epoch: float) -> Plan:
     """Epochs to steps; `total_steps` above 0 overrides `total_epochs`."""
     total = sections.number(config, "total_steps", 0, integer=True)
     epochs = sections.number(config, "total_epochs", 0)
-    total = total or math.ceil(epochs * steps_per_epoch)
+    # Rounded first: 60 epochs of 16666.67 steps are 1,000,000 steps, not one more.
+    total = total or math.ceil(round(epochs * steps_per_epoch, 6))
     if not total:
         raise InputError("config.total_epochs is 0; expected a number above 0.")
     every = sections.number(config, "evaluation.every_epochs", 0)
@@ -203,5 +220,9 @@ def _described(config: dict) -> dict[str, dict]:
                 f"config.students: {name!r} cannot name a student; expected letters, "
                 "digits, dots, dashes and underscores."
             )
-        sections.number({"seed": row["seed"]}, "seed", 0, integer=True)
+        if not isinstance(row["seed"], int) or not 0 <= row["seed"] < 2**32:
+            raise InputError(
+                f"config.students.{name}.seed is {row['seed']!r}; expected a whole "
+                "number from 0 to 4294967295."
+            )
     return rows

@@ -78,9 +78,9 @@ def load_teacher(section: dict, data: dict) -> Teacher | None:
     workdir = pathlib.Path(section["workdir"]).expanduser().resolve()
     if not workdir.is_dir():
         raise InputError(
-            f"{path} is {section['workdir']!r}, and there is no such directory; expected "
-            "the --workdir of the run that trained the teacher. Train it first: "
-            "python -m kdjax train --config=.../teacher.py --workdir=..."
+            f"{path} is {section['workdir']!r}, and there is no such directory; "
+            "expected the --workdir of the run that trained the teacher. Train it "
+            "first: python -m kdjax train --config=.../teacher.py --workdir=..."
         )
     directory = workdir / CHECKPOINTS
     meta, best = guarded(path, checkpoints.read_meta, directory)
@@ -105,8 +105,8 @@ def _check_same_images(path: str, taught_on: dict, data: dict) -> None:
     ):
         if taught_on[key] != data[key]:
             raise InputError(
-                f"{path}: the teacher was trained with {key} {taught_on[key]} and this "
-                f"run has {data[key]}; expected the same. {hint}"
+                f"{path}: the teacher was trained with {key} {taught_on[key]} and "
+                f"this run has {data[key]}; expected the same. {hint}"
             )
 
 
@@ -116,7 +116,8 @@ def _choose_student(wanted: str, meta: dict) -> str:
         return names[0]
     if wanted not in names:
         raise InputError(
-            f"config.teacher.student is {wanted!r}; that run trained {', '.join(names)}."
+            f"config.teacher.student is {wanted!r}; that run trained "
+            f"{', '.join(names)}."
         )
     return wanted
 
@@ -125,7 +126,9 @@ def choose_step(path: str, wanted: str, latest: int, best: int | None) -> int:
     """The step that "latest", "best" or a number stands for."""
     if wanted == "latest":
         return latest
-    if wanted == "best" and best is not None:
+    if wanted == "best" and best is None:
+        raise InputError(f"{path} is best, but no step was evaluated yet; use latest.")
+    if wanted == "best":
         return best
     if str(wanted).isdigit():
         return int(wanted)

@@ -45,6 +45,11 @@ def jsonable(value: Any) -> Any:
     return value
 
 
+def resolved(config: Any) -> dict:
+    """A config as JSON holds it."""
+    return jsonable(plain(config))
+
+
 def check_keys(config: dict) -> None:
     """Refuses keys that are missing or that nobody reads."""
     _same_keys("config", config, TOP)
@@ -53,7 +58,10 @@ def check_keys(config: dict) -> None:
         _same_keys(f"config.{section}", config[section], keys)
     for section in NAMED:
         _section(config, section)
+    _section(config, "students")
     for name, row in config["students"].items():
+        if not isinstance(row, Mapping):
+            raise InputError(f"config.students.{name} is {row!r}; expected a section.")
         for key in row:
             if key not in VARIANT:
                 raise InputError(

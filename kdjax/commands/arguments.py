@@ -6,13 +6,18 @@ Overrides are data: they are parsed as literals, never evaluated.
 
 import ast
 import importlib.util
+import inspect
 import pathlib
 import sys
+import traceback
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from kdjax.contracts import InputError, nearest
+from kdjax.methods import METHODS
+from kdjax.models import MODELS
+from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 
 OVERRIDE = "--config."
 
@@ -51,13 +56,19 @@ def load_config(spec: str, overrides: list[str]) -> ConfigDict:
     for parent in path.parents:
         # Configs share defaults by `from configs import ...`, wherever we are.
         if parent.name == "configs" and str(parent.parent) not in sys.path:
-            sys.path.append(str(parent.parent))
+            sys.path.insert(0, str(parent.parent))
     module_spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
     module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise InputError(f"--config: {name} has no function get_config(arg='').")
-    config = module.get_config(argument)
+    try:
+        module_spec.loader.exec_module(module)
+        config = module.get_config(argument)
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"--config: {name} failed at {line.filename}:{line.lineno}: "
+            f"{type(error).__name__}: {error}. Expected a function "
+            "get_config(arg='') -> ConfigDict."
+        ) from error
     for override in overrides:
         key, _, text = override.partition("=")
         set_override(config, key, text)
@@ -67,8 +78,9 @@ def load_config(spec: str, overrides: list[str]) -> ConfigDict:
 def set_override(config: ConfigDict, key: str, text: str) -> None:
     """Sets one dotted key to a value of the type that is there.
 
-    Sections with a `name` (model, method, optimizer, schedule) take new keys too: they
-    are the builder's keyword arguments, which `build` checks against its signature.
+    Sections with a `name` (model, method, optimizer, schedule) and students take new
+    keys too; `build` checks them. A new `name` drops the keys that its builder does not
+    take.
     """
     *sections, last = key.split(".")
     place, path = config, "config"
@@ -77,15 +89,28 @@ def set_override(config: ConfigDict, key: str, text: str) -> None:
         path = f"{path}.{section}"
         if not isinstance(place, ConfigDict):
             raise InputError(f"{path} is a value, not a section: {key} goes too deep.")
-    where = f"config.{key}"
-    if last not in place and "name" in place:
-        with place.unlocked():
-            place[last] = _literal(text)
-        return
-    old = _existing(place, last, path)
-    value = _convert(old, text, where)
+    is_open = "name" in place or sections[:1] == ["students"]
+    if last not in place and is_open:
+        value = _literal(text)
+    else:
+        value = _convert(_existing(place, last, path), text, f"config.{key}")
     with place.unlocked(), place.ignore_type():
         place[last] = ConfigDict(value) if isinstance(value, dict) else value
+        if last == "name":
+            for foreign in _foreign_keys(sections[-1:], place):
+                del place[foreign]
+
+
+def _foreign_keys(section: list[str], place: ConfigDict) -> list[str]:
+    """Keys that the builder called `place.name` does not take."""
+    tables = {"method": METHODS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+    tables = tables | {"model": MODELS}
+    entry = tables.get(section[0], {}).get(place.name) if section else None
+    if entry is None:  # unknown, or somebody's own: `build` says what is wrong
+        return []
+    build = entry if callable(entry) else entry.build
+    takes = inspect.signature(build).parameters
+    return [key for key in place if key != "name" and key not in takes]
 
 
 def _existing(place: ConfigDict, key: str, path: str) -> Any:
@@ -99,15 +124,21 @@ def _existing(place: ConfigDict, key: str, path: str) -> Any:
 
 
 def _literal(text: str) -> Any:
-    lowered = text.strip().lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
-    if lowered in ("inf", "nan", "-inf", "infinity"):
-        return float(lowered)
+    if text.strip().lower() in ("true", "false"):
+        return text.strip().lower() == "true"
     try:
-        return ast.literal_eval(text)
+        tree = _Infinities().visit(ast.parse(text.strip(), mode="eval"))
+        return ast.literal_eval(ast.fix_missing_locations(tree))
     except (ValueError, SyntaxError):
         return text
+
+
+class _Infinities(ast.NodeTransformer):
+    """Lets literals hold inf and nan, which Python writes as names."""
+
+    def visit_Name(self, node):
+        known = node.id.lower() in ("inf", "infinity", "nan")
+        return ast.Constant(float(node.id)) if known else node
 
 
 def _convert(old: Any, text: str, where: str) -> Any:
@@ -126,6 +157,7 @@ def _convert(old: Any, text: str, where: str) -> Any:
         type(None): True,
     }.get(type(old), True)
     if not fits:
-        expected = "section" if isinstance(old, ConfigDict) else type(old).__name__
-        raise InputError(f"{where} is {text!r}; expected a {expected}, such as {old}.")
+        section = isinstance(old, ConfigDict)
+        expected = "section, such as {'name': ...}" if section else type(old).__name__
+        raise InputError(f"{where} is {text!r}; expected {expected}.")
     return float(value) if isinstance(old, float) else value

@@ -13,11 +13,11 @@ import sys
 
 from kdjax import checkpoints
 from kdjax.build.networks import CHECKPOINTS, build_network, choose_step, load_teacher
-from kdjax.commands import devices
+from kdjax.commands import devices, workdirs
 from kdjax.commands.scoring import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.contracts import InputError, nearest
 from kdjax.data.augment import Augment
-from kdjax.data.sources import load_split
+from kdjax.data.sources import Split, load_split
 from kdjax.training import sharding
 
 ROWS = 500
@@ -31,11 +31,7 @@ def main(argv: list[str]) -> int:
     meta, best = checkpoints.read_meta(directory)
     chosen = _choose(meta["students"], options.student)
     data = meta["data"]
-    split = load_split(
-        data["test"]["name"],
-        options.split or data["test"]["split"],
-        data_dir=options.data_dir,
-    )
+    split = _split(workdir, data["test"], options)
     augment = Augment(**data["normalisation"], padding=0, flip=False)
     mesh = sharding.make_mesh()
     batches = evaluation_rows(split, ROWS, mesh)
@@ -69,6 +65,22 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
     return parser.parse_args(argv)
+
+
+def _split(workdir: pathlib.Path, test: dict, options) -> Split:
+    """The run's test split, checked to be the same images; or another split."""
+    config = json.loads((workdir / workdirs.CONFIG).read_text())
+    split = load_split(
+        f"{test['name']}:{test['version']}",
+        options.split or test["split"],
+        data_dir=options.data_dir or config["data"]["data_dir"] or None,
+    )
+    if not options.split and split.identity != test:
+        raise InputError(
+            f"--data_dir: these are other images than the run's: {split.identity} "
+            f"instead of {test}."
+        )
+    return split
 
 
 def _choose(students: dict, wanted: str) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from kdjax.build.experiment import Experiment, build_experiment
 from kdjax.build.networks import CHECKPOINTS
+from kdjax.build.sections import resolved
 from kdjax.checkpoints import Checkpointer
 from kdjax.commands import arguments, devices, workdirs
 from kdjax.commands.scoring import add_teacher, evaluation_rows, scorer
@@ -46,12 +47,11 @@ def main(argv: list[str]) -> int:
     batch_size = config.get("batch_size", 0)
     devices.configure_cpu(options.devices, batch_size if batch_size else 1)
     with workdirs.locked(workdir):
-        experiment = build_experiment(config)
-        workdirs.claim(workdir, experiment.config)
+        workdirs.check_config(workdir, resolved(config))
         if workdirs.is_done(workdir):
             print(f"{workdir} is finished; nothing to do.", file=sys.stderr)
         else:
-            train(experiment, workdir)
+            train(build_experiment(config), workdir)
         print_table(read_results(workdir))
     return 0
 
@@ -59,10 +59,13 @@ def main(argv: list[str]) -> int:
 def train(experiment: Experiment, workdir: pathlib.Path) -> None:
     """Runs an experiment in its directory, from its newest checkpoint if any."""
     devices.check_batch(experiment.batch_size)
+    workdirs.write_config(workdir, experiment.config)
     mesh = sharding.make_mesh()
     names = tuple(experiment.students)
     keeper = Checkpointer(workdir / CHECKPOINTS, names, experiment.identity)
     states, meta = begin(experiment, keeper, mesh)
+    if "data" in meta:
+        workdirs.check_identity(workdir, meta, experiment.identity)
     teller = Reporter(
         workdir,
         start=meta["step"],
@@ -172,7 +175,10 @@ def announce(experiment: Experiment, start: int, teller: Reporter) -> None:
     if experiment.teacher:
         who = experiment.teacher.identity
         where = who.get("workdir", who.get("network"))
-        teller.say(f"teacher: {where}, digest {who['digest'][:12]}")
+        step = f" at step {who['step']}" if "step" in who else ""
+        teller.say(f"teacher: {where}{step}, digest {who['digest'][:12]}")
+        if "workdir" in who and not workdirs.is_done(pathlib.Path(where)):
+            teller.say("the teacher's own run is not finished; it teaches as it is now")
     if start:
         teller.say(f"resuming at step {start} of {plan.total_steps}")
     names = ", ".join(experiment.students)

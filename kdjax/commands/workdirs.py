@@ -6,12 +6,20 @@ import json
 import pathlib
 from collections.abc import Mapping
 
+from kdjax.build.networks import CHECKPOINTS
 from kdjax.contracts import InputError
+from kdjax.reporting.files import replace
 from kdjax.reporting.results import SUMMARY
 
 CONFIG = "config.json"
 # What may change between two starts of one run: where things lie and what is shown.
-FREE = ("data.data_dir", "log_every_steps", "tensorboard", "evaluation.batch_size")
+FREE = (
+    "data.data_dir",
+    "teacher.workdir",
+    "log_every_steps",
+    "tensorboard",
+    "evaluation.batch_size",
+)
 
 
 @contextlib.contextmanager
@@ -33,28 +41,47 @@ def locked(workdir: pathlib.Path):
         yield
 
 
-def claim(workdir: pathlib.Path, config: dict) -> None:
-    """Writes the resolved config, or compares with the one that is there.
+def check_config(workdir: pathlib.Path, config: dict) -> None:
+    """Compares with the config of what was trained here, if anything was.
 
     Raises:
       InputError: the directory holds a run of another config.
     """
     path = workdir / CONFIG
-    if path.exists():
-        old = _flat(json.loads(path.read_text()))
-        new = _flat(config)
-        changed = [
-            f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
-            for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key) and key not in FREE
-        ]
-        if changed:
+    steps = [p for p in (workdir / CHECKPOINTS).glob("*") if p.name.isdigit()]
+    if not path.exists() or not (steps or is_done(workdir)):
+        return
+    old, new = _flat(json.loads(path.read_text())), _flat(config)
+    changed = [
+        f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and key not in FREE
+    ]
+    if changed:
+        raise InputError(
+            f"--workdir: {workdir} holds a run of another config: "
+            + "; ".join(changed[:5])
+            + ". Use a new --workdir, or the old values."
+        )
+
+
+def check_identity(workdir: pathlib.Path, saved: dict, now: dict) -> None:
+    """Compares the teacher and the data of a checkpoint with those of this start.
+
+    Raises:
+      InputError: the teacher was trained on, or the images are others.
+    """
+    for what, key in (("teacher", "digest"), ("data", "train"), ("data", "test")):
+        old, new = ((meta[what] or {}).get(key) for meta in (saved, now))
+        if old != new:
             raise InputError(
-                f"--workdir: {workdir} holds a run of another config: "
-                + "; ".join(changed[:5])
-                + ". Use a new --workdir, or the old values."
+                f"--workdir: {workdir} was trained with {what} {key} {old}, and this "
+                f"is {new}; a run cannot change them on the way. Use a new --workdir."
             )
-    path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def write_config(workdir: pathlib.Path, config: dict) -> None:
+    replace(workdir / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def is_done(workdir: pathlib.Path) -> bool:
@@ -62,10 +89,7 @@ def is_done(workdir: pathlib.Path) -> bool:
 
 
 def finish(workdir: pathlib.Path, summary: dict) -> None:
-    """Writes the summary in one move: it is there whole, or not at all."""
-    part = workdir / f"{SUMMARY}.part"
-    part.write_text(json.dumps(summary, indent=2) + "\n")
-    part.rename(workdir / SUMMARY)
+    replace(workdir / SUMMARY, json.dumps(summary, indent=2) + "\n")
 
 
 def _flat(value, path: str = "") -> dict:

@@ -8,7 +8,7 @@ matplotlib.use("Agg")  # no screen is needed, here or on a pod
 
 from matplotlib import pyplot as plt  # noqa: E402
 
-from kdjax.reporting.results import Result, label, series  # noqa: E402
+from kdjax.reporting.results import Result, labels, series  # noqa: E402
 
 # Okabe and Ito's palette: told apart by colour-blind readers too.
 COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
@@ -17,8 +17,8 @@ COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#5
 def training_curves(results: list[Result], path: pathlib.Path) -> None:
     """Test accuracy and training loss of every network against epochs."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), dpi=120)
-    for i, result in enumerate(results):
-        style = {"color": COLOURS[i % len(COLOURS)], "label": label(result), "lw": 1.8}
+    for i, (result, name) in enumerate(zip(results, labels(results), strict=True)):
+        style = {"color": COLOURS[i % len(COLOURS)], "label": name, "lw": 1.8}
         left.plot(*series(result, "eval/top1"), marker="o", ms=3, **style)
         right.plot(*series(result, "train/loss"), **style)
     left.set(xlabel="epoch", ylabel="test top-1 (%)", title="Accuracy")
@@ -33,11 +33,12 @@ def training_curves(results: list[Result], path: pathlib.Path) -> None:
 
 def accuracy_by_method(results: list[Result], path: pathlib.Path) -> None:
     """One bar a network, on an axis that shows the differences."""
-    names = [label(result) for result in results]
+    names = labels(results)
     values = [result.metrics["top1"] for result in results]
     figure, axis = plt.subplots(figsize=(1.2 + 1.1 * len(names), 4), dpi=120)
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
-    bars = axis.bar(names, values, color=colours, width=0.65)
+    bars = axis.bar(range(len(names)), values, color=colours, width=0.65)
+    axis.set_xticks(range(len(names)), names)
     axis.bar_label(bars, fmt="%.2f", fontsize=9, padding=2)
     span = max(max(values) - min(values), 1.0)
     axis.set_ylim(max(0.0, min(values) - span), min(100.0, max(values) + 0.4 * span))

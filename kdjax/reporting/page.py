@@ -67,7 +67,7 @@ def write_report(results: list[Result], output: pathlib.Path, title: str) -> lis
         template.render(
             title=title,
             columns=table.COLUMNS,
-            rows=[table.cells(result) for result in results],
+            rows=table.rows(results),
             caption=table.caption(results),
             images=images,
         )

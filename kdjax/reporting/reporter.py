@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from kdjax.reporting.files import replace
+
 PLAIN_SECONDS = 10.0  # between two lines where the output is not a terminal
 
 
@@ -37,7 +39,7 @@ class Reporter:
         self._path = workdir / "metrics.jsonl"
         rows = [row for row in read_rows(self._path) if row["step"] <= start]
         self._begun = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
-        self._path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        replace(self._path, "".join(json.dumps(row) + "\n" for row in rows))
         self._file = self._path.open("a")
         self._events = _events(workdir, start) if tensorboard else None
         self._line = _Line(stream or sys.stderr)
@@ -138,7 +140,9 @@ def _events(workdir: pathlib.Path, start: int):
     except ImportError:
         return None
     # purge_step hides the events of a lost future after a resume.
-    return tensorboardX.SummaryWriter(str(workdir / "tensorboard"), purge_step=start)
+    return tensorboardX.SummaryWriter(
+        str(workdir / "tensorboard"), purge_step=start + 1
+    )
 
 
 class _Line:

@@ -22,6 +22,11 @@ class Result(NamedTuple):
     students: int  # trained in that program
     rows: list[dict]  # of metrics.jsonl
 
+    @property
+    def taught(self) -> bool:
+        """Whether there was a teacher to agree with."""
+        return "agreement" in self.metrics
+
 
 def read_results(workdir: pathlib.Path) -> list[Result]:
     """Reads a finished run.
@@ -59,6 +64,12 @@ def series(result: Result, key: str) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
 
 
-def label(result: Result) -> str:
-    """How a result is called in a table or a figure."""
-    return result.student if result.students > 1 else f"{result.run}"
+def labels(results: list[Result]) -> list[str]:
+    """What each result is called in a table or a figure; no two are called the same."""
+    short = [r.student if r.students > 1 else r.run for r in results]
+    full = [f"{r.run}/{r.student}" for r in results]
+    names = [f if short.count(s) > 1 else s for s, f in zip(short, full, strict=True)]
+    return [
+        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]

@@ -3,22 +3,24 @@
 from rich.console import Console
 from rich.table import Table
 
-from kdjax.reporting.results import Result, label
+from kdjax.reporting.results import Result, labels
 
 COLUMNS = ("", "network", "method", "test top-1 %", "agreement %", "seconds")
 
 
-def cells(result: Result) -> tuple[str, ...]:
-    """One row; seconds is the student's equal share of its program's time."""
-    agreement = result.metrics.get("agreement")
-    return (
-        label(result),
-        result.model,
-        result.method,
-        f"{result.metrics['top1']:.2f}",
-        "-" if agreement is None else f"{agreement:.2f}",
-        f"{result.seconds / result.students:.1f}",
-    )
+def rows(results: list[Result]) -> list[tuple[str, ...]]:
+    """The cells; seconds is a student's equal share of its program's time."""
+    return [
+        (
+            name,
+            result.model,
+            result.method,
+            f"{result.metrics['top1']:.2f}",
+            f"{result.metrics['agreement']:.2f}" if result.taught else "-",
+            f"{result.seconds / result.students:.1f}",
+        )
+        for name, result in zip(labels(results), results, strict=True)
+    ]
 
 
 def caption(results: list[Result]) -> str:
@@ -39,6 +41,6 @@ def print_table(results: list[Result], stream=None) -> None:
     for column in COLUMNS:
         numeric = column.endswith("%") or column == "seconds"
         table.add_column(column, justify="right" if numeric else "left")
-    for result in results:
-        table.add_row(*cells(result))
+    for row in rows(results):
+        table.add_row(*row)
     Console(file=stream, highlight=False).print(table)

@@ -87,8 +87,8 @@ def run(
             states, metrics = step(states, number)
             pending.append(metrics)
             done = number + 1
-            last = done == plan.total_steps
-            if last or done % plan.log_every == 0 or stop.is_set():
+            last, stopping = done == plan.total_steps, stop.is_set()
+            if last or done % plan.log_every == 0 or stopping:
                 window = jax.device_get(pending)
                 seconds = time.monotonic() - since
                 rate = len(window) * images_per_step / seconds
@@ -104,9 +104,9 @@ def run(
                 keeper.save(done, states, results)
                 # Evaluation is not training: images/s and ETA leave it out.
                 since += time.monotonic() - paused
-            elif stop.is_set():
+            elif stopping:
                 keeper.save(done, states, None)
-            if stop.is_set() and not last:
+            if stopping and not last:
                 keeper.wait()
                 raise Preempted(
                     f"stopped by a signal at step {done} of {plan.total_steps}; the "
@@ -142,7 +142,7 @@ def _check_finite(window: list[dict], done: int, bad: dict[str, int]) -> None:
                     f"train: the loss or gradient of {name} was not finite in steps "
                     f"{at - PATIENCE + 1} to {at}. Those updates were skipped. Lower "
                     "config.schedule.learning_rate, set config.optimizer.clip_norm or "
-                    "look at the teacher's logits; the last checkpoint is still good."
+                    "look at the teacher's logits. Checkpoints saved before are good."
                 )
 
 

@@ -21,8 +21,8 @@ def evaluate_terms(
     total, metrics = jnp.zeros((), jnp.float32), {}
     for term in terms:
         mean = jnp.mean(term.values(views))
-        known = callable(term.coefficient)
-        coefficient = term.coefficient(step) if known else term.coefficient
+        scheduled = callable(term.coefficient)
+        coefficient = term.coefficient(step) if scheduled else term.coefficient
         total = total + coefficient * mean
         metrics[f"loss/{term.name}"] = mean
     return total, metrics

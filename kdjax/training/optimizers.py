@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from kdjax import contracts
+
 Schedule = Callable[[jax.Array], jax.Array]
 
 
@@ -83,6 +85,12 @@ def constant_schedule(
     )
 
 
+def _not_negative(where: str, **values: float) -> None:
+    for name, value in values.items():
+        if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+            raise ValueError(f"{where}: {name} is {value!r}; expected a number >= 0.")
+
+
 def matrices_only(params):
     """True for kernels, False for biases and normalisation: one-axis parameters."""
     return jax.tree.map(lambda p: p.ndim > 1, params)
@@ -108,6 +116,8 @@ def sgd(
         (arXiv:2105.08919, public code); on in RepDistiller.
       clip_norm: largest global gradient norm; 0 does not clip.
     """
+    _not_negative("sgd", weight_decay=weight_decay, clip_norm=clip_norm)
+    contracts.fraction("sgd", "momentum", momentum)
     return optax.chain(
         optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
         optax.add_decayed_weights(
@@ -127,6 +137,7 @@ def adamw(
     clip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
     """AdamW: decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+    _not_negative("adamw", weight_decay=weight_decay, clip_norm=clip_norm)
     return optax.chain(
         optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
         optax.adamw(

@@ -111,7 +111,7 @@ BAD = {
     ),
     "a teacher that is not there": (
         {"teacher": {"workdir": "/nowhere/at/all"}},
-        r"config\.teacher\.workdir is '/nowhere/at/all', and there is no such directory",
+        r"config\.teacher\.workdir is '/nowhere/at/all', and there is no such",
     ),
     "a teacher by the name of a network": (
         {"teacher": {"network": "wrn_16_2"}},
@@ -128,7 +128,30 @@ BAD = {
     "a split that is not there": ({"data": {"train": "trian"}}, "split 'trian'"),
     "statistics for another number of channels": (
         {"data": {"mean": (0.5,) * 3, "std": (0.2,) * 3}},
-        r"config\.data\.mean has 3 numbers; expected 1",
+        r"config\.data\.mean is \(0\.5, 0\.5, 0\.5\); expected 1 number",
+    ),
+    "statistics that are no numbers": (
+        {"data": {"mean": ("a",), "std": (1.0,)}},
+        r"config\.data\.mean is \('a',\); expected 1 number",
+    ),
+    "a decay below 0": (
+        {"optimizer": {"weight_decay": -0.1}},
+        r"config\.optimizer: sgd: weight_decay is -0\.1; expected a number >= 0",
+    ),
+    "milestones that are one number": (
+        {
+            "schedule": {
+                "name": "step",
+                "learning_rate": 1,
+                "factor": 1,
+                "milestones": 3,
+            }
+        },
+        r"config\.schedule: ",
+    ),
+    "a seed that is no 32-bit number": (
+        {"students": {"a": {"seed": 2**32}}},
+        r"config\.students\.a\.seed is 4294967296; expected",
     ),
     "a batch that is no number": (
         {"batch_size": 0},
@@ -169,10 +192,13 @@ def test_bad_input_is_named(data_dir, case):
 @pytest.mark.parametrize(
     ("override", "message"),
     (
-        ("batch_sise=3", r"config\.batch_sise does not exist; .*Did you mean batch_size"),
+        (
+            "batch_sise=3",
+            r"config\.batch_sise does not exist; .*Did you mean batch_size",
+        ),
         ("evaluation.every=3", r"config\.evaluation\.every does not exist"),
-        ("batch_size=3.5", r"config\.batch_size is '3\.5'; expected a int"),
-        ("tensorboard=maybe", r"config\.tensorboard is 'maybe'; expected a bool"),
+        ("batch_size=3.5", r"config\.batch_size is '3\.5'; expected int"),
+        ("tensorboard=maybe", r"config\.tensorboard is 'maybe'; expected bool"),
         ("seed.x=1", r"config\.seed is a value, not a section"),
     ),
 )
@@ -180,6 +206,40 @@ def test_bad_overrides_are_named(data_dir, override, message):
     config = configs.teacher(data_dir)
     with pytest.raises(InputError, match=message):
         set_override(config, *override.split("=", 1))
+
+
+def test_a_new_name_drops_what_its_builder_does_not_take(data_dir):
+    config = configs.teacher(data_dir)
+    set_override(config, "optimizer.name", "adamw")
+    set_override(config, "optimizer.b1", "0.8")
+    set_override(config, "schedule.name", "constant")
+    assert "momentum" not in config.optimizer and "weight_decay" in config.optimizer
+    set_override(config, "method", "{'name': 'kd', 'alpha': 1.0, 'temperature': inf}")
+    set_override(config, "method.name", "mse")
+    assert config.method.to_dict() == {"name": "mse", "alpha": 1.0}
+    config.teacher.network = "tests.networks:tiny"
+    assert list(build_experiment(config).students) == ["mse"]
+
+
+def test_students_can_be_added_and_changed_on_the_command_line(data_dir):
+    config = configs.students(data_dir, "")
+    config.teacher.network = "tests.networks:tiny"
+    set_override(config, "students.kd.seed", "7")
+    set_override(config, "students.kd.method.temperature", "inf")
+    set_override(
+        config, "students.linear", "{'model': {'name': 'tests.networks:linear'}}"
+    )
+    experiment = build_experiment(config)
+    assert set(experiment.students) == {"ce", "kd", "mse", "linear"}
+    assert experiment.students["kd"].seed == 7
+    assert experiment.students["kd"].method.terms[1].name == "logit_matching"
+
+
+def test_sets_by_version_have_the_statistics_of_the_set(data_dir):
+    config = configs.teacher(data_dir)
+    config.data.name = "fashion_mnist_subset:1.0.0"
+    augment = build_experiment(config).augment
+    assert (augment.mean, augment.padding, augment.flip) == ((0.2860,), 2, True)
 
 
 def test_overrides_take_the_type_that_is_there(data_dir):

@@ -63,7 +63,7 @@ def test_train_says_what_it_does_and_a_second_start_does_nothing(data_dir, tmp_p
     flags = [f"--config={TEACHER}", f"--workdir={tmp_path / 'w'}", *SMALL]
     first = kdjax("train", *flags, "--devices=2", data_dir=data_dir, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "2 virtual CPU device(s), one per core" in first.stderr
+    assert "2 virtual CPU device(s), " in first.stderr
     assert "step 16/16  100.0%  ETA 0s" in first.stderr
     assert "images/s" in first.stderr
     assert "test top-1 %" in first.stdout

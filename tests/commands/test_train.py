@@ -33,7 +33,7 @@ def runs(data_dir, tmp_path_factory):
 def start(config, workdir):
     experiment = build_experiment(config)
     with workdirs.locked(workdir):
-        workdirs.claim(workdir, experiment.config)
+        workdirs.check_config(workdir, experiment.config)
         command.train(experiment, workdir)
 
 
@@ -187,6 +187,35 @@ def test_another_config_does_not_go_on_in_the_same_directory(runs, data_dir):
     message = r"config\.students\.kd\.method\.temperature was 4\.0 and is now 5\.0"
     with pytest.raises(InputError, match=message):
         start(config, runs / "students")
+
+
+@pytest.mark.errors
+def test_a_run_cannot_change_its_teacher_on_the_way(runs, data_dir, tmp_path):
+    config = configs.students(data_dir, runs / "teacher")
+    config.evaluation.every_epochs = 1.0
+    start(config, tmp_path / "students")
+    (tmp_path / "students" / "checkpoints" / "8").rename(tmp_path / "gone")
+    (tmp_path / "students" / "summary.json").unlink()
+    config.teacher.checkpoint = "4"
+    with pytest.raises(InputError, match=r"config\.teacher\.checkpoint was 'latest'"):
+        start(config, tmp_path / "students")
+    # The same words, another teacher: it was trained on in the meantime.
+    other = configs.teacher(data_dir)
+    other.total_steps = 2
+    start(other, tmp_path / "teacher")
+    config = configs.students(data_dir, tmp_path / "teacher")
+    config.evaluation.every_epochs = 1.0
+    with pytest.raises(InputError, match="was trained with teacher digest"):
+        start(config, tmp_path / "students")
+
+
+def test_a_config_that_never_trained_does_not_claim_the_directory(data_dir, tmp_path):
+    config = configs.teacher(data_dir)
+    config.batch_size = 20
+    with pytest.raises(InputError, match="8 devices"):
+        start(config, tmp_path / "w")
+    config.batch_size, config.total_steps = 24, 1
+    start(config, tmp_path / "w")
 
 
 @pytest.mark.errors

@@ -1,4 +1,7 @@
-"""Every key that a config has, with its default; configs change a few."""
+"""Every key that a config has, with its default; configs change a few.
+
+from kdjax.build.defaults import base
+"""
 
 from ml_collections import ConfigDict
 
@@ -7,7 +10,7 @@ def base() -> ConfigDict:
     """A run without a network and a method: each config names its own."""
     config = ConfigDict()
     config.seed = 0  # of initial weights, data order and crops
-    config.model = ConfigDict({"name": "", "dtype": "float32"})
+    config.model = ConfigDict({"name": ""})
     config.method = ConfigDict({"name": ""})
     # Several students in one program: name -> any of model, method, seed.
     config.students = ConfigDict()
@@ -15,22 +18,38 @@ def base() -> ConfigDict:
     config.teacher = ConfigDict(
         {"workdir": "", "student": "", "checkpoint": "latest", "network": ""}
     )
-    config.data = ConfigDict(
+    config.data = data()
+    config.batch_size = 128  # over all devices
+    config.total_epochs = 200.0
+    config.total_steps = 0  # above 0: instead of total_epochs
+    config.optimizer = optimizer()
+    config.schedule = ConfigDict(
+        {"name": "cosine", "learning_rate": 0.1, "warmup_epochs": 0.0}
+    )
+    # Saving follows evaluation. every_epochs = 0: both only at the end.
+    config.evaluation = ConfigDict({"every_epochs": 1.0, "batch_size": 500})
+    config.log_every_steps = 50
+    config.tensorboard = True
+    return config
+
+
+def data() -> ConfigDict:
+    return ConfigDict(
         {
             "name": "",
             "data_dir": "",  # default: $TFDS_DATA_DIR, else ~/tensorflow_datasets
             "train": "train",
             "test": "test",
-            "padding": 4,
-            "flip": True,
-            "mean": (),  # default: the data set's published statistics
+            "padding": None,  # default: what is usual for the data set
+            "flip": None,
+            "mean": (),
             "std": (),
         }
     )
-    config.batch_size = 128  # over all devices
-    config.total_epochs = 200.0
-    config.total_steps = 0  # above 0: instead of total_epochs
-    config.optimizer = ConfigDict(
+
+
+def optimizer() -> ConfigDict:
+    return ConfigDict(
         {
             "name": "sgd",
             "momentum": 0.9,
@@ -40,10 +59,3 @@ def base() -> ConfigDict:
             "clip_norm": 0.0,
         }
     )
-    config.schedule = ConfigDict(
-        {"name": "cosine", "learning_rate": 0.1, "warmup_epochs": 0.0}
-    )
-    config.evaluation = ConfigDict({"every_epochs": 1.0, "batch_size": 500})
-    config.log_every_steps = 50
-    config.tensorboard = True
-    return config

@@ -1,0 +1,115 @@
+"""Saves a run while it goes on, and finds its newest sound step again."""
+
+import pathlib
+from collections.abc import Callable
+
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from kdjax.checkpoints.checksums import sums_of
+from kdjax.checkpoints.storage import (
+    StorageError,
+    check_shapes,
+    join,
+    open_manager,
+    restore,
+    split,
+    storage,
+)
+from kdjax.contracts import InputError
+from kdjax.types import PyTree
+
+
+class Checkpointer:
+    """Saves in the background; keeps the latest two and each student's best."""
+
+    def __init__(self, directory: pathlib.Path, students: tuple[str, ...], meta: dict):
+        """Opens (or begins) a directory.
+
+        Args:
+          directory: absolute; nothing else may live in it.
+          students: names; the best of each is kept, by "top1" of its evaluation.
+          meta: JSON identity, stored in every step.
+        """
+        self.meta = meta
+        best = [
+            policies.BestN(
+                get_metric_fn=lambda metrics, name=name: metrics[name]["top1"],
+                n=1,
+                keep_checkpoints_without_metrics=False,
+            )
+            for name in students
+        ]
+        keep = policies.AnyPreservationPolicy([policies.LatestN(2), *best])
+        self._manager = open_manager(
+            directory,
+            preservation_policy=keep,
+            cleanup_tmp_directories=True,
+            # Only with a `best_fn` does Orbax write scores to disk, where the policies
+            # of a resumed run find them; the policies choose, this number does not.
+            best_fn=lambda metrics: 0.0,
+        )
+
+    def save(self, step: int, states: PyTree, metrics: dict | None) -> None:
+        """Begins to save; the arrays are copied before this returns."""
+        items = split(states)
+        meta = self.meta | {"step": step, "checksums": sums_of(items)}
+        if metrics:
+            meta["metrics"] = metrics
+        arrays = {n: ocp.args.StandardSave(tree) for n, tree in items.items()}
+        args = ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays)
+        with storage("save", step):
+            self._manager.save(step, args=args, metrics=metrics)
+
+    def wait(self) -> None:
+        """Returns when everything saved is safely on disk."""
+        with storage("save", "in the background"):
+            self._manager.wait_until_finished()
+
+    def restore_latest(
+        self, abstract: PyTree, say: Callable[[str], None]
+    ) -> tuple[PyTree, dict] | None:
+        """Restores the newest sound step; damaged ones before it are set aside.
+
+        Args:
+          abstract: states as ShapeDtypeStructs with the sharding to restore into.
+          say: takes one sentence for each damaged step.
+
+        Returns:
+          (states, meta), or None where nothing was saved yet.
+
+        Raises:
+          StorageError: there are steps, and none of them is sound.
+          InputError: the steps are of another network.
+        """
+        damaged: list[int] = []
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                check_shapes(self._manager, step, abstract)
+                items, meta = restore(self._manager, step, split(abstract))
+            except InputError:
+                raise
+            except Exception as error:  # Orbax raises five kinds for damaged files
+                reason = f"{type(error).__name__}: {str(error)[:200]}"
+                say(f"checkpoint {step} is damaged ({reason})")
+                damaged.append(step)
+                continue
+            self._set_aside(damaged)
+            return join(items), meta
+        if damaged:
+            raise StorageError(
+                f"{self._manager.directory}: none of the checkpoints {damaged} can be "
+                "read. They are left as they are; use a new --workdir to start afresh."
+            )
+        return None
+
+    def _set_aside(self, steps: list[int]) -> None:
+        """Renames damaged steps, so that the run may save those steps again."""
+        for step in steps:
+            path = pathlib.Path(str(self._manager.directory)) / str(step)
+            path.rename(path.with_name(f"{step}.damaged"))
+        if steps:
+            self._manager.reload()
+
+    def close(self) -> None:
+        self._manager.close()

@@ -1,0 +1,71 @@
+"""Reads what other runs left: their identity, and one network's variables."""
+
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from kdjax.checkpoints.storage import open_manager, restore, storage
+from kdjax.contracts import InputError
+
+
+def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
+    """Reads the newest step's identity and each student's best step by top-1.
+
+    Raises:
+      InputError: there is no checkpoint in the directory.
+    """
+    manager = _open(directory)
+    metas = {step: _meta(manager, step) for step in sorted(manager.all_steps())}
+    manager.close()
+    best: dict[str, int] = {}
+    for step, meta in metas.items():
+        for name, row in meta.get("metrics", {}).items():
+            old = metas[best[name]]["metrics"][name]["top1"] if name in best else -1
+            if row["top1"] >= old:
+                best[name] = step
+    return metas[max(metas)], best
+
+
+def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, Any]:
+    """Reads one student's (params, batch_stats) as host arrays, checked."""
+    manager = _open(directory)
+    if step not in manager.all_steps():
+        raise InputError(
+            f"{directory}: there is no step {step}; expected one of "
+            f"{sorted(manager.all_steps())}."
+        )
+    with storage("read", step):
+        saved = manager.item_metadata(step)["variables"]
+        # Without a sharding Orbax wants the very devices that it was saved from.
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        abstract = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
+            dict(saved),
+        )
+        items, _ = restore(manager, step, {"variables": abstract})
+    manager.close()
+    host = jax.tree.map(np.asarray, items["variables"][name])
+    return host["params"], host["batch_stats"]
+
+
+def _meta(manager, step: int) -> dict:
+    with storage("read", step):
+        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+        return manager.restore(step, args=args)["meta"]
+
+
+def _open(directory: pathlib.Path):
+    """Opens for reading only; never creates the directory."""
+    if not directory.is_dir():
+        raise InputError(
+            f"{directory}: no checkpoints here; expected the --workdir of a run that "
+            "`python -m kdjax train` has brought to its first evaluation."
+        )
+    manager = open_manager(directory, read_only=True)
+    if not manager.all_steps():
+        manager.close()
+        raise InputError(f"{directory}: no finished checkpoint here yet; train first.")
+    return manager

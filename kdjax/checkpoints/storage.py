@@ -1,0 +1,103 @@
+"""Orbax as we use it: one manager, one way to restore, one error."""
+
+import contextlib
+import logging
+import pathlib
+
+import jax
+import orbax.checkpoint as ocp
+
+from kdjax.checkpoints.checksums import sums_of
+from kdjax.contracts import InputError
+from kdjax.training.state import TrainState
+from kdjax.types import PyTree
+
+
+class StorageError(RuntimeError):
+    """A checkpoint could not be written or read."""
+
+    exit_code = 4
+
+
+def split(states: dict[str, TrainState]) -> dict[str, PyTree]:
+    return {
+        "variables": {
+            name: {"params": s.params, "batch_stats": s.batch_stats}
+            for name, s in states.items()
+        },
+        "training": {
+            name: {
+                "step": s.step,
+                "opt_state": s.opt_state,
+                "supervision_state": s.supervision_state,
+            }
+            for name, s in states.items()
+        },
+    }
+
+
+def join(items: dict[str, PyTree]) -> dict[str, TrainState]:
+    return {
+        name: TrainState(**items["variables"][name], **items["training"][name])
+        for name in items["variables"]
+    }
+
+
+def check_shapes(manager, step: int, abstract: dict[str, TrainState]) -> None:
+    """Tells a network that was changed from a file that was damaged."""
+
+    def shapes(tree):
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        return {jax.tree_util.keystr(path): tuple(leaf.shape) for path, leaf in leaves}
+
+    saved = shapes(dict(manager.item_metadata(step)["variables"]))
+    wanted = shapes(split(abstract)["variables"])
+    for name in sorted(saved.keys() | wanted.keys()):
+        if saved.get(name) != wanted.get(name):
+            raise InputError(
+                f"{manager.directory}: the network is not the one that was saved: "
+                f"{name} had shape {saved.get(name)} and has {wanted.get(name)}. Use a "
+                "new --workdir for another network."
+            )
+
+
+def restore(manager, step: int, abstract: dict[str, PyTree]):
+    """Restores and compares with the checksums that were saved in the same step."""
+    args = {n: ocp.args.StandardRestore(tree) for n, tree in abstract.items()}
+    args = ocp.args.Composite(meta=ocp.args.JsonRestore(), **args)
+    restored = manager.restore(step, args=args)
+    items, meta = {n: restored[n] for n in abstract}, restored["meta"]
+    for name, found in sums_of(items).items():
+        wrong = sum(a != b for a, b in zip(meta["checksums"][name], found, strict=True))
+        if wrong:
+            raise StorageError(
+                f"step {step}: {wrong} arrays differ from their checksum"
+            )
+    return items, meta
+
+
+def open_manager(directory: pathlib.Path, **options):
+    # Orbax warns about choices that are ours; damaged steps we report ourselves.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    options = ocp.CheckpointManagerOptions(**options)
+    handlers = {  # named here, so that a directory can be read before it is written to
+        "variables": ocp.StandardCheckpointHandler(),
+        "training": ocp.StandardCheckpointHandler(),
+        "meta": ocp.JsonCheckpointHandler(),
+    }
+    return ocp.CheckpointManager(directory, item_handlers=handlers, options=options)
+
+
+@contextlib.contextmanager
+def storage(what: str, step: int | str):
+    """Turns what the disk and Orbax raise into our one error, which exits with 4."""
+    try:
+        yield
+    except (InputError, StorageError):
+        raise
+    except Exception as error:
+        raise StorageError(
+            f"checkpoints: could not {what} step {step}: {type(error).__name__}: "
+            f"{str(error)[:300]}. Steps saved before are still good; look at the free "
+            "space and the permissions of the --workdir."
+        ) from error

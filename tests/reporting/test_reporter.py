@@ -1,0 +1,92 @@
+"""The live line, metrics.jsonl, and what a resume does to them."""
+
+import io
+import json
+import math
+
+import pytest
+
+from kdjax.reporting.reporter import Reporter, duration, read_rows
+
+
+def reporter(path, start=0, stream=None):
+    return Reporter(
+        path,
+        start=start,
+        total_steps=100,
+        steps_per_epoch=10.0,
+        tensorboard=False,
+        stream=stream or io.StringIO(),
+    )
+
+
+ROW = {"loss": 1.5, "loss/hard_label": 1.0, "loss/soft_logits": 2.0, "skipped": 0.0}
+TIMING = {"seconds": 2.0, "images_per_second": 1234.5}
+
+
+def test_the_line_has_step_percent_eta_rate_and_parts(tmp_path):
+    stream = io.StringIO()
+    teller = reporter(tmp_path, stream=stream)
+    teller.train(20, {"kd": ROW}, TIMING)
+    teller.close()
+    assert stream.getvalue().strip() == (
+        "step 20/100  20.0%  ETA 8s  1,234 images/s  "
+        "kd 1.5000 (hard_label 1.0000, soft_logits 2.0000)"
+    )
+
+
+def test_skipped_steps_are_shown(tmp_path):
+    stream = io.StringIO()
+    teller = reporter(tmp_path, stream=stream)
+    teller.train(20, {"kd": {"loss": 1.0, "skipped": 3.0}}, TIMING)
+    teller.close()
+    assert stream.getvalue().rstrip().endswith("kd 1.0000 SKIPPED 3")
+
+
+def test_rows_are_json_with_namespaced_keys(tmp_path):
+    teller = reporter(tmp_path)
+    teller.train(20, {"kd": ROW | {"loss": math.nan}}, TIMING)
+    teller.evaluation(20, {"kd": {"top1": 50.0}})
+    teller.close()
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    first, second = (json.loads(line, parse_constant=pytest.fail) for line in lines)
+    assert first["step"] == 20 and first["epoch"] == 2.0
+    assert first["train/kd/loss"] is None  # JSON has no NaN
+    assert first["train/kd/loss/soft_logits"] == 2.0
+    assert first["train/images_per_second"] == 1234.5
+    assert second["eval/kd/top1"] == 50.0
+
+
+def test_a_resume_keeps_the_past_and_drops_the_lost_future(tmp_path):
+    teller = reporter(tmp_path)
+    for step in (10, 20, 30):
+        teller.train(step, {"kd": ROW}, TIMING)
+    teller.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 40, "to')
+    before = read_rows(tmp_path / "metrics.jsonl")
+    again = reporter(tmp_path, start=20)
+    assert again.seconds >= before[1]["seconds"]
+    again.train(30, {"kd": ROW}, TIMING)
+    again.close()
+    after = read_rows(tmp_path / "metrics.jsonl")
+    assert [row["step"] for row in after] == [10, 20, 30]
+    assert after[:2] == before[:2]
+
+
+def test_tensorboard_events_are_written(tmp_path):
+    teller = Reporter(
+        tmp_path, start=0, total_steps=1, steps_per_epoch=1.0, stream=io.StringIO()
+    )
+    teller.train(1, {"kd": ROW}, TIMING)
+    teller.close()
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert b"train/kd/loss/soft_logits" in events.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    ((4.2, "4s"), (125, "2m05s"), (93784, "26h03m"), (59.7, "1m00s")),
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,44 @@
+"""Names and cells of a comparison."""
+
+import pytest
+
+from kdjax.contracts import InputError
+from kdjax.reporting.results import Result, labels, read_results, series
+from kdjax.reporting.table import rows
+
+
+def result(run, student, students=1, **metrics):
+    values = {"top1": 50.0} | metrics
+    history = [
+        {"epoch": 1.0, f"eval/{student}/top1": 40.0},
+        {"epoch": 1.5, "train/other/loss": 1.0},
+        {"epoch": 2.0, f"eval/{student}/top1": None},
+        {"epoch": 3.0, f"eval/{student}/top1": 50.0},
+    ]
+    return Result(run, student, "wrn", student, values, 10.0, students, history)
+
+
+def test_no_two_are_called_the_same():
+    assert labels([result("teacher", "ce"), result("s", "ce", 2)]) == ["teacher", "ce"]
+    seeds = [result("seed0", "kd", 2), result("seed1", "kd", 2)]
+    assert labels(seeds) == ["seed0/kd", "seed1/kd"]
+    assert labels([result("run", "kd"), result("run", "kd")]) == [
+        "run/kd (1)",
+        "run/kd (2)",
+    ]
+
+
+def test_seconds_are_shared_and_agreement_needs_a_teacher():
+    found = rows([result("t", "ce"), result("s", "kd", 5, agreement=90.126)])
+    assert found[0] == ("t", "wrn", "ce", "50.00", "-", "10.0")
+    assert found[1] == ("kd", "wrn", "kd", "50.00", "90.13", "2.0")
+
+
+def test_series_leave_out_what_was_not_measured():
+    assert series(result("s", "kd"), "eval/top1") == ([1.0, 3.0], [40.0, 50.0])
+
+
+@pytest.mark.errors
+def test_an_unfinished_run(tmp_path):
+    with pytest.raises(InputError, match=r"no summary\.json here"):
+        read_results(tmp_path)
