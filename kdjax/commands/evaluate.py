@@ -11,7 +11,7 @@ import json
 import pathlib
 import sys
 
-from kdjax import checkpoints
+from kdjax import checkpoints, commands
 from kdjax.build.networks import CHECKPOINTS, build_network, choose_step, load_teacher
 from kdjax.commands import devices, workdirs
 from kdjax.commands.scoring import Batches, add_teacher, evaluation_rows, scorer
@@ -52,12 +52,7 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "python -m kdjax evaluate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = commands.parser("evaluate", __doc__)
     parser.add_argument("--workdir", required=True, help="of the run to score")
     parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
     parser.add_argument("--student", default="", help="only this one")

@@ -3,21 +3,16 @@
 python -m kdjax report WORKDIR [WORKDIR ...] --output=DIR [--title=TEXT]
 """
 
-import argparse
 import pathlib
 
+from kdjax import commands
 from kdjax.reporting.page import write_report
 from kdjax.reporting.results import read_results
 from kdjax.reporting.table import print_table
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        "python -m kdjax report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = commands.parser("report", __doc__)
     parser.add_argument("workdirs", nargs="+", type=pathlib.Path)
     parser.add_argument("--output", type=pathlib.Path, required=True)
     parser.add_argument("--title", default="Knowledge distillation")

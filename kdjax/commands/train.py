@@ -5,13 +5,13 @@
 The same command resumes a run that was stopped, and does nothing for a finished one.
 """
 
-import argparse
 import pathlib
 import sys
 
 import jax
 import numpy as np
 
+from kdjax import commands
 from kdjax.build.experiment import Experiment, build_experiment
 from kdjax.build.networks import CHECKPOINTS
 from kdjax.build.sections import resolved
@@ -28,12 +28,7 @@ from kdjax.training.step import make_train_step
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        "python -m kdjax train",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = commands.parser("train", __doc__)
     parser.add_argument("--config", required=True, help="Python file with get_config")
     parser.add_argument("--workdir", required=True, help="where the run lives")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")

@@ -3,7 +3,6 @@
 import numpy as np
 
 from kdjax.data.augment import Augment
-from kdjax.data.errors import DataError
 
 _FASHION = Augment(mean=(0.2860,), std=(0.3530,), padding=2, flip=True)
 
@@ -36,24 +35,6 @@ AUGMENTS = {
         flip=True,
     ),
 }
-
-
-def augment_for(name: str) -> Augment:
-    """The usual augmentation of a known set.
-
-    Args:
-      name: as in `load_split`; a config or a version behind it is ignored.
-
-    Raises:
-      DataError: no numbers are known for this set.
-    """
-    known = name.split("/")[0].split(":")[0]
-    if known not in AUGMENTS:
-        raise DataError(
-            f"augment_for: no mean and spread are known for {name!r}, only for "
-            f"{', '.join(sorted(AUGMENTS))}. Measure them with measured_augment."
-        )
-    return AUGMENTS[known]
 
 
 def measured_augment(image: np.ndarray, *, padding: int, flip: bool) -> Augment:

@@ -1,9 +1,7 @@
 import numpy as np
-import pytest
 
 from kdjax.data.builders import BUILDERS
-from kdjax.data.errors import DataError
-from kdjax.data.statistics import AUGMENTS, augment_for, measured_augment
+from kdjax.data.statistics import AUGMENTS, measured_augment
 from tests.data.miniatures import images
 
 
@@ -19,13 +17,3 @@ def test_measured_as_defined():
     np.testing.assert_allclose(found.mean, scaled.mean((0, 1, 2)), rtol=1e-12)
     np.testing.assert_allclose(found.std, scaled.std((0, 1, 2)), rtol=1e-12)
     assert (found.padding, found.flip) == (4, True)
-
-
-def test_name_with_version():
-    assert augment_for("cifar100:3.0.2") is AUGMENTS["cifar100"]
-
-
-@pytest.mark.errors
-def test_unknown_set():
-    with pytest.raises(DataError, match="'my_set'.*measured_augment"):
-        augment_for("my_set")
