@@ -37,7 +37,8 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(rest)
     config = arguments.load_config(options.config, overrides)
     if options.data_dir:
-        arguments.set_override(config, "data.data_dir", options.data_dir)
+        data_dir = str(pathlib.Path(options.data_dir).expanduser().resolve())
+        arguments.set_override(config, "data.data_dir", data_dir)
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
     batch_size = config.get("batch_size", 0)
     devices.configure_cpu(options.devices, batch_size if batch_size else 1)
