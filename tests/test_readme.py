@@ -12,7 +12,8 @@ from kdjax.__main__ import COMMANDS
 from tests.networks import Linear
 
 ROOT = pathlib.Path(__file__).parent.parent
-PAGES = ("README.md", "CONTRIBUTING.md", "configs/fashion_mnist/RESULTS.md")
+PAGES = ["README.md", "CONTRIBUTING.md"]
+PAGES += [str(p.relative_to(ROOT)) for p in ROOT.glob("configs/*/RESULTS.md")]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
 
 

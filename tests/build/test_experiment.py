@@ -117,6 +117,10 @@ BAD = {
         {"teacher": {"network": "wrn_16_2"}},
         r"config\.teacher\.network is 'wrn_16_2'; .*has no weights of its own",
     ),
+    "a teacher of other classes than its student": (
+        {"teacher": {"network": "tests.networks:eleven_classes"}, "method": KD},
+        r"config\.teacher\.network: the network has 11 classes and the data set has 10",
+    ),
     "two teachers": (
         {"teacher": {"network": "a:b", "workdir": "/tmp"}},
         r"config\.teacher: both workdir and network",
