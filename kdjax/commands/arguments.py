@@ -106,7 +106,9 @@ def _foreign_keys(section: list[str], place: ConfigDict) -> list[str]:
     tables = {"method": METHODS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
     tables = tables | {"model": MODELS}
     entry = tables.get(section[0], {}).get(place.name) if section else None
-    if entry is None:  # unknown, or somebody's own: `build` says what is wrong
+    if section == ["model"] and ":" in str(place.name):
+        return [key for key in place if key != "name"]  # somebody's own network
+    if entry is None:  # unknown: `build` says so
         return []
     build = entry if callable(entry) else entry.build
     takes = inspect.signature(build).parameters

@@ -218,6 +218,10 @@ def test_a_new_name_drops_what_its_builder_does_not_take(data_dir):
     set_override(config, "optimizer.b1", "0.8")
     set_override(config, "schedule.name", "constant")
     assert "momentum" not in config.optimizer and "weight_decay" in config.optimizer
+    config.model = ConfigDict({"name": "wide_resnet", "depth": 10, "widths": (4, 4, 4)})
+    set_override(config, "model.name", "tests.networks:tiny")
+    set_override(config, "model.width", "3")
+    assert config.model.to_dict() == {"name": "tests.networks:tiny", "width": 3}
     set_override(config, "method", "{'name': 'kd', 'alpha': 1.0, 'temperature': inf}")
     set_override(config, "method.name", "mse")
     assert config.method.to_dict() == {"name": "mse", "alpha": 1.0}
