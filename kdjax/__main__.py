@@ -32,9 +32,17 @@ def main(argv: list[str] | None = None) -> int:
         hint = f" Did you mean {close[0]}?" if close else ""
         print(f"kdjax: {name!r} is not a command.{hint}\n\n{USAGE}", file=sys.stderr)
         return 2
-    command = importlib.import_module(f"kdjax.commands.{name}")
     try:
-        return command.main(rest)
+        return importlib.import_module(f"kdjax.commands.{name}").main(rest)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("kdjax"):
+            raise
+        print(
+            f"kdjax {name}: the package {error.name} is not installed; commands need "
+            "more than the losses do: pip install '.[train]'",
+            file=sys.stderr,
+        )
+        return 2
     except Exception as error:
         code = 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
         if code is None:

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from kdjax.__main__ import main as kdjax_main
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 TEACHER = ROOT / "configs" / "fashion_mnist" / "teacher.py"
 SMALL = [
@@ -50,6 +52,15 @@ def test_help_is_instant_and_imports_nothing():
     program = [sys.executable, "-c", loaded]
     found = subprocess.run(program, capture_output=True, text=True, cwd=ROOT)
     assert found.stdout.strip() == "False"
+
+
+def test_without_the_train_extra_a_command_says_what_to_install(monkeypatch, capsys):
+    def bare(name):
+        raise ModuleNotFoundError("No module named 'orbax'", name="orbax")
+
+    monkeypatch.setattr("importlib.import_module", bare)
+    assert kdjax_main(["train"]) == 2
+    assert "orbax is not installed" in capsys.readouterr().err
 
 
 def test_an_unknown_command_suggests_one():
