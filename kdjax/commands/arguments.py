@@ -69,6 +69,11 @@ def load_config(spec: str, overrides: list[str]) -> ConfigDict:
             f"{type(error).__name__}: {error}. Expected a function "
             "get_config(arg='') -> ConfigDict."
         ) from error
+    if not isinstance(config, ConfigDict):
+        raise InputError(
+            f"--config: get_config of {name} returned {type(config).__name__}; "
+            "expected a ConfigDict, such as kdjax.build.defaults.base() with changes."
+        )
     for override in overrides:
         key, _, text = override.partition("=")
         set_override(config, key, text)
@@ -103,8 +108,12 @@ def set_override(config: ConfigDict, key: str, text: str) -> None:
 
 def _foreign_keys(section: list[str], place: ConfigDict) -> list[str]:
     """Keys that the builder called `place.name` does not take."""
-    tables = {"method": METHODS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
-    tables = tables | {"model": MODELS}
+    tables = {
+        "model": MODELS,
+        "method": METHODS,
+        "optimizer": OPTIMIZERS,
+        "schedule": SCHEDULES,
+    }
     entry = tables.get(section[0], {}).get(place.name) if section else None
     if section == ["model"] and ":" in str(place.name):
         return [key for key in place if key != "name"]  # somebody's own network

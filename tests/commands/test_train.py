@@ -68,6 +68,29 @@ def test_a_run_leaves_metrics_and_a_summary(runs):
         assert result.metrics["teacher_kl"] > 0
 
 
+def test_crops_and_flips_reach_the_step(runs, data_dir, tmp_path):
+    config = configs.teacher(data_dir)
+    config.data.padding, config.data.flip, config.total_steps = 0, False, 2
+    start(config, tmp_path / "still")
+    moved, still = (
+        read_rows(where / "metrics.jsonl")[0]["train/ce/loss"]
+        for where in (runs / "teacher", tmp_path / "still")
+    )
+    assert abs(moved - still) > 1e-4
+
+
+def test_a_student_that_repeats_its_teachers_training_is_its_teacher(
+    runs, data_dir, tmp_path
+):
+    config = configs.students(data_dir, runs / "teacher")
+    config.seed = 0
+    start(config, tmp_path / "students")
+    found = {r.student: r.metrics for r in read_results(tmp_path / "students")}
+    assert found["ce"]["agreement"] == 100
+    assert found["ce"]["teacher_kl"] < 1e-9
+    assert found["mse"]["teacher_kl"] > 1e-6
+
+
 def test_checkpoints_say_who_taught(runs):
     meta, _ = checkpoints.read_meta(runs / "students" / "checkpoints")
     teacher = variables(runs / "teacher")["ce"]

@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from kdjax.data import resident
 from kdjax.data.augment import Augment
 from kdjax.methods import ce
 from kdjax.models.network import Network
 from kdjax.types import Outputs
+from tests import reference
 from tests.training import problems
 from tests.training.problems import Problem, student, students
 
@@ -33,6 +35,33 @@ def single():
 def test_the_teacher_stays_bitwise_what_it_was(single):
     problem, before, *_ = single
     jax.tree.map(np.testing.assert_array_equal, before, host(problem.variables))
+
+
+def test_the_first_losses_are_the_papers_on_the_crops_that_were_drawn():
+    """Composed here from the networks and NumPy: data, crop, teacher, tau, alpha."""
+    problem = Problem(1, students())
+    states = host(problem.initialise())
+    ticket = jax.tree.map(jnp.asarray, problem.feed.ticket(0))
+    batch = resident.materialise(problem.feed.source, ticket)
+    images = problems.AUGMENT.train(batch, 1)
+    teacher = np.asarray(
+        problem.teacher.evaluate(*problem.variables, images).logits, np.float64
+    )
+
+    def logits(name):
+        state = states[name]
+        network = problem.students[name].network
+        outputs, _ = network.train(state.params, state.batch_stats, images)
+        return np.asarray(outputs.logits, np.float64)
+
+    soft = reference.kl_divergence(logits("kd"), teacher, 4.0)[0].mean()
+    labels = reference.one_hot(np.asarray(batch.label), problems.CLASSES)
+    hard = reference.cross_entropy(logits("kd"), labels).mean()
+    _, metrics = problem.run(problem.initialise(), 0, 1)
+    found = {name: float(row["loss"]) for name, row in metrics.items()}
+    assert found["kd"] == pytest.approx(0.1 * hard + 0.9 * 16 * soft, rel=1e-5)
+    squares = (logits("mse") - teacher) ** 2
+    assert found["mse"] == pytest.approx(squares.mean(), rel=1e-5)
 
 
 def test_every_student_learns_and_its_statistics_move(single):
