@@ -1,6 +1,7 @@
 """Checkpoints: what comes back, what is kept, what a damaged file does."""
 
 import gc
+import json
 import pathlib
 
 import jax
@@ -141,6 +142,20 @@ def test_a_damaged_step_is_set_aside_and_the_one_before_is_used(
     jax.tree.map(np.testing.assert_array_equal, states, copies[1])
     assert len(said) == 1 and said[0].startswith("checkpoint 2 is damaged")
     assert (tmp_path / "c" / "2.damaged").is_dir()
+
+
+@pytest.mark.parametrize("item", ("variables", "training"))
+def test_arrays_that_decode_but_differ_from_their_checksum(problem, tmp_path, item):
+    """What a flipped bit does in a file that Orbax does not check: files of real size."""
+    copies = saved(problem, tmp_path / "c", [scores(1, 1), scores(2, 2)])
+    path = tmp_path / "c" / "2" / "meta" / "metadata"
+    meta = json.loads(path.read_text())
+    meta["checksums"][item][0] ^= 1
+    path.write_text(json.dumps(meta))
+    (states, meta), said = restore(problem, tmp_path / "c")
+    assert meta["step"] == 1
+    jax.tree.map(np.testing.assert_array_equal, states, copies[1])
+    assert "1 arrays differ from their checksum" in said[0]
 
 
 def test_a_wrong_number_is_noticed_where_orbax_notices_nothing(problem, tmp_path):
