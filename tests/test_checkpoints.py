@@ -146,7 +146,7 @@ def test_a_damaged_step_is_set_aside_and_the_one_before_is_used(
 
 @pytest.mark.parametrize("item", ("variables", "training"))
 def test_arrays_that_decode_but_differ_from_their_checksum(problem, tmp_path, item):
-    """What a flipped bit does in a file that Orbax does not check: files of real size."""
+    """A flipped bit in arrays large enough to be stored unchecked looks like this."""
     copies = saved(problem, tmp_path / "c", [scores(1, 1), scores(2, 2)])
     path = tmp_path / "c" / "2" / "meta" / "metadata"
     meta = json.loads(path.read_text())
