@@ -6,12 +6,14 @@ Only here is the squared temperature multiplied in.
 import collections
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax.losses import logits as losses
 from kdjax.supervision.pipeline import Supervisor
-from kdjax.types import Supervision, Views
+from kdjax.types import Batch, Outputs, PyTree, Supervision, Traces, Views
 
 Schedule = Callable[[Array], Array]
 
@@ -31,9 +33,48 @@ class Term:
     values: Callable[[Views], Float[Array, " batch"]]
 
 
+class Memory(NamedTuple):
+    """What a method remembers of each sample between steps: two pure functions.
+
+    init() gives the first state, a pytree of arrays that is donated and checkpointed
+    with the train state; update(state, traces) gives (what it says of these samples,
+    next state). Terms find the first as `Views.remembered`.
+    """
+
+    init: Callable[[], PyTree]
+    update: Callable[[PyTree, Traces], tuple[PyTree, PyTree]]
+
+
+class Mixture(NamedTuple):
+    """Trains on other images than the feed's, made of them inside the step.
+
+    prepare(predict, batch, notes, step) gives (images, mixed): what the network is
+    trained on, and what terms find as `Views.mixed`. `predict(images)` is the network
+    as it is before the step, in evaluation mode and without gradient; `batch.second` is
+    another crop of the same samples. With several networks, images may be a tuple, one
+    array each.
+    """
+
+    prepare: Callable[
+        [Callable[[Array], Outputs], Batch, dict[str, Array], Array],
+        tuple[Array | tuple[Array, ...], PyTree],
+    ]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Method:
-    """A way to train a student. `supervisor` is None where no teacher is needed.
+    """A way to train a student.
+
+    Attributes:
+      terms: summed into the objective.
+      supervisor: what the student is taught with; None where no teacher is needed.
+      memory: what is remembered of each sample; None where nothing is.
+      mixture: makes the images to train on; None for the feed's own.
+      networks: how many networks of one architecture the student consists of. With two
+        or more, `Views.student.features["members"]` is [batch, networks, classes] and
+        `Views.student.logits` their mean.
+      needs: names of the per-sample notes without which the method cannot train, such
+        as "selection".
 
     Raises:
       ValueError: no term, or two terms of one name.
@@ -41,6 +82,10 @@ class Method:
 
     terms: tuple[Term, ...]
     supervisor: Supervisor | None = None
+    memory: Memory | None = None
+    mixture: Mixture | None = None
+    networks: int = 1
+    needs: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not self.terms:
@@ -62,6 +107,44 @@ def hard_label(coefficient: float | Schedule, label_smoothing: float = 0.0) -> T
         return losses.cross_entropy(student, views.labels, label_smoothing)
 
     return Term("hard_label", coefficient, values)
+
+
+def label_where_silent(coefficient: float | Schedule) -> Term:
+    """Cross entropy on the samples on which the teacher is not heard.
+
+    values = (1 - selection) CE * batch / sum(1 - selection); the batch mean is then the
+    mean over those samples, and 0 where there are none.
+    """
+
+    def values(views):
+        loss = losses.cross_entropy(views.student.logits, views.labels)
+        return share(1.0 - views.selection) * loss
+
+    return Term("label_where_silent", coefficient, values)
+
+
+def chosen(term: Term) -> Term:
+    """The same term over the selected samples only: for methods without a teacher.
+
+    values times selection * batch / sum(selection); with nothing selected it is 0.
+    """
+
+    def values(views):
+        if views.selection is None:
+            return term.values(views)
+        return share(views.selection) * term.values(views)
+
+    return dataclasses.replace(term, values=values)
+
+
+def share(weight: Float[Array, " batch"]) -> Float[Array, " batch"]:
+    """Weights scaled to a mean of 1 over the batch, or all 0.
+
+    The batch mean of share(w) * x is the weighted mean of x.
+    """
+    total = jnp.sum(weight)
+    scale = jnp.where(total > 0, weight.shape[0] / jnp.where(total > 0, total, 1.0), 0)
+    return weight * scale
 
 
 def soft_logits(coefficient: float | Schedule) -> Term:

@@ -16,9 +16,10 @@ class Batch(NamedTuple):
     epoch: Int[
         Array, " batch"
     ]  # how often the split had been seen before; draws the sample's crop
-    selection: Float[
-        Array, " batch"
-    ]  # weight of the teacher on this sample; 1 unless data was selected
+    # student -> name -> [b, ...]: what is known of each sample beside its label, such
+    # as "selection"; a student that has none hears its teacher on every sample.
+    notes: dict[str, dict[str, Array]]
+    second: Array | None = None  # another crop of `image`, where a method asks for one
 
 
 class Outputs(NamedTuple):
@@ -38,6 +39,17 @@ class Signals(NamedTuple):
     labels: Int[Array, " batch"]
     index: Int[Array, " batch"]
     selection: Float[Array, " batch"]
+    step: Int[Array, ""]
+    # Each teacher's own logits; None where a single network teaches.
+    members: Float[Array, "batch teachers classes"] | None = None
+
+
+class Traces(NamedTuple):
+    """What a memory may look at. Gradients are already stopped."""
+
+    student_logits: Float[Array, "batch classes"]
+    labels: Int[Array, " batch"]
+    index: Int[Array, " batch"]
     step: Int[Array, ""]
 
 
@@ -61,3 +73,8 @@ class Views(NamedTuple):
     teacher: Outputs | None
     labels: Int[Array, " batch"]
     supervision: Supervision | None
+    # The run's choice of samples: what a weight below 1 means is the method's business.
+    selection: Float[Array, " batch"] | None = None
+    step: Int[Array, ""] | None = None
+    remembered: PyTree = None  # what the method's memory says of these samples
+    mixed: PyTree = None  # what the method's mixture prepared beside its images

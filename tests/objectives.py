@@ -1,13 +1,14 @@
 """A method's objective on given logits, as the train step would form it."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from kdjax.supervision.pipeline import supervise
-from kdjax.types import Outputs, Signals, Views
+from kdjax.types import Outputs, Signals, Traces, Views
 
 
-def signals(student, teacher, labels, selection=None, step=0):
+def signals(student, teacher, labels, selection=None, step=0, members=None):
     batch = len(labels)
     return Signals(
         student_logits=student,
@@ -16,19 +17,41 @@ def signals(student, teacher, labels, selection=None, step=0):
         index=np.arange(batch, dtype=np.int32),
         selection=np.ones(batch, np.float32) if selection is None else selection,
         step=np.int32(step),
+        members=members,
     )
 
 
-def views(method, student, teacher, labels, selection=None):
-    supervision = None
+def views(method, student, teacher, labels, selection=None, step=0, members=None):
+    """What terms see. `student` is [batch, classes], or [batch, networks, classes] for
+    a method of several networks; `members` are the teachers' own logits."""
+    seen = Outputs(student, {})
+    if method.networks > 1:
+        seen = Outputs(jnp.mean(student, 1), {"members": student})
+    given = signals(seen.logits, teacher, labels, selection, step, members)
+    supervision = remembered = None
     if method.supervisor is not None:
         state = method.supervisor.temperature.init()
-        seen = signals(student, teacher, labels, selection)
-        supervision, _ = supervise(method.supervisor, state, seen)
-    taught = Outputs(teacher, {})
-    return Views(Outputs(student, {}), taught, jnp.asarray(labels), supervision)
+        supervision, _ = supervise(method.supervisor, state, given)
+    if method.memory is not None:
+        traces = Traces(seen.logits, jnp.asarray(labels), given.index, given.step)
+        traces = jax.lax.stop_gradient(traces)
+        remembered, _ = method.memory.update(method.memory.init(), traces)
+    return Views(
+        student=seen,
+        teacher=None if teacher is None else Outputs(teacher, {}),
+        labels=jnp.asarray(labels),
+        supervision=supervision,
+        selection=given.selection,
+        step=given.step,
+        remembered=remembered,
+    )
 
 
-def objective(method, student, teacher, labels, selection=None):
-    seen = views(method, student, teacher, labels, selection)
-    return sum(term.coefficient * jnp.mean(term.values(seen)) for term in method.terms)
+def objective(method, student, teacher, labels, selection=None, **rest):
+    seen = views(method, student, teacher, labels, selection, **rest)
+    total = 0.0
+    for term in method.terms:
+        scheduled = callable(term.coefficient)
+        weight = term.coefficient(seen.step) if scheduled else term.coefficient
+        total += weight * jnp.mean(term.values(seen))
+    return total

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from kdjax.data.order import sample_positions
 from kdjax.data.sources import Split
-from kdjax.types import Batch
+from kdjax.types import Batch, PyTree
 
 
 class ResidentFeed(NamedTuple):
@@ -20,9 +20,8 @@ class ResidentFeed(NamedTuple):
     array would be compiled into the program.
     """
 
-    source: dict[
-        str, Array
-    ]  # image uint8 [n, h, w, c], label int32 [n], selection float32 [n]
+    # image uint8 [n, h, w, c], label int32 [n], notes: student -> name -> [n, ...]
+    source: dict[str, PyTree]
     seed: int
     batch_size: int
     num_examples: int
@@ -41,7 +40,7 @@ def place(
     *,
     seed: int,
     batch_size: int,
-    selection: np.ndarray | None = None,
+    notes: dict[str, dict[str, np.ndarray]] | None = None,
 ) -> ResidentFeed:
     """Puts a split on every device of `mesh`.
 
@@ -51,11 +50,10 @@ def place(
       seed: draws the order of samples.
       batch_size: samples in a step over all devices; a multiple of the number of
         devices.
-      selection: float [n], the teacher's weight on each sample; 1 when left out.
+      notes: student -> name -> [n, ...] finite numbers >= 0, such as "selection".
 
     Raises:
-      ValueError: the batch does not divide among the devices, or the selection does not
-        fit.
+      ValueError: the batch does not divide among the devices, or a note does not fit.
     """
     count = len(split.label)
     if batch_size < 1 or batch_size % mesh.size:
@@ -63,24 +61,41 @@ def place(
             f"place: batch_size is {batch_size}; expected a multiple of the "
             f"{mesh.size} devices."
         )
-    weight = np.ones(count, np.float32) if selection is None else selection
-    weight = np.asarray(weight, np.float32)
-    if weight.shape != (count,) or not (np.isfinite(weight) & (weight >= 0)).all():
-        raise ValueError(
-            f"place: selection has shape {weight.shape} and values from "
-            f"{weight.min():g} to {weight.max():g}; expected [{count}] finite numbers "
-            "of 0 or more."
-        )
     everywhere = NamedSharding(mesh, PartitionSpec())
-    host = {"image": split.image, "label": split.label, "selection": weight}
+    host = {"image": split.image, "label": split.label}
     source = {
         name: jax.make_array_from_process_local_data(everywhere, array)
         for name, array in host.items()
     }
+    source["notes"] = place_notes(notes or {}, mesh, count)
     return ResidentFeed(source, seed, batch_size, count)
 
 
-def materialise(source: dict[str, Array], ticket: dict[str, Array]) -> Batch:
+def place_notes(
+    notes: dict[str, dict[str, np.ndarray]], mesh: Mesh, count: int
+) -> dict[str, dict[str, Array]]:
+    """Puts per-sample notes on every device of `mesh`, as float32.
+
+    Raises:
+      ValueError: a note has not one finite number >= 0 (or one row of them) a sample.
+    """
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def put(path, note):
+        note = np.asarray(note, np.float32)
+        if note.shape[:1] != (count,) or not (np.isfinite(note) & (note >= 0)).all():
+            low, high = (note.min(), note.max()) if note.size else (np.nan, np.nan)
+            raise ValueError(
+                f"place: notes{jax.tree_util.keystr(path)} has shape {note.shape} and "
+                f"values from {low:g} to {high:g}; expected [{count}, ...] finite "
+                "numbers of 0 or more."
+            )
+        return jax.make_array_from_process_local_data(everywhere, note)
+
+    return jax.tree_util.tree_map_with_path(put, notes)
+
+
+def materialise(source: dict[str, PyTree], ticket: dict[str, Array]) -> Batch:
     """Gathers a ticket's rows. Pure; meant to run inside the compiled step.
 
     Args:
@@ -89,16 +104,15 @@ def materialise(source: dict[str, Array], ticket: dict[str, Array]) -> Batch:
     """
     index = ticket["index"]
     # Tickets come from `sample_positions`, so every index is in bounds.
-    rows = {
-        name: array.at[index].get(mode="promise_in_bounds")
-        for name, array in source.items()
-    }
+    rows = jax.tree.map(
+        lambda array: array.at[index].get(mode="promise_in_bounds"), source
+    )
     return Batch(
         image=rows["image"],
         label=rows["label"],
         index=index,
         epoch=ticket["epoch"],
-        selection=rows["selection"],
+        notes=rows["notes"],
     )
 
 

@@ -28,14 +28,18 @@ class TemperatureRule(NamedTuple):
 
     init() gives the first state, a pytree of arrays that is donated and checkpointed
     with the train state; update(state, signals) gives ([batch] temperatures, next
-    state). The rule keeps its temperatures above 0: inside jit nobody else can.
+    state). The rule keeps its temperatures above 0: inside jit nobody else can. Where
+    it does so by clipping, `lowest` is the floor, and the step logs how often it acts.
     """
 
     init: Callable[[], PyTree]
     update: Callable[[PyTree, Signals], tuple[Float[Array, " batch"], PyTree]]
+    lowest: float = 0.0
 
 
-def stateless(rule: Callable[[Signals], Float[Array, " batch"]]) -> TemperatureRule:
+def stateless(
+    rule: Callable[[Signals], Float[Array, " batch"]], lowest: float = 0.0
+) -> TemperatureRule:
     """A temperature rule that remembers nothing.
 
     >>> import jax.numpy as jnp
@@ -44,7 +48,9 @@ def stateless(rule: Callable[[Signals], Float[Array, " batch"]]) -> TemperatureR
     ()
     """
     return TemperatureRule(
-        init=lambda: (), update=lambda state, signals: (rule(signals), state)
+        init=lambda: (),
+        update=lambda state, signals: (rule(signals), state),
+        lowest=lowest,
     )
 
 
@@ -106,6 +112,7 @@ def supervise(
             student_logits=as_float32(signals.student_logits),
             teacher_logits=as_float32(signals.teacher_logits),
             selection=as_float32(signals.selection),
+            members=None if signals.members is None else as_float32(signals.members),
         )
     )
     for i, adjust in enumerate(rules.logits):

@@ -1,8 +1,11 @@
 """What a student is while it trains: arrays, to be saved, donated and compared."""
 
 import dataclasses
+import math
+from collections.abc import Callable
 
 import jax
+import numpy as np
 import optax
 from jaxtyping import Array, Int
 
@@ -20,7 +23,33 @@ class TrainState:
     params: PyTree
     batch_stats: PyTree
     opt_state: PyTree
-    supervision_state: PyTree  # () unless a rule remembers
+    supervision_state: PyTree  # of the temperature rule and of the method's memory
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refresh:
+    """Renews what is known of each sample from the student's own present answers.
+
+    Attributes:
+      first_epoch: before it, the student's notes are `start`.
+      every_epochs: between two renewals; 0 for a single one.
+      start: notes of the epochs before; name -> [n, ...].
+      compute: {"logits": [n, k], "features": [n, d]} (with several networks [n, m, k]
+        and [n, m, d]), and the notes until now -> notes; NumPy, on the host.
+    """
+
+    first_epoch: float
+    every_epochs: float
+    start: dict[str, np.ndarray]
+    compute: Callable[[dict[str, np.ndarray], dict], dict[str, np.ndarray]]
+
+    def due(self, step: int, steps_per_epoch: float) -> bool:
+        """True where the notes are to be renewed before step number `step`."""
+        since = step - math.ceil(self.first_epoch * steps_per_epoch)
+        if since <= 0 or not self.every_epochs:
+            return since == 0
+        period = self.every_epochs * steps_per_epoch
+        return math.floor(since / period) > math.floor((since - 1) / period)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +60,7 @@ class Student:
     method: Method
     optimizer: optax.GradientTransformation
     seed: int  # of the initial weights; data order belongs to the run
+    refresh: Refresh | None = None  # renews its notes while it trains
 
 
 def initial_state(student: Student, images: Array) -> TrainState:
@@ -41,11 +71,14 @@ def initial_state(student: Student, images: Array) -> TrainState:
       images: [batch, height, width, channels] floats; only the shape matters.
     """
     params, batch_stats = student.network.init(jax.random.key(student.seed), images)
-    supervisor = student.method.supervisor
+    supervisor, memory = student.method.supervisor, student.method.memory
     return TrainState(
         step=jax.numpy.zeros((), jax.numpy.int32),
         params=params,
         batch_stats=batch_stats,
         opt_state=student.optimizer.init(params),
-        supervision_state=supervisor.temperature.init() if supervisor else (),
+        supervision_state={
+            "temperature": supervisor.temperature.init() if supervisor else (),
+            "memory": memory.init() if memory else (),
+        },
     )

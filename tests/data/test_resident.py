@@ -25,7 +25,8 @@ def mesh_of(devices):
 def test_a_ticket_becomes_its_rows(devices):
     split, mesh = split_of(40), mesh_of(devices)
     selection = np.linspace(0, 2, 40, dtype=np.float32)
-    feed = resident.place(split, mesh, seed=1, batch_size=16, selection=selection)
+    notes = {"a": {"selection": selection, "clean": np.stack([selection] * 2, 1)}}
+    feed = resident.place(split, mesh, seed=1, batch_size=16, notes=notes)
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
     gather = jax.jit(resident.materialise, in_shardings=(everywhere, cut))
     for step in (0, 2, 7):
@@ -35,8 +36,11 @@ def test_a_ticket_becomes_its_rows(devices):
         np.testing.assert_array_equal(batch.label, split.label[index])
         np.testing.assert_array_equal(batch.index, index)
         np.testing.assert_array_equal(batch.epoch, epoch)
-        np.testing.assert_array_equal(batch.selection, selection[index])
-        assert batch.image.dtype == np.uint8 and batch.selection.dtype == np.float32
+        found = batch.notes["a"]
+        np.testing.assert_array_equal(found["selection"], selection[index])
+        assert found["clean"].shape == (16, 2)
+        assert batch.image.dtype == np.uint8
+        assert found["selection"].dtype == np.float32
 
 
 def test_rows_are_gathered_where_they_are_needed():
@@ -53,12 +57,12 @@ def test_rows_are_gathered_where_they_are_needed():
 
 def test_every_device_holds_the_whole_split():
     feed = resident.place(split_of(40), mesh_of(8), seed=0, batch_size=8)
-    for array in feed.source.values():
+    for array in jax.tree.leaves(feed.source):
         assert len(array.addressable_shards) == 8
         assert all(
             shard.data.shape == array.shape for shard in array.addressable_shards
         )
-    np.testing.assert_array_equal(feed.source["selection"], np.ones(40, np.float32))
+    assert feed.source["notes"] == {}
 
 
 def test_evaluation_counts_each_sample_once():
@@ -84,7 +88,8 @@ def test_errors():
     with pytest.raises(ValueError, match="batch_size is 12.*8 devices"):
         resident.place(split, mesh, seed=0, batch_size=12)
     for bad in (np.ones(9), -np.ones(10), np.full(10, np.nan)):
-        with pytest.raises(ValueError, match="selection"):
-            resident.place(split, mesh, seed=0, batch_size=8, selection=bad)
+        notes = {"a": {"selection": bad}}
+        with pytest.raises(ValueError, match=r"notes\['a'\]\['selection'\]"):
+            resident.place(split, mesh, seed=0, batch_size=8, notes=notes)
     with pytest.raises(ValueError, match="batch_size is 0"):
         next(resident.evaluation_batches(split, 0))

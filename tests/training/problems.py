@@ -58,7 +58,11 @@ class Problem:
         )
         self.traces, self.crops = 0, changes.get("augment", AUGMENT)
         self.feed = resident.place(
-            changes.get("data", split()), self.mesh, seed=1, batch_size=batch_size
+            changes.get("data", split()),
+            self.mesh,
+            seed=1,
+            batch_size=batch_size,
+            notes=changes.get("notes"),
         )
         self.pure = make_train_step(
             students, self.teacher, resident.materialise, self.augment
@@ -69,9 +73,9 @@ class Problem:
             self.mesh,
         )
 
-    def augment(self, batch):
-        self.traces += 1
-        return self.crops.train(batch, 1)
+    def augment(self, batch, view):
+        self.traces += view == 0
+        return self.crops.train(batch, 1 + view)
 
     def run(self, states, start, stop):
         metrics = None

@@ -1,0 +1,86 @@
+"""Several networks as one: teachers that speak together, or students that are peers."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from kdjax.models.network import Network
+from kdjax.types import Outputs, PyTree
+
+
+def ensemble(networks: tuple[Network, ...]) -> Network:
+    """Makes one `Network` of several; its logits are the mean of theirs.
+
+    Every member's own logits are the feature "members" [batch, networks, classes], and
+    their pooled features, where all have as many, "pooled" [batch, networks, channels];
+    so a method can combine them as its paper does. `train` takes one array of images
+    for all, or a tuple with one array each. Parameters and statistics are dicts
+    "member0", "member1", ...
+
+    Args:
+      networks: two or more, of the same classes.
+
+    Raises:
+      ValueError: fewer than two networks; while tracing, other numbers of classes or of
+        image arrays.
+
+    >>> from kdjax.models import create
+    >>> pair = ensemble((create("resnet8", num_classes=10),) * 2)
+    >>> images = jnp.ones((4, 32, 32, 3))
+    >>> variables = jax.jit(pair.init)(jax.random.key(0), images)
+    >>> outputs = pair.evaluate(*variables, images)
+    >>> outputs.logits.shape, outputs.features["members"].shape
+    ((4, 10), (4, 2, 10))
+    """
+    if len(networks) < 2:
+        raise ValueError(f"ensemble: {len(networks)} network(s); expected two or more.")
+    names = [f"member{i}" for i in range(len(networks))]
+    members = dict(zip(names, networks, strict=True))
+
+    def init(key, images) -> tuple[PyTree, PyTree]:
+        keys = jax.random.split(key, len(names))
+        drawn = [members[n].init(k, images) for n, k in zip(names, keys, strict=True)]
+        params = {n: p for n, (p, _) in zip(names, drawn, strict=True)}
+        return params, {n: s for n, (_, s) in zip(names, drawn, strict=True)}
+
+    def train(params, batch_stats, images) -> tuple[Outputs, PyTree]:
+        results = {
+            name: members[name].train(params[name], batch_stats[name], own)
+            for name, own in zip(names, _one_each(images, len(names)), strict=True)
+        }
+        outputs = _together([outputs for outputs, _ in results.values()])
+        return outputs, {name: stats for name, (_, stats) in results.items()}
+
+    def evaluate(params, batch_stats, images) -> Outputs:
+        return _together(
+            [members[n].evaluate(params[n], batch_stats[n], images) for n in names]
+        )
+
+    return Network(init, train, evaluate)
+
+
+def _one_each(images: Array | tuple[Array, ...], count: int) -> tuple[Array, ...]:
+    if not isinstance(images, tuple):
+        return (images,) * count
+    if len(images) != count:
+        raise ValueError(
+            f"ensemble: {len(images)} arrays of images for {count} networks; expected "
+            "one array for all, or a tuple with one each."
+        )
+    return images
+
+
+def _together(outputs: list[Outputs]) -> Outputs:
+    """Mean logits, and the members' own logits and pooled features side by side."""
+    shapes = {each.logits.shape for each in outputs}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"ensemble: the networks give logits of shapes {sorted(shapes)}; expected "
+            "the same classes from all of them."
+        )
+    members = jnp.stack([each.logits for each in outputs], axis=1)
+    features = {"members": members}
+    pooled = [each.features.get("pooled") for each in outputs]
+    if all(p is not None for p in pooled) and len({p.shape for p in pooled}) == 1:
+        features["pooled"] = jnp.stack(pooled, axis=1)
+    return Outputs(jnp.mean(members, axis=1), features)
