@@ -7,6 +7,7 @@ import sys
 COMMANDS = {
     "train": "train a teacher, or students against one teacher; resumes",
     "evaluate": "score a run's networks; prints one JSON line",
+    "select": "choose training samples: clean labels, or useful ones",
     "prepare": "make a data set readable: python -m kdjax prepare NAME",
     "report": "table, figures and a page from finished runs",
 }

@@ -12,12 +12,17 @@ def base() -> ConfigDict:
     config.seed = 0  # of initial weights, data order and crops
     config.model = ConfigDict({"name": ""})
     config.method = ConfigDict({"name": ""})
-    # Several students in one program: name -> any of model, method, seed.
+    # On which samples the teacher is heard; for a method without one, trained on.
+    config.selection = ConfigDict({"name": "all"})
+    # Several students in one program: name -> any of model, method, selection, seed.
     config.students = ConfigDict()
-    # The run that trained the teacher, or package.module:function of a network.
+    # The run that trained the teacher, or package.module:function of a network. Several
+    # workdirs, separated by commas, are an ensemble.
     config.teacher = ConfigDict(
         {"workdir": "", "student": "", "checkpoint": "latest", "network": ""}
     )
+    # The run whose weights training begins with; default: drawn from the seed.
+    config.initial = ConfigDict({"workdir": "", "student": "", "checkpoint": "latest"})
     config.data = data()
     config.batch_size = 128  # over all devices
     config.total_epochs = 200.0
@@ -27,9 +32,19 @@ def base() -> ConfigDict:
         {"name": "cosine", "learning_rate": 0.1, "warmup_epochs": 0.0}
     )
     # Saving follows evaluation. every_epochs = 0: both only at the end.
-    config.evaluation = ConfigDict({"every_epochs": 1.0, "batch_size": 500})
+    config.evaluation = ConfigDict(
+        {"every_epochs": 1.0, "batch_size": 500, "on_train": False}
+    )
+    # In percent, above 0: an under-fitted network. Looked at with each evaluation.
+    config.stop_at_train_top1 = 0.0
     config.log_every_steps = 50
     config.tensorboard = True
+    # A run of several parts: name -> what differs from the rest of this config; the
+    # order they run in. "stage:NAME" stands for the workdir of a part.
+    config.stages = ConfigDict()
+    config.order = ()
+    # For `python -m kdjax select` and for a stage that selects instead of training.
+    config.select = ConfigDict()
     return config
 
 
@@ -44,6 +59,10 @@ def data() -> ConfigDict:
             "flip": None,
             "mean": (),
             "std": (),
+            # What is done to the training labels; see kdjax.data.noise.
+            "noise": ConfigDict({"name": "none"}),
+            # A selection.npz: only the samples that it keeps are trained on.
+            "keep": "",
         }
     )
 

@@ -3,26 +3,19 @@
 import dataclasses
 import importlib.metadata
 import math
-import re
 
 import kdjax
 from kdjax.build import sections
-from kdjax.build.networks import (
-    Teacher,
-    build_network,
-    check_classes,
-    count_classes,
-    load_teacher,
-)
+from kdjax.build.images import Images, build_images
+from kdjax.build.students import build_students, described
+from kdjax.build.teachers import Teacher, load_teacher, load_trained
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
-from kdjax.data.catalogue import parse_name
-from kdjax.data.sources import Split, load_split
-from kdjax.data.statistics import AUGMENTS, measured_augment
-from kdjax.methods import METHODS
+from kdjax.data.sources import Split
 from kdjax.training.loop import Plan
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import Student
+from kdjax.types import PyTree
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -34,15 +27,27 @@ class Experiment:
     plan: Plan
     students: dict[str, Student]
     teacher: Teacher | None
-    train: Split
-    test: Split
-    augment: Augment
+    initial: tuple[PyTree, PyTree] | None  # variables that every student begins with
+    images: Images
     seed: int  # of data order and augmentation
     batch_size: int
     evaluation_batch_size: int
+    scores_train: bool  # whether evaluation scores the training split too
     tensorboard: bool
     config: dict  # resolved, as JSON
     identity: dict  # what every checkpoint says of itself, as JSON
+
+    @property
+    def train(self) -> Split:
+        return self.images.train
+
+    @property
+    def test(self) -> Split:
+        return self.images.test
+
+    @property
+    def augment(self) -> Augment:
+        return self.images.augment
 
     @property
     def steps_per_epoch(self) -> float:
@@ -57,33 +62,48 @@ def build_experiment(config) -> Experiment:
     """
     config = sections.plain(config)
     sections.check_keys(config)
+    if config["stages"] or config["select"]:
+        raise InputError(
+            "config.stages and config.select are of a run of several parts; expected "
+            "the config of one training."
+        )
     batch_size = sections.number(config, "batch_size", 1, integer=True)
-    train, test = _splits(config["data"])
-    augment = _augment(config["data"], train)
-    steps_per_epoch = len(train.label) / batch_size
+    images = build_images(config["data"])
+    steps_per_epoch = len(images.train.label) / batch_size
     plan = _plan(config, steps_per_epoch)
-    described = _described(config)
-    identity = _identity(described, train, test, augment)
-    data = identity["data"]
+    rows = described(config)
+    data = identity_of(images)
     teacher = load_teacher(config["teacher"], data)
-    identity["teacher"] = teacher.identity if teacher else None
+    facts = {
+        "num_examples": len(images.train.label),
+        "num_classes": data["classes"],
+        "steps_per_epoch": steps_per_epoch,
+        "total_steps": plan.total_steps,
+    }
     optimizer = _optimizer(config, plan.total_steps, steps_per_epoch)
-    students = {
-        name: _student(name, row, config, optimizer, data, teacher)
-        for name, row in described.items()
+    students = build_students(config, rows, images, data, teacher, optimizer, facts)
+    initial = None
+    if config["initial"]["workdir"]:
+        initial = load_trained("config.initial", config["initial"], data)
+    identity = {
+        "students": sections.jsonable(rows),
+        "data": data,
+        "versions": versions(),
+        "teacher": teacher.identity if teacher else None,
+        "initial": initial.identity if initial else None,
     }
     return Experiment(
         plan=plan,
         students=students,
         teacher=teacher,
-        train=train,
-        test=test,
-        augment=augment,
+        initial=initial.variables if initial else None,
+        images=images,
         seed=sections.number(config, "seed", 0, integer=True),
         batch_size=batch_size,
         evaluation_batch_size=sections.number(
             config, "evaluation.batch_size", 1, integer=True
         ),
+        scores_train=bool(config["evaluation"]["on_train"] or plan.stop_at_train_top1),
         tensorboard=bool(config["tensorboard"]),
         config=sections.resolved(config),
         identity=identity,
@@ -100,36 +120,15 @@ def _optimizer(config: dict, total_steps: int, steps_per_epoch: float):
     )
 
 
-def _student(
-    name: str, row: dict, config: dict, optimizer, data: dict, teacher: Teacher | None
-) -> Student:
-    path = f"config.students.{name}" if config["students"] else "config"
-    network = build_network(f"{path}.model", row["model"], data["classes"])
-    classes = count_classes(f"{path}.model", network, data["image_shape"])
-    check_classes(f"{path}.model", classes, data["classes"])
-    method = sections.call_named(f"{path}.method", METHODS, row["method"])
-    if method.supervisor is not None and teacher is None:
-        raise InputError(
-            f"{path}.method: {row['method']['name']} needs a teacher; expected "
-            "config.teacher.workdir, the --workdir of the run that trained it."
-        )
-    return Student(
-        network=network, method=method, optimizer=optimizer, seed=row["seed"]
-    )
-
-
-def _identity(described: dict, train: Split, test: Split, augment: Augment) -> dict:
-    """What every checkpoint says of the run, as JSON."""
+def identity_of(images: Images) -> dict:
+    """What every checkpoint says of the run's data, as JSON."""
+    augment, train = images.augment, images.train
     return {
-        "students": sections.jsonable(described),
-        "data": {
-            "train": train.identity,
-            "test": test.identity,
-            "classes": len(train.class_names),
-            "image_shape": list(train.image.shape[1:]),
-            "normalisation": {"mean": list(augment.mean), "std": list(augment.std)},
-        },
-        "versions": versions(),
+        "train": train.identity,
+        "test": images.test.identity,
+        "classes": len(train.class_names),
+        "image_shape": list(train.image.shape[1:]),
+        "normalisation": {"mean": list(augment.mean), "std": list(augment.std)},
     }
 
 
@@ -137,60 +136,6 @@ def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"kdjax": kdjax.__version__} | found
-
-
-def _splits(data: dict) -> tuple[Split, Split]:
-    train, test = (
-        load_split(data["name"], data[part], data_dir=data["data_dir"] or None)
-        for part in ("train", "test")
-    )
-    if train.image.shape[1:] != test.image.shape[1:]:
-        raise InputError(
-            f"config.data: {data['train']} has images of {train.image.shape[1:]} and "
-            f"{data['test']} of {test.image.shape[1:]}; expected the same shape."
-        )
-    return train, test
-
-
-def _augment(data: dict, train: Split) -> Augment:
-    """What the config sets, else what is usual for the set.
-
-    Mean and standard deviation of a set that is not known are measured; crops and flips
-    cannot be, so the config has to say them.
-    """
-    known = AUGMENTS.get(parse_name(data["name"]).dataset)
-    if bool(data["mean"]) != bool(data["std"]):
-        raise InputError("config.data: expected mean and std both set, or neither.")
-    chosen = {}
-    for key in ("padding", "flip"):
-        chosen[key] = data[key] if data[key] is not None else getattr(known, key, None)
-        if chosen[key] is None:
-            raise InputError(
-                f"config.data.{key} is not set, and nothing is known of the set "
-                f"{data['name']!r}; expected a value."
-            )
-    sections.number({"data": chosen}, "data.padding", 0, integer=True)
-    if data["mean"]:
-        mean, std = (_per_channel(data, key, train) for key in ("mean", "std"))
-    else:
-        known = known or sections.guarded(
-            "config.data", measured_augment, train.image, padding=0, flip=False
-        )
-        mean, std = known.mean, known.std
-    return sections.guarded("config.data", Augment, mean=mean, std=std, **chosen)
-
-
-def _per_channel(data: dict, key: str, train: Split) -> tuple[float, ...]:
-    values, channels = data[key], train.image.shape[-1]
-    numbers = isinstance(values, tuple) and all(
-        isinstance(value, int | float) for value in values
-    )
-    if not numbers or len(values) != channels:
-        raise InputError(
-            f"config.data.{key} is {values!r}; expected {channels} number(s), one for "
-            "each channel of the images."
-        )
-    return tuple(map(float, values))
 
 
 def _plan(config: dict, steps_per_epoch: float) -> Plan:
@@ -206,23 +151,5 @@ def _plan(config: dict, steps_per_epoch: float) -> Plan:
         total_steps=total,
         log_every=sections.number(config, "log_every_steps", 1, integer=True),
         evaluate_every=max(1.0, every * steps_per_epoch) if every else float(total),
+        stop_at_train_top1=sections.number(config, "stop_at_train_top1", 0),
     )
-
-
-def _described(config: dict) -> dict[str, dict]:
-    """Name -> model, method and seed of every student; one is a dict of one."""
-    base = {key: config[key] for key in sections.VARIANT}
-    rows = {name: base | row for name, row in config["students"].items()}
-    rows = rows or {str(base["method"].get("name")): base}
-    for name, row in rows.items():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise InputError(
-                f"config.students: {name!r} cannot name a student; expected letters, "
-                "digits, dots, dashes and underscores."
-            )
-        if not isinstance(row["seed"], int) or not 0 <= row["seed"] < 2**32:
-            raise InputError(
-                f"config.students.{name}.seed is {row['seed']!r}; expected a whole "
-                "number from 0 to 4294967295."
-            )
-    return rows

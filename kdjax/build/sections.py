@@ -13,14 +13,22 @@ from typing import Any
 from kdjax.contracts import InputError, nearest
 
 SECTIONS = {
-    "data": ("name", "data_dir", "train", "test", "padding", "flip", "mean", "std"),
+    "data": (
+        *("name", "data_dir", "train", "test", "padding", "flip", "mean", "std"),
+        *("noise", "keep"),
+    ),
     "teacher": ("workdir", "student", "checkpoint", "network"),
-    "evaluation": ("every_epochs", "batch_size"),
+    "initial": ("workdir", "student", "checkpoint"),
+    "evaluation": ("every_epochs", "batch_size", "on_train"),
 }
-NAMED = ("model", "method", "optimizer", "schedule")
-VALUES = ("seed", "batch_size", "total_epochs", "total_steps", "log_every_steps")
-TOP = (*SECTIONS, *NAMED, *VALUES, "students", "tensorboard")
-VARIANT = ("model", "method", "seed")
+NAMED = ("model", "method", "selection", "optimizer", "schedule")
+VALUES = (
+    *("seed", "batch_size", "total_epochs", "total_steps", "log_every_steps"),
+    "stop_at_train_top1",
+)
+OPEN = ("students", "stages", "select")
+TOP = (*SECTIONS, *NAMED, *VALUES, *OPEN, "order", "tensorboard")
+VARIANT = ("model", "method", "selection", "seed")
 
 
 def plain(value: Any) -> Any:
@@ -56,9 +64,8 @@ def check_keys(config: dict) -> None:
     for section, keys in SECTIONS.items():
         _section(config, section)
         _same_keys(f"config.{section}", config[section], keys)
-    for section in NAMED:
+    for section in (*NAMED, *OPEN):
         _section(config, section)
-    _section(config, "students")
     for name, row in config["students"].items():
         if not isinstance(row, Mapping):
             raise InputError(f"config.students.{name} is {row!r}; expected a section.")
@@ -120,6 +127,15 @@ def call_named(path: str, table: Mapping[str, Any], section: dict, **fixed: Any)
     arguments = {key: value for key, value in section.items() if key != "name"}
     check_arguments(path, name, build, arguments, fixed)
     return guarded(path, build, **fixed, **arguments)
+
+
+def call_with_facts(path: str, table: Mapping[str, Any], section: dict, facts: dict):
+    """`call_named`, with those facts of a run that the builder has a parameter for."""
+    entry = table.get(section.get("name"))
+    build = getattr(entry, "build", entry)
+    takes = inspect.signature(build).parameters if build else ()
+    fixed = {name: fact for name, fact in facts.items() if name in takes}
+    return call_named(path, table, section, **fixed)
 
 
 def check_arguments(

@@ -4,6 +4,7 @@ A config file is Python and runs as such: treat it like code, from people you tr
 Overrides are data: they are parsed as literals, never evaluated.
 """
 
+import argparse
 import ast
 import importlib.util
 import inspect
@@ -15,11 +16,30 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from kdjax.contracts import InputError, nearest
+from kdjax.data.noise import NOISES
 from kdjax.methods import METHODS
 from kdjax.models import MODELS
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 
 OVERRIDE = "--config."
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that reads a config."""
+    parser.add_argument("--config", required=True, help="Python file with get_config")
+    parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
+    parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+
+
+def parse(parser: argparse.ArgumentParser, argv: list[str]):
+    """Parses argv, overrides included: (options, config)."""
+    rest, overrides = split_overrides(argv)
+    options = parser.parse_args(rest)
+    config = load_config(options.config, overrides)
+    if options.data_dir:
+        data_dir = str(pathlib.Path(options.data_dir).expanduser().resolve())
+        set_override(config, "data.data_dir", data_dir)
+    return options, config
 
 
 def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -94,7 +114,7 @@ def set_override(config: ConfigDict, key: str, text: str) -> None:
         path = f"{path}.{section}"
         if not isinstance(place, ConfigDict):
             raise InputError(f"{path} is a value, not a section: {key} goes too deep.")
-    is_open = "name" in place or sections[:1] == ["students"]
+    is_open = "name" in place or sections[:1] in (["students"], ["stages"], ["select"])
     if last not in place and is_open:
         value = _literal(text)
     else:
@@ -113,6 +133,7 @@ def _foreign_keys(section: list[str], place: ConfigDict) -> list[str]:
         "method": METHODS,
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
+        "noise": NOISES,
     }
     entry = tables.get(section[0], {}).get(place.name) if section else None
     if section == ["model"] and ":" in str(place.name):

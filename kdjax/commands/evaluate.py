@@ -12,7 +12,8 @@ import pathlib
 import sys
 
 from kdjax import checkpoints, commands
-from kdjax.build.networks import CHECKPOINTS, build_network, choose_step, load_teacher
+from kdjax.build.networks import CHECKPOINTS, choose_step
+from kdjax.build.teachers import load_teacher, student_network
 from kdjax.commands import devices, workdirs
 from kdjax.commands.scoring import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.contracts import InputError, nearest
@@ -42,8 +43,8 @@ def main(argv: list[str]) -> int:
             "--checkpoint", options.checkpoint, meta["step"], best.get(name)
         )
         variables = checkpoints.read_variables(directory, step, name)
-        model = meta["students"][name]["model"]
-        network = build_network(f"{workdir.name}: {name}", model, data["classes"])
+        row = meta["students"][name]
+        network = student_network(f"{workdir.name}: {name}", row, data["classes"])
         score = scorer({name: network}, augment.evaluate, batches, mesh)
         metrics = score(sharding.place_replicated({name: variables}, mesh))
         line["students"][name] = {"step": step} | metrics[name]

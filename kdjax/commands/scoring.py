@@ -8,7 +8,12 @@ from kdjax.data.resident import evaluation_batches
 from kdjax.data.sources import Split
 from kdjax.models.network import Network
 from kdjax.training import sharding
-from kdjax.training.evaluate import evaluate, make_evaluate_step, make_predict_step
+from kdjax.training.evaluate import (
+    evaluate,
+    make_answer_step,
+    make_evaluate_step,
+    make_predict_step,
+)
 from kdjax.types import PyTree
 
 Batches = list[dict[str, np.ndarray]]
@@ -46,3 +51,21 @@ def scorer(
         return evaluate(compiled, variables, rows)
 
     return score
+
+
+def answerer(
+    network: Network, normalise: Callable, batches: Batches, mesh
+) -> Callable[[PyTree], dict[str, np.ndarray]]:
+    """Builds variables -> {"logits", "features"} of every valid row, compiled once."""
+    step = make_answer_step(network, normalise)
+    compiled = sharding.compile_evaluate_step(step, mesh)
+
+    def answer(variables):
+        rows = []
+        for batch in batches:
+            found = compiled(variables, sharding.place_rows(batch, mesh))
+            valid = batch["valid"]
+            rows.append({name: np.asarray(x)[valid] for name, x in found.items()})
+        return {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+
+    return answer

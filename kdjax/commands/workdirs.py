@@ -12,10 +12,15 @@ from kdjax.reporting.files import replace
 from kdjax.reporting.results import SUMMARY
 
 CONFIG = "config.json"
+SELECTION = "selection.json"
 # What may change between two starts of one run: where things lie and what is shown.
 FREE = (
     "data.data_dir",
+    "data.keep",
     "teacher.workdir",
+    "initial.workdir",
+    "select.proxies",
+    "select.as_many_as",
     "log_every_steps",
     "tensorboard",
     "evaluation.batch_size",
@@ -55,7 +60,7 @@ def check_config(workdir: pathlib.Path, config: dict) -> None:
     changed = [
         f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key not in FREE
+        if old.get(key) != new.get(key) and not _is_free(key)
     ]
     if changed:
         raise InputError(
@@ -63,6 +68,11 @@ def check_config(workdir: pathlib.Path, config: dict) -> None:
             + "; ".join(changed[:5])
             + ". Use a new --workdir, or the old values."
         )
+
+
+def _is_free(key: str) -> bool:
+    # A selection's files move with the runs they lie beside.
+    return key in FREE or key.endswith(("selection.path", "selection.reference"))
 
 
 def check_identity(workdir: pathlib.Path, saved: dict, now: dict) -> None:
@@ -85,7 +95,7 @@ def write_config(workdir: pathlib.Path, config: dict) -> None:
 
 
 def is_done(workdir: pathlib.Path) -> bool:
-    return (workdir / SUMMARY).exists()
+    return (workdir / SUMMARY).exists() or (workdir / SELECTION).exists()
 
 
 def finish(workdir: pathlib.Path, summary: dict) -> None:

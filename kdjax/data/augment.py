@@ -17,6 +17,7 @@ from kdjax.types import Batch
 
 # Keeps the crops apart from whatever else is drawn from the same seed.
 _STREAM = 0x63726F70
+_VIEWS_APART = 1 << 24  # epochs; no run is that long
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,13 +52,16 @@ class Augment:
             raise ValueError(f"Augment: padding is {self.padding}; expected 0 or more.")
 
     def train(
-        self, batch: Batch, seed: int | Int[Array, ""]
+        self, batch: Batch, seed: int | Int[Array, ""], view: int = 0
     ) -> Float[Array, "batch height width channels"]:
-        """Random crops and flips of a batch, normalised to float32."""
+        """Random crops and flips of a batch, normalised to float32.
+
+        Each view, 0 to 127, is another crop of the same samples.
+        """
         image = random_crop_and_flip(
             batch.image,
             seed,
-            batch.epoch,
+            batch.epoch + view * _VIEWS_APART,
             batch.index,
             padding=self.padding,
             flip=self.flip,

@@ -109,6 +109,26 @@ def make_predict_step(network: Network, normalise: Callable):
     return predict_step
 
 
+def make_answer_step(network: Network, normalise: Callable):
+    """Builds `step(variables, batch) -> {"logits", "features"}` of every sample.
+
+    Of several networks each one's own: [b, networks, classes] and [b, networks, d].
+    """
+
+    def answer_step(variables: PyTree, batch: dict[str, Array]):
+        outputs = network.evaluate(*variables, normalise(batch["image"]))
+        if "pooled" not in outputs.features:
+            raise ValueError(
+                "evaluate: the network has no feature 'pooled', which a selection "
+                f"looks at; it has {', '.join(outputs.features) or 'none'}. Name the "
+                "layer before the last: from_linen(module, features={'pooled': PATH})."
+            )
+        logits = outputs.features.get("members", outputs.logits)
+        return {"logits": logits, "features": outputs.features["pooled"]}
+
+    return answer_step
+
+
 def evaluate(step: Callable, variables: PyTree, batches: Iterable) -> dict[str, dict]:
     """Runs a compiled evaluate step over all batches and finishes every student."""
     total = None

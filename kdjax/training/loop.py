@@ -49,12 +49,20 @@ class Plan:
     total_steps: int
     log_every: int
     evaluate_every: float  # not whole where the batch does not divide the data set
+    stop_at_train_top1: float = 0.0  # percent, of every student; 0 never stops early
 
     def evaluates_at(self, done: int) -> bool:
         """True at the first step that completes a period, and at the last step."""
         periods = math.floor(done / self.evaluate_every)
         before = math.floor((done - 1) / self.evaluate_every)
         return done == self.total_steps or periods > before
+
+    def is_enough(self, results: dict[str, dict[str, float]] | None) -> bool:
+        """True where an evaluation says that every student has learnt enough."""
+        wanted = self.stop_at_train_top1
+        if not wanted or not results:
+            return False
+        return all(row["train_top1"] >= wanted for row in results.values())
 
 
 def run(
@@ -104,6 +112,8 @@ def run(
                 keeper.save(done, states, results)
                 # Evaluation is not training: images/s and ETA leave it out.
                 since += time.monotonic() - paused
+                if plan.is_enough(results):
+                    break
             elif stopping:
                 keeper.save(done, states, None)
             if stopping and not last:

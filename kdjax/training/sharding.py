@@ -1,6 +1,7 @@
 """Every mesh and every jit of the training program: one axis, `data`."""
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from kdjax.types import PyTree
@@ -64,3 +65,11 @@ def place_rows(rows: PyTree, mesh: Mesh) -> PyTree:
 def place_replicated(tree: PyTree, mesh: Mesh) -> PyTree:
     """Puts host arrays onto every device of the mesh."""
     return jax.device_put(tree, replicated(mesh))
+
+
+def copy_replicated(tree: PyTree, mesh: Mesh) -> PyTree:
+    """Copies arrays onto every device, into buffers of their own, safe to donate."""
+    copy = jax.jit(
+        lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=replicated(mesh)
+    )
+    return copy(tree)

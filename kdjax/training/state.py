@@ -35,16 +35,24 @@ class Refresh:
       every_epochs: between two renewals; 0 for a single one.
       start: notes of the epochs before; name -> [n, ...].
       compute: {"logits": [n, k], "features": [n, d]} (with several networks [n, m, k]
-        and [n, m, d]), and the notes until now -> notes; NumPy, on the host.
+        and [n, m, d]), and the notes until now -> notes; NumPy, on the host. None: the
+        notes stay as they start.
+      reference: (network, variables) that answers at `first_epoch` in the student's
+        stead, before that has learnt anything.
+      wants_teacher: whether `compute` reads "teacher_logits" [n, k] as well.
     """
 
     first_epoch: float
     every_epochs: float
     start: dict[str, np.ndarray]
-    compute: Callable[[dict[str, np.ndarray], dict], dict[str, np.ndarray]]
+    compute: Callable[[dict[str, np.ndarray], dict], dict[str, np.ndarray]] | None
+    reference: tuple[Network, PyTree] | None = None
+    wants_teacher: bool = False
 
     def due(self, step: int, steps_per_epoch: float) -> bool:
         """True where the notes are to be renewed before step number `step`."""
+        if self.compute is None:
+            return False
         since = step - math.ceil(self.first_epoch * steps_per_epoch)
         if since <= 0 or not self.every_epochs:
             return since == 0

@@ -12,7 +12,7 @@ from kdjax import checkpoints
 from kdjax.build.experiment import build_experiment
 from kdjax.commands import evaluate as evaluate_command
 from kdjax.commands import report as report_command
-from kdjax.commands import train as command
+from kdjax.commands import trainer as command
 from kdjax.commands import workdirs
 from kdjax.contracts import InputError
 from kdjax.reporting.reporter import read_rows

@@ -1,0 +1,139 @@
+"""Images, labels and augmentation from a config's `data` section."""
+
+import dataclasses
+import hashlib
+import pathlib
+
+import numpy as np
+
+from kdjax.build import sections
+from kdjax.contracts import InputError
+from kdjax.data.augment import Augment
+from kdjax.data.catalogue import parse_name
+from kdjax.data.noise import NOISES, describe
+from kdjax.data.sources import Split, load_split
+from kdjax.data.statistics import AUGMENTS, measured_augment
+
+KEEP = "selection.npz"  # what `select` writes
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """What a run trains and is tested on."""
+
+    train: Split  # with the labels that are trained on
+    true_labels: np.ndarray  # of the training split, before noise
+    test: Split
+    augment: Augment
+
+
+def build_images(section: dict) -> Images:
+    """Loads both splits, makes labels noisy and drops samples as the section says."""
+    train, test = (
+        load_split(section["name"], section[part], data_dir=section["data_dir"] or None)
+        for part in ("train", "test")
+    )
+    if train.image.shape[1:] != test.image.shape[1:]:
+        raise InputError(
+            f"config.data: {section['train']} has images of {train.image.shape[1:]} "
+            f"and {section['test']} of {test.image.shape[1:]}; expected the same shape."
+        )
+    augment = _augment(section, train)
+    true_labels = train.label
+    train = _with_noise(train, section["noise"])
+    if section["keep"]:
+        train, true_labels = _kept(train, true_labels, section["keep"])
+    return Images(train, true_labels, test, augment)
+
+
+def _with_noise(train: Split, section: dict) -> Split:
+    """The same images under other labels; the noise becomes part of the identity."""
+    if section.get("name") == "none":
+        return train
+    classes = len(train.class_names)
+    noisy = sections.call_named(
+        "config.data.noise", NOISES, section, labels=train.label, num_classes=classes
+    )
+    rest = {key: value for key, value in section.items() if key != "name"}
+    told = describe(train.label, noisy, classes, name=section["name"], **rest)
+    return train._replace(label=noisy, identity=train.identity | {"noise": told})
+
+
+def read_keep(path: str, what: str, train: Split) -> np.ndarray:
+    """The `keep` of a selection that was made of this very split, bool [n]."""
+    file = pathlib.Path(path).expanduser()
+    file = file / KEEP if file.is_dir() else file
+    if not file.is_file():
+        raise InputError(
+            f"{what} is {path!r}, and there is no such file; expected a {KEEP} that "
+            "`python -m kdjax select` wrote, or its directory."
+        )
+    with np.load(file, allow_pickle=False) as saved:
+        missing = {"keep", "labels"} - set(saved)
+        if missing:
+            raise InputError(f"{what}: {file} has no {', '.join(sorted(missing))}.")
+        keep, labels = saved["keep"], saved["labels"]
+    if keep.dtype != bool or keep.shape != train.label.shape:
+        raise InputError(
+            f"{what}: keep in {file} is {keep.dtype} of shape {keep.shape}; expected "
+            f"bool of shape {train.label.shape}, one for each training sample."
+        )
+    if not np.array_equal(labels, train.label):
+        raise InputError(
+            f"{what}: {file} was made for other labels than this run's; expected the "
+            "same data and the same noise."
+        )
+    return keep
+
+
+def _kept(train: Split, true_labels: np.ndarray, path: str):
+    keep = read_keep(path, "config.data.keep", train)
+    if not keep.any():
+        raise InputError(f"config.data.keep: {path} keeps no sample.")
+    digest = hashlib.sha256(np.packbits(keep).tobytes()).hexdigest()
+    identity = train.identity | {"kept": int(keep.sum()), "keep_sha256": digest}
+    kept = train._replace(
+        image=train.image[keep], label=train.label[keep], identity=identity
+    )
+    return kept, true_labels[keep]
+
+
+def _augment(data: dict, train: Split) -> Augment:
+    """What the config sets, else what is usual for the set.
+
+    Mean and standard deviation of a set that is not known are measured; crops and flips
+    cannot be, so the config has to say them.
+    """
+    known = AUGMENTS.get(parse_name(data["name"]).dataset)
+    if bool(data["mean"]) != bool(data["std"]):
+        raise InputError("config.data: expected mean and std both set, or neither.")
+    chosen = {}
+    for key in ("padding", "flip"):
+        chosen[key] = data[key] if data[key] is not None else getattr(known, key, None)
+        if chosen[key] is None:
+            raise InputError(
+                f"config.data.{key} is not set, and nothing is known of the set "
+                f"{data['name']!r}; expected a value."
+            )
+    sections.number({"data": chosen}, "data.padding", 0, integer=True)
+    if data["mean"]:
+        mean, std = (_per_channel(data, key, train) for key in ("mean", "std"))
+    else:
+        known = known or sections.guarded(
+            "config.data", measured_augment, train.image, padding=0, flip=False
+        )
+        mean, std = known.mean, known.std
+    return sections.guarded("config.data", Augment, mean=mean, std=std, **chosen)
+
+
+def _per_channel(data: dict, key: str, train: Split) -> tuple[float, ...]:
+    values, channels = data[key], train.image.shape[-1]
+    numbers = isinstance(values, tuple) and all(
+        isinstance(value, int | float) for value in values
+    )
+    if not numbers or len(values) != channels:
+        raise InputError(
+            f"config.data.{key} is {values!r}; expected {channels} number(s), one for "
+            "each channel of the images."
+        )
+    return tuple(map(float, values))

@@ -1,0 +1,109 @@
+"""Students from a config: network, method, optimizer and chosen samples of each."""
+
+import re
+
+import optax
+
+from kdjax.build import sections
+from kdjax.build.images import Images
+from kdjax.build.networks import check_classes, count_classes
+from kdjax.build.selections import SELECTIONS
+from kdjax.build.teachers import Teacher, student_network
+from kdjax.contracts import InputError
+from kdjax.methods import METHODS
+from kdjax.training.state import Refresh, Student
+
+
+def described(config: dict) -> dict[str, dict]:
+    """Name -> model, method, selection and seed of every student; one is a dict of one.
+
+    A method of several networks adds `networks`, so that a reader of a checkpoint knows
+    what was trained.
+    """
+    base = {key: config[key] for key in sections.VARIANT}
+    rows = {name: base | row for name, row in config["students"].items()}
+    rows = rows or {str(base["method"].get("name")): base}
+    for name, row in rows.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise InputError(
+                f"config.students: {name!r} cannot name a student; expected letters, "
+                "digits, dots, dashes and underscores."
+            )
+        if not isinstance(row["seed"], int) or not 0 <= row["seed"] < 2**32:
+            raise InputError(
+                f"config.students.{name}.seed is {row['seed']!r}; expected a whole "
+                "number from 0 to 4294967295."
+            )
+    return rows
+
+
+def build_students(
+    config: dict,
+    rows: dict[str, dict],
+    images: Images,
+    data: dict,
+    teacher: Teacher | None,
+    optimizer: optax.GradientTransformation,
+    facts: dict,
+) -> dict[str, Student]:
+    """Builds every student; adds to a row how many networks its method trains.
+
+    Args:
+      config: plain.
+      rows: from `described`.
+      images: what the run trains on.
+      data: classes, image_shape and normalisation.
+      teacher: or None.
+      optimizer: of all students.
+      facts: numbers of the run that a method may need to know: num_examples,
+        num_classes, steps_per_epoch, total_steps.
+    """
+    students = {}
+    for name, row in rows.items():
+        path = f"config.students.{name}" if config["students"] else "config"
+        method = sections.call_with_facts(
+            f"{path}.method", METHODS, row["method"], facts
+        )
+        row["networks"] = method.networks
+        network = student_network(f"{path}.model", row, data["classes"])
+        classes = count_classes(f"{path}.model", network, data["image_shape"])
+        check_classes(f"{path}.model", classes, data["classes"])
+        known = {"images": images, "teacher": teacher, "data": data}
+        refresh = sections.call_with_facts(
+            f"{path}.selection", SELECTIONS, row["selection"], known
+        )
+        _check_needs(path, row["method"]["name"], method, teacher, refresh)
+        students[name] = Student(
+            network=network,
+            method=method,
+            optimizer=optimizer,
+            seed=row["seed"],
+            refresh=refresh,
+        )
+    return students
+
+
+def _check_needs(
+    path: str, name: str, method, teacher: Teacher | None, refresh: Refresh | None
+) -> None:
+    """What a method cannot do without, before anything is compiled."""
+    if method.supervisor is not None and teacher is None:
+        raise InputError(
+            f"{path}.method: {name} needs a teacher; expected "
+            "config.teacher.workdir, the --workdir of the run that trained it."
+        )
+    for need in method.needs:
+        if need == "members":
+            if teacher.members < 2:
+                raise InputError(
+                    f"{path}.method: {name} needs several teachers; expected "
+                    "config.teacher.workdir to name them, separated by commas."
+                )
+        elif refresh is None or need not in refresh.start:
+            raise InputError(
+                f"{path}.method: {name} needs {need!r} of each sample; expected "
+                f"{path}.selection to choose samples, and not 'all'."
+                if need == "selection"
+                else f"{path}.method: {name} needs {need!r} of each sample; expected "
+                f"{path}.selection.name = {name!r}."
+            )

@@ -1,0 +1,169 @@
+"""Trained networks for a run: one teacher or several, and weights to begin with."""
+
+import dataclasses
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kdjax import checkpoints
+from kdjax.build.networks import (
+    CHECKPOINTS,
+    build_network,
+    check_classes,
+    choose_step,
+    count_classes,
+)
+from kdjax.build.sections import guarded
+from kdjax.contracts import InputError
+from kdjax.models.ensemble import ensemble
+from kdjax.models.network import Network
+from kdjax.types import PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """A frozen network, its weights on the host, and who it is."""
+
+    network: Network
+    variables: tuple[PyTree, PyTree]
+    identity: dict
+    members: int = 1
+
+
+def load_teacher(section: dict, data: dict) -> Teacher | None:
+    """Loads the teacher that a `teacher` section names, or None where it names none.
+
+    Args:
+      section: workdir (several, separated by commas, are an ensemble), student and
+        checkpoint (one for all, or one each), network.
+      data: classes, image_shape and normalisation of the run that it is to teach in.
+    """
+    if section["network"] and section["workdir"]:
+        raise InputError(
+            "config.teacher: both workdir and network are set; expected one of them."
+        )
+    if section["network"]:
+        return _foreign_teacher(section["network"], data)
+    if not section["workdir"]:
+        return None
+    members = [load_trained("config.teacher", row, data) for row in _one_each(section)]
+    return members[0] if len(members) == 1 else _together(members)
+
+
+def load_trained(path: str, section: dict, data: dict) -> Teacher:
+    """Loads one network of a finished or running run.
+
+    Args:
+      path: dotted path of the section, for errors.
+      section: workdir, student, checkpoint.
+      data: classes, image_shape and normalisation of the run that it is for.
+    """
+    where = f"{path}.workdir"
+    workdir = pathlib.Path(section["workdir"]).expanduser().resolve()
+    if not workdir.is_dir():
+        raise InputError(
+            f"{where} is {section['workdir']!r}, and there is no such directory; "
+            "expected the --workdir of the run that trained the network. Train it "
+            "first: python -m kdjax train --config=.../teacher.py --workdir=..."
+        )
+    directory = workdir / CHECKPOINTS
+    meta, best = guarded(where, checkpoints.read_meta, directory)
+    _check_same_images(where, meta["data"], data)
+    name = _choose_student(f"{path}.student", section["student"], meta)
+    step = choose_step(
+        f"{path}.checkpoint", section["checkpoint"], meta["step"], best.get(name)
+    )
+    row = meta["students"][name]
+    network = student_network(where, row, data["classes"])
+    variables = checkpoints.read_variables(directory, step, name)
+    identity = {
+        "workdir": str(workdir),
+        "student": name,
+        "step": step,
+        "model": row["model"],
+        "digest": checkpoints.digest(variables),
+    }
+    return Teacher(network, variables, identity)
+
+
+def student_network(path: str, row: dict, classes: int) -> Network:
+    """The network of a student's row: several copies where its method trains peers."""
+    network = build_network(path, row["model"], classes)
+    copies = row.get("networks", 1)
+    return ensemble((network,) * copies) if copies > 1 else network
+
+
+def _one_each(section: dict) -> list[dict]:
+    """A section for every workdir; student and checkpoint come once or as often."""
+    workdirs = [part.strip() for part in section["workdir"].split(",")]
+    rows = [{"workdir": workdir} for workdir in workdirs]
+    for key in ("student", "checkpoint"):
+        values = [part.strip() for part in str(section[key]).split(",")]
+        if len(values) == 1:
+            values *= len(rows)
+        if len(values) != len(rows):
+            raise InputError(
+                f"config.teacher.{key} names {len(values)}, and workdir names "
+                f"{len(rows)} runs; expected one for all, or one each."
+            )
+        for row, value in zip(rows, values, strict=True):
+            row[key] = value
+    return rows
+
+
+def _together(members: list[Teacher]) -> Teacher:
+    """An ensemble; its identity lists its members under the keys of a single one."""
+    named = {f"member{i}": member.variables for i, member in enumerate(members)}
+    variables = tuple(
+        {name: pair[part] for name, pair in named.items()} for part in (0, 1)
+    )
+    identity = {
+        key: ",".join(str(member.identity[key]) for member in members)
+        for key in ("workdir", "student", "step")
+    }
+    identity["model"] = [member.identity["model"] for member in members]
+    identity["digest"] = checkpoints.digest(variables)
+    network = ensemble(tuple(member.network for member in members))
+    return Teacher(network, variables, identity, len(members))
+
+
+def _check_same_images(path: str, taught_on: dict, data: dict) -> None:
+    check_classes(path, taught_on["classes"], data["classes"])
+    for key, hint in (
+        ("image_shape", "A teacher sees the very images that its students see."),
+        ("normalisation", "Set config.data.mean and config.data.std to the teacher's."),
+    ):
+        if taught_on[key] != data[key]:
+            raise InputError(
+                f"{path}: the teacher was trained with {key} {taught_on[key]} and "
+                f"this run has {data[key]}; expected the same. {hint}"
+            )
+
+
+def _choose_student(path: str, wanted: str, meta: dict) -> str:
+    names = list(meta["students"])
+    if not wanted and len(names) == 1:
+        return names[0]
+    if wanted not in names:
+        raise InputError(f"{path} is {wanted!r}; that run trained {', '.join(names)}.")
+    return wanted
+
+
+def _foreign_teacher(name: str, data: dict) -> Teacher:
+    """A `package.module:function` whose network brings its weights in `init`."""
+    path = "config.teacher.network"
+    if ":" not in name:
+        raise InputError(
+            f"{path} is {name!r}; expected package.module:function. A network of kdjax "
+            "has no weights of its own: name the workdir that trained it instead."
+        )
+    network = build_network(path, {"name": name}, data["classes"])
+    classes = count_classes(path, network, data["image_shape"])
+    check_classes(path, classes, data["classes"])
+    images = jnp.zeros((1, *data["image_shape"]), jnp.float32)
+    variables = jax.jit(network.init)(jax.random.key(0), images)
+    variables = jax.tree.map(np.asarray, variables)
+    identity = {"network": name, "digest": checkpoints.digest(variables)}
+    return Teacher(network, variables, identity)

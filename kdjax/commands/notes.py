@@ -1,0 +1,116 @@
+"""What is known of each sample while a run goes on: placed, renewed, kept on disk."""
+
+import pathlib
+
+import numpy as np
+
+from kdjax.build.experiment import Experiment
+from kdjax.commands.scoring import add_teacher, answerer, evaluation_rows
+from kdjax.data import resident
+from kdjax.training import sharding
+from kdjax.training.state import Refresh, Student, TrainState
+
+NOTES = "notes"
+
+
+class Notes:
+    """Each student's notes at any step.
+
+    Renewed ones are written to `notes/STUDENT/STEP.npz` before the step that first
+    reads them, so a resumed run goes on with the very numbers.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        teacher_variables,
+        mesh,
+        workdir: pathlib.Path,
+        start: int,
+    ):
+        """Takes up the notes as they were before step number `start`."""
+        self.experiment, self.mesh = experiment, mesh
+        self.teacher_variables = teacher_variables
+        self.directory = workdir / NOTES
+        self.refreshes = {
+            name: student.refresh
+            for name, student in experiment.students.items()
+            if student.refresh is not None
+        }
+        self.values = {
+            name: self._saved(name, start) or refresh.start
+            for name, refresh in self.refreshes.items()
+        }
+        self.placed = self._place()
+        self._batches, self._answerers, self._teacher_logits = None, {}, None
+
+    def before(self, step: int, states: dict[str, TrainState]):
+        """The notes that step number `step` reads, on the devices."""
+        due = [
+            name
+            for name, refresh in self.refreshes.items()
+            if refresh.due(step, self.experiment.steps_per_epoch)
+        ]
+        for name in due:
+            self.values[name] = self._renewed(name, states[name])
+            path = self.directory / name / f"{step}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(".part.npz")
+            np.savez_compressed(part, **self.values[name])
+            part.replace(path)
+        if due:
+            self.placed = self._place()
+        return self.placed
+
+    def _place(self):
+        count = len(self.experiment.train.label)
+        return resident.place_notes(self.values, self.mesh, count)
+
+    def _saved(self, name: str, start: int) -> dict[str, np.ndarray] | None:
+        files = (self.directory / name).glob("*.npz")
+        steps = [int(f.stem) for f in files if f.stem.isdigit() and int(f.stem) < start]
+        if not steps:
+            return None
+        path = self.directory / name / f"{max(steps)}.npz"
+        with np.load(path, allow_pickle=False) as saved:
+            return dict(saved)
+
+    def _renewed(self, name: str, state: TrainState) -> dict[str, np.ndarray]:
+        refresh, student = self.refreshes[name], self.experiment.students[name]
+        answers = self._answers(refresh, student, state)
+        if refresh.wants_teacher:
+            answers = answers | {"teacher_logits": self._teacher()}
+        return refresh.compute(answers, self.values[name])
+
+    def _answers(self, refresh: Refresh, student: Student, state: TrainState):
+        """Of the reference the first time, where there is one; else the student's."""
+        network, variables = student.network, (state.params, state.batch_stats)
+        if refresh.reference is not None and int(state.step) <= (
+            refresh.first_epoch * self.experiment.steps_per_epoch
+        ):
+            network, host = refresh.reference
+            variables = sharding.place_replicated(host, self.mesh)
+        if id(network) not in self._answerers:
+            normalise = self.experiment.augment.evaluate
+            self._answerers[id(network)] = answerer(
+                network, normalise, self._rows(), self.mesh
+            )
+        return self._answerers[id(network)](variables)
+
+    def _rows(self):
+        if self._batches is None:
+            rows = self.experiment.evaluation_batch_size
+            self._batches = evaluation_rows(self.experiment.train, rows, self.mesh)
+        return self._batches
+
+    def _teacher(self) -> np.ndarray:
+        """The teacher's logits on the training images, without crops; [n, classes]."""
+        if self._teacher_logits is None:
+            network = self.experiment.teacher.network
+            normalise = self.experiment.augment.evaluate
+            batches = [dict(row) for row in self._rows()]
+            add_teacher(network, self.teacher_variables, normalise, batches, self.mesh)
+            self._teacher_logits = np.concatenate(
+                [row["teacher_logits"][row["valid"]] for row in batches]
+            )
+        return self._teacher_logits

@@ -1,0 +1,37 @@
+"""python -m kdjax select: chooses training samples; prints one JSON line.
+
+  python -m kdjax select --config=FILE[:ARG] --workdir=DIR [--config.a.b=value ...]
+
+`config.select` names the selector: detector (clk, same, fine), influence, oracle,
+random. DIR/selection.npz is what `config.data.keep` takes to train on those samples
+only, and `config.selection` to hear a teacher on them only.
+"""
+
+import json
+import pathlib
+
+from kdjax import commands
+from kdjax.build.sections import plain, resolved
+from kdjax.commands import arguments, devices, selecting, workdirs
+from kdjax.contracts import InputError
+
+
+def main(argv: list[str]) -> int:
+    parser = commands.parser("select", __doc__)
+    arguments.add_config(parser)
+    parser.add_argument("--workdir", required=True, help="where the selection goes")
+    options, config = arguments.parse(parser, argv)
+    if not config.select:
+        raise InputError(
+            "config.select is empty; expected a selector, such as "
+            "--config.select.name=detector --config.select.detector=fine "
+            "--config.select.proxies=WORKDIR."
+        )
+    workdir = pathlib.Path(options.workdir).expanduser().resolve()
+    devices.configure_cpu(options.devices, config.evaluation.batch_size)
+    with workdirs.locked(workdir):
+        workdirs.check_config(workdir, resolved(config))
+        if not workdirs.is_done(workdir):
+            selecting.select(plain(config), workdir)
+        print(json.dumps(json.loads((workdir / workdirs.SELECTION).read_text())))
+    return 0

@@ -1,0 +1,141 @@
+"""Chooses training samples once, and writes selection.npz and selection.json."""
+
+import inspect
+import json
+import pathlib
+import sys
+
+import numpy as np
+
+from kdjax.build import sections
+from kdjax.build.experiment import identity_of
+from kdjax.build.images import KEEP, Images, build_images, read_keep
+from kdjax.build.selections import named_detector
+from kdjax.build.teachers import load_trained
+from kdjax.commands import workdirs
+from kdjax.commands.scoring import answerer, evaluation_rows
+from kdjax.contracts import InputError
+from kdjax.reporting.files import replace
+from kdjax.selection import detectors, statistics
+from kdjax.selection.evidence import Evidence, Kept
+from kdjax.training import sharding
+
+
+def select(config: dict, workdir: pathlib.Path) -> dict:
+    """Runs the selector that `config.select` names; returns what selection.json holds.
+
+    Args:
+      config: plain; data (with its noise), select and evaluation are read.
+      workdir: exists; what is written there replaces what was.
+
+    Raises:
+      InputError: with the dotted path of what does not fit.
+    """
+    sections.check_keys(config)
+    workdirs.write_config(workdir, sections.resolved(config))
+    images = build_images(config["data"])
+    section = config["select"]
+    known = {"images": images, "config": config}
+    kept = sections.call_with_facts("config.select", SELECTORS, section, known)
+    labels = images.train.label
+    told = {
+        "select": sections.jsonable(section),
+        "data": images.train.identity,
+        "samples": len(labels),
+        "kept": int(kept.keep.sum()),
+    }
+    if "noise" in images.train.identity:
+        told |= {
+            "found": statistics.agreement(kept.keep, labels, images.true_labels),
+            "keep_all": statistics.keep_all(labels, images.true_labels),
+        }
+    part = workdir / "selection.part.npz"
+    np.savez_compressed(part, keep=kept.keep, score=kept.score, labels=labels)
+    part.replace(workdir / KEEP)
+    # The description comes last: where it is, the selection is whole.
+    replace(workdir / workdirs.SELECTION, json.dumps(told, indent=2) + "\n")
+    print(_sentence(told), file=sys.stderr)
+    return told
+
+
+def by_detector(
+    *,
+    images: Images,
+    config: dict,
+    detector: str,
+    proxies: str,
+    student: str = "",
+    checkpoint: str = "latest",
+    parameters: dict | None = None,
+) -> Kept:
+    """Labels that trained proxies hold to be clean: CLK, SAME or FINE.
+
+    Args:
+      images: whose labels are in question.
+      config: of the run; its evaluation.batch_size is read.
+      detector: clk, same or fine.
+      proxies: workdirs, separated by commas; what all of them keep is kept. A later
+        proxy's directions come from the samples kept so far (Kim et al. 2021).
+      student: of the proxies' runs, where they trained several.
+      checkpoint: latest, best or a step.
+      parameters: of the detector.
+    """
+    detect = named_detector(detector, parameters)
+    takes_basis = "basis" in inspect.signature(detectors.DETECTORS[detector]).parameters
+    kept = None
+    for proxy in proxies.split(","):
+        who = {"workdir": proxy.strip(), "student": student, "checkpoint": checkpoint}
+        said = answers(who, images, config)
+        said = Evidence(said["logits"], said["features"], images.train.label)
+        basis = {} if kept is None or not takes_basis else {"basis": kept.keep}
+        found = detect(said, **basis)
+        if kept is not None:
+            keep = detectors.intersection(kept.keep, found.keep)
+            found = Kept(keep, np.minimum(kept.score, found.score))
+        kept = found
+    return kept
+
+
+def by_oracle(*, images: Images) -> Kept:
+    """Exactly the right labels: the upper bound, where the truth is known."""
+    return detectors.oracle(images.train.label, images.true_labels)
+
+
+def at_random(
+    *, images: Images, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
+) -> Kept:
+    """The control: a share of the samples, or as many as another selection kept."""
+    count = len(images.train.label)
+    if bool(keep_ratio) == bool(as_many_as):
+        raise InputError(
+            "config.select: expected one of keep_ratio and as_many_as, the directory "
+            "of another selection."
+        )
+    if as_many_as:
+        other = read_keep(as_many_as, "config.select.as_many_as", images.train)
+        return detectors.at_random(count, count=int(other.sum()), seed=seed)
+    return detectors.at_random(count, ratio=keep_ratio, seed=seed)
+
+
+def answers(who: dict, images: Images, config: dict) -> dict[str, np.ndarray]:
+    """What a trained network says of the training images, without crops, in order."""
+    mesh = sharding.make_mesh()
+    trained = load_trained("config.select", who, identity_of(images))
+    rows = evaluation_rows(images.train, config["evaluation"]["batch_size"], mesh)
+    answer = answerer(trained.network, images.augment.evaluate, rows, mesh)
+    return answer(sharding.place_replicated(trained.variables, mesh))
+
+
+def _sentence(told: dict) -> str:
+    text = f"selected {told['kept']:,} of {told['samples']:,} samples"
+    if "found" not in told:
+        return text
+    found, everything = told["found"], told["keep_all"]
+    return (
+        f"{text}: precision {found['precision']:.3f}, recall {found['recall']:.3f}, F1 "
+        f"{found['f1']:.3f} (keep all: {everything['f1']:.3f}), specificity "
+        f"{found['specificity']:.3f}"
+    )
+
+
+SELECTORS = {"detector": by_detector, "oracle": by_oracle, "random": at_random}

@@ -1,0 +1,193 @@
+"""One training run in its directory: begin or resume, loop, summary."""
+
+import dataclasses
+import pathlib
+import sys
+
+import jax
+import numpy as np
+
+from kdjax.build.experiment import Experiment
+from kdjax.build.networks import CHECKPOINTS
+from kdjax.checkpoints import Checkpointer
+from kdjax.commands import devices, workdirs
+from kdjax.commands.notes import Notes
+from kdjax.commands.scoring import add_teacher, evaluation_rows, scorer
+from kdjax.contracts import InputError
+from kdjax.data import resident
+from kdjax.reporting.reporter import Reporter
+from kdjax.training import loop, sharding
+from kdjax.training.state import TrainState, initial_state
+from kdjax.training.step import make_train_step
+from kdjax.types import PyTree
+
+
+def train(experiment: Experiment, workdir: pathlib.Path) -> None:
+    """Runs an experiment in its directory, from its newest checkpoint if any."""
+    devices.check_batch(experiment.batch_size)
+    workdirs.write_config(workdir, experiment.config)
+    mesh = sharding.make_mesh()
+    names = tuple(experiment.students)
+    keeper = Checkpointer(workdir / CHECKPOINTS, names, experiment.identity)
+    states, meta = begin(experiment, keeper, mesh)
+    if "data" in meta:
+        workdirs.check_identity(workdir, meta, experiment.identity)
+    teller = Reporter(
+        workdir,
+        start=meta["step"],
+        total_steps=experiment.plan.total_steps,
+        steps_per_epoch=experiment.steps_per_epoch,
+        tensorboard=experiment.tensorboard,
+    )
+    try:
+        announce(experiment, meta["step"], teller)
+        variables = None
+        if experiment.teacher:
+            variables = sharding.place_replicated(experiment.teacher.variables, mesh)
+        notes = Notes(experiment, variables, mesh, workdir, meta["step"])
+        if not experiment.plan.is_enough(meta.get("metrics")):
+            loop.run(
+                experiment.plan,
+                states,
+                start=meta["step"],
+                step=train_step(experiment, variables, mesh, notes),
+                evaluate=evaluation(experiment, variables, mesh),
+                keeper=keeper,
+                teller=teller,
+                images_per_step=experiment.batch_size,
+            )
+    finally:
+        teller.close()
+        keeper.close()
+    results = teller.last_evaluation or meta["metrics"]
+    workdirs.finish(workdir, summary(experiment, results, teller.seconds))
+
+
+def begin(experiment: Experiment, keeper: Checkpointer, mesh):
+    """The newest checkpoint's (states, meta), or fresh states at step 0."""
+    same = sharding.replicated(mesh)
+
+    def initialise():
+        images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
+        return {n: initial_state(s, images) for n, s in experiment.students.items()}
+
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
+        jax.eval_shape(initialise),
+    )
+    restored = keeper.restore_latest(
+        abstract, lambda text: print(text, file=sys.stderr)
+    )
+    if restored:
+        return restored
+    states = sharding.compile_init(initialise, mesh)()
+    if experiment.initial:
+        states = {
+            name: _begin_with(name, state, experiment.initial, mesh)
+            for name, state in states.items()
+        }
+    return states, {"step": 0}
+
+
+def _begin_with(name: str, state: TrainState, initial: PyTree, mesh) -> TrainState:
+    """The state with another run's weights and statistics."""
+    own = jax.tree.map(lambda x: tuple(x.shape), (state.params, state.batch_stats))
+    given = jax.tree.map(lambda x: tuple(x.shape), initial)
+    if own != given:
+        raise InputError(
+            f"config.initial: that run's network is not the one of {name}: it has "
+            f"{len(jax.tree.leaves(initial))} arrays of other names or shapes than "
+            "these; expected the same config.model."
+        )
+    params, batch_stats = sharding.copy_replicated(initial, mesh)
+    return dataclasses.replace(state, params=params, batch_stats=batch_stats)
+
+
+def summary(experiment: Experiment, results: dict, seconds: float) -> dict:
+    """What a finished run says of itself."""
+    students = {
+        name: {
+            "model": row["model"]["name"],
+            "method": row["method"]["name"],
+            "metrics": results[name],
+        }
+        for name, row in experiment.identity["students"].items()
+    }
+    told = {"seconds": seconds, "students": students}
+    return told | {"identity": experiment.identity}
+
+
+def train_step(experiment: Experiment, variables, mesh, notes: Notes):
+    """The compiled step as the loop wants it: (states, number) -> (states, metrics)."""
+    teacher = experiment.teacher
+    step = sharding.compile_train_step(
+        make_train_step(
+            experiment.students,
+            teacher.network if teacher else None,
+            resident.materialise,
+            lambda batch, view: experiment.augment.train(batch, experiment.seed, view),
+        ),
+        mesh,
+    )
+    feed = resident.place(
+        experiment.train, mesh, seed=experiment.seed, batch_size=experiment.batch_size
+    )
+
+    def run(states, number):
+        ticket = sharding.place_rows(feed.ticket(number), mesh)
+        source = feed.source | {"notes": notes.before(number, states)}
+        return step(states, variables, source, ticket)
+
+    return run
+
+
+def evaluation(experiment: Experiment, variables, mesh):
+    """states -> name -> metrics; the teacher's answers are computed once, here."""
+    normalise = experiment.augment.evaluate
+    rows = experiment.evaluation_batch_size
+    batches = evaluation_rows(experiment.test, rows, mesh)
+    if experiment.teacher:
+        add_teacher(experiment.teacher.network, variables, normalise, batches, mesh)
+    networks = {name: s.network for name, s in experiment.students.items()}
+    score = scorer(networks, normalise, batches, mesh)
+    score_train = None
+    if experiment.scores_train:
+        batches = evaluation_rows(experiment.train, rows, mesh)
+        score_train = scorer(networks, normalise, batches, mesh)
+
+    def evaluate(states):
+        variables = {name: (s.params, s.batch_stats) for name, s in states.items()}
+        results = score(variables)
+        for name, row in (score_train(variables) if score_train else {}).items():
+            results[name] |= {"train_top1": row["top1"], "train_loss": row["loss"]}
+        return results
+
+    return evaluate
+
+
+def announce(experiment: Experiment, start: int, teller: Reporter) -> None:
+    """Says what is about to run."""
+    data, plan = experiment.identity["data"], experiment.plan
+    teller.say(devices.describe())
+    teller.say(
+        f"data: {data['train']['name']}, {len(experiment.train.label):,} training and "
+        f"{len(experiment.test.label):,} test images"
+    )
+    if "noise" in data["train"]:
+        noise = data["train"]["noise"]
+        wrong = 100 * noise["effective_rate"]
+        teller.say(f"labels: {noise['name']} noise, {wrong:.1f} % are wrong")
+    if "kept" in data["train"]:
+        teller.say(f"selection: trained on {data['train']['kept']:,} samples")
+    if experiment.teacher:
+        who = experiment.teacher.identity
+        where = who.get("workdir", who.get("network"))
+        step = f" at step {who['step']}" if "step" in who else ""
+        teller.say(f"teacher: {where}{step}, digest {who['digest'][:12]}")
+        for path in who.get("workdir", "").split(",") if "workdir" in who else ():
+            if not workdirs.is_done(pathlib.Path(path)):
+                teller.say(f"{path} is not finished; it teaches as it is now")
+    if start:
+        teller.say(f"resuming at step {start} of {plan.total_steps}")
+    names = ", ".join(experiment.students)
+    teller.say(f"training in one program: {names}; the first step compiles")
