@@ -6,6 +6,7 @@ import sys
 
 COMMANDS = {
     "train": "train a teacher, or students against one teacher; resumes",
+    "sweep": "train a grid of settings, as few programs as can be; resumes",
     "evaluate": "score a run's networks; prints one JSON line",
     "select": "choose training samples: clean labels, or useful ones",
     "prepare": "make a data set readable: python -m kdjax prepare NAME",

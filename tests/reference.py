@@ -105,3 +105,138 @@ def label_matching_gradient(student, teacher):
     return one_hot(np.argmax(student, -1), classes) - one_hot(
         np.argmax(teacher, -1), classes
     )
+
+
+def label_revision(plain, target, labels, eta):
+    """beta target + (1 - beta) e_y with beta = eta / (max p - p_y + 1) of p = plain."""
+    rows = []
+    for p, q, y in zip(plain, target, labels, strict=True):
+        beta = eta / (max(p) - p[y] + 1)
+        rows.append(beta * np.asarray(q) + (1 - beta) * np.eye(len(q))[y])
+    return np.array(rows)
+
+
+def label_revision_parts(student, teacher, labels, selection, eta=0.8):
+    """Means of cross entropy, of (s - t)^2 and of (softmax(s) - revised)^2, each over
+    the samples it is for: not selected or right, selected and right, selected and
+    wrong."""
+    s, t = np.asarray(student, np.float64), np.asarray(teacher, np.float64)
+    plain, parts = softmax(t), ([], [], [])
+    hard = cross_entropy(s, one_hot(labels, s.shape[-1]))
+    revised = label_revision(plain, plain, labels, eta)
+    for i, y in enumerate(labels):
+        right = np.argmax(t[i]) == y
+        if right or not selection[i]:
+            parts[0].append(hard[i])
+        if selection[i] and right:
+            parts[1].append(np.mean((s[i] - t[i]) ** 2))
+        if selection[i] and not right:
+            parts[2].append(np.mean((softmax(s[i : i + 1])[0] - revised[i]) ** 2))
+    return [np.mean(part) if part else 0.0 for part in parts]
+
+
+# Which labels are clean: one class at a time, by the full singular value decomposition.
+
+
+def leanings(features, basis):
+    """|<v_1, h>| and |<v_2, h>|, v from the rows that basis names."""
+    h = np.asarray(features, np.float64)
+    v = np.linalg.svd(h[basis])[2]
+    return np.abs(h @ v[0]), np.abs(h @ v[1])
+
+
+def best_split(values):
+    """All thresholds tried: True above the one with the least within-group squares."""
+    cuts = np.unique(values)[1:]
+
+    def squares(cut):
+        low, high = values[values < cut], values[values >= cut]
+        return ((low - low.mean()) ** 2).sum() + ((high - high.mean()) ** 2).sum()
+
+    return values >= min(cuts, key=squares)
+
+
+def mixture_of_two(values, high, *, steps, tolerance, floor):
+    """Expectation maximisation from a first partition; p(high | value).
+
+    Ends after `steps`, or the step before which the mean log-likelihood had changed by
+    less than `tolerance`.
+    """
+    x = np.asarray(values, np.float64)
+
+    def maximise(share):
+        count = share.sum(1)
+        mean = (share * x).sum(1) / count
+        square = (share * (x - mean[:, None]) ** 2).sum(1) / count
+        return count / len(x), mean, square + floor
+
+    def expect(weight, mean, square):
+        density = np.exp(-((x - mean[:, None]) ** 2) / (2 * square[:, None]))
+        density *= (weight / np.sqrt(2 * np.pi * square))[:, None]
+        return density / density.sum(0), np.log(density.sum(0)).mean()
+
+    fit, before = maximise(np.stack([~high, high]).astype(np.float64)), -np.inf
+    for _ in range(steps):
+        share, now = expect(*fit)
+        fit = maximise(share)
+        if abs(now - before) < tolerance:
+            break
+        before = now
+    return expect(*fit)[0][np.argmax(fit[1])]
+
+
+def shifted(rows, logits, labels):
+    """The entries of the label and of the largest logit swapped."""
+    rows = np.array(rows, np.float64)
+    for row, t, y in zip(rows, logits, labels, strict=True):
+        m = int(np.argmax(t))
+        row[y], row[m] = float(row[m]), float(row[y])
+    return rows
+
+
+def smoothed_where_wrong(target, logits, labels, epsilon):
+    """(1 - eps) e_y + eps / K where argmax t != y."""
+    target = np.array(target, np.float64)
+    smooth = (1 - epsilon) * np.eye(target.shape[-1]) + epsilon / target.shape[-1]
+    for row, t, y in zip(target, logits, labels, strict=True):
+        if np.argmax(t) != y:
+            row[:] = smooth[y]
+    return target
+
+
+def confusion(student, teacher, gamma=1.0, epsilon=0.0):
+    """(1 - <s, t> / (||s|| ||t||))^gamma, epsilon added to each length; 0 / 0 is 0."""
+    s, t = np.asarray(student, np.float64), np.asarray(teacher, np.float64)
+    lengths = [np.sqrt((z**2).sum(-1)) + epsilon for z in (s, t)]
+    product = lengths[0] * lengths[1]
+    cosine = (s * t).sum(-1) / np.where(product == 0, 1, product)
+    return np.maximum(1 - cosine, 0) ** gamma
+
+
+def dynamic_temperature(w, base, spread, lowest=-np.inf):
+    """max(lowest, tau_0 + (mean w - w_x) beta)."""
+    return np.array([max(lowest, base + (np.mean(w) - x) * spread) for x in w])
+
+
+def dynamic_loss(student, target, temperature):
+    """tau_x^2 KL(target || softmax(s / tau_x)), one temperature a sample."""
+    return temperature**2 * kl_to_target(student, target, temperature)
+
+
+def generalized_cross_entropy(student, labels, q):
+    """(1 - p_y^q) / q."""
+    p_label = np.exp(-cross_entropy(student, one_hot(labels, np.shape(student)[-1])))
+    return (1 - p_label**q) / q
+
+
+def reverse_cross_entropy(student, labels, log_zero=-4.0):
+    """- sum_k p_k log clip(y_k, e^A, 1), p from 1e-7 to 1."""
+    p = np.clip(softmax(student), 1e-7, 1)
+    y = np.clip(one_hot(labels, p.shape[-1]), np.exp(log_zero), 1)
+    return -(p * np.log(y)).sum(-1)
+
+
+def early_learning(student, remembered):
+    """log(1 - <t, p>), p from 1e-4 to 1 - 1e-4; and p over its sum."""
+    p = np.clip(softmax(student), 1e-4, 1 - 1e-4)
+    return np.log(1 - (remembered * p).sum(-1)), p / p.sum(-1, keepdims=True)

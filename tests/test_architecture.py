@@ -25,6 +25,7 @@ GUESTS = {
     "orbax": ["checkpoints"],
     "tensorflow_datasets": ["data"],
     "cv2": ["data"],
+    "sklearn": ["selection"],
     "ml_collections": ["build", "commands"],
     "tensorboardX": ["reporting"],
     "rich": ["reporting"],

@@ -35,3 +35,18 @@ def repdistiller():
     config.schedule.learning_rate = 0.05
     config.schedule.milestones = (150.0, 180.0, 210.0)
     return config
+
+
+def winning_tickets():
+    """Kim et al. 2021, "Winning Ticket", public code: ResNet-34, 150 epochs, CE."""
+    config = base()
+    config.data.mean = (0.5071, 0.4867, 0.4408)
+    config.data.std = (0.2675, 0.2565, 0.2761)
+    config.total_epochs = 150.0
+    config.optimizer.nesterov = False
+    config.optimizer.weight_decay = 1e-3
+    config.optimizer.decay_norm_and_bias = True
+    config.schedule.learning_rate = 0.02
+    config.schedule.milestones = (80.0, 120.0)
+    config.schedule.factor = 0.01
+    return config

@@ -16,8 +16,22 @@ def base():
     return config
 
 
+def network(*widths: int, stem: int) -> ConfigDict:
+    return ConfigDict(
+        {"name": "wide_resnet", "depth": 10, "widths": widths, "stem": stem}
+    )
+
+
 def small_network() -> ConfigDict:
     """The students: WRN-10 with 4/8/16 channels."""
-    return ConfigDict(
-        {"name": "wide_resnet", "depth": 10, "widths": (4, 8, 16), "stem": 8}
-    )
+    return network(4, 8, 16, stem=8)
+
+
+def medium_network() -> ConfigDict:
+    """Between teacher and student: WRN-10 with 8/16/32 channels."""
+    return network(8, 16, 32, stem=8)
+
+
+def large_network() -> ConfigDict:
+    """The teachers: WRN-10 with 24/48/96 channels."""
+    return network(24, 48, 96, stem=16)

@@ -7,7 +7,9 @@ computed from what a network says of the training set. None stands for all sampl
 import numpy as np
 
 from kdjax.build.images import Images, read_keep
+from kdjax.build.influences import Influence
 from kdjax.build.sections import plain
+from kdjax.build.teachers import Teacher, load_trained
 from kdjax.contracts import InputError, nearest
 from kdjax.selection import detectors, evidence, mixture
 from kdjax.training.state import Refresh
@@ -107,6 +109,80 @@ def by_dividemix(
     )
 
 
+def by_influence(
+    *,
+    images: Images,
+    teacher: Teacher | None,
+    data: dict,
+    reference: str = "",
+    student: str = "",
+    checkpoint: str = "latest",
+    first_epoch: float = 0.0,
+    every_epochs: float = 0.0,
+    estimator: str = "teacher_influence",
+    keep_ratio: float = 0.8,
+    class_balanced: bool = False,
+    eta: float | None = 0.8,
+    damping: float = 1e-2,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+) -> Refresh:
+    """Data selection (Lan et al., arXiv:2404.03693): the teacher where it helps.
+
+    Args:
+      images: whose training split is scored.
+      teacher: of the run.
+      data: classes, image_shape and normalisation.
+      reference: workdir of the network that the first scores are about, such as the
+        same student trained on labels; "" for the student itself at `first_epoch`.
+      student: of the reference's run, where it trained several.
+      checkpoint: of the reference: latest, best or a step.
+      first_epoch: before it the teacher is heard on all samples.
+      every_epochs: between two selections, the later ones by the student itself; 0 for
+        a single one.
+      estimator: and the rest: see `kdjax.build.influences.Influence`.
+    """
+    if estimator == "gradient_dot":
+        raise InputError(
+            "selection.estimator gradient_dot looks at several checkpoints of a run; "
+            "expected `python -m kdjax select` and config.selection.name = 'file'."
+        )
+    if not reference and not first_epoch:
+        raise InputError(
+            "selection: expected reference, the workdir of a trained network, or "
+            "first_epoch above 0: an untrained student's gradients say nothing."
+        )
+    rule = Influence(
+        estimator=estimator,
+        keep_ratio=keep_ratio,
+        class_balanced=class_balanced,
+        eta=eta,
+        damping=damping,
+        validation_fraction=validation_fraction,
+        seed=seed,
+    )
+    if rule.wants_teacher and teacher is None:
+        raise InputError("selection: teacher_influence needs config.teacher.workdir.")
+    known = None
+    if reference:
+        who = {"workdir": reference, "student": student, "checkpoint": checkpoint}
+        trained = load_trained("config.selection.reference", who, data)
+        known = (trained.network, trained.variables)
+
+    def compute(answers, notes):
+        kept = rule.keep(images, [answers], answers.get("teacher_logits"))
+        return {"selection": kept.keep.astype(np.float32)}
+
+    return Refresh(
+        first_epoch=first_epoch,
+        every_epochs=every_epochs,
+        start={"selection": np.ones(len(images.train.label), np.float32)},
+        compute=compute,
+        reference=known,
+        wants_teacher=rule.wants_teacher,
+    )
+
+
 def named_detector(name: str, parameters: dict | None):
     """A detector with its parameters set."""
     if name not in detectors.DETECTORS:
@@ -129,5 +205,6 @@ SELECTIONS = {
     "file": from_file,
     "random": at_random,
     "detector": by_detector,
+    "influence": by_influence,
     "dividemix": by_dividemix,
 }

@@ -6,6 +6,7 @@ Overrides are data: they are parsed as literals, never evaluated.
 
 import argparse
 import ast
+import contextlib
 import importlib.util
 import inspect
 import pathlib
@@ -42,7 +43,9 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]):
     return options, config
 
 
-def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
+def split_overrides(
+    argv: list[str], prefix: str = OVERRIDE
+) -> tuple[list[str], list[str]]:
     """Parts argv into (rest, "a.b=value" overrides); takes "--config.a.b value" too.
 
     Raises:
@@ -51,7 +54,7 @@ def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
     rest, overrides = [], []
     words = iter(argv)
     for word in words:
-        if not word.startswith(OVERRIDE):
+        if not word.startswith(prefix):
             rest.append(word)
             continue
         if "=" not in word:
@@ -59,7 +62,7 @@ def split_overrides(argv: list[str]) -> tuple[list[str], list[str]]:
             if value is None or value.startswith("--"):
                 raise InputError(f"{word} has no value; expected {word}=VALUE.")
             word = f"{word}={value}"
-        overrides.append(word.removeprefix(OVERRIDE))
+        overrides.append(word.removeprefix(prefix))
     return rest, overrides
 
 
@@ -69,6 +72,33 @@ def load_config(spec: str, overrides: list[str]) -> ConfigDict:
     Raises:
       InputError: no such file, no get_config, or an override that does not fit.
     """
+    name, module, argument = _load_module(spec)
+    with _running(name, "get_config(arg='') -> ConfigDict"):
+        config = module.get_config(argument)
+    if not isinstance(config, ConfigDict):
+        raise InputError(
+            f"--config: get_config of {name} returned {type(config).__name__}; "
+            "expected a ConfigDict, such as kdjax.build.defaults.base() with changes."
+        )
+    for override in overrides:
+        key, _, text = override.partition("=")
+        set_override(config, key, text)
+    return config
+
+
+def load_grid(spec: str) -> Any:
+    """What `get_grid(ARG)` of the file returns; {} where it has none.
+
+    Raises:
+      InputError: no such file, or get_grid fails.
+    """
+    name, module, argument = _load_module(spec)
+    with _running(name, "get_grid(arg='') -> {dotted key: values}"):
+        return module.get_grid(argument) if hasattr(module, "get_grid") else {}
+
+
+def _load_module(spec: str) -> tuple[str, Any, str]:
+    """Runs a config file: (its name, the module, ARG)."""
     name, _, argument = spec.partition(":")
     path = pathlib.Path(name).expanduser().resolve()
     if not path.is_file():
@@ -79,25 +109,22 @@ def load_config(spec: str, overrides: list[str]) -> ConfigDict:
             sys.path.insert(0, str(parent.parent))
     module_spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
     module = importlib.util.module_from_spec(module_spec)
-    try:
+    with _running(name, "get_config(arg='') -> ConfigDict"):
         module_spec.loader.exec_module(module)
-        config = module.get_config(argument)
+    return name, module, argument
+
+
+@contextlib.contextmanager
+def _running(name: str, expected: str):
+    """Tells where in a config file something failed."""
+    try:
+        yield
     except Exception as error:
         line = traceback.extract_tb(error.__traceback__)[-1]
         raise InputError(
             f"--config: {name} failed at {line.filename}:{line.lineno}: "
-            f"{type(error).__name__}: {error}. Expected a function "
-            "get_config(arg='') -> ConfigDict."
+            f"{type(error).__name__}: {error}. Expected a function {expected}."
         ) from error
-    if not isinstance(config, ConfigDict):
-        raise InputError(
-            f"--config: get_config of {name} returned {type(config).__name__}; "
-            "expected a ConfigDict, such as kdjax.build.defaults.base() with changes."
-        )
-    for override in overrides:
-        key, _, text = override.partition("=")
-        set_override(config, key, text)
-    return config
 
 
 def set_override(config: ConfigDict, key: str, text: str) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from kdjax.build import sections
 from kdjax.build.experiment import identity_of
 from kdjax.build.images import KEEP, Images, build_images, read_keep
+from kdjax.build.influences import Influence
 from kdjax.build.selections import named_detector
-from kdjax.build.teachers import load_trained
+from kdjax.build.teachers import Teacher, load_teacher, load_trained
 from kdjax.commands import workdirs
 from kdjax.commands.scoring import answerer, evaluation_rows
 from kdjax.contracts import InputError
@@ -117,10 +118,70 @@ def at_random(
     return detectors.at_random(count, ratio=keep_ratio, seed=seed)
 
 
+def by_influence(
+    *,
+    images: Images,
+    config: dict,
+    reference: str,
+    student: str = "",
+    checkpoints: str = "latest",
+    learning_rates: tuple[float, ...] = (),
+    estimator: str = "teacher_influence",
+    keep_ratio: float = 0.8,
+    class_balanced: bool = False,
+    eta: float | None = 0.8,
+    damping: float = 1e-2,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+) -> Kept:
+    """Samples on which the teacher helps, or that matter, by influence scores.
+
+    Args:
+      images: whose training split is scored.
+      config: of the run; its teacher is asked by "teacher_influence".
+      reference: workdir of the network that the scores are about.
+      student: of the reference's run, where it trained several.
+      checkpoints: of the reference; for "gradient_dot" several steps, with commas.
+      learning_rates: at those steps, as many.
+      estimator: and the rest: see `kdjax.build.influences.Influence`.
+    """
+    rule = Influence(
+        estimator=estimator,
+        keep_ratio=keep_ratio,
+        class_balanced=class_balanced,
+        eta=eta,
+        damping=damping,
+        validation_fraction=validation_fraction,
+        seed=seed,
+    )
+    steps = [step.strip() for step in checkpoints.split(",")]
+    if len(learning_rates) not in (0, len(steps)):
+        raise InputError(
+            f"config.select: {len(steps)} checkpoints and {len(learning_rates)} "
+            "learning_rates; expected as many."
+        )
+    who = {"workdir": reference, "student": student}
+    said = [answers(who | {"checkpoint": step}, images, config) for step in steps]
+    taught = None
+    if rule.wants_teacher:
+        teacher = load_teacher(config["teacher"], identity_of(images))
+        if teacher is None:
+            raise InputError(
+                "config.select: teacher_influence needs config.teacher.workdir."
+            )
+        taught = _answers_of(teacher, images, config)["logits"]
+        taught = taught if taught.ndim == 2 else taught.mean(1)
+    return rule.keep(images, said, taught, tuple(learning_rates))
+
+
 def answers(who: dict, images: Images, config: dict) -> dict[str, np.ndarray]:
     """What a trained network says of the training images, without crops, in order."""
-    mesh = sharding.make_mesh()
     trained = load_trained("config.select", who, identity_of(images))
+    return _answers_of(trained, images, config)
+
+
+def _answers_of(trained: Teacher, images: Images, config: dict):
+    mesh = sharding.make_mesh()
     rows = evaluation_rows(images.train, config["evaluation"]["batch_size"], mesh)
     answer = answerer(trained.network, images.augment.evaluate, rows, mesh)
     return answer(sharding.place_replicated(trained.variables, mesh))
@@ -138,4 +199,9 @@ def _sentence(told: dict) -> str:
     )
 
 
-SELECTORS = {"detector": by_detector, "oracle": by_oracle, "random": at_random}
+SELECTORS = {
+    "detector": by_detector,
+    "influence": by_influence,
+    "oracle": by_oracle,
+    "random": at_random,
+}

@@ -54,9 +54,18 @@ def check_config(workdir: pathlib.Path, config: dict) -> None:
     """
     path = workdir / CONFIG
     steps = [p for p in (workdir / CHECKPOINTS).glob("*") if p.name.isdigit()]
-    if not path.exists() or not (steps or is_done(workdir)):
-        return
-    old, new = _flat(json.loads(path.read_text())), _flat(config)
+    if path.exists() and (steps or is_done(workdir)):
+        check_same(workdir, config)
+
+
+def check_same(workdir: pathlib.Path, config: dict) -> None:
+    """Compares with the config that is written here.
+
+    Raises:
+      InputError: something differs that makes it another run.
+    """
+    old = _flat(json.loads((workdir / CONFIG).read_text()))
+    new = _flat(config)
     changed = [
         f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())

@@ -9,17 +9,18 @@ Architecture for Computer Vision", CVPR 2016 (arXiv:1512.00567), section 7.
 |--------|-----------------|
 | eps    | label_smoothing |
 
-Departs from the paper: nothing.
+Departs from the paper: nothing. The run's selection, if it has one, says which samples
+are averaged over.
 """
 
 from kdjax import contracts
-from kdjax.terms import Method, hard_label
+from kdjax.terms import Method, chosen, hard_label
 
 REFERENCE = "Szegedy et al., Rethinking the Inception Architecture, CVPR 2016"
 
 
 def build(*, label_smoothing: float = 0.0) -> Method:
-    """Cross entropy alone; no teacher.
+    """Cross entropy alone, over the selected samples; no teacher.
 
     Args:
       label_smoothing: share of the label spread evenly over all classes, from 0 to 1.
@@ -31,4 +32,4 @@ def build(*, label_smoothing: float = 0.0) -> Method:
     ['hard_label']
     """
     contracts.fraction("ce", "label_smoothing", label_smoothing)
-    return Method(terms=(hard_label(1.0, label_smoothing),))
+    return Method(terms=(chosen(hard_label(1.0, label_smoothing)),))

@@ -17,9 +17,13 @@ PATIENCE = 10  # skipped steps in a row before a run is given up
 
 
 class NonFinite(RuntimeError):
-    """The loss or a gradient was NaN or infinite too often."""
+    """The loss or a gradient of `student` was NaN or infinite too often."""
 
     exit_code = 3
+
+    def __init__(self, message: str, student: str):
+        super().__init__(message)
+        self.student = student
 
 
 class Preempted(RuntimeError):
@@ -152,7 +156,8 @@ def _check_finite(window: list[dict], done: int, bad: dict[str, int]) -> None:
                     f"train: the loss or gradient of {name} was not finite in steps "
                     f"{at - PATIENCE + 1} to {at}. Those updates were skipped. Lower "
                     "config.schedule.learning_rate, set config.optimizer.clip_norm or "
-                    "look at the teacher's logits. Checkpoints saved before are good."
+                    "look at the teacher's logits. Checkpoints saved before are good.",
+                    student=name,
                 )
 
 

@@ -23,6 +23,23 @@ def test_objective_and_gradient_match_the_equation(smoothing):
     np.testing.assert_allclose(gradient, slope, rtol=1e-5, atol=1e-7)
 
 
+def test_the_mean_is_over_the_selected_and_the_rest_is_not_heard():
+    def loss(student, selection):
+        return objective(ce.build(), student, None, GOLDEN_LABELS, selection)
+
+    selection = np.float32([0, 1, 3])
+    value, gradient = jax.value_and_grad(loss)(GOLDEN_STUDENT, selection)
+    one_hot = reference.one_hot(GOLDEN_LABELS, 4)
+    exact = reference.cross_entropy(GOLDEN_STUDENT, one_hot)
+    np.testing.assert_allclose(value, exact[1] / 4 + 3 * exact[2] / 4, rtol=1e-5)
+    slope = reference.softmax(GOLDEN_STUDENT) - one_hot
+    slope *= [[0], [1 / 4], [3 / 4]]
+    np.testing.assert_allclose(gradient, slope, rtol=1e-5, atol=1e-7)
+    assert (np.asarray(gradient)[0] == 0).all()
+    value, gradient = jax.value_and_grad(loss)(GOLDEN_STUDENT, 0 * selection)
+    assert float(value) == 0 and (np.asarray(gradient) == 0).all()
+
+
 def test_no_teacher_is_asked_for():
     method = ce.build()
     assert method.supervisor is None

@@ -82,6 +82,7 @@ def test_it_gives_up_after_so_many_skipped_steps_in_a_row():
     error, _ = drive(plan, skipped=range(11, 50))
     assert isinstance(error, NonFinite)
     assert error.exit_code == 3
+    assert error.student == "s"
     assert f"in steps 12 to {11 + PATIENCE}" in str(error)
 
 

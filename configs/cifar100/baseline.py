@@ -1,0 +1,17 @@
+"""CIFAR-100: the student by cross entropy, without a teacher.
+
+python -m kdjax train --config=configs/cifar100/baseline.py --workdir=runs/baseline
+"""
+
+from ml_collections import ConfigDict
+
+from configs import studies
+from configs.cifar100 import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = ConfigDict({"name": "wrn_16_2"})
+    config.method = ConfigDict(studies.CE)
+    return config

@@ -1,0 +1,19 @@
+r"""CIFAR-100: one network, each generation taught by the one before it.
+
+python -m kdjax train --config=configs/cifar100/born_again.py:3 \
+    --workdir=runs/born_again
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+from configs.cifar100 import common
+
+
+def get_config(arg=""):
+    """arg: how many generations after the one trained on labels."""
+    config = common.base()
+    config.model = ConfigDict({"name": "wrn_16_2"})
+    method = {"name": "born_again", "alpha": 1.0, "temperature": 20.0}
+    config.method = ConfigDict(method)
+    return recipes.born_again(config, int(arg or 2), method)

@@ -1,0 +1,30 @@
+r"""CIFAR-100, dynamic temperature on adjusted logits, by RepDistiller's protocol.
+
+python -m kdjax train --workdir=runs/resnet20_dtd_la \
+    --config=configs/cifar100/dtd_la.py:resnet20 \
+    --config.teacher.workdir=runs/resnet56
+
+Nothing is published for this protocol; base and spread could not be verified either.
+Watch temperature/floored. Not measured here yet.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.cifar100 import common
+
+
+def get_config(arg=""):
+    """arg: another student than WRN-16-2, as in dtd_la.py:resnet20."""
+    config = common.repdistiller()
+    config.model.name = arg or "wrn_16_2"
+    config.method = ConfigDict(
+        {
+            "name": "dtd_la",
+            "base": 10.0,
+            "spread": 40.0,
+            "gamma": 1.0,
+            "adjustment": "shift_first",
+            "confusion": "flsw",
+        }
+    )
+    return config

@@ -1,0 +1,34 @@
+r"""Fashion-MNIST subset: LA, DTD, LR and DS beside plain KD; three seeds.
+
+python -m kdjax sweep --config=configs/fashion_mnist/baseline.py \
+    --workdir=runs/baseline --grid.seed=0,1,2
+python -m kdjax sweep --config=configs/fashion_mnist/corrections.py:runs/baseline \
+    --workdir=runs/corrections --students_per_program=12 \
+    --config.teacher.workdir="runs/teachers/seed={seed}"
+
+Data selection asks the baseline, the same student trained on labels, where the teacher
+helps; its control hears the teacher on as many samples, whichever.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import studies
+from configs.fashion_mnist import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = common.small_network()
+    config.method = ConfigDict(studies.CE)
+    return config
+
+
+def get_grid(arg=""):
+    """arg: where the sweep of baseline.py lies."""
+    reference = f"{arg or 'runs/baseline'}/seed={{seed}}"
+    methods = studies.adjustments(temperature=4.0, spread=4.0)
+    methods |= studies.revisions(temperature=4.0)
+    chosen = studies.selections(reference)
+    rows = {name: (m, chosen.get(name, {"name": "all"})) for name, m in methods.items()}
+    return {"seed": studies.SEEDS, "method,selection": rows}

@@ -1,0 +1,19 @@
+r"""Fashion-MNIST subset, one student by temperatures that follow its confidence.
+
+python -m kdjax train --config=configs/fashion_mnist/dtd_cwsm.py \
+    --workdir=runs/dtd_cwsm --config.teacher.workdir=runs/teacher
+
+Not measured here yet.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.fashion_mnist import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = common.small_network()
+    config.method = ConfigDict({"name": "dtd_cwsm", "base": 10.0, "spread": 1.0})
+    return config

@@ -1,0 +1,26 @@
+r"""Fashion-MNIST subset, one student by temperatures that follow its confusion.
+
+python -m kdjax train --config=configs/fashion_mnist/dtd_flsw.py \
+    --workdir=runs/dtd_flsw --config.teacher.workdir=runs/teacher
+
+Not measured here yet.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.fashion_mnist import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = common.small_network()
+    config.method = ConfigDict(
+        {
+            "name": "dtd_flsw",
+            "base": 10.0,
+            "spread": 40.0,
+            "gamma": 1.0,
+        }
+    )
+    return config

@@ -1,0 +1,28 @@
+r"""Fashion-MNIST subset, one student by dynamic temperature on adjusted logits.
+
+python -m kdjax train --config=configs/fashion_mnist/dtd_la.py \
+    --workdir=runs/dtd_la --config.teacher.workdir=runs/teacher
+
+Not measured here yet.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.fashion_mnist import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = common.small_network()
+    config.method = ConfigDict(
+        {
+            "name": "dtd_la",
+            "base": 10.0,
+            "spread": 40.0,
+            "gamma": 1.0,
+            "adjustment": "shift_first",
+            "confusion": "flsw",
+        }
+    )
+    return config

@@ -1,0 +1,19 @@
+r"""Fashion-MNIST subset, one student by logits adjusted by probability shift.
+
+python -m kdjax train --config=configs/fashion_mnist/ka_ps.py \
+    --workdir=runs/ka_ps --config.teacher.workdir=runs/teacher
+
+Not measured here yet.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.fashion_mnist import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = common.small_network()
+    config.method = ConfigDict({"name": "ka_ps", "temperature": 4.0})
+    return config

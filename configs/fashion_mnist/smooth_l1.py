@@ -1,0 +1,19 @@
+r"""Fashion-MNIST subset, one student by the smooth L1 distance between logits.
+
+python -m kdjax train --config=configs/fashion_mnist/smooth_l1.py \
+    --workdir=runs/smooth_l1 --config.teacher.workdir=runs/teacher
+
+Not measured here yet.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.fashion_mnist import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = common.small_network()
+    config.method = ConfigDict({"name": "smooth_l1", "alpha": 1.0})
+    return config

@@ -1,0 +1,25 @@
+r"""Fashion-MNIST subset: CE, temperatures 1 to infinity and MSE, alpha 1; three seeds.
+
+python -m kdjax sweep --config=configs/fashion_mnist/temperatures.py \
+    --workdir=runs/temperatures --config.teacher.workdir=runs/teacher
+
+The seven students of a seed share one teacher forward in one program.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import studies
+from configs.fashion_mnist import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = common.small_network()
+    config.method = ConfigDict(studies.CE)
+    return config
+
+
+def get_grid(arg=""):
+    del arg
+    return {"seed": studies.SEEDS, "method": studies.temperatures()}

@@ -1,0 +1,71 @@
+"""Label noise: pure functions of labels and seed, the same on every machine.
+
+Every model takes `labels` int [n] and `num_classes`, and returns int32 [n]. Position i
+is sample i of the split, so neither batches nor hosts matter.
+"""
+
+import hashlib
+import inspect
+
+import numpy as np
+
+from kdjax.data.noise.any_set import pair_flip, symmetric
+from kdjax.data.noise.cifar import (
+    asymmetric_cifar10,
+    asymmetric_cifar100,
+    superclass_cifar100,
+)
+from kdjax.data.noise.files import from_file
+
+NOISES = {
+    "symmetric": symmetric,
+    "asymmetric_cifar10": asymmetric_cifar10,
+    "asymmetric_cifar100": asymmetric_cifar100,
+    "superclass_cifar100": superclass_cifar100,
+    "pair_flip": pair_flip,
+    "file": from_file,
+}
+
+
+def describe(
+    labels: np.ndarray,
+    noisy_labels: np.ndarray,
+    num_classes: int,
+    *,
+    name,
+    **parameters,
+) -> dict:
+    """What a run stores of its noise, as JSON.
+
+    Args:
+      labels: int [n], before.
+      noisy_labels: int [n], after.
+      num_classes: K.
+      name: key of `NOISES`.
+      **parameters: what the model was called with; what was left out gets its default.
+
+    Returns:
+      name; the parameters; effective_rate, the fraction of labels that differ; sha256
+      of the noisy labels; for K <= 100 changed_per_class, counted by the class before.
+
+    >>> facts = describe(
+    ...     np.array([0, 0, 1]), np.array([0, 1, 1]), 2, name="pair_flip", rate=0.5
+    ... )
+    >>> facts["seed"], round(facts["effective_rate"], 3), facts["changed_per_class"]
+    (888, 0.333, [1, 0])
+    """
+    known = inspect.signature(NOISES[name]).parameters.values()
+    defaults = {p.name: p.default for p in known if p.default is not p.empty}
+    chosen = {
+        key: value if isinstance(value, str | int | float | None) else str(value)
+        for key, value in (defaults | parameters).items()
+    }
+    before, after = (np.asarray(x, "<i4") for x in (labels, noisy_labels))
+    changed = before != after
+    facts = {"name": name} | chosen
+    facts["effective_rate"] = float(changed.mean())
+    facts["sha256"] = hashlib.sha256(after.tobytes()).hexdigest()
+    if num_classes <= 100:
+        counts = np.bincount(before[changed], minlength=num_classes)
+        facts["changed_per_class"] = counts.tolist()
+    return facts

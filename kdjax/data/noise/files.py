@@ -1,0 +1,69 @@
+"""Labels from a file: noise that someone else drew, or that people made."""
+
+import pathlib
+import zipfile
+
+import numpy as np
+
+from kdjax.data.errors import DataError
+
+
+def from_file(
+    labels: np.ndarray, num_classes: int, *, path: str | pathlib.Path
+) -> np.ndarray:
+    """Reads n labels: .npy, .npz with one array, or text with blanks or lines between.
+
+    Label i is that of sample i of the split as `load_split` gives it. Files made for
+    the pickles of CIFAR have another order; `describe` gives their mistake away by an
+    effective_rate of (K - 1) / K.
+
+    Args:
+      labels: int [n], the labels they stand for; only their number counts.
+      num_classes: K.
+      path: the file. Nothing is unpickled.
+
+    Returns:
+      int32 [n].
+
+    Raises:
+      DataError: the file cannot be read, or holds something else.
+    """
+    path = pathlib.Path(path).expanduser()
+    readers = {".npy": _read_npy, ".npz": _read_npz}
+    expected = f"expected {len(labels)} integers from 0 to {num_classes - 1}"
+    try:
+        found = readers.get(path.suffix, _read_text)(path)
+    except (OSError, ValueError, OverflowError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"noise file {path} cannot be read ({error}); {expected}, as .npy, .npz "
+            "or text."
+        ) from error
+    if found.shape != (len(labels),) or not np.issubdtype(found.dtype, np.integer):
+        raise DataError(
+            f"noise file {path} holds {found.dtype} of shape {found.shape}; {expected},"
+            f" shape ({len(labels)},)."
+        )
+    bad = np.flatnonzero((found < 0) | (found >= num_classes))
+    if bad.size:
+        raise DataError(
+            f"noise file {path}: label {bad[0]} is {found[bad[0]]}; {expected} "
+            f"({bad.size} are out of range)."
+        )
+    return found.astype(np.int32)
+
+
+def _read_npy(path: pathlib.Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _read_npz(path: pathlib.Path) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as archive:
+        if len(archive.files) != 1:
+            names = ", ".join(archive.files) or "none"
+            raise ValueError(f"it has {len(archive.files)} arrays: {names}")
+        return archive[archive.files[0]]
+
+
+def _read_text(path: pathlib.Path) -> np.ndarray:
+    return np.array([int(word) for word in path.read_text().split()], np.int64)

@@ -1,0 +1,170 @@
+"""Losses for noisy labels: they give less to a label that the network does not believe.
+
+Early-learning regularisation needs what the network said before; who remembers it is
+the caller's business.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer
+
+from kdjax import contracts
+from kdjax.losses.logits import cross_entropy
+from kdjax.losses.numerics import AnyArray, Logits, Number, PerSample, as_float32
+
+Labels = Integer[AnyArray, " batch"]
+
+_SMALLEST = 1e-7  # the SCE authors' floor under a probability
+_MARGIN = 1e-4  # the ELR authors' distance of a probability from 0 and 1
+
+
+def generalized_cross_entropy(
+    student_logits: Logits, labels: Labels, q: Number | Float[AnyArray, ""]
+) -> PerSample:
+    """Generalised cross entropy, between cross entropy and mean absolute error.
+
+        GCE_i = (1 - p_iy^q) / q,   p = softmax(s),   dGCE_i / ds_i = p_iy^q (p_i - y_i)
+
+    Zhang, Sabuncu 2018 (arXiv:1805.07836), the L_q loss. q -> 0 is cross entropy; q = 1
+    is half the absolute error. The gradient is that of cross entropy times p_y^q: a
+    label that is not believed teaches little. Computed as -expm1(q log p_y) / q, which
+    keeps its digits at every q.
+
+    Args:
+      student_logits: [batch, classes], unnormalised log-probabilities.
+      labels: [batch] integers in 0..classes-1.
+      q: above 0, up to 1; dimensionless.
+
+    Returns:
+      [batch], from 0 to 1 / q, float32. NaN where a traced label is out of range.
+
+    Raises:
+      ValueError: shapes disagree, a concrete label is out of range, or q is outside (0,
+        1].
+
+    >>> import numpy as np
+    >>> print(generalized_cross_entropy(np.float32([[0, 0]]), np.array([1]), 1.0))
+    [0.5]
+    """
+    where = "generalized_cross_entropy"
+    _same_batch(where, student_logits, labels)
+    contracts.positive(where, "q", q)
+    contracts.fraction(where, "q", q)
+    q = as_float32(q)
+    return -jnp.expm1(-q * cross_entropy(student_logits, labels)) / q
+
+
+def reverse_cross_entropy(
+    student_logits: Logits, labels: Labels, log_zero: Number = -4.0
+) -> PerSample:
+    """Cross entropy with the roles of label and prediction exchanged.
+
+        RCE_i = - sum_k p_ik log clip(y_ik, exp(A), 1) = -A sum_{k != y} p_ik
+
+    Wang et al. 2019 (arXiv:1908.06112). p is taken to be at least 1e-7, as in the
+    authors' code; a class below that has no gradient.
+
+    Args:
+      student_logits: [batch, classes], unnormalised log-probabilities.
+      labels: [batch] integers in 0..classes-1.
+      log_zero: A, what log 0 is taken to be; below 0, finite, nats.
+
+    Returns:
+      [batch], nats, >= 0, float32. NaN, gradient too, where a traced label is out of
+      range.
+
+    Raises:
+      ValueError: shapes disagree, a concrete label is out of range, or log_zero is not
+        below 0 or not finite.
+
+    >>> import numpy as np
+    >>> print(reverse_cross_entropy(np.float32([[0, 0]]), np.array([1])))
+    [2.]
+    """
+    where = "reverse_cross_entropy"
+    classes = _same_batch(where, student_logits, labels)
+    contracts.positive(where, "-log_zero", -log_zero)
+    p = jnp.maximum(jax.nn.softmax(as_float32(student_logits)), _SMALLEST)
+    labels = jnp.asarray(labels).astype(jnp.int32)
+    known = (labels >= 0) & (labels < classes)
+    # Without 1 - p_y, which has no digit left where the label is believed.
+    others = jnp.where(jax.nn.one_hot(labels, classes, dtype=bool), 0.0, p)
+    # A product and not a choice: the gradient is NaN too.
+    return -log_zero * jnp.sum(others, axis=-1) * jnp.where(known, 1.0, jnp.nan)
+
+
+def early_learning_regularization(
+    student_logits: Logits, remembered: Float[AnyArray, "batch classes"]
+) -> PerSample:
+    """Keeps predictions near what the network used to say of the sample.
+
+        ELR_i = log(1 - <t_i, p_i>),   p = clip(softmax(s), 1e-4, 1 - 1e-4)
+
+    Liu et al. 2020 (arXiv:2007.00151). Beside cross entropy it keeps the gradient of
+    samples whose label agrees with t and cancels that of the others. A clipped class
+    has no gradient.
+
+    Args:
+      student_logits: [batch, classes], unnormalised log-probabilities.
+      remembered: [batch, classes], t: a mean of `clipped_probabilities`, >= 0, rows sum
+        to at most 1. A constant as a rule; it has a gradient here.
+
+    Returns:
+      [batch], nats, <= 0 and above -10, float32.
+
+    Raises:
+      ValueError: shapes disagree.
+
+    >>> import numpy as np
+    >>> logits, remembered = np.float32([[0, 0]]), np.float32([[0.9, 0.1]])
+    >>> print(early_learning_regularization(logits, remembered).round(4))
+    [-0.6931]
+    """
+    contracts.shapes(
+        "early_learning_regularization",
+        student_logits=(student_logits, "batch classes"),
+        remembered=(remembered, "batch classes"),
+    )
+    p = _clipped(student_logits)
+    return jnp.log1p(-jnp.sum(as_float32(remembered) * p, axis=-1))
+
+
+def clipped_probabilities(student_logits: Logits) -> Float[Array, "batch classes"]:
+    """What early-learning regularisation remembers of a prediction.
+
+        clip(softmax(s), 1e-4, 1 - 1e-4), divided by its sum over the classes
+
+    By the authors' code of Liu et al. 2020 (arXiv:2007.00151).
+
+    Args:
+      student_logits: [batch, classes], unnormalised log-probabilities.
+
+    Returns:
+      [batch, classes], above 0, rows sum to 1, float32.
+
+    Raises:
+      ValueError: not two axes.
+
+    >>> import numpy as np
+    >>> print(clipped_probabilities(np.float32([[1e5, 0]])).round(4))
+    [[9.999e-01 1.000e-04]]
+    """
+    where = "clipped_probabilities"
+    contracts.shapes(where, student_logits=(student_logits, "batch classes"))
+    p = _clipped(student_logits)
+    return p / jnp.sum(p, axis=-1, keepdims=True)
+
+
+def _clipped(student_logits: Logits) -> Float[Array, "batch classes"]:
+    return jnp.clip(jax.nn.softmax(as_float32(student_logits)), _MARGIN, 1 - _MARGIN)
+
+
+def _same_batch(where: str, student_logits: Logits, labels: Labels) -> int:
+    """Checks shapes and labels, and returns the number of classes."""
+    axes = contracts.shapes(
+        where,
+        student_logits=(student_logits, "batch classes"),
+        labels=(labels, "batch"),
+    )
+    contracts.labels_in_range(where, labels, axes["classes"])
+    return axes["classes"]

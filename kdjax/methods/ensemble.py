@@ -1,0 +1,102 @@
+"""Distillation from several teachers at once.
+
+T. Kim, J. Oh, N. Kim, S. Cho, S.-Y. Yun, "Comparing Kullback-Leibler Divergence and
+Mean Squared Error Loss in Knowledge Distillation", IJCAI 2021 (arXiv:2105.08919).
+
+    L = (1 - alpha) CE(s, y) + alpha tau^2 KL(p || softmax(s / tau))      loss = "kl"
+    L = (1 - alpha) CE(s, y) + alpha / K ||s - t||^2                      loss = "mse"
+    t = 1/M sum_i t_i,  p = softmax(t / tau)             combine = "mean_logits"
+    t = sum_i t_i,      p = softmax(t / tau)             combine = "sum_logits"
+    p = 1/M sum_i softmax(t_i / tau)                     combine = "mean_probabilities"
+
+| symbol | argument    |
+|--------|-------------|
+| alpha  | alpha       |
+| tau    | temperature |
+
+Departs from the paper: the default is the mean of the logits, where the authors' code
+adds them: the target then depends on the number of teachers M, with "kl" as if the
+teacher's temperature were tau / M, with "mse" by logits M times as large. The mean of
+probabilities is an addition. Default alpha and tau are those of the paper's "FKD".
+"""
+
+import math
+
+from kdjax import contracts
+from kdjax.losses import logits as losses
+from kdjax.supervision import teachers
+from kdjax.supervision.pipeline import Supervisor
+from kdjax.supervision.temperature import fixed
+from kdjax.terms import Method, hard_label, match_logits, soft_logits, soft_target
+
+REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
+
+_LOGITS = {
+    "mean_logits": teachers.mean_of_logits,
+    "sum_logits": teachers.sum_of_logits,
+}
+_COMBINE = (*_LOGITS, "mean_probabilities")
+
+
+def build(
+    *,
+    combine: str = "mean_logits",
+    loss: str = "kl",
+    alpha: float = 1.0,
+    temperature: float = 20.0,
+) -> Method:
+    """Cross entropy and an ensemble's answer.
+
+    Args:
+      combine: "mean_logits", "sum_logits" or, with "kl" only, "mean_probabilities".
+      loss: "kl" or "mse", the squared error averaged over the classes.
+      alpha: share of the teachers, above 0 and up to 1. At 1 no label is used.
+      temperature: of "kl", > 0; infinity, not with "mean_probabilities", is logit
+        matching.
+
+    Raises:
+      ValueError: a number or word is not one of these; in use, a single network
+        teaches.
+
+    >>> [term.name for term in build(combine="mean_probabilities").terms]
+    ['soft_target']
+    """
+    _check(combine, loss, alpha, temperature)
+    terms = (hard_label(1.0 - alpha),) if alpha < 1 else ()
+    if combine == "mean_probabilities":
+        target = (teachers.mean_of_probabilities(temperature),)
+        supervisor = Supervisor(temperature=fixed(temperature), target=target)
+        return Method(
+            terms=(*terms, soft_target(alpha)),
+            supervisor=supervisor,
+            needs=("members",),
+        )
+    if loss == "mse":
+        term = match_logits("mean_squared_error", alpha, losses.mean_squared_error)
+    elif math.isinf(temperature):
+        term = match_logits("logit_matching", alpha, losses.logit_matching)
+    else:
+        term = soft_logits(alpha)
+    supervisor = Supervisor(temperature=fixed(temperature), logits=(_LOGITS[combine],))
+    return Method(terms=(*terms, term), supervisor=supervisor, needs=("members",))
+
+
+def _check(combine: str, loss: str, alpha: float, temperature: float) -> None:
+    if combine not in _COMBINE:
+        raise ValueError(
+            f"ensemble: combine is {combine!r}; expected one of {', '.join(_COMBINE)}."
+            + contracts.nearest(str(combine), _COMBINE)
+        )
+    if loss not in ("kl", "mse"):
+        raise ValueError(f"ensemble: loss is {loss!r}; expected 'kl' or 'mse'.")
+    contracts.fraction("ensemble", "alpha", alpha)
+    contracts.positive("ensemble", "alpha", alpha)
+    contracts.positive("ensemble", "temperature", temperature, infinity=True)
+    if combine != "mean_probabilities":
+        return
+    if loss == "mse" or math.isinf(temperature):
+        what = "loss is 'mse'" if loss == "mse" else "temperature is inf"
+        raise ValueError(
+            f"ensemble: {what}, which compares logits; a mean of probabilities has "
+            "none. Use combine='mean_logits', or loss='kl' at a finite temperature."
+        )

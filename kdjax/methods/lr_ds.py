@@ -1,0 +1,47 @@
+"""Label revision with data selection: the teacher is heard on chosen samples only.
+
+W. Lan, Y.-m. Cheung, Q. Xu, B. Liu, Z. Hu, M. Li, Z. Chen, "Improve Knowledge
+Distillation via Label Revision and Data Selection", 2024 (arXiv:2404.03693).
+
+    L = mean_{R or not D} CE(s, y) + lambda1 mean_{R,k} (s_k - t_k)^2
+                                   + lambda2 mean_{W,k} (softmax(s)_k - p_k)^2
+
+D are the selected samples of the batch, R those of them that the teacher classifies
+correctly, W the other ones of D; a mean over no sample is 0. p is lr_mse's.
+
+| symbol  | argument           |
+|---------|--------------------|
+| lambda1 | lambda1            |
+| lambda2 | lambda2            |
+| eta     | eta                |
+| D       | note "selection"   |
+
+Departs from the paper: as lr_mse does. The paper supervises D by the revised teacher
+and the rest by the labels; that the labels of the rest and of R share one mean is a
+choice made here. How D is chosen is not the method's business: it comes as a note.
+"""
+
+import dataclasses
+
+from kdjax.methods import lr_mse
+from kdjax.terms import Method
+
+REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
+
+
+def build(*, lambda1: float = 4.0, lambda2: float = 1.0, eta: float = 0.8) -> Method:
+    """lr_mse on the selected samples, labels on the others.
+
+    Args:
+      lambda1: of the logits, >= 0; at 0 the part is left out.
+      lambda2: of the revised probabilities, >= 0; at 0 the part is left out.
+      eta: above 0 and below 1; near 1 revises least.
+
+    Raises:
+      ValueError: a number is outside its range; the message names it.
+
+    >>> build().needs
+    ('selection',)
+    """
+    method = lr_mse.compose("lr_ds", lambda1, lambda2, eta)
+    return dataclasses.replace(method, needs=("selection",))

@@ -1,0 +1,101 @@
+"""Label revision with squared errors.
+
+W. Lan, Y.-m. Cheung, Q. Xu, B. Liu, Z. Hu, M. Li, Z. Chen, "Improve Knowledge
+Distillation via Label Revision and Data Selection", 2024 (arXiv:2404.03693).
+
+    L = mean_R CE(s, y) + lambda1 mean_{R,k} (s_k - t_k)^2
+                        + lambda2 mean_{W,k} (softmax(s)_k - p_k)^2
+    p = beta softmax(t) + (1 - beta) e_y
+    beta = eta / (max_k softmax(t)_k - softmax(t)_y + 1)
+
+R are the samples of the batch that the teacher classifies correctly, W the others; a
+mean over no sample is 0.
+
+| symbol  | argument |
+|---------|----------|
+| lambda1 | lambda1  |
+| lambda2 | lambda2  |
+| eta     | eta      |
+
+Departs from the paper: p and beta are the paper's; the objective around them is as a
+third party implements it (code of "Knowledge Distillation with Refined Logits", ICCV
+2025, arXiv:2408.07703, where it makes the rows called LR): the squared errors, the
+temperature of 1, the revision of wrong teachers only, no label on W, and the defaults.
+For the revision of every sample see lr_kl.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from kdjax import contracts
+from kdjax.losses import logits as losses
+from kdjax.losses.numerics import as_float32
+from kdjax.supervision.pipeline import Supervisor
+from kdjax.supervision.revision import label_revision
+from kdjax.supervision.temperature import fixed
+from kdjax.terms import Method, Term, share
+from kdjax.types import Views
+
+REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
+
+
+def build(*, lambda1: float = 4.0, lambda2: float = 1.0, eta: float = 0.8) -> Method:
+    """Labels and logits where the teacher is right, its revised answer where not.
+
+    Args:
+      lambda1: of the logits, >= 0; at 0 the part is left out.
+      lambda2: of the revised probabilities, >= 0; at 0 the part is left out.
+      eta: above 0 and below 1; near 1 revises least.
+
+    Raises:
+      ValueError: a number is outside its range; the message names it.
+
+    >>> [term.name for term in build().terms]
+    ['hard_label', 'right_logits', 'revised_probabilities']
+    """
+    return compose("lr_mse", lambda1, lambda2, eta)
+
+
+def compose(where: str, lambda1: float, lambda2: float, eta: float) -> Method:
+    """The method; `where` opens its errors.
+
+    The teacher is heard by its weight m on each sample, so every set is a weight: R is
+    m right, W is m wrong, and labels are used on R and where nobody is heard.
+    """
+    for name, value in (("lambda1", lambda1), ("lambda2", lambda2)):
+        if value != 0:
+            contracts.positive(where, name, value)
+    parts = (
+        Term("hard_label", 1.0, _labels),
+        Term("right_logits", lambda1, _right_logits),
+        Term("revised_probabilities", lambda2, _revised_probabilities),
+    )
+    return Method(
+        terms=tuple(part for part in parts if part.coefficient),
+        supervisor=Supervisor(temperature=fixed(1.0), target=(label_revision(eta),)),
+    )
+
+
+def _labels(views: Views) -> Float[Array, " batch"]:
+    loss = losses.cross_entropy(views.student.logits, views.labels)
+    return share(1.0 - views.supervision.weight * _wrong(views)) * loss
+
+
+def _right_logits(views: Views) -> Float[Array, " batch"]:
+    s = views.supervision
+    distance = losses.mean_squared_error(views.student.logits, s.logits)
+    return share(s.weight * (1.0 - _wrong(views))) * distance
+
+
+def _revised_probabilities(views: Views) -> Float[Array, " batch"]:
+    s = views.supervision
+    p = jax.nn.softmax(as_float32(views.student.logits))
+    distance = jnp.mean((p - s.target) ** 2, axis=-1)
+    return share(s.weight * _wrong(views)) * distance
+
+
+def _wrong(views: Views) -> Float[Array, " batch"]:
+    """1 where the teacher names another class than the label's, else 0."""
+    named = jnp.argmax(views.supervision.logits, axis=-1)
+    return (named != views.labels).astype(jnp.float32)

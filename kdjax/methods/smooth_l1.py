@@ -1,0 +1,44 @@
+"""Distillation by the smooth L1 distance between logits.
+
+T. Kim, J. Oh, N. Kim, S. Cho, S.-Y. Yun, "Comparing Kullback-Leibler Divergence and
+Mean Squared Error Loss in Knowledge Distillation", IJCAI 2021 (arXiv:2105.08919); the
+distance is of R. Girshick, "Fast R-CNN", ICCV 2015 (arXiv:1504.08083), equation 3.
+
+    L = (1 - alpha) CE(s, y) + alpha / K sum_k h(s_k - t_k)
+    h(d) = d^2 / 2 where |d| < 1,   |d| - 1/2 elsewhere
+
+| symbol | argument |
+|--------|----------|
+| alpha  | alpha    |
+
+Departs from the paper: it is an option of the authors' code, without results in the
+paper. The code allows no cross entropy beside it (alpha = 1, the default here).
+"""
+
+from kdjax import contracts
+from kdjax.losses import logits as losses
+from kdjax.supervision.pipeline import Supervisor
+from kdjax.supervision.temperature import fixed
+from kdjax.terms import Method, hard_label, match_logits
+
+REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
+
+
+def build(*, alpha: float = 1.0) -> Method:
+    """Smooth L1 to the teacher's logits. A part with weight exactly 0 is left out.
+
+    Args:
+      alpha: share of the teacher, from 0 to 1. At 1 no label is used, at 0 no teacher.
+
+    Raises:
+      ValueError: alpha is outside [0, 1].
+
+    >>> [term.name for term in build(alpha=0.5).terms]
+    ['hard_label', 'smooth_l1']
+    """
+    contracts.fraction("smooth_l1", "alpha", alpha)
+    terms = (hard_label(1.0 - alpha),) if alpha < 1 else ()
+    if alpha == 0:
+        return Method(terms=terms)
+    terms += (match_logits("smooth_l1", float(alpha), losses.smooth_l1),)
+    return Method(terms=terms, supervisor=Supervisor(temperature=fixed(1.0)))

@@ -1,0 +1,148 @@
+"""Figures of an analysis: how far students are from their teacher, and their clusters.
+
+They are those of Kim et al. 2021 (arXiv:2105.08919): densities over the samples of
+the distance between logits and of the features' norm, and three classes in the plane
+of their templates.
+"""
+
+import pathlib
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure  # without pyplot there is no screen to ask for
+
+from kdjax.reporting.figures import COLOURS
+from kdjax.training.density import density
+from kdjax.training.projection import elongation
+
+# Black is the teacher's, so a student has one colour in all the figures.
+_TEACHER, *_STUDENTS = COLOURS
+_DASHES = ("-", "--", ":", "-.")  # tell lines apart when the colours come round
+_COLUMNS = 3
+
+
+def logit_distance_densities(
+    distances: dict[str, np.ndarray], path: pathlib.Path
+) -> None:
+    """Draws the density of ||student logits - teacher logits||, a line a student.
+
+    Args:
+      distances: student -> [n], from `analysis.logit_distance`.
+      path: PNG to write.
+
+    Raises:
+      ValueError: a student has a distance that is negative or not finite.
+    """
+    figure = Figure(figsize=(6.4, 4.2), dpi=120, layout="constrained")
+    axis = figure.subplots()
+    for i, (name, values) in enumerate(distances.items()):
+        _line(axis, name, values, i)
+    _finish(axis, "distance of the logits from the teacher's", "Logit distance")
+    _save(figure, path)
+
+
+def feature_norm_densities(
+    norms: dict[str, np.ndarray],
+    path: pathlib.Path,
+    *,
+    teacher: np.ndarray | None = None,
+) -> None:
+    """Draws the density of the norm of penultimate features, a line a network.
+
+    Args:
+      norms: student -> [n], from `analysis.feature_norms`.
+      path: PNG to write.
+      teacher: [n], its norms; in black, wider than the others.
+
+    Raises:
+      ValueError: a norm is negative or not finite.
+    """
+    figure = Figure(figsize=(6.4, 4.2), dpi=120, layout="constrained")
+    axis = figure.subplots()
+    if teacher is not None:
+        _draw(axis, teacher, label="teacher", color=_TEACHER, lw=3.2)
+    for i, (name, values) in enumerate(norms.items()):
+        _line(axis, name, values, i)
+    _finish(axis, "norm of the penultimate features", "Feature norm")
+    _save(figure, path)
+
+
+def class_projections(
+    clusters: dict[str, tuple[np.ndarray, np.ndarray]],
+    class_names: dict[int, str],
+    path: pathlib.Path,
+) -> None:
+    """Draws three classes in the plane of their templates, a panel a network.
+
+    Below a panel's title stand the elongations of its clusters, in the legend's order.
+
+    Args:
+      clusters: network -> (points [n, 2], labels [n]), points from
+        `projection.three_class_projection`.
+      class_names: label -> name, of exactly the labels that occur.
+      path: PNG to write.
+
+    Raises:
+      ValueError: there is no network, labels and class_names differ, or a cluster has
+        fewer than three points.
+    """
+    if not clusters:
+        raise ValueError("class_projections: no network; expected one or more.")
+    columns = min(_COLUMNS, len(clusters))
+    rows = -(-len(clusters) // columns)
+    figure = Figure(
+        figsize=(0.6 + 3.4 * columns, 0.6 + 3.5 * rows), dpi=120, layout="constrained"
+    )
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (name, (points, labels)) in zip(panels, clusters.items(), strict=False):
+        _panel(axis, name, points, labels, class_names)
+    for axis in panels[len(clusters) :]:
+        axis.set_axis_off()
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, markerscale=3)
+    _save(figure, path)
+
+
+def _panel(axis: Axes, name, points, labels, class_names: dict[int, str]) -> None:
+    ratios = elongation(points, labels)
+    if set(ratios) != set(class_names):
+        raise ValueError(
+            f"class_projections: {name} has points of labels {sorted(ratios)}; "
+            f"expected {sorted(class_names)}, as in class_names."
+        )
+    for i, (label, called) in enumerate(class_names.items()):
+        colour = _STUDENTS[i % len(_STUDENTS)]
+        own = np.asarray(points)[np.asarray(labels) == label]
+        axis.scatter(*own.T, s=6, alpha=0.5, lw=0, color=colour, label=called)
+    shown = ", ".join(f"{ratios[label]:.2f}" for label in class_names)
+    axis.set_title(f"{name}\nelongation {shown}", fontsize=9)
+    # Round has to look round.
+    axis.set_aspect("equal", adjustable="datalim")
+    axis.grid(alpha=0.3)
+    axis.tick_params(labelsize=7)
+
+
+def _line(axis: Axes, name: str, values: np.ndarray, i: int) -> None:
+    colour = _STUDENTS[i % len(_STUDENTS)]
+    dashes = _DASHES[i // len(_STUDENTS) % len(_DASHES)]
+    _draw(axis, values, label=name, color=colour, ls=dashes, lw=1.8)
+
+
+def _draw(axis: Axes, values: np.ndarray, **style) -> None:
+    if np.size(values) and np.ptp(values) == 0:
+        # A network compared with itself: all mass in one place.
+        axis.axvline(float(np.ravel(values)[0]), **style)
+    else:
+        axis.plot(*density(values, lowest=0.0), **style)
+
+
+def _finish(axis: Axes, unit: str, title: str) -> None:
+    axis.set(xlabel=unit, ylabel="density over the samples", title=title)
+    axis.set_ylim(bottom=0)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+
+
+def _save(figure: Figure, path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)

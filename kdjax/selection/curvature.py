@@ -1,0 +1,162 @@
+"""The Hessian of the last layer: multiplied by, solved with, never formed if large.
+
+    H = mean_i x_i x_i^T (x) (diag p_i - p_i p_i^T) + damping I
+
+of the mean cross entropy plus damping / 2 ||Theta||^2, in the order of `last_layer`. It
+knows no target: for softmax and cross entropy it is exact and equals Gauss-Newton's.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from kdjax.selection.evidence import Evidence
+from kdjax.selection.last_layer import Layer, blocks
+
+
+class Solution(NamedTuple):
+    """x with product(x) = right, as far as the residual tells."""
+
+    vector: Layer
+    iterations: int
+    residual: float  # ||product(x) - right|| / ||right||, computed anew from x
+
+
+class Kronecker(NamedTuple):
+    """H with the mean of the product replaced by the product of the means.
+
+        (mean_i x_i x_i^T) (x) (mean_i diag p_i - p_i p_i^T) + damping I
+
+    Diagonal in the axes below; Martens & Grosse 2015 (arXiv:1503.05671), section 3.
+    """
+
+    input_axes: np.ndarray  # [inputs, inputs], eigenvectors in the columns
+    class_axes: np.ndarray  # [classes, classes], likewise
+    eigenvalues: Layer  # [inputs, classes], >= damping
+
+
+def hessian_product(evidence: Evidence, direction: Layer, damping: float) -> Layer:
+    """H times a direction: two matrix products over the samples.
+
+    >>> flat = Evidence(np.zeros((1, 2)), np.array([[1.0]]), np.array([0]))
+    >>> print(hessian_product(flat, np.array([[2.0, 0.0], [0.0, 0.0]]), damping=0.1))
+    [[ 0.7 -0.5]
+     [ 0.5 -0.5]]
+    """
+    total = np.zeros_like(direction)
+    for _, x, p in blocks(evidence):
+        moved = x @ direction
+        moved -= np.sum(p * moved, axis=1, keepdims=True)
+        moved *= p
+        total += x.T @ moved
+    return total / len(evidence.labels) + damping * direction
+
+
+def hessian_matrix(evidence: Evidence, damping: float) -> np.ndarray:
+    """H itself, [inputs * classes, inputs * classes], rows of a `Layer` one by one."""
+    classes, inputs = evidence.logits.shape[1], evidence.features.shape[1] + 1
+    matrix = np.zeros((inputs * classes, inputs * classes))
+    of_class = np.zeros((classes, inputs, inputs))
+    for _, x, p in blocks(evidence):
+        outer = (x[:, :, None] * p[:, None, :]).reshape(len(x), -1)
+        matrix -= outer.T @ outer
+        for c in range(classes):
+            of_class[c] += x.T @ (p[:, c, None] * x)
+    view = matrix.reshape(inputs, classes, inputs, classes)
+    for c in range(classes):
+        view[:, c, :, c] += of_class[c]
+    matrix /= len(evidence.labels)
+    matrix[np.diag_indices_from(matrix)] += damping
+    return matrix
+
+
+def kronecker(evidence: Evidence, damping: float) -> Kronecker:
+    """The factors' eigenvectors: one pass over the samples and two small problems."""
+    of_inputs, of_classes = 0.0, 0.0
+    for _, x, p in blocks(evidence):
+        of_inputs = of_inputs + x.T @ x
+        of_classes = of_classes + np.diag(p.sum(axis=0)) - p.T @ p
+    samples = len(evidence.labels)
+    input_values, input_axes = np.linalg.eigh(of_inputs / samples)
+    class_values, class_axes = np.linalg.eigh(of_classes / samples)
+    product = np.multiply.outer(input_values.clip(0), class_values.clip(0))
+    return Kronecker(input_axes, class_axes, product + damping)
+
+
+def kronecker_solve(factors: Kronecker, right: Layer) -> Layer:
+    """The Kronecker approximation's inverse times a direction."""
+    inputs, classes, eigenvalues = factors
+    return inputs @ ((inputs.T @ right @ classes) / eigenvalues) @ classes.T
+
+
+def solve(
+    evidence: Evidence, right: Layer, damping: float, factors: Kronecker | None = None
+) -> Solution:
+    """H^-1 times a direction, by conjugate gradients with Kronecker's as a guide.
+
+    Args:
+      evidence: of n samples.
+      right: [features + 1, classes], not all zero.
+      damping: > 0.
+      factors: `kronecker(evidence, damping)`, for who solves more than once.
+
+    Raises:
+      ValueError: no convergence; the message says how far it came.
+    """
+    factors = kronecker(evidence, damping) if factors is None else factors
+    return conjugate_gradients(
+        lambda direction: hessian_product(evidence, direction, damping),
+        right,
+        lambda direction: kronecker_solve(factors, direction),
+    )
+
+
+def conjugate_gradients(
+    product: Callable[[Layer], Layer],
+    right: Layer,
+    precondition: Callable[[Layer], Layer],
+    tolerance: float = 1e-8,
+    max_iterations: int = 1000,
+) -> Solution:
+    """Solves product(x) = right for a symmetric, positive definite product.
+
+    Hestenes & Stiefel 1952, preconditioned.
+
+    Args:
+      product: array -> array of the same shape, linear.
+      right: an array, not all zero.
+      precondition: roughly the inverse of product, symmetric and positive definite.
+      tolerance: of the residual relative to `right`; > 0.
+      max_iterations: each costs one product and one precondition.
+
+    Raises:
+      ValueError: the residual is still above the tolerance.
+
+    >>> ten = lambda x: 10 * x
+    >>> conjugate_gradients(ten, np.array([20.0, 30.0]), lambda x: x).vector.tolist()
+    [2.0, 3.0]
+    """
+    size, iterations = np.linalg.norm(right), 0
+    x, residual = np.zeros_like(right), right.copy()
+    direction, slope = np.zeros_like(right), 1.0
+    # Half: what the recursion below believes and the true residual drift apart.
+    while np.linalg.norm(residual) > tolerance / 2 * size:
+        if iterations == max_iterations:
+            break
+        guided = precondition(residual)
+        previous, slope = slope, np.vdot(residual, guided)
+        direction = guided + slope / previous * direction
+        curved = product(direction)
+        step = slope / np.vdot(direction, curved)
+        x += step * direction
+        residual -= step * curved
+        iterations += 1
+    error = float(np.linalg.norm(product(x) - right) / size)
+    if not error <= tolerance:
+        raise ValueError(
+            f"conjugate_gradients: residual {error:.1e} after {iterations} iterations; "
+            f"expected at most {tolerance:.0e}. Raise the damping: the Hessian is too "
+            "flat to be inverted as it is."
+        )
+    return Solution(x, iterations, error)

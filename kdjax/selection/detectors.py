@@ -1,0 +1,137 @@
+"""Detectors of clean labels: `DETECTORS[name](evidence, **numbers)` gives a `Kept`.
+
+T. Kim et al., "Winning Ticket in Noisy Image Classification", 2021: a robust method
+trained on the clean part of a noisy set beats the same method trained on all of it.
+"""
+
+import numbers
+
+import numpy as np
+
+from kdjax import contracts
+from kdjax.selection.evidence import (
+    Evidence,
+    Kept,
+    Labels,
+    Mask,
+    checked_labels,
+    checked_mask,
+    losses,
+)
+from kdjax.selection.fine import fine
+from kdjax.selection.groups import two_means
+from kdjax.selection.mixture import LOSS_RESOLUTION
+from kdjax.selection.same import same
+
+
+def clk(evidence: Evidence) -> Kept:
+    """CLK: the losses of the whole set fall in two clusters; keep the lower one.
+
+        l_i = cross entropy with the label given; k-means on all {l_i}, k = 2
+
+    Kim et al. 2021, by the authors' code (https://github.com/Kthyeon/FINE_official).
+    Losses that do not differ, by 1e-6 nats, show no noise: all are kept.
+
+    Args:
+      evidence: of n samples; features are not read.
+
+    Returns:
+      keep, and as score minus the loss, nats.
+
+    Raises:
+      ValueError: the evidence is malformed.
+
+    >>> logits = np.float32([[4, 0], [0, 3], [5, 0], [0, 4]])
+    >>> print(clk(Evidence(logits, logits, np.array([0, 1, 1, 1]))).keep)
+    [ True  True False  True]
+    """
+    loss = losses(evidence)
+    if np.ptp(loss) <= LOSS_RESOLUTION:
+        return Kept(np.ones(len(loss), bool), -loss)
+    return Kept(~two_means(loss), -loss)
+
+
+DETECTORS = {"clk": clk, "same": same, "fine": fine}
+
+
+def intersection(*keeps: Mask) -> Mask:
+    """What all of several proxies keep.
+
+    Kim et al. 2021, by the authors' code, which takes up to three proxies.
+
+    Args:
+      *keeps: one or more [samples] bool.
+
+    Raises:
+      ValueError: nothing came, or it is not bool of one shape.
+
+    >>> print(intersection(np.array([True, True]), np.array([False, True])))
+    [False  True]
+    """
+    if not keeps:
+        raise ValueError("intersection: no set came; expected at least one.")
+    samples = np.size(keeps[0])
+    for i, keep in enumerate(keeps):
+        checked_mask("intersection", f"keeps[{i}]", keep, samples)
+    return np.logical_and.reduce(keeps)
+
+
+def oracle(labels: Labels, true_labels: Labels) -> Kept:
+    """Control, upper bound: keeps exactly the samples whose label is the true one.
+
+    Args:
+      labels: [samples] int, the labels given.
+      true_labels: [samples] int.
+
+    Returns:
+      keep, and score 1 or 0.
+
+    Raises:
+      ValueError: shapes disagree, or labels are not integers.
+
+    >>> print(oracle(np.array([3, 1, 2]), np.array([3, 0, 2])).keep)
+    [ True False  True]
+    """
+    keep = checked_labels("oracle", "labels", labels)
+    true = checked_labels("oracle", "true_labels", true_labels)
+    contracts.shapes("oracle", labels=(keep, "samples"), true_labels=(true, "samples"))
+    keep = keep == true
+    return Kept(keep, keep.astype(np.float64))
+
+
+def at_random(
+    samples: int, *, count: int | None = None, ratio: float | None = None, seed: int
+) -> Kept:
+    """Control: keeps so many samples, whichever. What it scores, chance scores.
+
+    Args:
+      samples: how many there are.
+      count: how many to keep, such as what a detector kept.
+      ratio: or which share, from 0 to 1, rounded to the nearest count.
+      seed: the same seed keeps the same samples, and more of them for a larger count.
+
+    Returns:
+      keep, and as score the draw in [0, 1): the largest are kept.
+
+    Raises:
+      ValueError: both or neither of count and ratio came, or one is out of range.
+
+    >>> at_random(1000, ratio=0.8, seed=0).keep.sum().item()
+    800
+    """
+    if (count is None) == (ratio is None):
+        raise ValueError(
+            f"at_random: count is {count} and ratio is {ratio}; expected one of them."
+        )
+    if ratio is not None:
+        contracts.fraction("at_random", "ratio", ratio)
+        count = round(ratio * samples)
+    whole = isinstance(count, numbers.Integral) and not isinstance(count, bool)
+    if not whole or not 0 <= count <= samples:
+        raise ValueError(
+            f"at_random: count is {count!r}; expected an integer from 0 to {samples}."
+        )
+    draw = np.random.default_rng(seed).random(samples)
+    keep = np.zeros(samples, bool)
+    keep[np.argsort(-draw, kind="stable")[:count]] = True
+    return Kept(keep, draw)

@@ -1,0 +1,136 @@
+"""What a network said of every training sample, and what a detector made of it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from kdjax import contracts
+
+Scalars = Float[np.ndarray, " samples"]
+Mask = Bool[np.ndarray, " samples"]
+Labels = Int[np.ndarray, " samples"]
+
+
+class Evidence(NamedTuple):
+    """What one network, the proxy, says of every training sample.
+
+    Taken in evaluation mode, with the test transform, in the order of the data set: row
+    i is sample i. Batch statistics, a shuffle or an augmentation would scramble what a
+    detector sees, and nothing downstream could tell.
+    """
+
+    logits: Float[np.ndarray, "samples classes"]  # unnormalised log-probabilities
+    features: Float[np.ndarray, "samples features"]  # pooled, before the linear layer
+    labels: Labels  # the labels given, some of which may be wrong
+
+
+class Kept(NamedTuple):
+    """What a detector holds to be clean."""
+
+    keep: Mask  # True: the label is believed
+    score: Scalars  # larger = cleaner, never NaN; -inf where nothing could be said
+
+
+def losses(evidence: Evidence) -> Scalars:
+    """Cross entropy of every sample with the label it was given.
+
+        l_i = log sum_k exp(z_ik) - z_iy   with y the label of sample i
+
+    Args:
+      evidence: of n samples; features are not read.
+
+    Returns:
+      [samples], nats, >= 0, float64, finite.
+
+    Raises:
+      ValueError: shapes disagree, a number is not finite, a label is not a class.
+
+    >>> flat = Evidence(np.zeros((2, 4)), np.ones((2, 1)), np.array([0, 3]))
+    >>> print(losses(flat).round(6))
+    [1.386294 1.386294]
+    """
+    logits, _, labels = checked("losses", evidence)
+    result = np.empty(len(labels))
+    # In blocks: a million samples of a thousand classes are 8 GB in float64.
+    for start in range(0, len(labels), 8192):
+        block = slice(start, start + 8192)
+        z = logits[block].astype(np.float64)
+        z -= z.max(axis=1, keepdims=True)
+        of_label = np.take_along_axis(z, labels[block, None], axis=1)[:, 0]
+        result[block] = np.log(np.exp(z).sum(axis=1)) - of_label
+    return result
+
+
+def checked(where: str, evidence: Evidence) -> Evidence:
+    """The evidence as NumPy arrays, or an error that says what is wrong with it.
+
+    Args:
+      where: the function that asks; it opens the message.
+      evidence: NumPy or JAX arrays.
+
+    Raises:
+      ValueError: shapes disagree, there is no sample, a logit or feature is not finite,
+        labels are not integers from 0 to classes - 1.
+
+    >>> checked("clk", Evidence(np.zeros((2, 4)), np.full((2, 1), np.nan), [0, 3]))
+    Traceback (most recent call last):
+    ...
+    ValueError: clk: features of sample 0 are not finite (2 of 2 samples); the network \
+that gave this evidence has diverged.
+    """
+    arrays = Evidence(*(np.asarray(part) for part in evidence))
+    sizes = contracts.shapes(
+        where,
+        logits=(arrays.logits, "samples classes"),
+        features=(arrays.features, "samples features"),
+        labels=(arrays.labels, "samples"),
+    )
+    if 0 in sizes.values():
+        raise ValueError(f"{where}: the evidence is empty: {sizes}.")
+    for name in ("logits", "features"):
+        bad = np.flatnonzero(~np.isfinite(getattr(arrays, name)).all(axis=1))
+        if bad.size:
+            raise ValueError(
+                f"{where}: {name} of sample {bad[0]} are not finite ({bad.size} of "
+                f"{sizes['samples']} samples); the network that gave this evidence has "
+                "diverged."
+            )
+    labels = checked_labels(where, "labels", arrays.labels)
+    contracts.labels_in_range(where, labels, sizes["classes"])
+    return arrays._replace(labels=labels)
+
+
+def checked_labels(where: str, name: str, labels: Labels) -> Labels:
+    """`labels` as int64 [samples]; ValueError unless they are integers so shaped."""
+    labels = np.asarray(labels)
+    contracts.shapes(where, **{name: (labels, "samples")})
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"{where}: {name} have dtype {labels.dtype}; expected integers."
+        )
+    return labels.astype(np.int64)
+
+
+def checked_mask(where: str, name: str, mask: Mask, samples: int) -> Mask:
+    """`mask` as NumPy bool [samples]; ValueError for anything else, such as indices."""
+    mask = np.asarray(mask)
+    if mask.dtype != bool or mask.shape != (samples,):
+        raise ValueError(
+            f"{where}: {name} is {mask.dtype} of shape {mask.shape}; expected bool of "
+            f"shape ({samples},), one truth value per sample. Of indices make one with "
+            "np.isin(np.arange(samples), indices)."
+        )
+    return mask
+
+
+def checked_scalars(where: str, name: str, values: Scalars) -> Scalars:
+    """`values` as float64 [samples]; ValueError unless there are some, all finite."""
+    values = np.asarray(values)
+    contracts.shapes(where, **{name: (values, "samples")})
+    values = values.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size or not values.size:
+        what = f"{name}[{bad[0]}] is {values[bad[0]]}" if bad.size else "no sample came"
+        raise ValueError(f"{where}: {what}; expected one finite number per sample.")
+    return values

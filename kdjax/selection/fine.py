@@ -1,0 +1,151 @@
+"""FINE: clean labels by how well a sample lies along its class.
+
+T. Kim, J. Ko, S. Cho, J. Choi, S.-Y. Yun, "FINE Samples for Learning with Noisy
+Labels", NeurIPS 2021 (arXiv:2102.11628).
+"""
+
+import numpy as np
+
+from kdjax import contracts
+from kdjax.selection.directions import checked_basis, classes, singular_vectors
+from kdjax.selection.evidence import (
+    Evidence,
+    Kept,
+    Labels,
+    Mask,
+    Scalars,
+    checked,
+    checked_labels,
+)
+from kdjax.selection.groups import mixture_posterior, two_means
+
+# Alignments closer than the narrowest Gaussian, sqrt(reg_covar), are one group.
+REG_COVAR = 1e-6
+ALIGNMENT_RESOLUTION = 1e-3
+
+
+def fine(
+    evidence: Evidence,
+    *,
+    basis: Mask | None = None,
+    clustering: str = "mixture",
+    threshold: float = 0.5,
+) -> Kept:
+    """FINE: the samples of a class fall in two groups by alignment; keep the aligned.
+
+        s_i = |<u_c, h_i / ||h_i||>|,  kept where p(larger-mean group | s_i) > threshold
+
+    arXiv:2102.11628; see `alignment` and `aligned_probability`. A class whose samples
+    all align alike, or determine no direction, is kept: nothing speaks against it.
+
+    Args:
+      evidence: of n samples; logits are not read.
+      basis: [samples] bool, the samples u_c comes from: what was kept the last time;
+        all of them if None, as in the first round. A class it has no sample of is
+        dropped with score -inf: there is nothing to compare it with.
+      clustering: a name in `CLUSTERINGS`.
+      threshold: zeta, from 0 to 1.
+
+    Returns:
+      keep, and as score the alignment.
+
+    Raises:
+      ValueError: evidence or basis is malformed, threshold is outside [0, 1], there is
+        no such clustering.
+
+    >>> features = np.float32([[2, 0.1], [1.9, 0], [2.1, -0.1], [0.1, 1.5], [0, 1.2]])
+    >>> seen = Evidence(np.zeros((5, 2)), features, np.zeros(5, int))
+    >>> print(fine(seen).keep)
+    [ True  True  True False False]
+    """
+    contracts.fraction("fine", "threshold", threshold)
+    score = alignment(evidence, basis=basis)
+    probability = aligned_probability(score, evidence.labels, clustering=clustering)
+    return Kept(probability > threshold, score)
+
+
+def alignment(evidence: Evidence, *, basis: Mask | None = None) -> Scalars:
+    """How much a sample points along its class's first right singular vector u.
+
+        s_i = |<u_c, h_i / ||h_i||>|,   c the label of sample i
+
+    arXiv:2102.11628, as the authors' code has it (https://github.com/Kthyeon/
+    FINE_official); its square would have the same order and another mixture. u_c comes
+    from features that are not normalised. Arguments and errors as `fine`.
+
+    Returns:
+      [samples], the absolute cosine, in [0, 1]; 0 for a feature of zeros; -inf for a
+      class that basis has no sample of.
+
+    >>> features = np.float32([[3, 4], [6, 8]])
+    >>> print(alignment(Evidence(features, features, np.array([0, 0]))))
+    [1. 1.]
+    """
+    evidence = checked("fine", evidence)
+    basis = checked_basis("fine", basis, evidence)
+    score = np.full(len(evidence.labels), -np.inf)
+    for members in classes(evidence.labels):
+        within = basis[members]
+        if within.any():
+            features = evidence.features[members].astype(np.float64)
+            along = np.abs(features @ singular_vectors(features[within])[0])
+            length = np.linalg.norm(features, axis=1)
+            score[members] = along / np.where(length > 0, length, 1.0)
+    return np.minimum(score, 1.0)
+
+
+def aligned_probability(
+    score: Scalars, labels: Labels, *, clustering: str = "mixture"
+) -> Scalars:
+    """Class by class, how likely a sample is of the group with the larger alignment.
+
+    "mixture": posterior of the larger-mean one of two Gaussians (100 steps, tolerance
+    1e-6, seed 0). "kmeans": 1 or 0, the cluster of `two_means`. Where there is but one
+    group it is 1: scores within 1e-3 of each other, or two Gaussians so alike that no
+    sample is rather of the larger-mean one (seen in classes of ten samples and fewer).
+
+    Args:
+      score: [samples], from `alignment`.
+      labels: [samples], the labels given.
+      clustering: a name in `CLUSTERINGS`.
+
+    Returns:
+      [samples], in [0, 1]; 0 where score is -inf.
+
+    Raises:
+      ValueError: shapes disagree, a score is NaN, there is no such clustering.
+
+    >>> score = np.array([0.99, 0.98, 0.97, 0.1, 0.2])
+    >>> print(aligned_probability(score, np.zeros(5, int), clustering="kmeans"))
+    [1. 1. 1. 0. 0.]
+    """
+    labels = checked_labels("fine", "labels", labels)
+    contracts.shapes("fine", score=(score, "samples"), labels=(labels, "samples"))
+    if np.isnan(score).any():
+        raise ValueError("fine: a score is NaN; expected alignments from 0 to 1.")
+    if clustering not in CLUSTERINGS:
+        raise ValueError(
+            f"fine: clustering is {clustering!r}; expected one of "
+            f"{', '.join(CLUSTERINGS)}."
+            f"{contracts.nearest(str(clustering), CLUSTERINGS)}"
+        )
+    probability = np.zeros(len(labels))
+    for members in classes(labels):
+        values = score[members]
+        if np.isneginf(values).any():
+            continue
+        probability[members] = 1.0
+        if np.ptp(values) > ALIGNMENT_RESOLUTION:
+            of_larger = CLUSTERINGS[clustering](values)
+            if of_larger.max() > 0.5:
+                probability[members] = of_larger
+    return probability
+
+
+def _posterior(values: Scalars) -> Scalars:
+    return mixture_posterior(
+        values, larger=True, max_iter=100, tol=1e-6, reg_covar=REG_COVAR
+    )
+
+
+CLUSTERINGS = {"mixture": _posterior, "kmeans": two_means}

@@ -1,0 +1,65 @@
+"""One number per sample, split in two groups.
+
+Both ways are fitted to the sorted numbers, so the order of the samples decides nothing.
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from kdjax.selection.evidence import Mask, Scalars
+
+
+def two_means(values: Scalars) -> Mask:
+    """k-means with k = 2, run until it stands still, best of ten starts from seed 0.
+
+    Args:
+      values: [samples], finite, at least two different ones.
+
+    Returns:
+      [samples], True in the cluster with the larger mean. Either cluster has a sample.
+
+    >>> print(two_means(np.array([0.1, 7.0, 0.3, 6.0])))
+    [False  True False  True]
+    """
+    # The default tolerance stops short of the best threshold on large sets.
+    kmeans = KMeans(2, n_init=10, tol=0, random_state=0).fit(np.sort(values)[:, None])
+    return kmeans.predict(values[:, None]) == np.argmax(kmeans.cluster_centers_)
+
+
+def mixture_posterior(
+    values: Scalars, *, larger: bool, max_iter: int, tol: float, reg_covar: float
+) -> Scalars:
+    """Two Gaussians by expectation maximisation; posterior of one of them.
+
+    Args:
+      values: [samples], finite, at least two different ones.
+      larger: of the component with the larger mean, or else with the smaller.
+      max_iter: steps at most. Ending there is part of a recipe and no cause to warn.
+      tol: ends the fit once the mean log-likelihood (nats) gains less in a step.
+      reg_covar: added to either variance, in squared units of `values`.
+
+    Returns:
+      [samples], in [0, 1].
+
+    >>> settings = dict(max_iter=100, tol=1e-6, reg_covar=1e-6)
+    >>> values = np.array([0.1, 0.2, 0.3, 6.0, 7.0, 8.0])
+    >>> print(mixture_posterior(values, larger=True, **settings).round(3))
+    [0. 0. 0. 1. 1. 1.]
+    """
+    mixture = GaussianMixture(
+        2,
+        covariance_type="full",
+        max_iter=max_iter,
+        tol=tol,
+        reg_covar=reg_covar,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(np.sort(values)[:, None])
+    pick = np.argmax if larger else np.argmin
+    return mixture.predict_proba(values[:, None])[:, pick(mixture.means_)]

@@ -1,0 +1,136 @@
+"""Gradients of a network's last layer: closed form, float64, no backward pass.
+
+With inputs x_i = [h_i; 1] and logits x_i Theta, the cross entropy of sample i with
+target q has the gradient
+
+    g_i(q) = x_i (p_i - q)^T      p_i = softmax(logits_i)
+
+in Theta, a matrix [features + 1, classes] whose last row belongs to the bias. As a
+vector, row by row, it is x_i (x) (p_i - q): other texts order the factors the other
+way, which no inner product sees. Samples pass in blocks, so what is in memory is the
+evidence as it came and a few matrices of the layer's size.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from kdjax import contracts
+from kdjax.selection.evidence import Evidence, Scalars
+
+# [features + 1, classes]: a gradient, or a direction to move the last layer in.
+Layer = Float[np.ndarray, "inputs classes"]
+Probabilities = Float[np.ndarray, "samples classes"]
+Indices = Int[np.ndarray, " validation"]
+# (positions [b], probabilities [b, classes]) -> r [b, classes] of a gradient x r^T.
+Residual = Callable[[np.ndarray, np.ndarray], np.ndarray]
+BLOCK = 2048  # samples; a block of [samples, classes] stays in the cache
+
+
+def blocks(evidence: Evidence) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields (positions [b], inputs [b, features + 1], probabilities [b, classes])."""
+    samples, features = evidence.features.shape
+    for start in range(0, samples, BLOCK):
+        at = np.arange(start, min(start + BLOCK, samples))
+        x = np.ones((len(at), features + 1))
+        x[:, :-1] = evidence.features[at]
+        p = evidence.logits[at].astype(np.float64)
+        p -= p.max(axis=1, keepdims=True)
+        np.exp(p, out=p)
+        p /= p.sum(axis=1, keepdims=True)
+        yield at, x, p
+
+
+def minus_label(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """p - e_y, [b, classes], with all digits where p_y is all but 1."""
+    rows = np.arange(len(p))
+    residual = p.copy()
+    residual[rows, labels] = 0.0
+    residual[rows, labels] = -residual.sum(axis=1)
+    return residual
+
+
+def label_residual(evidence: Evidence) -> Residual:
+    """The residual whose gradient is g_i(e_y), for `along`."""
+    return lambda at, p: minus_label(p, evidence.labels[at])
+
+
+def mean_label_gradient(evidence: Evidence, at: Indices) -> Layer:
+    """mean_{v in at} g_v(e_y), the gradient of the mean cross entropy with the label.
+
+    >>> one = Evidence(np.zeros((1, 2)), np.array([[3.0]]), np.array([0]))
+    >>> print(mean_label_gradient(one, np.array([0])))
+    [[-1.5  1.5]
+     [-0.5  0.5]]
+    """
+    part = Evidence(*(array[at] for array in evidence))
+    total = 0.0
+    for block, x, p in blocks(part):
+        total = total + x.T @ minus_label(p, part.labels[block])
+    return total / len(at)
+
+
+def along(evidence: Evidence, direction: Layer, residual: Residual) -> Scalars:
+    """<direction, x_i r_i^T> of every sample: how far it pulls along a direction.
+
+    Args:
+      evidence: of n samples.
+      direction: [features + 1, classes].
+      residual: r of a block of samples.
+
+    Returns:
+      [samples], float64.
+    """
+    result = np.empty(len(evidence.labels))
+    for at, x, p in blocks(evidence):
+        result[at] = np.sum((x @ direction) * residual(at, p), axis=1)
+    return result
+
+
+def validation_gradient(where: str, evidence: Evidence, validation: Indices) -> Layer:
+    """`mean_label_gradient` over checked indices; never all zero.
+
+    Raises:
+      ValueError: the indices are not different integers in range, or the network fits
+        these samples so well that no direction is left to judge by.
+    """
+    at, samples = np.asarray(validation), len(evidence.labels)
+    if at.ndim != 1 or not at.size or not np.issubdtype(at.dtype, np.integer):
+        raise ValueError(
+            f"{where}: validation is {at.dtype} of shape {at.shape}; expected "
+            "positions in the training set, [validation] integers, at least one. Of a "
+            "mask make them with np.flatnonzero(mask)."
+        )
+    different = len(np.unique(at))
+    if at.min() < 0 or at.max() >= samples or different < len(at):
+        raise ValueError(
+            f"{where}: validation runs from {at.min()} to {at.max()}, {different} of "
+            f"{len(at)} different; expected different ones from 0 to {samples - 1}."
+        )
+    gradient = mean_label_gradient(evidence, at)
+    if not gradient.any():
+        raise ValueError(
+            f"{where}: the gradient on the {len(at)} validation samples is exactly 0; "
+            "all scores would be. Take a network that was trained without them, or "
+            "stopped earlier."
+        )
+    return gradient
+
+
+def checked_targets(where: str, targets: Probabilities, evidence: Evidence) -> None:
+    """Raises ValueError unless targets are a probability vector for each sample."""
+    contracts.shapes(
+        where,
+        targets=(targets, "samples classes"),
+        logits=(evidence.logits, "samples classes"),
+    )
+    q = np.asarray(targets)
+    total = q.sum(axis=1, dtype=np.float64)
+    bad = np.flatnonzero(~((q >= 0).all(axis=1) & (np.abs(total - 1) < 1e-3)))
+    if bad.size:
+        raise ValueError(
+            f"{where}: targets[{bad[0]}] has minimum {q[bad[0]].min():g} and sum "
+            f"{total[bad[0]]:g}; expected probabilities, >= 0 with sum 1 "
+            f"({bad.size} of {len(q)} rows are not)."
+        )

@@ -1,0 +1,159 @@
+"""One number per sample, the smaller the sooner kept; and what is kept, of how many."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from kdjax import contracts
+from kdjax.selection.evidence import (
+    Evidence,
+    Labels,
+    Mask,
+    Scalars,
+    checked,
+    checked_labels,
+    checked_scalars,
+)
+
+# Second words of the random key. Epochs, which draw from the same seed, stay below.
+_VALIDATION, _CONTROL, AUDIT = (2**63 + purpose for purpose in (1, 2, 3))
+
+
+class Scores(NamedTuple):
+    """What an estimator says of every training sample, and how well it was computed."""
+
+    values: Scalars  # smaller = keep first, whatever the estimator; float64, finite
+    iterations: int = 0  # of conjugate gradients; the most of any solve, 0 without
+    residual: float = 0.0  # ||H s - g|| / ||g||, the largest of any solve
+    spread: float = 0.0  # relative error of `values`, one sigma; 0 where none is known
+
+
+def random_scores(evidence: Evidence, *, seed: int) -> Scores:
+    """Control: uniform draws that know nothing. What it scores, chance scores.
+
+    Args:
+      evidence: of n samples; only their number counts.
+      seed: 0 <= seed < 2**63; the same seed gives the same scores in every release.
+
+    Returns:
+      values in [0, 1).
+
+    Raises:
+      ValueError: the evidence is malformed, or the seed is out of range.
+
+    >>> flat = Evidence(np.zeros((3, 2)), np.ones((3, 1)), np.array([0, 1, 1]))
+    >>> select(random_scores(flat, seed=0), keep_ratio=0.7).sum().item()
+    2
+    """
+    labels = checked("random_scores", evidence).labels
+    bits = random_bits("random_scores", seed, _CONTROL, len(labels))
+    return Scores((bits >> np.uint64(11)) * 2.0**-53)
+
+
+def select(
+    scores: Scores | Scalars, keep_ratio: float, labels: Labels | None = None
+) -> Mask:
+    """Keeps the samples with the smallest scores.
+
+        count = max(1, round(keep_ratio * n)),  of all samples or of each class
+
+    A larger ratio keeps all that a smaller one kept. Of equal scores the sample that
+    comes first is kept first.
+
+    Args:
+      scores: [samples], finite, smaller = keep first; or the `Scores` of an estimator.
+      keep_ratio: above 0, at most 1.
+      labels: [samples] int; where given, the ratio holds inside every class. Scores of
+        different classes then need no common scale.
+
+    Returns:
+      [samples] bool, True where the sample is kept.
+
+    Raises:
+      ValueError: a score is not finite, the ratio is out of range, or labels are not
+        integers, one per score.
+
+    >>> scores = np.array([0.4, -1.0, 0.3, 5.0])
+    >>> print(select(scores, 0.5))
+    [False  True  True False]
+    >>> print(select(scores, 0.5, labels=np.array([0, 1, 1, 0])))
+    [ True  True False False]
+    """
+    values = scores.values if isinstance(scores, Scores) else scores
+    values = checked_scalars("select", "scores", values)
+    _ratio("select", "keep_ratio", keep_ratio)
+    keep = np.zeros(len(values), bool)
+    for members in _groups("select", labels, len(values)):
+        order = members[np.argsort(values[members], kind="stable")]
+        keep[order[: _count(keep_ratio, len(members))]] = True
+    return keep
+
+
+def validation_indices(
+    labels: Labels, fraction: float = 0.1, *, seed: int
+) -> Int[np.ndarray, " validation"]:
+    """Draws a class-balanced part of the training set to validate on.
+
+        max(1, round(fraction * n_c)) samples of every class c
+
+    A reference network that was trained without them tells more: on samples that it
+    has fitted the validation gradient is small and mostly their own doing.
+
+    Args:
+      labels: [samples] int.
+      fraction: above 0, at most 1.
+      seed: 0 <= seed < 2**63. The same seed draws the same samples in every release,
+        and a larger fraction draws them and more.
+
+    Returns:
+      positions in the training set, int64, ascending.
+
+    Raises:
+      ValueError: labels are not integers [samples], or a number is out of range.
+
+    >>> labels = np.array([0, 0, 0, 0, 1, 1])
+    >>> print(labels[validation_indices(labels, 0.5, seed=0)])
+    [0 0 1]
+    """
+    where = "validation_indices"
+    labels = checked_labels(where, "labels", labels)
+    draw = random_bits(where, seed, _VALIDATION, len(labels))
+    _ratio(where, "fraction", fraction)
+    drawn = [
+        members[np.argsort(draw[members], kind="stable")][
+            : _count(fraction, len(members))
+        ]
+        for members in _groups(where, labels, len(labels))
+    ]
+    return np.sort(np.concatenate(drawn))
+
+
+def random_bits(where: str, seed: int, purpose: int, count: int) -> np.ndarray:
+    """uint64 [count] of Philox, whose raw bits NumPy promises to keep as they are."""
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"{where}: seed is {seed}; expected 0 to {2**63 - 1}.")
+    key = np.array([seed, purpose], np.uint64)
+    return np.random.Philox(key=key).random_raw(count)
+
+
+def _count(ratio: float, members: int) -> int:
+    return max(1, round(ratio * members))
+
+
+def _groups(where: str, labels: Labels | None, samples: int) -> list[np.ndarray]:
+    """Positions of the samples of each class, or of all at once, ascending."""
+    if labels is None:
+        return [np.arange(samples)]
+    labels = checked_labels(where, "labels", labels)
+    if len(labels) != samples or not samples:
+        raise ValueError(
+            f"{where}: {len(labels)} labels came for {samples} samples; expected one "
+            "label per sample, and at least one sample."
+        )
+    return [np.flatnonzero(labels == c) for c in np.unique(labels)]
+
+
+def _ratio(where: str, name: str, value: float) -> None:
+    contracts.fraction(where, name, value)
+    contracts.positive(where, name, value)

@@ -1,0 +1,67 @@
+"""How well a kept set agrees with the truth, where the truth is known."""
+
+import numpy as np
+
+from kdjax import contracts
+from kdjax.selection.evidence import Labels, Mask, checked_labels, checked_mask
+
+
+def agreement(
+    keep: Mask, labels: Labels, true_labels: Labels
+) -> dict[str, float | int]:
+    """Precision, recall, F1 and specificity of a kept set; clean is what it looks for.
+
+        precision = clean and kept / kept        specificity = noisy and dropped / noisy
+        recall    = clean and kept / clean       F1 = 2 clean and kept / (kept + clean)
+
+    What Kim et al., "Winning Ticket in Noisy Image Classification", 2021, report.
+    Convention: a fraction whose denominator is 0 is 0.0 (nothing kept: precision; no
+    clean sample: recall; neither: F1; no noisy sample: specificity).
+
+    Args:
+      keep: [samples] bool.
+      labels: [samples] int, the labels given.
+      true_labels: [samples] int.
+
+    Returns:
+      the four above as floats in [0, 1], and "kept", the count. F1 is the harmonic mean
+      of precision and recall.
+
+    Raises:
+      ValueError: shapes or dtypes are not these.
+
+    >>> keep = np.array([True, True, False, False])
+    >>> agreement(keep, np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1]))
+    {'precision': 0.5, 'recall': 0.5, 'f1': 0.5, 'specificity': 0.5, 'kept': 2}
+    """
+    labels = checked_labels("agreement", "labels", labels)
+    true = checked_labels("agreement", "true_labels", true_labels)
+    contracts.shapes(
+        "agreement", labels=(labels, "samples"), true_labels=(true, "samples")
+    )
+    keep = checked_mask("agreement", "keep", keep, len(labels))
+    clean = labels == true
+    both = np.sum(keep & clean)
+    return {
+        "precision": _ratio(both, np.sum(keep)),
+        "recall": _ratio(both, np.sum(clean)),
+        "f1": _ratio(2 * both, np.sum(keep) + np.sum(clean)),
+        "specificity": _ratio(np.sum(~keep & ~clean), np.sum(~clean)),
+        "kept": int(np.sum(keep)),
+    }
+
+
+def keep_all(labels: Labels, true_labels: Labels) -> dict[str, float | int]:
+    """The `agreement` of keeping every sample: what a detector has to beat.
+
+    Precision is then 1 - noise rate, recall 1, specificity 0. Arguments and errors as
+    `agreement`.
+
+    >>> round(keep_all(np.array([0, 1, 1, 0]), np.array([0, 1, 1, 1]))["f1"], 6)
+    0.857143
+    """
+    return agreement(np.ones(np.size(labels), bool), labels, true_labels)
+
+
+def _ratio(part: np.integer, whole: np.integer) -> float:
+    return float(part / whole) if whole else 0.0

@@ -1,0 +1,81 @@
+"""Temperature rules that remember each sample from one epoch to the next."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Integer
+
+from kdjax import contracts
+from kdjax.losses.numerics import AnyArray, Number
+from kdjax.supervision.adjustment import one_or_nan
+from kdjax.supervision.pipeline import TemperatureRule
+from kdjax.types import PyTree, Signals
+
+
+def remembered(
+    rule: TemperatureRule, num_examples: int, decay: Number
+) -> TemperatureRule:
+    """Averages a rule's temperatures of each sample over the epochs.
+
+        tau <- decay * tau + (1 - decay) * the rule's;   the rule's at first sight
+
+    The state is one float32 a sample, 0 where it was not seen yet, beside the rule's
+    own. A batch across the border of two epochs may hold a sample twice: both blend
+    with the same old value, and the lower result is kept, in whatever order they come.
+
+    Args:
+      rule: gives the temperatures of this step.
+      num_examples: size of the training split, that `Signals.index` points into.
+      decay: from 0, no memory, to 1, the first temperature for ever.
+
+    Returns:
+      A rule that never goes below `rule.lowest`. NaN where a traced index is out of
+      range.
+
+    Raises:
+      ValueError: num_examples is not a whole number above 0, or decay is outside
+        [0, 1]; in use: a concrete index is out of range.
+
+    >>> from kdjax.supervision.dynamic import by_confusion
+    >>> rule = remembered(by_confusion(4.0, 2.0), num_examples=50000, decay=0.9)
+    >>> rule.init()["table"].shape
+    (50000,)
+    """
+    if not isinstance(num_examples, int) or num_examples < 1:
+        raise ValueError(
+            f"remembered: num_examples is {num_examples!r}; expected the size of the "
+            "training split, a whole number above 0."
+        )
+    contracts.fraction("remembered", "decay", decay)
+
+    def init() -> PyTree:
+        return {"rule": rule.init(), "table": jnp.zeros(num_examples, jnp.float32)}
+
+    def update(state: PyTree, signals: Signals) -> tuple[Array, PyTree]:
+        fresh, inner = rule.update(state["rule"], signals)
+        table, index = state["table"], _in_table(signals.index, num_examples)
+        before = table.at[index].get(mode="clip")
+        blended = before + (1.0 - float(decay)) * (fresh - before)
+        blended = jnp.maximum(blended, rule.lowest)  # rounding may end just below it
+        temperature = jnp.where(before == 0, fresh, blended)
+        temperature = temperature * one_or_nan(index < num_examples)
+        # Which of several writes to one row is the last is nowhere said: first a value
+        # that is the same for all, then the minimum, which knows no order.
+        table = table.at[index].set(jnp.inf, mode="drop")
+        table = table.at[index].min(temperature, mode="drop")
+        return temperature, {"rule": inner, "table": table}
+
+    return TemperatureRule(init=init, update=update, lowest=rule.lowest)
+
+
+def _in_table(
+    index: Integer[AnyArray, " batch"], num_examples: int
+) -> Integer[Array, " batch"]:
+    """Indices as int32, checked where known; below 0 becomes num_examples."""
+    if not contracts.is_traced(index):
+        low, high = int(jnp.min(index)), int(jnp.max(index))
+        if low < 0 or high >= num_examples:
+            raise ValueError(
+                f"remembered: index runs from {low} to {high}; expected 0 to "
+                f"{num_examples - 1}: num_examples is the size of the training split."
+            )
+    index = jnp.asarray(index).astype(jnp.int32)
+    return jnp.where(index < 0, num_examples, index)

@@ -1,0 +1,121 @@
+"""Label revision: a target in which the label comes out on top.
+
+W. Lan, Y.-m. Cheung, Q. Xu, B. Liu, Z. Hu, M. Li, Z. Chen, "Improve Knowledge
+Distillation via Label Revision and Data Selection", 2024 (arXiv:2404.03693).
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer
+
+from kdjax import contracts
+from kdjax.losses.numerics import AnyArray, Number, PerSample, as_float32, below_top
+from kdjax.supervision.pipeline import TargetRule
+from kdjax.types import Signals
+
+
+def revision_weight(
+    probabilities: Float[AnyArray, "batch classes"],
+    labels: Integer[AnyArray, " batch"],
+    eta: Number,
+) -> PerSample:
+    """How much of the teacher stays in the revised target, one value per sample.
+
+        beta = eta / (max_k p_k - p_y + 1)
+
+    The label has the largest entry of beta p + (1 - beta) e_y exactly when beta < 1 /
+    (max_k p_k - p_y + 1), so eta says how far below that bound to stay. Where the
+    teacher is right, beta = eta.
+
+    Args:
+      probabilities: [batch, classes], of the teacher; rows sum to 1.
+      labels: [batch], integers in 0..classes-1.
+      eta: above 0 and below 1; near 1 revises least.
+
+    Returns:
+      [batch], from eta / 2 to eta, float32. NaN where a traced label is out of range.
+
+    Raises:
+      ValueError: shapes disagree, a concrete label is out of range, or eta is.
+
+    >>> import numpy as np
+    >>> p = np.float32([[0.625, 0.25, 0.125]])
+    >>> print(revision_weight(p, np.array([2]), 0.75))
+    [0.5]
+    """
+    where = "revision_weight"
+    axes = contracts.shapes(
+        where, probabilities=(probabilities, "batch classes"), labels=(labels, "batch")
+    )
+    contracts.labels_in_range(where, labels, axes["classes"])
+    _check_eta(where, eta)
+    return eta / (_gap(as_float32(probabilities), labels) + 1.0)
+
+
+def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
+    """Mixes just enough of the label into every target to put it on top.
+
+        p' = beta p + (1 - beta) e_y,   beta of the teacher's softmax at temperature 1
+
+    For temperatures of 1 and above the label's entry is then the largest of p', or ties
+    with it where 1 - eta is below float32's resolution; the odds among the other
+    classes stay as they were. Below 1 that holds with `softened` only.
+
+    Args:
+      eta: above 0 and below 1, as in `revision_weight`.
+      softened: takes beta of the softened target itself.
+
+    Raises:
+      ValueError: eta is out of range.
+
+    >>> from kdjax.supervision.pipeline import Supervisor
+    >>> from kdjax.supervision.temperature import fixed
+    >>> rules = Supervisor(temperature=fixed(4), target=(label_revision(0.8),))
+    """
+    _check_eta("label_revision", eta)
+
+    def rule(target: Array, signals: Signals) -> Array:
+        plain = jax.nn.softmax(below_top(signals.teacher_logits))
+        judged = target if softened else plain
+        beta = revision_weight(judged, signals.labels, eta)[:, None]
+        top = jnp.max(target, axis=-1, keepdims=True)
+        gaps = _gap(judged, signals.labels) - _gap(target, signals.labels)
+        # beta p_y + 1 - beta, written so that rounding cannot put it below beta * top:
+        # 1 - beta is 1 - eta + beta gap.
+        at_label = beta * top + (1.0 - eta) + beta * gaps[:, None]
+        label = jax.nn.one_hot(signals.labels, target.shape[-1], dtype=bool)
+        return jnp.where(label, at_label, beta * target)
+
+    return rule
+
+
+def where_wrong(rule: TargetRule) -> TargetRule:
+    """The same rule, applied only to samples whose teacher names another class.
+
+    Among equal logits the lowest index counts as the teacher's class.
+
+    >>> cautious = where_wrong(label_revision(0.8))
+    """
+
+    def revise(target: Array, signals: Signals) -> Array:
+        right = jnp.argmax(signals.teacher_logits, axis=-1) == signals.labels
+        return jnp.where(right[:, None], target, rule(target, signals))
+
+    return revise
+
+
+def _gap(p: Float[Array, "batch classes"], labels: Integer[AnyArray, " batch"]):
+    """max_k p_k - p_y, [batch]; at 0 the label is on top."""
+    label = jax.nn.one_hot(labels, p.shape[-1], dtype=jnp.float32)
+    # 0/0 where the label names no class: NaN, so that it does not train unnoticed.
+    at_label = jnp.sum(p * label, axis=-1) / jnp.sum(label, axis=-1)
+    return jnp.max(p, axis=-1) - at_label
+
+
+def _check_eta(where: str, eta: Number) -> None:
+    contracts.fraction(where, "eta", eta)
+    if eta in (0, 1):
+        raise ValueError(
+            f"{where}: eta is {eta:g}; expected a number above 0 and below 1: at 0 "
+            "nothing of the teacher is left, at 1 the label need not be on top."
+        )

@@ -1,0 +1,137 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kdjax.methods import METHODS, dtd_flsw, dtd_la, ka_lsr, ka_ps
+from tests import reference
+from tests.objectives import objective, views
+from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
+
+ONE_HOT = reference.one_hot(GOLDEN_LABELS, 4)
+SHIFTED = reference.shifted(GOLDEN_TEACHER, GOLDEN_TEACHER, GOLDEN_LABELS)
+ADJUSTMENTS = ["shift_first", "shift_last", "lsr"]
+
+
+def value_and_gradient(method, labels=GOLDEN_LABELS):
+    loss = jax.value_and_grad(
+        lambda s, t: objective(method, s, t, labels), argnums=(0, 1)
+    )
+    return loss(jnp.asarray(GOLDEN_STUDENT), jnp.asarray(GOLDEN_TEACHER))
+
+
+def supervision(method):
+    return views(method, GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS).supervision
+
+
+def equation(adjustment, confusion, base, spread):
+    """(tau, target) of the worked example, in float64."""
+    compared = SHIFTED if adjustment == "shift_first" else GOLDEN_TEACHER
+    w = reference.confusion(GOLDEN_STUDENT, compared)
+    if confusion == "cwsm":
+        w = 1 / (reference.softmax(GOLDEN_STUDENT).max(-1) + 0.001)
+    tau = reference.dynamic_temperature(w, base, spread, lowest=1.0)
+    if adjustment != "lsr":
+        return tau, reference.softmax(SHIFTED, tau)
+    soft = reference.softmax(GOLDEN_TEACHER, tau)
+    args = GOLDEN_TEACHER, GOLDEN_LABELS, 0.2
+    return tau, reference.smoothed_where_wrong(soft, *args)
+
+
+@pytest.mark.parametrize("adjustment", ADJUSTMENTS)
+@pytest.mark.parametrize("confusion", ["flsw", "cwsm"])
+@pytest.mark.parametrize("base, spread", [(4, 2), (10.0, 60.0)])
+def test_objective_and_gradient_match_the_equation(adjustment, confusion, base, spread):
+    method = METHODS["dtd_la"].build(
+        base=base,
+        spread=spread,
+        adjustment=adjustment,
+        confusion=confusion,
+        epsilon=0.2,
+        label_weight=0.3,
+    )
+    value, (gradient, to_teacher) = value_and_gradient(method)
+    tau, aim = equation(adjustment, confusion, base, spread)
+    hard = reference.cross_entropy(GOLDEN_STUDENT, ONE_HOT)
+    expected = reference.dynamic_loss(GOLDEN_STUDENT, aim, tau) + 0.3 * hard
+    np.testing.assert_allclose(value, expected.mean(), rtol=1e-5)
+    slope = tau[:, None] * (reference.softmax(GOLDEN_STUDENT, tau) - aim)
+    slope += 0.3 * (reference.softmax(GOLDEN_STUDENT) - ONE_HOT)
+    np.testing.assert_allclose(gradient, slope / 3, rtol=1e-4, atol=1e-5)
+    assert (np.asarray(to_teacher) == 0).all()
+
+
+def test_by_default_the_temperature_sees_the_adjusted_logits():
+    default = supervision(dtd_la.build(base=4.0, spread=2.0))
+    tau, _ = equation("shift_first", "flsw", 4, 2)
+    np.testing.assert_allclose(default.temperature, tau, rtol=1e-6)
+    last = supervision(dtd_la.build(base=4.0, spread=2.0, adjustment="shift_last"))
+    own = supervision(dtd_flsw.build(base=4.0, spread=2.0))
+    np.testing.assert_array_equal(last.temperature, own.temperature)
+    assert np.abs(default.temperature - last.temperature).max() > 0.1
+
+
+@pytest.mark.parametrize("confusion, spread", [("flsw", 0.0), ("cwsm", 2.0)])
+def test_at_equal_temperatures_the_order_does_not_matter(confusion, spread):
+    first, last = (
+        value_and_gradient(
+            dtd_la.build(base=4.0, spread=spread, adjustment=order, confusion=confusion)
+        )
+        for order in ("shift_first", "shift_last")
+    )
+    np.testing.assert_allclose(last[0], first[0], rtol=1e-5)
+    np.testing.assert_allclose(last[1][0], first[1][0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "adjustment, alone",
+    [("shift_first", ka_ps), ("shift_last", ka_ps), ("lsr", ka_lsr)],
+)
+def test_without_spread_it_is_the_adjustment_alone(adjustment, alone):
+    both = dtd_la.build(base=4.0, spread=0.0, adjustment=adjustment)
+    value, _ = value_and_gradient(both)
+    expected, _ = value_and_gradient(alone.build(temperature=4.0))
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("adjustment", ADJUSTMENTS)
+def test_with_a_teacher_that_is_right_it_is_the_temperature_alone(adjustment):
+    labels = GOLDEN_TEACHER.argmax(-1)
+    both = dtd_la.build(base=4.0, spread=2.0, gamma=0.5, adjustment=adjustment)
+    value, _ = value_and_gradient(both, labels)
+    alone = dtd_flsw.build(base=4.0, spread=2.0, gamma=0.5)
+    expected, _ = value_and_gradient(alone, labels)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_parts_that_are_not_asked_for_are_left_out():
+    method = dtd_la.build(spread=1.0, num_examples=7)
+    assert [t.name for t in method.terms] == ["soft_logits"]
+    assert method.supervisor.temperature.init() == ()
+    method = dtd_la.build(
+        spread=1.0,
+        adjustment="lsr",
+        label_weight=0.1,
+        memory_decay=0.9,
+        num_examples=7,
+    )
+    assert [t.name for t in method.terms] == ["hard_label", "soft_target"]
+    assert method.supervisor.temperature.init()["table"].shape == (7,)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"base": 0.5}, "by_confusion: base is 0.5"),
+        ({"confusion": "cwsm", "spread": -1.0}, "by_confidence: spread is -1"),
+        ({"confusion": "flsw_prob"}, "dtd_la: confusion is 'flsw_prob'"),
+        ({"adjustment": "ps"}, "dtd_la: adjustment is 'ps'; .* shift_first"),
+        ({"epsilon": 2.0}, "smoothed_label: epsilon is 2"),
+        ({"label_weight": float("inf")}, "dtd_la: label_weight is inf"),
+        ({"memory_decay": 0.5}, "remembered: num_examples is None"),
+    ],
+)
+def test_arguments_out_of_range_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        dtd_la.build(**{"spread": 1.0} | arguments)
