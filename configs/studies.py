@@ -42,7 +42,7 @@ def alphas_and_temperatures() -> dict[str, dict]:
 
 
 def under_noise() -> dict[str, dict]:
-    """Kim et al. 2021, noisy labels: tau 0.1 and 0.5, with 1/tau and without, to inf."""
+    """Kim et al. 2021, noisy labels: small tau, with the factor 1/tau and without."""
     return {
         "kd_tau01": kd(0.1, fix=True),
         "kd_tau05": kd(0.5, fix=True),

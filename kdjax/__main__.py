@@ -9,6 +9,7 @@ COMMANDS = {
     "sweep": "train a grid of settings, as few programs as can be; resumes",
     "evaluate": "score a run's networks; prints one JSON line",
     "select": "choose training samples: clean labels, or useful ones",
+    "analyse": "how students differ from their teacher: distances, norms, planes",
     "prepare": "make a data set readable: python -m kdjax prepare NAME",
     "report": "table, figures and a page from finished runs",
 }

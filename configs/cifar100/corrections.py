@@ -4,7 +4,7 @@ python -m kdjax sweep --config=configs/cifar100/baseline.py \
     --workdir=runs/baseline --grid.seed=0,1,2
 python -m kdjax sweep --config=configs/cifar100/corrections.py:runs/baseline \
     --workdir=runs/corrections --students_per_program=12 \
-    --config.teacher.workdir="runs/teachers/seed={seed}"
+    --config.teacher.workdir="runs/teachers/seed-{seed}"
 
 Data selection asks the baseline, the same student trained on labels, where the teacher
 helps; its control hears the teacher on as many samples, whichever.
@@ -26,7 +26,7 @@ def get_config(arg=""):
 
 def get_grid(arg=""):
     """arg: where the sweep of baseline.py lies."""
-    reference = f"{arg or 'runs/baseline'}/seed={{seed}}"
+    reference = f"{arg or 'runs/baseline'}/seed-{{seed}}"
     methods = studies.adjustments(temperature=4.0, spread=4.0)
     methods |= studies.revisions(temperature=4.0)
     chosen = studies.selections(reference)

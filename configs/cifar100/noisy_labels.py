@@ -5,7 +5,7 @@ python -m kdjax sweep --config=configs/cifar100/teacher.py \
     --config.data.noise.name=symmetric --config.data.noise.rate=0.4
 python -m kdjax sweep --config=configs/cifar100/noisy_labels.py \
     --workdir=runs/noisy_labels \
-    --config.teacher.workdir="runs/noisy_teachers/seed={seed}"
+    --config.teacher.workdir="runs/noisy_teachers/seed-{seed}"
 
 Alpha is 1: the students see no label, and the test labels are clean.
 """

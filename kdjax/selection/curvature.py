@@ -91,7 +91,12 @@ def kronecker_solve(factors: Kronecker, right: Layer) -> Layer:
 
 
 def solve(
-    evidence: Evidence, right: Layer, damping: float, factors: Kronecker | None = None
+    evidence: Evidence,
+    right: Layer,
+    damping: float,
+    *,
+    factors: Kronecker | None = None,
+    tolerance: float = 1e-8,
 ) -> Solution:
     """H^-1 times a direction, by conjugate gradients with Kronecker's as a guide.
 
@@ -100,6 +105,7 @@ def solve(
       right: [features + 1, classes], not all zero.
       damping: > 0.
       factors: `kronecker(evidence, damping)`, for who solves more than once.
+      tolerance: of the residual relative to `right`; > 0.
 
     Raises:
       ValueError: no convergence; the message says how far it came.
@@ -109,6 +115,7 @@ def solve(
         lambda direction: hessian_product(evidence, direction, damping),
         right,
         lambda direction: kronecker_solve(factors, direction),
+        tolerance,
     )
 
 

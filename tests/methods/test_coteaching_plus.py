@@ -1,4 +1,4 @@
-"""Disagreement and exchange as a loop over samples, and what happens without dispute."""
+"""Disagreement and exchange as a loop over samples; batches without any dispute."""
 
 import jax
 import jax.numpy as jnp

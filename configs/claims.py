@@ -1,0 +1,2 @@
+def report(runs): return ""
+def write_section(path, text): pass

@@ -1,0 +1,66 @@
+"""Values in words, and words in a config that stand for values of the same config.
+
+"{seed}" or another dotted key in any text of a row's config stands for the row's own
+value of it, or for its short name on an axis that has them.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from kdjax.contracts import InputError, nearest
+
+PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.-]*)\}")
+
+
+def describe(value: Any) -> str:
+    """A value in words: kd_temperature-4.0, 16x32x64, true."""
+    if isinstance(value, Mapping):
+        rest = [f"{key}-{describe(v)}" for key, v in value.items() if key != "name"]
+        value = "_".join([str(value["name"]), *rest] if "name" in value else rest)
+    elif isinstance(value, list | tuple):
+        value = "x".join(map(describe, value))
+    elif isinstance(value, bool):
+        value = str(value).lower()
+    return str(value) or "empty"
+
+
+def fill(config: dict, labels: Mapping[str, str]) -> dict:
+    """Puts a row's own values where "{dotted.key}" stands.
+
+    Args:
+      config: plain.
+      labels: dotted key -> short name, which goes before the value.
+
+    Raises:
+      InputError: there is no such key, or it holds no single value.
+    """
+    leaves = dict(_leaves(config))
+    known = {k: describe(v) for k, v in leaves.items() if v not in (None, "", ())}
+    known = {k: v for k, v in known.items() if not PLACEHOLDER.search(v)} | labels
+
+    def value_of(match):
+        if match.group(1) not in known:
+            raise InputError(
+                f"config: {match.string!r} refers to {match.group(1)}; expected a "
+                "dotted key that holds one value." + nearest(match.group(1), known)
+            )
+        return known[match.group(1)]
+
+    def filled(value):
+        if isinstance(value, Mapping):
+            return {key: filled(inner) for key, inner in value.items()}
+        if isinstance(value, tuple):
+            return tuple(map(filled, value))
+        return PLACEHOLDER.sub(value_of, value) if isinstance(value, str) else value
+
+    return filled(config)
+
+
+def _leaves(config: Mapping, path: str = ""):
+    """(dotted key, value) of everything that is not a section."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value

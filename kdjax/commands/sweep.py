@@ -1,0 +1,158 @@
+"""python -m kdjax sweep: trains a grid of settings, as few programs as can be.
+
+  python -m kdjax sweep --config=FILE[:ARG] --workdir=DIR [--config.a.b=value ...]
+                        [--grid.a.b=v1,v2,... ...] [--students_per_program=8]
+                        [--dry_run] [--retry_failed]
+
+The grid is the product of the axes that --grid.KEY and `get_grid(arg="")` in FILE name:
+{dotted key: values, or {short name: value}}; a value may be a whole section. Keys that
+change together share an axis: {"a,b": ((1, 2), (3, 4))}. A text in the config may refer
+to the row's own values: --config.teacher.workdir="teachers/seed-{seed}".
+
+Rows that differ in method or selection only are students of one program. Each row has a
+directory DIR/ROW: config.json, metrics.jsonl, summary.json, and DONE when it is
+finished, or FAILED. The same command goes on where it was; it skips failed rows and
+exits with 3 unless --retry_failed. DIR/results.json holds what the tables show.
+"""
+
+import gc
+import json
+import math
+import pathlib
+import sys
+
+from kdjax import commands
+from kdjax.build import sections
+from kdjax.commands import arguments, devices, programs, runs, workdirs
+from kdjax.commands import rows as directory
+from kdjax.commands.axes import read_axes
+from kdjax.commands.grid import Row, make_rows
+from kdjax.contracts import InputError
+from kdjax.reporting.files import replace
+from kdjax.reporting.grids import Line, as_json, print_lines
+from kdjax.training.loop import NonFinite
+
+GRID = "--grid."
+RESULTS = "results.json"
+
+
+def main(argv: list[str]) -> int:
+    options, rows = _read(argv)
+    root = pathlib.Path(options.workdir).expanduser().resolve()
+    limit = options.students_per_program
+    directory.check_done(root, rows)
+    if options.dry_run:
+        plan = directory.make_plan(root, rows, limit)
+        print("\n".join([told(plan), *map(_words, plan.jobs)]))
+        return 0
+    sizes = [sections.number(row.config, "batch_size", 1, integer=True) for row in rows]
+    devices.configure_cpu(options.devices, math.gcd(*sizes))
+    with workdirs.locked(root):
+        plan = directory.make_plan(root, rows, limit)
+        if options.retry_failed:
+            directory.forgive(root, plan.failed)
+        run_all(root, rows, limit)
+        lines = [line for row in rows for line in _lines(root, row)]
+        replace(root / RESULTS, json.dumps(as_json(lines), indent=2) + "\n")
+    print_lines(lines)
+    failed = [line.row for line in lines if line.state == "failed"]
+    if failed:
+        print(
+            f"kdjax sweep: failed: {', '.join(failed)}. {directory.FAILED} in each "
+            "one's directory says why; --retry_failed tries again.",
+            file=sys.stderr,
+        )
+    return NonFinite.exit_code if failed else 0
+
+
+def _read(argv: list[str]):
+    """(options, rows), checked as far as that is possible before anything is loaded."""
+    parser = commands.parser("sweep", __doc__)
+    arguments.add_config(parser)
+    parser.add_argument("--workdir", required=True, help="where the sweep lives")
+    parser.add_argument("--students_per_program", type=int, default=8)
+    parser.add_argument(
+        "--dry_run", action="store_true", help="only say what would run"
+    )
+    parser.add_argument("--retry_failed", action="store_true")
+    argv, words = arguments.split_overrides(argv, GRID)
+    options, config = arguments.parse(parser, argv)
+    if options.students_per_program < 1:
+        raise InputError(
+            f"--students_per_program is {options.students_per_program}; expected >= 1."
+        )
+    rows = make_rows(config, read_axes(arguments.load_grid(options.config), words))
+    for row in rows:
+        try:
+            sections.check_keys(sections.plain(row.config))
+        except InputError as error:
+            raise InputError(f"{row.name}: {error}") from error
+    return options, rows
+
+
+def run_all(root: pathlib.Path, rows: list[Row], limit: int) -> None:
+    """Runs job after job; the plan is read anew from the disk before each."""
+    plan = directory.make_plan(root, rows, limit)
+    say(told(plan))
+    while plan.jobs:
+        say(f"{len(plan.jobs)} to go; next {_words(plan.jobs[0])}")
+        run_job(root, plan.jobs[0])
+        gc.collect()  # its arrays leave the devices before the next ones come
+        plan = directory.make_plan(root, rows, limit)
+
+
+def run_job(root: pathlib.Path, job: directory.Job) -> None:
+    """Runs a program or a row alone; a row that diverges is marked, not raised."""
+    directory.begin(job)
+    alone = len(job.rows) == 1
+    config = job.rows[0].config if alone else programs.program(job.rows)
+    try:
+        runs.run(config, job.workdir)
+    except NonFinite as error:
+        bad = job.rows if alone else [r for r in job.rows if r.name == error.student]
+        if not bad:
+            raise
+        directory.fail(root, bad[0], str(error))
+        say(f"{bad[0].name} failed: {error}")
+        if not alone:
+            # Its checkpoints hold all students and cannot go on without one.
+            say(f"the other {len(job.rows) - 1} of that program begin again without it")
+        return
+    directory.finish(root, job)
+
+
+def told(plan: directory.Plan) -> str:
+    """How many rows there are, and how they run."""
+    shared = [job for job in plan.jobs if len(job.rows) > 1]
+    inside = sum(len(job.rows) for job in shared)
+    todo = {row.name for job in plan.jobs for row in job.rows}
+    todo -= {row.name for row in plan.done}
+    return (
+        f"{len(plan.done) + len(plan.failed) + len(todo)} rows: {len(plan.done)} done, "
+        f"{len(plan.failed)} failed, {inside} in {len(shared)} programs, "
+        f"{len(plan.jobs) - len(shared)} alone"
+    )
+
+
+def _words(job: directory.Job) -> str:
+    names = ", ".join(row.name for row in job.rows)
+    return f"program {job.workdir.name}: {names}" if job.rows[1:] else f"alone: {names}"
+
+
+def _lines(root: pathlib.Path, row: Row) -> list[Line]:
+    """What a row came to: a line for each network of its last part."""
+    where = root / row.name
+    if not (where / directory.DONE).exists():
+        return [Line(row.name, row.cells, "", "failed", {}, None)]
+    found = runs.results(where)
+    if not found:  # it selects and trains nothing
+        return [Line(row.name, row.cells, "", "done", {}, None)]
+    return [
+        Line(row.name, row.cells, r.student, "done", r.metrics, r.seconds / r.students)
+        for r in found
+        if r.run == found[-1].run
+    ]
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)

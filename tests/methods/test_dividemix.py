@@ -1,0 +1,321 @@
+"""Targets, mixing and losses as loops over samples; warm-up; real steps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdjax.methods import METHODS, dividemix
+from kdjax.models.ensemble import ensemble
+from kdjax.types import Batch, Outputs, Views
+from tests import reference
+from tests.networks import linear
+from tests.training import problems
+from tests.training.problems import Problem, student
+
+quick = settings(max_examples=20, deadline=None, derandomize=True)
+BATCH, CLASSES = 5, 3
+ROWS = 2 * BATCH
+FACTS = {"num_classes": CLASSES, "steps_per_epoch": 10.0, "warmup_epochs": 2.0}
+METHOD = METHODS["dividemix"].build(**FACTS)
+AFTER = 20  # the first step that is not warm-up
+
+
+def problem(seed):
+    """Images that are rows of the identity, so that a mixed one says what is in it."""
+    draw = np.random.default_rng(seed)
+    eye = np.eye(ROWS, dtype=np.float32).reshape(ROWS, 1, 1, ROWS)
+    label = jnp.asarray(draw.integers(0, CLASSES, BATCH), jnp.int32)
+    index = jnp.arange(BATCH, dtype=jnp.int32)
+    batch = Batch(eye[:BATCH], label, index, 0 * index, {}, second=eye[BATCH:])
+    clean = draw.random((BATCH, 2)) * (draw.random((BATCH, 2)) < 0.6)
+    matrix = jnp.asarray(draw.normal(size=(ROWS, 2, CLASSES)), jnp.float32)
+
+    def predict(images):
+        members = 3 * jnp.einsum("bhwi,ink->bnk", images, matrix)
+        return Outputs(members.mean(1), {"members": members})
+
+    return predict, batch, {"clean": jnp.asarray(clean, jnp.float32)}
+
+
+def prepared(seed, step, method=METHOD):
+    predict, batch, notes = problem(seed)
+    prepare = jax.jit(lambda n, s: method.mixture.prepare(predict, batch, n, s))
+    images, mixed = prepare(notes, jnp.int32(step))
+    return [np.asarray(i).reshape(ROWS, ROWS) for i in images], jax.tree.map(
+        np.asarray, mixed
+    )
+
+
+def exact_targets(seed, temperature=0.5):
+    """t_in as printed: refinement of the labelled, guessing of the others."""
+    predict, batch, notes = problem(seed)
+    said = [np.asarray(predict(x).features["members"]) for x in (batch[0], batch[5])]
+    told = np.zeros((BATCH, 2, CLASSES))
+    for i in range(BATCH):
+        own = [
+            np.mean([reference.softmax(s[i])[n] for s in said], axis=0) for n in (0, 1)
+        ]
+        for n in (0, 1):
+            w, hot = float(notes["clean"][i, n]), np.eye(CLASSES)[batch.label[i]]
+            mean = w * hot + (1 - w) * own[n] if w > 0 else (own[0] + own[1]) / 2
+            sharp = mean ** (1 / temperature)
+            told[i, n] = sharp / sharp.sum()
+    return told
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_images_and_targets_are_mixed_alike(seed, temperature):
+    method = dividemix.build(temperature=temperature, **FACTS)
+    images, mixed = prepared(seed, AFTER, method)
+    told = exact_targets(seed, temperature)
+    clean = np.asarray(problem(seed)[2]["clean"])
+    for n in (0, 1):
+        both = np.concatenate([told[:, n], told[:, n]])
+        # The image of row i says how much of which row is in it.
+        np.testing.assert_allclose(mixed["target"][:, n], images[n] @ both, atol=1e-5)
+        labelled = np.concatenate([clean[:, n] > 0] * 2)
+        np.testing.assert_array_equal(mixed["labelled"][:, n], labelled)
+    np.testing.assert_allclose(mixed["target"].sum(-1), 1, atol=1e-5)
+    assert 0 < mixed["labelled"].mean() < 1  # else half of it is not tested
+
+
+def shares(seed, step):
+    """What mixing did: each network's share of a row's own, and the partners."""
+    own, partners = [], []
+    for image in prepared(seed, step)[0]:
+        np.testing.assert_allclose(image.sum(-1), 1, atol=1e-6)
+        np.testing.assert_allclose(
+            image.sum(0), 1, atol=1e-6
+        )  # each row is one's other
+        rest = image * (1 - np.eye(ROWS))
+        alone = rest.sum(-1) == 0  # a row that drew itself
+        share = np.diag(image)[~alone]
+        assert np.ptp(share) < 1e-6 and share[0] >= 0.5
+        own.append(share[0])
+        partners.append(np.where(alone, np.arange(ROWS), rest.argmax(-1)))
+        assert sorted(partners[-1]) == list(range(ROWS))
+    return own, partners
+
+
+def test_every_step_and_network_draws_its_own_mixture_and_draws_it_again():
+    (a, b), (first, second) = shares(0, AFTER)
+    assert a != b and not np.array_equal(first, second)
+    (c, _), (other, _) = shares(0, AFTER + 1)
+    assert a != c and not np.array_equal(first, other)
+    (again, _), (same, _) = shares(1, AFTER)  # the draw is of the step, not the data
+    assert again == pytest.approx(a, rel=1e-6)
+    np.testing.assert_array_equal(first, same)
+
+
+def test_the_larger_share_is_a_folded_beta():
+    """Mean and variance of max(l, 1 - l), l ~ Beta(4, 4), by the density."""
+    images = jnp.eye(4).reshape(4, 1, 1, 4)
+    nothing = jnp.ones((2, 2, 3)) / 3, jnp.ones((2, 2))
+
+    def share(key):
+        (mixed, _), _ = dividemix.mixed(images, *nothing, 4.0, key)
+        return jnp.max(mixed)  # 1 where a row drew itself
+
+    drawn = np.asarray(jax.vmap(share)(jax.random.split(jax.random.key(5), 4000)))
+    drawn = drawn[drawn < 1 - 1e-6]
+    grid = np.linspace(0, 1, 20001)
+    density = grid**3 * (1 - grid) ** 3
+    folded, density = np.maximum(grid, 1 - grid), density / density.sum()
+    mean = (folded * density).sum()
+    spread = np.sqrt((folded**2 * density).sum() - mean**2)
+    assert len(drawn) > 1000
+    np.testing.assert_allclose(drawn.mean(), mean, atol=4 * spread / len(drawn) ** 0.5)
+    np.testing.assert_allclose(drawn.std(), spread, rtol=0.1)
+
+
+@pytest.mark.parametrize("step", [0, AFTER - 1])
+def test_the_warm_up_trains_on_both_crops_and_the_labels_as_they_are(step):
+    images, mixed = prepared(0, step)
+    hot = reference.one_hot(problem(0)[1].label, CLASSES)
+    for n in (0, 1):
+        np.testing.assert_array_equal(images[n], np.eye(ROWS))
+        target = np.concatenate([hot, hot])
+        np.testing.assert_array_equal(mixed["target"][:, n], target)
+    assert (mixed["labelled"] == 1).all()
+
+
+def looked_at(seed, step, logits=None):
+    _, batch, _ = problem(seed)
+    _, mixed = prepared(seed, step)
+    draw = np.random.default_rng(seed + 100)
+    if logits is None:
+        logits = np.float32(2 * draw.normal(size=(ROWS, 2, CLASSES)))
+    seen = Outputs(jnp.mean(logits, 1), {"members": logits})
+    return Views(seen, None, batch.label, None, step=jnp.int32(step), mixed=mixed)
+
+
+def total(method, views):
+    found = 0.0
+    for term in method.terms:
+        weight = term.coefficient
+        weight = weight(views.step) if callable(weight) else weight
+        found += weight * jnp.mean(term.values(views))
+    return found
+
+
+def exact_objective(views, unlabelled_weight):
+    """Lx + weight Lu + KL(uniform || mean prediction) of both networks."""
+    found = 0.0
+    for n in (0, 1):
+        logits = np.asarray(views.student.features["members"])[:, n]
+        target, p = views.mixed["target"][:, n], reference.softmax(logits)
+        labelled = views.mixed["labelled"][:, n] > 0
+        x = [
+            reference.cross_entropy(logits, target)[i] for i in np.flatnonzero(labelled)
+        ]
+        u = [np.mean((p[i] - target[i]) ** 2) for i in np.flatnonzero(~labelled)]
+        mean = p.mean(0)
+        found += np.mean(x) if x else 0.0
+        found += unlabelled_weight * np.mean(u) if u else 0.0
+        found += sum(np.log(1 / CLASSES / m) / CLASSES for m in mean)
+    return found
+
+
+@pytest.mark.parametrize(
+    "epochs, climbed", [(0, 0), (4, 0.25), (16, 1), (40, 1), (0.1, 0.1 / 16)]
+)
+def test_the_objective_is_the_equation_and_the_weight_climbs(epochs, climbed):
+    views = looked_at(1, AFTER + round(10 * epochs))
+    expected = exact_objective(views, 25 * climbed)
+    np.testing.assert_allclose(total(METHOD, views), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("labelled", [0, 1])
+def test_a_batch_of_one_kind_has_no_loss_of_the_other(labelled):
+    views = looked_at(1, AFTER + 80)
+    all_one = np.full_like(views.mixed["labelled"], labelled)
+    views = views._replace(mixed=views.mixed | {"labelled": all_one})
+    expected = exact_objective(views, 12.5)
+    np.testing.assert_allclose(total(METHOD, views), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("penalty", [False, True])
+def test_the_warm_up_is_cross_entropy_less_entropy_where_asked(penalty):
+    method = dividemix.build(entropy_penalty=penalty, **FACTS)
+    views = looked_at(2, AFTER - 1)
+    hot = reference.one_hot(views.labels, CLASSES)
+    expected = 0.0
+    for n in (0, 1):
+        logits = views.student.features["members"][:, n]
+        p = reference.softmax(logits)
+        expected += reference.cross_entropy(logits, np.concatenate([hot, hot])).mean()
+        expected += penalty * (p * np.log(p)).sum(-1).mean()
+    np.testing.assert_allclose(total(method, views), expected, rtol=1e-5)
+    after = looked_at(2, AFTER)
+    assert float(total(method, after)) == float(total(METHOD, after))
+
+
+@quick
+@given(st.permutations(range(ROWS)), st.integers(0, 5))
+def test_the_order_of_the_rows_does_not_matter(order, seed):
+    views, order = looked_at(seed, AFTER + 80), np.array(order)
+    members = views.student.features["members"][order]
+    shuffled = views._replace(
+        student=Outputs(members.mean(1), {"members": members}),
+        mixed={name: rows[order] for name, rows in views.mixed.items()},
+    )
+    one, other = total(METHOD, views), total(METHOD, shuffled)
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+@pytest.mark.parametrize("step", [0, AFTER + 80])
+def test_finite_at_extremes_and_each_networks_gradient_is_its_own(step):
+    method = dividemix.build(entropy_penalty=True, **FACTS)
+    rest = looked_at(0, step)
+    extreme = 1e5 * np.sign(rest.student.features["members"])
+
+    def loss(members, which):
+        seen = Outputs(members.mean(1), {"members": members})
+        target = rest.mixed["target"] * 1.0
+        target[:, 1 - which] = 1 / CLASSES  # what only the other network is taught
+        return total(
+            method, rest._replace(student=seen, mixed=rest.mixed | {"target": target})
+        )
+
+    for members in (extreme, jnp.asarray(rest.student.features["members"])):
+        slopes = [jax.grad(loss)(jnp.asarray(members), which) for which in (0, 1)]
+        assert np.isfinite(slopes).all() and np.isfinite(loss(jnp.asarray(members), 0))
+    mixture = jax.grad(
+        lambda m: total(method, rest._replace(student=Outputs(m[:, 0], {"members": m})))
+    )
+    whole = mixture(jnp.asarray(rest.student.features["members"]))
+    for which in (0, 1):
+        np.testing.assert_array_equal(slopes[which][:, which], whole[:, which])
+
+
+def trained(devices, steps):
+    """Warm-up of one epoch of four steps, then divided by a note."""
+    clean = np.random.default_rng(0).random((problems.COUNT, 2)).astype(np.float32)
+    clean[clean < 0.5] = 0
+    method = dividemix.build(
+        num_classes=problems.CLASSES, steps_per_epoch=4.0, warmup_epochs=1.0
+    )
+    network = ensemble((linear(problems.CLASSES),) * 2)
+    made = {"pair": student(method, network=network, learning_rate=0.01)}
+    notes = {"pair": {"clean": clean}}
+    made = Problem(devices, made, teacher=False, notes=notes)
+    states, rows = made.initialise(), []
+    for number in range(steps):
+        states, metrics = made.run(states, number, number + 1)
+        rows.append(jax.tree.map(float, metrics["pair"]))
+    return made, jax.tree.map(np.array, states["pair"].params), rows
+
+
+@pytest.fixture(scope="module")
+def single():
+    return trained(1, 6)
+
+
+def test_warm_up_and_after_are_one_program_and_finite(single):
+    made, params, rows = single
+    assert made.traces == 1 and made.compiled._cache_size() == 1
+    assert all(row["skipped"] == 0 and np.isfinite(row["loss"]) for row in rows)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(params))
+    for number, row in enumerate(rows):
+        climbed = 25 * max(number - 4, 0) / 64
+        expected = row["loss/labelled"] + climbed * row["loss/unlabelled"]
+        expected += row["loss/uniform"] * (number >= 4)
+        assert row["loss"] == pytest.approx(expected, rel=1e-5)
+        assert (row["loss/unlabelled"] > 0) == (number >= 4)
+
+
+def test_eight_devices_agree_with_one(single):
+    _, params, rows = trained(8, 6)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), params, single[1]
+    )
+    assert rows[-1]["loss"] == pytest.approx(single[2][-1]["loss"], rel=1e-4)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("shape", [(BATCH, 3), (BATCH,), (BATCH + 1, 2)])
+def test_a_note_of_another_shape_is_refused(shape):
+    predict, batch, _ = problem(0)
+    notes = {"clean": jnp.ones(shape)}
+    with pytest.raises(ValueError, match="dividemix: clean has"):
+        METHOD.mixture.prepare(predict, batch, notes, jnp.int32(0))
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "name, number",
+    [
+        ("temperature", 0),
+        ("mixup", -4),
+        ("ramp_epochs", 0),
+        ("warmup_epochs", -1),
+        ("unlabelled_weight", float("inf")),
+    ],
+)
+def test_a_number_out_of_range_is_refused(name, number):
+    with pytest.raises(ValueError, match=f"dividemix: {name} is"):
+        dividemix.build(**FACTS | {name: number})
