@@ -1,13 +1,15 @@
 # make demo: teacher, five students, table and report from nothing but Python and make.
+# make experiments: the four papers' studies on those images; RESULTS.md says what held.
 # make test: the tests. make parity: PyTorch and timm beside ours. make lint: ruff.
 
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs/demo
+EXPERIMENTS ?= runs/experiments
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test parity lint clean
+.PHONY: demo experiments test parity lint clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/teacher.py \
@@ -17,6 +19,10 @@ demo: $(VENV)/.train
 	  --data_dir=$(RUNS)/data
 	$(BIN)/python -m kdjax report $(RUNS)/teacher $(RUNS)/students \
 	  --output=$(RUNS)/report --title="Five ways to teach a small network"
+
+experiments: $(VENV)/.train
+	$(BIN)/python -m configs.experiments fashion_mnist --runs=$(EXPERIMENTS) \
+	  --data_dir=$(EXPERIMENTS)/data --config.total_epochs=4
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not parity"

@@ -78,7 +78,7 @@ def main() -> int:
     for words in analyses(runs, data):
         if not (pathlib.Path(words[2].split("=", 1)[1]) / "analysis.json").exists():
             _run(words, only_print=False)
-    text = claims.report(runs)
+    text = claims.report(runs, [options.data_set, *rest])
     path = pathlib.Path(__file__).parent / options.data_set / "RESULTS.md"
     claims.write_section(path, text)
     print(f"wrote {path}")

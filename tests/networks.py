@@ -17,7 +17,8 @@ class Tiny(nn.Module):
         for _ in range(2):
             x = nn.Conv(self.width, (3, 3), strides=(2, 2), use_bias=False)(x)
             x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(x))
-        return nn.Dense(self.classes)(x.mean((1, 2)))
+        pooled = x.mean((1, 2))
+        return nn.Dense(self.classes)(pooled), {"pooled": pooled}
 
 
 class Linear(nn.Module):

@@ -10,6 +10,8 @@ import pytest
 
 from kdjax.__main__ import COMMANDS
 from tests.networks import Linear
+from tests.objectives import signals
+from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md"]
@@ -41,9 +43,20 @@ def test_the_losses_example_runs_and_its_gradient_is_right():
     np.testing.assert_allclose(names["gradients"], wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_the_rules_example_puts_the_label_on_top():
+    names = {
+        "signals": signals(GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS),
+    }
+    exec(BLOCKS[1], names)
+    supervision = names["supervision"]
+    np.testing.assert_array_equal(np.argmax(supervision.logits, -1), GOLDEN_LABELS)
+    np.testing.assert_array_equal(np.argmax(supervision.target, -1), GOLDEN_LABELS)
+    np.testing.assert_allclose(np.mean(supervision.temperature), 4.0, rtol=1e-5)
+
+
 def test_the_network_example_runs():
     names = {"MyModule": Linear}
-    exec(BLOCKS[1], names)
+    exec(BLOCKS[2], names)
     network = names["my_function"](num_classes=7)
     images = jnp.ones((2, 4, 4, 1))
     variables = network.init(jax.random.key(0), images)
@@ -63,5 +76,5 @@ def test_every_command_that_is_shown_exists():
     text = (ROOT / "README.md").read_text()
     for command in re.findall(r"python -m kdjax (\w+)", text):
         assert command in COMMANDS
-    for config in re.findall(r"--config=(\S+)", text):
+    for config in re.findall(r"--config=([^\s:]+)", text):
         assert (ROOT / config).exists(), config

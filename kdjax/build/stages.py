@@ -11,10 +11,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from kdjax.build.sections import plain
+from kdjax.build.sections import NAMED, plain
 from kdjax.contracts import InputError, nearest
 
 PREFIX = "stage:"
+OPEN_KEYS = (*NAMED, "noise")  # sections of a builder's own keys
 WHOLE = ("students", "select")  # sections that a part gives as a whole
 
 
@@ -52,7 +53,7 @@ def _merge(path: str, base: Mapping, changes: Mapping) -> dict:
     merged = dict(base)
     for key, value in changes.items():
         place = f"{path}.{key}"
-        if key not in base and "name" not in base:
+        if key not in base and path.rpartition(".")[2] not in OPEN_KEYS:
             raise InputError(
                 f"{place} is not read; a part may set {', '.join(base)}."
                 + nearest(key, base)

@@ -24,9 +24,9 @@ labels: T. Kim et al., "Winning Ticket in Noisy Image Classification", 2021.
 | ramp     | ramp_epochs       |
 | - H      | entropy_penalty   |
 
-The paper's settings: warm-up 10 epochs on CIFAR-10, 30 on CIFAR-100; lambda_u 25, 0 for
-little noise (symmetric 20 %, asymmetric 40 % of CIFAR-10), up to 150 for much. w_n is
-the posterior of the other network's mixture; the selection "dividemix" computes it.
+Settings of both codes: warm-up 10 epochs on CIFAR-10, 30 on CIFAR-100; lambda_u 25, 0
+for symmetric noise of 20 % and asymmetric noise of 40 %. w_n is the posterior of the
+other network's mixture; the selection "dividemix" computes it.
 
 Departs from the paper: one batch holds labelled and unlabelled samples as they come,
 for both networks alike, where the authors draw 64 and 64 for each network. So both are
@@ -168,21 +168,20 @@ def mixed(
 
     Every row keeps the larger share of its own, and the side it is on: labelled or not.
     """
-    both, target = [], jnp.concatenate([target, target])
-    columns = []
-    for number in range(NETWORKS):
-        draw, shuffle = jax.random.split(jax.random.fold_in(key, number))
-        share_of_own = jax.random.beta(draw, mixup, mixup, dtype=jnp.float32)
-        share_of_own = jnp.maximum(share_of_own, 1.0 - share_of_own)
-        other = jax.random.permutation(shuffle, len(images))
+    draw, shuffle = jax.random.split(key)
+    own = jax.random.beta(draw, mixup, mixup, (NETWORKS,), jnp.float32)
+    own = jnp.maximum(own, 1.0 - own)
+    orders = jax.vmap(lambda key: jax.random.permutation(key, len(images)))(
+        jax.random.split(shuffle, NETWORKS)
+    )
 
-        def mix(rows, own=share_of_own, other=other):
-            return own * rows + (1.0 - own) * rows[other]
+    def mix(rows, n):
+        return own[n] * rows + (1.0 - own[n]) * rows[orders[n]]
 
-        both.append(mix(images))
-        columns.append(mix(target[:, number]))
+    target = jnp.concatenate([target, target])
+    columns = [mix(target[:, n], n) for n in range(NETWORKS)]
     labelled = as_float32(clean > 0)
-    return tuple(both), {
+    return tuple(mix(images, n) for n in range(NETWORKS)), {
         "target": jnp.stack(columns, axis=1),
         "labelled": jnp.concatenate([labelled, labelled]),
     }

@@ -5,6 +5,7 @@ import statistics
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 SEED = "seed"
@@ -40,20 +41,23 @@ def means(lines: list[Line]) -> list[dict]:
         known = set.intersection(*(set(line.metrics) for line in members))
         keys = [key for key in members[0].metrics if key in known]
         values = {key: [line.metrics[key] for line in members] for key in keys}
-        several = len(members) > 1
         found.append(
             {
                 "cells": dict(cells),
                 "student": student,
                 "seeds": len(members),
                 "mean": {k: statistics.fmean(v) for k, v in values.items()},
-                "deviation": {
-                    k: statistics.stdev(v) if several else None
-                    for k, v in values.items()
-                },
+                "deviation": {k: _deviation(v) for k, v in values.items()},
             }
         )
     return found
+
+
+def _deviation(values: list[float]) -> float | None:
+    """Over n - 1; `statistics` cannot have a NaN."""
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
 def as_json(lines: list[Line]) -> dict:
@@ -82,7 +86,8 @@ def print_lines(lines: list[Line], stream=None) -> None:
             shown[0] = "failed"
         seconds = "-" if line.seconds is None else f"{line.seconds:.1f}"
         student = [line.student] if named else []
-        table.add_row(*(line.cells.get(a, "") for a in axes), *student, *shown, seconds)
+        cells = [escape(line.cells.get(axis, "")) for axis in axes]
+        table.add_row(*cells, *student, *shown, seconds)
     console.print(table)
     if SEED not in axes:
         return
@@ -91,7 +96,7 @@ def print_lines(lines: list[Line], stream=None) -> None:
     for row in means(lines):
         shown = [_spread(row["mean"].get(k), row["deviation"].get(k)) for k in SHOWN]
         student = [row["student"]] if named else []
-        cells = [row["cells"].get(axis, "") for axis in axes]
+        cells = [escape(row["cells"].get(axis, "")) for axis in axes]
         table.add_row(*cells, *student, str(row["seeds"]), *shown)
     console.print(table)
 

@@ -18,7 +18,7 @@ from kdjax.selection.last_layer import Layer, blocks
 class Solution(NamedTuple):
     """x with product(x) = right, as far as the residual tells."""
 
-    vector: Layer
+    vector: np.ndarray
     iterations: int
     residual: float  # ||product(x) - right|| / ||right||, computed anew from x
 
@@ -120,9 +120,9 @@ def solve(
 
 
 def conjugate_gradients(
-    product: Callable[[Layer], Layer],
-    right: Layer,
-    precondition: Callable[[Layer], Layer],
+    product: Callable[[np.ndarray], np.ndarray],
+    right: np.ndarray,
+    precondition: Callable[[np.ndarray], np.ndarray],
     tolerance: float = 1e-8,
     max_iterations: int = 1000,
 ) -> Solution:

@@ -17,12 +17,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kdjax import contracts
+from kdjax.losses.numerics import AnyArray
 from kdjax.selection.evidence import Evidence, Scalars
 
 # [features + 1, classes]: a gradient, or a direction to move the last layer in.
 Layer = Float[np.ndarray, "inputs classes"]
-Probabilities = Float[np.ndarray, "samples classes"]
-Indices = Int[np.ndarray, " validation"]
+Probabilities = Float[AnyArray, "samples classes"]
+Indices = Int[AnyArray, " validation"]
 # (positions [b], probabilities [b, classes]) -> r [b, classes] of a gradient x r^T.
 Residual = Callable[[np.ndarray, np.ndarray], np.ndarray]
 BLOCK = 2048  # samples; a block of [samples, classes] stays in the cache

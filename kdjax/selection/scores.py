@@ -26,7 +26,7 @@ class Scores(NamedTuple):
     values: Scalars  # smaller = keep first, whatever the estimator; float64, finite
     iterations: int = 0  # of conjugate gradients; the most of any solve, 0 without
     residual: float = 0.0  # ||H s - g|| / ||g||, the largest of any solve
-    spread: float = 0.0  # relative error of `values`, one sigma; 0 where none is known
+    rank_correlation: float = 1.0  # with exact values, on a sample; 1 where exact
 
 
 def random_scores(evidence: Evidence, *, seed: int) -> Scores:

@@ -94,7 +94,7 @@ BAD = {
     ),
     "an unknown method": (
         {"method": {"name": "kdd"}},
-        r"config\.method\.name is 'kdd'; expected one of ce, kd, mse,.* Did you mean kd",
+        r"config\.method\.name is 'kdd'; expected one of ce, kd,.* Did you mean kd",
     ),
     "temperature 0": (
         {"method": KD | {"temperature": 0.0}},

@@ -88,18 +88,19 @@ def by_first_logit(state, s):
     return s.student_logits[:, 0], state
 
 
-def test_a_memory_keeps_the_floor_to_the_last_bit():
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_a_memory_keeps_the_floor_to_the_last_bit(decay):
     floor = np.float32(1.1)
     rule = TemperatureRule(lambda: (), by_first_logit, lowest=1.1)
-    rule = remembered(rule, 200, decay=0.9)
+    rule = remembered(rule, 200, decay=decay)
     assert rule.lowest == 1.1
-    rng, state = np.random.default_rng(0), rule.init()
-    for _ in range(5):
-        taus = np.maximum(floor, np.float32(rng.uniform(0.9, 1.3, (200, 1))))
-        given = of(taus, taus, index=np.arange(200))
-        temperature, state = rule.update(state, given)
-        assert (temperature >= floor).all()
-    stuck = of(np.full((200, 1), floor), taus, index=np.arange(200))
+    draw, state = np.random.default_rng(0).uniform, rule.init()
+    stuck = of(np.full((200, 1), floor), np.zeros((200, 1)), index=np.arange(200))
+    for high in (300.0, 1.2, 300.0):  # blends of 300 and the floor round below it
+        taus = np.maximum(floor, np.float32(draw(0.9, high, (200, 1))))
+        for given in (stuck._replace(student_logits=taus), stuck):
+            temperature, state = rule.update(state, given)
+            assert (temperature >= floor).all()
     _, state = rule.update(rule.init(), stuck)
     temperature, _ = rule.update(state, stuck)
     assert (temperature <= rule.lowest).all()  # counted by the step as floored

@@ -1,0 +1,21 @@
+r"""Fashion-MNIST subset under symmetric noise: Co-teaching+ of two networks.
+
+python -m kdjax train --config=configs/fashion_mnist/coteaching_plus.py \
+    --workdir=runs/coteaching_plus
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+from configs.fashion_mnist import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = common.small_network()
+    config.method = ConfigDict(
+        {"name": "coteaching_plus", "noise_rate": 0.4, "gradual_epochs": 2}
+    )
+    config.data.noise = ConfigDict(recipes.SYMMETRIC)
+    return config

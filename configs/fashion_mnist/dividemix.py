@@ -1,0 +1,26 @@
+r"""Fashion-MNIST subset under symmetric noise: DivideMix with SAME.
+
+python -m kdjax train --config=configs/fashion_mnist/dividemix.py \
+    --workdir=runs/dividemix
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+from configs.fashion_mnist import common
+
+WARMUP = 2.0
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = common.small_network()
+    config.method = ConfigDict(
+        {"name": "dividemix", "warmup_epochs": WARMUP, "ramp_epochs": 4.0}
+    )
+    config.selection = ConfigDict(
+        {"name": "dividemix", "detector": "same", "warmup_epochs": WARMUP}
+    )
+    config.data.noise = ConfigDict(recipes.SYMMETRIC)
+    return config

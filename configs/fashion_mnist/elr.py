@@ -1,0 +1,18 @@
+r"""Fashion-MNIST subset under symmetric noise: early-learning regularisation.
+
+python -m kdjax train --config=configs/fashion_mnist/elr.py --workdir=runs/elr
+"""
+
+from ml_collections import ConfigDict
+
+from configs import recipes
+from configs.fashion_mnist import common
+
+
+def get_config(arg=""):
+    del arg
+    config = common.base()
+    config.model = common.small_network()
+    config.method = ConfigDict({"name": "elr", "beta": 0.7, "weight": 3.0})
+    config.data.noise = ConfigDict(recipes.SYMMETRIC)
+    return config
