@@ -73,8 +73,10 @@ class Method:
       networks: how many networks of one architecture the student consists of. With two
         or more, `Views.student.features["members"]` is [batch, networks, classes] and
         `Views.student.logits` their mean.
-      needs: names of the per-sample notes without which the method cannot train, such
-        as "selection".
+      needs: what the method cannot train without: names of per-sample notes, such as
+        "selection", or "members", several teachers.
+      labels_the_rest: whether the terms see to the samples on which the teacher is not
+        heard; where not, a run that selects samples applies `label_the_rest`.
 
     Raises:
       ValueError: no term, or two terms of one name.
@@ -86,6 +88,7 @@ class Method:
     mixture: Mixture | None = None
     networks: int = 1
     needs: tuple[str, ...] = ()
+    labels_the_rest: bool = False
 
     def __post_init__(self):
         if not self.terms:
@@ -135,6 +138,38 @@ def chosen(term: Term) -> Term:
         return share(views.selection) * term.values(views)
 
     return dataclasses.replace(term, values=values)
+
+
+def heard(term: Term) -> Term:
+    """A teacher's term as the mean over the samples on which the teacher is heard."""
+
+    def values(views):
+        s = _supervision(term.name, views)
+        s = s._replace(weight=share(s.weight))
+        return term.values(views._replace(supervision=s))
+
+    return dataclasses.replace(term, values=values)
+
+
+def label_the_rest(method: Method) -> Method:
+    """The same method on the selected samples, cross entropy on the others.
+
+    What data selection makes of any method with a teacher (Lan et al., arXiv:
+    2404.03693): each part of the objective is the mean over its own samples, and the
+    labels of selected samples are used as far as the method uses labels.
+
+    Args:
+      method: with a supervisor. One that sees to the rest by itself comes back as it
+        is.
+    """
+    if method.labels_the_rest:
+        return method
+    own = tuple(
+        chosen(term) if term.name == "hard_label" else heard(term)
+        for term in method.terms
+    )
+    terms = (label_where_silent(1.0), *own)
+    return dataclasses.replace(method, terms=terms, labels_the_rest=True)
 
 
 def share(weight: Float[Array, " batch"]) -> Float[Array, " batch"]:

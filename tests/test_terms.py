@@ -5,12 +5,13 @@ import pytest
 
 from kdjax import terms
 from kdjax.losses import logits as losses
+from kdjax.methods import kd, lr_mse
 from kdjax.supervision.pipeline import Supervisor, stateless
 from kdjax.supervision.temperature import fixed
-from kdjax.terms import Method, Term
+from kdjax.terms import Method, Term, label_the_rest
 from kdjax.types import Outputs, Views
 from tests import reference
-from tests.objectives import views
+from tests.objectives import objective, views
 from tests.reference import GOLDEN_KL, GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 SELECTION = np.float32([1.0, 0.0, 0.5])
@@ -105,3 +106,27 @@ def test_a_method_has_terms_of_unique_names():
     twice = (terms.hard_label(0.5), Term("hard_label", 0.5, lambda views: None))
     with pytest.raises(ValueError, match="'hard_label'.* name more than one term"):
         Method(terms=twice)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.75])
+def test_selected_samples_get_the_teacher_and_the_rest_their_labels(alpha):
+    chosen = np.float32([1, 0, 1])
+    method = label_the_rest(kd.build(alpha=alpha, temperature=4.0))
+    given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
+    value = objective(method, *given, chosen)
+    hard = reference.cross_entropy(GOLDEN_STUDENT, reference.one_hot(GOLDEN_LABELS, 4))
+    own = alpha * np.array(GOLDEN_KL[4.0]) + (1 - alpha) * hard
+    np.testing.assert_allclose(value, own[[0, 2]].mean() + hard[1], rtol=1e-5)
+    # All selected: the method as it is. None: cross entropy.
+    plain = objective(kd.build(alpha=alpha, temperature=4.0), *given)
+    everywhere = objective(method, *given, np.ones(3, np.float32))
+    np.testing.assert_allclose(everywhere, plain, rtol=1e-6)
+    nowhere = objective(method, *given, np.zeros(3, np.float32))
+    np.testing.assert_allclose(nowhere, hard.mean(), rtol=1e-5)
+
+
+def test_a_method_that_sees_to_the_rest_stays_as_it_is():
+    method = lr_mse.build()
+    assert label_the_rest(method) is method
+    once = label_the_rest(kd.build(alpha=1.0, temperature=4.0))
+    assert label_the_rest(once) is once

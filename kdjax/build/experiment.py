@@ -17,7 +17,9 @@ from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import Student
 from kdjax.types import PyTree
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+PACKAGES = (
+    *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,29 +71,14 @@ def build_experiment(config) -> Experiment:
         )
     batch_size = sections.number(config, "batch_size", 1, integer=True)
     images = build_images(config["data"])
-    steps_per_epoch = len(images.train.label) / batch_size
-    plan = _plan(config, steps_per_epoch)
-    rows = described(config)
+    plan = _plan(config, len(images.train.label) / batch_size)
     data = identity_of(images)
     teacher = load_teacher(config["teacher"], data)
-    facts = {
-        "num_examples": len(images.train.label),
-        "num_classes": data["classes"],
-        "steps_per_epoch": steps_per_epoch,
-        "total_steps": plan.total_steps,
-    }
-    optimizer = _optimizer(config, plan.total_steps, steps_per_epoch)
-    students = build_students(config, rows, images, data, teacher, optimizer, facts)
     initial = None
     if config["initial"]["workdir"]:
         initial = load_trained("config.initial", config["initial"], data)
-    identity = {
-        "students": sections.jsonable(rows),
-        "data": data,
-        "versions": versions(),
-        "teacher": teacher.identity if teacher else None,
-        "initial": initial.identity if initial else None,
-    }
+    rows = described(config)
+    students = _students(config, rows, images, data, teacher, plan, batch_size)
     return Experiment(
         plan=plan,
         students=students,
@@ -106,8 +93,26 @@ def build_experiment(config) -> Experiment:
         scores_train=bool(config["evaluation"]["on_train"] or plan.stop_at_train_top1),
         tensorboard=bool(config["tensorboard"]),
         config=sections.resolved(config),
-        identity=identity,
+        identity={
+            "students": sections.jsonable(rows),
+            "data": data,
+            "versions": versions(),
+            "teacher": teacher.identity if teacher else None,
+            "initial": initial.identity if initial else None,
+        },
     )
+
+
+def _students(config, rows, images, data, teacher, plan, batch_size):
+    """All students, with the numbers of the run that their methods may ask for."""
+    facts = {
+        "num_examples": len(images.train.label),
+        "num_classes": data["classes"],
+        "steps_per_epoch": len(images.train.label) / batch_size,
+        "total_steps": plan.total_steps,
+    }
+    optimizer = _optimizer(config, plan.total_steps, facts["steps_per_epoch"])
+    return build_students(config, rows, images, data, teacher, optimizer, facts)
 
 
 def _optimizer(config: dict, total_steps: int, steps_per_epoch: float):

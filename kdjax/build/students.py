@@ -2,8 +2,6 @@
 
 import re
 
-import optax
-
 from kdjax.build import sections
 from kdjax.build.images import Images
 from kdjax.build.networks import check_classes, count_classes
@@ -11,6 +9,7 @@ from kdjax.build.selections import SELECTIONS
 from kdjax.build.teachers import Teacher, student_network
 from kdjax.contracts import InputError
 from kdjax.methods import METHODS
+from kdjax.terms import label_the_rest
 from kdjax.training.state import Refresh, Student
 
 
@@ -43,7 +42,7 @@ def build_students(
     images: Images,
     data: dict,
     teacher: Teacher | None,
-    optimizer: optax.GradientTransformation,
+    optimizer,
     facts: dict,
 ) -> dict[str, Student]:
     """Builds every student; adds to a row how many networks its method trains.
@@ -73,6 +72,8 @@ def build_students(
             f"{path}.selection", SELECTIONS, row["selection"], known
         )
         _check_needs(path, row["method"]["name"], method, teacher, refresh)
+        if method.supervisor is not None and refresh is not None:
+            method = label_the_rest(method)
         students[name] = Student(
             network=network,
             method=method,

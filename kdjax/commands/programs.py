@@ -48,7 +48,8 @@ def program(rows: list[Row]) -> ConfigDict:
     """The config that trains all the rows at once, each as the student of its name."""
     students = {row.name: {key: row.config[key] for key in OWN} for row in rows}
     shared = plain(rows[0].config) | {"students": plain(students)}
-    return ConfigDict(shared | {"method": {"name": ""}, "selection": {"name": "all"}})
+    shared |= {"method": {"name": ""}, "selection": {"name": "all"}}
+    return ConfigDict(shared, allow_dotted_keys=True)  # method.temperature-4.0
 
 
 def program_id(rows: list[Row]) -> str:

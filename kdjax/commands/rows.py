@@ -39,10 +39,20 @@ class Plan(NamedTuple):
     jobs: list[Job]
 
 
-def make_plan(root: pathlib.Path, rows: list[Row], limit: int) -> Plan:
-    """Reads the directory; what was begun goes on first, as it was begun."""
+def make_plan(
+    root: pathlib.Path, rows: list[Row], limit: int, retry_failed: bool = False
+) -> Plan:
+    """Reads the directory; what was begun goes on first, as it was begun.
+
+    Args:
+      root: of the sweep; need not exist.
+      rows: all that are wanted.
+      limit: most students of a program that is not begun yet.
+      retry_failed: whether failed rows count as rows that have not run.
+    """
     done = [row for row in rows if (root / row.name / DONE).exists()]
     failed = [row for row in rows if (root / row.name / FAILED).exists()]
+    failed = [] if retry_failed else failed
     pending = {row.name: row for row in rows}
     for row in (*done, *failed):
         pending.pop(row.name, None)

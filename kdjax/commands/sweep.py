@@ -42,15 +42,14 @@ def main(argv: list[str]) -> int:
     limit = options.students_per_program
     directory.check_done(root, rows)
     if options.dry_run:
-        plan = directory.make_plan(root, rows, limit)
+        plan = directory.make_plan(root, rows, limit, options.retry_failed)
         print("\n".join([told(plan), *map(_words, plan.jobs)]))
         return 0
     sizes = [sections.number(row.config, "batch_size", 1, integer=True) for row in rows]
     devices.configure_cpu(options.devices, math.gcd(*sizes))
     with workdirs.locked(root):
-        plan = directory.make_plan(root, rows, limit)
         if options.retry_failed:
-            directory.forgive(root, plan.failed)
+            directory.forgive(root, rows)
         run_all(root, rows, limit)
         lines = [line for row in rows for line in _lines(root, row)]
         replace(root / RESULTS, json.dumps(as_json(lines), indent=2) + "\n")
@@ -116,7 +115,9 @@ def run_job(root: pathlib.Path, job: directory.Job) -> None:
         say(f"{bad[0].name} failed: {error}")
         if not alone:
             # Its checkpoints hold all students and cannot go on without one.
-            say(f"the other {len(job.rows) - 1} of that program begin again without it")
+            say(
+                f"the other {len(job.rows) - 1} of that program start afresh without it"
+            )
         return
     directory.finish(root, job)
 

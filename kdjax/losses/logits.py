@@ -24,6 +24,7 @@ from kdjax.losses.numerics import (
     difference,
     excess,
     log_mean_exp,
+    one_or_nan,
     soften,
 )
 
@@ -101,7 +102,7 @@ def _at_label(where: str, log_q: Array, labels, classes: int) -> PerSample:
     at = jnp.where(known, labels, 0)[:, None]
     picked = jnp.take_along_axis(log_q, at, axis=-1)[:, 0]
     # A product and not a choice: the gradient is NaN too.
-    return -picked * jnp.where(known, 1.0, jnp.nan)
+    return -picked * one_or_nan(known)
 
 
 def kl_divergence(
@@ -193,7 +194,7 @@ def kl_to_target(
     tau = column(where, temperature, axes["batch"])
     target = as_float32(target)
     log_q = jax.nn.log_softmax(soften(student_logits, tau))
-    present = target > 0
+    present = ~(target <= 0)  # NaN is there, and spoils the loss as it should
     log_target = jnp.log(jnp.where(present, target, 1.0))
     q = jnp.exp(log_q)
     given = excess(target, jnp.where(present, log_q - log_target, 0.0), q)

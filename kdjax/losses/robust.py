@@ -10,7 +10,15 @@ from jaxtyping import Array, Float, Integer
 
 from kdjax import contracts
 from kdjax.losses.logits import cross_entropy
-from kdjax.losses.numerics import AnyArray, Logits, Number, PerSample, as_float32
+from kdjax.losses.numerics import (
+    AnyArray,
+    Logits,
+    Number,
+    PerSample,
+    as_float32,
+    one_hot,
+    one_or_nan,
+)
 
 Labels = Integer[AnyArray, " batch"]
 
@@ -88,9 +96,9 @@ def reverse_cross_entropy(
     labels = jnp.asarray(labels).astype(jnp.int32)
     known = (labels >= 0) & (labels < classes)
     # Without 1 - p_y, which has no digit left where the label is believed.
-    others = jnp.where(jax.nn.one_hot(labels, classes, dtype=bool), 0.0, p)
+    others = jnp.where(one_hot(labels, classes), 0.0, p)
     # A product and not a choice: the gradient is NaN too.
-    return -log_zero * jnp.sum(others, axis=-1) * jnp.where(known, 1.0, jnp.nan)
+    return -log_zero * jnp.sum(others, axis=-1) * one_or_nan(known)
 
 
 def early_learning_regularization(

@@ -111,13 +111,29 @@ def build(
             step < warmup_steps, lambda: _unmixed(images, label), divided
         )
 
+    weight, ramp_steps = unlabelled_weight, ramp_epochs * steps_per_epoch
+    return Method(
+        terms=_terms(warmup_steps, ramp_steps, weight, entropy_penalty),
+        mixture=Mixture(prepare),
+        networks=NETWORKS,
+        needs=("clean",),
+    )
+
+
+def _terms(
+    warmup_steps: int,
+    ramp_steps: float,
+    unlabelled_weight: float,
+    entropy_penalty: bool,
+) -> tuple[Term, ...]:
+    """In the warm-up every row is labelled, and `labelled` is plain cross entropy."""
+
     def after(step):
         return (step >= warmup_steps).astype(jnp.float32)
 
     def ramp(step):
         since = (step - warmup_steps).astype(jnp.float32)
-        climbed = since / (ramp_epochs * steps_per_epoch)
-        return unlabelled_weight * jnp.clip(climbed, 0.0, 1.0)
+        return unlabelled_weight * jnp.clip(since / ramp_steps, 0.0, 1.0)
 
     terms = (
         Term("labelled", 1.0, _labelled),
@@ -126,9 +142,7 @@ def build(
     )
     if entropy_penalty:
         terms += (Term("confidence", lambda step: 1.0 - after(step), _confidence),)
-    return Method(
-        terms=terms, mixture=Mixture(prepare), networks=NETWORKS, needs=("clean",)
-    )
+    return terms
 
 
 def targets(

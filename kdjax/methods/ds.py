@@ -24,7 +24,7 @@ import dataclasses
 
 from kdjax import contracts
 from kdjax.methods import kd
-from kdjax.terms import Method, Term, chosen, hard_label, label_where_silent, share
+from kdjax.terms import Method, label_the_rest
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 
@@ -46,23 +46,5 @@ def build(*, temperature: float, alpha: float = 1.0) -> Method:
     contracts.fraction("ds", "alpha", alpha)
     contracts.positive("ds", "alpha", alpha)
     contracts.positive("ds", "temperature", temperature, infinity=True)
-    terms = (label_where_silent(1.0),)
-    if alpha < 1:
-        terms += (chosen(hard_label(1.0 - alpha)),)
-    plain = kd.build(alpha=1.0, temperature=temperature)
-    terms += tuple(
-        dataclasses.replace(heard(term), coefficient=float(alpha))
-        for term in plain.terms
-    )
-    return Method(terms=terms, supervisor=plain.supervisor, needs=("selection",))
-
-
-def heard(term: Term) -> Term:
-    """A teacher's term as the mean over the samples on which the teacher is heard."""
-
-    def values(views):
-        s = views.supervision
-        s = s._replace(weight=share(s.weight))
-        return term.values(views._replace(supervision=s))
-
-    return dataclasses.replace(term, values=values)
+    plain = kd.build(alpha=alpha, temperature=temperature)
+    return dataclasses.replace(label_the_rest(plain), needs=("selection",))

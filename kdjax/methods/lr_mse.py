@@ -74,6 +74,7 @@ def compose(where: str, lambda1: float, lambda2: float, eta: float) -> Method:
     return Method(
         terms=tuple(part for part in parts if part.coefficient),
         supervisor=Supervisor(temperature=fixed(1.0), target=(label_revision(eta),)),
+        labels_the_rest=True,
     )
 
 

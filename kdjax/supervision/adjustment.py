@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, Number, as_float32
+from kdjax.losses.numerics import AnyArray, Number, as_float32, one_or_nan
 from kdjax.supervision.pipeline import TargetRule
 from kdjax.types import Signals
 
@@ -132,16 +132,6 @@ def _swapped(
 
     swapped = jnp.where(first, at(second), jnp.where(second, at(first), values))
     return swapped * one_or_nan(_exists(first))
-
-
-def one_or_nan(valid: Bool[Array, "*axes"]) -> Float[Array, "*axes"]:
-    """1 where valid, else 0 / 0: a factor that keeps what is wrong from training.
-
-    Not `where(valid, x, nan)`: with jax 0.10.2 on CPU, the exponential of that is some
-    finite number. The compiler must not see a constant NaN.
-    """
-    count = valid.astype(jnp.float32)
-    return count / count
 
 
 def _exists(label: Bool[Array, "batch classes"]) -> Bool[Array, "batch 1"]:

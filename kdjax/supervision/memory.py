@@ -4,8 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Integer
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, Number
-from kdjax.supervision.adjustment import one_or_nan
+from kdjax.losses.numerics import AnyArray, Number, one_or_nan
 from kdjax.supervision.pipeline import TemperatureRule
 from kdjax.types import PyTree, Signals
 

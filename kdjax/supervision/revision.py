@@ -9,7 +9,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, Number, PerSample, as_float32, below_top
+from kdjax.losses.numerics import (
+    AnyArray,
+    Number,
+    PerSample,
+    as_float32,
+    below_top,
+    one_hot,
+)
 from kdjax.supervision.pipeline import TargetRule
 from kdjax.types import Signals
 
@@ -83,7 +90,7 @@ def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
         # beta p_y + 1 - beta, written so that rounding cannot put it below beta * top:
         # 1 - beta is 1 - eta + beta gap.
         at_label = beta * top + (1.0 - eta) + beta * gaps[:, None]
-        label = jax.nn.one_hot(signals.labels, target.shape[-1], dtype=bool)
+        label = one_hot(signals.labels, target.shape[-1])
         return jnp.where(label, at_label, beta * target)
 
     return rule
@@ -106,7 +113,7 @@ def where_wrong(rule: TargetRule) -> TargetRule:
 
 def _gap(p: Float[Array, "batch classes"], labels: Integer[AnyArray, " batch"]):
     """max_k p_k - p_y, [batch]; at 0 the label is on top."""
-    label = jax.nn.one_hot(labels, p.shape[-1], dtype=jnp.float32)
+    label = one_hot(labels, p.shape[-1]).astype(jnp.float32)
     # 0/0 where the label names no class: NaN, so that it does not train unnoticed.
     at_label = jnp.sum(p * label, axis=-1) / jnp.sum(label, axis=-1)
     return jnp.max(p, axis=-1) - at_label

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from kdjax import contracts
-from kdjax.losses.numerics import Number, as_float32
+from kdjax.losses.numerics import Number, as_float32, one_or_nan
 from kdjax.supervision.pipeline import TemperatureRule, stateless
 from kdjax.types import Signals
 
@@ -55,7 +55,7 @@ def scheduled(schedule: Callable[[Array], Array]) -> TemperatureRule:
         contracts.shapes("scheduled", temperature=(value, ""))
         contracts.positive("scheduled", "temperature", value, infinity=True)
         value = as_float32(value)
-        value = jnp.where(value > 0, value, jnp.nan)
+        value = value * one_or_nan(value > 0)
         return jnp.broadcast_to(value, signals.labels.shape)
 
     return stateless(rule)

@@ -11,6 +11,7 @@ from kdjax.losses.logits import cross_entropy, kl_divergence
 from kdjax.models.network import Network
 from kdjax.types import PyTree
 
+DISTANCES = ("logit_distance", "half_mean_square", "delta_infinity")
 BINS = 15  # of the calibration error; Guo et al. 2017 (arXiv:1706.04599), section 5
 
 
@@ -26,7 +27,8 @@ def sums(
       logits: [batch, classes].
       labels: [batch], 0 to classes - 1; anything where `valid` is False.
       valid: [batch].
-      teacher_logits: [batch, classes]; adds agreement and KL(teacher || student).
+      teacher_logits: [batch, classes]; adds agreement, KL(teacher || student) and the
+        distance of the logits with its parts.
     """
     logits = logits.astype(jnp.float32)
     keep = valid.astype(jnp.float32)
@@ -48,7 +50,23 @@ def sums(
         kl = kl_divergence(logits, teacher_logits, 1.0)
         total["agreement"] = jnp.sum(same.astype(jnp.float32) * keep)
         total["teacher_kl"] = jnp.sum(jnp.where(valid, kl, 0.0))
+        for name, values in _distances(logits, teacher_logits).items():
+            total[name] = jnp.sum(jnp.where(valid, values, 0.0))
     return total
+
+
+def _distances(logits: Array, teacher_logits: Array) -> dict[str, Array]:
+    """How far the logits are, d = s - t, and its parts by arXiv:2105.08919.
+
+    logit_matching, the limit of tau^2 KL, is half_mean_square + delta_infinity.
+    """
+    d = logits - teacher_logits.astype(jnp.float32)
+    classes = d.shape[-1]
+    return {
+        "logit_distance": jnp.sqrt(jnp.sum(d**2, -1)),
+        "half_mean_square": jnp.mean(d**2, -1) / 2,
+        "delta_infinity": -(jnp.sum(d, -1) ** 2) / (2 * classes**2),
+    }
 
 
 def _among_first(logits, labels, k):
@@ -65,7 +83,8 @@ def finish(total: dict[str, np.ndarray]) -> dict[str, float]:
     """Turns added-up sums into metrics.
 
     Returns:
-      count; top1, top5, agreement, ece in percent; loss and teacher_kl in nats.
+      count; top1, top5, agreement, ece in percent; loss and teacher_kl in nats;
+      logit_distance in logits, half_mean_square and delta_infinity in their square.
     """
     total = {name: np.asarray(value, np.float64) for name, value in total.items()}
     count = float(total["count"])
@@ -77,8 +96,9 @@ def finish(total: dict[str, np.ndarray]) -> dict[str, float]:
     for name in ("top1", "top5", "agreement"):
         if name in total:
             metrics[name] = 100.0 * float(total[name]) / count
-    if "teacher_kl" in total:
-        metrics["teacher_kl"] = float(total["teacher_kl"]) / count
+    for name in ("teacher_kl", *DISTANCES):
+        if name in total:
+            metrics[name] = float(total[name]) / count
     return metrics
 
 

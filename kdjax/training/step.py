@@ -100,19 +100,25 @@ def update_student(
     gradient = jax.value_and_grad(objective, has_aux=True)
     (loss, (batch_stats, memory, metrics)), gradients = gradient(state.params)
     norm = optax.tree.norm(gradients)
+    good = jnp.isfinite(loss) & jnp.isfinite(norm)
+    metrics |= {"gradient_norm": norm, "skipped": 1.0 - good.astype(jnp.float32)}
+    new = _stepped(student, state, gradients, batch_stats, memory)
+    return _keep_good(good, new, state), metrics
+
+
+def _stepped(
+    student: Student, state: TrainState, gradients, batch_stats, memory
+) -> TrainState:
     updates, opt_state = student.optimizer.update(
         gradients, state.opt_state, state.params
     )
-    new = TrainState(
+    return TrainState(
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),
         batch_stats=batch_stats,
         opt_state=opt_state,
         supervision_state=memory,
     )
-    good = jnp.isfinite(loss) & jnp.isfinite(norm)
-    metrics |= {"gradient_norm": norm, "skipped": 1.0 - good.astype(jnp.float32)}
-    return _keep_good(good, new, state), metrics
 
 
 def _keep_good(good: jax.Array, new: TrainState, old: TrainState) -> TrainState:

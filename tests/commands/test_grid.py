@@ -1,6 +1,5 @@
-"""Grids without running them: axes, names, placeholders, and who shares a program."""
+"""Grids without running them: axes, rows, names, placeholders."""
 
-import json
 import math
 import re
 
@@ -11,9 +10,7 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 from kdjax.build import defaults
-from kdjax.build.sections import check_keys, plain, resolved
-from kdjax.build.students import described
-from kdjax.commands import programs
+from kdjax.build.sections import resolved
 from kdjax.commands.axes import read_axes, split_values
 from kdjax.commands.grid import LONGEST, make_rows
 from kdjax.contracts import InputError
@@ -240,67 +237,3 @@ def test_names_are_unique_safe_and_depend_on_the_row_alone(axes):
 def test_grids_that_are_none(axes, words, message):
     with pytest.raises(InputError, match=message):
         grid(axes, *words)
-
-
-def grouped(rows, limit=8, alone=()):
-    return [names(part) for part in programs.group(rows, limit, set(alone))]
-
-
-METHODS = {"ce": {"name": "ce"}, "kd": KD, "mse": {"name": "mse"}}
-
-
-def test_rows_share_a_program_where_only_method_and_selection_differ():
-    rows = grid({"seed": (0, 1), "method": METHODS})
-    assert grouped(rows) == [
-        [f"seed-{seed}__method-{name}" for name in METHODS] for seed in (0, 1)
-    ]
-    selections = {"all": {}, "small_loss": {"name": "small_loss"}}
-    rows = grid({"method": METHODS, "selection": selections})
-    assert grouped(rows) == [names(rows)]
-    for axis in ("seed", "batch_size", "model.depth"):
-        rows = grid({axis: (16, 22)})
-        assert grouped(rows) == [[row.name] for row in rows]
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    (
-        ("students", {"a": {"seed": 1}}),
-        ("stages", {"a": {"seed": 1}}),
-        ("select", {"name": "random", "keep_ratio": 0.5}),
-        ("initial.workdir", "runs/t"),
-        ("stop_at_train_top1", 90.0),
-    ),
-)
-def test_what_runs_alone(key, value):
-    rows = grid({key: [value], "method": METHODS})
-    assert grouped(rows) == [[row.name] for row in rows]
-    free = grid({"method": METHODS})
-    first = free[0].name
-    assert grouped(free, alone=[first]) == [[first], names(free[1:])]
-
-
-@quick
-@given(st.integers(1, 30), st.integers(1, 9))
-def test_large_groups_are_divided_evenly(count, limit):
-    rows = [(f"row{i}", resolved(config())) for i in range(count)]
-    rows = [programs.Row(name, {}, ConfigDict(content)) for name, content in rows]
-    parts = programs.group(rows, limit, set())
-    sizes = [len(part) for part in parts]
-    assert [row for part in parts for row in part] == rows
-    assert max(sizes) <= limit and max(sizes) - min(sizes) <= 1
-    assert len(parts) == math.ceil(count / limit)
-
-
-def test_a_program_trains_each_row_as_it_would_train_alone():
-    rows = grid({"seed": [5], "method": METHODS, "selection": {"all": {}}})
-    together = plain(programs.program(rows))
-    check_keys(together)
-    students = described(together)
-    for row in rows:
-        (alone,) = described(plain(row.config)).values()
-        assert json.dumps(students[row.name]) == json.dumps(alone)
-    rest = {k: v for k, v in together.items() if k not in ("students", *programs.OWN)}
-    own = {k: v for k, v in plain(rows[2].config).items() if k in rest}
-    assert rest == own
-    assert programs.program_id(rows) != programs.program_id(rows[:2])

@@ -8,30 +8,13 @@ import signal
 import pytest
 
 from kdjax import checkpoints
-from kdjax.__main__ import main as kdjax_main
-from kdjax.build.experiment import build_experiment
-from kdjax.commands import runs, sweep, trainer, workdirs
+from kdjax.commands import trainer
 from kdjax.contracts import InputError
-from kdjax.reporting.grids import Line, as_json, means, print_lines
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
 from kdjax.training.loop import Preempted
-from tests.build import configs
-
-CONFIG = """
-from ml_collections import ConfigDict
-from tests.build import configs
-
-def get_config(arg=""):
-    config = configs.teacher({data_dir!r})
-    config.teacher.workdir = {teacher!r}
-    config.total_steps = int(arg or 6)
-    return config
-
-def get_grid(arg=""):
-    return {{"seed": (1, 2), "method": configs.METHODS}}
-"""
-ROWS = [f"seed-{seed}__method-{name}" for seed in (1, 2) for name in configs.METHODS]
+from tests.commands import sweeps
+from tests.commands.sweeps import ROWS, start
 
 
 class Killed(BaseException):
@@ -46,26 +29,12 @@ def devices(monkeypatch):
 
 @pytest.fixture(scope="module")
 def file(data_dir, tmp_path_factory):
-    """A config file whose grid is 3 methods x 2 seeds, against one teacher."""
-    root = tmp_path_factory.mktemp("sweep")
-    config = configs.teacher(data_dir)
-    config.total_steps = 2
-    runs.run(config, root / "teacher")
-    text = CONFIG.format(data_dir=str(data_dir), teacher=str(root / "teacher"))
-    (root / "students.py").write_text(text)
-    return root / "students.py"
-
-
-def start(file, workdir, *words):
-    return sweep.main([f"--config={file}", f"--workdir={workdir}", *words])
+    return sweeps.write(tmp_path_factory.mktemp("sweep"), data_dir)
 
 
 @pytest.fixture(scope="module")
 def swept(file, tmp_path_factory):
-    """The sweep, after a signal within its first program and a kill before its second.
-
-    (workdir, how often a program was trained to its end, what the starts said)
-    """
+    """The sweep, after a signal in its first program and a kill before its second."""
     workdir = tmp_path_factory.mktemp("swept") / "sweep"
     original, trained = trainer.train, []
 
@@ -220,61 +189,6 @@ def test_a_row_that_is_done_cannot_change(swept, file):
         start(file, swept, "--config.batch_size=32", "--dry_run")
 
 
-def test_a_dry_run_leaves_nothing(file, tmp_path, capsys):
-    assert start(file, tmp_path / "w", "--dry_run") == 0
-    assert (
-        "6 rows: 0 done, 0 failed, 6 in 2 programs, 0 alone" in capsys.readouterr().out
-    )
-    assert not (tmp_path / "w").exists()
-
-
-def diverge(patch, wanted):
-    """Lets every step of some students be skipped, as one with NaN is."""
-    original = trainer.train_step
-
-    def diverging(*args):
-        step = original(*args)
-
-        def run(states, number):
-            states, metrics = step(states, number)
-            for name, row in metrics.items():
-                if wanted in name:
-                    row["skipped"] = 1.0
-            return states, metrics
-
-        return run
-
-    patch.setattr(trainer, "train_step", diverging)
-
-
-def test_a_row_that_diverges_does_not_cost_the_others(
-    file, tmp_path, monkeypatch, capsys
-):
-    words = ["--grid.seed=1", "--config.model={'name': 'tests.networks:linear'}"]
-    words += ["--config.teacher.workdir=", "--config.teacher.network="]
-    words += ["--config.teacher.network=tests.networks:linear"]
-    with monkeypatch.context() as patch:
-        diverge(patch, "method-kd")
-        assert start(f"{file}:12", tmp_path / "w", *words) == 3
-        err = capsys.readouterr().err
-        assert "the other 2 of that program begin again without it" in err
-        assert "kdjax sweep: failed: seed-1__method-kd. FAILED in each" in err
-        trained = [
-            name for name in ROWS[:3] if (tmp_path / "w" / name / "DONE").exists()
-        ]
-        assert trained == ["seed-1__method-ce", "seed-1__method-mse"]
-        failed = tmp_path / "w" / "seed-1__method-kd"
-        assert "not finite in steps 1 to 10" in (failed / "FAILED").read_text()
-        told = json.loads((tmp_path / "w" / "results.json").read_text())
-        assert [row["state"] for row in told["rows"]] == ["done", "failed", "done"]
-        # Not tried again unless it is asked for; then alone, as the others are done.
-        patch.setattr(trainer, "train", None)
-        assert start(f"{file}:12", tmp_path / "w", *words) == 3
-    assert start(f"{file}:12", tmp_path / "w", *words, "--retry_failed") == 0
-    assert not (failed / "FAILED").exists()
-    assert json.loads((failed / "DONE").read_text()) == {"ran": failed.name}
-
-
 def test_a_begun_program_keeps_its_rows_and_one_that_never_saved_does_not(
     swept, file, tmp_path, capsys
 ):
@@ -296,81 +210,3 @@ def test_a_begun_program_keeps_its_rows_and_one_that_never_saved_does_not(
     assert start(file, tmp_path / "w", *flags) == 0
     out = capsys.readouterr().out
     assert program.name not in out and "2 in 1 programs, 1 alone" in out
-
-
-def test_a_row_of_several_parts_is_done_when_they_are(file, tmp_path, capsys):
-    stages = {
-        "first": {"method": {"name": "ce"}, "teacher": {"network": ""}},
-        "second": {"teacher": {"network": "", "workdir": "stage:first"}},
-    }
-    words = [f"--config.stages={stages}", "--config.order=('first', 'second')"]
-    words += ["--config.model={'name': 'tests.networks:linear'}"]
-    words += ["--config.teacher.workdir=", "--config.evaluation.every_epochs=0"]
-    words += ["--grid.seed=4", "--grid.method={'name': 'mse'}"]
-    assert start(f"{file}:2", tmp_path / "w", *words) == 0
-    (line,) = json.loads((tmp_path / "w" / "results.json").read_text())["rows"]
-    where = tmp_path / "w" / line["row"]
-    (result,) = read_results(where / "second")
-    assert line["student"] == "mse" and line["metrics"] == result.metrics
-    assert (where / "DONE").exists() and not workdirs.is_done(where)
-    with pytest.raises(InputError, match=r"holds a run .*config\.total_steps was 2"):
-        start(f"{file}:3", tmp_path / "w", *words)
-
-
-def test_a_placeholder_reaches_the_run(file, tmp_path):
-    words = ["--config.teacher.workdir=nowhere/{seed}", "--grid.seed=9"]
-    with pytest.raises(InputError, match="nowhere/9', and there is no such directory"):
-        start(file, tmp_path / "w", *words)
-
-
-@pytest.mark.errors
-@pytest.mark.parametrize(
-    ("words", "message"),
-    (
-        (["--students_per_program=0"], "--students_per_program is 0; expected >= 1"),
-        (["--grid.seed"], "--grid.seed has no value"),
-        (["--grid.sead=1"], "Did you mean seed?"),
-        (["--config.batch_size=0"], "config.batch_size is 0; expected a whole number"),
-        (
-            ["--grid.students={'a': {'methods': 1}}"],
-            "config.students.a.methods is not read",
-        ),
-    ),
-)
-def test_bad_input_exits_with_2(file, tmp_path, capsys, words, message):
-    argv = [f"--config={file}", f"--workdir={tmp_path / 'w'}", *words]
-    assert kdjax_main(["sweep", *argv]) == 2
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "w").exists()
-
-
-@pytest.mark.errors
-def test_a_grid_that_fails_says_where(tmp_path):
-    text = CONFIG.format(data_dir="", teacher="") + "    raise KeyError(arg)\n"
-    text = text.replace("    return {", "    {")
-    (tmp_path / "mine.py").write_text(text)
-    with pytest.raises(InputError, match=r"mine\.py:14: KeyError: ''.* get_grid\(arg"):
-        start(tmp_path / "mine.py", tmp_path / "w")
-
-
-def line(seed, method, **metrics):
-    state = "done" if metrics else "failed"
-    cells = {"method": method, "seed": str(seed)}
-    return Line(f"{method}-{seed}", cells, method, state, metrics, 1.0)
-
-
-def test_means_are_over_seeds_and_of_what_was_measured(capsys):
-    lines = [line(0, "kd", top1=50.0, agreement=80.0), line(1, "kd", top1=53.0)]
-    lines += [line(2, "kd", top1=59.0), line(0, "ce", top1=float("nan")), line(1, "ce")]
-    kd, ce = means(lines)
-    # Mean 54; squares 16 + 1 + 25 = 42, over 2.
-    assert kd["mean"] == {"top1": 54.0} and kd["seeds"] == 3
-    assert kd["deviation"]["top1"] == pytest.approx(21**0.5)
-    assert ce["seeds"] == 1 and ce["deviation"] == {"top1": None}
-    told = json.dumps(as_json(lines), allow_nan=False)
-    assert json.loads(told)["over_seeds"][1]["mean"] == {"top1": None}
-    print_lines(lines)
-    out = capsys.readouterr().out
-    assert "54.00 ± 4.58" in out and "failed" in out
-    bare = [row._replace(cells={"method": "kd"}) for row in lines]
-    assert means(bare) == []

@@ -194,3 +194,12 @@ def test_cross_entropy_names_what_does_not_fit():
     for smoothing in (-0.1, 1.5, np.nan):
         with pytest.raises(ValueError, match="label_smoothing is"):
             losses.cross_entropy(GOLDEN_STUDENT, GOLDEN_LABELS, smoothing)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_target_that_is_not_a_number_never_trains(compiled):
+    """A rule's NaN says that something was wrong; no loss may read it as a zero."""
+    target = np.float32([[0.2, np.nan, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25]])
+    loss = jax.jit(losses.kl_to_target) if compiled else losses.kl_to_target
+    found = np.asarray(loss(np.zeros((2, 4), np.float32), target, np.float32(2.0)))
+    assert np.isnan(found[0]) and found[1] == pytest.approx(0.0, abs=1e-7)

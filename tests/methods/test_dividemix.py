@@ -1,4 +1,4 @@
-"""Targets, mixing and losses as loops over samples; warm-up; real steps."""
+"""Targets, mixing and losses as loops over samples, and the warm-up."""
 
 import functools
 
@@ -10,12 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdjax.methods import METHODS, dividemix
-from kdjax.models.ensemble import ensemble
 from kdjax.types import Batch, Outputs, Views
 from tests import reference
-from tests.networks import linear
-from tests.training import problems
-from tests.training.problems import Problem, student
 
 quick = settings(max_examples=20, deadline=None, derandomize=True)
 BATCH, CLASSES = 5, 3
@@ -259,50 +255,6 @@ def test_finite_at_extremes_and_each_networks_gradient_is_its_own(step):
         _, slope = gradient(members.at[:, other].multiply(-2), strange)
         np.testing.assert_allclose(slope[:, own], whole[:, own], rtol=1e-6)
         assert (np.abs(slope - whole)[:, other] > 1e-4).any()
-
-
-def trained(devices, steps):
-    """Warm-up of one epoch of four steps, then divided by a note."""
-    clean = np.random.default_rng(0).random((problems.COUNT, 2)).astype(np.float32)
-    clean[clean < 0.5] = 0
-    method = dividemix.build(
-        num_classes=problems.CLASSES, steps_per_epoch=4.0, warmup_epochs=1.0
-    )
-    network = ensemble((linear(problems.CLASSES),) * 2)
-    made = {"pair": student(method, network=network, learning_rate=0.01)}
-    notes = {"pair": {"clean": clean}}
-    made = Problem(devices, made, teacher=False, notes=notes)
-    states, rows = made.initialise(), []
-    for number in range(steps):
-        states, metrics = made.run(states, number, number + 1)
-        rows.append(jax.tree.map(float, metrics["pair"]))
-    return made, jax.tree.map(np.array, states["pair"].params), rows
-
-
-@pytest.fixture(scope="module")
-def single():
-    return trained(1, 6)
-
-
-def test_warm_up_and_after_are_one_program_and_finite(single):
-    made, params, rows = single
-    assert made.traces == 1 and made.compiled._cache_size() == 1
-    assert all(row["skipped"] == 0 and np.isfinite(row["loss"]) for row in rows)
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(params))
-    for number, row in enumerate(rows):
-        climbed = 25 * max(number - 4, 0) / 64
-        expected = row["loss/labelled"] + climbed * row["loss/unlabelled"]
-        expected += row["loss/uniform"] * (number >= 4)
-        assert row["loss"] == pytest.approx(expected, rel=1e-5)
-        assert (row["loss/unlabelled"] > 0) == (number >= 4)
-
-
-def test_eight_devices_agree_with_one(single):
-    _, params, rows = trained(8, 6)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), params, single[1]
-    )
-    assert rows[-1]["loss"] == pytest.approx(single[2][-1]["loss"], rel=1e-4)
 
 
 @pytest.mark.errors

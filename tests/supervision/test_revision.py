@@ -214,3 +214,11 @@ def test_what_does_not_fit_is_named():
         revision_weight(p, GOLDEN_LABELS[:2], 0.8)
     with pytest.raises(ValueError, match=r"labels\[0\] is 4; expected 0 to 3"):
         revision_weight(p, np.array([4, 1, 0]), 0.8)
+
+
+def test_labels_of_eight_bits_name_one_class_among_three_hundred():
+    probabilities = np.full((1, 300), 1 / 300, np.float32)
+    probabilities[0, 276] = 0.5
+    small = np.array([20], np.uint8)
+    beta = revision_weight(probabilities, small, 0.8)
+    np.testing.assert_allclose(beta, [0.8 / (0.5 - 1 / 300 + 1)], rtol=1e-5)

@@ -6,6 +6,12 @@ import numpy as np
 import pytest
 
 from kdjax.training.evaluate import evaluate, finish, sums
+from tests.reference import (
+    GOLDEN_LABELS,
+    GOLDEN_LOGIT_MATCHING,
+    GOLDEN_STUDENT,
+    GOLDEN_TEACHER,
+)
 
 
 def softmax(z):
@@ -35,6 +41,9 @@ def reference(logits, labels, teacher):
         "ece": 100 * ece,
         "agreement": 100 * np.mean(order[:, 0] == teacher.argmax(-1)),
         "teacher_kl": np.mean((t * (np.log(t) - np.log(p))).sum(-1)),
+        "logit_distance": np.mean(np.linalg.norm(logits - teacher, axis=-1)),
+        "half_mean_square": np.mean((logits - teacher) ** 2) / 2,
+        "delta_infinity": -np.mean((logits - teacher).sum(-1) ** 2) / (2 * 9**2),
     }
 
 
@@ -101,3 +110,15 @@ def test_ties_go_to_the_lower_class():
 def test_an_empty_split_is_refused():
     with pytest.raises(ValueError, match="split is empty"):
         evaluate(lambda *_: None, None, [])
+
+
+def test_the_distance_to_the_teacher_and_its_parts_are_the_papers():
+    """The worked example: half mean squares, delta infinity, and their sum."""
+    seen = (GOLDEN_STUDENT, GOLDEN_LABELS, np.array([True, True, True]))
+    found = finish(jax.device_get(sums(*seen, GOLDEN_TEACHER)))
+    half, delta = found["half_mean_square"], found["delta_infinity"]
+    assert half == pytest.approx(np.mean([0.96125, 0.30000, 0.49625]), rel=1e-5)
+    assert delta == pytest.approx(np.mean([-0.0153125, -0.005, -0.0153125]), rel=1e-5)
+    assert half + delta == pytest.approx(np.mean(GOLDEN_LOGIT_MATCHING), rel=1e-5)
+    distance = np.mean(np.sqrt([7.69, 2.40, 3.97]))
+    assert found["logit_distance"] == pytest.approx(distance, rel=1e-5)
