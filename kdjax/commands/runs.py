@@ -6,7 +6,7 @@ import sys
 from ml_collections import ConfigDict
 
 from kdjax.build.experiment import build_experiment
-from kdjax.build.sections import plain, resolved
+from kdjax.build.sections import check_keys, plain, resolved
 from kdjax.build.stages import split_stages
 from kdjax.commands import selecting, trainer, workdirs
 from kdjax.reporting.results import SUMMARY, Result, read_results
@@ -24,6 +24,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> None:
     with workdirs.locked(workdir):
         if config.stages or config.order:
             parts = split_stages(config, workdir)
+            _check(parts)
             workdirs.write_config(workdir, resolved(config))
             for name, part in parts.items():
                 print(f"part {name} of {', '.join(parts)}", file=sys.stderr)
@@ -36,6 +37,15 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> None:
             selecting.select(plain(config), workdir)
         else:
             trainer.train(build_experiment(config), workdir)
+
+
+def _check(parts: dict[str, ConfigDict]) -> None:
+    """Refuses a misspelt last part before the first one has trained for a day."""
+    for name, part in parts.items():
+        part = plain(part)
+        check_keys(part)
+        if part["select"]:
+            selecting.check(f"config.stages.{name}.select", part["select"])
 
 
 def results(workdir: pathlib.Path) -> list[Result]:

@@ -15,7 +15,7 @@ from kdjax.build.selections import named_detector
 from kdjax.build.teachers import Teacher, load_teacher, load_trained
 from kdjax.commands import workdirs
 from kdjax.commands.scoring import answerer, evaluation_rows
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, nearest
 from kdjax.reporting.files import replace
 from kdjax.selection import detectors, statistics
 from kdjax.selection.evidence import Evidence, Kept
@@ -57,6 +57,25 @@ def select(config: dict, workdir: pathlib.Path) -> dict:
     replace(workdir / workdirs.SELECTION, json.dumps(told, indent=2) + "\n")
     print(_sentence(told), file=sys.stderr)
     return told
+
+
+def check(path: str, section: dict) -> None:
+    """What can be known of a selector before the networks that it asks are trained.
+
+    Raises:
+      InputError: an unknown selector, argument or detector.
+    """
+    name = section.get("name")
+    if name not in SELECTORS:
+        raise InputError(
+            f"{path}.name is {name!r}; expected one of {', '.join(SELECTORS)}."
+            + nearest(str(name), SELECTORS)
+        )
+    arguments = {key: value for key, value in section.items() if key != "name"}
+    known = {"images": None, "config": None}
+    sections.check_arguments(path, name, SELECTORS[name], arguments, known)
+    if name == "detector":
+        named_detector(arguments["detector"], arguments.get("parameters"))
 
 
 def by_detector(

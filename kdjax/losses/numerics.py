@@ -38,7 +38,7 @@ def one_hot(
     labels: Integer[AnyArray, " batch"], classes: int
 ) -> Bool[Array, "batch classes"]:
     """True at the label. JAX's own counts in the labels' type: 276 is 20 in uint8."""
-    return jnp.asarray(labels).astype(jnp.int32)[:, None] == jnp.arange(classes)
+    return jnp.asarray(labels).astype(jnp.int32)[:, None] == jnp.arange(classes)[None]
 
 
 def column(where: str, temperature: Temperature, batch: int) -> Float[Array, "batch 1"]:
