@@ -70,6 +70,27 @@ def cosine_schedule(
     return _warmed(schedule, warmup)
 
 
+def linear_schedule(
+    *,
+    learning_rate: float,
+    total_steps: int,
+    steps_per_epoch: float,
+    start_epoch: float = 0.0,
+    warmup_epochs: float = 0.0,
+) -> Schedule:
+    """`learning_rate` until `start_epoch`, then a straight line to 0 at the last step.
+
+    That of Co-teaching's authors (Han et al. 2018, arXiv:1804.06872).
+    """
+    start = start_epoch * steps_per_epoch
+
+    def schedule(step):
+        done = (_float(step) - start) / max(total_steps - start, 1)
+        return learning_rate * (1.0 - jnp.clip(done, 0.0, 1.0))
+
+    return _warmed(schedule, warmup_epochs * steps_per_epoch)
+
+
 def constant_schedule(
     *,
     learning_rate: float,
@@ -154,5 +175,6 @@ SCHEDULES = {
     "step": step_schedule,
     "cosine": cosine_schedule,
     "constant": constant_schedule,
+    "linear": linear_schedule,
 }
 OPTIMIZERS = {"sgd": sgd, "adamw": adamw}

@@ -105,3 +105,11 @@ def test_clipping_bounds_the_global_norm():
     updates, _ = optimizer.update(grads, optimizer.init(params), params)
     norm = np.sqrt(sum(float((u**2).sum()) for u in updates.values()))
     assert norm == pytest.approx(0.1, rel=1e-5)
+
+
+def test_the_line_is_flat_until_its_start_and_ends_at_zero():
+    schedule = optimizers.linear_schedule(
+        learning_rate=0.4, total_steps=20, steps_per_epoch=2.0, start_epoch=4.0
+    )
+    found = [float(schedule(jnp.int32(step))) for step in (0, 7, 8, 11, 14, 20, 25)]
+    np.testing.assert_allclose(found, [0.4, 0.4, 0.4, 0.3, 0.2, 0, 0], atol=1e-7)
