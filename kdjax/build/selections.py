@@ -4,6 +4,8 @@ Each builder returns a `Refresh`: the weights to begin with, and how and when th
 computed from what a network says of the training set. None stands for all samples.
 """
 
+from typing import Any
+
 import numpy as np
 
 from kdjax.build.images import Images, read_keep
@@ -119,13 +121,7 @@ def by_influence(
     checkpoint: str = "latest",
     first_epoch: float = 0.0,
     every_epochs: float = 0.0,
-    estimator: str = "teacher_influence",
-    keep_ratio: float = 0.8,
-    class_balanced: bool = False,
-    eta: float | None = 0.8,
-    damping: float = 1e-2,
-    validation_fraction: float = 0.1,
-    seed: int = 0,
+    **scoring: Any,
 ) -> Refresh:
     """Data selection (Lan et al., arXiv:2404.03693): the teacher where it helps.
 
@@ -140,9 +136,11 @@ def by_influence(
       first_epoch: before it the teacher is heard on all samples.
       every_epochs: between two selections, the later ones by the student itself; 0 for
         a single one.
-      estimator: and the rest: see `kdjax.build.influences.Influence`.
+      **scoring: estimator, keep_ratio and more: the keys of
+        `kdjax.build.influences.Influence`.
     """
-    if estimator == "gradient_dot":
+    rule = Influence(**scoring)
+    if rule.estimator == "gradient_dot":
         raise InputError(
             "selection.estimator gradient_dot looks at several checkpoints of a run; "
             "expected `python -m kdjax select` and config.selection.name = 'file'."
@@ -152,15 +150,6 @@ def by_influence(
             "selection: expected reference, the workdir of a trained network, or "
             "first_epoch above 0: an untrained student's gradients say nothing."
         )
-    rule = Influence(
-        estimator=estimator,
-        keep_ratio=keep_ratio,
-        class_balanced=class_balanced,
-        eta=eta,
-        damping=damping,
-        validation_fraction=validation_fraction,
-        seed=seed,
-    )
     if rule.wants_teacher and teacher is None:
         raise InputError("selection: teacher_influence needs config.teacher.workdir.")
     known = None

@@ -16,6 +16,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from kdjax.build.selections import SELECTIONS
 from kdjax.contracts import InputError, nearest
 from kdjax.data.noise import NOISES
 from kdjax.methods import METHODS
@@ -161,6 +162,7 @@ def _foreign_keys(section: list[str], place: ConfigDict) -> list[str]:
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
         "noise": NOISES,
+        "selection": SELECTIONS,
     }
     entry = tables.get(section[0], {}).get(place.name) if section else None
     if section == ["model"] and ":" in str(place.name):

@@ -4,6 +4,7 @@ import inspect
 import json
 import pathlib
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -145,13 +146,7 @@ def by_influence(
     student: str = "",
     checkpoints: str = "latest",
     learning_rates: tuple[float, ...] = (),
-    estimator: str = "teacher_influence",
-    keep_ratio: float = 0.8,
-    class_balanced: bool = False,
-    eta: float | None = 0.8,
-    damping: float = 1e-2,
-    validation_fraction: float = 0.1,
-    seed: int = 0,
+    **scoring: Any,
 ) -> Kept:
     """Samples on which the teacher helps, or that matter, by influence scores.
 
@@ -162,17 +157,10 @@ def by_influence(
       student: of the reference's run, where it trained several.
       checkpoints: of the reference; for "gradient_dot" several steps, with commas.
       learning_rates: at those steps, as many.
-      estimator: and the rest: see `kdjax.build.influences.Influence`.
+      **scoring: estimator, keep_ratio and more: the keys of
+        `kdjax.build.influences.Influence`.
     """
-    rule = Influence(
-        estimator=estimator,
-        keep_ratio=keep_ratio,
-        class_balanced=class_balanced,
-        eta=eta,
-        damping=damping,
-        validation_fraction=validation_fraction,
-        seed=seed,
-    )
+    rule = Influence(**scoring)
     steps = [step.strip() for step in checkpoints.split(",")]
     if len(learning_rates) not in (0, len(steps)):
         raise InputError(
