@@ -60,6 +60,11 @@ def chain(config: ConfigDict, models: dict[str, dict], links: list[dict]) -> Con
       models: name of the part -> model, from the largest to the smallest.
       links: as many methods; the first trains on labels.
     """
+    if len(links) != len(models):
+        raise ValueError(
+            f"chain: {len(links)} losses for the {len(models)} networks "
+            f"{', '.join(models)}; expected one each."
+        )
     stages, before = {}, ""
     for (name, model), method in zip(models.items(), links, strict=True):
         stages[name] = {"model": model, "method": method}
