@@ -68,11 +68,14 @@ def read_keep(path: str, what: str, train: Split) -> np.ndarray:
             f"{what} is {path!r}, and there is no such file; expected a {KEEP} that "
             "`python -m kdjax select` wrote, or its directory."
         )
-    with np.load(file, allow_pickle=False) as saved:
-        missing = {"keep", "labels"} - set(saved)
-        if missing:
-            raise InputError(f"{what}: {file} has no {', '.join(sorted(missing))}.")
-        keep, labels = saved["keep"], saved["labels"]
+    try:
+        with np.load(file, allow_pickle=False) as saved:
+            keep, labels = saved["keep"], saved["labels"]
+    except Exception as error:  # NumPy and zipfile raise six kinds for other files
+        raise InputError(
+            f"{what}: {file} is not what `python -m kdjax select` wrote: "
+            f"{type(error).__name__}: {error}."
+        ) from error
     if keep.dtype != bool or keep.shape != train.label.shape:
         raise InputError(
             f"{what}: keep in {file} is {keep.dtype} of shape {keep.shape}; expected "

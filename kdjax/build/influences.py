@@ -26,6 +26,8 @@ class Influence:
       damping: added to the diagonal of the curvature.
       validation_fraction: share of the training set that stands for unseen data.
       seed: draws that share, and the random scores.
+      largest: keep the largest scores instead of the smallest, for an estimator whose
+        sign is in doubt.
     """
 
     estimator: str = "teacher_influence"
@@ -35,8 +37,15 @@ class Influence:
     damping: float = 1e-2
     validation_fraction: float = 0.1
     seed: int = 0
+    largest: bool = False
 
     def __post_init__(self):
+        contracts.positive("influence", "damping", self.damping)
+        for name in ("keep_ratio", "validation_fraction"):
+            contracts.fraction("influence", name, getattr(self, name))
+            contracts.positive("influence", name, getattr(self, name))
+        if self.eta is not None and not 0 < self.eta < 1:
+            raise InputError(f"influence: eta is {self.eta}; expected 0 < eta < 1.")
         if self.estimator not in influence.ESTIMATORS:
             raise InputError(
                 f"estimator is {self.estimator!r}; expected one of "
@@ -84,7 +93,8 @@ class Influence:
             seed=self.seed,
         )
         groups = labels if self.class_balanced else None
-        return Kept(influence.select(scores, self.keep_ratio, groups), -scores.values)
+        values = -scores.values if self.largest else scores.values
+        return Kept(influence.select(values, self.keep_ratio, groups), -values)
 
     def _targets(self, teacher_logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """What the teacher would teach with, [n, classes]."""

@@ -4,16 +4,17 @@ Each builder returns a `Refresh`: the weights to begin with, and how and when th
 computed from what a network says of the training set. None stands for all samples.
 """
 
-from typing import Any
+import inspect
 
 import numpy as np
 
+from kdjax import contracts
 from kdjax.build.images import Images, read_keep
 from kdjax.build.influences import Influence
 from kdjax.build.sections import plain
 from kdjax.build.teachers import Teacher, load_trained
 from kdjax.contracts import InputError, nearest
-from kdjax.selection import detectors, evidence, mixture
+from kdjax.selection import detectors, evidence, fine, mixture
 from kdjax.training.state import Refresh
 
 NEVER = float("inf")
@@ -57,8 +58,9 @@ def by_detector(
     labels = images.train.label
 
     def compute(answers, notes):
-        said = evidence.Evidence(answers["logits"], answers["features"], labels)
-        return {"selection": detect(said).keep.astype(np.float32)}
+        # As FINE's authors do: directions come from what was kept before.
+        kept = detect(as_one(answers, labels), notes["selection"] > 0)
+        return {"selection": kept.keep.astype(np.float32)}
 
     start = {"selection": np.ones(len(labels), np.float32)}
     return Refresh(
@@ -71,6 +73,7 @@ def by_dividemix(
     images: Images,
     warmup_epochs: float,
     detector: str = "",
+    probability: str = "loss",
     threshold: float = 0.5,
     every_epochs: float = 1.0,
     parameters: dict | None = None,
@@ -81,18 +84,26 @@ def by_dividemix(
       images: whose labels are in question.
       warmup_epochs: before the first division; the method's own number.
       detector: clk, same or fine, whose set is intersected; "" for the losses alone.
-      threshold: on the probability that a label is clean.
+      probability: that a label is clean, by the "loss", as DivideMix does; by "fine",
+        as F-DivideMix does; or "kept", 1 for what the detector keeps.
+      threshold: on that probability.
       every_epochs: between two divisions.
       parameters: of the detector.
     """
     detect = named_detector(detector, parameters) if detector else None
+    if probability not in PROBABILITIES:
+        raise InputError(
+            f"selection.probability is {probability!r}; expected one of "
+            f"{', '.join(PROBABILITIES)}." + nearest(probability, PROBABILITIES)
+        )
+    believed = PROBABILITIES[probability]
+    contracts.fraction("dividemix", "threshold", threshold)
     labels = images.train.label
 
     def weights(logits, features):
         said = evidence.Evidence(logits, features, labels)
         kept = detect(said).keep if detect else np.ones(len(labels), bool)
-        clean = mixture.clean_probability(evidence.losses(said))
-        return mixture.labelled_weights(clean, kept, threshold)
+        return mixture.labelled_weights(believed(said), kept, threshold)
 
     def compute(answers, notes):
         columns = [
@@ -121,7 +132,14 @@ def by_influence(
     checkpoint: str = "latest",
     first_epoch: float = 0.0,
     every_epochs: float = 0.0,
-    **scoring: Any,
+    estimator: str = "teacher_influence",
+    keep_ratio: float = 0.8,
+    class_balanced: bool = False,
+    eta: float | None = 0.8,
+    damping: float = 1e-2,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+    largest: bool = False,
 ) -> Refresh:
     """Data selection (Lan et al., arXiv:2404.03693): the teacher where it helps.
 
@@ -136,11 +154,9 @@ def by_influence(
       first_epoch: before it the teacher is heard on all samples.
       every_epochs: between two selections, the later ones by the student itself; 0 for
         a single one.
-      **scoring: estimator, keep_ratio and more: the keys of
-        `kdjax.build.influences.Influence`.
+      estimator: and the rest: see `kdjax.build.influences.Influence`.
     """
-    rule = Influence(**scoring)
-    if rule.estimator == "gradient_dot":
+    if estimator == "gradient_dot":
         raise InputError(
             "selection.estimator gradient_dot looks at several checkpoints of a run; "
             "expected `python -m kdjax select` and config.selection.name = 'file'."
@@ -150,12 +166,27 @@ def by_influence(
             "selection: expected reference, the workdir of a trained network, or "
             "first_epoch above 0: an untrained student's gradients say nothing."
         )
+    rule = Influence(
+        estimator=estimator,
+        keep_ratio=keep_ratio,
+        class_balanced=class_balanced,
+        eta=eta,
+        damping=damping,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        largest=largest,
+    )
     if rule.wants_teacher and teacher is None:
         raise InputError("selection: teacher_influence needs config.teacher.workdir.")
     known = None
     if reference:
         who = {"workdir": reference, "student": student, "checkpoint": checkpoint}
         trained = load_trained("config.selection.reference", who, data)
+        if "networks" in trained.identity:
+            raise InputError(
+                f"selection.reference: {reference} trained several networks at once; "
+                "expected a single one, whose last layer can be looked at."
+            )
         known = (trained.network, trained.variables)
 
     def compute(answers, notes):
@@ -179,8 +210,39 @@ def named_detector(name: str, parameters: dict | None):
             f"selection.detector is {name!r}; expected one of "
             f"{', '.join(detectors.DETECTORS)}." + nearest(name, detectors.DETECTORS)
         )
-    chosen = plain(parameters or {})
-    return lambda said: detectors.DETECTORS[name](said, **chosen)
+    chosen, detect = plain(parameters or {}), detectors.DETECTORS[name]
+    takes = list(inspect.signature(detect).parameters)[1:]
+    for key in chosen:
+        if key not in takes:
+            raise InputError(
+                f"selection.parameters.{key} is not a parameter of {name}; it takes "
+                f"{', '.join(takes) or 'nothing'}." + nearest(key, takes)
+            )
+
+    def run(said: evidence.Evidence, basis: np.ndarray | None = None):
+        known = {} if basis is None or "basis" not in takes else {"basis": basis}
+        return detect(said, **known, **chosen)
+
+    return run
+
+
+def as_one(answers: dict, labels: np.ndarray) -> evidence.Evidence:
+    """Of peers the mean logits, and their features side by side."""
+    logits, features = answers["logits"], answers["features"]
+    if logits.ndim == 3:
+        logits, features = logits.mean(1), features.reshape(len(labels), -1)
+    return evidence.Evidence(logits, features, labels)
+
+
+def _by_fine(said: evidence.Evidence) -> np.ndarray:
+    return fine.aligned_probability(fine.alignment(said), said.labels)
+
+
+PROBABILITIES = {
+    "loss": lambda said: mixture.clean_probability(evidence.losses(said)),
+    "fine": _by_fine,
+    "kept": lambda said: np.ones(len(said.labels)),
+}
 
 
 def _fixed(keep: np.ndarray) -> Refresh:

@@ -60,7 +60,8 @@ def _merge(path: str, base: Mapping, changes: Mapping) -> dict:
             )
         old = base.get(key)
         nested = isinstance(value, Mapping) and isinstance(old, Mapping)
-        if nested and "name" not in value and key not in WHOLE:
+        whole = key in WHOLE or (key in OPEN_KEYS and "name" in value)
+        if nested and not whole:
             merged[key] = _merge(place, old, value)
         else:
             merged[key] = value

@@ -72,6 +72,7 @@ def build_students(
             f"{path}.selection", SELECTIONS, row["selection"], known
         )
         _check_needs(path, row["method"]["name"], method, teacher, refresh)
+        _check_epochs(path, row, refresh, facts)
         if method.supervisor is not None and refresh is not None:
             method = label_the_rest(method)
         students[name] = Student(
@@ -84,6 +85,25 @@ def build_students(
     return students
 
 
+def _check_epochs(path: str, row: dict, refresh: Refresh | None, facts: dict) -> None:
+    """A selection that comes too late, or at another time than its method thinks."""
+    if refresh is None or refresh.compute is None:
+        return
+    last = facts["total_steps"] / facts["steps_per_epoch"]
+    if refresh.first_epoch >= last:
+        raise InputError(
+            f"{path}.selection: it begins at epoch {refresh.first_epoch:g} and the run "
+            f"ends at {last:g}; expected an earlier first epoch."
+        )
+    told = row["method"].get("warmup_epochs", refresh.first_epoch)
+    if row["method"]["name"] == "dividemix" and told != refresh.first_epoch:
+        raise InputError(
+            f"{path}.selection.warmup_epochs is {refresh.first_epoch:g} and "
+            f"{path}.method.warmup_epochs is {told:g}; expected the same: until the "
+            "set is divided no sample counts as labelled."
+        )
+
+
 def _check_needs(
     path: str, name: str, method, teacher: Teacher | None, refresh: Refresh | None
 ) -> None:
@@ -92,6 +112,11 @@ def _check_needs(
         raise InputError(
             f"{path}.method: {name} needs a teacher; expected "
             "config.teacher.workdir, the --workdir of the run that trained it."
+        )
+    if refresh is not None and "clean" in refresh.start and "clean" not in method.needs:
+        raise InputError(
+            f"{path}.selection: dividemix is for the method dividemix; {name} expects "
+            "another selection."
         )
     for need in method.needs:
         if need == "members":

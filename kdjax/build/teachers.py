@@ -85,6 +85,8 @@ def load_trained(path: str, section: dict, data: dict) -> Teacher:
         "model": row["model"],
         "digest": checkpoints.digest(variables),
     }
+    if row.get("networks", 1) > 1:
+        identity["networks"] = row["networks"]
     return Teacher(network, variables, identity)
 
 

@@ -84,9 +84,9 @@ def look(workdir: pathlib.Path, options) -> dict:
     names = _three(split, options.classes)
     teacher = load_teacher(_section(meta["teacher"]), data)
     normalise = Augment(**data["normalisation"], padding=0, flip=False).evaluate
-    taught = _answers(teacher, normalise, split)
+    taught = _answers(teacher, normalise, split, needs_features=False)
     result = {"told": {}, "distances": {}, "norms": {}, "clusters": {}}
-    result["teacher_norms"] = _norms(taught)
+    result["teacher_norms"] = _norms(taught) if "features" in taught else None
     result["class_names"] = names
     for name in meta["students"]:
         who = {"workdir": str(workdir), "student": name, "checkpoint": "latest"}
@@ -97,7 +97,7 @@ def look(workdir: pathlib.Path, options) -> dict:
         told = analysis.summary(
             *logits,
             student_features=features,
-            teacher_features=taught["features"],
+            teacher_features=taught.get("features"),
         )
         points, labels = _projected(trained, features, split.label, names)
         stretch = elongation(points, labels)
@@ -142,18 +142,21 @@ def _three(split: Split, wanted: str) -> dict[int, str]:
     return {split.class_names.index(name): name for name in names}
 
 
-def _answers(trained: Teacher, normalise, split: Split) -> dict[str, np.ndarray]:
-    """Logits [n, k] and features [n, d]; of an ensemble the mean, side by side."""
+def _answers(
+    trained: Teacher, normalise, split: Split, needs_features: bool = True
+) -> dict[str, np.ndarray]:
+    """Logits [n, k] and features [n, d]; of an ensemble the mean, side by side.
+
+    Teachers of different widths have no features together, and no norms of them.
+    """
     mesh = sharding.make_mesh()
     rows = evaluation_rows(split, ROWS, mesh)
-    answer = answerer(trained.network, normalise, rows, mesh)
+    answer = answerer(trained.network, normalise, rows, mesh, needs_features)
     said = answer(sharding.place_replicated(trained.variables, mesh))
     if said["logits"].ndim == 3:
-        count = len(split.label)
-        said = {
-            "logits": said["logits"].mean(1),
-            "features": said["features"].reshape(count, -1),
-        }
+        said["logits"] = said["logits"].mean(1)
+        if "features" in said:
+            said["features"] = said["features"].reshape(len(split.label), -1)
     return said
 
 

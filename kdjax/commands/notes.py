@@ -1,11 +1,14 @@
 """What is known of each sample while a run goes on: placed, renewed, kept on disk."""
 
 import pathlib
+import shutil
 
 import numpy as np
 
 from kdjax.build.experiment import Experiment
+from kdjax.build.sections import guarded
 from kdjax.commands.scoring import add_teacher, answerer, evaluation_rows
+from kdjax.contracts import InputError
 from kdjax.data import resident
 from kdjax.training import sharding
 from kdjax.training.state import Refresh, Student, TrainState
@@ -37,10 +40,9 @@ class Notes:
             for name, student in experiment.students.items()
             if student.refresh is not None
         }
-        self.values = {
-            name: self._saved(name, start) or refresh.start
-            for name, refresh in self.refreshes.items()
-        }
+        if not start:  # what a run left that never came to its first checkpoint
+            shutil.rmtree(self.directory, ignore_errors=True)
+        self.values = {name: self._saved(name, start) for name in self.refreshes}
         self.placed = self._place()
         self._batches, self._answerers, self._teacher_logits = None, {}, None
 
@@ -66,11 +68,24 @@ class Notes:
         count = len(self.experiment.train.label)
         return resident.place_notes(self.values, self.mesh, count)
 
-    def _saved(self, name: str, start: int) -> dict[str, np.ndarray] | None:
+    def _saved(self, name: str, start: int) -> dict[str, np.ndarray]:
+        """The notes that the step before `start` read.
+
+        Raises:
+          InputError: they were renewed before, and the file is not there.
+        """
+        refresh = self.refreshes[name]
+        steps_per_epoch = self.experiment.steps_per_epoch
+        if not any(refresh.due(step, steps_per_epoch) for step in range(start)):
+            return refresh.start
         files = (self.directory / name).glob("*.npz")
         steps = [int(f.stem) for f in files if f.stem.isdigit() and int(f.stem) < start]
         if not steps:
-            return None
+            raise InputError(
+                f"--workdir: {self.directory / name} has no notes from before step "
+                f"{start}, which this run cannot go on without; restore that directory "
+                "or use a new --workdir."
+            )
         path = self.directory / name / f"{max(steps)}.npz"
         with np.load(path, allow_pickle=False) as saved:
             return dict(saved)
@@ -80,14 +95,14 @@ class Notes:
         answers = self._answers(refresh, student, state)
         if refresh.wants_teacher:
             answers = answers | {"teacher_logits": self._teacher()}
-        return refresh.compute(answers, self.values[name])
+        where = f"selection of {name}, before step {int(state.step)}"
+        return guarded(where, refresh.compute, answers, self.values[name])
 
     def _answers(self, refresh: Refresh, student: Student, state: TrainState):
         """Of the reference the first time, where there is one; else the student's."""
         network, variables = student.network, (state.params, state.batch_stats)
-        if refresh.reference is not None and int(state.step) <= (
-            refresh.first_epoch * self.experiment.steps_per_epoch
-        ):
+        first = refresh.first_step(self.experiment.steps_per_epoch)
+        if refresh.reference is not None and int(state.step) == first:
             network, host = refresh.reference
             variables = sharding.place_replicated(host, self.mesh)
         if id(network) not in self._answerers:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from kdjax.contracts import InputError
 from kdjax.data.resident import evaluation_batches
 from kdjax.data.sources import Split
 from kdjax.models.network import Network
@@ -54,7 +55,11 @@ def scorer(
 
 
 def answerer(
-    network: Network, normalise: Callable, batches: Batches, mesh
+    network: Network,
+    normalise: Callable,
+    batches: Batches,
+    mesh,
+    needs_features: bool = True,
 ) -> Callable[[PyTree], dict[str, np.ndarray]]:
     """Builds variables -> {"logits", "features"} of every valid row, compiled once."""
     step = make_answer_step(network, normalise)
@@ -66,6 +71,13 @@ def answerer(
             found = compiled(variables, sharding.place_rows(batch, mesh))
             valid = batch["valid"]
             rows.append({name: np.asarray(x)[valid] for name, x in found.items()})
-        return {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+        said = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
+        if needs_features and "features" not in said:
+            raise InputError(
+                "evaluate: the network has no feature 'pooled', which this looks at. "
+                "Name the layer before the last: "
+                "from_linen(module, features={'pooled': PATH})."
+            )
+        return said
 
     return answer

@@ -1,10 +1,8 @@
 """Chooses training samples once, and writes selection.npz and selection.json."""
 
-import inspect
 import json
 import pathlib
 import sys
-from typing import Any
 
 import numpy as np
 
@@ -12,14 +10,14 @@ from kdjax.build import sections
 from kdjax.build.experiment import identity_of
 from kdjax.build.images import KEEP, Images, build_images, read_keep
 from kdjax.build.influences import Influence
-from kdjax.build.selections import named_detector
+from kdjax.build.selections import as_one, named_detector
 from kdjax.build.teachers import Teacher, load_teacher, load_trained
 from kdjax.commands import workdirs
 from kdjax.commands.scoring import answerer, evaluation_rows
 from kdjax.contracts import InputError, nearest
 from kdjax.reporting.files import replace
 from kdjax.selection import detectors, statistics
-from kdjax.selection.evidence import Evidence, Kept
+from kdjax.selection.evidence import Kept
 from kdjax.training import sharding
 
 
@@ -102,14 +100,12 @@ def by_detector(
       parameters: of the detector.
     """
     detect = named_detector(detector, parameters)
-    takes_basis = "basis" in inspect.signature(detectors.DETECTORS[detector]).parameters
     kept = None
     for proxy in proxies.split(","):
         who = {"workdir": proxy.strip(), "student": student, "checkpoint": checkpoint}
         said = answers(who, images, config)
-        said = Evidence(said["logits"], said["features"], images.train.label)
-        basis = {} if kept is None or not takes_basis else {"basis": kept.keep}
-        found = detect(said, **basis)
+        said = as_one(said, images.train.label)
+        found = detect(said, None if kept is None else kept.keep)
         if kept is not None:
             keep = detectors.intersection(kept.keep, found.keep)
             found = Kept(keep, np.minimum(kept.score, found.score))
@@ -144,9 +140,16 @@ def by_influence(
     config: dict,
     reference: str,
     student: str = "",
-    checkpoints: str = "latest",
-    learning_rates: tuple[float, ...] = (),
-    **scoring: Any,
+    checkpoints: str | int | tuple = "latest",
+    learning_rates: float | tuple[float, ...] = (),
+    estimator: str = "teacher_influence",
+    keep_ratio: float = 0.8,
+    class_balanced: bool = False,
+    eta: float | None = 0.8,
+    damping: float = 1e-2,
+    validation_fraction: float = 0.1,
+    seed: int = 0,
+    largest: bool = False,
 ) -> Kept:
     """Samples on which the teacher helps, or that matter, by influence scores.
 
@@ -157,11 +160,21 @@ def by_influence(
       student: of the reference's run, where it trained several.
       checkpoints: of the reference; for "gradient_dot" several steps, with commas.
       learning_rates: at those steps, as many.
-      **scoring: estimator, keep_ratio and more: the keys of
-        `kdjax.build.influences.Influence`.
+      estimator: and the rest: see `kdjax.build.influences.Influence`.
     """
-    rule = Influence(**scoring)
-    steps = [step.strip() for step in checkpoints.split(",")]
+    rule = Influence(
+        estimator=estimator,
+        keep_ratio=keep_ratio,
+        class_balanced=class_balanced,
+        eta=eta,
+        damping=damping,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        largest=largest,
+    )
+    given = checkpoints.split(",") if isinstance(checkpoints, str) else checkpoints
+    steps = [str(step).strip() for step in _tuple(given)]
+    learning_rates = _tuple(learning_rates)
     if len(learning_rates) not in (0, len(steps)):
         raise InputError(
             f"config.select: {len(steps)} checkpoints and {len(learning_rates)} "
@@ -176,9 +189,13 @@ def by_influence(
             raise InputError(
                 "config.select: teacher_influence needs config.teacher.workdir."
             )
-        taught = _answers_of(teacher, images, config)["logits"]
+        taught = _answers_of(teacher, images, config, needs_features=False)["logits"]
         taught = taught if taught.ndim == 2 else taught.mean(1)
-    return rule.keep(images, said, taught, tuple(learning_rates))
+    return rule.keep(images, said, taught, learning_rates)
+
+
+def _tuple(values) -> tuple:
+    return tuple(values) if isinstance(values, list | tuple) else (values,)
 
 
 def answers(who: dict, images: Images, config: dict) -> dict[str, np.ndarray]:
@@ -187,10 +204,13 @@ def answers(who: dict, images: Images, config: dict) -> dict[str, np.ndarray]:
     return _answers_of(trained, images, config)
 
 
-def _answers_of(trained: Teacher, images: Images, config: dict):
+def _answers_of(
+    trained: Teacher, images: Images, config: dict, needs_features: bool = True
+) -> dict[str, np.ndarray]:
     mesh = sharding.make_mesh()
     rows = evaluation_rows(images.train, config["evaluation"]["batch_size"], mesh)
-    answer = answerer(trained.network, images.augment.evaluate, rows, mesh)
+    normalise = images.augment.evaluate
+    answer = answerer(trained.network, normalise, rows, mesh, needs_features)
     return answer(sharding.place_replicated(trained.variables, mesh))
 
 

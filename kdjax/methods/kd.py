@@ -29,7 +29,7 @@ from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
-from kdjax.terms import Method, Term, hard_label, match_logits, soft_logits
+from kdjax.terms import Method, Term, chosen, hard_label, match_logits, soft_logits
 
 REFERENCE = "Hinton et al., Distilling the Knowledge, 2015; Kim et al., IJCAI 2021"
 
@@ -63,7 +63,7 @@ def build(
     if alpha < 1:
         terms += (hard_label(1.0 - alpha, label_smoothing),)
     if alpha == 0:
-        return Method(terms=terms)
+        return Method(terms=tuple(map(chosen, terms)))
     terms += (_teacher_term(alpha, temperature, small_temperature_fix),)
     return Method(terms=terms, supervisor=Supervisor(temperature=fixed(temperature)))
 

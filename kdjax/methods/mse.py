@@ -20,7 +20,7 @@ from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
-from kdjax.terms import Method, hard_label, match_logits
+from kdjax.terms import Method, chosen, hard_label, match_logits
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 
@@ -45,7 +45,7 @@ def build(*, alpha: float = 1.0, reduction: str = "mean") -> Method:
         raise ValueError(f"mse: reduction is {reduction!r}; expected 'mean' or 'sum'.")
     terms = (hard_label(1.0 - alpha),) if alpha < 1 else ()
     if alpha == 0:
-        return Method(terms=terms)
+        return Method(terms=tuple(map(chosen, terms)))
     distance = _DISTANCES[reduction]
     terms += (match_logits(distance.__name__, float(alpha), distance),)
     return Method(terms=terms, supervisor=Supervisor(temperature=fixed(1.0)))

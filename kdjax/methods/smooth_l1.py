@@ -19,7 +19,7 @@ from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
-from kdjax.terms import Method, hard_label, match_logits
+from kdjax.terms import Method, chosen, hard_label, match_logits
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 
@@ -39,6 +39,6 @@ def build(*, alpha: float = 1.0) -> Method:
     contracts.fraction("smooth_l1", "alpha", alpha)
     terms = (hard_label(1.0 - alpha),) if alpha < 1 else ()
     if alpha == 0:
-        return Method(terms=terms)
+        return Method(terms=tuple(map(chosen, terms)))
     terms += (match_logits("smooth_l1", float(alpha), losses.smooth_l1),)
     return Method(terms=terms, supervisor=Supervisor(temperature=fixed(1.0)))

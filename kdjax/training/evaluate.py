@@ -133,18 +133,15 @@ def make_answer_step(network: Network, normalise: Callable):
     """Builds `step(variables, batch) -> {"logits", "features"}` of every sample.
 
     Of several networks each one's own: [b, networks, classes] and [b, networks, d].
+    A network without a feature "pooled" gives logits alone.
     """
 
     def answer_step(variables: PyTree, batch: dict[str, Array]):
         outputs = network.evaluate(*variables, normalise(batch["image"]))
-        if "pooled" not in outputs.features:
-            raise ValueError(
-                "evaluate: the network has no feature 'pooled', which a selection "
-                f"looks at; it has {', '.join(outputs.features) or 'none'}. Name the "
-                "layer before the last: from_linen(module, features={'pooled': PATH})."
-            )
-        logits = outputs.features.get("members", outputs.logits)
-        return {"logits": logits, "features": outputs.features["pooled"]}
+        said = {"logits": outputs.features.get("members", outputs.logits)}
+        if "pooled" in outputs.features:
+            said["features"] = outputs.features["pooled"]
+        return said
 
     return answer_step
 

@@ -49,11 +49,21 @@ class Refresh:
     reference: tuple[Network, PyTree] | None = None
     wants_teacher: bool = False
 
+    def __post_init__(self):
+        for name in ("first_epoch", "every_epochs"):
+            value = getattr(self, name)
+            if not value >= 0 or (self.compute and math.isinf(value)):
+                raise ValueError(f"selection: {name} is {value}; expected >= 0.")
+
+    def first_step(self, steps_per_epoch: float) -> int:
+        """The number of the step before which the first renewal is due."""
+        return math.ceil(self.first_epoch * steps_per_epoch)
+
     def due(self, step: int, steps_per_epoch: float) -> bool:
         """True where the notes are to be renewed before step number `step`."""
         if self.compute is None:
             return False
-        since = step - math.ceil(self.first_epoch * steps_per_epoch)
+        since = step - self.first_step(steps_per_epoch)
         if since <= 0 or not self.every_epochs:
             return since == 0
         period = self.every_epochs * steps_per_epoch
