@@ -69,8 +69,9 @@ def adjustments(temperature: float, spread: float) -> dict[str, dict]:
 
 
 def revisions(temperature: float) -> dict[str, dict]:
-    """Lan et al. 2024: label revision, data selection, both."""
+    """Lan et al. 2024: label revision, data selection, both, beside KD with labels."""
     return {
+        "kd_labels": kd(temperature, alpha=0.9),
         "lr_mse": {"name": "lr_mse"},
         "lr_kl": {"name": "lr_kl", "temperature": temperature},
         "ds": {"name": "ds", "temperature": temperature},
