@@ -100,6 +100,17 @@ def test_the_latest_two_and_each_best_are_kept(problem, tmp_path):
     assert best == {"conv": 1, "flat": 2}
 
 
+def test_all_are_kept_on_demand_also_by_a_resumed_run(problem, tmp_path):
+    for steps in ((1, 2, 3), (4, 5)):
+        keeper = Checkpointer(tmp_path / "c", ("conv", "flat"), META, keep_all=True)
+        for step in steps:
+            keeper.save(step, problem.initialise(), scores(9 - step, 1))
+        keeper.wait()
+        keeper.close()
+    names = [p.name for p in (tmp_path / "c").iterdir()]
+    assert sorted(int(name) for name in names if name.isdigit()) == [1, 2, 3, 4, 5]
+
+
 def test_one_student_is_read_as_a_teacher(problem, tmp_path):
     copies = saved(problem, tmp_path / "c", [scores(1, 1)])
     for name in ("conv", "flat"):

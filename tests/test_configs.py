@@ -5,30 +5,17 @@ import pathlib
 import pytest
 
 from configs import experiments
-from kdjax.build import sections
-from kdjax.build.selections import SELECTIONS
-from kdjax.build.stages import split_stages
-from kdjax.commands import selecting
+from kdjax.commands import runs
 from kdjax.commands.arguments import load_config, load_grid
 from kdjax.commands.axes import read_axes
 from kdjax.commands.grid import make_rows
 from kdjax.contracts import InputError
-from kdjax.methods import METHODS
-from kdjax.models import create
-from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ("common", "__init__")
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem not in SHARED]
 GRIDS = [p for p in FILES if "def get_grid" in p.read_text()]
 STUDIES = "temperatures alphas noisy_labels detectors corrections baseline".split()
-FACTS = {
-    "num_examples": 1000,
-    "num_classes": 10,
-    "steps_per_epoch": 10.0,
-    "total_steps": 100,
-}
-KNOWN = {"images": None, "teacher": None, "data": {}}
 
 
 def name_of(path):
@@ -37,27 +24,7 @@ def name_of(path):
 
 def check(config):
     """What a run checks before it loads anything, for each part of the config."""
-    for part in split_stages(config, pathlib.Path("/runs")).values() or [config]:
-        part = sections.plain(part)
-        sections.check_keys(part)
-        if part["select"]:
-            selecting.check("config.select", part["select"])
-            continue
-        for row in part["students"].values() or [{}]:
-            row = {key: part[key] for key in sections.VARIANT} | row
-            sections.call_with_facts("method", METHODS, row["method"], FACTS)
-            create(num_classes=10, **row["model"])
-            check_call("config.selection", SELECTIONS, row["selection"], KNOWN)
-        steps = {"total_steps": 100, "steps_per_epoch": 10.0}
-        schedule = sections.call_named("s", SCHEDULES, part["schedule"], **steps)
-        sections.call_named("o", OPTIMIZERS, part["optimizer"], schedule=schedule)
-
-
-def check_call(path, table, section, known):
-    """The arguments of a builder that needs data, without calling it."""
-    section = dict(section)
-    name = section.pop("name")
-    sections.check_arguments(path, name, table[name], section, known)
+    runs.check(config, pathlib.Path("/runs"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -31,9 +31,11 @@ def base() -> ConfigDict:
     config.schedule = ConfigDict(
         {"name": "cosine", "learning_rate": 0.1, "warmup_epochs": 0.0}
     )
-    # Saving follows evaluation. every_epochs = 0: both only at the end.
+    # Saving follows evaluation. every_epochs = 0: both only at the end. The latest two
+    # checkpoints and the best one stay; keep_all keeps them all, as select's estimator
+    # gradient_dot wants.
     config.evaluation = ConfigDict(
-        {"every_epochs": 1.0, "batch_size": 500, "on_train": False}
+        {"every_epochs": 1.0, "batch_size": 500, "on_train": False, "keep_all": False}
     )
     # In percent, above 0: an under-fitted network. Looked at with each evaluation.
     config.stop_at_train_top1 = 0.0

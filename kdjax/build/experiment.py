@@ -35,6 +35,7 @@ class Experiment:
     batch_size: int
     evaluation_batch_size: int
     scores_train: bool  # whether evaluation scores the training split too
+    keep_all: bool  # whether every checkpoint stays
     tensorboard: bool
     config: dict  # resolved, as JSON
     identity: dict  # what every checkpoint says of itself, as JSON
@@ -71,7 +72,7 @@ def build_experiment(config) -> Experiment:
         )
     batch_size = sections.number(config, "batch_size", 1, integer=True)
     images = build_images(config["data"])
-    plan = _plan(config, len(images.train.label) / batch_size)
+    plan = plan_of(config, len(images.train.label) / batch_size)
     data = identity_of(images)
     teacher = load_teacher(config["teacher"], data)
     initial = None
@@ -91,6 +92,7 @@ def build_experiment(config) -> Experiment:
             config, "evaluation.batch_size", 1, integer=True
         ),
         scores_train=bool(config["evaluation"]["on_train"] or plan.stop_at_train_top1),
+        keep_all=bool(config["evaluation"]["keep_all"]),
         tensorboard=bool(config["tensorboard"]),
         config=sections.resolved(config),
         identity={
@@ -143,7 +145,7 @@ def versions() -> dict[str, str]:
     return {"kdjax": kdjax.__version__} | found
 
 
-def _plan(config: dict, steps_per_epoch: float) -> Plan:
+def plan_of(config: dict, steps_per_epoch: float) -> Plan:
     """Epochs to steps; `total_steps` above 0 overrides `total_epochs`."""
     total = sections.number(config, "total_steps", 0, integer=True)
     epochs = sections.number(config, "total_epochs", 0)

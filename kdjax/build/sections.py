@@ -19,7 +19,7 @@ SECTIONS = {
     ),
     "teacher": ("workdir", "student", "checkpoint", "network"),
     "initial": ("workdir", "student", "checkpoint"),
-    "evaluation": ("every_epochs", "batch_size", "on_train"),
+    "evaluation": ("every_epochs", "batch_size", "on_train", "keep_all"),
 }
 NAMED = ("model", "method", "selection", "optimizer", "schedule")
 VALUES = (

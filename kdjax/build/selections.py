@@ -54,7 +54,7 @@ def by_detector(
       every_epochs: between two selections; 0 for a single one.
       parameters: of the detector.
     """
-    detect = named_detector(detector, parameters)
+    detect = named_detector("selection", detector, parameters)
     labels = images.train.label
 
     def compute(answers, notes):
@@ -90,7 +90,7 @@ def by_dividemix(
       every_epochs: between two divisions.
       parameters: of the detector.
     """
-    detect = named_detector(detector, parameters) if detector else None
+    detect = named_detector("selection", detector, parameters) if detector else None
     if probability not in PROBABILITIES:
         raise InputError(
             f"selection.probability is {probability!r}; expected one of "
@@ -203,11 +203,11 @@ def by_influence(
     )
 
 
-def named_detector(name: str, parameters: dict | None):
+def named_detector(path: str, name: str, parameters: dict | None):
     """A detector with its parameters set."""
     if name not in detectors.DETECTORS:
         raise InputError(
-            f"selection.detector is {name!r}; expected one of "
+            f"{path}.detector is {name!r}; expected one of "
             f"{', '.join(detectors.DETECTORS)}." + nearest(name, detectors.DETECTORS)
         )
     chosen, detect = plain(parameters or {}), detectors.DETECTORS[name]
@@ -215,7 +215,7 @@ def named_detector(name: str, parameters: dict | None):
     for key in chosen:
         if key not in takes:
             raise InputError(
-                f"selection.parameters.{key} is not a parameter of {name}; it takes "
+                f"{path}.parameters.{key} is not a parameter of {name}; it takes "
                 f"{', '.join(takes) or 'nothing'}." + nearest(key, takes)
             )
 

@@ -23,13 +23,20 @@ from kdjax.types import PyTree
 class Checkpointer:
     """Saves in the background; keeps the latest two and each student's best."""
 
-    def __init__(self, directory: pathlib.Path, students: tuple[str, ...], meta: dict):
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        students: tuple[str, ...],
+        meta: dict,
+        keep_all: bool = False,
+    ):
         """Opens (or begins) a directory.
 
         Args:
           directory: absolute; nothing else may live in it.
           students: names; the best of each is kept, by "top1" of its evaluation.
           meta: JSON identity, stored in every step.
+          keep_all: keeps every step that was saved.
         """
         self.meta = meta
         best = [
@@ -41,6 +48,8 @@ class Checkpointer:
             for name in students
         ]
         keep = policies.AnyPreservationPolicy([policies.LatestN(2), *best])
+        if keep_all:
+            keep = policies.EveryNSteps(1)
         self._manager = open_manager(
             directory,
             preservation_policy=keep,

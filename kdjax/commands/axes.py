@@ -4,8 +4,9 @@ An axis is a dotted key of the config and the values that it takes:
 
     {"seed": (0, 1, 2), "method.temperature": (1.0, 4.0)}
 
-A value may be a section. One with a `name` replaces the section that is there, one
-without changes some of its keys. A dict in place of the values gives them short names:
+A value may be a section. One of model, method, selection, optimizer, schedule and noise
+with a `name` replaces what is there; all others change some keys. A dict in place of
+the values gives them short names:
 
     {"method": {"ce": {"name": "ce"},
                 "tau4": {"name": "kd", "alpha": 1.0, "temperature": 4.0}}}

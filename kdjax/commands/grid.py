@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from kdjax.build.sections import OPEN, plain, resolved
+from kdjax.build.stages import OPEN_KEYS
 from kdjax.commands.arguments import set_override
 from kdjax.commands.axes import Axis, Text
 from kdjax.commands.placeholders import describe, fill
@@ -83,8 +84,10 @@ def _row(config: ConfigDict, axes: list[Axis], choice: tuple[int, ...]) -> Row:
 
 def put(config: ConfigDict, key: str, value: Any) -> None:
     """Sets a dotted key as an override does; a section without a name key by key."""
+    is_builder = key.rpartition(".")[2] in OPEN_KEYS
     is_whole = key.split(".")[0] in OPEN
-    if isinstance(value, Mapping) and "name" not in value and not is_whole:
+    is_whole |= is_builder and isinstance(value, Mapping) and "name" in value
+    if isinstance(value, Mapping) and not is_whole:
         for inner, part in value.items():
             put(config, f"{key}.{inner}", part)
         return

@@ -1,14 +1,17 @@
 """One config in one directory: a training, a selection, or several of them in order."""
 
+import json
 import pathlib
 import sys
 
 from ml_collections import ConfigDict
 
 from kdjax.build.experiment import build_experiment
+from kdjax.build.precheck import check_training
 from kdjax.build.sections import check_keys, plain, resolved
 from kdjax.build.stages import split_stages
 from kdjax.commands import selecting, trainer, workdirs
+from kdjax.contracts import InputError
 from kdjax.reporting.results import SUMMARY, Result, read_results
 
 
@@ -23,8 +26,8 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> None:
     """
     with workdirs.locked(workdir):
         if config.stages or config.order:
+            check(config, workdir)
             parts = split_stages(config, workdir)
-            _check(parts)
             workdirs.write_config(workdir, resolved(config))
             for name, part in parts.items():
                 print(f"part {name} of {', '.join(parts)}", file=sys.stderr)
@@ -39,18 +42,35 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> None:
             trainer.train(build_experiment(config), workdir)
 
 
-def _check(parts: dict[str, ConfigDict]) -> None:
-    """Refuses a misspelt last part before the first one has trained for a day."""
+def check(config: ConfigDict, workdir: pathlib.Path) -> None:
+    """Refuses a misspelt last part before the first one has trained for a day.
+
+    Raises:
+      InputError: with the part and the dotted path of what does not fit.
+    """
+    parts = split_stages(config, workdir)
+    if not parts:
+        _check_one(plain(config))
     for name, part in parts.items():
-        part = plain(part)
-        check_keys(part)
-        if part["select"]:
-            selecting.check(f"config.stages.{name}.select", part["select"])
+        try:
+            _check_one(plain(part))
+        except InputError as error:
+            raise InputError(f"part {name}: {error}") from error
+
+
+def _check_one(part: dict) -> None:
+    check_keys(part)
+    if part["select"]:
+        selecting.check("config.select", part["select"])
+    else:
+        check_training(part)
 
 
 def results(workdir: pathlib.Path) -> list[Result]:
-    """The trained networks of a run, or of all its parts in the order they ran."""
+    """The trained networks of a run, or of all its parts in their order."""
     if (workdir / SUMMARY).exists():
         return read_results(workdir)
-    parts = sorted(workdir.glob(f"*/{SUMMARY}"), key=lambda path: path.stat().st_mtime)
-    return [result for path in parts for result in read_results(path.parent)]
+    config = workdir / workdirs.CONFIG
+    order = json.loads(config.read_text())["order"] if config.exists() else ()
+    parts = [workdir / name for name in order]
+    return [r for part in parts if (part / SUMMARY).exists() for r in results(part)]

@@ -74,7 +74,7 @@ def check(path: str, section: dict) -> None:
     known = {"images": None, "config": None}
     sections.check_arguments(path, name, SELECTORS[name], arguments, known)
     if name == "detector":
-        named_detector(arguments["detector"], arguments.get("parameters"))
+        named_detector(path, arguments["detector"], arguments.get("parameters"))
 
 
 def by_detector(
@@ -99,7 +99,7 @@ def by_detector(
       checkpoint: latest, best or a step.
       parameters: of the detector.
     """
-    detect = named_detector(detector, parameters)
+    detect = named_detector("config.select", detector, parameters)
     kept = None
     for proxy in proxies.split(","):
         who = {"workdir": proxy.strip(), "student": student, "checkpoint": checkpoint}

@@ -83,7 +83,7 @@ def _read(argv: list[str]):
     rows = make_rows(config, read_axes(arguments.load_grid(options.config), words))
     for row in rows:
         try:
-            sections.check_keys(sections.plain(row.config))
+            runs.check(row.config, pathlib.Path(row.name))
         except InputError as error:
             raise InputError(f"{row.name}: {error}") from error
     return options, rows

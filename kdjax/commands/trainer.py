@@ -28,7 +28,9 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
     workdirs.write_config(workdir, experiment.config)
     mesh = sharding.make_mesh()
     names = tuple(experiment.students)
-    keeper = Checkpointer(workdir / CHECKPOINTS, names, experiment.identity)
+    keeper = Checkpointer(
+        workdir / CHECKPOINTS, names, experiment.identity, experiment.keep_all
+    )
     states, meta = begin(experiment, keeper, mesh)
     if "data" in meta:
         workdirs.check_identity(workdir, meta, experiment.identity)

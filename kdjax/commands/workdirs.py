@@ -24,6 +24,7 @@ FREE = (
     "log_every_steps",
     "tensorboard",
     "evaluation.batch_size",
+    "evaluation.keep_all",
 )
 
 

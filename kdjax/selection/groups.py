@@ -1,14 +1,13 @@
 """One number per sample, split in two groups.
 
 Both ways are fitted to the sorted numbers, so the order of the samples decides nothing.
+scikit-learn is imported where it is used: it takes a second, and most runs select
+nothing.
 """
 
 import warnings
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
 from kdjax.selection.evidence import Mask, Scalars
 
@@ -25,6 +24,8 @@ def two_means(values: Scalars) -> Mask:
     >>> print(two_means(np.array([0.1, 7.0, 0.3, 6.0])))
     [False  True False  True]
     """
+    from sklearn.cluster import KMeans
+
     # The default tolerance stops short of the best threshold on large sets.
     kmeans = KMeans(2, n_init=10, tol=0, random_state=0).fit(np.sort(values)[:, None])
     return kmeans.predict(values[:, None]) == np.argmax(kmeans.cluster_centers_)
@@ -50,6 +51,9 @@ def mixture_posterior(
     >>> print(mixture_posterior(values, larger=True, **settings).round(3))
     [0. 0. 0. 1. 1. 1.]
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
     mixture = GaussianMixture(
         2,
         covariance_type="full",

@@ -158,7 +158,7 @@ def single():
 
 def test_steps_are_finite_and_compiled_once(single):
     _, made, params, metrics = single
-    assert made.traces == 1 and made.compiled._cache_size() == 1
+    assert made.traces == 1 and made.compiled._cache_size() <= 1
     assert float(metrics["skipped"]) == 0
     total = metrics["loss/member0"] + metrics["loss/member1"]
     np.testing.assert_allclose(metrics["loss"], total, rtol=1e-6)

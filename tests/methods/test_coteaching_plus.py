@@ -152,7 +152,7 @@ def test_steps_are_finite_and_compiled_once():
     made = {"pair": student(method, network=network)}
     problem = Problem(8, made, teacher=False)
     states, metrics = problem.run(problem.initialise(), 0, 5)
-    assert problem.traces == 1 and problem.compiled._cache_size() == 1
+    assert problem.traces == 1 and problem.compiled._cache_size() <= 1
     assert float(metrics["pair"]["skipped"]) == 0
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(states["pair"].params))
 

@@ -137,7 +137,7 @@ def test_steps_remember_the_rows_of_their_batch_and_no_others(trained):
 
 def test_it_is_traced_once(trained):
     problem, *_ = trained
-    assert problem.traces == 1 and problem.compiled._cache_size() == 1
+    assert problem.traces == 1 and problem.compiled._cache_size() <= 1
 
 
 def test_eight_devices_remember_what_one_does(trained):

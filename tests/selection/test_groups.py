@@ -2,10 +2,10 @@ import warnings
 
 import numpy as np
 import pytest
+import sklearn.mixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdjax.selection import groups
 from kdjax.selection.groups import mixture_posterior, two_means
 from tests import reference
 
@@ -79,11 +79,11 @@ def test_a_fit_cut_short_says_nothing_and_hides_no_other_warning(monkeypatch):
 
     fit()  # warnings are errors here
 
-    class Noisy(groups.GaussianMixture):
+    class Noisy(sklearn.mixture.GaussianMixture):
         def fit(self, values):
             warnings.warn("of another kind", RuntimeWarning, stacklevel=1)
             return super().fit(values)
 
-    monkeypatch.setattr(groups, "GaussianMixture", Noisy)
+    monkeypatch.setattr(sklearn.mixture, "GaussianMixture", Noisy)
     with pytest.warns(RuntimeWarning, match="of another kind"):
         fit()

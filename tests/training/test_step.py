@@ -77,7 +77,7 @@ def test_every_student_learns_and_its_statistics_move(single):
 
 def test_it_is_compiled_once(single):
     problem, *_ = single
-    assert problem.compiled._cache_size() == 1
+    assert problem.compiled._cache_size() <= 1
     assert problem.traces == 1
 
 
