@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.types import Batch, Outputs, PyTree, Supervision, Traces, Views
@@ -202,6 +203,32 @@ def soft_target(coefficient: float | Schedule) -> Term:
         return s.weight * s.temperature**2 * kl
 
     return Term("soft_target", coefficient, values)
+
+
+def soft_teacher(where: str, supervisor: Supervisor, label_weight: float) -> Method:
+    """tau^2 KL against whatever the supervisor says, and cross entropy with the label.
+
+    Probabilities have fewer digits than logits, so the target is compared only where
+    the supervisor has rules on targets.
+
+    Args:
+      where: names the method in errors.
+      supervisor: stages of any kind.
+      label_weight: of the cross entropy, >= 0; left out at 0.
+
+    Raises:
+      ValueError: label_weight is outside its range.
+
+    >>> from kdjax.supervision.temperature import fixed
+    >>> method = soft_teacher("kd", Supervisor(temperature=fixed(4)), label_weight=0.1)
+    >>> [term.name for term in method.terms]
+    ['hard_label', 'soft_logits']
+    """
+    terms = ((soft_target if supervisor.target else soft_logits)(1.0),)
+    if label_weight != 0:
+        contracts.positive(where, "label_weight", label_weight)
+        terms = (hard_label(label_weight), *terms)
+    return Method(terms=terms, supervisor=supervisor)
 
 
 def match_logits(name: str, coefficient: float | Schedule, distance: Callable) -> Term:

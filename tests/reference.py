@@ -116,6 +116,11 @@ def label_revision(plain, target, labels, eta):
     return np.array(rows)
 
 
+def revised(target, labels, eta):
+    """label_revision with the beta of the target itself; no eta leaves it."""
+    return target if eta is None else label_revision(target, target, labels, eta)
+
+
 def label_revision_parts(student, teacher, labels, selection, eta=0.8):
     """Means of cross entropy, of (s - t)^2 and of (softmax(s) - revised)^2, each over
     the samples it is for: not selected or right, selected and right, selected and
@@ -211,6 +216,16 @@ def confusion(student, teacher, gamma=1.0, epsilon=0.0):
     product = lengths[0] * lengths[1]
     cosine = (s * t).sum(-1) / np.where(product == 0, 1, product)
     return np.maximum(1 - cosine, 0) ** gamma
+
+
+def confusion_of_probabilities(student, teacher, gamma=1.0):
+    """(1 - <softmax(s), softmax(t)>)^gamma."""
+    return (1 - (softmax(student) * softmax(teacher)).sum(-1)) ** gamma
+
+
+def unsureness(student):
+    """1 / (max_k softmax(s)_k + 0.001)."""
+    return 1 / (softmax(student).max(-1) + 0.001)
 
 
 def dynamic_temperature(w, base, spread, lowest=-np.inf):

@@ -4,7 +4,7 @@ T. Wen, S. Lai, X. Qian, "Preparing Lessons: Improve Knowledge Distillation with
 Supervision", Neurocomputing 454, 2021 (arXiv:1911.07471): dynamic temperature
 distillation (DTD).
 
-    L = mean_x tau_x^2 KL(softmax(t / tau_x) || softmax(s / tau_x)) + label_weight CE
+    L = mean_x tau_x^2 KL(R(softmax(t / tau_x)) || softmax(s / tau_x)) + label_weight CE
     tau_x = max(lowest, tau_0 + (mean_j w_j - w_x) beta)
     w = 1 / (max_k softmax(s)_k + 0.001)
 
@@ -14,21 +14,23 @@ distillation (DTD).
 | beta   | spread                                     |
 | -      | lowest, label_weight                       |
 | -      | memory_decay: tau_x is a mean over epochs  |
+| R      | with eta as in `dtd_flsw`, else none       |
 
 Departs from the paper: its text could not be opened, and the equations are those of a
 public re-implementation (TextBrewer), down to its 0.001. The floor is another one's,
 without which a temperature may become negative and train all the same (the step logs
 `temperature/mean` and `temperature/floored`). w reaches the number of classes, hence a
 default spread far below that of `dtd_flsw`: with 100 classes and base 10 nothing is
-clipped up to 0.1. The defaults could not be verified. The memory and the cross entropy,
-both off by default, are additions.
+clipped up to 0.1. The defaults could not be verified. The memory, the cross entropy and
+R, all off by default, are additions; R is the label revision of Lan et al. 2024
+(arXiv:2404.03693).
 """
 
-from kdjax import contracts
 from kdjax.supervision.dynamic import by_confidence
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor
-from kdjax.terms import Method, hard_label, soft_logits
+from kdjax.supervision.revision import with_revision
+from kdjax.terms import Method, soft_teacher
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 
@@ -41,6 +43,7 @@ def build(
     label_weight: float = 0.0,
     memory_decay: float | None = None,
     num_examples: int | None = None,
+    eta: float | None = None,
 ) -> Method:
     """Softened teacher, sharper on the samples on which the student is unsure.
 
@@ -51,6 +54,7 @@ def build(
       label_weight: of the cross entropy with the label, >= 0; left out at 0.
       memory_decay: from 0 to 1, of each sample's running mean; None for no memory.
       num_examples: size of the training split; only the memory needs it.
+      eta: of label revision, above 0 and below 1; None for none.
 
     Raises:
       ValueError: a number is outside its range; the message names it.
@@ -61,8 +65,5 @@ def build(
     rule = by_confidence(base, spread, lowest)
     if memory_decay is not None:
         rule = remembered(rule, num_examples, memory_decay)
-    terms = (soft_logits(1.0),)
-    if label_weight != 0:
-        contracts.positive("dtd_cwsm", "label_weight", label_weight)
-        terms = (hard_label(label_weight), *terms)
-    return Method(terms=terms, supervisor=Supervisor(temperature=rule))
+    supervisor = with_revision(Supervisor(temperature=rule), eta)
+    return soft_teacher("dtd_cwsm", supervisor, label_weight)

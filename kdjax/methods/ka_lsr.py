@@ -4,14 +4,16 @@ T. Wen, S. Lai, X. Qian, "Preparing Lessons: Improve Knowledge Distillation with
 Supervision", Neurocomputing 454, 2021 (arXiv:1911.07471, as knowledge adjustment; in
 the journal, logits adjustment). Label smooth regularization (LSR).
 
-    L = tau^2 KL(A(softmax(t / tau)) || softmax(s / tau)) + label_weight CE(s, y)
+    L = tau^2 KL(R(A(softmax(t / tau))) || softmax(s / tau)) + label_weight CE(s, y)
     A(q) = (1 - eps) e_y + eps / K   where argmax t != y;   A(q) = q elsewhere
+    R(q) = eta q + (1 - eta) e_y;   R(q) = q without eta
 
-| symbol | argument     |
-|--------|--------------|
-| tau    | temperature  |
-| eps    | epsilon      |
-| -      | label_weight |
+| symbol | argument            |
+|--------|---------------------|
+| tau    | temperature         |
+| eps    | epsilon             |
+| -      | label_weight        |
+| R, eta | eta: label revision |
 
 The smoothed label is not softened while the student is, so the samples on which the
 teacher is wrong have by far the largest losses and gradients, up to tau times those of
@@ -19,21 +21,28 @@ cross entropy: clip the gradients (`config.optimizer.clip_norm`), keep the tempe
 low, or take `ka_ps`.
 
 Departs from the paper: the cross entropy, off by default because the adjusted teacher
-agrees with the label anyway, is an option. The temperature and epsilon that the paper
-used could not be verified; the defaults are the usual ones.
+agrees with the label anyway, is an option. So is R, the label revision of Lan et al.
+2024 (arXiv:2404.03693): its weight is eta wherever the label is on top, and here it
+always is. The temperature and epsilon that the paper used could not be verified; the
+defaults are the usual ones.
 """
 
 from kdjax import contracts
 from kdjax.supervision.adjustment import smoothed_label
 from kdjax.supervision.pipeline import Supervisor
+from kdjax.supervision.revision import with_revision
 from kdjax.supervision.temperature import fixed
-from kdjax.terms import Method, hard_label, soft_target
+from kdjax.terms import Method, soft_teacher
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 
 
 def build(
-    *, temperature: float = 4.0, epsilon: float = 0.1, label_weight: float = 0.0
+    *,
+    temperature: float = 4.0,
+    epsilon: float = 0.1,
+    label_weight: float = 0.0,
+    eta: float | None = None,
 ) -> Method:
     """Softened teacher, or a smoothed label where it is wrong.
 
@@ -41,6 +50,7 @@ def build(
       temperature: > 0, finite; the targets keep their digits up to about 100.
       epsilon: share of the label spread evenly over all classes, from 0 to 1.
       label_weight: of the cross entropy with the label, >= 0; left out at 0.
+      eta: of label revision, above 0 and below 1; None for none.
 
     Raises:
       ValueError: a number is outside its range; the message names it.
@@ -50,11 +60,7 @@ def build(
     """
     contracts.positive("ka_lsr", "temperature", temperature)
     contracts.fraction("ka_lsr", "epsilon", epsilon)
-    terms = (soft_target(1.0),)
-    if label_weight != 0:
-        contracts.positive("ka_lsr", "label_weight", label_weight)
-        terms = (hard_label(label_weight), *terms)
     supervisor = Supervisor(
         temperature=fixed(temperature), target=(smoothed_label(epsilon),)
     )
-    return Method(terms=terms, supervisor=supervisor)
+    return soft_teacher("ka_lsr", with_revision(supervisor, eta), label_weight)

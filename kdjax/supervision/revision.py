@@ -4,6 +4,8 @@ W. Lan, Y.-m. Cheung, Q. Xu, B. Liu, Z. Hu, M. Li, Z. Chen, "Improve Knowledge
 Distillation via Label Revision and Data Selection", 2024 (arXiv:2404.03693).
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
@@ -17,7 +19,7 @@ from kdjax.losses.numerics import (
     below_top,
     one_hot,
 )
-from kdjax.supervision.pipeline import TargetRule
+from kdjax.supervision.pipeline import Supervisor, TargetRule
 from kdjax.types import Signals
 
 
@@ -66,7 +68,8 @@ def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
 
     For temperatures of 1 and above the label's entry is then the largest of p', or ties
     with it where 1 - eta is below float32's resolution; the odds among the other
-    classes stay as they were. Below 1 that holds with `softened` only.
+    classes stay as they were. Below 1 that holds with `softened` only, and then at any
+    temperature, one per sample too.
 
     Args:
       eta: above 0 and below 1, as in `revision_weight`.
@@ -109,6 +112,35 @@ def where_wrong(rule: TargetRule) -> TargetRule:
         return jnp.where(right[:, None], target, rule(target, signals))
 
     return revise
+
+
+def with_revision(supervisor: Supervisor, eta: Number | None) -> Supervisor:
+    """The same stages and label revision after them, its beta of the target itself.
+
+        p'_y - max_{k != y} p'_k >= 1 - eta,   equal where p has another class on top
+
+    This holds for any probabilities p: at every temperature, one per sample too, and
+    whatever earlier target rules did. It has to be the last: a swap after it would take
+    the label from the top again. Where the label is on top already, as after logits
+    adjustment, beta = eta.
+
+    Args:
+      supervisor: its own target rules come first.
+      eta: above 0 and below 1, as in `revision_weight`; None for no revision.
+
+    Raises:
+      ValueError: eta is out of range.
+
+    >>> from kdjax.supervision.adjustment import shift_probabilities
+    >>> from kdjax.supervision.temperature import fixed
+    >>> rules = Supervisor(temperature=fixed(0.5), target=(shift_probabilities,))
+    >>> len(with_revision(rules, 0.8).target), len(with_revision(rules, None).target)
+    (2, 1)
+    """
+    if eta is None:
+        return supervisor
+    rule = label_revision(eta, softened=True)
+    return dataclasses.replace(supervisor, target=(*supervisor.target, rule))
 
 
 def _gap(p: Float[Array, "batch classes"], labels: Integer[AnyArray, " batch"]):

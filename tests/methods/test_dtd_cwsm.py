@@ -11,7 +11,7 @@ from tests.reference import GOLDEN_KL, GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEA
 # base 4, spread 2, and without the 0.001 of the weight
 GOLDEN_TEMPERATURES = [3.885753, 3.776073, 4.338173]
 ONE_HOT = reference.one_hot(GOLDEN_LABELS, 4)
-W = 1 / (reference.softmax(GOLDEN_STUDENT).max(-1) + 0.001)
+W = reference.unsureness(GOLDEN_STUDENT)
 
 
 def value_and_gradient(method, selection=None):
@@ -29,12 +29,14 @@ def test_golden_temperatures_up_to_the_thousandth_in_the_weight():
 
 
 @pytest.mark.parametrize("base, spread", [(4.0, 2.0), (10.0, 0.1), (4, 40)])
-def test_objective_and_gradient_match_the_equation(base, spread):
-    method = dtd_cwsm.build(base=base, spread=spread, label_weight=0.3)
+@pytest.mark.parametrize("eta", [None, 0.8])
+def test_objective_and_gradient_match_the_equation(base, spread, eta):
+    method = dtd_cwsm.build(base=base, spread=spread, label_weight=0.3, eta=eta)
     value, (gradient, to_teacher) = value_and_gradient(method)
     tau = reference.dynamic_temperature(W, base, spread, lowest=1.0)
     assert spread < 40 or tau.min() == 1.0  # the floor takes part in the last
     aim = reference.softmax(GOLDEN_TEACHER, tau)
+    aim = reference.revised(aim, GOLDEN_LABELS, eta)
     hard = reference.cross_entropy(GOLDEN_STUDENT, ONE_HOT)
     expected = reference.dynamic_loss(GOLDEN_STUDENT, aim, tau) + 0.3 * hard
     np.testing.assert_allclose(value, expected.mean(), rtol=1e-5)
@@ -74,8 +76,8 @@ def test_parts_that_are_not_asked_for_are_left_out():
     method = dtd_cwsm.build(num_examples=7)
     assert [t.name for t in method.terms] == ["soft_logits"]
     assert method.supervisor.temperature.init() == ()
-    method = dtd_cwsm.build(label_weight=0.1, memory_decay=0.9, num_examples=7)
-    assert [t.name for t in method.terms] == ["hard_label", "soft_logits"]
+    method = dtd_cwsm.build(label_weight=0.1, memory_decay=0.9, num_examples=7, eta=0.8)
+    assert [t.name for t in method.terms] == ["hard_label", "soft_target"]
     assert method.supervisor.temperature.init()["table"].shape == (7,)
 
 
@@ -88,6 +90,7 @@ def test_parts_that_are_not_asked_for_are_left_out():
         ({"lowest": 0.0}, "by_confidence: lowest is 0"),
         ({"label_weight": -1.0}, "dtd_cwsm: label_weight is -1"),
         ({"memory_decay": 0.5}, "remembered: num_examples is None"),
+        ({"eta": 1.0}, "label_revision: eta is 1"),
     ],
 )
 def test_arguments_out_of_range_are_named(arguments, message):

@@ -11,6 +11,11 @@ from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 ONE_HOT = reference.one_hot(GOLDEN_LABELS, 4)
 SHIFTED = reference.shifted(GOLDEN_TEACHER, GOLDEN_TEACHER, GOLDEN_LABELS)
 ADJUSTMENTS = ["shift_first", "shift_last", "lsr"]
+WEIGHTS = {
+    "cosine": {},
+    "probabilities": {"similarity": "probabilities"},
+    "cwsm": {"confusion": "cwsm"},
+}
 
 
 def value_and_gradient(method, labels=GOLDEN_LABELS):
@@ -24,12 +29,14 @@ def supervision(method):
     return views(method, GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS).supervision
 
 
-def equation(adjustment, confusion, base, spread):
+def equation(adjustment, weight, base, spread):
     """(tau, target) of the worked example, in float64."""
     compared = SHIFTED if adjustment == "shift_first" else GOLDEN_TEACHER
-    w = reference.confusion(GOLDEN_STUDENT, compared)
-    if confusion == "cwsm":
-        w = 1 / (reference.softmax(GOLDEN_STUDENT).max(-1) + 0.001)
+    w = {
+        "cosine": reference.confusion(GOLDEN_STUDENT, compared),
+        "probabilities": reference.confusion_of_probabilities(GOLDEN_STUDENT, compared),
+        "cwsm": reference.unsureness(GOLDEN_STUDENT),
+    }[weight]
     tau = reference.dynamic_temperature(w, base, spread, lowest=1.0)
     if adjustment != "lsr":
         return tau, reference.softmax(SHIFTED, tau)
@@ -39,19 +46,24 @@ def equation(adjustment, confusion, base, spread):
 
 
 @pytest.mark.parametrize("adjustment", ADJUSTMENTS)
-@pytest.mark.parametrize("confusion", ["flsw", "cwsm"])
+@pytest.mark.parametrize("weight", WEIGHTS)
 @pytest.mark.parametrize("base, spread", [(4, 2), (10.0, 60.0)])
-def test_objective_and_gradient_match_the_equation(adjustment, confusion, base, spread):
+@pytest.mark.parametrize("eta", [None, 0.8])
+def test_objective_and_gradient_match_the_equation(
+    adjustment, weight, base, spread, eta
+):
     method = METHODS["dtd_la"].build(
         base=base,
         spread=spread,
         adjustment=adjustment,
-        confusion=confusion,
         epsilon=0.2,
         label_weight=0.3,
+        eta=eta,
+        **WEIGHTS[weight],
     )
     value, (gradient, to_teacher) = value_and_gradient(method)
-    tau, aim = equation(adjustment, confusion, base, spread)
+    tau, aim = equation(adjustment, weight, base, spread)
+    aim = reference.revised(aim, GOLDEN_LABELS, eta)
     hard = reference.cross_entropy(GOLDEN_STUDENT, ONE_HOT)
     expected = reference.dynamic_loss(GOLDEN_STUDENT, aim, tau) + 0.3 * hard
     np.testing.assert_allclose(value, expected.mean(), rtol=1e-5)
@@ -63,7 +75,7 @@ def test_objective_and_gradient_match_the_equation(adjustment, confusion, base, 
 
 def test_by_default_the_temperature_sees_the_adjusted_logits():
     default = supervision(dtd_la.build(base=4.0, spread=2.0))
-    tau, _ = equation("shift_first", "flsw", 4, 2)
+    tau, _ = equation("shift_first", "cosine", 4, 2)
     np.testing.assert_allclose(default.temperature, tau, rtol=1e-6)
     last = supervision(dtd_la.build(base=4.0, spread=2.0, adjustment="shift_last"))
     own = supervision(dtd_flsw.build(base=4.0, spread=2.0))
@@ -72,11 +84,11 @@ def test_by_default_the_temperature_sees_the_adjusted_logits():
 
 
 @pytest.mark.parametrize("confusion, spread", [("flsw", 0.0), ("cwsm", 2.0)])
-def test_at_equal_temperatures_the_order_does_not_matter(confusion, spread):
+@pytest.mark.parametrize("eta", [None, 0.8])
+def test_at_equal_temperatures_the_order_does_not_matter(confusion, spread, eta):
+    numbers = {"base": 4.0, "spread": spread, "confusion": confusion, "eta": eta}
     first, last = (
-        value_and_gradient(
-            dtd_la.build(base=4.0, spread=spread, adjustment=order, confusion=confusion)
-        )
+        value_and_gradient(dtd_la.build(adjustment=order, **numbers))
         for order in ("shift_first", "shift_last")
     )
     np.testing.assert_allclose(last[0], first[0], rtol=1e-5)
@@ -87,10 +99,11 @@ def test_at_equal_temperatures_the_order_does_not_matter(confusion, spread):
     "adjustment, alone",
     [("shift_first", ka_ps), ("shift_last", ka_ps), ("lsr", ka_lsr)],
 )
-def test_without_spread_it_is_the_adjustment_alone(adjustment, alone):
-    both = dtd_la.build(base=4.0, spread=0.0, adjustment=adjustment)
+@pytest.mark.parametrize("eta", [None, 0.8])
+def test_without_spread_it_is_the_adjustment_alone(adjustment, alone, eta):
+    both = dtd_la.build(base=4.0, spread=0.0, adjustment=adjustment, eta=eta)
     value, _ = value_and_gradient(both)
-    expected, _ = value_and_gradient(alone.build(temperature=4.0))
+    expected, _ = value_and_gradient(alone.build(temperature=4.0, eta=eta))
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
@@ -102,6 +115,14 @@ def test_with_a_teacher_that_is_right_it_is_the_temperature_alone(adjustment):
     alone = dtd_flsw.build(base=4.0, spread=2.0, gamma=0.5)
     expected, _ = value_and_gradient(alone, labels)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("adjustment", ADJUSTMENTS)
+def test_revision_leaves_eta_of_the_adjusted_teacher(adjustment):
+    numbers = {"base": 4.0, "spread": 2.0, "adjustment": adjustment}
+    adjusted = supervision(dtd_la.build(**numbers)).target
+    both = supervision(dtd_la.build(**numbers, eta=0.7)).target
+    np.testing.assert_allclose(both, 0.7 * adjusted + 0.3 * ONE_HOT, rtol=1e-5)
 
 
 def test_parts_that_are_not_asked_for_are_left_out():
@@ -117,6 +138,8 @@ def test_parts_that_are_not_asked_for_are_left_out():
     )
     assert [t.name for t in method.terms] == ["hard_label", "soft_target"]
     assert method.supervisor.temperature.init()["table"].shape == (7,)
+    names = [t.name for t in dtd_la.build(spread=1.0, eta=0.8).terms]
+    assert names == ["soft_target"]
 
 
 @pytest.mark.errors
@@ -126,6 +149,12 @@ def test_parts_that_are_not_asked_for_are_left_out():
         ({"base": 0.5}, "by_confusion: base is 0.5"),
         ({"confusion": "cwsm", "spread": -1.0}, "by_confidence: spread is -1"),
         ({"confusion": "flsw_prob"}, "dtd_la: confusion is 'flsw_prob'"),
+        ({"similarity": "dot"}, "dtd_la: similarity is 'dot'; .* 'probabilities'"),
+        (
+            {"similarity": "probabilities", "confusion": "cwsm"},
+            "dtd_la: similarity is 'probabilities' with .* expected confusion 'flsw'",
+        ),
+        ({"eta": 1.5}, "label_revision: eta is 1.5"),
         ({"adjustment": "ps"}, "dtd_la: adjustment is 'ps'; .* shift_first"),
         ({"epsilon": 2.0}, "smoothed_label: epsilon is 2"),
         ({"label_weight": float("inf")}, "dtd_la: label_weight is inf"),

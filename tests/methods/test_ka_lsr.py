@@ -33,13 +33,16 @@ def test_golden_by_default():
 @pytest.mark.parametrize(
     "temperature, epsilon", [(1, 0.1), (4, 0.3), (20.0, 0), (2, 1)]
 )
-@pytest.mark.parametrize("label_weight", [0, 0.3])
-def test_objective_and_gradient_match_the_equation(temperature, epsilon, label_weight):
-    method = ka_lsr.build(
-        temperature=temperature, epsilon=epsilon, label_weight=label_weight
-    )
+@pytest.mark.parametrize("label_weight, eta", [(0, None), (0.3, None), (0.3, 0.7)])
+def test_objective_and_gradient_match_the_equation(
+    temperature, epsilon, label_weight, eta
+):
+    numbers = {"epsilon": epsilon, "label_weight": label_weight, "eta": eta}
+    method = ka_lsr.build(temperature=temperature, **numbers)
     value, (gradient, to_teacher) = value_and_gradient(method)
     aim = target(temperature, epsilon)
+    if eta is not None:  # the label is on top of every row already
+        aim = eta * aim + (1 - eta) * ONE_HOT
     soft = reference.kl_to_target(GOLDEN_STUDENT, aim, temperature)
     hard = reference.cross_entropy(GOLDEN_STUDENT, ONE_HOT)
     expected = temperature**2 * soft + label_weight * hard
@@ -87,3 +90,9 @@ def test_the_cross_entropy_is_left_out_at_weight_zero():
 def test_numbers_out_of_range_are_named(argument, value):
     with pytest.raises(ValueError, match=f"ka_lsr: {argument} is"):
         ka_lsr.build(**{argument: value})
+
+
+@pytest.mark.errors
+def test_an_eta_out_of_range_is_named():
+    with pytest.raises(ValueError, match="label_revision: eta is 1"):
+        ka_lsr.build(eta=1)

@@ -57,6 +57,17 @@ def test_selection_weighs_the_teacher_and_not_the_labels():
     np.testing.assert_allclose(value, expected.mean(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [0.5, 4.0, 20])
+def test_revision_mixes_the_label_into_the_adjusted_teacher(temperature):
+    method = ka_ps.build(temperature=temperature, eta=0.7)
+    value, (gradient, _) = value_and_gradient(method)
+    aim = 0.7 * reference.softmax(SHIFTED, temperature) + 0.3 * ONE_HOT
+    soft = reference.kl_to_target(GOLDEN_STUDENT, aim, temperature)
+    np.testing.assert_allclose(value, temperature**2 * soft.mean(), rtol=1e-5)
+    slope = temperature * (reference.softmax(GOLDEN_STUDENT, temperature) - aim)
+    np.testing.assert_allclose(gradient, slope / 3, rtol=1e-4, atol=1e-6)
+
+
 def test_the_cross_entropy_is_left_out_at_weight_zero():
     assert [t.name for t in ka_ps.build().terms] == ["soft_logits"]
     names = [t.name for t in ka_ps.build(label_weight=0.1).terms]
@@ -76,3 +87,9 @@ def test_the_cross_entropy_is_left_out_at_weight_zero():
 def test_numbers_out_of_range_are_named(argument, value):
     with pytest.raises(ValueError, match=f"ka_ps: {argument} is"):
         ka_ps.build(**{argument: value})
+
+
+@pytest.mark.errors
+def test_an_eta_out_of_range_is_named():
+    with pytest.raises(ValueError, match="label_revision: eta is 1"):
+        ka_ps.build(eta=1)

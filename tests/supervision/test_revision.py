@@ -6,8 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kdjax.supervision.pipeline import Supervisor, supervise
-from kdjax.supervision.revision import label_revision, revision_weight, where_wrong
+from kdjax.supervision.adjustment import shift_probabilities
+from kdjax.supervision.pipeline import Supervisor, TemperatureRule, supervise
+from kdjax.supervision.revision import (
+    label_revision,
+    revision_weight,
+    where_wrong,
+    with_revision,
+)
 from kdjax.supervision.temperature import fixed
 from tests import reference
 from tests.objectives import signals
@@ -26,6 +32,13 @@ GOLDEN_REVISED = [
     [0.078535, 0.017524, 0.351971, 0.551971],
 ]
 PRINTED = 1e-6  # of six decimals, and float32's share
+# From a hard maximum to nearly uniform, and uniform: 2^-10 to 2^20, infinity.
+TEMPERATURES = hnp.arrays(
+    np.float32,
+    4,
+    elements=st.floats(-10, 20).map(lambda x: float(np.float32(2.0**x)))
+    | st.just(float("inf")),
+)
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 LABELS = hnp.arrays(np.int32, 4, elements=st.integers(0, 5))
 ROWS = hnp.arrays(np.float32, (4, 6), elements=st.floats(-40, 40, width=32))
@@ -57,6 +70,16 @@ def compiled(eta, temperature, **options):
     )
     run = jax.jit(lambda given: supervise(rules, (), given)[0].target)
     return lambda teacher, labels: np.asarray(run(signals(teacher, teacher, labels)))
+
+
+def at_each_temperature(eta, **stages):
+    """(teacher, labels, [batch] temperatures) -> target."""
+    given = TemperatureRule(init=tuple, update=lambda state, signals: (state, state))
+    rules = with_revision(Supervisor(temperature=given, **stages), eta)
+    run = jax.jit(lambda state, given: supervise(rules, state, given)[0].target)
+    return lambda teacher, labels, temperature: np.asarray(
+        run(temperature, signals(teacher, teacher, labels))
+    )
 
 
 def assert_label_on_top(target, labels):
@@ -108,6 +131,49 @@ def test_the_label_is_on_top_at_other_temperatures(temperature, softened):
         assert_label_on_top(target(teacher, labels), labels)
 
     check()
+
+
+@pytest.mark.parametrize("eta", [0.1, 0.8, 0.999, 1 - 1e-15])
+def test_the_label_leads_by_one_minus_eta_at_every_samples_own_temperature(eta):
+    target = at_each_temperature(eta)
+    plain = at_each_temperature(None)
+
+    @quick
+    @given(ROWS | NEAR_TIES, LABELS, TEMPERATURES)
+    def check(teacher, labels, temperature):
+        given = teacher, labels, temperature
+        p, q = target(*given), plain(*given)
+        assert_label_on_top(p, labels)
+        label = np.eye(6, dtype=bool)[labels]
+        lead = p[label] - np.where(label, -1, p).max(-1)
+        assert (lead >= 1 - eta - 2e-7).all()
+        wrong = q[label] < q.max(-1)
+        np.testing.assert_allclose(lead[wrong], 1 - eta, atol=2e-7)
+
+    check()
+
+
+def test_each_sample_is_revised_at_its_own_temperature():
+    temperature = np.float32([0.5, 4.0, 20.0])
+    soft = reference.softmax(GOLDEN_TEACHER, temperature)
+    given = GOLDEN_TEACHER, GOLDEN_LABELS, temperature
+    expected = reference.revised(soft, GOLDEN_LABELS, 0.8)
+    np.testing.assert_allclose(at_each_temperature(0.8)(*given), expected, rtol=1e-5)
+
+
+def test_revision_follows_the_other_target_rules():
+    temperature = np.float32([0.5, 4.0, 20.0])
+    soft = reference.softmax(GOLDEN_TEACHER, temperature)
+    shifted = reference.shifted(soft, GOLDEN_TEACHER, GOLDEN_LABELS)
+    run = at_each_temperature(0.8, target=(shift_probabilities,))
+    target = run(GOLDEN_TEACHER, GOLDEN_LABELS, temperature)
+    expected = 0.8 * shifted + 0.2 * reference.one_hot(GOLDEN_LABELS, 4)
+    np.testing.assert_allclose(target, expected, rtol=1e-5)
+
+
+def test_without_eta_a_supervisor_stays_as_it_is():
+    rules = Supervisor(temperature=fixed(4), target=(shift_probabilities,))
+    assert with_revision(rules, None) is rules
 
 
 @pytest.mark.parametrize("softened", [False, True])
@@ -203,6 +269,8 @@ def test_no_gradient_passes_through_a_revision():
 def test_an_eta_not_between_zero_and_one_is_refused(eta):
     with pytest.raises(ValueError, match="label_revision: eta is"):
         label_revision(eta)
+    with pytest.raises(ValueError, match="label_revision: eta is"):
+        with_revision(Supervisor(temperature=fixed(4)), eta)
     with pytest.raises(ValueError, match="revision_weight: eta is"):
         revision_weight(np.float32(GOLDEN_PROBABILITIES), GOLDEN_LABELS, eta)
 
