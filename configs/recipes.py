@@ -1,12 +1,17 @@
 """Runs of several parts: who is trained first, what is selected, who learns from whom.
 
 Each function takes a config of one training and returns it with `stages` and `order`.
-"stage:NAME" stands for the workdir of a part.
+"stage:NAME" stands for the workdir of a part. Seeds of parts are counted from the
+config's own, also where --config.seed sets it afterwards.
 """
+
+import re
 
 from ml_collections import ConfigDict
 
 SYMMETRIC = {"name": "symmetric", "rate": 0.4, "seed": 888}
+PROXIES = ("proxy", "second_proxy", "third_proxy")
+TICKETS = re.compile(r"(clk|same|fine)(?:-([1-3]))?(-continued)?")
 
 
 def with_stages(config: ConfigDict, stages: dict[str, dict]) -> ConfigDict:
@@ -16,7 +21,35 @@ def with_stages(config: ConfigDict, stages: dict[str, dict]) -> ConfigDict:
     return config
 
 
-def tickets(config: ConfigDict, detector: str, proxies: int = 1, fresh: bool = True):
+def _seed(config: ConfigDict, number: int) -> dict:
+    """The seed of a part: `number` above the config's, whatever that comes to be."""
+    return {"seed": config.get_ref("seed") + number} if number else {}
+
+
+def tickets_arguments(words: str) -> dict:
+    """The arguments of `tickets` from DETECTOR[-PROXIES][-continued]; "" is "fine".
+
+    Raises:
+      ValueError: words of another form.
+    """
+    match = TICKETS.fullmatch(words or "fine")
+    if not match:
+        raise ValueError(
+            f"tickets: {words!r} is not DETECTOR[-PROXIES][-continued]; expected clk, "
+            "same or fine, then the number of proxies, 1 to 3, then whether the "
+            "retraining goes on from the first one: fine, same-3, same-3-continued."
+        )
+    detector, proxies, continued = match.groups()
+    return {
+        "detector": detector,
+        "proxies": int(proxies or 1),
+        "fresh": continued is None,
+    }
+
+
+def tickets(
+    config: ConfigDict, detector: str, proxies: int = 1, fresh: bool = True
+) -> ConfigDict:
     """Proxy, selection, retraining (Kim et al. 2021): one command for all three.
 
     Args:
@@ -25,8 +58,10 @@ def tickets(config: ConfigDict, detector: str, proxies: int = 1, fresh: bool = T
       proxies: 1 to 3, which differ in their seeds; what all of them keep is kept.
       fresh: retrain from new weights, or go on from the first proxy.
     """
-    names = ["proxy", "second_proxy", "third_proxy"][:proxies]
-    stages = {name: {"seed": config.seed + i} for i, name in enumerate(names)}
+    if proxies not in range(1, len(PROXIES) + 1):
+        raise ValueError(f"tickets: {proxies!r} proxies; expected 1 to {len(PROXIES)}.")
+    names = PROXIES[:proxies]
+    stages = {name: _seed(config, i) for i, name in enumerate(names)}
     where = ",".join(f"stage:{name}" for name in names)
     chosen = {"name": "detector", "detector": detector, "proxies": where}
     stages["select"] = {"select": chosen}
@@ -79,12 +114,15 @@ def born_again(config: ConfigDict, generations: int, method: dict) -> ConfigDict
 
     Each has other initial weights and another order of samples.
     """
+    if generations < 1:
+        raise ValueError(f"born_again: {generations} generations; expected 1 or more.")
     stages = {"generation0": {"method": {"name": "ce"}}}
     for number in range(1, generations + 1):
+        before = f"stage:generation{number - 1}"
         stages[f"generation{number}"] = {
             "method": method,
-            "seed": config.seed + number,
-            "teacher": {"workdir": f"stage:generation{number - 1}"},
+            "teacher": {"workdir": before},
+            **_seed(config, number),
         }
     return with_stages(config, stages)
 
@@ -100,7 +138,7 @@ def ensemble(
       methods: name of the student -> method.
     """
     stages = {
-        name: {"model": model, "method": {"name": "ce"}, "seed": config.seed + i}
+        name: {"model": model, "method": {"name": "ce"}, **_seed(config, i)}
         for i, (name, model) in enumerate(teachers.items())
     }
     stages["students"] = {
@@ -108,6 +146,25 @@ def ensemble(
         "students": {name: {"method": method} for name, method in methods.items()},
     }
     return with_stages(config, stages)
+
+
+def spoilt(word: str) -> dict:
+    """What makes the teacher of `noisy_teacher` bad: "labels" or "underfitted".
+
+    Raises:
+      ValueError: another word.
+    """
+    changes = {
+        "labels": {"data": {"noise": SYMMETRIC}},
+        "underfitted": {
+            "stop_at_train_top1": 53.8,
+            "evaluation": {"every_epochs": 0.1},
+        },
+    }
+    if word not in changes:
+        known = " or ".join(changes)
+        raise ValueError(f"noisy_teacher: {word!r} spoils none; expected {known}.")
+    return changes[word]
 
 
 def noisy_teacher(
@@ -119,7 +176,7 @@ def noisy_teacher(
       config: of the students; alpha is 1, so they see no label.
       teacher: its model.
       methods: name of the student -> method.
-      changes: what makes the teacher bad: noise on its labels, or an early stop.
+      changes: what makes the teacher bad, such as `spoilt` gives.
     """
     students = {name: {"method": method} for name, method in methods.items()}
     return with_stages(
@@ -134,26 +191,29 @@ def noisy_teacher(
     )
 
 
-def data_selection(
-    config: ConfigDict, methods: dict[str, dict], selections: dict[str, dict]
-) -> ConfigDict:
-    """A reference student trained on labels, then students that hear the teacher on
-    the samples that the reference's influence scores, or chance, selected.
+def data_selection(config: ConfigDict, reference: str = "") -> ConfigDict:
+    """A reference by labels; the student's teacher is heard where its scores say so.
+
+    Lan et al. 2024, whose estimator and ratio of influence are not known.
 
     Args:
-      config: of the students; its teacher is trained beforehand.
-      methods: name of the student -> method.
-      selections: name of the student -> selection; without one: all samples.
+      config: of the student; its teacher is trained beforehand.
+      reference: workdir of a finished one; "" trains the student's own network first.
     """
-    students = {
-        name: {"method": method}
-        | ({"selection": selections[name]} if name in selections else {})
-        for name, method in methods.items()
-    }
-    return with_stages(
-        config,
+    config.selection = ConfigDict(
         {
-            "reference": {"method": {"name": "ce"}, "teacher": {"workdir": ""}},
-            "students": {"students": students},
-        },
+            "name": "influence",
+            "reference": reference or "stage:reference",
+            "estimator": "teacher_influence",
+            "keep_ratio": 0.8,
+            "class_balanced": False,
+        }
     )
+    if reference:
+        return config
+    alone = {
+        "method": {"name": "ce"},
+        "selection": {"name": "all"},
+        "teacher": {"workdir": "", "network": ""},
+    }
+    return with_stages(config, {"reference": alone, "student": {}})

@@ -55,6 +55,16 @@ def under_noise() -> dict[str, dict]:
     }
 
 
+def bad_teacher() -> dict[str, dict]:
+    """Kim et al. 2021, teachers that are wrong: small tau with the factor 1/tau."""
+    taus = {"tau01": 0.1, "tau05": 0.5, "tau1": 1.0, "tau20": 20.0}
+    methods = {
+        name: {"name": "noisy_teacher", "temperature": tau}
+        for name, tau in taus.items()
+    }
+    return {**methods, "mse": MSE}
+
+
 def adjustments(temperature: float, spread: float) -> dict[str, dict]:
     """Wen et al. 2021 beside plain KD at the same temperature, no labels."""
     confusion = {"base": temperature, "spread": spread, "gamma": 1.0}

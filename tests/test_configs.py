@@ -4,7 +4,8 @@ import pathlib
 
 import pytest
 
-from configs import experiments
+from configs import experiments, recipes
+from kdjax.build.stages import split_stages
 from kdjax.commands import runs
 from kdjax.commands.arguments import load_config, load_grid
 from kdjax.commands.axes import read_axes
@@ -15,6 +16,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ("common", "__init__")
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem not in SHARED]
 GRIDS = [p for p in FILES if "def get_grid" in p.read_text()]
+SETS = ["fashion_mnist", "cifar100"]
 STUDIES = "temperatures alphas noisy_labels detectors corrections baseline".split()
 
 
@@ -41,7 +43,7 @@ def test_a_grid_has_rows_and_each_is_well_formed(path):
         check(row.config)
 
 
-@pytest.mark.parametrize("data_set", ["fashion_mnist", "cifar100"])
+@pytest.mark.parametrize("data_set", SETS)
 def test_every_study_is_there_for_both_sets(data_set):
     for study in STUDIES:
         assert (ROOT / "configs" / data_set / f"{study}.py").exists()
@@ -52,10 +54,122 @@ def test_every_study_is_there_for_both_sets(data_set):
         assert words[0] == "sweep" and words[-1] == "--devices=2"
 
 
+def test_the_experiments_name_the_sets_that_they_know(capsys):
+    with pytest.raises(SystemExit) as stop:
+        experiments.main(["fashion"])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in ("'fashion'", *SETS))
+
+
 @pytest.mark.parametrize(
-    "name",
-    ["chain.py:kl", "tickets.py:fnie", "noisy_teacher.py:wrong", "born_again.py:x"],
+    "name, message",
+    [
+        ("chain.py:kl", "1 losses for the 3 networks"),
+        *(
+            (f"tickets.py:{words}", r"is not DETECTOR\[-PROXIES\]\[-continued\]")
+            for words in "fnie FINE 3 continued same-0 same-4 same3 same-continued-3 "
+            "fine-fresh fine- fine-3-continued-".split()
+        ),
+        ("noisy_teacher.py:wrong", "expected labels or underfitted"),
+        ("born_again.py:x", "'x'"),
+        ("born_again.py:0", "0 generations; expected 1 or more"),
+    ],
 )
-def test_an_argument_that_a_config_does_not_know_is_an_error(name):
-    with pytest.raises(InputError):
-        check(load_config(str(ROOT / "configs" / "fashion_mnist" / name), []))
+@pytest.mark.parametrize("data_set", SETS)
+def test_an_argument_that_a_config_does_not_know_is_an_error(data_set, name, message):
+    with pytest.raises(InputError, match=message):
+        check(load(data_set, name))
+
+
+def load(data_set, spec, *overrides):
+    return load_config(str(ROOT / "configs" / data_set / spec), list(overrides))
+
+
+def parts_of(config):
+    check(config)
+    return split_stages(config, pathlib.Path("/runs"))
+
+
+THREE = ["proxy", "second_proxy", "third_proxy"]
+
+
+@pytest.mark.parametrize("data_set", SETS)
+@pytest.mark.parametrize(
+    "argument, detector, proxies, initial",
+    [
+        ("", "fine", THREE[:1], ""),
+        (":clk", "clk", THREE[:1], ""),
+        (":fine-continued", "fine", THREE[:1], "/runs/proxy"),
+        (":fine-1", "fine", THREE[:1], ""),
+        (":clk-2", "clk", THREE[:2], ""),
+        (":same-3", "same", THREE, ""),
+        (":same-3-continued", "same", THREE, "/runs/proxy"),
+    ],
+)
+def test_tickets_are_what_their_argument_says(
+    data_set, argument, detector, proxies, initial
+):
+    parts = parts_of(load(data_set, f"tickets.py{argument}"))
+    assert list(parts) == [*proxies, "select", "retrain"]
+    chosen = parts["select"].select
+    assert (chosen.name, chosen.detector) == ("detector", detector)
+    assert chosen.proxies == ",".join(f"/runs/{name}" for name in proxies)
+    assert [parts[name].seed for name in proxies] == [0, 1, 2][: len(proxies)]
+    assert parts["retrain"].data.keep == "/runs/select"
+    assert parts["retrain"].initial.workdir == initial
+    for name in proxies:
+        assert not parts[name].data.keep and not parts[name].initial.workdir
+        assert parts[name].method == parts["retrain"].method
+        assert parts[name].data.noise == parts["select"].data.noise
+
+
+@pytest.mark.parametrize("proxies", [0, 4])
+def test_tickets_have_one_to_three_proxies(proxies):
+    config = load("fashion_mnist", "baseline.py")
+    with pytest.raises(ValueError, match=f"{proxies} proxies; expected 1 to 3"):
+        recipes.tickets(config, "fine", proxies=proxies)
+
+
+@pytest.mark.parametrize("data_set", SETS)
+@pytest.mark.parametrize(
+    "spec, seeds",
+    [
+        ("tickets.py:same-3", {"proxy": 5, "second_proxy": 6, "third_proxy": 7}),
+        ("born_again.py:2", {"generation0": 5, "generation1": 6, "generation2": 7}),
+        ("ensemble.py", {"teacher0": 5, "teacher1": 6, "teacher2": 7}),
+    ],
+)
+def test_seeds_of_parts_follow_the_seed_of_the_run(data_set, spec, seeds):
+    parts = parts_of(load(data_set, spec, "seed=5"))
+    assert {name: parts[name].seed for name in seeds} == seeds
+    rest = [part.seed for name, part in parts.items() if name not in seeds]
+    assert rest == [5] * len(rest)
+
+
+@pytest.mark.parametrize("data_set", SETS)
+@pytest.mark.parametrize("method", ["ds", "lr_ds"])
+def test_data_selection_trains_its_reference_by_labels_first(data_set, method):
+    overrides = ["teacher.workdir=/t", "selection.keep_ratio=0.5", "seed=4"]
+    parts = parts_of(load(data_set, f"{method}.py", *overrides))
+    assert list(parts) == ["reference", "student"]
+    reference, student = parts["reference"], parts["student"]
+    assert reference.method.name == "ce" and reference.selection.name == "all"
+    assert not reference.teacher.workdir and not reference.teacher.network
+    assert student.method.name == method and student.teacher.workdir == "/t"
+    assert student.selection.reference == "/runs/reference"
+    assert student.selection.name == "influence" and student.selection.keep_ratio == 0.5
+    same = ("model", "seed", "data", "schedule", "optimizer", "total_epochs")
+    for key in same:
+        assert reference[key] == student[key]
+
+
+@pytest.mark.parametrize("data_set", SETS)
+@pytest.mark.parametrize("method", ["ds", "lr_ds"])
+def test_data_selection_takes_a_reference_that_is_there(data_set, method):
+    config = load(data_set, f"{method}.py:runs/baseline", "teacher.workdir=/t")
+    assert parts_of(config) == {}
+    assert config.selection.reference == "runs/baseline"
+    assert config.method.name == method and config.teacher.workdir == "/t"
+    staged = parts_of(load(data_set, f"{method}.py"))["student"]
+    assert config.model == staged.model and config.method == staged.method

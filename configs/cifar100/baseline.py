@@ -1,6 +1,9 @@
 """CIFAR-100: the student by cross entropy, without a teacher.
 
+python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/baseline.py --workdir=runs/baseline
+
+Published: 72.56 (WRN-16-2); Kim et al., draft, table 4. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

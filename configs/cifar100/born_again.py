@@ -1,7 +1,11 @@
 r"""CIFAR-100: one network, each generation taught by the one before it.
 
+python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/born_again.py:3 \
     --workdir=runs/born_again
+
+Published: 72.56 by labels, then 73.02, 72.79, 72.86; Kim et al., draft, table 7, which
+has eight generations. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,12 @@
 r"""CIFAR-100: large -> medium -> small network, a loss for each link.
 
+python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/chain.py:ce-kl-mse \
     --workdir=runs/chain
+
+The networks of "KL versus MSE", which finds KL first and then squared error best for
+the small one, and 74.52 for ce-kl-kl, both by a public summary; its number for
+ce-kl-mse could not be verified. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

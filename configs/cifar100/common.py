@@ -1,4 +1,10 @@
-"""CIFAR-100 protocols: of "KL versus MSE", and of RepDistiller."""
+"""CIFAR-100 protocols: of "KL versus MSE", of RepDistiller and of "Winning Ticket".
+
+`prepare` takes the archive from disk or from its official address, once; give it and
+all other commands the same --data_dir, or none. A finished run is left alone, so the
+commands of several configs that train the same teacher first may be typed one after the
+other.
+"""
 
 from ml_collections import ConfigDict
 

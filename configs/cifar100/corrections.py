@@ -1,13 +1,17 @@
 r"""CIFAR-100: LA, DTD, LR and DS beside plain KD; three seeds.
 
+python -m kdjax prepare cifar100
+python -m kdjax sweep --config=configs/cifar100/teacher.py \
+    --workdir=runs/teachers --grid.seed=0,1,2
 python -m kdjax sweep --config=configs/cifar100/baseline.py \
-    --workdir=runs/baseline --grid.seed=0,1,2
-python -m kdjax sweep --config=configs/cifar100/corrections.py:runs/baseline \
-    --workdir=runs/corrections --students_per_program=12 \
+    --workdir=runs/baselines --grid.seed=0,1,2
+python -m kdjax sweep --config=configs/cifar100/corrections.py:runs/baselines \
+    --workdir=runs/corrections --students_per_program=16 \
     --config.teacher.workdir="runs/teachers/seed-{seed}"
 
 Data selection asks the baseline, the same student trained on labels, where the teacher
-helps; its control hears the teacher on as many samples, whichever.
+helps; its control hears the teacher on as many samples, whichever. Not measured here
+yet.
 """
 
 from ml_collections import ConfigDict
@@ -26,7 +30,7 @@ def get_config(arg=""):
 
 def get_grid(arg=""):
     """arg: where the sweep of baseline.py lies."""
-    reference = f"{arg or 'runs/baseline'}/seed-{{seed}}"
+    reference = f"{arg or 'runs/baselines'}/seed-{{seed}}"
     methods = studies.adjustments(temperature=4.0, spread=4.0)
     methods |= studies.revisions(temperature=4.0)
     chosen = studies.selections(reference)

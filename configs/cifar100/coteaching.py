@@ -1,5 +1,6 @@
 r"""CIFAR-100 under symmetric noise: Co-teaching of two networks.
 
+python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/coteaching.py \
     --workdir=runs/coteaching --config.data.noise.rate=0.4 \
     --config.method.noise_rate=0.4

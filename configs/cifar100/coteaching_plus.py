@@ -1,12 +1,15 @@
 r"""CIFAR-100 under symmetric noise: Co-teaching+ of two networks.
 
+python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/coteaching_plus.py \
     --workdir=runs/coteaching_plus --config.data.noise.rate=0.4 \
     --config.method.noise_rate=0.4
 
 Settings of "Winning Ticket in Noisy Image Classification", public code, but: ResNet-18
 for its pre-activation form, and Adam's first moment stays at 0.9 throughout, where the
-code goes down to 0.1 at epoch 80. Not measured here yet.
+code goes down to 0.1 at epoch 80. The code of Co-teaching+ itself has 10 gradual epochs
+and, on this set, begins with 5 of plain Co-teaching: --config.method.gradual_epochs=10
+--config.method.warmup_epochs=5. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

@@ -1,10 +1,11 @@
 r"""CIFAR-100 under label noise: detectors of clean labels, and controls.
 
+python -m kdjax prepare cifar100
 python -m kdjax sweep --config=configs/cifar100/detectors.py \
     --workdir=runs/detectors
 
 One proxy, then CLK, SAME, FINE, the oracle and chance, and a retraining on each
-selection; three rates of symmetric noise, three seeds.
+selection; three rates of symmetric noise, three seeds. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

@@ -1,12 +1,13 @@
 r"""CIFAR-100 under symmetric noise: DivideMix, labelled sets by SAME and by the losses.
 
+python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/dividemix.py --workdir=runs/dividemix \
     --config.data.noise.rate=0.5
 
 Settings of "Winning Ticket in Noisy Image Classification", public code, but ResNet-18
 for its pre-activation form. --config.selection.detector="" is DivideMix itself. For
-asymmetric noise: --config.method.entropy_penalty=True; for little noise:
---config.method.unlabelled_weight=0. Not measured here yet.
+asymmetric noise: --config.method.entropy_penalty=True; for 20 % symmetric and 40 %
+asymmetric noise: --config.method.unlabelled_weight=0. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

@@ -1,8 +1,10 @@
 r"""CIFAR-100, temperatures by the student's confidence, by RepDistiller's protocol.
 
-python -m kdjax train --workdir=runs/resnet20_dtd_cwsm \
-    --config=configs/cifar100/dtd_cwsm.py:resnet20 \
-    --config.teacher.workdir=runs/resnet56
+python -m kdjax prepare cifar100
+python -m kdjax train --config=configs/cifar100/repdistiller_teacher.py:resnet56 \
+    --workdir=runs/resnet56
+python -m kdjax train --config=configs/cifar100/dtd_cwsm.py:resnet20 \
+    --workdir=runs/resnet20_dtd_cwsm --config.teacher.workdir=runs/resnet56
 
 Nothing is published for this protocol; base and spread could not be verified either.
 Watch temperature/floored. Not measured here yet.

@@ -1,8 +1,10 @@
 r"""CIFAR-100, dynamic temperature on adjusted logits, by RepDistiller's protocol.
 
-python -m kdjax train --workdir=runs/resnet20_dtd_la \
-    --config=configs/cifar100/dtd_la.py:resnet20 \
-    --config.teacher.workdir=runs/resnet56
+python -m kdjax prepare cifar100
+python -m kdjax train --config=configs/cifar100/repdistiller_teacher.py:resnet56 \
+    --workdir=runs/resnet56
+python -m kdjax train --config=configs/cifar100/dtd_la.py:resnet20 \
+    --workdir=runs/resnet20_dtd_la --config.teacher.workdir=runs/resnet56
 
 Nothing is published for this protocol; base and spread could not be verified either.
 Watch temperature/floored. Not measured here yet.

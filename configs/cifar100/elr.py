@@ -1,5 +1,6 @@
 r"""CIFAR-100 under symmetric noise: early-learning regularisation.
 
+python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/elr.py --workdir=runs/elr \
     --config.data.noise.rate=0.4
 

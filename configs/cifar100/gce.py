@@ -1,5 +1,6 @@
 r"""CIFAR-100 under symmetric noise: generalised cross entropy.
 
+python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/gce.py --workdir=runs/gce \
     --config.data.noise.rate=0.4
 

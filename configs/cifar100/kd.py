@@ -1,5 +1,7 @@
 r"""CIFAR-100, WRN-28-4 -> WRN-16-2 by softened logits, protocol of "KL versus MSE".
 
+python -m kdjax prepare cifar100
+python -m kdjax train --config=configs/cifar100/teacher.py --workdir=runs/wrn_28_4
 python -m kdjax train --config=configs/cifar100/kd.py --workdir=runs/kd_tau20 \
     --config.teacher.workdir=runs/wrn_28_4 --config.method.temperature=20
 

@@ -1,5 +1,6 @@
 r"""CIFAR-100 under symmetric noise: symmetric cross entropy.
 
+python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/sce.py --workdir=runs/sce \
     --config.data.noise.rate=0.4
 

@@ -1,5 +1,7 @@
 r"""CIFAR-100, WRN-28-4 -> WRN-16-2 by smooth L1, protocol of "KL versus MSE".
 
+python -m kdjax prepare cifar100
+python -m kdjax train --config=configs/cifar100/teacher.py --workdir=runs/wrn_28_4
 python -m kdjax train --config=configs/cifar100/smooth_l1.py --workdir=runs/smooth_l1 \
     --config.teacher.workdir=runs/wrn_28_4
 

@@ -1,5 +1,6 @@
-r"""CIFAR-100, a teacher by cross entropy: WRN-28-4, protocol of "KL versus MSE".
+"""CIFAR-100, a teacher by cross entropy: WRN-28-4, protocol of "KL versus MSE".
 
+python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/teacher.py --workdir=runs/wrn_28_4
 
 Published: 77.93 (WRN-28-4), 72.56 (WRN-16-2); Kim et al., draft, table 4. Not measured

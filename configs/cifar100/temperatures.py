@@ -1,10 +1,12 @@
 r"""CIFAR-100, WRN-28-4 -> WRN-16-2: CE, temperatures 1 to infinity, MSE; three seeds.
 
-python -m kdjax sweep --config=configs/cifar100/temperatures.py --workdir=runs/column \
-    --config.teacher.workdir=runs/wrn_28_4
+python -m kdjax prepare cifar100
+python -m kdjax train --config=configs/cifar100/teacher.py --workdir=runs/wrn_28_4
+python -m kdjax sweep --config=configs/cifar100/temperatures.py \
+    --workdir=runs/temperatures --config.teacher.workdir=runs/wrn_28_4
 
-The column of "KL versus MSE" for this pair; published values in kd.py and mse.py. The
-seven students of a seed share one teacher forward in one program.
+The row of "KL versus MSE" for this pair; published values are in kd.py. The seven
+students of a seed share one teacher forward in one program. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

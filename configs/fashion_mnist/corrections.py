@@ -1,9 +1,11 @@
 r"""Fashion-MNIST subset: LA, DTD, LR and DS beside plain KD; three seeds.
 
+python -m kdjax sweep --config=configs/fashion_mnist/teacher.py \
+    --workdir=runs/teachers --grid.seed=0,1,2
 python -m kdjax sweep --config=configs/fashion_mnist/baseline.py \
-    --workdir=runs/baseline --grid.seed=0,1,2
-python -m kdjax sweep --config=configs/fashion_mnist/corrections.py:runs/baseline \
-    --workdir=runs/corrections --students_per_program=12 \
+    --workdir=runs/baselines --grid.seed=0,1,2
+python -m kdjax sweep --config=configs/fashion_mnist/corrections.py:runs/baselines \
+    --workdir=runs/corrections --students_per_program=16 \
     --config.teacher.workdir="runs/teachers/seed-{seed}"
 
 Data selection asks the baseline, the same student trained on labels, where the teacher
@@ -26,7 +28,7 @@ def get_config(arg=""):
 
 def get_grid(arg=""):
     """arg: where the sweep of baseline.py lies."""
-    reference = f"{arg or 'runs/baseline'}/seed-{{seed}}"
+    reference = f"{arg or 'runs/baselines'}/seed-{{seed}}"
     methods = studies.adjustments(temperature=4.0, spread=4.0)
     methods |= studies.revisions(temperature=4.0)
     chosen = studies.selections(reference)

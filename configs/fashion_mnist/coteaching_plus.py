@@ -2,6 +2,8 @@ r"""Fashion-MNIST subset under symmetric noise: Co-teaching+ of two networks.
 
 python -m kdjax train --config=configs/fashion_mnist/coteaching_plus.py \
     --workdir=runs/coteaching_plus
+
+gradual_epochs is chosen here, for six epochs. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,9 @@
-r"""Fashion-MNIST subset under symmetric noise: early-learning regularisation.
+"""Fashion-MNIST subset under symmetric noise: early-learning regularisation.
 
 python -m kdjax train --config=configs/fashion_mnist/elr.py --workdir=runs/elr
+
+beta and weight are those of "Winning Ticket in Noisy Image Classification", public
+code, for CIFAR-10. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

@@ -1,9 +1,10 @@
-r"""Fashion-MNIST subset: three teachers, and students that combine them in four ways.
+"""Fashion-MNIST subset: three teachers, and students that combine them in four ways.
 
 python -m kdjax train --config=configs/fashion_mnist/ensemble.py --workdir=runs/ensemble
 
-All four students share the three teachers' forwards in one program. Teachers trained
-before are named by --config.teacher.workdir=A,B,C in any other config.
+All four students share the three teachers' forwards in one program. In any other config
+--config.teacher.workdir=A,B,C names teachers trained before; methods other than
+ensemble learn from the mean of their logits.
 """
 
 from ml_collections import ConfigDict

@@ -1,9 +1,10 @@
 r"""Fashion-MNIST subset, one student by logits adjusted by probability shift.
 
+python -m kdjax train --config=configs/fashion_mnist/teacher.py --workdir=runs/teacher
 python -m kdjax train --config=configs/fashion_mnist/ka_ps.py \
     --workdir=runs/ka_ps --config.teacher.workdir=runs/teacher
 
-Not measured here yet.
+corrections.py compares with other methods.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,10 @@
 r"""Fashion-MNIST subset, one student by softened logits.
 
+python -m kdjax train --config=configs/fashion_mnist/teacher.py --workdir=runs/teacher
 python -m kdjax train --config=configs/fashion_mnist/kd.py --workdir=runs/kd \
     --config.teacher.workdir=runs/teacher
+
+Measured beside other ways, by students.py, in RESULTS.md.
 """
 
 from ml_collections import ConfigDict

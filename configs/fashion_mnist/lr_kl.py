@@ -1,9 +1,12 @@
 r"""Fashion-MNIST subset, one student by a softened teacher with revised labels.
 
+python -m kdjax train --config=configs/fashion_mnist/teacher.py --workdir=runs/teacher
 python -m kdjax train --config=configs/fashion_mnist/lr_kl.py \
     --workdir=runs/lr_kl --config.teacher.workdir=runs/teacher
 
-Not measured here yet.
+The numbers are those of RepDistiller for KD, and eta that of "Knowledge Distillation
+with Refined Logits", public code; those of the authors could not be verified.
+corrections.py compares with other methods.
 """
 
 from ml_collections import ConfigDict

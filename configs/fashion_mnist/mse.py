@@ -1,7 +1,10 @@
 r"""Fashion-MNIST subset, one student by squared error between logits.
 
+python -m kdjax train --config=configs/fashion_mnist/teacher.py --workdir=runs/teacher
 python -m kdjax train --config=configs/fashion_mnist/mse.py --workdir=runs/mse \
     --config.teacher.workdir=runs/teacher
+
+Measured beside other ways, by students.py, in RESULTS.md.
 """
 
 from ml_collections import ConfigDict

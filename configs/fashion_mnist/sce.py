@@ -1,6 +1,9 @@
-r"""Fashion-MNIST subset under symmetric noise: symmetric cross entropy.
+"""Fashion-MNIST subset under symmetric noise: symmetric cross entropy.
 
 python -m kdjax train --config=configs/fashion_mnist/sce.py --workdir=runs/sce
+
+alpha and beta are those of "Winning Ticket in Noisy Image Classification", public code,
+for CIFAR-10. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

@@ -1,9 +1,10 @@
 r"""Fashion-MNIST subset, one student by the smooth L1 distance between logits.
 
+python -m kdjax train --config=configs/fashion_mnist/teacher.py --workdir=runs/teacher
 python -m kdjax train --config=configs/fashion_mnist/smooth_l1.py \
     --workdir=runs/smooth_l1 --config.teacher.workdir=runs/teacher
 
-Not measured here yet.
+An option of the authors' code for which nothing is published. Not measured here yet.
 """
 
 from ml_collections import ConfigDict

@@ -1,5 +1,6 @@
 r"""Fashion-MNIST subset: CE, temperatures 1 to infinity and MSE, alpha 1; three seeds.
 
+python -m kdjax train --config=configs/fashion_mnist/teacher.py --workdir=runs/teacher
 python -m kdjax sweep --config=configs/fashion_mnist/temperatures.py \
     --workdir=runs/temperatures --config.teacher.workdir=runs/teacher
 

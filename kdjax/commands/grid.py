@@ -5,6 +5,7 @@ name depends on the row alone, so a grid may grow and finds its old rows again; 
 serves as a student's name.
 """
 
+import copy
 import hashlib
 import itertools
 import json
@@ -59,7 +60,7 @@ def make_rows(config: ConfigDict, axes: list[Axis]) -> list[Row]:
 
 
 def _row(config: ConfigDict, axes: list[Axis], choice: tuple[int, ...]) -> Row:
-    config = ConfigDict(plain(config))
+    config = copy.deepcopy(config)  # what refers to an axis, such as a seed, follows
     parts, cells, labels = [], {}, {}
     for axis, i in zip(axes, choice, strict=True):
         for key, value in zip(axis.keys, axis.points[i], strict=True):

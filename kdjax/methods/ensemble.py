@@ -17,7 +17,7 @@ Mean Squared Error Loss in Knowledge Distillation", IJCAI 2021 (arXiv:2105.08919
 Departs from the paper: the default is the mean of the logits, where the authors' code
 adds them: the target then depends on the number of teachers M, with "kl" as if the
 teacher's temperature were tau / M, with "mse" by logits M times as large. The mean of
-probabilities is an addition. Default alpha and tau are those of the paper's "FKD".
+probabilities is an addition. By default alpha is 1 and tau 20, as the paper prefers.
 """
 
 import math

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
+from configs import recipes
 from kdjax.build import defaults
 from kdjax.build.sections import resolved
 from kdjax.commands.axes import read_axes, split_values
@@ -54,6 +55,18 @@ def test_rows_do_not_touch_each_other_nor_the_config_they_come_from():
     rows[0].config.model.depth = 16
     assert base.method.temperature == 4.0
     assert rows[1].config.model.depth == base.model.depth == 10
+
+
+def test_what_refers_to_an_axis_follows_it():
+    """The seeds of a run's parts are counted from its own."""
+    rows = grid({"seed": (0, 4)}, base=recipes.tickets(config(), "same", proxies=2))
+    seeds = [resolved(row.config)["stages"]["second_proxy"]["seed"] for row in rows]
+    assert seeds == [1, 5]
+
+
+def test_a_set_of_another_name_changes_its_name_only():
+    (row,) = grid({"data": ({"name": "cifar10", "noise": {"name": "none"}},)})
+    assert row.config.data.name == "cifar10" and row.config.data.train == "train"
 
 
 def test_a_section_with_a_name_replaces_and_one_without_changes_some_keys():

@@ -1,0 +1,195 @@
+"""What a docstring of a config or the README tells to type can be typed, in its order.
+
+Each command is read by the command itself. Its config loads with the overrides and is
+one that a run would take, and the runs and data that it refers to come from the
+commands before it.
+"""
+
+import ast
+import pathlib
+import shlex
+
+import pytest
+
+from configs import experiments
+from kdjax.build.sections import plain
+from kdjax.build.stages import split_stages
+from kdjax.commands import devices, runs, sweep, train
+
+ROOT = pathlib.Path(__file__).parent.parent
+FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
+SETS = sorted({path.parent.name for path in FILES})
+EMBEDDED = "fashion_mnist_subset"
+# Keys of a config that name runs, or several with commas.
+NAMING = ("workdir", "reference", "keep", "proxies", "as_many_as")
+
+
+def name_of(path):
+    return f"{path.parent.name}/{path.name}"
+
+
+def shown(text):
+    """The words after `python -m kdjax` of every line that begins so."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [
+        shlex.split(line, comments=True)[3:]
+        for line in lines
+        if line.startswith("python -m kdjax ")
+    ]
+
+
+def docstring(path):
+    return ast.get_docstring(ast.parse(path.read_text()))
+
+
+def named(config, path=""):
+    """(dotted key, run) of every run that a plain config names."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from named(value, f"{path}{key}.")
+        elif key in NAMING and value:
+            yield from ((f"{path}{key}", run) for run in value.split(","))
+
+
+class Shell:
+    """Takes commands as a fresh clone would, and trains nothing."""
+
+    def __init__(self, prepared=()):
+        self.runs = {}  # directory -> what its network says of its data
+        self.prepared = dict(prepared)  # set -> its data_dir
+
+    def type(self, words):
+        command, *rest = words
+        words = [w.replace("--config=", f"--config={ROOT}/", 1) for w in rest]
+        if command == "prepare":
+            data_dir = dict(w.split("=") for w in rest[1:]).get("--data_dir", "")
+            self.prepared[rest[0]] = str(pathlib.Path(data_dir).resolve())
+        elif command == "train":
+            assert train.main(words) == 0
+        elif command == "sweep":
+            assert sweep.main([*words, "--dry_run"]) == 0
+        else:
+            self.read(rest)
+
+    def read(self, words):
+        """A command that looks at finished runs."""
+        given = [w.removeprefix("--workdir=") for w in words]
+        found = [w for w in given if not w.startswith("--")]
+        assert found and {pathlib.Path(w).resolve() for w in found} <= set(self.runs)
+
+    def run(self, config, workdir):
+        """In place of a training: checks, and notes which networks there are now."""
+        runs.check(config, workdir)
+        parts = split_stages(config, workdir)
+        for name, part in parts.items() or [("", config)]:
+            part = plain(part)
+            self.check_data(part["data"])
+            about = {key: part["data"][key] for key in ("name", "mean", "std")}
+            for key, run in named(part):
+                made = self.runs.get(pathlib.Path(run).resolve())
+                assert made, f"{key} is {run}, which no command before it makes"
+                assert made == about, f"{key} is {run}, of other data: {made}"
+            self.runs[workdir / name] = about
+
+    def check_data(self, data):
+        if data["name"] != EMBEDDED:
+            where = str(pathlib.Path(data["data_dir"]).resolve())
+            assert self.prepared.get(data["name"]) == where, "not prepared there"
+
+
+@pytest.fixture
+def shell(monkeypatch, tmp_path):
+    shell = Shell()
+
+    def rows(root, rows):
+        for row in rows:
+            shell.run(row.config, root / row.name)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(devices, "configure_cpu", lambda *sizes: None)
+    monkeypatch.setattr(runs, "run", shell.run)
+    monkeypatch.setattr(sweep.directory, "check_done", rows)
+    return shell
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_docstring_can_be_typed_line_by_line(path, shell):
+    commands = shown(docstring(path))
+    own = f"--config={path.relative_to(ROOT)}"
+    assert any(w.split(":")[0] == own for words in commands for w in words)
+    for words in commands:
+        shell.type(words)
+
+
+@pytest.mark.parametrize("data_set", SETS)
+def test_docstrings_of_a_set_do_not_share_a_directory(data_set):
+    """Two of them train the same thing there, or `runs/NAME` would be refused."""
+    made = {}
+    for path in FILES:
+        if path.parent.name == data_set:
+            for words in shown(docstring(path)):
+                where = [w for w in words if w.startswith("--workdir=")]
+                if where:
+                    before = made.setdefault(where[0], words)
+                    assert before == words, f"{name_of(path)}: {where[0]}"
+
+
+def test_the_readme_can_be_typed_line_by_line(shell):
+    commands = shown((ROOT / "README.md").read_text())
+    assert {words[0] for words in commands} >= {"prepare", "train", "sweep", "evaluate"}
+    for words in commands:
+        shell.type(words)
+
+
+@pytest.mark.parametrize("data_set", SETS)
+def test_the_list_of_the_experiments_can_be_typed(data_set, shell, capsys):
+    where = ["--runs=runs/all", "--data_dir=data", "--config.total_epochs=4"]
+    assert experiments.main([data_set, "--list", *where]) == 0
+    commands = shown(capsys.readouterr().out)
+    assert len(commands) == len(experiments.commands(data_set, ROOT, []))
+    shell.prepared[data_set] = str(pathlib.Path("data").resolve())
+    for words in commands:
+        assert "--config.total_epochs=4" in words
+        shell.type(words)
+
+
+F, C = "--config=configs/fashion_mnist", "--config=configs/cifar100"
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        ([f"train {C}/kd.py --workdir=a"], "not prepared"),
+        (
+            ["prepare cifar100 --data_dir=data", f"train {C}/teacher.py --workdir=a"],
+            "not prepared there",
+        ),
+        (
+            [f"train {F}/kd.py --workdir=a --config.teacher.workdir=t"],
+            "teacher.workdir is t, which no command before it makes",
+        ),
+        (
+            [
+                f"sweep {F}/teacher.py --workdir=t --grid.seed=0,1",
+                f"sweep {F}/temperatures.py --workdir=a "
+                "--config.teacher.workdir=t/seed-{seed}",
+            ],
+            "t/seed-2, which no command before it makes",
+        ),
+        (
+            [
+                "prepare cifar100",
+                f"train {C}/teacher.py --workdir=t",
+                f"train {C}/ka_ps.py --workdir=a --config.teacher.workdir=t",
+            ],
+            "of other data",
+        ),
+        (["evaluate --workdir=a"], "assert"),
+    ],
+)
+def test_a_fault_is_found(shell, lines, message):
+    *before, last = map(shlex.split, lines)
+    for words in before:
+        shell.type(words)
+    with pytest.raises(AssertionError, match=message):
+        shell.type(last)
