@@ -59,8 +59,8 @@ def _with_noise(train: Split, section: dict) -> Split:
     return train._replace(label=noisy, identity=train.identity | {"noise": told})
 
 
-def read_keep(path: str, what: str, train: Split) -> np.ndarray:
-    """The `keep` of a selection that was made of this very split, bool [n]."""
+def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """What a selection keeps, bool [n], and the labels that it was made for."""
     file = pathlib.Path(path).expanduser()
     file = file / KEEP if file.is_dir() else file
     if not file.is_file():
@@ -70,20 +70,30 @@ def read_keep(path: str, what: str, train: Split) -> np.ndarray:
         )
     try:
         with np.load(file, allow_pickle=False) as saved:
-            keep, labels = saved["keep"], saved["labels"]
+            return saved["keep"].astype(bool, casting="no"), saved["labels"]
     except Exception as error:  # NumPy and zipfile raise six kinds for other files
         raise InputError(
             f"{what}: {file} is not what `python -m kdjax select` wrote: "
             f"{type(error).__name__}: {error}."
         ) from error
-    if keep.dtype != bool or keep.shape != train.label.shape:
+
+
+def keep_digest(keep: np.ndarray) -> str:
+    """SHA-256 of which samples are kept."""
+    return hashlib.sha256(np.packbits(keep).tobytes()).hexdigest()
+
+
+def read_keep(path: str, what: str, train: Split) -> np.ndarray:
+    """The `keep` of a selection that was made of this very split, bool [n]."""
+    keep, labels = load_keep(path, what)
+    if keep.shape != train.label.shape:
         raise InputError(
-            f"{what}: keep in {file} is {keep.dtype} of shape {keep.shape}; expected "
-            f"bool of shape {train.label.shape}, one for each training sample."
+            f"{what}: keep in {path} is of shape {keep.shape}; expected "
+            f"{train.label.shape}, one for each training sample."
         )
     if not np.array_equal(labels, train.label):
         raise InputError(
-            f"{what}: {file} was made for other labels than this run's; expected the "
+            f"{what}: {path} was made for other labels than this run's; expected the "
             "same data and the same noise."
         )
     return keep
@@ -93,10 +103,9 @@ def _kept(train: Split, true_labels: np.ndarray, path: str):
     keep = read_keep(path, "config.data.keep", train)
     if not keep.any():
         raise InputError(f"config.data.keep: {path} keeps no sample.")
-    digest = hashlib.sha256(np.packbits(keep).tobytes()).hexdigest()
-    identity = train.identity | {"kept": int(keep.sum()), "keep_sha256": digest}
+    told = {"kept": int(keep.sum()), "keep_sha256": keep_digest(keep)}
     kept = train._replace(
-        image=train.image[keep], label=train.label[keep], identity=identity
+        image=train.image[keep], label=train.label[keep], identity=train.identity | told
     )
     return kept, true_labels[keep]
 

@@ -158,7 +158,7 @@ def check_arguments(
             raise InputError(f"{path}.{key} is missing; {name} needs it.")
 
 
-def guarded(path: str, function: Callable, *args: Any, **kwargs: Any) -> Any:
+def guarded(path: str, function: Callable, /, *args: Any, **kwargs: Any) -> Any:
     """Calls, and puts the config's path before what the callee complains of."""
     try:
         return function(*args, **kwargs)

@@ -9,7 +9,7 @@ import inspect
 import numpy as np
 
 from kdjax import contracts
-from kdjax.build.images import Images, read_keep
+from kdjax.build.images import Images, keep_digest, read_keep
 from kdjax.build.influences import Influence
 from kdjax.build.sections import plain
 from kdjax.build.teachers import Teacher, load_trained
@@ -28,7 +28,7 @@ def every_sample() -> None:
 def from_file(*, path: str, images: Images) -> Refresh:
     """What `python -m kdjax select` kept."""
     keep = read_keep(path, "config.selection.path", images.train)
-    return _fixed(keep)
+    return _fixed(keep, keep_digest(keep))
 
 
 def at_random(*, keep_ratio: float, seed: int = 0, images: Images) -> Refresh:
@@ -181,13 +181,7 @@ def by_influence(
     known = None
     if reference:
         who = {"workdir": reference, "student": student, "checkpoint": checkpoint}
-        trained = load_trained("config.selection.reference", who, data)
-        if "networks" in trained.identity:
-            raise InputError(
-                f"selection.reference: {reference} trained several networks at once; "
-                "expected a single one, whose last layer can be looked at."
-            )
-        known = (trained.network, trained.variables)
+        known = _single(load_trained("config.selection.reference", who, data))
 
     def compute(answers, notes):
         kept = rule.keep(images, [answers], answers.get("teacher_logits"))
@@ -198,9 +192,20 @@ def by_influence(
         every_epochs=every_epochs,
         start={"selection": np.ones(len(images.train.label), np.float32)},
         compute=compute,
-        reference=known,
+        reference=(known.network, known.variables) if known else None,
         wants_teacher=rule.wants_teacher,
+        digest=known.identity["digest"] if known else "",
     )
+
+
+def _single(reference: Teacher) -> Teacher:
+    if "networks" in reference.identity:
+        raise InputError(
+            f"selection.reference: {reference.identity['workdir']} trained several "
+            "networks at once; expected a single one, whose last layer can be looked "
+            "at."
+        )
+    return reference
 
 
 def named_detector(path: str, name: str, parameters: dict | None):
@@ -245,10 +250,15 @@ PROBABILITIES = {
 }
 
 
-def _fixed(keep: np.ndarray) -> Refresh:
+def _fixed(keep: np.ndarray, digest: str = "") -> Refresh:
     """Chosen before the run, and never again."""
-    start = {"selection": np.asarray(keep, np.float32)}
-    return Refresh(first_epoch=NEVER, every_epochs=0.0, start=start, compute=None)
+    return Refresh(
+        first_epoch=NEVER,
+        every_epochs=0.0,
+        start={"selection": np.asarray(keep, np.float32)},
+        compute=None,
+        digest=digest,
+    )
 
 
 SELECTIONS = {

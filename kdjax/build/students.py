@@ -16,8 +16,7 @@ from kdjax.training.state import Refresh, Student
 def described(config: dict) -> dict[str, dict]:
     """Name -> model, method, selection and seed of every student; one is a dict of one.
 
-    A method of several networks adds `networks`, so that a reader of a checkpoint knows
-    what was trained.
+    `build_students` adds what a reader of a checkpoint cannot see in the config.
     """
     base = {key: config[key] for key in sections.VARIANT}
     rows = {name: base | row for name, row in config["students"].items()}
@@ -45,7 +44,10 @@ def build_students(
     optimizer,
     facts: dict,
 ) -> dict[str, Student]:
-    """Builds every student; adds to a row how many networks its method trains.
+    """Builds every student.
+
+    Adds to a row `networks`, how many its method trains, and `selection_digest` where
+    its selection comes from a file or from another network.
 
     Args:
       config: plain.
@@ -71,6 +73,8 @@ def build_students(
         refresh = sections.call_with_facts(
             f"{path}.selection", SELECTIONS, row["selection"], known
         )
+        if refresh is not None and refresh.digest:
+            row["selection_digest"] = refresh.digest
         _check_needs(path, row["method"]["name"], method, teacher, refresh)
         _check_epochs(path, row, refresh, facts)
         if method.supervisor is not None and refresh is not None:

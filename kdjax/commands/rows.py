@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from kdjax.build.networks import CHECKPOINTS
 from kdjax.build.sections import resolved
-from kdjax.commands import programs, workdirs
+from kdjax.build.stages import split_stages
+from kdjax.commands import identities, programs, workdirs
 from kdjax.commands.grid import Row
 from kdjax.reporting.files import replace
 from kdjax.reporting.reporter import read_rows
@@ -99,11 +100,17 @@ def check_done(root: pathlib.Path, rows: list[Row]) -> None:
     """Compares the rows that are done with what they are to be now.
 
     Raises:
-      InputError: one had another config.
+      InputError: one had another config, or another teacher or selection.
     """
+    known = {}  # many rows have one teacher
     for row in rows:
-        if (root / row.name / DONE).exists():
-            workdirs.check_same(root / row.name, resolved(row.config))
+        where = root / row.name
+        if not (where / DONE).exists():
+            continue
+        workdirs.check_same(where, resolved(row.config))
+        parts = split_stages(row.config, where) or {"": row.config}
+        for name, part in parts.items():
+            identities.check_finished(where / name, resolved(part), known)
 
 
 def begin(job: Job) -> None:

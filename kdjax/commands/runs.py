@@ -10,7 +10,7 @@ from kdjax.build.experiment import build_experiment
 from kdjax.build.precheck import check_training
 from kdjax.build.sections import check_keys, plain, resolved
 from kdjax.build.stages import split_stages
-from kdjax.commands import selecting, trainer, workdirs
+from kdjax.commands import identities, selecting, trainer, workdirs
 from kdjax.contracts import InputError
 from kdjax.reporting.results import SUMMARY, Result, read_results
 
@@ -35,6 +35,7 @@ def run(config: ConfigDict, workdir: pathlib.Path) -> None:
             return
         workdirs.check_config(workdir, resolved(config))
         if workdirs.is_done(workdir):
+            identities.check_finished(workdir, resolved(config))
             print(f"{workdir} is finished; nothing to do.", file=sys.stderr)
         elif config.select:
             selecting.select(plain(config), workdir)

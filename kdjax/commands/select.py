@@ -12,7 +12,7 @@ import pathlib
 
 from kdjax import commands
 from kdjax.build.sections import plain, resolved
-from kdjax.commands import arguments, devices, selecting, workdirs
+from kdjax.commands import arguments, devices, identities, selecting, workdirs
 from kdjax.contracts import InputError
 
 
@@ -31,7 +31,9 @@ def main(argv: list[str]) -> int:
     devices.configure_cpu(options.devices, config.evaluation.batch_size)
     with workdirs.locked(workdir):
         workdirs.check_config(workdir, resolved(config))
-        if not workdirs.is_done(workdir):
+        if workdirs.is_done(workdir):
+            identities.check_finished(workdir, resolved(config))
+        else:
             selecting.select(plain(config), workdir)
         print(json.dumps(json.loads((workdir / workdirs.SELECTION).read_text())))
     return 0

@@ -1,4 +1,7 @@
-"""Chooses training samples once, and writes selection.npz and selection.json."""
+"""Chooses training samples once, and writes selection.npz and selection.json.
+
+Each selector returns what it keeps, and the digests of whom it asked.
+"""
 
 import json
 import pathlib
@@ -8,7 +11,7 @@ import numpy as np
 
 from kdjax.build import sections
 from kdjax.build.experiment import identity_of
-from kdjax.build.images import KEEP, Images, build_images, read_keep
+from kdjax.build.images import KEEP, Images, build_images, keep_digest, read_keep
 from kdjax.build.influences import Influence
 from kdjax.build.selections import as_one, named_detector
 from kdjax.build.teachers import Teacher, load_teacher, load_trained
@@ -36,11 +39,12 @@ def select(config: dict, workdir: pathlib.Path) -> dict:
     images = build_images(config["data"])
     section = config["select"]
     known = {"images": images, "config": config}
-    kept = sections.call_with_facts("config.select", SELECTORS, section, known)
+    kept, asked = sections.call_with_facts("config.select", SELECTORS, section, known)
     labels = images.train.label
     told = {
         "select": sections.jsonable(section),
-        "data": images.train.identity,
+        "asked": asked,
+        "data": identity_of(images),
         "samples": len(labels),
         "kept": int(kept.keep.sum()),
     }
@@ -86,7 +90,7 @@ def by_detector(
     student: str = "",
     checkpoint: str = "latest",
     parameters: dict | None = None,
-) -> Kept:
+) -> tuple[Kept, dict]:
     """Labels that trained proxies hold to be clean: CLK, SAME or FINE.
 
     Args:
@@ -100,27 +104,28 @@ def by_detector(
       parameters: of the detector.
     """
     detect = named_detector("config.select", detector, parameters)
-    kept = None
+    kept, digests = None, []
     for proxy in proxies.split(","):
         who = {"workdir": proxy.strip(), "student": student, "checkpoint": checkpoint}
-        said = answers(who, images, config)
-        said = as_one(said, images.train.label)
+        trained = load_trained("config.select", who, identity_of(images))
+        digests.append(trained.identity["digest"])
+        said = as_one(_answers(trained, images, config), images.train.label)
         found = detect(said, None if kept is None else kept.keep)
         if kept is not None:
             keep = detectors.intersection(kept.keep, found.keep)
             found = Kept(keep, np.minimum(kept.score, found.score))
         kept = found
-    return kept
+    return kept, {"proxies": digests}
 
 
-def by_oracle(*, images: Images) -> Kept:
+def by_oracle(*, images: Images) -> tuple[Kept, dict]:
     """Exactly the right labels: the upper bound, where the truth is known."""
-    return detectors.oracle(images.train.label, images.true_labels)
+    return detectors.oracle(images.train.label, images.true_labels), {}
 
 
 def at_random(
     *, images: Images, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
-) -> Kept:
+) -> tuple[Kept, dict]:
     """The control: a share of the samples, or as many as another selection kept."""
     count = len(images.train.label)
     if bool(keep_ratio) == bool(as_many_as):
@@ -130,8 +135,10 @@ def at_random(
         )
     if as_many_as:
         other = read_keep(as_many_as, "config.select.as_many_as", images.train)
-        return detectors.at_random(count, count=int(other.sum()), seed=seed)
-    return detectors.at_random(count, ratio=keep_ratio, seed=seed)
+        kept = detectors.at_random(count, count=int(other.sum()), seed=seed)
+        return kept, {"as_many_as": keep_digest(other)}
+    kept = detectors.at_random(count, ratio=keep_ratio, seed=seed)
+    return kept, {"as_many_as": None}
 
 
 def by_influence(
@@ -150,7 +157,7 @@ def by_influence(
     validation_fraction: float = 0.1,
     seed: int = 0,
     largest: bool = False,
-) -> Kept:
+) -> tuple[Kept, dict]:
     """Samples on which the teacher helps, or that matter, by influence scores.
 
     Args:
@@ -172,41 +179,46 @@ def by_influence(
         seed=seed,
         largest=largest,
     )
-    given = checkpoints.split(",") if isinstance(checkpoints, str) else checkpoints
-    steps = [str(step).strip() for step in _tuple(given)]
+    steps = each_step(checkpoints)
     learning_rates = _tuple(learning_rates)
     if len(learning_rates) not in (0, len(steps)):
         raise InputError(
             f"config.select: {len(steps)} checkpoints and {len(learning_rates)} "
             "learning_rates; expected as many."
         )
-    who = {"workdir": reference, "student": student}
-    said = [answers(who | {"checkpoint": step}, images, config) for step in steps]
+    who, data = {"workdir": reference, "student": student}, identity_of(images)
+    said, asked = [], {"reference": []}
+    for step in steps:
+        trained = load_trained("config.select", who | {"checkpoint": step}, data)
+        asked["reference"].append(trained.identity["digest"])
+        said.append(_answers(trained, images, config))
     taught = None
     if rule.wants_teacher:
-        teacher = load_teacher(config["teacher"], identity_of(images))
+        teacher = load_teacher(config["teacher"], data)
         if teacher is None:
             raise InputError(
                 "config.select: teacher_influence needs config.teacher.workdir."
             )
-        taught = _answers_of(teacher, images, config, needs_features=False)["logits"]
+        asked["teacher"] = teacher.identity["digest"]
+        taught = _answers(teacher, images, config, needs_features=False)["logits"]
         taught = taught if taught.ndim == 2 else taught.mean(1)
-    return rule.keep(images, said, taught, learning_rates)
+    return rule.keep(images, said, taught, learning_rates), asked
+
+
+def each_step(checkpoints: str | int | tuple) -> list[str]:
+    """The steps that `checkpoints` names: one, several, or a text with commas."""
+    given = checkpoints.split(",") if isinstance(checkpoints, str) else checkpoints
+    return [str(step).strip() for step in _tuple(given)]
 
 
 def _tuple(values) -> tuple:
     return tuple(values) if isinstance(values, list | tuple) else (values,)
 
 
-def answers(who: dict, images: Images, config: dict) -> dict[str, np.ndarray]:
-    """What a trained network says of the training images, without crops, in order."""
-    trained = load_trained("config.select", who, identity_of(images))
-    return _answers_of(trained, images, config)
-
-
-def _answers_of(
+def _answers(
     trained: Teacher, images: Images, config: dict, needs_features: bool = True
 ) -> dict[str, np.ndarray]:
+    """What a trained network says of the training images, without crops, in order."""
     mesh = sharding.make_mesh()
     rows = evaluation_rows(images.train, config["evaluation"]["batch_size"], mesh)
     normalise = images.augment.evaluate

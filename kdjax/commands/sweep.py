@@ -40,13 +40,13 @@ def main(argv: list[str]) -> int:
     options, rows = _read(argv)
     root = pathlib.Path(options.workdir).expanduser().resolve()
     limit = options.students_per_program
+    sizes = [sections.number(row.config, "batch_size", 1, integer=True) for row in rows]
+    devices.configure_cpu(options.devices, math.gcd(*sizes))
     directory.check_done(root, rows)
     if options.dry_run:
         plan = directory.make_plan(root, rows, limit, options.retry_failed)
         print("\n".join([told(plan), *map(_words, plan.jobs)]))
         return 0
-    sizes = [sections.number(row.config, "batch_size", 1, integer=True) for row in rows]
-    devices.configure_cpu(options.devices, math.gcd(*sizes))
     with workdirs.locked(root):
         if options.retry_failed:
             directory.forgive(root, rows)

@@ -10,7 +10,7 @@ import numpy as np
 from kdjax.build.experiment import Experiment
 from kdjax.build.networks import CHECKPOINTS
 from kdjax.checkpoints import Checkpointer
-from kdjax.commands import devices, workdirs
+from kdjax.commands import devices, identities, workdirs
 from kdjax.commands.notes import Notes
 from kdjax.commands.scoring import add_teacher, evaluation_rows, scorer
 from kdjax.contracts import InputError
@@ -33,7 +33,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
     )
     states, meta = begin(experiment, keeper, mesh)
     if "data" in meta:
-        workdirs.check_identity(workdir, meta, experiment.identity)
+        identities.check_resumed(workdir, meta, experiment.identity)
     teller = Reporter(
         workdir,
         start=meta["step"],

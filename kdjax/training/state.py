@@ -40,6 +40,7 @@ class Refresh:
       reference: (network, variables) that answers at `first_epoch` in the student's
         stead, before that has learnt anything.
       wants_teacher: whether `compute` reads "teacher_logits" [n, k] as well.
+      digest: of the file or the network that it comes from, where there is one.
     """
 
     first_epoch: float
@@ -48,6 +49,7 @@ class Refresh:
     compute: Callable[[dict[str, np.ndarray], dict], dict[str, np.ndarray]] | None
     reference: tuple[Network, PyTree] | None = None
     wants_teacher: bool = False
+    digest: str = ""
 
     def __post_init__(self):
         for name in ("first_epoch", "every_epochs"):
