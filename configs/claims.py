@@ -21,7 +21,8 @@ def report(runs: pathlib.Path, words: list[str]) -> str:
     parts = [
         "# What the four papers claim, and what came out here\n\n"
         f"`python -m configs.experiments {' '.join(words)}`, three seeds; networks and "
-        "protocol are in the configs beside this file. " + __doc__.split("\n\n")[1],
+        "protocol are in the configs beside this file. "
+        + " ".join(__doc__.split("\n\n")[1].split()),
         _temperatures(runs),
         _noisy_labels(runs),
         _detectors(runs),
