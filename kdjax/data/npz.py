@@ -157,5 +157,7 @@ def _position(path: pathlib.Path, border: str | None, count: int) -> int | None:
         return None
     found, is_percent = int(border.removesuffix("%")), border.endswith("%")
     if abs(found) > (100 if is_percent else count):
-        raise DataError(f"{path}: {border} is outside the {count} samples of the split.")
+        raise DataError(
+            f"{path}: {border} is outside the {count} samples of the split."
+        )
     return round(found * count / 100) if is_percent else found

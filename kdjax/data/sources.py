@@ -41,4 +41,6 @@ def load_split(
 
 def exact_name(name: str, identity: dict) -> str:
     """The name that loads again, in its very version, what a run knew as `name`."""
-    return f"{identity['name']}:{identity['version']}" if "version" in identity else name
+    return (
+        f"{identity['name']}:{identity['version']}" if "version" in identity else name
+    )
