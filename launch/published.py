@@ -10,15 +10,16 @@ TRANSCRIBED = (
 )
 # What the words in the tables mean.
 LEGEND = {
-    "cifar100": "Source: the paper's table of losses; the draft is the authors' earlier "
-    'manuscript, in their repository, read; "paper and draft" have the same value.',
+    "cifar100": "Source: the paper's table of losses; the draft is an earlier "
+    'manuscript in the authors\' repository, which was read; "paper and draft" have '
+    "the same value.",
     "repdistiller": "Source: the last epoch is reported, as here.",
 }
 PUBLISHED = {
     "cifar100": {
         "wrn_16_2": {
-            "teacher": ("77.93", "draft"),
-            "ce": ("72.68", "paper and draft, of other authors; their own run: 72.56"),
+            "teacher": ("77.93", "draft, best of 3 runs"),
+            "ce": ("72.68", "paper and draft, quoted there; own run: 72.56"),
             "kd_tau1": ("72.90", "paper and draft"),
             "kd_tau3": ("74.24", "paper and draft"),
             "kd_tau5": ("74.88", "paper and draft"),

@@ -47,7 +47,7 @@ def section(study: str, records: list[dict]) -> str:
     script = f"`launch/reproduce_{study}.sh`"
     parts = [
         f"## CIFAR-100, {TITLES[study]} ({script})",
-        "Last epoch; mean and sample standard deviation over the students' seeds, of\n"
+        "Last epoch; mean and sample standard deviation over the students' seeds, of "
         "the files in results/, one for each finished run. " + LEGEND[study],
     ]
     for pair in STUDIES[study].pairs:
@@ -65,7 +65,7 @@ def rows(study: str, plan: Study, pair: Pair, records: list[dict]) -> list[tuple
     for dtype in dtypes:
         for method in methods:
             values = _values(mine, dtype, method)
-            value, source = published.get(method, ("-", "nothing is published"))
+            value, source = published.get(method, ("-", "none is known"))
             network = pair.teacher if method == TEACHER else pair.student
             name = network if dtype == FLOAT32 else f"{network}, {dtype}"
             if values or dtype == FLOAT32:
