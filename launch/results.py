@@ -21,6 +21,7 @@ NOT_MEASURED = "not measured"
 def write(study: str, where: pathlib.Path) -> pathlib.Path:
     """Writes the section from the records in `where`, beside that directory."""
     path = where.parent / "RESULTS.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
     claims.write_section(path, section(study, read(study, where)), f"launch {study}")
     return path
 

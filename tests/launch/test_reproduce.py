@@ -21,7 +21,8 @@ from tests.launch import bare
 ROOT = pathlib.Path(__file__).parent.parent.parent
 # The whole of `python -m launch repdistiller`, but for networks that compile at once.
 PROGRAM = """
-import dataclasses, json, sys
+import dataclasses, json, os, sys
+from kdjax.__main__ import main as kdjax
 from launch.__main__ import main
 from launch.plans import STUDIES
 small = {{"name": "tests.networks:coarse"}}
@@ -30,10 +31,19 @@ STUDIES["repdistiller"] = dataclasses.replace(
     pairs=STUDIES["repdistiller"].pairs[:1],
     networks={{"resnet56": small, "resnet20": small}},
 )
-words = ["repdistiller", "--data={data}", "--runs={runs}", "--total_steps=2"]
-words += ["--seeds=3", "--devices=1"]
-piece = [*words, "--once", "--minutes=1e-9"]
-print(json.dumps([main(piece), main(piece), main(words), main(words)]))
+def words(data, runs):
+    where = [f"--data={{data}}", f"--runs={{runs}}"]
+    return ["repdistiller", *where, "--total_steps=2", "--seeds=3", "--devices=1"]
+here = words("{root}/small.npz", "{root}/begun")
+piece = [*here, "--once", "--minutes=1e-9"]
+codes = [main(piece), main(piece), main(here)]
+os.mkdir("{root}/other")
+os.rename("{root}/small.npz", "{root}/other/small.npz")
+os.rename("{root}/begun", "{root}/runs")
+codes.append(main(words("{root}/other/small.npz", "{root}/runs")))
+scored = ["evaluate", "--workdir={root}/runs/{last}", "--data_dir={root}/other"]
+codes.append(kdjax([*scored, "--devices=1"]))
+print(json.dumps(codes))
 wrong = set(sys.modules) & set({never!r})
 assert not wrong, wrong
 """
@@ -42,7 +52,11 @@ PARTS = ["resnet56", "resnet20-by-labels-seed3", "resnet20-of-resnet56-seed3"]
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory):
-    """(directory, exit codes, stderr) of two pieces, the rest, and once more."""
+    """Two pieces, the rest, once more elsewhere, and a command that scores.
+
+    Returns:
+      (directory, exit codes, what scoring said, stderr).
+    """
     root = tmp_path_factory.mktemp("launch")
     draw = np.random.default_rng(0)
     arrays = {}
@@ -51,7 +65,7 @@ def reproduced(tmp_path_factory):
         arrays[f"{name}_label"] = np.arange(count) % 5
     np.savez_compressed(root / "small.npz", **arrays)
     program = bare.prelude() + PROGRAM.format(
-        data=root / "small.npz", runs=root / "runs", never=bare.NEVER
+        root=root, last=PARTS[-1], never=bare.NEVER
     )
     kept = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     result = subprocess.run(
@@ -62,7 +76,8 @@ def reproduced(tmp_path_factory):
         env=kept | {"JAX_PLATFORMS": "cpu"},
     )
     assert result.returncode == 0, result.stderr
-    return root, json.loads(result.stdout.splitlines()[-1]), result.stderr
+    *_, scored, codes = map(json.loads, result.stdout.splitlines()[-2:])
+    return root, codes, scored["students"], result.stderr
 
 
 def records(root):
@@ -71,8 +86,9 @@ def records(root):
 
 
 def test_it_goes_on_where_a_piece_ended_and_does_nothing_twice(reproduced):
-    root, codes, said = reproduced
-    assert codes == [42, 42, 0, 0]
+    root, codes, _, said = reproduced
+    assert codes == [42, 42, 0, 0, 0]
+    assert said.count("is finished; nothing to do") == 1 + 3
     assert "launch: stopped because its time is up at step 1 of 2" in said
     assert f"launch: stopped before {PARTS[1]}, for which too little time" in said
     assert said.count("training in one program") == 4  # the teacher in two pieces
@@ -82,7 +98,7 @@ def test_it_goes_on_where_a_piece_ended_and_does_nothing_twice(reproduced):
 
 
 def test_every_run_is_recorded_once(reproduced):
-    root, _, _ = reproduced
+    root, _, scored, _ = reproduced
     paths = list((root / "runs" / "results").iterdir())
     found = records(root)
     assert len(paths) == 3 and sorted(found) == sorted(PARTS)
@@ -98,13 +114,14 @@ def test_every_run_is_recorded_once(reproduced):
     rows = read_rows(root / "runs" / PARTS[2] / "metrics.jsonl")
     for name, student in last["students"].items():
         assert student["metrics"]["top1"] == rows[-1][f"eval/{name}/top1"]
+        assert student["metrics"]["top1"] == scored[name]["top1"]
         assert ("selection_digest" in student) == (name == "lr_ds")
     for path in paths:
         assert not re.search(r'"/|~/|=/', path.read_text())
 
 
 def test_digests_say_whose_weights_these_are(reproduced):
-    root, _, _ = reproduced
+    root, *_ = reproduced
     found = records(root)
     (teacher,) = found[PARTS[0]]["students"].values()
     (reference,) = found[PARTS[1]]["students"].values()
@@ -118,7 +135,7 @@ def test_digests_say_whose_weights_these_are(reproduced):
 
 
 def test_a_rehearsal_keeps_its_tables_with_its_runs(reproduced):
-    root, _, _ = reproduced
+    root, *_ = reproduced
     text = (root / "runs" / "RESULTS.md").read_text()
     student = records(root)[PARTS[2]]["students"]["dtd_la"]
     wanted = f"| resnet20 | dtd_la | {student['metrics']['top1']:.2f} | 3 |"
