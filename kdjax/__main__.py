@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import sys
+from collections.abc import Callable
 
 COMMANDS = {
     "train": "train a teacher, or students against one teacher; resumes",
@@ -35,14 +36,22 @@ def main(argv: list[str] | None = None) -> int:
         hint = f" Did you mean {close[0]}?" if close else ""
         print(f"kdjax: {name!r} is not a command.{hint}\n\n{USAGE}", file=sys.stderr)
         return 2
+    command = f"kdjax.commands.{name}"
+    return exit_code(
+        f"kdjax {name}", lambda: importlib.import_module(command).main(rest)
+    )
+
+
+def exit_code(name: str, run: Callable[[], int]) -> int:
+    """Calls, and turns the errors of users, data and disks into a line and a code."""
     try:
-        return importlib.import_module(f"kdjax.commands.{name}").main(rest)
+        return run()
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("kdjax"):
             raise
         print(
-            f"kdjax {name}: the package {error.name} is not installed; commands need "
-            "more than the losses do: pip install '.[train]'",
+            f"{name}: the package {error.name} is not installed; commands need more "
+            "than the losses do: pip install '.[train]'",
             file=sys.stderr,
         )
         return 2
@@ -50,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         code = 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
         if code is None:
             raise
-        print(f"kdjax {name}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return code
 
 

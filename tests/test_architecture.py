@@ -33,7 +33,9 @@ GUESTS = {
     "jinja2": ["reporting"],
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
-FILES = MODULES + sorted((ROOT / "tests").rglob("*.py"))
+FILES = MODULES + [
+    p for d in ("launch", "tests") for p in sorted((ROOT / d).rglob("*.py"))
+]
 
 
 def name_of(path: pathlib.Path) -> str:

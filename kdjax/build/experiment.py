@@ -1,5 +1,6 @@
 """A whole run from a config, as objects."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import math
@@ -17,9 +18,8 @@ from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import Student
 from kdjax.types import PyTree
 
-PACKAGES = (
-    *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn"),
-)
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+OPTIONAL = ("scikit-learn",)  # only some selections cluster
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,8 +140,11 @@ def identity_of(images: Images) -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
+    """Versions of what the numbers depend on, as far as it is installed."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    for name in OPTIONAL:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
     return {"kdjax": kdjax.__version__} | found
 
 

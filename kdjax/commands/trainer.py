@@ -1,6 +1,7 @@
 """One training run in its directory: begin or resume, loop, summary."""
 
 import dataclasses
+import math
 import pathlib
 import sys
 
@@ -22,8 +23,13 @@ from kdjax.training.step import make_train_step
 from kdjax.types import PyTree
 
 
-def train(experiment: Experiment, workdir: pathlib.Path) -> None:
-    """Runs an experiment in its directory, from its newest checkpoint if any."""
+def train(
+    experiment: Experiment, workdir: pathlib.Path, until: float = math.inf
+) -> None:
+    """Runs an experiment in its directory, from its newest checkpoint if any.
+
+    Stops with its state saved, as by a signal, when `time.monotonic()` is `until`.
+    """
     devices.check_batch(experiment.batch_size)
     workdirs.write_config(workdir, experiment.config)
     mesh = sharding.make_mesh()
@@ -57,6 +63,7 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
                 keeper=keeper,
                 teller=teller,
                 images_per_step=experiment.batch_size,
+                until=until,
             )
     finally:
         teller.close()

@@ -79,19 +79,22 @@ def run(
     keeper: Keeper,
     teller: Teller,
     images_per_step: int,
+    until: float = math.inf,
 ) -> PyTree:
     """Trains from `start` to `plan.total_steps`.
 
     Evaluation and saving follow the same rhythm, so "best" always refers to a state
-    that was evaluated; a stop signal saves at once.
+    that was evaluated; a stop signal, or the time `until`, saves at once.
 
     Args:
       step: (states, step number) -> (states, metrics on the device).
       evaluate: states -> name -> metrics.
+      until: on `time.monotonic()`; the step that is running then is the last one. One
+        step is always made, so that a run gets on however little time it has.
 
     Raises:
       NonFinite: PATIENCE steps in a row were skipped.
-      Preempted: SIGTERM or SIGINT came; the state is saved.
+      Preempted: SIGTERM or SIGINT came, or the time is up; the state is saved.
     """
     pending, since, bad = [], time.monotonic(), {}
     with _stop_signals() as stop:
@@ -99,8 +102,8 @@ def run(
             states, metrics = step(states, number)
             pending.append(metrics)
             done = number + 1
-            last, stopping = done == plan.total_steps, stop.is_set()
-            if last or done % plan.log_every == 0 or stopping:
+            last, why = done == plan.total_steps, _why_stop(stop, until)
+            if last or done % plan.log_every == 0 or why:
                 window = jax.device_get(pending)
                 seconds = time.monotonic() - since
                 rate = len(window) * images_per_step / seconds
@@ -118,13 +121,13 @@ def run(
                 since += time.monotonic() - paused
                 if plan.is_enough(results):
                     break
-            elif stopping:
+            elif why:
                 keeper.save(done, states, None)
-            if stopping and not last:
+            if why and not last:
                 keeper.wait()
                 raise Preempted(
-                    f"stopped by a signal at step {done} of {plan.total_steps}; the "
-                    "state is saved. The same command goes on from there."
+                    f"stopped {why} at step {done} of {plan.total_steps}; the state is "
+                    "saved. The same command goes on from there."
                 )
     keeper.wait()
     return states
@@ -159,6 +162,13 @@ def _check_finite(window: list[dict], done: int, bad: dict[str, int]) -> None:
                     "look at the teacher's logits. Checkpoints saved before are good.",
                     student=name,
                 )
+
+
+def _why_stop(stop: threading.Event, until: float) -> str:
+    """What ends the run before its last step; "" where nothing does."""
+    if stop.is_set():
+        return "by a signal"
+    return "because its time is up" if time.monotonic() >= until else ""
 
 
 class _stop_signals:

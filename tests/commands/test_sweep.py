@@ -38,10 +38,10 @@ def swept(file, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("swept") / "sweep"
     original, trained = trainer.train, []
 
-    def killed_before_the_second(experiment, where):
+    def killed_before_the_second(experiment, where, until):
         if any(where != before for before in trained):
             raise Killed
-        original(experiment, where)
+        original(experiment, where, until)
         trained.append(where)
 
     with pytest.MonkeyPatch.context() as patch:
