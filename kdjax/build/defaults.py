@@ -16,11 +16,7 @@ def base() -> ConfigDict:
     config.selection = ConfigDict({"name": "all"})
     # Several students in one program: name -> any of model, method, selection, seed.
     config.students = ConfigDict()
-    # The run that trained the teacher, or package.module:function of a network. Several
-    # workdirs, separated by commas, are an ensemble.
-    config.teacher = ConfigDict(
-        {"workdir": "", "student": "", "checkpoint": "latest", "network": ""}
-    )
+    config.teacher = teacher()
     # The run whose weights training begins with; default: drawn from the seed.
     config.initial = ConfigDict({"workdir": "", "student": "", "checkpoint": "latest"})
     config.data = data()
@@ -48,6 +44,21 @@ def base() -> ConfigDict:
     # For `python -m kdjax select` and for a stage that selects instead of training.
     config.select = ConfigDict()
     return config
+
+
+def teacher() -> ConfigDict:
+    return ConfigDict(
+        {
+            # The run that trained it; several, separated by commas, are an ensemble.
+            "workdir": "",
+            "student": "",
+            "checkpoint": "latest",
+            "network": "",  # instead of a run: package.module:function
+            # A --workdir of `python -m kdjax cache`, where its answers to the training
+            # images lie.
+            "cache": "",
+        }
+    )
 
 
 def data() -> ConfigDict:

@@ -94,7 +94,7 @@ def run(
       Preempted: SIGTERM or SIGINT came; the state is saved.
     """
     pending, since, bad = [], time.monotonic(), {}
-    with _stop_signals() as stop:
+    with stop_signals() as stop:
         for number in range(start, plan.total_steps):
             states, metrics = step(states, number)
             pending.append(metrics)
@@ -161,7 +161,7 @@ def _check_finite(window: list[dict], done: int, bad: dict[str, int]) -> None:
                 )
 
 
-class _stop_signals:
+class stop_signals:
     """While active, SIGTERM and SIGINT set an event instead of killing the process."""
 
     def __enter__(self) -> threading.Event:
