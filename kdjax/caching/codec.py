@@ -6,11 +6,19 @@ class that is not stored gets the logit
     rest = log mean_j exp(z_j),  j not among the top k
 
 so that at temperature 1 the stored classes have exactly the probability that they had,
-and so has the rest as a whole. At temperature tau the rest weighs
-(m sum_j exp(z_j) / m)^(1 / tau) per class instead of the mean of exp(z_j / tau): by
-Jensen's inequality too much above 1, too little below. The error grows with tau:
-1000 classes, top 50, TABLE. Losses on logits at an infinite temperature see a rest that
-is flat and above its mean; store all logits for them.
+and so has the rest as a whole. At another temperature tau a class of the rest weighs
+(mean_j exp(z_j))^(1 / tau) where the mean of exp(z_j / tau) would be right: too much
+above 1, too little below (Jensen), and the order within the rest, which a high
+temperature teaches, is gone. What is lost of KL(teacher || uniform), all that a target
+says, with made logits of 1000 classes of which the first is 75 % sure on average:
+
+    top k    tau 1    tau 2    tau 4    tau 20
+       10    3.5 %    21 %     62 %     87 %
+       50    1.4 %    12 %     44 %     71 %
+      200    0.3 %     4 %     21 %     42 %
+
+So `top_k` is for temperatures near 1. Store all logits for higher ones, and for losses
+on logits, which see a rest that is flat.
 """
 
 import functools
