@@ -44,6 +44,8 @@ def make_manifest(asked: Asked) -> dict:
     _check_same(asked.directory, there, wanted)
     wanted |= _layout(asked, there).as_json()
     _check_same(asked.directory, there, wanted)
+    if asked.options.verify:
+        return there
     epochs = asked.options.epochs or _epochs(asked)
     if there is not None:
         return there | {"epochs": max(epochs, there["epochs"])}
