@@ -8,6 +8,7 @@ from collections.abc import Callable
 COMMANDS = {
     "train": "train a teacher, or students against one teacher; resumes",
     "sweep": "train a grid of settings, as few programs as can be; resumes",
+    "cache": "write a teacher's answers down, to train students from them",
     "evaluate": "score a run's networks; prints one JSON line",
     "select": "choose training samples: clean labels, or useful ones",
     "analyse": "how students differ from their teacher: distances, norms, planes",

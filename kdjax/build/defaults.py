@@ -20,6 +20,14 @@ DATA = {
     # A selection.npz: only the samples that it keeps are trained on.
     "keep": "",
 }
+TEACHER = {
+    "workdir": "",  # of its run; several, separated by commas, are an ensemble
+    "student": "",
+    "checkpoint": "latest",
+    "network": "",  # instead of a run: package.module:function
+    # A --workdir of `python -m kdjax cache`: its answers to the training images.
+    "cache": "",
+}
 OPTIMIZER = {
     "name": "sgd",
     "momentum": 0.9,
@@ -37,9 +45,7 @@ DEFAULTS = {
     "selection": {"name": "all"},
     # Several students in one program: name -> any of model, method, selection, seed.
     "students": {},
-    # The run that trained the teacher, or package.module:function of a network. Several
-    # workdirs, separated by commas, are an ensemble.
-    "teacher": {"workdir": "", "student": "", "checkpoint": "latest", "network": ""},
+    "teacher": TEACHER,
     # The run whose weights training begins with; default: drawn from the seed.
     "initial": {"workdir": "", "student": "", "checkpoint": "latest"},
     "data": DATA,

@@ -1,6 +1,7 @@
 """One training run in its directory: begin or resume, loop, summary."""
 
 import dataclasses
+import functools
 import math
 import pathlib
 import sys
@@ -128,12 +129,16 @@ def summary(experiment: Experiment, results: dict, seconds: float) -> dict:
 
 def train_step(experiment: Experiment, variables, mesh, notes: Notes):
     """The compiled step as the loop wants it: (states, number) -> (states, metrics)."""
-    teacher = experiment.teacher
+    cache = experiment.cache
+    # With a cache the program has no teacher in it, and no weights of one.
+    teacher = experiment.teacher if cache is None else None
+    variables = variables if teacher else None
+    decode = cache.decode if cache else None
     step = sharding.compile_train_step(
         make_train_step(
             experiment.students,
             teacher.network if teacher else None,
-            resident.materialise,
+            functools.partial(resident.materialise, decode=decode),
             lambda batch, view: experiment.augment.train(batch, experiment.seed, view),
         ),
         mesh,
@@ -143,7 +148,10 @@ def train_step(experiment: Experiment, variables, mesh, notes: Notes):
     )
 
     def run(states, number):
-        ticket = sharding.place_rows(feed.ticket(number), mesh)
+        ticket = feed.ticket(number)
+        if cache:
+            ticket = ticket | {"taught": cache.rows(**ticket)}
+        ticket = sharding.place_rows(ticket, mesh)
         source = feed.source | {"notes": notes.before(number, states)}
         return step(states, variables, source, ticket)
 
@@ -196,6 +204,10 @@ def announce(experiment: Experiment, start: int, teller: Reporter) -> None:
         for path in who.get("workdir", "").split(",") if "workdir" in who else ():
             if not workdirs.is_done(pathlib.Path(path)):
                 teller.say(f"{path} is not finished; it teaches as it is now")
+    if experiment.cache:
+        who = experiment.cache.identity
+        largest = f", the {who['top_k']} largest" if who["top_k"] else ""
+        teller.say(f"its answers: from {who['path']}, {who['dtype']}{largest}")
     if start:
         teller.say(f"resuming at step {start} of {plan.total_steps}")
     names = ", ".join(experiment.students)

@@ -97,7 +97,7 @@ def run(
       Preempted: SIGTERM or SIGINT came, or the time is up; the state is saved.
     """
     pending, since, bad = [], time.monotonic(), {}
-    with _stop_signals() as stop:
+    with stop_signals() as stop:
         for number in range(start, plan.total_steps):
             states, metrics = step(states, number)
             pending.append(metrics)
@@ -171,7 +171,7 @@ def _why_stop(stop: threading.Event, until: float) -> str:
     return "because its time is up" if time.monotonic() >= until else ""
 
 
-class _stop_signals:
+class stop_signals:
     """While active, SIGTERM and SIGINT set an event instead of killing the process."""
 
     def __enter__(self) -> threading.Event:
