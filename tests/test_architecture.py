@@ -13,7 +13,7 @@ PACKAGE = ROOT / "kdjax"
 # A module imports its own floor and lower ones.
 FLOORS = (
     "contracts types losses supervision terms methods models selection data training "
-    "checkpoints weights reporting build commands __main__"
+    "checkpoints weights reporting build bench commands __main__"
 ).split()
 # Who may import what. A package that is not here may be imported by nobody.
 GUESTS = {
