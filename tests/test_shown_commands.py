@@ -14,7 +14,7 @@ import pytest
 from configs import experiments
 from kdjax.build.sections import plain
 from kdjax.build.stages import split_stages
-from kdjax.commands import devices, runs, sweep, train
+from kdjax.commands import bench, devices, runs, sweep, train
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
@@ -68,6 +68,8 @@ class Shell:
             assert train.main(words) == 0
         elif command == "sweep":
             assert sweep.main([*words, "--dry_run"]) == 0
+        elif command == "bench":
+            assert bench.main(rest) == 0
         else:
             self.read(rest)
 
@@ -107,6 +109,7 @@ def shell(monkeypatch, tmp_path):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "configure_cpu", lambda *sizes: None)
+    monkeypatch.setattr(bench, "run", lambda *plan: 0)
     monkeypatch.setattr(runs, "run", shell.run)
     monkeypatch.setattr(sweep.directory, "check_done", rows)
     return shell

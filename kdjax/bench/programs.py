@@ -22,7 +22,7 @@ from kdjax.types import Outputs, PyTree
 MODES = ("live", "cached", "input")
 SEED = 0
 LARGEST = 256 * 2**20  # bytes of all images, the batch permitting
-MOST_IMAGES = 10_000
+MOST_IMAGES = 50_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

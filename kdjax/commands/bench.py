@@ -51,10 +51,10 @@ def main(argv: list[str]) -> int:
     devices.check_batch(options.batch_size, "--batch_size")
     problem = _problem(options)
     print(devices.describe(), file=sys.stderr)
-    return _measure(options, problem, plan)
+    return run(options, problem, plan)
 
 
-def _measure(options, problem: Problem, plan: list[tuple[str, int]]) -> int:
+def run(options, problem: Problem, plan: list[tuple[str, int]]) -> int:
     """Times one program after another; tells what it has if it is interrupted."""
     mesh, found, code = sharding.make_mesh(), [], 0
     for number, (mode, students) in enumerate(plan, start=1):
