@@ -1,8 +1,11 @@
 """One measured program as a row of numbers, and what the numbers mean."""
 
+import importlib.metadata
+
 import jax
 from jax.sharding import Mesh
 
+import kdjax
 from kdjax.bench import peaks, programs, timing
 from kdjax.bench.roof import Load, shares
 from kdjax.contracts import InputError
@@ -16,6 +19,7 @@ KEYS = {
     "classes": "of the made-up labels",
     "device": "as JAX calls it",
     "devices": "how many",
+    "versions": "of kdjax, jax and jaxlib",
     "compile_seconds": "of the first step: tracing, compilation and loading",
     "steps": "of a block",
     "repeats": "blocks",
@@ -83,6 +87,7 @@ def row(
         "classes": problem.classes,
         "device": kind,
         "devices": mesh.size,
+        "versions": versions(),
         "compile_seconds": timed.compile_seconds,
         "steps": timed.steps,
         "repeats": len(timed.seconds),
@@ -98,3 +103,10 @@ def row(
         "bytes_per_second": rate * asked.bytes,
         "memory_utilisation": memory,
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the speed depends on."""
+    names = ("jax", "jaxlib")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"kdjax": kdjax.__version__} | found

@@ -84,6 +84,8 @@ def run(options, problem: Problem, plan: list[tuple[str, int]]) -> int:
 
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = commands.parser("bench", __doc__)
+    keys = "\n".join(f"  {key:<26}{text}" for key, text in rows.KEYS.items())
+    parser.epilog = f"What a line of --json holds:\n{keys}"
     parser.add_argument(
         "--pair",
         default="wrn_28_4:wrn_16_2",

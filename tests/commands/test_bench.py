@@ -42,6 +42,7 @@ def test_one_json_object_a_line(capsys):
     for row in found:
         assert row.keys() == rows.KEYS.keys()
         assert row["device"] == "cpu" and row["devices"] == 8
+        assert row["versions"]["jax"] == jax.__version__
         assert (row["steps"], row["repeats"], row["batch_size"]) == (2, 2, 8)
         assert row["flop_utilisation"] is None and row["memory_utilisation"] is None
         low, high = row["images_per_second_low"], row["images_per_second_high"]
@@ -127,5 +128,5 @@ def test_the_help_explains_both_shares(capsys):
     with pytest.raises(SystemExit):
         bench.main(["--help"])
     text = capsys.readouterr().out
-    for word in ("Model FLOP/s", "memory roof", "cached", "130"):
+    for word in ("Model FLOP/s", "memory roof", "cached", "130", *rows.KEYS):
         assert word in text
