@@ -71,7 +71,8 @@ def run(options, problem: Problem, plan: list[tuple[str, int]]) -> int:
                 repeats=options.repeats,
             )
         except KeyboardInterrupt:
-            print("interrupted; this is what was measured", file=sys.stderr)
+            told = "this is what was measured" if found else "nothing was measured yet"
+            print(f"interrupted; {told}", file=sys.stderr)
             code = INTERRUPTED
             break
         found.append(row)
