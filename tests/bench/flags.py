@@ -1,7 +1,9 @@
 """What all contestants are told, so that they do the same work."""
 
 import argparse
+import math
 import os
+import pathlib
 import re
 
 ALPHA, TEMPERATURE = 0.9, 4.0
@@ -45,5 +47,10 @@ def padding(image_size: int) -> int:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Cores that this process may use, as kdjax counts them, without importing it."""
+    count = len(os.sched_getaffinity(0))
+    quota = pathlib.Path("/sys/fs/cgroup/cpu.max")
+    if quota.exists() and not quota.read_text().startswith("max"):
+        limit, period = map(int, quota.read_text().split())
+        count = min(count, max(1, math.ceil(limit / period)))
+    return count

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from kdjax.commands import devices
 from tests.bench import flags, run, worker
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -142,6 +143,7 @@ def test_flags_reach_the_contestants():
     assert "--pair=wrn_28_4:wrn_16_2" in flags.passed_on(options)
     assert flags.wide("wrn_28_4:wrn_16_2") == ((28, 4), (16, 2))
     assert flags.padding(32) == 4
+    assert flags.cores() == devices.cores()
 
 
 @pytest.mark.parity
