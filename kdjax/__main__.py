@@ -13,6 +13,7 @@ COMMANDS = {
     "select": "choose training samples: clean labels, or useful ones",
     "analyse": "how students differ from their teacher: distances, norms, planes",
     "prepare": "make a data set readable: python -m kdjax prepare NAME",
+    "bench": "how fast a pair trains here, and how far that is from the roof",
     "report": "table, figures and a page from finished runs",
 }
 USAGE = "usage: python -m kdjax COMMAND [options]\n\n" + "\n".join(

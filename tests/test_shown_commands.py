@@ -15,7 +15,7 @@ from configs import experiments
 from kdjax.build.precheck import check_training
 from kdjax.build.sections import plain
 from kdjax.build.stages import split_stages
-from kdjax.commands import cache, devices, runs, sweep, train
+from kdjax.commands import bench, cache, devices, runs, sweep, train
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
@@ -73,6 +73,8 @@ class Shell:
             options, config = cache.read(words)
             check_training(config)
             self.note(config, pathlib.Path(options.workdir).resolve())
+        elif command == "bench":
+            assert bench.main(rest) == 0
         else:
             self.read(rest)
 
@@ -115,6 +117,7 @@ def shell(monkeypatch, tmp_path):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "configure_cpu", lambda *sizes: None)
+    monkeypatch.setattr(bench, "run", lambda *plan: 0)
     monkeypatch.setattr(runs, "run", shell.run)
     monkeypatch.setattr(sweep.directory, "check_done", rows)
     return shell

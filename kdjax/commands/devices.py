@@ -60,8 +60,12 @@ def describe() -> str:
     return f"devices: {len(devices)} x {', '.join(kinds)}"
 
 
-def check_batch(batch_size: int) -> None:
+def check_batch(batch_size: int, name: str = "config.batch_size") -> None:
     """The batch is divided over the devices, so it must divide.
+
+    Args:
+      batch_size: rows of one step.
+      name: what the user calls it.
 
     Raises:
       InputError: with the numbers.
@@ -70,6 +74,6 @@ def check_batch(batch_size: int) -> None:
     if batch_size % count:
         near = math.ceil(batch_size / count) * count
         raise InputError(
-            f"config.batch_size is {batch_size} and there are {count} devices; "
+            f"{name} is {batch_size} and there are {count} devices; "
             f"expected a multiple of {count}, such as {near}."
         )
