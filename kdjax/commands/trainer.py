@@ -1,7 +1,6 @@
 """One training run in its directory: begin or resume, loop, summary."""
 
 import dataclasses
-import functools
 import math
 import pathlib
 import sys
@@ -15,12 +14,11 @@ from kdjax.checkpoints import Checkpointer
 from kdjax.commands import devices, identities, workdirs
 from kdjax.commands.notes import Notes
 from kdjax.commands.scoring import add_teacher, evaluation_rows, scorer
+from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
-from kdjax.data import resident
 from kdjax.reporting.reporter import Reporter
 from kdjax.training import loop, sharding
 from kdjax.training.state import TrainState, initial_state
-from kdjax.training.step import make_train_step
 from kdjax.types import PyTree
 
 
@@ -59,7 +57,7 @@ def train(
                 experiment.plan,
                 states,
                 start=meta["step"],
-                step=train_step(experiment, variables, mesh, notes),
+                steps=Steps(experiment, variables, mesh, notes),
                 evaluate=evaluation(experiment, variables, mesh),
                 keeper=keeper,
                 teller=teller,
@@ -125,37 +123,6 @@ def summary(experiment: Experiment, results: dict, seconds: float) -> dict:
     }
     told = {"seconds": seconds, "students": students}
     return told | {"identity": experiment.identity}
-
-
-def train_step(experiment: Experiment, variables, mesh, notes: Notes):
-    """The compiled step as the loop wants it: (states, number) -> (states, metrics)."""
-    cache = experiment.cache
-    # With a cache the program has no teacher in it, and no weights of one.
-    teacher = experiment.teacher if cache is None else None
-    variables = variables if teacher else None
-    decode = cache.decode if cache else None
-    step = sharding.compile_train_step(
-        make_train_step(
-            experiment.students,
-            teacher.network if teacher else None,
-            functools.partial(resident.materialise, decode=decode),
-            lambda batch, view: experiment.augment.train(batch, experiment.seed, view),
-        ),
-        mesh,
-    )
-    feed = resident.place(
-        experiment.train, mesh, seed=experiment.seed, batch_size=experiment.batch_size
-    )
-
-    def run(states, number):
-        ticket = feed.ticket(number)
-        if cache:
-            ticket = ticket | {"taught": cache.rows(**ticket)}
-        ticket = sharding.place_rows(ticket, mesh)
-        source = feed.source | {"notes": notes.before(number, states)}
-        return step(states, variables, source, ticket)
-
-    return run
 
 
 def evaluation(experiment: Experiment, variables, mesh):

@@ -6,6 +6,7 @@ import signal
 import time
 import types
 
+import numpy as np
 import pytest
 
 from kdjax.training import loop
@@ -32,13 +33,27 @@ class Recorder:
         self.events.append(("wait",))
 
 
-def drive(plan, start=0, skipped=(), at_step=lambda number: None, until=math.inf):
+def drive(
+    plan, start=0, skipped=(), at_step=lambda number: None, until=math.inf, most=1
+):
     recorder = Recorder()
 
-    def step(states, number):
-        at_step(number)
-        row = {"loss": float(number), "skipped": float(number in skipped)}
-        return states + 1, {"s": row}
+    class Steps:
+        """`most` at a time, as an accelerator makes them; metrics beyond are noise."""
+
+        def ready(self, number, allowed):
+            return min(allowed, most), f"rows of {number}"
+
+        def run(self, states, number, count, rows):
+            assert rows == f"rows of {number}"
+            numbers = range(number, number + count)
+            for each in numbers:
+                at_step(each)
+            losses = [float(each) for each in numbers] + [-1e9] * (most - count)
+            bad = [float(each in skipped) for each in numbers] + [1.0] * (most - count)
+            row = {"loss": np.array(losses), "skipped": np.array(bad)}
+            one = {key: value[0] for key, value in row.items()}
+            return states + count, {"s": one if most == 1 else row}
 
     def evaluate(states):
         return {"s": {"top1": 0.0}}
@@ -46,7 +61,7 @@ def drive(plan, start=0, skipped=(), at_step=lambda number: None, until=math.inf
     keep = {"keeper": recorder, "teller": recorder, "images_per_step": 4}
     keep["until"] = until
     try:
-        states = run(plan, start, start=start, step=step, evaluate=evaluate, **keep)
+        states = run(plan, start, start=start, steps=Steps(), evaluate=evaluate, **keep)
     except (NonFinite, Preempted) as error:
         return error, recorder.events
     return states, recorder.events
@@ -66,6 +81,46 @@ def test_train_then_evaluate_then_save():
         ("save", 5, True),
         ("wait",),
     ]
+
+
+@pytest.mark.parametrize("most", (2, 4, 16))
+@pytest.mark.parametrize("evaluate_every", (3.0, 2.5, 7 / 3, 0.4, 100.0))
+def test_several_steps_at_a_time_tell_and_save_what_single_ones_do(
+    most, evaluate_every
+):
+    plan = Plan(total_steps=23, log_every=5, evaluate_every=evaluate_every)
+    skipped = {"skipped": (4, 9)}
+    assert drive(plan, start=2, most=most, **skipped) == drive(plan, start=2, **skipped)
+
+
+@pytest.mark.parametrize("most", (1, 4))
+def test_it_gives_up_at_the_same_step_however_many_come_at_a_time(most):
+    plan = Plan(total_steps=50, log_every=25, evaluate_every=25.0)
+    error, _ = drive(plan, skipped=range(7, 30), most=most)
+    assert isinstance(error, NonFinite) and "steps 8 to 17" in str(error)
+
+
+def test_the_log_tells_what_the_input_took(clock):
+    """A second of ten for the rows, nine for the steps."""
+    told = []
+
+    class Slow:
+        def ready(self, number, most):
+            clock(0)
+            return 1, None
+
+        def run(self, states, number, count, rows):
+            for _ in range(9):
+                clock(0)
+            return states, {"s": {"loss": 0.0, "skipped": 0.0}}
+
+    recorder = Recorder()
+    recorder.train = lambda step, metrics, timing: told.append(timing)
+    plan = Plan(total_steps=4, log_every=2, evaluate_every=9.0)
+    keep = {"keeper": recorder, "teller": recorder, "images_per_step": 4}
+    run(plan, 0, start=0, steps=Slow(), evaluate=lambda states: {}, **keep)
+    expected = {"seconds": 20.0, "images_per_second": 0.4, "input_percent": 10.0}
+    assert told == [expected, expected]
 
 
 def test_a_resumed_run_does_only_the_rest():
