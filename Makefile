@@ -9,6 +9,8 @@ RUNS ?= runs/demo
 EXPERIMENTS ?= runs/experiments
 BENCH ?= bench.json
 BIN := $(VENV)/bin
+# A file's tests share what they trained, so files are what the cores divide.
+TOGETHER := -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo experiments test parity bench lint clean
@@ -27,8 +29,8 @@ experiments: $(VENV)/.train
 	  --data_dir=$(EXPERIMENTS)/data --config.total_epochs=4
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not parity"
-	$(BIN)/python -m pytest -m "not errors and not parity" \
+	$(BIN)/python -m pytest $(TOGETHER) -m "not parity"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not errors and not parity" \
 	  --jaxtyping-packages=kdjax.losses,kdjax.supervision,beartype.beartype \
 	  tests/losses tests/supervision tests/methods
 	$(BIN)/python -m pytest --doctest-modules kdjax
