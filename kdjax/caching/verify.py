@@ -8,7 +8,7 @@ from kdjax.caching.reader import Reader
 from kdjax.checkpoints import StorageError
 
 # In units of the largest logit of a sample: what bfloat16, TF32 or another kind of
-# device may change. Another crop or another teacher changes ten times as much.
+# device may change. The report says what it was.
 NOISE = 5e-3
 
 

@@ -1,18 +1,16 @@
 """A teacher, a config of two students, and caches of the teacher, in seconds."""
 
-import functools
 import json
 import pathlib
 import types
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from kdjax import checkpoints
 from kdjax.build.experiment import build_experiment
 from kdjax.commands import cache, runs, trainer
 from kdjax.commands.arguments import load_config
-from kdjax.reporting.reporter import read_rows
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 
@@ -60,20 +58,6 @@ class Made:
             [f"--config={self.file}", f"--workdir={workdir}", *map(str, flags)]
         )
 
-    def student(self, workdir, *overrides):
-        """Trains, and gives (losses at every second step, weights)."""
-        runs.run(self.config(*overrides), workdir)
-        rows = read_rows(workdir / "metrics.jsonl")
-        losses = [
-            row[f"train/{name}/loss"]
-            for row in rows
-            for name in ("kd", "mse")
-            if "train/kd/loss" in row
-        ]
-        where = workdir / "checkpoints"
-        weights = [checkpoints.read_variables(where, 6, n) for n in ("kd", "mse")]
-        return np.array(losses), weights
-
 
 def printed(capsys) -> dict:
     out = capsys.readouterr().out
@@ -88,16 +72,20 @@ def files(directory):
     }
 
 
-def step_of(config, monkeypatch, compiled):
-    """The step as the loop gets it, `compiled(step)` in place of the compiled one."""
-    monkeypatch.setattr(
-        sharding, "compile_train_step", lambda step, mesh: compiled(step)
-    )
+def step_of(config, monkeypatch, compiled=None):
+    """(the step as the loop gets it, shapes of its states).
+
+    `compiled(step)` takes the place of the compiled step.
+    """
+    if compiled:
+        monkeypatch.setattr(
+            sharding, "compile_train_step", lambda step, mesh: compiled(step)
+        )
     experiment, mesh = build_experiment(config), sharding.make_mesh()
     variables = sharding.place_replicated(experiment.teacher.variables, mesh)
     notes = types.SimpleNamespace(before=lambda number, states: {})
     images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
-    states = {n: initial_state(s, images) for n, s in experiment.students.items()}
-    return functools.partial(
-        trainer.train_step(experiment, variables, mesh, notes), states
+    states = jax.eval_shape(
+        lambda: {n: initial_state(s, images) for n, s in experiment.students.items()}
     )
+    return trainer.train_step(experiment, variables, mesh, notes), states
