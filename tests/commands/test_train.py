@@ -53,6 +53,7 @@ def test_a_run_leaves_metrics_and_a_summary(runs):
         "epoch",
         "seconds",
         "train/images_per_second",
+        "train/input_percent",
         "train/kd/loss/hard_label",
         "train/kd/loss/soft_logits",
         "train/mse/gradient_norm",
