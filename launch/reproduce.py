@@ -12,8 +12,6 @@ import pathlib
 import sys
 import time
 
-import jax
-
 from kdjax.commands import devices, pieces, runs, workdirs
 from kdjax.training.loop import Preempted
 from launch import options, records, results
@@ -66,7 +64,7 @@ def run(
     for part in parts:
         runs.check(part.config, root)
     devices.configure_cpu(virtual, parts[0].config["batch_size"])
-    _keep_programs(root)
+    devices.keep_programs(root / "compiled")
     for part in parts:
         where = root / part.name
         if not workdirs.is_done(where):
@@ -85,9 +83,3 @@ def run(
 
 def _place(part: Part, parts: list[Part]) -> str:
     return f"run {parts.index(part) + 1} of {len(parts)}"
-
-
-def _keep_programs(root: pathlib.Path) -> None:
-    """Lets the next piece find this one's compiled programs; on accelerators."""
-    if jax.devices()[0].platform != "cpu" and not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(root / "compiled"))

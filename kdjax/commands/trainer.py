@@ -30,6 +30,7 @@ def train(
     Stops with its state saved, as by a signal, when `time.monotonic()` is `until`.
     """
     devices.check_batch(experiment.batch_size)
+    devices.keep_programs()
     workdirs.write_config(workdir, experiment.config)
     mesh = sharding.make_mesh()
     names = tuple(experiment.students)
