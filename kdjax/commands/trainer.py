@@ -49,9 +49,7 @@ def train(
     )
     try:
         announce(experiment, meta["step"], teller)
-        variables = None
-        if experiment.teacher:
-            variables = sharding.place_replicated(experiment.teacher.variables, mesh)
+        variables = _teacher_variables(experiment, mesh)
         notes = Notes(experiment, variables, mesh, workdir, meta["step"])
         if not experiment.plan.is_enough(meta.get("metrics")):
             loop.run(
@@ -70,6 +68,12 @@ def train(
         keeper.close()
     results = teller.last_evaluation or meta["metrics"]
     workdirs.finish(workdir, summary(experiment, results, teller.seconds))
+
+
+def _teacher_variables(experiment: Experiment, mesh) -> PyTree | None:
+    if experiment.teacher is None:
+        return None
+    return sharding.place_replicated(experiment.teacher.variables, mesh)
 
 
 def begin(experiment: Experiment, keeper: Checkpointer, mesh):

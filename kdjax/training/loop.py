@@ -131,13 +131,11 @@ def run(
             last, why = done == plan.total_steps, _why_stop(stop, until)
             if last or done % plan.log_every == 0 or why:
                 window = _one_by_one(jax.device_get(pending))
-                seconds = time.monotonic() - since
-                timing = {
-                    "seconds": seconds,
-                    "images_per_second": len(window) * images_per_step / seconds,
-                    "input_percent": 100 * waited / seconds,
-                }
-                teller.train(done, average(window), timing)
+                seconds, images = (
+                    time.monotonic() - since,
+                    len(window) * images_per_step,
+                )
+                teller.train(done, average(window), _timing(seconds, images, waited))
                 _check_finite(window, done, bad)
                 pending, since, waited = [], since + seconds, 0.0
             if plan.evaluates_at(done):
@@ -160,6 +158,16 @@ def run(
                 )
     keeper.wait()
     return states
+
+
+def _timing(seconds: float, images: int, waited: float) -> dict[str, float]:
+    """Of a window: `waited` is what the host took to get the input ready. On an
+    accelerator it does so while the device computes, so the device waits for less."""
+    return {
+        "seconds": seconds,
+        "images_per_second": images / seconds,
+        "input_percent": 100 * waited / seconds,
+    }
 
 
 def _one_by_one(pending: list[tuple[int, dict]]) -> list[dict]:

@@ -9,8 +9,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from kdjax.build.experiment import build_experiment
-from kdjax.commands import cache, runs, trainer
+from kdjax.commands import cache, runs
 from kdjax.commands.arguments import load_config
+from kdjax.commands.steps import Steps
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 
@@ -73,7 +74,7 @@ def files(directory):
 
 
 def step_of(config, monkeypatch, compiled=None):
-    """(the step as the loop gets it, shapes of its states).
+    """(a step of a number, as the loop makes it; shapes of its states).
 
     `compiled(step)` takes the place of the compiled step.
     """
@@ -88,4 +89,10 @@ def step_of(config, monkeypatch, compiled=None):
     states = jax.eval_shape(
         lambda: {n: initial_state(s, images) for n, s in experiment.students.items()}
     )
-    return trainer.train_step(experiment, variables, mesh, notes), states
+    steps = Steps(experiment, variables, mesh, notes)
+
+    def step(states, number):
+        count, rows = steps.ready(number, 1)
+        return steps.run(states, number, count, rows)
+
+    return step, states

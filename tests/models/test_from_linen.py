@@ -179,7 +179,7 @@ def test_batch_norm_in_bfloat16_keeps_float32_statistics():
 
 def test_batch_norm_of_a_constant_channel_is_finite():
     x = jnp.full((4, 3, 3, 2), 1000.1)
-    layer = BatchNorm(jnp.dtype("float32"))
+    layer = BatchNorm(2, jnp.dtype("float32"))
     variables = layer.init(KEY, x, False)
 
     def total(x):
