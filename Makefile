@@ -1,17 +1,19 @@
 # make demo: teacher, five students, table and report from nothing but Python and make.
 # make experiments: the four papers' studies on those images; RESULTS.md says what held.
 # make test: the tests. make parity: PyTorch and timm beside ours. make lint: ruff.
+# make bench: images/s of kdjax and of PyTorch by turns; leave the machine alone meanwhile.
 
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs/demo
 EXPERIMENTS ?= runs/experiments
+BENCH ?= bench.json
 BIN := $(VENV)/bin
 # A file's tests share what they trained, so files are what the cores divide.
 TOGETHER := -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo experiments test parity lint clean
+.PHONY: demo experiments test parity bench lint clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/teacher.py \
@@ -34,7 +36,10 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest --doctest-modules kdjax
 
 parity: $(VENV)/.parity
-	$(BIN)/python -m pytest -m parity tests/parity
+	$(BIN)/python -m pytest -m parity tests/parity tests/bench
+
+bench: $(VENV)/.parity
+	$(BIN)/python -m tests.bench.run --json=$(BENCH)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

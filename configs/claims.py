@@ -10,7 +10,6 @@ import pathlib
 import platform
 import statistics
 
-BEGIN, END = "<!-- experiments: begin -->", "<!-- experiments: end -->"
 TAUS = ("kd_tau1", "kd_tau3", "kd_tau5", "kd_tau20", "kd_inf")
 DETECTORS = ("clk", "same", "fine")
 Values = dict[str, float]  # seed -> number
@@ -32,13 +31,14 @@ def report(runs: pathlib.Path, words: list[str]) -> str:
     return "\n\n".join(parts)
 
 
-def write_section(path: pathlib.Path, text: str) -> None:
-    """Puts the section between its two marks, at the end where they are not there."""
+def write_section(path: pathlib.Path, text: str, name: str = "experiments") -> None:
+    """Puts a section between its two marks, at the end where they are not there."""
     old = path.read_text() if path.exists() else ""
-    section = f"{BEGIN}\n\n{text}\n\n{END}"
-    if BEGIN in old and END in old:
-        head, rest = old.split(BEGIN, 1)
-        new = head + section + rest.split(END, 1)[1]
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    section = f"{begin}\n\n{text}\n\n{end}"
+    if begin in old and end in old:
+        head, rest = old.split(begin, 1)
+        new = head + section + rest.split(end, 1)[1]
     else:
         new = f"{old.rstrip()}\n\n{section}\n".lstrip()
     path.write_text(new)
@@ -94,9 +94,9 @@ def _temperatures(runs: pathlib.Path) -> str:
         [
             "## KL versus MSE: temperatures at alpha 1",
             "",
-            *_table(("student", "test top-1 %", "median logit distance"), rows),
+            *table(("student", "test top-1 %", "median logit distance"), rows),
             "",
-            *_table(("claim", "here"), claims),
+            *table(("claim", "here"), claims),
         ]
     )
 
@@ -117,9 +117,9 @@ def _noisy_labels(runs: pathlib.Path) -> str:
             "Students see no label (alpha 1); the test labels are clean. `plain` is "
             "without the factor 1/tau.",
             "",
-            *_table(("network", "test top-1 %"), rows),
+            *table(("network", "test top-1 %"), rows),
             "",
-            *_table(("claim", "here"), claims),
+            *table(("claim", "here"), claims),
         ]
     )
 
@@ -161,9 +161,9 @@ def _detectors(runs: pathlib.Path) -> str:
             "One proxy by cross entropy on everything; then a fresh network, as many "
             "epochs, on what each detector kept. `random` keeps as many as the oracle.",
             "",
-            *_table(columns, rows),
+            *table(columns, rows),
             "",
-            *_table(("claim", "here"), claims),
+            *table(("claim", "here"), claims),
         ]
     )
 
@@ -189,9 +189,9 @@ def _corrections(runs: pathlib.Path) -> str:
             "of `kd_labels`; `lr_mse` has them where the teacher is right, `ds` and "
             "`lr_ds` where it is not heard.",
             "",
-            *_table(("student", "test top-1 %"), rows),
+            *table(("student", "test top-1 %"), rows),
             "",
-            *_table(("claim", "here"), claims),
+            *table(("claim", "here"), claims),
         ]
     )
 
@@ -259,6 +259,6 @@ def _deviation(numbers: list[float]) -> float:
     return statistics.stdev(numbers) if len(numbers) > 1 else 0.0
 
 
-def _table(columns, rows) -> list[str]:
+def table(columns, rows) -> list[str]:
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]

@@ -101,3 +101,15 @@ def selections(reference: str) -> dict[str, dict]:
         "lr_ds": influence,
         "lr_ds_random": chance,
     }
+
+
+def repdistiller() -> dict[str, dict]:
+    """By RepDistiller's protocol: KD, and what papers on logits put in its place."""
+    confusion = {"base": 10.0, "spread": 40.0, "gamma": 1.0, "confusion": "flsw"}
+    revision = {"lambda1": 4.0, "lambda2": 1.0, "eta": 0.8}
+    return {
+        "kd": {"name": "kd", "alpha": 0.9, "temperature": 4.0},
+        "dtd_la": {"name": "dtd_la", **confusion, "adjustment": "shift_first"},
+        "lr_mse": {"name": "lr_mse", **revision},
+        "lr_ds": {"name": "lr_ds", **revision},
+    }

@@ -3,14 +3,17 @@
 import difflib
 import importlib
 import sys
+from collections.abc import Callable
 
 COMMANDS = {
     "train": "train a teacher, or students against one teacher; resumes",
     "sweep": "train a grid of settings, as few programs as can be; resumes",
+    "cache": "write a teacher's answers down, to train students from them",
     "evaluate": "score a run's networks; prints one JSON line",
     "select": "choose training samples: clean labels, or useful ones",
     "analyse": "how students differ from their teacher: distances, norms, planes",
     "prepare": "make a data set readable: python -m kdjax prepare NAME",
+    "bench": "how fast a pair trains here, and how far that is from the roof",
     "report": "table, figures and a page from finished runs",
 }
 USAGE = "usage: python -m kdjax COMMAND [options]\n\n" + "\n".join(
@@ -35,14 +38,22 @@ def main(argv: list[str] | None = None) -> int:
         hint = f" Did you mean {close[0]}?" if close else ""
         print(f"kdjax: {name!r} is not a command.{hint}\n\n{USAGE}", file=sys.stderr)
         return 2
+    command = f"kdjax.commands.{name}"
+    return exit_code(
+        f"kdjax {name}", lambda: importlib.import_module(command).main(rest)
+    )
+
+
+def exit_code(name: str, run: Callable[[], int]) -> int:
+    """Calls, and turns the errors of users, data and disks into a line and a code."""
     try:
-        return importlib.import_module(f"kdjax.commands.{name}").main(rest)
+        return run()
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("kdjax"):
             raise
         print(
-            f"kdjax {name}: the package {error.name} is not installed; commands need "
-            "more than the losses do: pip install '.[train]'",
+            f"{name}: the package {error.name} is not installed; commands need more "
+            "than the losses do: pip install '.[train]'",
             file=sys.stderr,
         )
         return 2
@@ -50,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         code = 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
         if code is None:
             raise
-        print(f"kdjax {name}: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return code
 
 

@@ -7,6 +7,15 @@ from jaxtyping import Array, Float, Int
 PyTree = Any
 
 
+class Outputs(NamedTuple):
+    """What a network returns. jit drops the features that nobody reads."""
+
+    logits: Float[Array, "batch classes"]  # unnormalised log-probabilities
+    features: dict[
+        str, Array
+    ]  # "stem", "stage1", "stage2", ... [b, h, w, c] and "pooled" [b, c]
+
+
 class Batch(NamedTuple):
     """What one step trains on. Feeds give uint8; the rest happens inside jit."""
 
@@ -20,15 +29,7 @@ class Batch(NamedTuple):
     # as "selection"; a student that has none hears its teacher on every sample.
     notes: dict[str, dict[str, Array]]
     second: Array | None = None  # another crop of `image`, where a method asks for one
-
-
-class Outputs(NamedTuple):
-    """What a network returns. jit drops the features that nobody reads."""
-
-    logits: Float[Array, "batch classes"]  # unnormalised log-probabilities
-    features: dict[
-        str, Array
-    ]  # "stem", "stage1", "stage2", ... [b, h, w, c] and "pooled" [b, c]
+    taught: Outputs | None = None  # the teacher's answers, where they come from a cache
 
 
 class Signals(NamedTuple):

@@ -10,10 +10,11 @@ from kdjax.methods import METHODS
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "kdjax"
-# A module imports its own floor and lower ones.
+# A module imports its own floor and lower ones. caching tells a damaged file as
+# checkpoints do and replaces one as reporting does; build opens the cache of a config.
 FLOORS = (
     "contracts types losses supervision terms methods models selection data training "
-    "checkpoints weights reporting build commands __main__"
+    "checkpoints weights reporting caching build bench commands __main__"
 ).split()
 # Who may import what. A package that is not here may be imported by nobody.
 GUESTS = {
@@ -33,7 +34,9 @@ GUESTS = {
     "jinja2": ["reporting"],
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
-FILES = MODULES + sorted((ROOT / "tests").rglob("*.py"))
+FILES = MODULES + [
+    p for d in ("launch", "tests") for p in sorted((ROOT / d).rglob("*.py"))
+]
 
 
 def name_of(path: pathlib.Path) -> str:

@@ -3,6 +3,7 @@
 import pathlib
 
 import pytest
+from ml_collections import ConfigDict
 
 from configs import experiments, recipes
 from kdjax.build.stages import split_stages
@@ -88,7 +89,8 @@ def load(data_set, spec, *overrides):
 
 def parts_of(config):
     check(config)
-    return split_stages(config, pathlib.Path("/runs"))
+    parts = split_stages(config, pathlib.Path("/runs"))
+    return {name: ConfigDict(part) for name, part in parts.items()}
 
 
 THREE = ["proxy", "second_proxy", "third_proxy"]

@@ -12,16 +12,17 @@ import shlex
 import pytest
 
 from configs import experiments
+from kdjax.build.precheck import check_training
 from kdjax.build.sections import plain
 from kdjax.build.stages import split_stages
-from kdjax.commands import devices, runs, sweep, train
+from kdjax.commands import bench, cache, devices, runs, sweep, train
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
 SETS = sorted({path.parent.name for path in FILES})
 EMBEDDED = "fashion_mnist_subset"
 # Keys of a config that name runs, or several with commas.
-NAMING = ("workdir", "reference", "keep", "proxies", "as_many_as")
+NAMING = ("workdir", "cache", "reference", "keep", "proxies", "as_many_as")
 
 
 def name_of(path):
@@ -68,6 +69,12 @@ class Shell:
             assert train.main(words) == 0
         elif command == "sweep":
             assert sweep.main([*words, "--dry_run"]) == 0
+        elif command == "cache":
+            options, config = cache.read(words)
+            check_training(config)
+            self.note(config, pathlib.Path(options.workdir).resolve())
+        elif command == "bench":
+            assert bench.main(rest) == 0
         else:
             self.read(rest)
 
@@ -77,19 +84,22 @@ class Shell:
         found = [w for w in given if not w.startswith("--")]
         assert found and {pathlib.Path(w).resolve() for w in found} <= set(self.runs)
 
-    def run(self, config, workdir):
+    def run(self, config, workdir, until=None):
         """In place of a training: checks, and notes which networks there are now."""
         runs.check(config, workdir)
         parts = split_stages(config, workdir)
         for name, part in parts.items() or [("", config)]:
-            part = plain(part)
-            self.check_data(part["data"])
-            about = {key: part["data"][key] for key in ("name", "mean", "std")}
-            for key, run in named(part):
-                made = self.runs.get(pathlib.Path(run).resolve())
-                assert made, f"{key} is {run}, which no command before it makes"
-                assert made == about, f"{key} is {run}, of other data: {made}"
-            self.runs[workdir / name] = about
+            self.note(plain(part), workdir / name)
+
+    def note(self, part, workdir):
+        """What is made of the data and the runs before it."""
+        self.check_data(part["data"])
+        about = {key: part["data"][key] for key in ("name", "mean", "std")}
+        for key, run in named(part):
+            made = self.runs.get(pathlib.Path(run).resolve())
+            assert made, f"{key} is {run}, which no command before it makes"
+            assert made == about, f"{key} is {run}, of other data: {made}"
+        self.runs[workdir] = about
 
     def check_data(self, data):
         if data["name"] != EMBEDDED:
@@ -107,6 +117,7 @@ def shell(monkeypatch, tmp_path):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "configure_cpu", lambda *sizes: None)
+    monkeypatch.setattr(bench, "run", lambda *plan: 0)
     monkeypatch.setattr(runs, "run", shell.run)
     monkeypatch.setattr(sweep.directory, "check_done", rows)
     return shell
@@ -136,7 +147,8 @@ def test_docstrings_of_a_set_do_not_share_a_directory(data_set):
 
 def test_the_readme_can_be_typed_line_by_line(shell):
     commands = shown((ROOT / "README.md").read_text())
-    assert {words[0] for words in commands} >= {"prepare", "train", "sweep", "evaluate"}
+    shown_here = {words[0] for words in commands}
+    assert shown_here >= {"prepare", "train", "cache", "sweep", "evaluate"}
     for words in commands:
         shell.type(words)
 
@@ -185,6 +197,22 @@ F, C = "--config=configs/fashion_mnist", "--config=configs/cifar100"
             "of other data",
         ),
         (["evaluate --workdir=a"], "assert"),
+        (
+            [
+                f"train {F}/teacher.py --workdir=t",
+                f"cache {F}/kd.py --workdir=c --config.teacher.workdir=u",
+            ],
+            "teacher.workdir is u, which no command before it makes",
+        ),
+        (
+            [
+                f"train {F}/teacher.py --workdir=t",
+                f"cache {F}/kd.py --workdir=c --config.teacher.workdir=t",
+                f"train {F}/kd.py --workdir=a --config.teacher.workdir=t "
+                "--config.teacher.cache=d",
+            ],
+            "teacher.cache is d, which no command before it makes",
+        ),
     ],
 )
 def test_a_fault_is_found(shell, lines, message):

@@ -8,39 +8,17 @@ other.
 
 from ml_collections import ConfigDict
 
-from kdjax.build import defaults
+from configs import protocols
 
 
 def base():
-    """Kim et al. 2021 (arXiv:2105.08919), public code: 200 epochs, step schedule."""
-    config = defaults.base()
-    config.data.name = "cifar100"
-    config.batch_size = 128
-    config.total_epochs = 200.0
-    config.schedule = ConfigDict(
-        {
-            "name": "step",
-            "learning_rate": 0.1,
-            "milestones": (100.0, 150.0),
-            "factor": 0.1,
-            "warmup_epochs": 0.0,
-        }
-    )
-    return config
+    """Kim et al. 2021 (arXiv:2105.08919), "KL versus MSE"."""
+    return ConfigDict(protocols.kl_versus_mse())
 
 
 def repdistiller():
-    """Tian et al. 2020 (arXiv:1910.10699), public code: 240 epochs, batches of 64."""
-    config = base()
-    config.data.mean = (0.5071, 0.4867, 0.4408)
-    config.data.std = (0.2675, 0.2565, 0.2761)
-    config.batch_size = 64
-    config.total_epochs = 240.0
-    config.optimizer.nesterov = False
-    config.optimizer.decay_norm_and_bias = True
-    config.schedule.learning_rate = 0.05
-    config.schedule.milestones = (150.0, 180.0, 210.0)
-    return config
+    """Tian et al. 2020 (arXiv:1910.10699), RepDistiller."""
+    return ConfigDict(protocols.repdistiller())
 
 
 def winning_tickets():

@@ -1,1 +1,1 @@
-"""ConfigDict to objects. The only reader of configs: below it, plain arguments."""
+"""Configs to objects. The only reader of configs: below it, plain arguments."""

@@ -1,14 +1,17 @@
 """A whole run from a config, as objects."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import math
 
 import kdjax
 from kdjax.build import sections
+from kdjax.build.caches import open_cache
 from kdjax.build.images import Images, build_images
 from kdjax.build.students import build_students, described
 from kdjax.build.teachers import Teacher, load_teacher, load_trained
+from kdjax.caching.reader import Reader
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
 from kdjax.data.sources import Split
@@ -17,9 +20,8 @@ from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import Student
 from kdjax.types import PyTree
 
-PACKAGES = (
-    *("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scikit-learn"),
-)
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+OPTIONAL = ("scikit-learn",)  # only some selections cluster
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class Experiment:
     plan: Plan
     students: dict[str, Student]
     teacher: Teacher | None
+    cache: Reader | None  # the teacher's answers to the training images
     initial: tuple[PyTree, PyTree] | None  # variables that every student begins with
     images: Images
     seed: int  # of data order and augmentation
@@ -75,6 +78,7 @@ def build_experiment(config) -> Experiment:
     plan = plan_of(config, len(images.train.label) / batch_size)
     data = identity_of(images)
     teacher = load_teacher(config["teacher"], data)
+    cache = open_cache(config, teacher, images, plan.total_steps)
     initial = None
     if config["initial"]["workdir"]:
         initial = load_trained("config.initial", config["initial"], data)
@@ -84,6 +88,7 @@ def build_experiment(config) -> Experiment:
         plan=plan,
         students=students,
         teacher=teacher,
+        cache=cache,
         initial=initial.variables if initial else None,
         images=images,
         seed=sections.number(config, "seed", 0, integer=True),
@@ -95,14 +100,15 @@ def build_experiment(config) -> Experiment:
         keep_all=bool(config["evaluation"]["keep_all"]),
         tensorboard=bool(config["tensorboard"]),
         config=sections.resolved(config),
-        identity={
-            "students": sections.jsonable(rows),
-            "data": data,
-            "versions": versions(),
-            "teacher": teacher.identity if teacher else None,
-            "initial": initial.identity if initial else None,
-        },
+        identity=_identity(rows, data, teacher=teacher, cache=cache, initial=initial),
     )
+
+
+def _identity(rows: dict, data: dict, **made_from) -> dict:
+    """What every checkpoint says of the run; None for what it was not made from."""
+    who = {name: made.identity if made else None for name, made in made_from.items()}
+    students = sections.jsonable(rows)
+    return {"students": students, "data": data, "versions": versions()} | who
 
 
 def _students(config, rows, images, data, teacher, plan, batch_size):
@@ -140,8 +146,11 @@ def identity_of(images: Images) -> dict:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
+    """Versions of what the numbers depend on, as far as it is installed."""
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    for name in OPTIONAL:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
     return {"kdjax": kdjax.__version__} | found
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from kdjax.build import sections
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
-from kdjax.data.catalogue import parse_name
+from kdjax.data.names import parse_name
 from kdjax.data.noise import NOISES, describe
+from kdjax.data.npz import is_npz
 from kdjax.data.sources import Split, load_split
 from kdjax.data.statistics import AUGMENTS, measured_augment
 
@@ -116,7 +117,8 @@ def _augment(data: dict, train: Split) -> Augment:
     Mean and standard deviation of a set that is not known are measured; crops and flips
     cannot be, so the config has to say them.
     """
-    known = AUGMENTS.get(parse_name(data["name"]).dataset)
+    name = data["name"]
+    known = None if is_npz(name) else AUGMENTS.get(parse_name(name).dataset)
     if bool(data["mean"]) != bool(data["std"]):
         raise InputError("config.data: expected mean and std both set, or neither.")
     chosen = {}
@@ -125,7 +127,7 @@ def _augment(data: dict, train: Split) -> Augment:
         if chosen[key] is None:
             raise InputError(
                 f"config.data.{key} is not set, and nothing is known of the set "
-                f"{data['name']!r}; expected a value."
+                f"{name!r}; expected a value."
             )
     sections.number({"data": chosen}, "data.padding", 0, integer=True)
     if data["mean"]:

@@ -17,7 +17,7 @@ SECTIONS = {
         *("name", "data_dir", "train", "test", "padding", "flip", "mean", "std"),
         *("noise", "keep"),
     ),
-    "teacher": ("workdir", "student", "checkpoint", "network"),
+    "teacher": ("workdir", "student", "checkpoint", "network", "cache"),
     "initial": ("workdir", "student", "checkpoint"),
     "evaluation": ("every_epochs", "batch_size", "on_train", "keep_all"),
 }

@@ -9,8 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from kdjax.build.sections import NAMED, plain
 from kdjax.contracts import InputError, nearest
 
@@ -19,8 +17,8 @@ OPEN_KEYS = (*NAMED, "noise")  # sections of a builder's own keys
 WHOLE = ("students", "select")  # sections that a part gives as a whole
 
 
-def split_stages(config: Any, workdir: pathlib.Path) -> dict[str, ConfigDict]:
-    """Name -> config of every part, in order; empty where the config has none.
+def split_stages(config: Any, workdir: pathlib.Path) -> dict[str, dict]:
+    """Name -> plain config of every part, in order; empty where the config has none.
 
     Raises:
       InputError: order and stages name different parts, a part sets a key that the
@@ -43,7 +41,7 @@ def split_stages(config: Any, workdir: pathlib.Path) -> dict[str, ConfigDict]:
             )
         path = f"config.stages.{name}"
         merged = _merge(path, rest, stages[name])
-        result[name] = ConfigDict(_resolve(path, merged, known))
+        result[name] = _resolve(path, merged, known)
         known[name] = str(workdir / name)
     return result
 

@@ -24,7 +24,7 @@ from kdjax.commands import devices, workdirs
 from kdjax.commands.scoring import answerer, evaluation_rows
 from kdjax.contracts import InputError, nearest
 from kdjax.data.augment import Augment
-from kdjax.data.sources import Split, load_split
+from kdjax.data.sources import Split, exact_name, load_split
 from kdjax.reporting import analysis_figures
 from kdjax.reporting.files import replace
 from kdjax.training import analysis, sharding
@@ -122,7 +122,7 @@ def _section(who: dict) -> dict:
 def _split(workdir: pathlib.Path, train: dict, options) -> Split:
     config = json.loads((workdir / workdirs.CONFIG).read_text())
     return load_split(
-        f"{train['name']}:{train['version']}",
+        exact_name(config["data"]["name"], train),
         options.split or train["split"],
         data_dir=options.data_dir or config["data"]["data_dir"] or None,
     )

@@ -3,12 +3,14 @@
 import math
 import os
 import pathlib
+import sys
 
 import jax
 
 from kdjax.contracts import InputError
 
 SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false"
+PROGRAMS = "~/.cache/kdjax/programs"
 
 
 def cores() -> int:
@@ -47,6 +49,28 @@ def configure_cpu(requested: int | None, batch_size: int) -> int:
     return count
 
 
+def keep_programs(directory: str | pathlib.Path = PROGRAMS) -> None:
+    """Lets the next start find this one's compiled programs.
+
+    On accelerators only: programs for a CPU are bound to the very machine. A directory
+    that is set already, as by $JAX_COMPILATION_CACHE_DIR, stays. Programs are code, so
+    nobody else may write there.
+
+    Args:
+      directory: where; created for this user alone.
+    """
+    is_cpu = jax.devices()[0].platform == "cpu"
+    if is_cpu or jax.config.jax_compilation_cache_dir:
+        return
+    directory = pathlib.Path(directory).expanduser()
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        print(f"compiled programs are not kept: {error}", file=sys.stderr)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+
+
 def describe() -> str:
     """One sentence on what this run computes with."""
     devices = jax.devices()
@@ -60,8 +84,12 @@ def describe() -> str:
     return f"devices: {len(devices)} x {', '.join(kinds)}"
 
 
-def check_batch(batch_size: int) -> None:
+def check_batch(batch_size: int, name: str = "config.batch_size") -> None:
     """The batch is divided over the devices, so it must divide.
+
+    Args:
+      batch_size: rows of one step.
+      name: what the user calls it.
 
     Raises:
       InputError: with the numbers.
@@ -70,6 +98,6 @@ def check_batch(batch_size: int) -> None:
     if batch_size % count:
         near = math.ceil(batch_size / count) * count
         raise InputError(
-            f"config.batch_size is {batch_size} and there are {count} devices; "
+            f"{name} is {batch_size} and there are {count} devices; "
             f"expected a multiple of {count}, such as {near}."
         )

@@ -18,7 +18,7 @@ from kdjax.commands import devices, workdirs
 from kdjax.commands.scoring import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.contracts import InputError, nearest
 from kdjax.data.augment import Augment
-from kdjax.data.sources import Split, load_split
+from kdjax.data.sources import Split, exact_name, load_split
 from kdjax.training import sharding
 
 ROWS = 500
@@ -67,7 +67,7 @@ def _split(workdir: pathlib.Path, test: dict, options) -> Split:
     """The run's test split, checked to be the same images; or another split."""
     config = json.loads((workdir / workdirs.CONFIG).read_text())
     split = load_split(
-        f"{test['name']}:{test['version']}",
+        exact_name(config["data"]["name"], test),
         options.split or test["split"],
         data_dir=options.data_dir or config["data"]["data_dir"] or None,
     )

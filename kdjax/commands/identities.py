@@ -77,7 +77,8 @@ def check_finished(
 
 def _digests(identity: dict) -> dict[str, str | None]:
     """Of all that a training was made from, but its images."""
-    found = {key: (identity[key] or {}).get("digest") for key in ("teacher", "initial")}
+    kinds = ("teacher", "cache", "initial")  # of earlier versions: without a cache
+    found = {key: (identity.get(key) or {}).get("digest") for key in kinds}
     for name, row in identity["students"].items():
         found[f"selection of {name}"] = row.get("selection_digest")
     return found

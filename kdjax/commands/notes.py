@@ -64,6 +64,14 @@ class Notes:
             self.placed = self._place()
         return self.placed
 
+    def same_for(self, step: int, most: int) -> int:
+        """How many steps from number `step` on read the same notes, up to `most`."""
+        per_epoch = self.experiment.steps_per_epoch
+        for count in range(1, most):
+            if any(r.due(step + count, per_epoch) for r in self.refreshes.values()):
+                return count
+        return most
+
     def _place(self):
         count = len(self.experiment.train.label)
         return resident.place_notes(self.values, self.mesh, count)

@@ -1,11 +1,14 @@
 """What a config takes from elsewhere, networks and selections, and who they are."""
 
+import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kdjax.build.caches import read_manifest
 from kdjax.build.images import keep_digest, load_keep
 from kdjax.build.students import described
 from kdjax.build.teachers import load_teacher, load_trained
+from kdjax.caching.manifest import digest
 from kdjax.commands.selecting import each_step
 
 
@@ -33,6 +36,8 @@ def origins(config: dict) -> dict[str, Origin]:
     }
     if config["select"]:
         return found | _of_selector(config["select"])
+    cache = config["teacher"].get("cache", "")  # earlier versions had none
+    found["cache"] = Origin("config.teacher.cache", cache, _cache, cache)
     found["initial"] = Origin(
         *("config.initial.workdir", config["initial"]["workdir"]),
         *(_network, config["initial"]),
@@ -78,6 +83,12 @@ def _who(section: dict, workdir: str, checkpoint: str) -> dict:
 
 def _keep(key: str, path: str, data: dict) -> str | None:
     return keep_digest(load_keep(path, key)[0]) if path else None
+
+
+def _cache(key: str, path: str, data: dict) -> str | None:
+    if not path:
+        return None
+    return digest(read_manifest(pathlib.Path(path).expanduser().resolve(), path))
 
 
 def _network(key: str, section: dict, data: dict) -> str | None:

@@ -1,12 +1,16 @@
-"""python -m kdjax prepare NAME [--data_dir=DIR] [--archives=DIR]"""
+"""python -m kdjax prepare NAME [--data_dir=DIR] [--archives=DIR] [--npz=FILE]"""
 
 import argparse
+import functools
+import pathlib
 import sys
 
-from kdjax.data import catalogue
+from kdjax.data import npz
 from kdjax.data.builders import BUILDERS
 from kdjax.data.errors import DataError
-from kdjax.data.prepare import prepare
+from kdjax.data.names import default_data_dir
+from kdjax.data.prepare import Prepared, prepare
+from kdjax.data.sources import load_split
 
 OK, BAD_INPUT, STORAGE = 0, 2, 4
 
@@ -26,13 +30,20 @@ def main(argv: list[str]) -> int:
     parser.add_argument("name", metavar="NAME", help=", ".join(BUILDERS))
     parser.add_argument(
         "--data_dir",
-        default=catalogue.default_data_dir(),
+        default=default_data_dir(),
         metavar="DIR",
         help="where TFDS keeps its sets (default: $TFDS_DATA_DIR, else "
         "~/tensorflow_datasets)",
     )
     parser.add_argument(
         "--archives", metavar="DIR", help="directory that holds the official archives"
+    )
+    parser.add_argument(
+        "--npz",
+        type=pathlib.Path,
+        metavar="FILE.npz",
+        help="writes the set as one NumPy file too, for machines without TFDS; there, "
+        "--config.data.name=FILE.npz reads it",
     )
     try:
         arguments = parser.parse_args(argv)
@@ -49,6 +60,8 @@ def _run(arguments: argparse.Namespace) -> int:
             archives=arguments.archives,
             say=lambda message: print(message, file=sys.stderr, flush=True),
         )
+        if arguments.npz:
+            _write(arguments.npz, done, arguments)
     except DataError as error:
         print(f"kdjax prepare: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -61,4 +74,12 @@ def _run(arguments: argparse.Namespace) -> int:
     sizes = ", ".join(f"{split} {count}" for split, count in done.splits.items())
     how = "was prepared already" if done.source is None else f"from {done.source}"
     print(f"{done.name}: {sizes}; {how}; {done.directory}")
+    if arguments.npz:
+        print(f"wrote {arguments.npz}")
     return OK
+
+
+def _write(path: pathlib.Path, done: Prepared, arguments: argparse.Namespace) -> None:
+    """All splits of a prepared set as one file."""
+    read = functools.partial(load_split, done.name, data_dir=arguments.data_dir)
+    npz.save_npz(path.expanduser(), {split: read(split) for split in done.splits})

@@ -1,10 +1,10 @@
 """One config in one directory: a training, a selection, or several of them in order."""
 
 import json
+import math
 import pathlib
 import sys
-
-from ml_collections import ConfigDict
+from typing import Any
 
 from kdjax.build.experiment import build_experiment
 from kdjax.build.precheck import check_training
@@ -15,35 +15,37 @@ from kdjax.contracts import InputError
 from kdjax.reporting.results import SUMMARY, Result, read_results
 
 
-def run(config: ConfigDict, workdir: pathlib.Path) -> None:
+def run(config: Any, workdir: pathlib.Path, until: float = math.inf) -> None:
     """Does what the config says; resumes what was begun and skips what is finished.
 
     Devices are configured before, by `devices.configure_cpu`.
 
     Args:
-      config: as `get_config` gives it, overrides applied.
+      config: as `get_config` gives it, overrides applied, or nested dicts.
       workdir: absolute; created where it is missing.
+      until: on `time.monotonic()`; then a training saves its state and stops.
     """
+    config = plain(config)
     with workdirs.locked(workdir):
-        if config.stages or config.order:
+        if config["stages"] or config["order"]:
             check(config, workdir)
             parts = split_stages(config, workdir)
             workdirs.write_config(workdir, resolved(config))
             for name, part in parts.items():
                 print(f"part {name} of {', '.join(parts)}", file=sys.stderr)
-                run(part, workdir / name)
+                run(part, workdir / name, until)
             return
         workdirs.check_config(workdir, resolved(config))
         if workdirs.is_done(workdir):
             identities.check_finished(workdir, resolved(config))
             print(f"{workdir} is finished; nothing to do.", file=sys.stderr)
-        elif config.select:
-            selecting.select(plain(config), workdir)
+        elif config["select"]:
+            selecting.select(config, workdir)
         else:
-            trainer.train(build_experiment(config), workdir)
+            trainer.train(build_experiment(config), workdir, until)
 
 
-def check(config: ConfigDict, workdir: pathlib.Path) -> None:
+def check(config: Any, workdir: pathlib.Path) -> None:
     """Refuses a misspelt last part before the first one has trained for a day.
 
     Raises:

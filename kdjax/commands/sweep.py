@@ -2,7 +2,7 @@
 
   python -m kdjax sweep --config=FILE[:ARG] --workdir=DIR [--config.a.b=value ...]
                         [--grid.a.b=v1,v2,... ...] [--students_per_program=8]
-                        [--dry_run] [--retry_failed]
+                        [--dry_run] [--retry_failed] [--minutes=M]
 
 The grid is the product of the axes that --grid.KEY and `get_grid(arg="")` in FILE name:
 {dotted key: values, or {short name: value}}; a value may be a whole section. Keys that
@@ -12,7 +12,8 @@ to the row's own values: --config.teacher.workdir="teachers/seed-{seed}".
 Rows that differ in method or selection only are students of one program. Each row has a
 directory DIR/ROW: config.json, metrics.jsonl, summary.json, and DONE when it is
 finished, or FAILED. The same command goes on where it was; it skips failed rows and
-exits with 3 unless --retry_failed. DIR/results.json holds what the tables show.
+exits with 3 unless --retry_failed. With --minutes it stops after so many, the state
+saved, with exit code 42. DIR/results.json holds what the tables show.
 """
 
 import gc
@@ -23,7 +24,7 @@ import sys
 
 from kdjax import commands
 from kdjax.build import sections
-from kdjax.commands import arguments, devices, programs, runs, workdirs
+from kdjax.commands import arguments, devices, pieces, programs, runs, workdirs
 from kdjax.commands import rows as directory
 from kdjax.commands.axes import read_axes
 from kdjax.commands.grid import Row, make_rows
@@ -38,6 +39,7 @@ RESULTS = "results.json"
 
 def main(argv: list[str]) -> int:
     options, rows = _read(argv)
+    until = pieces.deadline(options.minutes)
     root = pathlib.Path(options.workdir).expanduser().resolve()
     limit = options.students_per_program
     sizes = [sections.number(row.config, "batch_size", 1, integer=True) for row in rows]
@@ -50,7 +52,7 @@ def main(argv: list[str]) -> int:
     with workdirs.locked(root):
         if options.retry_failed:
             directory.forgive(root, rows)
-        run_all(root, rows, limit)
+        run_all(root, rows, limit, until)
         lines = [line for row in rows for line in _lines(root, row)]
         replace(root / RESULTS, json.dumps(as_json(lines), indent=2) + "\n")
     print_lines(lines)
@@ -74,6 +76,7 @@ def _read(argv: list[str]):
         "--dry_run", action="store_true", help="only say what would run"
     )
     parser.add_argument("--retry_failed", action="store_true")
+    pieces.add_minutes(parser)
     argv, words = arguments.split_overrides(argv, GRID)
     options, config = arguments.parse(parser, argv)
     if options.students_per_program < 1:
@@ -89,24 +92,26 @@ def _read(argv: list[str]):
     return options, rows
 
 
-def run_all(root: pathlib.Path, rows: list[Row], limit: int) -> None:
+def run_all(
+    root: pathlib.Path, rows: list[Row], limit: int, until: float = math.inf
+) -> None:
     """Runs job after job; the plan is read anew from the disk before each."""
     plan = directory.make_plan(root, rows, limit)
     say(told(plan))
     while plan.jobs:
         say(f"{len(plan.jobs)} to go; next {_words(plan.jobs[0])}")
-        run_job(root, plan.jobs[0])
+        run_job(root, plan.jobs[0], until)
         gc.collect()  # its arrays leave the devices before the next ones come
         plan = directory.make_plan(root, rows, limit)
 
 
-def run_job(root: pathlib.Path, job: directory.Job) -> None:
+def run_job(root: pathlib.Path, job: directory.Job, until: float = math.inf) -> None:
     """Runs a program or a row alone; a row that diverges is marked, not raised."""
     directory.begin(job)
     alone = len(job.rows) == 1
     config = job.rows[0].config if alone else programs.program(job.rows)
     try:
-        runs.run(config, job.workdir)
+        runs.run(config, job.workdir, until)
     except NonFinite as error:
         bad = job.rows if alone else [r for r in job.rows if r.name == error.student]
         if not bad:

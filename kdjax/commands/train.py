@@ -1,15 +1,17 @@
 """python -m kdjax train: trains a teacher, or students against one teacher.
 
   python -m kdjax train --config=FILE[:ARG] --workdir=DIR [--config.a.b=value ...]
+                        [--minutes=M]
 
 The same command resumes a run that was stopped, and does nothing for a finished one. A
-config of several parts (`stages`) runs them in order, each in a directory of DIR.
+config of several parts (`stages`) runs them in order, each in a directory of DIR. With
+--minutes it stops after so many, its state saved, with exit code 42.
 """
 
 import pathlib
 
 from kdjax import commands
-from kdjax.commands import arguments, devices, runs
+from kdjax.commands import arguments, devices, pieces, runs
 from kdjax.reporting.table import print_table
 
 
@@ -17,10 +19,12 @@ def main(argv: list[str]) -> int:
     parser = commands.parser("train", __doc__)
     arguments.add_config(parser)
     parser.add_argument("--workdir", required=True, help="where the run lives")
+    pieces.add_minutes(parser)
     options, config = arguments.parse(parser, argv)
+    until = pieces.deadline(options.minutes)
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
     devices.configure_cpu(options.devices, config.get("batch_size", 0) or 1)
-    runs.run(config, workdir)
+    runs.run(config, workdir, until)
     found = runs.results(workdir)
     if found:
         print_table(found)

@@ -1,6 +1,7 @@
 """One training run in its directory: begin or resume, loop, summary."""
 
 import dataclasses
+import math
 import pathlib
 import sys
 
@@ -13,18 +14,23 @@ from kdjax.checkpoints import Checkpointer
 from kdjax.commands import devices, identities, workdirs
 from kdjax.commands.notes import Notes
 from kdjax.commands.scoring import add_teacher, evaluation_rows, scorer
+from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
-from kdjax.data import resident
 from kdjax.reporting.reporter import Reporter
 from kdjax.training import loop, sharding
 from kdjax.training.state import TrainState, initial_state
-from kdjax.training.step import make_train_step
 from kdjax.types import PyTree
 
 
-def train(experiment: Experiment, workdir: pathlib.Path) -> None:
-    """Runs an experiment in its directory, from its newest checkpoint if any."""
+def train(
+    experiment: Experiment, workdir: pathlib.Path, until: float = math.inf
+) -> None:
+    """Runs an experiment in its directory, from its newest checkpoint if any.
+
+    Stops with its state saved, as by a signal, when `time.monotonic()` is `until`.
+    """
     devices.check_batch(experiment.batch_size)
+    devices.keep_programs()
     workdirs.write_config(workdir, experiment.config)
     mesh = sharding.make_mesh()
     names = tuple(experiment.students)
@@ -43,26 +49,31 @@ def train(experiment: Experiment, workdir: pathlib.Path) -> None:
     )
     try:
         announce(experiment, meta["step"], teller)
-        variables = None
-        if experiment.teacher:
-            variables = sharding.place_replicated(experiment.teacher.variables, mesh)
+        variables = _teacher_variables(experiment, mesh)
         notes = Notes(experiment, variables, mesh, workdir, meta["step"])
         if not experiment.plan.is_enough(meta.get("metrics")):
             loop.run(
                 experiment.plan,
                 states,
                 start=meta["step"],
-                step=train_step(experiment, variables, mesh, notes),
+                steps=Steps(experiment, variables, mesh, notes),
                 evaluate=evaluation(experiment, variables, mesh),
                 keeper=keeper,
                 teller=teller,
                 images_per_step=experiment.batch_size,
+                until=until,
             )
     finally:
         teller.close()
         keeper.close()
     results = teller.last_evaluation or meta["metrics"]
     workdirs.finish(workdir, summary(experiment, results, teller.seconds))
+
+
+def _teacher_variables(experiment: Experiment, mesh) -> PyTree | None:
+    if experiment.teacher is None:
+        return None
+    return sharding.place_replicated(experiment.teacher.variables, mesh)
 
 
 def begin(experiment: Experiment, keeper: Checkpointer, mesh):
@@ -119,30 +130,6 @@ def summary(experiment: Experiment, results: dict, seconds: float) -> dict:
     return told | {"identity": experiment.identity}
 
 
-def train_step(experiment: Experiment, variables, mesh, notes: Notes):
-    """The compiled step as the loop wants it: (states, number) -> (states, metrics)."""
-    teacher = experiment.teacher
-    step = sharding.compile_train_step(
-        make_train_step(
-            experiment.students,
-            teacher.network if teacher else None,
-            resident.materialise,
-            lambda batch, view: experiment.augment.train(batch, experiment.seed, view),
-        ),
-        mesh,
-    )
-    feed = resident.place(
-        experiment.train, mesh, seed=experiment.seed, batch_size=experiment.batch_size
-    )
-
-    def run(states, number):
-        ticket = sharding.place_rows(feed.ticket(number), mesh)
-        source = feed.source | {"notes": notes.before(number, states)}
-        return step(states, variables, source, ticket)
-
-    return run
-
-
 def evaluation(experiment: Experiment, variables, mesh):
     """states -> name -> metrics; the teacher's answers are computed once, here."""
     normalise = experiment.augment.evaluate
@@ -189,6 +176,10 @@ def announce(experiment: Experiment, start: int, teller: Reporter) -> None:
         for path in who.get("workdir", "").split(",") if "workdir" in who else ():
             if not workdirs.is_done(pathlib.Path(path)):
                 teller.say(f"{path} is not finished; it teaches as it is now")
+    if experiment.cache:
+        who = experiment.cache.identity
+        largest = f", the {who['top_k']} largest" if who["top_k"] else ""
+        teller.say(f"its answers: from {who['path']}, {who['dtype']}{largest}")
     if start:
         teller.say(f"resuming at step {start} of {plan.total_steps}")
     names = ", ".join(experiment.students)

@@ -20,6 +20,7 @@ FREE = (
     "data.data_dir",
     "data.keep",
     "teacher.workdir",
+    "teacher.cache",
     "initial.workdir",
     "select.proxies",
     "select.reference",

@@ -18,6 +18,9 @@ from kdjax.types import Batch
 # Keeps the crops apart from whatever else is drawn from the same seed.
 _STREAM = 0x63726F70
 _VIEWS_APART = 1 << 24  # epochs; no run is that long
+# Raise it when crops or their normalisation change: caches of teachers' answers to them
+# are then refused.
+PREPROCESSING = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

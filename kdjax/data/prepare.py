@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 from kdjax.data import catalogue, download
 from kdjax.data.builders import BUILDERS, ArchiveBuilder, FashionMnistSubset
 from kdjax.data.errors import DataError
+from kdjax.data.names import parse_name
 
 EMBEDDED = FashionMnistSubset.name
 
@@ -63,7 +64,7 @@ def prepare(
 
 def advice(name: str, data_dir: pathlib.Path) -> str:
     """Says how to come by a set that is not there."""
-    dataset, config, _ = catalogue.parse_name(name)
+    dataset, config, _ = parse_name(name)
     if dataset in BUILDERS and config is None:
         return f"Type: python -m kdjax prepare {name} --data_dir={data_dir}"
     nearest = difflib.get_close_matches(dataset, BUILDERS, n=1)
@@ -75,7 +76,7 @@ def advice(name: str, data_dir: pathlib.Path) -> str:
 
 
 def _builder_class(name: str, data_dir: pathlib.Path) -> type[ArchiveBuilder]:
-    dataset, config, version = catalogue.parse_name(name)
+    dataset, config, version = parse_name(name)
     builder_class = BUILDERS.get(dataset)
     if builder_class is None or config is not None:
         raise DataError(f"cannot prepare {name!r}. {advice(name, data_dir)}")

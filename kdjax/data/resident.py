@@ -1,6 +1,6 @@
 """The feed for sets that fit the device: put there once, a step gathers its rows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from kdjax.data.order import sample_positions
 from kdjax.data.sources import Split
-from kdjax.types import Batch, PyTree
+from kdjax.types import Batch, Outputs, PyTree
 
 
 class ResidentFeed(NamedTuple):
@@ -95,12 +95,18 @@ def place_notes(
     return jax.tree_util.tree_map_with_path(put, notes)
 
 
-def materialise(source: dict[str, PyTree], ticket: dict[str, Array]) -> Batch:
+def materialise(
+    source: dict[str, PyTree],
+    ticket: dict[str, PyTree],
+    decode: Callable[[PyTree], Outputs] | None = None,
+) -> Batch:
     """Gathers a ticket's rows. Pure; meant to run inside the compiled step.
 
     Args:
       source: `ResidentFeed.source`.
-      ticket: `ResidentFeed.ticket`; its sharding becomes the batch's.
+      ticket: `ResidentFeed.ticket`; its sharding becomes the batch's. With `decode` it
+        has "taught" too, rows of a cache.
+      decode: makes the teacher's outputs of those.
     """
     index = ticket["index"]
     # Tickets come from `sample_positions`, so every index is in bounds.
@@ -113,6 +119,7 @@ def materialise(source: dict[str, PyTree], ticket: dict[str, Array]) -> Batch:
         index=index,
         epoch=ticket["epoch"],
         notes=rows["notes"],
+        taught=decode(ticket["taught"]) if decode else None,
     )
 
 

@@ -1,45 +1,27 @@
-"""Reads a whole split of a prepared TFDS set into memory, without TensorFlow."""
+"""Reads a whole split into memory: of a prepared TFDS set, or of one .npz file."""
 
-import functools
-import hashlib
 import pathlib
-import tempfile
-import warnings
-from collections.abc import Iterator
-from typing import NamedTuple
 
-import numpy as np
-import tensorflow_datasets as tfds
-
-from kdjax.data import catalogue
-from kdjax.data.errors import DataError
-from kdjax.data.prepare import EMBEDDED, advice, prepare
-
-_CHUNK = 1000  # reading that many records at once is twice as fast as one by one
-
-
-class Split(NamedTuple):
-    """A split in memory. A sample's position in it is its identity everywhere."""
-
-    image: np.ndarray  # uint8 [n, height, width, channels]
-    label: np.ndarray  # int32 [n]
-    class_names: tuple[str, ...]
-    identity: dict[str, str | int]  # name, version, split, num_examples, sha256
+from kdjax.data import npz
+from kdjax.data.names import default_data_dir
+from kdjax.data.splits import Split
 
 
 def load_split(
     name: str, split: str, *, data_dir: str | pathlib.Path | None = None
 ) -> Split:
-    """Loads a split of a prepared set into memory.
+    """Loads a split of a prepared set, or of an .npz file, into memory.
 
-    Takes any TFDS set in array_record format with features `image` and `label`.
+    Takes any TFDS set in array_record format with features `image` and `label`, and any
+    file of the form that `kdjax.data.npz` describes, which needs NumPy alone.
 
-    The order is TFDS's, the same on every machine. The network is never touched. The
-    embedded set is prepared on first use; if `data_dir` cannot be written, that happens
-    in a temporary directory, with a warning.
+    The order is TFDS's, or the file's, the same on every machine. The network is never
+    touched. The embedded set is prepared on first use; if `data_dir` cannot be written,
+    that happens in a temporary directory, with a warning.
 
     Args:
-      name: "cifar100", "my_set/config", "my_set:1.0.0".
+      name: "cifar100", "my_set/config", "my_set:1.0.0"; or "my_file.npz", looked for
+        in `data_dir`, or from the current directory on when that is left out.
       split: "train", "test", or a slice such as "train[:45000]".
       data_dir: where TFDS keeps its sets; $TFDS_DATA_DIR or ~/tensorflow_datasets when
         left out.
@@ -48,139 +30,17 @@ def load_split(
       DataError: the set is not prepared, not readable or not a set of labelled uint8
         images.
     """
-    data_dir = catalogue.default_data_dir() if data_dir is None else data_dir
-    builder = catalogue.open_builder(_directory(name, pathlib.Path(data_dir)))
-    features = _features(builder)
-    class_names = tuple(features["label"].names)
-    image, label = _read(builder, split, features)
-    identity = {
-        "name": builder.info.full_name.rsplit("/", 1)[0],
-        "version": str(builder.version),
-        "split": split,
-        "num_examples": len(label),
-        "sha256": _digest(image, label, class_names),
-    }
-    return Split(image, label, class_names, identity)
+    if npz.is_npz(name):
+        return npz.load_npz(pathlib.Path(data_dir or "", name).expanduser(), split)
+    # Only here, so that an .npz file can be read where there is no TFDS.
+    from kdjax.data.records import load_records
+
+    data_dir = default_data_dir() if data_dir is None else pathlib.Path(data_dir)
+    return load_records(name, split, data_dir)
 
 
-def _directory(name: str, data_dir: pathlib.Path) -> pathlib.Path:
-    data_dir = data_dir.expanduser()
-    if catalogue.parse_name(name).dataset == EMBEDDED:
-        return _embedded(name, data_dir)
-    found = catalogue.find(name, data_dir)
-    if found is None:
-        raise DataError(
-            f"{name} is not prepared: looked for {data_dir / name}. "
-            f"{advice(name, data_dir)}"
-        )
-    return found
-
-
-def _embedded(name: str, data_dir: pathlib.Path) -> pathlib.Path:
-    try:
-        return prepare(name, data_dir=data_dir).directory
-    except OSError as error:
-        elsewhere = _scratch()
-        warnings.warn(
-            f"{data_dir} cannot be written ({error}); the embedded images were "
-            f"unpacked into {elsewhere.name} for this run. Give another data_dir to "
-            "keep them.",
-            stacklevel=4,
-        )
-        return prepare(name, data_dir=elsewhere.name).directory
-
-
-@functools.cache
-def _scratch() -> tempfile.TemporaryDirectory:
-    """A directory that lasts as long as the process."""
-    return tempfile.TemporaryDirectory(prefix="kdjax-")
-
-
-def _features(builder: tfds.core.DatasetBuilder) -> tfds.features.FeaturesDict:
-    """The set's image and label; what else it holds is not decoded."""
-    features = builder.info.features
-    named = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
-    image, label = named.get("image"), named.get("label")
-    if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
-        raise DataError(
-            f"{builder.info.full_name}: feature image is {image!r}; expected a "
-            "tfds.features.Image of uint8."
-        )
-    if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
-        raise DataError(
-            f"{builder.info.full_name}: feature label is {label!r}; expected a "
-            "tfds.features.ClassLabel that knows its number of classes."
-        )
-    return tfds.features.FeaturesDict({"image": image, "label": label})
-
-
-def _records(builder: tfds.core.DatasetBuilder, split: str):
-    raw = tfds.decode.DeserializeMethod.RAW_BYTES
-    try:
-        records = builder.as_data_source(split=split, deserialize_method=raw)
-        count = len(records)
-    except Exception as error:  # TFDS and array_record each raise their own
-        known = ", ".join(builder.info.splits) or "none"
-        raise DataError(
-            f"{builder.info.full_name}: split {split!r} cannot be opened ({error}). "
-            f"Its splits are: {known}; slices are written train[:45000] or train[90%:]."
-        ) from error
-    if count == 0:
-        raise DataError(
-            f"{builder.info.full_name}: split {split!r} is empty; choose a wider slice."
-        )
-    return records
-
-
-def _read(builder, split: str, features) -> tuple[np.ndarray, np.ndarray]:
-    records, image = _records(builder, split), None
-    where = f"{builder.info.full_name}, {split}"
-    label = np.empty(len(records), np.int32)
-    for position, example in _examples(records, builder, split, features):
-        if image is None:
-            image = np.empty((len(records), *example["image"].shape), np.uint8)
-        _check(where, position, example, image.shape[1:], features["label"].num_classes)
-        image[position] = example["image"]
-        label[position] = example["label"]
-    return image, label
-
-
-def _examples(records, builder, split: str, features) -> Iterator[tuple[int, dict]]:
-    for start in range(0, len(records), _CHUNK):
-        positions = range(start, min(start + _CHUNK, len(records)))
-        position = start
-        try:
-            chunk = records.__getitems__(list(positions))
-            for position, record in zip(positions, chunk, strict=True):
-                yield position, features.deserialize_example_np(record)
-        except Exception as error:
-            raise DataError(
-                f"{builder.info.full_name}, {split}: examples from {position} on "
-                f"cannot be read ({error}). Delete {builder.data_dir} and prepare the "
-                "set anew."
-            ) from error
-
-
-def _check(
-    where: str, position: int, example: dict, shape: tuple[int, ...], classes: int
-) -> None:
-    picture, label = example["image"], int(example["label"])
-    if picture.dtype != np.uint8 or picture.shape != shape:
-        raise DataError(
-            f"{where}: image {position} is {picture.dtype} of shape {picture.shape}; "
-            f"expected uint8 of shape {shape}, as the first one. Resize the images "
-            "when preparing the set."
-        )
-    if not 0 <= label < classes:
-        raise DataError(
-            f"{where}: label {position} is {label}; expected 0 to {classes - 1}. "
-            "Unlabelled splits cannot be used."
-        )
-
-
-def _digest(image: np.ndarray, label: np.ndarray, class_names: tuple[str, ...]) -> str:
-    """SHA-256 of shape, class names, labels and every pixel: 0.1 s for CIFAR."""
-    digest = hashlib.sha256(repr((image.shape, class_names)).encode())
-    digest.update(label.astype("<i4").data)
-    digest.update(image.data)
-    return digest.hexdigest()
+def exact_name(name: str, identity: dict) -> str:
+    """The name that loads again, in its very version, what a run knew as `name`."""
+    return (
+        f"{identity['name']}:{identity['version']}" if "version" in identity else name
+    )

@@ -34,21 +34,29 @@ def uniform(bound: float):
     return initialise
 
 
-def conv(
-    features: int, kernel: int, stride: int = 1, *, dtype: jnp.dtype, name: str
-) -> nn.Conv:
+class Conv(nn.Module):
     """A convolution without bias, padded by kernel // 2 on every side."""
-    pad = kernel // 2
-    return nn.Conv(
-        features,
-        (kernel, kernel),
-        strides=(stride, stride),
-        padding=((pad, pad), (pad, pad)),
-        use_bias=False,
-        kernel_init=fan_out_normal,
-        dtype=dtype,
-        name=name,
-    )
+
+    features: int
+    kernel: int
+    stride: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array, multiplier: jax.Array | None = None) -> jax.Array:
+        """Convolves; `multiplier`, [features], scales the kernel and so the output."""
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        kernel = self.param("kernel", fan_out_normal, shape, jnp.float32)
+        if multiplier is not None:
+            kernel = kernel * along_channels(multiplier)
+        pad = (self.kernel // 2, self.kernel // 2)
+        return jax.lax.conv_general_dilated(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            (self.stride, self.stride),
+            (pad, pad),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
 
 
 class BatchNorm(nn.Module):
@@ -59,35 +67,53 @@ class BatchNorm(nn.Module):
     The running variance is the biased one, as in Flax; PyTorch keeps the unbiased one.
     """
 
+    features: int
     dtype: jnp.dtype
     momentum: float = 0.9
     epsilon: float = 1e-5
 
-    @nn.compact
+    def setup(self):
+        shape = (self.features,)
+        self.scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
+        self.bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
+        self.mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+        self.var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
+
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        shape = (x.shape[-1],)
-        scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
-        running_mean = self.variable(
-            "batch_stats", "mean", jnp.zeros, shape, jnp.float32
-        )
-        running_var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
+        """Normalises by the batch's statistics, or by the running ones."""
         x = x.astype(jnp.float32)
-        if train:
-            mean = x.mean((0, 1, 2))
-            # E[x^2] - E[x]^2 reads x once; rounding may take it below zero.
-            var = jnp.maximum(jnp.square(x).mean((0, 1, 2)) - jnp.square(mean), 0.0)
-            if not self.is_initializing():
-                keep = self.momentum
-                running_mean.value = keep * running_mean.value + (1 - keep) * mean
-                running_var.value = keep * running_var.value + (1 - keep) * var
-        else:
-            mean, var = running_mean.value, running_var.value
-        multiplier = scale * jax.lax.rsqrt(var + self.epsilon)
-        y = (x - along_channels(mean)) * along_channels(multiplier) + along_channels(
-            bias
-        )
-        return y.astype(self.dtype)
+        if not train:
+            multiplier, offset = self.affine()
+            y = x * along_channels(multiplier) + along_channels(offset)
+            return y.astype(self.dtype)
+        mean = x.mean((0, 1, 2))
+        # E[x^2] - E[x]^2 reads x once; rounding may take it below zero.
+        var = jnp.maximum(jnp.square(x).mean((0, 1, 2)) - jnp.square(mean), 0.0)
+        if not self.is_initializing():
+            keep = self.momentum
+            self.mean.value = keep * self.mean.value + (1 - keep) * mean
+            self.var.value = keep * self.var.value + (1 - keep) * var
+        multiplier = self.scale * jax.lax.rsqrt(var + self.epsilon)
+        y = (x - along_channels(mean)) * along_channels(multiplier)
+        return (y + along_channels(self.bias)).astype(self.dtype)
+
+    def affine(self) -> tuple[jax.Array, jax.Array]:
+        """(multiplier, offset), [features]: what the running statistics amount to."""
+        multiplier = self.scale * jax.lax.rsqrt(self.var.value + self.epsilon)
+        return multiplier, self.bias - self.mean.value * multiplier
+
+
+def conv_norm(conv: Conv, norm: BatchNorm, x: jax.Array, train: bool) -> jax.Array:
+    """norm(conv(x)). Evaluating, one convolution: the multiplier is in its kernel.
+
+    That saves a frozen teacher a pass over each such activation, and lets cuDNN fuse
+    convolution, offset and ReLU.
+    """
+    if train:
+        return norm(conv(x), train)
+    multiplier, offset = norm.affine()
+    y = conv(x, multiplier)
+    return y + along_channels(offset).astype(y.dtype)
 
 
 def along_channels(vector: jax.Array) -> jax.Array:

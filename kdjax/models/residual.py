@@ -20,8 +20,9 @@ class _Block(nn.Module):
 
     def conv_norm(self, x, train, features, kernel, stride, suffix):
         name = f"conv{suffix}"
-        conv = layers.conv(features, kernel, stride, dtype=self.dtype, name=name)
-        return layers.BatchNorm(self.dtype, name=f"norm{suffix}")(conv(x), train)
+        conv = layers.Conv(features, kernel, stride, self.dtype, name=name)
+        norm = layers.BatchNorm(features, self.dtype, name=f"norm{suffix}")
+        return layers.conv_norm(conv, norm, x, train)
 
     def shortcut(self, x, train, features):
         if self.stride == 1 and x.shape[-1] == features:
@@ -76,11 +77,9 @@ class ResNet(nn.Module):
         halvings = len(self.widths) - 1 + 2 * self.large_images
         layers.check_images(self.where, images, halvings, self.hint)
         kernel, stride = (7, 2) if self.large_images else (3, 1)
-        stem = layers.conv(
-            self.stem, kernel, stride, dtype=self.dtype, name="stem_conv"
-        )
-        x = layers.BatchNorm(self.dtype, name="stem_norm")(stem(images), train)
-        x = nn.relu(x)
+        conv = layers.Conv(self.stem, kernel, stride, self.dtype, name="stem_conv")
+        norm = layers.BatchNorm(self.stem, self.dtype, name="stem_norm")
+        x = nn.relu(layers.conv_norm(conv, norm, images, train))
         features = {"stem": x}
         if self.large_images:
             x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))

@@ -27,17 +27,16 @@ class WideBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
         """Returns the residual sum and the normalised input."""
-        normalised = layers.BatchNorm(self.dtype, name="norm1")(x, train)
+        width, stride, dtype = self.width, self.stride, self.dtype
+        normalised = layers.BatchNorm(x.shape[-1], dtype, name="norm1")(x, train)
         activated = nn.relu(normalised)
-        if self.stride != 1 or x.shape[-1] != self.width:
-            project = layers.conv(
-                self.width, 1, self.stride, dtype=self.dtype, name="conv_shortcut"
-            )
-            x = project(activated)
-        conv1 = layers.conv(self.width, 3, self.stride, dtype=self.dtype, name="conv1")
-        conv2 = layers.conv(self.width, 3, dtype=self.dtype, name="conv2")
-        norm2 = layers.BatchNorm(self.dtype, name="norm2")
-        return x + conv2(nn.relu(norm2(conv1(activated), train))), normalised
+        if stride != 1 or x.shape[-1] != width:
+            x = layers.Conv(width, 1, stride, dtype, name="conv_shortcut")(activated)
+        conv1 = layers.Conv(width, 3, stride, dtype, name="conv1")
+        norm2 = layers.BatchNorm(width, dtype, name="norm2")
+        conv2 = layers.Conv(width, 3, 1, dtype, name="conv2")
+        inner = nn.relu(layers.conv_norm(conv1, norm2, activated, train))
+        return x + conv2(inner), normalised
 
 
 class WideResNet(nn.Module):
@@ -53,7 +52,7 @@ class WideResNet(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> Outputs:
         layers.check_images(self.where, images, halvings=2)
-        x = layers.conv(self.stem, 3, dtype=self.dtype, name="stem_conv")(images)
+        x = layers.Conv(self.stem, 3, 1, self.dtype, name="stem_conv")(images)
         features = {"stem": x}
         for stage, width in enumerate(self.widths, start=1):
             for block in range(1, self.blocks + 1):
@@ -65,7 +64,7 @@ class WideResNet(nn.Module):
                 if block == 1 and stage > 1:
                     features[f"stage{stage - 1}_preact"] = normalised
             features[f"stage{stage}"] = x
-        x = layers.BatchNorm(self.dtype, name="norm")(x, train)
+        x = layers.BatchNorm(x.shape[-1], self.dtype, name="norm")(x, train)
         features[f"stage{len(self.widths)}_preact"] = x
         pooled = layers.global_average_pool(nn.relu(x))
         logits = layers.head(self.classes, pooled.shape[-1], zero_bias=True)(pooled)

@@ -50,8 +50,8 @@ class Reporter:
         return time.monotonic() - self._begun
 
     def train(self, step: int, metrics: dict, timing: dict) -> None:
-        rate = timing["images_per_second"]
-        values = _flat("train", metrics) | {"train/images_per_second": rate}
+        told = {f"train/{k}": timing[k] for k in ("images_per_second", "input_percent")}
+        values = _flat("train", metrics) | told
         self._write(step, values)
         self._line.show(self._progress(step, metrics, timing), step == self.total_steps)
 
@@ -91,6 +91,7 @@ class Reporter:
         head = (
             f"step {step}/{self.total_steps}  {100 * step / self.total_steps:.1f}%  "
             f"ETA {duration(left)}  {rate:,.0f} images/s  "
+            f"input {timing['input_percent']:.1f}%  "
         )
         return head + "  ".join(_losses(name, row) for name, row in metrics.items())
 

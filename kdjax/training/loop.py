@@ -1,6 +1,7 @@
 """The order of operations, once: step, look, evaluate, save, stop."""
 
 import dataclasses
+import itertools
 import math
 import signal
 import threading
@@ -32,6 +33,18 @@ class Preempted(RuntimeError):
     exit_code = 42
 
 
+class Steps(Protocol):
+    """What the loop needs of the training itself."""
+
+    def ready(self, number: int, most: int) -> tuple[int, PyTree]:
+        """(how many steps from `number` on come next, 1 to `most`; their input)."""
+
+    def run(
+        self, states: PyTree, number: int, count: int, rows: PyTree
+    ) -> tuple[PyTree, dict]:
+        """(states after them, metrics on the device; of each the first `count`)."""
+
+
 class Keeper(Protocol):
     """What the loop needs of a checkpointer."""
 
@@ -61,6 +74,15 @@ class Plan:
         before = math.floor((done - 1) / self.evaluate_every)
         return done == self.total_steps or periods > before
 
+    def next_event(self, done: int) -> int:
+        """The first step after `done` of which something is told or saved."""
+        log = (done // self.log_every + 1) * self.log_every
+        periods = math.floor(done / self.evaluate_every) + 1
+        # Rounding may put the product a step off; `evaluates_at` decides.
+        near = max(done + 1, math.ceil(periods * self.evaluate_every) - 1)
+        evaluate = next(n for n in itertools.count(near) if self.evaluates_at(n))
+        return min(log, evaluate, self.total_steps)
+
     def is_enough(self, results: dict[str, dict[str, float]] | None) -> bool:
         """True where an evaluation says that every student has learnt enough."""
         wanted = self.stop_at_train_top1
@@ -74,40 +96,48 @@ def run(
     states: PyTree,
     *,
     start: int,
-    step: Callable[[PyTree, int], tuple[PyTree, dict]],
+    steps: Steps,
     evaluate: Callable[[PyTree], dict[str, dict[str, float]]],
     keeper: Keeper,
     teller: Teller,
     images_per_step: int,
+    until: float = math.inf,
 ) -> PyTree:
     """Trains from `start` to `plan.total_steps`.
 
     Evaluation and saving follow the same rhythm, so "best" always refers to a state
-    that was evaluated; a stop signal saves at once.
+    that was evaluated; a stop signal, or the time `until`, saves at once.
 
     Args:
-      step: (states, step number) -> (states, metrics on the device).
+      steps: several of them at a time, where that is faster; what is logged, evaluated
+        and saved stays where it is.
       evaluate: states -> name -> metrics.
+      until: on `time.monotonic()`; the steps that are running then are the last ones.
+        One step is always made, so that a run gets on however little time it has.
 
     Raises:
       NonFinite: PATIENCE steps in a row were skipped.
-      Preempted: SIGTERM or SIGINT came; the state is saved.
+      Preempted: SIGTERM or SIGINT came, or the time is up; the state is saved.
     """
-    pending, since, bad = [], time.monotonic(), {}
-    with _stop_signals() as stop:
-        for number in range(start, plan.total_steps):
-            states, metrics = step(states, number)
-            pending.append(metrics)
-            done = number + 1
-            last, stopping = done == plan.total_steps, stop.is_set()
-            if last or done % plan.log_every == 0 or stopping:
-                window = jax.device_get(pending)
-                seconds = time.monotonic() - since
-                rate = len(window) * images_per_step / seconds
-                timing = {"seconds": seconds, "images_per_second": rate}
-                teller.train(done, average(window), timing)
+    pending, since, waited, bad, done = [], time.monotonic(), 0.0, {}, start
+    with stop_signals() as stop:
+        while done < plan.total_steps:
+            begun = time.monotonic()
+            count, rows = steps.ready(done, plan.next_event(done) - done)
+            waited += time.monotonic() - begun
+            states, metrics = steps.run(states, done, count, rows)
+            pending.append((count, metrics))
+            done += count
+            last, why = done == plan.total_steps, _why_stop(stop, until)
+            if last or done % plan.log_every == 0 or why:
+                window = _one_by_one(jax.device_get(pending))
+                seconds, images = (
+                    time.monotonic() - since,
+                    len(window) * images_per_step,
+                )
+                teller.train(done, average(window), _timing(seconds, images, waited))
                 _check_finite(window, done, bad)
-                pending, since = [], since + seconds
+                pending, since, waited = [], since + seconds, 0.0
             if plan.evaluates_at(done):
                 jax.block_until_ready(pending)
                 paused = time.monotonic()
@@ -118,16 +148,38 @@ def run(
                 since += time.monotonic() - paused
                 if plan.is_enough(results):
                     break
-            elif stopping:
+            elif why:
                 keeper.save(done, states, None)
-            if stopping and not last:
+            if why and not last:
                 keeper.wait()
                 raise Preempted(
-                    f"stopped by a signal at step {done} of {plan.total_steps}; the "
-                    "state is saved. The same command goes on from there."
+                    f"stopped {why} at step {done} of {plan.total_steps}; the state is "
+                    "saved. The same command goes on from there."
                 )
     keeper.wait()
     return states
+
+
+def _timing(seconds: float, images: int, waited: float) -> dict[str, float]:
+    """Of a window: `waited` is what the host took to get the input ready. On an
+    accelerator it does so while the device computes, so the device waits for less."""
+    return {
+        "seconds": seconds,
+        "images_per_second": images / seconds,
+        "input_percent": 100 * waited / seconds,
+    }
+
+
+def _one_by_one(pending: list[tuple[int, dict]]) -> list[dict]:
+    """The metrics of each step."""
+    return [
+        {
+            name: {key: np.atleast_1d(value)[i] for key, value in row.items()}
+            for name, row in metrics.items()
+        }
+        for count, metrics in pending
+        for i in range(count)
+    ]
 
 
 def average(window: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:
@@ -161,7 +213,14 @@ def _check_finite(window: list[dict], done: int, bad: dict[str, int]) -> None:
                 )
 
 
-class _stop_signals:
+def _why_stop(stop: threading.Event, until: float) -> str:
+    """What ends the run before its last step; "" where nothing does."""
+    if stop.is_set():
+        return "by a signal"
+    return "because its time is up" if time.monotonic() >= until else ""
+
+
+class stop_signals:
     """While active, SIGTERM and SIGINT set an event instead of killing the process."""
 
     def __enter__(self) -> threading.Event:

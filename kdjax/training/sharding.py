@@ -48,15 +48,27 @@ def compile_train_step(step, mesh: Mesh):
     )
 
 
+def compile_train_steps(steps, mesh: Mesh):
+    """Jits `many_steps`: tickets have their rows on axis 1; donates the states."""
+    same = replicated(mesh)
+    rows = NamedSharding(mesh, PartitionSpec(None, "data"))
+    return jax.jit(
+        steps,
+        in_shardings=(same, same, same, rows, same),
+        out_shardings=(same, same),
+        donate_argnums=0,
+    )
+
+
 def compile_evaluate_step(step, mesh: Mesh):
     """Jits `step(variables, batch)` with a divided batch."""
     same, rows = replicated(mesh), split(mesh)
     return jax.jit(step, in_shardings=(same, rows), out_shardings=same)
 
 
-def place_rows(rows: PyTree, mesh: Mesh) -> PyTree:
-    """Puts a batch of host arrays onto the mesh, divided along axis 0."""
-    sharding = split(mesh)
+def place_rows(rows: PyTree, mesh: Mesh, axis: int = 0) -> PyTree:
+    """Puts a batch of host arrays onto the mesh, divided along an axis."""
+    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
     return jax.tree.map(
         lambda x: jax.make_array_from_process_local_data(sharding, x, x.shape), rows
     )

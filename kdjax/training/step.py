@@ -30,7 +30,8 @@ def make_train_step(
 
     Args:
       students: name -> functions. A single student is a dict of one.
-      teacher: only its `evaluate` is used; None where no method needs one.
+      teacher: only its `evaluate` is used; None where no method needs one, and where
+        `materialise` gives its answers as `Batch.taught`.
       materialise: (source, ticket) -> Batch; the feed's pure half.
       augment: (Batch, view) -> normalised images; another view is another crop.
     """
@@ -40,10 +41,10 @@ def make_train_step(
         batch = materialise(source, ticket)
         second = augment(batch, 1) if crops_twice else None
         batch = batch._replace(image=augment(batch, 0), second=second)
-        taught = None
-        if teacher is not None:
+        taught = batch.taught
+        if taught is None and teacher is not None:
             taught = teacher.evaluate(*teacher_variables, batch.image)
-            taught = jax.lax.stop_gradient(taught)
+        taught = jax.lax.stop_gradient(taught)
         results = {
             name: update_student(
                 student, states[name], taught, batch, batch.notes.get(name, {})

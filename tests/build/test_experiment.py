@@ -63,6 +63,23 @@ def test_unknown_sets_are_measured(data_dir):
     assert build_experiment(config).augment.std == (0.2,)
 
 
+def test_of_a_file_crops_are_asked_for_and_moments_are_measured(tmp_path):
+    image = np.zeros((4, 8, 8, 1), np.uint8)
+    image[:2] = 255
+    parts = {"image": image, "label": np.arange(4) % 2}
+    named = {f"{s}_{k}": v for s in ("train", "test") for k, v in parts.items()}
+    np.savez(tmp_path / "cifar100.npz", **named)
+    config = configs.teacher(tmp_path)
+    config.data.name = "cifar100.npz"  # whose name says nothing
+    config.data.train, config.data.test = "train", "test"
+    with pytest.raises(InputError, match=r"config\.data\.padding is not set"):
+        build_experiment(config)
+    config.data.padding, config.data.flip = 2, True
+    experiment = build_experiment(config)
+    assert (experiment.augment.mean, experiment.augment.std) == ((0.5,), (0.5,))
+    assert experiment.identity["data"]["classes"] == 2
+
+
 def test_infinity_survives_json(data_dir):
     config = configs.teacher(data_dir)
     config.teacher.network = "tests.networks:tiny"

@@ -9,6 +9,7 @@ import pytest
 
 from kdjax import checkpoints
 from kdjax.commands import trainer
+from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
@@ -38,10 +39,10 @@ def swept(file, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("swept") / "sweep"
     original, trained = trainer.train, []
 
-    def killed_before_the_second(experiment, where):
+    def killed_before_the_second(experiment, where, until):
         if any(where != before for before in trained):
             raise Killed
-        original(experiment, where)
+        original(experiment, where, until)
         trained.append(where)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -61,19 +62,13 @@ def swept(file, tmp_path_factory):
 
 
 def interrupt(patch, at):
-    original = trainer.train_step
-
-    def interrupted(*args):
-        step = original(*args)
-
-        def run(states, number):
+    class Interrupted(Steps):
+        def run(self, states, number, *rest):
             if number == at:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return step(states, number)
+            return super().run(states, number, *rest)
 
-        return run
-
-    patch.setattr(trainer, "train_step", interrupted)
+    patch.setattr(trainer, "Steps", Interrupted)
 
 
 def programs_of(workdir):

@@ -6,6 +6,7 @@ import pytest
 
 from kdjax.__main__ import main as kdjax_main
 from kdjax.commands import trainer, workdirs
+from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
 from kdjax.reporting.results import read_results
 from tests.build import configs
@@ -26,21 +27,16 @@ def file(data_dir, tmp_path):
 
 def diverge(patch, wanted):
     """Lets every step of some students be skipped, as one with NaN is."""
-    original = trainer.train_step
 
-    def diverging(*args):
-        step = original(*args)
-
-        def run(states, number):
-            states, metrics = step(states, number)
+    class Diverging(Steps):
+        def run(self, *args):
+            states, metrics = super().run(*args)
             for name, row in metrics.items():
                 if wanted in name:
                     row["skipped"] = 1.0
             return states, metrics
 
-        return run
-
-    patch.setattr(trainer, "train_step", diverging)
+    patch.setattr(trainer, "Steps", Diverging)
 
 
 def test_a_row_that_diverges_does_not_cost_the_others(

@@ -14,6 +14,7 @@ from kdjax.commands import evaluate as evaluate_command
 from kdjax.commands import report as report_command
 from kdjax.commands import trainer as command
 from kdjax.commands import workdirs
+from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
@@ -53,6 +54,7 @@ def test_a_run_leaves_metrics_and_a_summary(runs):
         "epoch",
         "seconds",
         "train/images_per_second",
+        "train/input_percent",
         "train/kd/loss/hard_label",
         "train/kd/loss/soft_logits",
         "train/mse/gradient_norm",
@@ -104,23 +106,18 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(
     runs, data_dir, tmp_path, monkeypatch
 ):
     config = configs.students(data_dir, runs / "teacher")
-    original = command.train_step
 
-    def interrupted(*args):
-        step = original(*args)
-
-        def run(states, number):
+    class Interrupted(Steps):
+        def run(self, states, number, *rest):
             if number == 4:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return step(states, number)
+            return super().run(states, number, *rest)
 
-        return run
-
-    monkeypatch.setattr(command, "train_step", interrupted)
+    monkeypatch.setattr(command, "Steps", Interrupted)
     with pytest.raises(Preempted, match="step 5 of 8"):
         start(config, tmp_path / "students")
     assert not workdirs.is_done(tmp_path / "students")
-    monkeypatch.setattr(command, "train_step", original)
+    monkeypatch.setattr(command, "Steps", Steps)
     start(config, tmp_path / "students")
     whole, resumed = variables(runs / "students"), variables(tmp_path / "students")
     jax.tree.map(np.testing.assert_array_equal, whole, resumed)

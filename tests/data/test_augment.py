@@ -1,3 +1,5 @@
+import hashlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -93,6 +95,20 @@ def test_another_seed_or_epoch_draws_other_crops(seed, epoch):
         [np.asarray(a == b) for a, b in zip(first, other, strict=True)]
     )
     assert same.mean() < 3 / 162  # two independent draws agree once in 162
+
+
+# Of random crops and flips of made images, by version of the preprocessing.
+CROPS = {1: "817dd97bfce04887547c64fd95c5e18c806e02971da8ed101eec939c7965f375"}
+
+
+def test_crops_that_change_have_a_new_version():
+    """Else caches of teachers' answers to the old crops would be taken for the new."""
+    batch = batch_of(100, (8, 8, 3), epoch=5)
+    found = augment.random_crop_and_flip(
+        batch.image, 11, batch.epoch, batch.index, padding=2, flip=True
+    )
+    digest = hashlib.sha256(np.asarray(found).tobytes()).hexdigest()
+    assert digest == CROPS[augment.PREPROCESSING]
 
 
 def test_global_settings_of_jax_do_not_change_the_crops():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.data import catalogue, sources
+from kdjax.data import catalogue, names, records
 from kdjax.data.errors import DataError
 from kdjax.data.sources import load_split
 from tests.data import miniatures
@@ -59,7 +59,7 @@ def rows_of(count, shape=(6, 7, 3)):
 
 
 def test_any_set_with_image_and_label(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "_CHUNK", 7)  # so that chunks have a border
+    monkeypatch.setattr(records, "_CHUNK", 7)  # so that chunks have a border
     rows = rows_of(30)
     builder = prepare_my_set(tmp_path, rows)
     split = load_split("my_set/a", "train", data_dir=str(tmp_path))
@@ -253,7 +253,7 @@ def test_default_directory(monkeypatch, tmp_path, embedded_dir):
     assert len(load_split("fashion_mnist_subset", "test").label) == 2000
     monkeypatch.delenv("TFDS_DATA_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert catalogue.default_data_dir() == tmp_path / "tensorflow_datasets"
+    assert names.default_data_dir() == tmp_path / "tensorflow_datasets"
 
 
 @pytest.mark.skipif(

@@ -141,7 +141,7 @@ def test_a_network_is_three_functions():
 
 def test_batch_norm_agrees_with_flax_over_several_steps():
     def pair(dtype):
-        return BatchNorm(jnp.dtype(dtype)), nn.BatchNorm(momentum=0.9, epsilon=1e-5)
+        return BatchNorm(4, jnp.dtype(dtype)), nn.BatchNorm(momentum=0.9, epsilon=1e-5)
 
     ours, theirs = pair("float32")
     x = 3 + 2 * jax.random.normal(KEY, (8, 5, 5, 4))
@@ -165,7 +165,7 @@ def test_batch_norm_agrees_with_flax_over_several_steps():
 def test_batch_norm_in_bfloat16_keeps_float32_statistics():
     # At a mean of 100 a bfloat16 sum over 2048 values would be off by whole units.
     x = (100 + jax.random.normal(KEY, (8, 16, 16, 4))).astype(jnp.bfloat16)
-    layer = BatchNorm(jnp.dtype("bfloat16"))
+    layer = BatchNorm(4, jnp.dtype("bfloat16"))
     variables = layer.init(KEY, x, False)
     y, new = layer.apply(variables, x, True, mutable=["batch_stats"])
     exact = np.asarray(x, np.float64)
@@ -179,7 +179,7 @@ def test_batch_norm_in_bfloat16_keeps_float32_statistics():
 
 def test_batch_norm_of_a_constant_channel_is_finite():
     x = jnp.full((4, 3, 3, 2), 1000.1)
-    layer = BatchNorm(jnp.dtype("float32"))
+    layer = BatchNorm(2, jnp.dtype("float32"))
     variables = layer.init(KEY, x, False)
 
     def total(x):

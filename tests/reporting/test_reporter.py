@@ -21,7 +21,7 @@ def reporter(path, start=0, stream=None):
 
 
 ROW = {"loss": 1.5, "loss/hard_label": 1.0, "loss/soft_logits": 2.0, "skipped": 0.0}
-TIMING = {"seconds": 2.0, "images_per_second": 1234.5}
+TIMING = {"seconds": 2.0, "images_per_second": 1234.5, "input_percent": 0.26}
 
 
 def test_the_line_has_step_percent_eta_rate_and_parts(tmp_path):
@@ -30,7 +30,7 @@ def test_the_line_has_step_percent_eta_rate_and_parts(tmp_path):
     teller.train(20, {"kd": ROW}, TIMING)
     teller.close()
     assert stream.getvalue().strip() == (
-        "step 20/100  20.0%  ETA 8s  1,234 images/s  "
+        "step 20/100  20.0%  ETA 8s  1,234 images/s  input 0.3%  "
         "kd 1.5000 (hard_label 1.0000, soft_logits 2.0000)"
     )
 
@@ -54,6 +54,7 @@ def test_rows_are_json_with_namespaced_keys(tmp_path):
     assert first["train/kd/loss"] is None  # JSON has no NaN
     assert first["train/kd/loss/soft_logits"] == 2.0
     assert first["train/images_per_second"] == 1234.5
+    assert first["train/input_percent"] == 0.26
     assert second["eval/kd/top1"] == 50.0
 
 

@@ -3,9 +3,13 @@
 import math
 import os
 import signal
+import time
+import types
 
+import numpy as np
 import pytest
 
+from kdjax.training import loop
 from kdjax.training.loop import PATIENCE, NonFinite, Plan, Preempted, average, run
 
 
@@ -29,20 +33,35 @@ class Recorder:
         self.events.append(("wait",))
 
 
-def drive(plan, start=0, skipped=(), at_step=lambda number: None):
+def drive(
+    plan, start=0, skipped=(), at_step=lambda number: None, until=math.inf, most=1
+):
     recorder = Recorder()
 
-    def step(states, number):
-        at_step(number)
-        row = {"loss": float(number), "skipped": float(number in skipped)}
-        return states + 1, {"s": row}
+    class Steps:
+        """`most` at a time, as an accelerator makes them; metrics beyond are noise."""
+
+        def ready(self, number, allowed):
+            return min(allowed, most), f"rows of {number}"
+
+        def run(self, states, number, count, rows):
+            assert rows == f"rows of {number}"
+            numbers = range(number, number + count)
+            for each in numbers:
+                at_step(each)
+            losses = [float(each) for each in numbers] + [-1e9] * (most - count)
+            bad = [float(each in skipped) for each in numbers] + [1.0] * (most - count)
+            row = {"loss": np.array(losses), "skipped": np.array(bad)}
+            one = {key: value[0] for key, value in row.items()}
+            return states + count, {"s": one if most == 1 else row}
 
     def evaluate(states):
         return {"s": {"top1": 0.0}}
 
     keep = {"keeper": recorder, "teller": recorder, "images_per_step": 4}
+    keep["until"] = until
     try:
-        states = run(plan, start, start=start, step=step, evaluate=evaluate, **keep)
+        states = run(plan, start, start=start, steps=Steps(), evaluate=evaluate, **keep)
     except (NonFinite, Preempted) as error:
         return error, recorder.events
     return states, recorder.events
@@ -62,6 +81,46 @@ def test_train_then_evaluate_then_save():
         ("save", 5, True),
         ("wait",),
     ]
+
+
+@pytest.mark.parametrize("most", (2, 4, 16))
+@pytest.mark.parametrize("evaluate_every", (3.0, 2.5, 7 / 3, 0.4, 100.0))
+def test_several_steps_at_a_time_tell_and_save_what_single_ones_do(
+    most, evaluate_every
+):
+    plan = Plan(total_steps=23, log_every=5, evaluate_every=evaluate_every)
+    skipped = {"skipped": (4, 9)}
+    assert drive(plan, start=2, most=most, **skipped) == drive(plan, start=2, **skipped)
+
+
+@pytest.mark.parametrize("most", (1, 4))
+def test_it_gives_up_at_the_same_step_however_many_come_at_a_time(most):
+    plan = Plan(total_steps=50, log_every=25, evaluate_every=25.0)
+    error, _ = drive(plan, skipped=range(7, 30), most=most)
+    assert isinstance(error, NonFinite) and "steps 8 to 17" in str(error)
+
+
+def test_the_log_tells_what_the_input_took(clock):
+    """A second of ten for the rows, nine for the steps."""
+    told = []
+
+    class Slow:
+        def ready(self, number, most):
+            clock(0)
+            return 1, None
+
+        def run(self, states, number, count, rows):
+            for _ in range(9):
+                clock(0)
+            return states, {"s": {"loss": 0.0, "skipped": 0.0}}
+
+    recorder = Recorder()
+    recorder.train = lambda step, metrics, timing: told.append(timing)
+    plan = Plan(total_steps=4, log_every=2, evaluate_every=9.0)
+    keep = {"keeper": recorder, "teller": recorder, "images_per_step": 4}
+    run(plan, 0, start=0, steps=Slow(), evaluate=lambda states: {}, **keep)
+    expected = {"seconds": 20.0, "images_per_second": 0.4, "input_percent": 10.0}
+    assert told == [expected, expected]
 
 
 def test_a_resumed_run_does_only_the_rest():
@@ -111,3 +170,47 @@ def test_a_signal_saves_and_stops(number):
     assert error.exit_code == 42
     assert events == [("train", 3, 1.0), ("save", 3, False), ("wait",)]
     assert signal.getsignal(number) is before
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still unless it is moved."""
+    now = types.SimpleNamespace(seconds=100.0)
+    told = types.SimpleNamespace(monotonic=lambda: now.seconds)
+    monkeypatch.setattr(loop, "time", told)
+
+    def second(step):
+        now.seconds += 1.0
+
+    return second
+
+
+def test_time_that_is_up_saves_and_stops_and_the_rest_follows(clock):
+    plan = Plan(total_steps=50, log_every=40, evaluate_every=40.0)
+    error, events = drive(plan, at_step=clock, until=103.0)
+    assert isinstance(error, Preempted) and error.exit_code == 42
+    assert "because its time is up at step 3 of 50" in str(error)
+    assert events == [("train", 3, 1.0), ("save", 3, False), ("wait",)]
+    states, events = drive(plan, start=3, at_step=clock, until=1000.0)
+    assert states == 50
+    assert [e[1] for e in events if e[0] == "save"] == [40, 50]
+
+
+def test_a_run_without_any_time_gets_on_by_a_step():
+    plan = Plan(total_steps=50, log_every=40, evaluate_every=40.0)
+    error, events = drive(plan, start=7, until=time.monotonic() - 1)
+    assert isinstance(error, Preempted)
+    assert events == [("train", 8, 7.0), ("save", 8, False), ("wait",)]
+
+
+def test_time_that_is_up_at_an_evaluation_saves_once(clock):
+    plan = Plan(total_steps=50, log_every=40, evaluate_every=2.0)
+    error, events = drive(plan, at_step=clock, until=102.0)
+    assert isinstance(error, Preempted)
+    assert events[1:] == [("evaluation", 2), ("save", 2, True), ("wait",)]
+
+
+def test_time_that_is_up_at_the_last_step_takes_nothing_away(clock):
+    plan = Plan(total_steps=3, log_every=40, evaluate_every=40.0)
+    states, events = drive(plan, at_step=clock, until=103.0)
+    assert states == 3 and ("evaluation", 3) in events

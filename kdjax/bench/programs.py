@@ -1,0 +1,217 @@
+"""The programs that are timed: the trainer's own step on images made in memory."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from kdjax.bench import flops, roof
+from kdjax.data import resident
+from kdjax.data.augment import Augment
+from kdjax.data.sources import Split
+from kdjax.methods import kd
+from kdjax.models.network import Network
+from kdjax.training import sharding
+from kdjax.training.optimizers import constant_schedule, sgd
+from kdjax.training.state import Student, initial_state
+from kdjax.training.step import make_train_step
+from kdjax.types import Outputs, PyTree
+
+MODES = ("live", "cached", "input")
+SEED = 0
+LARGEST = 256 * 2**20  # bytes of all images, the batch permitting
+MOST_IMAGES = 50_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What is distilled into what, and how many images a step takes."""
+
+    teacher: Network
+    student: Network
+    batch_size: int
+    image_size: int
+    classes: int
+    channels: int = 3
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.image_size, self.image_size, self.channels
+
+    def images(self) -> jax.ShapeDtypeStruct:
+        """A batch as the networks see it."""
+        shape = (self.batch_size, *self.image_shape)
+        return jax.ShapeDtypeStruct(shape, np.float32)
+
+
+class Running:
+    """A compiled program with its state, its feed and the steps that it has done."""
+
+    def __init__(self, step: Callable, state: PyTree, ready: Callable[[int], PyTree]):
+        self._step, self._state, self.ready = step, state, ready
+
+    def step(self, ticket: PyTree) -> PyTree:
+        self._state = self._step(self._state, ticket)
+        return self._state
+
+
+def start(problem: Problem, mode: str, students: int, mesh: Mesh) -> Running:
+    """Builds one program; nothing of its step is compiled yet.
+
+    Args:
+      problem: what to train.
+      mode: "live": the teacher computes in every step. "cached": its logits come with
+        the ticket. "input": images are gathered and augmented, and no network runs.
+      students: how many, side by side; "input" has none.
+      mesh: what to train on.
+    """
+    split = fake_split(problem)
+    feed = resident.place(split, mesh, seed=SEED, batch_size=problem.batch_size)
+    if mode == "input":
+        return _input(feed, augment(problem), mesh)
+    cached = mode == "cached"
+    answers = fake_answers(problem, len(split.label)) if cached else None
+    grid = temperature_grid(problem.student, students)
+
+    def ready(number):
+        ticket = feed.ticket(number)
+        if cached:
+            ticket |= {"taught": answers[ticket["index"]]}
+        return sharding.place_rows(ticket, mesh)
+
+    step = (with_cached_teacher if cached else with_live_teacher)(problem, grid)
+    step = sharding.compile_train_step(step, mesh)
+    states, variables = _initialise(problem, grid, cached, mesh)
+
+    def advance(states, ticket):
+        return step(states, variables, feed.source, ticket)[0]
+
+    return Running(advance, states, ready)
+
+
+def with_live_teacher(problem: Problem, grid: dict[str, Student]) -> Callable:
+    """The trainer's step."""
+    return _train_step(problem, grid, problem.teacher)
+
+
+def with_cached_teacher(problem: Problem, grid: dict[str, Student]) -> Callable:
+    """The trainer's step with the ticket's logits in place of the teacher's forward.
+
+    To the step, they are the variables of a teacher that answers with its variables.
+    """
+
+    def recall(taught, images):
+        del images
+        return Outputs(taught, {})
+
+    reader = Network(init=None, train=None, evaluate=recall)
+    inner = _train_step(problem, grid, reader)
+
+    def step(states, variables, source, ticket):
+        del variables
+        rows = {name: row for name, row in ticket.items() if name != "taught"}
+        return inner(states, (ticket["taught"],), source, rows)
+
+    return step
+
+
+def load(problem: Problem, mode: str, students: int) -> roof.Load:
+    """What a step of that program asks of the device, for each image."""
+    if mode == "input":
+        return roof.Load({}, 0.0)
+    each = 1.0 / problem.batch_size
+    taught = flops.count(
+        problem.teacher.evaluate, *_variables(problem.teacher, problem)
+    ).times(each)
+    seen = flops.count(
+        problem.student.train, *_variables(problem.student, problem)
+    ).times(each)
+    return roof.load(taught if mode == "live" else None, seen, students)
+
+
+def temperature_grid(network: Network, students: int) -> dict[str, Student]:
+    """KD at so many temperatures, from 1 to 20; a single student takes 4."""
+    warm = np.geomspace(1.0, 20.0, students) if students > 1 else (4.0,)
+    schedule = constant_schedule(learning_rate=0.01)
+    return {
+        f"tau-{tau:.4g}": Student(
+            network=network,
+            method=kd.build(alpha=0.9, temperature=float(tau)),
+            optimizer=sgd(schedule=schedule),
+            seed=seed,
+        )
+        for seed, tau in enumerate(warm)
+    }
+
+
+def augment(problem: Problem) -> Augment:
+    """Crop, flip and normalise, as on CIFAR."""
+    half = (0.5,) * problem.channels
+    padding = max(1, problem.image_size // 8)
+    return Augment(
+        mean=half, std=(0.25,) * problem.channels, padding=padding, flip=True
+    )
+
+
+def fake_split(problem: Problem) -> Split:
+    """Noise that is as large as the batch needs and memory likes."""
+    size = int(np.prod(problem.image_shape))
+    count = max(problem.batch_size, min(MOST_IMAGES, LARGEST // size))
+    rng = np.random.default_rng(SEED)
+    image = rng.integers(0, 256, (count, *problem.image_shape), np.uint8)
+    label = np.arange(count, dtype=np.int32) % problem.classes
+    names = tuple(map(str, range(problem.classes)))
+    return Split(image, label, names, {"name": "noise", "split": "train"})
+
+
+def fake_answers(problem: Problem, count: int) -> np.ndarray:
+    """Logits of a teacher that has seen everything before, float32 [count, classes]."""
+    rng = np.random.default_rng(SEED + 1)
+    return rng.normal(0.0, 3.0, (count, problem.classes)).astype(np.float32)
+
+
+def _train_step(problem: Problem, grid: dict[str, Student], teacher: Network):
+    crops = augment(problem)
+    return make_train_step(
+        grid,
+        teacher,
+        resident.materialise,
+        lambda batch, view: crops.train(batch, SEED, view),
+    )
+
+
+def _initialise(problem: Problem, grid: dict[str, Student], cached: bool, mesh: Mesh):
+    """(every student's first state, the teacher's variables where it computes)."""
+    images = np.zeros((2, *problem.image_shape), np.float32)
+
+    def draw():
+        states = {name: initial_state(s, images) for name, s in grid.items()}
+        if cached:
+            return states, None
+        return states, problem.teacher.init(jax.random.key(SEED), images)
+
+    return sharding.compile_init(draw, mesh)()
+
+
+def _input(feed: resident.ResidentFeed, crops: Augment, mesh: Mesh) -> Running:
+    def prepare(source, ticket):
+        return crops.train(resident.materialise(source, ticket), SEED)
+
+    rows = sharding.split(mesh)
+    compiled = jax.jit(
+        prepare, in_shardings=(sharding.replicated(mesh), rows), out_shardings=rows
+    )
+    return Running(
+        lambda _, ticket: compiled(feed.source, ticket),
+        None,
+        lambda number: sharding.place_rows(feed.ticket(number), mesh),
+    )
+
+
+def _variables(network: Network, problem: Problem):
+    """Abstract (params, batch_stats, images) of a network."""
+    images = problem.images()
+    variables = jax.eval_shape(network.init, jax.random.key(SEED), images)
+    return *variables, images

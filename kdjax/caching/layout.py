@@ -1,0 +1,92 @@
+"""What is stored of a sample, in which arrays and files, and how many bytes that is."""
+
+import dataclasses
+import io
+import pathlib
+
+import numpy as np
+
+CHECKSUMS = "checksums.json"
+DTYPES = ("float16", "float32")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What a cache holds of each sample in each epoch.
+
+    Attributes:
+      examples: samples of the training split.
+      classes: number of classes.
+      members: networks of an ensemble, each of whose logits are stored; 0 for one.
+      dtype: of logits and features, "float16" or "float32".
+      top_k: how many of the largest logits are stored; 0 for all.
+      features: name -> shape of a sample's, such as {"pooled": (64,)}.
+    """
+
+    examples: int
+    classes: int
+    members: int
+    dtype: str
+    top_k: int
+    features: dict[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, manifest: dict) -> "Layout":
+        """The layout that a manifest tells of."""
+        found = {field.name: manifest[field.name] for field in dataclasses.fields(cls)}
+        shapes = {name: tuple(shape) for name, shape in found["features"].items()}
+        return cls(**found | {"features": shapes})
+
+    def as_json(self) -> dict:
+        told = dataclasses.asdict(self)
+        shapes = {name: list(shape) for name, shape in self.features.items()}
+        return told | {"features": shapes}
+
+    def arrays(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """Name -> shape and type of a sample's row; an epoch has `examples` rows."""
+        dtype = np.dtype(self.dtype)
+        lead = (self.members,) if self.members else ()
+        found = {name: (shape, dtype) for name, shape in self.features.items()}
+        if not self.top_k:
+            return found | {"logits": ((*lead, self.classes), dtype)}
+        number = np.dtype(np.uint16 if self.classes <= 1 << 16 else np.uint32)
+        return found | {
+            "logits": ((*lead, self.top_k), dtype),
+            "classes": ((*lead, self.top_k), number),
+            "rest": (lead, dtype),
+        }
+
+    def bytes_per_epoch(self) -> int:
+        """Of the arrays' files; the checksums beside them are some hundred more."""
+        total = 0
+        for shape, dtype in self.arrays().values():
+            whole = (self.examples, *shape)
+            total += len(header(whole, dtype))
+            total += int(np.prod(whole, dtype=np.int64)) * dtype.itemsize
+        return total
+
+
+def header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
+    """What a .npy file of such an array begins with."""
+    file = io.BytesIO()
+    told = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    np.lib.format.write_array_header_1_0(file, told)
+    return file.getvalue()
+
+
+def epoch_directory(directory: pathlib.Path, epoch: int) -> pathlib.Path:
+    return directory / f"{epoch:05d}"
+
+
+def is_finished(directory: pathlib.Path, epoch: int) -> bool:
+    """An epoch's directory gets its name when all that is in it is written."""
+    return epoch_directory(directory, epoch).is_dir()
+
+
+def missing(directory: pathlib.Path, epochs: int) -> list[int]:
+    """Of the first so many epochs, those that are not there."""
+    return [epoch for epoch in range(epochs) if not is_finished(directory, epoch)]

@@ -1,0 +1,139 @@
+"""The teacher itself, asked about the crops of any sample in any epoch."""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from kdjax.caching import codec
+from kdjax.caching.layout import Layout
+from kdjax.caching.manifest import VIEW
+from kdjax.contracts import InputError
+from kdjax.data import resident
+from kdjax.data.augment import Augment
+from kdjax.data.sources import Split
+from kdjax.models.network import Network
+from kdjax.training import sharding
+from kdjax.types import PyTree
+
+
+def layout_of(
+    network: Network,
+    variables: PyTree,
+    train: Split,
+    *,
+    dtype: str,
+    top_k: int,
+    features: tuple[str, ...],
+) -> Layout:
+    """What a cache of this teacher holds; computes nothing.
+
+    Raises:
+      InputError: the teacher has no such feature, or fewer classes than `top_k`.
+    """
+    images = jax.ShapeDtypeStruct((1, *train.image.shape[1:]), np.float32)
+    said = jax.eval_shape(network.evaluate, *variables, images)
+    classes = said.logits.shape[-1]
+    if not 0 <= top_k < classes:
+        raise InputError(
+            f"--top_k is {top_k} and the teacher has {classes} classes; expected 0, "
+            f"for all of them, to {classes - 1}."
+        )
+    for name in features:
+        if name not in said.features:
+            known = ", ".join(said.features) or "none"
+            raise InputError(
+                f"--features: the teacher has no feature {name!r}; it has {known}."
+            )
+    members = said.features.get("members")
+    return Layout(
+        examples=len(train.label),
+        classes=classes,
+        members=0 if members is None else members.shape[1],
+        dtype=dtype,
+        top_k=top_k,
+        features={name: said.features[name].shape[1:] for name in features},
+    )
+
+
+class Live:
+    """A teacher on the devices, beside the images of its students."""
+
+    def __init__(
+        self,
+        network: Network,
+        variables: PyTree,
+        train: Split,
+        augment: Augment,
+        *,
+        seed: int,
+        layout: Layout,
+        batch_size: int,
+    ):
+        """Puts teacher and images on all devices.
+
+        Args:
+          network: the teacher.
+          variables: its weights and statistics.
+          train: the images.
+          augment: makes crops of them.
+          seed: of the run; draws the crops.
+          layout: what is to be stored of an answer.
+          batch_size: rows at a time, rounded up to a multiple of the devices.
+        """
+        self.mesh = sharding.make_mesh()
+        self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
+        self.examples = len(train.label)
+        feed = resident.place(train, self.mesh, seed=seed, batch_size=self.batch_size)
+        placed = sharding.place_replicated(variables, self.mesh)
+        self._held = (placed, feed.source)
+
+        def ask(held, ticket):
+            variables, source = held
+            batch = resident.materialise(source, ticket)
+            images = augment.train(batch, seed, VIEW)
+            return network.evaluate(*variables, images)
+
+        def encoded(held, ticket):
+            return codec.encode(ask(held, ticket), layout)
+
+        def whole(held, ticket):
+            said = ask(held, ticket)
+            names = ["members"] * bool(layout.members) + list(layout.features)
+            kept = {name: said.features[name] for name in names}
+            return kept | {"logits": said.logits}
+
+        self._encoded = sharding.compile_evaluate_step(encoded, self.mesh)
+        self._whole = sharding.compile_evaluate_step(whole, self.mesh)
+
+    def blocks(self, epoch: int) -> Iterator[dict[str, np.ndarray]]:
+        """What is to be stored of an epoch, in the order of the samples."""
+        index = np.arange(self.examples, dtype=np.int32)
+        return self._answers(self._encoded, index, np.full_like(index, epoch))
+
+    def answers(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
+        """All logits, members and stored features of any samples, unrounded."""
+        found = list(self._answers(self._whole, index, epoch))
+        return {name: np.concatenate([row[name] for row in found]) for name in found[0]}
+
+    def _answers(self, compiled, index, epoch) -> Iterator[dict[str, np.ndarray]]:
+        """In blocks of one size; the next one is computed while one is written."""
+        before = None
+        for start in range(0, len(index), self.batch_size):
+            here = slice(start, start + self.batch_size)
+            count = len(index[here])
+            fill = (0, self.batch_size - count)
+            ticket = {
+                "index": np.pad(index[here], fill, "edge"),
+                "epoch": np.pad(epoch[here], fill, "edge"),
+            }
+            found = compiled(self._held, sharding.place_rows(ticket, self.mesh))
+            if before is not None:
+                yield _fetched(*before)
+            before = (found, count)
+        if before is not None:
+            yield _fetched(*before)
+
+
+def _fetched(found: dict, count: int) -> dict[str, np.ndarray]:
+    return {name: np.asarray(x)[:count] for name, x in found.items()}

@@ -1,0 +1,137 @@
+"""Writes a cache epoch by epoch: whole, or not at all."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from kdjax.caching.layout import CHECKSUMS, Layout, epoch_directory, header
+from kdjax.checkpoints import StorageError
+from kdjax.contracts import InputError
+
+Block = dict[str, np.ndarray]
+
+
+def write_epoch(
+    directory: pathlib.Path,
+    epoch: int,
+    layout: Layout,
+    blocks: Iterable[Block],
+    check: Callable[[int], None] = lambda rows: None,
+) -> None:
+    """Writes one epoch beside its place, then renames it there.
+
+    Args:
+      directory: of the cache.
+      epoch: its number.
+      layout: which arrays.
+      blocks: the arrays' rows in the order of the samples, as `codec.encode` gives
+        them; all together `layout.examples`.
+      check: called after each block with its rows; what it raises stops the writing.
+
+    Raises:
+      InputError: a number is not finite, or too large for the layout's type.
+      StorageError: the disk does not take it.
+    """
+    final = epoch_directory(directory, epoch)
+    part = final.with_name(f"{final.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        _write(part, epoch, layout, blocks, check)
+        os.rename(part, final)
+    except OSError as error:
+        raise StorageError(
+            f"cache: could not write epoch {epoch} of {directory}: {error}. Epochs "
+            "written before are still good; look at the free space and the permissions."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write(part: pathlib.Path, epoch: int, layout: Layout, blocks, check) -> None:
+    written = 0
+    with contextlib.ExitStack() as stack:
+        files = {
+            name: stack.enter_context(_Shard(part / f"{name}.npy", layout, name))
+            for name in layout.arrays()
+        }
+        for block in blocks:
+            for name, file in files.items():
+                file.append(stored(name, block[name], file.dtype, epoch, written))
+            written += len(block["logits"])
+            check(len(block["logits"]))
+        if written != layout.examples:
+            raise ValueError(
+                f"write_epoch: {written} rows came; expected {layout.examples}."
+            )
+        sums = {f"{name}.npy": file.finish() for name, file in files.items()}
+    (part / CHECKSUMS).write_text(json.dumps(sums, indent=2) + "\n")
+
+
+class _Shard:
+    """A .npy file that is written row after row, hashed on the way."""
+
+    def __init__(self, path: pathlib.Path, layout: Layout, name: str):
+        shape, self.dtype = layout.arrays()[name]
+        self._begin = header((layout.examples, *shape), self.dtype)
+        self._path, self._digest = path, hashlib.sha256()
+
+    def __enter__(self) -> "_Shard":
+        self._file = self._path.open("wb")
+        self._put(self._begin)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def append(self, rows: np.ndarray) -> None:
+        self._put(np.ascontiguousarray(rows).data.cast("B"))
+
+    def _put(self, data) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+
+    def finish(self) -> str:
+        """SHA-256 of the file, when it is safely on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._digest.hexdigest()
+
+
+def stored(
+    name: str, rows: np.ndarray, dtype: np.dtype, epoch: int, first: int
+) -> np.ndarray:
+    """Rows in the type that they are stored in.
+
+    Args:
+      name: of the array.
+      rows: [b, ...], those of the samples from `first` on.
+      dtype: to be stored in.
+      epoch: for errors.
+      first: for errors.
+
+    Raises:
+      InputError: names the first number that cannot be stored.
+    """
+    if dtype.kind != "f":
+        return rows.astype(dtype)
+    with np.errstate(over="ignore"):
+        found = rows.astype(dtype)
+    bad = np.argwhere(~np.isfinite(found))
+    if not len(bad):
+        return found
+    sample, *place = (int(i) for i in bad[0])
+    value = rows[tuple(bad[0])]
+    where = f"cache: epoch {epoch}, sample {first + sample}: {name}{place or ''}"
+    if not np.isfinite(value):
+        raise InputError(f"{where} of the teacher is {value}; expected finite numbers.")
+    raise InputError(
+        f"{where} of the teacher is {value:g}, and {dtype} ends at "
+        f"{np.finfo(dtype).max:g}; expected --dtype=float32."
+    )

@@ -1,0 +1,163 @@
+"""A data set as one NumPy file: for machines without TFDS.
+
+Its arrays, for each split, such as train and test:
+
+    SPLIT_image   uint8 [n, height, width, channels]
+    SPLIT_label   whole numbers [n], from 0
+    class_names   text [classes], for all splits; may be left out
+
+Without names the classes are 0 to the largest label of any split. Nothing in the file
+is unpickled. `python -m kdjax prepare NAME --npz=FILE` writes such files.
+"""
+
+import pathlib
+import re
+
+import numpy as np
+
+from kdjax import contracts
+from kdjax.data.errors import DataError
+from kdjax.data.splits import Split, digest
+
+SUFFIX, NAMES = ".npz", "class_names"
+IMAGE, LABEL = "_image", "_label"
+_SLICE = re.compile(r"(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
+
+
+def is_npz(name: str) -> bool:
+    """Whether the name of a set is that of such a file."""
+    return name.endswith(SUFFIX)
+
+
+def load_npz(path: pathlib.Path, split: str) -> Split:
+    """Loads a split, or a slice of one, into memory.
+
+    Args:
+      path: of the file. What it is called becomes part of the identity, where it lies
+        does not.
+      split: "train", "test[:500]", "train[90%:]"; slices are cut as TFDS cuts them.
+
+    Raises:
+      DataError: no such file, split or slice, or arrays of another form.
+    """
+    name, low, high = _parse(path, split)
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            classes = _class_names(path, file)
+            image, label = _arrays(path, file, name, len(classes))
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: there is no such file. `python -m kdjax prepare NAME --npz=FILE` "
+            "writes one where TFDS is installed."
+        ) from error
+    except Exception as error:  # NumPy and zipfile raise six kinds for other files
+        raise DataError(
+            f"{path}: cannot be read as a file of arrays ({type(error).__name__}: "
+            f"{error}). Fetch or write it anew."
+        ) from error
+    part = slice(*(_position(path, border, len(label)) for border in (low, high)))
+    image, label = image[part], label[part]
+    if not len(label):
+        raise DataError(f"{path}: split {split!r} is empty; choose a wider slice.")
+    identity = {
+        "name": path.name,
+        "split": split,
+        "num_examples": len(label),
+        "sha256": digest(image, label, classes),
+    }
+    return Split(image, label, classes, identity)
+
+
+def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:
+    """Writes splits of one set, each under its name; whole or not at all.
+
+    Raises:
+      DataError: the splits have different classes, or the name is another file's.
+      OSError: the disk refuses.
+    """
+    names = {split.class_names for split in splits.values()}
+    if len(names) != 1 or not is_npz(path.name):
+        raise DataError(
+            f"{path}: {len(names)} lists of classes; expected the same in all splits, "
+            f"and a file called NAME{SUFFIX}."
+        )
+    arrays = {NAMES: np.array(names.pop())}
+    for name, split in splits.items():
+        arrays |= {name + IMAGE: split.image, name + LABEL: split.label}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.stem}.part{SUFFIX}")
+    np.savez_compressed(part, **arrays)
+    part.replace(path)
+
+
+def _class_names(path: pathlib.Path, file) -> tuple[str, ...]:
+    """The names of the classes, or their numbers."""
+    if NAMES in file:
+        names = file[NAMES]
+        if names.ndim != 1 or names.dtype.kind != "U" or not names.size:
+            raise DataError(
+                f"{path}: {NAMES} is {names.dtype} of shape {names.shape}; expected "
+                "text of shape [classes]."
+            )
+        return tuple(map(str, names))
+    keys = [key for key in file if key.endswith(LABEL)]
+    largest = [_labels(path, key, file[key]).max(initial=0) for key in keys]
+    return tuple(map(str, range(int(max(largest, default=0)) + 1)))
+
+
+def _arrays(path: pathlib.Path, file, name: str, classes: int):
+    """Images and labels of a split, checked."""
+    if name + IMAGE not in file or name + LABEL not in file:
+        raise DataError(
+            f"{path}: no {name}{IMAGE} and {name}{LABEL} in it; there are "
+            f"{', '.join(file) or 'no arrays'}."
+        )
+    image, label = file[name + IMAGE], _labels(path, name + LABEL, file[name + LABEL])
+    if image.ndim != 4 or image.dtype != np.uint8 or not image[:1].size:
+        raise DataError(
+            f"{path}: {name}{IMAGE} is {image.dtype} of shape {image.shape}; expected "
+            "uint8 of shape [n, height, width, channels], n at least 1."
+        )
+    if label.shape != image.shape[:1]:
+        raise DataError(
+            f"{path}: {name}{LABEL} has shape {label.shape} and {name}{IMAGE} "
+            f"{image.shape}; expected a label for each image."
+        )
+    try:
+        contracts.labels_in_range(str(path), label, classes)
+    except ValueError as error:
+        raise DataError(f"{name}{LABEL} of {error}") from error
+    return image, label.astype(np.int32)
+
+
+def _labels(path: pathlib.Path, key: str, label: np.ndarray) -> np.ndarray:
+    if label.ndim != 1 or label.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: {key} is {label.dtype} of shape {label.shape}; expected whole "
+            "numbers of shape [n]."
+        )
+    return label
+
+
+def _parse(path: pathlib.Path, split: str) -> tuple[str, str | None, str | None]:
+    match = _SLICE.fullmatch(split)
+    if match is None:
+        raise DataError(
+            f"{path}: split {split!r} cannot be opened; expected the name of a split, "
+            "such as train, or a slice such as train[:45000] or train[90%:]."
+        )
+    return match.groups()
+
+
+def _position(path: pathlib.Path, border: str | None, count: int) -> int | None:
+    """A slice's border as a position; a percentage goes to the nearest sample."""
+    if border is None:
+        return None
+    found, is_percent = int(border.removesuffix("%")), border.endswith("%")
+    if abs(found) > (100 if is_percent else count):
+        raise DataError(
+            f"{path}: {border} is outside the {count} samples of the split."
+        )
+    return round(found * count / 100) if is_percent else found

@@ -1,0 +1,149 @@
+"""Reads a whole split of a prepared TFDS set into memory, without TensorFlow."""
+
+import functools
+import pathlib
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from kdjax.data import catalogue
+from kdjax.data.errors import DataError
+from kdjax.data.names import parse_name
+from kdjax.data.prepare import EMBEDDED, advice, prepare
+from kdjax.data.splits import Split, digest
+
+_CHUNK = 1000  # reading that many records at once is twice as fast as one by one
+
+
+def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
+    """Loads a split of a prepared set; see `kdjax.data.sources.load_split`."""
+    builder = catalogue.open_builder(_directory(name, data_dir))
+    features = _features(builder)
+    class_names = tuple(features["label"].names)
+    image, label = _read(builder, split, features)
+    identity = {
+        "name": builder.info.full_name.rsplit("/", 1)[0],
+        "version": str(builder.version),
+        "split": split,
+        "num_examples": len(label),
+        "sha256": digest(image, label, class_names),
+    }
+    return Split(image, label, class_names, identity)
+
+
+def _directory(name: str, data_dir: pathlib.Path) -> pathlib.Path:
+    data_dir = data_dir.expanduser()
+    if parse_name(name).dataset == EMBEDDED:
+        return _embedded(name, data_dir)
+    found = catalogue.find(name, data_dir)
+    if found is None:
+        raise DataError(
+            f"{name} is not prepared: looked for {data_dir / name}. "
+            f"{advice(name, data_dir)}"
+        )
+    return found
+
+
+def _embedded(name: str, data_dir: pathlib.Path) -> pathlib.Path:
+    try:
+        return prepare(name, data_dir=data_dir).directory
+    except OSError as error:
+        elsewhere = _scratch()
+        warnings.warn(
+            f"{data_dir} cannot be written ({error}); the embedded images were "
+            f"unpacked into {elsewhere.name} for this run. Give another data_dir to "
+            "keep them.",
+            stacklevel=5,
+        )
+        return prepare(name, data_dir=elsewhere.name).directory
+
+
+@functools.cache
+def _scratch() -> tempfile.TemporaryDirectory:
+    """A directory that lasts as long as the process."""
+    return tempfile.TemporaryDirectory(prefix="kdjax-")
+
+
+def _features(builder: tfds.core.DatasetBuilder) -> tfds.features.FeaturesDict:
+    """The set's image and label; what else it holds is not decoded."""
+    features = builder.info.features
+    named = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
+    image, label = named.get("image"), named.get("label")
+    if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
+        raise DataError(
+            f"{builder.info.full_name}: feature image is {image!r}; expected a "
+            "tfds.features.Image of uint8."
+        )
+    if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
+        raise DataError(
+            f"{builder.info.full_name}: feature label is {label!r}; expected a "
+            "tfds.features.ClassLabel that knows its number of classes."
+        )
+    return tfds.features.FeaturesDict({"image": image, "label": label})
+
+
+def _records(builder: tfds.core.DatasetBuilder, split: str):
+    raw = tfds.decode.DeserializeMethod.RAW_BYTES
+    try:
+        records = builder.as_data_source(split=split, deserialize_method=raw)
+        count = len(records)
+    except Exception as error:  # TFDS and array_record each raise their own
+        known = ", ".join(builder.info.splits) or "none"
+        raise DataError(
+            f"{builder.info.full_name}: split {split!r} cannot be opened ({error}). "
+            f"Its splits are: {known}; slices are written train[:45000] or train[90%:]."
+        ) from error
+    if count == 0:
+        raise DataError(
+            f"{builder.info.full_name}: split {split!r} is empty; choose a wider slice."
+        )
+    return records
+
+
+def _read(builder, split: str, features) -> tuple[np.ndarray, np.ndarray]:
+    records, image = _records(builder, split), None
+    where = f"{builder.info.full_name}, {split}"
+    label = np.empty(len(records), np.int32)
+    for position, example in _examples(records, builder, split, features):
+        if image is None:
+            image = np.empty((len(records), *example["image"].shape), np.uint8)
+        _check(where, position, example, image.shape[1:], features["label"].num_classes)
+        image[position] = example["image"]
+        label[position] = example["label"]
+    return image, label
+
+
+def _examples(records, builder, split: str, features) -> Iterator[tuple[int, dict]]:
+    for start in range(0, len(records), _CHUNK):
+        positions = range(start, min(start + _CHUNK, len(records)))
+        position = start
+        try:
+            chunk = records.__getitems__(list(positions))
+            for position, record in zip(positions, chunk, strict=True):
+                yield position, features.deserialize_example_np(record)
+        except Exception as error:
+            raise DataError(
+                f"{builder.info.full_name}, {split}: examples from {position} on "
+                f"cannot be read ({error}). Delete {builder.data_dir} and prepare the "
+                "set anew."
+            ) from error
+
+
+def _check(
+    where: str, position: int, example: dict, shape: tuple[int, ...], classes: int
+) -> None:
+    picture, label = example["image"], int(example["label"])
+    if picture.dtype != np.uint8 or picture.shape != shape:
+        raise DataError(
+            f"{where}: image {position} is {picture.dtype} of shape {picture.shape}; "
+            f"expected uint8 of shape {shape}, as the first one. Resize the images "
+            "when preparing the set."
+        )
+    if not 0 <= label < classes:
+        raise DataError(
+            f"{where}: label {position} is {label}; expected 0 to {classes - 1}. "
+            "Unlabelled splits cannot be used."
+        )

@@ -1,0 +1,86 @@
+"""The table of `python -m kdjax bench`, for a terminal."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+# Heading -> whether it takes a known peak. Nothing is cut off: a narrow terminal wraps.
+COLUMNS = {
+    "mode": False,
+    "students": False,
+    "compile\nseconds": False,
+    "images/s": False,
+    "spread": False,
+    "images/s x\nstudents": False,
+    "model\nGFLOP/s": False,
+    "of\npeak": True,
+    "modelled\nGB/s": True,
+    "of\nroof": True,
+    "input\nwait": False,
+}
+LEGEND = """\
+images/s: median of the blocks; spread: fastest less slowest, of the median.
+images/s x students: what a program of one student would have to reach.
+GFLOP/s: of the teacher's forward and three forwards of each student.
+input wait: share of the time until the next ticket was on the devices."""
+SHARES = """
+of peak: model FLOP/s utilisation, what the arithmetic of the devices is used for.
+GB/s: memory traffic by a model: 4.5 passes over every convolution's output for the
+teacher, 14 for a student; of roof: of what the memory can move. The larger of the two
+shares is what binds."""
+
+
+def print_speeds(rows: list[dict], stream=None) -> None:
+    """Prints rows of `kdjax.bench.rows`."""
+    known = any(row["memory_utilisation"] or row["flop_utilisation"] for row in rows)
+    shown = [known or not takes_peak for takes_peak in COLUMNS.values()]
+    table = Table(title=_title(rows[0]), box=box.SIMPLE_HEAD, title_justify="left")
+    for column, is_shown in zip(COLUMNS, shown, strict=True):
+        if is_shown:
+            left = column == "mode"
+            table.add_column(column, justify="left" if left else "right", no_wrap=True)
+    for row in rows:
+        pairs = zip(cells(row), shown, strict=True)
+        table.add_row(*(cell for cell, is_shown in pairs if is_shown))
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    console.width = max(console.width, 120)
+    console.print(table)
+    console.print(LEGEND + SHARES * known)
+    if not known:
+        console.print(f"peak of {rows[0]['device']} is not known: no utilisation")
+
+
+def cells(row: dict) -> tuple[str, ...]:
+    """The cells of one row; "-" where there is nothing to say."""
+    rate = row["images_per_second"]
+    spread = row["images_per_second_high"] - row["images_per_second_low"]
+    trains = row["students"] > 0
+    return (
+        row["mode"],
+        str(row["students"]) if trains else "-",
+        f"{row['compile_seconds']:.1f}",
+        _number(rate),
+        _percent(spread / rate),
+        _number(row["student_images_per_second"]) if trains else "-",
+        _number(row["flops_per_second"] / 1e9) if trains else "-",
+        _percent(row["flop_utilisation"]),
+        _number(row["bytes_per_second"] / 1e9) if trains else "-",
+        _percent(row["memory_utilisation"]),
+        _percent(row["input_wait"]),
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _title(row: dict) -> str:
+    size = row["image_size"]
+    return (
+        f"{row['pair']}, batch {row['batch_size']}, {size}x{size}, "
+        f"{row['devices']} x {row['device']}"
+    )

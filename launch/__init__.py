@@ -1,0 +1,1 @@
+"""Long runs on an accelerator: what they train, in pieces, and what they measured."""

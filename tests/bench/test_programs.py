@@ -1,0 +1,103 @@
+"""What is timed is the trainer's step, and a cached teacher teaches as a live one."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from kdjax.bench import programs
+from kdjax.data import resident
+from kdjax.data.augment import Augment
+from kdjax.training import sharding
+from kdjax.training.state import initial_state
+from tests.networks import coarse, linear, tiny
+
+PROBLEM = programs.Problem(
+    teacher=linear(5), student=coarse(5), batch_size=8, image_size=8, classes=5
+)
+
+
+@pytest.fixture
+def mesh():
+    return sharding.make_mesh(jax.devices()[:2])
+
+
+def test_a_cached_teacher_moves_students_as_a_live_one():
+    grid = programs.temperature_grid(PROBLEM.student, 2)
+    split = programs.fake_split(PROBLEM)
+    source = {"image": split.image, "label": split.label, "notes": {}}
+    ticket = {"index": np.arange(8, dtype=np.int32), "epoch": np.zeros(8, np.int32)}
+    source, ticket = jax.tree.map(jax.numpy.asarray, (source, ticket))
+    images = np.zeros((2, *PROBLEM.image_shape), np.float32)
+    states = {name: initial_state(s, images) for name, s in grid.items()}
+    variables = PROBLEM.teacher.init(jax.random.key(3), images)
+    live = jax.jit(programs.with_live_teacher(PROBLEM, grid))
+    after, metrics = live(states, variables, source, ticket)
+
+    seen = programs.augment(PROBLEM).train(
+        resident.materialise(source, ticket), programs.SEED
+    )
+    taught = PROBLEM.teacher.evaluate(*variables, seen).logits
+    cached = jax.jit(programs.with_cached_teacher(PROBLEM, grid))
+    same, told = cached(states, None, source, ticket | {"taught": taught})
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+        (after, metrics),
+        (same, told),
+    )
+    other, _ = cached(states, None, source, ticket | {"taught": -taught})
+    kernel = after["tau-1"].params["Dense_0"]["kernel"]
+    assert abs(kernel - other["tau-1"].params["Dense_0"]["kernel"]).max() > 1e-5
+
+
+@pytest.mark.parametrize("mode", ["live", "cached"])
+def test_a_program_trains_every_student_step_by_step(mode, mesh):
+    program = programs.start(PROBLEM, mode, 3, mesh)
+    for number in range(2):
+        states = program.step(program.ready(number))
+    assert len(states) == 3
+    for state in states.values():
+        assert int(state.step) == 2
+        assert np.isfinite(jax.tree.leaves(state.params)[0]).all()
+
+
+def test_input_alone_gives_the_augmented_batch(mesh):
+    program = programs.start(PROBLEM, "input", 0, mesh)
+    images = program.step(program.ready(0))
+    split = programs.fake_split(PROBLEM)
+    feed = resident.place(split, mesh, seed=programs.SEED, batch_size=8)
+    rows = resident.materialise(feed.source, feed.ticket(0))
+    expected = programs.augment(PROBLEM).train(rows, programs.SEED)
+    np.testing.assert_allclose(images, expected, rtol=1e-6)
+    assert images.sharding == sharding.split(mesh)
+
+
+def test_the_load_of_each_mode():
+    problem = dataclasses.replace(PROBLEM, student=tiny(5))
+    live = programs.load(problem, "live", 2)
+    cached = programs.load(problem, "cached", 2)
+    teacher = 2 * (8 * 8 * 3) * 5  # one matrix product, no convolution
+    student = 2 * (4 * 4 * 8) * 27 + 2 * (2 * 2 * 8) * 72 + 2 * 8 * 5
+    assert cached.total == 2 * 3 * student
+    assert live.total == cached.total + teacher
+    assert live.bytes == cached.bytes == 2 * 14 * 4 * (4 * 4 * 8 + 2 * 2 * 8)
+    assert programs.load(problem, "input", 0) == ({}, 0.0)
+
+
+def test_a_grid_of_temperatures():
+    assert list(programs.temperature_grid(PROBLEM.student, 1)) == ["tau-4"]
+    grid = programs.temperature_grid(PROBLEM.student, 8)
+    assert len(grid) == 8 and list(grid)[0] == "tau-1" and list(grid)[-1] == "tau-20"
+    assert len({s.seed for s in grid.values()}) == 8
+
+
+def test_noise_stays_small_and_covers_a_batch():
+    assert programs.augment(PROBLEM) == Augment(
+        mean=(0.5,) * 3, std=(0.25,) * 3, padding=1, flip=True
+    )
+    large = dataclasses.replace(PROBLEM, image_size=512, batch_size=400)
+    assert len(programs.fake_split(large).label) == 400
+    small = programs.fake_split(PROBLEM)
+    assert len(small.label) == programs.MOST_IMAGES
+    assert set(small.label) == set(range(5)) and small.image.dtype == np.uint8

@@ -1,0 +1,57 @@
+"""Wide ResNets in PyTorch with nothing but what training needs (arXiv:1605.07146).
+
+Parameters have the names of those in tests/parity, which also keep features; a test
+holds the two together.
+"""
+
+import torch.nn.functional as F
+from torch import nn
+
+
+def conv(inputs, outputs, kernel, stride=1):
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+
+
+class Unit(nn.Module):
+    """Batch norm, ReLU, convolution, twice, plus the input or its projection."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = conv(inputs, outputs, 3, stride)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.conv2 = conv(outputs, outputs, 3)
+        same = inputs == outputs and stride == 1
+        self.conv_shortcut = None if same else conv(inputs, outputs, 1, stride)
+
+    def forward(self, x):
+        activated = F.relu(self.norm1(x), inplace=True)
+        y = self.conv1(activated)
+        y = self.conv2(F.relu(self.norm2(y), inplace=True))
+        return y + (x if self.conv_shortcut is None else self.conv_shortcut(activated))
+
+
+class WideResNet(nn.Module):
+    """WRN-depth-k: images [b, 3, h, w] to logits [b, classes]."""
+
+    def __init__(self, depth, k, classes):
+        super().__init__()
+        widths = [16, 16 * k, 32 * k, 64 * k]
+        self.stem_conv = conv(3, 16, 3)
+        stages = []
+        for number, (inputs, outputs) in enumerate(
+            zip(widths[:-1], widths[1:], strict=True)
+        ):
+            units = [Unit(inputs, outputs, 2 if number else 1)]
+            units += [Unit(outputs, outputs, 1) for _ in range((depth - 4) // 6 - 1)]
+            stages.append(nn.Sequential(*units))
+        self.stages = nn.ModuleList(stages)
+        self.norm = nn.BatchNorm2d(widths[3])
+        self.head = nn.Linear(widths[3], classes)
+
+    def forward(self, x):
+        x = self.stem_conv(x)
+        for stage in self.stages:
+            x = stage(x)
+        x = F.relu(self.norm(x), inplace=True)
+        return self.head(x.mean((2, 3)))

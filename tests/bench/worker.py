@@ -1,0 +1,104 @@
+"""A contestant lives in a process of its own, stays warm, and runs when it is asked.
+
+It answers one JSON line a request on its standard output: first what it is, then the
+seconds of each block. Between requests it waits for a line and computes nothing. When
+its standard input closes, it ends.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+
+class Lost(RuntimeError):
+    """A contestant ended before its time; its own words are on standard error."""
+
+
+class Unavailable(RuntimeError):
+    """This machine cannot run the contestant; the message says why."""
+
+
+def serve(start: Callable[[], tuple[dict, Callable[[int], None]]]) -> None:
+    """The contestant's side: starts, says what it is, and runs blocks until the end.
+
+    Args:
+      start: returns a description for JSON, and `run(steps)`, which returns when the
+        last step's results are there. `first_seconds`, its time to the end of a first
+        step, is added to the description.
+    """
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else is printed must not look like an answer
+
+    def answer(**values):
+        answers.write(json.dumps(values) + "\n")
+        answers.flush()
+
+    begun = time.perf_counter()
+    try:
+        description, run = start()
+    except Unavailable as error:
+        return answer(unavailable=str(error))
+    run(1)
+    answer(**description, first_seconds=time.perf_counter() - begun)
+    for line in sys.stdin:
+        steps = json.loads(line)["steps"]
+        run(1)  # not timed: batches that were prepared while waiting are gone after it
+        begun = time.perf_counter()
+        run(steps)
+        answer(seconds=time.perf_counter() - begun)
+
+
+class Worker:
+    """The referee's side of one contestant."""
+
+    def __init__(self, name: str, module: str, flags: list[str], env: dict[str, str]):
+        self.name = name
+        # A session of its own: Ctrl-C reaches the referee, who ends the others.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=os.environ | env,
+        )
+        try:
+            self.description = self._answer()
+            if "unavailable" in self.description:
+                raise Unavailable(self.description["unavailable"])
+        except BaseException:
+            self.close()
+            raise
+
+    def seconds(self, steps: int) -> float:
+        """Has it run a block."""
+        try:
+            self._process.stdin.write(json.dumps({"steps": steps}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # `_answer` says with which code it ended
+        return self._answer()["seconds"]
+
+    def close(self) -> None:
+        """Ends the process that this object started."""
+        if not self._process.stdin.closed:
+            try:
+                self._process.stdin.close()
+            except BrokenPipeError:
+                pass
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def _answer(self) -> dict:
+        line = self._process.stdout.readline()
+        if not line:
+            code = self._process.wait()
+            raise Lost(f"{self.name} ended with code {code}; see above.")
+        return json.loads(line)
