@@ -108,4 +108,6 @@ def _origin(records: list[dict]) -> str:
             f"minutes on {', then '.join(record['device'])}; Python "
             f"{', then '.join(record['python'])}, {versions}; {record['recorded']}."
         )
-    return "\n".join(["Measured:", "", *lines])
+    rehearsed = any(record["total_steps"] for record in records)
+    head = "A rehearsal, which measures nothing:" if rehearsed else "Measured:"
+    return "\n".join([head, "", *lines])

@@ -140,6 +140,7 @@ def test_a_rehearsal_keeps_its_tables_with_its_runs(reproduced):
     student = records(root)[PARTS[2]]["students"]["dtd_la"]
     wanted = f"| resnet20 | dtd_la | {student['metrics']['top1']:.2f} | 3 |"
     assert wanted in text
+    assert "A rehearsal, which measures nothing:" in text
     assert "| wrn_16_2 | kd | not measured |" not in text  # that pair was left out
     committed = ROOT / "configs" / "cifar100" / "results"
     assert not [p for p in committed.glob("*.json") if "small.npz" in p.read_text()]

@@ -23,6 +23,7 @@ def record(run, seed, dtype="float32", **top1):
         **{"study": "cifar100", "run": run, "pair": PAIR, "seed": seed, "dtype": dtype},
         **{"command": "launch/x.sh", "device": ["1 x A", "1 x B"], "python": ["3.12"]},
         **{"versions": {"jax": "1"}, "seconds": 90.0, "recorded": "2020-01-02"},
+        "total_steps": 0,
         "students": {name: {"metrics": {"top1": v}} for name, v in top1.items()},
     }
 
@@ -52,6 +53,7 @@ def test_means_and_deviations_are_over_the_runs_that_are_there():
     assert cells(text, "wrn_28_4", "teacher") == ("78.00", "0", "77.93")
     assert cells(text, "wrn_16_2, bfloat16", "ce") == ("60.50", "0", "72.68")
     assert "wrn_28_4, bfloat16" not in text
+    assert "Measured:" in text
     assert "2 minutes on 1 x A, then 1 x B; Python 3.12, jax 1; 2020-01-02." in text
 
 
