@@ -96,7 +96,7 @@ def test_how_much_of_the_target_is_lost(logits, k, tau):
 
 @pytest.mark.parametrize("tau", (1.0, 4.0))
 def test_the_error_falls_with_k(logits, tau):
-    ks = (1, 5, 20, 50, 100, 200, 500)
+    ks = (1, 20, 100, 500)
     errors = [kl(logits, there_and_back(logits, layout(top_k=k)), tau) for k in ks]
     assert all(a > b > 0 for a, b in zip(errors, errors[1:], strict=False))
     np.testing.assert_array_less(errors[-1], errors[0] / 10)
