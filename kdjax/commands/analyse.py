@@ -21,13 +21,13 @@ from kdjax import checkpoints, commands
 from kdjax.build.networks import CHECKPOINTS
 from kdjax.build.teachers import Teacher, load_teacher, load_trained
 from kdjax.commands import devices, workdirs
-from kdjax.commands.scoring import answerer, evaluation_rows
+from kdjax.commands.scoring import answers
 from kdjax.contracts import InputError, nearest
 from kdjax.data.augment import Augment
 from kdjax.data.sources import Split, exact_name, load_split
 from kdjax.reporting import analysis_figures
 from kdjax.reporting.files import replace
-from kdjax.training import analysis, sharding
+from kdjax.training import analysis
 from kdjax.training.projection import elongation, three_class_projection
 
 ROWS = 500
@@ -149,10 +149,8 @@ def _answers(
 
     Teachers of different widths have no features together, and no norms of them.
     """
-    mesh = sharding.make_mesh()
-    rows = evaluation_rows(split, ROWS, mesh)
-    answer = answerer(trained.network, normalise, rows, mesh, needs_features)
-    said = answer(sharding.place_replicated(trained.variables, mesh))
+    held = trained.network, trained.variables, normalise
+    said = answers(*held, split, ROWS, needs_features)
     if said["logits"].ndim == 3:
         said["logits"] = said["logits"].mean(1)
         if "features" in said:

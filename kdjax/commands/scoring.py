@@ -81,3 +81,18 @@ def answerer(
         return said
 
     return answer
+
+
+def answers(
+    network: Network,
+    variables: PyTree,
+    normalise: Callable,
+    split: Split,
+    batch_size: int,
+    needs_features: bool = True,
+) -> dict[str, np.ndarray]:
+    """What a network on the host says of a split, in order; see `answerer`."""
+    mesh = sharding.make_mesh()
+    rows = evaluation_rows(split, batch_size, mesh)
+    answer = answerer(network, normalise, rows, mesh, needs_features)
+    return answer(sharding.place_replicated(variables, mesh))

@@ -16,12 +16,11 @@ from kdjax.build.influences import Influence
 from kdjax.build.selections import as_one, named_detector
 from kdjax.build.teachers import Teacher, load_teacher, load_trained
 from kdjax.commands import workdirs
-from kdjax.commands.scoring import answerer, evaluation_rows
+from kdjax.commands.scoring import answers
 from kdjax.contracts import InputError, nearest
 from kdjax.reporting.files import replace
 from kdjax.selection import detectors, statistics
 from kdjax.selection.evidence import Kept
-from kdjax.training import sharding
 
 
 def select(config: dict, workdir: pathlib.Path) -> dict:
@@ -219,11 +218,9 @@ def _answers(
     trained: Teacher, images: Images, config: dict, needs_features: bool = True
 ) -> dict[str, np.ndarray]:
     """What a trained network says of the training images, without crops, in order."""
-    mesh = sharding.make_mesh()
-    rows = evaluation_rows(images.train, config["evaluation"]["batch_size"], mesh)
-    normalise = images.augment.evaluate
-    answer = answerer(trained.network, normalise, rows, mesh, needs_features)
-    return answer(sharding.place_replicated(trained.variables, mesh))
+    rows = config["evaluation"]["batch_size"]
+    held = trained.network, trained.variables, images.augment.evaluate
+    return answers(*held, images.train, rows, needs_features)
 
 
 def _sentence(told: dict) -> str:

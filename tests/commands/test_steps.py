@@ -1,0 +1,44 @@
+"""A run whose steps come several at a time, as on an accelerator."""
+
+import pytest
+from ml_collections import ConfigDict
+
+from kdjax.commands import runs
+from kdjax.commands import steps as module
+from kdjax.reporting.reporter import read_rows
+from tests.build import configs
+
+
+def trained(data_dir, workdir):
+    """Five epochs of four steps; every epoch and a half the student drops samples."""
+    config = configs.teacher(data_dir)
+    config.model = ConfigDict({"name": "tests.networks:coarse"})
+    config.method = ConfigDict({"name": "ce"})
+    config.schedule.learning_rate = 0.01
+    config.total_epochs, config.log_every_steps = 5.0, 3
+    config.selection = ConfigDict(
+        {
+            "name": "detector",
+            "detector": "clk",
+            "first_epoch": 1.25,
+            "every_epochs": 1.5,
+        }
+    )
+    runs.run(config, workdir)
+    return read_rows(workdir / "metrics.jsonl"), {
+        int(path.stem) for path in (workdir / "notes" / "ce").glob("*.npz")
+    }
+
+
+def test_it_reads_the_notes_and_tells_the_numbers_of_single_steps(
+    data_dir, tmp_path, monkeypatch
+):
+    rows, renewed = trained(data_dir, tmp_path / "one")
+    monkeypatch.setattr(module, "steps_per_dispatch", lambda platform: 8)
+    several, when = trained(data_dir, tmp_path / "several")
+    assert when == renewed == {5, 11, 17}
+    timing = ("seconds", "train/images_per_second", "train/input_percent")
+    assert len(several) == len(rows)
+    for told, row in zip(several, rows, strict=True):
+        left = {key: value for key, value in row.items() if key not in timing}
+        assert {key: told[key] for key in left} == pytest.approx(left, rel=1e-4)
