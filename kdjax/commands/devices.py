@@ -1,5 +1,6 @@
 """Chooses devices before JAX starts: on CPU, one virtual device per core."""
 
+import ctypes
 import math
 import os
 import pathlib
@@ -11,6 +12,14 @@ from kdjax.contracts import InputError
 
 SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 PROGRAMS = "~/.cache/kdjax/programs"
+# Of glibc's malloc.h, each with what keeps memory: blocks above 32 MiB are not asked of
+# the system one by one (mmap), what is freed is not given back, and all threads share
+# one arena, as the others cannot grow beyond 64 MiB.
+MALLOC = {
+    "M_MMAP_MAX": (-4, 0),
+    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
+    "M_ARENA_MAX": (-8, 1),
+}
 
 
 def cores() -> int:
@@ -46,7 +55,29 @@ def configure_cpu(requested: int | None, batch_size: int) -> int:
     if "xla_cpu_multi_thread_eigen" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {SINGLE_THREAD}".strip()
     jax.config.update("jax_num_cpu_devices", count)
+    keep_memory()
     return count
+
+
+def keep_memory() -> bool:
+    """Lets a step write into the memory that the step before has freed.
+
+    XLA's CPU backend allocates all of a step's activations anew. glibc takes blocks of
+    that size from the system, which clears every page: 47,000 page faults and a seventh
+    of the time of a step of WRN-16-2 (batch 64 a core, jax 0.10). A process that does
+    this keeps the most that it ever used. $MALLOC_ARENA_MAX, $MALLOC_MMAP_MAX_ or
+    $MALLOC_TRIM_THRESHOLD_, where set, decide in its stead.
+
+    Returns:
+      Whether it did: the C library is glibc, and no such variable is set.
+    """
+    decided = {"MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"}
+    if decided & os.environ.keys() or not sys.platform.startswith("linux"):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):  # musl has no such settings
+        return False
+    return all([library.mallopt(*setting) == 1 for setting in MALLOC.values()])
 
 
 def keep_programs(directory: str | pathlib.Path = PROGRAMS) -> None:

@@ -31,12 +31,13 @@ class WideBlock(nn.Module):
         normalised = layers.BatchNorm(x.shape[-1], dtype, name="norm1")(x, train)
         activated = nn.relu(normalised)
         if stride != 1 or x.shape[-1] != width:
-            x = layers.Conv(width, 1, stride, dtype, name="conv_shortcut")(activated)
+            shortcut = layers.Conv(width, 1, stride, dtype, name="conv_shortcut")
+            x = shortcut(activated, train)
         conv1 = layers.Conv(width, 3, stride, dtype, name="conv1")
         norm2 = layers.BatchNorm(width, dtype, name="norm2")
         conv2 = layers.Conv(width, 3, 1, dtype, name="conv2")
         inner = nn.relu(layers.conv_norm(conv1, norm2, activated, train))
-        return x + conv2(inner), normalised
+        return x + conv2(inner, train), normalised
 
 
 class WideResNet(nn.Module):
@@ -52,7 +53,7 @@ class WideResNet(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> Outputs:
         layers.check_images(self.where, images, halvings=2)
-        x = layers.Conv(self.stem, 3, 1, self.dtype, name="stem_conv")(images)
+        x = layers.Conv(self.stem, 3, 1, self.dtype, name="stem_conv")(images, train)
         features = {"stem": x}
         for stage, width in enumerate(self.widths, start=1):
             for block in range(1, self.blocks + 1):

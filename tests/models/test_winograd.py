@@ -1,0 +1,122 @@
+"""Winograd's convolution against a float64 sum, and where it is used."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kdjax.models import create, winograd
+from kdjax.training import sharding
+
+
+def direct(images, kernel):
+    """The 3x3 convolution in float64, by its definition."""
+    padded = np.pad(np.float64(images), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
+    return np.einsum("bhwcij,ijco->bhwo", windows, np.float64(kernel))
+
+
+def draw(*shape, channels, features):
+    random = np.random.default_rng(0)
+    images = random.normal(size=(*shape, channels)).astype(np.float32)
+    kernel = random.normal(size=(3, 3, channels, features)) / (3 * np.sqrt(channels))
+    return images, kernel.astype(np.float32)
+
+
+# Batches that 8 devices share, that they do not, that make groups of 4, 2 and 1.
+@pytest.mark.parametrize(
+    "batch, size", ((1, (4, 4)), (3, (12, 4)), (8, (8, 12)), (48, (4, 8)), (64, (4, 4)))
+)
+def test_is_the_convolution(batch, size):
+    images, kernel = draw(batch, *size, channels=5, features=7)
+    y = jax.jit(winograd.convolve)(images, kernel)
+    np.testing.assert_allclose(y, direct(images, kernel), rtol=0, atol=5e-5)
+
+
+def test_rounding_is_what_the_docstring_says():
+    images, kernel = draw(8, 16, 16, channels=64, features=64)
+    exact = direct(images, kernel)
+    error = np.asarray(jax.jit(winograd.convolve)(images, kernel)) - exact
+    assert 0.9 < exact.std() < 1.1
+    assert np.sqrt(np.mean(error**2)) < 3e-6
+    assert np.abs(error).max() < 1e-4
+
+
+def test_devices_share_the_batch_without_talking():
+    mesh = sharding.make_mesh()
+    rows, same = sharding.split(mesh), sharding.replicated(mesh)
+    images, kernel = draw(64, 8, 8, channels=4, features=4)
+    program = jax.jit(
+        winograd.convolve, in_shardings=(rows, same), out_shardings=rows
+    ).lower(images, kernel)
+    text = program.compile().as_text()
+    assert not any(word in text for word in ("all-", "collective-permute"))
+
+
+def test_gradients_of_both_arguments():
+    images, kernel = draw(8, 8, 8, channels=3, features=4)
+    weights = np.random.default_rng(1).normal(size=(8, 8, 8, 4)).astype(np.float32)
+
+    def loss(images, kernel):
+        return jnp.sum(winograd.convolve(images, kernel) * weights)
+
+    by_images, by_kernel = jax.jit(jax.grad(loss, (0, 1)))(images, kernel)
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    np.testing.assert_allclose(by_images, direct(weights, turned), atol=2e-4)
+    padded = np.pad(np.float64(images), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (8, 8), (1, 2))
+    expected = np.einsum("bijchw,bhwo->ijco", windows, np.float64(weights))
+    np.testing.assert_allclose(by_kernel, expected, atol=5e-4)
+
+
+@pytest.mark.parametrize(
+    "shape, kernel, stride, dtype, expected",
+    (
+        ((2, 16, 16, 64), (3, 3, 64, 64), 1, "float32", True),
+        ((2, 32, 8, 64), (3, 3, 64, 128), 1, "float32", True),
+        ((2, 16, 16, 64), (3, 3, 64, 64), 2, "float32", False),
+        ((2, 16, 16, 64), (1, 1, 64, 64), 1, "float32", False),
+        ((2, 16, 16, 32), (3, 3, 32, 64), 1, "float32", False),
+        ((2, 16, 16, 64), (3, 3, 64, 32), 1, "float32", False),
+        ((2, 8, 8, 256), (3, 3, 256, 256), 1, "float32", False),
+        ((2, 18, 16, 64), (3, 3, 64, 64), 1, "float32", False),
+        ((2, 16, 16, 64), (3, 3, 64, 64), 1, "bfloat16", False),
+    ),
+)
+def test_what_it_suits(shape, kernel, stride, dtype, expected):
+    images, kernel = jnp.ones(shape, dtype), jnp.ones(kernel, dtype)
+    assert winograd.suits(images, kernel, stride) is expected
+
+
+def test_suits_nothing_on_an_accelerator(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not winograd.suits(jnp.ones((2, 16, 16, 64)), jnp.ones((3, 3, 64, 64)), 1)
+
+
+def convolutions(function, *arguments):
+    return str(jax.make_jaxpr(function)(*arguments)).count("conv_general_dilated")
+
+
+def test_a_network_answers_by_it_and_trains_without_it():
+    """WRN-10-4 at 16x16: of 3 stages, the first has a 64-channel 3x3 at 256 pixels."""
+    network = create("wide_resnet", depth=10, width=4, num_classes=3)
+    images = jnp.asarray(
+        np.random.default_rng(2).normal(size=(8, 16, 16, 3)), "float32"
+    )
+    variables = jax.jit(network.init)(jax.random.key(0), images)
+    trains = convolutions(network.train, *variables, images)
+    answers = convolutions(network.evaluate, *variables, images)
+    assert (trains, answers) == (10, 9)
+
+
+def test_a_network_answers_the_same_either_way(monkeypatch):
+    network = create("wide_resnet", depth=10, width=4, num_classes=3)
+    images = jnp.asarray(
+        np.random.default_rng(2).normal(size=(8, 16, 16, 3)), "float32"
+    )
+    variables = jax.jit(network.init)(jax.random.key(0), images)
+    ours = jax.jit(lambda *a: network.evaluate(*a))(*variables, images).logits
+    monkeypatch.setattr(winograd, "suits", lambda *_: False)
+    theirs = jax.jit(lambda *a: network.evaluate(*a))(*variables, images).logits
+    assert np.abs(ours - theirs).max() < 1e-4 * np.abs(theirs).max()
+    assert not np.array_equal(ours, theirs)
