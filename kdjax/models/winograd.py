@@ -38,7 +38,7 @@ OUTPUT = (
     (0, 1, -1, 8, -8, 1),
 )
 # Below these the transforms cost what the products save (2 cores, jax 0.10).
-CHANNELS, PIXELS = 64, 256
+CHANNELS, PIXELS = 32, 64
 # What is in work for so many images stays in a core's cache.
 IMAGES = 4
 
@@ -73,13 +73,9 @@ def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
     >>> y.shape, round(float(y[0, 4, 4, 0]), 3), round(float(y[0, 0, 0, 0]), 3)
     ((1, 8, 8, 5), 18.0, 8.0)
     """
-    factors = jnp.stack(
-        [
-            entry
-            for row in _combine(KERNEL, list(kernel))
-            for entry in _combine(KERNEL, list(row))
-        ]
-    )
+    factors = _transform(KERNEL, list(kernel))  # [6, 3, c, k]
+    factors = _transform(KERNEL, [factors[:, i] for i in range(3)])
+    factors = factors.reshape(REACH**2, *kernel.shape[2:])
     batch, *shape = images.shape
     # Devices share the batch, so every group has its part of each device's images.
     devices = math.gcd(batch, jax.device_count())
@@ -103,21 +99,15 @@ def _convolve_group(factors: jax.Array, images: jax.Array) -> jax.Array:
     devices, group, height, width, channels = images.shape
     padded = jnp.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
     rows, columns = height // TILE, width // TILE
-    transformed = jnp.stack(
-        [
-            entry
-            for row in _combine(INPUT, _every_fourth(padded, 2, rows))
-            for entry in _combine(INPUT, _every_fourth(row, 3, columns))
-        ]
-    ).reshape(REACH**2, devices, -1, channels)
+    transformed = _transform(INPUT, _every_fourth(padded, 2, rows))
+    transformed = _transform(INPUT, _every_fourth(transformed, 4, columns))
+    transformed = transformed.reshape(REACH**2, devices, -1, channels)
     # The products; each of 36 positions has a matrix of its own.
     products = jnp.einsum("adtc,ack->adtk", transformed, factors)
     products = products.reshape(REACH, REACH, devices, group, rows, columns, -1)
-    answers = [
-        jnp.stack(_combine(OUTPUT, [row[j] for j in range(REACH)]), axis=4)
-        for row in _combine(OUTPUT, [products[i] for i in range(REACH)])
-    ]
-    return jnp.stack(answers, axis=3).reshape(devices, group, height, width, -1)
+    answers = _transform(OUTPUT, list(products), axis=5)
+    answers = _transform(OUTPUT, list(answers), axis=3)
+    return answers.reshape(devices, group, height, width, -1)
 
 
 def _every_fourth(images: jax.Array, axis: int, tiles: int) -> list[jax.Array]:
@@ -128,14 +118,15 @@ def _every_fourth(images: jax.Array, axis: int, tiles: int) -> list[jax.Array]:
     ]
 
 
-def _combine(matrix, parts: list[jax.Array]) -> list[jax.Array]:
-    """matrix @ parts as sums of scaled arrays; what is multiplied by 0 is left out."""
-    return [
+def _transform(matrix, parts: list[jax.Array], axis: int = 0) -> jax.Array:
+    """matrix @ parts, with the rows along a new axis; products with 0 are left out."""
+    sums = [
         functools.reduce(
             jnp.add, [_scaled(x, c) for c, x in zip(row, parts, strict=True) if c]
         )
         for row in matrix
     ]
+    return jnp.stack(sums, axis)
 
 
 def _scaled(array: jax.Array, factor: float) -> jax.Array:

@@ -76,9 +76,11 @@ def test_gradients_of_both_arguments():
         ((2, 32, 8, 64), (3, 3, 64, 128), 1, "float32", True),
         ((2, 16, 16, 64), (3, 3, 64, 64), 2, "float32", False),
         ((2, 16, 16, 64), (1, 1, 64, 64), 1, "float32", False),
-        ((2, 16, 16, 32), (3, 3, 32, 64), 1, "float32", False),
-        ((2, 16, 16, 64), (3, 3, 64, 32), 1, "float32", False),
-        ((2, 8, 8, 256), (3, 3, 256, 256), 1, "float32", False),
+        ((2, 8, 8, 256), (3, 3, 256, 256), 1, "float32", True),
+        ((2, 8, 8, 32), (3, 3, 32, 32), 1, "float32", True),
+        ((2, 16, 16, 16), (3, 3, 16, 32), 1, "float32", False),
+        ((2, 16, 16, 32), (3, 3, 32, 16), 1, "float32", False),
+        ((2, 4, 8, 256), (3, 3, 256, 256), 1, "float32", False),
         ((2, 18, 16, 64), (3, 3, 64, 64), 1, "float32", False),
         ((2, 16, 16, 64), (3, 3, 64, 64), 1, "bfloat16", False),
     ),
@@ -98,7 +100,7 @@ def convolutions(function, *arguments):
 
 
 def test_a_network_answers_by_it_and_trains_without_it():
-    """WRN-10-4 at 16x16: of 3 stages, the first has a 64-channel 3x3 at 256 pixels."""
+    """WRN-10-4 at 16x16: stages of 64 and 128 channels have one that it suits, each."""
     network = create("wide_resnet", depth=10, width=4, num_classes=3)
     images = jnp.asarray(
         np.random.default_rng(2).normal(size=(8, 16, 16, 3)), "float32"
@@ -106,7 +108,7 @@ def test_a_network_answers_by_it_and_trains_without_it():
     variables = jax.jit(network.init)(jax.random.key(0), images)
     trains = convolutions(network.train, *variables, images)
     answers = convolutions(network.evaluate, *variables, images)
-    assert (trains, answers) == (10, 9)
+    assert (trains, answers) == (10, 8)
 
 
 def test_a_network_answers_the_same_either_way(monkeypatch):
