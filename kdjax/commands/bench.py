@@ -13,7 +13,7 @@ Images are noise made in memory; the step is the trainer's own. The modes:
 
 Students are a grid of temperatures in one program, one for each number of --students.
 It holds a copy of the network for each of them or, stacked, one that they go through in
-turn, which compiles sooner. --stacked says which, or both to compare them; without it a
+turn, to compile less. --stacked says which, or both to compare them; without it a
 program is as the trainer makes it: stacked, unless on CPU.
 
 Two shares say how far a speed is from what the device could do. Model FLOP/s

@@ -23,10 +23,11 @@ def steps_per_dispatch(platform: str) -> int:
 def stacks_students(platform: str) -> bool:
     """Whether students of one network share its forward and backward in the program.
 
-    Then a grid's compilation does not grow with its students. Never on CPU, for the
-    reason above: four students WRN-16-2 take 2.65 s a student and step instead of
-    0.61 s (jax 0.10, 2 cores, batch 128). On accelerators it is not measured yet;
-    `python -m kdjax bench --students=8 --stacked=no,yes` does.
+    Then a grid has as many convolutions to compile as one student; its methods and the
+    copies of its states still grow with it. Never on CPU, for the reason above: four
+    students WRN-16-2 take 2.65 s a student and step instead of 0.61 s (jax 0.10, 2
+    cores, batch 128), and compilation gains little. On accelerators neither is measured
+    yet; `python -m kdjax bench --students=8 --stacked=no,yes` does that.
     """
     return platform != "cpu"
 

@@ -1,6 +1,6 @@
 """Students of one architecture, one after the other through one copy of the network.
 
-Unrolled, a program holds forward and backward of every student, and compiles as long.
+Unrolled, a program holds forward and backward of every student, all to be compiled.
 Here the network stands in the body of a loop over the students' stacked states; what
 differs between them, the method, is a branch that makes gradients of answers.
 """
@@ -49,8 +49,8 @@ def update_stacked(
 ) -> dict[str, Updated]:
     """`update_student` of students that are `alike`, to the rounding of float32.
 
-    It copies every state before and after, and a GPU's host waits for the number of
-    each branch.
+    It copies every state before and after, leaf by leaf, and a GPU's host may wait for
+    the number of each branch.
     """
     rows = [_row(states, batch, name) for name in students]
     network = next(iter(students.values()))  # and optimizer: everyone's
