@@ -15,6 +15,7 @@ from kdjax.data.sources import Split
 from kdjax.methods import kd
 from kdjax.models.network import Network
 from kdjax.training import sharding
+from kdjax.training.dispatch import stacks_students
 from kdjax.training.optimizers import constant_schedule, sgd
 from kdjax.training.state import Student, initial_state
 from kdjax.training.step import make_train_step
@@ -58,7 +59,13 @@ class Running:
         return self._state
 
 
-def start(problem: Problem, mode: str, students: int, mesh: Mesh) -> Running:
+def start(
+    problem: Problem,
+    mode: str,
+    students: int,
+    mesh: Mesh,
+    stacked: bool | None = None,
+) -> Running:
     """Builds one program; nothing of its step is compiled yet.
 
     Args:
@@ -67,6 +74,7 @@ def start(problem: Problem, mode: str, students: int, mesh: Mesh) -> Running:
         the ticket. "input": images are gathered and augmented, and no network runs.
       students: how many, side by side; "input" has none.
       mesh: what to train on.
+      stacked: whether they share one copy of the network; None: as the trainer does.
     """
     split = fake_split(problem)
     feed = resident.place(split, mesh, seed=SEED, batch_size=problem.batch_size)
@@ -82,7 +90,10 @@ def start(problem: Problem, mode: str, students: int, mesh: Mesh) -> Running:
             ticket |= {"taught": answers[ticket["index"]]}
         return sharding.place_rows(ticket, mesh)
 
-    step = (with_cached_teacher if cached else with_live_teacher)(problem, grid)
+    if stacked is None:
+        stacked = stacks_students(mesh.devices.flat[0].platform)
+    build = with_cached_teacher if cached else with_live_teacher
+    step = build(problem, grid, stacked)
     step = sharding.compile_train_step(step, mesh)
     states, variables = _initialise(problem, grid, cached, mesh)
 
@@ -92,14 +103,18 @@ def start(problem: Problem, mode: str, students: int, mesh: Mesh) -> Running:
     return Running(advance, states, ready)
 
 
-def with_live_teacher(problem: Problem, grid: dict[str, Student]) -> Callable:
+def with_live_teacher(
+    problem: Problem, grid: dict[str, Student], stacked: bool = False
+) -> Callable:
     """The trainer's step."""
-    return _train_step(problem, grid, problem.teacher)
+    return _train_step(problem, grid, problem.teacher, stacked)
 
 
-def with_cached_teacher(problem: Problem, grid: dict[str, Student]) -> Callable:
+def with_cached_teacher(
+    problem: Problem, grid: dict[str, Student], stacked: bool = False
+) -> Callable:
     """The trainer's step with the ticket's logits in place of the teacher's forward."""
-    return _train_step(problem, grid, None, lambda logits: Outputs(logits, {}))
+    return _train_step(problem, grid, None, stacked, lambda said: Outputs(said, {}))
 
 
 def load(problem: Problem, mode: str, students: int) -> roof.Load:
@@ -119,12 +134,12 @@ def load(problem: Problem, mode: str, students: int) -> roof.Load:
 def temperature_grid(network: Network, students: int) -> dict[str, Student]:
     """KD at so many temperatures, from 1 to 20; a single student takes 4."""
     warm = np.geomspace(1.0, 20.0, students) if students > 1 else (4.0,)
-    schedule = constant_schedule(learning_rate=0.01)
+    optimizer = sgd(schedule=constant_schedule(learning_rate=0.01))
     return {
         f"tau-{tau:.4g}": Student(
             network=network,
             method=kd.build(alpha=0.9, temperature=float(tau)),
-            optimizer=sgd(schedule=schedule),
+            optimizer=optimizer,
             seed=seed,
         )
         for seed, tau in enumerate(warm)
@@ -157,13 +172,16 @@ def fake_answers(problem: Problem, count: int) -> np.ndarray:
     return rng.normal(0.0, 3.0, (count, problem.classes)).astype(np.float32)
 
 
-def _train_step(problem: Problem, grid: dict[str, Student], teacher, decode=None):
+def _train_step(
+    problem: Problem, grid: dict[str, Student], teacher, stacked: bool, decode=None
+):
     crops = augment(problem)
     return make_train_step(
         grid,
         teacher,
         functools.partial(resident.materialise, decode=decode),
         lambda batch, view: crops.train(batch, SEED, view),
+        stacked=stacked,
     )
 
 

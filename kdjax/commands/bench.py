@@ -2,7 +2,8 @@
 
   python -m kdjax bench --pair=wrn_28_4:wrn_16_2 --batch_size=128 [--image_size=32]
                         [--classes=100] [--students=1,8] [--modes=live,cached,input]
-                        [--dtype=bfloat16] [--steps=N] [--repeats=N] [--json]
+                        [--stacked=no,yes] [--dtype=bfloat16] [--steps=N]
+                        [--repeats=N] [--json]
 
 Images are noise made in memory; the step is the trainer's own. The modes:
 
@@ -11,6 +12,9 @@ Images are noise made in memory; the step is the trainer's own. The modes:
   input   images are gathered, cropped, flipped and normalised, and no network runs
 
 Students are a grid of temperatures in one program, one for each number of --students.
+It holds a copy of the network for each of them or, stacked, one that they go through in
+turn, to compile less. --stacked says which, or both to compare them; without it a
+program is as the trainer makes it: stacked, unless on CPU.
 
 Two shares say how far a speed is from what the device could do. Model FLOP/s
 utilisation: the teacher's forward and three forwards of each student, counted from the
@@ -27,6 +31,8 @@ import argparse
 import json
 import sys
 
+import jax
+
 from kdjax import commands
 from kdjax.bench import rows
 from kdjax.bench.programs import MODES, Problem
@@ -36,6 +42,7 @@ from kdjax.contracts import InputError, nearest
 from kdjax.models.network import Network
 from kdjax.reporting.speeds import print_speeds
 from kdjax.training import sharding
+from kdjax.training.dispatch import stacks_students
 
 INTERRUPTED = 130
 
@@ -44,21 +51,26 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     modes = _modes(options.modes)
     plan = [(mode, n) for mode in modes for n in _students(mode, options.students)]
+    ways = _ways(options.stacked)
     for name in ("batch_size", "image_size", "classes", "repeats"):
         _at_least(name, getattr(options, name), 1)
     _at_least("steps", options.steps, 0)
     devices.configure_cpu(options.devices, options.batch_size)
     devices.check_batch(options.batch_size, "--batch_size")
     problem = _problem(options)
+    ways = ways or [stacks_students(jax.devices()[0].platform)]
+    # One student has nobody to share with.
+    plan = [(mode, n, way) for mode, n in plan for way in (ways if n > 1 else [False])]
     print(devices.describe(), file=sys.stderr)
     return run(options, problem, plan)
 
 
-def run(options, problem: Problem, plan: list[tuple[str, int]]) -> int:
+def run(options, problem: Problem, plan: list[tuple[str, int, bool]]) -> int:
     """Times one program after another; tells what it has if it is interrupted."""
     mesh, found, code = sharding.make_mesh(), [], 0
-    for number, (mode, students) in enumerate(plan, start=1):
+    for number, (mode, students, stacked) in enumerate(plan, start=1):
         what = f"{mode}, {students} student(s)" if students else mode
+        what += ", stacked" * stacked
         print(f"{number}/{len(plan)} {what}: compiles, then runs", file=sys.stderr)
         try:
             row = rows.measure(
@@ -69,6 +81,7 @@ def run(options, problem: Problem, plan: list[tuple[str, int]]) -> int:
                 mesh,
                 steps=options.steps,
                 repeats=options.repeats,
+                stacked=stacked,
             )
         except KeyboardInterrupt:
             told = "this is what was measured" if found else "nothing was measured yet"
@@ -96,6 +109,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--image_size", type=int, default=32, help="pixels of a side")
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--students", default="1,8", help="numbers, with commas")
+    parser.add_argument("--stacked", help="no, yes or no,yes; default: as train does")
     parser.add_argument("--modes", default=",".join(MODES), help="some of these")
     parser.add_argument(
         "--dtype", help="of the activations; default: the networks' own"
@@ -115,6 +129,16 @@ def _modes(text: str) -> list[str]:
                 + nearest(mode, MODES)
             )
     return text.split(",")
+
+
+def _ways(text: str | None) -> list[bool]:
+    """Whether to stack, once or both ways; empty where nobody says."""
+    known = {"no": False, "yes": True}
+    if text is None:
+        return []
+    if not set(text.split(",")) <= known.keys():
+        raise InputError(f"--stacked is {text!r}; expected no, yes or no,yes.")
+    return [known[word] for word in text.split(",")]
 
 
 def _students(mode: str, text: str) -> list[int]:

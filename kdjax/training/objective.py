@@ -1,10 +1,63 @@
-"""Named terms to one scalar. The only place where a loss is averaged over the batch."""
+"""What a method says of a network's answers: named terms to one scalar.
 
+The only place where a loss is averaged over the batch.
+"""
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from kdjax.methods import Method
+from kdjax.supervision.pipeline import supervise
 from kdjax.terms import Term
-from kdjax.types import Views
+from kdjax.types import Batch, Outputs, PyTree, Signals, Traces, Views
+
+
+def judge(
+    method: Method,
+    seen: Outputs,
+    taught: Outputs | None,
+    batch: Batch,
+    selection: Float[Array, " batch"],
+    step: Array,
+    known: PyTree,
+    mixed: PyTree = None,
+) -> tuple[Float[Array, ""], tuple[PyTree, dict[str, Array]]]:
+    """A method's objective as a function of what the network said.
+
+    Args:
+      method: whose.
+      seen: what the student's network said.
+      taught: what the teacher said; None without one.
+      batch: of which.
+      selection: weights of the samples.
+      step: the student's.
+      known: `TrainState.supervision_state`.
+      mixed: of the method's mixture.
+
+    Returns:
+      (the loss, (next `known`, metrics)); see `update_student` for the metrics.
+    """
+    supervision, warmth, told = _supervision(
+        method, known["temperature"], seen, taught, batch, selection, step
+    )
+    remembered, traces = _memory(method, known["memory"], seen, batch, step)
+    views = Views(
+        student=seen,
+        teacher=taught,
+        labels=batch.label,
+        supervision=supervision,
+        selection=selection,
+        step=step,
+        remembered=remembered,
+        mixed=mixed,
+    )
+    loss, metrics = evaluate_terms(method.terms, views, step)
+    # A mixture may train on more rows than the batch has; the first are its own.
+    top = jnp.argmax(seen.logits[: batch.label.shape[0]], -1)
+    top1 = jnp.mean(top == batch.label, dtype=jnp.float32)
+    metrics = {"loss": loss, "top1": top1} | metrics | told
+    return loss, ({"temperature": warmth, "memory": traces}, metrics)
 
 
 def evaluate_terms(
@@ -26,3 +79,44 @@ def evaluate_terms(
         total = total + coefficient * mean
         metrics[f"loss/{term.name}"] = mean
     return total, metrics
+
+
+def _supervision(
+    method: Method,
+    warmth: PyTree,
+    seen: Outputs,
+    taught: Outputs | None,
+    batch: Batch,
+    selection: Array,
+    step: Array,
+):
+    """(Supervision, next state of the temperature rule, what to log of it)."""
+    if method.supervisor is None:
+        return None, warmth, {}
+    signals = Signals(
+        student_logits=seen.logits,
+        teacher_logits=taught.logits,
+        labels=batch.label,
+        index=batch.index,
+        selection=selection,
+        step=step,
+        members=taught.features.get("members"),
+    )
+    supervision, warmth = supervise(method.supervisor, warmth, signals)
+    lowest = method.supervisor.temperature.lowest
+    if not lowest:
+        return supervision, warmth, {}
+    floored = supervision.temperature <= lowest
+    told = {
+        "temperature/mean": jnp.mean(supervision.temperature),
+        "temperature/floored": jnp.mean(floored, dtype=jnp.float32),
+    }
+    return supervision, warmth, told
+
+
+def _memory(method: Method, traces: PyTree, seen: Outputs, batch: Batch, step: Array):
+    """(what is remembered of the batch's samples, next state of the memory)."""
+    if method.memory is None:
+        return None, traces
+    present = Traces(seen.logits, batch.label, batch.index, step)
+    return method.memory.update(traces, jax.lax.stop_gradient(present))

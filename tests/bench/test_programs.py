@@ -62,6 +62,21 @@ def test_a_program_trains_every_student_step_by_step(mode, mesh):
         assert np.isfinite(jax.tree.leaves(state.params)[0]).all()
 
 
+def test_a_stacked_grid_trains_as_copies_do(mesh):
+    states = []
+    for stacked in (False, True):
+        program = programs.start(PROBLEM, "cached", 2, mesh, stacked)
+        states.append(program.step(program.ready(0)))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), *states
+    )
+
+
+def test_a_grid_has_one_optimizer():
+    grid = programs.temperature_grid(PROBLEM.student, 3)
+    assert len({id(student.optimizer) for student in grid.values()}) == 1
+
+
 def test_input_alone_gives_the_augmented_batch(mesh):
     program = programs.start(PROBLEM, "input", 0, mesh)
     images = program.step(program.ready(0))

@@ -1,11 +1,15 @@
 """A run whose steps come several at a time, as on an accelerator."""
 
+import jax
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from kdjax import checkpoints
 from kdjax.commands import runs
 from kdjax.commands import steps as module
 from kdjax.reporting.reporter import read_rows
+from kdjax.training import step
 from tests.build import configs
 
 
@@ -28,6 +32,41 @@ def trained(data_dir, workdir):
     return read_rows(workdir / "metrics.jsonl"), {
         int(path.stem) for path in (workdir / "notes" / "ce").glob("*.npz")
     }
+
+
+def grid(data_dir, workdir):
+    """Two students of one network; their weights when the run ends."""
+    config = configs.teacher(data_dir)
+    config.model = ConfigDict({"name": "tests.networks:coarse"})
+    config.students = ConfigDict(
+        {name: {"method": {"name": name}} for name in ("ce", "gce")}
+    )
+    runs.run(config, workdir)
+    saved = workdir / "checkpoints"
+    last = checkpoints.read_meta(saved)[0]["step"]
+    return {n: checkpoints.read_variables(saved, last, n) for n in config.students}
+
+
+def test_students_of_one_network_share_it_where_the_platform_says_so(
+    data_dir, tmp_path, monkeypatch
+):
+    wanted = grid(data_dir, tmp_path / "copies")
+    platforms, taken, together = [], [], step.update_stacked
+
+    def stacks(platform):
+        platforms.append(platform)
+        return True
+
+    def update_stacked(students, *rest):
+        taken.append(list(students))
+        return together(students, *rest)
+
+    monkeypatch.setattr(module, "stacks_students", stacks)
+    monkeypatch.setattr(step, "update_stacked", update_stacked)
+    found = grid(data_dir, tmp_path / "stacked")
+    assert platforms == ["cpu"] and taken == [["ce", "gce"]]
+    close = {"rtol": 1e-5, "atol": 1e-6}
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **close), found, wanted)
 
 
 def test_it_reads_the_notes_and_tells_the_numbers_of_single_steps(

@@ -65,7 +65,11 @@ class Problem:
             notes=changes.get("notes"),
         )
         self.pure = make_train_step(
-            students, self.teacher, resident.materialise, self.augment
+            students,
+            self.teacher,
+            resident.materialise,
+            self.augment,
+            stacked=changes.get("stacked", False),
         )
         self.compiled = sharding.compile_train_step(self.pure, self.mesh)
         self.initialise = sharding.compile_init(

@@ -1,0 +1,157 @@
+"""Students of one architecture, one after the other through one copy of the network.
+
+Unrolled, a program holds forward and backward of every student, all to be compiled.
+Here the network stands in the body of a loop over the students' stacked states; what
+differs between them, the method, is a branch that makes gradients of answers.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Var
+
+from kdjax.models.network import same
+from kdjax.training.objective import judge
+from kdjax.training.state import Student, TrainState
+from kdjax.training.update import Updated, descend, selected
+from kdjax.types import Batch, Outputs, PyTree
+
+Judge = Callable[..., tuple[jax.Array, tuple[PyTree, dict[str, jax.Array]]]]
+
+
+def alike(
+    students: dict[str, Student], states: dict[str, TrainState], batch: Batch
+) -> list[dict[str, Student]]:
+    """Parts the students into those that `update_stacked` can take together.
+
+    They have equal networks, one optimizer, and states and selections of one shape. A
+    student that trains several networks, or on images of its own, is alone.
+    """
+    parts: list[dict[str, Student]] = []
+    for name, student in students.items():
+        for part in parts:
+            first = next(iter(part))
+            rows = (_row(states, batch, other) for other in (first, name))
+            if _one_program(part[first], student) and _same_shapes(*rows):
+                part[name] = student
+                break
+        else:
+            parts.append({name: student})
+    return parts
+
+
+def update_stacked(
+    students: dict[str, Student],
+    states: dict[str, TrainState],
+    taught: Outputs | None,
+    batch: Batch,
+) -> dict[str, Updated]:
+    """`update_student` of students that are `alike`, to the rounding of float32.
+
+    It copies every state before and after, leaf by leaf, and a GPU's host may wait for
+    the number of each branch.
+    """
+    rows = [_row(states, batch, name) for name in students]
+    network = next(iter(students.values()))  # and optimizer: everyone's
+    seen = _answers(network, rows[0][0], batch)
+    judges = [_judge_of(student, taught, batch) for student in students.values()]
+    traced = [_trace(each, seen, *rows[0]) for each in judges]
+    read = sorted(set().union(*(names for names, _ in traced)))
+    every = {key: shape for _, told in traced for key, shape in told.items()}
+    branches = [_branch(each, every) for each in judges]
+
+    def update(_, numbered):
+        number, (state, selection) = numbered
+
+        def objective(seen):
+            heard = Outputs(seen.logits, {name: seen.features[name] for name in read})
+            fixed = jax.lax.stop_gradient(heard)
+            slopes, judged = jax.lax.switch(
+                number, branches, fixed, _without_weights(state), selection
+            )
+            # Linear in the answers: its gradient is the loss's.
+            products = jax.tree.map(lambda x, y: jnp.sum(x * y), heard, slopes)
+            return sum(jax.tree.leaves(products)), judged
+
+        return None, descend(network, state, batch.image, objective)
+
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
+    numbered = (jnp.arange(len(rows)), stacked)
+    _, (new, metrics) = jax.lax.scan(update, None, numbered)
+    updated = {}
+    for number, (name, (_, told)) in enumerate(zip(students, traced, strict=True)):
+        others = every.keys() - told.keys()
+        own = {key: metrics[key] for key in metrics if key not in others}
+        updated[name] = jax.tree.map(lambda x, i=number: x[i], (new, own))
+    return updated
+
+
+def _one_program(first: Student, second: Student) -> bool:
+    methods = first.method, second.method
+    return (
+        all(m.mixture is None and m.networks == 1 for m in methods)
+        and first.optimizer is second.optimizer
+        and same(first.network, second.network)
+    )
+
+
+def _same_shapes(first: PyTree, second: PyTree) -> bool:
+    def shapes(tree):
+        leaves, structure = jax.tree.flatten(tree)
+        return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
+
+    return shapes(first) == shapes(second)
+
+
+def _row(states: dict, batch: Batch, name: str) -> tuple[TrainState, jax.Array]:
+    """What a turn of the loop takes: a student's state and its weights of samples."""
+    return states[name], selected(batch, batch.notes.get(name, {}))
+
+
+def _without_weights(state: TrainState) -> tuple[PyTree, jax.Array]:
+    return state.supervision_state, state.step
+
+
+def _answers(student: Student, state: TrainState, batch: Batch) -> Outputs:
+    """Shapes of what the network says."""
+    train = student.network.train
+    return jax.eval_shape(train, state.params, state.batch_stats, batch.image)[0]
+
+
+def _judge_of(student: Student, taught: Outputs | None, batch: Batch) -> Judge:
+    def judged(seen, state, selection):
+        known, step = state
+        return judge(student.method, seen, taught, batch, selection, step, known)
+
+    return judged
+
+
+def _trace(
+    judged: Judge, seen: Outputs, state: TrainState, selection: jax.Array
+) -> tuple[set[str], dict[str, jax.ShapeDtypeStruct]]:
+    """(names of the features that a method reads, shapes of its metrics).
+
+    The loop gives methods only the features that one of them reads: for each it makes
+    a gradient, of zeros where the method in turn does not look at it.
+    """
+    jaxpr, (_, (_, told)) = jax.make_jaxpr(judged, return_shape=True)(
+        seen, _without_weights(state), selection
+    )
+    used = [x for equation in jaxpr.eqns for x in equation.invars]
+    used = {x for x in (*used, *jaxpr.jaxpr.outvars) if isinstance(x, Var)}
+    logits, *features = jaxpr.jaxpr.invars[: 1 + len(seen.features)]
+    named = zip(sorted(seen.features), features, strict=True)
+    return {name for name, feature in named if feature in used}, told
+
+
+def _branch(judged: Judge, every: dict[str, jax.ShapeDtypeStruct]) -> Callable:
+    """(slopes of the loss, what the method says beside it), with everyone's metrics."""
+
+    def branch(seen, state, selection):
+        gradient = jax.grad(judged, has_aux=True)
+        slopes, (known, metrics) = gradient(seen, state, selection)
+        empty = {key: jnp.zeros(x.shape, x.dtype) for key, x in every.items()}
+        return slopes, (known, empty | metrics)
+
+    return branch
