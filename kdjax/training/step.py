@@ -50,8 +50,7 @@ def make_train_step(
         for part in parts:
             update = update_stacked if stacked and len(part) > 1 else _update_each
             results |= update(part, states, taught, batch)
-        new, metrics = ({n: results[n][i] for n in students} for i in (0, 1))
-        return new, metrics
+        return tuple({name: results[name][i] for name in students} for i in (0, 1))
 
     return train_step
 
