@@ -9,11 +9,7 @@ from kdjax.build.experiment import Experiment
 from kdjax.commands.notes import Notes
 from kdjax.data import resident
 from kdjax.training import sharding
-from kdjax.training.dispatch import (
-    many_steps,
-    stacks_students,
-    steps_per_dispatch,
-)
+from kdjax.training.dispatch import many_steps, stacks_students, steps_per_dispatch
 from kdjax.training.step import make_train_step
 
 

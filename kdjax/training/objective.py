@@ -23,17 +23,9 @@ def judge(
     known: PyTree,
     mixed: PyTree = None,
 ) -> tuple[Float[Array, ""], tuple[PyTree, dict[str, Array]]]:
-    """A method's objective as a function of what the network said.
+    """A method's objective: what it makes of a student's and a teacher's answers.
 
-    Args:
-      method: whose.
-      seen: what the student's network said.
-      taught: what the teacher said; None without one.
-      batch: of which.
-      selection: weights of the samples.
-      step: the student's.
-      known: `TrainState.supervision_state`.
-      mixed: of the method's mixture.
+    `known` is `TrainState.supervision_state`, `mixed` what a mixture prepared.
 
     Returns:
       (the loss, (next `known`, metrics)); see `update_student` for the metrics.

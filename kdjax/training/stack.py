@@ -65,14 +65,10 @@ def update_stacked(
         number, (state, selection) = numbered
 
         def objective(seen):
-            heard = Outputs(seen.logits, {name: seen.features[name] for name in read})
-            fixed = jax.lax.stop_gradient(heard)
-            slopes, judged = jax.lax.switch(
-                number, branches, fixed, _without_weights(state), selection
-            )
-            # Linear in the answers: its gradient is the loss's.
-            products = jax.tree.map(lambda x, y: jnp.sum(x * y), heard, slopes)
-            return sum(jax.tree.leaves(products)), judged
+            seen = Outputs(seen.logits, {name: seen.features[name] for name in read})
+            known = jax.lax.stop_gradient(seen), _without_weights(state), selection
+            slopes, judged = jax.lax.switch(number, branches, *known)
+            return _along(slopes, seen), judged
 
         return None, descend(network, state, batch.image, objective)
 
@@ -81,10 +77,16 @@ def update_stacked(
     _, (new, metrics) = jax.lax.scan(update, None, numbered)
     updated = {}
     for number, (name, (_, told)) in enumerate(zip(students, traced, strict=True)):
-        others = every.keys() - told.keys()
-        own = {key: metrics[key] for key in metrics if key not in others}
-        updated[name] = jax.tree.map(lambda x, i=number: x[i], (new, own))
+        own = metrics.keys() - (every.keys() - told.keys())
+        turn = new, {key: metrics[key] for key in own}
+        updated[name] = jax.tree.map(lambda x, i=number: x[i], turn)
     return updated
+
+
+def _along(slopes: Outputs, seen: Outputs) -> jax.Array:
+    """A number whose gradient in the answers is `slopes`."""
+    products = jax.tree.map(lambda slope, x: jnp.sum(slope * x), slopes, seen)
+    return sum(jax.tree.leaves(products))
 
 
 def _one_program(first: Student, second: Student) -> bool:
@@ -140,7 +142,7 @@ def _trace(
     )
     used = [x for equation in jaxpr.eqns for x in equation.invars]
     used = {x for x in (*used, *jaxpr.jaxpr.outvars) if isinstance(x, Var)}
-    logits, *features = jaxpr.jaxpr.invars[: 1 + len(seen.features)]
+    _, *features = jaxpr.jaxpr.invars[: 1 + len(seen.features)]
     named = zip(sorted(seen.features), features, strict=True)
     return {name for name, feature in named if feature in used}, told
 

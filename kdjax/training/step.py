@@ -33,8 +33,7 @@ def make_train_step(
       materialise: (source, ticket) -> Batch; the feed's pure half.
       augment: (Batch, view) -> normalised images; another view is another crop.
       stacked: whether students of one network share its forward and backward in the
-        program; see `kdjax.training.dispatch.stacks_students`. States, metrics and
-        numbers are the same.
+        program; see `stacks_students`. States, metrics and numbers are the same.
     """
     crops_twice = any(s.method.mixture is not None for s in students.values())
 
@@ -51,8 +50,7 @@ def make_train_step(
         for part in parts:
             update = update_stacked if stacked and len(part) > 1 else _update_each
             results |= update(part, states, taught, batch)
-        new_states = {name: results[name][0] for name in students}
-        return new_states, {name: results[name][1] for name in students}
+        return tuple({name: results[name][i] for name in students} for i in (0, 1))
 
     return train_step
 
