@@ -7,6 +7,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from kdjax.training.step import TrainStep
+
 MOST = 16
 
 
@@ -32,7 +34,7 @@ def stacks_students(platform: str) -> bool:
     return platform != "cpu"
 
 
-def many_steps(step: Callable, most: int) -> Callable:
+def many_steps(step: TrainStep, most: int) -> Callable:
     """Makes `steps(states, teacher_variables, source, tickets, count)` of a step.
 
     One program for any count up to `most`, so a run's odd ends compile nothing.
@@ -51,14 +53,18 @@ def many_steps(step: Callable, most: int) -> Callable:
             return jax.tree.map(lambda rows: rows[number], tickets)
 
         def one(number, carry):
-            states, told = carry
-            states, metrics = step(states, teacher_variables, source, ticket(number))
+            packed, told = carry
+            now = teacher_variables, source, ticket(number)
+            packed, metrics = step.packed(packed, *now)
             told = jax.tree.map(lambda all, x: all.at[number].set(x), told, metrics)
-            return states, told
+            return packed, told
 
+        packed = step.pack(states)
         # What a step tells is known from the step alone.
-        shapes = jax.eval_shape(step, states, teacher_variables, source, ticket(0))[1]
+        now = teacher_variables, source, ticket(0)
+        _, shapes = jax.eval_shape(step.packed, packed, *now)
         empty = jax.tree.map(lambda x: jnp.zeros((most, *x.shape), x.dtype), shapes)
-        return jax.lax.fori_loop(0, count, one, (states, empty))
+        packed, told = jax.lax.fori_loop(0, count, one, (packed, empty))
+        return step.unpack(packed), told
 
     return steps

@@ -13,27 +13,24 @@ from jax.extend.core import Var
 
 from kdjax.models.network import same
 from kdjax.training.objective import judge
-from kdjax.training.state import Student, TrainState
-from kdjax.training.update import Updated, descend, selected
+from kdjax.training.state import Student, TrainState, initial_memory
+from kdjax.training.update import descend, selected
 from kdjax.types import Batch, Outputs, PyTree
 
+Packed = list[TrainState]
 Judge = Callable[..., tuple[jax.Array, tuple[PyTree, dict[str, jax.Array]]]]
 
 
-def alike(
-    students: dict[str, Student], states: dict[str, TrainState], batch: Batch
-) -> list[dict[str, Student]]:
+def alike(students: dict[str, Student]) -> list[dict[str, Student]]:
     """Parts the students into those that `update_stacked` can take together.
 
-    They have equal networks, one optimizer, and states and selections of one shape. A
-    student that trains several networks, or on images of its own, is alone.
+    They have equal networks, one optimizer, and memories of one shape. A student that
+    trains several networks, or on images of its own, is alone.
     """
     parts: list[dict[str, Student]] = []
     for name, student in students.items():
         for part in parts:
-            first = next(iter(part))
-            rows = (_row(states, batch, other) for other in (first, name))
-            if _one_program(part[first], student) and _same_shapes(*rows):
+            if _one_program(next(iter(part.values())), student):
                 part[name] = student
                 break
         else:
@@ -41,28 +38,56 @@ def alike(
     return parts
 
 
+def pack(parts: list[dict[str, Student]], states: dict[str, TrainState]) -> Packed:
+    """One state a part, stacked where it has several students."""
+    return [
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *(states[n] for n in part))
+        if len(part) > 1
+        else states[next(iter(part))]
+        for part in parts
+    ]
+
+
+def unpack(parts: list[dict[str, Student]], packed: Packed) -> dict[str, TrainState]:
+    """Undoes `pack`."""
+    return {
+        name: jax.tree.map(lambda x, i=i: x[i], held) if len(part) > 1 else held
+        for part, held in zip(parts, packed, strict=True)
+        for i, name in enumerate(part)
+    }
+
+
 def update_stacked(
     students: dict[str, Student],
-    states: dict[str, TrainState],
+    states: TrainState,
     taught: Outputs | None,
     batch: Batch,
-) -> dict[str, Updated]:
+) -> tuple[TrainState, dict[str, dict[str, jax.Array]]]:
     """`update_student` of students that are `alike`, to the rounding of float32.
 
-    It copies every state before and after, leaf by leaf, and a GPU's host may wait for
-    the number of each branch.
+    A GPU's host may wait for the number of each branch.
+
+    Args:
+      students: of one part.
+      states: theirs, stacked.
+      taught: by the teacher.
+      batch: with `notes` of each student.
+
+    Returns:
+      The next states, stacked, and each student's metrics.
     """
-    rows = [_row(states, batch, name) for name in students]
+    chosen = [selected(batch, batch.notes.get(name, {})) for name in students]
+    first = jax.tree.map(lambda x: x[0], states)
     network = next(iter(students.values()))  # and optimizer: everyone's
-    seen = _answers(network, rows[0][0], batch)
+    seen = _answers(network, first, batch)
     judges = [_judge_of(student, taught, batch) for student in students.values()]
-    traced = [_trace(each, seen, *rows[0]) for each in judges]
+    traced = [_trace(each, seen, first, chosen[0]) for each in judges]
     read = sorted(set().union(*(names for names, _ in traced)))
     every = {key: shape for _, told in traced for key, shape in told.items()}
     branches = [_branch(each, every) for each in judges]
 
-    def update(_, numbered):
-        number, (state, selection) = numbered
+    def update(_, turn):
+        number, state, selection = turn
 
         def objective(seen):
             seen = Outputs(seen.logits, {name: seen.features[name] for name in read})
@@ -72,15 +97,13 @@ def update_stacked(
 
         return None, descend(network, state, batch.image, objective)
 
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
-    numbered = (jnp.arange(len(rows)), stacked)
-    _, (new, metrics) = jax.lax.scan(update, None, numbered)
-    updated = {}
-    for number, (name, (_, told)) in enumerate(zip(students, traced, strict=True)):
-        own = metrics.keys() - (every.keys() - told.keys())
-        turn = new, {key: metrics[key] for key in own}
-        updated[name] = jax.tree.map(lambda x, i=number: x[i], turn)
-    return updated
+    turns = jnp.arange(len(students)), states, jnp.stack(chosen)
+    _, (new, metrics) = jax.lax.scan(update, None, turns)
+    told = {}
+    for number, (name, (_, own)) in enumerate(zip(students, traced, strict=True)):
+        others = every.keys() - own.keys()
+        told[name] = {k: x[number] for k, x in metrics.items() if k not in others}
+    return new, told
 
 
 def _along(slopes: Outputs, seen: Outputs) -> jax.Array:
@@ -95,20 +118,15 @@ def _one_program(first: Student, second: Student) -> bool:
         all(m.mixture is None and m.networks == 1 for m in methods)
         and first.optimizer is second.optimizer
         and same(first.network, second.network)
+        and _shapes(first) == _shapes(second)
     )
 
 
-def _same_shapes(first: PyTree, second: PyTree) -> bool:
-    def shapes(tree):
-        leaves, structure = jax.tree.flatten(tree)
-        return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
-
-    return shapes(first) == shapes(second)
-
-
-def _row(states: dict, batch: Batch, name: str) -> tuple[TrainState, jax.Array]:
-    """What a turn of the loop takes: a student's state and its weights of samples."""
-    return states[name], selected(batch, batch.notes.get(name, {}))
+def _shapes(student: Student):
+    """Of what its method remembers; all else of a state follows from the network."""
+    shapes = jax.eval_shape(lambda: initial_memory(student.method))
+    leaves, structure = jax.tree.flatten(shapes)
+    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
 
 
 def _without_weights(state: TrainState) -> tuple[PyTree, jax.Array]:

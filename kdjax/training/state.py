@@ -91,14 +91,19 @@ def initial_state(student: Student, images: Array) -> TrainState:
       images: [batch, height, width, channels] floats; only the shape matters.
     """
     params, batch_stats = student.network.init(jax.random.key(student.seed), images)
-    supervisor, memory = student.method.supervisor, student.method.memory
     return TrainState(
         step=jax.numpy.zeros((), jax.numpy.int32),
         params=params,
         batch_stats=batch_stats,
         opt_state=student.optimizer.init(params),
-        supervision_state={
-            "temperature": supervisor.temperature.init() if supervisor else (),
-            "memory": memory.init() if memory else (),
-        },
+        supervision_state=initial_memory(student.method),
     )
+
+
+def initial_memory(method: Method) -> PyTree:
+    """What the temperature rule and the method's memory start with."""
+    supervisor, memory = method.supervisor, method.memory
+    return {
+        "temperature": supervisor.temperature.init() if supervisor else (),
+        "memory": memory.init() if memory else (),
+    }

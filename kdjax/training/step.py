@@ -1,16 +1,43 @@
 """The train step: a tuple of students against one teacher forward. Pure, not jitted."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
 
 from kdjax.models.network import Network
-from kdjax.training.stack import alike, update_stacked
+from kdjax.training import stack
 from kdjax.training.state import Student, TrainState
-from kdjax.training.update import Updated, update_student
+from kdjax.training.update import update_student
 from kdjax.types import Batch, PyTree
 
 Metrics = dict[str, dict[str, jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainStep:
+    """`step(states, teacher_variables, source, ticket) -> (states, metrics)`.
+
+    Attributes:
+      parts: students whose states it stacks; a part of one it leaves alone.
+      packed: the same step on packed states, for a loop that packs them once.
+    """
+
+    parts: list[dict[str, Student]]
+    packed: Callable[..., tuple[stack.Packed, Metrics]]
+
+    def __call__(
+        self, states: dict[str, TrainState], teacher_variables, source, ticket
+    ) -> tuple[dict[str, TrainState], Metrics]:
+        packed = self.pack(states)
+        packed, metrics = self.packed(packed, teacher_variables, source, ticket)
+        return self.unpack(packed), metrics
+
+    def pack(self, states: dict[str, TrainState]) -> stack.Packed:
+        return stack.pack(self.parts, states)
+
+    def unpack(self, packed: stack.Packed) -> dict[str, TrainState]:
+        return stack.unpack(self.parts, packed)
 
 
 def make_train_step(
@@ -20,8 +47,8 @@ def make_train_step(
     augment: Callable[[Batch, int], jax.Array],
     *,
     stacked: bool = False,
-) -> Callable[..., tuple[dict[str, TrainState], Metrics]]:
-    """Builds `step(states, teacher_variables, source, ticket) -> (states, metrics)`.
+) -> TrainStep:
+    """Builds the step.
 
     Data, augmentation and teacher are computed once and shared by all students, so a
     grid of students is one program.
@@ -36,8 +63,10 @@ def make_train_step(
         program; see `stacks_students`. States, metrics and numbers are the same.
     """
     crops_twice = any(s.method.mixture is not None for s in students.values())
+    alone = [{name: student} for name, student in students.items()]
+    parts = stack.alike(students) if stacked else alone
 
-    def train_step(states, teacher_variables, source, ticket):
+    def packed_step(packed, teacher_variables, source, ticket):
         batch = materialise(source, ticket)
         second = augment(batch, 1) if crops_twice else None
         batch = batch._replace(image=augment(batch, 0), second=second)
@@ -45,20 +74,19 @@ def make_train_step(
         if taught is None and teacher is not None:
             taught = teacher.evaluate(*teacher_variables, batch.image)
         taught = jax.lax.stop_gradient(taught)
-        parts = alike(students, states, batch) if stacked else [students]
-        results = {}
-        for part in parts:
-            update = update_stacked if stacked and len(part) > 1 else _update_each
-            results |= update(part, states, taught, batch)
-        return tuple({name: results[name][i] for name in students} for i in (0, 1))
+        after, metrics = [], {}
+        for part, held in zip(parts, packed, strict=True):
+            update = stack.update_stacked if len(part) > 1 else _update_one
+            held, told = update(part, held, taught, batch)
+            after.append(held)
+            metrics |= told
+        return after, metrics
 
-    return train_step
+    return TrainStep(parts, packed_step)
 
 
-def _update_each(students, states, taught, batch) -> dict[str, Updated]:
-    return {
-        name: update_student(
-            student, states[name], taught, batch, batch.notes.get(name, {})
-        )
-        for name, student in students.items()
-    }
+def _update_one(part: dict[str, Student], state: TrainState, taught, batch: Batch):
+    ((name, student),) = part.items()
+    notes = batch.notes.get(name, {})
+    state, told = update_student(student, state, taught, batch, notes)
+    return state, {name: told}

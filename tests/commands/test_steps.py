@@ -9,7 +9,7 @@ from kdjax import checkpoints
 from kdjax.commands import runs
 from kdjax.commands import steps as module
 from kdjax.reporting.reporter import read_rows
-from kdjax.training import step
+from kdjax.training import stack
 from tests.build import configs
 
 
@@ -51,7 +51,7 @@ def test_students_of_one_network_share_it_where_the_platform_says_so(
     data_dir, tmp_path, monkeypatch
 ):
     wanted = grid(data_dir, tmp_path / "copies")
-    platforms, taken, together = [], [], step.update_stacked
+    platforms, taken, together = [], [], stack.update_stacked
 
     def stacks(platform):
         platforms.append(platform)
@@ -62,7 +62,7 @@ def test_students_of_one_network_share_it_where_the_platform_says_so(
         return together(students, *rest)
 
     monkeypatch.setattr(module, "stacks_students", stacks)
-    monkeypatch.setattr(step, "update_stacked", update_stacked)
+    monkeypatch.setattr(stack, "update_stacked", update_stacked)
     found = grid(data_dir, tmp_path / "stacked")
     assert platforms == ["cpu"] and taken == [["ce", "gce"]]
     close = {"rtol": 1e-5, "atol": 1e-6}
