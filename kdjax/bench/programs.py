@@ -15,7 +15,6 @@ from kdjax.data.sources import Split
 from kdjax.methods import kd
 from kdjax.models.network import Network
 from kdjax.training import sharding
-from kdjax.training.dispatch import stacks_students
 from kdjax.training.optimizers import constant_schedule, sgd
 from kdjax.training.state import Student, initial_state
 from kdjax.training.step import make_train_step
@@ -64,7 +63,7 @@ def start(
     mode: str,
     students: int,
     mesh: Mesh,
-    stacked: bool | None = None,
+    stacked: bool = False,
 ) -> Running:
     """Builds one program; nothing of its step is compiled yet.
 
@@ -74,7 +73,7 @@ def start(
         the ticket. "input": images are gathered and augmented, and no network runs.
       students: how many, side by side; "input" has none.
       mesh: what to train on.
-      stacked: whether they share one copy of the network; None: as the trainer does.
+      stacked: whether they share one copy of the network.
     """
     split = fake_split(problem)
     feed = resident.place(split, mesh, seed=SEED, batch_size=problem.batch_size)
@@ -90,8 +89,6 @@ def start(
             ticket |= {"taught": answers[ticket["index"]]}
         return sharding.place_rows(ticket, mesh)
 
-    if stacked is None:
-        stacked = stacks_students(mesh.devices.flat[0].platform)
     build = with_cached_teacher if cached else with_live_teacher
     step = build(problem, grid, stacked)
     step = sharding.compile_train_step(step, mesh)
@@ -121,13 +118,14 @@ def load(problem: Problem, mode: str, students: int) -> roof.Load:
     """What a step of that program asks of the device, for each image."""
     if mode == "input":
         return roof.Load({}, 0.0)
-    each = 1.0 / problem.batch_size
-    taught = flops.count(
-        problem.teacher.evaluate, *_variables(problem.teacher, problem)
-    ).times(each)
-    seen = flops.count(
-        problem.student.train, *_variables(problem.student, problem)
-    ).times(each)
+    # By `train` for both: a network that answers may convolve by a shorter algorithm,
+    # and model FLOPs are those of the model.
+    taught, seen = (
+        flops.count(network.train, *_variables(network, problem)).times(
+            1.0 / problem.batch_size
+        )
+        for network in (problem.teacher, problem.student)
+    )
     return roof.load(taught if mode == "live" else None, seen, students)
 
 

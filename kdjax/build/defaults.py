@@ -45,6 +45,10 @@ DEFAULTS = {
     "selection": {"name": "all"},
     # Several students in one program: name -> any of model, method, selection, seed.
     "students": {},
+    # True: those of equal networks go through one copy of it in the program, in turn.
+    # It compiles less and on a CPU runs four times slower; for grids on accelerators,
+    # where `python -m kdjax bench --students=8 --stacked=no,yes` tells what it costs.
+    "stacked": False,
     "teacher": TEACHER,
     # The run whose weights training begins with; default: drawn from the seed.
     "initial": {"workdir": "", "student": "", "checkpoint": "latest"},

@@ -40,6 +40,7 @@ class Experiment:
     scores_train: bool  # whether evaluation scores the training split too
     keep_all: bool  # whether every checkpoint stays
     tensorboard: bool
+    stacked: bool  # whether students of equal networks share one in the program
     config: dict  # resolved, as JSON
     identity: dict  # what every checkpoint says of itself, as JSON
 
@@ -99,6 +100,7 @@ def build_experiment(config) -> Experiment:
         scores_train=bool(config["evaluation"]["on_train"] or plan.stop_at_train_top1),
         keep_all=bool(config["evaluation"]["keep_all"]),
         tensorboard=bool(config["tensorboard"]),
+        stacked=bool(config["stacked"]),
         config=sections.resolved(config),
         identity=_identity(rows, data, teacher=teacher, cache=cache, initial=initial),
     )

@@ -24,10 +24,10 @@ SECTIONS = {
 NAMED = ("model", "method", "selection", "optimizer", "schedule")
 VALUES = (
     *("seed", "batch_size", "total_epochs", "total_steps", "log_every_steps"),
-    "stop_at_train_top1",
+    *("stop_at_train_top1", "tensorboard", "stacked"),
 )
 OPEN = ("students", "stages", "select")
-TOP = (*SECTIONS, *NAMED, *VALUES, *OPEN, "order", "tensorboard")
+TOP = (*SECTIONS, *NAMED, *VALUES, *OPEN, "order")
 VARIANT = ("model", "method", "selection", "seed")
 
 

@@ -13,8 +13,8 @@ Images are noise made in memory; the step is the trainer's own. The modes:
 
 Students are a grid of temperatures in one program, one for each number of --students.
 It holds a copy of the network for each of them or, stacked, one that they go through in
-turn, to compile less. --stacked says which, or both to compare them; without it a
-program is as the trainer makes it: stacked, unless on CPU.
+turn, to compile less. --stacked says which, or both to compare them; config.stacked is
+the same for training.
 
 Two shares say how far a speed is from what the device could do. Model FLOP/s
 utilisation: the teacher's forward and three forwards of each student, counted from the
@@ -31,8 +31,6 @@ import argparse
 import json
 import sys
 
-import jax
-
 from kdjax import commands
 from kdjax.bench import rows
 from kdjax.bench.programs import MODES, Problem
@@ -42,7 +40,6 @@ from kdjax.contracts import InputError, nearest
 from kdjax.models.network import Network
 from kdjax.reporting.speeds import print_speeds
 from kdjax.training import sharding
-from kdjax.training.dispatch import stacks_students
 
 INTERRUPTED = 130
 
@@ -50,17 +47,19 @@ INTERRUPTED = 130
 def main(argv: list[str]) -> int:
     options = _options(argv)
     modes = _modes(options.modes)
-    plan = [(mode, n) for mode in modes for n in _students(mode, options.students)]
     ways = _ways(options.stacked)
+    plan = [
+        (mode, students, way)
+        for mode in modes
+        for students in _students(mode, options.students)
+        for way in (ways if students > 1 else [False])  # one has nobody to share with
+    ]
     for name in ("batch_size", "image_size", "classes", "repeats"):
         _at_least(name, getattr(options, name), 1)
     _at_least("steps", options.steps, 0)
     devices.configure_cpu(options.devices, options.batch_size)
     devices.check_batch(options.batch_size, "--batch_size")
     problem = _problem(options)
-    ways = ways or [stacks_students(jax.devices()[0].platform)]
-    # One student has nobody to share with.
-    plan = [(mode, n, way) for mode, n in plan for way in (ways if n > 1 else [False])]
     print(devices.describe(), file=sys.stderr)
     return run(options, problem, plan)
 
@@ -109,7 +108,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--image_size", type=int, default=32, help="pixels of a side")
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--students", default="1,8", help="numbers, with commas")
-    parser.add_argument("--stacked", help="no, yes or no,yes; default: as train does")
+    parser.add_argument("--stacked", default="no", help="no, yes or no,yes")
     parser.add_argument("--modes", default=",".join(MODES), help="some of these")
     parser.add_argument(
         "--dtype", help="of the activations; default: the networks' own"
@@ -131,11 +130,9 @@ def _modes(text: str) -> list[str]:
     return text.split(",")
 
 
-def _ways(text: str | None) -> list[bool]:
-    """Whether to stack, once or both ways; empty where nobody says."""
+def _ways(text: str) -> list[bool]:
+    """Whether to stack, once or both ways."""
     known = {"no": False, "yes": True}
-    if text is None:
-        return []
     if not set(text.split(",")) <= known.keys():
         raise InputError(f"--stacked is {text!r}; expected no, yes or no,yes.")
     return [known[word] for word in text.split(",")]

@@ -1,6 +1,8 @@
 """Chooses devices before JAX starts: on CPU, one virtual device per core."""
 
 import ctypes
+import importlib.metadata
+import importlib.util
 import math
 import os
 import pathlib
@@ -17,7 +19,7 @@ PROGRAMS = "~/.cache/kdjax/programs"
 # one arena, as the others cannot grow beyond 64 MiB.
 MALLOC = {
     "M_MMAP_MAX": (-4, 0),
-    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
+    "M_TRIM_THRESHOLD": (-1, -1),
     "M_ARENA_MAX": (-8, 1),
 }
 
@@ -39,14 +41,15 @@ def configure_cpu(requested: int | None, batch_size: int) -> int:
     """Sets the number of virtual CPU devices; call it before the first computation.
 
     Devices with one thread each share the batch, and one device with a thread a core
-    shares each operation: that takes 1.1 to 1.4 times as long on two cores (jax 0.10).
+    shares each operation: that takes 1.1 to 1.2 times as long on two cores (jax 0.10).
 
     Args:
       requested: how many, or None for the most cores that divide the batch.
       batch_size: rows of one step.
 
     Returns:
-      The number set. Without effect where JAX finds an accelerator.
+      The number set. Without effect where JAX finds an accelerator. Where there can be
+      none, memory is kept (see `keep_memory`).
     """
     count = requested or max(
         n for n in range(1, cores() + 1) if batch_size % n == 0 or n == 1
@@ -55,26 +58,38 @@ def configure_cpu(requested: int | None, batch_size: int) -> int:
     if "xla_cpu_multi_thread_eigen" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {SINGLE_THREAD}".strip()
     jax.config.update("jax_num_cpu_devices", count)
-    keep_memory()
+    if _is_cpu_surely():
+        keep_memory()
     return count
 
 
+def _is_cpu_surely() -> bool:
+    """Told before JAX starts: nothing but the CPU is asked for, or nothing is there."""
+    if jax.config.jax_platforms:
+        return jax.config.jax_platforms == "cpu"
+    plugins = importlib.metadata.entry_points(group="jax_plugins")
+    return not plugins and importlib.util.find_spec("libtpu") is None
+
+
 def keep_memory() -> bool:
-    """Lets a step write into the memory that the step before has freed.
+    """Lets a step on a CPU write into the memory that the step before has freed.
+
+    To be called before JAX starts its threads: what these hold already stays as it is.
 
     XLA's CPU backend allocates all of a step's activations anew. glibc takes blocks of
     that size from the system, which clears every page: 47,000 page faults and a seventh
     of the time of a step of WRN-16-2 (batch 64 a core, jax 0.10). A process that does
-    this keeps the most that it ever used. $MALLOC_ARENA_MAX, $MALLOC_MMAP_MAX_ or
-    $MALLOC_TRIM_THRESHOLD_, where set, decide in its stead.
+    this gives no memory back before it ends. What the user sets of malloc, in
+    $MALLOC_... or $GLIBC_TUNABLES, stays as it is.
 
     Returns:
-      Whether it did: the C library is glibc, and no such variable is set.
+      Whether it did: with glibc, where nothing of malloc is set.
     """
-    decided = {"MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"}
-    if decided & os.environ.keys() or not sys.platform.startswith("linux"):
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    decided = any(k.startswith("MALLOC_") for k in os.environ) or "malloc" in tunables
+    if decided:
         return False
-    library = ctypes.CDLL(None)
+    library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     if not hasattr(library, "gnu_get_libc_version"):  # musl has no such settings
         return False
     return all([library.mallopt(*setting) == 1 for setting in MALLOC.values()])

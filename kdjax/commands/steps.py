@@ -9,7 +9,7 @@ from kdjax.build.experiment import Experiment
 from kdjax.commands.notes import Notes
 from kdjax.data import resident
 from kdjax.training import sharding
-from kdjax.training.dispatch import many_steps, stacks_students, steps_per_dispatch
+from kdjax.training.dispatch import many_steps, steps_per_dispatch
 from kdjax.training.step import make_train_step
 
 
@@ -34,9 +34,8 @@ class Steps:
           most: steps of a dispatch; None: what is usual for the platform.
         """
         self.mesh, self.notes, self.cache = mesh, notes, experiment.cache
-        platform = mesh.devices.flat[0].platform
         if most is None:
-            most = steps_per_dispatch(platform)
+            most = steps_per_dispatch(mesh.devices.flat[0].platform)
         self.most = most
         # With a cache the program has no teacher in it, and no weights of one.
         teacher = experiment.teacher if self.cache is None else None
@@ -47,7 +46,7 @@ class Steps:
             teacher.network if teacher else None,
             functools.partial(resident.materialise, decode=decode),
             lambda batch, view: experiment.augment.train(batch, experiment.seed, view),
-            stacked=stacks_students(platform),
+            stacked=experiment.stacked,
         )
         if most == 1:
             self._one = sharding.compile_train_step(step, mesh)

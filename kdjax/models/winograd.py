@@ -37,23 +37,27 @@ OUTPUT = (
     (0, 1, 1, 4, 4, 0),
     (0, 1, -1, 8, -8, 1),
 )
-# Below these the transforms cost what the products save (2 cores, jax 0.10).
-CHANNELS, PIXELS = 32, 64
-# What is in work for so many images stays in a core's cache.
-IMAGES = 4
+# With fewer channels, or fewer tiles at a time, the transforms cost what the products
+# save; numbers above TILED leave a core's cache (2 cores with 1 MiB each, jax 0.10).
+CHANNELS, TILES, IMAGES, TILED = 32, 16, 8, 2**20
 
 
 def suits(images: jax.Array, kernel: jax.Array, stride: int) -> bool:
-    """Whether `convolve` is the faster way, where this process computes."""
-    _, height, width, channels = images.shape
+    """Whether `convolve` is the faster way, where this process computes.
+
+    That is on CPUs, in float32, and for images that need not be divided to fit a cache.
+    """
+    batch, height, width, channels = images.shape
     return (
         jax.default_backend() == "cpu"
         and kernel.shape[:2] == (3, 3)
         and stride == 1
         and images.dtype == kernel.dtype == jnp.float32
         and min(channels, kernel.shape[-1]) >= CHANNELS
+        and isinstance(batch, int)  # `jax.export` has others
+        and batch > 0
         and height % TILE == width % TILE == 0
-        and height * width >= PIXELS
+        and TILES <= _group(images.shape) * height * width // TILE**2
     )
 
 
@@ -66,7 +70,8 @@ def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
 
     Returns:
       [b, h, w, k]. Of outputs of variance 1 it is off by 2e-6 (root mean square), where
-      a direct sum is off by 4e-7.
+      a direct sum is off by 4e-7. An outlier among the inputs costs all outputs of its
+      tiles about 1e-6 of it.
 
     >>> images, kernel = jnp.ones((1, 8, 8, 2)), jnp.ones((3, 3, 2, 5))
     >>> y = convolve(images, kernel)
@@ -78,20 +83,27 @@ def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
     factors = factors.reshape(REACH**2, *kernel.shape[2:])
     batch, *shape = images.shape
     # Devices share the batch, so every group has its part of each device's images.
-    devices = math.gcd(batch, jax.device_count())
-    group = math.gcd(batch // devices, IMAGES)
-    groups = batch // devices // group
-    images = images.reshape(devices, groups, group, *shape)
-    tiles = functools.partial(_convolve_group, factors)
-    if groups == 1:
-        answers = tiles(images[:, 0])
-    else:
-        answers = lax.map(
-            lambda i: tiles(lax.dynamic_index_in_dim(images, i, 1, keepdims=False)),
-            jnp.arange(groups),
-        )
-        answers = jnp.moveaxis(answers, 0, 1)
+    devices, group = _devices(batch), max(1, _group(images.shape))
+    groups = images.reshape(devices, -1, group, *shape)
+    answers = lax.map(
+        functools.partial(_convolve_group, factors), jnp.moveaxis(groups, 1, 0)
+    )
+    answers = jnp.moveaxis(answers, 0, 1)
     return answers.reshape(batch, *shape[:-1], kernel.shape[-1])
+
+
+def _devices(batch: int) -> int:
+    """How many share a batch; one program need not be on all that there are."""
+    return math.gcd(batch, jax.device_count())
+
+
+def _group(shape: tuple[int, ...]) -> int:
+    """Images of a device that are in work together; 0 if one is too large already."""
+    batch, height, width, channels = shape
+    rows = batch // _devices(batch)
+    numbers = REACH**2 * (height * width // TILE**2) * channels
+    sizes = range(1, min(IMAGES, TILED // numbers) + 1)
+    return max((size for size in sizes if rows % size == 0), default=0)
 
 
 def _convolve_group(factors: jax.Array, images: jax.Array) -> jax.Array:

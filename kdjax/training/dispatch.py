@@ -1,6 +1,5 @@
-"""What a program holds, by platform, and several steps in one dispatch: a small
-network's step is over before the next one is asked for, unless the device has a list of
-them."""
+"""Several steps in one dispatch: a small network's step is over before the next one is
+asked for, unless the device has a list of them."""
 
 from collections.abc import Callable
 
@@ -20,18 +19,6 @@ def steps_per_dispatch(platform: str) -> int:
     (jax 0.10, 2 cores, batch 128).
     """
     return 1 if platform == "cpu" else MOST
-
-
-def stacks_students(platform: str) -> bool:
-    """Whether students of one network share its forward and backward in the program.
-
-    Then a grid has as many convolutions to compile as one student; its methods and the
-    copies of its states still grow with it. Never on CPU, for the reason above: four
-    students WRN-16-2 take 2.65 s a student and step instead of 0.61 s (jax 0.10, 2
-    cores, batch 128), and compilation gains little. On accelerators neither is measured
-    yet; `python -m kdjax bench --students=8 --stacked=no,yes` does that.
-    """
-    return platform != "cpu"
 
 
 def many_steps(step: TrainStep, most: int) -> Callable:

@@ -108,7 +108,9 @@ def update_stacked(
 
 def _along(slopes: Outputs, seen: Outputs) -> jax.Array:
     """A number whose gradient in the answers is `slopes`."""
-    products = jax.tree.map(lambda slope, x: jnp.sum(slope * x), slopes, seen)
+    products = jax.tree.map(
+        lambda slope, x: jnp.sum(slope * x, dtype=jnp.float32), slopes, seen
+    )
     return sum(jax.tree.leaves(products))
 
 

@@ -19,7 +19,7 @@ class TrainStep:
     """`step(states, teacher_variables, source, ticket) -> (states, metrics)`.
 
     Attributes:
-      parts: students whose states it stacks; a part of one it leaves alone.
+      parts: students that are updated together; the states of several are stacked.
       packed: the same step on packed states, for a loop that packs them once.
     """
 
@@ -60,7 +60,9 @@ def make_train_step(
       materialise: (source, ticket) -> Batch; the feed's pure half.
       augment: (Batch, view) -> normalised images; another view is another crop.
       stacked: whether students of one network share its forward and backward in the
-        program; see `stacks_students`. States, metrics and numbers are the same.
+        program. States and metrics are the same, numbers to the rounding of float32.
+        In a loop XLA's CPU backend does not use its fast convolutions: four WRN-16-2
+        take 2.65 s a student and step instead of 0.61 s (jax 0.10, 2 cores, batch 128).
     """
     crops_twice = any(s.method.mixture is not None for s in students.values())
     alone = [{name: student} for name, student in students.items()]

@@ -68,15 +68,13 @@ def test_copies_and_one_for_all_are_timed_side_by_side(capsys):
     assert "3/3 cached, 2 student(s), stacked" in captured.err
 
 
-@pytest.mark.parametrize("platform", (True, False))
-def test_a_program_is_as_the_trainer_makes_it(monkeypatch, capsys, platform):
+def test_students_have_copies_unless_asked(monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(bench, "stacks_students", lambda _: platform)
     monkeypatch.setattr(
         rows, "measure", lambda *_, stacked, **__: asked.append(stacked) or fake()
     )
     assert bench.main([*SMALL, "--students=1,2", "--modes=live"]) == 0
-    assert asked == [False, platform]
+    assert asked == [False, False]
 
 
 def test_a_known_device_is_held_against_its_peak(monkeypatch, capsys):

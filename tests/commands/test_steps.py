@@ -34,37 +34,34 @@ def trained(data_dir, workdir):
     }
 
 
-def grid(data_dir, workdir):
+def grid(data_dir, workdir, stacked):
     """Two students of one network; their weights when the run ends."""
     config = configs.teacher(data_dir)
     config.model = ConfigDict({"name": "tests.networks:coarse"})
     config.students = ConfigDict(
         {name: {"method": {"name": name}} for name in ("ce", "gce")}
     )
+    config.stacked = stacked
     runs.run(config, workdir)
     saved = workdir / "checkpoints"
     last = checkpoints.read_meta(saved)[0]["step"]
     return {n: checkpoints.read_variables(saved, last, n) for n in config.students}
 
 
-def test_students_of_one_network_share_it_where_the_platform_says_so(
+def test_students_of_one_network_share_it_where_the_config_says_so(
     data_dir, tmp_path, monkeypatch
 ):
-    wanted = grid(data_dir, tmp_path / "copies")
-    platforms, taken, together = [], [], stack.update_stacked
-
-    def stacks(platform):
-        platforms.append(platform)
-        return True
+    taken, together = [], stack.update_stacked
 
     def update_stacked(students, *rest):
         taken.append(list(students))
         return together(students, *rest)
 
-    monkeypatch.setattr(module, "stacks_students", stacks)
     monkeypatch.setattr(stack, "update_stacked", update_stacked)
-    found = grid(data_dir, tmp_path / "stacked")
-    assert platforms == ["cpu"] and taken == [["ce", "gce"]]
+    wanted = grid(data_dir, tmp_path / "copies", stacked=False)
+    assert not taken
+    found = grid(data_dir, tmp_path / "stacked", stacked=True)
+    assert taken == [["ce", "gce"]]
     close = {"rtol": 1e-5, "atol": 1e-6}
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **close), found, wanted)
 

@@ -20,14 +20,16 @@ from kdjax.methods import (
     lr_mse,
     mse,
 )
+from kdjax.models import create
 from kdjax.models.ensemble import ensemble
 from kdjax.terms import Method, Term, hard_label, label_the_rest
 from kdjax.training import sharding
-from kdjax.training.dispatch import many_steps, stacks_students
+from kdjax.training.dispatch import many_steps
 from kdjax.training.optimizers import constant_schedule, sgd
 from kdjax.training.stack import alike
-from kdjax.training.state import Student
+from kdjax.training.state import Student, initial_state
 from tests.networks import coarse, tiny
+from tests.training import problems
 from tests.training.problems import CLASSES, COUNT, Problem
 
 OPTIMIZER = sgd(schedule=constant_schedule(learning_rate=0.05))
@@ -118,8 +120,8 @@ def test_on_eight_devices_states_and_metrics_are_those_of_copies(unrolled):
         assert max(jax.tree.leaves(moved[name].params)) > 1e-3
 
 
-def test_on_one_device_they_are_in_a_dispatch_of_several_steps(unrolled):
-    made = problem(grid(), stacked=True)
+def test_on_eight_devices_they_are_in_a_dispatch_of_several_steps(unrolled):
+    made = problem(grid(), stacked=True, devices=8)
     many = sharding.compile_train_steps(many_steps(made.pure, STEPS), made.mesh)
     rows = [made.feed.ticket(number) for number in range(STEPS)]
     tickets = jax.tree.map(lambda *x: np.stack(x), *rows)
@@ -143,6 +145,31 @@ def test_a_dispatch_stacks_states_once():
     carried = [v.aval.shape for v in loop.outvars]
     for leaf in jax.tree.leaves(states["kd0"].params):
         assert (3, *leaf.shape) in carried and leaf.shape not in carried
+
+
+def test_bfloat16_activations_that_a_method_reads():
+    """Gradients of float32 logits and of bfloat16 features meet in the loop."""
+
+    def half(classes):
+        sizes = {"depth": 10, "widths": (2, 2, 2), "num_classes": classes}
+        return create("wide_resnet", **sizes, dtype="bfloat16")
+
+    def values(views):
+        feature = views.student.features["stage3"].astype(jnp.float32)
+        return jnp.mean((feature - 1.0) ** 2, axis=(1, 2, 3))
+
+    hint = Method(terms=(hard_label(1.0), Term("hint", 0.3, values)))
+
+    students = {f"hint{i}": student(hint, i, half) for i in range(2)}
+    made = problem(students, stacked=True)
+    seen = jnp.zeros((2, problems.SIZE, problems.SIZE, 1))
+    states = {
+        name: jax.eval_shape(lambda s=s: initial_state(s, seen))
+        for name, s in students.items()
+    }
+    arguments = states, made.variables, made.feed.source, made.feed.ticket(0)
+    after, _ = jax.eval_shape(made.pure, *arguments)
+    assert after == states
 
 
 def test_an_infinite_loss_stays_with_its_student():
@@ -248,8 +275,3 @@ def test_a_program_holds_each_architecture_once():
     assert program(row(6), stacked=False) == (6 * one, 0, work)
     both = row(3) | row(3, width=4)
     assert program(both, stacked=True)[:2] == (2 * one, 2)
-
-
-def test_a_cpu_has_a_copy_for_each():
-    assert not stacks_students("cpu")
-    assert stacks_students("gpu") and stacks_students("tpu")
