@@ -13,7 +13,8 @@ from kdjax.reporting.results import SUMMARY
 
 CONFIG = "config.json"
 SELECTION = "selection.json"
-# What may change between two starts of one run: where things lie and what is shown.
+# What may change between two starts of one run: where things lie, what is shown, and
+# how it is computed where that is a matter of rounding, as on another device.
 # What lies there may not; `identities` looks. The images of a finished run are not read
 # again to see whether they are the same in another data_dir.
 FREE = (
@@ -27,6 +28,7 @@ FREE = (
     "select.as_many_as",
     "log_every_steps",
     "tensorboard",
+    "stacked",  # earlier versions had none
     "evaluation.batch_size",
     "evaluation.keep_all",
 )
