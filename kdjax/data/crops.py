@@ -68,10 +68,10 @@ class Geometry:
           width: of the picture, >= 1.
           bits: from `crop_bits`.
         """
+        least, most = (math.log(limit) for limit in _RATIO)
         for area, ratio, row, column in bits.tolist():
             share = self.smallest_area + _unit(area) * (1 - self.smallest_area)
-            low, high = (math.log(limit) for limit in _RATIO)
-            aspect = math.exp(low + _unit(ratio) * (high - low))
+            aspect = math.exp(least + _unit(ratio) * (most - least))
             wide = round(math.sqrt(height * width * share * aspect))
             high = round(math.sqrt(height * width * share / aspect))
             if 0 < wide <= width and 0 < high <= height:

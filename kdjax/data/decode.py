@@ -12,7 +12,7 @@ from kdjax.data.crops import Box
 
 # The feed has threads of its own; OpenCV's would only fight with them.
 cv2.setNumThreads(0)
-_JPEG = b"\xff\xd8"
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _SMALLEST = 2  # pixels a side: one of 1 x 1 stands for a picture that is not there
 
 
@@ -69,6 +69,8 @@ def _jpeg(content: bytes) -> np.ndarray:
 
 
 def _other(content: bytes) -> np.ndarray:
+    if content[:4] == _PNG and b"IEND" not in content[-64:]:
+        raise Unreadable("PNG file without its end")  # OpenCV may fill it up
     raw = np.frombuffer(content, np.uint8)
     # Turned by its EXIF tag, a picture would differ from what simplejpeg gives.
     how = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
