@@ -18,8 +18,8 @@ _AS_STORED = {"image": tfds.decode.SkipDecoding()}
 def read_labels(opened: Opened) -> np.ndarray:
     """The labels of a split, int32 [n].
 
-    They lie among the pictures, so that the first time all of the set is read, minutes
-    for ImageNet. A file in the set's directory keeps them, until the set's files change.
+    They lie among the pictures, so the first time all of the set is read, minutes for
+    ImageNet. A file in the set's directory keeps them until the set's files change.
 
     Raises:
       DataError: a record cannot be read, or a label is none of the set's classes.

@@ -43,6 +43,11 @@ def open_split(name: str, split: str, data_dir: pathlib.Path) -> Opened:
     return Opened(builder, split, _features(builder), _records(builder, split))
 
 
+def size_of(name: str, data_dir: pathlib.Path) -> int:
+    """Bytes of a prepared set on disk, all splits together."""
+    return int(catalogue.open_builder(_directory(name, data_dir)).info.dataset_size)
+
+
 def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     """Loads a split of a prepared set; see `kdjax.data.sources.load_split`."""
     builder, _, features, _ = opened = open_split(name, split, data_dir)
