@@ -44,7 +44,9 @@ def open_split(name: str, split: str, data_dir: pathlib.Path) -> Opened:
 
 
 def size_of(name: str, data_dir: pathlib.Path) -> int:
-    """Bytes of a prepared set on disk, all splits together."""
+    """Bytes of a prepared set on disk, all splits together; 0 of the embedded one."""
+    if parse_name(name).dataset == EMBEDDED:
+        return 0  # else it would be unpacked for this
     return int(catalogue.open_builder(_directory(name, data_dir)).info.dataset_size)
 
 

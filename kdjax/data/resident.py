@@ -25,6 +25,7 @@ class ResidentFeed(NamedTuple):
     seed: int
     batch_size: int
     num_examples: int
+    parts: int = 1  # every process has the whole ticket
 
     def ticket(self, step: int) -> dict[str, np.ndarray]:
         """What step number `step` trains on: index and epoch, int32 [batch_size]."""

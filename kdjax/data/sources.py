@@ -1,4 +1,4 @@
-"""Reads a split into memory, of a prepared TFDS set or of one .npz file; or opens it."""
+"""Reads or opens a whole split: of a prepared TFDS set, or of one .npz file."""
 
 import pathlib
 

@@ -1,5 +1,7 @@
 """Pictures that stay in their record files and are decoded when somebody asks."""
 
+import concurrent.futures
+import os
 import threading
 
 import numpy as np
@@ -10,7 +12,13 @@ from kdjax.data.decode import Unreadable, cut, decode, resize
 from kdjax.data.errors import DataError
 from kdjax.data.records import Opened
 
+_MOST_THREADS = 16
 _AS_STORED = {"image": tfds.decode.SkipDecoding()}
+
+
+def decoders() -> int:
+    """How many threads decode: one a core that this process may use, 16 at most."""
+    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
 
 
 class Skipped:
@@ -90,8 +98,9 @@ class StoredImages:
             return StoredImages(self.opened, self.geometry, self.skipped, records)
         chosen = range(len(self))[which]
         image = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        for row, index in enumerate(chosen):
-            image[row] = self.evaluation_crop(index)
+        with concurrent.futures.ThreadPoolExecutor(decoders()) as pool:
+            for row, crop in enumerate(pool.map(self.evaluation_crop, chosen)):
+                image[row] = crop
         return image
 
     def evaluation_crop(self, index: int) -> np.ndarray:

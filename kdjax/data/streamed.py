@@ -17,10 +17,9 @@ from kdjax.data.order import sample_positions
 from kdjax.data.records import Opened, open_split
 from kdjax.data.resident import check_batch_size, place_notes
 from kdjax.data.splits import Split
-from kdjax.data.stored import Skipped, StoredImages
+from kdjax.data.stored import Skipped, StoredImages, decoders
 
 _STEPS = 1 << 40  # more than any run has
-_MOST_THREADS = 16
 
 
 def load_stored(
@@ -96,10 +95,10 @@ class StreamedFeed:
         """
         self.images, self.source, self.seed = images, source, seed
         self.batch_size, self.num_examples = batch_size, len(images)
+        self.parts = processes
         rows = batch_size // processes
         self._rows = slice(process * rows, (process + 1) * rows)
-        cores = len(os.sched_getaffinity(0))
-        self._threads = threads or min(cores, _MOST_THREADS)
+        self._threads = threads or decoders()
         self._stream, self._next = None, -1
 
     def ticket(self, step: int) -> dict[str, np.ndarray]:
