@@ -34,7 +34,7 @@ def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
     held = math.prod(split.image.shape)
     if is_stored(split) and held > MOST_HELD:
         raise InputError(
-            f"{split.identity['name']}, {split.identity['split']}: to score all of its "
+            f"{split.identity['name']}, {split.identity['split']}: to score its "
             f"{len(split.label):,} images, {held / 2**30:.0f} GiB of them would be held "
             f"in memory; expected {MOST_HELD / 2**30:.0f} GiB at most. Score a slice."
         )

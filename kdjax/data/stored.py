@@ -18,7 +18,9 @@ _AS_STORED = {"image": tfds.decode.SkipDecoding()}
 
 def decoders() -> int:
     """How many threads decode: one a core that this process may use, 16 at most."""
-    return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    return min(os.cpu_count() or 1, _MOST_THREADS)
 
 
 class Skipped:
