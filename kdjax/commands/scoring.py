@@ -35,8 +35,8 @@ def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
     if is_stored(split) and held > MOST_HELD:
         raise InputError(
             f"{split.identity['name']}, {split.identity['split']}: to score its "
-            f"{len(split.label):,} images, {held / 2**30:.0f} GiB of them would be held "
-            f"in memory; expected {MOST_HELD / 2**30:.0f} GiB at most. Score a slice."
+            f"{len(split.label):,} images, {held / 2**30:.0f} GiB would be held in "
+            f"memory; expected {MOST_HELD / 2**30:.0f} GiB at most. Score a slice."
         )
     rows = -(-batch_size // mesh.size) * mesh.size
     return [

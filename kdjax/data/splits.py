@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Split(NamedTuple):
-    """A split, its labels in memory. A sample's position in it is its identity everywhere."""
+    """A split. A sample's position in it is its identity everywhere."""
 
     # uint8 [n, height, width, channels]; or kdjax.data.stored's, which has that shape
     image: np.ndarray

@@ -70,7 +70,6 @@ def test_seed_epoch_and_index_each_make_other_bits():
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_random_crops_are_torchvisions(size):
-    fallbacks = 0
     for seed in range(200):
         bits = crop_bits(seed, 5, seed * 31)
         key = np.array([seed, int.from_bytes(b"boxe", "big")], np.uint64)
@@ -80,9 +79,6 @@ def test_random_crops_are_torchvisions(size):
         assert box == reference(*size, generator)
         assert box.top >= 0 and box.top + box.height <= size[0]
         assert box.left >= 0 and box.left + box.width <= size[1]
-        fallbacks += box[2:] == Geometry().random(*size, bits | bits.dtype.type(-1))[2:]
-    if max(size) > 40 * min(size) and min(size) > 50:
-        assert fallbacks > 100  # a long strip has hardly any place for a crop
 
 
 def test_areas_ratios_and_places_are_uniform():
