@@ -165,12 +165,9 @@ def test_the_next_readable_picture_takes_the_place(damaged):
 def test_one_too_many_is_named(damaged):
     data_dir, bad = damaged
     split = opened(data_dir, skip_at_most=2)
-    for index in bad[:2]:
-        if index + 1 not in bad:
-            split.image.training_crop(0, 0, index)
     wanted = (
-        r"jpeg_set/1.0.0, train, image \d+, record \d+ of .*jpeg_set-train\.array_record"
-        r"-00000-of-00001: this picture cannot be read \(Premature end.*2 others"
+        r"jpeg_set/1.0.0, train, image \d+, record \d+ of .*/jpeg_set-train"
+        r"\.array_record-00000-of-00001: this picture cannot be read \(Premature end.*2 others"
     )
     with pytest.raises(DataError, match=wanted):
         for index in range(10):
