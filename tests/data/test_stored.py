@@ -167,7 +167,8 @@ def test_one_too_many_is_named(damaged):
     split = opened(data_dir, skip_at_most=2)
     wanted = (
         r"jpeg_set/1.0.0, train, image \d+, record \d+ of .*/jpeg_set-train"
-        r"\.array_record-00000-of-00001: this picture cannot be read \(Premature end.*2 others"
+        r"\.array_record-00000-of-00001: this picture cannot be read "
+        r"\(Premature end.*2 others"
     )
     with pytest.raises(DataError, match=wanted):
         for index in range(10):
