@@ -86,6 +86,10 @@ class Steps:
             return made
         return self._many(states, self.variables, source, tickets, count)
 
+    def close(self) -> None:
+        """Ends what decodes ahead."""
+        self.feed.close()
+
     def _wait(self, metrics) -> None:
         """Until one step only is under way: while it computes, the pictures of the next
         are decoded and sent, and no more of them are on the devices."""

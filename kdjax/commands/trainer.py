@@ -1,5 +1,6 @@
 """One training run in its directory: begin or resume, loop, summary."""
 
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -47,25 +48,24 @@ def train(
         steps_per_epoch=experiment.steps_per_epoch,
         tensorboard=experiment.tensorboard,
     )
-    try:
+    with contextlib.closing(keeper), contextlib.closing(teller):
         announce(experiment, meta["step"], teller)
         variables = _teacher_variables(experiment, mesh)
         notes = Notes(experiment, variables, mesh, workdir, meta["step"])
         if not experiment.plan.is_enough(meta.get("metrics")):
-            loop.run(
-                experiment.plan,
-                states,
-                start=meta["step"],
-                steps=Steps(experiment, variables, mesh, notes),
-                evaluate=evaluation(experiment, variables, mesh),
-                keeper=keeper,
-                teller=teller,
-                images_per_step=experiment.batch_size,
-                until=until,
-            )
-    finally:
-        teller.close()
-        keeper.close()
+            made = Steps(experiment, variables, mesh, notes)
+            with contextlib.closing(made) as steps:
+                loop.run(
+                    experiment.plan,
+                    states,
+                    start=meta["step"],
+                    steps=steps,
+                    evaluate=evaluation(experiment, variables, mesh),
+                    keeper=keeper,
+                    teller=teller,
+                    images_per_step=experiment.batch_size,
+                    until=until,
+                )
     results = teller.last_evaluation or meta["metrics"]
     workdirs.finish(workdir, summary(experiment, results, teller.seconds))
 

@@ -38,6 +38,9 @@ class ResidentFeed(NamedTuple):
         """The ticket of any samples in any epochs."""
         return {"index": index, "epoch": epoch}
 
+    def close(self) -> None:
+        """Nothing of it runs."""
+
 
 def place(
     split: Split,

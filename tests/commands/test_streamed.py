@@ -118,7 +118,7 @@ def test_errors(jpeg_dir, wrong, message):
 @pytest.mark.errors
 def test_what_a_streamed_set_cannot_do(jpeg_dir, monkeypatch):
     config = streamed(jpeg_dir)
-    config.method = ConfigDict({"name": "dividemix"})
+    config.method = ConfigDict({"name": "dividemix", "warmup_epochs": 1.0})
     with pytest.raises(InputError, match="takes two crops"):
         build_experiment(config)
     train = build_experiment(streamed(jpeg_dir)).train
