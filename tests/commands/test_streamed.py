@@ -13,6 +13,7 @@ from kdjax.build.experiment import build_experiment
 from kdjax.commands import evaluate, runs
 from kdjax.commands.scoring import evaluation_rows
 from kdjax.contracts import InputError
+from kdjax.data.errors import DataError
 from kdjax.data.feeds import is_stored
 from kdjax.training.loop import Preempted
 from tests.build import configs
@@ -69,6 +70,19 @@ def test_a_run_that_stops_after_each_step_ends_where_a_whole_one_does(
         line["students"]["ce"]["top1"] == summary["students"]["ce"]["metrics"]["top1"]
     )
     assert line["split"]["crops"]["size"] == 16
+
+
+def test_unreadable_pictures_are_told(tmp_path, capsys):
+    rows = pictures(12)
+    rows[4] = (rows[4][0][:500], 4)
+    prepare_jpegs(tmp_path, {"train": rows, "test": rows[:4]})
+    runs.run(streamed(tmp_path), tmp_path / "run")
+    told = capsys.readouterr()
+    told = told.err + told.out
+    assert "1 unreadable images, replaced by the next" in told
+    assert "cannot be read (Premature end" in told
+    with pytest.raises(DataError, match="this picture cannot be read"):
+        runs.run(streamed(tmp_path, skip_at_most=0), tmp_path / "strict")
 
 
 def test_size_on_disk_chooses(jpeg_dir, monkeypatch):
