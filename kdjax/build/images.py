@@ -36,9 +36,7 @@ class Images:
 def build_images(section: dict) -> Images:
     """Loads both splits, makes labels noisy and drops samples as the section says."""
     how = {"data_dir": section["data_dir"] or None, "crops": _crops(section)}
-    how["skip_at_most"] = sections.number(
-        {"data": section}, "data.skip_at_most", 0, integer=True
-    )
+    how["skip_at_most"] = section["skip_at_most"]
     train, test = (
         load_split(section["name"], section[part], **how) for part in ("train", "test")
     )
@@ -55,8 +53,8 @@ def build_images(section: dict) -> Images:
     return Images(train, true_labels, test, augment)
 
 
-def _crops(section: dict) -> Geometry | None:
-    """Of a set whose pictures stay on disk; None where it is read into memory."""
+def check_feed(section: dict) -> Geometry:
+    """The crops of a streamed set, once feed and crops make sense; reads nothing."""
     path, feed, crops = "config.data.crops", section["feed"], section["crops"]
     if feed not in FEEDS:
         raise InputError(
@@ -65,7 +63,13 @@ def _crops(section: dict) -> Geometry | None:
     if not isinstance(crops, dict):
         raise InputError(f"{path} is {crops!r}; expected a section.")
     sections.check_arguments(path, "crops", Geometry, crops, {})
-    geometry = sections.guarded(path, Geometry, **crops)
+    sections.number({"data": section}, "data.skip_at_most", 0, integer=True)
+    return sections.guarded(path, Geometry, **crops)
+
+
+def _crops(section: dict) -> Geometry | None:
+    """Of a set whose pictures stay on disk; None where it is read into memory."""
+    geometry, feed = check_feed(section), section["feed"]
     if feed == "auto":
         size = stored_bytes(section["name"], section["data_dir"] or None)
         feed = "streamed" if size >= RESIDENT_BELOW else "resident"
