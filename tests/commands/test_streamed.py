@@ -74,7 +74,7 @@ def test_a_run_that_stops_on_the_way_ends_where_a_whole_one_does(
 
 def test_unreadable_pictures_are_told(tmp_path, capsys):
     rows = pictures(12)
-    rows[4] = (rows[4][0][:500], 4)
+    rows[4] = (rows[4][0][:-300], 4)
     prepare_jpegs(tmp_path, {"train": rows, "test": rows[:4]})
     runs.run(streamed(tmp_path), tmp_path / "run")
     told = capsys.readouterr()
@@ -133,7 +133,7 @@ def test_errors(jpeg_dir, wrong, message):
 def test_what_a_streamed_set_cannot_do(jpeg_dir, monkeypatch):
     config = streamed(jpeg_dir)
     config.method = ConfigDict({"name": "dividemix", "warmup_epochs": 1.0})
-    config.selection = ConfigDict({"name": "dividemix", "every_epochs": 1.0})
+    config.selection = ConfigDict({"name": "dividemix", "warmup_epochs": 1.0})
     with pytest.raises(InputError, match="takes two crops"):
         build_experiment(config)
     train = build_experiment(streamed(jpeg_dir)).train
