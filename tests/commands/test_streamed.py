@@ -10,11 +10,14 @@ from ml_collections import ConfigDict
 from kdjax import checkpoints
 from kdjax.build import images
 from kdjax.build.experiment import build_experiment
+from kdjax.caching.live import Live, layout_of
 from kdjax.commands import evaluate, runs
 from kdjax.commands.scoring import evaluation_rows
 from kdjax.contracts import InputError
+from kdjax.data import feeds, resident
 from kdjax.data.errors import DataError
 from kdjax.data.feeds import is_stored
+from kdjax.training import sharding
 from kdjax.training.loop import Preempted
 from tests.build import configs
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -92,6 +95,30 @@ def test_size_on_disk_chooses(jpeg_dir, monkeypatch):
     monkeypatch.setattr(images, "RESIDENT_BELOW", 1 << 30)
     with pytest.raises(InputError, match="expected uint8 of shape"):
         build_experiment(config)  # read into memory, where all are of one size
+
+
+def test_a_cache_holds_the_answers_to_the_very_crops_of_a_step(jpeg_dir, tmp_path):
+    runs.run(streamed(jpeg_dir), tmp_path / "teacher")
+    config = streamed(jpeg_dir)
+    config.method = ConfigDict({"name": "kd", "alpha": 0.9, "temperature": 4.0})
+    config.teacher.workdir = str(tmp_path / "teacher")
+    made, mesh = build_experiment(config), sharding.make_mesh()
+    network, variables = made.teacher.network, made.teacher.variables
+    layout = layout_of(
+        *(network, variables, made.train), dtype="float32", top_k=0, features=()
+    )
+    how = {"seed": made.seed, "layout": layout, "batch_size": 8}
+    live = Live(network, variables, made.train, made.augment, **how)
+    stored = np.concatenate([row["logits"] for row in live.blocks(1)])
+    assert stored.shape == (21, 5)
+    feed = feeds.place(made.train, mesh, seed=made.seed, batch_size=8)
+    ticket = feed.ticket(3)  # of the second epoch
+    feed.close()
+    batch = resident.materialise(feed.source, ticket)
+    wanted = network.evaluate(*variables, made.augment.train(batch, made.seed)).logits
+    found = stored[ticket["index"]]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert (np.abs(found - stored[ticket["index"] - 1]).max(1) > 1e-3).all()
 
 
 def test_noise_and_a_selection_apply_to_what_is_streamed(jpeg_dir, tmp_path):
