@@ -26,6 +26,8 @@ GUESTS = {
     "orbax": ["checkpoints"],
     "tensorflow_datasets": ["data"],
     "cv2": ["data"],
+    "grain": ["data"],
+    "simplejpeg": ["data"],
     "sklearn": ["selection"],
     "ml_collections": ["build", "commands"],
     "tensorboardX": ["reporting"],

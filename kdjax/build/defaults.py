@@ -15,6 +15,12 @@ DATA = {
     "flip": None,
     "mean": (),
     "std": (),
+    # "resident": on the devices; "streamed": decoded from a TFDS set while it trains,
+    # with random resized crops; "auto": streamed from 4 GiB on disk upwards.
+    "feed": "auto",
+    # Of a streamed set: sides in pixels, and the least share of a picture's area.
+    "crops": {"size": 224, "short_side": 256, "smallest_area": 0.08},
+    "skip_at_most": 100,  # unreadable pictures, before a streamed training stops
     # What is done to the training labels; see kdjax.data.noise.
     "noise": {"name": "none"},
     # A selection.npz: only the samples that it keeps are trained on.

@@ -14,6 +14,7 @@ from kdjax.build.teachers import Teacher, load_teacher, load_trained
 from kdjax.caching.reader import Reader
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
+from kdjax.data.feeds import is_stored
 from kdjax.data.sources import Split
 from kdjax.training.loop import Plan
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
@@ -85,6 +86,7 @@ def build_experiment(config) -> Experiment:
         initial = load_trained("config.initial", config["initial"], data)
     rows = described(config)
     students = _students(config, rows, images, data, teacher, plan, batch_size)
+    _check_crops(students, images)
     return Experiment(
         plan=plan,
         students=students,
@@ -111,6 +113,17 @@ def _identity(rows: dict, data: dict, **made_from) -> dict:
     who = {name: made.identity if made else None for name, made in made_from.items()}
     students = sections.jsonable(rows)
     return {"students": students, "data": data, "versions": versions()} | who
+
+
+def _check_crops(students: dict[str, Student], images: Images) -> None:
+    """A streamed feed makes one crop of a sample and step; some methods take two."""
+    twice = [name for name, s in students.items() if s.method.mixture is not None]
+    if twice and is_stored(images.train):
+        raise InputError(
+            f"config.data.feed: the method of {', '.join(twice)} takes two crops of "
+            "each image, and a streamed set gives one; expected another method, or "
+            "resident."
+        )
 
 
 def _students(config, rows, images, data, teacher, plan, batch_size):

@@ -9,13 +9,18 @@ import numpy as np
 from kdjax.build import sections
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
+from kdjax.data.crops import Geometry
+from kdjax.data.feeds import is_stored
 from kdjax.data.names import parse_name
 from kdjax.data.noise import NOISES, describe
 from kdjax.data.npz import is_npz
-from kdjax.data.sources import Split, load_split
-from kdjax.data.statistics import AUGMENTS, measured_augment
+from kdjax.data.sources import Split, load_split, stored_bytes
+from kdjax.data.statistics import AUGMENTS, STREAMED, measured_augment
 
 KEEP = "selection.npz"  # what `select` writes
+FEEDS = ("auto", "resident", "streamed")
+# Of PNG or JPEG on disk, which decoded is two to ten times as much on every device.
+RESIDENT_BELOW = 4 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +35,10 @@ class Images:
 
 def build_images(section: dict) -> Images:
     """Loads both splits, makes labels noisy and drops samples as the section says."""
+    how = {"data_dir": section["data_dir"] or None, "crops": _crops(section)}
+    how["skip_at_most"] = section["skip_at_most"]
     train, test = (
-        load_split(section["name"], section[part], data_dir=section["data_dir"] or None)
-        for part in ("train", "test")
+        load_split(section["name"], section[part], **how) for part in ("train", "test")
     )
     if train.image.shape[1:] != test.image.shape[1:]:
         raise InputError(
@@ -45,6 +51,29 @@ def build_images(section: dict) -> Images:
     if section["keep"]:
         train, true_labels = _kept(train, true_labels, section["keep"])
     return Images(train, true_labels, test, augment)
+
+
+def check_feed(section: dict) -> Geometry:
+    """The crops of a streamed set, once feed and crops make sense; reads nothing."""
+    path, feed, crops = "config.data.crops", section["feed"], section["crops"]
+    if feed not in FEEDS:
+        raise InputError(
+            f"config.data.feed is {feed!r}; expected one of {', '.join(FEEDS)}."
+        )
+    if not isinstance(crops, dict):
+        raise InputError(f"{path} is {crops!r}; expected a section.")
+    sections.check_arguments(path, "crops", Geometry, crops, {})
+    sections.number({"data": section}, "data.skip_at_most", 0, integer=True)
+    return sections.guarded(path, Geometry, **crops)
+
+
+def _crops(section: dict) -> Geometry | None:
+    """Of a set whose pictures stay on disk; None where it is read into memory."""
+    geometry, feed = check_feed(section), section["feed"]
+    if feed == "auto":
+        size = stored_bytes(section["name"], section["data_dir"] or None)
+        feed = "streamed" if size >= RESIDENT_BELOW else "resident"
+    return geometry if feed == "streamed" else None
 
 
 def _with_noise(train: Split, section: dict) -> Split:
@@ -117,11 +146,15 @@ def _augment(data: dict, train: Split) -> Augment:
     Mean and standard deviation of a set that is not known are measured; crops and flips
     cannot be, so the config has to say them.
     """
-    name = data["name"]
-    known = None if is_npz(name) else AUGMENTS.get(parse_name(name).dataset)
+    name, streamed = data["name"], is_stored(train)
+    table = STREAMED if streamed else AUGMENTS
+    known = None if is_npz(name) else table.get(parse_name(name).dataset)
     if bool(data["mean"]) != bool(data["std"]):
         raise InputError("config.data: expected mean and std both set, or neither.")
     chosen = {}
+    if streamed:
+        data = data | {"padding": data["padding"] or 0}
+        _check_streamed(data, known)
     for key in ("padding", "flip"):
         chosen[key] = data[key] if data[key] is not None else getattr(known, key, None)
         if chosen[key] is None:
@@ -138,6 +171,19 @@ def _augment(data: dict, train: Split) -> Augment:
         )
         mean, std = known.mean, known.std
     return sections.guarded("config.data", Augment, mean=mean, std=std, **chosen)
+
+
+def _check_streamed(data: dict, known: Augment | None) -> None:
+    if data["padding"]:
+        raise InputError(
+            f"config.data.padding is {data['padding']!r}, and streamed images come as "
+            "random resized crops; expected 0."
+        )
+    if not data["mean"] and known is None:
+        raise InputError(
+            f"config.data.mean and std are not set, and those of {data['name']!r} are "
+            "not known; a streamed set is not measured. Expected both."
+        )
 
 
 def _per_channel(data: dict, key: str, train: Split) -> tuple[float, ...]:

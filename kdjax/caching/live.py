@@ -9,7 +9,7 @@ from kdjax.caching import codec
 from kdjax.caching.layout import Layout
 from kdjax.caching.manifest import VIEW
 from kdjax.contracts import InputError
-from kdjax.data import resident
+from kdjax.data import feeds, resident
 from kdjax.data.augment import Augment
 from kdjax.data.sources import Split
 from kdjax.models.network import Network
@@ -84,7 +84,8 @@ class Live:
         self.mesh = sharding.make_mesh()
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         self.examples = len(train.label)
-        feed = resident.place(train, self.mesh, seed=seed, batch_size=self.batch_size)
+        feed = feeds.place(train, self.mesh, seed=seed, batch_size=self.batch_size)
+        self._rows = feed.rows
         placed = sharding.place_replicated(variables, self.mesh)
         self._held = (placed, feed.source)
 
@@ -123,10 +124,8 @@ class Live:
             here = slice(start, start + self.batch_size)
             count = len(index[here])
             fill = (0, self.batch_size - count)
-            ticket = {
-                "index": np.pad(index[here], fill, "edge"),
-                "epoch": np.pad(epoch[here], fill, "edge"),
-            }
+            padded = (np.pad(numbers[here], fill, "edge") for numbers in (index, epoch))
+            ticket = self._rows(*padded)
             found = compiled(self._held, sharding.place_rows(ticket, self.mesh))
             if before is not None:
                 yield _fetched(*before)

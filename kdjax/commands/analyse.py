@@ -24,7 +24,7 @@ from kdjax.commands import devices, workdirs
 from kdjax.commands.scoring import answers
 from kdjax.contracts import InputError, nearest
 from kdjax.data.augment import Augment
-from kdjax.data.sources import Split, exact_name, load_split
+from kdjax.data.sources import Split, crops_of, exact_name, load_split
 from kdjax.reporting import analysis_figures
 from kdjax.reporting.files import replace
 from kdjax.training import analysis
@@ -125,6 +125,7 @@ def _split(workdir: pathlib.Path, train: dict, options) -> Split:
         exact_name(config["data"]["name"], train),
         options.split or train["split"],
         data_dir=options.data_dir or config["data"]["data_dir"] or None,
+        crops=crops_of(train),
     )
 
 

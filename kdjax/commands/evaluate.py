@@ -18,7 +18,7 @@ from kdjax.commands import devices, workdirs
 from kdjax.commands.scoring import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.contracts import InputError, nearest
 from kdjax.data.augment import Augment
-from kdjax.data.sources import Split, exact_name, load_split
+from kdjax.data.sources import Split, crops_of, exact_name, load_split
 from kdjax.training import sharding
 
 ROWS = 500
@@ -70,6 +70,7 @@ def _split(workdir: pathlib.Path, test: dict, options) -> Split:
         exact_name(config["data"]["name"], test),
         options.split or test["split"],
         data_dir=options.data_dir or config["data"]["data_dir"] or None,
+        crops=crops_of(test),
     )
     if not options.split and split.identity != test:
         raise InputError(

@@ -1,10 +1,12 @@
 """Evaluation as the commands need it: batches, teacher's answers, compiled scorer."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from kdjax.contracts import InputError
+from kdjax.data.feeds import is_stored
 from kdjax.data.resident import evaluation_batches
 from kdjax.data.sources import Split
 from kdjax.models.network import Network
@@ -17,11 +19,25 @@ from kdjax.training.evaluate import (
 )
 from kdjax.types import PyTree
 
+MOST_HELD = 16 << 30  # bytes; the 50,000 test images of ImageNet are 7 GiB
 Batches = list[dict[str, np.ndarray]]
 
 
 def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
-    """A split as padded batches of about `batch_size` rows, divisible by the mesh."""
+    """A split as padded batches of about `batch_size` rows, divisible by the mesh.
+
+    All of them are held at once: an evaluation goes through them again and again.
+
+    Raises:
+      InputError: that is too much, which it can be of pictures that stay on disk.
+    """
+    held = math.prod(split.image.shape)
+    if is_stored(split) and held > MOST_HELD:
+        raise InputError(
+            f"{split.identity['name']}, {split.identity['split']}: to score its "
+            f"{len(split.label):,} images, {held / 2**30:.0f} GiB would be held in "
+            f"memory; expected {MOST_HELD / 2**30:.0f} GiB at most. Score a slice."
+        )
     rows = -(-batch_size // mesh.size) * mesh.size
     return [
         {"image": image, "label": label, "valid": valid}

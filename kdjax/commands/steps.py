@@ -1,5 +1,6 @@
 """The compiled steps of a run, as the loop wants them."""
 
+import collections
 import functools
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 
 from kdjax.build.experiment import Experiment
 from kdjax.commands.notes import Notes
-from kdjax.data import resident
+from kdjax.data import feeds, resident
 from kdjax.training import sharding
 from kdjax.training.dispatch import many_steps, steps_per_dispatch
 from kdjax.training.step import make_train_step
@@ -34,9 +35,14 @@ class Steps:
           most: steps of a dispatch; None: what is usual for the platform.
         """
         self.mesh, self.notes, self.cache = mesh, notes, experiment.cache
+        stored = feeds.is_stored(experiment.train)
+        if stored:
+            most = 1  # a ticket is a whole batch of pictures, a step long
         if most is None:
             most = steps_per_dispatch(mesh.devices.flat[0].platform)
         self.most = most
+        # Of a stored set, the steps under way: their pictures are on the devices.
+        self._under_way = collections.deque() if stored else None
         # With a cache the program has no teacher in it, and no weights of one.
         teacher = experiment.teacher if self.cache is None else None
         self.variables = variables if teacher else None
@@ -52,7 +58,7 @@ class Steps:
             self._one = sharding.compile_train_step(step, mesh)
         else:
             self._many = sharding.compile_train_steps(many_steps(step, most), mesh)
-        self.feed = resident.place(
+        self.feed = feeds.place(
             experiment.train,
             mesh,
             seed=experiment.seed,
@@ -62,7 +68,8 @@ class Steps:
     def ready(self, number: int, most: int):
         """(how many steps come next, their tickets on the devices)."""
         if self.most == 1:
-            return 1, sharding.place_rows(self._ticket(number), self.mesh)
+            ticket, parts = self._ticket(number), self.feed.parts
+            return 1, sharding.place_rows(ticket, self.mesh, parts=parts)
         count = self.notes.same_for(number, min(most, self.most))
         tickets = [self._ticket(number + i) for i in range(count)]
         # All programs have as many tickets; what is after the last one is not read.
@@ -74,11 +81,26 @@ class Steps:
         """(states, metrics) after those steps."""
         source = self.feed.source | {"notes": self.notes.before(number, states)}
         if self.most == 1:
-            return self._one(states, self.variables, source, tickets)
+            made = self._one(states, self.variables, source, tickets)
+            self._wait(made[1])
+            return made
         return self._many(states, self.variables, source, tickets, count)
+
+    def close(self) -> None:
+        """Ends what decodes ahead."""
+        self.feed.close()
+
+    def _wait(self, metrics) -> None:
+        """Until one step only is under way: while it computes, the pictures of the next
+        are decoded and sent, and no more of them are on the devices."""
+        if self._under_way is not None:
+            self._under_way.append(metrics)
+            if len(self._under_way) > 1:
+                jax.block_until_ready(self._under_way.popleft())
 
     def _ticket(self, number: int) -> dict:
         ticket = self.feed.ticket(number)
         if self.cache:
-            ticket = ticket | {"taught": self.cache.rows(**ticket)}
+            taught = self.cache.rows(ticket["index"], ticket["epoch"])
+            ticket = ticket | {"taught": taught}
         return ticket

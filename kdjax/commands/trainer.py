@@ -1,5 +1,6 @@
 """One training run in its directory: begin or resume, loop, summary."""
 
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -16,6 +17,7 @@ from kdjax.commands.notes import Notes
 from kdjax.commands.scoring import add_teacher, evaluation_rows, scorer
 from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
+from kdjax.data.feeds import is_stored
 from kdjax.reporting.reporter import Reporter
 from kdjax.training import loop, sharding
 from kdjax.training.state import TrainState, initial_state
@@ -47,27 +49,37 @@ def train(
         steps_per_epoch=experiment.steps_per_epoch,
         tensorboard=experiment.tensorboard,
     )
-    try:
+    with contextlib.closing(keeper), contextlib.closing(teller):
         announce(experiment, meta["step"], teller)
         variables = _teacher_variables(experiment, mesh)
         notes = Notes(experiment, variables, mesh, workdir, meta["step"])
         if not experiment.plan.is_enough(meta.get("metrics")):
-            loop.run(
-                experiment.plan,
-                states,
-                start=meta["step"],
-                steps=Steps(experiment, variables, mesh, notes),
-                evaluate=evaluation(experiment, variables, mesh),
-                keeper=keeper,
-                teller=teller,
-                images_per_step=experiment.batch_size,
-                until=until,
-            )
-    finally:
-        teller.close()
-        keeper.close()
+            made = Steps(experiment, variables, mesh, notes)
+            with contextlib.closing(made) as steps:
+                loop.run(
+                    experiment.plan,
+                    states,
+                    start=meta["step"],
+                    steps=steps,
+                    evaluate=evaluation(experiment, variables, mesh),
+                    keeper=keeper,
+                    teller=teller,
+                    images_per_step=experiment.batch_size,
+                    until=until,
+                )
+        tell_skipped(experiment, teller)
     results = teller.last_evaluation or meta["metrics"]
     workdirs.finish(workdir, summary(experiment, results, teller.seconds))
+
+
+def tell_skipped(experiment: Experiment, teller: Reporter) -> None:
+    """Says how many pictures on disk could not be read since this start."""
+    if is_stored(experiment.train):
+        found = experiment.train.image.skipped.found
+        for name, why in list(found.items())[:3]:
+            teller.say(f"{name}: cannot be read ({why})")
+        if found:
+            teller.say(f"data: {len(found):,} unreadable images, replaced by the next")
 
 
 def _teacher_variables(experiment: Experiment, mesh) -> PyTree | None:

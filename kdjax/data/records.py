@@ -1,10 +1,11 @@
-"""Reads a whole split of a prepared TFDS set into memory, without TensorFlow."""
+"""Opens a split of a prepared TFDS set, or reads it whole, without TensorFlow."""
 
 import functools
 import pathlib
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -18,12 +19,42 @@ from kdjax.data.splits import Split, digest
 _CHUNK = 1000  # reading that many records at once is twice as fast as one by one
 
 
+class Opened(NamedTuple):
+    """A split of a prepared set, of which nothing is read yet."""
+
+    builder: tfds.core.DatasetBuilder
+    split: str
+    features: tfds.features.FeaturesDict  # image and label
+    records: Sequence[bytes]  # serialised examples, in the order of TFDS
+
+    @property
+    def where(self) -> str:
+        """Opens errors."""
+        return f"{self.builder.info.full_name}, {self.split}"
+
+    def files(self) -> list:
+        """The files of the split, in order: filename, skip, take, examples_in_shard."""
+        return self.builder.info.splits[self.split].file_instructions
+
+
+def open_split(name: str, split: str, data_dir: pathlib.Path) -> Opened:
+    """Opens a split; see `kdjax.data.sources.load_split` for names and errors."""
+    builder = catalogue.open_builder(_directory(name, data_dir))
+    return Opened(builder, split, _features(builder), _records(builder, split))
+
+
+def size_of(name: str, data_dir: pathlib.Path) -> int:
+    """Bytes of a prepared set on disk, all splits together; 0 of the embedded one."""
+    if parse_name(name).dataset == EMBEDDED:
+        return 0  # else it would be unpacked for this
+    return int(catalogue.open_builder(_directory(name, data_dir)).info.dataset_size)
+
+
 def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     """Loads a split of a prepared set; see `kdjax.data.sources.load_split`."""
-    builder = catalogue.open_builder(_directory(name, data_dir))
-    features = _features(builder)
+    builder, _, features, _ = opened = open_split(name, split, data_dir)
     class_names = tuple(features["label"].names)
-    image, label = _read(builder, split, features)
+    image, label = _read(opened)
     identity = {
         "name": builder.info.full_name.rsplit("/", 1)[0],
         "version": str(builder.version),
@@ -103,32 +134,40 @@ def _records(builder: tfds.core.DatasetBuilder, split: str):
     return records
 
 
-def _read(builder, split: str, features) -> tuple[np.ndarray, np.ndarray]:
-    records, image = _records(builder, split), None
-    where = f"{builder.info.full_name}, {split}"
-    label = np.empty(len(records), np.int32)
-    for position, example in _examples(records, builder, split, features):
+def _read(opened: Opened) -> tuple[np.ndarray, np.ndarray]:
+    count, image = len(opened.records), None
+    classes = opened.features["label"].num_classes
+    label = np.empty(count, np.int32)
+    for position, example in examples(opened):
         if image is None:
-            image = np.empty((len(records), *example["image"].shape), np.uint8)
-        _check(where, position, example, image.shape[1:], features["label"].num_classes)
+            image = np.empty((count, *example["image"].shape), np.uint8)
+        _check(opened.where, position, example, image.shape[1:], classes)
         image[position] = example["image"]
         label[position] = example["label"]
     return image, label
 
 
-def _examples(records, builder, split: str, features) -> Iterator[tuple[int, dict]]:
+def examples(opened: Opened, decoders=None) -> Iterator[tuple[int, dict]]:
+    """All examples in order, with their positions; `decoders` are TFDS's.
+
+    Raises:
+      DataError: one cannot be read.
+    """
+    records, features = opened.records, opened.features
     for start in range(0, len(records), _CHUNK):
         positions = range(start, min(start + _CHUNK, len(records)))
         position = start
         try:
             chunk = records.__getitems__(list(positions))
             for position, record in zip(positions, chunk, strict=True):
-                yield position, features.deserialize_example_np(record)
+                yield (
+                    position,
+                    features.deserialize_example_np(record, decoders=decoders),
+                )
         except Exception as error:
             raise DataError(
-                f"{builder.info.full_name}, {split}: examples from {position} on "
-                f"cannot be read ({error}). Delete {builder.data_dir} and prepare the "
-                "set anew."
+                f"{opened.where}: examples from {position} on cannot be read "
+                f"({error}). Delete {opened.builder.data_dir} and prepare the set anew."
             ) from error
 
 

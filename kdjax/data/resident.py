@@ -25,13 +25,21 @@ class ResidentFeed(NamedTuple):
     seed: int
     batch_size: int
     num_examples: int
+    parts: int = 1  # every process has the whole ticket
 
     def ticket(self, step: int) -> dict[str, np.ndarray]:
         """What step number `step` trains on: index and epoch, int32 [batch_size]."""
         index, epoch = sample_positions(
             self.seed, step, self.batch_size, self.num_examples
         )
+        return self.rows(index, epoch)
+
+    def rows(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
+        """The ticket of any samples in any epochs."""
         return {"index": index, "epoch": epoch}
+
+    def close(self) -> None:
+        """Nothing of it runs."""
 
 
 def place(
@@ -56,11 +64,7 @@ def place(
       ValueError: the batch does not divide among the devices, or a note does not fit.
     """
     count = len(split.label)
-    if batch_size < 1 or batch_size % mesh.size:
-        raise ValueError(
-            f"place: batch_size is {batch_size}; expected a multiple of the "
-            f"{mesh.size} devices."
-        )
+    check_batch_size(batch_size, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
     host = {"image": split.image, "label": split.label}
     source = {
@@ -69,6 +73,15 @@ def place(
     }
     source["notes"] = place_notes(notes or {}, mesh, count)
     return ResidentFeed(source, seed, batch_size, count)
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+    """Raises ValueError unless every device gets as many rows of a batch."""
+    if batch_size < 1 or batch_size % mesh.size:
+        raise ValueError(
+            f"place: batch_size is {batch_size}; expected a multiple of the "
+            f"{mesh.size} devices."
+        )
 
 
 def place_notes(
@@ -103,9 +116,10 @@ def materialise(
     """Gathers a ticket's rows. Pure; meant to run inside the compiled step.
 
     Args:
-      source: `ResidentFeed.source`.
-      ticket: `ResidentFeed.ticket`; its sharding becomes the batch's. With `decode` it
-        has "taught" too, rows of a cache.
+      source: a feed's `source`.
+      ticket: a feed's; its sharding becomes the batch's. A streamed feed's has "image",
+        whose source is not on the device; with `decode` it has "taught", rows of a
+        cache.
       decode: makes the teacher's outputs of those.
     """
     index = ticket["index"]
@@ -114,7 +128,7 @@ def materialise(
         lambda array: array.at[index].get(mode="promise_in_bounds"), source
     )
     return Batch(
-        image=rows["image"],
+        image=ticket["image"] if "image" in ticket else rows["image"],
         label=rows["label"],
         index=index,
         epoch=ticket["epoch"],

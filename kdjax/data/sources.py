@@ -1,14 +1,21 @@
-"""Reads a whole split into memory: of a prepared TFDS set, or of one .npz file."""
+"""Reads or opens a whole split: of a prepared TFDS set, or of one .npz file."""
 
 import pathlib
 
 from kdjax.data import npz
+from kdjax.data.crops import Geometry
+from kdjax.data.errors import DataError
 from kdjax.data.names import default_data_dir
 from kdjax.data.splits import Split
 
 
 def load_split(
-    name: str, split: str, *, data_dir: str | pathlib.Path | None = None
+    name: str,
+    split: str,
+    *,
+    data_dir: str | pathlib.Path | None = None,
+    crops: Geometry | None = None,
+    skip_at_most: int = 0,
 ) -> Split:
     """Loads a split of a prepared set, or of an .npz file, into memory.
 
@@ -25,18 +32,44 @@ def load_split(
       split: "train", "test", or a slice such as "train[:45000]".
       data_dir: where TFDS keeps its sets; $TFDS_DATA_DIR or ~/tensorflow_datasets when
         left out.
+      crops: of a set whose pictures stay on disk, and are of any size; None reads them
+        into memory.
+      skip_at_most: how many unreadable pictures on disk a training puts up with.
 
     Raises:
       DataError: the set is not prepared, not readable or not a set of labelled uint8
         images.
     """
     if npz.is_npz(name):
+        if crops is not None:
+            raise DataError(
+                f"{name} cannot be streamed: an .npz file is read as a whole. Expected "
+                "the name of a prepared TFDS set."
+            )
         return npz.load_npz(pathlib.Path(data_dir or "", name).expanduser(), split)
     # Only here, so that an .npz file can be read where there is no TFDS.
     from kdjax.data.records import load_records
 
     data_dir = default_data_dir() if data_dir is None else pathlib.Path(data_dir)
-    return load_records(name, split, data_dir)
+    if crops is None:
+        return load_records(name, split, data_dir)
+    from kdjax.data.streamed import load_stored
+
+    return load_stored(name, split, data_dir, geometry=crops, skip_at_most=skip_at_most)
+
+
+def stored_bytes(name: str, data_dir: str | pathlib.Path | None = None) -> int:
+    """Size on disk of a prepared set, all splits together; 0 of an .npz file."""
+    if npz.is_npz(name):
+        return 0
+    from kdjax.data.records import size_of
+
+    return size_of(name, pathlib.Path(data_dir or default_data_dir()))
+
+
+def crops_of(identity: dict) -> Geometry | None:
+    """The crops of a split whose pictures stay on disk; None of one in memory."""
+    return Geometry(**identity["crops"]) if "crops" in identity else None
 
 
 def exact_name(name: str, identity: dict) -> str:

@@ -1,4 +1,4 @@
-"""A split in memory, and the sum that says which images it holds."""
+"""A split, and the sum that says which images it holds."""
 
 import hashlib
 from typing import NamedTuple
@@ -7,9 +7,10 @@ import numpy as np
 
 
 class Split(NamedTuple):
-    """A split in memory. A sample's position in it is its identity everywhere."""
+    """A split. A sample's position in it is its identity everywhere."""
 
-    image: np.ndarray  # uint8 [n, height, width, channels]
+    # uint8 [n, height, width, channels]; or kdjax.data.stored's, which has that shape
+    image: np.ndarray
     label: np.ndarray  # int32 [n]
     class_names: tuple[str, ...]
     # name, version (of a TFDS set), split, num_examples, sha256

@@ -36,6 +36,16 @@ AUGMENTS = {
     ),
 }
 
+# Of sets too large to measure at every start; their crops are made on the host.
+STREAMED = {
+    "imagenet2012": Augment(
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        padding=0,
+        flip=True,
+    ),
+}
+
 
 def measured_augment(image: np.ndarray, *, padding: int, flip: bool) -> Augment:
     """An `Augment` with the mean and spread of `image` uint8 [n, h, w, c] itself.

@@ -66,12 +66,22 @@ def compile_evaluate_step(step, mesh: Mesh):
     return jax.jit(step, in_shardings=(same, rows), out_shardings=same)
 
 
-def place_rows(rows: PyTree, mesh: Mesh, axis: int = 0) -> PyTree:
-    """Puts a batch of host arrays onto the mesh, divided along an axis."""
+def place_rows(rows: PyTree, mesh: Mesh, axis: int = 0, parts: int = 1) -> PyTree:
+    """Puts a batch of host arrays onto the mesh, divided along an axis.
+
+    Args:
+      rows: the whole batch, or a part of it.
+      mesh: to put it on.
+      axis: the one that is divided.
+      parts: how many processes hold other parts of it; 1 where each holds it all.
+    """
     sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
-    return jax.tree.map(
-        lambda x: jax.make_array_from_process_local_data(sharding, x, x.shape), rows
-    )
+
+    def put(x):
+        shape = *x.shape[:axis], parts * x.shape[axis], *x.shape[axis + 1 :]
+        return jax.make_array_from_process_local_data(sharding, x, shape)
+
+    return jax.tree.map(put, rows)
 
 
 def place_replicated(tree: PyTree, mesh: Mesh) -> PyTree:

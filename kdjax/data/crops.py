@@ -1,0 +1,123 @@
+"""Where crops of ImageNet lie: sizes and random bits in, boxes out; no pixels here.
+
+The geometry is torchvision's: `RandomResizedCrop` for training, `Resize` of the short
+side and `CenterCrop` for evaluation. What is drawn for a sample depends on (seed,
+epoch, index) alone: not on its batch, its thread or the number of hosts.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+TRIES = 10
+_STREAM = 0x626F7865  # keeps the boxes apart from the order, drawn from the same seed
+_RATIO = (3 / 4, 4 / 3)
+
+
+class Box(NamedTuple):
+    """A rectangle of whole pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """Which part of a picture a network sees, and in which size.
+
+    Attributes:
+      size: side of the square that is cut out, in pixels, >= 1.
+      short_side: what the shorter side is made before the evaluation's central crop,
+        >= `size`.
+      smallest_area: of a training crop, as a share of the picture, in (0, 1].
+
+    >>> Geometry().central(500, 375)
+    ((341, 256), Box(top=58, left=16, height=224, width=224))
+    """
+
+    size: int = 224
+    short_side: int = 256
+    smallest_area: float = 0.08
+
+    def __post_init__(self):
+        if self.size < 1:
+            raise ValueError(f"Geometry: size is {self.size}; expected 1 or more.")
+        if self.short_side < self.size:
+            raise ValueError(
+                f"Geometry: short_side is {self.short_side} and size {self.size}; "
+                "expected a short side of at least the size."
+            )
+        if not 0 < self.smallest_area <= 1:
+            raise ValueError(
+                f"Geometry: smallest_area is {self.smallest_area:g}; expected a number "
+                "above 0, 1 at most."
+            )
+
+    def random(self, height: int, width: int, bits: np.ndarray) -> Box:
+        """A crop of 8-100 % of the area with sides of 3:4 to 4:3.
+
+        Area is drawn uniformly, the sides' ratio uniformly in its logarithm, then the
+        place. After ten that do not fit: the largest central crop of an allowed ratio.
+
+        Args:
+          height: of the picture, >= 1.
+          width: of the picture, >= 1.
+          bits: from `crop_bits`.
+        """
+        least, most = (math.log(limit) for limit in _RATIO)
+        for area, ratio, row, column in bits.tolist():
+            share = self.smallest_area + _unit(area) * (1 - self.smallest_area)
+            aspect = math.exp(least + _unit(ratio) * (most - least))
+            wide = round(math.sqrt(height * width * share * aspect))
+            high = round(math.sqrt(height * width * share / aspect))
+            if 0 < wide <= width and 0 < high <= height:
+                # The remainder's bias is below 1e-14.
+                top, left = row % (height - high + 1), column % (width - wide + 1)
+                return Box(top, left, high, wide)
+        return _largest(height, width)
+
+    def central(self, height: int, width: int) -> tuple[tuple[int, int], Box]:
+        """What evaluation sees: (height, width) to resize to, and the box in that."""
+        short = min(height, width)
+        resized = tuple(
+            self.short_side if side == short else int(self.short_side * side / short)
+            for side in (height, width)
+        )
+        top, left = (round((side - self.size) / 2) for side in resized)
+        return resized, Box(top, left, self.size, self.size)
+
+
+def crop_bits(seed: int, epoch: int, index: int) -> np.ndarray:
+    """What `Geometry.random` draws from: uint64 [TRIES, 4].
+
+    NumPy promises the same raw bits of Philox in every release.
+
+    Args:
+      seed: the run's, 0 <= seed < 2**63.
+      epoch: how often the split had been seen before, >= 0.
+      index: position of the sample in the split, >= 0.
+    """
+    key = np.array([seed, _STREAM], np.uint64)
+    counter = np.array([0, index, epoch, 0], np.uint64)
+    raw = np.random.Philox(key=key, counter=counter).random_raw(4 * TRIES)
+    return raw.reshape(TRIES, 4)
+
+
+def _unit(bits: int) -> float:
+    """64 bits to a multiple of 2**-53 in [0, 1)."""
+    return (bits >> 11) * 2.0**-53
+
+
+def _largest(height: int, width: int) -> Box:
+    ratio = width / height
+    if ratio < _RATIO[0]:
+        high, wide = round(width / _RATIO[0]), width
+    elif ratio > _RATIO[1]:
+        high, wide = height, round(height * _RATIO[1])
+    else:
+        high, wide = height, width
+    return Box((height - high) // 2, (width - wide) // 2, high, wide)

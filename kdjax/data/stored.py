@@ -1,0 +1,169 @@
+"""Pictures that stay in their record files and are decoded when somebody asks."""
+
+import concurrent.futures
+import os
+import threading
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from kdjax.data.crops import Geometry, crop_bits
+from kdjax.data.decode import Unreadable, cut, decode, resize
+from kdjax.data.errors import DataError
+from kdjax.data.records import Opened
+
+_MOST_THREADS = 16
+_AS_STORED = {"image": tfds.decode.SkipDecoding()}
+
+
+def decoders() -> int:
+    """How many threads decode: one a core that this process may use, 16 at most."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    return min(os.cpu_count() or 1, _MOST_THREADS)
+
+
+class Skipped:
+    """Counts the pictures that cannot be read, each of them once. Any thread may add.
+
+    Attributes:
+      limit: how many are put up with, >= 0.
+      found: where it lies -> what is wrong with it.
+    """
+
+    def __init__(self, limit: int):
+        if limit < 0:
+            raise ValueError(f"Skipped: limit is {limit}; expected 0 or more.")
+        self.limit, self.found = limit, {}
+        self._lock = threading.Lock()
+
+    def add(self, name: str, why: str) -> None:
+        """Counts one.
+
+        Raises:
+          DataError: it is one too many.
+        """
+        with self._lock:
+            self.found[name] = why
+            count = len(self.found)
+        if count > self.limit:
+            raise DataError(
+                f"{name}: this picture cannot be read ({why}), and {count - 1} others "
+                f"could not before; expected {self.limit} at most. Prepare the set "
+                "anew, or allow more with config.data.skip_at_most."
+            )
+
+
+class StoredImages:
+    """A split's pictures, where a `Split` in memory has an array of them.
+
+    It has that array's shape. Evaluation crops come by slicing, a part of the split by
+    a mask, training crops of any sample by `training_crop`.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(
+        self,
+        opened: Opened,
+        geometry: Geometry,
+        skipped: Skipped,
+        records: np.ndarray | None = None,
+    ):
+        """Reads nothing yet.
+
+        Args:
+          opened: from `open_split`; its pictures have three channels, or greyscale
+            that may become three.
+          geometry: of the crops.
+          skipped: counts what cannot be read.
+          records: which records are the samples; None: all of them, in their order.
+        """
+        self.opened, self.geometry, self.skipped = opened, geometry, skipped
+        self._records = np.arange(len(opened.records)) if records is None else records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self), self.geometry.size, self.geometry.size, 3
+
+    def __getitem__(self, which: slice | np.ndarray) -> "np.ndarray | StoredImages":
+        """Evaluation crops of a slice, uint8 [m, size, size, 3]; or a mask's pictures.
+
+        Raises:
+          DataError: a picture cannot be read. An evaluation leaves none out.
+        """
+        if not isinstance(which, slice):
+            records = self._records[which]
+            return StoredImages(self.opened, self.geometry, self.skipped, records)
+        chosen = range(len(self))[which]
+        image = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        with concurrent.futures.ThreadPoolExecutor(decoders()) as pool:
+            for row, crop in enumerate(pool.map(self.evaluation_crop, chosen)):
+                image[row] = crop
+        return image
+
+    def evaluation_crop(self, index: int) -> np.ndarray:
+        """The centre of a picture whose short side was resized."""
+        try:
+            picture = decode(self.content(index))
+        except Unreadable as error:
+            raise DataError(
+                f"{self.name_of(index)}: this picture cannot be read ({error}), and an "
+                "evaluation may leave none out. Prepare the set anew, without it."
+            ) from error
+        shape, box = self.geometry.central(*picture.shape[:2])
+        return cut(resize(picture, shape), box, self.geometry.size)
+
+    def training_crop(
+        self, seed: int, epoch: int, index: int
+    ) -> tuple[np.ndarray, int]:
+        """A sample's crop in an epoch, and the index of the sample it is of.
+
+        That is the next one that can be read. Its crop, label and cached answers are
+        its own, so it is the very sample that it would have been in its own turn.
+
+        Raises:
+          DataError: more than are allowed cannot be read, or none can.
+        """
+        for ahead in range(len(self)):
+            other = (index + ahead) % len(self)
+            try:
+                picture = decode(self.content(other))
+            except Unreadable as error:
+                self.skipped.add(self.name_of(other), str(error))
+                continue
+            bits = crop_bits(seed, epoch, other)
+            box = self.geometry.random(*picture.shape[:2], bits)
+            return cut(picture, box, self.geometry.size), other
+        raise DataError(f"{self.opened.where}: not one picture can be read.")
+
+    def content(self, index: int) -> bytes:
+        """The file of a picture.
+
+        Raises:
+          DataError: its record is damaged.
+        """
+        features = self.opened.features
+        try:
+            record = self.opened.records[int(self._records[index])]
+            example = features.deserialize_example_np(record, decoders=_AS_STORED)
+            return bytes(example["image"])
+        except Exception as error:  # TFDS and array_record each raise their own
+            raise DataError(
+                f"{self.name_of(index)}: the record cannot be read ({error}). Delete "
+                f"{self.opened.builder.data_dir} and prepare the set anew."
+            ) from error
+
+    def name_of(self, index: int) -> str:
+        """Index in the split, file and position in it, for errors."""
+        position = int(self._records[index])
+        name = f"{self.opened.where}, image {index}"
+        for part in self.opened.files():
+            count = part.examples_in_shard - part.skip if part.take < 0 else part.take
+            if position < count:
+                return f"{name}, record {part.skip + position} of {part.filename}"
+            position -= count
+        return name
