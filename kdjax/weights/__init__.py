@@ -1,0 +1,11 @@
+"""Weights from elsewhere and for elsewhere.
+
+    names         PyTorch's name of an array <-> its path here; pure
+    trees         a file's tensors <-> (params, batch_stats), each used once
+    shortcuts     the shortcut without parameters, as the one that our CIFAR ResNets have
+    safetensors   files of arrays, read and written by NumPy alone
+    torch_files   .pth and .th, where PyTorch is installed
+    programs      a network with its weights as one StableHLO program
+
+It stands above checkpoints: an import ends in one, an export begins with one.
+"""
