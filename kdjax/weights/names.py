@@ -100,7 +100,9 @@ def _our_modules(module: str) -> Path | None:
 
 def _torch_module(modules: list[str]) -> str | None:
     if len(modules) == 1:
-        outer = {ours: name for name, ours in reversed(_OUTER.items())}  # fc, not linear
+        outer = {
+            ours: name for name, ours in reversed(_OUTER.items())
+        }  # fc, not linear
         return outer.get(modules[0])
     if len(modules) != 2:
         return None

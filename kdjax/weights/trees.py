@@ -16,6 +16,7 @@ from kdjax.weights import names, shortcuts
 from kdjax.weights.names import Path
 
 COLLECTIONS = ("params", "batch_stats")
+HEAD = (("params", "head", "kernel"), ("params", "head", "bias"))
 LISTED = 6  # names in an error
 
 
@@ -87,12 +88,20 @@ def to_variables(
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten(wanted).items()}
     named = _paths(where, tensors)
     ours = is_ours(named)
-    layout = "kdjax" if ours else "torchvision"
-    _refuse_unknown(where, named, shapes)
-    arrays = {}
+    arrays, problems = {}, {"of no array of the network": [], "of another shape": []}
     for name, path in named.items():
-        arrays[path] = _array(where, name, tensors[name], shapes[path], ours)
-    heads = {name.split(".")[-2] for name, path in named.items() if path[1] == "head"}
+        array = tensors[name] if ours else names.to_ours(tensors[name])
+        if path not in shapes:
+            problems["of no array of the network"].append(name)
+        elif array.shape != shapes[path]:
+            shape = _shape(shapes[path], ours)
+            told = f"{name} {tensors[name].shape}, expected {shape}"
+            problems["of another shape"].append(told)
+            arrays[path] = None  # it is there
+        else:
+            arrays[path] = _float32(where, name, array)
+    layout = "kdjax" if ours else "torchvision"
+    heads = {name.split(".")[-2] for name, path in named.items() if path in HEAD}
     if not ours and shortcuts.pads_with_zeros(set(arrays), shapes, heads):
         layout = "torchvision without projections"
         arrays |= {
@@ -100,13 +109,18 @@ def to_variables(
             for path, shape in shapes.items()
             if shortcuts.is_shortcut(path)
         }
-    missing = [_name(path, ours) for path in shapes if path not in arrays]
-    if missing:
-        raise InputError(
-            f"{where}: {_listed(missing)} are missing; expected all of the network's "
-            f"{len(shapes)} arrays. Is --model the network of this file?"
-        )
+    problems["missing"] = [_name(p, ours) for p in shapes if p not in arrays]
+    _refuse(where, problems)
     return Read(unflatten(arrays), layout)
+
+
+def _refuse(where: str, problems: dict[str, list[str]]) -> None:
+    told = [f"{what}: {_listed(found)}" for what, found in problems.items() if found]
+    if told:
+        raise InputError(
+            f"{where}: the tensors are not those of the network; {'; '.join(told)}. "
+            "Is --model the network of this file?"
+        )
 
 
 def is_ours(named: Mapping[str, Path | None]) -> bool:
@@ -116,7 +130,7 @@ def is_ours(named: Mapping[str, Path | None]) -> bool:
 def counted_classes(where: str, tensors: Mapping[str, np.ndarray]) -> int:
     """How many classes the file's classifier tells apart."""
     for name, path in _paths(where, tensors).items():
-        if path == ("params", "head", "kernel") and np.ndim(tensors[name]) == 2:
+        if path == HEAD[0] and np.ndim(tensors[name]) == 2:
             ours = name.startswith("params.")
             return tensors[name].shape[1 if ours else 0]
     raise InputError(
@@ -128,7 +142,9 @@ def counted_classes(where: str, tensors: Mapping[str, np.ndarray]) -> int:
 def _paths(where: str, tensors: Mapping[str, np.ndarray]) -> dict[str, Path | None]:
     """Where each tensor belongs; None for those that belong nowhere."""
     if not tensors:
-        raise InputError(f"{where}: there are no tensors; expected a network's weights.")
+        raise InputError(
+            f"{where}: there are no tensors; expected a network's weights."
+        )
     plain = [name for name in tensors if name.split(".")[-1] != names.COUNTER]
     if all(name.split(".")[0] in COLLECTIONS for name in plain):
         return {name: tuple(name.split(".")) for name in plain}
@@ -147,26 +163,7 @@ def _paths(where: str, tensors: Mapping[str, np.ndarray]) -> dict[str, Path | No
     return named
 
 
-def _refuse_unknown(where: str, named: dict, shapes: dict) -> None:
-    unknown = [name for name, path in named.items() if path not in shapes]
-    if unknown:
-        raise InputError(
-            f"{where}: {_listed(unknown)} belong to no array of the network; expected "
-            "its own alone. Is --model the network of this file?"
-        )
-
-
-def _array(where: str, name: str, tensor, shape: tuple, ours: bool) -> np.ndarray:
-    """One tensor in our layout and in float32, checked."""
-    tensor = np.asarray(tensor)
-    array = tensor if ours else names.to_ours(tensor)
-    if array.shape != shape:
-        wanted = np.empty(shape, bool)
-        wanted = (wanted if ours else names.to_torch(wanted)).shape
-        raise InputError(
-            f"{where}: {name} has shape {tensor.shape}; expected {wanted}. Is --model "
-            "the network of this file?"
-        )
+def _float32(where: str, name: str, array: np.ndarray) -> np.ndarray:
     # bfloat16, of another package, is of kind V.
     if array.dtype.kind not in "fV":
         raise InputError(
@@ -176,6 +173,11 @@ def _array(where: str, name: str, tensor, shape: tuple, ours: bool) -> np.ndarra
     if not np.isfinite(array).all():
         raise InputError(f"{where}: {name} holds NaN or infinity.")
     return array
+
+
+def _shape(shape: tuple[int, ...], ours: bool) -> tuple[int, ...]:
+    """A shape as the file would have it."""
+    return shape if ours else names.to_torch(np.broadcast_to(0.0, shape)).shape
 
 
 def _name(path: Path, ours: bool) -> str:
