@@ -2,9 +2,10 @@
 
     names         PyTorch's name of an array <-> its path here; pure
     trees         a file's tensors <-> (params, batch_stats), each used once
-    shortcuts     the shortcut without parameters, as the one that our CIFAR ResNets have
+    shortcuts     the shortcut without parameters, as a projection
     safetensors   files of arrays, read and written by NumPy alone
     torch_files   .pth and .th, where PyTorch is installed
+    imported      weights from elsewhere as a checkpoint of a run that never was
     programs      a network with its weights as one StableHLO program
 
 It stands above checkpoints: an import ends in one, an export begins with one.
