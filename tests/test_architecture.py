@@ -32,6 +32,8 @@ GUESTS = {
     "rich": ["reporting"],
     "matplotlib": ["reporting"],
     "jinja2": ["reporting"],
+    "safetensors": ["weights"],
+    "torch": ["weights"],  # where it is installed, to read its own files
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FILES = MODULES + [

@@ -100,9 +100,8 @@ def _our_modules(module: str) -> Path | None:
 
 def _torch_module(modules: list[str]) -> str | None:
     if len(modules) == 1:
-        outer = {
-            ours: name for name, ours in reversed(_OUTER.items())
-        }  # fc, not linear
+        # Reversed: the head is fc, not linear.
+        outer = {ours: name for name, ours in reversed(_OUTER.items())}
         return outer.get(modules[0])
     if len(modules) != 2:
         return None
