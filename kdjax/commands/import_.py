@@ -30,6 +30,8 @@ from kdjax.data.augment import Augment
 from kdjax.reporting.files import replace
 from kdjax.weights import imported, trees
 
+MOMENTS = ("mean", "std")
+
 
 def main(argv: list[str]) -> int:
     options = _options(argv)
@@ -76,7 +78,7 @@ def _data(options: argparse.Namespace) -> dict:
         raise InputError(
             f"--image_shape is {options.image_shape!r}; expected HEIGHT,WIDTH,CHANNELS."
         )
-    both = {key: _numbers(f"--{key}", getattr(options, key), float) for key in _MOMENTS}
+    both = {key: _numbers(f"--{key}", getattr(options, key), float) for key in MOMENTS}
     guarded("--mean, --std", Augment, **both, padding=0, flip=False)
     if len(both["mean"]) != shape[2]:
         raise InputError(
@@ -85,9 +87,6 @@ def _data(options: argparse.Namespace) -> dict:
         )
     normalisation = {key: list(values) for key, values in both.items()}
     return {"image_shape": list(shape), "normalisation": normalisation}
-
-
-_MOMENTS = ("mean", "std")
 
 
 def _numbers(flag: str, text: str, kind: type) -> tuple:
@@ -111,12 +110,8 @@ def _read(where: str, tensors: dict, model: str, data: dict) -> trees.Read:
 def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:
     """Writes the checkpoint, unless it is there."""
     directory = workdir / CHECKPOINTS
-    old = imported.present(directory)
-    if (
-        old is None
-        and workdirs.is_done(workdir)
-        or (workdir / workdirs.CONFIG).exists()
-    ):
+    old, config = imported.present(directory), workdir / workdirs.CONFIG
+    if config.exists() or (old is None and workdirs.is_done(workdir)):
         raise InputError(
             f"--workdir: {workdir} holds a run; expected a directory of its own."
         )
