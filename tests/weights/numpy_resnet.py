@@ -55,17 +55,17 @@ def logits(tensors, images):
     """Of images [b, h, w, c] with a 3x3 stem, in float64."""
     x = images.astype(np.float64).transpose(0, 3, 1, 2)
     x = relu(norm(tensors, "bn1", conv(tensors, "conv1", x, 1)))
-    for name in dict.fromkeys(n.rsplit(".", 3)[0] for n in tensors if ".conv1." in n):
-        name = ".".join(name.split(".")[:2])
-        x = relu(block(tensors, name, x, 2 if is_first_of_later(name) else 1))
+    for stage, number in sorted({place(name) for name in tensors if "layer" in name}):
+        stride = 2 if stage > 1 and number == 0 else 1
+        x = relu(block(tensors, f"layer{stage}.{number}", x, stride))
     head = "fc" if "fc.weight" in tensors else "linear"
     weight, bias = (tensors[f"{head}.{leaf}"] for leaf in ("weight", "bias"))
     return x.mean((2, 3)) @ weight.astype(np.float64).T + bias
 
 
-def is_first_of_later(name):
-    stage, number = name.removeprefix("layer").split(".")
-    return int(stage) > 1 and int(number) == 0
+def place(name):
+    stage, number = name.removeprefix("layer").split(".")[:2]
+    return int(stage), int(number)
 
 
 def block(tensors, name, x, stride):

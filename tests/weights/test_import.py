@@ -1,0 +1,104 @@
+"""Weights from elsewhere teach: through the command, a checkpoint and a run."""
+
+import hashlib
+import json
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from kdjax.build.teachers import load_teacher
+from kdjax.commands import import_, runs
+from kdjax.contracts import InputError
+from tests.build import configs
+from tests.weights import numpy_resnet
+from tests.weights.conftest import MEAN, STD
+
+DATA = {
+    "classes": 10,
+    "image_shape": [28, 28, 1],
+    "normalisation": {"mean": list(MEAN), "std": list(STD)},
+}
+
+
+def section(workdir):
+    named = {"workdir": str(workdir), "student": "", "checkpoint": "latest"}
+    return named | {"network": ""}
+
+
+def test_the_teacher_that_a_config_names_answers_as_the_file(teacher, tensors, file):
+    found = load_teacher(section(teacher), DATA)
+    images = np.random.default_rng(2).normal(size=(2, 28, 28, 1)).astype(np.float32)
+    expected = numpy_resnet.logits(tensors, images)
+    answer = jax.jit(found.network.evaluate)(*found.variables, images).logits
+    np.testing.assert_allclose(answer, expected, atol=3e-5 * np.abs(expected).max())
+    assert found.identity["model"] == {"name": "resnet8"}
+    told = json.loads((teacher / "imported.json").read_text())["imported"]
+    assert told["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert told["layout"] == "torchvision without projections"
+    assert told["digest"] == found.identity["digest"]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    (
+        ({"classes": 100}, "has 10 classes and the data set has 100"),
+        ({"normalisation": {"mean": [0.5], "std": [0.5]}}, "config.data.mean"),
+        ({"image_shape": [32, 32, 1]}, "image_shape"),
+    ),
+)
+def test_it_teaches_only_what_it_was_trained_on(teacher, other, message):
+    with pytest.raises(InputError, match=message):
+        load_teacher(section(teacher), DATA | other)
+
+
+def test_a_student_learns_from_it(teacher, data_dir, tmp_path, capsys):
+    config = configs.teacher(data_dir)
+    config.model = ConfigDict({"name": "tests.networks:coarse"})
+    config.method = ConfigDict(configs.METHODS["kd"])
+    config.teacher.workdir = str(teacher)
+    config.data.mean, config.data.std = MEAN, STD
+    config.total_steps = 1
+    runs.run(config, tmp_path / "student")
+    summary = json.loads((tmp_path / "student" / "summary.json").read_text())
+    told = json.loads((teacher / "imported.json").read_text())["imported"]
+    assert summary["identity"]["teacher"]["digest"] == told["digest"]
+    assert np.isfinite(summary["students"]["kd"]["metrics"]["agreement"])
+    assert "not finished" not in capsys.readouterr().err
+
+
+def test_a_second_import_changes_nothing_and_another_one_is_refused(
+    teacher, flags, as_they_are, capsys
+):
+    before = (teacher / "imported.json").read_text()
+    assert import_.main([*flags, f"--workdir={teacher}"]) == 0
+    assert "has these weights already" in capsys.readouterr().err
+    with pytest.raises(InputError, match="or the same with other flags"):
+        import_.main([*flags, "--std=0.25", f"--workdir={teacher}"])
+    assert (teacher / "imported.json").read_text() == before
+
+
+def test_a_run_is_not_overwritten(flags, tmp_path, as_they_are):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="holds a run; expected a directory"):
+        import_.main([*flags, f"--workdir={tmp_path}"])
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    (
+        ("--model=resnet9", "--model: .*there is no model 'resnet9'"),
+        ("--model=resnet14", "missing: .*layer1.1.conv1.weight.*Is --model"),
+        ("--image_shape=28,28", "expected HEIGHT,WIDTH,CHANNELS"),
+        ("--image_shape=28,x,1", "expected numbers with commas"),
+        ("--image_shape=2,2,1", "--image_shape: it cannot take"),
+        ("--image_shape=28,28,3", r"--mean has 1 number\(s\); expected 3"),
+        ("--mean=0.5,0.5,0.5", "--mean, --std: Augment: mean has 3 channels"),
+        ("--std=0", "--mean, --std: Augment: std is 0"),
+    ),
+)
+def test_flags_that_cannot_be(flags, tmp_path, as_they_are, flag, message):
+    with pytest.raises(InputError, match=message):
+        import_.main([*flags, flag, f"--workdir={tmp_path / 'w'}"])
+    assert not (tmp_path / "w").exists()
