@@ -36,7 +36,7 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
 
 
 def main(argv: list[str]) -> int:
-    options = _options(argv)
+    options = read(argv)
     devices.configure_cpu(1, 1)
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
@@ -61,7 +61,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _options(argv: list[str]) -> argparse.Namespace:
+def read(argv: list[str]) -> argparse.Namespace:
+    """The options, checked."""
     parser = commands.parser("export", __doc__)
     parser.add_argument("workdir", metavar="WORKDIR", help="of the run")
     parser.add_argument("--format", required=True, choices=FORMATS)

@@ -34,14 +34,13 @@ MOMENTS = ("mean", "std")
 
 
 def main(argv: list[str]) -> int:
-    options = _options(argv)
+    options, data = read(argv)
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
     file = pathlib.Path(options.file).expanduser()
-    data = _data(options)
     devices.configure_cpu(1, 1)
     tensors = imported.read(file)
     data["classes"] = trees.counted_classes(str(file), tensors)
-    found = _read(str(file), tensors, options.model, data)
+    found = _convert(str(file), tensors, options.model, data)
     name = options.student or re.sub(r"[^A-Za-z0-9._-]", "_", options.model)
     digest = checkpoints.digest(found.variables)
     source = {
@@ -59,7 +58,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _options(argv: list[str]) -> argparse.Namespace:
+def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
+    """The options, and what the teacher expects to see."""
     parser = commands.parser("import", __doc__)
     parser.add_argument("file", metavar="FILE", help="the weights")
     parser.add_argument("--workdir", required=True, help="where the teacher will lie")
@@ -68,11 +68,12 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--mean", required=True, help="of each channel: 0.5,0.5,0.5")
     parser.add_argument("--std", required=True, help="of each channel")
     parser.add_argument("--student", default="", help="its name; default: the model's")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    return options, _data(options)
 
 
 def _data(options: argparse.Namespace) -> dict:
-    """What the teacher expects to see, checked."""
+    """Shape and normalisation of the images, checked."""
     shape = _numbers("--image_shape", options.image_shape, int)
     if len(shape) != 3 or min(shape) < 1:
         raise InputError(
@@ -98,7 +99,7 @@ def _numbers(flag: str, text: str, kind: type) -> tuple:
         ) from error
 
 
-def _read(where: str, tensors: dict, model: str, data: dict) -> trees.Read:
+def _convert(where: str, tensors: dict, model: str, data: dict) -> trees.Read:
     """The file's tensors as the variables of the network."""
     network = build_network("--model", {"name": model}, data["classes"])
     count_classes("--image_shape", network, data["image_shape"])
