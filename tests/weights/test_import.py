@@ -9,8 +9,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.build.teachers import load_teacher
-from kdjax.commands import import_, runs
+from kdjax.commands import evaluate, import_, runs
 from kdjax.contracts import InputError
+from kdjax.data.sources import load_split
 from tests.build import configs
 from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD
@@ -83,6 +84,21 @@ def test_a_run_is_not_overwritten(flags, tmp_path, as_they_are):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match="holds a run; expected a directory"):
         import_.main([*flags, f"--workdir={tmp_path}"])
+
+
+def test_it_is_scored_on_the_set_that_evaluate_names(
+    teacher, tensors, data_dir, as_they_are, capsys
+):
+    flags = [f"--workdir={teacher}", f"--data_dir={data_dir}", "--split=test[:64]"]
+    with pytest.raises(InputError, match="expected --data=NAME, the set to score"):
+        evaluate.main(flags)
+    assert evaluate.main([*flags, "--data=fashion_mnist_subset"]) == 0
+    row = json.loads(capsys.readouterr().out)["students"]["resnet8"]
+    split = load_split("fashion_mnist_subset", "test[:64]", data_dir=data_dir)
+    images = (split.image / 255 - MEAN[0]) / STD[0]
+    predicted = numpy_resnet.logits(tensors, images).argmax(-1)
+    assert row["count"] == 64
+    assert row["top1"] == pytest.approx(100 * (predicted == split.label).mean())
 
 
 @pytest.mark.parametrize(

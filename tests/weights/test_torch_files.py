@@ -39,8 +39,10 @@ def test_without_pytorch_it_says_what_to_do(tmp_path, monkeypatch):
         imported.read(file)
 
 
+@pytest.mark.parity
 def test_a_state_dict_is_read_bare_or_wrapped(tmp_path):
-    torch = pytest.importorskip("torch")
+    import torch
+
     weight = torch.arange(6.0).reshape(2, 3) / 4
     state = {"a": weight, "b": weight.bfloat16(), "c": torch.tensor(3)}
     for number, saved in enumerate((state, {"state_dict": state, "epoch": 3})):
@@ -53,8 +55,10 @@ def test_a_state_dict_is_read_bare_or_wrapped(tmp_path):
         assert found["b"].dtype == np.float32 and found["c"].dtype == np.int64
 
 
+@pytest.mark.parity
 def test_what_would_run_is_refused(tmp_path):
-    torch = pytest.importorskip("torch")
+    import torch
+
     file, made = tmp_path / "bomb.pth", tmp_path / "made"
     torch.save({"state_dict": {"a": Bomb(made)}}, file)
     with pytest.raises(InputError, match="does not load this as weights alone"):
@@ -62,20 +66,22 @@ def test_what_would_run_is_refused(tmp_path):
     assert not made.exists()
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize(
     ("saved", "told"), (({"epoch": 3}, "it holds epoch"), ([1], "it holds a list"))
 )
 def test_a_file_without_weights_is_told(tmp_path, saved, told):
-    torch = pytest.importorskip("torch")
+    import torch
+
     torch.save(saved, tmp_path / "x.pt")
     with pytest.raises(InputError, match=told):
         torch_files.read(tmp_path / "x.pt")
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_cifar_weights_answer_as_their_authors_network(name):
     """Against the float64 network that the names describe, zero padding included."""
-    pytest.importorskip("torch")
     file = pathlib.Path(os.environ.get("KDJAX_WEIGHTS", "")) / PUBLISHED[name]
     if not os.environ.get("KDJAX_WEIGHTS") or not file.exists():
         pytest.skip("$KDJAX_WEIGHTS names no directory with these files")
