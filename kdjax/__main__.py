@@ -14,7 +14,7 @@ COMMANDS = {
     "select": "choose training samples: clean labels, or useful ones",
     "analyse": "how students differ from their teacher: distances, norms, planes",
     "import": "weights from elsewhere as a teacher: python -m kdjax import FILE",
-    "export": "a network of a run as safetensors or StableHLO",
+    "export": "a network of a run as safetensors, StableHLO or ONNX",
     "prepare": "make a data set readable: python -m kdjax prepare NAME",
     "bench": "how fast a pair trains here, and how far that is from the roof",
     "report": "table, figures and a page from finished runs",

@@ -1,14 +1,16 @@
 """python -m kdjax export: a network of a run, for others.
 
-  python -m kdjax export WORKDIR --format=safetensors|stablehlo --output=FILE
-                         [--student=NAME] [--checkpoint=latest|best|STEP] [--pixels]
+  python -m kdjax export WORKDIR --format=safetensors|stablehlo|onnx
+                         --output=FILE [--student=NAME]
+                         [--checkpoint=latest|best|STEP] [--pixels]
 
 safetensors: the weights. ResNets have torchvision's names and layouts, so torchvision's
 and timm's `load_state_dict` take them; other networks have the names of this project.
 stablehlo: the network with its weights as one program for any batch size, to be read
-with `jax.export.deserialize`; with --pixels it takes uint8 images and normalises them
-itself, without it images that are normalised. The file is read again and its logits are
-compared before it gets its name. Prints one JSON line.
+with `jax.export.deserialize`. onnx: the same of a ResNet as an ONNX graph. With
+--pixels these two take uint8 images and normalise them, without it images that are
+normalised; [batch, height, width, channels] all the same. The file is read again and
+its logits are compared before it gets its name. Prints one JSON line.
 """
 
 import argparse
@@ -26,7 +28,7 @@ from kdjax.build.teachers import Teacher, load_trained
 from kdjax.commands import devices
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
-from kdjax.weights import programs, safetensors, trees
+from kdjax.weights import onnx_graphs, programs, safetensors, trees
 
 FORMATS = ("safetensors", "stablehlo", "onnx")
 BATCHES = (1, 3)  # that are compared
@@ -49,14 +51,17 @@ def main(argv: list[str]) -> int:
     output = pathlib.Path(options.output).expanduser().resolve()
     part = output.with_name(f"{output.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    write = {"safetensors": _write_safetensors, "stablehlo": _write_stablehlo}
+    write = {
+        "safetensors": _write_safetensors,
+        "stablehlo": _write_stablehlo,
+        "onnx": _write_onnx,
+    }[options.format]
     try:
-        told = write[options.format](part, found, meta["data"], options.pixels)
+        told = write(part, found, meta["data"], options.pixels)
         os.replace(part, output)
     finally:
         part.unlink(missing_ok=True)
-    line = {"output": str(output), "format": options.format, "bytes": None}
-    line["bytes"] = output.stat().st_size
+    line = {"output": str(output), "bytes": output.stat().st_size}
     print(json.dumps(line | told | {"network": found.identity}))
     return 0
 
@@ -71,13 +76,8 @@ def read(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
     parser.add_argument("--pixels", action="store_true", help="take uint8 images")
     options = parser.parse_args(argv)
-    if options.format == "onnx":
-        raise InputError(
-            "--format=onnx is not there yet. Export safetensors, load them into "
-            "torchvision's or timm's network of that name, and use torch.onnx.export."
-        )
-    if options.pixels and options.format != "stablehlo":
-        raise InputError("--pixels is of --format=stablehlo; weights take no images.")
+    if options.pixels and options.format == "safetensors":
+        raise InputError("--pixels is of programs; safetensors take no images.")
     return options
 
 
@@ -101,27 +101,43 @@ def _write_safetensors(part, found: Teacher, data: dict, _) -> dict:
 
 
 def _write_stablehlo(part, found: Teacher, data: dict, takes_pixels: bool) -> dict:
-    normalise = _normalise(data)
-    program = programs.build(
-        found.network,
-        found.variables,
-        tuple(data["image_shape"]),
-        normalise if takes_pixels else None,
-    )
-    part.write_bytes(program)
+    normalise = _normalise(data) if takes_pixels else None
+    shape = tuple(data["image_shape"])
+    part.write_bytes(programs.build(found.network, found.variables, shape, normalise))
     written = part.read_bytes()
-    network = jax.jit(lambda x: found.network.evaluate(*found.variables, x).logits)
+    told = {"platforms": programs.PLATFORMS}
+    return told | _check_program(
+        part, found, data, takes_pixels, lambda images: programs.call(written, images)
+    )
+
+
+def _write_onnx(part, found: Teacher, data: dict, takes_pixels: bool) -> dict:
+    tensors, layout = trees.to_tensors(found.variables)
+    if layout != "torchvision":
+        raise InputError(
+            f"--format=onnx writes ResNets, and {found.identity['model']['name']} is "
+            "another network; expected --format=stablehlo or safetensors."
+        )
+    normalisation = data["normalisation"]
+    moments = (normalisation["mean"], normalisation["std"]) if takes_pixels else None
+    part.write_bytes(onnx_graphs.build(tensors, tuple(data["image_shape"]), moments))
+    return _check_program(
+        part, found, data, takes_pixels, lambda images: onnx_graphs.call(part, images)
+    )
+
+
+def _check_program(part, found: Teacher, data: dict, takes_pixels: bool, call) -> dict:
+    """Compares what a written program says with what the network says."""
+    normalise, worst = _normalise(data), 0.0
+    network = jax.jit(lambda pair, x: found.network.evaluate(*pair, x).logits)
     tolerance = TOLERANCE[found.identity["model"].get("dtype", "float32")]
-    worst = 0.0
     for pixels in _pixels(data):
         images = normalise(pixels)
-        said = programs.call(written, pixels if takes_pixels else images)
-        worst = max(worst, _compare(part, said, network(images), tolerance))
-    return {
-        "input": "uint8" if takes_pixels else "float32",
-        "platforms": programs.PLATFORMS,
-        "largest_difference": worst,
-    }
+        said = call(pixels if takes_pixels else images)
+        wanted = network(found.variables, images)
+        worst = max(worst, _compare(part, said, wanted, tolerance))
+    kind = "uint8" if takes_pixels else "float32"
+    return {"input": kind, "largest_difference": worst}
 
 
 def _normalise(data: dict):
@@ -137,7 +153,8 @@ def _pixels(data: dict) -> list[np.ndarray]:
 def _compare(part: pathlib.Path, found, wanted, tolerance: float) -> float:
     """The largest difference, in the largest logit."""
     found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
-    worst = np.abs(found - wanted).max() / np.abs(wanted).max()
+    largest = max(np.abs(wanted).max(), np.finfo(np.float64).tiny)
+    worst = np.abs(found - wanted).max() / largest
     if not worst <= tolerance:  # NaN is not
         raise checkpoints.StorageError(
             f"{part}: read again, its logits differ from the network's by {worst:.1e} "

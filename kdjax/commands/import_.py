@@ -6,9 +6,9 @@
 FILE is .safetensors, or PyTorch's .pth or .th where PyTorch is installed. It holds a
 ResNet with torchvision's names, which are timm's too; or a CIFAR ResNet with those of
 the published CIFAR-10 checkpoints, whose shortcuts have no parameters; or what `export`
-wrote. Students name DIR in --config.teacher.workdir. They see images of that shape
-normalised by that mean and standard deviation, of pixels from 0 to 1: those with which
-the weights were trained. Prints one JSON line.
+wrote. Students name DIR in --config.teacher.workdir. Mean and standard deviation, of
+pixels from 0 to 1, are those with which the weights were trained; students may have
+their own. Prints one JSON line.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from kdjax import checkpoints, commands
+from kdjax import commands
 from kdjax.build.experiment import versions
 from kdjax.build.networks import CHECKPOINTS, build_network, count_classes
 from kdjax.build.sections import guarded
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     data["classes"] = trees.counted_classes(str(file), tensors)
     found = _convert(str(file), tensors, options.model, data)
     name = options.student or re.sub(r"[^A-Za-z0-9._-]", "_", options.model)
-    digest = checkpoints.digest(found.variables)
+    digest = imported.digest(found.variables, data["normalisation"])
     source = {
         "file": file.name,
         "sha256": imported.sha256(file),

@@ -1,6 +1,7 @@
 """Weights from elsewhere as a checkpoint of a run that never was: step 0 of one."""
 
 import hashlib
+import json
 import pathlib
 
 import numpy as np
@@ -29,6 +30,18 @@ def read(file: pathlib.Path) -> dict[str, np.ndarray]:
 def sha256(file: pathlib.Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def digest(variables: PyTree, normalisation) -> str:
+    """Who a teacher from elsewhere is: its weights, and how its images are normalised.
+
+    Args:
+      variables: of one network or of several.
+      normalisation: as JSON holds it.
+    """
+    text = json.dumps(normalisation, sort_keys=True)
+    both = f"{checkpoints.digest(variables)} {text}"
+    return hashlib.sha256(both.encode()).hexdigest()
 
 
 def identity(name: str, model: dict, data: dict, source: dict, versions: dict) -> dict:

@@ -48,7 +48,8 @@ def build(
 
     def answer(images):
         images = normalise(images) if normalise else images
-        return network.evaluate(*variables, images).logits
+        constants = jax.tree.map(jnp.asarray, variables)
+        return network.evaluate(*constants, images).logits
 
     (batch,) = export.symbolic_shape("batch")
     dtype = jnp.uint8 if normalise else jnp.float32

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.build.teachers import load_teacher
+from kdjax.build.teachers import load_teacher, load_trained
 from kdjax.commands import evaluate, import_, runs
 from kdjax.contracts import InputError
 from kdjax.data.sources import load_split
@@ -45,7 +45,6 @@ def test_the_teacher_that_a_config_names_answers_as_the_file(teacher, tensors, f
     ("other", "message"),
     (
         ({"classes": 100}, "has 10 classes and the data set has 100"),
-        ({"normalisation": {"mean": [0.5], "std": [0.5]}}, "config.data.mean"),
         ({"image_shape": [32, 32, 1]}, "image_shape"),
     ),
 )
@@ -59,7 +58,7 @@ def test_a_student_learns_from_it(teacher, data_dir, tmp_path, capsys):
     config.model = ConfigDict({"name": "tests.networks:coarse"})
     config.method = ConfigDict(configs.METHODS["kd"])
     config.teacher.workdir = str(teacher)
-    config.data.mean, config.data.std = MEAN, STD
+    config.data.mean, config.data.std = (0.1,), (0.3,)  # the student's own
     config.total_steps = 1
     runs.run(config, tmp_path / "student")
     summary = json.loads((tmp_path / "student" / "summary.json").read_text())
@@ -67,6 +66,41 @@ def test_a_student_learns_from_it(teacher, data_dir, tmp_path, capsys):
     assert summary["identity"]["teacher"]["digest"] == told["digest"]
     assert np.isfinite(summary["students"]["kd"]["metrics"]["agreement"])
     assert "not finished" not in capsys.readouterr().err
+
+
+OTHER = {"mean": [0.1], "std": [0.3]}
+
+
+def test_a_teacher_sees_images_as_its_own_moments_make_them(teacher, tensors):
+    """Of the same pixels, whatever the students' moments are."""
+    found = load_teacher(section(teacher), DATA | {"normalisation": OTHER})
+    pixels = np.random.default_rng(3).integers(0, 256, (2, 28, 28, 1)) / 255
+    expected = numpy_resnet.logits(tensors, (pixels - MEAN[0]) / STD[0])
+    given = ((pixels - OTHER["mean"][0]) / OTHER["std"][0]).astype(np.float32)
+    answer = jax.jit(found.network.evaluate)(*found.variables, given).logits
+    np.testing.assert_allclose(answer, expected, atol=3e-5 * np.abs(expected).max())
+    assert found.identity["normalisation"] == DATA["normalisation"]
+
+
+def test_weights_that_are_trained_further_need_their_own_moments(teacher):
+    row = section(teacher)
+    assert load_trained("config.initial", row, DATA).variables
+    with pytest.raises(InputError, match="Set config.data.mean"):
+        load_trained("config.initial", row, DATA | {"normalisation": OTHER})
+
+
+def test_the_moments_are_part_of_who_a_teacher_is(
+    teacher, flags, tmp_path, as_they_are
+):
+    changed = [f for f in flags if "--mean" not in f] + ["--mean=0.5"]
+    assert import_.main([*changed, f"--workdir={tmp_path / 'other'}"]) == 0
+    paths = (teacher, tmp_path / "other")
+    one, other = (load_teacher(section(path), DATA) for path in paths)
+    jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
+    assert one.identity["digest"] != other.identity["digest"]
+    pairs = (f"{a},{b}" for a, b in ((teacher, teacher), paths))
+    same, mixed = (load_teacher(section(pair), DATA) for pair in pairs)
+    assert same.identity["digest"] != mixed.identity["digest"]
 
 
 def test_a_second_import_changes_nothing_and_another_one_is_refused(
