@@ -87,10 +87,8 @@ def test_a_program_that_answers_otherwise_is_not_kept(
 def test_students_that_were_trained_leave_too(data_dir, tmp_path, as_they_are, capsys):
     """One of two is chosen by name; a network of one's own keeps its names."""
     config = configs.teacher(data_dir)
-    model = {"name": "tests.networks:tiny"}
-    config.students = ConfigDict(
-        {n: {"model": model | {"width": w}} for n, w in (("a", 4), ("b", 2))}
-    )
+    models = {"a": "tests.networks:linear", "b": "tests.networks:coarse"}
+    config.students = ConfigDict({n: {"model": {"name": m}} for n, m in models.items()})
     config.total_steps = 1
     runs.run(config, tmp_path / "run")
     output = tmp_path / "b.safetensors"
@@ -100,7 +98,8 @@ def test_students_that_were_trained_leave_too(data_dir, tmp_path, as_they_are, c
     capsys.readouterr()
     assert export.main([*flags, "--student=b"]) == 0
     assert json.loads(capsys.readouterr().out)["layout"] == "kdjax"
-    assert safetensors.read(output)["params.Conv_0.kernel"].shape == (3, 3, 1, 2)
+    # Every fourth of 28 x 28 pixels.
+    assert safetensors.read(output)["params.Dense_0.kernel"].shape == (49, 10)
 
 
 def test_weights_take_no_pixels(tmp_path):

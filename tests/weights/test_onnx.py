@@ -6,6 +6,7 @@ import sys
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from kdjax.commands import export, runs
 from kdjax.contracts import InputError
@@ -65,10 +66,13 @@ def test_stems_and_bottlenecks_are_ours(tmp_path, name, side):
 
 def test_another_network_is_refused(data_dir, tmp_path, as_they_are):
     config = configs.teacher(data_dir)
+    config.model = ConfigDict({"name": "tests.networks:coarse"})
     config.total_steps = 1
     runs.run(config, tmp_path / "run")
     flags = ["--format=onnx", f"--output={tmp_path / 'x.onnx'}"]
-    with pytest.raises(InputError, match="writes ResNets, and tests.networks:tiny is"):
+    with pytest.raises(
+        InputError, match="writes ResNets, and tests.networks:coarse is"
+    ):
         export.main([str(tmp_path / "run"), *flags])
 
 
