@@ -70,9 +70,7 @@ def test_another_network_is_refused(data_dir, tmp_path, as_they_are):
     config.total_steps = 1
     runs.run(config, tmp_path / "run")
     flags = ["--format=onnx", f"--output={tmp_path / 'x.onnx'}"]
-    with pytest.raises(
-        InputError, match="ResNets, and tests.networks:coarse is"
-    ):
+    with pytest.raises(InputError, match="ResNets, and tests.networks:coarse is"):
         export.main([str(tmp_path / "run"), *flags])
 
 
