@@ -36,7 +36,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest --doctest-modules kdjax
 
 parity: $(VENV)/.parity
-	$(BIN)/python -m pytest -m parity tests/parity tests/bench
+	$(BIN)/python -m pytest -m parity tests/parity tests/weights tests/bench
 
 bench: $(VENV)/.parity
 	$(BIN)/python -m tests.bench.run --json=$(BENCH)

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import keyword
 import sys
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ COMMANDS = {
     "evaluate": "score a run's networks; prints one JSON line",
     "select": "choose training samples: clean labels, or useful ones",
     "analyse": "how students differ from their teacher: distances, norms, planes",
+    "import": "weights from elsewhere as a teacher: python -m kdjax import FILE",
+    "export": "a network of a run as safetensors, StableHLO or ONNX",
     "prepare": "make a data set readable: python -m kdjax prepare NAME",
     "bench": "how fast a pair trains here, and how far that is from the roof",
     "report": "table, figures and a page from finished runs",
@@ -38,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         hint = f" Did you mean {close[0]}?" if close else ""
         print(f"kdjax: {name!r} is not a command.{hint}\n\n{USAGE}", file=sys.stderr)
         return 2
-    command = f"kdjax.commands.{name}"
+    # `import` is a word of Python's, so its module has an underscore more.
+    command = f"kdjax.commands.{name}{'_' * keyword.iskeyword(name)}"
     return exit_code(
         f"kdjax {name}", lambda: importlib.import_module(command).main(rest)
     )

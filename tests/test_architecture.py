@@ -34,6 +34,10 @@ GUESTS = {
     "rich": ["reporting"],
     "matplotlib": ["reporting"],
     "jinja2": ["reporting"],
+    "safetensors": ["weights"],
+    "onnx": ["weights"],
+    "onnxruntime": ["weights"],
+    "torch": ["weights"],  # where it is installed, to read its own files
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FILES = MODULES + [

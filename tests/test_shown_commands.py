@@ -15,7 +15,8 @@ from configs import experiments
 from kdjax.build.precheck import check_training
 from kdjax.build.sections import plain
 from kdjax.build.stages import split_stages
-from kdjax.commands import bench, cache, devices, runs, sweep, train
+from kdjax.commands import bench, cache, devices, export, import_, runs, sweep, train
+from kdjax.models import MODELS
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
@@ -75,6 +76,13 @@ class Shell:
             self.note(config, pathlib.Path(options.workdir).resolve())
         elif command == "bench":
             assert bench.main(rest) == 0
+        elif command == "import":
+            options, data = import_.read(words)
+            assert options.model in MODELS
+            about = {"name": None} | data["normalisation"]
+            self.runs[pathlib.Path(options.workdir).resolve()] = about
+        elif command == "export":
+            assert pathlib.Path(export.read(words).workdir).resolve() in self.runs
         else:
             self.read(rest)
 

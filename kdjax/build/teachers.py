@@ -20,6 +20,8 @@ from kdjax.contracts import InputError
 from kdjax.models.ensemble import ensemble
 from kdjax.models.network import Network
 from kdjax.types import PyTree
+from kdjax.weights import imported
+from kdjax.weights.moments import renormalised
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,17 +50,24 @@ def load_teacher(section: dict, data: dict) -> Teacher | None:
         return _foreign_teacher(section["network"], data)
     if not section["workdir"]:
         return None
-    members = [load_trained("config.teacher", row, data) for row in _one_each(section)]
+    members = [
+        load_trained("config.teacher", row, data, teaches=True)
+        for row in _one_each(section)
+    ]
     return members[0] if len(members) == 1 else _together(members)
 
 
-def load_trained(path: str, section: dict, data: dict) -> Teacher:
+def load_trained(
+    path: str, section: dict, data: dict, teaches: bool = False
+) -> Teacher:
     """Loads one network of a finished or running run.
 
     Args:
       path: dotted path of the section, for errors.
       section: workdir, student, checkpoint.
       data: classes, image_shape and normalisation of the run that it is for.
+      teaches: it only answers, so imported weights may have a normalisation of their
+        own; weights that are trained further, or compared, may not.
     """
     where = f"{path}.workdir"
     workdir = pathlib.Path(section["workdir"]).expanduser().resolve()
@@ -70,7 +79,7 @@ def load_trained(path: str, section: dict, data: dict) -> Teacher:
         )
     directory = workdir / CHECKPOINTS
     meta, best = guarded(where, checkpoints.read_meta, directory)
-    _check_same_images(where, meta["data"], data)
+    _check_same_images(where, meta["data"], data, teaches and "imported" in meta)
     name = _choose_student(f"{path}.student", section["student"], meta)
     step = choose_step(
         f"{path}.checkpoint", section["checkpoint"], meta["step"], best.get(name)
@@ -87,7 +96,16 @@ def load_trained(path: str, section: dict, data: dict) -> Teacher:
     }
     if row.get("networks", 1) > 1:
         identity["networks"] = row["networks"]
-    return Teacher(network, variables, identity)
+    found = Teacher(network, variables, identity)
+    return _with_moments(found, meta["data"], data) if "imported" in meta else found
+
+
+def _with_moments(found: Teacher, taught_on: dict, data: dict) -> Teacher:
+    """Imported weights, which answer as on images that their own moments normalised."""
+    own, given = taught_on["normalisation"], data["normalisation"]
+    network = found.network if own == given else renormalised(found.network, given, own)
+    told = {"normalisation": own, "digest": imported.digest(found.variables, own)}
+    return Teacher(network, found.variables, found.identity | told)
 
 
 def student_network(path: str, row: dict, classes: int) -> Network:
@@ -127,16 +145,24 @@ def _together(members: list[Teacher]) -> Teacher:
     }
     identity["model"] = [member.identity["model"] for member in members]
     identity["digest"] = checkpoints.digest(variables)
+    moments = [member.identity.get("normalisation") for member in members]
+    if any(moments):
+        told = {"digest": imported.digest(variables, moments)}
+        identity |= told | {"normalisation": moments}
     network = ensemble(tuple(member.network for member in members))
     return Teacher(network, variables, identity, len(members))
 
 
-def _check_same_images(path: str, taught_on: dict, data: dict) -> None:
+def _check_same_images(
+    path: str, taught_on: dict, data: dict, has_own_moments: bool
+) -> None:
     check_classes(path, taught_on["classes"], data["classes"])
     for key, hint in (
         ("image_shape", "A teacher sees the very images that its students see."),
         ("normalisation", "Set config.data.mean and config.data.std to the teacher's."),
     ):
+        if has_own_moments and key == "normalisation":
+            continue
         if taught_on[key] != data[key]:
             raise InputError(
                 f"{path}: the teacher was trained with {key} {taught_on[key]} and "

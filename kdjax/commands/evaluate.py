@@ -3,7 +3,8 @@
   python -m kdjax evaluate --workdir=DIR [--checkpoint=latest|best|STEP]
                            [--student=NAME] [--split=SPLIT] [--data_dir=DIR]
 
-"best" is each student's own best step by top-1.
+"best" is each student's own best step by top-1. Weights that were imported have no test
+split of their own: --data=NAME says which set to score them on.
 """
 
 import argparse
@@ -32,7 +33,10 @@ def main(argv: list[str]) -> int:
     meta, best = checkpoints.read_meta(directory)
     chosen = _choose(meta["students"], options.student)
     data = meta["data"]
-    split = _split(workdir, data["test"], options)
+    if data["test"] is None:
+        split = _named_split(workdir, data, options)
+    else:
+        split = _split(workdir, data["test"], options)
     augment = Augment(**data["normalisation"], padding=0, flip=False)
     mesh = sharding.make_mesh()
     batches = evaluation_rows(split, ROWS, mesh)
@@ -58,6 +62,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
     parser.add_argument("--student", default="", help="only this one")
     parser.add_argument("--split", default="", help="default: the run's test split")
+    parser.add_argument("--data", default="", help="the set, for imported weights")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
     return parser.parse_args(argv)
@@ -65,6 +70,11 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 def _split(workdir: pathlib.Path, test: dict, options) -> Split:
     """The run's test split, checked to be the same images; or another split."""
+    if options.data:
+        raise InputError(
+            "--data is for imported weights; expected --split for another split of the "
+            "set that a run was trained on."
+        )
     config = json.loads((workdir / workdirs.CONFIG).read_text())
     split = load_split(
         exact_name(config["data"]["name"], test),
@@ -76,6 +86,25 @@ def _split(workdir: pathlib.Path, test: dict, options) -> Split:
         raise InputError(
             f"--data_dir: these are other images than the run's: {split.identity} "
             f"instead of {test}."
+        )
+    return split
+
+
+def _named_split(workdir: pathlib.Path, data: dict, options) -> Split:
+    """The split that the command names, checked to fit imported weights."""
+    if not options.data:
+        raise InputError(
+            f"--workdir: {workdir} holds imported weights, which have no test split; "
+            "expected --data=NAME, the set to score them on."
+        )
+    split = load_split(
+        options.data, options.split or "test", data_dir=options.data_dir or None
+    )
+    there = (list(split.image.shape[1:]), len(split.class_names))
+    if there != (data["image_shape"], data["classes"]):
+        raise InputError(
+            f"--data: {options.data} has images of {there[0]} in {there[1]} classes; "
+            f"expected {data['image_shape']} in {data['classes']}."
         )
     return split
 

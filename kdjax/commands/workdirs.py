@@ -13,6 +13,7 @@ from kdjax.reporting.results import SUMMARY
 
 CONFIG = "config.json"
 SELECTION = "selection.json"
+IMPORTED = "imported.json"
 # What may change between two starts of one run: where things lie, what is shown, and
 # how it is computed where that is a matter of rounding, as on another device.
 # What lies there may not; `identities` looks. The images of a finished run are not read
@@ -96,7 +97,7 @@ def write_config(workdir: pathlib.Path, config: dict) -> None:
 
 
 def is_done(workdir: pathlib.Path) -> bool:
-    return (workdir / SUMMARY).exists() or (workdir / SELECTION).exists()
+    return any((workdir / name).exists() for name in (SUMMARY, SELECTION, IMPORTED))
 
 
 def finish(workdir: pathlib.Path, summary: dict) -> None:

@@ -1,0 +1,129 @@
+"""python -m kdjax import: weights from elsewhere, as a teacher of this project.
+
+  python -m kdjax import FILE --workdir=DIR --model=NAME --image_shape=H,W,C
+                         --mean=R,G,B --std=R,G,B [--student=NAME]
+
+FILE is .safetensors, or PyTorch's .pth or .th where PyTorch is installed. It holds a
+ResNet with torchvision's names, which are timm's too; or a CIFAR ResNet with those of
+the published CIFAR-10 checkpoints, whose shortcuts have no parameters; or what `export`
+wrote. Students name DIR in --config.teacher.workdir. Mean and standard deviation, of
+pixels from 0 to 1, are those with which the weights were trained; students may have
+their own. Prints one JSON line.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+
+import jax
+import jax.numpy as jnp
+
+from kdjax import commands
+from kdjax.build.experiment import versions
+from kdjax.build.networks import CHECKPOINTS, build_network, count_classes
+from kdjax.build.sections import guarded
+from kdjax.commands import devices, workdirs
+from kdjax.contracts import InputError
+from kdjax.data.augment import Augment
+from kdjax.reporting.files import replace
+from kdjax.weights import imported, trees
+
+MOMENTS = ("mean", "std")
+
+
+def main(argv: list[str]) -> int:
+    options, data = read(argv)
+    workdir = pathlib.Path(options.workdir).expanduser().resolve()
+    file = pathlib.Path(options.file).expanduser()
+    devices.configure_cpu(1, 1)
+    tensors = imported.read(file)
+    data["classes"] = trees.counted_classes(str(file), tensors)
+    found = _convert(str(file), tensors, options.model, data)
+    name = options.student or re.sub(r"[^A-Za-z0-9._-]", "_", options.model)
+    digest = imported.digest(found.variables, data["normalisation"])
+    source = {
+        "file": file.name,
+        "sha256": imported.sha256(file),
+        "layout": found.layout,
+        "digest": digest,
+    }
+    model = {"name": options.model}
+    meta = imported.identity(name, model, data, source, versions())
+    with workdirs.locked(workdir):
+        _save(workdir, name, found.variables, meta)
+    line = {"workdir": str(workdir), "student": name, "model": options.model}
+    print(json.dumps(line | data | source))
+    return 0
+
+
+def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
+    """The options, and what the teacher expects to see."""
+    parser = commands.parser("import", __doc__)
+    parser.add_argument("file", metavar="FILE", help="the weights")
+    parser.add_argument("--workdir", required=True, help="where the teacher will lie")
+    parser.add_argument("--model", required=True, help="its architecture: resnet50")
+    parser.add_argument("--image_shape", required=True, help="224,224,3")
+    parser.add_argument("--mean", required=True, help="of each channel: 0.5,0.5,0.5")
+    parser.add_argument("--std", required=True, help="of each channel")
+    parser.add_argument("--student", default="", help="its name; default: the model's")
+    options = parser.parse_args(argv)
+    return options, _data(options)
+
+
+def _data(options: argparse.Namespace) -> dict:
+    """Shape and normalisation of the images, checked."""
+    shape = _numbers("--image_shape", options.image_shape, int)
+    if len(shape) != 3 or min(shape) < 1:
+        raise InputError(
+            f"--image_shape is {options.image_shape!r}; expected HEIGHT,WIDTH,CHANNELS."
+        )
+    both = {key: _numbers(f"--{key}", getattr(options, key), float) for key in MOMENTS}
+    guarded("--mean, --std", Augment, **both, padding=0, flip=False)
+    if len(both["mean"]) != shape[2]:
+        raise InputError(
+            f"--mean has {len(both['mean'])} number(s); expected {shape[2]}, one for "
+            "each channel of --image_shape."
+        )
+    normalisation = {key: list(values) for key, values in both.items()}
+    return {"image_shape": list(shape), "normalisation": normalisation}
+
+
+def _numbers(flag: str, text: str, kind: type) -> tuple:
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"{flag} is {text!r}; expected numbers with commas between."
+        ) from error
+
+
+def _convert(where: str, tensors: dict, model: str, data: dict) -> trees.Read:
+    """The file's tensors as the variables of the network."""
+    network = build_network("--model", {"name": model}, data["classes"])
+    count_classes("--image_shape", network, data["image_shape"])
+    images = jax.ShapeDtypeStruct((1, *data["image_shape"]), jnp.float32)
+    wanted = jax.eval_shape(network.init, jax.random.key(0), images)
+    return trees.to_variables(where, tensors, wanted)
+
+
+def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:
+    """Writes the checkpoint, unless it is there."""
+    directory = workdir / CHECKPOINTS
+    old, config = imported.present(directory), workdir / workdirs.CONFIG
+    if config.exists() or (old is None and workdirs.is_done(workdir)):
+        raise InputError(
+            f"--workdir: {workdir} holds a run; expected a directory of its own."
+        )
+    same = ("students", "data", "imported")
+    if old is None:
+        imported.save(directory, name, variables, meta)
+    elif any(old.get(key) != meta[key] for key in same):
+        raise InputError(
+            f"--workdir: {workdir} holds other weights, or the same with other flags: "
+            f"{old.get('imported')}, {old['data']}. Use a new --workdir."
+        )
+    else:
+        print(f"{workdir} has these weights already.", file=sys.stderr)
+    replace(workdir / workdirs.IMPORTED, json.dumps(meta, indent=2) + "\n")

@@ -1,0 +1,14 @@
+"""Weights from elsewhere and for elsewhere.
+
+    names         PyTorch's name of an array <-> its path here; pure
+    trees         a file's tensors <-> (params, batch_stats), each used once
+    shortcuts     the shortcut without parameters, as a projection
+    safetensors   files of arrays, read and written by NumPy alone
+    torch_files   .pth and .th, where PyTorch is installed
+    imported      weights from elsewhere as a checkpoint of a run that never was
+    moments       a teacher's own mean and standard deviation
+    programs      a network with its weights as one StableHLO program
+    onnx_graphs   a ResNet as an ONNX graph
+
+It stands above checkpoints: an import ends in one, an export begins with one.
+"""

@@ -1,0 +1,92 @@
+"""Weights from elsewhere as a checkpoint of a run that never was: step 0 of one."""
+
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+
+from kdjax import checkpoints
+from kdjax.contracts import InputError
+from kdjax.training.state import TrainState
+from kdjax.types import PyTree
+from kdjax.weights import safetensors, torch_files
+
+SAFETENSORS = ".safetensors"
+
+
+def read(file: pathlib.Path) -> dict[str, np.ndarray]:
+    """Name -> array, of a file of any kind that is known by its suffix."""
+    if not file.is_file():
+        raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
+    if file.suffix == SAFETENSORS:
+        return safetensors.read(file)
+    if file.suffix in torch_files.SUFFIXES:
+        return torch_files.read(file)
+    known = ", ".join((SAFETENSORS, *torch_files.SUFFIXES))
+    raise InputError(f"{file}: ends in {file.suffix!r}; expected one of {known}.")
+
+
+def sha256(file: pathlib.Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def digest(variables: PyTree, normalisation) -> str:
+    """Who a teacher from elsewhere is: its weights, and how its images are normalised.
+
+    Args:
+      variables: of one network or of several.
+      normalisation: as JSON holds it.
+    """
+    text = json.dumps(normalisation, sort_keys=True)
+    both = f"{checkpoints.digest(variables)} {text}"
+    return hashlib.sha256(both.encode()).hexdigest()
+
+
+def identity(name: str, model: dict, data: dict, source: dict, versions: dict) -> dict:
+    """What the checkpoint says of itself, as that of a run does.
+
+    Args:
+      name: of the network among the run's students.
+      model: section of a config that builds it.
+      data: classes, image_shape and normalisation.
+      source: which file it was, and how it was read.
+      versions: of the packages.
+    """
+    row = {"model": model, "method": {"name": "imported"}, "networks": 1}
+    made_from = {"teacher": None, "cache": None, "initial": None}
+    return {
+        "students": {name: row},
+        "data": {"train": None, "test": None} | data,
+        "versions": versions,
+        "imported": source,
+    } | made_from
+
+
+def save(
+    directory: pathlib.Path, name: str, variables: tuple[PyTree, PyTree], meta: dict
+) -> None:
+    """Writes step 0, with nothing of a training: no optimizer, no memory."""
+    params, batch_stats = variables
+    state = TrainState(
+        step=np.zeros((), np.int32),
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=(),
+        supervision_state=(),
+    )
+    keeper = checkpoints.Checkpointer(directory, (name,), meta)
+    try:
+        keeper.save(0, {name: state}, None)
+        keeper.wait()
+    finally:
+        keeper.close()
+
+
+def present(directory: pathlib.Path) -> dict | None:
+    """The identity of what is in a directory of checkpoints; None for nothing."""
+    if not any(path.name.isdigit() for path in directory.glob("*")):
+        return None
+    meta, _ = checkpoints.read_meta(directory)
+    return meta

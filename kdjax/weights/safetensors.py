@@ -1,0 +1,53 @@
+"""Reads and writes safetensors files: arrays by name, and nothing that could run."""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from kdjax.contracts import InputError
+
+INSTALL = "pip install '.[weights]'"
+
+
+def read(file: pathlib.Path) -> dict[str, np.ndarray]:
+    """Name -> array.
+
+    Raises:
+      InputError: not such a file, or the package is not installed.
+    """
+    package, error = _package(str(file))
+    try:
+        return package.load_file(file)
+    except (error, KeyError, TypeError) as problem:  # of a type that NumPy lacks, too
+        raise InputError(
+            f"{file}: not a safetensors file that NumPy can read: "
+            f"{type(problem).__name__}: {problem}."
+        ) from problem
+
+
+def write(
+    file: pathlib.Path, tensors: Mapping[str, np.ndarray], metadata: dict[str, str]
+) -> None:
+    """Writes arrays with what is said of them.
+
+    Args:
+      file: overwritten.
+      tensors: name -> array.
+      metadata: text by name; "format" is "pt" where PyTorch is to read it.
+    """
+    package, _ = _package(str(file))
+    dense = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    package.save_file(dense, file, metadata=metadata)
+
+
+def _package(where: str):
+    """The package's part for NumPy, and its error; imported when a file is there."""
+    try:
+        from safetensors import SafetensorError
+        from safetensors import numpy as package
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{where}: safetensors files need the package safetensors: {INSTALL}."
+        ) from error
+    return package, SafetensorError

@@ -1,0 +1,108 @@
+"""What leaves gives the same logits, by a reference that knows neither us nor Flax."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from kdjax.checkpoints import StorageError
+from kdjax.commands import export, runs
+from kdjax.contracts import InputError
+from kdjax.models import create
+from kdjax.weights import programs, safetensors
+from tests.build import configs
+from tests.weights import numpy_resnet
+from tests.weights.conftest import MEAN, STD
+
+PIXELS = np.random.default_rng(4).integers(0, 256, (5, 28, 28, 1), np.uint8)
+IMAGES = ((PIXELS / 255 - MEAN[0]) / STD[0]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def expected(tensors):
+    return numpy_resnet.logits(tensors, IMAGES)
+
+
+def close(found, expected):
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, atol=3e-5 * scale)
+
+
+def test_safetensors_are_the_network(teacher, expected, tmp_path, as_they_are, capsys):
+    output = tmp_path / "new" / "student.safetensors"
+    flags = ["--format=safetensors", f"--output={output}", "--student=resnet8"]
+    assert export.main([str(teacher), *flags]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["layout"] == "torchvision" and line["bytes"] == output.stat().st_size
+    tensors = safetensors.read(output)
+    # The shortcuts without parameters leave as projections, which all loaders know.
+    assert tensors["layer2.0.downsample.0.weight"].shape == (32, 16, 1, 1)
+    close(numpy_resnet.logits(tensors, IMAGES), expected)
+    assert list(output.parent.iterdir()) == [output]
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+def test_a_program_takes_any_batch(
+    teacher, expected, tmp_path, as_they_are, capsys, pixels
+):
+    pytest.importorskip("flatbuffers")
+    output = tmp_path / "student.stablehlo"
+    flags = ["--format=stablehlo", f"--output={output}"] + ["--pixels"] * pixels
+    assert export.main([str(teacher), *flags]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["largest_difference"] < 1e-4
+    program = jax.export.deserialize(bytearray(output.read_bytes()))
+    assert {"cpu", "cuda", "tpu"} <= set(program.platforms)
+    for rows in (5, 2):
+        given = (PIXELS if pixels else IMAGES)[:rows]
+        close(program.call(given), expected[:rows])
+
+
+def test_a_program_is_traced_for_any_batch_of_a_large_network():
+    """Winograd's tiles depend on the batch; a symbolic one must not meet them."""
+    pytest.importorskip("flatbuffers")
+    network = create("wrn_16_4", num_classes=10)
+    images = np.zeros((1, 32, 32, 3), np.float32)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), images)
+    zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+    program = jax.export.deserialize(programs.build(network, zeros, (32, 32, 3)))
+    assert str(program.in_avals[0].shape) == "(batch, 32, 32, 3)"
+    assert program.out_avals[0].shape[1:] == (10,)
+
+
+@pytest.mark.parametrize("spoilt", [1e-2, np.nan])
+def test_a_program_that_answers_otherwise_is_not_kept(
+    teacher, tmp_path, as_they_are, monkeypatch, spoilt
+):
+    pytest.importorskip("flatbuffers")
+    call = programs.call
+    monkeypatch.setattr(programs, "call", lambda *args: call(*args) + spoilt)
+    with pytest.raises(StorageError, match="its logits differ from the network's"):
+        export.main([str(teacher), "--format=stablehlo", f"--output={tmp_path / 'x'}"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_students_that_were_trained_leave_too(data_dir, tmp_path, as_they_are, capsys):
+    """One of two is chosen by name; a network of one's own keeps its names."""
+    config = configs.teacher(data_dir)
+    models = {"a": "tests.networks:linear", "b": "tests.networks:coarse"}
+    config.students = ConfigDict({n: {"model": {"name": m}} for n, m in models.items()})
+    config.total_steps = 1
+    runs.run(config, tmp_path / "run")
+    output = tmp_path / "b.safetensors"
+    flags = [str(tmp_path / "run"), "--format=safetensors", f"--output={output}"]
+    with pytest.raises(InputError, match="export.student is ''; that run trained a, b"):
+        export.main(flags)
+    capsys.readouterr()
+    assert export.main([*flags, "--student=b"]) == 0
+    assert json.loads(capsys.readouterr().out)["layout"] == "kdjax"
+    # Every fourth of 28 x 28 pixels.
+    assert safetensors.read(output)["params.Dense_0.kernel"].shape == (49, 10)
+
+
+def test_weights_take_no_pixels(tmp_path):
+    flags = ["--format=safetensors", "--pixels", f"--output={tmp_path / 'x'}"]
+    with pytest.raises(InputError, match="--pixels is of programs"):
+        export.main([str(tmp_path), *flags])

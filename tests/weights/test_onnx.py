@@ -1,0 +1,80 @@
+"""ONNX graphs against the NumPy reference, and our networks, by ONNX Runtime."""
+
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from kdjax.commands import export, runs
+from kdjax.contracts import InputError
+from kdjax.models import create
+from kdjax.weights import onnx_graphs, trees
+from tests.build import configs
+from tests.weights import numpy_resnet
+from tests.weights.conftest import MEAN, STD
+
+PIXELS = np.random.default_rng(4).integers(0, 256, (5, 28, 28, 1), np.uint8)
+IMAGES = ((PIXELS / 255 - MEAN[0]) / STD[0]).astype(np.float32)
+
+
+def close(found, expected):
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, atol=3e-5 * scale)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("pixels", [False, True])
+def test_the_graph_is_the_network(
+    teacher, tensors, tmp_path, as_they_are, capsys, pixels
+):
+    import onnxruntime
+
+    output = tmp_path / "student.onnx"
+    flags = ["--format=onnx", f"--output={output}"] + ["--pixels"] * pixels
+    assert export.main([str(teacher), *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["largest_difference"] < 1e-4
+    session = onnxruntime.InferenceSession(
+        str(output), providers=["CPUExecutionProvider"]
+    )
+    expected = numpy_resnet.logits(tensors, IMAGES)
+    for rows in (5, 2):
+        given = {"images": (PIXELS if pixels else IMAGES)[:rows]}
+        close(session.run(None, given)[0], expected[:rows])
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("name", "side"), (("resnet18", 64), ("resnet50", 64), ("resnet50_cifar", 12))
+)
+def test_stems_and_bottlenecks_are_ours(tmp_path, name, side):
+    network = create(name, num_classes=7)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(2, side, side, 3)).astype(np.float32)
+    params, stats = jax.jit(network.init)(jax.random.key(0), images)
+    stats = jax.tree.map(
+        lambda x: rng.uniform(0.5, 1.5, x.shape).astype(np.float32), stats
+    )
+    expected = jax.jit(network.evaluate)(params, stats, images).logits
+    tensors, _ = trees.to_tensors((params, stats))
+    file = tmp_path / "x.onnx"
+    file.write_bytes(onnx_graphs.build(tensors, images.shape[1:]))
+    close(onnx_graphs.call(file, images), np.asarray(expected))
+
+
+def test_another_network_is_refused(data_dir, tmp_path, as_they_are):
+    config = configs.teacher(data_dir)
+    config.model = ConfigDict({"name": "tests.networks:coarse"})
+    config.total_steps = 1
+    runs.run(config, tmp_path / "run")
+    flags = ["--format=onnx", f"--output={tmp_path / 'x.onnx'}"]
+    with pytest.raises(InputError, match="ResNets, and tests.networks:coarse is"):
+        export.main([str(tmp_path / "run"), *flags])
+
+
+def test_without_the_packages_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(InputError, match="pip install onnx onnxruntime"):
+        onnx_graphs.build({}, (8, 8, 3))

@@ -1,0 +1,98 @@
+"""PyTorch's files: refused without PyTorch, and with it never run.
+
+$KDJAX_WEIGHTS may name a directory with the published CIFAR-10 checkpoints
+resnet20-12fca82f.th and resnet56-4bfd9763.th; they are not part of this project.
+"""
+
+import os
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kdjax.contracts import InputError
+from kdjax.models import create
+from kdjax.weights import imported, torch_files, trees
+from tests.weights import numpy_resnet
+
+PUBLISHED = {"resnet20": "resnet20-12fca82f.th", "resnet56": "resnet56-4bfd9763.th"}
+
+
+class Bomb:
+    """Runs a command where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_without_pytorch_it_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"x")
+    with pytest.raises(InputError, match="it is not installed. pip install torch, or"):
+        imported.read(file)
+
+
+@pytest.mark.parity
+def test_a_state_dict_is_read_bare_or_wrapped(tmp_path):
+    import torch
+
+    weight = torch.arange(6.0).reshape(2, 3) / 4
+    state = {"a": weight, "b": weight.bfloat16(), "c": torch.tensor(3)}
+    for number, saved in enumerate((state, {"state_dict": state, "epoch": 3})):
+        file = tmp_path / f"{number}.th"
+        torch.save(saved, file)
+        found = torch_files.read(file)
+        assert found.keys() == state.keys()
+        np.testing.assert_array_equal(found["a"], weight.numpy())
+        np.testing.assert_array_equal(found["b"], weight.numpy())
+        assert found["b"].dtype == np.float32 and found["c"].dtype == np.int64
+
+
+@pytest.mark.parity
+def test_what_would_run_is_refused(tmp_path):
+    import torch
+
+    file, made = tmp_path / "bomb.pth", tmp_path / "made"
+    torch.save({"state_dict": {"a": Bomb(made)}}, file)
+    with pytest.raises(InputError, match="does not load this as weights alone"):
+        torch_files.read(file)
+    assert not made.exists()
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("saved", "told"), (({"epoch": 3}, "it holds epoch"), ([1], "it holds a list"))
+)
+def test_a_file_without_weights_is_told(tmp_path, saved, told):
+    import torch
+
+    torch.save(saved, tmp_path / "x.pt")
+    with pytest.raises(InputError, match=told):
+        torch_files.read(tmp_path / "x.pt")
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_cifar_weights_answer_as_their_authors_network(name):
+    """Against the float64 network that the names describe, zero padding included."""
+    file = pathlib.Path(os.environ.get("KDJAX_WEIGHTS", "")) / PUBLISHED[name]
+    if not os.environ.get("KDJAX_WEIGHTS") or not file.exists():
+        pytest.skip("$KDJAX_WEIGHTS names no directory with these files")
+    tensors = imported.read(file)
+    images = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
+    network = create(name, num_classes=trees.counted_classes(str(file), tensors))
+    wanted = jax.eval_shape(network.init, jax.random.key(0), jnp.asarray(images))
+    read = trees.to_variables(str(file), tensors, wanted)
+    assert read.layout == "torchvision without projections"
+    plain = {key.removeprefix("module."): x for key, x in tensors.items()}
+    expected = numpy_resnet.logits(plain, images)
+    found = jax.jit(network.evaluate)(*read.variables, images).logits
+    assert np.abs(expected).max() > 1
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
