@@ -14,6 +14,7 @@ COMMANDS = {
     "analyse": "how students differ from their teacher: distances, norms, planes",
     "prepare": "make a data set readable: python -m kdjax prepare NAME",
     "bench": "how fast a pair trains here, and how far that is from the roof",
+    "compile": "what a training asks of its devices, compiled for any, run on none",
     "report": "table, figures and a page from finished runs",
 }
 USAGE = "usage: python -m kdjax COMMAND [options]\n\n" + "\n".join(

@@ -84,7 +84,7 @@ def build_experiment(config) -> Experiment:
     if config["initial"]["workdir"]:
         initial = load_trained("config.initial", config["initial"], data)
     rows = described(config)
-    students = _students(config, rows, images, data, teacher, plan, batch_size)
+    students = students_of(config, rows, images, data, teacher, plan, batch_size)
     return Experiment(
         plan=plan,
         students=students,
@@ -113,8 +113,8 @@ def _identity(rows: dict, data: dict, **made_from) -> dict:
     return {"students": students, "data": data, "versions": versions()} | who
 
 
-def _students(config, rows, images, data, teacher, plan, batch_size):
-    """All students, with the numbers of the run that their methods may ask for."""
+def students_of(config, rows, images, data, teacher, plan, batch_size):
+    """All students of a plain config, with the numbers of the run that their methods may ask for."""
     facts = {
         "num_examples": len(images.train.label),
         "num_classes": data["classes"],

@@ -96,7 +96,8 @@ def _tally(name: str, computations: dict, known: dict[str, Tally]) -> Tally:
             times = 1
             if opcode == "while" and (trips := TRIPS.search(rest)):
                 times = int(trips.group(1))
-            for inner in _names(CALLED, rest):
+            ended = opcode in ("async-update", "async-done")  # counted at its start
+            for inner in () if ended else _names(CALLED, rest):
                 _add(total, _tally(inner, computations, known), times)
             branches = [
                 _tally(inner, computations, known) for inner in _names(BRANCHES, rest)
