@@ -114,7 +114,10 @@ def _identity(rows: dict, data: dict, **made_from) -> dict:
 
 
 def students_of(config, rows, images, data, teacher, plan, batch_size):
-    """All students of a plain config, with the numbers of the run that their methods may ask for."""
+    """All students of a plain config.
+
+    Methods may ask for the numbers of the run: examples, classes and steps.
+    """
     facts = {
         "num_examples": len(images.train.label),
         "num_classes": data["classes"],

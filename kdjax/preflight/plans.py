@@ -1,4 +1,4 @@
-"""A training from a config, whose data set and whose teacher's weights may be absent."""
+"""A training from a config, whose data set and teacher's weights may be absent."""
 
 import dataclasses
 import pathlib
@@ -39,14 +39,15 @@ class Plan:
     stacked: bool
 
 
-def pair_config(teacher: str, student: str, image_size: int, dtype: str = "") -> dict:
-    """The config of KD between two networks, of a set that has no name.
+def pair_config(student: dict, image_size: int) -> dict:
+    """The config of KD into a network on images that have no name.
 
-    The teacher's own section is under "pair", which `plan` takes for `taught_by`.
+    Args:
+      student: a `model` section.
+      image_size: pixels of a side.
     """
-    kind = {"dtype": dtype} if dtype else {}
-    config = nested() | {"pair": {"name": teacher} | kind}
-    config["model"] = {"name": student} | kind
+    config = nested()
+    config["model"] = student
     config["method"] = {"name": "kd", "alpha": 0.9, "temperature": 4.0}
     padding = max(1, image_size // 8)
     config["data"] |= {"name": "unnamed", "padding": padding, "flip": True}
@@ -64,7 +65,7 @@ def plan(
     """The training of a plain config.
 
     Args:
-      config: of one training, `pair` taken out.
+      config: of one training.
       images: from `described_images` or `build_images`.
       batch_size: of a step, which schedules count in.
       taught_by: a `model` section in place of the config's teacher.
@@ -108,7 +109,7 @@ def images_of(
     for name, value in sizes.items():
         if value is None or value < 1:
             raise InputError(
-                f"--{name} is {value}; expected a whole number above 0, as --image_size, "
+                f"--{name} is {value}; expected a whole number above 0: --image_size, "
                 "--classes and --examples describe a data set together."
             )
     return described_images(section, image_size, classes, examples)
@@ -157,8 +158,8 @@ def _refuse_parts(config: dict) -> None:
         )
     if config["teacher"]["cache"]:
         raise InputError(
-            "config.teacher.cache: steps that read a teacher's answers are not compiled "
-            "here yet; expected no cache, which asks for more than one with it."
+            "config.teacher.cache: steps that read a teacher's answers cannot be "
+            "compiled here; expected none, which asks for more than one with it."
         )
 
 
