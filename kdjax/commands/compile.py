@@ -8,9 +8,9 @@
 
 It compiles the trainer's own step for the devices of a TPU slice, with none of them
 there, and runs nothing; without --topology for the devices at hand. It tells the bytes
-on one device, the model FLOPs, what the devices send each other in a step, and, with
---probes, the largest batch that fits, from so many more compilations; each takes
-minutes for large networks. For TPUs it needs libtpu: pip install '.[preflight]'.
+on one device, the model FLOPs, what the devices send each other in a step, and the
+largest batch that fits, from --probes more compilations; each takes minutes for large
+networks. For TPUs it needs libtpu: pip install '.[preflight]'.
 
 Images are those of the config's data set or, with --image_size, --classes and
 --examples, ones of that size. --feed says where they are: "resident", all of them on
@@ -99,8 +99,8 @@ def _pair(options, overrides: list[str]):
     if len(names) != 2 or overrides or options.teacher or options.data_dir:
         raise InputError(
             f"--pair is {options.pair!r}; expected TEACHER:STUDENT, such as "
-            "resnet34:resnet18, or TEACHER,STUDENT where a name has a colon; --teacher, "
-            "--data_dir and --config.a.b are of a --config."
+            "resnet34:resnet18, or TEACHER,STUDENT where a name has a colon. "
+            "--teacher, --data_dir and --config.a.b are of a --config."
         )
     options.feed = options.feed or ("resident" if options.examples else "streamed")
     options.image_size = options.image_size or 32
@@ -126,7 +126,7 @@ def _parser():
     parser.add_argument("--teacher", help="a network, where none is trained yet")
     parser.add_argument("--dtype", help="of a pair's activations")
     parser.add_argument("--memory", type=float, default=0, help="GiB of a device")
-    parser.add_argument("--probes", type=int, default=0, help="default 0: no search")
+    parser.add_argument("--probes", type=int, default=6, help="default 6; 0: no search")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
     parser.add_argument("--json", action="store_true", help="one JSON object")
