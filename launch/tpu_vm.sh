@@ -12,7 +12,7 @@ RESTARTS=${RESTARTS:-50}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 vm=(gcloud compute tpus tpu-vm)
 where=("$NAME" "--zone=$ZONE")
-train="python3 -m kdjax train $(printf '%q ' "$@")"
+train="~/venv/bin/python -m kdjax train $(printf '%q ' "$@")"
 
 on_vm() {
   "${vm[@]}" ssh "${where[@]}" --command="$1"
@@ -25,8 +25,9 @@ make_vm() {
   "${vm[@]}" scp --recurse "${where[@]:1}" "$root/kdjax" "$root/configs" \
     "$root/requirements.txt" "$NAME:kdjax/" || return
   on_vm 'sudo mkdir -p /mnt/runs && sudo mount /dev/sdb /mnt/runs &&
-    sudo chown "$USER" /mnt/runs && cd kdjax &&
-    python3 -m pip install --quiet -r requirements.txt "jax[tpu]"'
+    sudo chown "$USER" /mnt/runs && sudo apt-get install -qq python3.11-venv &&
+    python3.11 -m venv ~/venv &&
+    ~/venv/bin/pip install --quiet -r kdjax/requirements.txt "jax[tpu]>=0.10,<0.12"'
 }
 
 for ((restart = 0; restart <= RESTARTS; restart++)); do
