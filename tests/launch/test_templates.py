@@ -7,6 +7,7 @@ import shlex
 import subprocess
 
 import pytest
+import yaml
 
 from kdjax.__main__ import HELP
 
@@ -85,9 +86,10 @@ def test_a_template_is_short_and_trains(path):
 @pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
 def test_a_template_names_no_registry_and_no_secret(path):
     text = path.read_text()
-    assert not re.search(r"https?://|\b[\w-]+\.(io|dev|com|org)/(?!gke|v1)", text)
-    without_apis = re.sub(r"(jobset\.x-k8s|cloud\.google|google)\.\w+/", "", text)
-    assert not re.search(r"\b[\w-]+(\.[\w-]+)+(:\d+)?/[\w-]+/[\w-]+:", without_apis)
+    images = r"(?:image:|BASE=|--docker-image=|IMAGE=|-t) *(\S+)"
+    for image in re.findall(images, text):
+        assert "/" not in image, image
+    assert "://" not in text
     assert not re.search(r"(?i)(token|password|api_?key|credential)s?\s*[=:]", text)
 
 
@@ -103,7 +105,7 @@ def test_slurm_trains_and_passes_the_code_on(shell):
         assert result.returncode == code
         (call,) = calls
         assert call[0] == "srun" and call[-3:] == [*TRAIN, "--x=y"]
-        assert call[3:5] == ["kdjax", "train"] or call[-5:-3] == ["kdjax", "train"]
+        assert call[3:6] == ["-m", "kdjax", "train"]
 
 
 def test_slurm_requeues_what_was_saved_until_the_budget_is_spent(shell):
@@ -179,7 +181,6 @@ def test_xpk_gets_the_command_as_one_word(shell):
 
 
 def test_jobset_stops_on_our_own_codes_and_restarts_on_others():
-    yaml = pytest.importorskip("yaml")
     spec = yaml.safe_load((LAUNCH / "gke_jobset.yaml").read_text())["spec"]
     (job,) = spec["replicatedJobs"]
     inner = job["template"]["spec"]
@@ -199,7 +200,6 @@ def test_jobset_stops_on_our_own_codes_and_restarts_on_others():
 
 
 def test_skypilot_recovers_on_our_code_and_its_commands_are_bash():
-    yaml = pytest.importorskip("yaml")
     task = yaml.safe_load((LAUNCH / "skypilot.yaml").read_text())
     recovery = task["resources"]["job_recovery"]
     assert recovery["recover_on_exit_codes"] == [42]
@@ -224,6 +224,6 @@ def test_a_container_copies_what_is_there_and_passes_signals(path):
 def test_the_table_has_every_template_and_every_code():
     text = (LAUNCH / "README.md").read_text()
     for path in TEMPLATES:
-        assert path.name in text or path.name.split(".")[0] in text
+        assert path.name in text, path.name
     for code in re.findall(r"(?:^|, |codes: )(\d+) ", HELP.replace("\n", " ")):
         assert re.search(rf"^\|[^|]*\b{code}\b", text, re.M), code
