@@ -37,8 +37,8 @@ HLO = """HloModule jit_steps, is_scheduled=true, entry_computation_layout={(f32[
 }
 
 %steps.1 (c.1: (s32[], f32[4])) -> (s32[], f32[4]) {
-  %grads.1 = (f32[8,8]{1,0:T(8,128)}, bf16[10]{0:T(256)(128)(2,1)S(1)}) all-reduce(%c.1, \
-%c.1), channel_id=3, replica_groups=[1,256]<=[256], use_global_device_ids=true, \
+  %grads.1 = (f32[8,8]{1,0:T(8,128)}, bf16[10]{0:T(256)(128)(2,1)S(1)}) \
+all-reduce(%c.1, %c.1), channel_id=3, replica_groups=[1,256]<=[256], use_global_device_ids=true, \
 to_apply=%add.1, metadata={op_name="jit(steps)/while/body/all-reduce(x)"}
   %loop.1 = (s32[], f32[6]{0}) while(%c.1), condition=%cond.9, body=%students.1, \
 backend_config={"known_trip_count":{"n":"5"},"other":[]}
@@ -46,7 +46,8 @@ backend_config={"known_trip_count":{"n":"5"},"other":[]}
   %done.1 = f32[16]{0} all-gather-done(%start.1)
   %as.1 = ((f32[8]{0}), f32[2]{0}, s32[]) async-start(%c.1), calls=%wrapped.1
   %ad.1 = f32[2]{0} async-done(%as.1), calls=%wrapped.1
-  %if.1 = f32[4]{0} conditional(%c.1, %c.1, %c.1), branch_computations={%small.1, %large.1}
+  %if.1 = f32[4]{0} conditional(%c.1, %c.1, %c.1), \
+branch_computations={%small.1, %large.1}
   ROOT %u.1 = (s32[], f32[4]{0}) tuple(%c.1, %if.1)
 }
 
