@@ -38,7 +38,8 @@ HLO = """HloModule jit_steps, is_scheduled=true, entry_computation_layout={(f32[
 
 %steps.1 (c.1: (s32[], f32[4])) -> (s32[], f32[4]) {
   %grads.1 = (f32[8,8]{1,0:T(8,128)}, bf16[10]{0:T(256)(128)(2,1)S(1)}) \
-all-reduce(%c.1, %c.1), channel_id=3, replica_groups=[1,256]<=[256], use_global_device_ids=true, \
+all-reduce(%c.1, %c.1), channel_id=3, replica_groups=[1,256]<=[256], \
+use_global_device_ids=true, \
 to_apply=%add.1, metadata={op_name="jit(steps)/while/body/all-reduce(x)"}
   %loop.1 = (s32[], f32[6]{0}) while(%c.1), condition=%cond.9, body=%students.1, \
 backend_config={"known_trip_count":{"n":"5"},"other":[]}
