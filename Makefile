@@ -1,7 +1,7 @@
 # make demo: teacher, five students, table and report from nothing but Python and make.
 # make experiments: the four papers' studies on those images; RESULTS.md says what held.
 # make test: the tests. make parity: PyTorch and timm beside ours. make lint: ruff.
-# make preflight: ResNets compiled for TPU slices that are not there; an hour on 2 cores.
+# make preflight: ResNets compiled for TPU slices that are not there; minutes each.
 # make bench: images/s of kdjax and of PyTorch by turns; leave the machine alone meanwhile.
 
 PYTHON ?= python3

@@ -10,7 +10,7 @@ from jax.experimental import topologies
 from kdjax.contracts import InputError
 
 EXAMPLES = "v4:2x2x4, v5e:4x4, v5e:16x16, v5p:2x2x4 or v6e:4x4"
-PATTERN = r"v\d+[a-z]*:[1-9]\d*(x[1-9]\d*){1,2}"
+PATTERN = r"(v|tpu)\d+[a-z]*:[1-9]\d*(x[1-9]\d*){1,2}"
 
 
 def prepare(name: str) -> None:

@@ -1,6 +1,7 @@
 """The command on virtual devices: rows, pages, exit codes and refusals."""
 
 import json
+import pathlib
 
 import pytest
 
@@ -9,6 +10,7 @@ from kdjax.contracts import InputError
 from kdjax.preflight import memory, program, rows
 from kdjax.preflight.page import page
 
+ROOT = pathlib.Path(__file__).parent.parent.parent
 PAIR = ["--pair=tests.networks:linear,tests.networks:coarse", "--image_size=8"]
 PAIR += ["--classes=5", "--batch_size=64"]
 
@@ -73,7 +75,9 @@ def test_what_a_compiler_refuses_is_told(monkeypatch, capsys):
     assert code == 2 and row["total"] == 3 * 2**30 and row["limit"] == 2 * 2**30
     assert row["temporaries"] is None and row["fits"] is False
     assert row["advice"][0] == "it is 1.00 GiB too large for a device"
-    assert "none of" not in page(row) and "1.00 GiB" in page(row)
+    assert (row["largest_batch"], row["smallest_too_large"]) == (16, 24)
+    assert "--batch_size=16 fits on these devices" in row["advice"]
+    assert "1.00 GiB" in page(row) and "16 fits, 24 does not" in page(row)
 
 
 def test_a_page_for_people(capsys):
@@ -105,7 +109,10 @@ def test_bad_input_is_refused_in_one_sentence(words, message):
 
 
 def test_a_config_compiles_without_its_data(capsys):
-    words = ["--config=configs/cifar100/kd.py", "--teacher=tests.networks:coarse"]
+    words = [
+        f"--config={ROOT}/configs/cifar100/kd.py",
+        "--teacher=tests.networks:coarse",
+    ]
     words += ["--config.model.name=tests.networks:coarse", "--batch_size=64"]
     words += ["--image_size=32", "--classes=100", "--examples=500", "--json"]
     assert command.main([*words, "--data_dir=/nowhere"]) == 0
