@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# One training on one node of a SLURM cluster, or a job array of them:
+# One training on one node of a SLURM cluster, or a job array of them, from the root of
+# the repository, which the nodes must see:
 #   sbatch launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
 #   sbatch --array=0-4 launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
 # In an array each task is a seed of its own, with a directory of its own. A grid of

@@ -31,7 +31,7 @@ def test_without_the_compiler_it_says_what_to_install(monkeypatch):
 @pytest.mark.skipif(not HERE, reason="libtpu is not installed: make preflight")
 @pytest.mark.parametrize(
     ("name", "kind", "chips"),
-    [("v5e:2x4", "TPU v5 lite", 8), ("v5p:2x2x4", "TPU v5", 16)],
+    [("v5e:2x4", {"TPU v5 lite"}, 8), ("v5p:2x2x4", {"TPU v5", "TPU v5p"}, 16)],
 )
 def test_a_step_compiles_for_chips_that_are_not_there(name, kind, chips):
     words = ["--pair=tests.networks:linear,tests.networks:tiny", "--image_size=32"]
@@ -42,6 +42,6 @@ def test_a_step_compiles_for_chips_that_are_not_there(name, kind, chips):
     )
     assert result.returncode == 0, result.stderr
     row = json.loads(result.stdout.splitlines()[-1])
-    assert (row["device"], row["devices"], row["rows"]) == (kind, chips, 8)
+    assert row["device"] in kind and (row["devices"], row["rows"]) == (chips, 8)
     assert row["fits"] is True and row["temporaries"] > 0
     assert row["collectives"]["all-reduce"]["bytes"] > 0
