@@ -1,6 +1,7 @@
 """The step that is compiled is the trainer's, and its parts weigh what they should."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,11 @@ def taught(data_dir):
     return config
 
 
+def operations(lowered):
+    """Its text without names: JAX numbers values and functions as it comes by them."""
+    return re.sub(r"%\w+|@\w+", "%", lowered.as_text())
+
+
 @pytest.mark.parametrize("most", [1, 16])
 def test_it_is_the_very_step_of_the_trainer(data_dir, tmp_path, monkeypatch, most):
     config, mesh = taught(data_dir), sharding.make_mesh()
@@ -55,7 +61,8 @@ def test_it_is_the_very_step_of_the_trainer(data_dir, tmp_path, monkeypatch, mos
 
     monkeypatch.setattr(program, "steps_per_dispatch", lambda platform: most)
     plan = plans.plan(sections.plain(config), experiment.images, 64)
-    assert program.lower(plan, mesh, 64).as_text() == theirs.as_text()
+    ours = program.lower(plan, mesh, 64)
+    assert operations(ours) == operations(theirs)
 
 
 def described(config, feed="resident", **taught_by):
