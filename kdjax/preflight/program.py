@@ -82,7 +82,15 @@ def parts(given: Arguments, devices: int) -> dict[str, int]:
 
 
 def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:
-    """Traces the step for the devices of a mesh, which need not exist."""
+    """The step for the devices of a mesh, which need not exist."""
+    traced = trace(plan, mesh, batch_size)
+    if mesh.devices.flat[0].platform == "tpu":
+        return traced.lower(lowering_platforms=("tpu",))
+    return traced.lower()
+
+
+def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
+    """The trainer's step as a jaxpr."""
     steps, platform = steps_of(plan, mesh), mesh.devices.flat[0].platform
     given = arguments(plan, batch_size, steps)
     step = make_train_step(
@@ -101,10 +109,7 @@ def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:
         count = jax.ShapeDtypeStruct((), jnp.int32, weak_type=True)
         given = (*given, count)
     with winograd.traced_for(platform):
-        traced = jitted.trace(*given)
-        if platform == "tpu":
-            return traced.lower(lowering_platforms=("tpu",))
-        return traced.lower()
+        return jitted.trace(*given)
 
 
 def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:

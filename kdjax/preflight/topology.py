@@ -30,6 +30,7 @@ def prepare(name: str) -> None:
             "expected pip install '.[preflight]'. No TPU is needed."
         )
     os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # there is no metadata server to ask
+    os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # nor a chip to lock
     jax.config.update("jax_platforms", "cpu")
 
 

@@ -1,7 +1,7 @@
 """The step that is compiled is the trainer's, and its parts weigh what they should."""
 
+import collections
 import functools
-import re
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from kdjax.bench import flops
 from kdjax.build import sections
 from kdjax.build.experiment import build_experiment
 from kdjax.commands.notes import Notes
@@ -37,9 +38,15 @@ def taught(data_dir):
     return config
 
 
-def operations(lowered):
-    """Its text without names: JAX numbers values and functions as it comes by them."""
-    return re.sub(r"%\w+|@\w+", "%", lowered.as_text())
+def operations(jaxpr):
+    """How often each primitive stands there, by the shapes that it makes."""
+    found = collections.Counter()
+    for equation in jaxpr.eqns:
+        shapes = tuple(str(variable.aval) for variable in equation.outvars)
+        found[equation.primitive.name, shapes] += 1
+        for inner in flops._inner(equation.params):
+            found += operations(inner)
+    return found
 
 
 @pytest.mark.parametrize("most", [1, 16])
@@ -57,12 +64,12 @@ def test_it_is_the_very_step_of_the_trainer(data_dir, tmp_path, monkeypatch, mos
     _, ticket = steps.ready(0, most)
     source = steps.feed.source | {"notes": notes.before(0, states)}
     jitted, count = (steps._one, ()) if most == 1 else (steps._many, (most,))
-    theirs = jitted.lower(states, variables, source, ticket, *count)
+    theirs = jitted.trace(states, variables, source, ticket, *count)
 
     monkeypatch.setattr(program, "steps_per_dispatch", lambda platform: most)
     plan = plans.plan(sections.plain(config), experiment.images, 64)
-    ours = program.lower(plan, mesh, 64)
-    assert operations(ours) == operations(theirs)
+    ours = program.trace(plan, mesh, 64)
+    assert operations(ours.jaxpr.jaxpr) == operations(theirs.jaxpr.jaxpr)
 
 
 def described(config, feed="resident", **taught_by):
