@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from kdjax.data import resident
 from kdjax.models import winograd
@@ -92,7 +92,7 @@ def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:
 def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
     """The trainer's step as a jaxpr."""
     steps, platform = steps_of(plan, mesh), mesh.devices.flat[0].platform
-    given = arguments(plan, batch_size, steps)
+    given = _placed(arguments(plan, batch_size, steps), mesh, axis=int(steps > 1))
     step = make_train_step(
         plan.students,
         plan.teacher,
@@ -125,6 +125,23 @@ def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
         return Compiled(time.perf_counter() - begun, None, refused, {})
     seconds = time.perf_counter() - begun
     return Compiled(seconds, memory.of(compiled), None, tally(compiled.as_text()))
+
+
+def _placed(given: Arguments, mesh: Mesh, axis: int) -> Arguments:
+    """The shapes where the trainer's arrays lie; tracing looks at that."""
+    rows = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+    places = Arguments(*[sharding.replicated(mesh)] * 3, ticket=rows)
+    return Arguments(
+        *(
+            jax.tree.map(
+                lambda x, place=place: jax.ShapeDtypeStruct(
+                    x.shape, x.dtype, sharding=place
+                ),
+                tree,
+            )
+            for tree, place in zip(given, places, strict=True)
+        )
+    )
 
 
 def _delivered(source: dict[str, PyTree], ticket: dict[str, PyTree]) -> Batch:
