@@ -1,6 +1,7 @@
 # make demo: teacher, five students, table and report from nothing but Python and make.
 # make experiments: the four papers' studies on those images; RESULTS.md says what held.
 # make test: the tests. make parity: PyTorch and timm beside ours. make lint: ruff.
+# make preflight: ResNets compiled for TPU slices that are not there; minutes each.
 # make bench: images/s of kdjax and of PyTorch by turns; leave the machine alone meanwhile.
 
 PYTHON ?= python3
@@ -8,12 +9,13 @@ VENV ?= .venv
 RUNS ?= runs/demo
 EXPERIMENTS ?= runs/experiments
 BENCH ?= bench.json
+PREFLIGHT ?= .venv-preflight
 BIN := $(VENV)/bin
 # A file's tests share what they trained, so files are what the cores divide.
 TOGETHER := -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo experiments test parity bench lint clean
+.PHONY: demo experiments test parity bench preflight lint clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/teacher.py \
@@ -41,18 +43,35 @@ parity: $(VENV)/.parity
 bench: $(VENV)/.parity
 	$(BIN)/python -m tests.bench.run --json=$(BENCH)
 
+# A step that does not fit is an answer too: exit code 2, and the next one follows.
+COMPILE := $(PREFLIGHT)/bin/python -m kdjax compile --image_size=224 --classes=1000 \
+  --dtype=bfloat16 --probes=0
+
+preflight: $(PREFLIGHT)/.ready
+	-$(COMPILE) --pair=resnet34:resnet18 --topology=v5e:4x4 --batch_size=4096
+	-$(COMPILE) --pair=resnet34:resnet18 --topology=v5e:4x4 --batch_size=16384
+	-$(COMPILE) --pair=resnet34:resnet18 --topology=v5e:16x16 --batch_size=4096
+	-$(COMPILE) --pair=resnet34:resnet18 --topology=v5e:16x16 --batch_size=16384
+	-$(COMPILE) --pair=resnet152:resnet50 --topology=v5p:2x2x4 --batch_size=4096
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf $(VENV) $(RUNS) build dist *.egg-info
+	rm -rf $(VENV) $(PREFLIGHT) $(RUNS) build dist *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.train: requirements.txt | $(VENV)/bin/python
 	$(PIP) -r requirements.txt
+	touch $@
+
+$(PREFLIGHT)/.ready: requirements.txt requirements-preflight.txt
+	$(PYTHON) -m venv $(PREFLIGHT)
+	$(PREFLIGHT)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -r requirements.txt -r requirements-preflight.txt
 	touch $@
 
 $(VENV)/.test: requirements-test.txt $(VENV)/.train

@@ -17,6 +17,7 @@ COMMANDS = {
     "export": "a network of a run as safetensors, StableHLO or ONNX",
     "prepare": "make a data set readable: python -m kdjax prepare NAME",
     "bench": "how fast a pair trains here, and how far that is from the roof",
+    "compile": "what a training asks of its devices, compiled for any, run on none",
     "report": "table, figures and a page from finished runs",
 }
 USAGE = "usage: python -m kdjax COMMAND [options]\n\n" + "\n".join(

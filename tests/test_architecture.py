@@ -14,7 +14,7 @@ PACKAGE = ROOT / "kdjax"
 # checkpoints do and replaces one as reporting does; build opens the cache of a config.
 FLOORS = (
     "contracts types losses supervision terms methods models selection data training "
-    "checkpoints weights reporting caching build bench commands __main__"
+    "checkpoints weights reporting caching build bench preflight commands __main__"
 ).split()
 # Who may import what. A package that is not here may be imported by nobody.
 GUESTS = {

@@ -85,7 +85,7 @@ def build_experiment(config) -> Experiment:
     if config["initial"]["workdir"]:
         initial = load_trained("config.initial", config["initial"], data)
     rows = described(config)
-    students = _students(config, rows, images, data, teacher, plan, batch_size)
+    students = students_of(config, rows, images, data, teacher, plan, batch_size)
     _check_crops(students, images)
     return Experiment(
         plan=plan,
@@ -126,8 +126,11 @@ def _check_crops(students: dict[str, Student], images: Images) -> None:
         )
 
 
-def _students(config, rows, images, data, teacher, plan, batch_size):
-    """All students, with the numbers of the run that their methods may ask for."""
+def students_of(config, rows, images, data, teacher, plan, batch_size):
+    """All students of a plain config.
+
+    Methods may ask for the numbers of the run: examples, classes and steps.
+    """
     facts = {
         "num_examples": len(images.train.label),
         "num_classes": data["classes"],

@@ -5,6 +5,8 @@ inputs by 36 products in place of 144; in between is one matrix product a positi
 float32 that costs about one digit.
 """
 
+import contextlib
+import contextvars
 import functools
 import math
 
@@ -42,14 +44,28 @@ OUTPUT = (
 CHANNELS, TILES, IMAGES, TILED = 32, 16, 8, 2**20
 
 
+# What programs are traced for, where that is not what this process computes with.
+_elsewhere = contextvars.ContextVar("platform", default=None)
+
+
+@contextlib.contextmanager
+def traced_for(platform: str):
+    """Networks that are traced in here are to run on "cpu", "gpu" or "tpu"."""
+    token = _elsewhere.set(platform)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
+
+
 def suits(images: jax.Array, kernel: jax.Array, stride: int) -> bool:
-    """Whether `convolve` is the faster way, where this process computes.
+    """Whether `convolve` is the faster way, where the program is to run.
 
     That is on CPUs, in float32, and for images that need not be divided to fit a cache.
     """
     batch, height, width, channels = images.shape
     return (
-        jax.default_backend() == "cpu"
+        (_elsewhere.get() or jax.default_backend()) == "cpu"
         and kernel.shape[:2] == (3, 3)
         and stride == 1
         and images.dtype == kernel.dtype == jnp.float32

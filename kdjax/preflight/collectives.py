@@ -1,0 +1,155 @@
+"""What a compiled program sends between its devices, read from its HLO text.
+
+Bytes are those of the results on one device, once for every time that the operation
+runs. A loop of known length counts its body so often. One of unknown length counts it
+once: in the train step that is the loop over the steps of a dispatch, so the numbers
+are those of a step. Of a conditional the branch that sends most counts.
+"""
+
+import math
+import re
+from typing import NamedTuple
+
+KINDS = (
+    *("all-reduce", "all-gather", "reduce-scatter", "all-to-all"),
+    *("collective-permute", "collective-broadcast", "ragged-all-to-all"),
+)
+# `%name = SHAPE opcode(operands), attributes`; layouts hold parentheses, but none after
+# a blank and a word.
+INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
+COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
+ARRAY = re.compile(r"\b([a-z]+\d*\w*)\[([\d,]*)\]")
+TRIPS = re.compile(r'known_trip_count"?\s*:\s*\{"?n"?\s*:\s*"?(\d+)')
+CALLED = re.compile(
+    r"\b(?:calls|to_apply|body|called_computations)=\{?((?:%?[\w.\-]+(?:, )?)+)\}?"
+)
+BRANCHES = re.compile(
+    r"\b(?:branch_computations|true_computation|false_computation)="
+    r"\{?((?:%?[\w.\-]+(?:, )?)+)\}?"
+)
+
+
+class Sent(NamedTuple):
+    """Of one kind of collective."""
+
+    count: int
+    bytes: int
+
+
+Tally = dict[str, Sent]
+
+
+def tally(hlo: str) -> Tally:
+    """Kind -> how many collectives a device takes part in, and their bytes.
+
+    Args:
+      hlo: `compiled.as_text()`.
+
+    Raises:
+      ValueError: there is no entry computation in it.
+    """
+    computations, entry = _computations(hlo)
+    if entry is None:
+        raise ValueError("tally: the text has no ENTRY; expected compiled.as_text().")
+    return _tally(entry, computations, {})
+
+
+def size(shape: str) -> int:
+    """Bytes of an HLO shape, tuples summed.
+
+    >>> size("(f32[8,2]{1,0:T(8,128)}, bf16[], pred[3]{0})")
+    69
+    """
+    return sum(
+        -(-_bits(kind) * math.prod(map(int, filter(None, axes.split(",")))) // 8)
+        for kind, axes in ARRAY.findall(shape)
+    )
+
+
+def _bits(kind: str) -> int:
+    if kind == "pred":
+        return 8
+    digits = re.match(r"[a-z]+(\d+)", kind)
+    return int(digits.group(1)) if digits else 0  # tokens and such weigh nothing
+
+
+def _computations(hlo: str) -> tuple[dict[str, list[tuple[str, str, str]]], str | None]:
+    """name -> its (shape, opcode, rest) lines, and the name of the entry."""
+    found, entry, lines = {}, None, []
+    for line in hlo.splitlines():
+        head = COMPUTATION.match(line)
+        if head:
+            lines = found[head.group(2)] = []
+            entry = head.group(2) if head.group(1) else entry
+            continue
+        instruction = INSTRUCTION.match(line)
+        if instruction:
+            lines.append(instruction.groups())
+    return found, entry
+
+
+def _tally(name: str, computations: dict, known: dict[str, Tally]) -> Tally:
+    if name not in known:
+        total: Tally = {}
+        for shape, opcode, rest in computations.get(name, ()):
+            _add(total, _own(shape, opcode, rest))
+            times = 1
+            if opcode == "while" and (trips := TRIPS.search(rest)):
+                times = int(trips.group(1))
+            ended = opcode in ("async-update", "async-done")  # counted at its start
+            for inner in () if ended else _names(CALLED, rest):
+                _add(total, _tally(inner, computations, known), times)
+            branches = [
+                _tally(inner, computations, known) for inner in _names(BRANCHES, rest)
+            ]
+            if branches:
+                _add(total, max(branches, key=weight))
+        known[name] = total
+    return known[name]
+
+
+def _own(shape: str, opcode: str, rest: str) -> Tally:
+    """What the instruction itself sends."""
+    kind = opcode.removesuffix("-start")
+    if kind not in KINDS:
+        return {}
+    if opcode.endswith("-start") and kind != "all-reduce":
+        shape = _result(shape)
+    return {kind: Sent(1, size(shape))}
+
+
+def _result(shape: str) -> str:
+    """Of what an asynchronous operation holds, (operands, results, ...), the results.
+
+    >>> _result("(f32[2]{0}, f32[8]{0}, u32[])"), _result("((f32[1]), (f32[4], s8[2]))")
+    ('f32[8]{0}', '(f32[4], s8[2])')
+    """
+    parts, depth, begun = [], 0, 1
+    for place, letter in enumerate(shape):
+        depth += (letter in "([{") - (letter in ")]}")
+        if (letter == "," and depth == 1) or (depth == 0 and letter == ")"):
+            parts.append(shape[begun:place].strip())
+            begun = place + 1
+    return parts[1] if len(parts) > 1 else shape
+
+
+def _names(pattern: re.Pattern, rest: str) -> list[str]:
+    return [
+        name.strip().lstrip("%")
+        for group in pattern.findall(rest)
+        for name in group.split(",")
+        if name.strip()
+    ]
+
+
+def weight(told: Tally) -> int:
+    """All bytes."""
+    return sum(sent.bytes for sent in told.values())
+
+
+def _add(total: Tally, more: Tally, times: int = 1) -> None:
+    for kind, sent in more.items():
+        had = total.get(kind, Sent(0, 0))
+        total[kind] = Sent(
+            had.count + times * sent.count, had.bytes + times * sent.bytes
+        )

@@ -1,0 +1,170 @@
+"""The trainer's own train step, of shapes in place of arrays, compiled and measured."""
+
+import functools
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from kdjax.data import resident
+from kdjax.models import winograd
+from kdjax.preflight import memory
+from kdjax.preflight.collectives import Tally, tally
+from kdjax.preflight.plans import Plan, variables
+from kdjax.training import sharding
+from kdjax.training.dispatch import many_steps, steps_per_dispatch
+from kdjax.training.state import initial_state
+from kdjax.training.step import make_train_step
+from kdjax.types import Batch, PyTree
+
+
+class Compiled(NamedTuple):
+    """What the compiler says of a step."""
+
+    seconds: float  # to trace and compile
+    memory: memory.Memory | None  # None where it did not fit
+    refused: memory.Refused | None
+    collectives: Tally
+
+
+class Arguments(NamedTuple):
+    """Shapes of what the compiled step takes, in its order."""
+
+    states: PyTree
+    teacher: PyTree
+    source: PyTree
+    ticket: PyTree
+
+
+def steps_of(plan: Plan, mesh: Mesh) -> int:
+    """Steps of a dispatch: the trainer's number, or 1 where a batch brings images."""
+    platform = mesh.devices.flat[0].platform
+    return steps_per_dispatch(platform) if plan.resident else 1
+
+
+def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
+    """What a step is compiled for; tickets of several steps have an axis for them."""
+    states = jax.eval_shape(
+        lambda images: {n: initial_state(s, images) for n, s in plan.students.items()},
+        jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32),
+    )
+    teacher = variables(plan.teacher, plan.image_shape) if plan.teacher else None
+    notes = {
+        name: {
+            key: jax.ShapeDtypeStruct(np.shape(note), jnp.float32)
+            for key, note in student.refresh.start.items()
+        }
+        for name, student in plan.students.items()
+        if student.refresh is not None
+    }
+    rows = (batch_size,) if steps == 1 else (steps, batch_size)
+    number = jax.ShapeDtypeStruct(rows, jnp.int32)
+    source, ticket = {"notes": notes}, {"index": number, "epoch": number}
+    if plan.resident:
+        source |= _pixels(plan, (plan.examples,))
+    else:
+        ticket |= _pixels(plan, rows)
+    return Arguments(states, teacher, source, ticket)
+
+
+def parts(given: Arguments, devices: int) -> dict[str, int]:
+    """Bytes of the arguments on one device, without the padding of its layouts."""
+    batch = _bytes(given.ticket) // devices
+    return {
+        "state": _bytes(given.states),
+        "teacher": _bytes(given.teacher),
+        "resident_images": _bytes(given.source),
+        "batch": batch,
+    }
+
+
+def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:
+    """The step for the devices of a mesh, which need not exist."""
+    traced = trace(plan, mesh, batch_size)
+    if mesh.devices.flat[0].platform == "tpu":
+        return traced.lower(lowering_platforms=("tpu",))
+    return traced.lower()
+
+
+def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
+    """The trainer's step as a jaxpr."""
+    steps, platform = steps_of(plan, mesh), mesh.devices.flat[0].platform
+    given = _placed(arguments(plan, batch_size, steps), mesh, axis=int(steps > 1))
+    step = make_train_step(
+        plan.students,
+        plan.teacher,
+        functools.partial(resident.materialise, decode=None)
+        if plan.resident
+        else _delivered,
+        lambda batch, view: plan.augment.train(batch, plan.seed, view),
+        stacked=plan.stacked,
+    )
+    if steps == 1:
+        jitted = sharding.compile_train_step(step, mesh)
+    else:
+        jitted = sharding.compile_train_steps(many_steps(step, steps), mesh)
+        count = jax.ShapeDtypeStruct((), jnp.int32, weak_type=True)
+        given = (*given, count)
+    with winograd.traced_for(platform):
+        return jitted.trace(*given)
+
+
+def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
+    """Compiles the step; one that does not fit is an answer, not an error."""
+    begun = time.perf_counter()
+    lowered = lower(plan, mesh, batch_size)
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        refused = memory.refusal(str(error))
+        if refused is None:
+            raise
+        return Compiled(time.perf_counter() - begun, None, refused, {})
+    seconds = time.perf_counter() - begun
+    return Compiled(seconds, memory.of(compiled), None, tally(compiled.as_text()))
+
+
+def _placed(given: Arguments, mesh: Mesh, axis: int) -> Arguments:
+    """The shapes where the trainer's arrays lie; tracing looks at that."""
+    rows = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+    places = Arguments(*[sharding.replicated(mesh)] * 3, ticket=rows)
+    return Arguments(
+        *(
+            jax.tree.map(
+                lambda x, place=place: jax.ShapeDtypeStruct(
+                    x.shape, x.dtype, sharding=place
+                ),
+                tree,
+            )
+            for tree, place in zip(given, places, strict=True)
+        )
+    )
+
+
+def _delivered(source: dict[str, PyTree], ticket: dict[str, PyTree]) -> Batch:
+    """A batch that brings its images, divided over the devices as its tickets are."""
+    index = ticket["index"]
+    notes = jax.tree.map(
+        lambda note: note.at[index].get(mode="promise_in_bounds"), source["notes"]
+    )
+    return Batch(
+        image=ticket["image"],
+        label=ticket["label"],
+        index=index,
+        epoch=ticket["epoch"],
+        notes=notes,
+    )
+
+
+def _pixels(plan: Plan, rows: tuple[int, ...]) -> dict[str, jax.ShapeDtypeStruct]:
+    return {
+        "image": jax.ShapeDtypeStruct((*rows, *plan.image_shape), jnp.uint8),
+        "label": jax.ShapeDtypeStruct(rows, jnp.int32),
+    }
+
+
+def _bytes(tree: PyTree) -> int:
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# One training on one node of a SLURM cluster, or a job array of them, from the root of
+# the repository, which the nodes must see:
+#   sbatch launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
+#   sbatch --array=0-4 launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
+# In an array each task is a seed of its own, with a directory of its own. A grid of
+# methods belongs in one program instead: KDJAX=sweep sbatch launch/slurm.sh ...
+#SBATCH --job-name=kdjax
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --gpus=1
+#SBATCH --cpus-per-task=16
+#SBATCH --time=04:00:00
+#SBATCH --requeue
+#SBATCH --open-mode=append
+# Two minutes before the end the step, not this script, is told to save and stop.
+#SBATCH --signal=TERM@120
+set -uo pipefail
+
+config='' workdir='' rest=()
+for word in "$@"; do
+  case $word in
+    --config=*) config=${word#*=} ;;
+    --workdir=*) workdir=${word#*=} ;;
+    *) rest+=("$word") ;;
+  esac
+done
+if [ -z "$config" ] || [ -z "$workdir" ]; then
+  echo "slurm.sh: expected --config=FILE and --workdir=DIR" >&2
+  exit 2
+fi
+job=${SLURM_JOB_ID:-}
+if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
+  job=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}
+  workdir=$workdir/seed-$SLURM_ARRAY_TASK_ID
+  rest+=("--config.seed=$SLURM_ARRAY_TASK_ID")
+fi
+
+srun --kill-on-bad-exit=1 "${PYTHON:-python3}" -m kdjax "${KDJAX:-train}" \
+  --config="$config" --workdir="$workdir" "${rest[@]}"
+code=$?
+# 42: stopped with its state saved. The budget keeps a job that is always stopped from
+# going round for ever; all other codes are for people.
+if [ $code = 42 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "${RESTARTS:-100}" ]; then
+  exec scontrol requeue "$job"
+fi
+exit $code

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# One training on a TPU VM of a single host, on spot capacity if SPOT=1:
+#   NAME=kd ZONE=us-west4-a DISK=projects/P/zones/us-west4-a/disks/runs \
+#     launch/tpu_vm.sh --config=configs/cifar100/kd.py --workdir=/mnt/runs/kd
+# Runs live on DISK, a formatted persistent disk, which outlasts the VM. Run it on a
+# machine that stays: when the VM is taken away it makes another and goes on.
+set -uo pipefail
+: "${NAME:?the name of the VM}" "${ZONE:?its zone}" "${DISK:?a disk for the runs}"
+TYPE=${TYPE:-v5litepod-8}
+VERSION=${VERSION:-v2-alpha-tpuv5-lite}
+RESTARTS=${RESTARTS:-50}
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+vm=(gcloud compute tpus tpu-vm)
+where=("$NAME" "--zone=$ZONE")
+train="~/venv/bin/python -m kdjax train $(printf '%q ' "$@")"
+
+on_vm() {
+  "${vm[@]}" ssh "${where[@]}" --command="$1"
+}
+
+make_vm() {
+  "${vm[@]}" create "${where[@]}" --accelerator-type="$TYPE" --version="$VERSION" \
+    --data-disk="source=$DISK,mode=read-write" ${SPOT:+--spot} || return
+  on_vm 'mkdir -p kdjax' || return
+  "${vm[@]}" scp --recurse "${where[@]:1}" "$root/kdjax" "$root/configs" \
+    "$root/requirements.txt" "$NAME:kdjax/" || return
+  on_vm 'sudo mkdir -p /mnt/runs && sudo mount /dev/sdb /mnt/runs &&
+    sudo chown "$USER" /mnt/runs && sudo apt-get install -qq python3.11-venv &&
+    python3.11 -m venv ~/venv &&
+    ~/venv/bin/pip install --quiet -r kdjax/requirements.txt "jax[tpu]>=0.10,<0.12"'
+}
+
+for ((restart = 0; restart <= RESTARTS; restart++)); do
+  state=$("${vm[@]}" describe "${where[@]}" --format='value(state)' 2>/dev/null)
+  if [ "$state" != READY ]; then
+    # Of a VM that was taken away the name is left.
+    [ -z "$state" ] || "${vm[@]}" delete "${where[@]}" --quiet
+    make_vm || { sleep "${WAIT:-60}"; continue; }
+  fi
+  on_vm "cd kdjax && exec $train"
+  code=$?
+  # 42: saved, go on. 255: the connection or the VM is gone. The rest is for people.
+  [ $code = 42 ] || [ $code = 255 ] || exit $code
+  sleep "${WAIT:-60}"
+done
+echo "tpu_vm.sh: given up after $RESTARTS restarts; the same command goes on" >&2
+exit 42

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# One training on one TPU host of a GKE cluster that xpk has made:
+#   CLUSTER=c IMAGE=kdjax-tpu NAME=kd \
+#     launch/xpk.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
+# IMAGE is what Containerfile.tpu builds, where the cluster can pull it from. The
+# cluster needs a storage of xpk's that is mounted at /runs. xpk restarts by itself on
+# exit code 42 and on those of signals (127 to 255), and on no other.
+set -euo pipefail
+: "${CLUSTER:?the cluster}" "${IMAGE:?the image}" "${NAME:?of this workload}"
+exec xpk workload create \
+  --cluster="$CLUSTER" \
+  --workload="$NAME" \
+  --tpu-type="${TYPE:-v5litepod-8}" \
+  --num-slices=1 \
+  --docker-image="$IMAGE" \
+  --max-restarts="${RESTARTS:-50}" \
+  --termination-grace-period-seconds=120 \
+  --command="python -m kdjax train $(printf '%q ' "$@")"
