@@ -82,7 +82,8 @@ class Steps:
         source = self.feed.source | {"notes": self.notes.before(number, states)}
         if self.most == 1:
             made = self._one(states, self.variables, source, tickets)
-            self._wait(made[1])
+            if self._under_way is not None:
+                self._wait(made[1])
             return made
         return self._many(states, self.variables, source, tickets, count)
 
@@ -93,10 +94,9 @@ class Steps:
     def _wait(self, metrics) -> None:
         """Until one step only is under way: while it computes, the pictures of the next
         are decoded and sent, and no more of them are on the devices."""
-        if self._under_way is not None:
-            self._under_way.append(metrics)
-            if len(self._under_way) > 1:
-                jax.block_until_ready(self._under_way.popleft())
+        self._under_way.append(metrics)
+        if len(self._under_way) > 1:
+            jax.block_until_ready(self._under_way.popleft())
 
     def _ticket(self, number: int) -> dict:
         ticket = self.feed.ticket(number)
