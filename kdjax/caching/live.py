@@ -85,7 +85,7 @@ class Live:
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         self.examples = len(train.label)
         feed = feeds.place(train, self.mesh, seed=seed, batch_size=self.batch_size)
-        self._rows = feed.rows
+        self._feed = feed
         placed = sharding.place_replicated(variables, self.mesh)
         self._held = (placed, feed.source)
 
@@ -125,13 +125,19 @@ class Live:
             count = len(index[here])
             fill = (0, self.batch_size - count)
             padded = (np.pad(numbers[here], fill, "edge") for numbers in (index, epoch))
-            ticket = self._rows(*padded)
-            found = compiled(self._held, sharding.place_rows(ticket, self.mesh))
+            ticket = self._feed.rows(*(self._own(numbers) for numbers in padded))
+            placed = sharding.place_rows(ticket, self.mesh, parts=self._feed.parts)
+            found = compiled(self._held, placed)
             if before is not None:
                 yield _fetched(*before)
             before = (found, count)
         if before is not None:
             yield _fetched(*before)
+
+    def _own(self, numbers: np.ndarray) -> np.ndarray:
+        """Those that this process makes a ticket of; pictures are decoded once."""
+        parts = self._feed.parts
+        return numbers if parts == 1 else np.split(numbers, parts)[jax.process_index()]
 
 
 def _fetched(found: dict, count: int) -> dict[str, np.ndarray]:

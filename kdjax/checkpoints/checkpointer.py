@@ -3,7 +3,10 @@
 import pathlib
 from collections.abc import Callable
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
 from kdjax.checkpoints.checksums import sums_of
@@ -93,17 +96,20 @@ class Checkpointer:
         """
         damaged: list[int] = []
         for step in sorted(self._manager.all_steps(), reverse=True):
+            found, reason = None, "another process cannot read it"
             try:
                 check_shapes(self._manager, step, abstract)
-                items, meta = restore(self._manager, step, split(abstract))
+                found = restore(self._manager, step, split(abstract))
             except InputError:
                 raise
             except Exception as error:  # Orbax raises five kinds for damaged files
                 reason = f"{type(error).__name__}: {str(error)[:200]}"
+            if not _everywhere(found is not None):
                 say(f"checkpoint {step} is damaged ({reason})")
                 damaged.append(step)
                 continue
             self._set_aside(damaged)
+            items, meta = found
             return join(items), meta
         if damaged:
             raise StorageError(
@@ -114,11 +120,17 @@ class Checkpointer:
 
     def _set_aside(self, steps: list[int]) -> None:
         """Renames damaged steps, so that the run may save those steps again."""
-        for step in steps:
+        for step in steps if jax.process_index() == 0 else ():
             path = pathlib.Path(str(self._manager.directory)) / str(step)
             path.rename(path.with_name(f"{step}.damaged"))
         if steps:
+            _everywhere(True)
             self._manager.reload()
 
     def close(self) -> None:
         self._manager.close()
+
+
+def _everywhere(sound: bool) -> bool:
+    """Whether it holds in all processes; all of them call it."""
+    return bool(multihost_utils.process_allgather(np.array(sound)).all())

@@ -17,6 +17,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from kdjax.build.selections import SELECTIONS
+from kdjax.commands import hosts
 from kdjax.contracts import InputError, nearest
 from kdjax.data.noise import NOISES
 from kdjax.methods import METHODS
@@ -31,6 +32,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, help="Python file with get_config")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+    hosts.add_flags(parser)
 
 
 def parse(parser: argparse.ArgumentParser, argv: list[str]):

@@ -1,5 +1,6 @@
 """Chooses devices before JAX starts: on CPU, one virtual device per core."""
 
+import collections
 import ctypes
 import importlib.metadata
 import importlib.util
@@ -37,7 +38,7 @@ def cores() -> int:
     return count
 
 
-def configure_cpu(requested: int | None, batch_size: int) -> int:
+def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) -> int:
     """Sets the number of virtual CPU devices; call it before the first computation.
 
     Devices with one thread each share the batch, and one device with a thread a core
@@ -45,14 +46,15 @@ def configure_cpu(requested: int | None, batch_size: int) -> int:
 
     Args:
       requested: how many, or None for the most cores that divide the batch.
-      batch_size: rows of one step.
+      batch_size: rows of one step, over all processes.
+      processes: that share the run, each with as many devices.
 
     Returns:
       The number set. Without effect where JAX finds an accelerator. Where there can be
       none, memory is kept (see `keep_memory`).
     """
     count = requested or max(
-        n for n in range(1, cores() + 1) if batch_size % n == 0 or n == 1
+        n for n in range(1, cores() + 1) if batch_size % (n * processes) == 0 or n == 1
     )
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_cpu_multi_thread_eigen" not in flags:
@@ -60,7 +62,20 @@ def configure_cpu(requested: int | None, batch_size: int) -> int:
     jax.config.update("jax_num_cpu_devices", count)
     if _is_cpu_surely():
         keep_memory()
+    if processes > 1:
+        _check_even()
     return count
+
+
+def _check_even() -> None:
+    """Every process must have as many devices: each feeds an equal part of a batch."""
+    have = collections.Counter(d.process_index for d in jax.devices())
+    if len(set(have.values())) > 1:
+        told = ", ".join(f"process {i} has {n}" for i, n in sorted(have.items()))
+        raise InputError(
+            f"{told} devices; expected as many in each process: choose hosts of one "
+            "kind, or on CPUs --devices=N."
+        )
 
 
 def _is_cpu_surely() -> bool:
@@ -119,7 +134,13 @@ def keep_programs(directory: str | pathlib.Path = PROGRAMS) -> None:
 
 def describe() -> str:
     """One sentence on what this run computes with."""
-    devices = jax.devices()
+    devices, processes = jax.devices(), jax.process_count()
+    if processes > 1:
+        kinds = sorted({device.device_kind for device in devices})
+        return (
+            f"devices: {len(devices)} x {', '.join(kinds)}, {jax.local_device_count()} "
+            f"in each of {processes} processes"
+        )
     if devices[0].platform == "cpu":
         per = "one per core" if len(devices) == cores() else f"on {cores()} cores"
         return (

@@ -10,12 +10,11 @@ split of their own: --data=NAME says which set to score them on.
 import argparse
 import json
 import pathlib
-import sys
 
 from kdjax import checkpoints, commands
 from kdjax.build.networks import CHECKPOINTS, choose_step
 from kdjax.build.teachers import load_teacher, student_network
-from kdjax.commands import devices, workdirs
+from kdjax.commands import devices, hosts, together, workdirs
 from kdjax.commands.scoring import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.contracts import InputError, nearest
 from kdjax.data.augment import Augment
@@ -27,9 +26,18 @@ ROWS = 500
 
 def main(argv: list[str]) -> int:
     options = _options(argv)
+    with hosts.joined(options) as processes:
+        devices.configure_cpu(options.devices, ROWS, processes)
+        line = _score(options)
+        if together.is_first():
+            print(json.dumps(line))
+    return 0
+
+
+def _score(options: argparse.Namespace) -> dict:
+    """What is printed: metrics of every student that was asked for."""
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
     directory = workdir / CHECKPOINTS
-    devices.configure_cpu(options.devices, ROWS)
     meta, best = checkpoints.read_meta(directory)
     chosen = _choose(meta["students"], options.student)
     data = meta["data"]
@@ -40,7 +48,7 @@ def main(argv: list[str]) -> int:
     augment = Augment(**data["normalisation"], padding=0, flip=False)
     mesh = sharding.make_mesh()
     batches = evaluation_rows(split, ROWS, mesh)
-    _add_teacher(meta, augment, batches, mesh)
+    _add_teacher(meta, augment, batches)
     line = {"workdir": str(workdir), "split": split.identity, "students": {}}
     for name in chosen:
         step = choose_step(
@@ -49,11 +57,10 @@ def main(argv: list[str]) -> int:
         variables = checkpoints.read_variables(directory, step, name)
         row = meta["students"][name]
         network = student_network(f"{workdir.name}: {name}", row, data["classes"])
-        score = scorer({name: network}, augment.evaluate, batches, mesh)
+        score = scorer({name: network}, augment.evaluate, batches)
         metrics = score(sharding.place_replicated({name: variables}, mesh))
         line["students"][name] = {"step": step} | metrics[name]
-    print(json.dumps(line))
-    return 0
+    return line
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -65,6 +72,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--data", default="", help="the set, for imported weights")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+    hosts.add_flags(parser)
     return parser.parse_args(argv)
 
 
@@ -118,7 +126,7 @@ def _choose(students: dict, wanted: str) -> list[str]:
     return [wanted] if wanted else list(students)
 
 
-def _add_teacher(meta: dict, augment: Augment, batches: Batches, mesh) -> None:
+def _add_teacher(meta: dict, augment: Augment, batches: Batches) -> None:
     """Adds the teacher's logits to the batches, where the run had one that is there."""
     who = meta["teacher"]
     if not who:
@@ -132,9 +140,7 @@ def _add_teacher(meta: dict, augment: Augment, batches: Batches, mesh) -> None:
     try:
         teacher = load_teacher(section, meta["data"])
     except InputError as error:
-        print(
-            f"kdjax evaluate: no agreement with the teacher: {error}", file=sys.stderr
-        )
+        together.say(f"kdjax evaluate: no agreement with the teacher: {error}")
         return
     if teacher.identity["digest"] != who["digest"]:
         raise InputError(
@@ -142,5 +148,5 @@ def _add_teacher(meta: dict, augment: Augment, batches: Batches, mesh) -> None:
             f"the run had (digest {teacher.identity['digest'][:12]}, was "
             f"{who['digest'][:12]})."
         )
-    variables = sharding.place_replicated(teacher.variables, mesh)
-    add_teacher(teacher.network, variables, augment.evaluate, batches, mesh)
+    variables = sharding.place_replicated(teacher.variables, batches.mesh)
+    add_teacher(teacher.network, variables, augment.evaluate, batches)

@@ -7,7 +7,8 @@ import numpy as np
 
 from kdjax.build.experiment import Experiment
 from kdjax.build.sections import guarded
-from kdjax.commands.scoring import add_teacher, answerer, evaluation_rows
+from kdjax.commands import together
+from kdjax.commands.scoring import answerer, evaluation_rows, predictions
 from kdjax.contracts import InputError
 from kdjax.data import resident
 from kdjax.training import sharding
@@ -40,7 +41,8 @@ class Notes:
             for name, student in experiment.students.items()
             if student.refresh is not None
         }
-        if not start:  # what a run left that never came to its first checkpoint
+        if not start and together.is_first():
+            # What a run left that never came to its first checkpoint.
             shutil.rmtree(self.directory, ignore_errors=True)
         self.values = {name: self._saved(name, start) for name in self.refreshes}
         self.placed = self._place()
@@ -56,10 +58,15 @@ class Notes:
         for name in due:
             self.values[name] = self._renewed(name, states[name])
             path = self.directory / name / f"{step}.npz"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part.npz")
-            np.savez_compressed(part, **self.values[name])
-            part.replace(path)
+            if together.is_first():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part = path.with_suffix(".part.npz")
+                np.savez_compressed(part, **self.values[name])
+                part.replace(path)
+            if together.processes() > 1:
+                # Hosts may round differently; all take the numbers of the first.
+                together.wait()
+                self.values[name] = _read(path)
         if due:
             self.placed = self._place()
         return self.placed
@@ -94,9 +101,7 @@ class Notes:
                 f"{start}, which this run cannot go on without; restore that directory "
                 "or use a new --workdir."
             )
-        path = self.directory / name / f"{max(steps)}.npz"
-        with np.load(path, allow_pickle=False) as saved:
-            return dict(saved)
+        return _read(self.directory / name / f"{max(steps)}.npz")
 
     def _renewed(self, name: str, state: TrainState) -> dict[str, np.ndarray]:
         refresh, student = self.refreshes[name], self.experiment.students[name]
@@ -115,9 +120,7 @@ class Notes:
             variables = sharding.place_replicated(host, self.mesh)
         if id(network) not in self._answerers:
             normalise = self.experiment.augment.evaluate
-            self._answerers[id(network)] = answerer(
-                network, normalise, self._rows(), self.mesh
-            )
+            self._answerers[id(network)] = answerer(network, normalise, self._rows())
         return self._answerers[id(network)](variables)
 
     def _rows(self):
@@ -131,9 +134,14 @@ class Notes:
         if self._teacher_logits is None:
             network = self.experiment.teacher.network
             normalise = self.experiment.augment.evaluate
-            batches = [dict(row) for row in self._rows()]
-            add_teacher(network, self.teacher_variables, normalise, batches, self.mesh)
+            rows = self._rows()
+            said = predictions(network, self.teacher_variables, normalise, rows)
             self._teacher_logits = np.concatenate(
-                [row["teacher_logits"][row["valid"]] for row in batches]
+                [x[:count] for x, count in zip(said, rows.counts, strict=True)]
             )
         return self._teacher_logits
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as saved:
+        return dict(saved)

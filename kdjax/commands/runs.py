@@ -3,14 +3,13 @@
 import json
 import math
 import pathlib
-import sys
 from typing import Any
 
 from kdjax.build.experiment import build_experiment
 from kdjax.build.precheck import check_training
 from kdjax.build.sections import check_keys, plain, resolved
 from kdjax.build.stages import split_stages
-from kdjax.commands import identities, selecting, trainer, workdirs
+from kdjax.commands import identities, selecting, together, trainer, workdirs
 from kdjax.contracts import InputError
 from kdjax.reporting.results import SUMMARY, Result, read_results
 
@@ -32,17 +31,26 @@ def run(config: Any, workdir: pathlib.Path, until: float = math.inf) -> None:
             parts = split_stages(config, workdir)
             workdirs.write_config(workdir, resolved(config))
             for name, part in parts.items():
-                print(f"part {name} of {', '.join(parts)}", file=sys.stderr)
+                together.say(f"part {name} of {', '.join(parts)}")
                 run(part, workdir / name, until)
             return
-        workdirs.check_config(workdir, resolved(config))
-        if workdirs.is_done(workdir):
-            identities.check_finished(workdir, resolved(config))
-            print(f"{workdir} is finished; nothing to do.", file=sys.stderr)
-        elif config["select"]:
-            selecting.select(config, workdir)
-        else:
-            trainer.train(build_experiment(config), workdir, until)
+        run_part(config, workdir, until)
+
+
+def run_part(config: dict, workdir: pathlib.Path, until: float = math.inf) -> None:
+    """A training or a selection, plain, in a directory that is held.
+
+    When it returns, all processes see what was written.
+    """
+    together.share(lambda: workdirs.check_config(workdir, resolved(config)))
+    if together.share(lambda: workdirs.is_done(workdir)):
+        identities.check_finished(workdir, resolved(config))
+        together.say(f"{workdir} is finished; nothing to do.")
+    elif config["select"]:
+        selecting.select(config, workdir)
+    else:
+        trainer.train(build_experiment(config), workdir, until)
+    together.wait()
 
 
 def check(config: Any, workdir: pathlib.Path) -> None:

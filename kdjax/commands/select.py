@@ -11,8 +11,8 @@ import json
 import pathlib
 
 from kdjax import commands
-from kdjax.build.sections import plain, resolved
-from kdjax.commands import arguments, devices, identities, selecting, workdirs
+from kdjax.build.sections import plain
+from kdjax.commands import arguments, devices, hosts, runs, together, workdirs
 from kdjax.contracts import InputError
 
 
@@ -28,12 +28,11 @@ def main(argv: list[str]) -> int:
             "--config.select.proxies=WORKDIR."
         )
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
-    devices.configure_cpu(options.devices, config.evaluation.batch_size)
-    with workdirs.locked(workdir):
-        workdirs.check_config(workdir, resolved(config))
-        if workdirs.is_done(workdir):
-            identities.check_finished(workdir, resolved(config))
-        else:
-            selecting.select(plain(config), workdir)
-        print(json.dumps(json.loads((workdir / workdirs.SELECTION).read_text())))
+    with hosts.joined(options) as processes:
+        rows = config.evaluation.batch_size
+        devices.configure_cpu(options.devices, rows, processes)
+        with workdirs.locked(workdir):
+            runs.run_part(plain(config), workdir)
+        if together.is_first():
+            print(json.dumps(json.loads((workdir / workdirs.SELECTION).read_text())))
     return 0

@@ -3,9 +3,7 @@
 Each selector returns what it keeps, and the digests of whom it asked.
 """
 
-import json
 import pathlib
-import sys
 
 import numpy as np
 
@@ -15,10 +13,9 @@ from kdjax.build.images import KEEP, Images, build_images, keep_digest, read_kee
 from kdjax.build.influences import Influence
 from kdjax.build.selections import as_one, named_detector
 from kdjax.build.teachers import Teacher, load_teacher, load_trained
-from kdjax.commands import workdirs
+from kdjax.commands import together, workdirs
 from kdjax.commands.scoring import answers
 from kdjax.contracts import InputError, nearest
-from kdjax.reporting.files import replace
 from kdjax.selection import detectors, statistics
 from kdjax.selection.evidence import Kept
 
@@ -52,12 +49,13 @@ def select(config: dict, workdir: pathlib.Path) -> dict:
             "found": statistics.agreement(kept.keep, labels, images.true_labels),
             "keep_all": statistics.keep_all(labels, images.true_labels),
         }
-    part = workdir / "selection.part.npz"
-    np.savez_compressed(part, keep=kept.keep, score=kept.score, labels=labels)
-    part.replace(workdir / KEEP)
+    if together.is_first():
+        part = workdir / "selection.part.npz"
+        np.savez_compressed(part, keep=kept.keep, score=kept.score, labels=labels)
+        part.replace(workdir / KEEP)
     # The description comes last: where it is, the selection is whole.
-    replace(workdir / workdirs.SELECTION, json.dumps(told, indent=2) + "\n")
-    print(_sentence(told), file=sys.stderr)
+    workdirs.write(workdir / workdirs.SELECTION, told)
+    together.say(_sentence(told))
     return told
 
 

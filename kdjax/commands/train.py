@@ -6,12 +6,16 @@
 The same command resumes a run that was stopped, and does nothing for a finished one. A
 config of several parts (`stages`) runs them in order, each in a directory of DIR. With
 --minutes it stops after so many, its state saved, with exit code 42.
+
+On several hosts each runs the same command; DIR lies on storage that all of them see.
+SLURM, Open MPI, Cloud TPUs and Kubernetes are recognised; elsewhere the flags below, or
+JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, say who is who.
 """
 
 import pathlib
 
 from kdjax import commands
-from kdjax.commands import arguments, devices, pieces, runs
+from kdjax.commands import arguments, devices, hosts, pieces, runs, together
 from kdjax.reporting.table import print_table
 
 
@@ -23,9 +27,11 @@ def main(argv: list[str]) -> int:
     options, config = arguments.parse(parser, argv)
     until = pieces.deadline(options.minutes)
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
-    devices.configure_cpu(options.devices, config.get("batch_size", 0) or 1)
-    runs.run(config, workdir, until)
-    found = runs.results(workdir)
+    with hosts.joined(options) as processes:
+        rows = config.get("batch_size", 0) or 1
+        devices.configure_cpu(options.devices, rows, processes)
+        runs.run(config, workdir, until)
+        found = runs.results(workdir) if together.is_first() else []
     if found:
         print_table(found)
     return 0

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import math
 import pathlib
-import sys
 
 import jax
 import numpy as np
@@ -12,13 +11,13 @@ import numpy as np
 from kdjax.build.experiment import Experiment
 from kdjax.build.networks import CHECKPOINTS
 from kdjax.checkpoints import Checkpointer
-from kdjax.commands import devices, identities, workdirs
+from kdjax.commands import devices, identities, together, workdirs
 from kdjax.commands.notes import Notes
 from kdjax.commands.scoring import add_teacher, evaluation_rows, scorer
 from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
 from kdjax.data.feeds import is_stored
-from kdjax.reporting.reporter import Reporter
+from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.training import loop, sharding
 from kdjax.training.state import TrainState, initial_state
 from kdjax.types import PyTree
@@ -33,6 +32,7 @@ def train(
     """
     devices.check_batch(experiment.batch_size)
     devices.keep_programs()
+    together.check_same("this run", _in_common(experiment))
     workdirs.write_config(workdir, experiment.config)
     mesh = sharding.make_mesh()
     names = tuple(experiment.students)
@@ -42,7 +42,7 @@ def train(
     states, meta = begin(experiment, keeper, mesh)
     if "data" in meta:
         identities.check_resumed(workdir, meta, experiment.identity)
-    teller = Reporter(
+    teller = (Reporter if together.is_first() else Silent)(
         workdir,
         start=meta["step"],
         total_steps=experiment.plan.total_steps,
@@ -66,10 +66,18 @@ def train(
                     teller=teller,
                     images_per_step=experiment.batch_size,
                     until=until,
+                    agreed=together.stopper(),
                 )
         tell_skipped(experiment, teller)
     results = teller.last_evaluation or meta["metrics"]
     workdirs.finish(workdir, summary(experiment, results, teller.seconds))
+
+
+def _in_common(experiment: Experiment) -> dict:
+    """What all processes must have been given alike."""
+    config, identity = experiment.config, experiment.identity
+    told = {f"config.{key}": value for key, value in config.items() if key != "data"}
+    return told | {f"identity.{key}": value for key, value in identity.items()}
 
 
 def tell_skipped(experiment: Experiment, teller: Reporter) -> None:
@@ -100,9 +108,7 @@ def begin(experiment: Experiment, keeper: Checkpointer, mesh):
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
         jax.eval_shape(initialise),
     )
-    restored = keeper.restore_latest(
-        abstract, lambda text: print(text, file=sys.stderr)
-    )
+    restored = keeper.restore_latest(abstract, together.say)
     if restored:
         return restored
     states = sharding.compile_init(initialise, mesh)()
@@ -148,13 +154,13 @@ def evaluation(experiment: Experiment, variables, mesh):
     rows = experiment.evaluation_batch_size
     batches = evaluation_rows(experiment.test, rows, mesh)
     if experiment.teacher:
-        add_teacher(experiment.teacher.network, variables, normalise, batches, mesh)
+        add_teacher(experiment.teacher.network, variables, normalise, batches)
     networks = {name: s.network for name, s in experiment.students.items()}
-    score = scorer(networks, normalise, batches, mesh)
+    score = scorer(networks, normalise, batches)
     score_train = None
     if experiment.scores_train:
         batches = evaluation_rows(experiment.train, rows, mesh)
-        score_train = scorer(networks, normalise, batches, mesh)
+        score_train = scorer(networks, normalise, batches)
 
     def evaluate(states):
         variables = {name: (s.params, s.batch_stats) for name, s in states.items()}

@@ -4,13 +4,20 @@ import contextlib
 import fcntl
 import json
 import pathlib
+import secrets
+import socket
+import time
 from collections.abc import Mapping
 
+from kdjax.build import defaults
 from kdjax.build.networks import CHECKPOINTS
+from kdjax.build.sections import SECTIONS, jsonable
+from kdjax.commands import together
 from kdjax.contracts import InputError
 from kdjax.reporting.files import replace
 from kdjax.reporting.results import SUMMARY
 
+SEEN_WITHIN = 60.0  # seconds; network file systems remember what was not there
 CONFIG = "config.json"
 SELECTION = "selection.json"
 IMPORTED = "imported.json"
@@ -29,7 +36,7 @@ FREE = (
     "select.as_many_as",
     "log_every_steps",
     "tensorboard",
-    "stacked",  # earlier versions had none
+    "stacked",
     "evaluation.batch_size",
     "evaluation.keep_all",
 )
@@ -37,21 +44,54 @@ FREE = (
 
 @contextlib.contextmanager
 def locked(workdir: pathlib.Path):
-    """Creates the directory and holds it against a second writer."""
+    """Creates the directory and holds it against a second writer.
+
+    Of several processes the first holds it, and all must see it.
+    """
+    with contextlib.ExitStack() as held:
+        together.share(lambda: _lock(workdir, held))
+        if together.processes() > 1:
+            _check_seen(workdir)
+        yield
+
+
+def _lock(workdir: pathlib.Path, held: contextlib.ExitStack) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = (workdir / ".lock").open("w")
     except OSError as error:
         raise InputError(f"--workdir: cannot write to {workdir}: {error}.") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    held.enter_context(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"--workdir: another run is writing to {workdir}; wait for it or "
+            "choose another directory."
+        ) from None
+
+
+def _check_seen(workdir: pathlib.Path) -> None:
+    """Refuses a directory that only some of the hosts have."""
+    path = workdir / ".hosts"
+    word = together.share(lambda: _put(path, secrets.token_hex(8)))
+    until = time.monotonic() + SEEN_WITHIN
+    while not path.exists() or path.read_text() != word:
+        if time.monotonic() > until:
             raise InputError(
-                f"--workdir: another run is writing to {workdir}; wait for it or "
-                "choose another directory."
-            ) from None
-        yield
+                f"--workdir: {workdir} on {socket.gethostname()} is not the directory "
+                "that process 0 writes to; expected one that all hosts share, as on a "
+                "network file system."
+            )
+        time.sleep(0.1)
+    together.wait()
+    if together.is_first():
+        path.unlink()
+
+
+def _put(path: pathlib.Path, word: str) -> str:
+    replace(path, word)
+    return word
 
 
 def check_config(workdir: pathlib.Path, config: dict) -> None:
@@ -72,7 +112,7 @@ def check_same(workdir: pathlib.Path, config: dict) -> None:
     Raises:
       InputError: something differs that makes it another run.
     """
-    old = _flat(json.loads((workdir / CONFIG).read_text()))
+    old = _flat(_completed(json.loads((workdir / CONFIG).read_text())))
     new = _flat(config)
     changed = [
         f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
@@ -87,13 +127,29 @@ def check_same(workdir: pathlib.Path, config: dict) -> None:
         )
 
 
+def _completed(config: dict) -> dict:
+    """A config of an earlier version with today's keys: what it did is the default.
+
+    Named sections have keys of their own builders, and stay as they are.
+    """
+    usual = jsonable(defaults.nested())
+    inner = {key: usual[key] | config.get(key, {}) for key in SECTIONS}
+    return usual | config | inner
+
+
 def _is_free(key: str) -> bool:
     # A selection's files move with the runs they lie beside.
     return key in FREE or key.endswith(("selection.path", "selection.reference"))
 
 
 def write_config(workdir: pathlib.Path, config: dict) -> None:
-    replace(workdir / CONFIG, json.dumps(config, indent=2) + "\n")
+    write(workdir / CONFIG, config)
+
+
+def write(path: pathlib.Path, told: dict) -> None:
+    """Writes JSON, in the first process."""
+    if together.is_first():
+        replace(path, json.dumps(told, indent=2) + "\n")
 
 
 def is_done(workdir: pathlib.Path) -> bool:
@@ -101,7 +157,7 @@ def is_done(workdir: pathlib.Path) -> bool:
 
 
 def finish(workdir: pathlib.Path, summary: dict) -> None:
-    replace(workdir / SUMMARY, json.dumps(summary, indent=2) + "\n")
+    write(workdir / SUMMARY, summary)
 
 
 def _flat(value, path: str = "") -> dict:

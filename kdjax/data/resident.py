@@ -138,9 +138,15 @@ def materialise(
 
 
 def evaluation_batches(
-    split: Split, batch_size: int
+    split: Split, batch_size: int, process: int = 0, processes: int = 1
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Cuts a split into batches of one size, in order; pads the last with zeros.
+
+    Args:
+      split: may be of any size.
+      batch_size: over all processes; a multiple of them.
+      process: number of the one whose rows are wanted; no others are decoded.
+      processes: how many there are; all of them get as many batches.
 
     Yields:
       (image uint8 [b, h, w, c], label int32 [b], valid bool [b]); `valid` is true for
@@ -150,11 +156,12 @@ def evaluation_batches(
         raise ValueError(
             f"evaluation_batches: batch_size is {batch_size}; expected 1 or more."
         )
-    for start in range(0, len(split.label), batch_size):
-        image = split.image[start : start + batch_size]
-        label = split.label[start : start + batch_size]
-        missing = batch_size - len(label)
-        valid = np.arange(batch_size) < len(label)
+    rows = batch_size // processes
+    for start in range(process * rows, process * rows + len(split.label), batch_size):
+        image = split.image[start : start + rows]
+        label = split.label[start : start + rows]
+        missing = rows - len(label)
+        valid = np.arange(rows) < len(label)
         if missing:
             image = np.pad(image, [(0, missing), (0, 0), (0, 0), (0, 0)])
             label = np.pad(label, (0, missing))

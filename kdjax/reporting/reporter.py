@@ -96,6 +96,24 @@ class Reporter:
         return head + "  ".join(_losses(name, row) for name, row in metrics.items())
 
 
+class Silent:
+    """Stands where a Reporter does in the processes that tell nothing."""
+
+    seconds = 0.0
+
+    def __init__(self, workdir: pathlib.Path, **_):
+        self.last_evaluation: dict[str, dict[str, float]] = {}
+
+    def train(self, step: int, metrics: dict, timing: dict) -> None: ...
+
+    def evaluation(self, step: int, metrics: dict) -> None:
+        self.last_evaluation = metrics
+
+    def say(self, sentence: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def read_rows(path: pathlib.Path) -> list[dict]:
     """Reads metrics.jsonl; a last line torn by a crash is left out."""
     rows = []

@@ -102,6 +102,7 @@ def run(
     teller: Teller,
     images_per_step: int,
     until: float = math.inf,
+    agreed: Callable[[int, str], str] = lambda done, why: why,
 ) -> PyTree:
     """Trains from `start` to `plan.total_steps`.
 
@@ -114,6 +115,7 @@ def run(
       evaluate: states -> name -> metrics.
       until: on `time.monotonic()`; the steps that are running then are the last ones.
         One step is always made, so that a run gets on however little time it has.
+      agreed: (steps done, why this process would stop, or "") -> why all of them do.
 
     Raises:
       NonFinite: PATIENCE steps in a row were skipped.
@@ -128,7 +130,7 @@ def run(
             states, metrics = steps.run(states, done, count, rows)
             pending.append((count, metrics))
             done += count
-            last, why = done == plan.total_steps, _why_stop(stop, until)
+            last, why = done == plan.total_steps, agreed(done, _why_stop(stop, until))
             if last or done % plan.log_every == 0 or why:
                 window = _one_by_one(jax.device_get(pending))
                 seconds, images = (

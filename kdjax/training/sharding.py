@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from kdjax.types import PyTree
@@ -13,8 +14,12 @@ def make_mesh(devices=None) -> Mesh:
     Auto axes, by name: `jax.make_mesh` defaults to Explicit, in which gathers by label,
     sorts over the batch and pairwise products fail.
     """
-    devices = jax.devices() if devices is None else devices
     axes = (AxisType.Auto,)
+    if devices is None and jax.process_count() > 1:
+        # Each process feeds the rows of its own devices, so they stand side by side.
+        devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+        return Mesh(np.array(devices), ("data",), axis_types=axes)
+    devices = jax.devices() if devices is None else devices
     return jax.make_mesh((len(devices),), ("data",), axis_types=axes, devices=devices)
 
 
@@ -85,8 +90,15 @@ def place_rows(rows: PyTree, mesh: Mesh, axis: int = 0, parts: int = 1) -> PyTre
 
 
 def place_replicated(tree: PyTree, mesh: Mesh) -> PyTree:
-    """Puts host arrays onto every device of the mesh."""
-    return jax.device_put(tree, replicated(mesh))
+    """Puts host arrays, the same in all processes, onto every device of the mesh."""
+    same = replicated(mesh)
+    if mesh.is_multi_process:  # where `device_put` compares each leaf over all hosts
+
+        def put(x):
+            return jax.make_array_from_process_local_data(same, np.asarray(x), x.shape)
+
+        return jax.tree.map(put, tree)
+    return jax.device_put(tree, same)
 
 
 def copy_replicated(tree: PyTree, mesh: Mesh) -> PyTree:
