@@ -55,6 +55,10 @@ DEFAULTS = {
     # It compiles less and on a CPU runs four times slower; for grids on accelerators,
     # where `python -m kdjax bench --students=8 --stacked=no,yes` tells what it costs.
     "stacked": False,
+    # Whose moments a batch norm takes while it trains: "global", those of the whole
+    # batch, the same on any number of devices; "device": of each device's own part,
+    # as data-parallel GPU training usually does, and most published results did.
+    "batch_norm": "global",
     "teacher": TEACHER,
     # The run whose weights training begins with; default: drawn from the seed.
     "initial": {"workdir": "", "student": "", "checkpoint": "latest"},

@@ -22,6 +22,7 @@ from kdjax.training.state import Student
 from kdjax.types import PyTree
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+BATCH_NORMS = ("global", "device")
 OPTIONAL = ("scikit-learn",)  # only some selections cluster
 
 
@@ -42,6 +43,7 @@ class Experiment:
     keep_all: bool  # whether every checkpoint stays
     tensorboard: bool
     stacked: bool  # whether students of equal networks share one in the program
+    batch_norm: str  # whose moments: "global" or "device"
     config: dict  # resolved, as JSON
     identity: dict  # what every checkpoint says of itself, as JSON
 
@@ -103,6 +105,7 @@ def build_experiment(config) -> Experiment:
         keep_all=bool(config["evaluation"]["keep_all"]),
         tensorboard=bool(config["tensorboard"]),
         stacked=bool(config["stacked"]),
+        batch_norm=batch_norm_of(config),
         config=sections.resolved(config),
         identity=_identity(rows, data, teacher=teacher, cache=cache, initial=initial),
     )
@@ -170,6 +173,16 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return {"kdjax": kdjax.__version__} | found
+
+
+def batch_norm_of(config: dict) -> str:
+    """Whose moments a batch norm takes."""
+    found = config["batch_norm"]
+    if found not in BATCH_NORMS:
+        raise InputError(
+            f"config.batch_norm is {found!r}; expected {' or '.join(BATCH_NORMS)}."
+        )
+    return found
 
 
 def plan_of(config: dict, steps_per_epoch: float) -> Plan:

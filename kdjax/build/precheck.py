@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdjax.build import sections
-from kdjax.build.experiment import plan_of
+from kdjax.build.experiment import batch_norm_of, plan_of
 from kdjax.build.images import check_feed
 from kdjax.build.networks import build_network
 from kdjax.build.selections import SELECTIONS
@@ -39,6 +39,7 @@ def check_training(config: dict) -> None:
     sections.check_keys(config)
     sections.number(config, "batch_size", 1, integer=True)
     plan_of(config, steps_per_epoch=1.0)
+    batch_norm_of(config)
     check_feed(config["data"])
     for name, row in described(config).items():
         path = f"config.students.{name}" if config["students"] else "config"

@@ -24,7 +24,7 @@ SECTIONS = {
 NAMED = ("model", "method", "selection", "optimizer", "schedule")
 VALUES = (
     *("seed", "batch_size", "total_epochs", "total_steps", "log_every_steps"),
-    *("stop_at_train_top1", "tensorboard", "stacked"),
+    *("stop_at_train_top1", "tensorboard", "stacked", "batch_norm"),
 )
 OPEN = ("students", "stages", "select")
 TOP = (*SECTIONS, *NAMED, *VALUES, *OPEN, "order")

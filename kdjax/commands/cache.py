@@ -15,7 +15,7 @@ Prints one JSON line.
 import argparse
 import json
 import pathlib
-import sys
+import secrets
 import time
 
 import numpy as np
@@ -32,7 +32,7 @@ from kdjax.caching.reader import Reader
 from kdjax.caching.verify import verify
 from kdjax.caching.writer import write_epoch
 from kdjax.checkpoints import StorageError
-from kdjax.commands import arguments, devices, workdirs
+from kdjax.commands import arguments, devices, hosts, together, workdirs
 from kdjax.commands.cache_plan import (
     FULL_UP_TO,
     TOP_K,
@@ -49,9 +49,18 @@ SECONDS = 10.0  # between two reports
 
 def main(argv: list[str]) -> int:
     options, config = read(argv)
-    directory = pathlib.Path(options.workdir).expanduser().resolve()
     rows = sections.number(config, "evaluation.batch_size", 1, integer=True)
-    devices.configure_cpu(options.devices, rows)
+    with hosts.joined(options) as processes:
+        devices.configure_cpu(options.devices, rows, processes)
+        line = _run(options, config)
+        if together.is_first():
+            print(json.dumps(line))
+    return 0 if line.get("sound", True) else StorageError.exit_code
+
+
+def _run(options: argparse.Namespace, config: dict) -> dict:
+    """Writes or verifies; what is printed."""
+    directory = pathlib.Path(options.workdir).expanduser().resolve()
     images = build_images(config["data"])
     teacher = load_teacher(config["teacher"], identity_of(images))
     if teacher is None:
@@ -61,16 +70,16 @@ def main(argv: list[str]) -> int:
         )
     say(devices.describe())
     asked = Asked(options, config, images, teacher, directory)
+    same = {"data": images.train.identity, "teacher": teacher.identity["digest"]}
+    together.check_same("this cache", same)
     if options.verify:
-        told = make_manifest(asked)
+        told = together.share(lambda: make_manifest(asked))
         line = _verify(asked, told)
     else:
         with workdirs.locked(directory):
-            told = make_manifest(asked)
+            told = together.share(lambda: make_manifest(asked))
             line = _write(asked, told)
-    who = {"cache": str(directory), "digest": manifest.digest(told)}
-    print(json.dumps(who | line))
-    return 0 if line.get("sound", True) else StorageError.exit_code
+    return {"cache": str(directory), "digest": manifest.digest(told)} | line
 
 
 def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
@@ -118,15 +127,17 @@ def _live(asked: Asked, told: dict) -> Live:
 def _write(asked: Asked, told: dict) -> dict:
     """Writes the epochs that are missing."""
     directory, layout, begun = asked.directory, Layout.of(told), time.monotonic()
-    gone = missing(directory, told["epochs"])
-    say(check_room(directory, told, len(gone)))
-    manifest.write(directory, told)
+    gone = together.share(lambda: _begin(directory, told))
     if gone:
         live = _live(asked, told)
         with stop_signals() as stop:
             pace = _Pace(directory, layout.examples * len(gone), stop)
             for epoch in gone:
-                write_epoch(directory, epoch, layout, live.blocks(epoch), pace)
+                if together.is_first():
+                    write_epoch(directory, epoch, layout, live.blocks(epoch), pace)
+                else:  # it has its part in every answer
+                    for block in live.blocks(epoch):
+                        pace(len(block["logits"]))
         pace.report()
     return layout.as_json() | {
         "epochs": told["epochs"],
@@ -136,18 +147,27 @@ def _write(asked: Asked, told: dict) -> dict:
     }
 
 
+def _begin(directory: pathlib.Path, told: dict) -> list[int]:
+    """Writes the manifest; the epochs that are missing."""
+    gone = missing(directory, told["epochs"])
+    say(check_room(directory, told, len(gone)))
+    manifest.write(directory, told)
+    return gone
+
+
 class _Pace:
     """Called after each block: reports now and then, and stops when told to."""
 
     def __init__(self, directory: pathlib.Path, total: int, stop):
         self.directory, self.total, self.stop = directory, total, stop
         self.done, self.begun = 0, time.monotonic()
-        self.told = self.begun
+        self.told, self.agreed = self.begun, together.stopper()
 
     def __call__(self, rows: int) -> None:
-        if self.stop.is_set():
+        why = self.agreed(self.done, "by a signal" if self.stop.is_set() else "")
+        if why:
             raise Preempted(
-                f"stopped by a signal; the finished epochs in {self.directory} stay. "
+                f"stopped {why}; the finished epochs in {self.directory} stay. "
                 "The same command goes on from there."
             )
         self.done += rows
@@ -166,7 +186,8 @@ def _verify(asked: Asked, told: dict) -> dict:
     """Compares what is there with checksums and teacher; says the first ten faults."""
     gone = missing(asked.directory, told["epochs"])
     there = sorted(set(range(told["epochs"])) - set(gone))
-    reader, random = Reader(asked.directory, told), np.random.default_rng()
+    seed = together.share(lambda: secrets.randbits(64))
+    reader, random = Reader(asked.directory, told), np.random.default_rng(seed)
     found = verify(reader, _live(asked, told), there, asked.options.verify, random)
     problems = [f"epoch {epoch} is missing" for epoch in gone] + found["problems"]
     for problem in problems[:10]:
@@ -176,4 +197,4 @@ def _verify(asked: Asked, told: dict) -> dict:
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr)
+    together.say(text)

@@ -20,11 +20,19 @@ import gc
 import json
 import math
 import pathlib
-import sys
 
 from kdjax import commands
 from kdjax.build import sections
-from kdjax.commands import arguments, devices, pieces, programs, runs, workdirs
+from kdjax.commands import (
+    arguments,
+    devices,
+    hosts,
+    pieces,
+    programs,
+    runs,
+    together,
+    workdirs,
+)
 from kdjax.commands import rows as directory
 from kdjax.commands.axes import read_axes
 from kdjax.commands.grid import Row, make_rows
@@ -43,27 +51,34 @@ def main(argv: list[str]) -> int:
     root = pathlib.Path(options.workdir).expanduser().resolve()
     limit = options.students_per_program
     sizes = [sections.number(row.config, "batch_size", 1, integer=True) for row in rows]
-    devices.configure_cpu(options.devices, math.gcd(*sizes))
-    directory.check_done(root, rows)
-    if options.dry_run:
-        plan = directory.make_plan(root, rows, limit, options.retry_failed)
-        print("\n".join([told(plan), *map(_words, plan.jobs)]))
-        return 0
-    with workdirs.locked(root):
-        if options.retry_failed:
-            directory.forgive(root, rows)
-        run_all(root, rows, limit, until)
-        lines = [line for row in rows for line in _lines(root, row)]
-        replace(root / RESULTS, json.dumps(as_json(lines), indent=2) + "\n")
+    with hosts.joined(options) as processes:
+        devices.configure_cpu(options.devices, math.gcd(*sizes), processes)
+        directory.check_done(root, rows)
+        if options.dry_run:
+            plan = _plan(root, rows, limit, options.retry_failed)
+            if together.is_first():
+                print("\n".join([told(plan), *map(_words, plan.jobs)]))
+            return 0
+        with workdirs.locked(root):
+            if options.retry_failed and together.is_first():
+                directory.forgive(root, rows)
+            run_all(root, rows, limit, until)
+            failed = together.share(lambda: _tell(root, rows))
+    return NonFinite.exit_code if failed else 0
+
+
+def _tell(root: pathlib.Path, rows: list[Row]) -> list[str]:
+    """Writes and prints what all rows came to; names of those that failed."""
+    lines = [line for row in rows for line in _lines(root, row)]
+    replace(root / RESULTS, json.dumps(as_json(lines), indent=2) + "\n")
     print_lines(lines)
     failed = [line.row for line in lines if line.state == "failed"]
     if failed:
-        print(
+        say(
             f"kdjax sweep: failed: {', '.join(failed)}. {directory.FAILED} in each "
-            "one's directory says why; --retry_failed tries again.",
-            file=sys.stderr,
+            "one's directory says why; --retry_failed tries again."
         )
-    return NonFinite.exit_code if failed else 0
+    return failed
 
 
 def _read(argv: list[str]):
@@ -96,18 +111,42 @@ def run_all(
     root: pathlib.Path, rows: list[Row], limit: int, until: float = math.inf
 ) -> None:
     """Runs job after job; the plan is read anew from the disk before each."""
-    plan = directory.make_plan(root, rows, limit)
+    plan = _plan(root, rows, limit)
     say(told(plan))
     while plan.jobs:
         say(f"{len(plan.jobs)} to go; next {_words(plan.jobs[0])}")
         run_job(root, plan.jobs[0], until)
         gc.collect()  # its arrays leave the devices before the next ones come
-        plan = directory.make_plan(root, rows, limit)
+        plan = _plan(root, rows, limit)
+
+
+def _plan(
+    root: pathlib.Path, rows: list[Row], limit: int, retry_failed: bool = False
+) -> directory.Plan:
+    """What the first process finds, in all of them."""
+
+    def found():
+        plan = directory.make_plan(root, rows, limit, retry_failed)
+        jobs = [[str(job.workdir), _names(job.rows)] for job in plan.jobs]
+        return [_names(plan.done), _names(plan.failed), jobs]
+
+    named = {row.name: row for row in rows}
+    done, failed, jobs = together.share(found)
+    done, failed = ([named[name] for name in names] for names in (done, failed))
+    jobs = [
+        directory.Job(pathlib.Path(where), [named[name] for name in names])
+        for where, names in jobs
+    ]
+    return directory.Plan(done, failed, jobs)
+
+
+def _names(rows: list[Row]) -> list[str]:
+    return [row.name for row in rows]
 
 
 def run_job(root: pathlib.Path, job: directory.Job, until: float = math.inf) -> None:
     """Runs a program or a row alone; a row that diverges is marked, not raised."""
-    directory.begin(job)
+    together.share(lambda: directory.begin(job))
     alone = len(job.rows) == 1
     config = job.rows[0].config if alone else programs.program(job.rows)
     try:
@@ -116,7 +155,8 @@ def run_job(root: pathlib.Path, job: directory.Job, until: float = math.inf) -> 
         bad = job.rows if alone else [r for r in job.rows if r.name == error.student]
         if not bad:
             raise
-        directory.fail(root, bad[0], str(error))
+        message = str(error)
+        together.share(lambda: directory.fail(root, bad[0], message))
         say(f"{bad[0].name} failed: {error}")
         if not alone:
             # Its checkpoints hold all students and cannot go on without one.
@@ -124,7 +164,7 @@ def run_job(root: pathlib.Path, job: directory.Job, until: float = math.inf) -> 
                 f"the other {len(job.rows) - 1} of that program start afresh without it"
             )
         return
-    directory.finish(root, job)
+    together.share(lambda: directory.finish(root, job))
 
 
 def told(plan: directory.Plan) -> str:
@@ -161,4 +201,4 @@ def _lines(root: pathlib.Path, row: Row) -> list[Line]:
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr)
+    together.say(text)

@@ -42,13 +42,7 @@ def train(
     states, meta = begin(experiment, keeper, mesh)
     if "data" in meta:
         identities.check_resumed(workdir, meta, experiment.identity)
-    teller = (Reporter if together.is_first() else Silent)(
-        workdir,
-        start=meta["step"],
-        total_steps=experiment.plan.total_steps,
-        steps_per_epoch=experiment.steps_per_epoch,
-        tensorboard=experiment.tensorboard,
-    )
+    teller = _teller(experiment, workdir, meta["step"])
     with contextlib.closing(keeper), contextlib.closing(teller):
         announce(experiment, meta["step"], teller)
         variables = _teacher_variables(experiment, mesh)
@@ -71,6 +65,17 @@ def train(
         tell_skipped(experiment, teller)
     results = teller.last_evaluation or meta["metrics"]
     workdirs.finish(workdir, summary(experiment, results, teller.seconds))
+
+
+def _teller(experiment: Experiment, workdir: pathlib.Path, start: int):
+    """The first process tells what happens."""
+    return (Reporter if together.is_first() else Silent)(
+        workdir,
+        start=start,
+        total_steps=experiment.plan.total_steps,
+        steps_per_epoch=experiment.steps_per_epoch,
+        tensorboard=experiment.tensorboard,
+    )
 
 
 def _in_common(experiment: Experiment) -> dict:

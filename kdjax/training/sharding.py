@@ -1,10 +1,13 @@
 """Every mesh and every jit of the training program: one axis, `data`."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from kdjax.models.network import Network, same
 from kdjax.types import PyTree
 
 
@@ -99,6 +102,38 @@ def place_replicated(tree: PyTree, mesh: Mesh) -> PyTree:
 
         return jax.tree.map(put, tree)
     return jax.device_put(tree, same)
+
+
+def per_device(network: Network, mesh: Mesh) -> Network:
+    """The network with batch norms that see, while it trains, one device's rows each.
+
+    Running moments are the means over the devices. All else of a step, such as its
+    loss, is still of the whole batch. On one device nothing changes.
+    """
+    return network._replace(train=_PerDevice(network, mesh).train)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _PerDevice:
+    network: Network
+    mesh: Mesh
+
+    def __eq__(self, other) -> bool:
+        return self.mesh == other.mesh and same(self.network, other.network)
+
+    def train(self, params, batch_stats, images):
+        def own(params, batch_stats, images):
+            outputs, moments = self.network.train(params, batch_stats, images)
+            return outputs, jax.lax.pmean(moments, "data")
+
+        everywhere, rows = PartitionSpec(), PartitionSpec("data")
+        divided = jax.shard_map(
+            own,
+            mesh=self.mesh,
+            in_specs=(everywhere, everywhere, rows),
+            out_specs=(rows, everywhere),
+        )
+        return divided(params, batch_stats, images)
 
 
 def copy_replicated(tree: PyTree, mesh: Mesh) -> PyTree:
