@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# One training on one node of a SLURM cluster, or a job array of them, from the root of
-# the repository, which the nodes must see:
+# One training on the nodes of a SLURM cluster, or a job array of them, from the root of
+# the repository, which the nodes must see, as they must --workdir:
 #   sbatch launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
+#   sbatch --nodes=4 --gpus-per-node=8 launch/slurm.sh --config=... --workdir=/runs/kd
 #   sbatch --array=0-4 launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
-# In an array each task is a seed of its own, with a directory of its own. A grid of
-# methods belongs in one program instead: KDJAX=sweep sbatch launch/slurm.sh ...
+# A node has one task, which takes all its GPUs; srun tells each who it is. In an array
+# each job is a seed of its own, with a directory of its own. A grid of methods belongs
+# in one program instead: KDJAX=sweep sbatch launch/slurm.sh ...
 #SBATCH --job-name=kdjax
 #SBATCH --nodes=1
-#SBATCH --ntasks=1
-#SBATCH --gpus=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node=1
 #SBATCH --cpus-per-task=16
 #SBATCH --time=04:00:00
 #SBATCH --requeue
@@ -36,7 +38,8 @@ if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
   rest+=("--config.seed=$SLURM_ARRAY_TASK_ID")
 fi
 
-srun --kill-on-bad-exit=1 "${PYTHON:-python3}" -m kdjax "${KDJAX:-train}" \
+# The tasks end each other; srun would turn the last one's 42 into a signal's code.
+srun --kill-on-bad-exit=0 --wait=300 "${PYTHON:-python3}" -m kdjax "${KDJAX:-train}" \
   --config="$config" --workdir="$workdir" "${rest[@]}"
 code=$?
 # 42: stopped with its state saved. The budget keeps a job that is always stopped from

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# One training on a TPU VM of a single host, on spot capacity if SPOT=1:
+# One training on all hosts of a TPU VM, on spot capacity if SPOT=1:
 #   NAME=kd ZONE=us-west4-a DISK=projects/P/zones/us-west4-a/disks/runs \
 #     launch/tpu_vm.sh --config=configs/cifar100/kd.py --workdir=/mnt/runs/kd
-# Runs live on DISK, a formatted persistent disk, which outlasts the VM. Run it on a
-# machine that stays: when the VM is taken away it makes another and goes on.
+#   TYPE=v5litepod-64 SHARE=10.0.0.2:/runs NAME=kd ZONE=... launch/tpu_vm.sh ...
+# Runs live on DISK, a formatted persistent disk, or, where the type has several hosts,
+# on SHARE, which all of them mount by NFS; both outlast the VM. Run it on a machine that
+# stays: when the VM is taken away it makes another and goes on.
 set -uo pipefail
-: "${NAME:?the name of the VM}" "${ZONE:?its zone}" "${DISK:?a disk for the runs}"
+: "${NAME:?the name of the VM}" "${ZONE:?its zone}"
+: "${DISK:-${SHARE:?or DISK, where the runs live}}"
 TYPE=${TYPE:-v5litepod-8}
 VERSION=${VERSION:-v2-alpha-tpuv5-lite}
 RESTARTS=${RESTARTS:-50}
@@ -15,17 +18,17 @@ where=("$NAME" "--zone=$ZONE")
 train="~/venv/bin/python -m kdjax train $(printf '%q ' "$@")"
 
 on_vm() {
-  "${vm[@]}" ssh "${where[@]}" --command="$1"
+  "${vm[@]}" ssh "${where[@]}" --worker=all --command="$1"
 }
 
 make_vm() {
   "${vm[@]}" create "${where[@]}" --accelerator-type="$TYPE" --version="$VERSION" \
-    --data-disk="source=$DISK,mode=read-write" ${SPOT:+--spot} || return
+    ${DISK:+"--data-disk=source=$DISK,mode=read-write"} ${SPOT:+--spot} || return
   on_vm 'mkdir -p kdjax' || return
-  "${vm[@]}" scp --recurse "${where[@]:1}" "$root/kdjax" "$root/configs" \
+  "${vm[@]}" scp --recurse --worker=all "${where[@]:1}" "$root/kdjax" "$root/configs" \
     "$root/requirements.txt" "$NAME:kdjax/" || return
-  on_vm 'sudo mkdir -p /mnt/runs && sudo mount /dev/sdb /mnt/runs &&
-    sudo chown "$USER" /mnt/runs && sudo apt-get install -qq python3.11-venv &&
+  on_vm "sudo mkdir -p /mnt/runs && sudo apt-get install -qq python3.11-venv nfs-common &&
+    sudo mount ${SHARE:-/dev/sdb} /mnt/runs &&"' sudo chown "$USER" /mnt/runs &&
     python3.11 -m venv ~/venv &&
     ~/venv/bin/pip install --quiet -r kdjax/requirements.txt "jax[tpu]>=0.10,<0.12"'
 }

@@ -94,6 +94,7 @@ def _numbers(place: Place) -> tuple[int, int]:
 def _end(group: together.Group) -> None:
     group.leave()
     together.end()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done; do not spoil the code
     jax.distributed.shutdown()
 
 
@@ -141,9 +142,10 @@ def _detected(environ: Mapping) -> Place | None:
         if cluster.opt_in_only_method or not _may_be(cluster, environ):
             continue
         try:
-            count = cluster.get_process_count() if cluster.is_env_present() else 1
-            if count > 1:
-                return _placed(cluster, count, environ)
+            if not cluster.is_env_present():
+                continue
+            count = cluster.get_process_count()
+            return _placed(cluster, count, environ) if count > 1 else None
         except (RuntimeError, ValueError) as error:
             raise InputError(
                 f"this looks like {cluster.name}, which JAX cannot read: {error}. Set "

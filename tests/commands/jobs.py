@@ -47,7 +47,7 @@ class Job:
                 )
             self.processes.append(process)
 
-    def codes(self, seconds=150) -> list[int]:
+    def codes(self, seconds=300) -> list[int]:
         """Exit codes; those that do not end in time are killed, which is an error."""
         until = time.monotonic() + seconds
         try:

@@ -175,7 +175,7 @@ def test_an_error_of_one_process_ends_all_with_its_code(root):
     flags = by_hand(2)
     flags[1].append("--config.schedule.learning_rate=0.02")
     job = train(root, "wrong", 1, flags=flags)
-    assert job.codes(seconds=60) == [2, 2]
+    assert job.codes() == [2, 2]
     first, second = (log.read_text() for log in job.logs)
     assert "config.schedule is {'learning_rate': 0.02" in second
     assert "process 1 of 2 failed: InputError: process 1: this run" in first
@@ -185,9 +185,9 @@ def test_a_process_that_is_killed_takes_the_others_with_it(root):
     asked = {"out": str(root / "killed.seen"), "at": 3, "signal": "SIGKILL"}
     how = {"flags": by_hand(2), "module": WATCHED, "SEEN": json.dumps(asked)}
     job = train(root, "killed", 1, **how)
-    job.processes[1].wait(120)
+    job.processes[1].wait(300)
     begun = time.monotonic()
-    code, killed = job.codes(seconds=60)
+    code, killed = job.codes()
     assert killed == -9 and time.monotonic() - begun < 30
     # 134: JAX's own end of a process whose coordinator says that another is gone.
     assert code in (42, -6, 134), job.text()
@@ -195,7 +195,8 @@ def test_a_process_that_is_killed_takes_the_others_with_it(root):
 
 def test_a_sweep_on_two_hosts(root):
     words = ["sweep", f"--config={root / 'students.py'}", f"--workdir={root / 'grid'}"]
-    words += ["--config.students={}", "--config.total_steps=2", "--devices=1"]
+    words += ["--config.students={}", "--config.model.name=tests.networks:coarse"]
+    words += ["--config.total_steps=2", "--devices=1"]
     words += ["--grid.method.name=ce,mse", "--grid.seed=0,1"]
     job = Job(root, words, flags=by_hand(2)).check()
     assert "4 rows: 0 done, 0 failed, 4 in 2 programs" in job.text()

@@ -9,12 +9,40 @@ from kdjax.commands import workdirs
 from kdjax.contracts import InputError
 
 
+def as_json(config):
+    return json.loads(json.dumps(config))
+
+
+def wrote(tmp_path, config):
+    (tmp_path / workdirs.CONFIG).write_text(json.dumps(config))
+
+
 def test_a_run_of_before_stacking_goes_on_stacked_or_not(tmp_path):
     before = defaults.nested()
     del before["stacked"]
-    (tmp_path / workdirs.CONFIG).write_text(json.dumps(before))
+    wrote(tmp_path, before)
     for stacked in (False, True):
-        now = json.loads(json.dumps(defaults.nested() | {"stacked": stacked}))
+        now = as_json(defaults.nested() | {"stacked": stacked})
         workdirs.check_same(tmp_path, now)
     with pytest.raises(InputError, match="config.batch_size was 128 and is now 64"):
         workdirs.check_same(tmp_path, now | {"batch_size": 64})
+
+
+def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
+    before = defaults.nested()
+    del before["batch_norm"]
+    for key in ("feed", "crops", "skip_at_most", "noise"):
+        del before["data"][key]
+    before["optimizer"] = {"name": "adamw", "weight_decay": 0.1}
+    wrote(tmp_path, before)
+    now = as_json(defaults.nested() | {"optimizer": before["optimizer"]})
+    workdirs.check_same(tmp_path, now)
+    with pytest.raises(InputError, match="config.batch_norm was 'global' and is now"):
+        workdirs.check_same(tmp_path, now | {"batch_norm": "device"})
+    crops = now["data"]["crops"] | {"size": 160}
+    with pytest.raises(InputError, match="config.data.crops.size was 224 and is now"):
+        workdirs.check_same(tmp_path, now | {"data": now["data"] | {"crops": crops}})
+    # A builder's own keys are none of these: without one it took its own default.
+    now["optimizer"] = before["optimizer"] | {"momentum": 0.9}
+    with pytest.raises(InputError, match=r"optimizer\.momentum was None and is now"):
+        workdirs.check_same(tmp_path, now)

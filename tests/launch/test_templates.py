@@ -1,5 +1,6 @@
 """Templates are sound, and scripts do what the table says, against stand-ins."""
 
+import math
 import os
 import pathlib
 import re
@@ -105,7 +106,9 @@ def test_slurm_trains_and_passes_the_code_on(shell):
         assert result.returncode == code
         (call,) = calls
         assert call[0] == "srun" and call[-3:] == [*TRAIN, "--x=y"]
-        assert call[3:6] == ["-m", "kdjax", "train"]
+        assert call[4:7] == ["-m", "kdjax", "train"]
+        # A task that is a little slower to leave would turn 42 into 143.
+        assert "--kill-on-bad-exit=0" in call
 
 
 def test_slurm_requeues_what_was_saved_until_the_budget_is_spent(shell):
@@ -129,6 +132,9 @@ def test_slurm_asks_for_what_a_run_needs(shell):
     text = (LAUNCH / "slurm.sh").read_text()
     options = re.findall(r"^#SBATCH (--\S+)", text, re.M)
     assert {"--requeue", "--open-mode=append", "--signal=TERM@120"} <= set(options)
+    # --nodes on the command line is then all that several hosts take.
+    assert {"--nodes=1", "--ntasks-per-node=1", "--gpus-per-node=1"} <= set(options)
+    assert not any(option.startswith("--ntasks=") for option in options)
 
 
 VM = {"NAME": "n", "ZONE": "z", "DISK": "d"}
@@ -148,6 +154,21 @@ def test_a_vm_is_made_once_and_trains_until_it_is_finished(shell):
     assert len(trained) == 3
     words = shlex.split(trained[0].removeprefix("--command="))
     assert words[-4:] == ["kdjax", "train", *TRAIN]
+
+
+def test_every_host_of_a_vm_mounts_the_share_and_trains(shell):
+    share = {"NAME": "n", "ZONE": "z", "SHARE": "10.0.0.2:/runs"}
+    result, calls = shell("tpu_vm.sh", TRAIN, [0], **share)
+    assert result.returncode == 0, result.stderr
+    assert not any(word.startswith("--data-disk") for call in calls for word in call)
+    for call in calls:
+        assert call[4] in ("create", "describe") or "--worker=all" in call
+    mounts = [call[-1] for call in calls if "mount" in call[-1]]
+    assert len(mounts) == 1 and "mount 10.0.0.2:/runs /mnt/runs" in mounts[0]
+    command = mounts[0].removeprefix("--command=")
+    subprocess.run(["bash", "-n"], input=command, text=True, check=True)
+    result, calls = shell("tpu_vm.sh", TRAIN, NAME="n", ZONE="z")
+    assert result.returncode != 0 and "SHARE" in result.stderr and not calls
 
 
 def test_a_vm_that_was_taken_away_is_replaced(shell):
@@ -195,6 +216,11 @@ def test_jobset_stops_on_our_own_codes_and_restarts_on_others():
     assert rule["onExitCodes"]["containerName"] == container["name"]
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     assert mounted == {volume["name"] for volume in pod["volumes"]}
+    # All hosts of the slice, each with its chips.
+    assert inner["parallelism"] == inner["completions"] == 4
+    topology = pod["nodeSelector"]["cloud.google.com/gke-tpu-topology"]
+    chips = container["resources"]["limits"]["google.com/tpu"]
+    assert math.prod(map(int, topology.split("x"))) == 4 * chips
     (fail,) = spec["failurePolicy"]["rules"]
     assert fail["onJobFailureReasons"] == ["PodFailurePolicy"]
 
@@ -207,7 +233,20 @@ def test_skypilot_recovers_on_our_code_and_its_commands_are_bash():
     for part in ("setup", "run"):
         subprocess.run(["bash", "-n"], input=task[part], text=True, check=True)
     used = set(re.findall(r"\$(\w+)", task["setup"] + task["run"]))
-    assert used <= task["envs"].keys()
+    given = {f"SKYPILOT_{name}" for name in ("NODE_IPS", "NUM_NODES", "NODE_RANK")}
+    assert used - task["envs"].keys() == given
+    told = task["run"].replace("exec python3 -m kdjax", "env; true")
+    told = subprocess.run(
+        ["bash", "-c", told],
+        env=dict(task["envs"])
+        | dict.fromkeys(given, "2")
+        | {"SKYPILOT_NODE_IPS": "10.0.0.7\n10.0.0.8", "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "JAX_COORDINATOR_ADDRESS=10.0.0.7:8476\n" in told
+    assert "JAX_NUM_PROCESSES=2\n" in told and "JAX_PROCESS_ID=2\n" in told
 
 
 @pytest.mark.parametrize("path", CONTAINERS, ids=name_of)
