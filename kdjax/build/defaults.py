@@ -20,7 +20,7 @@ DATA = {
     "feed": "auto",
     # Of a streamed set: sides in pixels, and the least share of a picture's area.
     "crops": {"size": 224, "short_side": 256, "smallest_area": 0.08},
-    "skip_at_most": 100,  # unreadable pictures, before a streamed training stops
+    "skip_at_most": 100,  # unreadable pictures of a host, before a run stops
     # What is done to the training labels; see kdjax.data.noise.
     "noise": {"name": "none"},
     # A selection.npz: only the samples that it keeps are trained on.

@@ -31,7 +31,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     """The options of every command that reads a config."""
     parser.add_argument("--config", required=True, help="Python file with get_config")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
-    parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+    parser.add_argument("--devices", type=int, help="of each process, on CPUs only")
     hosts.add_flags(parser)
 
 

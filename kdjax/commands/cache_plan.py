@@ -14,6 +14,7 @@ from kdjax.caching import manifest
 from kdjax.caching.layout import Layout
 from kdjax.caching.live import layout_of
 from kdjax.checkpoints import StorageError
+from kdjax.commands import workdirs
 from kdjax.contracts import InputError
 
 FULL_UP_TO = 200  # classes; above it only the TOP_K largest logits are stored
@@ -90,7 +91,8 @@ def _check_same(directory: pathlib.Path, there: dict | None, wanted: dict) -> No
 def _check_empty(asked: Asked) -> None:
     if asked.options.verify:
         raise InputError(f"--verify: there is no cache in {asked.directory}.")
-    others = [path.name for path in asked.directory.iterdir() if path.name != ".lock"]
+    ours = (workdirs.LOCK, workdirs.SEEN)
+    others = [path.name for path in asked.directory.iterdir() if path.name not in ours]
     if others:
         raise InputError(
             f"--workdir: {asked.directory} holds {', '.join(sorted(others)[:3])} and "

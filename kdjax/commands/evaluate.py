@@ -71,7 +71,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--split", default="", help="default: the run's test split")
     parser.add_argument("--data", default="", help="the set, for imported weights")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
-    parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+    parser.add_argument("--devices", type=int, help="of each process, on CPUs only")
     hosts.add_flags(parser)
     return parser.parse_args(argv)
 

@@ -22,6 +22,7 @@ import jax
 from jax._src import clusters, distributed
 
 from kdjax.commands import together
+from kdjax.commands.group import Group
 from kdjax.contracts import InputError
 
 WAIT = 300  # seconds until all processes must have come
@@ -91,7 +92,7 @@ def _numbers(place: Place) -> tuple[int, int]:
     return place.process, place.processes
 
 
-def _end(group: together.Group) -> None:
+def _end(group: Group) -> None:
     group.leave()
     together.end()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done; do not spoil the code

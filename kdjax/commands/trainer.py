@@ -88,7 +88,9 @@ def _in_common(experiment: Experiment) -> dict:
 def tell_skipped(experiment: Experiment, teller: Reporter) -> None:
     """Says how many pictures on disk could not be read since this start."""
     if is_stored(experiment.train):
-        found = experiment.train.image.skipped.found
+        found = {}
+        for each in together.gather(experiment.train.image.skipped.found):
+            found |= each
         for name, why in list(found.items())[:3]:
             teller.say(f"{name}: cannot be read ({why})")
         if found:

@@ -17,6 +17,7 @@ from kdjax.contracts import InputError
 from kdjax.reporting.files import replace
 from kdjax.reporting.results import SUMMARY
 
+LOCK, SEEN = ".lock", ".hosts"  # of the processes that are at work here
 SEEN_WITHIN = 60.0  # seconds; network file systems remember what was not there
 CONFIG = "config.json"
 SELECTION = "selection.json"
@@ -58,7 +59,7 @@ def locked(workdir: pathlib.Path):
 def _lock(workdir: pathlib.Path, held: contextlib.ExitStack) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = (workdir / ".lock").open("w")
+        file = (workdir / LOCK).open("w")
     except OSError as error:
         raise InputError(f"--workdir: cannot write to {workdir}: {error}.") from error
     held.enter_context(file)
@@ -73,10 +74,10 @@ def _lock(workdir: pathlib.Path, held: contextlib.ExitStack) -> None:
 
 def _check_seen(workdir: pathlib.Path) -> None:
     """Refuses a directory that only some of the hosts have."""
-    path = workdir / ".hosts"
+    path = workdir / SEEN
     word = together.share(lambda: _put(path, secrets.token_hex(8)))
     until = time.monotonic() + SEEN_WITHIN
-    while not path.exists() or path.read_text() != word:
+    while _text_of(path) != word:
         if time.monotonic() > until:
             raise InputError(
                 f"--workdir: {workdir} on {socket.gethostname()} is not the directory "
@@ -87,6 +88,13 @@ def _check_seen(workdir: pathlib.Path) -> None:
     together.wait()
     if together.is_first():
         path.unlink()
+
+
+def _text_of(path: pathlib.Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def _put(path: pathlib.Path, word: str) -> str:

@@ -33,8 +33,10 @@ def students(root) -> ConfigDict:
     config.model = ConfigDict({"name": "tests.networks:tiny", "width": 4})
     config.teacher.network = "tests.networks:coarse"
     kd = {"name": "kd", "alpha": 0.9, "temperature": 4.0}
+    # Renewed on the way, from what all processes answer together.
+    chosen = {"name": "detector", "detector": "clk", "first_epoch": 1.0}
     config.students = ConfigDict(
-        {"kd": {"method": kd}, "ce": {"method": {"name": "ce"}}}
+        {"kd": {"method": kd, "selection": chosen}, "ce": {"method": {"name": "ce"}}}
     )
     config.data.name, config.data.data_dir = "set.npz", str(root)
     config.data.padding, config.data.flip = 1, True
@@ -112,7 +114,8 @@ def test_one_process_tells_and_writes(root, whole):
     assert "2 in each of 2 processes" in first and "one program" in first
     assert not [x for x in second.splitlines() if x and not x.startswith("[Gloo]")]
     assert {path.name for path in (root / "slurm").iterdir()} == {
-        *("config.json", "metrics.jsonl", "summary.json", "checkpoints", ".lock")
+        *("config.json", "metrics.jsonl", "summary.json", "checkpoints", "notes"),
+        ".lock",
     }
     assert (root / "slurm" / "summary.json").stat().st_size > 100
 
@@ -163,6 +166,17 @@ def test_four_processes_go_on_with_what_two_saved(root, stopped, whole):
     for row in seen(out, 4):
         assert row["found"] == first["saved"]
     assert_same(told(root / "four"), told(root / "alone"))
+
+
+def test_two_processes_go_on_bit_for_bit(root, stopped, whole):
+    shutil.copytree(stopped[0], root / "two")
+    train(root, "two", 2, flags=by_hand(2)).check()
+    weights = [
+        checkpoints.read_variables(root / name / "checkpoints", 12, "kd")
+        for name in ("slurm", "two")
+    ]
+    jax.tree.map(np.testing.assert_array_equal, *weights)
+    assert told(root / "two") == told(root / "slurm")
 
 
 def test_one_process_goes_on_with_what_two_saved(root, stopped, whole, as_they_are):
