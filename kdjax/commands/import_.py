@@ -28,7 +28,7 @@ from kdjax.commands import devices, workdirs
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
 from kdjax.reporting.files import replace
-from kdjax.weights import imported, trees
+from kdjax.weights import imported, layouts, trees
 
 MOMENTS = ("mean", "std")
 
@@ -105,7 +105,14 @@ def _convert(where: str, tensors: dict, model: str, data: dict) -> trees.Read:
     count_classes("--image_shape", network, data["image_shape"])
     images = jax.ShapeDtypeStruct((1, *data["image_shape"]), jnp.float32)
     wanted = jax.eval_shape(network.init, jax.random.key(0), images)
-    return trees.to_variables(where, tensors, wanted)
+    found = trees.to_variables(where, tensors, wanted)
+    other = layouts.activated(found.layout, model)
+    if other:
+        raise InputError(
+            f"--model is {model}, and {where} has the names of {found.layout}, whose "
+            f"network has another activation; expected --model={other}."
+        )
+    return found
 
 
 def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:
