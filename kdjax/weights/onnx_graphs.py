@@ -95,7 +95,7 @@ class Graph:
         return name
 
     def constant(self, name: str, values) -> str:
-        array = np.ascontiguousarray(values, np.float32)
+        array = np.array(values, np.float32, order="C")  # scalars stay scalars
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
