@@ -33,6 +33,13 @@ TEACHER = {
     "network": "",  # instead of a run: package.module:function
     # A --workdir of `python -m kdjax cache`: its answers to the training images.
     "cache": "",
+    # (height, width) of the images that it was trained on, where they are not those of
+    # its students: theirs are resized for it (bilinear, bicubic or lanczos3).
+    "input_size": (),
+    "resize": "bilinear",
+    # A file with the names of its classes, one a line, where it has them in another
+    # order than the data set, or more of them. `import --classes` says it once for all.
+    "classes": "",
 }
 OPTIMIZER = {
     "name": "sgd",

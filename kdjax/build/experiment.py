@@ -161,6 +161,7 @@ def identity_of(images: Images) -> dict:
         "train": train.identity,
         "test": images.test.identity,
         "classes": len(train.class_names),
+        "class_names": list(train.class_names),
         "image_shape": list(train.image.shape[1:]),
         "normalisation": {"mean": list(augment.mean), "std": list(augment.std)},
     }

@@ -17,7 +17,10 @@ SECTIONS = {
         *("name", "data_dir", "train", "test", "padding", "flip", "mean", "std"),
         *("feed", "crops", "skip_at_most", "noise", "keep"),
     ),
-    "teacher": ("workdir", "student", "checkpoint", "network", "cache"),
+    "teacher": (
+        *("workdir", "student", "checkpoint", "network", "cache"),
+        *("input_size", "resize", "classes"),
+    ),
     "initial": ("workdir", "student", "checkpoint"),
     "evaluation": ("every_epochs", "batch_size", "on_train", "keep_all"),
 }

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kdjax import checkpoints
+from kdjax.build.adaptation import ASKED, adapt, asked, input_size, read_names
 from kdjax.build.networks import (
     CHECKPOINTS,
     build_network,
@@ -21,7 +22,6 @@ from kdjax.models.ensemble import ensemble
 from kdjax.models.network import Network
 from kdjax.types import PyTree
 from kdjax.weights import imported
-from kdjax.weights.moments import renormalised
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,15 +39,17 @@ def load_teacher(section: dict, data: dict) -> Teacher | None:
 
     Args:
       section: workdir (several, separated by commas, are an ensemble), student and
-        checkpoint (one for all, or one each), network.
-      data: classes, image_shape and normalisation of the run that it is to teach in.
+        checkpoint (one for all, or one each), network; input_size, resize and classes
+        for all.
+      data: classes, class_names, image_shape and normalisation of the run that it is
+        to teach in.
     """
     if section["network"] and section["workdir"]:
         raise InputError(
             "config.teacher: both workdir and network are set; expected one of them."
         )
     if section["network"]:
-        return _foreign_teacher(section["network"], data)
+        return _foreign_teacher(section["network"], data, section)
     if not section["workdir"]:
         return None
     members = [
@@ -79,13 +81,26 @@ def load_trained(
         )
     directory = workdir / CHECKPOINTS
     meta, best = guarded(where, checkpoints.read_meta, directory)
-    _check_same_images(where, meta["data"], data, teaches and "imported" in meta)
     name = _choose_student(f"{path}.student", section["student"], meta)
     step = choose_step(
         f"{path}.checkpoint", section["checkpoint"], meta["step"], best.get(name)
     )
-    row = meta["students"][name]
-    network = student_network(where, row, data["classes"])
+    row, taught_on = meta["students"][name], meta["data"]
+    is_imported = "imported" in meta
+    names = {"their_names": taught_on.get("class_names") if is_imported else None}
+    network, told = adapt(
+        path,
+        student_network(where, row, taught_on["classes"]),
+        taught_on | names,
+        data,
+        section if teaches else {},
+        own_moments=teaches and is_imported,
+    )
+    if told and not teaches:
+        raise InputError(
+            f"{where}: the classes of these weights are in another order, or others, "
+            "than those of the run; only a teacher may differ so."
+        )
     variables = checkpoints.read_variables(directory, step, name)
     identity = {
         "workdir": str(workdir),
@@ -96,16 +111,21 @@ def load_trained(
     }
     if row.get("networks", 1) > 1:
         identity["networks"] = row["networks"]
-    found = Teacher(network, variables, identity)
-    return _with_moments(found, meta["data"], data) if "imported" in meta else found
+    own = {"normalisation": taught_on["normalisation"]} if is_imported else {}
+    return _identified(Teacher(network, variables, identity), own, told, section)
 
 
-def _with_moments(found: Teacher, taught_on: dict, data: dict) -> Teacher:
-    """Imported weights, which answer as on images that their own moments normalised."""
-    own, given = taught_on["normalisation"], data["normalisation"]
-    network = found.network if own == given else renormalised(found.network, given, own)
-    told = {"normalisation": own, "digest": imported.digest(found.variables, own)}
-    return Teacher(network, found.variables, found.identity | told)
+def _identified(found: Teacher, own: dict, told: dict, section: dict) -> Teacher:
+    """Says what is done for it, and makes that a part of its digest."""
+    identity = found.identity | own
+    if told:
+        identity["adapted"] = told
+        identity |= {"asked": asked(section)} if asked(section) else {}
+        identity["digest"] = imported.digest(found.variables, own | told)
+    elif own:
+        whole = imported.digest(found.variables, own["normalisation"])
+        identity["digest"] = whole
+    return dataclasses.replace(found, identity=identity)
 
 
 def student_network(path: str, row: dict, classes: int) -> Network:
@@ -118,7 +138,8 @@ def student_network(path: str, row: dict, classes: int) -> Network:
 def _one_each(section: dict) -> list[dict]:
     """A section for every workdir; student and checkpoint come once or as often."""
     workdirs = [part.strip() for part in section["workdir"].split(",")]
-    rows = [{"workdir": workdir} for workdir in workdirs]
+    shared = {key: section[key] for key in ASKED if key in section}
+    rows = [{"workdir": workdir} | shared for workdir in workdirs]
     for key in ("student", "checkpoint"):
         values = [part.strip() for part in str(section[key]).split(",")]
         if len(values) == 1:
@@ -149,25 +170,14 @@ def _together(members: list[Teacher]) -> Teacher:
     if any(moments):
         told = {"digest": imported.digest(variables, moments)}
         identity |= told | {"normalisation": moments}
+    adapted = [member.identity.get("adapted") for member in members]
+    if any(adapted):
+        told = {"normalisation": moments, "adapted": adapted}
+        identity |= {"digest": imported.digest(variables, told), "adapted": adapted}
+        asked_of = [m.identity["asked"] for m in members if "asked" in m.identity]
+        identity |= {"asked": asked_of[0]} if asked_of else {}
     network = ensemble(tuple(member.network for member in members))
     return Teacher(network, variables, identity, len(members))
-
-
-def _check_same_images(
-    path: str, taught_on: dict, data: dict, has_own_moments: bool
-) -> None:
-    check_classes(path, taught_on["classes"], data["classes"])
-    for key, hint in (
-        ("image_shape", "A teacher sees the very images that its students see."),
-        ("normalisation", "Set config.data.mean and config.data.std to the teacher's."),
-    ):
-        if has_own_moments and key == "normalisation":
-            continue
-        if taught_on[key] != data[key]:
-            raise InputError(
-                f"{path}: the teacher was trained with {key} {taught_on[key]} and "
-                f"this run has {data[key]}; expected the same. {hint}"
-            )
 
 
 def _choose_student(path: str, wanted: str, meta: dict) -> str:
@@ -179,7 +189,7 @@ def _choose_student(path: str, wanted: str, meta: dict) -> str:
     return wanted
 
 
-def _foreign_teacher(name: str, data: dict) -> Teacher:
+def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
     """A `package.module:function` whose network brings its weights in `init`."""
     path = "config.teacher.network"
     if ":" not in name:
@@ -187,11 +197,20 @@ def _foreign_teacher(name: str, data: dict) -> Teacher:
             f"{path} is {name!r}; expected package.module:function. A network of kdjax "
             "has no weights of its own: name the workdir that trained it instead."
         )
-    network = build_network(path, {"name": name}, data["classes"])
-    classes = count_classes(path, network, data["image_shape"])
-    check_classes(path, classes, data["classes"])
-    images = jnp.zeros((1, *data["image_shape"]), jnp.float32)
+    size = input_size("config.teacher", section) or data["image_shape"][:2]
+    shape = [*size, data["image_shape"][2]]
+    file = section.get("classes", "")
+    wanted = data["classes"]
+    if file:
+        wanted = len(read_names("config.teacher.classes", file))
+    network = build_network(path, {"name": name}, wanted)
+    classes = count_classes(path, network, shape)
+    check_classes(path, classes, wanted)
+    taught_on = data | {"classes": classes, "image_shape": shape}
+    adapted = adapt("config.teacher", network, taught_on, data, section)
+    images = jnp.zeros((1, *shape), jnp.float32)
     variables = jax.jit(network.init)(jax.random.key(0), images)
     variables = jax.tree.map(np.asarray, variables)
     identity = {"network": name, "digest": checkpoints.digest(variables)}
-    return Teacher(network, variables, identity)
+    found = Teacher(adapted.network, variables, identity)
+    return _identified(found, {}, adapted.told, section)

@@ -116,6 +116,7 @@ def _section(who: dict) -> dict:
         "network": who.get("network", ""),
         "student": who.get("student", ""),
         "checkpoint": str(who.get("step", "latest")),
+        **who.get("asked", {}),
     }
 
 

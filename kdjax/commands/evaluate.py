@@ -20,6 +20,7 @@ from kdjax.contracts import InputError, nearest
 from kdjax.data.augment import Augment
 from kdjax.data.sources import Split, crops_of, exact_name, load_split
 from kdjax.training import sharding
+from kdjax.weights.adapters import places_of, reordered
 
 ROWS = 500
 
@@ -42,9 +43,9 @@ def _score(options: argparse.Namespace) -> dict:
     chosen = _choose(meta["students"], options.student)
     data = meta["data"]
     if data["test"] is None:
-        split = _named_split(workdir, data, options)
+        split, places = _named_split(workdir, data, options)
     else:
-        split = _split(workdir, data["test"], options)
+        split, places = _split(workdir, data["test"], options), None
     augment = Augment(**data["normalisation"], padding=0, flip=False)
     mesh = sharding.make_mesh()
     batches = evaluation_rows(split, ROWS, mesh)
@@ -57,6 +58,8 @@ def _score(options: argparse.Namespace) -> dict:
         variables = checkpoints.read_variables(directory, step, name)
         row = meta["students"][name]
         network = student_network(f"{workdir.name}: {name}", row, data["classes"])
+        if places is not None:
+            network = reordered(network, places)
         score = scorer({name: network}, augment.evaluate, batches)
         metrics = score(sharding.place_replicated({name: variables}, mesh))
         line["students"][name] = {"step": step} | metrics[name]
@@ -98,8 +101,14 @@ def _split(workdir: pathlib.Path, test: dict, options) -> Split:
     return split
 
 
-def _named_split(workdir: pathlib.Path, data: dict, options) -> Split:
-    """The split that the command names, checked to fit imported weights."""
+def _named_split(
+    workdir: pathlib.Path, data: dict, options
+) -> tuple[Split, list[int] | None]:
+    """The split that the command names, checked to fit imported weights.
+
+    Returns:
+      The split, and which logit each of its classes is, where weights name theirs.
+    """
     if not options.data:
         raise InputError(
             f"--workdir: {workdir} holds imported weights, which have no test split; "
@@ -108,13 +117,15 @@ def _named_split(workdir: pathlib.Path, data: dict, options) -> Split:
     split = load_split(
         options.data, options.split or "test", data_dir=options.data_dir or None
     )
+    names = data.get("class_names")
+    classes = data["classes"] if names is None else len(split.class_names)
     there = (list(split.image.shape[1:]), len(split.class_names))
-    if there != (data["image_shape"], data["classes"]):
+    if there != (data["image_shape"], classes):
         raise InputError(
             f"--data: {options.data} has images of {there[0]} in {there[1]} classes; "
             f"expected {data['image_shape']} in {data['classes']}."
         )
-    return split
+    return split, None if names is None else places_of(names, split.class_names)
 
 
 def _choose(students: dict, wanted: str) -> list[str]:
@@ -136,6 +147,7 @@ def _add_teacher(meta: dict, augment: Augment, batches: Batches) -> None:
         "network": who.get("network", ""),
         "student": who.get("student", ""),
         "checkpoint": str(who.get("step", "latest")),
+        **who.get("asked", {}),
     }
     try:
         teacher = load_teacher(section, meta["data"])

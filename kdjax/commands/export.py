@@ -2,21 +2,29 @@
 
   python -m kdjax export WORKDIR --format=safetensors|stablehlo|onnx
                          --output=FILE [--student=NAME]
-                         [--checkpoint=latest|best|STEP] [--pixels]
+                         [--checkpoint=latest|best|STEP] [--dtype=TYPE]
+                         [--names=LAYOUT] [--pixels]
 
-safetensors: the weights. ResNets have torchvision's names and layouts, so torchvision's
-and timm's `load_state_dict` take them; other networks have the names of this project.
+safetensors: the weights, under names that the `load_state_dict` of a package for
+PyTorch takes, or with --names=kdjax under those of this project, as networks of one's
+own always are. ResNets: torchvision, which is timm's too. Wide ResNets: repdistiller.
+MobileNetV1: mdistiller, or timm where its activation is ReLU6, as timm's is.
+MobileNetV2: torchvision, timm. --dtype=float16 halves the file.
 stablehlo: the network with its weights as one program for any batch size, to be read
-with `jax.export.deserialize`. onnx: the same of a ResNet as an ONNX graph. With
---pixels these two take uint8 images and normalise them, without it images that are
-normalised; [batch, height, width, channels] all the same. The file is read again and
-its logits are compared before it gets its name. Prints one JSON line.
+with `jax.export.deserialize`; --dtype is of its activations. onnx: the same of those
+networks as an ONNX graph. With --pixels these two take uint8 images and normalise
+them, without it images that are normalised; [batch, height, width, channels] all the
+same.
+The file is read again and its logits are compared before it gets its name. Prints one
+JSON line.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
+import sys
 
 import jax
 import numpy as np
@@ -24,17 +32,29 @@ import numpy as np
 import kdjax
 from kdjax import checkpoints, commands
 from kdjax.build.networks import CHECKPOINTS
-from kdjax.build.teachers import Teacher, load_trained
+from kdjax.build.teachers import Teacher, load_trained, student_network
 from kdjax.commands import devices
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
-from kdjax.weights import onnx_graphs, programs, safetensors, trees
+from kdjax.weights import (
+    layouts,
+    onnx_graphs,
+    onnx_networks,
+    programs,
+    safetensors,
+    trees,
+)
 
-FORMATS = ("safetensors", "stablehlo", "onnx")
+# Format -> what --dtype may be.
+FORMATS = {
+    "safetensors": ("float32", "float16"),  # of the weights in the file
+    "stablehlo": ("float32", "bfloat16"),  # of the activations
+    "onnx": ("float32",),
+}
 BATCHES = (1, 3)  # that are compared
 # Of the largest logit. A program sums in another order than the network here, whose
 # convolutions may go through Winograd's algorithm.
-TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2}
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 
 
 def main(argv: list[str]) -> int:
@@ -57,7 +77,7 @@ def main(argv: list[str]) -> int:
         "onnx": _write_onnx,
     }[options.format]
     try:
-        told = write(part, found, meta["data"], options.pixels)
+        told = write(part, found, meta["data"], options)
         os.replace(part, output)
     finally:
         part.unlink(missing_ok=True)
@@ -74,55 +94,91 @@ def read(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--output", required=True, help="the file to write")
     parser.add_argument("--student", default="", help="which, if there are several")
     parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
+    parser.add_argument("--dtype", default="", help="default: the network's own")
+    parser.add_argument("--names", default="", help="of safetensors: whose to use")
     parser.add_argument("--pixels", action="store_true", help="take uint8 images")
     options = parser.parse_args(argv)
     if options.pixels and options.format == "safetensors":
         raise InputError("--pixels is of programs; safetensors take no images.")
+    if options.names and options.format != "safetensors":
+        raise InputError("--names is of safetensors; programs have no names.")
+    known = FORMATS[options.format]
+    if options.dtype and options.dtype not in known:
+        raise InputError(
+            f"--dtype is {options.dtype!r}; expected one of {', '.join(known)} for "
+            f"--format={options.format}."
+        )
     return options
 
 
-def _write_safetensors(part, found: Teacher, data: dict, _) -> dict:
-    """Weights come back bit for bit, so logits are compared bit for bit too."""
-    tensors, layout = trees.to_tensors(found.variables)
+def _write_safetensors(part, found: Teacher, data: dict, options) -> dict:
+    """Weights of float32 come back bit for bit; then logits have to be the same."""
+    model = str(found.identity["model"]["name"])
+    tensors, layout = trees.to_tensors(found.variables, _layout(options.names, model))
+    other = layouts.activated(layout, model)
+    if other:
+        print(
+            f"kdjax export: the network of {layout} with these names is {other}, which "
+            f"has another activation than {model}; load them into one that has the "
+            "same, as with timm's act_layer='relu'.",
+            file=sys.stderr,
+        )
+    dtype = options.dtype or "float32"
+    tensors = {name: array.astype(dtype) for name, array in tensors.items()}
     told = {"layout": layout} | found.identity | data["normalisation"]
     told = {key: value for key, value in told.items() if key != "workdir"}
     told |= {key: data[key] for key in ("classes", "image_shape")}
     told["version"] = kdjax.__version__
-    form = "pt" if layout == "torchvision" else "np"
+    form = "np" if layout == layouts.OURS else "pt"
     metadata = {"format": form, "kdjax": json.dumps(told)}
     safetensors.write(part, tensors, metadata)
     read = trees.to_variables(str(part), safetensors.read(part), found.variables)
     normalise = _normalise(data)
     answer = jax.jit(lambda pair, x: found.network.evaluate(*pair, normalise(x)).logits)
+    tolerance = 0.0 if dtype == "float32" else TOLERANCE[dtype]
+    worst = 0.0
     for pixels in _pixels(data):
         wanted = answer(found.variables, pixels)
-        _compare(part, answer(read.variables, pixels), wanted, 0.0)
-    return {"layout": layout, "tensors": len(tensors)}
+        said = answer(read.variables, pixels)
+        worst = max(worst, _compare(part, said, wanted, tolerance))
+    return {"layout": layout, "tensors": len(tensors), "largest_difference": worst}
 
 
-def _write_stablehlo(part, found: Teacher, data: dict, takes_pixels: bool) -> dict:
-    normalise = _normalise(data) if takes_pixels else None
+def _layout(wanted: str, model: str) -> str:
+    """The layout whose package has this very network, where nothing else is said."""
+    of_activation = {model: layout for layout, model in layouts.ACTIVATIONS.items()}
+    return wanted or of_activation.get(model, "")
+
+
+def _write_stablehlo(part, found: Teacher, data: dict, options) -> dict:
+    if options.dtype:
+        found = _computing_in(options.dtype, found, data)
+    normalise = _normalise(data) if options.pixels else None
     shape = tuple(data["image_shape"])
     part.write_bytes(programs.build(found.network, found.variables, shape, normalise))
     written = part.read_bytes()
     told = {"platforms": programs.PLATFORMS}
     return told | _check_program(
-        part, found, data, takes_pixels, lambda images: programs.call(written, images)
+        part, found, data, options.pixels, lambda images: programs.call(written, images)
     )
 
 
-def _write_onnx(part, found: Teacher, data: dict, takes_pixels: bool) -> dict:
-    tensors, layout = trees.to_tensors(found.variables)
-    if layout != "torchvision":
-        raise InputError(
-            f"--format=onnx writes ResNets, and {found.identity['model']['name']} is "
-            "another network; expected --format=stablehlo or safetensors."
-        )
+def _computing_in(dtype: str, found: Teacher, data: dict) -> Teacher:
+    """The same weights in a network whose activations have another type."""
+    identity = found.identity | {"model": found.identity["model"] | {"dtype": dtype}}
+    network = student_network("--dtype", identity, data["classes"])
+    return dataclasses.replace(found, network=network, identity=identity)
+
+
+def _write_onnx(part, found: Teacher, data: dict, options) -> dict:
     normalisation = data["normalisation"]
-    moments = (normalisation["mean"], normalisation["std"]) if takes_pixels else None
-    part.write_bytes(onnx_graphs.build(tensors, tuple(data["image_shape"]), moments))
+    moments = (normalisation["mean"], normalisation["std"]) if options.pixels else None
+    network = onnx_networks.builder(found.identity["model"]["name"], found.variables)
+    shape = tuple(data["image_shape"])
+    part.write_bytes(onnx_graphs.build(found.variables, shape, network, moments))
     return _check_program(
-        part, found, data, takes_pixels, lambda images: onnx_graphs.call(part, images)
+        *(part, found, data, options.pixels),
+        lambda images: onnx_graphs.call(part, images),
     )
 
 

@@ -2,13 +2,19 @@
 
   python -m kdjax import FILE --workdir=DIR --model=NAME --image_shape=H,W,C
                          --mean=R,G,B --std=R,G,B [--student=NAME]
+                         [--classes=FILE]
 
 FILE is .safetensors, or PyTorch's .pth or .th where PyTorch is installed. It holds a
-ResNet with torchvision's names, which are timm's too; or a CIFAR ResNet with those of
-the published CIFAR-10 checkpoints, whose shortcuts have no parameters; or what `export`
-wrote. Students name DIR in --config.teacher.workdir. Mean and standard deviation, of
-pixels from 0 to 1, are those with which the weights were trained; students may have
-their own. Prints one JSON line.
+ResNet with torchvision's names, which are timm's too; a CIFAR ResNet with those of the
+published CIFAR-10 checkpoints, whose shortcuts have no parameters; a MobileNet or a
+Wide ResNet with names of timm, torchvision or the distillation benchmarks; or what
+`export` wrote. Students name DIR in --config.teacher.workdir.
+
+Mean and standard deviation, of pixels from 0 to 1, are those with which the weights
+were trained; students may have their own. Where students see images of another size,
+their config says --config.teacher.input_size=H,W. --classes names a text file with the
+names of the network's classes, one a line: students may have them in another order, or
+only some of them. Prints one JSON line.
 """
 
 import argparse
@@ -21,6 +27,7 @@ import jax
 import jax.numpy as jnp
 
 from kdjax import commands
+from kdjax.build.adaptation import read_names
 from kdjax.build.experiment import versions
 from kdjax.build.networks import CHECKPOINTS, build_network, count_classes
 from kdjax.build.sections import guarded
@@ -28,7 +35,7 @@ from kdjax.commands import devices, workdirs
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
 from kdjax.reporting.files import replace
-from kdjax.weights import imported, trees
+from kdjax.weights import imported, layouts, trees
 
 MOMENTS = ("mean", "std")
 
@@ -40,6 +47,8 @@ def main(argv: list[str]) -> int:
     devices.configure_cpu(1, 1)
     tensors = imported.read(file)
     data["classes"] = trees.counted_classes(str(file), tensors)
+    if options.classes:
+        data["class_names"] = _class_names(options.classes, data["classes"])
     found = _convert(str(file), tensors, options.model, data)
     name = options.student or re.sub(r"[^A-Za-z0-9._-]", "_", options.model)
     digest = imported.digest(found.variables, data["normalisation"])
@@ -54,6 +63,7 @@ def main(argv: list[str]) -> int:
     with workdirs.locked(workdir):
         _save(workdir, name, found.variables, meta)
     line = {"workdir": str(workdir), "student": name, "model": options.model}
+    data.pop("class_names", None)  # a thousand of them
     print(json.dumps(line | data | source))
     return 0
 
@@ -68,8 +78,19 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     parser.add_argument("--mean", required=True, help="of each channel: 0.5,0.5,0.5")
     parser.add_argument("--std", required=True, help="of each channel")
     parser.add_argument("--student", default="", help="its name; default: the model's")
+    parser.add_argument("--classes", default="", help="text file: a name on each line")
     options = parser.parse_args(argv)
     return options, _data(options)
+
+
+def _class_names(file: str, classes: int) -> list[str]:
+    names = read_names("--classes", file)
+    if len(names) != classes:
+        raise InputError(
+            f"--classes: {file} names {len(names)} classes and the weights have "
+            f"{classes}; expected as many."
+        )
+    return names
 
 
 def _data(options: argparse.Namespace) -> dict:
@@ -105,7 +126,14 @@ def _convert(where: str, tensors: dict, model: str, data: dict) -> trees.Read:
     count_classes("--image_shape", network, data["image_shape"])
     images = jax.ShapeDtypeStruct((1, *data["image_shape"]), jnp.float32)
     wanted = jax.eval_shape(network.init, jax.random.key(0), images)
-    return trees.to_variables(where, tensors, wanted)
+    found = trees.to_variables(where, tensors, wanted)
+    other = layouts.activated(found.layout, model)
+    if other:
+        raise InputError(
+            f"--model is {model}, and {where} has the names of {found.layout}, whose "
+            f"network has another activation; expected --model={other}."
+        )
+    return found
 
 
 def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import math
 import pathlib
 
@@ -198,6 +199,8 @@ def announce(experiment: Experiment, start: int, teller: Reporter) -> None:
         where = who.get("workdir", who.get("network"))
         step = f" at step {who['step']}" if "step" in who else ""
         teller.say(f"teacher: {where}{step}, digest {who['digest'][:12]}")
+        if "adapted" in who:
+            teller.say(f"teacher: asked through {json.dumps(who['adapted'])}")
         for path in who.get("workdir", "").split(",") if "workdir" in who else ():
             if not workdirs.is_done(pathlib.Path(path)):
                 teller.say(f"{path} is not finished; it teaches as it is now")

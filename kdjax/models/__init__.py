@@ -12,6 +12,8 @@ from functools import partial
 
 from kdjax.models.cifar_resnet import cifar_resnet
 from kdjax.models.imagenet_resnet import imagenet_resnet
+from kdjax.models.mobilenet_v1 import mobilenet_v1
+from kdjax.models.mobilenet_v2 import mobilenet_v2
 from kdjax.models.network import Network, from_linen
 from kdjax.models.wide_resnet import wide_resnet
 
@@ -58,6 +60,9 @@ MODELS: dict[str, Callable[..., Network]] = {
     "resnet18_cifar": _imagenet(depth=18, small_images=True),
     "resnet34_cifar": _imagenet(depth=34, small_images=True),
     "resnet50_cifar": _imagenet(depth=50, small_images=True),
+    "mobilenet_v1": _fixed(mobilenet_v1, activation="relu"),
+    "mobilenet_v1_relu6": _fixed(mobilenet_v1, activation="relu6"),
+    "mobilenet_v2": _fixed(mobilenet_v2),
 }
 
 

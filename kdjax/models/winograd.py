@@ -69,6 +69,7 @@ def suits(images: jax.Array, kernel: jax.Array, stride: int) -> bool:
         and kernel.shape[:2] == (3, 3)
         and stride == 1
         and images.dtype == kernel.dtype == jnp.float32
+        and kernel.shape[2] == channels  # no groups
         and min(channels, kernel.shape[-1]) >= CHANNELS
         and isinstance(batch, int)  # `jax.export` has others
         and batch > 0

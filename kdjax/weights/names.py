@@ -52,14 +52,20 @@ def torch_name(path: Path) -> str | None:
     >>> torch_name(("params", "stage1_block2", "conv1", "kernel"))
     'layer1.1.conv1.weight'
     """
-    collection, *modules, leaf = path
-    module = _torch_module(modules)
-    if module is None:
-        return None
-    for name, ours in _LEAVES[_kind(modules[-1])].items():
-        if ours == (collection, leaf):
-            return f"{module}.{name}"
-    return None
+    module, leaf = _torch_module(list(path[1:-1])), torch_leaf(path)
+    return f"{module}.{leaf}" if module and leaf else None
+
+
+def torch_leaf(path: Path) -> str | None:
+    """PyTorch's last word for a path, or None where its modules have no such array.
+
+    >>> torch_leaf(("batch_stats", "norm", "var"))
+    'running_var'
+    """
+    collection, *_, module, leaf = path
+    kind = next((kind for kind in _LEAVES if kind in module), None)
+    leaves = _LEAVES[kind] if kind else {}
+    return next((n for n, ours in leaves.items() if ours == (collection, leaf)), None)
 
 
 def to_ours(tensor: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """A file's tensors as (params, batch_stats), and back; each is used once.
 
-Files have either PyTorch's names (`names`), or ours: a path with dots between, such as
-params.stage1_block1.conv1.kernel, with our layouts, for networks that PyTorch's
-packages do not have.
+Files have either the names of one of PyTorch's packages (`layouts`), or ours: a path
+with dots between, such as params.stage1_block1.conv1.kernel, and arrays as they are
+here.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.types import PyTree
-from kdjax.weights import names, shortcuts
+from kdjax.weights import layouts, names, shortcuts, variants
 from kdjax.weights.names import Path
 
 COLLECTIONS = ("params", "batch_stats")
@@ -24,7 +24,7 @@ class Read(NamedTuple):
     """What a file holds."""
 
     variables: tuple[PyTree, PyTree]
-    layout: str  # torchvision, torchvision without projections, or kdjax
+    layout: str  # one of `layouts`, or torchvision without projections
 
 
 def flatten(variables: tuple[PyTree, PyTree]) -> dict[Path, object]:
@@ -57,18 +57,48 @@ def unflatten(arrays: Mapping[Path, object]) -> tuple[PyTree, PyTree]:
     return roots["params"], roots["batch_stats"]
 
 
-def to_tensors(variables: tuple[PyTree, PyTree]) -> tuple[dict[str, np.ndarray], str]:
-    """Names and layouts of torchvision where all arrays have them, else ours.
+def to_tensors(
+    variables: tuple[PyTree, PyTree], layout: str = ""
+) -> tuple[dict[str, np.ndarray], str]:
+    """The arrays under names of one of PyTorch's packages where it has all, else ours.
+
+    Args:
+      variables: of a network.
+      layout: a key of `layouts.LAYOUTS` or "kdjax"; "": the first of its family.
 
     Returns:
-      (name -> array, "torchvision" or "kdjax"). PyTorch's counters of steps are left
-      out; `load_state_dict` fills them in.
+      (name -> array, the layout). PyTorch's counters of steps are left out;
+      `load_state_dict` fills them in.
+
+    Raises:
+      InputError: no such layout has names for all arrays.
     """
     arrays = {path: np.asarray(leaf) for path, leaf in flatten(variables).items()}
-    theirs = {path: names.torch_name(path) for path in arrays}
-    if None in theirs.values():
-        return {".".join(path): array for path, array in arrays.items()}, "kdjax"
-    return {theirs[p]: names.to_torch(a) for p, a in arrays.items()}, "torchvision"
+    found = _layouts({path: array.shape for path, array in arrays.items()})
+    layout = layout or next(iter(found), layouts.OURS)
+    if layout == layouts.OURS:
+        return {".".join(path): array for path, array in arrays.items()}, layout
+    if layout not in found:
+        raise InputError(
+            f"there are no names of {layout} for this network; expected one of "
+            f"{', '.join((*found, layouts.OURS))}."
+        )
+    theirs = found[layout]
+    return {theirs[path]: names.to_torch(a) for path, a in arrays.items()}, layout
+
+
+def _layouts(shapes: Mapping[Path, tuple]) -> dict[str, dict[Path, str]]:
+    """Layout -> path -> name, of the layouts that have a name for every path."""
+    kind = layouts.family(shapes)
+    all_of_them = {
+        layout: layouts.names_of(kind, layout, shapes)
+        for layout in layouts.LAYOUTS.get(kind, {})
+    }
+    return {
+        layout: found
+        for layout, found in all_of_them.items()
+        if None not in found.values()
+    }
 
 
 def to_variables(
@@ -86,8 +116,8 @@ def to_variables(
         floating point or not finite; it names them.
     """
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten(wanted).items()}
-    named = _paths(where, tensors)
-    ours = is_ours(named)
+    layout, named = _named(where, tensors, shapes)
+    ours = layout == layouts.OURS
     arrays, problems = {}, {"of no array of the network": [], "of another shape": []}
     for name, path in named.items():
         array = tensors[name] if ours else names.to_ours(tensors[name])
@@ -100,66 +130,94 @@ def to_variables(
             arrays[path] = None  # it is there
         else:
             arrays[path] = _float32(where, name, array)
-    layout = "kdjax" if ours else "torchvision"
+    known = {} if ours else _layouts(shapes).get(layout, {})
     heads = {name.split(".")[-2] for name, path in named.items() if path in HEAD}
-    if not ours and shortcuts.pads_with_zeros(set(arrays), shapes, heads):
+    if layout == "torchvision" and shortcuts.pads_with_zeros(
+        set(arrays), shapes, heads
+    ):
         layout = "torchvision without projections"
         arrays |= {
             path: shortcuts.zero_padded(path, shape)
             for path, shape in shapes.items()
             if shortcuts.is_shortcut(path)
         }
-    problems["missing"] = [_name(p, ours) for p in shapes if p not in arrays]
-    _refuse(where, problems)
+    problems["missing"] = [
+        known.get(path, ".".join(path)) for path in shapes if path not in arrays
+    ]
+    odd = [name for name, path in named.items() if arrays.get(path) is None]
+    _refuse(where, problems, {name: np.shape(tensors[name]) for name in odd})
     return Read(unflatten(arrays), layout)
 
 
-def _refuse(where: str, problems: dict[str, list[str]]) -> None:
+def _refuse(where: str, problems: dict[str, list[str]], odd: dict) -> None:
     told = [f"{what}: {_listed(found)}" for what, found in problems.items() if found]
     if told:
+        different = [f"{what}." for what in variants.differences(odd)]
         raise InputError(
             f"{where}: the tensors are not those of the network; {'; '.join(told)}. "
-            "Is --model the network of this file?"
+            + (" ".join(different) or "Is --model the network of this file?")
         )
-
-
-def is_ours(named: Mapping[str, Path | None]) -> bool:
-    return all(name.split(".")[0] in COLLECTIONS for name in named)
 
 
 def counted_classes(where: str, tensors: Mapping[str, np.ndarray]) -> int:
     """How many classes the file's classifier tells apart."""
-    for name, path in _paths(where, tensors).items():
-        if path == HEAD[0] and np.ndim(tensors[name]) == 2:
-            ours = name.startswith("params.")
-            return tensors[name].shape[1 if ours else 0]
+    plain = _unwrapped(where, tensors)
+    ours, heads = ".".join(HEAD[0]), [f"{head}.weight" for head in layouts.HEADS]
+    for name, original in plain.items():
+        if name in (ours, *heads) and np.ndim(tensors[original]) == 2:
+            return tensors[original].shape[1 if name == ours else 0]
     raise InputError(
-        f"{where}: there is no classifier; expected a matrix called fc.weight, "
-        f"linear.weight or params.head.kernel among {_listed(list(tensors))}."
+        f"{where}: there is no classifier; expected a matrix called "
+        f"{', '.join(heads)} or {ours} among {_listed(list(tensors))}."
     )
 
 
-def _paths(where: str, tensors: Mapping[str, np.ndarray]) -> dict[str, Path | None]:
-    """Where each tensor belongs; None for those that belong nowhere."""
+def _unwrapped(where: str, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """A plain name -> the file's, without PyTorch's counters of steps."""
     if not tensors:
         raise InputError(
             f"{where}: there are no tensors; expected a network's weights."
         )
-    plain = [name for name in tensors if name.split(".")[-1] != names.COUNTER]
-    if all(name.split(".")[0] in COLLECTIONS for name in plain):
-        return {name: tuple(name.split(".")) for name in plain}
+    given = [name for name in tensors if name.split(".")[-1] != names.COUNTER]
     # What DataParallel saved has one module more around it.
-    wrapped = all(name.startswith("module.") for name in plain)
+    wrapped = all(name.startswith("module.") for name in given)
+    return {name.removeprefix("module.") if wrapped else name: name for name in given}
+
+
+def _named(
+    where: str, tensors: Mapping[str, np.ndarray], shapes: Mapping[Path, tuple]
+) -> tuple[str, dict[str, Path | None]]:
+    """The file's layout, and where each tensor belongs; None where it belongs nowhere.
+
+    The layout is that of the network's with the most names in common.
+    """
+    plain = _unwrapped(where, tensors)
+    if all(name.split(".")[0] in COLLECTIONS for name in plain):
+        return layouts.OURS, {name: tuple(name.split(".")) for name in plain}
+    if layouts.family(shapes) not in layouts.LAYOUTS:
+        return "torchvision", dict.fromkeys(plain.values())
+    best, places = "", {}
+    for layout, theirs in _layouts(shapes).items():
+        if layouts.LAYOUTS[layouts.family(shapes)][layout] is None:
+            return layout, _of_resnet(where, plain)
+        found = {name: path for path, name in theirs.items()}
+        if not best or len(found.keys() & plain) > len(places.keys() & plain):
+            best, places = layout, found
+    return best, {original: places.get(name) for name, original in plain.items()}
+
+
+def _of_resnet(where: str, plain: Mapping[str, str]) -> dict[str, Path | None]:
+    """Each tensor's place in a ResNet, by any of the names that it may have."""
     named, owners = {}, {}
-    for name in plain:
-        path = names.our_path(name.removeprefix("module.") if wrapped else name)
+    for name, original in plain.items():
+        path = names.our_path(name)
         if path is not None and path in owners:
             raise InputError(
-                f"{where}: {owners[path]} and {name} are the same array of the "
+                f"{where}: {owners[path]} and {original} are the same array of the "
                 "network; expected one of them."
             )
-        named[name] = path
-        owners[path] = name
+        named[original] = path
+        owners[path] = original
     return named
 
 
@@ -178,10 +236,6 @@ def _float32(where: str, name: str, array: np.ndarray) -> np.ndarray:
 def _shape(shape: tuple[int, ...], ours: bool) -> tuple[int, ...]:
     """A shape as the file would have it."""
     return shape if ours else names.to_torch(np.broadcast_to(0.0, shape)).shape
-
-
-def _name(path: Path, ours: bool) -> str:
-    return ".".join(path) if ours else names.torch_name(path) or ".".join(path)
 
 
 def _listed(items: list[str]) -> str:

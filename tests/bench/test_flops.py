@@ -20,7 +20,11 @@ def forward(name, side, classes, dtype="float32"):
 # infer_macts of timm's benchmark tables.
 @pytest.mark.parametrize(
     ("name", "giga_macs", "mega_outputs"),
-    [("resnet18", 1.814, 2.48), ("resnet34", 3.664, 3.74), ("resnet50", 4.089, 11.11)],
+    [
+        *(("resnet18", 1.814, 2.48), ("resnet34", 3.664, 3.74)),
+        *(("resnet50", 4.089, 11.11), ("mobilenet_v2", 0.301, 6.68)),
+        ("mobilenet_v1", 0.569, 5.04),  # GMAC: table 4 of arXiv:1704.04861
+    ],
 )
 def test_imagenet_networks_cost_what_torchvision_and_timm_print(
     name, giga_macs, mega_outputs

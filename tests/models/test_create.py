@@ -75,7 +75,7 @@ def test_keywords_reach_the_function(guests):
     [
         ("wrn_16_3", {}, r"no model 'wrn_16_3'; near are .*wrn_16_\d"),
         ("resnet_50", {}, r"no model 'resnet_50'; near are .*resnet50"),
-        ("zzz", {}, r"no model 'zzz'; near are resnet101, .*wrn_40_6"),
+        ("zzz", {}, r"no model 'zzz'; near are mobilenet_v1, .*wrn_40_6"),
         (
             "wrn_16_2",
             {"depth": 40},
@@ -116,6 +116,11 @@ def test_keywords_reach_the_function(guests):
             {"num_classes": 0},
             "resnet20: num_classes is 0; expected a whole",
         ),
+        (
+            "mobilenet_v1",
+            {"activation": "relu6"},
+            "activation is not a parameter of mobilenet_v1; it takes dtype",
+        ),
         ("guests.nets:tini", {}, "guests.nets has no function 'tini'; near are tiny"),
         ("guests.nets:number", {}, "guests.nets has no function 'number'"),
         ("guests.nest:tiny", {}, "cannot import 'guests.nest' .*PYTHONPATH"),
@@ -148,6 +153,8 @@ def test_a_function_must_return_a_network(guests):
             "32x32; resnet50_cifar takes smaller ones.$",
         ),
         ("resnet152", (32, 31, 3), "resnet152: images are 32x31; .* least 32x32.$"),
+        ("mobilenet_v1", (32, 28, 3), "mobilenet_v1: images are 32x28; .* 5 times"),
+        ("mobilenet_v2", (28, 28, 3), "mobilenet_v2: images are 28x28; .* 32x32.$"),
         ("resnet18_cifar", (7, 8, 3), "halves them 3 times and needs at least 8x8.$"),
         ("resnet8x4", (3, 3, 1), "resnet8x4: images are 3x3; .* 2 times .* 4x4.$"),
         ("wrn_16_2", (4, 3, 3), "wrn_16_2: images are 4x3; .* 2 times .* 4x4.$"),

@@ -7,6 +7,8 @@ import pytest
 from flax import linen as nn
 
 from kdjax.models import create, from_linen
+from kdjax.models.mobilenet_v1 import MobileNetV1
+from kdjax.models.mobilenet_v2 import MobileNetV2
 from kdjax.models.residual import BasicBlock, Bottleneck, ResNet
 from kdjax.types import Outputs
 
@@ -47,6 +49,21 @@ def four_stages(block, large_images):
     return build
 
 
+def mobile(family, widths, *rest, **more):
+    """The MobileNets with one narrow block a stage."""
+    strides = (1, 2, 2, 2, 2) if len(widths) == 5 else (1, 2, 2, 2, 1, 2, 1)
+    stages = tuple(
+        (width, 1, stride) for width, stride in zip(widths, strides, strict=True)
+    )
+
+    def build(dtype):
+        dtype = jnp.dtype(dtype)
+        args = ("tiny", CLASSES, *rest, dtype)
+        return from_linen(family(*args, stem=8, stages=stages, **more))
+
+    return build
+
+
 # name -> (builder, side of the image, sides and channels of the features)
 NETWORKS = {
     "wide_resnet": (
@@ -69,10 +86,21 @@ NETWORKS = {
         8,
         {"stem": (8, 8), "stage1": (8, 32), "stage2": (4, 32), "stage4": (1, 64)},
     ),
+    "mobilenet_v1": (
+        mobile(MobileNetV1, (8, 8, 12, 12, 16), "relu"),
+        32,
+        {"stem": (16, 8), "stage1": (16, 8), "stage2": (8, 8), "stage5": (1, 16)},
+    ),
+    "mobilenet_v2": (
+        mobile(MobileNetV2, (4, 4, 8, 8, 8, 12, 12), last=24),
+        32,
+        {"stem": (16, 8), "stage2": (8, 4), "stage5": (2, 8), "last": (1, 24)},
+    ),
     "plain": (plain, 12, {"stage1": (6, 8), "normed": (6, 8)}),
 }
 CASES = [(name, "float32", 3) for name in NETWORKS]
 CASES += [(name, "bfloat16", 1) for name in ("wide_resnet", "imagenet_resnet")]
+CASES += [("mobilenet_v1", "bfloat16", 1)]
 
 
 class Case:
@@ -85,6 +113,11 @@ class Case:
         self.images = jax.random.normal(jax.random.key(1), (4, side, side, channels))
         init = jax.jit(self.network.init)
         self.params, self.stats = init(jax.random.key(0), self.images)
+        if name == "mobilenet_v2":
+            # Between its blocks all is linear, so means are 0 until biases are not.
+            self.params = jax.tree_util.tree_map_with_path(
+                lambda path, x: x + 0.1 * (path[-1].key == "bias"), self.params
+            )
         self.before = jax.tree.map(np.array, self.stats)
         train, evaluate = jax.jit(self.network.train), jax.jit(self.network.evaluate)
         self.trained, self.new_stats = train(self.params, self.stats, self.images)
@@ -121,6 +154,11 @@ def test_feature_names(case):
         "cifar_resnet": STAGES | PREACTS | {"stem", "pooled"},
         "plain": {"stage1", "normed"},
     }
+    for version, stages in ((1, 5), (2, 7)):
+        names = {f"stage{stage}" for stage in range(1, stages + 1)}
+        names |= {f"{name}_preact" for name in names} if version == 1 else {"last"}
+        names |= {"last_preact"} if version == 2 else set()
+        expected[f"mobilenet_v{version}"] = names | {"stem", "pooled"}
     four = STAGES | PREACTS | {"stem", "pooled", "stage4", "stage4_preact"}
     assert set(case.trained.features) == expected.get(case.name, four)
     assert set(case.evaluated.features) == expected.get(case.name, four)
@@ -131,13 +169,15 @@ def test_stages_are_the_rectified_preactivations_and_pooled_is_their_mean(case):
         assert "pooled" not in case.evaluated.features
         return
     features = {k: np.float32(v) for k, v in case.evaluated.features.items()}
-    last = max(name for name in features if name.endswith("_preact"))
-    rectified = np.maximum(features[last], 0)
+    preacts = [name for name in features if name.endswith("_preact")]
+    last = "last_preact" if "last_preact" in preacts else max(preacts)
+    most = 6 if case.name == "mobilenet_v2" else None
+    rectified = np.clip(features[last], 0, most)
     np.testing.assert_allclose(features["pooled"], rectified.mean((1, 2)), rtol=1e-5)
     assert case.evaluated.features["pooled"].dtype == jnp.float32
     for name in features:
         if case.name != "wide_resnet" and f"{name}_preact" in features:
-            rectified = np.maximum(features[f"{name}_preact"], 0)
+            rectified = np.clip(features[f"{name}_preact"], 0, most)
             np.testing.assert_array_equal(features[name], rectified)
             assert features[f"{name}_preact"].min() < 0
 

@@ -15,6 +15,7 @@ from kdjax.models import MODELS, create
 ARITHMETIC = "the sums of this file only"
 ZOO = "model zoo of osmr/imgclsmob, CIFAR tables"
 TORCHVISION = "torchvision's model pages, num_params"
+TIMM = "timm's benchmark tables, param_count 4.23; arXiv 1704.04861 says 4.2 million"
 PUBLIC = "printed by independent public PyTorch runs"
 
 # name -> (classes, parameters, source)
@@ -44,6 +45,9 @@ COUNTS = {
     "resnet18_cifar": (100, 11_220_132, PUBLIC),
     "resnet34_cifar": (100, 21_328_292, PUBLIC),
     "resnet50_cifar": (100, 23_705_252, PUBLIC),
+    "mobilenet_v1": (1000, 4_231_976, TIMM),
+    "mobilenet_v1_relu6": (1000, 4_231_976, TIMM),
+    "mobilenet_v2": (1000, 3_504_872, TORCHVISION),
 }
 
 
@@ -82,7 +86,33 @@ def residual(stem, kernel, widths, blocks, classes, bottleneck=False):
     return total + before * classes + classes
 
 
+def mobile_v1(classes):
+    """Table 1 of arXiv 1704.04861: a norm after each depthwise and each 1x1."""
+    pointwise = (64, 128, 128, 256, 256, *(512,) * 6, 1024, 1024)
+    total, before = 27 * 32 + 2 * 32, 32
+    for after in pointwise:
+        total += 9 * before + 2 * before + before * after + 2 * after
+        before = after
+    return total + before * classes + classes
+
+
+def mobile_v2(classes):
+    """Table 2 of arXiv 1801.04381: expansion t, channels c, repeats n."""
+    total, before = 27 * 32 + 2 * 32, 32
+    rows = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4))
+    for t, c, n in (*rows, (6, 96, 3), (6, 160, 3), (6, 320, 1)):
+        for _ in range(n):
+            inner = t * before
+            total += (before * inner + 2 * inner) * (t > 1)
+            total += 9 * inner + 2 * inner + inner * c + 2 * c
+            before = c
+    total += before * 1280 + 2 * 1280
+    return total + 1280 * classes + classes
+
+
 def by_arithmetic(name, classes):
+    if name.startswith("mobilenet"):
+        return {"1": mobile_v1, "2": mobile_v2}[name[len("mobilenet_v")]](classes)
     if name.startswith("wrn"):
         depth, k = map(int, name.split("_")[1:])
         return wide(depth, k, classes)

@@ -97,6 +97,9 @@ def test_what_it_does_not_suit():
     assert not suits((8 * 127, 8, 8, 64), 64)  # in groups of one image: 4 tiles
     assert not suits((8, 224, 224, 64), 64)  # no cache has one image's tiles
     assert not suits((0, 16, 16, 64), 64)
+    images = jax.ShapeDtypeStruct((64, 16, 16, 64), "float32")
+    grouped = jax.ShapeDtypeStruct((3, 3, 1, 64), "float32")
+    assert not winograd.suits(images, grouped, 1)
 
 
 @pytest.mark.filterwarnings("ignore")  # of export, about platforms

@@ -55,10 +55,6 @@ def test_every_array_has_torchvisions_name_and_finds_back(name):
             assert names.to_torch(array).shape == shape
 
 
-def test_a_wide_resnet_has_no_such_names():
-    assert None in {names.torch_name(path) for path in shapes_of("wrn_16_2", 10)}
-
-
 @pytest.mark.parametrize(
     ("name", "path"),
     (

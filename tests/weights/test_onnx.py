@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from kdjax.commands import export, runs
 from kdjax.contracts import InputError
 from kdjax.models import create
-from kdjax.weights import onnx_graphs, trees
+from kdjax.weights import onnx_graphs, onnx_networks
 from tests.build import configs
 from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD
@@ -47,9 +47,14 @@ def test_the_graph_is_the_network(
 
 @pytest.mark.parity
 @pytest.mark.parametrize(
-    ("name", "side"), (("resnet18", 64), ("resnet50", 64), ("resnet50_cifar", 12))
+    ("name", "side"),
+    (
+        *(("resnet18", 64), ("resnet50", 64), ("resnet50_cifar", 12)),
+        *(("wrn_16_2", 12), ("wrn_40_1", 12), ("resnet8x4", 12)),
+        *(("mobilenet_v1", 64), ("mobilenet_v1_relu6", 64), ("mobilenet_v2", 64)),
+    ),
 )
-def test_stems_and_bottlenecks_are_ours(tmp_path, name, side):
+def test_every_family_is_ours(tmp_path, name, side):
     network = create(name, num_classes=7)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(2, side, side, 3)).astype(np.float32)
@@ -57,10 +62,14 @@ def test_stems_and_bottlenecks_are_ours(tmp_path, name, side):
     stats = jax.tree.map(
         lambda x: rng.uniform(0.5, 1.5, x.shape).astype(np.float32), stats
     )
+    # Scales at which some activations pass 6, so that ReLU6 shows.
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, x: 2 * x if path[-1].key == "scale" else x, params
+    )
     expected = jax.jit(network.evaluate)(params, stats, images).logits
-    tensors, _ = trees.to_tensors((params, stats))
     file = tmp_path / "x.onnx"
-    file.write_bytes(onnx_graphs.build(tensors, images.shape[1:]))
+    build = onnx_networks.builder(name, (params, stats))
+    file.write_bytes(onnx_graphs.build((params, stats), images.shape[1:], build))
     close(onnx_graphs.call(file, images), np.asarray(expected))
 
 
@@ -70,11 +79,11 @@ def test_another_network_is_refused(data_dir, tmp_path, as_they_are):
     config.total_steps = 1
     runs.run(config, tmp_path / "run")
     flags = ["--format=onnx", f"--output={tmp_path / 'x.onnx'}"]
-    with pytest.raises(InputError, match="ResNets, and tests.networks:coarse is"):
+    with pytest.raises(InputError, match="MobileNets, and tests.networks:coarse"):
         export.main([str(tmp_path / "run"), *flags])
 
 
 def test_without_the_packages_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(InputError, match="pip install onnx onnxruntime"):
-        onnx_graphs.build({}, (8, 8, 3))
+        onnx_graphs.build(({}, {}), (8, 8, 3), None)

@@ -75,15 +75,16 @@ def test_out_and_in_again_changes_nothing(wanted):
         np.testing.assert_array_equal(out[name], tensor, err_msg=name)
 
 
-def test_a_network_that_torchvision_lacks_keeps_our_names():
-    network = create("wrn_16_2", num_classes=10)
+def test_a_network_of_ones_own_keeps_its_names():
+    network = create("tests.networks:coarse", num_classes=10)
     variables = jax.jit(network.init)(jax.random.key(0), IMAGES)
     tensors, layout = trees.to_tensors(variables)
-    assert layout == "kdjax" and "params.head.kernel" in tensors
-    assert trees.counted_classes("f", tensors) == 10
+    assert layout == "kdjax" and "params.Dense_0.kernel" in tensors
     back = trees.to_variables("f", tensors, variables)
     assert back.layout == "kdjax"
     jax.tree.map(np.testing.assert_array_equal, back.variables, variables)
+    with pytest.raises(InputError, match="no names of timm for this.*one of kdjax"):
+        trees.to_tensors(variables, "timm")
 
 
 def test_half_precision_is_read_exactly(wanted):
@@ -122,6 +123,15 @@ FAULTS = {
         "conv1.weight", lambda x: x[:, :, :1]
     ),
     r"fc.bias \(9,\), expected \(10,\)": changed("fc.bias", lambda x: x[:9]),
+    "conv1.0 is of a stem of three convolutions": lambda t: (
+        without(t, "conv1.weight") | {"conv1.0.weight": t["conv1.weight"]}
+    ),
+    "shortcuts that average before they project": changed(
+        "layer2.0.downsample.1.weight", lambda x: x[:, None, None, None]
+    ),
+    "layer2.0.conv1.bias.*were batch norms folded": lambda t: (
+        t | {"layer2.0.conv1.bias": t["layer2.0.bn1.bias"]}
+    ),
     "bn1.weight is int32; expected floating": changed(
         "bn1.weight", lambda x: x.astype(np.int32)
     ),

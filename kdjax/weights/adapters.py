@@ -1,0 +1,87 @@
+"""A teacher among students that see smaller images, or that number classes otherwise.
+
+Both keep the parameters as they are and change what goes in, or the order of logits.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kdjax.contracts import InputError
+from kdjax.models.network import Network
+from kdjax.types import Outputs
+
+# Names that image libraries have, and jax.image's.
+METHODS = {"bilinear": "linear", "bicubic": "cubic", "lanczos3": "lanczos3"}
+
+
+def resized(network: Network, size: tuple[int, int], method: str) -> Network:
+    """The network, evaluated on images of another size than those that come.
+
+    Shrinking widens the filter by the factor (antialias), as Pillow does. The weights
+    of a pixel's sources sum to 1, so normalising before or after is the same.
+
+    Args:
+      network: what answers.
+      size: (height, width) that it sees.
+      method: a key of METHODS.
+
+    >>> seen = Network(None, None, lambda params, stats, images: images)
+    >>> small = jnp.arange(4.0).reshape(1, 2, 2, 1)
+    >>> resized(seen, (1, 1), "bilinear").evaluate({}, {}, small).item()
+    1.5
+    """
+    if method not in METHODS:
+        raise InputError(f"resize is {method!r}; expected one of {', '.join(METHODS)}.")
+
+    def evaluate(params, batch_stats, images):
+        shape = (images.shape[0], *size, images.shape[3])
+        images = jax.image.resize(images, shape, METHODS[method], antialias=True)
+        return network.evaluate(params, batch_stats, images)
+
+    return network._replace(evaluate=evaluate)
+
+
+def reordered(network: Network, places: Sequence[int]) -> Network:
+    """The network with its logits in another order, or with some of them left out.
+
+    Args:
+      network: what answers.
+      places: for each class of the students, which of the network's logits it is.
+    """
+    where = np.asarray(places, np.int32)
+
+    def evaluate(params, batch_stats, images):
+        outputs = network.evaluate(params, batch_stats, images)
+        features = outputs.features
+        if "members" in features:  # an ensemble's logits, one by one
+            said = jnp.take(features["members"], where, axis=-1)
+            features = {**features, "members": said}
+        return Outputs(jnp.take(outputs.logits, where, axis=-1), features)
+
+    return network._replace(evaluate=evaluate)
+
+
+def places_of(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:
+    """Where each of our classes is among theirs.
+
+    Raises:
+      InputError: a class of ours is none of theirs, or one of theirs is named twice.
+
+    >>> places_of(["cat", "dog", "emu"], ["emu", "cat"])
+    [2, 0]
+    """
+    known = {name: place for place, name in enumerate(theirs)}
+    if len(known) < len(theirs):
+        twice = next(name for name in theirs if theirs.count(name) > 1)
+        raise InputError(f"the teacher's class {twice!r} is named twice.")
+    missing = [name for name in ours if name not in known]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of the run's {len(ours)} classes are none of the "
+            f"teacher's {len(theirs)}: {', '.join(map(repr, missing[:5]))}; the "
+            f"teacher's begin {', '.join(map(repr, theirs[:3]))}."
+        )
+    return [known[name] for name in ours]

@@ -1,0 +1,147 @@
+"""Families of networks, and what PyTorch's packages call the arrays of each.
+
+torchvision   ResNets, CIFAR's too, which timm calls the same; MobileNetV2
+timm          mobilenetv1_100, whose activation is ReLU6, and mobilenetv2_100
+mdistiller    MobileNetV1 with ReLU, the student of benchmarks on ImageNet
+repdistiller  Wide ResNets of the benchmark on CIFAR-100
+kdjax         any network: a path with dots between, in our layouts
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from kdjax.weights import names
+from kdjax.weights.names import Path
+
+OURS = "kdjax"
+_BLOCK = re.compile(r"stage([1-9]\d*)_block([1-9]\d*)")
+
+
+class Layout(NamedTuple):
+    """Names of modules; {end} is one more than there are blocks."""
+
+    outer: Mapping[str, str]
+    block: str  # {stage} from 1, {row} and {number} from 0; {index} of all, from 1
+    inner: Mapping[str, str]
+    first: Mapping[str, str] | None = None  # instead of `inner`, in stage 1
+
+
+_SEPARABLE = {"conv1": "conv_dw", "norm1": "bn1", "conv2": "conv_pw", "norm2": "bn2"}
+_INVERTED = {"conv1": "conv_pw", "norm1": "bn1", "conv2": "conv_dw", "norm2": "bn2"}
+_TIMM = {"stem_conv": "conv_stem", "stem_norm": "bn1", "head": "classifier"}
+_WIDE = {"norm1": "bn1", "conv1": "conv1", "norm2": "bn2", "conv2": "conv2"}
+_PLAIN = {"conv1": "0.0", "norm1": "0.1", "conv2": "1", "norm2": "2"}
+
+# Family -> layouts, the one that an export has by itself first.
+LAYOUTS: dict[str, dict[str, Layout | None]] = {
+    "resnet": {"torchvision": None},  # see `names`, which knows other names too
+    "wide_resnet": {
+        "repdistiller": Layout(
+            {"stem_conv": "conv1", "norm": "bn1", "head": "fc"},
+            "block{stage}.layer.{number}",
+            _WIDE | {"conv_shortcut": "convShortcut"},
+        )
+    },
+    "mobilenet_v1": {
+        "mdistiller": Layout(
+            {"stem_conv": "model.0.0", "stem_norm": "model.0.1", "head": "fc"},
+            "model.{index}",
+            {"conv1": "0", "norm1": "1", "conv2": "3", "norm2": "4"},
+        ),
+        "timm": Layout(_TIMM, "blocks.{row}.{number}", _SEPARABLE),
+    },
+    "mobilenet_v2": {
+        "torchvision": Layout(
+            {
+                **{"stem_conv": "features.0.0", "stem_norm": "features.0.1"},
+                **{"last_conv": "features.{end}.0", "last_norm": "features.{end}.1"},
+                "head": "classifier.1",
+            },
+            "features.{index}.conv",
+            _PLAIN | {"conv2": "1.0", "norm2": "1.1", "conv3": "2", "norm3": "3"},
+            first=_PLAIN,
+        ),
+        "timm": Layout(
+            _TIMM | {"last_conv": "conv_head", "last_norm": "bn2"},
+            "blocks.{row}.{number}",
+            _INVERTED | {"conv3": "conv_pwl", "norm3": "bn3"},
+            first=_SEPARABLE,
+        ),
+    },
+}
+HEADS = ("fc", "linear", "classifier", "classifier.1")  # what classifiers are called
+
+
+# MobileNetV1 has two activations, and its arrays do not tell which.
+ACTIVATIONS = {"mdistiller": "mobilenet_v1", "timm": "mobilenet_v1_relu6"}
+
+
+def activated(layout: str, model: str) -> str | None:
+    """The model that a layout's package has instead of `model`, None for the same.
+
+    >>> activated("timm", "mobilenet_v1"), activated("timm", "mobilenet_v2")
+    ('mobilenet_v1_relu6', None)
+    """
+    if model not in ACTIVATIONS.values() or layout not in ACTIVATIONS:
+        return None
+    return ACTIVATIONS[layout] if ACTIVATIONS[layout] != model else None
+
+
+def family(shapes: Mapping[Path, tuple[int, ...]]) -> str | None:
+    """Which of `LAYOUTS` has arrays at such paths, of such shapes; None for another.
+
+    >>> family({("params", "last_conv", "kernel"): (1, 1, 320, 1280)})
+    'mobilenet_v2'
+    """
+    modules = {path[1] for path in shapes}
+    if "last_conv" in modules:
+        return "mobilenet_v2"
+    kernel = shapes.get(("params", "stage1_block1", "conv1", "kernel"))
+    if kernel is None or "stem_conv" not in modules:
+        return None
+    if "norm" in modules:
+        return "wide_resnet"
+    return "mobilenet_v1" if kernel[2] == 1 else "resnet"  # depthwise, of one each
+
+
+def blocks(paths: Iterable[Path]) -> list[tuple[int, int]]:
+    """(stage, block) of a network in the order that they are called, from 1."""
+    found = {match.groups() for path in paths if (match := _BLOCK.fullmatch(path[1]))}
+    return sorted((int(stage), int(block)) for stage, block in found)
+
+
+def names_of(kind: str, layout: str, paths: Iterable[Path]) -> dict[Path, str | None]:
+    """What a layout of a family calls the array at each path; None where it has none.
+
+    Args:
+      kind: of `family`.
+      layout: a key of LAYOUTS[kind].
+      paths: all paths of the network.
+    """
+    paths = list(paths)
+    table = LAYOUTS[kind][layout]
+    if table is None:
+        return {path: names.torch_name(path) for path in paths}
+    order = blocks(paths)
+    return {path: _name(table, order, path) for path in paths}
+
+
+def _name(table: Layout, order: list[tuple[int, int]], path: Path) -> str | None:
+    _, *modules, _ = path
+    match = _BLOCK.fullmatch(modules[0])
+    if match is None:
+        module = table.outer.get(modules[0]) if len(modules) == 1 else None
+        return _joined(module and module.format(end=len(order) + 1), path)
+    stage, block = map(int, match.groups())
+    inner = table.first if table.first and stage == 1 else table.inner
+    if len(modules) != 2 or modules[1] not in inner:
+        return None
+    where = {"stage": stage, "row": stage - 1, "number": block - 1}
+    place = table.block.format(index=order.index((stage, block)) + 1, **where)
+    return _joined(f"{place}.{inner[modules[1]]}", path)
+
+
+def _joined(module: str | None, path: Path) -> str | None:
+    leaf = names.torch_leaf(path)
+    return f"{module}.{leaf}" if module and leaf else None

@@ -1,0 +1,117 @@
+"""The networks of `layouts` as ONNX nodes, read off their arrays."""
+
+from collections.abc import Callable
+
+from kdjax.contracts import InputError
+from kdjax.models.mobilenet_v1 import STAGES as FIRST
+from kdjax.models.mobilenet_v2 import STAGES as SECOND
+from kdjax.types import PyTree
+from kdjax.weights import layouts, trees
+from kdjax.weights.onnx_graphs import Graph
+
+SIX = {"mobilenet_v1_relu6", "mobilenet_v2"}  # whose activation is ReLU6
+
+
+def builder(model: str, variables: tuple[PyTree, PyTree]) -> Callable:
+    """What adds a network's nodes to a graph, for `onnx_graphs.build`.
+
+    Args:
+      model: the network's name, which tells ReLU6 from ReLU.
+      variables: its weights, which tell the rest.
+
+    Raises:
+      InputError: a network of no known family.
+    """
+    shapes = {path: leaf.shape for path, leaf in trees.flatten(variables).items()}
+    convolved = {
+        "resnet": _resnet,
+        "wide_resnet": _wide_resnet,
+        "mobilenet_v1": _mobilenet,
+        "mobilenet_v2": _mobilenet,
+    }.get(layouts.family(shapes))
+    if convolved is None:
+        raise InputError(
+            f"--format=onnx writes ResNets and MobileNets, and {model} is another "
+            "network; expected --format=stablehlo or safetensors."
+        )
+    activation = "Relu6" if model in SIX else "Relu"
+
+    def build(graph: Graph, x: str) -> str:
+        x = graph.add("GlobalAveragePool", convolved(graph, x, activation))
+        return graph.dense(graph.add("Flatten", x), "head")
+
+    return build
+
+
+def _resnet(graph: Graph, x: str, activation: str) -> str:
+    large = graph.shapes["params", "stem_conv", "kernel"][0] == 7  # of ImageNet
+    x = graph.add("Relu", graph.conv(x, "stem_conv", "stem_norm", 2 if large else 1))
+    if large:
+        window = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4}
+        x = graph.add("MaxPool", x, **window)
+    for stage, block in layouts.blocks(graph.shapes):
+        stride = 2 if stage > 1 and block == 1 else 1
+        x = _residual_block(graph, x, f"stage{stage}_block{block}", stride)
+    return x
+
+
+def _residual_block(graph: Graph, x: str, name: str, stride: int) -> str:
+    """A basic block or a bottleneck, which has the stride in its 3x3 convolution."""
+    count = 3 if graph.has(f"{name}/conv3") else 2
+    y = x
+    for number in range(1, count + 1):
+        own = stride if number == count - 1 else 1
+        y = graph.conv(y, f"{name}/conv{number}", f"{name}/norm{number}", own)
+        y = graph.add("Relu", y) if number < count else y
+    if graph.has(f"{name}/conv_shortcut"):
+        x = graph.conv(x, f"{name}/conv_shortcut", f"{name}/norm_shortcut", stride)
+    return graph.add("Relu", graph.add("Add", y, x))
+
+
+def _wide_resnet(graph: Graph, x: str, activation: str) -> str:
+    x = graph.conv(x, "stem_conv", "", 1)
+    for stage, block in layouts.blocks(graph.shapes):
+        stride = 2 if stage > 1 and block == 1 else 1
+        x = _wide_block(graph, x, f"stage{stage}_block{block}", stride)
+    return graph.add("Relu", graph.norm(x, "norm"))
+
+
+def _wide_block(graph: Graph, x: str, name: str, stride: int) -> str:
+    """Activations first; a projection reads the activated input."""
+    activated = graph.add("Relu", graph.norm(x, f"{name}/norm1"))
+    y = graph.conv(activated, f"{name}/conv1", f"{name}/norm2", stride)
+    y = graph.conv(graph.add("Relu", y), f"{name}/conv2", "", 1)
+    if graph.has(f"{name}/conv_shortcut"):
+        x = graph.conv(activated, f"{name}/conv_shortcut", "", stride)
+    return graph.add("Add", x, y)
+
+
+def _mobilenet(graph: Graph, x: str, activation: str) -> str:
+    second = graph.has("last_conv")
+    stages = SECOND if second else FIRST
+    x = graph.activate(activation, graph.conv(x, "stem_conv", "stem_norm", 2))
+    for stage, block in layouts.blocks(graph.shapes):
+        stride = stages[stage - 1][2] if block == 1 else 1
+        name = f"stage{stage}_block{block}"
+        y = _mobile_block(graph, x, name, stride, activation)
+        inputs = graph.shapes["params", name, "conv1", "kernel"][2]
+        inverted = graph.has(f"{name}/conv3")
+        outputs = graph.shapes["params", name, "conv3", "kernel"][3] if inverted else 0
+        fits = inverted and stride == 1 and inputs == outputs
+        x = graph.add("Add", x, y) if fits else y
+        x = x if second else graph.activate(activation, x)
+    if second:
+        x = graph.activate(activation, graph.conv(x, "last_conv", "last_norm", 1))
+    return x
+
+
+def _mobile_block(graph: Graph, x: str, name: str, stride: int, activation: str):
+    """Depthwise and 1x1, or 1x1, depthwise and 1x1; nothing after the last norm."""
+    count = 3 if graph.has(f"{name}/conv3") else 2
+    for number in range(1, count + 1):
+        depthwise = number == count - 1
+        own = stride if depthwise else 1
+        conv, norm = f"{name}/conv{number}", f"{name}/norm{number}"
+        x = graph.conv(x, conv, norm, own, depthwise)
+        x = graph.activate(activation, x) if number < count else x
+    return x

@@ -1,0 +1,167 @@
+"""MobileNets and Wide ResNets under the names that PyTorch's packages have for them.
+
+The names of timm are compared with timm itself, in tests/parity.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kdjax.contracts import InputError
+from kdjax.models import create
+from kdjax.weights import layouts, trees
+from tests.weights import numpy_mobile
+
+# Arrays without counters, and some of them as they are published.
+PUBLISHED = {
+    ("mobilenet_v2", "torchvision"): (
+        262,
+        {
+            "features.0.0.weight": (32, 3, 3, 3),
+            "features.1.conv.0.0.weight": (32, 1, 3, 3),
+            "features.1.conv.1.weight": (16, 32, 1, 1),
+            "features.1.conv.2.running_var": (16,),
+            "features.2.conv.0.0.weight": (96, 16, 1, 1),
+            "features.2.conv.1.0.weight": (96, 1, 3, 3),
+            "features.2.conv.1.1.bias": (96,),
+            "features.17.conv.2.weight": (320, 960, 1, 1),
+            "features.17.conv.3.weight": (320,),
+            "features.18.0.weight": (1280, 320, 1, 1),
+            "features.18.1.running_mean": (1280,),
+            "classifier.1.weight": (11, 1280),
+        },
+    ),
+    ("mobilenet_v1", "mdistiller"): (
+        137,
+        {
+            "model.0.0.weight": (32, 3, 3, 3),
+            "model.1.0.weight": (32, 1, 3, 3),
+            "model.1.3.weight": (64, 32, 1, 1),
+            "model.6.4.running_mean": (512,),
+            "model.13.1.running_var": (1024,),
+            "model.13.3.weight": (1024, 1024, 1, 1),
+            "fc.weight": (11, 1024),
+        },
+    ),
+    ("wrn_40_2", "repdistiller"): (
+        190,
+        {
+            "conv1.weight": (16, 3, 3, 3),
+            "block1.layer.0.bn1.running_mean": (16,),
+            "block1.layer.0.convShortcut.weight": (32, 16, 1, 1),
+            "block2.layer.0.conv1.weight": (64, 32, 3, 3),
+            "block3.layer.5.bn2.weight": (128,),
+            "bn1.running_var": (128,),
+            "fc.bias": (11,),
+        },
+    ),
+}
+REFERENCES = {
+    ("mobilenet_v1", "mdistiller"): numpy_mobile.mdistiller,
+    ("mobilenet_v1_relu6", "mdistiller"): functools.partial(
+        numpy_mobile.mdistiller, activate=numpy_mobile.relu6
+    ),
+    ("mobilenet_v2", "torchvision"): numpy_mobile.torchvision,
+    ("wrn_16_2", "repdistiller"): numpy_mobile.repdistiller,
+}
+
+
+def wanted(name):
+    network = create(name, num_classes=11)
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    return network, jax.eval_shape(network.init, jax.random.key(0), images)
+
+
+def draw(name, layout):
+    """Tensors of that layout; nothing stays 0 or 1, and some activations pass 6."""
+    rng = np.random.default_rng(5)
+
+    def fill(leaf):
+        if len(leaf.shape) > 1:
+            fan_in = np.prod(leaf.shape[:-1])
+            return rng.normal(0, (2 / fan_in) ** 0.5, leaf.shape).astype(np.float32)
+        return rng.uniform(0.3, 1.6, leaf.shape).astype(np.float32)
+
+    network, shapes = wanted(name)
+    tensors, found = trees.to_tensors(jax.tree.map(fill, shapes), layout)
+    assert found == layout
+    return network, shapes, tensors
+
+
+@pytest.mark.parametrize(("name", "layout"), PUBLISHED)
+def test_the_names_and_shapes_are_the_published_ones(name, layout):
+    arrays, known = PUBLISHED[name, layout]
+    _, _, tensors = draw(name, layout)
+    assert len(tensors) == arrays
+    assert {name: tensors[name].shape for name in known} == known
+
+
+@pytest.mark.parametrize(("name", "layout"), REFERENCES)
+def test_the_logits_are_those_of_the_names(name, layout):
+    network, shapes, tensors = draw(name, layout)
+    images = np.random.default_rng(6).normal(size=(2, 48, 32, 3)).astype(np.float32)
+    expected = REFERENCES[name, layout](tensors, images)
+    read = trees.to_variables("f", tensors, shapes)
+    assert read.layout == layout
+    found = jax.jit(network.evaluate)(*read.variables, images).logits
+    np.testing.assert_allclose(found, expected, atol=3e-5 * np.abs(expected).max())
+
+
+def test_the_two_activations_differ_on_these_weights():
+    """Otherwise the test above could not tell them apart."""
+    _, _, tensors = draw("mobilenet_v1", "mdistiller")
+    images = np.random.default_rng(6).normal(size=(1, 32, 32, 3))
+    one, other = (REFERENCES[n, "mdistiller"] for n in layouts.ACTIVATIONS.values())
+    assert np.abs(one(tensors, images) - other(tensors, images)).max() > 1e-2
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "wrn_16_2"])
+def test_every_layout_finds_back(name):
+    _, shapes = wanted(name)
+    paths = {path: leaf.shape for path, leaf in trees.flatten(shapes).items()}
+    kind = layouts.family(paths)
+    for layout in layouts.LAYOUTS[kind]:
+        theirs = layouts.names_of(kind, layout, paths)
+        assert None not in theirs.values()
+        assert len(set(theirs.values())) == len(paths)
+        _, _, tensors = draw(name, layout)
+        wrapped = {f"module.{n}": tensor for n, tensor in tensors.items()}
+        wrapped["module.x.num_batches_tracked"] = np.array(3)
+        read = trees.to_variables("f", wrapped, shapes)
+        assert read.layout == layout
+        again, _ = trees.to_tensors(read.variables, layout)
+        for key, tensor in tensors.items():
+            np.testing.assert_array_equal(again[key], tensor)
+        assert trees.counted_classes("f", wrapped) == 11
+
+
+def test_a_fault_is_named_as_the_file_names_it():
+    _, shapes, tensors = draw("mobilenet_v2", "timm")
+    assert tensors.pop("blocks.1.0.conv_dw.weight").shape == (96, 1, 3, 3)
+    tensors["blocks.1.0.se.fc1.weight"] = np.zeros((4, 96, 1, 1), np.float32)
+    words = r"no array.*: blocks.1.0.se.fc1.weight; missing: blocks.1.0.conv_dw.weight"
+    with pytest.raises(InputError, match=words + r"\. se and attn are of squeeze"):
+        trees.to_variables("f", tensors, shapes)
+
+
+def test_another_network_is_told():
+    _, _, tensors = draw("mobilenet_v1", "mdistiller")
+    _, shapes = wanted("mobilenet_v2")
+    with pytest.raises(
+        InputError, match="missing: classifier.1.*Is --model the network"
+    ):
+        trees.to_variables("f", tensors, shapes)
+
+
+def test_a_family_is_known_by_its_arrays():
+    for name, kind in (
+        *(("resnet8", "resnet"), ("resnet50", "resnet"), ("wrn_40_1", "wide_resnet")),
+        *(("mobilenet_v1", "mobilenet_v1"), ("mobilenet_v2", "mobilenet_v2")),
+        ("tests.networks:coarse", None),
+    ):
+        _, shapes = wanted(name)
+        paths = {path: leaf.shape for path, leaf in trees.flatten(shapes).items()}
+        assert layouts.family(paths) == kind, name
