@@ -144,7 +144,7 @@ def _prepared(arguments: argparse.Namespace):
     left_out = {"skip_at_most": arguments.skip_at_most}
     if arguments.skip_at_most < 0:
         raise DataError(
-            f"--skip_at_most is {arguments.skip_at_most}; expected 0 or up."
+            f"--skip_at_most is {arguments.skip_at_most}; expected 0 or more."
         )
     derived = derived_name(name, form) if form else None
     if form and catalogue.prepared(derived, pathlib.Path(arguments.data_dir)):
@@ -163,7 +163,10 @@ def _form(arguments: argparse.Namespace) -> ShortSide | Pixels | None:
     if arguments.quality is not None and arguments.short_side is None:
         raise DataError("--quality is that of --short_side; expected both.")
     if arguments.short_side is not None:
-        return ShortSide(arguments.short_side, arguments.quality or _QUALITY)
+        return ShortSide(
+            arguments.short_side,
+            _QUALITY if arguments.quality is None else arguments.quality,
+        )
     return None if arguments.pixels is None else Pixels(arguments.pixels)
 
 

@@ -16,6 +16,8 @@ from kdjax.data.crops import Box
 cv2.setNumThreads(0)
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _PIXELS = re.compile(rb"P6\n(\d+) (\d+)\n255\n")  # PPM: what `pixels` writes
+# All pixels are there, and some bytes before the end of the file are nobody's.
+_MORE = "extraneous bytes before marker 0xd9"
 _PRINTED = ("CMYK", "YCCK")
 _SMALLEST = 2  # pixels a side: one of 1 x 1 stands for a picture that is not there
 
@@ -94,12 +96,21 @@ def _jpeg(content: bytes) -> np.ndarray:
     try:
         *_, colours, _ = simplejpeg.decode_jpeg_header(content)
         if colours not in _PRINTED:
-            return simplejpeg.decode_jpeg(content, "RGB")
+            return _colour(content)
         # OpenCV 4 fills up what is cut short, in grey; this says that it is.
         simplejpeg.decode_jpeg(content, "CMYK")
     except ValueError as error:
         raise Unreadable(str(error)) from error
     return _other(content)
+
+
+def _colour(content: bytes) -> np.ndarray:
+    try:
+        return simplejpeg.decode_jpeg(content, "RGB")
+    except ValueError as error:
+        if _MORE not in str(error):
+            raise
+        return simplejpeg.decode_jpeg(content, "RGB", strict=False)
 
 
 def _other(content: bytes) -> np.ndarray:

@@ -18,6 +18,7 @@ from tensorflow_datasets.core.utils.shard_utils import ShardConfig, get_shard_bo
 
 from kdjax.data.ahead import mapped
 from kdjax.data.decode import Unreadable
+from kdjax.data.errors import DataError
 from kdjax.data.skipped import Skipped
 
 _SAY_EVERY = 30  # seconds
@@ -69,11 +70,14 @@ class OrderedBuilder(ShardBasedBuilder, skip_registration=True):
 
     def _telling(self, what: str, examples: Iterator, total: int) -> Iterator:
         """The same ones; says now and then how many there were."""
-        said = time.monotonic()
+        said, some = time.monotonic(), False
         for count, example in enumerate(examples):
             if time.monotonic() > said + _SAY_EVERY:
                 said = time.monotonic()
                 self._say(f"{what}: {count:,} of {total:,}")
+            some = some or example is not None
+            if not some and count == total - 1:
+                raise DataError(f"{what}: not one picture can be read.")
             yield example
 
     def _keyed(self, split: str, entry: Entry) -> tuple[str | int, dict] | None:
