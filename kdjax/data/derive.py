@@ -101,22 +101,16 @@ def derive(
         return describe(derived, found, None)
     opened = _opened(name, data_dir)
     builder = next(iter(opened.values())).builder
-    own = {"name": dataset, "VERSION": builder.version, "form": form, "opened": opened}
+    configs = [tfds.core.BuilderConfig(name=config, description=form.about)]
+    own = {"name": dataset, "VERSION": builder.version, "BUILDER_CONFIGS": configs}
+    own |= {"form": form, "opened": opened}
     how = {"skip_registration": True}
     made = types.new_class("Named", (FormBuilder,), how, lambda body: body.update(own))
     skipped = Skipped(skip_at_most, ADVICE)
     say(f"preparing {derived}")
-    directory = build(
-        functools.partial(
-            made,
-            config=tfds.core.BuilderConfig(name=config, description=form.about),
-            skipped=skipped,
-            say=say,
-        ),
-        data_dir,
-    )
-    source = builder.info.full_name
-    return describe(derived, directory, source, skipped.found)
+    make = functools.partial(made, skipped=skipped, say=say)
+    directory = build(make, data_dir)
+    return describe(derived, directory, builder.info.full_name, skipped.found)
 
 
 def derived_name(name: str, form: ShortSide | Pixels) -> str:
