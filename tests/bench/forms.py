@@ -28,6 +28,7 @@ from kdjax.data.streamed import StreamedFeed, load_stored
 
 DRAWN = "drawn_pictures"
 FORMS = (ShortSide(256), Pixels(256), Pixels(160))
+FULL, SMALL = Geometry(), Geometry(size=128, short_side=160)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -45,14 +46,13 @@ def main(argv: list[str] | None = None) -> None:
         draw(options.data_dir, options.pictures)
     how = {"data_dir": options.data_dir, "skip_at_most": 100}
     names = [derive(options.name, form, **how).name for form in FORMS]
-    feeds = {
-        name: feed_of(name, options) for name in (options.name, *names[:2], names[2])
-    }
-    found = {name: [] for name in feeds}
+    runs = [(options.name, FULL), *((name, FULL) for name in names[:2])]
+    runs += [(options.name, SMALL), (names[2], SMALL)]
+    feeds = {run: feed_of(*run, options) for run in runs}
+    found = {run: [] for run in runs}
     for number in range(options.rounds):
-        order = list(feeds) if number % 2 else list(reversed(feeds))
-        for name in order:
-            found[name].append(turn(feeds[name], options))
+        for run in runs[:: 1 if number % 2 else -1]:
+            found[run].append(turn(feeds[run], options))
     report(found, options)
 
 
@@ -63,7 +63,7 @@ def draw(data_dir: pathlib.Path, count: int) -> None:
         shape = (375, 500) if number % 4 else (500, 375)
         folder = root / "train" / str(number % 10)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number}.JPEG").write_bytes(jpeg(photograph(number, shape), 91))
+        (folder / f"{number}.JPEG").write_bytes(jpeg(photograph(number, shape), 88))
     prepare_folder(DRAWN, root, data_dir=data_dir, skip_at_most=0)
 
 
@@ -82,9 +82,7 @@ def photograph(seed: int, shape: tuple[int, int]) -> np.ndarray:
     return cv2.cvtColor(bright, cv2.COLOR_YCrCb2RGB)
 
 
-def feed_of(name: str, options: argparse.Namespace) -> StreamedFeed:
-    small = name.endswith("_160")
-    crops = Geometry(size=128, short_side=160) if small else Geometry()
+def feed_of(name: str, crops: Geometry, options: argparse.Namespace) -> StreamedFeed:
     where = {"geometry": crops, "skip_at_most": 100}
     split = load_stored(name, "train", options.data_dir, **where)
     return StreamedFeed(split.image, {}, seed=0, batch_size=options.batch_size)
@@ -102,17 +100,17 @@ def turn(feed: StreamedFeed, options: argparse.Namespace) -> tuple[float, float]
     return count / wall, count / cpu
 
 
-def report(found: dict[str, list[tuple[float, float]]], options) -> None:
-    base = found[options.name]
-    print("set | crop | GB | images/s | images/CPU s | ratio of the latter")
-    for name, turns in found.items():
+def report(found: dict[tuple[str, Geometry], list], options) -> None:
+    """A table; ratios are to the original in crops of the same size."""
+    print("set | crops | GB | images/s | images/CPU s | ratio of the latter")
+    for (name, crops), turns in found.items():
+        base = found[options.name, crops]
         ratios = [own[1] / other[1] for own, other in zip(turns, base, strict=True)]
         size = size_of(name, options.data_dir) / 1e9
-        crop = 128 if name.endswith("_160") else 224
         wall, cpu = (statistics.median(values) for values in zip(*turns, strict=True))
         middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
         print(
-            f"{name} | {crop} | {size:.3f} | {wall:.0f} | {cpu:.0f} | "
+            f"{name} | {crops.size} | {size:.3f} | {wall:.0f} | {cpu:.0f} | "
             f"{middle:.2f} ({low:.2f} - {high:.2f})"
         )
 
