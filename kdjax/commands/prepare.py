@@ -29,10 +29,15 @@ def main(argv: list[str]) -> int:
       refuses.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = read(argv)
     except SystemExit as stop:  # argparse has said why
         return OK if stop.code == 0 else BAD_INPUT
     return _run(arguments)
+
+
+def read(argv: list[str]) -> argparse.Namespace:
+    """What was typed."""
+    return _parser().parse_args(argv)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,7 +142,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _prepared(arguments: argparse.Namespace):
     """The set, and its other form if that is asked for, each when it is there."""
-    form, name = _form(arguments), arguments.name
+    form, name = form_of(arguments), arguments.name
     # While a builder works, sys.stderr is another one.
     say = functools.partial(print, file=sys.stderr, flush=True)
     how = {"data_dir": arguments.data_dir, "say": say}
@@ -159,7 +164,8 @@ def _prepared(arguments: argparse.Namespace):
         yield derive(name, form, **how, **left_out)
 
 
-def _form(arguments: argparse.Namespace) -> ShortSide | Pixels | None:
+def form_of(arguments: argparse.Namespace) -> ShortSide | Pixels | None:
+    """The other form that is asked for."""
     if arguments.quality is not None and arguments.short_side is None:
         raise DataError("--quality is that of --short_side; expected both.")
     if arguments.short_side is not None:

@@ -1,6 +1,7 @@
 """Forms in which pictures are decoded once, before training: smaller, or as pixels."""
 
 import dataclasses
+import re
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from kdjax.data.errors import DataError
 from kdjax.data.pictures import jpeg
 
 _LARGEST = 4096
+_NAME = re.compile(r"pixels_(\d+)|short_side_(\d+)_quality_(\d+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +89,21 @@ class Pixels:
           Unreadable: it cannot be decoded.
         """
         return pixels(shortened(decode(content), self.side))
+
+
+def options_of(name: str) -> str | None:
+    """The options of `prepare` that make a form of this name; None if none do.
+
+    >>> options_of("short_side_256_quality_95")
+    '--short_side=256 --quality=95'
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    pixels, side, quality = match.groups()
+    return (
+        f"--pixels={pixels}" if pixels else f"--short_side={side} --quality={quality}"
+    )
 
 
 def shortened(image: np.ndarray, side: int) -> np.ndarray:

@@ -8,13 +8,16 @@ order in which TFDS's writer puts them.
 
 import functools
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from array_record.python import array_record_module
 from tensorflow_datasets.core import hashing
 from tensorflow_datasets.core.dataset_builder import ShardBasedBuilder
 from tensorflow_datasets.core.utils.shard_utils import ShardConfig, get_shard_boundaries
+from tensorflow_datasets.core.writer import ExampleWriter
 
 from kdjax.data.ahead import mapped
 from kdjax.data.decode import Unreadable
@@ -22,6 +25,9 @@ from kdjax.data.errors import DataError
 from kdjax.data.skipped import Skipped
 
 _SAY_EVERY = 30  # seconds
+# TFDS's group size, so that any record can be read alone; but its compression gains 4 %
+# on pixels, whose reading takes 2.4 times as long then, and nothing on JPEGs.
+_OPTIONS = "group_size:1,uncompressed"
 
 
 class Entry(NamedTuple):
@@ -30,6 +36,18 @@ class Entry(NamedTuple):
     key: str | int
     size: int  # bytes, or about as many
     place: Any  # where it lies, for whoever reads it
+
+
+class Writer(ExampleWriter):
+    """Writes records as they are."""
+
+    def write(self, path, examples) -> None:
+        writer = array_record_module.ArrayRecordWriter(os.fspath(path), _OPTIONS)
+        try:
+            for _, record in examples:
+                writer.write(record)
+        finally:
+            writer.close()
 
 
 class OrderedBuilder(ShardBasedBuilder, skip_registration=True):
@@ -54,6 +72,9 @@ class OrderedBuilder(ShardBasedBuilder, skip_registration=True):
     def name_of(self, split: str, entry: Entry) -> str:
         """An entry, for errors."""
         raise NotImplementedError
+
+    def _example_writer(self) -> ExampleWriter:
+        return Writer(self.info.file_format)
 
     def _shard_iterators_per_split(self, dl_manager):
         listed = self.entries()

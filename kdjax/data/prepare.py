@@ -10,6 +10,7 @@ from kdjax.data.archive_builder import ArchiveBuilder
 from kdjax.data.builders import BUILDERS, FashionMnistSubset
 from kdjax.data.building import Prepared, build, describe
 from kdjax.data.errors import DataError
+from kdjax.data.forms import options_of
 from kdjax.data.names import parse_name
 from kdjax.data.ordered import OrderedBuilder
 
@@ -27,6 +28,7 @@ def prepare(
 
     Looks for the official archive in `archives`, in data_dir/downloads/manual and in
     the current directory, and downloads it into the second if it is in none of them.
+    ImageNet's has no open address, so its two files must be in one of them.
 
     Args:
       name: one of `BUILDERS`, optionally with ":VERSION".
@@ -52,13 +54,16 @@ def prepare(
 def advice(name: str, data_dir: pathlib.Path) -> str:
     """Says how to come by a set that is not there."""
     dataset, config, _ = parse_name(name)
-    if dataset in BUILDERS and config is None:
-        return f"Type: python -m kdjax prepare {name} --data_dir={data_dir}"
+    options = options_of(config) if config else None
+    if options or (dataset in BUILDERS and config is None):
+        words = f"{dataset} {options}" if options else name
+        return f"Type: python -m kdjax prepare {words} --data_dir={data_dir}"
     nearest = difflib.get_close_matches(dataset, BUILDERS, n=1)
     hint = f"Did you mean {nearest[0]}? " if nearest else ""
     return (
-        f"{hint}kdjax prepares {', '.join(BUILDERS)}. Any other set that TFDS has "
-        "written as array_record, with features image and label, can be used as well."
+        f"{hint}kdjax prepares {', '.join(BUILDERS)}, and pictures in folders "
+        "(prepare NAME --folder=DIR). Any other set that TFDS has written as "
+        "array_record, with features image and label, can be used as well."
     )
 
 

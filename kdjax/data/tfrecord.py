@@ -11,11 +11,11 @@ import struct
 from collections.abc import Callable, Iterator
 
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core.file_adapters import ArrayRecordFileAdapter
 
 from kdjax.data import catalogue
 from kdjax.data.building import Prepared, describe, moved, staged
 from kdjax.data.errors import DataError
+from kdjax.data.ordered import Writer
 
 _INFO = "dataset_info.json"
 _OLD, _NEW = ".tfrecord-", ".array_record-"
@@ -77,7 +77,7 @@ def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, say) -> None:
         for number, (path, count) in enumerate(counts, start=1):
             target = new / os.path.basename(path).replace(_OLD, _NEW)
             rows = enumerate(_records(pathlib.Path(path), count))
-            ArrayRecordFileAdapter.write_examples(os.fspath(target), rows)
+            Writer("array_record").write(target, rows)
             if number % 100 == 0:
                 say(f"{split.name}: {number} of {split.num_shards} files")
     for path in old.iterdir():

@@ -9,11 +9,12 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from kdjax.build.images import build_images
+from kdjax.commands import prepare
 from kdjax.data.crops import Geometry, crop_bits
 from kdjax.data.decode import Unreadable, cut, decode
 from kdjax.data.derive import derive, derived_name
 from kdjax.data.errors import DataError
-from kdjax.data.forms import Pixels, ShortSide
+from kdjax.data.forms import Pixels, ShortSide, options_of
 from kdjax.data.sources import load_split
 from tests.data.jpegs import decoded, encode, picture, pictures, prepare_jpegs
 
@@ -204,6 +205,17 @@ def test_it_is_made_once_and_outlives_its_source(tmp_path):
 def test_wrong_forms(make, message):
     with pytest.raises(DataError, match=message):
         make()
+
+
+@pytest.mark.parametrize("form", [ShortSide(256, 90), Pixels(160)])
+def test_a_form_that_is_missing_is_told_how_to_come_by(tmp_path, form):
+    options = options_of(form.name)
+    wanted = f"Type: python -m kdjax prepare mine {options} --data_dir={tmp_path}"
+    with pytest.raises(DataError, match=wanted):
+        load_split(f"mine/{form.name}", "train", data_dir=tmp_path)
+    parser = prepare.read(["mine", *options.split()])
+    assert prepare.form_of(parser) == form
+    assert options_of("small") is None
 
 
 def test_wrong_sets(tmp_path):
