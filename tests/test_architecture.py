@@ -25,6 +25,7 @@ GUESTS = {
     "optax": ["training"],
     "orbax": ["checkpoints"],
     "tensorflow_datasets": ["data"],
+    "array_record": ["data"],  # TFDS does not let choose how it compresses
     "cv2": ["data"],
     "grain": ["data"],
     "simplejpeg": ["data"],

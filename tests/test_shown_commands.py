@@ -15,7 +15,18 @@ from configs import experiments
 from kdjax.build.precheck import check_training
 from kdjax.build.sections import plain
 from kdjax.build.stages import split_stages
-from kdjax.commands import bench, cache, devices, export, import_, runs, sweep, train
+from kdjax.commands import (
+    bench,
+    cache,
+    devices,
+    export,
+    import_,
+    prepare,
+    runs,
+    sweep,
+    train,
+)
+from kdjax.data.derive import derived_name
 from kdjax.models import MODELS
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -64,8 +75,12 @@ class Shell:
         command, *rest = words
         words = [w.replace("--config=", f"--config={ROOT}/", 1) for w in rest]
         if command == "prepare":
-            data_dir = dict(w.split("=") for w in rest[1:]).get("--data_dir", "")
-            self.prepared[rest[0]] = str(pathlib.Path(data_dir).resolve())
+            options = prepare.read(rest)
+            given = any(word.startswith("--data_dir=") for word in rest)
+            where = str(pathlib.Path(options.data_dir if given else "").resolve())
+            self.prepared[options.name] = where
+            if form := prepare.form_of(options):
+                self.prepared[derived_name(options.name, form)] = where
         elif command == "train":
             assert train.main(words) == 0
         elif command == "sweep":

@@ -12,12 +12,11 @@ import numpy as np
 from kdjax.build.experiment import Experiment
 from kdjax.build.networks import CHECKPOINTS
 from kdjax.checkpoints import Checkpointer
-from kdjax.commands import devices, identities, together, workdirs
+from kdjax.commands import devices, identities, together, unreadable, workdirs
 from kdjax.commands.notes import Notes
 from kdjax.commands.scoring import add_teacher, evaluation_rows, scorer
 from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
-from kdjax.data.feeds import is_stored
 from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.training import loop, sharding
 from kdjax.training.state import TrainState, initial_state
@@ -63,9 +62,11 @@ def train(
                     until=until,
                     agreed=together.stopper(),
                 )
-        tell_skipped(experiment, teller)
+        unread = unreadable.found(experiment.train)
+        for line in unreadable.told(unread):
+            teller.say(line)
     results = teller.last_evaluation or meta["metrics"]
-    workdirs.finish(workdir, summary(experiment, results, teller.seconds))
+    workdirs.finish(workdir, summary(experiment, results, teller.seconds, unread))
 
 
 def _teller(experiment: Experiment, workdir: pathlib.Path, start: int):
@@ -84,18 +85,6 @@ def _in_common(experiment: Experiment) -> dict:
     config, identity = experiment.config, experiment.identity
     told = {f"config.{key}": value for key, value in config.items() if key != "data"}
     return told | {f"identity.{key}": value for key, value in identity.items()}
-
-
-def tell_skipped(experiment: Experiment, teller: Reporter) -> None:
-    """Says how many pictures on disk could not be read since this start."""
-    if is_stored(experiment.train):
-        found = {}
-        for each in together.gather(experiment.train.image.skipped.found):
-            found |= each
-        for name, why in list(found.items())[:3]:
-            teller.say(f"{name}: cannot be read ({why})")
-        if found:
-            teller.say(f"data: {len(found):,} unreadable images, replaced by the next")
 
 
 def _teacher_variables(experiment: Experiment, mesh) -> PyTree | None:
@@ -142,7 +131,9 @@ def _begin_with(name: str, state: TrainState, initial: PyTree, mesh) -> TrainSta
     return dataclasses.replace(state, params=params, batch_stats=batch_stats)
 
 
-def summary(experiment: Experiment, results: dict, seconds: float) -> dict:
+def summary(
+    experiment: Experiment, results: dict, seconds: float, unread: dict | None
+) -> dict:
     """What a finished run says of itself."""
     students = {
         name: {
@@ -152,7 +143,7 @@ def summary(experiment: Experiment, results: dict, seconds: float) -> dict:
         }
         for name, row in experiment.identity["students"].items()
     }
-    told = {"seconds": seconds, "students": students}
+    told = {"seconds": seconds, "students": students} | unreadable.as_json(unread)
     return told | {"identity": experiment.identity}
 
 

@@ -6,58 +6,15 @@ are not put into TFDS's registry, where the official ones keep their place.
 """
 
 import io
-import pathlib
 from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 
 from kdjax.data import embedded, pictures
+from kdjax.data.archive_builder import ArchiveBuilder, described
 from kdjax.data.archives import cifar, cinic10, idx, tiny_imagenet
 from kdjax.data.errors import DataError
-
-
-class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Base of the builders: reads `FILES` from one directory and counts examples."""
-
-    # Each entry is one complete choice of files; the first is what is downloaded.
-    FILES: tuple[tuple[str, ...], ...]
-    SIZES: dict[str, int]
-
-    def __init__(self, *, archives: pathlib.Path | None = None, **arguments):
-        self._archives = archives
-        super().__init__(file_format="array_record", **arguments)
-
-    def _split_generators(self, dl_manager):
-        return {split: self._counted(split) for split in self.SIZES}
-
-    def _generate_examples(self, split: str) -> Iterator[tuple[int | str, dict]]:
-        raise NotImplementedError
-
-    def _counted(self, split: str) -> Iterator[tuple[int | str, dict]]:
-        count = 0
-        for item in self._generate_examples(split):
-            yield item
-            count += 1
-        if count != self.SIZES[split]:
-            raise DataError(
-                f"{self.name}: {split} has {count} examples in {self._archives}; "
-                f"expected {self.SIZES[split]}. The archive is not the official one, "
-                "or not whole."
-            )
-
-    def _path(self) -> pathlib.Path:
-        """The archive of a set that is one file: the first choice that is there."""
-        paths = [self._archives / files[0] for files in self.FILES]
-        return next(path for path in paths if path.is_file())
-
-    def _described(self, description: str, homepage: str, features: dict):
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=description,
-            homepage=homepage,
-            features=tfds.features.FeaturesDict(features),
-            supervised_keys=("image", "label"),
-        )
+from kdjax.data.imagenet import Imagenet2012
 
 
 class FashionMnist(ArchiveBuilder, skip_registration=True):
@@ -69,7 +26,8 @@ class FashionMnist(ArchiveBuilder, skip_registration=True):
     SIZES = {"train": 60000, "test": 10000}
 
     def _info(self):
-        return self._described(
+        return described(
+            self,
             "Fashion-MNIST: Zalando's article images, 28 by 28, grey, 10 classes.",
             "https://github.com/zalandoresearch/fashion-mnist",
             {
@@ -111,7 +69,8 @@ class Cifar10(ArchiveBuilder, skip_registration=True):
             name: tfds.features.ClassLabel(num_classes=count)
             for name, count in self.LABELS.items()
         }
-        return self._described(
+        return described(
+            self,
             f"{self.name}: photographs, 32 by 32, {self.LABELS['label']} classes.",
             "https://www.cs.toronto.edu/~kriz/cifar.html",
             {
@@ -158,7 +117,8 @@ class Cinic10(ArchiveBuilder, skip_registration=True):
     SIZES = {"train": 90000, "validation": 90000, "test": 90000}
 
     def _info(self):
-        return self._described(
+        return described(
+            self,
             "CINIC-10: CIFAR-10's classes from CIFAR-10 and ImageNet, 32 by 32.",
             "https://datashare.ed.ac.uk/handle/10283/3192",
             {
@@ -184,7 +144,8 @@ class TinyImagenet(ArchiveBuilder, skip_registration=True):
     SIZES = {"train": 100000, "validation": 10000}
 
     def _info(self):
-        return self._described(
+        return described(
+            self,
             "Tiny-ImageNet-200: ImageNet's pictures, 64 by 64, 200 classes.",
             "http://cs231n.stanford.edu/",
             {
@@ -217,6 +178,7 @@ BUILDERS = {
         Cifar100,
         Cinic10,
         TinyImagenet,
+        Imagenet2012,
     )
 }
 

@@ -17,13 +17,11 @@ def find(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
     Raises:
       DataError: the name is malformed, or the set has configs and none was named.
     """
+    found = prepared(name, data_dir)
+    if found is not None:
+        return found
     parsed = parse_name(name)
-    root = data_dir / parsed.dataset / (parsed.config or "")
-    versions = _versions(root)
-    if parsed.version is not None:
-        versions = [path for path in versions if path.name == parsed.version]
-    if versions:
-        return max(versions, key=lambda path: [int(n) for n in path.name.split(".")])
+    root = data_dir / parsed.dataset
     if parsed.config is None and root.is_dir():
         configs = sorted(path.name for path in root.iterdir() if _versions(path))
         if configs:
@@ -32,6 +30,21 @@ def find(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
                 f"e.g. {parsed.dataset}/{configs[0]} (there are {', '.join(configs)})."
             )
     return None
+
+
+def prepared(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
+    """`find`, for whoever is about to prepare the set: does not mind other configs.
+
+    Raises:
+      DataError: the name is malformed.
+    """
+    dataset, config, version = parse_name(name)
+    versions = _versions(data_dir / dataset / (config or ""))
+    if version is not None:
+        versions = [path for path in versions if path.name == version]
+    return max(
+        versions, key=lambda path: [int(n) for n in path.name.split(".")], default=None
+    )
 
 
 def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
@@ -52,8 +65,9 @@ def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
     if "array_record" not in formats:
         raise DataError(
             f"{directory}: stored as {', '.join(sorted(formats)) or 'nothing'}; kdjax "
-            "reads array_record, which needs no TensorFlow. Prepare the set again in "
-            'another data_dir; with TFDS itself, pass file_format="array_record".'
+            "reads array_record, which needs no TensorFlow. To copy it into another "
+            "data_dir, type: python -m kdjax prepare NAME --tfrecord=DIR "
+            "--data_dir=ANOTHER, where DIR holds this one."
         )
     return builder
 

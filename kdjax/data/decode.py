@@ -4,6 +4,8 @@ simplejpeg, which gives the GIL back and is 1.1 times as fast as OpenCV, decodes
 and greyscale JPEGs; OpenCV those in CMYK and everything that is not a JPEG.
 """
 
+import re
+
 import cv2
 import numpy as np
 import simplejpeg
@@ -13,6 +15,10 @@ from kdjax.data.crops import Box
 # The feed has threads of its own; OpenCV's would only fight with them.
 cv2.setNumThreads(0)
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
+_PIXELS = re.compile(rb"P6\n(\d+) (\d+)\n255\n")  # PPM: what `pixels` writes
+# All pixels are there, and some bytes before the end of the file are nobody's.
+_MORE = "extraneous bytes before marker 0xd9"
+_PRINTED = ("CMYK", "YCCK")
 _SMALLEST = 2  # pixels a side: one of 1 x 1 stands for a picture that is not there
 
 
@@ -32,10 +38,32 @@ def decode(content: bytes) -> np.ndarray:
     Raises:
       Unreadable: damaged, cut short, of no known format or of 1 pixel a side.
     """
-    image = _jpeg(content) if content[:2] == _JPEG else _other(content)
+    if head := _PIXELS.match(content):
+        image = _stored(content, head)
+    else:
+        image = _jpeg(content) if content[:2] == _JPEG else _other(content)
     if min(image.shape[:2]) < _SMALLEST:
         raise Unreadable(f"it has {image.shape[0]} x {image.shape[1]} pixels")
     return image
+
+
+def pixels(image: np.ndarray) -> bytes:
+    """Stores uint8 RGB [height, width, 3] as it is, with a line that tells its size.
+
+    That is a PPM file. `decode` copies nothing of it.
+    """
+    head = f"P6\n{image.shape[1]} {image.shape[0]}\n255\n"
+    return head.encode() + np.ascontiguousarray(image).tobytes()
+
+
+def is_plain_jpeg(content: bytes) -> bool:
+    """Whether it is a JPEG in colour or grey; not one for a printer, in CMYK."""
+    if content[:2] != _JPEG:
+        return False
+    try:
+        return simplejpeg.decode_jpeg_header(content)[2] not in _PRINTED
+    except ValueError:
+        return False
 
 
 def cut(image: np.ndarray, box: Box, size: int) -> np.ndarray:
@@ -56,16 +84,33 @@ def resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, shape[::-1], interpolation=how)
 
 
+def _stored(content: bytes, head: re.Match) -> np.ndarray:
+    width, height = map(int, head.groups())
+    if len(content) != head.end() + 3 * height * width:
+        raise Unreadable("pixels of another number than its first line says")
+    image = np.frombuffer(content, np.uint8, offset=head.end())
+    return image.reshape(height, width, 3)
+
+
 def _jpeg(content: bytes) -> np.ndarray:
     try:
         *_, colours, _ = simplejpeg.decode_jpeg_header(content)
-        if colours not in ("CMYK", "YCCK"):
-            return simplejpeg.decode_jpeg(content, "RGB")
+        if colours not in _PRINTED:
+            return _colour(content)
         # OpenCV 4 fills up what is cut short, in grey; this says that it is.
         simplejpeg.decode_jpeg(content, "CMYK")
     except ValueError as error:
         raise Unreadable(str(error)) from error
     return _other(content)
+
+
+def _colour(content: bytes) -> np.ndarray:
+    try:
+        return simplejpeg.decode_jpeg(content, "RGB")
+    except ValueError as error:
+        if _MORE not in str(error):
+            raise
+        return simplejpeg.decode_jpeg(content, "RGB", strict=False)
 
 
 def _other(content: bytes) -> np.ndarray:

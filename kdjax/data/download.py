@@ -77,10 +77,16 @@ def fetch(
     """Downloads one archive to a .part file, which is renamed once its sum is right.
 
     Raises:
-      DataError: the server cannot be reached, stops midway, or sends something else.
+      DataError: the server cannot be reached, stops midway, or sends something else;
+        or the file has no open address.
       OSError: the directory cannot be written.
     """
-    remote = remote or REMOTES[file_name]
+    remote = remote or REMOTES.get(file_name)
+    if remote is None:
+        raise DataError(
+            f"{file_name} is given to registered users only, at "
+            "https://image-net.org/download-images"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     part = directory / f"{file_name}.part"
     say(f"downloading {remote.url}")

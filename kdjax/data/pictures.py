@@ -1,10 +1,12 @@
-"""Pictures to bytes and back with OpenCV: no need of TensorFlow or Pillow."""
+"""Pictures to bytes: no need of TensorFlow or Pillow."""
 
 import io
 
 import cv2
 import numpy as np
+import simplejpeg
 
+from kdjax.data.decode import decode, is_plain_jpeg
 from kdjax.data.errors import DataError
 
 
@@ -38,6 +40,22 @@ def as_colour(content: bytes, size: tuple[int, int], where: str) -> bytes:
     if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
         return content
     return _encode(cv2.imdecode(raw, cv2.IMREAD_COLOR))
+
+
+def jpeg(image: np.ndarray, quality: int) -> bytes:
+    """Encodes uint8 RGB [h, w, 3] as JPEG, colours at half resolution (4:2:0)."""
+    image = np.ascontiguousarray(image)
+    return simplejpeg.encode_jpeg(image, quality, "RGB", "420")
+
+
+def as_plain_jpeg(content: bytes) -> bytes:
+    """Returns a JPEG in colour or grey as it is, anything else as JPEG of quality 100.
+
+    Raises:
+      Unreadable: it cannot be decoded.
+    """
+    image = decode(content)
+    return content if is_plain_jpeg(content) else jpeg(image, 100)
 
 
 def _encode(image: np.ndarray) -> bytes:

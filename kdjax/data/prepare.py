@@ -1,32 +1,20 @@
 """Turns official archives into TFDS sets on disk, once."""
 
-import contextlib
 import difflib
-import io
-import os
+import functools
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Callable
-from typing import NamedTuple
-
-import tensorflow_datasets as tfds
 
 from kdjax.data import catalogue, download
-from kdjax.data.builders import BUILDERS, ArchiveBuilder, FashionMnistSubset
+from kdjax.data.archive_builder import ArchiveBuilder
+from kdjax.data.builders import BUILDERS, FashionMnistSubset
+from kdjax.data.building import Prepared, build, describe
 from kdjax.data.errors import DataError
+from kdjax.data.forms import options_of
 from kdjax.data.names import parse_name
+from kdjax.data.ordered import OrderedBuilder
 
 EMBEDDED = FashionMnistSubset.name
-
-
-class Prepared(NamedTuple):
-    """A set on disk."""
-
-    name: str
-    directory: pathlib.Path
-    splits: dict[str, int]
-    source: str | None  # where the images came from; None if the set was there already
 
 
 def prepare(
@@ -40,6 +28,7 @@ def prepare(
 
     Looks for the official archive in `archives`, in data_dir/downloads/manual and in
     the current directory, and downloads it into the second if it is in none of them.
+    ImageNet's has no open address, so its two files must be in one of them.
 
     Args:
       name: one of `BUILDERS`, optionally with ":VERSION".
@@ -52,26 +41,29 @@ def prepare(
       OSError: data_dir cannot be written.
     """
     data_dir = pathlib.Path(data_dir).expanduser()
-    found = catalogue.find(name, data_dir)
+    found = catalogue.prepared(name, data_dir)
     if found is not None:
-        return _describe(name, found, None)
+        return describe(name, found, None)
     builder_class = _builder_class(name, data_dir)
     source = _archives(builder_class, data_dir, archives, say)
     say(f"preparing {builder_class.name}")
-    directory = _build(builder_class, data_dir, source)
-    return _describe(name, directory, "the package" if source is None else str(source))
+    directory = _build(builder_class, data_dir, source, say)
+    return describe(name, directory, "the package" if source is None else str(source))
 
 
 def advice(name: str, data_dir: pathlib.Path) -> str:
     """Says how to come by a set that is not there."""
     dataset, config, _ = parse_name(name)
-    if dataset in BUILDERS and config is None:
-        return f"Type: python -m kdjax prepare {name} --data_dir={data_dir}"
+    options = options_of(config) if config else None
+    if options or (dataset in BUILDERS and config is None):
+        words = f"{dataset} {options}" if options else name
+        return f"Type: python -m kdjax prepare {words} --data_dir={data_dir}"
     nearest = difflib.get_close_matches(dataset, BUILDERS, n=1)
     hint = f"Did you mean {nearest[0]}? " if nearest else ""
     return (
-        f"{hint}kdjax prepares {', '.join(BUILDERS)}. Any other set that TFDS has "
-        "written as array_record, with features image and label, can be used as well."
+        f"{hint}kdjax prepares {', '.join(BUILDERS)}, and pictures in folders "
+        "(prepare NAME --folder=DIR). Any other set that TFDS has written as "
+        "array_record, with features image and label, can be used as well."
     )
 
 
@@ -124,49 +116,12 @@ def _archives(
 
 
 def _build(
-    builder_class: type[ArchiveBuilder],
+    builder_class: type[ArchiveBuilder | OrderedBuilder],
     data_dir: pathlib.Path,
     source: pathlib.Path | None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> pathlib.Path:
-    """Builds apart and renames: nobody sees half a set, however many build it."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    apart = tempfile.mkdtemp(prefix=f".{builder_class.name}-", dir=data_dir)
-    try:
-        builder = builder_class(data_dir=apart, archives=source)
-        with _quiet():
-            builder.download_and_prepare(
-                download_config=tfds.download.DownloadConfig(
-                    try_download_gcs=False,
-                    compute_stats=tfds.download.ComputeStatsMode.SKIP,
-                )
-            )
-        built = pathlib.Path(builder.data_dir)
-        target = data_dir / built.relative_to(apart)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.rename(built, target)
-        except OSError:
-            if not (target / "dataset_info.json").is_file():
-                raise
-            # Another process was faster; its result is the same.
-        return target
-    except RuntimeError as error:  # how array_record tells of a full disk
-        raise OSError(f"{data_dir}: the set cannot be written ({error})") from error
-    finally:
-        shutil.rmtree(apart, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Keeps TFDS's banners and bars off the terminal; errors are raised anyway."""
-    with (
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        yield
-
-
-def _describe(name: str, directory: pathlib.Path, source: str | None) -> Prepared:
-    info = catalogue.open_builder(directory).info
-    sizes = {split: int(part.num_examples) for split, part in info.splits.items()}
-    return Prepared(name, directory, sizes, source)
+    arguments = {"archives": source}
+    if issubclass(builder_class, OrderedBuilder):
+        arguments["say"] = say
+    return build(functools.partial(builder_class, **arguments), data_dir)

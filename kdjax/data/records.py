@@ -36,6 +36,35 @@ class Opened(NamedTuple):
         """The files of the split, in order: filename, skip, take, examples_in_shard."""
         return self.builder.info.splits[self.split].file_instructions
 
+    def read_record(self, position: int) -> bytes:
+        """A serialised example.
+
+        Raises:
+          DataError: it is damaged.
+        """
+        try:
+            return self.records[position]
+        except Exception as error:  # array_record raises its own
+            raise DataError(
+                f"{self.name_of(position)}: the record cannot be read ({error}). "
+                f"Delete {self.builder.data_dir} and prepare the set anew."
+            ) from error
+
+    def name_of(self, position: int, index: int | None = None) -> str:
+        """An example, with its file and position there, for errors.
+
+        Args:
+          position: among the records.
+          index: among those that are used; None: the same.
+        """
+        name = f"{self.where}, image {position if index is None else index}"
+        for part in self.files():
+            count = part.examples_in_shard - part.skip if part.take < 0 else part.take
+            if position < count:
+                return f"{name}, record {part.skip + position} of {part.filename}"
+            position -= count
+        return name
+
 
 def open_split(name: str, split: str, data_dir: pathlib.Path) -> Opened:
     """Opens a split; see `kdjax.data.sources.load_split` for names and errors."""

@@ -1,57 +1,18 @@
 """Pictures that stay in their record files and are decoded when somebody asks."""
 
 import concurrent.futures
-import os
-import threading
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from kdjax.data.ahead import decoders
 from kdjax.data.crops import Geometry, crop_bits
 from kdjax.data.decode import Unreadable, cut, decode, resize
 from kdjax.data.errors import DataError
 from kdjax.data.records import Opened
+from kdjax.data.skipped import Skipped
 
-_MOST_THREADS = 16
 _AS_STORED = {"image": tfds.decode.SkipDecoding()}
-
-
-def decoders() -> int:
-    """How many threads decode: one a core that this process may use, 16 at most."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-    return min(os.cpu_count() or 1, _MOST_THREADS)
-
-
-class Skipped:
-    """Counts the pictures that cannot be read, each of them once. Any thread may add.
-
-    Attributes:
-      limit: how many are put up with, >= 0.
-      found: where it lies -> what is wrong with it.
-    """
-
-    def __init__(self, limit: int):
-        if limit < 0:
-            raise ValueError(f"Skipped: limit is {limit}; expected 0 or more.")
-        self.limit, self.found = limit, {}
-        self._lock = threading.Lock()
-
-    def add(self, name: str, why: str) -> None:
-        """Counts one.
-
-        Raises:
-          DataError: it is one too many.
-        """
-        with self._lock:
-            self.found[name] = why
-            count = len(self.found)
-        if count > self.limit:
-            raise DataError(
-                f"{name}: this picture cannot be read ({why}), and {count - 1} others "
-                f"could not before; expected {self.limit} at most. Prepare the set "
-                "anew, or allow more with config.data.skip_at_most."
-            )
 
 
 class StoredImages:
@@ -159,11 +120,4 @@ class StoredImages:
 
     def name_of(self, index: int) -> str:
         """Index in the split, file and position in it, for errors."""
-        position = int(self._records[index])
-        name = f"{self.opened.where}, image {index}"
-        for part in self.opened.files():
-            count = part.examples_in_shard - part.skip if part.take < 0 else part.take
-            if position < count:
-                return f"{name}, record {part.skip + position} of {part.filename}"
-            position -= count
-        return name
+        return self.opened.name_of(int(self._records[index]), index)

@@ -10,14 +10,16 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from kdjax.data.ahead import decoders
 from kdjax.data.crops import Geometry
 from kdjax.data.errors import DataError
 from kdjax.data.labels import read_labels
 from kdjax.data.order import sample_positions
 from kdjax.data.records import Opened, open_split
 from kdjax.data.resident import check_batch_size, place_notes
+from kdjax.data.skipped import Skipped
 from kdjax.data.splits import Split
-from kdjax.data.stored import Skipped, StoredImages, decoders
+from kdjax.data.stored import StoredImages
 
 _STEPS = 1 << 40  # more than any run has
 

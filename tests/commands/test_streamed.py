@@ -66,6 +66,7 @@ def test_a_run_that_stops_on_the_way_ends_where_a_whole_one_does(
     whole, pieces = (weights(tmp_path / name) for name in ("whole", "pieces"))
     jax.tree.map(np.testing.assert_array_equal, whole, pieces)
     summary = json.loads((tmp_path / "whole" / "summary.json").read_text())
+    assert summary["unreadable_images"] == {"count": 0, "first": []}
     capsys.readouterr()
     assert evaluate.main([f"--workdir={tmp_path / 'whole'}"]) == 0
     line = json.loads(capsys.readouterr().out)
@@ -84,6 +85,10 @@ def test_unreadable_pictures_are_told(tmp_path, capsys):
     told = "".join((told.err + told.out).split())  # lines may be broken anywhere
     assert "1unreadableimages,replacedbythenext" in told
     assert "cannotberead(Prematureend" in told
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    skipped = summary["unreadable_images"]
+    assert skipped["count"] == len(skipped["first"]) == 1
+    assert "record" in skipped["first"][0] and "Premature end" in skipped["first"][0]
     with pytest.raises(DataError, match="this picture cannot be read"):
         runs.run(streamed(tmp_path, skip_at_most=0), tmp_path / "strict")
 

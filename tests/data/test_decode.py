@@ -50,6 +50,14 @@ def test_nothing_is_turned_by_its_tag(mode, kind):
     assert decode(encode(COLOUR, mode, kind, exif=exif)).shape == COLOUR.shape
 
 
+def test_bytes_of_nobody_before_the_end_do_no_harm():
+    content = encode(COLOUR)
+    for more in (bytes(20), b"\x55" * 7):
+        other = content[:-2] + more + content[-2:]
+        np.testing.assert_array_equal(decode(other), decoded(content))
+    np.testing.assert_array_equal(decode(content + b"junk"), decoded(content))
+
+
 def damaged():
     jpeg, cmyk, png = (
         encode(COLOUR, mode, kind)
@@ -63,6 +71,8 @@ def damaged():
         for part in (0.1, 0.5, 0.98):
             yield f"{name} {part}", whole[: int(part * len(whole))]
     yield "without its end", jpeg[:-2]
+    at = jpeg.index(b"\xff\xda") + 400
+    yield "changed within", jpeg[:at] + b"\x55" * 40 + jpeg[at + 40 :]
     yield "another header", jpeg[:2] + bytes(300) + jpeg[302:]
 
 

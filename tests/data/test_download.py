@@ -72,8 +72,9 @@ def test_a_full_disk_is_not_called_a_network_error(tmp_path, monkeypatch):
         download.fetch("a.zip", tmp_path / "new", silent, remote=remote)
 
 
-def test_every_set_can_be_downloaded():
-    for builder in BUILDERS.values():
+def test_every_set_but_imagenet_can_be_downloaded():
+    given = [b for b in BUILDERS.values() if b.name != "imagenet2012"]
+    for builder in given:
         for name in builder.FILES[0] if builder.FILES else ():
             remote = download.REMOTES[name]
             assert remote.url.endswith(f"/{name}")

@@ -198,7 +198,9 @@ def test_tfrecord_is_told_from_array_record(tmp_path):
     rewrite(
         builder, "dataset_info.json", lambda info: info.update(fileFormat="tfrecord")
     )
-    with pytest.raises(DataError, match='stored as tfrecord; .*file_format="array'):
+    with pytest.raises(
+        DataError, match="stored as tfrecord; .*prepare NAME --tfrecord="
+    ):
         load_split("my_set/a", "train", data_dir=tmp_path)
 
 

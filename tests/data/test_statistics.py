@@ -1,12 +1,12 @@
 import numpy as np
 
 from kdjax.data.builders import BUILDERS
-from kdjax.data.statistics import AUGMENTS, measured_augment
+from kdjax.data.statistics import AUGMENTS, STREAMED, measured_augment
 from tests.data.miniatures import images
 
 
 def test_every_set_we_prepare_has_numbers():
-    assert set(AUGMENTS) == set(BUILDERS)
+    assert set(AUGMENTS) | set(STREAMED) == set(BUILDERS)
 
 
 def test_measured_as_defined():

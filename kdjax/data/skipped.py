@@ -1,0 +1,38 @@
+"""The count of pictures that cannot be read."""
+
+import threading
+
+from kdjax.data.errors import DataError
+
+TRAINING = "Prepare the set anew, or allow more with config.data.skip_at_most."
+
+
+class Skipped:
+    """Counts the pictures that cannot be read, each of them once. Any thread may add.
+
+    Attributes:
+      limit: how many are put up with, >= 0.
+      found: where it lies -> what is wrong with it.
+    """
+
+    def __init__(self, limit: int, advice: str = TRAINING):
+        """Counts from zero; `advice` ends the error of one too many."""
+        if limit < 0:
+            raise ValueError(f"Skipped: limit is {limit}; expected 0 or more.")
+        self.limit, self.advice, self.found = limit, advice, {}
+        self._lock = threading.Lock()
+
+    def add(self, name: str, why: str) -> None:
+        """Counts one.
+
+        Raises:
+          DataError: it is one too many.
+        """
+        with self._lock:
+            self.found[name] = why
+            count = len(self.found)
+        if count > self.limit:
+            raise DataError(
+                f"{name}: this picture cannot be read ({why}), and {count - 1} others "
+                f"could not before; expected {self.limit} at most. {self.advice}"
+            )
