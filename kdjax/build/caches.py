@@ -15,8 +15,13 @@ KEY = "config.teacher.cache"
 
 
 def origin_of(teacher: Teacher, images: Images, seed: int) -> dict:
-    """What the teacher's answers in a run are a function of."""
+    """What the teacher's answers in a run are a function of.
+
+    Raises:
+      InputError: the images of the run are mixed.
+    """
     crops = {"version": PREPROCESSING} | dataclasses.asdict(images.augment)
+    refuse_mixed(crops.pop("mixup"))
     return manifest.origin(
         teacher=teacher.identity["digest"],
         data=images.train.identity,
@@ -24,6 +29,15 @@ def origin_of(teacher: Teacher, images: Images, seed: int) -> dict:
         seed=seed,
         classes=len(images.train.class_names),
     )
+
+
+def refuse_mixed(mixup: float) -> None:
+    """Raises InputError if the images that a teacher is asked about are mixtures."""
+    if mixup:
+        raise InputError(
+            f"config.data.mixup is {mixup:g}, and a cache has a teacher's answers to "
+            "single images, not to mixtures; expected 0 with a cache, or no cache."
+        )
 
 
 def epochs_of(total_steps: int, batch_size: int, examples: int) -> int:

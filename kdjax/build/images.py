@@ -54,7 +54,7 @@ def build_images(section: dict) -> Images:
 
 
 def check_feed(section: dict) -> Geometry:
-    """The crops of a streamed set, once feed and crops make sense; reads nothing."""
+    """The crops of a streamed set, once feed, crops and mixup make sense."""
     path, feed, crops = "config.data.crops", section["feed"], section["crops"]
     if feed not in FEEDS:
         raise InputError(
@@ -64,6 +64,7 @@ def check_feed(section: dict) -> Geometry:
         raise InputError(f"{path} is {crops!r}; expected a section.")
     sections.check_arguments(path, "crops", Geometry, crops, {})
     sections.number({"data": section}, "data.skip_at_most", 0, integer=True)
+    sections.number({"data": section}, "data.mixup", 0)
     return sections.guarded(path, Geometry, **crops)
 
 
@@ -151,7 +152,7 @@ def _augment(data: dict, train: Split) -> Augment:
     known = None if is_npz(name) else table.get(parse_name(name).dataset)
     if bool(data["mean"]) != bool(data["std"]):
         raise InputError("config.data: expected mean and std both set, or neither.")
-    chosen = {}
+    chosen = {"mixup": data["mixup"]}
     if streamed:
         data = data | {"padding": data["padding"] or 0}
         _check_streamed(data, known)

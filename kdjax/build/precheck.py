@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdjax.build import sections
+from kdjax.build.caches import refuse_mixed
 from kdjax.build.experiment import plan_of
 from kdjax.build.images import check_feed
 from kdjax.build.networks import build_network
@@ -40,6 +41,8 @@ def check_training(config: dict) -> None:
     sections.number(config, "batch_size", 1, integer=True)
     plan_of(config, steps_per_epoch=1.0)
     check_feed(config["data"])
+    if config["teacher"]["cache"]:
+        refuse_mixed(config["data"]["mixup"])
     for name, row in described(config).items():
         path = f"config.students.{name}" if config["students"] else "config"
         _check(f"{path}.method", METHODS, row["method"])
