@@ -12,7 +12,7 @@ CVPR 2022 (arXiv:2106.05237): teacher and student see the same crops and the sam
 mixtures of two images in any ratio, no label is read, KL at temperature 1, and it goes
 on for long. Published for another teacher, BiT-M R152x2 (83.0) with BiT-R50x1: 82.8
 after their longest run. As in the public config: batches of 4096, gradients clipped at
-1, half a cosine, a uniform ratio for every batch.
+1, half a cosine. The rate follows the batch; on few devices --config.batch_size=1024.
 
 Departs from the paper: that teacher is not to be had here, nor its student, whose
 networks have group norm and standardised weights; Adam (0.03 with decay 0.0003) is SGD

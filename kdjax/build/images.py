@@ -54,7 +54,10 @@ def build_images(section: dict) -> Images:
 
 
 def check_feed(section: dict) -> Geometry:
-    """The crops of a streamed set, once feed, crops and mixup make sense."""
+    """The crops of a streamed set, once what is said of images makes sense.
+
+    Reads nothing.
+    """
     path, feed, crops = "config.data.crops", section["feed"], section["crops"]
     if feed not in FEEDS:
         raise InputError(

@@ -8,7 +8,8 @@ patient and consistent", CVPR 2022 (arXiv:2106.05237).
 
 The share depends on (seed, epoch, index of the sample). The neighbour is the row before
 it in the global batch, which depends on (seed, step, batch size) and not on the number
-of devices; so a resumed or resized run sees the same pixels.
+of devices. So a resumed run sees the same pixels, and one on other devices sees them to
+the rounding of float32.
 """
 
 import functools

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Var
 
 from kdjax.models.network import same
 from kdjax.training.objective import judge
-from kdjax.training.reads import needed
 from kdjax.training.state import Student, TrainState, initial_memory
 from kdjax.training.update import descend, selected
 from kdjax.types import Batch, Outputs, PyTree
@@ -160,7 +160,8 @@ def _trace(
     jaxpr, (_, (_, told)) = jax.make_jaxpr(judged, return_shape=True)(
         seen, _without_weights(state), selection
     )
-    used = needed(jaxpr.jaxpr)
+    used = [x for equation in jaxpr.eqns for x in equation.invars]
+    used = {x for x in (*used, *jaxpr.jaxpr.outvars) if isinstance(x, Var)}
     _, *features = jaxpr.jaxpr.invars[: 1 + len(seen.features)]
     named = zip(sorted(seen.features), features, strict=True)
     return {name for name, feature in named if feature in used}, told

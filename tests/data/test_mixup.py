@@ -115,11 +115,12 @@ def test_eight_devices_see_what_one_sees_and_send_one_image_each():
     split = NamedSharding(mesh, PartitionSpec("data"))
     compiled = jax.jit(MIXED.train, static_argnums=1, out_shardings=split)
     placed = jax.device_put(batch, split)
-    np.testing.assert_array_equal(compiled(placed, 5), expected)
+    # Whether a product and a sum are rounded once or twice is up to the compiler.
+    np.testing.assert_allclose(compiled(placed, 5), expected, rtol=1e-6, atol=1e-6)
     program = compiled.lower(placed, 5).compile().as_text()
     for collective in ("all-gather", "all-to-all", "all-reduce"):
         assert collective not in program
-    sent = [x for x in program.splitlines() if " collective-permute" in x]
+    sent = [x for x in program.splitlines() if " collective-permute(" in x]
     assert sent and all("f32[1,8,8,3]" in line for line in sent)
 
 
