@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from kdjax.build.images import Images
+from kdjax.build.mixing import refuse_mixed
 from kdjax.build.teachers import Teacher
 from kdjax.caching import manifest
 from kdjax.caching.layout import missing
@@ -29,15 +30,6 @@ def origin_of(teacher: Teacher, images: Images, seed: int) -> dict:
         seed=seed,
         classes=len(images.train.class_names),
     )
-
-
-def refuse_mixed(mixup: float) -> None:
-    """Raises InputError if the images that a teacher is asked about are mixtures."""
-    if mixup:
-        raise InputError(
-            f"config.data.mixup is {mixup:g}, and a cache has a teacher's answers to "
-            "single images, not to mixtures; expected 0 with a cache, or no cache."
-        )
 
 
 def epochs_of(total_steps: int, batch_size: int, examples: int) -> int:

@@ -1,4 +1,4 @@
-"""Which methods can train on mixtures of images."""
+"""What goes together with mixtures of images, and what does not."""
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,15 @@ def check_mixable(
         raise InputError(
             f"{refused} remembers each sample, and a mixture is of two; expected it "
             "without its memory."
+        )
+
+
+def refuse_mixed(mixup: float) -> None:
+    """Raises InputError if the images that a teacher is asked about are mixtures."""
+    if mixup:
+        raise InputError(
+            f"{KEY} is {mixup:g}, and a cache has a teacher's answers to "
+            "single images, not to mixtures; expected 0 with a cache, or no cache."
         )
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdjax.build import sections
-from kdjax.build.caches import refuse_mixed
 from kdjax.build.experiment import plan_of
 from kdjax.build.images import check_feed
+from kdjax.build.mixing import refuse_mixed
 from kdjax.build.networks import build_network
 from kdjax.build.selections import SELECTIONS
 from kdjax.build.students import described
