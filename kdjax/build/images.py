@@ -58,6 +58,7 @@ def check_feed(section: dict) -> Geometry:
 
     Reads nothing.
     """
+    sections.number({"data": section}, "data.mixup", 0)
     path, feed, crops = "config.data.crops", section["feed"], section["crops"]
     if feed not in FEEDS:
         raise InputError(
@@ -67,7 +68,6 @@ def check_feed(section: dict) -> Geometry:
         raise InputError(f"{path} is {crops!r}; expected a section.")
     sections.check_arguments(path, "crops", Geometry, crops, {})
     sections.number({"data": section}, "data.skip_at_most", 0, integer=True)
-    sections.number({"data": section}, "data.mixup", 0)
     return sections.guarded(path, Geometry, **crops)
 
 
