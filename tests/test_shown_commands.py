@@ -32,6 +32,7 @@ from kdjax.models import MODELS
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
 SETS = sorted({path.parent.name for path in FILES})
+EXPERIMENTS = [path.parent.name for path in FILES if path.stem == "temperatures"]
 EMBEDDED = "fashion_mnist_subset"
 # Keys of a config that name runs, or several with commas.
 NAMING = ("workdir", "cache", "reference", "keep", "proxies", "as_many_as")
@@ -121,7 +122,9 @@ class Shell:
         for key, run in named(part):
             made = self.runs.get(pathlib.Path(run).resolve())
             assert made, f"{key} is {run}, which no command before it makes"
-            assert made == about, f"{key} is {run}, of other data: {made}"
+            # Imported weights answer on images of any normalisation.
+            foreign = made["name"] is None and key == "teacher.workdir"
+            assert foreign or made == about, f"{key} is {run}, of other data: {made}"
         self.runs[workdir] = about
 
     def check_data(self, data):
@@ -176,7 +179,7 @@ def test_the_readme_can_be_typed_line_by_line(shell):
         shell.type(words)
 
 
-@pytest.mark.parametrize("data_set", SETS)
+@pytest.mark.parametrize("data_set", EXPERIMENTS)
 def test_the_list_of_the_experiments_can_be_typed(data_set, shell, capsys):
     where = ["--runs=runs/all", "--data_dir=data", "--config.total_epochs=4"]
     assert experiments.main([data_set, "--list", *where]) == 0

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from kdjax.build.images import Images
+from kdjax.build.mixing import refuse_mixed
 from kdjax.build.teachers import Teacher
 from kdjax.caching import manifest
 from kdjax.caching.layout import missing
@@ -15,8 +16,13 @@ KEY = "config.teacher.cache"
 
 
 def origin_of(teacher: Teacher, images: Images, seed: int) -> dict:
-    """What the teacher's answers in a run are a function of."""
+    """What the teacher's answers in a run are a function of.
+
+    Raises:
+      InputError: the images of the run are mixed.
+    """
     crops = {"version": PREPROCESSING} | dataclasses.asdict(images.augment)
+    refuse_mixed(crops.pop("mixup"))
     return manifest.origin(
         teacher=teacher.identity["digest"],
         data=images.train.identity,

@@ -21,6 +21,9 @@ DATA = {
     # Of a streamed set: sides in pixels, and the least share of a picture's area.
     "crops": {"size": 224, "short_side": 256, "smallest_area": 0.08},
     "skip_at_most": 100,  # unreadable pictures of a host, before a run stops
+    # Alpha of mixup: 0.0 is none, 1.0 mixes two images in any ratio. For methods that
+    # read no label; teacher and students see the same mixtures.
+    "mixup": 0.0,
     # What is done to the training labels; see kdjax.data.noise.
     "noise": {"name": "none"},
     # A selection.npz: only the samples that it keeps are trained on.

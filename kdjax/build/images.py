@@ -54,7 +54,11 @@ def build_images(section: dict) -> Images:
 
 
 def check_feed(section: dict) -> Geometry:
-    """The crops of a streamed set, once feed and crops make sense; reads nothing."""
+    """The crops of a streamed set, once what is said of images makes sense.
+
+    Reads nothing.
+    """
+    sections.number({"data": section}, "data.mixup", 0)
     path, feed, crops = "config.data.crops", section["feed"], section["crops"]
     if feed not in FEEDS:
         raise InputError(
@@ -151,7 +155,7 @@ def _augment(data: dict, train: Split) -> Augment:
     known = None if is_npz(name) else table.get(parse_name(name).dataset)
     if bool(data["mean"]) != bool(data["std"]):
         raise InputError("config.data: expected mean and std both set, or neither.")
-    chosen = {}
+    chosen = {"mixup": data["mixup"]}
     if streamed:
         data = data | {"padding": data["padding"] or 0}
         _check_streamed(data, known)

@@ -10,6 +10,7 @@ from typing import Any
 from kdjax.build import sections
 from kdjax.build.experiment import batch_norm_of, plan_of
 from kdjax.build.images import check_feed
+from kdjax.build.mixing import refuse_mixed
 from kdjax.build.networks import build_network
 from kdjax.build.selections import SELECTIONS
 from kdjax.build.students import described
@@ -41,6 +42,8 @@ def check_training(config: dict) -> None:
     plan_of(config, steps_per_epoch=1.0)
     batch_norm_of(config)
     check_feed(config["data"])
+    if config["teacher"]["cache"]:
+        refuse_mixed(config["data"]["mixup"])
     for name, row in described(config).items():
         path = f"config.students.{name}" if config["students"] else "config"
         _check(f"{path}.method", METHODS, row["method"])

@@ -4,6 +4,7 @@ import re
 
 from kdjax.build import sections
 from kdjax.build.images import Images
+from kdjax.build.mixing import check_mixable
 from kdjax.build.networks import check_classes, count_classes
 from kdjax.build.selections import SELECTIONS
 from kdjax.build.teachers import Teacher, student_network
@@ -79,6 +80,9 @@ def build_students(
         _check_epochs(path, row, refresh, facts)
         if method.supervisor is not None and refresh is not None:
             method = label_the_rest(method)
+        if images.augment.mixup:
+            called = row["method"]["name"]
+            check_mixable(path, called, method, network, teacher, data["image_shape"])
         students[name] = Student(
             network=network,
             method=method,

@@ -2,7 +2,7 @@
 
 What happens to a sample depends on (seed, epoch, index of the sample) and on nothing
 else: not on the batch it is in, nor on the number of devices. So a resumed or resized
-  run sees the same pixels.
+run sees the same pixels. Only which image `mixup` adds depends on the batch.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from kdjax import contracts
+from kdjax.data.mixup import LARGEST_ALPHA, draw_shares, mix
 from kdjax.types import Batch
 
 # Keeps the crops apart from whatever else is drawn from the same seed.
@@ -33,6 +34,8 @@ class Augment:
       padding: black pixels around the image before the random crop back to its size, >=
         0.
       flip: mirror left to right with probability 1/2.
+      mixup: alpha of the Beta distribution by which each training image gets a share of
+        its neighbour's; 0 for none, 1 for any share alike. See `kdjax.data.mixup`.
 
     >>> grey = Augment(mean=(0.5,), std=(0.25,), padding=0, flip=False)
     >>> grey.evaluate(jnp.full((1, 1, 1, 1), 255, jnp.uint8)).item()
@@ -43,6 +46,7 @@ class Augment:
     std: tuple[float, ...]
     padding: int
     flip: bool
+    mixup: float = 0.0
 
     def __post_init__(self):
         if len(self.mean) != len(self.std):
@@ -53,23 +57,32 @@ class Augment:
         contracts.positive("Augment", "std", self.std)
         if self.padding < 0:
             raise ValueError(f"Augment: padding is {self.padding}; expected 0 or more.")
+        if not 0 <= self.mixup <= LARGEST_ALPHA:
+            raise ValueError(
+                f"Augment: mixup is {self.mixup:g}; expected a number from 0 to "
+                f"{LARGEST_ALPHA:g}."
+            )
 
     def train(
         self, batch: Batch, seed: int | Int[Array, ""], view: int = 0
     ) -> Float[Array, "batch height width channels"]:
-        """Random crops and flips of a batch, normalised to float32.
+        """Random crops and flips of a batch, normalised to float32, mixed if at all.
 
         Each view, 0 to 127, is another crop of the same samples.
         """
+        epoch = batch.epoch + view * _VIEWS_APART
         image = random_crop_and_flip(
             batch.image,
             seed,
-            batch.epoch + view * _VIEWS_APART,
+            epoch,
             batch.index,
             padding=self.padding,
             flip=self.flip,
         )
-        return normalise(image, self.mean, self.std)
+        image = normalise(image, self.mean, self.std)
+        if not self.mixup:
+            return image
+        return mix(image, draw_shares(seed, epoch, batch.index, alpha=self.mixup))
 
     def evaluate(
         self, image: UInt8[Array, "batch height width channels"]

@@ -145,6 +145,7 @@ def _augment(section: dict, channels: int) -> Augment:
     chosen = {
         key: usual[key] if section[key] is None else section[key] for key in usual
     }
+    chosen["mixup"] = section["mixup"]
     middle = {"mean": (0.5,) * channels, "std": (0.25,) * channels}
     return sections.guarded("config.data", Augment, **middle, **chosen)
 

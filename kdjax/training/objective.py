@@ -30,6 +30,26 @@ def judge(
     Returns:
       (the loss, (next `known`, metrics)); see `update_student` for the metrics.
     """
+    loss, (known, metrics) = objective_of(
+        method, seen, taught, batch, selection, step, known, mixed
+    )
+    # A mixture may train on more rows than the batch has; the first are its own.
+    top = jnp.argmax(seen.logits[: batch.label.shape[0]], -1)
+    top1 = jnp.mean(top == batch.label, dtype=jnp.float32)
+    return loss, (known, {"loss": loss, "top1": top1} | metrics)
+
+
+def objective_of(
+    method: Method,
+    seen: Outputs,
+    taught: Outputs | None,
+    batch: Batch,
+    selection: Float[Array, " batch"],
+    step: Array,
+    known: PyTree,
+    mixed: PyTree = None,
+) -> tuple[Float[Array, ""], tuple[PyTree, dict[str, Array]]]:
+    """`judge`, without the metrics that every method has."""
     supervision, warmth, told = _supervision(
         method, known["temperature"], seen, taught, batch, selection, step
     )
@@ -45,11 +65,7 @@ def judge(
         mixed=mixed,
     )
     loss, metrics = evaluate_terms(method.terms, views, step)
-    # A mixture may train on more rows than the batch has; the first are its own.
-    top = jnp.argmax(seen.logits[: batch.label.shape[0]], -1)
-    top1 = jnp.mean(top == batch.label, dtype=jnp.float32)
-    metrics = {"loss": loss, "top1": top1} | metrics | told
-    return loss, ({"temperature": warmth, "memory": traces}, metrics)
+    return loss, ({"temperature": warmth, "memory": traces}, metrics | told)
 
 
 def evaluate_terms(

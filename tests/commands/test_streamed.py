@@ -48,11 +48,11 @@ def streamed(data_dir, **data):
     return config
 
 
-def weights(workdir):
+def weights(workdir, student="ce"):
     saved = workdir / "checkpoints"
     last = checkpoints.read_meta(saved)[0]["step"]
     assert last == 5
-    return checkpoints.read_variables(saved, last, "ce")
+    return checkpoints.read_variables(saved, last, student)
 
 
 def test_a_run_that_stops_on_the_way_ends_where_a_whole_one_does(
@@ -74,6 +74,29 @@ def test_a_run_that_stops_on_the_way_ends_where_a_whole_one_does(
         line["students"]["ce"]["top1"] == summary["students"]["ce"]["metrics"]["top1"]
     )
     assert line["split"]["crops"]["size"] == 16
+
+
+def test_a_run_on_mixtures_ends_where_a_whole_one_does(jpeg_dir, tmp_path):
+    def config(mixup=1.0):
+        config = streamed(jpeg_dir, mixup=mixup)
+        config.method = ConfigDict({"name": "mse"})
+        config.teacher.network = "tests.networks:coarse"
+        config.seed = 2
+        return config
+
+    runs.run(config(), tmp_path / "whole")
+    with pytest.raises(Preempted):
+        runs.run(config(), tmp_path / "pieces", until=0.0)
+    runs.run(config(), tmp_path / "pieces")
+    runs.run(config(mixup=0.0), tmp_path / "plain")
+    whole, pieces, plain = (
+        weights(tmp_path / name, "mse") for name in ("whole", "pieces", "plain")
+    )
+    jax.tree.map(np.testing.assert_array_equal, whole, pieces)
+    gaps = jax.tree.map(lambda x, y: np.abs(x - y).max(initial=0.0), whole, plain)
+    assert max(jax.tree.leaves(gaps)) > 1e-3
+    with pytest.raises(InputError, match="config.data.mixup was 1.0 and is now 0.0"):
+        runs.run(config(mixup=0.0), tmp_path / "whole")
 
 
 def test_unreadable_pictures_are_told(tmp_path, capsys):

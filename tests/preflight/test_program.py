@@ -96,6 +96,23 @@ def test_neither_data_nor_teacher_need_be_there():
     assert seen.collectives["all-reduce"].count >= 1
 
 
+def test_mixtures_of_images_are_in_the_step():
+    config = absent()
+    config["method"] = {"name": "mse"}
+    teacher = {"name": "tests.networks:coarse"}
+    config["model"] = teacher
+    mesh = sharding.make_mesh()
+
+    def sent(mixup):
+        config["data"]["mixup"] = mixup
+        compiled = program.compile_step(described(config, **teacher), mesh, 64)
+        return compiled.collectives.get("collective-permute")
+
+    assert sent(0.0) is None
+    found = sent(1.0)  # one image of float32 from each device to the next
+    assert (found.count, found.bytes) == (1, 28 * 28 * 4)
+
+
 def test_a_missing_teacher_is_asked_for():
     with pytest.raises(InputError, match="--teacher=NAME"):
         described(absent())

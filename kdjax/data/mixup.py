@@ -1,0 +1,125 @@
+"""Mixup on the device: each image of a batch with a share of its neighbour's.
+
+H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz, "mixup: Beyond Empirical Risk
+Minimization", ICLR 2018 (arXiv:1710.09412). Whoever sees the batch afterwards, teacher
+and students, sees the same mixtures: "function matching" of L. Beyer, X. Zhai, A.
+Royer, L. Markeeva, R. Anil, A. Kolesnikov, "Knowledge distillation: A good teacher is
+patient and consistent", CVPR 2022 (arXiv:2106.05237).
+
+The share depends on (seed, epoch, index of the sample). The neighbour is the row before
+it in the global batch, which depends on (seed, step, batch size) and not on the number
+of devices. So a resumed run sees the same pixels, and one on other devices sees them to
+the rounding of float32.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from kdjax import contracts
+
+LARGEST_ALPHA = 100.0  # all images are halves of two, within a few percent
+_STREAM = 0x6D697875  # keeps the shares apart from whatever is drawn from the same seed
+_NODES = 4097
+
+
+def mix(
+    image: Float[Array, "batch height width channels"],
+    share: Float[Array, " batch"],
+) -> Float[Array, "batch height width channels"]:
+    """share x_i + (1 - share) x_(i-1), the first row with the last.
+
+    Of a batch that is divided over devices, each sends its last row to the next one: a
+    collective permute of one image.
+
+    Args:
+      image: [batch, height, width, channels] floats, normalised or not: the weights add
+        up to 1, so mixing commutes with a normalisation.
+      share: [batch], of the row's own image, in [0, 1].
+
+    Raises:
+      ValueError: shapes disagree.
+
+    >>> image = jnp.array([0.0, 8.0]).reshape(2, 1, 1, 1)
+    >>> print(mix(image, jnp.array([0.75, 0.5])).ravel())
+    [2. 4.]
+    """
+    contracts.shapes(
+        "mix", image=(image, "batch height width channels"), share=(share, "batch")
+    )
+    own = share[:, None, None, None]
+    return own * image + (1.0 - own) * jnp.roll(image, 1, axis=0)
+
+
+def draw_shares(
+    seed: int | Int[Array, ""],
+    epoch: Int[Array, " batch"],
+    index: Int[Array, " batch"],
+    *,
+    alpha: float,
+) -> Float[Array, " batch"]:
+    """max(b, 1 - b) of b ~ Beta(alpha, alpha), one a sample, in [1/2, 1].
+
+    The larger part is the row's own image, so that each sample of an epoch is the main
+    one once, and the row's label is the more likely one; as in the public code of Beyer
+    et al. Without labels the mixtures are those of Zhang et al.: which of two images is
+    called the first does not matter to them.
+
+    Args:
+      seed: the run's seed.
+      epoch: [batch], how often the split had been seen before.
+      index: [batch], position of the sample in the split.
+      alpha: above 0; 1 is uniform, below 1 favours single images.
+
+    Raises:
+      ValueError: alpha is out of its range, or shapes disagree.
+
+    >>> first = jnp.zeros(3, jnp.int32)
+    >>> share = draw_shares(0, first, jnp.arange(3, dtype=jnp.int32), alpha=1.0)
+    >>> bool(((share >= 0.5) & (share <= 1)).all())
+    True
+    """
+    contracts.shapes("draw_shares", epoch=(epoch, "batch"), index=(index, "batch"))
+    stream = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), _STREAM)
+
+    def bits(epoch, index):
+        key = jax.random.fold_in(jax.random.fold_in(stream, epoch), index)
+        return jax.random.bits(key, (), jnp.uint32)
+
+    # To the middle of one of 2 ** 24 cells: float32 has no more digits below 1.
+    cell = (jax.vmap(bits)(epoch, index) >> 8).astype(jnp.float32)
+    return _quantile((cell + 0.5) * jnp.float32(2.0**-24), alpha)
+
+
+def _quantile(u: Float[Array, " batch"], alpha: float) -> Float[Array, " batch"]:
+    """The share that a part `u` of all shares lie above."""
+    if alpha == 1:
+        return 1.0 - 0.5 * u
+    below, root = _table(float(alpha))
+    node = jnp.interp(u, jnp.asarray(below), jnp.asarray(root))
+    return 1.0 - node ** jnp.float32(1.0 / min(alpha, 1.0))
+
+
+@functools.cache
+def _table(alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """(part of the smaller shares t below each node, t ** min(alpha, 1) at it).
+
+    A table and no sampler by rejection, which other versions of JAX might draw from
+    otherwise. Where alpha < 1 the density t ** (alpha - 1) has no bound at 0; in s = t
+    ** alpha it is (1 - t) ** (alpha - 1), which has.
+    """
+    if not 0 < alpha <= LARGEST_ALPHA:
+        raise ValueError(
+            f"draw_shares: alpha is {alpha:g}; expected a number above 0, "
+            f"{LARGEST_ALPHA:g} at most."
+        )
+    power = min(alpha, 1.0)
+    node = np.linspace(0.0, 0.5**power, _NODES)
+    t = node ** (1.0 / power)
+    density = (1.0 - t) ** (alpha - 1.0) * t ** (alpha - 1.0 if alpha > 1 else 0.0)
+    slices = 0.5 * (density[1:] + density[:-1])
+    below = np.concatenate([[0.0], np.cumsum(slices)])
+    return (below / below[-1]).astype(np.float32), node.astype(np.float32)
