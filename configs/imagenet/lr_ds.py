@@ -15,6 +15,10 @@ python -m kdjax train --config=configs/imagenet/baseline.py --workdir=runs/basel
 python -m kdjax train --config=configs/imagenet/lr_ds.py:runs/baseline \
     --workdir=runs/lr_ds_of_baseline --config.teacher.workdir=runs/resnet34
 
+The scores take all training images once through the reference and once through the
+teacher, decoded while they are asked, and their logits in memory: 5 GB each in float32,
+a few times that while scores are computed.
+
 The paper's estimator, ratio and numbers could not be read; estimator and ratio are
 chosen here. lambda1, lambda2 and eta are those of "Knowledge Distillation with Refined
 Logits", public code. Not measured here yet.

@@ -8,7 +8,7 @@ import numpy as np
 from kdjax.build.experiment import Experiment
 from kdjax.build.sections import guarded
 from kdjax.commands import together
-from kdjax.commands.scoring import answerer, evaluation_rows, predictions
+from kdjax.commands.scoring import answerer, passing_rows, predictions
 from kdjax.contracts import InputError
 from kdjax.data import resident
 from kdjax.training import sharding
@@ -126,7 +126,7 @@ class Notes:
     def _rows(self):
         if self._batches is None:
             rows = self.experiment.evaluation_batch_size
-            self._batches = evaluation_rows(self.experiment.train, rows, self.mesh)
+            self._batches = passing_rows(self.experiment.train, rows, self.mesh)
         return self._batches
 
     def _teacher(self) -> np.ndarray:

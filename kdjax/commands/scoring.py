@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 import numpy as np
@@ -30,13 +30,14 @@ class Batches:
     """A split as padded batches, of which each process holds its own rows.
 
     Attributes:
-      rows: of this process; name -> array of each batch.
+      rows: of this process; name -> array of each batch. They may be gone through
+        again and again.
       counts: how many of each batch's rows are samples, over all processes; those
         come first.
       mesh: to compute on.
     """
 
-    rows: list[dict[str, np.ndarray]]
+    rows: Iterable[dict[str, np.ndarray]]
     counts: list[int]
     mesh: Mesh
 
@@ -58,21 +59,53 @@ def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
     Raises:
       InputError: that is too much, which it can be of pictures that stay on disk.
     """
-    held = math.prod(split.image.shape) // jax.process_count()
-    if is_stored(split) and held > MOST_HELD:
+    if _is_too_much(split):
+        held = _held(split)
         raise InputError(
             f"{split.identity['name']}, {split.identity['split']}: to score its "
             f"{len(split.label):,} images, {held / 2**30:.0f} GiB would be held in "
             f"memory; expected {MOST_HELD / 2**30:.0f} GiB at most. Score a slice."
         )
+    decoded = _batches(split, batch_size, mesh)
+    return dataclasses.replace(decoded, rows=list(decoded.rows))
+
+
+def passing_rows(split: Split, batch_size: int, mesh) -> Batches:
+    """The same for whoever asks a network once: what is too much to be held is decoded
+    while it is gone through, each time anew."""
+    if _is_too_much(split):
+        return _batches(split, batch_size, mesh)
+    return evaluation_rows(split, batch_size, mesh)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Decoded:
+    """This process's rows of a split's batches, made when they are asked for."""
+
+    split: Split
+    batch_size: int
+
+    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
+        who = {"process": jax.process_index(), "processes": jax.process_count()}
+        batches = evaluation_batches(self.split, self.batch_size, **who)
+        for image, label, valid in batches:
+            yield {"image": image, "label": label, "valid": valid}
+
+
+def _batches(split: Split, batch_size: int, mesh) -> Batches:
     rows = -(-batch_size // mesh.size) * mesh.size
-    who = {"process": jax.process_index(), "processes": jax.process_count()}
-    own = [
-        {"image": image, "label": label, "valid": valid}
-        for image, label, valid in evaluation_batches(split, rows, **who)
-    ]
-    left = (len(split.label) - number * rows for number in range(len(own)))
-    return Batches(own, [min(rows, count) for count in left], mesh)
+    starts = range(0, len(split.label), rows)
+    counts = [min(rows, len(split.label) - start) for start in starts]
+    return Batches(_Decoded(split, rows), counts, mesh)
+
+
+def _held(split: Split) -> int:
+    """Bytes of its pictures in this process's memory."""
+    return math.prod(split.image.shape) // jax.process_count()
+
+
+def _is_too_much(split: Split) -> bool:
+    return is_stored(split) and _held(split) > MOST_HELD
 
 
 def predictions(
@@ -144,6 +177,6 @@ def answers(
 ) -> dict[str, np.ndarray]:
     """What a network on the host says of a split, in order; see `answerer`."""
     mesh = sharding.make_mesh()
-    rows = evaluation_rows(split, batch_size, mesh)
+    rows = passing_rows(split, batch_size, mesh)
     answer = answerer(network, normalise, rows, needs_features)
     return answer(sharding.place_replicated(variables, mesh))

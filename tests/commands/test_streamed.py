@@ -11,7 +11,7 @@ from kdjax import checkpoints
 from kdjax.build import images
 from kdjax.build.experiment import build_experiment
 from kdjax.caching.live import Live, layout_of
-from kdjax.commands import evaluate, runs
+from kdjax.commands import evaluate, runs, scoring
 from kdjax.commands.scoring import evaluation_rows
 from kdjax.contracts import InputError
 from kdjax.data import feeds, resident
@@ -21,6 +21,7 @@ from kdjax.training import sharding
 from kdjax.training.loop import Preempted
 from tests.build import configs
 from tests.data.jpegs import pictures, prepare_jpegs
+from tests.networks import coarse
 
 pytestmark = pytest.mark.usefixtures("as_they_are")
 
@@ -182,6 +183,31 @@ def test_errors(jpeg_dir, wrong, message):
     config["data"] |= wrong
     with pytest.raises(InputError, match=message):
         build_experiment(config)
+
+
+def test_what_is_too_much_to_hold_is_asked_while_it_is_decoded(jpeg_dir, monkeypatch):
+    made = build_experiment(streamed(jpeg_dir))
+    train, normalise = made.train, made.augment.evaluate
+    network = coarse(5)
+    images = np.zeros((1, 16, 16, 3), np.float32)
+    variables = jax.tree.map(np.asarray, network.init(jax.random.key(0), images))
+
+    def said():
+        return scoring.answers(network, variables, normalise, train, 8)
+
+    held = said()
+    assert held["logits"].shape == (21, 5)
+    monkeypatch.setattr(scoring, "MOST_HELD", 1000)
+    decoded = []
+    crops = type(train.image).__getitem__
+
+    def counted(self, which):
+        decoded.append(which)
+        return crops(self, which)
+
+    monkeypatch.setattr(type(train.image), "__getitem__", counted)
+    jax.tree.map(np.testing.assert_array_equal, said(), held)
+    assert len(decoded) == 3  # batches of 8
 
 
 @pytest.mark.errors
