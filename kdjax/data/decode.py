@@ -13,6 +13,7 @@ from kdjax.data.crops import Box
 # The feed has threads of its own; OpenCV's would only fight with them.
 cv2.setNumThreads(0)
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
+_NOT_RGB = ("CMYK", "YCCK")
 _SMALLEST = 2  # pixels a side: one of 1 x 1 stands for a picture that is not there
 
 
@@ -33,9 +34,46 @@ def decode(content: bytes) -> np.ndarray:
       Unreadable: damaged, cut short, of no known format or of 1 pixel a side.
     """
     image = _jpeg(content) if content[:2] == _JPEG else _other(content)
-    if min(image.shape[:2]) < _SMALLEST:
-        raise Unreadable(f"it has {image.shape[0]} x {image.shape[1]} pixels")
+    check_size(*image.shape[:2])
     return image
+
+
+def check_size(height: int, width: int) -> None:
+    """Raises Unreadable for what stands for a picture that is not there."""
+    if min(height, width) < _SMALLEST:
+        raise Unreadable(f"it has {height} x {width} pixels")
+
+
+def size_of_jpeg(content: bytes) -> tuple[int, int] | None:
+    """(height, width) of a JPEG that `decode_reduced` takes; None: `decode` does.
+
+    Raises:
+      Unreadable: its header is damaged, or it has 1 pixel a side.
+    """
+    if content[:2] != _JPEG:
+        return None
+    height, width, colours, _ = _told(simplejpeg.decode_jpeg_header, content)
+    check_size(height, width)
+    return None if colours in _NOT_RGB else (height, width)
+
+
+def decode_reduced(content: bytes, size: tuple[int, int], factor: int) -> np.ndarray:
+    """Decodes a JPEG with fewer pixels: frequencies that those cannot show are left
+    out of its cosine transforms.
+
+    Args:
+      content: of the file.
+      size: from `size_of_jpeg`.
+      factor: 1, 2, 4 or 8; sides are divided by it and rounded up.
+
+    Raises:
+      Unreadable: damaged or cut short.
+    """
+    if factor == 1:
+        return _told(simplejpeg.decode_jpeg, content, "RGB")
+    height, width = (-(-side // factor) for side in size)
+    how = {"min_height": height, "min_width": width, "min_factor": factor}
+    return _told(simplejpeg.decode_jpeg, content, "RGB", **how)
 
 
 def cut(image: np.ndarray, box: Box, size: int) -> np.ndarray:
@@ -57,15 +95,20 @@ def resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _jpeg(content: bytes) -> np.ndarray:
+    *_, colours, _ = _told(simplejpeg.decode_jpeg_header, content)
+    if colours not in _NOT_RGB:
+        return _told(simplejpeg.decode_jpeg, content, "RGB")
+    # OpenCV 4 fills up what is cut short, in grey; this says that it is.
+    _told(simplejpeg.decode_jpeg, content, "CMYK")
+    return _other(content)
+
+
+def _told(function, *args, **kwargs):
+    """Calls simplejpeg, whose errors are of damaged files."""
     try:
-        *_, colours, _ = simplejpeg.decode_jpeg_header(content)
-        if colours not in ("CMYK", "YCCK"):
-            return simplejpeg.decode_jpeg(content, "RGB")
-        # OpenCV 4 fills up what is cut short, in grey; this says that it is.
-        simplejpeg.decode_jpeg(content, "CMYK")
+        return function(*args, **kwargs)
     except ValueError as error:
         raise Unreadable(str(error)) from error
-    return _other(content)
 
 
 def _other(content: bytes) -> np.ndarray:

@@ -14,6 +14,7 @@ from kdjax.data.crops import Geometry
 from kdjax.data.errors import DataError
 from kdjax.data.labels import read_labels
 from kdjax.data.order import sample_positions
+from kdjax.data.quick import PIXELS
 from kdjax.data.records import Opened, open_split
 from kdjax.data.resident import check_batch_size, place_notes
 from kdjax.data.splits import Split
@@ -58,6 +59,7 @@ def load_stored(
         "num_examples": len(label),
         "sha256": _digest(opened, label, class_names),
         "crops": dataclasses.asdict(geometry),
+        "pixels": PIXELS,
     }
     images = StoredImages(opened, geometry, Skipped(skip_at_most))
     return Split(images, label, class_names, identity)
@@ -128,7 +130,7 @@ class StreamedFeed:
         image = np.empty((len(index), *self.images.shape[1:]), np.uint8)
         used = np.empty(len(index), np.int32)
         for row, sample in enumerate(zip(epoch.tolist(), index.tolist(), strict=True)):
-            image[row], used[row] = self.images.training_crop(self.seed, *sample)
+            _, used[row] = self.images.training_crop(self.seed, *sample, image[row])
         return {"index": used, "epoch": np.asarray(epoch, np.int32), "image": image}
 
     def close(self) -> None:
