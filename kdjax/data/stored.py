@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from kdjax.data.crops import Box, Geometry, crop_bits
-from kdjax.data.decode import Unreadable, cut, decode, resize
+from kdjax.data.decode import Unreadable, cut, decode, resize, size_of_jpeg
 from kdjax.data.errors import DataError
 from kdjax.data.examples import bytes_feature
 from kdjax.data.quick import crop
@@ -166,6 +166,16 @@ class StoredImages:
                 f"{self.name_of(index)}: the record cannot be read ({error}). Delete "
                 f"{self.opened.builder.data_dir} and prepare the set anew."
             ) from error
+
+    def pixels(self, index: int) -> int:
+        """How many pixels a picture has.
+
+        Raises:
+          Unreadable: its header, or what is no JPEG, cannot be read.
+        """
+        content = self.content(index)
+        height, width = size_of_jpeg(content) or decode(content).shape[:2]
+        return height * width
 
     def name_of(self, index: int) -> str:
         """Index in the split, file and position in it, for errors."""

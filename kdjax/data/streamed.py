@@ -100,7 +100,7 @@ class StreamedFeed:
         self.parts = processes
         rows = batch_size // processes
         self._rows = slice(process * rows, (process + 1) * rows)
-        self._threads = threads or decoders()
+        self.threads = threads or decoders()
         self._stream, self._next = None, -1
 
     def ticket(self, step: int) -> dict[str, np.ndarray]:
@@ -112,7 +112,7 @@ class StreamedFeed:
           DataError: too many pictures cannot be read.
         """
         if self._stream is None:
-            options = grain.ReadOptions(self._threads, self._threads + 1)
+            options = grain.ReadOptions(self.threads, self.threads + 1)
             steps = grain.MapDataset.range(_STEPS).map(self._batch)
             self._stream = iter(steps.to_iter_dataset(options))
         if step != self._next:
@@ -153,10 +153,12 @@ def place(
     seed: int,
     batch_size: int,
     notes: dict[str, dict[str, np.ndarray]] | None = None,
+    threads: int | None = None,
 ) -> StreamedFeed:
     """The feed of a split from `load_stored`; its labels go onto every device.
 
-    Args and errors are those of `kdjax.data.resident.place`.
+    Args and errors are those of `kdjax.data.resident.place`; `threads` decode, one a
+    core where they are left out.
     """
     check_batch_size(batch_size, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -171,6 +173,7 @@ def place(
         batch_size=batch_size,
         process=jax.process_index(),
         processes=jax.process_count(),
+        threads=threads,
     )
 
 
