@@ -1,6 +1,5 @@
 """The feed for sets that do not fit: threads decode crops while the devices compute."""
 
-import dataclasses
 import hashlib
 import os
 import pathlib
@@ -58,7 +57,7 @@ def load_stored(
         "split": split,
         "num_examples": len(label),
         "sha256": _digest(opened, label, class_names),
-        "crops": dataclasses.asdict(geometry),
+        "crops": geometry.identity(),
         "pixels": PIXELS,
     }
     images = StoredImages(opened, geometry, Skipped(skip_at_most))
@@ -106,7 +105,8 @@ class StreamedFeed:
     def ticket(self, step: int) -> dict[str, np.ndarray]:
         """What this process's rows of step number `step` are.
 
-        index and epoch, int32 [b], and image, uint8 [b, size, size, 3].
+        index and epoch, int32 [b], and image, uint8 [b, side, side, 3], where side
+        is the geometry's in the epoch of the step's first sample.
 
         Raises:
           DataError: too many pictures cannot be read.
@@ -122,12 +122,20 @@ class StreamedFeed:
         self._next = step + 1
         return ticket
 
-    def rows(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
+    def rows(
+        self, index: np.ndarray, epoch: np.ndarray, side: int | None = None
+    ) -> dict[str, np.ndarray]:
         """The ticket of any samples in any epochs, decoded here and now.
 
         Where a picture cannot be read, `index` is that of the one in its place.
+
+        Args:
+          index: [b], of samples.
+          epoch: [b], in which they are seen.
+          side: of the crops; None: that of evaluation.
         """
-        image = np.empty((len(index), *self.images.shape[1:]), np.uint8)
+        side = side or self.images.geometry.size
+        image = np.empty((len(index), side, side, 3), np.uint8)
         used = np.empty(len(index), np.int32)
         for row, sample in enumerate(zip(epoch.tolist(), index.tolist(), strict=True)):
             _, used[row] = self.images.training_crop(self.seed, *sample, image[row])
@@ -143,7 +151,9 @@ class StreamedFeed:
         index, epoch = sample_positions(
             self.seed, step, self.batch_size, self.num_examples
         )
-        return self.rows(index[self._rows], epoch[self._rows])
+        # One size a step: of the epoch that it begins in, whichever process asks.
+        side = self.images.geometry.size_at(int(epoch[0]))
+        return self.rows(index[self._rows], epoch[self._rows], side)
 
 
 def place(
