@@ -9,6 +9,7 @@ import numpy as np
 import simplejpeg
 
 from kdjax.data.crops import Box
+from kdjax.data.shortened import decode_rows, rows_needed
 
 # The feed has threads of its own; OpenCV's would only fight with them.
 cv2.setNumThreads(0)
@@ -57,23 +58,32 @@ def size_of_jpeg(content: bytes) -> tuple[int, int] | None:
     return None if colours in _NOT_RGB else (height, width)
 
 
-def decode_reduced(content: bytes, size: tuple[int, int], factor: int) -> np.ndarray:
-    """Decodes a JPEG with fewer pixels: frequencies that those cannot show are left
-    out of its cosine transforms.
+def decode_reduced(
+    content: bytes, size: tuple[int, int], bottom: int, factor: int
+) -> np.ndarray:
+    """Decodes a JPEG down to a row, and with fewer pixels: frequencies that those
+    cannot show are left out of its cosine transforms.
 
     Args:
       content: of the file.
       size: from `size_of_jpeg`.
+      bottom: of the rows that are looked at; there may be some more.
       factor: 1, 2, 4 or 8; sides are divided by it and rounded up.
 
     Raises:
-      Unreadable: damaged or cut short.
+      Unreadable: cut short, or damaged in what was decoded.
     """
-    if factor == 1:
-        return _told(simplejpeg.decode_jpeg, content, "RGB")
-    height, width = (-(-side // factor) for side in size)
-    how = {"min_height": height, "min_width": width, "min_factor": factor}
-    return _told(simplejpeg.decode_jpeg, content, "RGB", **how)
+    height, width = size
+    rows, scaling = rows_needed(bottom, height, factor), {}
+    if factor > 1:
+        scaling = {"min_width": -(-width // factor), "min_factor": factor}
+    if rows < height:
+        image = decode_rows(content, rows, width, factor, scaling)
+        if image is not None:
+            return image
+    if factor > 1:
+        scaling["min_height"] = -(-height // factor)
+    return _told(simplejpeg.decode_jpeg, content, "RGB", **scaling)
 
 
 def cut(image: np.ndarray, box: Box, size: int) -> np.ndarray:
