@@ -42,6 +42,17 @@ class Coarse(nn.Module):
         return nn.Dense(self.classes)(pixels), {"pooled": pixels}
 
 
+class Pooled(nn.Module):
+    """One convolution and a mean: takes images of any size."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, images):
+        x = nn.relu(nn.Conv(4, (3, 3), strides=(2, 2))(images))
+        return nn.Dense(self.classes)(x.mean((1, 2)))
+
+
 def tiny(num_classes: int, width: int = 8) -> Network:
     return from_linen(Tiny(num_classes, width))
 
@@ -52,6 +63,10 @@ def linear(num_classes: int) -> Network:
 
 def coarse(num_classes: int) -> Network:
     return from_linen(Coarse(num_classes))
+
+
+def pooled(num_classes: int) -> Network:
+    return from_linen(Pooled(num_classes))
 
 
 def eleven_classes() -> Network:

@@ -17,6 +17,7 @@ from kdjax.build.sections import plain
 from kdjax.build.stages import split_stages
 from kdjax.commands import (
     bench,
+    bench_input,
     cache,
     devices,
     export,
@@ -143,7 +144,8 @@ def shell(monkeypatch, tmp_path):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "configure_cpu", lambda *sizes: None)
-    monkeypatch.setattr(bench, "run", lambda *plan: 0)
+    for module in (bench, bench_input):
+        monkeypatch.setattr(module, "run", lambda *plan: 0)
     monkeypatch.setattr(runs, "run", shell.run)
     monkeypatch.setattr(sweep.directory, "check_done", rows)
     return shell

@@ -15,14 +15,19 @@ from kdjax.data.augment import PREPROCESSING
 KEY = "config.teacher.cache"
 
 
-def origin_of(teacher: Teacher, images: Images, seed: int) -> dict:
+def origin_of(teacher: Teacher, images: Images, seed: int, batch_size: int) -> dict:
     """What the teacher's answers in a run are a function of.
+
+    Of the batch size only where the size of crops changes on the way: a step has one
+    size, so it is the batches that say which samples are the last ones of a size.
 
     Raises:
       InputError: the images of the run are mixed.
     """
     crops = {"version": PREPROCESSING} | dataclasses.asdict(images.augment)
     refuse_mixed(crops.pop("mixup"))
+    if images.train.identity.get("crops", {}).get("sizes"):
+        crops["batch_size"] = batch_size
     return manifest.origin(
         teacher=teacher.identity["digest"],
         data=images.train.identity,
@@ -65,7 +70,8 @@ def open_cache(
         )
     directory = pathlib.Path(path).expanduser().resolve()
     told = read_manifest(directory, path)
-    different = manifest.differences(told, origin_of(teacher, images, config["seed"]))
+    wanted = origin_of(teacher, images, config["seed"], config["batch_size"])
+    different = manifest.differences(told, wanted)
     if different:
         raise InputError(
             f"{KEY}: {directory} is of another run: {'; '.join(different[:5])}. Write "

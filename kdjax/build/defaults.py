@@ -19,7 +19,9 @@ DATA = {
     # with random resized crops; "auto": streamed from 4 GiB on disk upwards.
     "feed": "auto",
     # Of a streamed set: sides in pixels, and the least share of a picture's area.
-    "crops": {"size": 224, "short_side": 256, "smallest_area": 0.08},
+    # sizes: (from epoch, side) of training crops that begin smaller, such as
+    # ((0, 128), (30, 160), (60, 224)); each side compiles once, evaluation is at size.
+    "crops": {"size": 224, "short_side": 256, "smallest_area": 0.08, "sizes": ()},
     "skip_at_most": 100,  # unreadable pictures of a host, before a run stops
     # Alpha of mixup: 0.0 is none, 1.0 mixes two images in any ratio. For methods that
     # read no label; teacher and students see the same mixtures.

@@ -5,10 +5,14 @@ import dataclasses
 import importlib.metadata
 import math
 
+import jax
+import jax.numpy as jnp
+
 import kdjax
 from kdjax.build import sections
 from kdjax.build.caches import open_cache
 from kdjax.build.images import Images, build_images
+from kdjax.build.networks import check_sides
 from kdjax.build.students import build_students, described
 from kdjax.build.teachers import Teacher, load_teacher, load_trained
 from kdjax.caching.reader import Reader
@@ -88,7 +92,7 @@ def build_experiment(config) -> Experiment:
         initial = load_trained("config.initial", config["initial"], data)
     rows = described(config)
     students = students_of(config, rows, images, data, teacher, plan, batch_size)
-    _check_crops(students, images)
+    _check_crops(students, teacher, images)
     return Experiment(
         plan=plan,
         students=students,
@@ -118,14 +122,30 @@ def _identity(rows: dict, data: dict, **made_from) -> dict:
     return {"students": students, "data": data, "versions": versions()} | who
 
 
-def _check_crops(students: dict[str, Student], images: Images) -> None:
-    """A streamed feed makes one crop of a sample and step; some methods take two."""
+def _check_crops(
+    students: dict[str, Student], teacher: Teacher | None, images: Images
+) -> None:
+    """A streamed feed makes one crop of a sample and step, and may change its size."""
+    if not is_stored(images.train):
+        return
     twice = [name for name, s in students.items() if s.method.mixture is not None]
-    if twice and is_stored(images.train):
+    if twice:
         raise InputError(
             f"config.data.feed: the method of {', '.join(twice)} takes two crops of "
             "each image, and a streamed set gives one; expected another method, or "
             "resident."
+        )
+    sides = [side for _, side in images.train.image.geometry.sizes]
+    if not sides:
+        return
+    shape = images.train.image.shape[1:]
+    first = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    for name, student in students.items():
+        variables = jax.eval_shape(student.network.init, jax.random.key(0), first)
+        check_sides(f"student {name}", student.network, variables, shape[-1], sides)
+    if teacher:
+        check_sides(
+            "config.teacher", teacher.network, teacher.variables, shape[-1], sides
         )
 
 

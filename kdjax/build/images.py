@@ -21,6 +21,10 @@ KEEP = "selection.npz"  # what `select` writes
 FEEDS = ("auto", "resident", "streamed")
 # Of PNG or JPEG on disk, which decoded is two to ten times as much on every device.
 RESIDENT_BELOW = 4 << 30
+_RESIDENT_SIZES = (
+    "config.data.crops.sizes is set and {}: resident images are of one size. Expected "
+    "config.data.feed=streamed and a set of pictures in files, or no sizes."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,10 +39,13 @@ class Images:
 
 def build_images(section: dict) -> Images:
     """Loads both splits, makes labels noisy and drops samples as the section says."""
-    how = {"data_dir": section["data_dir"] or None, "crops": _crops(section)}
+    how = {"data_dir": section["data_dir"] or None}
     how["skip_at_most"] = section["skip_at_most"]
+    crops = _crops(section)
+    still = crops and dataclasses.replace(crops, sizes=())  # evaluation has one size
     train, test = (
-        load_split(section["name"], section[part], **how) for part in ("train", "test")
+        load_split(section["name"], section[part], crops=geometry, **how)
+        for part, geometry in (("train", crops), ("test", still))
     )
     if train.image.shape[1:] != test.image.shape[1:]:
         raise InputError(
@@ -68,7 +75,10 @@ def check_feed(section: dict) -> Geometry:
         raise InputError(f"{path} is {crops!r}; expected a section.")
     sections.check_arguments(path, "crops", Geometry, crops, {})
     sections.number({"data": section}, "data.skip_at_most", 0, integer=True)
-    return sections.guarded(path, Geometry, **crops)
+    geometry = sections.guarded(path, Geometry, **crops)
+    if geometry.sizes and feed == "resident":
+        raise InputError(_RESIDENT_SIZES.format("config.data.feed is 'resident'"))
+    return geometry
 
 
 def _crops(section: dict) -> Geometry | None:
@@ -77,6 +87,8 @@ def _crops(section: dict) -> Geometry | None:
     if feed == "auto":
         size = stored_bytes(section["name"], section["data_dir"] or None)
         feed = "streamed" if size >= RESIDENT_BELOW else "resident"
+        if geometry.sizes and feed == "resident":
+            raise InputError(_RESIDENT_SIZES.format(f"{section['name']} is resident"))
     return geometry if feed == "streamed" else None
 
 

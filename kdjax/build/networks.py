@@ -35,6 +35,30 @@ def count_classes(path: str, network: Network, image_shape) -> int:
     return guarded(where, jax.eval_shape, forward, images).shape[-1]
 
 
+def check_sides(path: str, network: Network, variables, channels: int, sides) -> None:
+    """Crops of every side must fit the weights; computes nothing.
+
+    Args:
+      path: opens errors.
+      network: to try.
+      variables: params and batch_stats; arrays, or their shapes.
+      channels: of the crops.
+      sides: of square crops.
+
+    Raises:
+      InputError: one does not fit.
+    """
+    for side in sides:
+        images = jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32)
+        try:
+            jax.eval_shape(network.evaluate, *variables, images)
+        except Exception as error:  # whoever wrote the network chose the kind
+            raise InputError(
+                f"{path}: the network cannot take crops of {side}x{side}, which "
+                f"config.data.crops.sizes names, with weights for another size: {error}"
+            ) from error
+
+
 def check_classes(path: str, found: int, classes: int) -> None:
     """Student, teacher and labels must speak of the same classes."""
     if found != classes:

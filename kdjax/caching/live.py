@@ -69,6 +69,7 @@ class Live:
         seed: int,
         layout: Layout,
         batch_size: int,
+        step_size: int | None = None,
     ):
         """Puts teacher and images on all devices.
 
@@ -80,12 +81,14 @@ class Live:
           seed: of the run; draws the crops.
           layout: what is to be stored of an answer.
           batch_size: rows at a time, rounded up to a multiple of the devices.
+          step_size: samples of a step of the run; needed where crops change their size.
         """
         self.mesh = sharding.make_mesh()
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         self.examples = len(train.label)
         feed = feeds.place(train, self.mesh, seed=seed, batch_size=self.batch_size)
         self._feed = feed
+        self._sides = feeds.sides(train, seed, step_size)
         placed = sharding.place_replicated(variables, self.mesh)
         self._held = (placed, feed.source)
 
@@ -124,10 +127,11 @@ class Live:
             here = slice(start, start + self.batch_size)
             count = len(index[here])
             fill = (0, self.batch_size - count)
-            padded = (np.pad(numbers[here], fill, "edge") for numbers in (index, epoch))
-            ticket = self._feed.rows(*(self._own(numbers) for numbers in padded))
-            placed = sharding.place_rows(ticket, self.mesh, parts=self._feed.parts)
-            found = compiled(self._held, placed)
+            padded = [np.pad(numbers[here], fill, "edge") for numbers in (index, epoch)]
+            found = [
+                (compiled(self._held, placed), rows)
+                for placed, rows in self._tickets(*padded)
+            ]
             if before is not None:
                 yield _fetched(*before)
             before = (found, count)
@@ -139,6 +143,26 @@ class Live:
         parts = self._feed.parts
         return numbers if parts == 1 else np.split(numbers, parts)[jax.process_index()]
 
+    def _tickets(self, index, epoch) -> Iterator[tuple[dict, np.ndarray]]:
+        """Tickets, placed, and which of their rows count: all, but where sizes mix."""
+        if self._sides is None:
+            yield self._placed(index, epoch), np.ones(len(index), bool)
+            return
+        sides = self._sides(index, epoch)
+        for side in np.unique(sides).tolist():
+            yield self._placed(index, epoch, side), sides == side
 
-def _fetched(found: dict, count: int) -> dict[str, np.ndarray]:
-    return {name: np.asarray(x)[:count] for name, x in found.items()}
+    def _placed(self, index, epoch, *side: int) -> dict:
+        ticket = self._feed.rows(self._own(index), self._own(epoch), *side)
+        return sharding.place_rows(ticket, self.mesh, parts=self._feed.parts)
+
+
+def _fetched(found: list[tuple[dict, np.ndarray]], count: int) -> dict[str, np.ndarray]:
+    """The rows that count of each ticket's answers, in the order of the samples."""
+    (first, _), *others = found
+    copy = np.array if others else np.asarray
+    told = {name: copy(x) for name, x in first.items()}
+    for said, rows in others:
+        for name, x in said.items():
+            told[name][rows] = np.asarray(x)[rows]
+    return {name: x[:count] for name, x in told.items()}

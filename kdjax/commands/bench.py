@@ -23,6 +23,9 @@ bytes that convolutional networks move, by a model (kdjax/bench/roof.py), agains
 memory. Such networks are usually bound by memory, so read both. Where the peak of a
 device is not known, as of a CPU, only FLOP/s are told.
 
+With --input-only it times the streamed feed instead, with no network at all:
+`python -m kdjax bench --input-only --help`.
+
 Interrupt it when you have seen enough: what was measured is printed. Exit codes: 0
 finished, 2 bad input, 130 interrupted.
 """
@@ -42,9 +45,15 @@ from kdjax.reporting.speeds import print_speeds
 from kdjax.training import sharding
 
 INTERRUPTED = 130
+INPUT_ONLY = {"--input-only", "--input_only"}
 
 
 def main(argv: list[str]) -> int:
+    if not INPUT_ONLY.isdisjoint(argv):
+        # Only here: a resident set needs no Grain.
+        from kdjax.commands import bench_input
+
+        return bench_input.main(argv)
     options = _options(argv)
     modes = _modes(options.modes)
     ways = _ways(options.stacked)

@@ -121,6 +121,7 @@ def _live(asked: Asked, told: dict) -> Live:
         seed=told["seed"],
         layout=Layout.of(told),
         batch_size=asked.config["evaluation"]["batch_size"],
+        step_size=asked.config["batch_size"],
     )
 
 

@@ -41,7 +41,8 @@ def make_manifest(asked: Asked) -> dict:
     if there is None:
         _check_empty(asked)
     seed = sections.number(asked.config, "seed", 0, integer=True)
-    wanted = origin_of(asked.teacher, asked.images, seed)
+    batch_size = sections.number(asked.config, "batch_size", 1, integer=True)
+    wanted = origin_of(asked.teacher, asked.images, seed, batch_size)
     _check_same(asked.directory, there, wanted)
     wanted |= _layout(asked, there).as_json()
     _check_same(asked.directory, there, wanted)

@@ -179,6 +179,8 @@ def announce(experiment: Experiment, start: int, teller: Reporter) -> None:
         f"data: {data['train']['name']}, {len(experiment.train.label):,} training and "
         f"{len(experiment.test.label):,} test images"
     )
+    for epoch, side in data["train"].get("crops", {}).get("sizes", ()):
+        teller.say(f"crops: {side}x{side} from epoch {epoch} on")
     if "noise" in data["train"]:
         noise = data["train"]["noise"]
         wrong = 100 * noise["effective_rate"]

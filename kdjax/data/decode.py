@@ -11,6 +11,7 @@ import numpy as np
 import simplejpeg
 
 from kdjax.data.crops import Box
+from kdjax.data.shortened import decode_rows, rows_needed
 
 # The feed has threads of its own; OpenCV's would only fight with them.
 cv2.setNumThreads(0)
@@ -18,7 +19,7 @@ _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _PIXELS = re.compile(rb"P6\n(\d+) (\d+)\n255\n")  # PPM: what `pixels` writes
 # All pixels are there, and some bytes before the end of the file are nobody's.
 _MORE = "extraneous bytes before marker 0xd9"
-_PRINTED = ("CMYK", "YCCK")
+_NOT_RGB = ("CMYK", "YCCK")
 _SMALLEST = 2  # pixels a side: one of 1 x 1 stands for a picture that is not there
 
 
@@ -42,8 +43,7 @@ def decode(content: bytes) -> np.ndarray:
         image = _stored(content, head)
     else:
         image = _jpeg(content) if content[:2] == _JPEG else _other(content)
-    if min(image.shape[:2]) < _SMALLEST:
-        raise Unreadable(f"it has {image.shape[0]} x {image.shape[1]} pixels")
+    check_size(*image.shape[:2])
     return image
 
 
@@ -58,12 +58,57 @@ def pixels(image: np.ndarray) -> bytes:
 
 def is_plain_jpeg(content: bytes) -> bool:
     """Whether it is a JPEG in colour or grey; not one for a printer, in CMYK."""
-    if content[:2] != _JPEG:
-        return False
     try:
-        return simplejpeg.decode_jpeg_header(content)[2] not in _PRINTED
-    except ValueError:
+        return size_of_jpeg(content) is not None
+    except Unreadable:
         return False
+
+
+def check_size(height: int, width: int) -> None:
+    """Raises Unreadable for what stands for a picture that is not there."""
+    if min(height, width) < _SMALLEST:
+        raise Unreadable(f"it has {height} x {width} pixels")
+
+
+def size_of_jpeg(content: bytes) -> tuple[int, int] | None:
+    """(height, width) of a JPEG that `decode_reduced` takes; None: `decode` does.
+
+    Raises:
+      Unreadable: its header is damaged, or it has 1 pixel a side.
+    """
+    if content[:2] != _JPEG:
+        return None
+    height, width, colours, _ = _told(simplejpeg.decode_jpeg_header, content)
+    check_size(height, width)
+    return None if colours in _NOT_RGB else (height, width)
+
+
+def decode_reduced(
+    content: bytes, size: tuple[int, int], bottom: int, factor: int
+) -> np.ndarray:
+    """Decodes a JPEG down to a row, and with fewer pixels: frequencies that those
+    cannot show are left out of its cosine transforms.
+
+    Args:
+      content: of the file.
+      size: from `size_of_jpeg`.
+      bottom: of the rows that are looked at; there may be some more.
+      factor: 1, 2, 4 or 8; sides are divided by it and rounded up.
+
+    Raises:
+      Unreadable: cut short, or damaged in what was decoded.
+    """
+    height, width = size
+    rows, scaling = rows_needed(bottom, height, factor), {}
+    if factor > 1:
+        scaling = {"min_width": -(-width // factor), "min_factor": factor}
+    if rows < height:
+        image = decode_rows(content, rows, width, factor, scaling)
+        if image is not None:
+            return image
+    if factor > 1:
+        scaling["min_height"] = -(-height // factor)
+    return _colour(content, **scaling)
 
 
 def cut(image: np.ndarray, box: Box, size: int) -> np.ndarray:
@@ -93,24 +138,29 @@ def _stored(content: bytes, head: re.Match) -> np.ndarray:
 
 
 def _jpeg(content: bytes) -> np.ndarray:
-    try:
-        *_, colours, _ = simplejpeg.decode_jpeg_header(content)
-        if colours not in _PRINTED:
-            return _colour(content)
-        # OpenCV 4 fills up what is cut short, in grey; this says that it is.
-        simplejpeg.decode_jpeg(content, "CMYK")
-    except ValueError as error:
-        raise Unreadable(str(error)) from error
+    *_, colours, _ = _told(simplejpeg.decode_jpeg_header, content)
+    if colours not in _NOT_RGB:
+        return _colour(content)
+    # OpenCV 4 fills up what is cut short, in grey; this says that it is.
+    _told(simplejpeg.decode_jpeg, content, "CMYK")
     return _other(content)
 
 
-def _colour(content: bytes) -> np.ndarray:
+def _colour(content: bytes, **scaling: int) -> np.ndarray:
     try:
-        return simplejpeg.decode_jpeg(content, "RGB")
-    except ValueError as error:
+        return _told(simplejpeg.decode_jpeg, content, "RGB", **scaling)
+    except Unreadable as error:
         if _MORE not in str(error):
             raise
-        return simplejpeg.decode_jpeg(content, "RGB", strict=False)
+    return _told(simplejpeg.decode_jpeg, content, "RGB", strict=False, **scaling)
+
+
+def _told(function, *args, **kwargs):
+    """Calls simplejpeg, whose errors are of damaged files."""
+    try:
+        return function(*args, **kwargs)
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
 
 
 def _other(content: bytes) -> np.ndarray:

@@ -58,6 +58,38 @@ def permutation(seed: int, epoch: int, num_examples: int) -> np.ndarray:
     return order
 
 
+def first_epochs(
+    seed: int,
+    index: np.ndarray,
+    epoch: np.ndarray,
+    batch_size: int,
+    num_examples: int,
+) -> np.ndarray:
+    """In which epoch the step began that a sample is seen in: its own, or one before.
+
+    Args:
+      seed: the run's.
+      index: [m], positions in the split.
+      epoch: [m], in which they are seen.
+      batch_size: samples in a step over all devices, >= 1.
+      num_examples: n, size of the split.
+
+    Returns:
+      int64 [m].
+
+    >>> first_epochs(0, permutation(0, 1, 4), np.full(4, 1), 3, 4)
+    array([0, 0, 1, 1])
+    """
+    found = np.empty(len(index), np.int64)
+    for number in np.unique(epoch).tolist():
+        here = epoch == number
+        rank = np.empty(num_examples, np.int64)
+        rank[permutation(seed, number, num_examples)] = np.arange(num_examples)
+        position = number * num_examples + rank[index[here]]
+        found[here] = position // batch_size * batch_size // num_examples
+    return found
+
+
 def _in_range(name: str, value: int, lowest: int, limit: int) -> None:
     if not lowest <= value < limit:
         raise ValueError(

@@ -69,7 +69,11 @@ def stored_bytes(name: str, data_dir: str | pathlib.Path | None = None) -> int:
 
 def crops_of(identity: dict) -> Geometry | None:
     """The crops of a split whose pictures stay on disk; None of one in memory."""
-    return Geometry(**identity["crops"]) if "crops" in identity else None
+    if "crops" not in identity:
+        return None
+    told = identity["crops"]
+    sizes = tuple(tuple(pair) for pair in told.get("sizes", ()))
+    return Geometry(**told | {"sizes": sizes})
 
 
 def exact_name(name: str, identity: dict) -> str:

@@ -3,16 +3,15 @@
 import concurrent.futures
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from kdjax.data.ahead import decoders
-from kdjax.data.crops import Geometry, crop_bits
-from kdjax.data.decode import Unreadable, cut, decode, resize
+from kdjax.data.crops import Box, Geometry, crop_bits
+from kdjax.data.decode import Unreadable, cut, decode, resize, size_of_jpeg
 from kdjax.data.errors import DataError
+from kdjax.data.examples import bytes_feature
+from kdjax.data.quick import crop
 from kdjax.data.records import Opened
 from kdjax.data.skipped import Skipped
-
-_AS_STORED = {"image": tfds.decode.SkipDecoding()}
 
 
 class StoredImages:
@@ -79,26 +78,38 @@ class StoredImages:
         return cut(resize(picture, shape), box, self.geometry.size)
 
     def training_crop(
-        self, seed: int, epoch: int, index: int
+        self, seed: int, epoch: int, index: int, into: np.ndarray | None = None
     ) -> tuple[np.ndarray, int]:
         """A sample's crop in an epoch, and the index of the sample it is of.
 
         That is the next one that can be read. Its crop, label and cached answers are
         its own, so it is the very sample that it would have been in its own turn.
 
+        Args:
+          seed: of the run.
+          epoch: how often the split had been seen before.
+          index: of the sample.
+          into: uint8 [side, side, 3] for the crop, of any side; None: a new array of
+            the geometry's.
+
         Raises:
           DataError: more than are allowed cannot be read, or none can.
         """
+        if into is None:
+            into = np.empty(self.shape[1:], np.uint8)
         for ahead in range(len(self)):
             other = (index + ahead) % len(self)
+
+            def box(height: int, width: int, other: int = other) -> Box:
+                bits = crop_bits(seed, epoch, other)
+                return self.geometry.random(height, width, bits)
+
             try:
-                picture = decode(self.content(other))
+                crop(self.content(other), box, into)
             except Unreadable as error:
                 self.skipped.add(self.name_of(other), str(error))
                 continue
-            bits = crop_bits(seed, epoch, other)
-            box = self.geometry.random(*picture.shape[:2], bits)
-            return cut(picture, box, self.geometry.size), other
+            return into, other
         raise DataError(f"{self.opened.where}: not one picture can be read.")
 
     def content(self, index: int) -> bytes:
@@ -107,16 +118,24 @@ class StoredImages:
         Raises:
           DataError: its record is damaged.
         """
-        features = self.opened.features
         try:
             record = self.opened.records[int(self._records[index])]
-            example = features.deserialize_example_np(record, decoders=_AS_STORED)
-            return bytes(example["image"])
-        except Exception as error:  # TFDS and array_record each raise their own
+            return bytes_feature(record, "image")
+        except Exception as error:  # protobuf and array_record each raise their own
             raise DataError(
                 f"{self.name_of(index)}: the record cannot be read ({error}). Delete "
                 f"{self.opened.builder.data_dir} and prepare the set anew."
             ) from error
+
+    def pixels(self, index: int) -> int:
+        """How many pixels a picture has.
+
+        Raises:
+          Unreadable: its header, or what is no JPEG, cannot be read.
+        """
+        content = self.content(index)
+        height, width = size_of_jpeg(content) or decode(content).shape[:2]
+        return height * width
 
     def name_of(self, index: int) -> str:
         """Index in the split, file and position in it, for errors."""

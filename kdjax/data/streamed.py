@@ -1,6 +1,5 @@
 """The feed for sets that do not fit: threads decode crops while the devices compute."""
 
-import dataclasses
 import hashlib
 import os
 import pathlib
@@ -15,6 +14,7 @@ from kdjax.data.crops import Geometry
 from kdjax.data.errors import DataError
 from kdjax.data.labels import read_labels
 from kdjax.data.order import sample_positions
+from kdjax.data.quick import PIXELS
 from kdjax.data.records import Opened, open_split
 from kdjax.data.resident import check_batch_size, place_notes
 from kdjax.data.skipped import Skipped
@@ -59,7 +59,8 @@ def load_stored(
         "split": split,
         "num_examples": len(label),
         "sha256": _digest(opened, label, class_names),
-        "crops": dataclasses.asdict(geometry),
+        "crops": geometry.identity(),
+        "pixels": PIXELS,
     }
     images = StoredImages(opened, geometry, Skipped(skip_at_most))
     return Split(images, label, class_names, identity)
@@ -100,19 +101,20 @@ class StreamedFeed:
         self.parts = processes
         rows = batch_size // processes
         self._rows = slice(process * rows, (process + 1) * rows)
-        self._threads = threads or decoders()
+        self.threads = threads or decoders()
         self._stream, self._next = None, -1
 
     def ticket(self, step: int) -> dict[str, np.ndarray]:
         """What this process's rows of step number `step` are.
 
-        index and epoch, int32 [b], and image, uint8 [b, size, size, 3].
+        index and epoch, int32 [b], and image, uint8 [b, side, side, 3], where side
+        is the geometry's in the epoch of the step's first sample.
 
         Raises:
           DataError: too many pictures cannot be read.
         """
         if self._stream is None:
-            options = grain.ReadOptions(self._threads, self._threads + 1)
+            options = grain.ReadOptions(self.threads, self.threads + 1)
             steps = grain.MapDataset.range(_STEPS).map(self._batch)
             self._stream = iter(steps.to_iter_dataset(options))
         if step != self._next:
@@ -122,15 +124,23 @@ class StreamedFeed:
         self._next = step + 1
         return ticket
 
-    def rows(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
+    def rows(
+        self, index: np.ndarray, epoch: np.ndarray, side: int | None = None
+    ) -> dict[str, np.ndarray]:
         """The ticket of any samples in any epochs, decoded here and now.
 
         Where a picture cannot be read, `index` is that of the one in its place.
+
+        Args:
+          index: [b], of samples.
+          epoch: [b], in which they are seen.
+          side: of the crops; None: that of evaluation.
         """
-        image = np.empty((len(index), *self.images.shape[1:]), np.uint8)
+        side = side or self.images.geometry.size
+        image = np.empty((len(index), side, side, 3), np.uint8)
         used = np.empty(len(index), np.int32)
         for row, sample in enumerate(zip(epoch.tolist(), index.tolist(), strict=True)):
-            image[row], used[row] = self.images.training_crop(self.seed, *sample)
+            _, used[row] = self.images.training_crop(self.seed, *sample, image[row])
         return {"index": used, "epoch": np.asarray(epoch, np.int32), "image": image}
 
     def close(self) -> None:
@@ -143,7 +153,9 @@ class StreamedFeed:
         index, epoch = sample_positions(
             self.seed, step, self.batch_size, self.num_examples
         )
-        return self.rows(index[self._rows], epoch[self._rows])
+        # One size a step: of the epoch that it begins in, whichever process asks.
+        side = self.images.geometry.size_at(int(epoch[0]))
+        return self.rows(index[self._rows], epoch[self._rows], side)
 
 
 def place(
@@ -153,10 +165,12 @@ def place(
     seed: int,
     batch_size: int,
     notes: dict[str, dict[str, np.ndarray]] | None = None,
+    threads: int | None = None,
 ) -> StreamedFeed:
     """The feed of a split from `load_stored`; its labels go onto every device.
 
-    Args and errors are those of `kdjax.data.resident.place`.
+    Args and errors are those of `kdjax.data.resident.place`; `threads` decode, one a
+    core where they are left out.
     """
     check_batch_size(batch_size, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -171,6 +185,7 @@ def place(
         batch_size=batch_size,
         process=jax.process_index(),
         processes=jax.process_count(),
+        threads=threads,
     )
 
 

@@ -1,4 +1,4 @@
-"""The table of `python -m kdjax bench`, for a terminal."""
+"""The tables of `python -m kdjax bench`, for a terminal."""
 
 from rich import box
 from rich.console import Console
@@ -29,6 +29,14 @@ GB/s: memory traffic by a model: 4.5 passes over every convolution's output for 
 teacher, 14 for a student; of roof: of what the memory can move. The larger of the two
 shares is what binds."""
 
+FEED_COLUMNS = (
+    *("threads", "images/s", "lowest - highest", "images/s\nper core"),
+    "images/s of\nCPU time",
+)
+FEED_LEGEND = """\
+images/s: median of the blocks, by wall clock; per core: by the cores that the threads
+can use. images/s of CPU time: by what cores have computed, other programs aside."""
+
 
 def print_speeds(rows: list[dict], stream=None) -> None:
     """Prints rows of `kdjax.bench.rows`."""
@@ -48,6 +56,36 @@ def print_speeds(rows: list[dict], stream=None) -> None:
     console.print(LEGEND + SHARES * known)
     if not known:
         console.print(f"peak of {rows[0]['device']} is not known: no utilisation")
+
+
+def print_feed_speeds(rows: list[dict], stream=None) -> None:
+    """Prints rows of `kdjax.bench.feed`."""
+    first = rows[0]
+    load = first["load_average"]
+    title = (
+        f"{first['set']}: files of {first['picture_bytes'] / 1e3:.1f} kB, "
+        f"{first['picture_pixels'] / 1e6:.2f} megapixels; crops of "
+        f"{first['image_size']}x{first['image_size']}, batch {first['batch_size']}"
+        f"{', put on the devices' * first['placed']}; {first['processor']}, "
+        f"{first['cores']} core(s)"
+        + (f", load average {load:.1f}" if load is not None else "")
+    )
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for column in FEED_COLUMNS:
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        low, high = row["images_per_second_low"], row["images_per_second_high"]
+        table.add_row(
+            str(row["threads"]),
+            _number(row["images_per_second"]),
+            f"{_number(low)} - {_number(high)}",
+            _number(row["images_per_second_per_core"]),
+            _number(row["images_per_cpu_second"]),
+        )
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    console.width = max(console.width, 120)
+    console.print(table)
+    console.print(FEED_LEGEND)
 
 
 def cells(row: dict) -> tuple[str, ...]:

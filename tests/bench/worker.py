@@ -1,8 +1,8 @@
 """A contestant lives in a process of its own, stays warm, and runs when it is asked.
 
 It answers one JSON line a request on its standard output: first what it is, then the
-seconds of each block. Between requests it waits for a line and computes nothing. When
-its standard input closes, it ends.
+seconds and CPU seconds of each block. Between requests it waits for a line and computes
+nothing. When its standard input closes, it ends.
 """
 
 import json
@@ -46,9 +46,10 @@ def serve(start: Callable[[], tuple[dict, Callable[[int], None]]]) -> None:
     for line in sys.stdin:
         steps = json.loads(line)["steps"]
         run(1)  # not timed: batches that were prepared while waiting are gone after it
-        begun = time.perf_counter()
+        begun, cpu = time.perf_counter(), time.process_time()
         run(steps)
-        answer(seconds=time.perf_counter() - begun)
+        told = {"seconds": time.perf_counter() - begun}
+        answer(**told, cpu_seconds=time.process_time() - cpu)
 
 
 class Worker:
@@ -75,12 +76,16 @@ class Worker:
 
     def seconds(self, steps: int) -> float:
         """Has it run a block."""
+        return self.block(steps)["seconds"]
+
+    def block(self, steps: int) -> dict[str, float]:
+        """The same: `seconds`, and `cpu_seconds` of all of its threads."""
         try:
             self._process.stdin.write(json.dumps({"steps": steps}) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # `_answer` says with which code it ended
-        return self._answer()["seconds"]
+        return self._answer()
 
     def close(self) -> None:
         """Ends the process that this object started."""

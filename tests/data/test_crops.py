@@ -148,3 +148,33 @@ def test_another_size():
 def test_errors(wrong, named):
     with pytest.raises(ValueError, match=f"Geometry: {named}"):
         Geometry(**wrong)
+
+
+def test_sizes_by_epoch():
+    rising = Geometry(sizes=((0, 128), (30, 160), (60, 224)))
+    found = [rising.size_at(epoch) for epoch in (0, 29, 30, 59, 60, 1000)]
+    assert found == [128, 128, 160, 160, 224, 224]
+    assert Geometry(size=99, short_side=99).size_at(7) == 99
+    assert rising.central(500, 375) == Geometry().central(500, 375)
+    assert "sizes" not in Geometry().identity()  # as it was before there were any
+    assert rising.identity()["sizes"] == [[0, 128], [30, 160], [60, 224]]
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "sizes, message",
+    [
+        ((128, 160), "expected pairs of whole numbers"),
+        (((0, 128), (30,)), "expected pairs"),
+        (((0, 128.0),), "expected pairs"),
+        (((0, True),), "expected pairs"),
+        ([[0, 128]], "expected pairs"),
+        (((1, 128),), "the first pair to be from epoch 0"),
+        (((0, 128), (30, 160), (30, 224)), "each epoch to be above the one before"),
+        (((0, 128), (30, 160), (20, 224)), "each epoch to be above the one before"),
+        (((0, 0),), "sides of 1 pixel or more"),
+    ],
+)
+def test_wrong_sizes(sizes, message):
+    with pytest.raises(ValueError, match=f"Geometry: sizes is .*{message}"):
+        Geometry(sizes=sizes)

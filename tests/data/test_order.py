@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kdjax.data.order import permutation, sample_positions
+from kdjax.data.order import first_epochs, permutation, sample_positions
 
 
 def stream(seed, steps, batch_size, num_examples):
@@ -70,3 +70,18 @@ def test_numbers_out_of_range(changed):
     good = {"seed": 0, "step": 0, "batch_size": 1, "num_examples": 1}
     with pytest.raises(ValueError, match=f"sample_positions: {next(iter(changed))} is"):
         sample_positions(**good | changed)
+
+
+def test_the_epoch_that_a_samples_step_begins_in():
+    seed, batch_size, count = 3, 7, 10
+    steps = [sample_positions(seed, s, batch_size, count) for s in range(9)]
+    index = np.concatenate([step[0] for step in steps])
+    epoch = np.concatenate([step[1] for step in steps])
+    wanted = np.repeat([step[1][0] for step in steps], batch_size)
+    shuffled = np.random.default_rng(0).permutation(len(index))
+    found = first_epochs(seed, index[shuffled], epoch[shuffled], batch_size, count)
+    np.testing.assert_array_equal(found, wanted[shuffled])
+    assert (found != epoch[shuffled]).any()
+    # A batch of more than two epochs.
+    index, epoch = sample_positions(seed, 1, 25, count)
+    assert set(first_epochs(seed, index, epoch, 25, count).tolist()) == {2}

@@ -5,6 +5,7 @@ import pathlib
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from kdjax.data import labels
 from kdjax.data.crops import Geometry, crop_bits
@@ -77,6 +78,7 @@ def test_identity_tells_files_labels_and_crops(prepared, tmp_path):
         "num_examples": 20,
         "sha256": "",
         "crops": {"size": 28, "short_side": 32, "smallest_area": 0.08},
+        "pixels": 1,
     }
     assert crops_of(split.identity) == GEOMETRY and crops_of({"name": "x"}) is None
     others = [ROWS, [*ROWS[:-1], (ROWS[-1][0], 0)], ROWS[:-1]]
@@ -96,10 +98,9 @@ def test_training_crops_are_cut_where_the_bits_say(prepared):
         whole = decoded(rows[index]["image"])
         box = GEOMETRY.random(*whole.shape[:2], crop_bits(3, 2, index))
         part = whole[box.top : box.top + box.height, box.left : box.left + box.width]
-        how = cv2.INTER_AREA if min(box[2:]) >= 28 else cv2.INTER_LINEAR
-        np.testing.assert_array_equal(
-            found, cv2.resize(part, (28, 28), interpolation=how)
-        )
+        wanted = Image.fromarray(part).resize((28, 28), Image.BILINEAR)
+        apart = np.abs(found.astype(int) - np.asarray(wanted))
+        assert apart.max() <= 4 and apart.mean() < 0.5
         assert used == index
 
 
