@@ -7,6 +7,7 @@ commands before it.
 
 import ast
 import pathlib
+import re
 import shlex
 
 import pytest
@@ -16,7 +17,9 @@ from kdjax.build.precheck import check_training
 from kdjax.build.sections import plain
 from kdjax.build.stages import split_stages
 from kdjax.commands import bench, cache, devices, export, import_, runs, sweep, train
+from kdjax.commands import compile as compile_
 from kdjax.models import MODELS
+from kdjax.preflight import topology
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
@@ -76,6 +79,10 @@ class Shell:
             self.note(config, pathlib.Path(options.workdir).resolve())
         elif command == "bench":
             assert bench.main(rest) == 0
+        elif command == "compile":
+            options, config, _ = compile_.read(words)
+            check_training(config)
+            assert re.fullmatch(topology.PATTERN, options.topology or "v5e:1x1")
         elif command == "import":
             options, data = import_.read(words)
             assert options.model in MODELS

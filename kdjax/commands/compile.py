@@ -8,10 +8,11 @@
                           --batch_size=4096 --topology=v5e:4x4 [--dtype=bfloat16]
 
 It compiles the trainer's own step for the chips of a TPU slice, with none of them
-there, and runs nothing; without --topology for the devices at hand. It tells the bytes on
-one device, the model FLOPs, what the devices send each other in a step, and the largest
-batch that fits. That takes a few more compilations, --probes at most, each minutes long
-for large networks. For TPUs it needs libtpu: pip install '.[preflight]'.
+there, and runs nothing; without --topology for the devices at hand. It tells the bytes
+on one device, the model FLOPs, what the devices send each other in a step, and the
+largest batch that fits. That takes a few more compilations, --probes at most, each of
+them minutes long for large networks. For TPUs it needs libtpu: pip install
+'.[preflight]'.
 
 The data set need not be there: sizes of imagenet2012, cifar10, cifar100, cinic10,
 tiny_imagenet and fashion_mnist are known, and --classes, --examples and --image_size
@@ -45,7 +46,7 @@ DOES_NOT_FIT = 2
 
 
 def main(argv: list[str]) -> int:
-    options, config, taught_by = _read(argv)
+    options, config, taught_by = read(argv)
     batch_size = sections.number(config, "batch_size", 1, integer=True)
     mesh = sharding.make_mesh(_devices(options, batch_size))
     _check_batch(batch_size, mesh.size)
@@ -69,7 +70,7 @@ def _devices(options, batch_size: int) -> list | None:
     return None
 
 
-def _read(argv: list[str]):
+def read(argv: list[str]):
     """(options, plain config, `model` sections of the teachers or None)."""
     words, overrides = arguments.split_overrides(argv)
     options = _parser().parse_args(words)
@@ -79,8 +80,8 @@ def _read(argv: list[str]):
         raise InputError("compile: expected --probes and --memory of 0 or more.")
     if options.slices < 1 or (options.slices > 1 and not options.topology):
         raise InputError("compile: expected --slices of 1 or more of a --topology.")
-    read = _pair if options.pair else _config
-    config, taught_by = read(options, overrides)
+    build = _pair if options.pair else _config
+    config, taught_by = build(options, overrides)
     if options.batch_size is not None:
         config["batch_size"] = options.batch_size
     return options, config, taught_by
