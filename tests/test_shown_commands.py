@@ -7,6 +7,7 @@ commands before it.
 
 import ast
 import pathlib
+import re
 import shlex
 
 import pytest
@@ -27,8 +28,10 @@ from kdjax.commands import (
     sweep,
     train,
 )
+from kdjax.commands import compile as compile_
 from kdjax.data.derive import derived_name
 from kdjax.models import MODELS
+from kdjax.preflight import topology
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
@@ -93,6 +96,10 @@ class Shell:
             self.note(config, pathlib.Path(options.workdir).resolve())
         elif command == "bench":
             assert bench.main(rest) == 0
+        elif command == "compile":
+            options, config, _ = compile_.read(words)
+            check_training(config)
+            assert re.fullmatch(topology.PATTERN, options.topology or "v5e:1x1")
         elif command == "import":
             options, data = import_.read(words)
             assert options.model in MODELS

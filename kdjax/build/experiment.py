@@ -92,7 +92,6 @@ def build_experiment(config) -> Experiment:
         initial = load_trained("config.initial", config["initial"], data)
     rows = described(config)
     students = students_of(config, rows, images, data, teacher, plan, batch_size)
-    _check_crops(students, teacher, images)
     return Experiment(
         plan=plan,
         students=students,
@@ -161,7 +160,9 @@ def students_of(config, rows, images, data, teacher, plan, batch_size):
         "total_steps": plan.total_steps,
     }
     optimizer = _optimizer(config, plan.total_steps, facts["steps_per_epoch"])
-    return build_students(config, rows, images, data, teacher, optimizer, facts)
+    made = build_students(config, rows, images, data, teacher, optimizer, facts)
+    _check_crops(made, teacher, images)
+    return made
 
 
 def _optimizer(config: dict, total_steps: int, steps_per_epoch: float):

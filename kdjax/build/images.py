@@ -52,7 +52,7 @@ def build_images(section: dict) -> Images:
             f"config.data: {section['train']} has images of {train.image.shape[1:]} "
             f"and {section['test']} of {test.image.shape[1:]}; expected the same shape."
         )
-    augment = _augment(section, train)
+    augment = augment_of(section, train)
     true_labels = train.label
     train = _with_noise(train, section["noise"])
     if section["keep"]:
@@ -156,7 +156,7 @@ def _kept(train: Split, true_labels: np.ndarray, path: str):
     return kept, true_labels[keep]
 
 
-def _augment(data: dict, train: Split) -> Augment:
+def augment_of(data: dict, train: Split) -> Augment:
     """What the config sets, else what is usual for the set.
 
     Mean and standard deviation of a set that is not known are measured; crops and flips

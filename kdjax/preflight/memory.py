@@ -6,6 +6,10 @@ from typing import NamedTuple
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 NUMBER = r"([\d.]+)([KMGT]?)i?B?"
 REFUSED = re.compile(rf"Used {NUMBER} of {NUMBER} hbm", re.IGNORECASE)
+# Before it lays anything out, of what is clearly too much.
+AT_ONCE = re.compile(
+    rf"HLO temporaries \({NUMBER}\) exceeds available HBM \({NUMBER}\)"
+)
 
 
 class Memory(NamedTuple):
@@ -27,8 +31,9 @@ class Memory(NamedTuple):
 class Refused(NamedTuple):
     """What the compiler said of a program that does not fit; None: it did not say."""
 
-    used: int | None
+    used: int | None  # by all of the program
     limit: int | None
+    temporaries: int | None = None  # by activations and gradients alone
 
 
 def of(compiled) -> Memory:
@@ -47,16 +52,19 @@ def refusal(message: str) -> Refused | None:
     """Reads a compiler's error; None where it is not about memory.
 
     >>> refusal("RESOURCE_EXHAUSTED: Used 20.50G of 15.75G hbm. Exceeded by 4.75G.")
-    Refused(used=22011707392, limit=16911433728)
+    Refused(used=22011707392, limit=16911433728, temporaries=None)
     """
     about = "RESOURCE_EXHAUSTED" in message or "Ran out of memory" in message
     if not about:
         return None
-    numbers = REFUSED.search(message)
-    if not numbers:
-        return Refused(None, None)
-    used, used_unit, limit, limit_unit = numbers.groups()
-    return Refused(_bytes(used, used_unit), _bytes(limit, limit_unit))
+    for pattern in (REFUSED, AT_ONCE):
+        found = pattern.search(message)
+        if found:
+            needed, unit, limit, limit_unit = found.groups()
+            needed, limit = _bytes(needed, unit), _bytes(limit, limit_unit)
+            whole = pattern is REFUSED
+            return Refused(*((needed, limit) if whole else (None, limit, needed)))
+    return Refused(None, None)
 
 
 def _bytes(number: str, unit: str) -> int:

@@ -1,30 +1,34 @@
 """A row of a preflight as text, for people."""
 
 from kdjax.preflight.memory import told
+from kdjax.preflight.rows import PARTS
 
-PARTS = {
-    "state": "state",
+NAMES = {
+    "state": "students' state",
     "teacher": "teacher",
-    "resident_images": "resident images",
     "batch": "batch",
+    "ahead": "next batch, sent ahead",
     "padding": "padding of layouts",
     "temporaries": "activations",
     "outputs": "outputs",
     "code": "program",
-    "total": "total",
 }
+SMALL = 1 << 20  # bytes, below which a part is not worth a line
 
 
 def page(row: dict) -> str:
     """What `python -m kdjax compile` prints."""
+    many = f", {row['steps']} steps a dispatch" if row["steps"] > 1 else ""
+    names = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
     lines = [
-        f"{row['devices']} x {row['device']}, batch {row['batch_size']:,} "
-        f"({row['rows']:,} a device), {row['steps']} step(s) a dispatch: "
-        f"compiled in {row['compile_seconds']:.0f} s",
+        f"{row['devices']} x {row['device']}, batch {row['batch_size']:,}: "
+        f"{row['rows']:,} images a device, {row['feed']}{many}",
+        f"compiled in {row['compile_seconds']:.0f} s by {names}",
         "",
         *_memory(row),
         "",
         *_work(row),
+        "",
         *_collectives(row),
         "",
         *_search(row),
@@ -33,49 +37,63 @@ def page(row: dict) -> str:
 
 
 def _memory(row: dict) -> list[str]:
-    capacity, lines = row["capacity"], []
-    for key, name in PARTS.items():
-        if row[key] is not None:
-            share = f"{100 * row[key] / capacity:6.1f} %" if capacity else ""
-            lines.append(f"  {name:<20}{told(row[key]):>14}{share}")
+    capacity = row["capacity"]
+    lines = [f"{'memory of a device':<26}{'bytes':>12}" + "   share" * bool(capacity)]
+
+    def line(name: str, count: int, of: int | None = capacity) -> None:
+        share = f"{100 * count / of:6.1f} %" if of else ""
+        lines.append(f"  {name:<24}{told(count):>12}{share}")
+
+    data = "images and labels" if row["feed"] == "resident" else "labels"
+    rest = 0
+    for key in PARTS:
+        count = row[key] or 0
+        if abs(count) >= SMALL:
+            line(NAMES.get(key, data), count)
+        else:
+            rest += count
+    if rest:
+        line("all else", rest)
+    if row["total"] is not None:
+        line("together", row["total"])
     if capacity:
-        lines.append(f"  {'of a device':<20}{told(capacity):>14}")
+        line("there is", capacity, of=None)
+    return lines + _verdict(row)
+
+
+def _verdict(row: dict) -> list[str]:
     if row["fits"] is None:
-        lines.append("  the memory of this device is not known: set --memory=GIB")
-    elif row["fits"]:
-        lines.append("  it fits")
-    else:
-        lines += ["  it does not fit:", *(f"  - {text}" for text in row["advice"])]
-    return lines
+        return ["  nobody knows this device's memory: --memory=GIB says it"]
+    if row["fits"]:
+        return ["  it fits"]
+    return ["  it does not fit:", *(f"  - {text}" for text in row["advice"])]
 
 
 def _work(row: dict) -> list[str]:
     an_image = sum(row["flops_per_image"].values())
+    kinds = " and ".join(sorted(row["flops_per_image"]))
     return [
-        f"  model FLOPs: {an_image / 1e9:,.2f} G an image, "
-        f"{row['flops_per_step'] / 1e12:,.3f} T a step and device"
+        "model FLOPs",
+        f"  an image          {an_image / 1e9:12,.2f} G, {kinds}",
+        f"  a step and device {row['flops_per_step'] / 1e12:12,.2f} T",
     ]
 
 
 def _collectives(row: dict) -> list[str]:
-    if row["temporaries"] is None:
-        return ["  collectives: not known of a program that was refused"]
+    if row["padding"] is None:
+        return ["collectives: not known of a program that was refused"]
     if not row["collectives"]:
-        return ["  collectives: none"]
-    return [
-        f"  {kind}: {sent['count']} a step, {told(sent['bytes'])} on a device"
+        return ["collectives: none"]
+    return ["collectives of a step and device"] + [
+        f"  {kind:<18}{sent['count']:>12,} with {told(sent['bytes'])}"
         for kind, sent in sorted(row["collectives"].items())
     ]
 
 
 def _search(row: dict) -> list[str]:
     if row["largest_batch"] is None:
-        return ["  largest batch: not searched"]
-    high = row["smallest_too_large"]
-    refused = f"{high:,} does not" if high else "none was too large"
-    low = row["largest_batch"]
+        return ["largest batch: not searched"]
+    low, high = row["largest_batch"], row["smallest_too_large"]
     fits = f"{low:,} fits" if low else "none fits"
-    return [
-        f"  largest batch: {fits}, {refused}; measured by compilation, "
-        f"{row['probes']} more of them"
-    ]
+    refused = f"{high:,} does not" if high else "none was too large"
+    return [f"largest batch: {fits}, {refused} ({row['probes']} more compilations)"]

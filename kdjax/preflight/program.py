@@ -18,7 +18,7 @@ from kdjax.training import sharding
 from kdjax.training.dispatch import many_steps, steps_per_dispatch
 from kdjax.training.state import initial_state
 from kdjax.training.step import make_train_step
-from kdjax.types import Batch, PyTree
+from kdjax.types import PyTree
 
 
 class Compiled(NamedTuple):
@@ -62,22 +62,29 @@ def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
     }
     rows = (batch_size,) if steps == 1 else (steps, batch_size)
     number = jax.ShapeDtypeStruct(rows, jnp.int32)
-    source, ticket = {"notes": notes}, {"index": number, "epoch": number}
-    if plan.resident:
-        source |= _pixels(plan, (plan.examples,))
-    else:
-        ticket |= _pixels(plan, rows)
+    labels = jax.ShapeDtypeStruct((plan.examples,), jnp.int32)
+    source = {"label": labels, "notes": notes}
+    ticket = {"index": number, "epoch": number}
+    carrier, many = (source, (plan.examples,)) if plan.resident else (ticket, rows)
+    pixels = (*many, *plan.image_shape)
+    carrier["image"] = jax.ShapeDtypeStruct(pixels, jnp.uint8)
     return Arguments(states, teacher, source, ticket)
 
 
-def parts(given: Arguments, devices: int) -> dict[str, int]:
-    """Bytes of the arguments on one device, without the padding of its layouts."""
+def parts(plan: Plan, batch_size: int, steps: int, devices: int) -> dict[str, int]:
+    """Bytes on one device, without the padding of layouts, before anything computes.
+
+    "ahead" is no argument: while a step computes, a streamed feed sends the next one's
+    pictures. The numbers of a resident feed's tickets are too few to count twice.
+    """
+    given = arguments(plan, batch_size, steps)
     batch = _bytes(given.ticket) // devices
     return {
         "state": _bytes(given.states),
         "teacher": _bytes(given.teacher),
-        "resident_images": _bytes(given.source),
+        "data": _bytes(given.source),
         "batch": batch,
+        "ahead": 0 if plan.resident else batch,
     }
 
 
@@ -96,9 +103,7 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
     step = make_train_step(
         plan.students,
         plan.teacher,
-        functools.partial(resident.materialise, decode=None)
-        if plan.resident
-        else _delivered,
+        functools.partial(resident.materialise, decode=None),
         lambda batch, view: plan.augment.train(batch, plan.seed, view),
         stacked=plan.stacked,
     )
@@ -142,28 +147,6 @@ def _placed(given: Arguments, mesh: Mesh, axis: int) -> Arguments:
             for tree, place in zip(given, places, strict=True)
         )
     )
-
-
-def _delivered(source: dict[str, PyTree], ticket: dict[str, PyTree]) -> Batch:
-    """A batch that brings its images, divided over the devices as its tickets are."""
-    index = ticket["index"]
-    notes = jax.tree.map(
-        lambda note: note.at[index].get(mode="promise_in_bounds"), source["notes"]
-    )
-    return Batch(
-        image=ticket["image"],
-        label=ticket["label"],
-        index=index,
-        epoch=ticket["epoch"],
-        notes=notes,
-    )
-
-
-def _pixels(plan: Plan, rows: tuple[int, ...]) -> dict[str, jax.ShapeDtypeStruct]:
-    return {
-        "image": jax.ShapeDtypeStruct((*rows, *plan.image_shape), jnp.uint8),
-        "label": jax.ShapeDtypeStruct(rows, jnp.int32),
-    }
 
 
 def _bytes(tree: PyTree) -> int:

@@ -1,4 +1,4 @@
-"""One preflight as a row of numbers, what they mean, and what to change."""
+"""One preflight as a row of numbers, and what they mean."""
 
 import importlib.metadata
 
@@ -6,9 +6,8 @@ import jax
 from jax.sharding import Mesh
 
 import kdjax
-from kdjax.bench import capacities, flops, roof
-from kdjax.preflight import plans, program, search
-from kdjax.preflight.memory import told
+from kdjax.bench import flops, roof
+from kdjax.preflight import advice, limits, plans, program, search
 from kdjax.preflight.plans import Plan
 
 KEYS = {
@@ -17,20 +16,20 @@ KEYS = {
     "batch_size": "images of a step, over all devices",
     "rows": "images of a step on one device",
     "steps": "of a dispatch",
-    "resident": "whether all images lie on each device, or come with each batch",
+    "feed": "resident: all images lie on each device; streamed: a batch brings its own",
     "compile_seconds": "to trace and compile that step",
     "fits": "whether it fits a device's memory; null where nobody knows that",
-    "capacity": "bytes of a device: by its data sheet, itself or --memory; or null",
-    "limit": "bytes that the compiler lets a program use, where it refused this one",
+    "capacity": "bytes that programs may use of a device; null where nobody knows",
     "state": "bytes of weights, statistics, momentum and what methods remember",
     "teacher": "bytes of its weights and statistics",
-    "resident_images": "bytes of images, labels and notes that lie on a device",
+    "data": "bytes of labels, notes and resident images, all of them on each device",
     "batch": "bytes of what comes with a dispatch, a device's share",
+    "ahead": "bytes of a streamed feed's next batch, sent while this one computes",
     "padding": "bytes that the layouts of the arguments add, or less what is unused",
     "temporaries": "bytes of activations and gradients",
     "outputs": "bytes of results that no argument makes room for",
     "code": "bytes of the program",
-    "total": "bytes on a device; of a program that was refused what its compiler said",
+    "total": "bytes on a device; of a refused program as far as its compiler said",
     "flops_per_image": "model FLOPs by dtype: teacher forward, 3 student forwards",
     "flops_per_step": "model FLOPs of one step on one device",
     "collectives": "kind -> count and bytes of their results on a device, a step",
@@ -40,6 +39,11 @@ KEYS = {
     "advice": "what to change, where it does not fit",
     "versions": "of kdjax, jax, jaxlib and, for TPUs, libtpu",
 }
+# What a device holds; None where the compiler refused and did not say.
+PARTS = (
+    *("state", "teacher", "data", "batch", "ahead"),
+    *("padding", "temporaries", "outputs", "code"),
+)
 
 
 def measure(
@@ -51,72 +55,33 @@ def measure(
       plan: what is trained.
       mesh: of the devices, or of described ones.
       batch_size: over all devices, which divide it.
-      memory: bytes of a device; None: by its data sheet, or as it says itself.
+      memory: bytes of a device; None: by what is known of it.
       probes: compilations of the search at most; 0 for none.
     """
-    capacity = memory or capacity_of(mesh)
-    compiled = program.compile_step(plan, mesh, batch_size)
-    fits = fits_in(compiled, capacity)
-    row = _sizes(plan, mesh, batch_size, compiled)
-    row |= {"fits": fits, "capacity": capacity} | _work(plan, mesh, batch_size)
+    capacity = memory or limits.capacity_of(mesh)
+    row = _compiled(plan, mesh, batch_size, capacity)
+    row |= _work(plan, mesh, batch_size)
     found = None
-    if probes and fits is not None:
+    if probes and row["fits"] is not None:
 
-        def compiles(rows: int) -> bool:
-            other = program.compile_step(plan, mesh, rows * mesh.size)
+        def needs(rows: int) -> tuple[bool, int | None]:
+            other = _compiled(plan, mesh, rows * mesh.size, capacity)
             # Where nobody knows the memory, what the compiler takes fits.
-            return fits_in(other, capacity) is not False
+            return other["fits"] is not False, other["total"]
 
-        found = search.largest(compiles, batch_size // mesh.size, fits, probes)
+        first = (row["fits"], row["total"])
+        found = search.largest(needs, batch_size // mesh.size, first, capacity, probes)
     row |= {
         "largest_batch": found.fits * mesh.size if found else None,
         "smallest_too_large": found.fails * mesh.size
         if found and found.fails
         else None,
         "probes": found.probes if found else 0,
+        "versions": versions(mesh.devices.flat[0].platform),
     }
-    row["advice"] = advice(row, plan) if fits is False else []
+    many = len(plan.students)
+    row["advice"] = advice.of(row, many) if row["fits"] is False else []
     return {key: row[key] for key in KEYS}
-
-
-def capacity_of(mesh: Mesh) -> int | None:
-    """Bytes that programs may use of a device that is there, or its data sheet's."""
-    device = mesh.devices.flat[0]
-    if device.platform == "gpu":
-        limit = (device.memory_stats() or {}).get("bytes_limit")
-        if limit:
-            return limit
-    return capacities.find(device.device_kind)
-
-
-def fits_in(compiled: program.Compiled, capacity: int | None) -> bool | None:
-    """The compiler's word, and for a device whose memory is known, the sum."""
-    if compiled.memory is None:
-        return False
-    return None if capacity is None else compiled.memory.total <= capacity
-
-
-def advice(row: dict, plan: Plan) -> list[str]:
-    """What makes a step smaller, by what it consists of."""
-    found = []
-    limit = row["limit"] or row["capacity"]
-    if row["total"] and limit:
-        found.append(f"it is {told(row['total'] - limit)} too large for a device")
-    if row["largest_batch"]:
-        found.append(f"--batch_size={row['largest_batch']} fits on these devices")
-    if row["resident_images"] > (limit or 0) / 4:
-        found.append(
-            f"the images take {told(row['resident_images'])} on every device; a set "
-            "that is streamed takes its batches only"
-        )
-    if "float32" in row["flops_per_image"]:
-        found.append("activations of --config.model.dtype=bfloat16 are half as large")
-    if len(plan.students) > 1:
-        found.append(f"{len(plan.students)} students share the step; fewer fit easier")
-    fixed = row["state"] + row["teacher"] + row["resident_images"]
-    if limit and fixed < limit:
-        found.append("twice the devices halve the rows of each at the same batch")
-    return found
 
 
 def versions(platform: str) -> dict[str, str]:
@@ -126,28 +91,50 @@ def versions(platform: str) -> dict[str, str]:
     return {"kdjax": kdjax.__version__} | found
 
 
-def _sizes(plan: Plan, mesh: Mesh, batch_size: int, compiled) -> dict:
+def _compiled(plan: Plan, mesh: Mesh, batch_size: int, capacity: int | None) -> dict:
+    """What the compiler says of a step, and whether a device has as much."""
     steps = program.steps_of(plan, mesh)
-    parts = program.parts(program.arguments(plan, batch_size, steps), mesh.size)
-    device, seen, refused = mesh.devices.flat[0], compiled.memory, compiled.refused
-    collectives = {kind: sent._asdict() for kind, sent in compiled.collectives.items()}
-    return parts | {
-        "device": device.device_kind,
+    compiled = program.compile_step(plan, mesh, batch_size)
+    row = program.parts(plan, batch_size, steps, mesh.size)
+    row |= _bytes(compiled, row)
+    if compiled.refused:
+        fits = False
+    else:
+        fits = None if capacity is None else row["total"] <= capacity
+    told = {kind: sent._asdict() for kind, sent in compiled.collectives.items()}
+    return row | {
+        "device": mesh.devices.flat[0].device_kind,
         "devices": mesh.size,
         "batch_size": batch_size,
         "rows": batch_size // mesh.size,
         "steps": steps,
-        "resident": plan.resident,
+        "feed": "resident" if plan.resident else "streamed",
         "compile_seconds": compiled.seconds,
-        "limit": refused.limit if refused else None,
-        "padding": seen.arguments - sum(parts.values()) if seen else None,
-        "temporaries": seen.temporaries if seen else None,
-        "outputs": seen.outputs - seen.reused if seen else None,
-        "code": seen.code if seen else None,
-        "total": seen.total if seen else refused.used,
-        "collectives": collectives,
-        "versions": versions(device.platform),
+        "fits": fits,
+        "capacity": (compiled.refused and compiled.refused.limit) or capacity,
+        "collectives": told,
     }
+
+
+def _bytes(compiled: program.Compiled, given: dict) -> dict:
+    """What the program adds to the parts that it is given."""
+    row = dict.fromkeys(("padding", "temporaries", "outputs", "code", "total"))
+    seen, ahead = compiled.memory, given["ahead"]
+    if seen:
+        return {
+            "padding": seen.arguments + ahead - sum(given.values()),
+            "temporaries": seen.temporaries,
+            "outputs": seen.outputs - seen.reused,
+            "code": seen.code,
+            "total": seen.total + ahead,
+        }
+    refused = compiled.refused
+    if refused.used:
+        row["total"] = refused.used + ahead
+    elif refused.temporaries:
+        row["temporaries"] = refused.temporaries
+        row["total"] = refused.temporaries + sum(given.values())
+    return row
 
 
 def _work(plan: Plan, mesh: Mesh, batch_size: int) -> dict:

@@ -1,7 +1,9 @@
-"""The largest number of rows a device that compiles, by doubling and bisection."""
+"""The largest number of rows a device that compiles, in few compilations."""
 
 from collections.abc import Callable
 from typing import NamedTuple
+
+CLOSE = 16  # the ends are a sixteenth apart
 
 
 class Found(NamedTuple):
@@ -13,44 +15,83 @@ class Found(NamedTuple):
 
 
 def largest(
-    fits: Callable[[int], bool], start: int, start_fits: bool, most: int
+    needs: Callable[[int], tuple[bool, int | None]],
+    start: int,
+    first: tuple[bool, int | None],
+    capacity: int | None,
+    most: int,
 ) -> Found:
     """Searches from a number of rows whose answer is known.
 
-    It ends with `most` probes, or when both ends are a sixteenth apart. Memory grows
-    with the rows, so what lies between the ends is not known and all else is.
+    Bytes grow almost as the rows do, so a line through two answers says where to look
+    next; before there are two, and where it says nothing, it doubles, halves or
+    bisects. It ends with `most` probes, or when both ends are a sixteenth apart: what
+    fits and what does not was compiled, what lies between is not known.
 
     Args:
-      fits: whether so many rows compile.
+      needs: whether so many rows fit, and the bytes that they take, if that is told.
       start: rows above 0.
-      start_fits: the answer for these.
+      first: the answer for these.
+      capacity: bytes of a device, or None.
       most: compilations at most.
 
-    >>> largest(lambda rows: rows <= 100, 32, True, most=9)
-    Found(fits=96, fails=104, probes=5)
+    >>> def needs(rows):
+    ...     return rows <= 100, 1000 + 10 * rows
+    >>> largest(needs, 32, needs(32), 2005, most=9)
+    Found(fits=96, fails=104, probes=3)
     """
-    low, high = (start, None) if start_fits else (0, start)
-    probes = 0
+    low, high = (start, None) if first[0] else (0, start)
+    bytes_, probes = {start: first[1]}, 0
     while probes < most and not _close(low, high):
-        rows = _between(low, high)
+        rows = _next(low, high, bytes_, capacity)
+        fits, bytes_[rows] = needs(rows)
         probes += 1
-        if fits(rows):
-            low = rows
-        else:
-            high = rows
+        low, high = (rows, high) if fits else (low, rows)
     return Found(low, high, probes)
 
 
 def _close(low: int, high: int | None) -> bool:
-    return high is not None and high - low <= max(1, 8 * (low >= 16), low // 16)
+    return high is not None and high - low <= max(1, 8 * (low >= CLOSE), low // CLOSE)
+
+
+def _next(low: int, high: int | None, bytes_: dict, capacity: int | None) -> int:
+    """Between the ends, or above the lower one."""
+    guess = _by_line(bytes_, capacity)
+    if guess is None:
+        return _between(low, high)
+    # Just inside what the line promises, then just outside, so that both ends are seen.
+    step = max(1, 8 * (guess >= CLOSE), guess // CLOSE)
+    rows = _round(guess)
+    if rows <= low:
+        rows = low + step if high is None else min(low + step, _between(low, high))
+    if high is not None and rows >= high:
+        rows = max(high - step, _between(low, high))
+    return max(1, rows)
+
+
+def _by_line(bytes_: dict[int, int | None], capacity: int | None) -> int | None:
+    """Rows at which the line through the two answers nearest to it takes it all."""
+    told = {rows: total for rows, total in bytes_.items() if total}
+    if capacity is None or len(told) < 2:
+        return None
+    near = sorted(told, key=lambda rows: abs(told[rows] - capacity))[:2]
+    (one, two), slope = sorted(near), 0.0
+    slope = (told[two] - told[one]) / (two - one)
+    if slope <= 0:
+        return None
+    return max(1, int(one + (capacity - told[one]) / slope))
 
 
 def _between(low: int, high: int | None) -> int:
-    """Twice, half, or the middle, which from 16 rows on is a multiple of 8."""
+    """Twice, half, or the middle."""
     if high is None:
         return 2 * low
     if low == 0:
-        return high // 2
+        return max(1, high // 2)
     middle = (low + high) // 2
-    rounded = middle - middle % 8
-    return rounded if rounded > low >= 16 else middle
+    return _round(middle) if _round(middle) > low else middle
+
+
+def _round(rows: int) -> int:
+    """From 16 rows on a multiple of 8, as chips like it."""
+    return rows - rows % 8 if rows >= CLOSE else rows

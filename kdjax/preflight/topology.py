@@ -9,8 +9,21 @@ from jax.experimental import topologies
 
 from kdjax.contracts import InputError
 
-EXAMPLES = "v4:2x2x4, v5e:4x4, v5e:16x16, v5p:2x2x4 or v6e:4x4"
-PATTERN = r"(v|tpu)\d+[a-z]*:[1-9]\d*(x[1-9]\d*){1,2}"
+EXAMPLES = "v5e:4x4, v5e:16x16, v5p:2x2x4, v6e:8x8 or v4:2x2x4"
+PATTERN = r"((?:v|tpu)\d+[a-z]*):([1-9]\d*(?:x[1-9]\d*){1,2})"
+# Slices that can be rented, from Google's pages on v4, v5e, v5p and v6e; of v4 and v5p
+# any larger multiple of four chips an axis too.
+FLAT = "1x1, 2x2, 2x4, 4x4, 4x8, 8x8, 8x16 and 16x16"
+SOLID = "2x2x1, 2x2x2, 2x2x4, 2x4x4, 4x4x4, 4x4x8, 4x8x8 and 8x8x8"
+KNOWN = f"v5e and v6e have {FLAT}; v4 and v5p have {SOLID}, and larger ones"
+# libtpu asks the virtual machine that it believes to be on who it is. These answer in
+# its place: nobody else would, and each question is an error on the terminal.
+ENVIRONMENT = {
+    "TPU_SKIP_MDS_QUERY": "1",  # there is no metadata server
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-16",  # of any slice: the name decides
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # there is no chip to lock
+}
 
 
 def prepare(name: str) -> None:
@@ -22,29 +35,41 @@ def prepare(name: str) -> None:
     if not re.fullmatch(PATTERN, name):
         raise InputError(
             f"--topology is {name!r}; expected a kind of TPU and the chips of a slice "
-            f"along each axis, such as {EXAMPLES}."
+            f"along each axis, such as {EXAMPLES}. {KNOWN}."
         )
     if importlib.util.find_spec("libtpu") is None:
         raise InputError(
             "--topology needs libtpu, the compiler for TPUs, and it is not installed; "
             "expected pip install '.[preflight]'. No TPU is needed."
         )
-    os.environ["TPU_SKIP_MDS_QUERY"] = "1"  # there is no metadata server to ask
-    os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # nor a chip to lock
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
     jax.config.update("jax_platforms", "cpu")
 
 
-def describe(name: str) -> list:
-    """The devices of a slice. Programs compile for them and never run.
+def describe(name: str, slices: int = 1) -> list:
+    """The devices of one slice or of several. Programs compile for them and never run.
 
     Raises:
       InputError: libtpu knows no such slice.
     """
     try:
-        return topologies.get_topology_desc(name, platform="tpu").devices
+        how = _options(name) | ({"num_slices": slices} if slices > 1 else {})
+        return topologies.get_topology_desc(name, platform="tpu", **how).devices
     except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
+        first = str(error).strip().splitlines()[0].removesuffix(".")
         raise InputError(
-            f"--topology={name}: libtpu knows no such slice: {first}. Expected one "
-            f"that can be rented, such as {EXAMPLES}."
+            f"--topology={name}: the compiler knows no such slice ({first}). Expected "
+            f"one that can be rented: {KNOWN}."
         ) from error
+
+
+def _options(name: str) -> dict:
+    """What JAX on such machines has, and libtpu does not take for granted."""
+    kind, chips = re.fullmatch(PATTERN, name).groups()
+    options = {}
+    if kind == "v4":
+        options["chip_config_name"] = "megacore"  # a chip's two cores are one device
+    if chips == "1x1":
+        options["chips_per_host_bounds"] = [1, 1, 1]
+    return options

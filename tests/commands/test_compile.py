@@ -3,11 +3,13 @@
 import json
 import pathlib
 
+import jax
 import pytest
 
+from kdjax.bench import flops
 from kdjax.commands import compile as command
 from kdjax.contracts import InputError
-from kdjax.preflight import memory, program, rows
+from kdjax.preflight import memory, plans, program, rows
 from kdjax.preflight.page import page
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -33,27 +35,32 @@ def test_a_row_where_nobody_knows_the_memory(capsys):
     # Linear in 8x8x3 pixels as a teacher, in 2x2x3 as a student.
     assert row["flops_per_image"] == {"float32": 2 * (8 * 8 * 3 + 3 * 2 * 2 * 3) * 5}
     assert row["flops_per_step"] == 8 * row["flops_per_image"]["float32"]
-    parts = ("state", "teacher", "resident_images", "batch", "padding")
-    parts += ("temporaries", "outputs", "code")
-    assert row["total"] == sum(row[part] for part in parts)
-    assert row["resident_images"] == 0 and row["batch"] == 8 * (8 * 8 * 3 + 12)
+    assert row["total"] == sum(row[part] for part in rows.PARTS)
+    assert row["feed"] == "streamed" and row["data"] == 4 * 1_281_167
+    assert row["batch"] == row["ahead"] == 8 * (8 * 8 * 3 + 8)
 
 
-def test_the_largest_batch_fits_and_the_next_does_not(capsys):
+def test_the_largest_batch_fits_and_the_next_does_not(capsys, monkeypatch):
+    totals, honest = {}, program.compile_step
+
+    def compile_step(plan, mesh, batch_size):
+        compiled = honest(plan, mesh, batch_size)
+        totals[batch_size] = compiled.memory.total
+        return compiled
+
+    monkeypatch.setattr(program, "compile_step", compile_step)
+    words = ("--examples=100", "--memory=0.0009765625", "--probes=20")
     mebibyte = 2**20
-    code, row = told(capsys, "--memory=0.0009765625", "--probes=20")
+    code, row = told(capsys, *words)
     assert code == 0 and row["fits"] and row["capacity"] == mebibyte
     low, high = row["largest_batch"], row["smallest_too_large"]
     assert 64 < low < high and low % 8 == 0
-    totals = [
-        told(capsys, f"--batch_size={size}", "--probes=0")[1]["total"]
-        for size in (low, high)
-    ]
-    assert totals[0] <= mebibyte < totals[1]
+    assert totals[low] <= mebibyte < totals[high]
+    assert row["probes"] == len(totals) - 1 <= 5
 
 
 def test_what_does_not_fit_says_by_how_much_and_what_to_change(capsys):
-    code, row = told(capsys, "--memory=1e-6", "--probes=3")
+    code, row = told(capsys, "--memory=1e-6", "--probes=1")
     assert code == command.DOES_NOT_FIT == 2 and row["fits"] is False
     over = memory.told(row["total"] - row["capacity"])
     assert row["advice"][0] == f"it is {over} too large for a device"
@@ -62,9 +69,19 @@ def test_what_does_not_fit_says_by_how_much_and_what_to_change(capsys):
     assert "it does not fit:" in text and over in text
 
 
-def test_what_a_compiler_refuses_is_told(monkeypatch, capsys):
-    refused = memory.Refused(used=3 * 2**30, limit=2 * 2**30)
+GIB = 2**30
 
+
+@pytest.mark.parametrize(
+    ("refused", "total"),
+    [
+        # Of all that the program holds: the next batch comes on top.
+        (memory.Refused(used=3 * GIB, limit=2 * GIB), 3 * GIB),
+        # Of what it computes: its arguments come on top too.
+        (memory.Refused(used=None, limit=2 * GIB, temporaries=3 * GIB), 3 * GIB),
+    ],
+)
+def test_what_a_compiler_refuses_is_told(monkeypatch, capsys, refused, total):
     def compile_step(plan, mesh, batch_size):
         if batch_size > 16:
             return program.Compiled(1.0, None, refused, {})
@@ -72,20 +89,35 @@ def test_what_a_compiler_refuses_is_told(monkeypatch, capsys):
 
     monkeypatch.setattr(program, "compile_step", compile_step)
     code, row = told(capsys)
-    assert code == 2 and row["total"] == 3 * 2**30 and row["limit"] == 2 * 2**30
-    assert row["temporaries"] is None and row["fits"] is False
-    assert row["advice"][0] == "it is 1.00 GiB too large for a device"
+    given = ("ahead",) if refused.used else rows.PARTS[:5]
+    assert row["total"] == total + sum(row[part] for part in given)
+    assert code == 2 and row["capacity"] == 2 * GIB and row["fits"] is False
+    assert row["temporaries"] == refused.temporaries and row["padding"] is None
+    over = memory.told(row["total"] - 2 * GIB)
+    assert row["advice"][0] == f"it is {over} too large for a device"
     assert (row["largest_batch"], row["smallest_too_large"]) == (16, 24)
     assert "--batch_size=16 fits on these devices" in row["advice"]
-    assert "1.00 GiB" in page(row) and "16 fits, 24 does not" in page(row)
+    assert over in page(row) and "16 fits, 24 does not" in page(row)
 
 
 def test_a_page_for_people(capsys):
     assert command.main([*PAIR, "--memory=1", "--probes=0"]) == 0
     captured = capsys.readouterr()
-    for word in ("8 x cpu", "activations", "it fits", "all-reduce", "not searched"):
+    for word in (
+        "8 x cpu",
+        "labels",
+        "it fits",
+        "all-reduce",
+        "not searched",
+        "jax 0.",
+    ):
         assert word in captured.out
     assert "nothing runs" in captured.err
+    lines = captured.out.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("memory"))
+    shares = lines[first : lines.index("  it fits")]
+    assert len(shares) >= 4 and {len(line.rstrip()) for line in shares[:-1]} == {46}
+    assert all(len(line) <= 79 for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +128,9 @@ def test_a_page_for_people(capsys):
         (["--config=a.py"], "either --config or --pair"),
         (["--pair=resnet34"], "expected TEACHER:STUDENT"),
         (["--probes=-1"], "0 or more"),
-        (["--topology=v5e"], "such as v4:2x2x4"),
+        (["--topology=v5e"], "such as v5e:4x4"),
+        (["--slices=2"], "of a --topology"),
+        (["--topology=v5e:4x4", "--slices=0"], "--slices of 1 or more"),
         (["--pair=wrn_16_2:wrn_16_3"], "near are wrn_16_"),
         (["--pair=wrn_16_2:resnet18"], "cannot take the data set"),
         (["--teacher=resnet34"], "are of a --config"),
@@ -114,10 +148,70 @@ def test_a_config_compiles_without_its_data(capsys):
         "--teacher=tests.networks:coarse",
     ]
     words += ["--config.model.name=tests.networks:coarse", "--batch_size=64"]
-    words += ["--image_size=32", "--classes=100", "--examples=500", "--json"]
-    assert command.main([*words, "--data_dir=/nowhere"]) == 0
+    words += ["--examples=500", "--json", "--data_dir=/nowhere"]
+    assert command.main(words) == 0
     row = json.loads(capsys.readouterr().out)
-    assert row["resident"] and row["resident_images"] == 500 * (32 * 32 * 3 + 4)
+    assert row["feed"] == "resident" and row["data"] == 500 * (32 * 32 * 3 + 4)
+
+
+STREAMED = """
+from ml_collections import ConfigDict
+from kdjax.build import defaults
+
+def get_config(arg=""):
+    config = defaults.base()
+    config.data.name = "imagenet2012"
+    config.data.crops.size = 64
+    config.model = ConfigDict({"name": "resnet8", "dtype": "bfloat16"})
+    config.method = ConfigDict({"name": "kd", "alpha": 0.9, "temperature": 4.0})
+    config.batch_size = 64
+    return config
+"""
+
+
+def test_imagenet_and_its_teacher_may_be_nowhere(tmp_path, monkeypatch, capsys):
+    (tmp_path / "kd.py").write_text(STREAMED)
+    seen = []
+
+    def measure(plan, mesh, batch_size, **how):
+        seen.append(plan)
+        return {"fits": True}
+
+    monkeypatch.setattr(rows, "measure", measure)
+    words = [f"--config={tmp_path}/kd.py", "--json"]
+    with pytest.raises(InputError, match="--teacher=NAME"):
+        command.main(words)
+    assert command.main([*words, "--teacher=resnet20"]) == 0
+    plan = seen[0]
+    assert not plan.resident and plan.examples == 1_281_167 and plan.classes == 1000
+    assert plan.image_shape == (64, 64, 3)
+    # The teacher computes in what its student does.
+    images = jax.ShapeDtypeStruct((2, 64, 64, 3), "float32")
+    work = flops.count(
+        plan.teacher.train, *plans.variables(plan.teacher, plan.image_shape), images
+    )
+    assert max(work.flops, key=work.flops.get) == "bfloat16"
+    assert command.main([*words, "--teacher=resnet20", "--dtype=float32"]) == 0
+    work = flops.count(
+        seen[1].teacher.train, *plans.variables(plan.teacher, (64, 64, 3)), images
+    )
+    assert set(work.flops) == {"float32"}
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--feed=streamed"], "--config.data.feed"),
+        (["--dtype=bfloat16"], "--config.model.dtype"),
+        (["--teacher=resnet34"], "cifar100.*not prepared|--examples"),
+    ],
+)
+def test_what_a_config_says_itself(words, message):
+    config = f"--config={ROOT}/configs/cifar100/kd.py"
+    with pytest.raises(InputError, match=message):
+        sliced = "--config.data.train=train[:100]"
+        command.main([config, sliced, "--data_dir=/nowhere", *words])
 
 
 def test_the_help_says_what_the_keys_are(capsys):

@@ -32,6 +32,18 @@ def test_a_tpu_compilers_refusal_is_read():
     assert found.limit == pytest.approx(15.75 * 2**30, abs=1)
 
 
+def test_a_refusal_before_anything_is_laid_out_is_read():
+    """As libtpu 0.0.42 writes it; arguments are not in that number."""
+    message = (
+        "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for "
+        "HLO temporaries (153.14G) exceeds available HBM (15.75G)."
+    )
+    found = memory.refusal(message)
+    assert found.used is None
+    assert found.temporaries == pytest.approx(153.14 * 2**30, abs=1)
+    assert found.limit == pytest.approx(15.75 * 2**30, abs=1)
+
+
 def test_a_refusal_without_numbers_is_one_still():
     message = "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8589934592"
     assert memory.refusal(message) == memory.Refused(None, None)

@@ -12,14 +12,16 @@ from ml_collections import ConfigDict
 from kdjax.bench import flops
 from kdjax.build import sections
 from kdjax.build.experiment import build_experiment
+from kdjax.build.images import build_images
 from kdjax.commands.notes import Notes
 from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
 from kdjax.models import winograd
-from kdjax.preflight import plans, program
+from kdjax.preflight import described, plans, program
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.build import configs
+from tests.data.jpegs import pictures, prepare_jpegs
 
 
 def taught(data_dir):
@@ -49,12 +51,11 @@ def operations(jaxpr):
     return found
 
 
-@pytest.mark.parametrize("most", [1, 16])
-def test_it_is_the_very_step_of_the_trainer(data_dir, tmp_path, monkeypatch, most):
-    config, mesh = taught(data_dir), sharding.make_mesh()
-    experiment = build_experiment(config)
+def as_trained(config, workdir, most):
+    """The step that the trainer compiles for a config, traced with its own arrays."""
+    experiment, mesh = build_experiment(config), sharding.make_mesh()
     variables = sharding.place_replicated(experiment.teacher.variables, mesh)
-    notes = Notes(experiment, variables, mesh, tmp_path, 0)
+    notes = Notes(experiment, variables, mesh, workdir, 0)
     steps = Steps(experiment, variables, mesh, notes, most)
     images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
     states = sharding.compile_init(
@@ -62,32 +63,66 @@ def test_it_is_the_very_step_of_the_trainer(data_dir, tmp_path, monkeypatch, mos
         mesh,
     )()
     _, ticket = steps.ready(0, most)
+    steps.close()
     source = steps.feed.source | {"notes": notes.before(0, states)}
-    jitted, count = (steps._one, ()) if most == 1 else (steps._many, (most,))
-    theirs = jitted.trace(states, variables, source, ticket, *count)
+    jitted, count = (steps._one, ()) if steps.most == 1 else (steps._many, (most,))
+    return jitted.trace(states, variables, source, ticket, *count)
 
-    monkeypatch.setattr(program, "steps_per_dispatch", lambda platform: most)
-    plan = plans.plan(sections.plain(config), experiment.images, 64)
-    ours = program.trace(plan, mesh, 64)
+
+def check_same(ours, theirs):
+    """To the letter: operations, constants, donated arguments, and where all lie."""
     assert operations(ours.jaxpr.jaxpr) == operations(theirs.jaxpr.jaxpr)
+    assert ours.lower().as_text() == theirs.lower().as_text()
 
 
-def described(config, feed="resident", **taught_by):
-    images = plans.described_images(config["data"], 28, 10, 1000, channels=1)
-    named = {"taught_by": taught_by} if taught_by else {}
-    return plans.plan(config, images, 64, resident=feed == "resident", **named)
+@pytest.mark.parametrize("most", [1, 16])
+def test_it_is_the_very_step_of_the_trainer(data_dir, tmp_path, monkeypatch, most):
+    config, mesh = taught(data_dir), sharding.make_mesh()
+    theirs = as_trained(config, tmp_path, most)
+    monkeypatch.setattr(program, "steps_per_dispatch", lambda platform: most)
+    images = build_images(sections.plain(config)["data"])
+    plan = plans.plan(sections.plain(config), images, 64)
+    check_same(program.trace(plan, mesh, 64), theirs)
 
 
-def absent():
+def test_it_is_the_very_step_of_a_streamed_training(tmp_path):
+    """Whose data are there for the trainer only."""
+    rows = pictures(21)
+    prepare_jpegs(tmp_path, {"train": rows, "test": rows[:9]})
+    config = taught(tmp_path)
+    config.data.name, config.data.feed = "jpeg_set", "streamed"
+    config.data.train, config.data.test = "train", "test"
+    config.data.crops = ConfigDict({"size": 16, "short_side": 20})
+    config.data.mean, config.data.std = (0.4, 0.5, 0.5), (0.3, 0.3, 0.3)
+    config.data.flip = True
+    theirs = as_trained(config, tmp_path, 1)
+    config.data.data_dir = "/nowhere"
+    config = sections.plain(config)
+    given = described.Sizes(classes=5, examples=21)
+    images = described.images_of(config["data"], given)
+    plan = plans.plan(config, images, 64)
+    assert not plan.resident
+    check_same(program.trace(plan, sharding.make_mesh(), 64), theirs)
+
+
+def planned(config, feed="resident", taught_by=("tests.networks:tiny",)):
+    data = config["data"] | {"feed": feed, "mean": (0.5,), "std": (0.2,)}
+    images = described.described(data, described.Sizes(28, 10, 1000, channels=1))
+    named = [{"name": name} for name in taught_by]
+    return plans.plan(config, images, 64, taught_by=named)
+
+
+def absent(**method):
     """A config whose data and whose teacher are nowhere."""
     config = configs.teacher("/nowhere")
     config.teacher.workdir = "/nowhere/teacher"
-    config.method = ConfigDict(configs.METHODS["kd"])
+    config.data.flip = True
+    config.method = ConfigDict(method or configs.METHODS["kd"])
     return sections.plain(config)
 
 
 def test_neither_data_nor_teacher_need_be_there():
-    plan = described(absent(), name="tests.networks:tiny")
+    plan = planned(absent())
     given = program.arguments(plan, 64, 1)
     assert given.source["image"].shape == (1000, 28, 28, 1)
     assert given.source["image"].dtype == np.uint8
@@ -99,13 +134,13 @@ def test_neither_data_nor_teacher_need_be_there():
 def test_mixtures_of_images_are_in_the_step():
     config = absent()
     config["method"] = {"name": "mse"}
-    teacher = {"name": "tests.networks:coarse"}
-    config["model"] = teacher
+    config["model"] = {"name": "tests.networks:coarse"}
     mesh = sharding.make_mesh()
 
     def sent(mixup):
         config["data"]["mixup"] = mixup
-        compiled = program.compile_step(described(config, **teacher), mesh, 64)
+        plan = planned(config, taught_by=("tests.networks:coarse",))
+        compiled = program.compile_step(plan, mesh, 64)
         return compiled.collectives.get("collective-permute")
 
     assert sent(0.0) is None
@@ -113,37 +148,66 @@ def test_mixtures_of_images_are_in_the_step():
     assert (found.count, found.bytes) == (1, 28 * 28 * 4)
 
 
+@pytest.mark.errors
 def test_a_missing_teacher_is_asked_for():
-    with pytest.raises(InputError, match="--teacher=NAME"):
-        described(absent())
+    with pytest.raises(InputError, match="no directory '/nowhere/teacher'.*--teacher"):
+        planned(absent(), taught_by=())
+    unnamed = absent()
+    unnamed["teacher"]["workdir"] = ""
+    with pytest.raises(InputError, match="kd needs a teacher.*--teacher=NAME"):
+        planned(unnamed, taught_by=())
+
+
+def test_several_teachers_are_an_ensemble():
+    config = absent(name="ensemble", alpha=0.9)
+    plan = planned(config, taught_by=("tests.networks:linear",) * 2)
+    given = program.arguments(plan, 64, 1)
+    assert sorted(given.teacher[0]) == ["member0", "member1"]
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stages": {"a": {}}}, "the config of one training"),
+        ({"select": {"name": "clk"}}, "the config of one training"),
+        ({"teacher": {"cache": "runs/answers"}}, "config.teacher.cache"),
+    ],
+)
+def test_what_is_no_single_step_is_refused(change, message):
+    config = absent()
+    for key, value in change.items():
+        config[key] = config[key] | value
+    with pytest.raises(InputError, match=message):
+        planned(config)
+
+
+def parts(plan):
+    return program.parts(plan, 64, steps=1, devices=8)
 
 
 def test_parts_weigh_what_their_arrays_do():
     config = absent()
     config["model"] = {"name": "tests.networks:linear"}
-    teacher = {"name": "tests.networks:linear"}
+    teacher = ("tests.networks:linear",)
     weights = 28 * 28 * 10 + 10
-    resident = described(config, **teacher)
-    found = program.parts(program.arguments(resident, 64, 1), devices=8)
+    found = parts(planned(config, taught_by=teacher))
     # Weights and momentum, and beside them a few counters.
     assert 0 < found["state"] - 4 * 2 * weights <= 64
     assert found["teacher"] == 4 * weights
-    assert found["resident_images"] == 1000 * (28 * 28 + 4)
-    assert found["batch"] == 64 * (4 + 4) // 8
-    streamed = described(config, feed="streamed", **teacher)
-    found = program.parts(program.arguments(streamed, 64, 1), devices=8)
-    assert found["resident_images"] == 0
-    assert found["batch"] == 64 * (4 + 4 + 4 + 28 * 28) // 8
+    assert found["data"] == 1000 * (28 * 28 + 4)
+    assert found["batch"] == 64 * (4 + 4) // 8 and found["ahead"] == 0
+    found = parts(planned(config, feed="streamed", taught_by=teacher))
+    assert found["data"] == 1000 * 4
+    assert found["batch"] == found["ahead"] == 64 * (4 + 4 + 28 * 28) // 8
 
 
 def test_a_streamed_batch_is_divided_over_the_devices():
-    plan = described(absent(), feed="streamed", name="tests.networks:tiny")
+    plan = planned(absent(), feed="streamed")
     mesh = sharding.make_mesh()
-    given = program.arguments(plan, 64, 1)
     seen = program.compile_step(plan, mesh, 64).memory
-    parts = program.parts(given, mesh.size)
-    # Nobody reads a position that draws no notes, but crops do: all is an argument.
-    assert seen.arguments == pytest.approx(sum(parts.values()), rel=0.01)
+    found = parts(plan)
+    assert seen.arguments == sum(found.values()) - found["ahead"]
 
 
 def test_a_program_for_an_accelerator_has_no_convolutions_for_cpus():
@@ -156,7 +220,7 @@ def test_a_program_for_an_accelerator_has_no_convolutions_for_cpus():
 
 
 def test_an_error_that_is_not_about_memory_is_not_an_answer(monkeypatch):
-    plan = described(absent(), name="tests.networks:tiny")
+    plan = planned(absent())
 
     def fails(message):
         class Lowered:

@@ -1,25 +1,45 @@
 """The search brackets the true limit, whatever that is, with few compilations."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kdjax.preflight.search import Found, largest
+
+CAPACITY = 1_000_000
+
+
+def device(limit, told=lambda rows: True, curve=0.0):
+    """(answers, what was asked): rows up to `limit` fit; the bytes are a line, or bend.
+
+    Args:
+      limit: of the rows.
+      told: rows -> whether the bytes are told.
+      curve: how much more bytes a row takes when there are many.
+    """
+    asked = []
+
+    def bytes_(rows):
+        most = (limit + 0.5) * (1 + curve * limit)
+        return 100_000 + 900_000 * rows * (1 + curve * rows) / most
+
+    def needs(rows):
+        assert rows > 0
+        asked.append(rows)
+        return rows <= limit, int(bytes_(rows)) if told(rows) else None
+
+    return needs, asked
 
 
 @given(
     limit=st.integers(0, 5000),
     start=st.integers(1, 5000),
     most=st.sampled_from((0, 1, 3, 40)),
+    told=st.sampled_from((0, 2, 3)),
 )
-def test_both_ends_are_true_and_were_tried(limit, start, most):
-    tried = [start]
-
-    def fits(rows):
-        assert rows > 0
-        tried.append(rows)
-        return rows <= limit
-
-    found = largest(fits, start, start <= limit, most)
+def test_both_ends_are_true_and_were_tried(limit, start, most, told):
+    needs, tried = device(limit, lambda rows: told and rows % told)
+    found = largest(needs, start, needs(start), CAPACITY, most)
     assert found.probes == len(tried) - 1 <= most
     assert len(set(tried)) == len(tried)
     assert found.fits <= limit and (not found.fits or found.fits in tried)
@@ -29,10 +49,20 @@ def test_both_ends_are_true_and_were_tried(limit, start, most):
         assert limit < 16 or found.fits >= limit * 14 // 16 - 8
 
 
+@pytest.mark.parametrize("start", [8, 64, 256, 2000])
+@pytest.mark.parametrize("limit", [60, 700, 5000])
+@pytest.mark.parametrize("curve", [0.0, 1e-5])
+def test_where_bytes_are_told_few_are_enough(limit, start, curve):
+    needs, _ = device(limit, curve=curve)
+    found = largest(needs, start, needs(start), CAPACITY, most=50)
+    assert found.fails is not None and found.probes <= 5
+
+
 def test_small_batches_are_found_to_the_row():
-    assert largest(lambda rows: rows <= 5, 64, False, most=20)[:2] == (5, 6)
+    needs, _ = device(5, told=lambda rows: False)
+    assert largest(needs, 64, needs(64), None, most=20)[:2] == (5, 6)
 
 
 def test_where_nothing_fits_the_answer_is_none():
-    found = largest(lambda rows: False, 4, False, most=20)
+    found = largest(lambda rows: (False, None), 4, (False, None), None, most=20)
     assert found == Found(0, 1, 2)

@@ -1,0 +1,159 @@
+"""Data sets that are not there: their shapes, and the sizes of the sets we know."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from kdjax.build.images import Images, augment_of, build_images, check_feed
+from kdjax.contracts import InputError
+from kdjax.data.errors import DataError
+from kdjax.data.names import parse_name
+from kdjax.data.npz import is_npz
+from kdjax.data.splits import Split
+from kdjax.data.statistics import AUGMENTS, STREAMED
+
+
+class Sizes(NamedTuple):
+    """Of a training split; None: not known."""
+
+    image_size: int | None = None  # pixels of a side
+    classes: int | None = None
+    examples: int | None = None
+    channels: int = 3
+
+
+# As their authors published them. ImageNet's crops are of any size.
+KNOWN = {
+    "fashion_mnist": Sizes(28, 10, 60_000, channels=1),
+    "cifar10": Sizes(32, 10, 50_000),
+    "cifar100": Sizes(32, 100, 50_000),
+    "cinic10": Sizes(32, 10, 90_000),
+    "tiny_imagenet": Sizes(64, 200, 100_000),
+    "imagenet2012": Sizes(None, 1000, 1_281_167),
+}
+FLAGS = ("image_size", "classes", "examples")
+
+
+class Absent:
+    """Pictures of a streamed set, as far as a step knows them: their shape."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, shape: tuple[int, int, int, int]):
+        self.shape = shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
+def images_of(section: dict, given: Sizes, needs_labels: bool = False) -> Images:
+    """The data set of a `data` section, which need not be there where it is known.
+
+    It is read where a config depends on more than its shapes, or where they are not
+    known: not by its name, not from `given`.
+
+    Args:
+      section: of a plain config.
+      given: in place of what is known.
+      needs_labels: whether the config looks at labels before it trains.
+
+    Raises:
+      InputError: sizes that are not known, or do not fit the section.
+      DataError: the set is to be read and is not there.
+    """
+    known = KNOWN.get(_dataset(section["name"]), Sizes())
+    whole = re.fullmatch(r"\w+", section["train"])
+    if not whole:
+        known = known._replace(examples=None)
+    if not any(given[:3]) and (None in known[1:3] or needs_labels or section["keep"]):
+        return _read(section)
+    return described(section, _settled(section, given, known))
+
+
+def described(section: dict, sizes: Sizes) -> Images:
+    """Images that take no memory: black ones, or for a streamed set their shape alone.
+
+    Args:
+      section: of a plain config; name, feed, and what is done to the images.
+      sizes: all of them known.
+    """
+    shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
+    if _streams(section):
+        image = Absent(shape)
+    else:
+        image = np.broadcast_to(np.zeros((), np.uint8), shape)
+    label = np.broadcast_to(np.zeros((), np.int32), (sizes.examples,))
+    names = tuple(map(str, range(sizes.classes)))
+    train, test = (
+        Split(image, label, names, {"name": str(section["name"]), "split": part})
+        for part in ("train", "test")
+    )
+    augment = augment_of(_usual(section, sizes.channels), train)
+    return Images(train, label, test, augment)
+
+
+def _read(section: dict) -> Images:
+    try:
+        return build_images(section)
+    except DataError as error:
+        raise InputError(
+            f"{error} Or describe it: compile needs no images, and reads none with "
+            "--classes, --examples and, where they are not streamed, --image_size."
+        ) from error
+
+
+def _settled(section: dict, given: Sizes, known: Sizes) -> Sizes:
+    """What is given, else what is known, else what the crops are."""
+    geometry = check_feed(section)
+    if _streams(section):
+        known = known._replace(image_size=geometry.size)
+        if given.image_size not in (None, geometry.size):
+            raise InputError(
+                f"--image_size is {given.image_size}, and crops of a streamed set are "
+                f"of {geometry.size} pixels; expected --config.data.crops.size."
+            )
+    found = {}
+    for flag in FLAGS:
+        value = getattr(given, flag)
+        value = getattr(known, flag) if value is None else value
+        if value is None or value < 1:
+            raise InputError(
+                f"--{flag} is {value}, and config.data does not tell it; expected a "
+                "whole number above 0."
+            )
+        found[flag] = value
+    return known._replace(**found)
+
+
+def _streams(section: dict) -> bool:
+    """What `auto` would choose, which looks at the set on disk."""
+    dataset = _dataset(section["name"])
+    if section["feed"] != "auto":
+        return section["feed"] == "streamed"
+    if dataset in KNOWN:
+        return dataset in STREAMED
+    raise InputError(
+        f"config.data.feed is 'auto', and {section['name']!r} is not looked at; "
+        "expected --config.data.feed=resident or streamed."
+    )
+
+
+def _usual(section: dict, channels: int) -> dict:
+    """The section, with numbers of no consequence for what nobody knows of the set.
+
+    Means and deviations are constants of the program.
+    """
+    streamed = _streams(section)
+    table = STREAMED if streamed else AUGMENTS
+    if _dataset(section["name"]) in table:
+        return section
+    usual = {"padding": 0 if streamed else 4, "flip": True}
+    missing = {key: value for key, value in usual.items() if section[key] is None}
+    if not section["mean"] and not section["std"]:
+        missing |= {"mean": (0.5,) * channels, "std": (0.25,) * channels}
+    return section | missing
+
+
+def _dataset(name: str) -> str:
+    return "" if is_npz(name) else parse_name(name).dataset

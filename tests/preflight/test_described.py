@@ -1,0 +1,86 @@
+"""Sizes of sets that are not there: from their names, from flags, or refused."""
+
+import numpy as np
+import pytest
+
+from kdjax.build.defaults import nested
+from kdjax.contracts import InputError
+from kdjax.data.feeds import is_stored
+from kdjax.data.statistics import AUGMENTS, STREAMED
+from kdjax.preflight.described import KNOWN, Absent, Sizes, images_of
+
+
+def data(name, **keys):
+    return nested()["data"] | {"name": name, "data_dir": "/nowhere"} | keys
+
+
+def test_imagenet_needs_no_pictures():
+    found = images_of(data("imagenet2012"), Sizes())
+    assert is_stored(found.train) and isinstance(found.train.image, Absent)
+    assert found.train.image.shape == (1_281_167, 224, 224, 3)
+    assert found.train.label.shape == (1_281_167,)
+    assert len(found.train.class_names) == 1000
+    assert found.augment == STREAMED["imagenet2012"]
+    crops = {"size": 160, "short_side": 182, "smallest_area": 0.25}
+    found = images_of(data("imagenet2012:5.1.0", crops=crops), Sizes())
+    assert found.train.image.shape[1:] == (160, 160, 3)
+
+
+@pytest.mark.parametrize("name", AUGMENTS.keys() & KNOWN.keys())
+def test_what_is_prepared_here_is_known(name):
+    found, sizes = images_of(data(name), Sizes()), KNOWN[name]
+    shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
+    assert found.train.image.shape == shape and not is_stored(found.train)
+    assert found.train.image.nbytes == np.prod(shape)
+    assert np.shares_memory(found.train.image[0], found.train.image[-1])
+    assert found.augment == AUGMENTS[name]
+    assert len(found.augment.mean) == sizes.channels
+
+
+def test_all_that_can_be_prepared_is_known():
+    builders = pytest.importorskip("kdjax.data.builders").BUILDERS
+    assert builders.keys() - {"fashion_mnist_subset"} <= KNOWN.keys()
+    assert (AUGMENTS.keys() | STREAMED.keys()) - {"fashion_mnist_subset"} == set(KNOWN)
+
+
+def test_flags_come_first():
+    found = images_of(data("cifar100"), Sizes(classes=7, examples=300))
+    assert found.train.image.shape == (300, 32, 32, 3)
+    assert len(found.train.class_names) == 7
+    own = data("my_set", feed="resident")
+    found = images_of(own, Sizes(40, 3, 50))
+    assert found.train.image.shape == (50, 40, 40, 3) and found.augment.flip
+    found = images_of(own | {"feed": "streamed"}, Sizes(classes=3, examples=50))
+    assert found.train.image.shape == (50, 224, 224, 3)
+    assert found.augment.padding == 0
+
+
+def test_what_is_more_than_shapes_is_read(data_dir):
+    embedded = data("fashion_mnist_subset", data_dir=str(data_dir))
+    found = images_of(embedded, Sizes())
+    assert found.train.image.any() and found.train.label.any()
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    ("section", "sizes", "message"),
+    [
+        (data("my_set"), Sizes(), "not prepared.*--classes"),
+        (data("cifar100", train="train[:45000]"), Sizes(), "not prepared.*--examples"),
+        (data("my_set"), Sizes(32, 10, 100), "feed is 'auto'.*feed=resident"),
+        (data("my_set", feed="resident"), Sizes(32, 10), "--examples is None"),
+        (data("my_set", feed="resident"), Sizes(32, 0, 9), "--classes is 0"),
+        (data("imagenet2012"), Sizes(160), "of 224 pixels; .*crops.size"),
+        (data("imagenet2012", feed="stream"), Sizes(), "data.feed is 'stream'"),
+        (data("imagenet2012", padding=4), Sizes(), "config.data.padding is 4"),
+    ],
+)
+def test_errors(section, sizes, message):
+    with pytest.raises(InputError, match=message):
+        images_of(section, sizes)
+
+
+@pytest.mark.errors
+def test_labels_that_a_selection_reads_must_be_there():
+    with pytest.raises(InputError, match="cifar100 is not prepared"):
+        images_of(data("cifar100"), Sizes(), needs_labels=True)
