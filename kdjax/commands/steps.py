@@ -1,7 +1,6 @@
 """The compiled steps of a run, as the loop wants them."""
 
 import collections
-import dataclasses
 import functools
 
 import jax
@@ -12,7 +11,6 @@ from kdjax.commands.notes import Notes
 from kdjax.data import feeds, resident
 from kdjax.training import sharding
 from kdjax.training.dispatch import many_steps, steps_per_dispatch
-from kdjax.training.state import Student
 from kdjax.training.step import make_train_step
 
 
@@ -50,7 +48,7 @@ class Steps:
         self.variables = variables if teacher else None
         decode = self.cache.decode if self.cache else None
         step = make_train_step(
-            _students(experiment, mesh),
+            sharding.normalised(experiment.students, experiment.batch_norm, mesh),
             teacher.network if teacher else None,
             functools.partial(resident.materialise, decode=decode),
             lambda batch, view: experiment.augment.train(batch, experiment.seed, view),
@@ -106,15 +104,3 @@ class Steps:
             taught = self.cache.rows(ticket["index"], ticket["epoch"])
             ticket = ticket | {"taught": taught}
         return ticket
-
-
-def _students(experiment: Experiment, mesh) -> dict[str, Student]:
-    """The students, with batch norms as the config has them."""
-    if experiment.batch_norm == "global":
-        return experiment.students
-    return {
-        name: dataclasses.replace(
-            student, network=sharding.per_device(student.network, mesh)
-        )
-        for name, student in experiment.students.items()
-    }

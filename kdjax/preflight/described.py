@@ -7,6 +7,7 @@ import numpy as np
 
 from kdjax.build.images import Images, augment_of, build_images, check_feed
 from kdjax.contracts import InputError
+from kdjax.data.crops import Geometry
 from kdjax.data.errors import DataError
 from kdjax.data.names import parse_name
 from kdjax.data.npz import is_npz
@@ -36,12 +37,12 @@ FLAGS = ("image_size", "classes", "examples")
 
 
 class Absent:
-    """Pictures of a streamed set, as far as a step knows them: their shape."""
+    """Pictures of a streamed set, as far as a step knows them: shape and crops."""
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, shape: tuple[int, int, int, int]):
-        self.shape = shape
+    def __init__(self, shape: tuple[int, int, int, int], geometry: Geometry):
+        self.shape, self.geometry = shape, geometry
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -80,7 +81,7 @@ def described(section: dict, sizes: Sizes) -> Images:
     """
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
     if _streams(section):
-        image = Absent(shape)
+        image = Absent(shape, check_feed(section))
     else:
         image = np.broadcast_to(np.zeros((), np.uint8), shape)
     label = np.broadcast_to(np.zeros((), np.int32), (sizes.examples,))

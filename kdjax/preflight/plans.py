@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from kdjax.build import sections
 from kdjax.build.defaults import nested
-from kdjax.build.experiment import identity_of, plan_of, students_of
+from kdjax.build.experiment import batch_norm_of, identity_of, plan_of, students_of
 from kdjax.build.images import Images
 from kdjax.build.networks import build_network, check_classes, count_classes
 from kdjax.build.students import described
@@ -34,6 +34,7 @@ class Plan:
     resident: bool  # whether all images lie on the devices, or come with each batch
     seed: int
     stacked: bool
+    batch_norm: str
 
 
 def pair_config(student: dict, image_size: int, feed: str) -> dict:
@@ -91,6 +92,7 @@ def plan(
         resident=not is_stored(images.train),
         seed=sections.number(config, "seed", 0, integer=True),
         stacked=bool(config["stacked"]),
+        batch_norm=batch_norm_of(config),
     )
 
 

@@ -101,7 +101,7 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
     steps, platform = steps_of(plan, mesh), mesh.devices.flat[0].platform
     given = _placed(arguments(plan, batch_size, steps), mesh, axis=int(steps > 1))
     step = make_train_step(
-        plan.students,
+        sharding.normalised(plan.students, plan.batch_norm, mesh),
         plan.teacher,
         functools.partial(resident.materialise, decode=None),
         lambda batch, view: plan.augment.train(batch, plan.seed, view),

@@ -131,6 +131,16 @@ def per_device(network: Network, mesh: Mesh) -> Network:
     return network._replace(train=_PerDevice(network, mesh).train)
 
 
+def normalised(students: dict, batch_norm: str, mesh: Mesh) -> dict:
+    """Students with batch norms over the whole batch, "global", or "device"'s rows."""
+    if batch_norm == "global":
+        return students
+    return {
+        name: dataclasses.replace(s, network=per_device(s.network, mesh))
+        for name, s in students.items()
+    }
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _PerDevice:
     network: Network
