@@ -107,7 +107,7 @@ class Group:
         self._tell({"kind": "failed", "who": self.process, "code": code, "why": text})
         self._await_others()
         # JAX would wait for the others at exit, and they are gone.
-        atexit.register(_leave_at_once, code)
+        atexit.register(leave_at_once, code)
         return error
 
     def _next_name(self, kind: str) -> str:
@@ -167,7 +167,7 @@ class Group:
         )
         self._client.key_value_set(f"kdjax/left/{self.process}", "")
         self._await_others(event["who"])
-        _leave_at_once(event["code"])
+        leave_at_once(event["code"])
 
     def _await_others(self, *but: int) -> None:
         """Process 0 goes last: with it goes what the others listen to."""
@@ -201,7 +201,8 @@ def _event(number: int) -> str:
     return f"kdjax/event/{number}"
 
 
-def _leave_at_once(code: int) -> None:
+def leave_at_once(code: int) -> None:
+    """Ends the process from any thread, with nobody waited for."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(code)

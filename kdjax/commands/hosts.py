@@ -9,9 +9,12 @@ starts nothing.
 import argparse
 import contextlib
 import ipaddress
+import math
 import os
 import signal
 import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -22,7 +25,7 @@ import jax
 from jax._src import clusters, distributed
 
 from kdjax.commands import together
-from kdjax.commands.group import Group
+from kdjax.commands.group import Group, leave_at_once
 from kdjax.contracts import InputError
 
 WAIT = 300  # seconds until all processes must have come
@@ -147,6 +150,9 @@ def _detected(environ: Mapping) -> Place | None:
                 continue
             count = cluster.get_process_count()
             return _placed(cluster, count, environ) if count > 1 else None
+        except OSError as error:  # of Cloud TPUs: the metadata server
+            together.say(f"{cluster.name} does not say of how many hosts: {error}")
+            return None
         except (RuntimeError, ValueError) as error:
             raise InputError(
                 f"this looks like {cluster.name}, which JAX cannot read: {error}. Set "
@@ -187,20 +193,35 @@ def _start(place: Place) -> None:
     jax.config.update("jax_enable_preemption_service", False)
     if place.process:
         _reach(place)
+    # JAX would end this process with a stack trace of C++.
+    timer = threading.Timer(WAIT, _give_up, [place])
+    timer.daemon = True
+    timer.start()
     try:
         jax.distributed.initialize(
             *(place.coordinator, place.processes, place.process),
             local_device_ids=place.devices,
             cluster_detection_method="deactivate",
-            initialization_timeout=WAIT,
+            initialization_timeout=math.ceil(WAIT) + 60,
             coordinator_bind_address=_bind_address(place.coordinator),
         )
     except jax.errors.JaxRuntimeError as error:
-        raise InputError(
-            f"process {place.process}: the {place.processes} processes did not meet at "
-            f"{place.coordinator} ({str(error)[:300]}). Expected all of them started "
-            f"within {WAIT} seconds, with different numbers, and a port that is free."
-        ) from error
+        raise InputError(_not_met(place, str(error)[:300])) from error
+    finally:
+        timer.cancel()
+
+
+def _give_up(place: Place) -> None:
+    print(f"kdjax: {_not_met(place, f'{WAIT} seconds are over')}", file=sys.stderr)
+    leave_at_once(InputError.exit_code)
+
+
+def _not_met(place: Place, why: str) -> str:
+    return (
+        f"process {place.process}: the {place.processes} processes did not meet at "
+        f"{place.coordinator} ({why}). Expected all of them started by now, each with "
+        "a number of its own, and a port that is free; on SLURM by srun."
+    )
 
 
 def _reach(place: Place) -> None:

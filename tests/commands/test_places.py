@@ -9,7 +9,7 @@ import pytest
 from kdjax.commands import hosts, together
 from kdjax.commands.hosts import Place, find_place
 from kdjax.contracts import InputError
-from tests.commands.jobs import by_slurm
+from tests.commands.jobs import Job, by_slurm, port
 
 
 def options(**given):
@@ -110,6 +110,22 @@ def test_a_coordinator_that_nobody_reaches(monkeypatch):
             with hosts.joined(options(coordinator=address, **all_three)):
                 raise AssertionError("it went on")
     assert time.monotonic() - begun < 20 and together.processes() == 1
+
+
+ALONE = """
+import argparse, sys
+from kdjax.commands import hosts
+hosts.WAIT = 1.0
+first = argparse.Namespace(coordinator=sys.argv[1], processes="2", process="0")
+with hosts.joined(first):
+    pass
+"""
+
+
+def test_a_process_that_never_comes(tmp_path):
+    job = Job(tmp_path, [f"127.0.0.1:{port()}"], module=("-c", ALONE))
+    assert job.codes() == [2], job.text()
+    assert "kdjax: process 0: the 2 processes did not meet at 127.0.0.1" in job.text()
 
 
 def test_the_coordinator_listens_where_it_is_looked_for(monkeypatch):

@@ -121,7 +121,7 @@ def test_an_error_of_one_is_everyones_end(monkeypatch, capsys):
         left[threading.current_thread().name] = code
         raise SystemExit
 
-    monkeypatch.setattr(groups, "_leave_at_once", leave)
+    monkeypatch.setattr(groups, "leave_at_once", leave)
     registered = []
     monkeypatch.setattr(
         groups.atexit, "register", lambda *call: registered.append(call)
