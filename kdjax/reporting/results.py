@@ -8,6 +8,7 @@ from kdjax.contracts import InputError
 from kdjax.reporting.reporter import read_rows
 
 SUMMARY = "summary.json"
+IMPORTED = "imported.json"
 
 
 class Result(NamedTuple):
@@ -35,6 +36,12 @@ def read_results(workdir: pathlib.Path) -> list[Result]:
       InputError: the directory holds no finished run.
     """
     path = workdir / SUMMARY
+    if not path.exists() and (workdir / IMPORTED).exists():
+        raise InputError(
+            f"{workdir}: imported weights, which were not trained here; expected the "
+            "--workdir of a finished run. `python -m kdjax evaluate --workdir="
+            f"{workdir} --data=NAME` scores them."
+        )
     if not path.exists():
         raise InputError(
             f"{workdir}: no {SUMMARY} here; expected the --workdir of a finished run."

@@ -1,7 +1,7 @@
 """Families of networks, and what PyTorch's packages call the arrays of each.
 
-torchvision   ResNets, CIFAR's too, which timm calls the same; MobileNetV2
-timm          mobilenetv1_100, whose activation is ReLU6, and mobilenetv2_100
+torchvision   ResNets, CIFAR's too; MobileNetV2
+timm          ResNets, as torchvision; mobilenetv1_100, which has ReLU6; mobilenetv2_100
 mdistiller    MobileNetV1 with ReLU, the student of benchmarks on ImageNet
 repdistiller  Wide ResNets of the benchmark on CIFAR-100
 kdjax         any network: a path with dots between, in our layouts
@@ -35,7 +35,8 @@ _PLAIN = {"conv1": "0.0", "norm1": "0.1", "conv2": "1", "norm2": "2"}
 
 # Family -> layouts, the one that an export has by itself first.
 LAYOUTS: dict[str, dict[str, Layout | None]] = {
-    "resnet": {"torchvision": None},  # see `names`, which knows other names too
+    # See `names`, which knows other names too.
+    "resnet": {"torchvision": None, "timm": None},
     "wide_resnet": {
         "repdistiller": Layout(
             {"stem_conv": "conv1", "norm": "bn1", "head": "fc"},

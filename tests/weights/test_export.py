@@ -102,6 +102,57 @@ def test_students_that_were_trained_leave_too(data_dir, tmp_path, as_they_are, c
     assert safetensors.read(output)["params.Dense_0.kernel"].shape == (49, 10)
 
 
+def test_half_of_a_file(teacher, expected, tmp_path, as_they_are, capsys):
+    output = tmp_path / "x.safetensors"
+    flags = ["--format=safetensors", "--dtype=float16", f"--output={output}"]
+    assert export.main([str(teacher), *flags, "--names=timm"]) == 0
+    line = json.loads(capsys.readouterr().out)
+    assert line["layout"] == "timm" and 0 < line["largest_difference"] < 1e-2
+    tensors = safetensors.read(output)
+    assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.float16)}
+    found = numpy_resnet.logits(tensors, IMAGES)
+    np.testing.assert_allclose(found, expected, atol=1e-2 * np.abs(expected).max())
+
+
+def test_our_own_names_come_back_through_import(teacher, tmp_path, as_they_are, capsys):
+    output = tmp_path / "x.safetensors"
+    flags = ["--format=safetensors", "--names=kdjax", f"--output={output}"]
+    assert export.main([str(teacher), *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["layout"] == "kdjax"
+    kernel = safetensors.read(output)["params.stage2_block1.conv_shortcut.kernel"]
+    assert kernel.shape == (1, 1, 16, 32)
+
+
+def test_a_program_computes_in_the_named_type(
+    teacher, expected, tmp_path, as_they_are, capsys
+):
+    pytest.importorskip("flatbuffers")
+    output = tmp_path / "x.stablehlo"
+    flags = ["--format=stablehlo", "--dtype=bfloat16", f"--output={output}"]
+    assert export.main([str(teacher), *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["largest_difference"] < 5e-2
+    program = jax.export.deserialize(bytearray(output.read_bytes()))
+    assert "xbf16>" in program.mlir_module()
+    found = program.call(IMAGES)
+    np.testing.assert_allclose(found, expected, atol=5e-2 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    (
+        (["--format=safetensors", "--dtype=bfloat16"], "one of float32, float16 for"),
+        (["--format=stablehlo", "--dtype=float16"], "one of float32, bfloat16 for"),
+        (["--format=onnx", "--dtype=bfloat16"], "one of float32 for --format=onnx"),
+        (["--format=stablehlo", "--names=timm"], "--names is of safetensors"),
+        (["--format=safetensors", "--names=mdistiller"], "no names of mdistiller for"),
+    ),
+)
+def test_what_a_format_does_not_have(teacher, tmp_path, as_they_are, asked, message):
+    with pytest.raises(InputError, match=message):
+        export.main([str(teacher), *asked, f"--output={tmp_path / 'x'}"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_weights_take_no_pixels(tmp_path):
     flags = ["--format=safetensors", "--pixels", f"--output={tmp_path / 'x'}"]
     with pytest.raises(InputError, match="--pixels is of programs"):

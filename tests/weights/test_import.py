@@ -12,6 +12,7 @@ from kdjax.build.teachers import load_teacher, load_trained
 from kdjax.commands import evaluate, import_, runs
 from kdjax.contracts import InputError
 from kdjax.data.sources import load_split
+from kdjax.reporting import results
 from tests.build import configs
 from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD
@@ -133,6 +134,11 @@ def test_it_is_scored_on_the_set_that_evaluate_names(
     predicted = numpy_resnet.logits(tensors, images).argmax(-1)
     assert row["count"] == 64
     assert row["top1"] == pytest.approx(100 * (predicted == split.label).mean())
+
+
+def test_a_report_says_what_they_are(teacher):
+    with pytest.raises(InputError, match="imported weights.*kdjax evaluate --workdir"):
+        results.read_results(teacher)
 
 
 @pytest.mark.parametrize(

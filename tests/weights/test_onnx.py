@@ -13,7 +13,7 @@ from kdjax.contracts import InputError
 from kdjax.models import create
 from kdjax.weights import onnx_graphs, onnx_networks
 from tests.build import configs
-from tests.weights import numpy_resnet
+from tests.weights import numpy_mobile, numpy_resnet
 from tests.weights.conftest import MEAN, STD
 
 PIXELS = np.random.default_rng(4).integers(0, 256, (5, 28, 28, 1), np.uint8)
@@ -58,13 +58,9 @@ def test_every_family_is_ours(tmp_path, name, side):
     network = create(name, num_classes=7)
     rng = np.random.default_rng(0)
     images = rng.normal(size=(2, side, side, 3)).astype(np.float32)
-    params, stats = jax.jit(network.init)(jax.random.key(0), images)
-    stats = jax.tree.map(
-        lambda x: rng.uniform(0.5, 1.5, x.shape).astype(np.float32), stats
-    )
-    # Scales at which some activations pass 6, so that ReLU6 shows.
-    params = jax.tree_util.tree_map_with_path(
-        lambda path, x: 2 * x if path[-1].key == "scale" else x, params
+    shapes = jax.eval_shape(network.init, jax.random.key(0), images)
+    params, stats = jax.tree.map(
+        lambda leaf: numpy_mobile.fill(rng, leaf.shape), shapes
     )
     expected = jax.jit(network.evaluate)(params, stats, images).logits
     file = tmp_path / "x.onnx"
