@@ -76,7 +76,7 @@ def tell_skipped(experiment: Experiment, teller: Reporter) -> None:
     """Says how many pictures on disk could not be read since this start."""
     if is_stored(experiment.train):
         found = experiment.train.image.skipped.found
-        for line in first(found):
+        for line in first_unreadable(found):
             teller.say(line)
         if found:
             teller.say(f"data: {len(found):,} unreadable images, replaced by the next")
@@ -142,11 +142,14 @@ def summary(experiment: Experiment, results: dict, seconds: float) -> dict:
     if is_stored(experiment.train):
         # Since this start; a run that was resumed meets them again.
         found = experiment.train.image.skipped.found
-        told["unreadable_images"] = {"count": len(found), "first": first(found)}
+        told["unreadable_images"] = {
+            "count": len(found),
+            "first": first_unreadable(found),
+        }
     return told | {"identity": experiment.identity}
 
 
-def first(found: dict[str, str]) -> list[str]:
+def first_unreadable(found: dict[str, str]) -> list[str]:
     """The first of what cannot be read, and why."""
     return [f"{name}: cannot be read ({why})" for name, why in list(found.items())[:3]]
 
