@@ -150,6 +150,7 @@ def _write_share(job: Job, row: Row, where: pathlib.Path, ran: str) -> None:
         "identity": whole["identity"] | {"students": described},
         "program": shared | {"students": len(job.rows)},
     }
+    summary |= {key: whole[key] for key in ("unreadable_images",) if key in whole}
     workdirs.finish(where, summary)
 
 

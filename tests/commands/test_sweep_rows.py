@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kdjax.__main__ import main as kdjax_main
-from kdjax.commands import trainer, workdirs
+from kdjax.commands import rows, trainer, workdirs
 from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
 from kdjax.reporting.results import read_results
@@ -132,3 +132,21 @@ def test_a_dry_run_leaves_nothing(file, tmp_path, capsys):
         "6 rows: 0 done, 0 failed, 6 in 2 programs, 0 alone" in capsys.readouterr().out
     )
     assert not (tmp_path / "w").exists()
+
+
+def test_unreadable_pictures_of_a_program_are_told_in_each_row(tmp_path):
+    config = configs.teacher(tmp_path)
+    both = [rows.Row(name, {}, config) for name in ("a", "b")]
+    job = rows.Job(tmp_path / "programs" / "p", both)
+    job.workdir.mkdir(parents=True)
+    counted = {"count": 2, "first": ["x: cannot be read (y)"]}
+    whole = {"seconds": 4.0, "students": {"a": {}, "b": {}}}
+    whole |= {"identity": {"students": {"a": {}, "b": {}}}}
+    (job.workdir / "metrics.jsonl").write_text("")
+    (job.workdir / "summary.json").write_text(
+        json.dumps(whole | {"unreadable_images": counted})
+    )
+    rows.finish(tmp_path, job)
+    for name in ("a", "b"):
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        assert summary["unreadable_images"] == counted and summary["seconds"] == 2.0
