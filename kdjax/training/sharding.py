@@ -17,30 +17,14 @@ def make_mesh(devices=None) -> Mesh:
     Auto axes, by name: `jax.make_mesh` defaults to Explicit, in which gathers by label,
     sorts over the batch and pairwise products fail.
 
-    TPUs of several slices stand slice by slice: `jax.make_mesh` orders the chips of one
-    by their wires, and takes no more than one.
+    Devices of several hosts stand host by host, and so slice by slice: each feeds the
+    rows of its own, and `jax.make_mesh` takes no more than one slice.
     """
-    if devices is None and jax.process_count() > 1:
-        # Each process feeds the rows of its own devices, so they stand side by side.
-        devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
-        return _in_this_order(devices)
     devices = jax.devices() if devices is None else devices
-    slices = {}
-    for device in devices:
-        number = getattr(device, "slice_index", 0) if device.platform == "tpu" else 0
-        slices.setdefault(number, []).append(device)
-    parts = [_one_slice(slices[number]) for number in sorted(slices)]
-    if len(parts) == 1:
-        return parts[0]
-    return _in_this_order([device for part in parts for device in part.devices])
-
-
-def _in_this_order(devices: list) -> Mesh:
-    return Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
-
-
-def _one_slice(devices: list) -> Mesh:
     axes = (AxisType.Auto,)
+    if len({device.process_index for device in devices}) > 1:
+        devices = sorted(devices, key=lambda device: (device.process_index, device.id))
+        return Mesh(np.array(devices), ("data",), axis_types=axes)
     return jax.make_mesh((len(devices),), ("data",), axis_types=axes, devices=devices)
 
 
