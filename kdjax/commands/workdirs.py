@@ -121,7 +121,7 @@ def check_same(workdir: pathlib.Path, config: dict) -> None:
       InputError: something differs that makes it another run.
     """
     old = _flat(_completed(json.loads((workdir / CONFIG).read_text())))
-    new = _flat(config)
+    new = _flat(_completed(config))
     changed = [
         f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())
@@ -142,6 +142,7 @@ def _completed(config: dict) -> dict:
     """
     usual = jsonable(defaults.nested())
     inner = {key: usual[key] | config.get(key, {}) for key in SECTIONS}
+    inner["data"]["crops"] = usual["data"]["crops"] | inner["data"]["crops"]
     return usual | config | inner
 
 

@@ -46,3 +46,16 @@ def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
     now["optimizer"] = before["optimizer"] | {"momentum": 0.9}
     with pytest.raises(InputError, match=r"optimizer\.momentum was None and is now"):
         workdirs.check_same(tmp_path, now)
+
+
+def test_parts_of_a_section_may_be_newer_than_a_run(tmp_path):
+    before = defaults.nested()
+    del before["data"]["crops"]["sizes"]
+    wrote(tmp_path, before)
+    now = as_json(defaults.nested())
+    workdirs.check_same(tmp_path, now)
+    del now["data"]["crops"]["smallest_area"]  # a config that sets some of them
+    workdirs.check_same(tmp_path, now)
+    now["data"]["crops"]["sizes"] = [[0, 128]]
+    with pytest.raises(InputError, match=r"crops\.sizes was \[\] and is now \[\[0, 128"):
+        workdirs.check_same(tmp_path, now)
