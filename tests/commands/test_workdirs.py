@@ -57,5 +57,5 @@ def test_parts_of_a_section_may_be_newer_than_a_run(tmp_path):
     del now["data"]["crops"]["smallest_area"]  # a config that sets some of them
     workdirs.check_same(tmp_path, now)
     now["data"]["crops"]["sizes"] = [[0, 128]]
-    with pytest.raises(InputError, match=r"crops\.sizes was \[\] and is now \[\[0, 128"):
+    with pytest.raises(InputError, match=r"crops\.sizes was \[\] and is now"):
         workdirs.check_same(tmp_path, now)
