@@ -26,7 +26,7 @@ def test_imagenet_needs_no_pictures():
     assert found.train.image.shape[1:] == (160, 160, 3)
 
 
-@pytest.mark.parametrize("name", AUGMENTS.keys() & KNOWN.keys())
+@pytest.mark.parametrize("name", sorted(AUGMENTS.keys() & KNOWN.keys()))
 def test_what_is_prepared_here_is_known(name):
     found, sizes = images_of(data(name), Sizes()), KNOWN[name]
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
