@@ -188,6 +188,13 @@ def test_the_readme_can_be_typed_line_by_line(shell):
         shell.type(words)
 
 
+def test_the_page_on_imagenet_can_be_typed_line_by_line(shell):
+    commands = shown((ROOT / "configs/imagenet/README.md").read_text())
+    assert [words[0] for words in commands] == ["prepare"] * 5
+    for words in commands:
+        shell.type(words)
+
+
 @pytest.mark.parametrize("data_set", EXPERIMENTS)
 def test_the_list_of_the_experiments_can_be_typed(data_set, shell, capsys):
     where = ["--runs=runs/all", "--data_dir=data", "--config.total_epochs=4"]
