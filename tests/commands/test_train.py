@@ -81,6 +81,20 @@ def test_crops_and_flips_reach_the_step(runs, data_dir, tmp_path):
     assert abs(moved - still) > 1e-4
 
 
+def test_batch_norms_of_one_device_reach_the_step(runs, data_dir, tmp_path):
+    config = configs.teacher(data_dir)
+    config.batch_norm, config.total_steps = "device", 2
+    start(config, tmp_path / "own")
+    together, own = (
+        read_rows(where / "metrics.jsonl")[0]["train/ce/loss"]
+        for where in (runs / "teacher", tmp_path / "own")
+    )
+    assert abs(together - own) > 1e-4  # of 8 images on each of 8 devices
+    config.batch_norm = "local"
+    with pytest.raises(InputError, match="config.batch_norm is 'local'; .* or device"):
+        build_experiment(config)
+
+
 def test_a_student_that_repeats_its_teachers_training_is_its_teacher(
     runs, data_dir, tmp_path
 ):
