@@ -75,9 +75,14 @@ def check_same(ours, theirs):
     assert ours.lower().as_text() == theirs.lower().as_text()
 
 
-@pytest.mark.parametrize("most", [1, 16])
-def test_it_is_the_very_step_of_the_trainer(data_dir, tmp_path, monkeypatch, most):
+@pytest.mark.parametrize(
+    ("most", "batch_norm"), [(1, "global"), (1, "device"), (16, "global")]
+)
+def test_it_is_the_very_step_of_the_trainer(
+    data_dir, tmp_path, monkeypatch, most, batch_norm
+):
     config, mesh = taught(data_dir), sharding.make_mesh()
+    config.batch_norm = batch_norm
     theirs = as_trained(config, tmp_path, most)
     monkeypatch.setattr(program, "steps_per_dispatch", lambda platform: most)
     images = build_images(sections.plain(config)["data"])
