@@ -44,6 +44,12 @@ def make_rows(config: ConfigDict, axes: list[Axis]) -> list[Row]:
     """
     choices = itertools.product(*(range(len(axis.points)) for axis in axes))
     rows = [_row(config, axes, choice) for choice in choices]
+    check_rows(rows)
+    return rows
+
+
+def check_rows(rows: list[Row]) -> None:
+    """Raises InputError where two rows are the same, or a name is taken."""
     names, contents = {}, {}
     for row in rows:
         content = json.dumps(resolved(row.config), sort_keys=True)
@@ -56,7 +62,6 @@ def make_rows(config: ConfigDict, axes: list[Axis]) -> list[Row]:
             seen[key] = row.name
         if row.name in RESERVED:
             raise InputError(f"grid: a row cannot be called {row.name}.")
-    return rows
 
 
 def _row(config: ConfigDict, axes: list[Axis], choice: tuple[int, ...]) -> Row:

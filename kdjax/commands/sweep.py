@@ -3,6 +3,7 @@
   python -m kdjax sweep --config=FILE[:ARG] --workdir=DIR [--config.a.b=value ...]
                         [--grid.a.b=v1,v2,... ...] [--students_per_program=8]
                         [--dry_run] [--retry_failed] [--minutes=M]
+  python -m kdjax sweep --config=FILE --workdir=DIR --rows=ROWS.jsonl [--row=I]
 
 The grid is the product of the axes that --grid.KEY and `get_grid(arg="")` in FILE name:
 {dotted key: values, or {short name: value}}; a value may be a whole section. Keys that
@@ -14,8 +15,14 @@ directory DIR/ROW: config.json, metrics.jsonl, summary.json, and DONE when it is
 finished, or FAILED. The same command goes on where it was; it skips failed rows and
 exits with 3 unless --retry_failed. With --minutes it stops after so many, the state
 saved, with exit code 42. DIR/results.json holds what the tables show.
+
+--rows takes the rows from a file instead: one JSON object a line, of dotted keys. --row
+trains one of them only (or of the grid), counted from 0, in DIR/ROW: for job arrays,
+where each job is given its number and may be given it again. The same command without
+--row then trains what is missing, and shows all.
 """
 
+import contextlib
 import gc
 import json
 import math
@@ -36,6 +43,7 @@ from kdjax.commands import (
 from kdjax.commands import rows as directory
 from kdjax.commands.axes import read_axes
 from kdjax.commands.grid import Row, make_rows
+from kdjax.commands.row_files import read_rows
 from kdjax.contracts import InputError
 from kdjax.reporting.files import replace
 from kdjax.reporting.grids import Line, as_json, print_lines
@@ -59,18 +67,25 @@ def main(argv: list[str]) -> int:
             if together.is_first():
                 print("\n".join([told(plan), *map(_words, plan.jobs)]))
             return 0
-        with workdirs.locked(root):
+        with _held(root, options.row):
             if options.retry_failed and together.is_first():
                 directory.forgive(root, rows)
             run_all(root, rows, limit, until)
-            failed = together.share(lambda: _tell(root, rows))
+            keeps = options.row is None
+            failed = together.share(lambda: _tell(root, rows, keeps))
     return NonFinite.exit_code if failed else 0
 
 
-def _tell(root: pathlib.Path, rows: list[Row]) -> list[str]:
-    """Writes and prints what all rows came to; names of those that failed."""
+def _held(root: pathlib.Path, row: int | None):
+    """A sweep's directory against a second sweep; one row holds its own as it runs."""
+    return workdirs.locked(root) if row is None else contextlib.nullcontext()
+
+
+def _tell(root: pathlib.Path, rows: list[Row], keeps: bool) -> list[str]:
+    """Prints what the rows came to, and keeps it; names of those that failed."""
     lines = [line for row in rows for line in _lines(root, row)]
-    replace(root / RESULTS, json.dumps(as_json(lines), indent=2) + "\n")
+    if keeps:
+        replace(root / RESULTS, json.dumps(as_json(lines), indent=2) + "\n")
     print_lines(lines)
     failed = [line.row for line in lines if line.state == "failed"]
     if failed:
@@ -91,6 +106,8 @@ def _read(argv: list[str]):
         "--dry_run", action="store_true", help="only say what would run"
     )
     parser.add_argument("--retry_failed", action="store_true")
+    parser.add_argument("--rows", help="a file of rows in place of the grid")
+    parser.add_argument("--row", type=int, help="only this one, from 0")
     pieces.add_minutes(parser)
     argv, words = arguments.split_overrides(argv, GRID)
     options, config = arguments.parse(parser, argv)
@@ -98,13 +115,32 @@ def _read(argv: list[str]):
         raise InputError(
             f"--students_per_program is {options.students_per_program}; expected >= 1."
         )
-    rows = make_rows(config, read_axes(arguments.load_grid(options.config), words))
+    rows = _rows(options, config, words)
     for row in rows:
         try:
             runs.check(row.config, pathlib.Path(row.name))
         except InputError as error:
             raise InputError(f"{row.name}: {error}") from error
     return options, rows
+
+
+def _rows(options, config, words: list[str]) -> list[Row]:
+    """The grid's or the file's, or the one of them that is asked for."""
+    if options.rows is None:
+        axes = read_axes(arguments.load_grid(options.config), words)
+        rows = make_rows(config, axes)
+    elif words:
+        raise InputError("--rows and --grid each say what the rows are; expected one.")
+    else:
+        rows = read_rows(config, pathlib.Path(options.rows).expanduser())
+    if options.row is None:
+        return rows
+    if not 0 <= options.row < len(rows):
+        raise InputError(
+            f"--row is {options.row} and there are {len(rows)} rows; expected 0 to "
+            f"{len(rows) - 1}."
+        )
+    return rows[options.row :][:1]
 
 
 def run_all(

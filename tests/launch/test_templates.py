@@ -126,6 +126,13 @@ def test_a_task_of_an_array_is_a_seed_in_a_directory_of_its_own(shell):
     assert calls[1] == ["scontrol", "requeue", "7_2"]
 
 
+def test_a_job_of_an_array_may_be_a_row_of_a_sweep(shell):
+    array = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2", "KDJAX": "sweep"}
+    _, calls = shell("slurm.sh", [*TRAIN, "--rows=r"], [0], SLURM_JOB_ID="9", **array)
+    assert "sweep" in calls[0]
+    assert calls[0][-3:] == ["--workdir=/runs/a b", "--rows=r", "--row=2"]
+
+
 def test_slurm_asks_for_what_a_run_needs(shell):
     result, calls = shell("slurm.sh", TRAIN[:1], SLURM_JOB_ID="7")
     assert result.returncode == 2 and "--workdir" in result.stderr and not calls
