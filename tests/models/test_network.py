@@ -182,6 +182,21 @@ def test_stages_are_the_rectified_preactivations_and_pooled_is_their_mean(case):
             assert features[f"{name}_preact"].min() < 0
 
 
+@pytest.mark.parametrize("name", ["resnet8", "wrn_16_2"])
+def test_logits_alone_are_finite_and_near_those_of_float32(name):
+    """Without features a compiler fuses more; jax 0.11.2 made NaN of it on CPUs."""
+    images = jax.random.normal(jax.random.key(1), (3, 28, 28, 1))
+    low, high = (
+        create(name, num_classes=10, dtype=dtype) for dtype in ("bfloat16", "float32")
+    )
+    variables = jax.jit(low.init)(jax.random.key(0), images)
+    found, expected = (
+        jax.jit(lambda v, x, n=n: n.evaluate(*v, x).logits)(variables, images)
+        for n in (low, high)
+    )
+    np.testing.assert_allclose(found, expected, atol=5e-2 * abs(expected).max())
+
+
 def test_params_and_statistics_are_plain_float32_dicts(case):
     def check(tree):
         if isinstance(tree, jax.Array):
