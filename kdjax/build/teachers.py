@@ -102,13 +102,8 @@ def load_trained(
             "than those of the run; only a teacher may differ so."
         )
     variables = checkpoints.read_variables(directory, step, name)
-    identity = {
-        "workdir": str(workdir),
-        "student": name,
-        "step": step,
-        "model": row["model"],
-        "digest": checkpoints.digest(variables),
-    }
+    identity = {"workdir": str(workdir), "student": name, "step": step}
+    identity |= {"model": row["model"], "digest": checkpoints.digest(variables)}
     if row.get("networks", 1) > 1:
         identity["networks"] = row["networks"]
     own = {"normalisation": taught_on["normalisation"]} if is_imported else {}
