@@ -67,21 +67,33 @@ def run(count, work):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_all_stop_at_the_same_step_whoever_asks(seed):
-    """However fast each one is: also in the next training, if it was the last step."""
+    """However fast each one is: also in the next training, if it was the last step.
+
+    As in a training, whose steps wait for each other, nobody is far ahead.
+    """
     draw = random.Random(seed)
     count, asks = draw.choice((2, 3, 5)), draw.randrange(1, 20)
     pauses = [draw.uniform(0, 0.004) for _ in range(count)]
+    passed_by, moved = [0] * count, threading.Condition()
+
+    def pace(number, passed):
+        time.sleep(pauses[number])
+        with moved:
+            passed_by[number] = passed
+            moved.notify_all()
+            moved.wait_for(lambda: passed <= min(passed_by) + 8, 30)
 
     def work(group, number):
         passed = 0
-        for training in range(4):
+        for training in range(100):
             agreed = group.stopper()
             for done in range(1, 31):
-                time.sleep(pauses[number])
                 passed += 1
+                pace(number, passed)
                 wants = passed == asks and number == count - 1
                 why = agreed(done, "as its time is up" if wants else "")
                 if why:
+                    pace(number, 10_000)  # the others need not wait for it
                     return training, done, why
         return None
 

@@ -8,13 +8,15 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from kdjax.build import defaults
 from kdjax.build.images import build_images
 from kdjax.commands import prepare
 from kdjax.data.crops import Geometry, crop_bits
-from kdjax.data.decode import Unreadable, cut, decode
+from kdjax.data.decode import Unreadable, decode
 from kdjax.data.derive import derive, derived_name
 from kdjax.data.errors import DataError
 from kdjax.data.forms import Pixels, ShortSide, options_of
+from kdjax.data.quick import resample
 from kdjax.data.sources import load_split
 from tests.data.jpegs import decoded, encode, picture, pictures, prepare_jpegs
 
@@ -128,7 +130,9 @@ def test_training_crops_of_pixels_are_cut_where_the_bits_say(prepared):
         whole = decode(image.content(index))
         box = CROPS.random(*whole.shape[:2], crop_bits(3, 1, index))
         found, used = image.training_crop(3, 1, index)
-        np.testing.assert_array_equal(found, cut(whole, box, 40))
+        part = whole[box.top :, box.left :][: box.height, : box.width]
+        wanted = resample(part, np.empty((40, 40, 3), np.uint8))
+        np.testing.assert_array_equal(found, wanted)
         assert used == index
 
 
@@ -184,12 +188,11 @@ def test_it_is_made_once_and_outlives_its_source(tmp_path):
         path.unlink()
     again = derive("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)
     assert again == first._replace(source=None)
-    crops = {"size": 16, "short_side": 20, "smallest_area": 0.08}
-    section = {
-        "name": "jpeg_set/pixels_20", "data_dir": str(tmp_path), "train": "train",
-        "test": "train", "feed": "streamed", "crops": crops, "skip_at_most": 0,
-        "noise": {"name": "none"}, "keep": "", "mean": (0.5,) * 3, "std": (0.2,) * 3,
-        "padding": None, "flip": True,
+    crops = {"size": 16, "short_side": 20}
+    section = defaults.nested()["data"] | {
+        "name": "jpeg_set/pixels_20", "data_dir": str(tmp_path), "test": "train",
+        "feed": "streamed", "crops": crops, "flip": True,
+        "mean": (0.5,) * 3, "std": (0.2,) * 3,
     }  # fmt: skip
     assert build_images(section).test.image[:].shape == (3, 16, 16, 3)
 
