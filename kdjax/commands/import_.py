@@ -2,7 +2,7 @@
 
   python -m kdjax import FILE --workdir=DIR --model=NAME --image_shape=H,W,C
                          --mean=R,G,B --std=R,G,B [--student=NAME]
-                         [--classes=FILE]
+                         [--classes=FILE] [--dtype=bfloat16]
 
 FILE is .safetensors, or PyTorch's .pth or .th where PyTorch is installed. It holds a
 ResNet with torchvision's names, which are timm's too; a CIFAR ResNet with those of the
@@ -14,7 +14,8 @@ Mean and standard deviation, of pixels from 0 to 1, are those with which the wei
 were trained; students may have their own. Where students see images of another size,
 their config says --config.teacher.input_size=H,W. --classes names a text file with the
 names of the network's classes, one a line: students may have them in another order, or
-only some of them. Prints one JSON line.
+only some of them. In bfloat16, for accelerators, the teacher's activations take half of
+the memory; its weights stay as they are. Prints one JSON line.
 """
 
 import argparse
@@ -49,7 +50,10 @@ def main(argv: list[str]) -> int:
     data["classes"] = trees.counted_classes(str(file), tensors)
     if options.classes:
         data["class_names"] = _class_names(options.classes, data["classes"])
-    found = _convert(str(file), tensors, options.model, data)
+    model = {"name": options.model}
+    if options.dtype != "float32":
+        model["dtype"] = options.dtype
+    found = _convert(str(file), tensors, model, data)
     name = options.student or re.sub(r"[^A-Za-z0-9._-]", "_", options.model)
     digest = imported.digest(found.variables, data["normalisation"])
     source = {
@@ -58,7 +62,6 @@ def main(argv: list[str]) -> int:
         "layout": found.layout,
         "digest": digest,
     }
-    model = {"name": options.model}
     meta = imported.identity(name, model, data, source, versions())
     with workdirs.locked(workdir):
         _save(workdir, name, found.variables, meta)
@@ -79,6 +82,7 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     parser.add_argument("--std", required=True, help="of each channel")
     parser.add_argument("--student", default="", help="its name; default: the model's")
     parser.add_argument("--classes", default="", help="text file: a name on each line")
+    parser.add_argument("--dtype", default="float32", help="of its activations")
     options = parser.parse_args(argv)
     return options, _data(options)
 
@@ -120,18 +124,18 @@ def _numbers(flag: str, text: str, kind: type) -> tuple:
         ) from error
 
 
-def _convert(where: str, tensors: dict, model: str, data: dict) -> trees.Read:
+def _convert(where: str, tensors: dict, model: dict, data: dict) -> trees.Read:
     """The file's tensors as the variables of the network."""
-    network = build_network("--model", {"name": model}, data["classes"])
+    network = build_network("--model", model, data["classes"])
     count_classes("--image_shape", network, data["image_shape"])
     images = jax.ShapeDtypeStruct((1, *data["image_shape"]), jnp.float32)
     wanted = jax.eval_shape(network.init, jax.random.key(0), images)
     found = trees.to_variables(where, tensors, wanted)
-    other = layouts.activated(found.layout, model)
+    other = layouts.activated(found.layout, model["name"])
     if other:
         raise InputError(
-            f"--model is {model}, and {where} has the names of {found.layout}, whose "
-            f"network has another activation; expected --model={other}."
+            f"--model is {model['name']}, and {where} has the names of {found.layout}, "
+            f"whose network has another activation; expected --model={other}."
         )
     return found
 

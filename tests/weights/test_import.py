@@ -42,6 +42,18 @@ def test_the_teacher_that_a_config_names_answers_as_the_file(teacher, tensors, f
     assert told["digest"] == found.identity["digest"]
 
 
+def test_a_teacher_may_compute_in_bfloat16(flags, tensors, tmp_path, as_they_are):
+    assert import_.main([*flags, "--dtype=bfloat16", f"--workdir={tmp_path}"]) == 0
+    found = load_teacher(section(tmp_path), DATA)
+    assert found.identity["model"] == {"name": "resnet8", "dtype": "bfloat16"}
+    assert {x.dtype.name for x in jax.tree.leaves(found.variables)} == {"float32"}
+    images = np.random.default_rng(2).normal(size=(2, 28, 28, 1)).astype(np.float32)
+    expected = numpy_resnet.logits(tensors, images)
+    answer = jax.jit(found.network.evaluate)(*found.variables, images).logits
+    apart = np.abs(answer - expected).max() / np.abs(expected).max()
+    assert 1e-4 < apart < 5e-2  # 8 bits, some of them lost in each of 8 layers
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     (
@@ -146,6 +158,7 @@ def test_a_report_says_what_they_are(teacher):
     (
         ("--model=resnet9", "--model: .*there is no model 'resnet9'"),
         ("--model=resnet14", "missing: .*layer1.1.conv1.weight.*Is --model"),
+        ("--dtype=int8", "--model: .*int8"),
         ("--image_shape=28,28", "expected HEIGHT,WIDTH,CHANNELS"),
         ("--image_shape=28,x,1", "expected numbers with commas"),
         ("--image_shape=2,2,1", "--image_shape: it cannot take"),
