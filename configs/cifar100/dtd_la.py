@@ -12,6 +12,7 @@ Watch temperature/floored. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import studies
 from configs.cifar100 import common
 
 
@@ -19,14 +20,5 @@ def get_config(arg=""):
     """arg: another student than WRN-16-2, as in dtd_la.py:resnet20."""
     config = common.repdistiller()
     config.model.name = arg or "wrn_16_2"
-    config.method = ConfigDict(
-        {
-            "name": "dtd_la",
-            "base": 10.0,
-            "spread": 40.0,
-            "gamma": 1.0,
-            "adjustment": "shift_first",
-            "confusion": "flsw",
-        }
-    )
+    config.method = ConfigDict(studies.repdistiller()["dtd_la"])
     return config

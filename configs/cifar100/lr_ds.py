@@ -20,7 +20,7 @@ Logits", public code. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from configs import recipes, studies
 from configs.cifar100 import common
 
 
@@ -28,7 +28,5 @@ def get_config(arg=""):
     """arg: a reference that is trained already; by default it is trained first."""
     config = common.base()
     config.model = ConfigDict({"name": "wrn_16_2"})
-    config.method = ConfigDict(
-        {"name": "lr_ds", "lambda1": 4.0, "lambda2": 1.0, "eta": 0.8}
-    )
+    config.method = ConfigDict(studies.repdistiller()["lr_ds"])
     return recipes.data_selection(config, arg)

@@ -15,6 +15,7 @@ transcription and not verified here: resnet32x4 -> resnet8x4 76.06, wrn_40_2 -> 
 
 from ml_collections import ConfigDict
 
+from configs import studies
 from configs.cifar100 import common
 
 
@@ -22,7 +23,5 @@ def get_config(arg=""):
     """arg: another student."""
     config = common.repdistiller()
     config.model.name = arg or "wrn_40_1"
-    config.method = ConfigDict(
-        {"name": "lr_mse", "lambda1": 4.0, "lambda2": 1.0, "eta": 0.8}
-    )
+    config.method = ConfigDict(studies.repdistiller()["lr_mse"])
     return config

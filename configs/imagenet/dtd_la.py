@@ -13,6 +13,7 @@ Watch temperature/floored. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import studies
 from configs.imagenet import common
 
 
@@ -20,14 +21,5 @@ def get_config(arg=""):
     """arg: another student than ResNet-18."""
     config = common.base()
     config.model.name = arg or "resnet18"
-    config.method = ConfigDict(
-        {
-            "name": "dtd_la",
-            "base": 10.0,
-            "spread": 40.0,
-            "gamma": 1.0,
-            "adjustment": "shift_first",
-            "confusion": "flsw",
-        }
-    )
+    config.method = ConfigDict(studies.repdistiller()["dtd_la"])
     return config

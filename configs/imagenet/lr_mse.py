@@ -15,6 +15,7 @@ measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import studies
 from configs.imagenet import common
 
 
@@ -22,7 +23,5 @@ def get_config(arg=""):
     """arg: another student than ResNet-18."""
     config = common.base()
     config.model.name = arg or "resnet18"
-    config.method = ConfigDict(
-        {"name": "lr_mse", "lambda1": 4.0, "lambda2": 1.0, "eta": 0.8}
-    )
+    config.method = ConfigDict(studies.repdistiller()["lr_mse"])
     return config
