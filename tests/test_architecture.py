@@ -1,6 +1,7 @@
 """The house rules: floors, guests, one stem per method, sizes."""
 
 import ast
+import fnmatch
 import pathlib
 import sys
 
@@ -135,3 +136,11 @@ def test_every_requirement_is_explained():
         for line in path.read_text().splitlines():
             assert not line or line.startswith("#") or explained, f"{path}: why {line}?"
             explained = line.startswith("#") or (explained and bool(line))
+
+
+def test_every_test_is_collected(pytestconfig):
+    """Pytest goes into no directory named build, dist or venv, unless it is told to."""
+    for pattern in pytestconfig.getini("norecursedirs"):
+        for path in (ROOT / "tests").rglob("test_*.py"):
+            parents = path.relative_to(ROOT).parent.parts
+            assert not fnmatch.filter(parents, pattern), f"{name_of(path)}: {pattern}"

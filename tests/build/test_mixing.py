@@ -85,7 +85,7 @@ def test_a_cache_has_answers_to_single_images(data_dir, tmp_path):
     config = config_of(data_dir)
     made = build_experiment(config)
     with pytest.raises(InputError, match="config.data.mixup is 1, and a cache has"):
-        caches.origin_of(made.teacher, made.images, 0)
+        caches.origin_of(made.teacher, made.images, 0, 8)
     config.teacher.cache = str(tmp_path)
     with pytest.raises(InputError, match="config.data.mixup is 1, and a cache has"):
         runs.check(config, tmp_path)
@@ -93,5 +93,5 @@ def test_a_cache_has_answers_to_single_images(data_dir, tmp_path):
 
 def test_manifests_of_caches_are_what_they_were(data_dir):
     made = build_experiment(config_of(data_dir, mixup=0.0))
-    crops = caches.origin_of(made.teacher, made.images, 0)["preprocessing"]
+    crops = caches.origin_of(made.teacher, made.images, 0, 8)["preprocessing"]
     assert sorted(crops) == ["flip", "mean", "padding", "std", "version"]
