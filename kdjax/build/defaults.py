@@ -22,6 +22,9 @@ DATA = {
     # sizes: (from epoch, side) of training crops that begin smaller, such as
     # ((0, 128), (30, 160), (60, 224)); each side compiles once, evaluation is at size.
     "crops": {"size": 224, "short_side": 256, "smallest_area": 0.08, "sizes": ()},
+    # That decode in each process; 0: one for each core that it may use. Processes that
+    # share a host divide its cores by the scheduler (srun --cpus-per-task) or by this.
+    "threads": 0,
     "skip_at_most": 100,  # unreadable pictures of a host, before a run stops
     # Alpha of mixup: 0.0 is none, 1.0 mixes two images in any ratio. For methods that
     # read no label; teacher and students see the same mixtures.

@@ -39,8 +39,8 @@ class Images:
 
 def build_images(section: dict) -> Images:
     """Loads both splits, makes labels noisy and drops samples as the section says."""
-    how = {"data_dir": section["data_dir"] or None}
-    how["skip_at_most"] = section["skip_at_most"]
+    how = {key: section[key] for key in ("skip_at_most", "threads")}
+    how["data_dir"] = section["data_dir"] or None
     crops = _crops(section)
     still = crops and dataclasses.replace(crops, sizes=())  # evaluation has one size
     train, test = (
@@ -74,7 +74,8 @@ def check_feed(section: dict) -> Geometry:
     if not isinstance(crops, dict):
         raise InputError(f"{path} is {crops!r}; expected a section.")
     sections.check_arguments(path, "crops", Geometry, crops, {})
-    sections.number({"data": section}, "data.skip_at_most", 0, integer=True)
+    for key in ("skip_at_most", "threads"):
+        sections.number({"data": section}, f"data.{key}", 0, integer=True)
     geometry = sections.guarded(path, Geometry, **crops)
     if geometry.sizes and feed == "resident":
         raise InputError(_RESIDENT_SIZES.format("config.data.feed is 'resident'"))

@@ -15,7 +15,7 @@ from kdjax.contracts import InputError, nearest
 SECTIONS = {
     "data": (
         *("name", "data_dir", "train", "test", "padding", "flip", "mean", "std"),
-        *("feed", "crops", "skip_at_most", "mixup", "noise", "keep"),
+        *("feed", "crops", "threads", "skip_at_most", "mixup", "noise", "keep"),
     ),
     "teacher": (
         *("workdir", "student", "checkpoint", "network", "cache"),

@@ -13,9 +13,9 @@ where neither is given, JPEGs that are drawn into a directory of their own and d
 afterwards (WIDTHxHEIGHT, quality 90; 400x350 are about 48 kB each, as photographs of
 that size are). Files that are read again and again come from memory, not from a disk.
 
-Each number of --threads is measured; by default it is one a core. With --place, tickets
-are put on the devices, too. images/s is by wall clock; images/s of CPU time is by what
-the cores have computed, which other programs on the machine move less.
+Each number of --threads is measured; by default it is the config's, or one a core. With
+--place, tickets are put on the devices, too. images/s is by wall clock; images/s of CPU
+time is by what the cores have computed, which other programs on the machine move less.
 
 Exit codes: 0 finished, 2 bad input, 130 interrupted.
 """
@@ -40,7 +40,7 @@ from kdjax.build.images import build_images
 from kdjax.commands import arguments, devices
 from kdjax.contracts import InputError
 from kdjax.data import streamed
-from kdjax.data.ahead import decoders
+from kdjax.data.ahead import cores
 from kdjax.data.crops import Geometry
 from kdjax.data.drawn import NAME, prepare_drawn
 from kdjax.data.feeds import is_stored
@@ -86,7 +86,7 @@ def main(argv: list[str]) -> int:
             split,
             config["seed"] if config else 0,
             batch_size,
-            _threads(options.threads),
+            _threads(options.threads, split.image.threads),
             *(options.place, options.batches, options.repeats, options.json),
         )
         return run(asked)
@@ -125,11 +125,11 @@ def _measured(asked: Asked, threads: int, mesh) -> dict:
     with contextlib.closing(feed):
         timed = timing.measure(
             take,
-            warm=2 * threads + 4,  # twice what is decoded ahead
+            warm=2 * feed.batches_ahead(),
             repeats=asked.repeats,
             batches=asked.batches,
         )
-        return timing.row(asked.split.image, feed, timed, devices.cores())
+        return timing.row(asked.split.image, feed, timed, cores())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -173,9 +173,9 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> None:
             raise InputError(f"--{name} is {value}; expected 1 or more.")
 
 
-def _threads(text: str | None) -> list[int]:
+def _threads(text: str | None, usual: int) -> list[int]:
     if text is None:
-        return [decoders()]
+        return [usual]
     if not all(part.isdigit() and int(part) for part in text.split(",")):
         raise InputError(
             f"--threads is {text!r}; expected whole numbers above 0, such as 1,2."

@@ -12,6 +12,7 @@ import sys
 import jax
 
 from kdjax.contracts import InputError
+from kdjax.data.ahead import cores
 
 SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 PROGRAMS = "~/.cache/kdjax/programs"
@@ -23,19 +24,6 @@ MALLOC = {
     "M_TRIM_THRESHOLD": (-1, -1),
     "M_ARENA_MAX": (-8, 1),
 }
-
-
-def cores() -> int:
-    """Cores that this process may use: its affinity, and its container's quota."""
-    count = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        count = len(os.sched_getaffinity(0))
-    quota = pathlib.Path("/sys/fs/cgroup/cpu.max")
-    if quota.exists():
-        limit, period = quota.read_text().split()
-        if limit != "max":
-            count = min(count, max(1, math.ceil(int(limit) / int(period))))
-    return count
 
 
 def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) -> int:

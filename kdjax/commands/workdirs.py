@@ -28,6 +28,8 @@ IMPORTED = "imported.json"
 # again to see whether they are the same in another data_dir.
 FREE = (
     "data.data_dir",
+    "data.threads",
+    "data.skip_at_most",
     "data.keep",
     "teacher.workdir",
     "teacher.cache",

@@ -2,29 +2,36 @@
 
 import collections
 import concurrent.futures
+import math
 import os
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-_MOST_THREADS = 16
 _AHEAD = 4  # of each thread; pictures, so not many
 
 
-def decoders() -> int:
-    """How many threads decode: one a core that this process may use, 16 at most."""
+def cores() -> int:
+    """Cores that this process may use: its affinity, and its container's quota."""
+    count = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-    return min(os.cpu_count() or 1, _MOST_THREADS)
+        count = len(os.sched_getaffinity(0))
+    quota = pathlib.Path("/sys/fs/cgroup/cpu.max")
+    if quota.exists():
+        limit, period = quota.read_text().split()
+        if limit != "max":
+            count = min(count, max(1, math.ceil(int(limit) / int(period))))
+    return count
 
 
 def mapped(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """`map` by `decoders()` threads; few results are held at a time, however many come.
+    """`map` by one thread a core; few results are held at a time, however many come.
 
     Raises:
       Exception: the first in order that `function` raises.
     """
     waiting = collections.deque()
-    threads = decoders()
+    threads = cores()
     pool = concurrent.futures.ThreadPoolExecutor(threads)
     try:
         for item in items:

@@ -16,6 +16,7 @@ def load_split(
     data_dir: str | pathlib.Path | None = None,
     crops: Geometry | None = None,
     skip_at_most: int = 0,
+    threads: int = 0,
 ) -> Split:
     """Loads a split of a prepared set, or of an .npz file, into memory.
 
@@ -35,6 +36,7 @@ def load_split(
       crops: of a set whose pictures stay on disk, and are of any size; None reads them
         into memory.
       skip_at_most: how many unreadable pictures on disk a training puts up with.
+      threads: that decode pictures on disk; 0: one a core.
 
     Raises:
       DataError: the set is not prepared, not readable or not a set of labelled uint8
@@ -53,9 +55,10 @@ def load_split(
     data_dir = default_data_dir() if data_dir is None else pathlib.Path(data_dir)
     if crops is None:
         return load_records(name, split, data_dir)
-    from kdjax.data.streamed import load_stored
+    from kdjax.data.load_stored import load_stored
 
-    return load_stored(name, split, data_dir, geometry=crops, skip_at_most=skip_at_most)
+    how = {"geometry": crops, "skip_at_most": skip_at_most, "threads": threads}
+    return load_stored(name, split, data_dir, **how)
 
 
 def stored_bytes(name: str, data_dir: str | pathlib.Path | None = None) -> int:

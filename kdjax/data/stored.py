@@ -4,7 +4,7 @@ import concurrent.futures
 
 import numpy as np
 
-from kdjax.data.ahead import decoders
+from kdjax.data.ahead import cores
 from kdjax.data.crops import Box, Geometry, crop_bits
 from kdjax.data.decode import Unreadable, cut, decode, resize, size_of_jpeg
 from kdjax.data.errors import DataError
@@ -28,6 +28,7 @@ class StoredImages:
         opened: Opened,
         geometry: Geometry,
         skipped: Skipped,
+        threads: int = 0,
         records: np.ndarray | None = None,
     ):
         """Reads nothing yet.
@@ -37,9 +38,11 @@ class StoredImages:
             that may become three.
           geometry: of the crops.
           skipped: counts what cannot be read.
+          threads: that decode; 0: one a core.
           records: which records are the samples; None: all of them, in their order.
         """
         self.opened, self.geometry, self.skipped = opened, geometry, skipped
+        self.threads = threads or cores()
         self._records = np.arange(len(opened.records)) if records is None else records
 
     def __len__(self) -> int:
@@ -57,10 +60,11 @@ class StoredImages:
         """
         if not isinstance(which, slice):
             records = self._records[which]
-            return StoredImages(self.opened, self.geometry, self.skipped, records)
+            how = self.geometry, self.skipped, self.threads
+            return StoredImages(self.opened, *how, records)
         chosen = range(len(self))[which]
         image = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        with concurrent.futures.ThreadPoolExecutor(decoders()) as pool:
+        with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             for row, crop in enumerate(pool.map(self.evaluation_crop, chosen)):
                 image[row] = crop
         return image

@@ -1,69 +1,19 @@
 """The feed for sets that do not fit: threads decode crops while the devices compute."""
 
-import hashlib
-import os
-import pathlib
+import concurrent.futures
 
 import grain
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from kdjax.data.ahead import decoders
-from kdjax.data.crops import Geometry
-from kdjax.data.errors import DataError
-from kdjax.data.labels import read_labels
 from kdjax.data.order import sample_positions
-from kdjax.data.quick import PIXELS
-from kdjax.data.records import Opened, open_split
 from kdjax.data.resident import check_batch_size, place_notes
-from kdjax.data.skipped import Skipped
 from kdjax.data.splits import Split
 from kdjax.data.stored import StoredImages
 
 _STEPS = 1 << 40  # more than any run has
-
-
-def load_stored(
-    name: str,
-    split: str,
-    data_dir: pathlib.Path,
-    *,
-    geometry: Geometry,
-    skip_at_most: int,
-) -> Split:
-    """Opens a split of a prepared set, with its labels; its pictures stay on disk.
-
-    Args:
-      name: of the set, as `load_split` has it; no .npz file.
-      split: "train", or a slice of it.
-      data_dir: where TFDS keeps its sets.
-      geometry: of the crops.
-      skip_at_most: how many unreadable pictures a training puts up with.
-
-    Raises:
-      DataError: the set is not prepared, not readable or not of colour pictures.
-    """
-    opened = open_split(name, split, data_dir)
-    channels = opened.features["image"].shape[-1]
-    if channels not in (3, None):
-        raise DataError(
-            f"{opened.where}: images have {channels} channel(s); a streamed set is "
-            "decoded to three. Expected feature image with shape (None, None, 3)."
-        )
-    class_names = tuple(opened.features["label"].names)
-    label = read_labels(opened)
-    identity = {
-        "name": opened.builder.info.full_name.rsplit("/", 1)[0],
-        "version": str(opened.builder.version),
-        "split": split,
-        "num_examples": len(label),
-        "sha256": _digest(opened, label, class_names),
-        "crops": geometry.identity(),
-        "pixels": PIXELS,
-    }
-    images = StoredImages(opened, geometry, Skipped(skip_at_most))
-    return Split(images, label, class_names, identity)
+_PIECE = 8  # pictures; what one thread decodes of a batch before it takes the next
 
 
 class StreamedFeed:
@@ -83,7 +33,7 @@ class StreamedFeed:
         batch_size: int,
         process: int = 0,
         processes: int = 1,
-        threads: int | None = None,
+        threads: int = 0,
     ):
         """Starts no thread yet.
 
@@ -94,14 +44,15 @@ class StreamedFeed:
           batch_size: samples in a step over all processes; a multiple of them.
           process: number of this one.
           processes: how many share a batch; each decodes its own rows of it.
-          threads: that decode, each of them a whole batch; None: one a core.
+          threads: that share the pictures of a batch; 0: as many as `images` has.
         """
         self.images, self.source, self.seed = images, source, seed
         self.batch_size, self.num_examples = batch_size, len(images)
         self.parts = processes
         rows = batch_size // processes
         self._rows = slice(process * rows, (process + 1) * rows)
-        self.threads = threads or decoders()
+        self.threads = threads or images.threads
+        self._pool = self._new_pool()
         self._stream, self._next = None, -1
 
     def ticket(self, step: int) -> dict[str, np.ndarray]:
@@ -114,7 +65,8 @@ class StreamedFeed:
           DataError: too many pictures cannot be read.
         """
         if self._stream is None:
-            options = grain.ReadOptions(self.threads, self.threads + 1)
+            batches = self.batches_ahead()
+            options = grain.ReadOptions(batches, batches)
             steps = grain.MapDataset.range(_STEPS).map(self._batch)
             self._stream = iter(steps.to_iter_dataset(options))
         if step != self._next:
@@ -139,15 +91,36 @@ class StreamedFeed:
         side = side or self.images.geometry.size
         image = np.empty((len(index), side, side, 3), np.uint8)
         used = np.empty(len(index), np.int32)
-        for row, sample in enumerate(zip(epoch.tolist(), index.tolist(), strict=True)):
-            _, used[row] = self.images.training_crop(self.seed, *sample, image[row])
+        samples = list(zip(epoch.tolist(), index.tolist(), strict=True))
+
+        def fill(first: int) -> None:
+            for row in range(first, min(first + _PIECE, len(samples))):
+                sample = samples[row]
+                _, used[row] = self.images.training_crop(self.seed, *sample, image[row])
+
+        for _ in self._pool.map(fill, range(0, len(samples), _PIECE)):
+            pass  # waits, and raises what a thread has raised
         return {"index": used, "epoch": np.asarray(epoch, np.int32), "image": image}
+
+    def batches_ahead(self) -> int:
+        """How many batches are in memory, decoded or being decoded, before a step's.
+
+        Two, and as many as it takes for every thread to have pieces of them to do.
+        """
+        rows = self.batch_size // self.parts
+        return 2 + -(-2 * self.threads // -(-rows // _PIECE))
 
     def close(self) -> None:
         """Ends the threads; a ticket starts them again."""
         if self._stream is not None:
             self._stream.close()
+        self._pool.shutdown(cancel_futures=True)
+        self._pool = self._new_pool()
         self._stream, self._next = None, -1
+
+    def _new_pool(self) -> concurrent.futures.ThreadPoolExecutor:
+        """Without a thread, until something is to be decoded."""
+        return concurrent.futures.ThreadPoolExecutor(self.threads, "decode")
 
     def _batch(self, step: int) -> dict[str, np.ndarray]:
         index, epoch = sample_positions(
@@ -165,12 +138,12 @@ def place(
     seed: int,
     batch_size: int,
     notes: dict[str, dict[str, np.ndarray]] | None = None,
-    threads: int | None = None,
+    threads: int = 0,
 ) -> StreamedFeed:
-    """The feed of a split from `load_stored`; its labels go onto every device.
+    """The feed of a split whose pictures stay on disk; its labels go onto every device.
 
-    Args and errors are those of `kdjax.data.resident.place`; `threads` decode, one a
-    core where they are left out.
+    Args and errors are those of `kdjax.data.resident.place`; `threads` decode, as many
+    as the split was loaded with where that is 0.
     """
     check_batch_size(batch_size, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -187,17 +160,3 @@ def place(
         processes=jax.process_count(),
         threads=threads,
     )
-
-
-def _digest(opened: Opened, label: np.ndarray, class_names: tuple[str, ...]) -> str:
-    """SHA-256 of class names, labels, and names and sizes of the files.
-
-    Not of every pixel: to read them all takes minutes at every start.
-    """
-    files = [
-        (os.path.basename(part.filename), os.stat(part.filename).st_size)
-        for part in opened.files()
-    ]
-    found = hashlib.sha256(repr((class_names, files)).encode())
-    found.update(label.astype("<i4").data)
-    return found.hexdigest()

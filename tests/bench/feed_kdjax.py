@@ -38,7 +38,7 @@ def start(options):
     def run(steps):
         nonlocal done
         # The one that is not timed: what was decoded while others had their turn.
-        steps = ahead(options.threads) if steps == 1 else steps
+        steps = feed.batches_ahead() + 2 if steps == 1 else steps
         for _ in range(steps):
             ticket = feed.ticket(done)
             assert ticket["image"].shape[:2] == (options.batch_size, options.size)
@@ -47,11 +47,6 @@ def start(options):
     packages = ("grain", "simplejpeg", "opencv-python-headless")
     told = (f"{name} {importlib.metadata.version(name)}" for name in packages)
     return {"version": ", ".join(told)}, run
-
-
-def ahead(threads: int) -> int:
-    """More batches than are decoded ahead."""
-    return threads + 3
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def made(tmp_path, monkeypatch):
     config = configs.teacher(tmp_path)
     config.model = ConfigDict({"name": "tests.networks:pooled"})
     config.data.name, config.data.feed = "jpeg_set", "streamed"
+    config.data.threads = THREADS
     config.data.train, config.data.test = "train", "test"
     config.data.crops = ConfigDict({"size": 16, "short_side": 20})
     config.data.mean, config.data.std = (0.5,) * 3, (0.3,) * 3
@@ -85,7 +86,6 @@ def made(tmp_path, monkeypatch):
 
     monkeypatch.setattr(images, "training_crop", training_crop)
     monkeypatch.setattr(sharding, "place_rows", placed)
-    monkeypatch.setattr("kdjax.data.streamed.decoders", lambda: THREADS)
     mesh = sharding.make_mesh(jax.devices()[:BATCH])
     notes = Notes(experiment, None, mesh, tmp_path / "run", 0)
     steps, device = module.Steps(experiment, None, mesh, notes), Device()

@@ -176,6 +176,7 @@ def test_noise_and_a_selection_apply_to_what_is_streamed(jpeg_dir, tmp_path):
         ({"crops": {"sise": 3}}, "config.data.crops.sise .*Did you mean size"),
         ({"crops": {"size": 99, "short_side": 9}}, "config.data.crops: .*short_side"),
         ({"skip_at_most": -1}, "config.data.skip_at_most is -1"),
+        ({"threads": -1}, "config.data.threads is -1"),
     ],
 )
 def test_errors(jpeg_dir, wrong, message):

@@ -31,7 +31,7 @@ def test_a_run_of_before_stacking_goes_on_stacked_or_not(tmp_path):
 def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
     before = defaults.nested()
     del before["batch_norm"]
-    for key in ("feed", "crops", "skip_at_most", "noise"):
+    for key in ("feed", "crops", "threads", "skip_at_most", "noise"):
         del before["data"][key]
     before["optimizer"] = {"name": "adamw", "weight_decay": 0.1}
     wrote(tmp_path, before)
@@ -39,6 +39,9 @@ def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
     workdirs.check_same(tmp_path, now)
     with pytest.raises(InputError, match="config.batch_norm was 'global' and is now"):
         workdirs.check_same(tmp_path, now | {"batch_norm": "device"})
+    # Another machine has other cores, and a stopped run may be allowed more.
+    free = {"threads": 12, "skip_at_most": 500}
+    workdirs.check_same(tmp_path, now | {"data": now["data"] | free})
     crops = now["data"]["crops"] | {"size": 160}
     with pytest.raises(InputError, match="config.data.crops.size was 224 and is now"):
         workdirs.check_same(tmp_path, now | {"data": now["data"] | {"crops": crops}})
