@@ -21,10 +21,11 @@ from kdjax.data.catalogue import prepared
 from kdjax.data.crops import Geometry
 from kdjax.data.derive import derive
 from kdjax.data.forms import Pixels, ShortSide
+from kdjax.data.load_stored import load_stored
 from kdjax.data.pictures import jpeg
 from kdjax.data.prepare_folder import prepare_folder
 from kdjax.data.records import size_of
-from kdjax.data.streamed import StreamedFeed, load_stored
+from kdjax.data.streamed import StreamedFeed
 
 DRAWN = "drawn_pictures"
 FORMS = (ShortSide(256), Pixels(256), Pixels(160))
