@@ -1,11 +1,30 @@
 """Eight CPU devices and strict numerics, set before anything touches a backend."""
 
+import os
+
 import jax
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_configure(config):
+    """Keeps compiled programs in pytest's cache, for every process of the tests.
+
+    Workers and the commands they start compile many programs that others have compiled,
+    and that is most of what the tests do; `pytest --cache-clear` forgets them.
+    """
+    if not hasattr(config, "cache"):  # -p no:cacheprovider
+        return
+    kept = {
+        "jax_compilation_cache_dir": str(config.cache.mkdir("programs")),
+        "jax_persistent_cache_min_compile_time_secs": 0.1,
+    }
+    for name, value in kept.items():
+        os.environ.setdefault(name.upper(), str(value))
+        jax.config.update(name, type(value)(os.environ[name.upper()]))
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,11 @@ def kept(monkeypatch):
     found = {}
     device = types.SimpleNamespace(platform="gpu")
     monkeypatch.setattr(jax, "devices", lambda: [device])
-    monkeypatch.setattr(jax.config, "update", found.__setitem__)
-    found["device"] = device
+    settings = types.SimpleNamespace(
+        jax_compilation_cache_dir=None, update=found.__setitem__
+    )
+    monkeypatch.setattr(jax, "config", settings)
+    found |= {"device": device, "settings": settings}
     return found
 
 
@@ -31,6 +34,12 @@ def test_programs_are_kept_for_this_user_alone(kept, tmp_path):
 
 def test_a_cpu_keeps_none(kept, tmp_path):
     kept["device"].platform = "cpu"
+    devices.keep_programs(tmp_path / "a")
+    assert "jax_compilation_cache_dir" not in kept and not (tmp_path / "a").exists()
+
+
+def test_a_directory_that_is_set_stays(kept, tmp_path):
+    kept["settings"].jax_compilation_cache_dir = str(tmp_path / "theirs")
     devices.keep_programs(tmp_path / "a")
     assert "jax_compilation_cache_dir" not in kept and not (tmp_path / "a").exists()
 
