@@ -7,6 +7,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.commands import cache, runs
+from kdjax.data.crops import Geometry
+from kdjax.data.order import sample_positions
+from kdjax.data.sources import load_split
 from kdjax.reporting.reporter import read_rows
 from tests.build import configs
 from tests.commands.jobs import WATCHED, Job, by_hand, seen, write
@@ -76,3 +79,34 @@ def test_a_cache_is_asked_for_once_and_written_once(root, as_they_are, capsys):
             np.load(root / name / epoch / "logits.npy") for name in ("both", "alone")
         )
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_each_could_not_read_is_told_together(tmp_path):
+    """One damaged picture for each process, which the other one never decodes."""
+    asked = config(tmp_path / "data")
+    asked.total_steps, asked.data.threads = 3, 1
+    rows = pictures(21)
+    for index in only_seen_by_one(tmp_path / "sound", rows, asked, steps=9):
+        content, label = rows[index]
+        rows[index] = content[:-300], label
+    prepare_jpegs(tmp_path / "data", {"train": rows, "test": pictures(9)})
+    write(tmp_path / "config.py", asked)
+    words = ["train", f"--config={tmp_path / 'config.py'}", "--devices=2"]
+    Job(tmp_path, [*words, f"--workdir={tmp_path / 'run'}"], flags=by_hand(2)).check()
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    skipped = summary["unreadable_images"]
+    assert skipped["count"] == len(skipped["first"]) == 2
+
+
+def only_seen_by_one(data_dir, rows, asked, steps):
+    """Where in `rows` two pictures are: the first process's, and the second one's."""
+    prepare_jpegs(data_dir, {"train": rows})
+    images = load_split("jpeg_set", "train", data_dir=data_dir, crops=Geometry()).image
+    contents = [content for content, _ in rows]
+    seen_by = [set(), set()]
+    for step in range(steps):
+        index, _ = sample_positions(asked.seed, step, asked.batch_size, len(rows))
+        for own, half in zip(seen_by, np.split(index, 2), strict=True):
+            own |= set(half.tolist())
+    alone = min(seen_by[0] - seen_by[1]), min(seen_by[1] - seen_by[0])
+    return [contents.index(images.content(index)) for index in alone]
