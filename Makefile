@@ -35,10 +35,10 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest $(TOGETHER) -m "not errors and not parity" \
 	  --jaxtyping-packages=kdjax.losses,kdjax.supervision,beartype.beartype \
 	  tests/losses tests/supervision tests/methods
-	$(BIN)/python -m pytest --doctest-modules kdjax
+	$(BIN)/python -m pytest $(TOGETHER) --doctest-modules kdjax
 
 parity: $(VENV)/.parity
-	$(BIN)/python -m pytest -m parity tests/parity tests/weights tests/bench
+	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/bench
 
 bench: $(VENV)/.parity
 	$(BIN)/python -m tests.bench.run --json=$(BENCH)

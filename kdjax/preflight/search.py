@@ -4,6 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 CLOSE = 16  # the ends are a sixteenth apart
+# Of the device: above it a compiler computes again what it has no room to keep, so that
+# bytes hardly grow any more, and a line through such answers leads far too high.
+SQUEEZED = 0.85
 
 
 class Found(NamedTuple):
@@ -25,8 +28,9 @@ def largest(
 
     Bytes grow almost as the rows do, so a line through two answers says where to look
     next; before there are two, and where it says nothing, it doubles, halves or
-    bisects. It ends with `most` probes, or when both ends are a sixteenth apart: what
-    fits and what does not was compiled, what lies between is not known.
+    bisects; above answers that are squeezed it goes up by half. It ends with `most`
+    probes, or when both ends are a sixteenth apart: what fits and what does not was
+    compiled, what lies between is not known.
 
     Args:
       needs: whether so many rows fit, and the bytes that they take, if that is told.
@@ -56,10 +60,17 @@ def _close(low: int, high: int | None) -> bool:
 
 def _next(low: int, high: int | None, bytes_: dict, capacity: int | None) -> int:
     """Between the ends, or above the lower one."""
-    guess = _by_line(bytes_, capacity)
-    if guess is None:
+    near = _nearest(bytes_, capacity)
+    if near is None:
+        return _between(low, high)
+    one, two = near
+    if two <= low and bytes_[one] > SQUEEZED * capacity:
+        return _between(low, high or 2 * low)  # up by half, or bisects
+    slope = (bytes_[two] - bytes_[one]) / (two - one)
+    if slope <= 0:
         return _between(low, high)
     # Just inside what the line promises, then just outside, so that both ends are seen.
+    guess = max(1, int(one + (capacity - bytes_[one]) / slope))
     step = max(1, 8 * (guess >= CLOSE), guess // CLOSE)
     rows = _round(guess)
     if rows <= low:
@@ -69,17 +80,16 @@ def _next(low: int, high: int | None, bytes_: dict, capacity: int | None) -> int
     return max(1, rows)
 
 
-def _by_line(bytes_: dict[int, int | None], capacity: int | None) -> int | None:
-    """Rows at which the line through the two answers nearest to it takes it all."""
-    told = {rows: total for rows, total in bytes_.items() if total}
+def _nearest(
+    bytes_: dict[int, int | None], capacity: int | None
+) -> tuple[int, int] | None:
+    """The two rows, in order, whose bytes are nearest to the device's."""
+    told = [rows for rows, total in bytes_.items() if total]
     if capacity is None or len(told) < 2:
         return None
-    near = sorted(told, key=lambda rows: abs(told[rows] - capacity))[:2]
-    (one, two), slope = sorted(near), 0.0
-    slope = (told[two] - told[one]) / (two - one)
-    if slope <= 0:
-        return None
-    return max(1, int(one + (capacity - told[one]) / slope))
+    return tuple(
+        sorted(sorted(told, key=lambda rows: abs(bytes_[rows] - capacity))[:2])
+    )
 
 
 def _between(low: int, high: int | None) -> int:

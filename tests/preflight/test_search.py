@@ -58,6 +58,28 @@ def test_where_bytes_are_told_few_are_enough(limit, start, curve):
     assert found.fails is not None and found.probes <= 5
 
 
+LIMIT = 1700
+
+
+def squeezing(rows):
+    """Near what XLA answered for ResNet-34 -> ResNet-18 on v5e:4x4, float32.
+
+    Of 15.75 GiB, GB at so many images a chip: 256 4.8, 512 9.3, 936 14.6, 1120 15.7,
+    1320 15.8, and refused: 2670 32.6, 2848 35.6. LIMIT is where the latter lead to.
+    """
+    if rows > LIMIT:
+        return False, int(32.6e9 + 16.4e6 * (rows - 2670))
+    if rows < 800:
+        return True, int(0.24e9 + 17.7e6 * rows)
+    return True, int(15.85e9 - 1.25e9 * 2 ** ((936 - rows) / 75))
+
+
+@pytest.mark.parametrize("start", [16, 256, 1024])
+def test_a_compiler_that_makes_room_does_not_lead_it_astray(start):
+    found = largest(squeezing, start, squeezing(start), 16_911_433_728, most=6)
+    assert 0.9 * LIMIT < found.fits <= LIMIT < found.fails < 1.25 * LIMIT
+
+
 def test_small_batches_are_found_to_the_row():
     needs, _ = device(5, told=lambda rows: False)
     assert largest(needs, 64, needs(64), None, most=20)[:2] == (5, 6)
