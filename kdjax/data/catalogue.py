@@ -5,6 +5,7 @@ import re
 
 import tensorflow_datasets as tfds
 
+from kdjax.data import open_files
 from kdjax.data.errors import DataError
 from kdjax.data.names import parse_name
 
@@ -58,8 +59,8 @@ def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
         builder = tfds.builder_from_directory(directory)
     except Exception as error:  # TFDS passes on whatever its parsers raise
         raise DataError(
-            f"{directory}: the description of the set cannot be read ({error}). Delete "
-            "this directory and prepare the set anew."
+            f"{directory}: the description of the set cannot be read ({error}). "
+            f"{open_files.advice(error, directory)}"
         ) from error
     formats = {entry.value for entry in builder.info.available_file_formats()}
     if "array_record" not in formats:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax.data import catalogue
+from kdjax.data import catalogue, open_files
 from kdjax.data.errors import DataError
 from kdjax.data.names import parse_name
 from kdjax.data.prepare import EMBEDDED, advice, prepare
@@ -47,7 +47,7 @@ class Opened(NamedTuple):
         except Exception as error:  # array_record raises its own
             raise DataError(
                 f"{self.name_of(position)}: the record cannot be read ({error}). "
-                f"Delete {self.builder.data_dir} and prepare the set anew."
+                f"{open_files.advice(error, self.builder.data_dir)}"
             ) from error
 
     def name_of(self, position: int, index: int | None = None) -> str:
@@ -69,7 +69,9 @@ class Opened(NamedTuple):
 def open_split(name: str, split: str, data_dir: pathlib.Path) -> Opened:
     """Opens a split; see `kdjax.data.sources.load_split` for names and errors."""
     builder = catalogue.open_builder(_directory(name, data_dir))
-    return Opened(builder, split, _features(builder), _records(builder, split))
+    opened = Opened(builder, split, _features(builder), _records(builder, split))
+    open_files.allow(len(opened.files()), opened.where)
+    return opened
 
 
 def size_of(name: str, data_dir: pathlib.Path) -> int:
@@ -196,7 +198,7 @@ def examples(opened: Opened, decoders=None) -> Iterator[tuple[int, dict]]:
         except Exception as error:
             raise DataError(
                 f"{opened.where}: examples from {position} on cannot be read "
-                f"({error}). Delete {opened.builder.data_dir} and prepare the set anew."
+                f"({error}). {open_files.advice(error, opened.builder.data_dir)}"
             ) from error
 
 

@@ -4,6 +4,7 @@ import concurrent.futures
 
 import numpy as np
 
+from kdjax.data import open_files
 from kdjax.data.ahead import cores
 from kdjax.data.crops import Box, Geometry, crop_bits
 from kdjax.data.decode import Unreadable, cut, decode, resize, size_of_jpeg
@@ -127,8 +128,8 @@ class StoredImages:
             return bytes_feature(record, "image")
         except Exception as error:  # protobuf and array_record each raise their own
             raise DataError(
-                f"{self.name_of(index)}: the record cannot be read ({error}). Delete "
-                f"{self.opened.builder.data_dir} and prepare the set anew."
+                f"{self.name_of(index)}: the record cannot be read ({error}). "
+                f"{open_files.advice(error, self.opened.builder.data_dir)}"
             ) from error
 
     def pixels(self, index: int) -> int:

@@ -1,0 +1,59 @@
+"""Files that a process may have open: a set's are opened when first read, and stay so.
+
+TFDS cuts ImageNet into 1,088; many systems begin a process with a limit of 1,024.
+"""
+
+import re
+
+from kdjax.data.errors import DataError
+
+try:
+    import resource
+except ImportError:  # Windows, whose limit is another one
+    resource = None
+
+_USUAL = 8192  # a set or two, and what JAX and the checkpoints have open
+_OTHERS = 256  # files of others: libraries, checkpoints, a smaller set beside
+# How array_record passes on what the system says, as in "open() failed: ...".
+_SYSTEM = re.compile(r"\b\w+\(\) failed: ")
+
+
+def allow(count: int, where: str) -> None:
+    """Lets this process have `count` files of a split open, and some others.
+
+    Args:
+      count: how many files the split has.
+      where: names the split in errors.
+
+    Raises:
+      DataError: the system allows fewer.
+    """
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + _OTHERS
+    wanted = max(_USUAL, needed)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+        except (OSError, ValueError):  # some systems allow less than they say
+            pass
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        raise DataError(
+            f"{where}: lies in {count:,} files, which stay open, and a process may "
+            f"have {soft:,} open here; expected {needed:,}. Type `ulimit -n {needed}` "
+            "first, or have the system's limit raised."
+        )
+
+
+def advice(error: Exception, directory) -> str:
+    """What to do about a set that could not be read; a disk may work again."""
+    if isinstance(error, OSError) or _SYSTEM.search(str(error)):
+        return (
+            f"Look whether the disk of {directory} is there and in order; if this "
+            "comes again, prepare the set anew."
+        )
+    return f"Delete {directory} and prepare the set anew."
