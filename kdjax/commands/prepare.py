@@ -1,11 +1,14 @@
 """python -m kdjax prepare NAME [--archives=DIR | --folder=DIR | --tfrecord=DIR]"""
 
 import argparse
+import contextlib
 import functools
 import pathlib
+import signal
 import sys
+import threading
 
-from kdjax.data import catalogue, npz
+from kdjax.data import catalogue, npz, staging
 from kdjax.data.builders import BUILDERS
 from kdjax.data.building import Prepared
 from kdjax.data.derive import derive, derived_name
@@ -18,6 +21,7 @@ from kdjax.data.sources import load_split
 from kdjax.data.tfrecord import convert
 
 OK, BAD_INPUT, STORAGE = 0, 2, 4
+TERMINATED = 128 + signal.SIGTERM  # as shells have it
 _QUALITY = 95
 
 
@@ -26,13 +30,40 @@ def main(argv: list[str]) -> int:
 
     Returns:
       0 when the set is there; 2 for a wrong name, archive or folder; 4 when the disk
-      refuses.
+      refuses; 143 after SIGTERM, with what was begun deleted.
     """
     try:
         arguments = read(argv)
     except SystemExit as stop:  # argparse has said why
         return OK if stop.code == 0 else BAD_INPUT
-    return _run(arguments)
+    try:
+        with _terminable():
+            return _run(arguments)
+    except _Terminated:
+        print("kdjax prepare: SIGTERM; what was begun is deleted", file=sys.stderr)
+        return TERMINATED
+
+
+class _Terminated(BaseException):
+    """SIGTERM came. No error: nobody takes it for one of a file."""
+
+
+@contextlib.contextmanager
+def _terminable():
+    """Lets SIGTERM end what is done as an error would: nothing is left behind."""
+
+    def end(number, frame):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # or deleting would be ended too
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def read(argv: list[str]) -> argparse.Namespace:
@@ -151,6 +182,7 @@ def _prepared(arguments: argparse.Namespace):
         raise DataError(
             f"--skip_at_most is {arguments.skip_at_most}; expected 0 or more."
         )
+    staging.clean(pathlib.Path(arguments.data_dir).expanduser(), say)
     derived = derived_name(name, form) if form else None
     if form and catalogue.prepared(derived, pathlib.Path(arguments.data_dir)):
         pass  # what it was made from may be gone

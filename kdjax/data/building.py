@@ -4,14 +4,13 @@ import contextlib
 import io
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
 from kdjax.data import catalogue
+from kdjax.data.staging import staged
 
 
 class Prepared(NamedTuple):
@@ -49,19 +48,6 @@ def build(
                 )
             )
         return moved(pathlib.Path(builder.data_dir), apart, data_dir)
-
-
-@contextlib.contextmanager
-def staged(data_dir: pathlib.Path):
-    """A directory beside the sets that is gone afterwards."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    apart = tempfile.mkdtemp(prefix=".kdjax-", dir=data_dir)
-    try:
-        yield apart
-    except RuntimeError as error:  # how array_record tells of a full disk
-        raise OSError(f"{data_dir}: the set cannot be written ({error})") from error
-    finally:
-        shutil.rmtree(apart, ignore_errors=True)
 
 
 def moved(built: pathlib.Path, apart: str, data_dir: pathlib.Path) -> pathlib.Path:

@@ -51,9 +51,14 @@ def allow(count: int, where: str) -> None:
 
 def advice(error: Exception, directory) -> str:
     """What to do about a set that could not be read; a disk may work again."""
-    if isinstance(error, OSError) or _SYSTEM.search(str(error)):
+    if is_of_system(error):
         return (
             f"Look whether the disk of {directory} is there and in order; if this "
             "comes again, prepare the set anew."
         )
     return f"Delete {directory} and prepare the set anew."
+
+
+def is_of_system(error: Exception) -> bool:
+    """Whether the system refused something; else what a file holds is wrong."""
+    return isinstance(error, OSError) or bool(_SYSTEM.search(str(error)))

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 import tensorflow_datasets as tfds
 
 from kdjax.data import catalogue
-from kdjax.data.building import Prepared, describe, moved, staged
+from kdjax.data.building import Prepared, describe, moved
 from kdjax.data.errors import DataError
 from kdjax.data.ordered import Writer
+from kdjax.data.staging import staged
 
 _INFO = "dataset_info.json"
 _OLD, _NEW = ".tfrecord-", ".array_record-"
