@@ -107,6 +107,11 @@ class OrderedBuilder(ShardBasedBuilder, skip_registration=True):
         except Unreadable as error:
             self.skipped.add(self.name_of(split, entry), str(error))
             return None
+        except OSError as error:  # of what is read; nothing is written here
+            raise DataError(
+                f"{self.name_of(split, entry)}: its disk does not give it ({error}). "
+                "Look at that disk, or copy the file anew; then prepare again."
+            ) from error
 
 
 def shuffled(split: str, entries: list[Entry]) -> list[Entry]:

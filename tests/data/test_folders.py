@@ -1,5 +1,8 @@
 """Folders of pictures, through `prepare_folder`, read back by TFDS and by kdjax."""
 
+import os
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -180,3 +183,29 @@ def test_other_requests(tmp_path):
         prepare_folder("mine/small", tmp_path / "in", **how)
     with pytest.raises(DataError, match="is not the name of a data set"):
         prepare_folder("my set", tmp_path / "in", **how)
+
+
+def test_a_file_that_its_disk_does_not_give_is_named(tmp_path, monkeypatch):
+    def failing(path):
+        if path.name == "0.JPEG":
+            raise OSError(5, "Input/output error")
+        return whole(path)
+
+    whole = pathlib.Path.read_bytes
+    monkeypatch.setattr(pathlib.Path, "read_bytes", failing)
+    wanted = "in/train/dog/0.JPEG: its disk does not give it .*Look at that disk"
+    with pytest.raises(DataError, match=wanted):
+        prepared(tmp_path, GOOD, skip_at_most=9)
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
+    def failing(path):
+        if str(path).endswith("dog"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    listed = os.scandir
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(DataError, match="cannot be listed .*train/dog"):
+        prepared(tmp_path, GOOD)

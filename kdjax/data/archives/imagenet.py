@@ -35,7 +35,8 @@ def members(path: pathlib.Path, split: str) -> Iterator[Member]:
     """Lists the pictures of an archive; reads headers only.
 
     Raises:
-      DataError: the archive is damaged, or not the one that its name says.
+      DataError: the archive is damaged, or not the one that its name says; or its disk
+        does not give it.
     """
     try:
         with path.open("rb") as file:
@@ -44,6 +45,10 @@ def members(path: pathlib.Path, split: str) -> Iterator[Member]:
         raise DataError(f"{path}: not a complete tar ({error}); fetch it anew.") from (
             error
         )
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error}). Look at its disk, or copy it anew."
+        ) from error
 
 
 def _train(path: pathlib.Path, file) -> Iterator[Member]:

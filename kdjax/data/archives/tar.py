@@ -27,6 +27,10 @@ def members(
         raise DataError(
             f"{path}: not a complete .tar.gz ({error}); fetch it anew."
         ) from error
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error}). Look at its disk, or copy it anew."
+        ) from error
 
 
 def files(path: pathlib.Path, names: tuple[str, ...]) -> dict[str, bytes]:
