@@ -1,7 +1,6 @@
 """A set of one's own, from folders of pictures."""
 
 import io
-import pathlib
 import types
 
 import tensorflow_datasets as tfds
@@ -40,7 +39,7 @@ class FolderBuilder(OrderedBuilder, skip_registration=True):
         }
 
     def read(self, split, entry):
-        content = self._path(split, entry).read_bytes()
+        content = self.folder.read(split, entry.place)
         decode(content)
         return {
             "image": io.BytesIO(content),
@@ -49,10 +48,7 @@ class FolderBuilder(OrderedBuilder, skip_registration=True):
         }
 
     def name_of(self, split, entry):
-        return str(self._path(split, entry))
-
-    def _path(self, split: str, entry: Entry) -> pathlib.Path:
-        return self.folder.path(split, entry.place)
+        return str(self.folder.path(split, entry.place))
 
 
 def builder_class(name: str, version: str, folder: Folder) -> type[FolderBuilder]:

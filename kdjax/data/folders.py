@@ -4,6 +4,7 @@ import os
 import pathlib
 from typing import NamedTuple
 
+from kdjax.data.decode import Unreadable
 from kdjax.data.errors import DataError
 
 # What splits are called on disk -> in TFDS.
@@ -36,15 +37,36 @@ class Folder(NamedTuple):
     def path(self, split: str, file: File) -> pathlib.Path:
         return self.root / self.folders[split] / file.class_name / file.name
 
+    def read(self, split: str, file: File) -> bytes:
+        """A picture's content.
+
+        Raises:
+          Unreadable: it is a link to nothing, or another thing that is no file.
+        """
+        path = self.path(split, file)
+        if not path.is_file():
+            raise Unreadable("a link to nothing, or no file")
+        return path.read_bytes()
+
 
 def scan(root: pathlib.Path) -> Folder:
     """Lists a folder of pictures; reads none of them.
 
     Raises:
-      DataError: it is laid out in another way; says what is there.
+      DataError: it is laid out in another way; says what is there. Or it cannot be
+        read.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a directory. {_EXPECTED}")
+    try:
+        return _scan(root)
+    except OSError as error:
+        raise DataError(
+            f"{root}: cannot be listed ({error}). Look at its disk and permissions."
+        ) from error
+
+
+def _scan(root: pathlib.Path) -> Folder:
     folders = {}
     for entry in _directories(root):
         split = SPLITS.get(entry)
@@ -84,16 +106,23 @@ def _split(directory: pathlib.Path) -> tuple[list[File], int]:
         before = len(files)
         with os.scandir(directory / name) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or not entry.is_file():
+                if entry.name.startswith("."):
                     continue
+                if entry.is_dir():
+                    raise DataError(f"{entry.path} is a folder in a class. {_EXPECTED}")
                 if entry.name.lower().endswith(SUFFIXES):
-                    files.append(File(name, entry.name, entry.stat().st_size))
+                    files.append(File(name, entry.name, _size(entry)))
                 else:
                     ignored += 1
         if len(files) == before:
             where = directory / name
             raise DataError(f"{where} has no pictures; {_told(where)}. {_EXPECTED}")
     return sorted(files), ignored
+
+
+def _size(entry: os.DirEntry) -> int:
+    """Bytes; none of what is no file, which reading it tells."""
+    return entry.stat().st_size if entry.is_file() else 0
 
 
 def _directories(directory: pathlib.Path) -> list[str]:

@@ -113,4 +113,4 @@ class Imagenet2012Folders(Imagenet2012, skip_registration=True):
         return folders.scan(self._archives)
 
     def _content(self, split, entry, start):
-        return self._folder.path(split, start).read_bytes()
+        return self._folder.read(split, start)

@@ -29,10 +29,10 @@ class Skipped:
           DataError: it is one too many.
         """
         with self._lock:
-            self.found[name] = why
-            count = len(self.found)
-        if count > self.limit:
-            raise DataError(
-                f"{name}: this picture cannot be read ({why}), and {count - 1} others "
-                f"could not before; expected {self.limit} at most. {self.advice}"
-            )
+            if name in self.found or len(self.found) < self.limit:
+                self.found[name] = why
+                return
+        raise DataError(
+            f"{name}: this picture cannot be read ({why}), and {self.limit} others "
+            f"could not before; expected {self.limit} at most. {self.advice}"
+        )

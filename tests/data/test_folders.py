@@ -162,6 +162,7 @@ A = {"a.JPEG": tiny(0)}
         ({"cat": {"x": A}, "dog": {"x": A}}, r"no folder train; there are cat/, dog/"),
         ({"train": {"a": A}, "val": {"b": A}}, "classes that train has not: b"),
         ({"train": {"a": A, "b": {"c.txt": b""}}}, "train/b has no pictures; .*c.txt"),
+        ({"train": {"a": A, "b/c": A}}, "train/b/c is a folder in a class. Expected"),
         ({"train": {"a": A}, "val": {"a": A}, "valid": {"a": A}}, "both val and valid"),
     ],
 )
@@ -209,3 +210,16 @@ def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", failing)
     with pytest.raises(DataError, match="cannot be listed .*train/dog"):
         prepared(tmp_path, GOOD)
+
+
+def test_a_link_to_nothing_counts_as_unreadable(tmp_path):
+    write_folder(tmp_path / "in", GOOD)
+    link = tmp_path / "in/train/dog/lost.JPEG"
+    link.symlink_to(tmp_path / "moved.JPEG")
+    linked = tmp_path / "in/train/dog/linked.JPEG"
+    linked.symlink_to(tmp_path / "in/train/dog/0.JPEG")
+    how = {"data_dir": tmp_path / "data"}
+    with pytest.raises(DataError, match="lost.JPEG: .*a link to nothing"):
+        prepare_folder("mine", tmp_path / "in", skip_at_most=0, **how)
+    done = prepare_folder("mine", tmp_path / "in", skip_at_most=1, **how)
+    assert done.splits["train"] == 8 and list(done.skipped) == [str(link)]
