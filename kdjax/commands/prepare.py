@@ -209,13 +209,17 @@ def form_of(arguments: argparse.Namespace) -> ShortSide | Pixels | None:
 
 
 def _tell(done: Prepared) -> None:
-    """One line on standard output; what was left out goes to the other one."""
+    """One line on standard output; pictures to look at go to the other one."""
     for name, why in list(done.skipped.items())[:3]:
         print(f"{name}: cannot be read ({why})", file=sys.stderr)
+    for name, why in list(done.doubtful.items())[:20]:
+        print(f"{name}: kept, but look at it ({why})", file=sys.stderr)
     sizes = ", ".join(f"{split} {count}" for split, count in done.splits.items())
     how = "was prepared already" if done.source is None else f"from {done.source}"
     left = len(done.skipped)
     left_out = f"; {left:,} unreadable, left out" if left else ""
+    if done.doubtful:
+        left_out += f"; {len(done.doubtful):,} doubtful, kept"
     print(f"{done.name}: {sizes}{left_out}; {how}; {done.directory}")
 
 

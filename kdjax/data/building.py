@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow_datasets as tfds
 
 from kdjax.data import catalogue
+from kdjax.data.skipped import Skipped
 from kdjax.data.staging import staged
 
 
@@ -21,11 +22,12 @@ class Prepared(NamedTuple):
     splits: dict[str, int]
     source: str | None  # where the images came from; None if the set was there already
     skipped: dict[str, str] = {}  # which pictures were left out, and why
+    doubtful: dict[str, str] = {}  # which were kept, and what the decoder said
 
 
 def build(
     make: Callable[..., tfds.core.DatasetBuilder], data_dir: pathlib.Path
-) -> pathlib.Path:
+) -> tuple[pathlib.Path, tfds.core.DatasetBuilder]:
     """Builds apart and renames, however many build it at the same time.
 
     Args:
@@ -33,7 +35,7 @@ def build(
       data_dir: where TFDS keeps its sets.
 
     Returns:
-      The set's directory in `data_dir`.
+      The set's directory in `data_dir`, and what built it.
 
     Raises:
       OSError: the disk refuses.
@@ -47,7 +49,7 @@ def build(
                     compute_stats=tfds.download.ComputeStatsMode.SKIP,
                 )
             )
-        return moved(pathlib.Path(builder.data_dir), apart, data_dir)
+        return moved(pathlib.Path(builder.data_dir), apart, data_dir), builder
 
 
 def moved(built: pathlib.Path, apart: str, data_dir: pathlib.Path) -> pathlib.Path:
@@ -67,12 +69,13 @@ def describe(
     name: str,
     directory: pathlib.Path,
     source: str | None,
-    skipped: dict[str, str] | None = None,
+    skipped: Skipped | None = None,
 ) -> Prepared:
     """What is in a prepared set."""
     info = catalogue.open_builder(directory).info
     sizes = {split: int(part.num_examples) for split, part in info.splits.items()}
-    return Prepared(name, directory, sizes, source, skipped or {})
+    told = (skipped.found, skipped.doubtful) if skipped else ()
+    return Prepared(name, directory, sizes, source, *told)
 
 
 @contextlib.contextmanager

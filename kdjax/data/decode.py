@@ -17,8 +17,10 @@ from kdjax.data.shortened import decode_rows, rows_needed
 cv2.setNumThreads(0)
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _PIXELS = re.compile(rb"P6\n(\d+) (\d+)\n255\n")  # PPM: what `pixels` writes
-# All pixels are there, and some bytes before the end of the file are nobody's.
+# Bytes before the end of the file that are nobody's: harmless as an encoder's filling,
+# as which Pillow takes them. But damage may show in nothing else, so `prepare` tells.
 _MORE = "extraneous bytes before marker 0xd9"
+_CUT = "premature end"
 _NOT_RGB = ("CMYK", "YCCK")
 _SMALLEST = 2  # pixels a side: one of 1 x 1 stands for a picture that is not there
 
@@ -39,12 +41,40 @@ def decode(content: bytes) -> np.ndarray:
     Raises:
       Unreadable: damaged, cut short, of no known format or of 1 pixel a side.
     """
+    return decode_told(content)[0]
+
+
+def decode_told(content: bytes) -> tuple[np.ndarray, str]:
+    """`decode`, and what the decoder complains of in what is taken nevertheless."""
+    complaint = ""
     if head := _PIXELS.match(content):
         image = _stored(content, head)
+    elif content[:2] == _JPEG:
+        image, complaint = _jpeg(content)
     else:
-        image = _jpeg(content) if content[:2] == _JPEG else _other(content)
+        image = _other(content)
     check_size(*image.shape[:2])
-    return image
+    return image, complaint
+
+
+def decode_whatever(content: bytes) -> tuple[np.ndarray, str]:
+    """`decode_told` that takes whatever JPEG does not end too early.
+
+    Its pixels are those that Pillow would show. Others than `decode` takes must be
+    encoded anew, or they could not be read later.
+
+    Raises:
+      Unreadable: cut short, or nothing that gives a picture.
+    """
+    try:
+        return decode_told(content)
+    except Unreadable as error:
+        if content[:2] != _JPEG or _CUT in str(error).lower():
+            raise
+        complaint = str(error)
+    image = _told(simplejpeg.decode_jpeg, content, "RGB", strict=False)
+    check_size(*image.shape[:2])
+    return image, complaint
 
 
 def pixels(image: np.ndarray) -> bytes:
@@ -62,6 +92,11 @@ def is_plain_jpeg(content: bytes) -> bool:
         return size_of_jpeg(content) is not None
     except Unreadable:
         return False
+
+
+def is_taken(complaint: str) -> bool:
+    """Whether `decode` takes a picture of which that is all that is to be said."""
+    return not complaint or _MORE in complaint
 
 
 def check_size(height: int, width: int) -> None:
@@ -108,7 +143,7 @@ def decode_reduced(
             return image
     if factor > 1:
         scaling["min_height"] = -(-height // factor)
-    return _colour(content, **scaling)
+    return _colour(content, **scaling)[0]
 
 
 def cut(image: np.ndarray, box: Box, size: int) -> np.ndarray:
@@ -137,22 +172,26 @@ def _stored(content: bytes, head: re.Match) -> np.ndarray:
     return image.reshape(height, width, 3)
 
 
-def _jpeg(content: bytes) -> np.ndarray:
+def _jpeg(content: bytes) -> tuple[np.ndarray, str]:
+    """Pixels and complaint."""
     *_, colours, _ = _told(simplejpeg.decode_jpeg_header, content)
     if colours not in _NOT_RGB:
         return _colour(content)
     # OpenCV 4 fills up what is cut short, in grey; this says that it is.
     _told(simplejpeg.decode_jpeg, content, "CMYK")
-    return _other(content)
+    return _other(content), ""
 
 
-def _colour(content: bytes, **scaling: int) -> np.ndarray:
+def _colour(content: bytes, **scaling: int) -> tuple[np.ndarray, str]:
+    """Pixels and complaint."""
     try:
-        return _told(simplejpeg.decode_jpeg, content, "RGB", **scaling)
+        return _told(simplejpeg.decode_jpeg, content, "RGB", **scaling), ""
     except Unreadable as error:
-        if _MORE not in str(error):
+        complaint = str(error)
+        if not is_taken(complaint):
             raise
-    return _told(simplejpeg.decode_jpeg, content, "RGB", strict=False, **scaling)
+    image = _told(simplejpeg.decode_jpeg, content, "RGB", strict=False, **scaling)
+    return image, complaint
 
 
 def _told(function, *args, **kwargs):

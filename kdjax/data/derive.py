@@ -109,8 +109,8 @@ def derive(
     skipped = Skipped(skip_at_most, ADVICE)
     say(f"preparing {derived}")
     make = functools.partial(made, skipped=skipped, say=say)
-    directory = build(make, data_dir)
-    return describe(derived, directory, builder.info.full_name, skipped.found)
+    directory, _ = build(make, data_dir)
+    return describe(derived, directory, builder.info.full_name, skipped)
 
 
 def derived_name(name: str, form: ShortSide | Pixels) -> str:

@@ -6,7 +6,7 @@ import types
 import tensorflow_datasets as tfds
 
 from kdjax.data.archive_builder import described
-from kdjax.data.decode import decode
+from kdjax.data.decode import decode_told
 from kdjax.data.folders import Folder
 from kdjax.data.ordered import Entry, OrderedBuilder, shuffled
 
@@ -40,7 +40,8 @@ class FolderBuilder(OrderedBuilder, skip_registration=True):
 
     def read(self, split, entry):
         content = self.folder.read(split, entry.place)
-        decode(content)
+        _, complaint = decode_told(content)
+        self.skipped.doubt(self.name_of(split, entry), complaint)
         return {
             "image": io.BytesIO(content),
             "label": entry.place.class_name,

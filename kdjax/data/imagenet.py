@@ -22,7 +22,8 @@ class Imagenet2012(OrderedBuilder, skip_registration=True):
 
     Same version, features, keys and order of the records as TFDS's own builder, without
     the unlabelled test split. The one PNG and the CMYK files become JPEGs in RGB,
-    as they do there, but by another encoder.
+    as they do there, but by another encoder; so does a JPEG at which the decoder
+    complains of something else than its end.
     """
 
     name = "imagenet2012"
@@ -61,8 +62,10 @@ class Imagenet2012(OrderedBuilder, skip_registration=True):
     def read(self, split, entry):
         class_name, start = entry.place
         content = self._content(split, entry, start)
+        content, complaint = pictures.as_plain_jpeg(content)
+        self.skipped.doubt(self.name_of(split, entry), complaint)
         return {
-            "image": io.BytesIO(pictures.as_plain_jpeg(content)),
+            "image": io.BytesIO(content),
             "label": class_name,
             "file_name": entry.key,
         }

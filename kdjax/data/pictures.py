@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from kdjax.data.decode import decode, is_plain_jpeg
+from kdjax.data.decode import decode_whatever, is_plain_jpeg, is_taken
 from kdjax.data.errors import DataError
 
 
@@ -48,14 +48,21 @@ def jpeg(image: np.ndarray, quality: int) -> bytes:
     return simplejpeg.encode_jpeg(image, quality, "RGB", "420")
 
 
-def as_plain_jpeg(content: bytes) -> bytes:
-    """Returns a JPEG in colour or grey as it is, anything else as JPEG of quality 100.
+def as_plain_jpeg(content: bytes) -> tuple[bytes, str]:
+    """A JPEG in colour or grey as it is, anything else as JPEG of quality 100.
+
+    So is a JPEG that is whole but for what `decode` would refuse later.
+
+    Returns:
+      The file, and what the decoder complains of in the one that was given.
 
     Raises:
       Unreadable: it cannot be decoded.
     """
-    image = decode(content)
-    return content if is_plain_jpeg(content) else jpeg(image, 100)
+    image, complaint = decode_whatever(content)
+    if is_plain_jpeg(content) and is_taken(complaint):
+        return content, complaint
+    return jpeg(image, 100), complaint
 
 
 def _encode(image: np.ndarray) -> bytes:

@@ -47,8 +47,10 @@ def prepare(
     builder_class = _builder_class(name, data_dir)
     source = _archives(builder_class, data_dir, archives, say)
     say(f"preparing {builder_class.name}")
-    directory = _build(builder_class, data_dir, source, say)
-    return describe(name, directory, "the package" if source is None else str(source))
+    directory, builder = _build(builder_class, data_dir, source, say)
+    skipped = getattr(builder, "skipped", None)  # which archives in memory have not
+    source = "the package" if source is None else str(source)
+    return describe(name, directory, source, skipped)
 
 
 def advice(name: str, data_dir: pathlib.Path) -> str:
@@ -120,7 +122,7 @@ def _build(
     data_dir: pathlib.Path,
     source: pathlib.Path | None,
     say: Callable[[str], None] = lambda message: None,
-) -> pathlib.Path:
+):
     arguments = {"archives": source}
     if issubclass(builder_class, OrderedBuilder):
         arguments["say"] = say

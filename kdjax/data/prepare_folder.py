@@ -46,7 +46,6 @@ def prepare_folder(
     found = catalogue.prepared(name, data_dir)
     if found is not None:
         return describe(name, found, None)
-    skipped = Skipped(skip_at_most, ADVICE)
     if dataset == Imagenet2012Folders.name:
         make = functools.partial(Imagenet2012Folders, archives=folder)
     else:
@@ -55,7 +54,8 @@ def prepare_folder(
             say(f"{folder}: {listed.ignored:,} files are no pictures by their names")
         version = version or folder_builder.VERSION
         builder_class = folder_builder.builder_class(dataset, version, listed)
+        skipped = Skipped(skip_at_most, ADVICE)
         make = functools.partial(builder_class, skipped=skipped)
     say(f"preparing {name}")
-    directory = build(functools.partial(make, say=say), data_dir)
-    return describe(name, directory, str(folder), skipped.found)
+    directory, builder = build(functools.partial(make, say=say), data_dir)
+    return describe(name, directory, str(folder), builder.skipped)

@@ -13,13 +13,14 @@ class Skipped:
     Attributes:
       limit: how many are put up with, >= 0.
       found: where it lies -> what is wrong with it.
+      doubtful: the same of pictures that are kept though the decoder complained.
     """
 
     def __init__(self, limit: int, advice: str = TRAINING):
         """Counts from zero; `advice` ends the error of one too many."""
         if limit < 0:
             raise ValueError(f"Skipped: limit is {limit}; expected 0 or more.")
-        self.limit, self.advice, self.found = limit, advice, {}
+        self.limit, self.advice, self.found, self.doubtful = limit, advice, {}, {}
         self._lock = threading.Lock()
 
     def add(self, name: str, why: str) -> None:
@@ -36,3 +37,9 @@ class Skipped:
             f"{name}: this picture cannot be read ({why}), and {self.limit} others "
             f"could not before; expected {self.limit} at most. {self.advice}"
         )
+
+    def doubt(self, name: str, complaint: str) -> None:
+        """Notes one that is kept, unless there is no complaint."""
+        if complaint:
+            with self._lock:
+                self.doubtful[name] = complaint

@@ -97,6 +97,15 @@ def test_unreadable_pictures_are_counted_and_named(tmp_path, capsys):
     assert "in/train/cat/" in streams.err
 
 
+def test_doubtful_pictures_are_kept_and_named(tmp_path, capsys):
+    stray = tiny(7)[:-2] + bytes(20) + b"\xff\xd9"
+    source, data_dir = folder(tmp_path, **{"stray.JPEG": stray})
+    assert main(["mine", source, data_dir, "--skip_at_most=0"]) == 0
+    streams = capsys.readouterr()
+    assert "mine: train 4; 1 doubtful, kept; from" in streams.out
+    assert "cat/stray.JPEG: kept, but look at it (Corrupt JPEG data: " in streams.err
+
+
 def test_a_tfrecord_copy_is_asked_for(tmp_path, capsys):
     prepare_jpegs(tmp_path / "old", {"train": pictures(3)})
     path = tmp_path / "old/jpeg_set/1.0.0/dataset_info.json"

@@ -5,8 +5,16 @@ import pytest
 from PIL import Image
 
 from kdjax.data.crops import Box
-from kdjax.data.decode import Unreadable, cut, decode, resize
-from tests.data.jpegs import decoded, encode, picture
+from kdjax.data.decode import (
+    Unreadable,
+    cut,
+    decode,
+    decode_told,
+    decode_whatever,
+    resize,
+)
+from kdjax.data.pictures import as_plain_jpeg
+from tests.data.jpegs import decoded, encode, odd_header, picture
 
 COLOUR = picture(45, 60, 12)
 
@@ -56,6 +64,31 @@ def test_bytes_of_nobody_before_the_end_do_no_harm():
         other = content[:-2] + more + content[-2:]
         np.testing.assert_array_equal(decode(other), decoded(content))
     np.testing.assert_array_equal(decode(content + b"junk"), decoded(content))
+
+
+def test_what_is_taken_with_a_complaint_is_told():
+    whole = encode(COLOUR)
+    assert decode_told(whole)[1] == ""
+    image, complaint = decode_told(whole[:-2] + bytes(20) + whole[-2:])
+    assert "extraneous bytes before marker 0xd9" in complaint
+    np.testing.assert_array_equal(image, decoded(whole))
+
+
+def test_a_jpeg_that_is_whole_is_mended():
+    whole = encode(COLOUR)
+    odd = odd_header(whole)
+    with pytest.raises(Unreadable, match="Invalid SOS parameters"):
+        decode(odd)
+    image, complaint = decode_whatever(odd)
+    assert complaint == "Invalid SOS parameters for sequential JPEG"
+    np.testing.assert_array_equal(image, decoded(whole))
+    content, complaint = as_plain_jpeg(odd)
+    assert "Invalid SOS" in complaint
+    assert np.abs(decode(content).astype(int) - decoded(whole)).mean() < 2
+    assert as_plain_jpeg(whole) == (whole, "")
+    for part in (0.1, 0.5, 0.98):
+        with pytest.raises(Unreadable):
+            as_plain_jpeg(whole[: int(part * len(whole))])
 
 
 def damaged():

@@ -10,11 +10,12 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import hashing
 
 from kdjax.data.builders import BUILDERS
+from kdjax.data.decode import decode
 from kdjax.data.errors import DataError
 from kdjax.data.imagenet import Imagenet2012, Imagenet2012Folders
 from kdjax.data.prepare import prepare
 from kdjax.data.prepare_folder import prepare_folder
-from tests.data.jpegs import decoded, encode, picture
+from tests.data.jpegs import decoded, encode, odd_header, picture
 from tests.data.miniature_imagenet import (
     SYNSETS,
     tar_of,
@@ -98,6 +99,26 @@ def test_its_png_and_its_cmyk_become_plain_jpegs(tmp_path):
     for name in (b"n01739381_1.JPEG", b"n02105855_1.JPEG"):
         assert rows[name][:2] == b"\xff\xd8"
         assert np.abs(decoded(rows[name]).astype(int) - image).mean() < 3
+
+
+def test_a_picture_of_which_the_decoder_complains_stops_nothing(tmp_path):
+    train = {synset: dict(files) for synset, files in TRAIN.items()}
+    image = picture(50, 60, 9)
+    train["n01739381"]["n01739381_1.JPEG"] = odd_header(encode(image))
+    stray = encode(image)[:-2] + bytes(9) + b"\xff\xd9"
+    train["n02105855"]["n02105855_1.JPEG"] = stray
+    done = prepare_tars(tmp_path, train)
+    rows = {r["file_name"]: r["image"] for r in stored(tmp_path / "data", "train")}
+    mended = rows[b"n01739381_1.JPEG"]
+    assert np.abs(decode(mended).astype(int) - image).mean() < 2
+    assert rows[b"n02105855_1.JPEG"] == stray
+    where = f"{tmp_path / 'tars'}, train"
+    one, two = (
+        done.doubtful[f"{where}, {name}_1.JPEG"]
+        for name in ("n01739381/n01739381", "n02105855/n02105855")
+    )
+    assert len(done.doubtful) == 2 and one.startswith("Invalid SOS parameters")
+    assert two.endswith("extraneous bytes before marker 0xd9")
 
 
 @pytest.mark.parametrize("validation", ["val", "validation"])

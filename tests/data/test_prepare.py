@@ -164,9 +164,9 @@ def test_malicious_archive_is_refused(tmp_path, sized):
 def test_whoever_comes_second_keeps_what_is_there(tmp_path, sized):
     miniatures.fashion_mnist(tmp_path)
     sized("fashion_mnist", miniatures.SIZES)
-    first = preparing._build(FashionMnist, tmp_path / "data", tmp_path)
+    first, _ = preparing._build(FashionMnist, tmp_path / "data", tmp_path)
     stamp = (first / "dataset_info.json").stat().st_mtime_ns
-    second = preparing._build(FashionMnist, tmp_path / "data", tmp_path)
+    second, _ = preparing._build(FashionMnist, tmp_path / "data", tmp_path)
     assert second == first
     assert (first / "dataset_info.json").stat().st_mtime_ns == stamp
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["fashion_mnist"]
