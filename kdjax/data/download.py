@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import pathlib
+import secrets
 import urllib.request
 from collections.abc import Callable
 from typing import NamedTuple
@@ -76,6 +77,8 @@ def fetch(
 ) -> pathlib.Path:
     """Downloads one archive to a .part file, which is renamed once its sum is right.
 
+    Each download has a file of its own: two may go on at the same time.
+
     Raises:
       DataError: the server cannot be reached, stops midway, or sends something else;
         or the file has no open address.
@@ -88,7 +91,7 @@ def fetch(
             "https://image-net.org/download-images"
         )
     directory.mkdir(parents=True, exist_ok=True)
-    part = directory / f"{file_name}.part"
+    part = directory / f"{file_name}.{secrets.token_hex(8)}.part"
     say(f"downloading {remote.url}")
     try:
         digest = _copy(remote, part)
@@ -97,7 +100,7 @@ def fetch(
                 f"{remote.url}: what arrived has {remote.algorithm} {digest}; expected "
                 f"{remote.digest}. Try again, or fetch the file in another way."
             )
-        return part.rename(directory / file_name)
+        return part.replace(directory / file_name)
     finally:
         part.unlink(missing_ok=True)
 

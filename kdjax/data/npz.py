@@ -12,6 +12,7 @@ is unpickled. `python -m kdjax prepare NAME --npz=FILE` writes such files.
 
 import pathlib
 import re
+import secrets
 
 import numpy as np
 
@@ -73,6 +74,8 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
 def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:
     """Writes splits of one set, each under its name; whole or not at all.
 
+    Two may write the same file at the same time: the last one's stays.
+
     Raises:
       DataError: the splits have different classes, or the name is another file's.
       OSError: the disk refuses.
@@ -87,9 +90,12 @@ def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:
     for name, split in splits.items():
         arrays |= {name + IMAGE: split.image, name + LABEL: split.label}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.part{SUFFIX}")
-    np.savez_compressed(part, **arrays)
-    part.replace(path)
+    part = path.with_name(f"{path.stem}.{secrets.token_hex(8)}.part{SUFFIX}")
+    try:
+        np.savez_compressed(part, **arrays)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _class_names(path: pathlib.Path, file) -> tuple[str, ...]:

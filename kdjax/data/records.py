@@ -209,8 +209,9 @@ def _check(
     if picture.dtype != np.uint8 or picture.shape != shape:
         raise DataError(
             f"{where}: image {position} is {picture.dtype} of shape {picture.shape}; "
-            f"expected uint8 of shape {shape}, as the first one. Resize the images "
-            "when preparing the set."
+            f"expected uint8 of shape {shape}, as the first one. Expected "
+            "config.data.feed=streamed, with config.data.mean and std, or pictures of "
+            "one size."
         )
     if not 0 <= label < classes:
         raise DataError(

@@ -25,6 +25,26 @@ def test_arrives_whole_and_under_its_name(tmp_path):
     assert said == [f"downloading {source.as_uri()}"]
 
 
+def test_two_downloads_at_once_do_not_meet(tmp_path, monkeypatch):
+    """The second one begins and ends while the first is half way."""
+    content = bytes(range(256)) * 10000
+    source = tmp_path / "source"
+    source.write_bytes(content)
+    remote = Remote(source.as_uri(), "sha256", hashlib.sha256(content).hexdigest())
+    write, done = download._write, []
+
+    def writing(target, chunk):
+        write(target, chunk)
+        if not done:
+            done.append("second")
+            download.fetch("a.zip", tmp_path / "new", silent, remote=remote)
+
+    monkeypatch.setattr(download, "_write", writing)
+    path = download.fetch("a.zip", tmp_path / "new", silent, remote=remote)
+    assert done and path.read_bytes() == content
+    assert [p.name for p in path.parent.iterdir()] == ["a.zip"]
+
+
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
 def test_other_content_is_thrown_away(tmp_path, algorithm):
     (tmp_path / "source").write_bytes(b"a login page")

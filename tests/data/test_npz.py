@@ -196,3 +196,38 @@ def test_reading_a_file_needs_numpy_alone(tmp_path):
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+def split_of(count):
+    image, label = np.zeros((count, 2, 2, 3), np.uint8), np.zeros(count, np.int32)
+    return Split(image, label, ("a",), {})
+
+
+def test_two_that_write_at_once_do_not_meet(tmp_path, monkeypatch):
+    """The second one begins and ends before the first has written anything."""
+    path, inner = tmp_path / "a.npz", []
+    save = np.savez_compressed
+
+    def saving(part, **arrays):
+        if not inner:
+            inner.append(part)
+            save_npz(path, {"train": split_of(4)})
+        save(part, **arrays)
+        inner.append(part)
+
+    monkeypatch.setattr(np, "savez_compressed", saving)
+    save_npz(path, {"train": split_of(6)})
+    assert len(set(inner)) == 2
+    assert len(load_npz(path, "train").label) == 6
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    def full(part, **_):
+        part.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(OSError, match="No space"):
+        save_npz(tmp_path / "a.npz", {"train": split_of(4)})
+    assert list(tmp_path.iterdir()) == []
