@@ -43,7 +43,8 @@ def train(
     if "data" in meta:
         identities.check_resumed(workdir, meta, experiment.identity)
     teller = _teller(experiment, workdir, meta["step"])
-    with contextlib.closing(keeper), contextlib.closing(teller):
+    told = unreadable.told(experiment.train, workdir, meta["step"], teller.say)
+    with contextlib.closing(keeper), contextlib.closing(teller), told as unread:
         announce(experiment, meta["step"], teller)
         variables = _teacher_variables(experiment, mesh)
         notes = Notes(experiment, variables, mesh, workdir, meta["step"])
@@ -62,9 +63,6 @@ def train(
                     until=until,
                     agreed=together.stopper(),
                 )
-        unread = unreadable.found(experiment.train)
-        for line in unreadable.told(unread):
-            teller.say(line)
     results = teller.last_evaluation or meta["metrics"]
     workdirs.finish(workdir, summary(experiment, results, teller.seconds, unread))
 

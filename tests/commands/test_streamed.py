@@ -117,6 +117,28 @@ def test_unreadable_pictures_are_told(tmp_path, capsys):
         runs.run(streamed(tmp_path, skip_at_most=0), tmp_path / "strict")
 
 
+def test_every_piece_tells_of_what_it_could_not_read(tmp_path, capsys):
+    rows = pictures(12)
+    rows[4] = (rows[4][0][:-300], 4)
+    prepare_jpegs(tmp_path, {"train": rows, "test": rows[:4]})
+    kept = tmp_path / "run" / "unreadable.json"
+    kept.parent.mkdir()
+    kept.write_text('{"another run": "was here"}')
+    with pytest.raises(Preempted):
+        runs.run(streamed(tmp_path), tmp_path / "run", until=0.0)
+    told = capsys.readouterr()
+    assert "1unreadableimages,replaced" in "".join((told.err + told.out).split())
+    (found,) = json.loads(kept.read_text()).items()
+    assert "record" in found[0] and "Premature end" in found[1]
+    # A later piece knows of what it has not met itself.
+    kept.write_text(json.dumps({"met earlier": "was cut short"}))
+    runs.run(streamed(tmp_path), tmp_path / "run")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    skipped = summary["unreadable_images"]
+    assert skipped["count"] == 2
+    assert skipped["first"][0] == "met earlier: cannot be read (was cut short)"
+
+
 def test_size_on_disk_chooses(jpeg_dir, monkeypatch):
     config = streamed(jpeg_dir, feed="auto")
     monkeypatch.setattr(images, "RESIDENT_BELOW", 10_000)
