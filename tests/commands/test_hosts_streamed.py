@@ -92,7 +92,11 @@ def test_what_each_could_not_read_is_told_together(tmp_path):
     prepare_jpegs(tmp_path / "data", {"train": rows, "test": pictures(9)})
     write(tmp_path / "config.py", asked)
     words = ["train", f"--config={tmp_path / 'config.py'}", "--devices=2"]
-    Job(tmp_path, [*words, f"--workdir={tmp_path / 'run'}"], flags=by_hand(2)).check()
+    words += [f"--workdir={tmp_path / 'run'}"]
+    # A piece that all leave after a step tells as well: they gather there, too.
+    piece = Job(tmp_path, [*words, "--minutes=1e-9"], flags=by_hand(2))
+    assert piece.codes() == [42, 42], piece.text()
+    Job(tmp_path, words, flags=by_hand(2)).check()
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     skipped = summary["unreadable_images"]
     assert skipped["count"] == len(skipped["first"]) == 2
