@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
-from kdjax.data import catalogue
+from kdjax.data import catalogue, kept_labels
 from kdjax.data.skipped import Skipped
 from kdjax.data.staging import staged
 
@@ -49,7 +49,9 @@ def build(
                     compute_stats=tfds.download.ComputeStatsMode.SKIP,
                 )
             )
-        return moved(pathlib.Path(builder.data_dir), apart, data_dir), builder
+        directory = moved(pathlib.Path(builder.data_dir), apart, data_dir)
+    kept_labels.keep_all(directory, getattr(builder, "labels", {}))
+    return directory, builder
 
 
 def moved(built: pathlib.Path, apart: str, data_dir: pathlib.Path) -> pathlib.Path:

@@ -51,10 +51,15 @@ class Writer(ExampleWriter):
 
 
 class OrderedBuilder(ShardBasedBuilder, skip_registration=True):
-    """Base of the builders: `entries` lists a split, `read` makes an example of one."""
+    """Base of the builders: `entries` lists a split, `read` makes an example of one.
+
+    Attributes:
+      skipped: pictures that were left out, and doubtful ones.
+      labels: split -> those of its records, in their order, once they are written.
+    """
 
     def __init__(self, *, skipped: Skipped, say: Callable[[str], None], **arguments):
-        self.skipped, self._say = skipped, say
+        self.skipped, self.labels, self._say = skipped, {}, say
         super().__init__(file_format="array_record", **arguments)
 
     def entries(self) -> dict[str, list[Entry]]:
@@ -85,6 +90,7 @@ class OrderedBuilder(ShardBasedBuilder, skip_registration=True):
         count = ShardConfig().get_number_shards(size, len(entries))
         ends = get_shard_boundaries(len(entries), count)
         keyed = mapped(functools.partial(self._keyed, split), entries)
+        keyed = self._noting(self.labels.setdefault(split, []), keyed)
         examples = self._telling(f"{self.name}, {split}", keyed, len(entries))
         lengths = (end - start for start, end in itertools.pairwise([0, *ends]))
         return [functools.partial(_taken, examples, length) for length in lengths]
@@ -99,6 +105,14 @@ class OrderedBuilder(ShardBasedBuilder, skip_registration=True):
             some = some or example is not None
             if not some and count == total - 1:
                 raise DataError(f"{what}: not one picture can be read.")
+            yield example
+
+    def _noting(self, labels: list[int], examples: Iterator) -> Iterator:
+        """The same ones, once their labels are noted."""
+        feature = self.info.features["label"]
+        for example in examples:
+            if example is not None:
+                labels.append(int(feature.encode_example(example[1]["label"])))
             yield example
 
     def _keyed(self, split: str, entry: Entry) -> tuple[str | int, dict] | None:

@@ -178,6 +178,9 @@ def test_unreadable_pictures_are_left_out_or_an_error(tmp_path):
         derive("jpeg_set", Pixels(20), skip_at_most=1, **how)
     assert [p.name for p in (tmp_path / "jpeg_set").iterdir()] == ["1.0.0"]
     done = derive("jpeg_set", Pixels(20), skip_at_most=2, **how)
+    kept = [np.load(path) for path in done.directory.glob("kdjax-labels-*.npy")]
+    rows = tfds.builder_from_directory(done.directory).as_data_source("train")
+    assert [labels.tolist() for labels in kept] == [[row["label"] for row in rows]]
     assert done.splits == {"train": 18} and len(done.skipped) == 2
 
 

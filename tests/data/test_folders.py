@@ -75,6 +75,25 @@ def test_it_is_streamed_like_any_other(tmp_path):
     assert (np.sort(np.abs(seen - colour).mean((1, 2, 3)))[:5] < 3).all()
 
 
+def test_a_first_start_reads_no_record(tmp_path, monkeypatch):
+    """Labels are those that TFDS reads, without what was left out."""
+    train = {"dog": {f"{i}.JPEG": tiny(i) for i in range(9)}, "cat": KINDS | DAMAGED}
+    splits = {"train": train, "val": GOOD["val"]}
+    done = prepared(tmp_path, splits, skip_at_most=4)
+
+    def refuse(*_):
+        raise AssertionError("the records are read")
+
+    monkeypatch.setattr("kdjax.data.labels.examples", refuse)
+    monkeypatch.chdir(tmp_path)
+    crops = Geometry(size=8, short_side=8)
+    for data_dir in (tmp_path / "data", "data"):
+        for name in ("train", "validation"):
+            split = load_split("mine", name, data_dir=data_dir, crops=crops)
+            wanted = [row["label"] for row in stored(done, name)]
+            assert split.label.tolist() == wanted and split.label.dtype == np.int32
+
+
 def test_pictures_of_a_class_do_not_lie_together(tmp_path):
     classes = {c: {f"{i}.JPEG": tiny(i) for i in range(40)} for c in "abc"}
     done = prepared(tmp_path, {"train": classes})

@@ -127,6 +127,18 @@ def test_labels_are_read_once(prepared, monkeypatch):
         opened(prepared[0], "train[:10]")
 
 
+def test_reading_all_of_it_is_told(tmp_path, monkeypatch, capsys):
+    prepare_jpegs(tmp_path, {"train": ROWS})
+    monkeypatch.setattr(labels, "_SAY_EVERY", -1)
+    opened(tmp_path)
+    told = capsys.readouterr().err
+    assert "jpeg_set/1.0.0, train: reading all of it once, for its labels: 7 of 20" in (
+        told
+    )
+    opened(tmp_path)
+    assert "reading" not in capsys.readouterr().err
+
+
 def test_kept_labels_of_other_files_are_not_believed(tmp_path):
     builder = prepare_jpegs(tmp_path, {"train": ROWS})
     before = opened(tmp_path).label
