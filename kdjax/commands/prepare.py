@@ -99,8 +99,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=100,
         metavar="N",
-        help="leave out so many unreadable pictures of a folder, or of a set that is "
-        "written in another form, before that is an error (default: 100)",
+        help="leave out so many unreadable pictures of a folder, of TFDS's copy or of "
+        "a set that is written in another form, before that is an error (default: 100)",
     )
     parser.add_argument(
         "--npz",
@@ -189,7 +189,7 @@ def _prepared(arguments: argparse.Namespace):
     elif arguments.folder:
         yield prepare_folder(name, arguments.folder, **how, **left_out)
     elif arguments.tfrecord:
-        yield convert(name, arguments.tfrecord, **how)
+        yield convert(name, arguments.tfrecord, **how, **left_out)
     else:
         yield prepare(name, archives=arguments.archives, **how)
     if form is not None:

@@ -20,3 +20,10 @@ def bytes_feature(record: bytes, name: str) -> bytes:
             f"feature {name!r} has {len(values)} values of bytes; expected one"
         )
     return values[0]
+
+
+def with_bytes(record: bytes, name: str, value: bytes) -> bytes:
+    """The same example with another value of a feature that `bytes_feature` reads."""
+    example = tf_example_pb2.Example.FromString(record)
+    example.features.feature[name].bytes_list.value[0] = value
+    return example.SerializeToString()

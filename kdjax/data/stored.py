@@ -57,7 +57,7 @@ class StoredImages:
         """Evaluation crops of a slice, uint8 [m, size, size, 3]; or a mask's pictures.
 
         Raises:
-          DataError: a picture cannot be read. An evaluation leaves none out.
+          DataError: a picture cannot be read. A pass over all leaves none out.
         """
         if not isinstance(which, slice):
             records = self._records[which]
@@ -76,8 +76,12 @@ class StoredImages:
             picture = decode(self.content(index))
         except Unreadable as error:
             raise DataError(
-                f"{self.name_of(index)}: this picture cannot be read ({error}), and an "
-                "evaluation may leave none out. Prepare the set anew, without it."
+                f"{self.name_of(index)}: this picture cannot be read ({error}). "
+                "Training goes past such a picture; a pass over all samples, as this "
+                "one is, may leave none out. `python -m kdjax prepare` leaves it out "
+                "of what it writes, from the set's source again or in another form "
+                "(--short_side, --pixels); that is another set, for networks that are "
+                "trained on it."
             ) from error
         shape, box = self.geometry.central(*picture.shape[:2])
         return cut(resize(picture, shape), box, self.geometry.size)

@@ -1,6 +1,7 @@
 """A set prepared as TFRecord once more as array_record: the same records, other files.
 
-Needs no TensorFlow. The files' checksums are not compared; lengths and counts are.
+Needs no TensorFlow. The files' checksums are not compared; lengths and counts are, and
+each picture is decoded once. Those that cannot be read are left out.
 """
 
 import json
@@ -10,15 +11,23 @@ import shutil
 import struct
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf.message import DecodeError
 
-from kdjax.data import catalogue
+from kdjax.data import catalogue, kept_labels
+from kdjax.data.ahead import mapped
 from kdjax.data.building import Prepared, describe, moved
+from kdjax.data.decode import Unreadable, decode_told
 from kdjax.data.errors import DataError
+from kdjax.data.examples import bytes_feature, with_bytes
 from kdjax.data.ordered import Writer
+from kdjax.data.pictures import as_plain_jpeg
+from kdjax.data.skipped import Skipped
 from kdjax.data.staging import staged
 
 _INFO = "dataset_info.json"
+_ADVICE = "Prepare the set anew there, or allow more with --skip_at_most."
 _OLD, _NEW = ".tfrecord-", ".array_record-"
 
 
@@ -27,6 +36,7 @@ def convert(
     source: str | pathlib.Path,
     *,
     data_dir: str | pathlib.Path,
+    skip_at_most: int,
     say: Callable[[str], None] = lambda message: None,
 ) -> Prepared:
     """Converts a set, unless it is there already.
@@ -35,10 +45,12 @@ def convert(
       name: of the set, optionally with config and version.
       source: the data_dir in which TFDS prepared it as TFRecord.
       data_dir: where it is to be; another one, since TFDS keeps one format a version.
+      skip_at_most: how many unreadable pictures are left out before that is an error.
       say: is told what takes long.
 
     Raises:
-      DataError: there is no such set in `source`, or a file of it is damaged.
+      DataError: there is no such set in `source`, a file of it is damaged, or too many
+        pictures are.
       OSError: data_dir cannot be written.
     """
     source, data_dir = (pathlib.Path(p).expanduser() for p in (source, data_dir))
@@ -62,25 +74,33 @@ def convert(
             f"{old} is stored as {info.get('fileFormat')}; expected tfrecord. What is "
             f"stored as array_record is read with --data_dir={source}."
         )
+    skipped = Skipped(skip_at_most, _ADVICE)
     say(f"converting {old}")
     with staged(data_dir) as apart:
         new = pathlib.Path(apart) / old.relative_to(source)
         new.mkdir(parents=True)
-        _copy(old, new, info, say)
+        labels = _copy(old, new, info, skipped, say)
         directory = moved(new, apart, data_dir)
-    return describe(name, directory, str(old))
+    kept_labels.keep_all(directory, labels)
+    return describe(name, directory, str(old), skipped)
 
 
-def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, say) -> None:
+def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, skipped, say) -> dict:
+    """Writes the set anew; returns the labels of each split."""
+    features, labels = tfds.builder_from_directory(old).info.features, {}
     splits = tfds.builder_from_directory(old).info.splits
-    for split in splits.values():
+    for row in info["splits"]:
+        split, left = splits[row["name"]], []
+        labels[split.name] = []
         counts = zip(split.filepaths, split.shard_lengths, strict=True)
         for number, (path, count) in enumerate(counts, start=1):
             target = new / os.path.basename(path).replace(_OLD, _NEW)
-            rows = enumerate(_records(pathlib.Path(path), count))
-            Writer("array_record").write(target, rows)
+            copied = _Copied(pathlib.Path(path), features, skipped, labels[split.name])
+            Writer("array_record").write(target, enumerate(copied.records(count)))
+            left.append(copied.count)
             if number % 100 == 0:
                 say(f"{split.name}: {number} of {split.num_shards} files")
+        row["shardLengths"] = [str(count) for count in left]
     for path in old.iterdir():
         if path.is_file() and _OLD not in path.name and path.name != _INFO:
             shutil.copy(path, new)
@@ -89,6 +109,52 @@ def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, say) -> None:
         template = row.get("filepathTemplate", "")
         row["filepathTemplate"] = template.replace("tfrecord", "array_record")
     (new / _INFO).write_text(json.dumps(info, indent=2))
+    return labels
+
+
+class _Copied:
+    """The records of a file whose pictures can be read."""
+
+    def __init__(self, path: pathlib.Path, features, skipped: Skipped, labels: list):
+        self.path, self.count = path, 0
+        self._skipped, self._labels = skipped, labels
+        named = (
+            dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
+        )
+        self._has_picture = isinstance(named.get("image"), tfds.features.Image)
+        label = {key: named[key] for key in ("label",) if key in named}
+        self._label = tfds.features.FeaturesDict(label)
+
+    def records(self, count: int) -> Iterator[bytes]:
+        for record in mapped(self._checked, enumerate(_records(self.path, count))):
+            if record is not None:
+                self.count += 1
+                found = self._label.deserialize_example_np(record)
+                self._labels.extend(np.ravel(found.get("label", [])).tolist())
+                yield record
+
+    def _checked(self, numbered: tuple[int, bytes]) -> bytes | None:
+        number, record = numbered
+        if not self._has_picture:
+            return record
+        where = f"{self.path}, record {number}"
+        try:
+            content = bytes_feature(record, "image")
+            record, complaint = _readable(record, content)
+        except (Unreadable, ValueError, DecodeError) as error:
+            self._skipped.add(where, str(error))
+            return None
+        self._skipped.doubt(where, complaint)
+        return record
+
+
+def _readable(record: bytes, content: bytes) -> tuple[bytes, str]:
+    """A record as it is, or with its picture mended; and what the decoder said."""
+    try:
+        return record, decode_told(content)[1]
+    except Unreadable:
+        content, complaint = as_plain_jpeg(content)
+        return with_bytes(record, "image", content), complaint
 
 
 def _records(path: pathlib.Path, count: int) -> Iterator[bytes]:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from kdjax.data import tfrecord
+from kdjax.data.crops import Geometry
 from kdjax.data.errors import DataError
-from kdjax.data.tfrecord import convert
-from tests.data.jpegs import pictures, prepare_jpegs
+from kdjax.data.sources import load_split
+from tests.data.jpegs import odd_header, pictures, prepare_jpegs
 
 pytestmark = pytest.mark.usefixtures("no_network")
 ROWS = pictures(9)
@@ -21,6 +23,10 @@ def framed(record):
     return struct.pack("<QI", len(record), 1) + record + struct.pack("<I", 2)
 
 
+def convert(name, source, skip_at_most=0, **how):
+    return tfrecord.convert(name, source, skip_at_most=skip_at_most, **how)
+
+
 def records(directory, split):
     builder = tfds.builder_from_directory(directory)
     return list(builder.as_data_source(split, deserialize_method=RAW))
@@ -28,10 +34,14 @@ def records(directory, split):
 
 @pytest.fixture
 def old(tmp_path):
+    return as_tfrecord(tmp_path, {"train": ROWS, "test": ROWS[:4]})
+
+
+def as_tfrecord(tmp_path, rows):
     """A set as TFDS writes it in its default format, and its records."""
-    builder = prepare_jpegs(tmp_path / "old", {"train": ROWS, "test": ROWS[:4]})
+    builder = prepare_jpegs(tmp_path / "old", rows)
     directory = builder.data_path
-    found = {split: records(directory, split) for split in ("train", "test")}
+    found = {split: records(directory, split) for split in rows}
     for split, rows in found.items():
         (path,) = directory.glob(f"*-{split}.array_record-*")
         content = b"".join(map(framed, rows))
@@ -64,6 +74,28 @@ def test_templates_with_the_format_written_out(old, tmp_path):
     path.write_text(path.read_text().replace("{FILEFORMAT}", "tfrecord"))
     done = convert("jpeg_set", source, data_dir=tmp_path / "new")
     assert records(done.directory, "train") == found["train"]
+
+
+def test_pictures_are_decoded_once_and_unreadable_ones_left_out(tmp_path, monkeypatch):
+    rows = list(ROWS)
+    rows[3] = (rows[3][0][:-300], 3)
+    rows[5] = (odd_header(rows[5][0]), 0)
+    source, found = as_tfrecord(tmp_path, {"train": rows})
+    with pytest.raises(DataError, match=r"tfrecord-0.*, record \d: .* Prepare the set"):
+        convert("jpeg_set", source, data_dir=tmp_path / "new")
+    done = convert("jpeg_set", source, data_dir=tmp_path / "new", skip_at_most=1)
+    assert done.splits == {"train": 8} and len(done.skipped) == len(done.doubtful) == 1
+    assert "Premature end" in next(iter(done.skipped.values()))
+    assert len(set(records(done.directory, "train")) & set(found["train"])) == 7
+    names = tfds.builder_from_directory(done.directory).as_data_source("train")
+    assert {row["file_name"] for row in names} == {
+        f"{i}.JPEG".encode() for i in range(9) if i != 3
+    }
+    wanted = [row["label"] for row in names]
+    monkeypatch.setattr("kdjax.data.labels.examples", None)  # they are kept already
+    crops = Geometry(size=8, short_side=8)
+    split = load_split("jpeg_set", "train", data_dir=tmp_path / "new", crops=crops)
+    assert split.label.tolist() == wanted and split.image[:].shape == (8, 8, 8, 3)
 
 
 @pytest.mark.parametrize("end", [-1, -40, 5])
