@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import kdjax
 from kdjax.bench.timing import BLOCK_SECONDS
+from kdjax.contracts import InputError
 from kdjax.data.decode import Unreadable
 from kdjax.data.stored import StoredImages
 from kdjax.data.streamed import StreamedFeed
@@ -47,6 +48,7 @@ class FeedTiming(NamedTuple):
     batches: int  # of a block
     seconds: tuple[float, ...]  # of each block
     cpu_seconds: float  # of all of them, over all threads
+    first: int  # step of the first block
 
     def rates(self, images: int) -> tuple[float, float, float]:
         """Images/s at so many a ticket: (median, lowest, highest) over the blocks."""
@@ -90,16 +92,20 @@ def measure(
             take(number)
         seconds.append(clock() - begun)
         step += batches
-    return FeedTiming(batches, tuple(seconds), cpu_clock() - cpu)
+    return FeedTiming(batches, tuple(seconds), cpu_clock() - cpu, warm)
 
 
 def row(
     images: StoredImages, feed: StreamedFeed, timed: FeedTiming, cores: int
 ) -> dict:
-    """The numbers of a timing; with what is told of the set, the keys of KEYS."""
+    """The numbers of a timing; with what is told of the set, the keys of KEYS.
+
+    Raises:
+      InputError: as `side_of` does.
+    """
     rate, low, high = timed.rates(feed.batch_size)
     return {
-        "image_size": images.geometry.size,
+        "image_size": side_of(images, feed, timed),
         "batch_size": feed.batch_size,
         "threads": feed.threads,
         "cores": cores,
@@ -113,6 +119,25 @@ def row(
         "processor": processor(),
         "versions": versions(),
     }
+
+
+def side_of(images: StoredImages, feed: StreamedFeed, timed: FeedTiming) -> int:
+    """Side of the crops that were timed.
+
+    Raises:
+      InputError: it changed on the way, so that no rate could be told of it.
+    """
+    last = timed.first + len(timed.seconds) * timed.batches - 1
+    epochs = [n * feed.batch_size // feed.num_examples for n in (timed.first, last)]
+    sides = [images.geometry.size_at(epoch) for epoch in range(*epochs)]
+    sides = sorted({*sides, images.geometry.size_at(epochs[1])})
+    if len(sides) > 1:
+        raise InputError(
+            f"bench: epochs {epochs[0]} to {epochs[1]} were timed, whose crops have "
+            f"sides of {', '.join(map(str, sides))}; expected one. Take fewer --batches "
+            "or --repeats, or --config.data.crops.sizes='()'."
+        )
+    return sides[0]
 
 
 def about(name: str, images: StoredImages) -> dict:

@@ -1,17 +1,21 @@
 """Timing of a feed: what is counted, and what it costs beside bare decoding."""
 
+import contextlib
+import dataclasses
 import time
 
 import numpy as np
 import pytest
 
 from kdjax.bench import feed as timing
+from kdjax.contracts import InputError
 from kdjax.data.crops import Geometry, crop_bits
 from kdjax.data.decode import decode
 from kdjax.data.drawn import CLASSES, NAME, draw, prepare_drawn
 from kdjax.data.order import sample_positions
 from kdjax.data.quick import crop
 from kdjax.data.sources import load_split
+from kdjax.data.stored import StoredImages
 from kdjax.data.streamed import StreamedFeed
 
 GEOMETRY = Geometry(size=112, short_side=128)
@@ -66,6 +70,7 @@ def test_blocks_are_timed_after_the_feed_is_warm():
         cpu_clock=lambda: cpu[0],
     )
     assert taken == list(range(11))
+    assert found.first == 3
     assert found.batches == 4 and found.seconds == (1.0, 1.0)
     assert found.rates(10) == (40.0, 40.0, 40.0)
     assert found.per_cpu_second(10) == pytest.approx(50.0)
@@ -75,7 +80,7 @@ def test_blocks_are_timed_after_the_feed_is_warm():
 
 def test_a_row_has_what_the_help_explains(split):
     feed = StreamedFeed(split.image, {}, seed=0, batch_size=BATCH, threads=3)
-    timed = timing.FeedTiming(4, (1.0, 2.0, 4.0), 6.0)
+    timed = timing.FeedTiming(4, (1.0, 2.0, 4.0), 6.0, 3)
     found = timing.row(split.image, feed, timed, cores=2)
     found |= timing.about("x", split.image) | {"placed": False}
     found |= {"load_average": timing.load_average()}
@@ -86,6 +91,19 @@ def test_a_row_has_what_the_help_explains(split):
     assert found["images_per_second_per_core"] == 4 * BATCH / 2 / 2
     assert found["images_per_cpu_second"] == 3 * 4 * BATCH / 6
     assert found["image_size"] == 112 and found["threads"] == 3
+
+
+def test_the_size_is_that_of_the_crops_that_were_timed(split):
+    growing = dataclasses.replace(GEOMETRY, sizes=((0, 64), (2, 80), (6, 112)))
+    images = StoredImages(split.image.opened, growing, split.image.skipped)
+    feed = StreamedFeed(images, {}, seed=0, batch_size=BATCH, threads=1)
+    timed = timing.FeedTiming(4, (1.0, 2.0, 4.0), 6.0, 6)
+    with contextlib.closing(feed):
+        seen = {feed.ticket(step)["image"].shape[1] for step in range(6, 18)}
+    assert seen == {timing.row(images, feed, timed, cores=2)["image_size"]} == {80}
+    for first, sides in ((5, "64, 80"), (7, "80, 112")):
+        with pytest.raises(InputError, match=f"sides of {sides}; expected one"):
+            timing.row(images, feed, timed._replace(first=first), cores=2)
 
 
 def test_the_feed_costs_little_beside_decoding_the_same_crops(split):
