@@ -134,8 +134,8 @@ def side_of(images: StoredImages, feed: StreamedFeed, timed: FeedTiming) -> int:
     if len(sides) > 1:
         raise InputError(
             f"bench: epochs {epochs[0]} to {epochs[1]} were timed, whose crops have "
-            f"sides of {', '.join(map(str, sides))}; expected one. Take fewer --batches "
-            "or --repeats, or --config.data.crops.sizes='()'."
+            f"sides of {', '.join(map(str, sides))}; expected one. Take fewer "
+            "--batches or --repeats, or --config.data.crops.sizes='()'."
         )
     return sides[0]
 
