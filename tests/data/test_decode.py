@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdjax.data.crops import Box
+from kdjax.data.crops import Box, Geometry
 from kdjax.data.decode import (
     Unreadable,
     cut,
@@ -13,6 +13,7 @@ from kdjax.data.decode import (
     decode_whatever,
     resize,
 )
+from kdjax.data.drawn import draw
 from kdjax.data.pictures import as_plain_jpeg
 from tests.data.jpegs import decoded, encode, odd_header, picture
 
@@ -128,6 +129,20 @@ def test_shrinking_takes_means_so_that_nothing_aliases():
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
     means = noise.reshape(20, 3, 20, 4, 3).mean((1, 3))
     np.testing.assert_allclose(resize(noise, (20, 20)), means, atol=0.51)
+
+
+@pytest.mark.parametrize("shape, levels", [((375, 500), 0.7), ((600, 800), 1.0)])
+def test_how_far_evaluation_is_from_torchvisions_filter(shape, levels):
+    """Pillow's bilinear resizing, which antialiases, on a natural spectrum."""
+    apart = []
+    for content in draw(*shape, 4):
+        image = decoded(content)
+        (high, wide), box = Geometry().central(*shape)
+        wanted = Image.fromarray(image).resize((wide, high), Image.BILINEAR)
+        pair = resize(image, (high, wide)), np.asarray(wanted)
+        ours, theirs = (cut(one, box, 224).astype(int) for one in pair)
+        apart.append(np.abs(ours - theirs).mean())
+    assert np.mean(apart) == pytest.approx(levels, abs=0.06)
 
 
 def test_enlarging_is_bilinear():
