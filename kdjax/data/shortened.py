@@ -44,6 +44,8 @@ def decode_rows(
         return None
     shorter = b"".join((content[:place], rows.to_bytes(2, "big"), content[place + 2 :]))
     image = np.empty((-(-rows // factor), -(-width // factor), 3), np.uint8)
+    if factor > 1:  # or a narrow picture would be reduced further
+        scaling = scaling | {"min_height": len(image)}
     try:
         found = simplejpeg.decode_jpeg(shorter, "RGB", buffer=image, **scaling)
         if found.shape != image.shape:  # another rounding than is thought of here

@@ -9,6 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import hashing
 
+from kdjax.data.archives import imagenet
 from kdjax.data.builders import BUILDERS
 from kdjax.data.decode import decode
 from kdjax.data.errors import DataError
@@ -208,8 +209,6 @@ def test_members_lie_where_a_reader_of_tars_finds_them(tmp_path):
     write_archives(tmp_path / "tars", TRAIN, VALIDATION)
     path = tmp_path / "tars" / "ILSVRC2012_img_train.tar"
     content = path.read_bytes()
-    from kdjax.data.archives import imagenet
-
     found = {
         (m.class_name, m.name): content[m.start : m.start + m.size]
         for m in imagenet.members(path, "train")
@@ -223,6 +222,17 @@ def test_members_lie_where_a_reader_of_tars_finds_them(tmp_path):
                     key = (member.name.removesuffix(".tar"), file.name)
                     wanted[key] = tar.extractfile(file).read()
     assert found == wanted and len(found) == 12
+
+
+def test_archives_of_somebody_else_have_directories_in_their_names(tmp_path):
+    tars = {
+        f"./{name}.tar": tar_of({f"./{file}": data for file, data in files.items()})
+        for name, files in TRAIN.items()
+    }
+    path = tmp_path / "ILSVRC2012_img_train.tar"
+    path.write_bytes(tar_of(tars))
+    found = [(m.class_name, m.name) for m in imagenet.members(path, "train")]
+    assert found == [(c, name) for c, files in TRAIN.items() for name in files]
 
 
 def test_the_folder_builder_is_the_same_set():

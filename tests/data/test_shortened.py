@@ -34,6 +34,19 @@ def test_rows_above_the_bottom_are_the_same(subsampling, factor):
     assert fewer > 60  # so it was no full decoding that passed
 
 
+@pytest.mark.parametrize("width", [2, 3, 4, 9])
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_narrow_pictures_are_reduced_no_further(width, factor):
+    image = np.ascontiguousarray(NOISE[:, :width])
+    content = simplejpeg.encode_jpeg(image, 90, "RGB", "420")
+    wanted = whole(content, factor)
+    for bottom in (1, 30, 80):
+        found = decode_reduced(content, (211, width), bottom, factor)
+        rows = -(-bottom // factor)
+        assert found.shape[1] == wanted.shape[1]
+        np.testing.assert_array_equal(found[:rows], wanted[:rows])
+
+
 @pytest.mark.parametrize(
     "options", [{"progressive": True}, {"restart_marker_rows": 1}], ids=str
 )

@@ -55,7 +55,7 @@ def _train(path: pathlib.Path, file) -> Iterator[Member]:
     """A tar of one tar a class."""
     known = set(class_names())
     for outer in _files(file, 0):
-        class_name = outer.name.removesuffix(".tar")
+        class_name = outer.name.rsplit("/", 1)[-1].removesuffix(".tar")
         if class_name not in known:
             raise DataError(
                 f"{path}: holds {outer.name}; expected one .tar for each of ImageNet's "
