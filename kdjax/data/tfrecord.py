@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
-from google.protobuf.message import DecodeError
 
 from kdjax.data import catalogue, kept_labels
 from kdjax.data.ahead import mapped
@@ -140,8 +139,11 @@ class _Copied:
         where = f"{self.path}, record {number}"
         try:
             content = bytes_feature(record, "image")
+        except Exception as error:  # protobuf raises its own
+            raise DataError(f"{where}: is damaged ({error}); copy it anew.") from error
+        try:
             record, complaint = _readable(record, content)
-        except (Unreadable, ValueError, DecodeError) as error:
+        except Unreadable as error:
             self._skipped.add(where, str(error))
             return None
         self._skipped.doubt(where, complaint)

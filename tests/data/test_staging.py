@@ -25,7 +25,7 @@ def slow(read):
         return read(*arguments)
     return reading
 
-folder_builder.decode = slow(folder_builder.decode)
+folder_builder.decode_told = slow(folder_builder.decode_told)
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -40,12 +40,14 @@ def begun(tmp_path):
         [sys.executable, "-c", SLOW, *told], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     end = time.monotonic() + 60
-    while not list((tmp_path / "data").glob(".kdjax-*/**/*array_record*")):
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.05)
-    yield process, told, tmp_path / "data"
-    process.kill()
-    process.communicate()
+    try:
+        while not list((tmp_path / "data").glob(".kdjax-*/**/*array_record*")):
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+        yield process, told, tmp_path / "data"
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_after_sigterm_nothing_is_left(begun):

@@ -122,3 +122,10 @@ def test_other_requests(old, tmp_path):
     prepare_jpegs(tmp_path / "records", {"train": ROWS[:1]})
     with pytest.raises(DataError, match="stored as array_record; .*--data_dir="):
         convert("jpeg_set", tmp_path / "records", data_dir=tmp_path / "new")
+
+
+def test_a_record_that_is_no_example(old, tmp_path):
+    (path,) = (old[0] / "jpeg_set/1.0.0").glob("*-test.tfrecord*")
+    path.write_bytes(b"".join(framed(r) for r in [*old[1]["test"][:3], b"\xff\xff"]))
+    with pytest.raises(DataError, match="tfrecord-.*, record 3: is damaged .*copy it"):
+        convert("jpeg_set", old[0], data_dir=tmp_path / "new")
