@@ -45,10 +45,13 @@ class Place(NamedTuple):
     devices: list[int] | None = None  # of the host's GPUs; None: all that are visible
 
 
-class Killed(RuntimeError):
-    """SIGTERM came while there was no training that could save its state."""
+class Killed(BaseException):
+    """SIGTERM came while there was no training that could save its state.
 
-    exit_code = 143
+    No Exception: who calls a file damaged for any error must not take this for one.
+    """
+
+    exit_code = 42  # nothing is lost
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +87,7 @@ def joined(options: argparse.Namespace) -> Iterator[int]:
         _end(group)
         raise
     except BaseException as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it leaves already
         told = group.fail(error)
         if told is error:
             raise
