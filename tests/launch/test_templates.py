@@ -267,6 +267,11 @@ def test_a_container_copies_what_is_there_and_passes_signals(path):
     assert 'ENTRYPOINT ["python", "-m", "kdjax", "train"]' in lines
 
 
+def test_a_container_of_gpus_can_ask_kubernetes_who_it_is():
+    text = (LAUNCH / "Containerfile.gpu").read_text()
+    assert "k8s" in re.search(r'"jax\[(.*?)\]', text)[1].split(",")
+
+
 def test_the_table_has_every_template_and_every_code():
     text = (LAUNCH / "README.md").read_text()
     for path in TEMPLATES:
