@@ -78,6 +78,10 @@ class Checkpointer:
         with storage("save", "in the background"):
             self._manager.wait_until_finished()
 
+    def steps(self) -> list[int]:
+        """What is there, damaged or not, as this process sees it."""
+        return sorted(self._manager.all_steps())
+
     def restore_latest(
         self, abstract: PyTree, say: Callable[[str], None]
     ) -> tuple[PyTree, dict] | None:
@@ -95,7 +99,7 @@ class Checkpointer:
           InputError: the steps are of another network.
         """
         damaged: list[int] = []
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        for step in reversed(self.steps()):
             found, reason = None, "another process cannot read it"
             try:
                 check_shapes(self._manager, step, abstract)

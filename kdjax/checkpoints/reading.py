@@ -64,7 +64,13 @@ def _open(directory: pathlib.Path):
             f"{directory}: no checkpoints here; expected the --workdir of a run that "
             "`python -m kdjax train` has brought to its first evaluation."
         )
-    manager = open_manager(directory, read_only=True)
+    # Each process reads for itself: one that finds nothing, or asks for the others,
+    # must not leave them waiting in Orbax.
+    here = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}
+    )
+    manager = open_manager(directory, read_only=True, multiprocessing_options=alone)
     if not manager.all_steps():
         manager.close()
         raise InputError(f"{directory}: no finished checkpoint here yet; train first.")

@@ -1,0 +1,146 @@
+"""What each of several processes could see differently: all take what the first takes,
+or none goes on."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from kdjax import checkpoints
+from kdjax.checkpoints import Checkpointer
+from kdjax.commands import notes, selecting, together, trainer
+from kdjax.contracts import InputError
+from kdjax.methods import ce
+from tests.commands.jobs import Job, by_hand
+from tests.networks import linear
+from tests.training.problems import CLASSES, Problem, student
+
+ALONE = """
+import argparse, json, pathlib, sys
+import jax
+from kdjax import __main__, checkpoints
+from kdjax.commands import hosts, together
+
+def run():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=pathlib.Path)
+    hosts.add_flags(parser)
+    options = parser.parse_args(sys.argv[1:])
+    with hosts.joined(options):
+        jax.devices()
+        def read():
+            meta, _ = checkpoints.read_meta(options.directory)
+            found = checkpoints.read_variables(options.directory, meta["step"], "s")
+            return [meta["step"], checkpoints.digest(found)]
+        print(json.dumps(together.share(read)), flush=True)
+    return 0
+
+sys.exit(__main__.exit_code("test", run))
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> pathlib.Path:
+    """One student after one step."""
+    directory = tmp_path_factory.mktemp("saved") / "checkpoints"
+    students = {"s": student(ce.build(), network=linear(CLASSES))}
+    problem = Problem(2, students, teacher=False)
+    keeper = Checkpointer(directory, ("s",), {"students": {"s": {}}})
+    states, _ = problem.run(problem.initialise(), 0, 1)
+    keeper.save(1, states, None)
+    keeper.wait()
+    keeper.close()
+    return directory
+
+
+def test_one_of_two_processes_reads_a_checkpoint_alone(saved, tmp_path):
+    """Orbax would let it wait for the others."""
+    job = Job(tmp_path, [saved], flags=by_hand(2), module=("-c", ALONE))
+    assert job.codes(60) == [0, 0], job.text()
+    digest = checkpoints.digest(checkpoints.read_variables(saved, 1, "s"))
+    for log in job.logs:
+        assert json.dumps([1, digest]) in log.read_text()
+
+
+@pytest.fixture
+def second(monkeypatch):
+    """This process is the second of two; what the first one shares can be set."""
+    said = []
+    monkeypatch.setattr(together, "_group", Group(said))
+    return said
+
+
+class Group:
+    """Of a second process, for whom the first one has said all in advance."""
+
+    process, processes = 1, 2
+
+    def __init__(self, said):
+        self.said = said
+
+    def share(self, make):
+        return self.said.pop(0)
+
+
+@pytest.mark.errors
+def test_a_host_that_sees_other_checkpoints_does_not_begin(second):
+    class Keeper:
+        def steps(self):
+            return [8]
+
+        def restore_latest(self, *_):
+            raise AssertionError("it went on")
+
+    second.append({"steps": [4, 8]})
+    experiment = type("Experiment", (), {"students": {}})
+    experiment.train = type("Split", (), {"image": np.zeros((1, 2, 2, 3))})
+    mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
+    with pytest.raises(InputError, match=r"steps is \[8\] here and \[4, 8\] in"):
+        trainer.begin(experiment, Keeper(), mesh)
+
+
+@pytest.mark.errors
+def test_a_host_that_restored_another_step_does_not_go_on(second):
+    class Keeper:
+        def steps(self):
+            return [4, 8]
+
+        def restore_latest(self, *_):
+            return {}, {"step": 4, "checksums": {"variables": [1]}}
+
+    second += [{"steps": [4, 8]}, {"step": 4, "checksums": {"variables": [2]}}]
+    experiment = type("Experiment", (), {"students": {}})
+    experiment.train = type("Split", (), {"image": np.zeros((1, 2, 2, 3))})
+    mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
+    with pytest.raises(InputError, match="this checkpoint: checksums is"):
+        trainer.begin(experiment, Keeper(), mesh)
+
+
+def test_notes_are_those_that_the_first_one_found(second, tmp_path):
+    for step in (3, 6):
+        (tmp_path / "s").mkdir(exist_ok=True)
+        np.savez(tmp_path / "s" / f"{step}.npz", keep=np.array([step]))
+    assert notes._newest(tmp_path / "s", 6) == 3
+    second.append(3)  # of a directory where 6 has not come yet
+
+    class Refresh:
+        start = {}
+
+        def due(self, step, steps_per_epoch):
+            return step == 3
+
+    taken = notes.Notes.__new__(notes.Notes)
+    taken.refreshes, taken.directory = {"s": Refresh()}, tmp_path
+    taken.experiment = type("Experiment", (), {"steps_per_epoch": 3})
+    assert taken._saved("s", 9)["keep"] == [3]
+
+
+@pytest.mark.errors
+def test_a_network_that_is_asked_is_the_same_everywhere(second, monkeypatch):
+    found = type("Trained", (), {"identity": {"step": 8, "digest": "b"}})
+    monkeypatch.setattr(selecting, "load_trained", lambda *_: found)
+    second.append({"step": 12, "digest": "a"})
+    with pytest.raises(InputError, match="this selection's network: digest is 'b' he"):
+        selecting._trained({"workdir": "w"}, {})
