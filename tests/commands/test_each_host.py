@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from kdjax import checkpoints
+from kdjax.build import defaults
 from kdjax.checkpoints import Checkpointer
 from kdjax.commands import notes, selecting, together, trainer
+from kdjax.commands.axes import read_axes
+from kdjax.commands.grid import in_common, make_rows
 from kdjax.contracts import InputError
 from kdjax.methods import ce
-from tests.commands.jobs import Job, by_hand
+from tests.commands.jobs import ROOT, Job, by_hand
 from tests.networks import linear
 from tests.training.problems import CLASSES, Problem, student
 
@@ -135,6 +138,43 @@ def test_notes_are_those_that_the_first_one_found(second, tmp_path):
     taken.refreshes, taken.directory = {"s": Refresh()}, tmp_path
     taken.experiment = type("Experiment", (), {"steps_per_epoch": 3})
     assert taken._saved("s", 9)["keep"] == [3]
+
+
+def rows(**grid):
+    """Of a sweep of a host: its grid, and where its data lie."""
+    config = defaults.base()
+    config.data.data_dir = grid.pop("data_dir", "/data")
+    axes = read_axes({}, [f"{key}={value}" for key, value in grid.items()])
+    return in_common(make_rows(config, axes))
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "grid, message",
+    (
+        ({"seed": "1,3"}, "row seed-2 is None here"),
+        ({"seed": "2,1"}, "config.seed is 2 here and 1 in"),
+        ({"seed": "1,2", "batch_size": "64"}, "config.batch_size is 64 here and 128"),
+    ),
+)
+def test_hosts_with_other_rows_do_not_sweep(second, grid, message):
+    same = rows(seed="1,2")
+    second += [same, same]
+    together.check_same("this sweep", rows(seed="1,2", data_dir="/elsewhere"))
+    with pytest.raises(InputError, match=f"this sweep: .*{message}"):
+        together.check_same("this sweep", rows(**grid))
+
+
+@pytest.mark.errors
+def test_a_sweep_of_two_processes_with_other_rows(tmp_path):
+    flags = by_hand(2)
+    for number, own in enumerate(flags):
+        own.append(f"--grid.seed=1,{2 + number}")
+    config = ROOT / "configs" / "fashion_mnist" / "teacher.py"
+    words = ["sweep", f"--config={config}", f"--workdir={tmp_path / 'w'}", "--dry_run"]
+    job = Job(tmp_path, words, flags=flags)
+    assert job.codes(60) == [2, 2], job.text()
+    assert "process 1: this sweep: row seed-2 is None here" in job.text()
 
 
 @pytest.mark.errors
