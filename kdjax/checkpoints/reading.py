@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from kdjax.checkpoints.storage import open_manager, restore, storage
+from kdjax.checkpoints.storage import open_reader, restore, storage
 from kdjax.contracts import InputError
 
 
@@ -64,13 +64,7 @@ def _open(directory: pathlib.Path):
             f"{directory}: no checkpoints here; expected the --workdir of a run that "
             "`python -m kdjax train` has brought to its first evaluation."
         )
-    # Each process reads for itself: one that finds nothing, or asks for the others,
-    # must not leave them waiting in Orbax.
-    here = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=here, active_processes={here}
-    )
-    manager = open_manager(directory, read_only=True, multiprocessing_options=alone)
+    manager = open_reader(directory)
     if not manager.all_steps():
         manager.close()
         raise InputError(f"{directory}: no finished checkpoint here yet; train first.")

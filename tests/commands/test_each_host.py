@@ -3,6 +3,7 @@ or none goes on."""
 
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -46,13 +47,15 @@ sys.exit(__main__.exit_code("test", run))
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> pathlib.Path:
-    """One student after one step."""
+    """One student after one step, and after two."""
     directory = tmp_path_factory.mktemp("saved") / "checkpoints"
     students = {"s": student(ce.build(), network=linear(CLASSES))}
     problem = Problem(2, students, teacher=False)
     keeper = Checkpointer(directory, ("s",), {"students": {"s": {}}})
-    states, _ = problem.run(problem.initialise(), 0, 1)
-    keeper.save(1, states, None)
+    states = problem.initialise()
+    for step in (1, 2):
+        states, _ = problem.run(states, step - 1, step)
+        keeper.save(step, states, None)
     keeper.wait()
     keeper.close()
     return directory
@@ -62,9 +65,68 @@ def test_one_of_two_processes_reads_a_checkpoint_alone(saved, tmp_path):
     """Orbax would let it wait for the others."""
     job = Job(tmp_path, [saved], flags=by_hand(2), module=("-c", ALONE))
     assert job.codes(60) == [0, 0], job.text()
+    digest = checkpoints.digest(checkpoints.read_variables(saved, 2, "s"))
+    for log in job.logs:
+        assert json.dumps([2, digest]) in log.read_text()
+
+
+RESTORE = """
+import argparse, json, pathlib, sys
+import jax
+from kdjax import __main__, checkpoints
+from kdjax.checkpoints import checkpointer
+from kdjax.commands import hosts, together
+from kdjax.methods import ce
+from kdjax.training import sharding
+from tests.networks import linear
+from tests.training.problems import CLASSES, Problem, student
+
+def run():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=pathlib.Path)
+    hosts.add_flags(parser)
+    options = parser.parse_args(sys.argv[1:])
+    with hosts.joined(options):
+        students = {"s": student(ce.build(), network=linear(CLASSES))}
+        problem = Problem(None, students, teacher=False)
+        same = sharding.replicated(problem.mesh)
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
+            jax.eval_shape(problem.initialise),
+        )
+        keeper = checkpointer.Checkpointer(options.directory, ("s",), {})
+        if jax.process_index() == 1:
+            def broken(manager, step, *rest, whole=checkpointer.check_shapes):
+                if step == 2:
+                    raise OSError("bad sector")
+                whole(manager, step, *rest)
+            checkpointer.check_shapes = broken
+        states, meta = keeper.restore_latest(abstract, together.say)
+        variables = states["s"].params, states["s"].batch_stats
+        told = [meta["step"], checkpoints.digest(variables)]
+        print(json.dumps(told), flush=True)
+        states, _ = problem.run(states, 1, 2)
+        keeper.save(2, states, None)
+        keeper.close()
+    return 0
+
+sys.exit(__main__.exit_code("test", run))
+"""
+
+
+def test_what_one_of_two_processes_cannot_read_is_set_aside_by_both(saved, tmp_path):
+    """Orbax would let the other one wait, in a collective of its own."""
     digest = checkpoints.digest(checkpoints.read_variables(saved, 1, "s"))
+    directory = tmp_path / "checkpoints"
+    shutil.copytree(saved, directory)
+    job = Job(tmp_path, [directory], flags=by_hand(2), module=("-c", RESTORE))
+    assert job.codes(60) == [0, 0], job.text()
     for log in job.logs:
         assert json.dumps([1, digest]) in log.read_text()
+    damaged = "checkpoint 2 is damaged (another process cannot read it)"
+    assert damaged in job.logs[0].read_text()
+    there = {path.name for path in directory.iterdir()}
+    assert there == {"1", "2", "2.damaged"}
 
 
 @pytest.fixture
