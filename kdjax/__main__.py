@@ -62,7 +62,7 @@ def exit_code(name: str, run: Callable[[], int]) -> int:
             file=sys.stderr,
         )
         return 2
-    except Exception as error:
+    except BaseException as error:  # a signal's is no Exception, and has its code
         code = 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
         if code is None:
             raise

@@ -44,13 +44,16 @@ if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
   fi
 fi
 
-# The tasks end each other; srun would turn the last one's 42 into a signal's code.
-srun --kill-on-bad-exit=0 --wait=300 "${PYTHON:-python3}" -m kdjax "${KDJAX:-train}" \
-  --config="$config" --workdir="$workdir" "${rest[@]}"
+# The tasks end each other; srun would turn the last one's 42 into a signal's code, and
+# some versions of it give a task one core where nobody says how many.
+srun --kill-on-bad-exit=0 --wait=300 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
+  "${PYTHON:-python3}" -m kdjax "${KDJAX:-train}" --config="$config" \
+  --workdir="$workdir" "${rest[@]}"
 code=$?
-# 42: stopped with its state saved. The budget keeps a job that is always stopped from
-# going round for ever; all other codes are for people.
-if [ $code = 42 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "${RESTARTS:-100}" ]; then
-  exec scontrol requeue "$job"
-fi
+# 42: stopped with its state saved; the others: a host was lost. The budget keeps a job
+# that is always stopped from going round for ever; all other codes are for people.
+case $code in
+  42 | 134 | 137 | 143 | 255)
+    [ "${SLURM_RESTART_COUNT:-0}" -ge "${RESTARTS:-100}" ] || exec scontrol requeue "$job" ;;
+esac
 exit $code

@@ -23,14 +23,22 @@ on_vm() {
 
 make_vm() {
   "${vm[@]}" create "${where[@]}" --accelerator-type="$TYPE" --version="$VERSION" \
-    ${DISK:+"--data-disk=source=$DISK,mode=read-write"} ${SPOT:+--spot} || return
-  on_vm 'mkdir -p kdjax' || return
+    ${DISK:+"--data-disk=source=$DISK,mode=read-write"} ${SPOT:+--spot}
+}
+
+# In every round: it may have failed the last time, a host may have started anew without
+# its mount, and after a lost connection a training may still be at work.
+set_up() {
+  on_vm "pkill -TERM -f '[k]djax train'
+    for i in {1..150}; do pgrep -f '[k]djax train' >/dev/null || break; sleep 1; done
+    pkill -KILL -f '[k]djax train'; mkdir -p kdjax" || return
   "${vm[@]}" scp --recurse --worker=all "${where[@]:1}" "$root/kdjax" "$root/configs" \
     "$root/requirements.txt" "$NAME:kdjax/" || return
-  on_vm "sudo mkdir -p /mnt/runs && sudo apt-get install -qq python3.11-venv nfs-common &&
-    sudo mount ${SHARE:-/dev/sdb} /mnt/runs &&"' sudo chown "$USER" /mnt/runs &&
-    python3.11 -m venv ~/venv &&
-    ~/venv/bin/pip install --quiet -r kdjax/requirements.txt "jax[tpu]>=0.10,<0.12"'
+  on_vm "{ [ -e ~/venv/whole ] || { sudo apt-get install -qq python3.11-venv nfs-common &&
+      python3.11 -m venv ~/venv && ~/venv/bin/pip install --quiet \
+      -r kdjax/requirements.txt 'jax[tpu]>=0.10,<0.12' && touch ~/venv/whole; }; } &&
+    sudo mkdir -p /mnt/runs && { mountpoint -q /mnt/runs ||
+      sudo mount ${SHARE:-/dev/sdb} /mnt/runs; } &&"' sudo chown "$USER" /mnt/runs'
 }
 
 for ((restart = 0; restart <= RESTARTS; restart++)); do
@@ -40,10 +48,11 @@ for ((restart = 0; restart <= RESTARTS; restart++)); do
     [ -z "$state" ] || "${vm[@]}" delete "${where[@]}" --quiet
     make_vm || { sleep "${WAIT:-60}"; continue; }
   fi
+  set_up || { sleep "${WAIT:-60}"; continue; }
   on_vm "cd kdjax && exec $train"
   code=$?
-  # 42: saved, go on. 255: the connection or the VM is gone. The rest is for people.
-  [ $code = 42 ] || [ $code = 255 ] || exit $code
+  # 42: saved, go on. The others: a host or the connection is gone. The rest is for people.
+  case $code in 42 | 134 | 137 | 143 | 255) ;; *) exit $code ;; esac
   sleep "${WAIT:-60}"
 done
 echo "tpu_vm.sh: given up after $RESTARTS restarts; the same command goes on" >&2

@@ -3,6 +3,7 @@
 import gc
 import json
 import pathlib
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,14 @@ import numpy as np
 import pytest
 
 from kdjax import checkpoints
-from kdjax.checkpoints import Checkpointer, StorageError, checksums
+from kdjax.checkpoints import (
+    Checkpointer,
+    StorageError,
+    checkpointer,
+    checksums,
+    storage,
+)
+from kdjax.commands import hosts
 from kdjax.contracts import InputError
 from kdjax.methods import ce
 from kdjax.training import sharding
@@ -196,6 +204,26 @@ def test_another_network_is_not_taken_for_damage(problem, tmp_path):
 
 
 @pytest.mark.errors
+@pytest.mark.parametrize("at", ("restore", "check_shapes"))
+def test_a_signal_while_reading_is_no_damage(problem, tmp_path, monkeypatch, at):
+    """SIGTERM of a run of several hosts that is still starting up."""
+    saved(problem, tmp_path, [scores(0.5, 0.5)] * 2)
+    there = sorted(path.name for path in tmp_path.iterdir())
+    before = signal.signal(signal.SIGTERM, hosts._killed)
+    monkeypatch.setattr(checkpointer, at, lambda *_: signal.raise_signal(15))
+    keeper = Checkpointer(tmp_path, ("conv", "flat"), META)
+    said = []
+    try:
+        with pytest.raises(hosts.Killed):
+            keeper.restore_latest(abstract(problem, 1), said.append)
+        with pytest.raises(hosts.Killed), storage.storage("read", 2):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        keeper.close()
+    assert not said and sorted(path.name for path in tmp_path.iterdir()) == there
+
+
 def test_when_nothing_is_sound_the_run_does_not_start_afresh(problem, tmp_path):
     saved(problem, tmp_path / "c", [scores(1, 1)])
     for path in array_files(tmp_path / "c" / "1" / "variables"):

@@ -1,5 +1,6 @@
 """Saves a run while it goes on, and finds its newest sound step again."""
 
+import contextlib
 import pathlib
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from kdjax.checkpoints.storage import (
     check_shapes,
     join,
     open_manager,
+    open_reader,
     restore,
     split,
     storage,
@@ -78,6 +80,10 @@ class Checkpointer:
         with storage("save", "in the background"):
             self._manager.wait_until_finished()
 
+    def steps(self) -> list[int]:
+        """What is there, damaged or not, as this process sees it."""
+        return sorted(self._manager.all_steps())
+
     def restore_latest(
         self, abstract: PyTree, say: Callable[[str], None]
     ) -> tuple[PyTree, dict] | None:
@@ -95,16 +101,10 @@ class Checkpointer:
           InputError: the steps are of another network.
         """
         damaged: list[int] = []
-        for step in sorted(self._manager.all_steps(), reverse=True):
-            found, reason = None, "another process cannot read it"
-            try:
-                check_shapes(self._manager, step, abstract)
-                found = restore(self._manager, step, split(abstract))
-            except InputError:
-                raise
-            except Exception as error:  # Orbax raises five kinds for damaged files
-                reason = f"{type(error).__name__}: {str(error)[:200]}"
+        for step in reversed(self.steps()):
+            found, reason = self._read(step, abstract)
             if not _everywhere(found is not None):
+                reason = reason or "another process cannot read it"
                 say(f"checkpoint {step} is damaged ({reason})")
                 damaged.append(step)
                 continue
@@ -117,6 +117,17 @@ class Checkpointer:
                 "read. They are left as they are; use a new --workdir to start afresh."
             )
         return None
+
+    def _read(self, step: int, abstract: PyTree):
+        """What `restore` returns, or None and why; without the other processes."""
+        with contextlib.closing(open_reader(self._manager.directory)) as reader:
+            try:
+                check_shapes(reader, step, abstract)
+                return restore(reader, step, split(abstract)), ""
+            except InputError:
+                raise
+            except Exception as error:  # Orbax raises five kinds for damaged files
+                return None, f"{type(error).__name__}: {str(error)[:200]}"
 
     def _set_aside(self, steps: list[int]) -> None:
         """Renames damaged steps, so that the run may save those steps again."""

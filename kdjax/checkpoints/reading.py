@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from kdjax.checkpoints.storage import open_manager, restore, storage
+from kdjax.checkpoints.storage import open_reader, restore, storage
 from kdjax.contracts import InputError
 
 
@@ -64,7 +64,7 @@ def _open(directory: pathlib.Path):
             f"{directory}: no checkpoints here; expected the --workdir of a run that "
             "`python -m kdjax train` has brought to its first evaluation."
         )
-    manager = open_manager(directory, read_only=True)
+    manager = open_reader(directory)
     if not manager.all_steps():
         manager.close()
         raise InputError(f"{directory}: no finished checkpoint here yet; train first.")

@@ -88,6 +88,19 @@ def open_manager(directory: pathlib.Path, **options):
     return ocp.CheckpointManager(directory, item_handlers=handlers, options=options)
 
 
+def open_reader(directory):
+    """Reads in this process, without the others.
+
+    One that cannot read, or is the only one to, must not leave the others waiting in a
+    collective of Orbax's.
+    """
+    here = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=here, active_processes={here}
+    )
+    return open_manager(directory, read_only=True, multiprocessing_options=alone)
+
+
 @contextlib.contextmanager
 def storage(what: str, step: int | str):
     """Turns what the disk and Orbax raise into our one error, which exits with 4."""

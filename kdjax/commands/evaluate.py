@@ -39,7 +39,9 @@ def _score(options: argparse.Namespace) -> dict:
     """What is printed: metrics of every student that was asked for."""
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
     directory = workdir / CHECKPOINTS
-    meta, best = checkpoints.read_meta(directory)
+    mesh = sharding.make_mesh()  # here: processes find their devices together only
+    # While a run goes on, a later look finds a later step.
+    meta, best = together.share(lambda: checkpoints.read_meta(directory))
     chosen = _choose(meta["students"], options.student)
     data = meta["data"]
     if data["test"] is None:
@@ -47,7 +49,6 @@ def _score(options: argparse.Namespace) -> dict:
     else:
         split, places = _split(workdir, data["test"], options), None
     augment = Augment(**data["normalisation"], padding=0, flip=False)
-    mesh = sharding.make_mesh()
     batches = evaluation_rows(split, ROWS, mesh)
     _add_teacher(meta, augment, batches)
     line = {"workdir": str(workdir), "split": split.identity, "students": {}}
@@ -150,9 +151,12 @@ def _add_teacher(meta: dict, augment: Augment, batches: Batches) -> None:
         **who.get("asked", {}),
     }
     try:
-        teacher = load_teacher(section, meta["data"])
+        teacher, why = load_teacher(section, meta["data"]), ""
     except InputError as error:
-        together.say(f"kdjax evaluate: no agreement with the teacher: {error}")
+        why = str(error)
+    # All ask it together, or none does.
+    for reason in filter(None, together.gather(why)):
+        together.say(f"kdjax evaluate: no agreement with the teacher: {reason}")
         return
     if teacher.identity["digest"] != who["digest"]:
         raise InputError(

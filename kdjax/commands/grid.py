@@ -20,10 +20,12 @@ from kdjax.build.stages import OPEN_KEYS
 from kdjax.commands.arguments import set_override
 from kdjax.commands.axes import Axis, Text
 from kdjax.commands.placeholders import describe, fill
+from kdjax.commands.workdirs import flat
 from kdjax.contracts import InputError
 
 LONGEST = 150  # of a row's name; a directory's may have 255
 LONGEST_VALUE = 48
+OWN = ("data.data_dir", "data.threads")  # of each host
 RESERVED = ("programs", "results.json")  # what else lies beside the rows
 
 
@@ -46,6 +48,25 @@ def make_rows(config: ConfigDict, axes: list[Axis]) -> list[Row]:
     rows = [_row(config, axes, choice) for choice in choices]
     check_rows(rows)
     return rows
+
+
+def in_common(rows: list[Row]) -> dict:
+    """What all processes must have been given alike: the first row's config, and what
+    each of the others has that this one has not."""
+    every = {
+        row.name: {
+            key: value
+            for key, value in flat(resolved(row.config)).items()
+            if not key.endswith(OWN)
+        }
+        for row in rows
+    }
+    first = every[rows[0].name]
+    others = {
+        f"row {name}": {k: v for k, v in row.items() if k not in first or v != first[k]}
+        for name, row in every.items()
+    }
+    return others | {f"config.{key}": value for key, value in first.items()}
 
 
 def check_rows(rows: list[Row]) -> None:

@@ -93,15 +93,8 @@ class Notes:
         steps_per_epoch = self.experiment.steps_per_epoch
         if not any(refresh.due(step, steps_per_epoch) for step in range(start)):
             return refresh.start
-        files = (self.directory / name).glob("*.npz")
-        steps = [int(f.stem) for f in files if f.stem.isdigit() and int(f.stem) < start]
-        if not steps:
-            raise InputError(
-                f"--workdir: {self.directory / name} has no notes from before step "
-                f"{start}, which this run cannot go on without; restore that directory "
-                "or use a new --workdir."
-            )
-        return _read(self.directory / name / f"{max(steps)}.npz")
+        newest = together.share(lambda: _newest(self.directory / name, start))
+        return _read(self.directory / name / f"{newest}.npz")
 
     def _renewed(self, name: str, state: TrainState) -> dict[str, np.ndarray]:
         refresh, student = self.refreshes[name], self.experiment.students[name]
@@ -140,6 +133,18 @@ class Notes:
                 [x[:count] for x, count in zip(said, rows.counts, strict=True)]
             )
         return self._teacher_logits
+
+
+def _newest(directory: pathlib.Path, start: int) -> int:
+    """The last step before `start` that notes were renewed for."""
+    files = directory.glob("*.npz")
+    steps = [int(f.stem) for f in files if f.stem.isdigit() and int(f.stem) < start]
+    if not steps:
+        raise InputError(
+            f"--workdir: {directory} has no notes from before step {start}, which this "
+            "run cannot go on without; restore that directory or use a new --workdir."
+        )
+    return max(steps)
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -34,8 +34,11 @@ def select(config: dict, workdir: pathlib.Path) -> dict:
     workdirs.write_config(workdir, sections.resolved(config))
     images = build_images(config["data"])
     section = config["select"]
+    same = {"select": sections.jsonable(section), "data": identity_of(images)}
+    together.check_same("this selection", same)
     known = {"images": images, "config": config}
     kept, asked = sections.call_with_facts("config.select", SELECTORS, section, known)
+    together.check_same("this selection", asked)
     labels = images.train.label
     told = {
         "select": sections.jsonable(section),
@@ -104,7 +107,7 @@ def by_detector(
     kept, digests = None, []
     for proxy in proxies.split(","):
         who = {"workdir": proxy.strip(), "student": student, "checkpoint": checkpoint}
-        trained = load_trained("config.select", who, identity_of(images))
+        trained = _trained(who, identity_of(images))
         digests.append(trained.identity["digest"])
         said = as_one(_answers(trained, images, config), images.train.label)
         found = detect(said, None if kept is None else kept.keep)
@@ -186,7 +189,7 @@ def by_influence(
     who, data = {"workdir": reference, "student": student}, identity_of(images)
     said, asked = [], {"reference": []}
     for step in steps:
-        trained = load_trained("config.select", who | {"checkpoint": step}, data)
+        trained = _trained(who | {"checkpoint": step}, data)
         asked["reference"].append(trained.identity["digest"])
         said.append(_answers(trained, images, config))
     taught = None
@@ -196,6 +199,7 @@ def by_influence(
             raise InputError(
                 "config.select: teacher_influence needs config.teacher.workdir."
             )
+        together.check_same("this selection's teacher", teacher.identity)
         asked["teacher"] = teacher.identity["digest"]
         taught = _answers(teacher, images, config, needs_features=False)["logits"]
         taught = taught if taught.ndim == 2 else taught.mean(1)
@@ -210,6 +214,13 @@ def each_step(checkpoints: str | int | tuple) -> list[str]:
 
 def _tuple(values) -> tuple:
     return tuple(values) if isinstance(values, list | tuple) else (values,)
+
+
+def _trained(who: dict, data: dict) -> Teacher:
+    """A network to ask; all processes have taken the same step of it."""
+    trained = load_trained("config.select", who, data)
+    together.check_same("this selection's network", trained.identity)
+    return trained
 
 
 def _answers(

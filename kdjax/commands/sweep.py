@@ -42,7 +42,7 @@ from kdjax.commands import (
 )
 from kdjax.commands import rows as directory
 from kdjax.commands.axes import read_axes
-from kdjax.commands.grid import Row, make_rows
+from kdjax.commands.grid import Row, in_common, make_rows
 from kdjax.commands.row_files import read_rows
 from kdjax.contracts import InputError
 from kdjax.reporting.files import replace
@@ -61,6 +61,7 @@ def main(argv: list[str]) -> int:
     sizes = [sections.number(row.config, "batch_size", 1, integer=True) for row in rows]
     with hosts.joined(options) as processes:
         devices.configure_cpu(options.devices, math.gcd(*sizes), processes)
+        together.check_same("this sweep", in_common(rows))
         directory.check_done(root, rows)
         if options.dry_run:
             plan = _plan(root, rows, limit, options.retry_failed)

@@ -103,8 +103,11 @@ def begin(experiment: Experiment, keeper: Checkpointer, mesh):
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
         jax.eval_shape(initialise),
     )
+    together.check_same("these checkpoints", {"steps": keeper.steps()})
     restored = keeper.restore_latest(abstract, together.say)
     if restored:
+        sums = {key: restored[1][key] for key in ("step", "checksums")}
+        together.check_same("this checkpoint", sums)
         return restored
     states = sharding.compile_init(initialise, mesh)()
     if experiment.initial:

@@ -72,6 +72,12 @@ def _lock(workdir: pathlib.Path, held: contextlib.ExitStack) -> None:
             f"--workdir: another run is writing to {workdir}; wait for it or "
             "choose another directory."
         ) from None
+    except OSError as error:
+        raise InputError(
+            f"--workdir: {workdir} cannot be locked against a second writer: {error}; "
+            "expected a file system with locks. Mount Lustre with -o flock, NFS 3 with "
+            "its lock service, or choose another directory."
+        ) from error
 
 
 def _check_seen(workdir: pathlib.Path) -> None:
@@ -122,8 +128,8 @@ def check_same(workdir: pathlib.Path, config: dict) -> None:
     Raises:
       InputError: something differs that makes it another run.
     """
-    old = _flat(_completed(json.loads((workdir / CONFIG).read_text())))
-    new = _flat(_completed(config))
+    old = flat(_completed(json.loads((workdir / CONFIG).read_text())))
+    new = flat(_completed(config))
     changed = [
         f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())
@@ -171,10 +177,11 @@ def finish(workdir: pathlib.Path, summary: dict) -> None:
     write(workdir / SUMMARY, summary)
 
 
-def _flat(value, path: str = "") -> dict:
+def flat(value, path: str = "") -> dict:
+    """Dotted key -> value, of nested dicts."""
     if not isinstance(value, Mapping) or not value:
         return {path: value}
     rows = {}
     for key, inner in value.items():
-        rows |= _flat(inner, f"{path}.{key}" if path else str(key))
+        rows |= flat(inner, f"{path}.{key}" if path else str(key))
     return rows

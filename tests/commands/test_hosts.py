@@ -20,6 +20,22 @@ from tests.commands.jobs import WATCHED, Job, by_hand, by_slurm, seen, write
 TIMES = ("seconds", "train/images_per_second", "train/input_percent")
 
 
+# A process that does not find the teacher of a run.
+WITHOUT = """
+import sys
+from kdjax import __main__
+from kdjax.commands import evaluate
+from kdjax.contracts import InputError
+
+def gone(*_):
+    raise InputError("not on this host")
+
+if "--process=NUMBER" in sys.argv:
+    evaluate.load_teacher = gone
+sys.exit(__main__.main(sys.argv[1:]))
+"""
+
+
 def images(count, seed):
     random = np.random.default_rng(seed)
     label = random.integers(0, 5, count)
@@ -130,6 +146,18 @@ def test_evaluate_on_two_hosts_is_exact(root, whole, as_they_are, capsys):
     for name, row in json.loads(line)["students"].items():
         assert row["count"] == 37
         assert row == pytest.approx(wanted["students"][name], rel=1e-5)
+
+
+@pytest.mark.parametrize("number", (0, 1))
+def test_evaluate_where_one_host_cannot_load_the_teacher(root, whole, number):
+    words = ["evaluate", f"--workdir={root / 'slurm'}", "--devices=1"]
+    code = WITHOUT.replace("NUMBER", str(number))
+    job = Job(root, words, flags=by_hand(2), module=("-c", code))
+    assert job.codes(100) == [0, 0], job.text()
+    assert "no agreement with the teacher: not on this host" in job.logs[0].read_text()
+    (line,) = [x for x in job.text().splitlines() if x.startswith("{")]
+    for row in json.loads(line)["students"].values():
+        assert row["count"] == 37 and "teacher_kl" not in row
 
 
 def test_sigterm_to_one_process_stops_and_saves_all_at_one_step(stopped):

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from kdjax.__main__ import COMMANDS
+from kdjax.__main__ import COMMANDS, exit_code
 from kdjax.__main__ import main as kdjax_main
+from kdjax.commands import hosts
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 TEACHER = ROOT / "configs" / "fashion_mnist" / "teacher.py"
@@ -62,6 +63,16 @@ def test_without_the_train_extra_a_command_says_what_to_install(monkeypatch, cap
     monkeypatch.setattr("importlib.import_module", bare)
     assert kdjax_main(["train"]) == 2
     assert "orbax is not installed" in capsys.readouterr().err
+
+
+def test_a_signal_before_a_training_asks_for_another_start(capsys):
+    def stopped():
+        hosts._killed()
+
+    assert exit_code("kdjax train", stopped) == 42
+    assert capsys.readouterr().err.startswith("kdjax train: SIGTERM came while")
+    with pytest.raises(KeyboardInterrupt):
+        exit_code("kdjax train", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
 
 
 def test_an_unknown_command_suggests_one():

@@ -1,5 +1,7 @@
 """Which config may go on where another one has trained."""
 
+import errno
+import fcntl
 import json
 
 import pytest
@@ -15,6 +17,27 @@ def as_json(config):
 
 def wrote(tmp_path, config):
     (tmp_path / workdirs.CONFIG).write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("code", (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP))
+@pytest.mark.errors
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, code):
+    """Lustre without flock, an NFS without its lock service, some FUSE."""
+
+    def flock(file, how):
+        raise OSError(code, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(InputError, match=f"{tmp_path} cannot be locked .*-o flock"):
+        with workdirs.locked(tmp_path):
+            raise AssertionError("it went on")
+
+
+@pytest.mark.errors
+def test_a_second_writer_is_refused(tmp_path):
+    with workdirs.locked(tmp_path), pytest.raises(InputError, match="another run is"):
+        with workdirs.locked(tmp_path):
+            raise AssertionError("it went on")
 
 
 def test_a_run_of_before_stacking_goes_on_stacked_or_not(tmp_path):
