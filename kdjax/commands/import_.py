@@ -15,7 +15,8 @@ were trained; students may have their own. Where students see images of another 
 their config says --config.teacher.input_size=H,W. --classes names a text file with the
 names of the network's classes, one a line: students may have them in another order, or
 only some of them. In bfloat16, for accelerators, the teacher's activations take half of
-the memory; its weights stay as they are. Prints one JSON line.
+the memory; its weights stay as they are. Prints one JSON line, and the line of
+`evaluate` that checks the teacher: weights of another network can have the same names.
 """
 
 import argparse
@@ -68,7 +69,23 @@ def main(argv: list[str]) -> int:
     line = {"workdir": str(workdir), "student": name, "model": options.model}
     data.pop("class_names", None)  # a thousand of them
     print(json.dumps(line | data | source))
+    print(
+        f"Compare it with what is published: {_check_line(options, data)}",
+        file=sys.stderr,
+    )
     return 0
+
+
+def _check_line(options: argparse.Namespace, data: dict) -> str:
+    """The command that scores these weights: the one check that finds a wrong network.
+
+    >>> words = argparse.Namespace(workdir="runs/resnet34")
+    >>> _check_line(words, {"classes": 10})
+    'python -m kdjax evaluate --workdir=runs/resnet34 --data=NAME'
+    """
+    imagenet = " --data=imagenet2012 --split=validation"
+    known = imagenet if data["classes"] == 1000 else " --data=NAME"
+    return f"python -m kdjax evaluate --workdir={options.workdir}{known}"
 
 
 def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
