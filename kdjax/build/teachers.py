@@ -8,7 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from kdjax import checkpoints
-from kdjax.build.adaptation import ASKED, adapt, asked, input_size, read_names
+from kdjax.build.adaptation import (
+    ASKED,
+    Adapted,
+    adapt,
+    asked,
+    input_size,
+    read_names,
+)
 from kdjax.build.networks import (
     CHECKPOINTS,
     build_network,
@@ -184,6 +191,32 @@ def _choose_student(path: str, wanted: str, meta: dict) -> str:
     return wanted
 
 
+def shape_seen(data: dict, section: dict) -> list[int]:
+    """(height, width, channels) of the images that a teacher itself sees in a run."""
+    size = input_size("config.teacher", section) or data["image_shape"][:2]
+    return [*size, data["image_shape"][2]]
+
+
+def as_asked(path: str, model: dict, data: dict, section: dict) -> Adapted:
+    """A network without a run, asked as a `teacher` section asks its teachers.
+
+    Args:
+      path: of where the network is named, for errors.
+      model: `model` section.
+      data: classes, class_names, image_shape and normalisation of the run.
+      section: of the teacher.
+    """
+    shape, file = shape_seen(data, section), section.get("classes", "")
+    wanted = data["classes"]
+    if file:
+        wanted = len(read_names("config.teacher.classes", file))
+    network = build_network(path, model, wanted)
+    classes = count_classes(path, network, shape)
+    check_classes(path, classes, wanted)
+    taught_on = data | {"classes": classes, "image_shape": shape}
+    return adapt("config.teacher", network, taught_on, data, section)
+
+
 def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
     """A `package.module:function` whose network brings its weights in `init`."""
     path = "config.teacher.network"
@@ -192,19 +225,9 @@ def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
             f"{path} is {name!r}; expected package.module:function. A network of kdjax "
             "has no weights of its own: name the workdir that trained it instead."
         )
-    size = input_size("config.teacher", section) or data["image_shape"][:2]
-    shape = [*size, data["image_shape"][2]]
-    file = section.get("classes", "")
-    wanted = data["classes"]
-    if file:
-        wanted = len(read_names("config.teacher.classes", file))
-    network = build_network(path, {"name": name}, wanted)
-    classes = count_classes(path, network, shape)
-    check_classes(path, classes, wanted)
-    taught_on = data | {"classes": classes, "image_shape": shape}
-    adapted = adapt("config.teacher", network, taught_on, data, section)
-    images = jnp.zeros((1, *shape), jnp.float32)
-    variables = jax.jit(network.init)(jax.random.key(0), images)
+    adapted = as_asked(path, {"name": name}, data, section)
+    images = jnp.zeros((1, *shape_seen(data, section)), jnp.float32)
+    variables = jax.jit(adapted.network.init)(jax.random.key(0), images)
     variables = jax.tree.map(np.asarray, variables)
     identity = {"network": name, "digest": checkpoints.digest(variables)}
     found = Teacher(adapted.network, variables, identity)

@@ -10,9 +10,8 @@ from kdjax.build import sections
 from kdjax.build.defaults import nested
 from kdjax.build.experiment import batch_norm_of, identity_of, plan_of, students_of
 from kdjax.build.images import Images
-from kdjax.build.networks import build_network, check_classes, count_classes
 from kdjax.build.students import described
-from kdjax.build.teachers import Teacher, load_teacher
+from kdjax.build.teachers import Teacher, as_asked, load_teacher, shape_seen
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
 from kdjax.data.feeds import is_stored
@@ -26,7 +25,8 @@ class Plan:
     """What a step is made of; no arrays."""
 
     students: dict[str, Student]
-    teacher: Network | None
+    teacher: Network | None  # as the step asks it, of images of image_shape
+    teacher_shape: tuple[int, int, int]  # of the images that it itself sees
     augment: Augment
     image_shape: tuple[int, int, int]
     classes: int
@@ -86,6 +86,7 @@ def plan(
         students=_students(config, *facts),
         teacher=teacher.network if teacher else None,
         augment=images.augment,
+        teacher_shape=tuple(shape_seen(data, config["teacher"])),
         image_shape=tuple(data["image_shape"]),
         classes=data["classes"],
         examples=examples,
@@ -136,7 +137,7 @@ def _students(config: dict, images, data, teacher, *length) -> dict[str, Student
 def _teacher(section: dict, taught_by: list | None, data: dict) -> Teacher | None:
     """The config's, or networks without weights."""
     if taught_by:
-        return _untrained(taught_by, data)
+        return _untrained(taught_by, data, section)
     for part in section["workdir"].split(","):
         if part and not pathlib.Path(part.strip()).expanduser().is_dir():
             raise InputError(
@@ -146,14 +147,11 @@ def _teacher(section: dict, taught_by: list | None, data: dict) -> Teacher | Non
     return load_teacher(section, data)
 
 
-def _untrained(sections_of: list[dict], data: dict) -> Teacher:
-    members = []
-    for section in sections_of:
-        network = build_network("--teacher", section, data["classes"])
-        classes = count_classes("--teacher", network, data["image_shape"])
-        check_classes("--teacher", classes, data["classes"])
-        members.append(network)
+def _untrained(sections_of: list[dict], data: dict, section: dict) -> Teacher:
+    members = [
+        as_asked("--teacher", model, data, section).network for model in sections_of
+    ]
     network = members[0] if len(members) == 1 else ensemble(tuple(members))
-    names = ",".join(section["name"] for section in sections_of)
-    shapes = variables(network, data["image_shape"])
+    names = ",".join(model["name"] for model in sections_of)
+    shapes = variables(network, shape_seen(data, section))
     return Teacher(network, shapes, {"network": names, "digest": ""}, len(members))

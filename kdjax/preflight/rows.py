@@ -139,16 +139,16 @@ def _bytes(compiled: program.Compiled, given: dict) -> dict:
 
 def _work(plan: Plan, mesh: Mesh, batch_size: int) -> dict:
     """Model FLOPs: of the teacher's forward and three of each student's."""
-    image = jax.ShapeDtypeStruct((1, *plan.image_shape), "float32")
 
-    def forward(network):
-        return flops.count(
-            network.train, *plans.variables(network, plan.image_shape), image
-        )
+    def forward(network, shape):
+        image = jax.ShapeDtypeStruct((1, *shape), "float32")
+        return flops.count(network.train, *plans.variables(network, shape), image)
 
-    work = forward(plan.teacher) if plan.teacher else flops.NOTHING
+    work = flops.NOTHING
+    if plan.teacher:
+        work = forward(plan.teacher, plan.teacher_shape)
     for student in plan.students.values():
-        work += roof_work(forward(student.network))
+        work += roof_work(forward(student.network, plan.image_shape))
     return {
         "flops_per_image": work.flops,
         "flops_per_step": work.total * batch_size / mesh.size,
