@@ -54,7 +54,11 @@ def main(argv: list[str]) -> int:
     model = {"name": options.model}
     if options.dtype != "float32":
         model["dtype"] = options.dtype
+    told = imported.origin(file)
+    _check_origin(str(file), told, model, data)
     found = _convert(str(file), tensors, model, data)
+    if not told:
+        _check_activation(str(file), found.layout, options.model)
     name = options.student or re.sub(r"[^A-Za-z0-9._-]", "_", options.model)
     digest = imported.digest(found.variables, data["normalisation"])
     source = {
@@ -147,14 +151,33 @@ def _convert(where: str, tensors: dict, model: dict, data: dict) -> trees.Read:
     count_classes("--image_shape", network, data["image_shape"])
     images = jax.ShapeDtypeStruct((1, *data["image_shape"]), jnp.float32)
     wanted = jax.eval_shape(network.init, jax.random.key(0), images)
-    found = trees.to_variables(where, tensors, wanted)
-    other = layouts.activated(found.layout, model["name"])
+    return trees.to_variables(where, tensors, wanted)
+
+
+def _check_origin(where: str, told: dict, model: dict, data: dict) -> None:
+    """What a file of `export` says of itself must be what the flags say."""
+    flags = {"model": model["name"], "image_shape": data["image_shape"]}
+    flags |= data["normalisation"]
+    origin = told | {"model": told.get("model", {}).get("name")}
+    different = [
+        f"--{key} is {value} and there it is {origin[key]}"
+        for key, value in flags.items()
+        if origin.get(key) not in (None, value)
+    ]
+    if different:
+        raise InputError(
+            f"{where} says of itself what it is: {'; '.join(different)}. Expected the "
+            "same; mean and standard deviation are those that it was trained with."
+        )
+
+
+def _check_activation(where: str, layout: str, model: str) -> None:
+    other = layouts.activated(layout, model)
     if other:
         raise InputError(
-            f"--model is {model['name']}, and {where} has the names of {found.layout}, "
-            f"whose network has another activation; expected --model={other}."
+            f"--model is {model}, and {where} has the names of {layout}, whose network "
+            f"has another activation; expected --model={other}."
         )
-    return found
 
 
 def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:

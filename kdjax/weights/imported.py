@@ -13,6 +13,7 @@ from kdjax.types import PyTree
 from kdjax.weights import safetensors, torch_files
 
 SAFETENSORS = ".safetensors"
+OURS = "kdjax"  # key of the metadata that `export` writes
 
 
 def read(file: pathlib.Path) -> dict[str, np.ndarray]:
@@ -25,6 +26,27 @@ def read(file: pathlib.Path) -> dict[str, np.ndarray]:
         return torch_files.read(file)
     known = ", ".join((SAFETENSORS, *torch_files.SUFFIXES))
     raise InputError(f"{file}: ends in {file.suffix!r}; expected one of {known}.")
+
+
+def origin(file: pathlib.Path) -> dict:
+    """What `export` wrote of the network into a file that can be read; {} for others.
+
+    Raises:
+      InputError: it is no JSON object.
+    """
+    if file.suffix != SAFETENSORS:
+        return {}
+    text = safetensors.read_metadata(file).get(OURS, "{}")
+    try:
+        told = json.loads(text)
+    except json.JSONDecodeError:
+        told = None
+    if not isinstance(told, dict):
+        raise InputError(
+            f"{file}: its metadata {OURS} is {text[:60]!r}; expected the JSON object "
+            "that `python -m kdjax export` writes."
+        )
+    return told
 
 
 def sha256(file: pathlib.Path) -> str:

@@ -26,6 +26,15 @@ def read(file: pathlib.Path) -> dict[str, np.ndarray]:
         ) from problem
 
 
+def read_metadata(file: pathlib.Path) -> dict[str, str]:
+    """What a file that can be read says of itself, text by name; {} for nothing."""
+    _package(str(file))
+    from safetensors import safe_open
+
+    with safe_open(file, framework="np") as opened:
+        return opened.metadata() or {}
+
+
 def write(
     file: pathlib.Path, tensors: Mapping[str, np.ndarray], metadata: dict[str, str]
 ) -> None:

@@ -68,6 +68,16 @@ def test_a_damaged_file_is_told(tmp_path, content):
         safetensors.read(file)
 
 
+def test_what_is_said_of_a_file_must_be_json(tmp_path):
+    file = tmp_path / "x.safetensors"
+    for text in ("{", "[1]"):
+        safetensors.write(file, {"a": ARRAY}, {"kdjax": text})
+        with pytest.raises(InputError, match="its metadata kdjax is"):
+            imported.origin(file)
+    safetensors.write(file, {"a": ARRAY}, {"format": "pt"})
+    assert imported.origin(file) == {}
+
+
 def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(InputError, match=r"pip install '\.\[weights\]'"):
