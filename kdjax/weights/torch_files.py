@@ -1,6 +1,8 @@
 """Reads .pth and .th files: pickles, so only PyTorch's restricted loader opens them."""
 
+import argparse
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 from kdjax.contracts import InputError
 
 SUFFIXES = (".pth", ".pt", ".th", ".bin")
+_TOLD = "WeightsUnpickler error"  # begins the reason; advice comes before it
 WRAPPERS = ("state_dict", "model", "net")  # what training scripts put weights under
 
 
@@ -44,14 +47,32 @@ def _load(file: pathlib.Path) -> Any:
             "safetensors.torch.save_file(state_dict, 'FILE.safetensors')."
         ) from error
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        # The flags of a training, which torchvision's and timm's scripts save beside
+        # the weights: a bag of values, with no code.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # pickle, zipfile and PyTorch raise five kinds
         raise InputError(
-            f"{file}: PyTorch does not load this as weights alone: "
-            f"{type(error).__name__}: {str(error)[:300]}"
+            f"{file}: PyTorch does not load this as weights alone: {_reason(error)} "
+            "Where you trust the file, take the weights out of it: checkpoint = "
+            "torch.load(FILE, weights_only=False); torch.save(checkpoint['model'], "
+            "'weights.pth')."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What PyTorch says, without the advice around it, and without colours.
+
+    >>> _reason(ValueError("\x1b[1madvice\x1b[0m\\n\\nIt is odd.\\n\\nCheck the docs."))
+    'ValueError: It is odd.'
+    """
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
+    parts = [p for p in text.split("\n\n") if not p.strip().startswith("Check the ")]
+    _, found, rest = (parts or [""])[-1].partition(_TOLD)
+    told = found + rest or f"{type(error).__name__}: {(parts or [''])[-1]}"
+    return " ".join(told.split()).removesuffix(".")[:300] + "."
 
 
 def _is_tensor(value: Any) -> bool:

@@ -4,6 +4,7 @@ $KDJAX_WEIGHTS may name a directory with the published CIFAR-10 checkpoints
 resnet20-12fca82f.th and resnet56-4bfd9763.th; they are not part of this project.
 """
 
+import argparse
 import os
 import pathlib
 import sys
@@ -61,9 +62,39 @@ def test_what_would_run_is_refused(tmp_path):
 
     file, made = tmp_path / "bomb.pth", tmp_path / "made"
     torch.save({"state_dict": {"a": Bomb(made)}}, file)
-    with pytest.raises(InputError, match="does not load this as weights alone"):
+    with pytest.raises(InputError, match="does not load this as weights alone") as told:
         torch_files.read(file)
     assert not made.exists()
+    assert "alone: UnpicklingError: Trying to load unsupported" in str(told.value)
+    assert "mkdir" in str(told.value)
+
+
+@pytest.mark.parity
+def test_an_object_is_named_and_what_to_do_where_the_file_is_trusted(tmp_path):
+    import torch
+
+    file = tmp_path / "x.pth"
+    torch.save(
+        {"model": {"a": torch.ones(2)}, "args": pathlib.PurePosixPath("x")}, file
+    )
+    with pytest.raises(InputError) as told:
+        torch_files.read(file)
+    assert "alone: WeightsUnpickler error: Unsupported" in str(told.value)
+    assert "pathlib.PurePosixPath" in str(told.value)
+    assert "\x1b" not in str(told.value) and len(str(told.value)) < 700
+    assert "torch.save(checkpoint['model'], 'weights.pth')" in str(told.value)
+
+
+@pytest.mark.parity
+def test_flags_of_a_training_may_lie_beside_the_weights(tmp_path):
+    """As torchvision's and timm's scripts save them."""
+    import torch
+
+    flags = argparse.Namespace(lr=0.1, model="resnet50", world=None, opt=("sgd", 0.9))
+    saved = {"model": {"a": torch.ones(2)}, "args": flags, "epoch": 89}
+    torch.save(saved, tmp_path / "checkpoint.pth")
+    found = torch_files.read(tmp_path / "checkpoint.pth")
+    np.testing.assert_array_equal(found["a"], [1.0, 1.0])
 
 
 @pytest.mark.parity
