@@ -2,13 +2,16 @@
 
   python -m kdjax import FILE --workdir=DIR --model=NAME --image_shape=H,W,C
                          --mean=R,G,B --std=R,G,B [--student=NAME]
-                         [--classes=FILE] [--dtype=bfloat16]
+                         [--classes=FILE] [--dtype=bfloat16] [--key=NAME]
 
 FILE is .safetensors, or PyTorch's .pth or .th where PyTorch is installed. It holds a
 ResNet with torchvision's names, which are timm's too; a CIFAR ResNet with those of the
 published CIFAR-10 checkpoints, whose shortcuts have no parameters; a MobileNet or a
 Wide ResNet with names of timm, torchvision or the distillation benchmarks; or what
 `export` wrote. Students name DIR in --config.teacher.workdir.
+
+Of a checkpoint with several weights, such as those of a training and their average,
+--key=NAME says which: state_dict or state_dict_ema, model or model_ema.
 
 Mean and standard deviation, of pixels from 0 to 1, are those with which the weights
 were trained; students may have their own. Where students see images of another size,
@@ -47,7 +50,7 @@ def main(argv: list[str]) -> int:
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
     file = pathlib.Path(options.file).expanduser()
     devices.configure_cpu(1, 1)
-    tensors = imported.read(file)
+    tensors = imported.read(file, options.key)
     data["classes"] = trees.counted_classes(str(file), tensors)
     if options.classes:
         data["class_names"] = _class_names(options.classes, data["classes"])
@@ -66,7 +69,7 @@ def main(argv: list[str]) -> int:
         "sha256": imported.sha256(file),
         "layout": found.layout,
         "digest": digest,
-    }
+    } | ({"key": options.key} if options.key else {})
     meta = imported.identity(name, model, data, source, versions())
     with workdirs.locked(workdir):
         _save(workdir, name, found.variables, meta)
@@ -103,6 +106,7 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     parser.add_argument("--std", required=True, help="of each channel")
     parser.add_argument("--student", default="", help="its name; default: the model's")
     parser.add_argument("--classes", default="", help="text file: a name on each line")
+    parser.add_argument("--key", default="", help="of a .pth with several weights")
     parser.add_argument("--dtype", default="float32", help="of its activations")
     options = parser.parse_args(argv)
     return options, _data(options)

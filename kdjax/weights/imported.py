@@ -16,14 +16,23 @@ SAFETENSORS = ".safetensors"
 OURS = "kdjax"  # key of the metadata that `export` writes
 
 
-def read(file: pathlib.Path) -> dict[str, np.ndarray]:
-    """Name -> array, of a file of any kind that is known by its suffix."""
+def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
+    """Name -> array, of a file of any kind that is known by its suffix.
+
+    Args:
+      file: to read.
+      key: of PyTorch's files that hold several networks' weights: which.
+    """
     if not file.is_file():
         raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
     if file.suffix == SAFETENSORS:
+        if key:
+            raise InputError(
+                f"--key is {key!r}, and {file} holds one set of weights; expected none."
+            )
         return safetensors.read(file)
     if file.suffix in torch_files.SUFFIXES:
-        return torch_files.read(file)
+        return torch_files.read(file, key)
     known = ", ".join((SAFETENSORS, *torch_files.SUFFIXES))
     raise InputError(f"{file}: ends in {file.suffix!r}; expected one of {known}.")
 

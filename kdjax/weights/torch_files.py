@@ -13,28 +13,55 @@ from kdjax.contracts import InputError
 SUFFIXES = (".pth", ".pt", ".th", ".bin")
 _TOLD = "WeightsUnpickler error"  # begins the reason; advice comes before it
 WRAPPERS = ("state_dict", "model", "net")  # what training scripts put weights under
+AVERAGED = "n_averaged"  # how many weights PyTorch's AveragedModel has averaged
 
 
-def read(file: pathlib.Path) -> dict[str, np.ndarray]:
+def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
     """Name -> array, of a state dict or of a checkpoint that holds one.
 
     Nothing in the file is run: `weights_only` refuses whatever is no tensor, number,
     string or container.
 
+    Args:
+      file: to read.
+      key: of the checkpoint, that weights lie under; "": the only one that has some.
+
     Raises:
-      InputError: PyTorch is not installed or refuses the file, or no weights are there.
+      InputError: PyTorch is not installed or refuses the file, or no weights are there,
+        or several, such as those of a training and their average.
     """
     loaded = _load(file)
-    for wrapper in WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
-            break
-    if not isinstance(loaded, Mapping) or not all(map(_is_tensor, loaded.values())):
+    if key or not _is_weights(loaded):
+        loaded = _chosen(file, loaded, key)
+    return {
+        str(name): _array(tensor) for name, tensor in loaded.items() if name != AVERAGED
+    }
+
+
+def _chosen(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
+    """The weights under a key, or the only ones."""
+    parts = loaded.items() if isinstance(loaded, Mapping) else ()
+    found = {str(name): part for name, part in parts if _is_weights(part)}
+    if not found:
         raise InputError(
             f"{file}: {_described(loaded)}; expected tensors by name, alone or under "
             f"one of {', '.join(WRAPPERS)}."
         )
-    return {str(name): _array(tensor) for name, tensor in loaded.items()}
+    if key and key not in found:
+        raise InputError(
+            f"--key is {key!r}; {file} holds weights under {', '.join(found)}."
+        )
+    if not key and len(found) > 1:
+        raise InputError(
+            f"{file} holds weights under {' and '.join(found)}: those of a training "
+            "and their average (ema) answer differently. Expected --key="
+            f"{' or --key='.join(found)}."
+        )
+    return found[key or next(iter(found))]
+
+
+def _is_weights(value: Any) -> bool:
+    return isinstance(value, Mapping) and value and all(map(_is_tensor, value.values()))
 
 
 def _load(file: pathlib.Path) -> Any:

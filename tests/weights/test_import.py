@@ -158,6 +158,7 @@ def test_a_report_says_what_they_are(teacher):
     (
         ("--model=resnet9", "--model: .*there is no model 'resnet9'"),
         ("--model=resnet14", "missing: .*layer1.1.conv1.weight.*Is --model"),
+        ("--key=model", "--key is 'model', and .* holds one set of weights"),
         ("--dtype=int8", "--model: .*int8"),
         ("--image_shape=28,28", "expected HEIGHT,WIDTH,CHANNELS"),
         ("--image_shape=28,x,1", "expected numbers with commas"),

@@ -5,6 +5,7 @@ resnet20-12fca82f.th and resnet56-4bfd9763.th; they are not part of this project
 """
 
 import argparse
+import json
 import os
 import pathlib
 import sys
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from kdjax.commands import import_
 from kdjax.contracts import InputError
 from kdjax.models import create
 from kdjax.weights import imported, torch_files, trees
@@ -54,6 +56,51 @@ def test_a_state_dict_is_read_bare_or_wrapped(tmp_path):
         np.testing.assert_array_equal(found["a"], weight.numpy())
         np.testing.assert_array_equal(found["b"], weight.numpy())
         assert found["b"].dtype == np.float32 and found["c"].dtype == np.int64
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "names", (("state_dict", "state_dict_ema"), ("model", "model_ema"))
+)
+def test_averaged_weights_are_not_dropped(tmp_path, names):
+    """As timm's and torchvision's scripts save them."""
+    import torch
+
+    plain, ema = names
+    averaged = torch.optim.swa_utils.AveragedModel(torch.nn.Linear(2, 1))
+    averaged.update_parameters(torch.nn.Linear(2, 1))
+    average = averaged.state_dict()
+    assert "n_averaged" in average  # which is no weight
+    training = {"weight": torch.ones(1, 2), "bias": torch.ones(1)}
+    state = {"state": {0: {"momentum_buffer": torch.ones(2)}}, "param_groups": []}
+    saved = {plain: training, ema: average, "optimizer": state, "epoch": 3}
+    file = tmp_path / "checkpoint.pth"
+    torch.save(saved, file)
+    with pytest.raises(InputError, match=f"Expected --key={plain} or --key={ema}"):
+        imported.read(file)
+    with pytest.raises(InputError, match="--key is 'net'.* holds weights under"):
+        imported.read(file, "net")
+    found = imported.read(file, plain)
+    np.testing.assert_array_equal(found["weight"], [[1, 1]])
+    found = imported.read(file, ema)
+    assert found.keys() == {"module.weight", "module.bias"}
+    wanted = average["module.weight"].numpy()
+    np.testing.assert_array_equal(found["module.weight"], wanted)
+
+
+@pytest.mark.parity
+def test_the_key_is_told_of_the_teacher(tensors, tmp_path, as_they_are):
+    import torch
+
+    state = {name: torch.from_numpy(np.asarray(x)) for name, x in tensors.items()}
+    wrapped = {f"module.{name}": x * 1 for name, x in state.items()}
+    wrapped["n_averaged"] = torch.tensor(5)
+    torch.save({"model": state, "model_ema": wrapped}, tmp_path / "x.pth")
+    words = [str(tmp_path / "x.pth"), "--model=resnet8", "--image_shape=28,28,1"]
+    words += ["--mean=0.5", "--std=0.5", f"--workdir={tmp_path / 'w'}"]
+    assert import_.main([*words, "--key=model_ema"]) == 0
+    told = json.loads((tmp_path / "w" / "imported.json").read_text())
+    assert told["imported"]["key"] == "model_ema"
 
 
 @pytest.mark.parity
