@@ -40,7 +40,7 @@ from kdjax.commands import devices, workdirs
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
 from kdjax.reporting.files import replace
-from kdjax.weights import imported, layouts, trees
+from kdjax.weights import imported, layouts, trees, variants
 
 MOMENTS = ("mean", "std")
 
@@ -57,6 +57,7 @@ def main(argv: list[str]) -> int:
     model = {"name": options.model}
     if options.dtype != "float32":
         model["dtype"] = options.dtype
+    _check_pools(file, options.model)
     told = imported.origin(file)
     _check_origin(str(file), told, model, data)
     found = _convert(str(file), tensors, model, data)
@@ -156,6 +157,18 @@ def _convert(where: str, tensors: dict, model: dict, data: dict) -> trees.Read:
     images = jax.ShapeDtypeStruct((1, *data["image_shape"]), jnp.float32)
     wanted = jax.eval_shape(network.init, jax.random.key(0), images)
     return trees.to_variables(where, tensors, wanted)
+
+
+def _check_pools(file: pathlib.Path, model: str) -> None:
+    """timm's networks with other pools have the names and the shapes of ours."""
+    other = variants.unseen([file.name, *imported.metadata(file).values()])
+    if other:
+        raise InputError(
+            f"{file} is of {other}, and --model is {model}: it has the same tensors, "
+            "and pools before its strides that no network here has. Expected other "
+            "weights; what was imported before is scored by `python -m kdjax evaluate "
+            "--data=imagenet2012 --split=validation`."
+        )
 
 
 def _check_origin(where: str, told: dict, model: dict, data: dict) -> None:

@@ -37,15 +37,18 @@ def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
     raise InputError(f"{file}: ends in {file.suffix!r}; expected one of {known}.")
 
 
+def metadata(file: pathlib.Path) -> dict[str, str]:
+    """What a file that can be read says of itself, text by name."""
+    return safetensors.read_metadata(file) if file.suffix == SAFETENSORS else {}
+
+
 def origin(file: pathlib.Path) -> dict:
     """What `export` wrote of the network into a file that can be read; {} for others.
 
     Raises:
       InputError: it is no JSON object.
     """
-    if file.suffix != SAFETENSORS:
-        return {}
-    text = safetensors.read_metadata(file).get(OURS, "{}")
+    text = metadata(file).get(OURS, "{}")
     try:
         told = json.loads(text)
     except json.JSONDecodeError:

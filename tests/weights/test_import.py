@@ -13,6 +13,7 @@ from kdjax.commands import evaluate, import_, runs
 from kdjax.contracts import InputError
 from kdjax.data.sources import load_split
 from kdjax.reporting import results
+from kdjax.weights import safetensors
 from tests.build import configs
 from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD
@@ -151,6 +152,20 @@ def test_it_is_scored_on_the_set_that_evaluate_names(
 def test_a_report_says_what_they_are(teacher):
     with pytest.raises(InputError, match="imported weights.*kdjax evaluate --workdir"):
         results.read_results(teacher)
+
+
+@pytest.mark.parametrize(
+    ("called", "metadata"),
+    (("resnetaa50_a1h-4cf422b3", {}), ("model", {"architecture": "resnetblur50"})),
+)
+def test_networks_with_other_pools_and_the_same_tensors_are_refused(
+    file, flags, tmp_path, as_they_are, called, metadata
+):
+    other = tmp_path / f"{called}.safetensors"
+    safetensors.write(other, safetensors.read(file), {"format": "pt"} | metadata)
+    with pytest.raises(InputError, match="is of resnet(aa|blur)50.*kdjax evaluate"):
+        import_.main([str(other), *flags[1:], f"--workdir={tmp_path / 'w'}"])
+    assert not (tmp_path / "w").exists()
 
 
 @pytest.mark.parametrize(
