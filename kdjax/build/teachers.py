@@ -123,11 +123,18 @@ def _identified(found: Teacher, own: dict, told: dict, section: dict) -> Teacher
     if told:
         identity["adapted"] = told
         identity |= {"asked": asked(section)} if asked(section) else {}
-        identity["digest"] = imported.digest(found.variables, own | told)
+        models = _imported_models([identity])
+        identity["digest"] = imported.digest(found.variables, own | told, models)
     elif own:
-        whole = imported.digest(found.variables, own["normalisation"])
+        models = _imported_models([identity])
+        whole = imported.digest(found.variables, own["normalisation"], models)
         identity["digest"] = whole
     return dataclasses.replace(found, identity=identity)
+
+
+def _imported_models(identities: list[dict]) -> list[dict]:
+    """Weights of a run are of one network; of imported ones the section decides."""
+    return [who["model"] if "normalisation" in who else {} for who in identities]
 
 
 def student_network(path: str, row: dict, classes: int) -> Network:
@@ -168,14 +175,16 @@ def _together(members: list[Teacher]) -> Teacher:
     }
     identity["model"] = [member.identity["model"] for member in members]
     identity["digest"] = checkpoints.digest(variables)
+    models = _imported_models([member.identity for member in members])
     moments = [member.identity.get("normalisation") for member in members]
     if any(moments):
-        told = {"digest": imported.digest(variables, moments)}
+        told = {"digest": imported.digest(variables, moments, models)}
         identity |= told | {"normalisation": moments}
     adapted = [member.identity.get("adapted") for member in members]
     if any(adapted):
         told = {"normalisation": moments, "adapted": adapted}
-        identity |= {"digest": imported.digest(variables, told), "adapted": adapted}
+        digest = imported.digest(variables, told, models)
+        identity |= {"digest": digest, "adapted": adapted}
         asked_of = [m.identity["asked"] for m in members if "asked" in m.identity]
         identity |= {"asked": asked_of[0]} if asked_of else {}
     network = ensemble(tuple(member.network for member in members))

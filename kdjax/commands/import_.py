@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
     if not told:
         _check_activation(str(file), found.layout, options.model)
     name = options.student or re.sub(r"[^A-Za-z0-9._-]", "_", options.model)
-    digest = imported.digest(found.variables, data["normalisation"])
+    digest = imported.digest(found.variables, data["normalisation"], [model])
     source = {
         "file": file.name,
         "sha256": imported.sha256(file),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.training.state import TrainState
 from kdjax.types import PyTree
-from kdjax.weights import safetensors, torch_files
+from kdjax.weights import layouts, safetensors, torch_files
 
 SAFETENSORS = ".safetensors"
 OURS = "kdjax"  # key of the metadata that `export` writes
@@ -66,16 +67,34 @@ def sha256(file: pathlib.Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def digest(variables: PyTree, normalisation) -> str:
-    """Who a teacher from elsewhere is: its weights, and how its images are normalised.
+def digest(variables: PyTree, normalisation, models: Sequence[dict] = ()) -> str:
+    """Who a teacher from elsewhere is: its weights, and what answers with them.
 
     Args:
       variables: of one network or of several.
-      normalisation: as JSON holds it.
+      normalisation: of its images, and what else is done for it, as JSON holds it.
+      models: the `model` section of each imported network.
     """
     text = json.dumps(normalisation, sort_keys=True)
+    unusual = [_unusual(model) for model in models]
+    if any(unusual):  # else the digest is that of versions that did not look
+        text += json.dumps(unusual, sort_keys=True)
     both = f"{checkpoints.digest(variables)} {text}"
     return hashlib.sha256(both.encode()).hexdigest()
+
+
+def _unusual(model: dict) -> dict:
+    """What a `model` section says beyond the network that its arrays tell.
+
+    >>> _unusual({"name": "resnet50", "dtype": "float32"})
+    {}
+    >>> _unusual({"name": "mobilenet_v1_relu6", "dtype": "bfloat16"})
+    {'name': 'mobilenet_v1_relu6', 'dtype': 'bfloat16'}
+    """
+    usual = {"dtype": "float32"}
+    if model.get("name") not in layouts.OTHERS:
+        usual["name"] = model.get("name")
+    return {k: v for k, v in model.items() if (k, v) not in usual.items()}
 
 
 def identity(name: str, model: dict, data: dict, source: dict, versions: dict) -> dict:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from kdjax import checkpoints
 from kdjax.build.teachers import load_teacher, load_trained
 from kdjax.commands import evaluate, import_, runs
 from kdjax.contracts import InputError
@@ -115,6 +116,25 @@ def test_the_moments_are_part_of_who_a_teacher_is(
     pairs = (f"{a},{b}" for a, b in ((teacher, teacher), paths))
     same, mixed = (load_teacher(section(pair), DATA) for pair in pairs)
     assert same.identity["digest"] != mixed.identity["digest"]
+
+
+def test_its_type_is_part_of_who_a_teacher_is(teacher, flags, tmp_path, as_they_are):
+    """A cache of bfloat16 answers is none for float32; older digests stay."""
+    half = tmp_path / "half"
+    assert import_.main([*flags, "--dtype=bfloat16", f"--workdir={half}"]) == 0
+    plain, other = (load_teacher(section(path), DATA) for path in (teacher, half))
+    jax.tree.map(np.testing.assert_array_equal, plain.variables, other.variables)
+    assert plain.identity["digest"] != other.identity["digest"]
+    told = json.loads((half / "imported.json").read_text())["imported"]
+    assert told["digest"] == other.identity["digest"]
+    text = f'{checkpoints.digest(plain.variables)} {{"mean": [0.25], "std": [0.5]}}'
+    assert plain.identity["digest"] == hashlib.sha256(text.encode()).hexdigest()
+    small = DATA | {"image_shape": [14, 14, 1]}
+    asked = [f"{teacher},{teacher}", f"{teacher},{half}", str(teacher), str(half)]
+    sections = [section(path) | {"input_size": (28, 28)} for path in asked]
+    found = {load_teacher(each, small).identity["digest"] for each in sections}
+    found |= {load_teacher(section(path), DATA).identity["digest"] for path in asked}
+    assert len(found) == 8
 
 
 def test_a_second_import_changes_nothing_and_another_one_is_refused(
