@@ -28,7 +28,8 @@ class Plan:
     teacher: Network | None  # as the step asks it, of images of image_shape
     teacher_shape: tuple[int, int, int]  # of the images that it itself sees
     augment: Augment
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int]  # of training, the largest of several
+    sides: tuple[int, ...]  # of crops that change their size; () where they do not
     classes: int
     examples: int
     resident: bool  # whether all images lie on the devices, or come with each batch
@@ -80,14 +81,18 @@ def plan(
     examples = len(images.train.label)
     data = identity_of(images)
     teacher = _teacher(config["teacher"], taught_by, data)
+    sides = _sides(images)
+    shape = (max(sides),) * 2 + (data["image_shape"][2],) if sides else None
+    seen = data | {"image_shape": list(shape or data["image_shape"])}
     length = plan_of(config, examples / batch_size)
     facts = (images, data, teacher, length, batch_size)
     return Plan(
         students=_students(config, *facts),
         teacher=teacher.network if teacher else None,
         augment=images.augment,
-        teacher_shape=tuple(shape_seen(data, config["teacher"])),
-        image_shape=tuple(data["image_shape"]),
+        teacher_shape=tuple(shape_seen(seen, config["teacher"])),
+        image_shape=tuple(seen["image_shape"]),
+        sides=sides,
         classes=data["classes"],
         examples=examples,
         resident=not is_stored(images.train),
@@ -95,6 +100,13 @@ def plan(
         stacked=bool(config["stacked"]),
         batch_norm=batch_norm_of(config),
     )
+
+
+def _sides(images: Images) -> tuple[int, ...]:
+    """Sides of training crops, where there are several."""
+    if not is_stored(images.train):
+        return ()
+    return tuple(side for _, side in images.train.image.geometry.sizes)
 
 
 def needs_labels(config: dict) -> bool:

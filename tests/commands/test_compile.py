@@ -198,6 +198,32 @@ def test_imagenet_and_its_teacher_may_be_nowhere(tmp_path, monkeypatch, capsys):
     assert set(work.flops) == {"float32"}
 
 
+def test_of_crops_that_grow_the_largest_is_compiled(tmp_path, capsys):
+    text = STREAMED.replace("resnet8", "tests.networks:pooled")
+    text = text.replace(', "dtype": "bfloat16"', "")
+    (tmp_path / "kd.py").write_text(text)
+    words = [f"--config={tmp_path}/kd.py", "--teacher=tests.networks:pooled", "--json"]
+
+    def row(sizes):
+        more = [f"--config.data.crops.sizes={sizes}"] if sizes else []
+        assert command.main([*words, *more]) == 0
+        captured = capsys.readouterr()
+        return json.loads(captured.out), captured.err
+
+    fixed, said = row("")
+    assert "sizes" not in said and fixed["image_shape"] == [64, 64, 3]
+    grown, said = row("((0,32),(30,48),(60,96),(80,32))")
+    assert "crops of 96x96: the largest of 3 sizes" in said
+    assert grown["image_shape"] == [96, 96, 3]
+    # 64 pictures over 8 devices, with their index and epoch.
+    assert grown["batch"] == grown["ahead"] == 8 * (96 * 96 * 3 + 8)
+    # 3x3x3 to 4 at every other pixel, and 1,000 classes, of a teacher and a student.
+    work = 2 * (48 * 48 * 27 * 4 + 4 * 1000)
+    assert sum(grown["flops_per_image"].values()) == pytest.approx(4 * work, rel=0.02)
+    smaller, _ = row("((0,32),(30,48))")
+    assert smaller["batch"] == 8 * (48 * 48 * 3 + 8)
+
+
 @pytest.mark.errors
 @pytest.mark.parametrize(
     ("words", "message"),
