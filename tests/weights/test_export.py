@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from kdjax.checkpoints import StorageError
 from kdjax.commands import export, import_, runs
 from kdjax.contracts import InputError
+from kdjax.data.sources import load_split
 from kdjax.models import create
 from kdjax.weights import programs, safetensors, trees
 from tests.build import configs
@@ -36,6 +37,8 @@ def test_safetensors_are_the_network(teacher, expected, tmp_path, as_they_are, c
     assert export.main([str(teacher), *flags]) == 0
     line = json.loads(capsys.readouterr().out)
     assert line["layout"] == "torchvision" and line["bytes"] == output.stat().st_size
+    images = {"mean": list(MEAN), "std": list(STD), "image_shape": [28, 28, 1]}
+    assert line["images"] == images | {"classes": 10}
     tensors = safetensors.read(output)
     # The shortcuts without parameters leave as projections, which all loaders know.
     assert tensors["layer2.0.downsample.0.weight"].shape == (32, 16, 1, 1)
@@ -100,6 +103,12 @@ def test_students_that_were_trained_leave_too(data_dir, tmp_path, as_they_are, c
     assert json.loads(capsys.readouterr().out)["layout"] == "kdjax"
     # Every fourth of 28 x 28 pixels.
     assert safetensors.read(output)["params.Dense_0.kernel"].shape == (49, 10)
+    told = json.loads(safetensors.read_metadata(output)["kdjax"])
+    names = load_split(
+        "fashion_mnist_subset", "test[:1]", data_dir=data_dir
+    ).class_names
+    assert told["class_names"] == list(names) and len(names) == 10
+    assert told["mean"] == [0.2860] and told["std"] == [0.3530]
 
 
 def test_half_of_a_file(teacher, expected, tmp_path, as_they_are, capsys):
