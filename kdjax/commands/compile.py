@@ -35,7 +35,7 @@ from kdjax import commands
 from kdjax.build import sections
 from kdjax.commands import arguments, devices
 from kdjax.contracts import InputError
-from kdjax.preflight import described, plans, rows, topology
+from kdjax.preflight import advice, described, plans, rows, topology
 from kdjax.preflight.page import page
 from kdjax.training import sharding
 
@@ -63,7 +63,9 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
     memory = int(options.memory * 2**30) if options.memory else None
-    row = rows.measure(plan, mesh, batch_size, memory=memory, probes=options.probes)
+    flags = advice.PAIR if options.pair else advice.of_config(plan.teacher_from)
+    how = {"memory": memory, "probes": options.probes, "flags": flags}
+    row = rows.measure(plan, mesh, batch_size, **how)
     print(json.dumps(row) if options.json else page(row))
     return DOES_NOT_FIT if row["fits"] is False else 0
 

@@ -26,6 +26,7 @@ class Plan:
 
     students: dict[str, Student]
     teacher: Network | None  # as the step asks it, of images of image_shape
+    teacher_from: str  # "", "untrained", "imported", or "run" of whatever is trained
     teacher_shape: tuple[int, int, int]  # of the images that it itself sees
     augment: Augment
     image_shape: tuple[int, int, int]  # of training, the largest of several
@@ -90,6 +91,7 @@ def plan(
         students=_students(config, *facts),
         teacher=teacher.network if teacher else None,
         augment=images.augment,
+        teacher_from=_source(teacher, taught_by),
         teacher_shape=tuple(shape_seen(seen, config["teacher"])),
         image_shape=tuple(seen["image_shape"]),
         sides=sides,
@@ -157,6 +159,14 @@ def _teacher(section: dict, taught_by: list | None, data: dict) -> Teacher | Non
                 "expected --teacher=NAME, the network that is to teach, or a run."
             )
     return load_teacher(section, data)
+
+
+def _source(teacher: Teacher | None, taught_by: list | None) -> str:
+    if teacher is None:
+        return ""
+    if taught_by:
+        return "untrained"
+    return "imported" if teacher.identity.get("normalisation") else "run"
 
 
 def _untrained(sections_of: list[dict], data: dict, section: dict) -> Teacher:

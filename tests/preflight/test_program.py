@@ -23,6 +23,9 @@ from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.build import configs
 from tests.data.jpegs import pictures, prepare_jpegs
+from tests.weights.conftest import file, flags, teacher, tensors
+
+__all__ = ["file", "flags", "teacher", "tensors"]  # fixtures
 
 
 def taught(data_dir):
@@ -125,8 +128,17 @@ def test_a_teacher_sees_images_of_its_own_size(data_dir, tmp_path, untrained):
     assert plan.teacher_shape == (20, 12, 1) and plan.image_shape == (28, 28, 1)
     check_same(program.trace(plan, mesh, 64), theirs)
     plan = dataclasses.replace(plan, students={})
-    told = rows._work(plan, mesh, 64)["flops_per_image"]
-    assert told == {"float32": 2 * 20 * 12 * 10}
+    assert rows._work(plan)["teacher"].flops == {"float32": 2 * 20 * 12 * 10}
+
+
+def test_a_plan_knows_where_its_teacher_is_from(data_dir, teacher):
+    config = sections.plain(taught(data_dir))
+    images = build_images(config["data"])
+    assert plans.plan(config, images, 64).teacher_from == "run"
+    by = [{"name": "tests.networks:tiny"}]
+    assert plans.plan(config, images, 64, taught_by=by).teacher_from == "untrained"
+    config["teacher"] |= {"network": "", "workdir": str(teacher)}
+    assert plans.plan(config, images, 64).teacher_from == "imported"
 
 
 def planned(config, feed="resident", taught_by=("tests.networks:tiny",)):
