@@ -95,6 +95,8 @@ def load_trained(
     row, taught_on = meta["students"][name], meta["data"]
     is_imported = "imported" in meta
     names = {"their_names": taught_on.get("class_names") if is_imported else None}
+    if teaches and not is_imported:
+        names["their_names"] = _names_to_order(where, taught_on, data, section)
     network, told = adapt(
         path,
         student_network(where, row, taught_on["classes"]),
@@ -115,6 +117,36 @@ def load_trained(
         identity["networks"] = row["networks"]
     own = {"normalisation": taught_on["normalisation"]} if is_imported else {}
     return _identified(Teacher(network, variables, identity), own, told, section)
+
+
+def _names_to_order(
+    where: str, taught_on: dict, data: dict, section: dict
+) -> list[str] | None:
+    """A trained teacher's classes where the run has them in another order, else None.
+
+    Sets without names number their classes; then the order is believed to be the same.
+
+    Raises:
+      InputError: both have names, and they are others.
+    """
+    theirs, ours = (d.get("class_names") for d in (taught_on, data))
+    if section.get("classes") or not theirs or not ours or theirs == ours:
+        return None
+    numbers = [str(number) for number in range(len(theirs))]
+    if len(theirs) != len(ours) or numbers in (theirs, ours):
+        return None
+    if sorted(theirs) == sorted(ours):
+        return theirs
+    theirs_alone, ours_alone = (
+        ", ".join(map(repr, [name for name in one if name not in other][:5]))
+        for one, other in ((theirs, ours), (ours, theirs))
+    )
+    raise InputError(
+        f"{where}: the teacher's classes {theirs_alone} are none of the run's, which "
+        f"has {ours_alone}; expected the same. If they only have other names, write "
+        "the run's, in the order of the teacher's classes, one a line, into a file for "
+        "config.teacher.classes."
+    )
 
 
 def _identified(found: Teacher, own: dict, told: dict, section: dict) -> Teacher:

@@ -120,6 +120,17 @@ def _class_names(file: str, classes: int) -> list[str]:
             f"--classes: {file} names {len(names)} classes and the weights have "
             f"{classes}; expected as many."
         )
+    lines = {}
+    for line, name in enumerate(names, start=1):
+        if name in lines:
+            raise InputError(
+                f"--classes: {file} names {name!r} twice, in lines {lines[name]} and "
+                f"{line}; expected names that tell the classes apart. Write in both "
+                "lines what the students' data set calls them: ImageNet's usual list "
+                "has crane and maillot twice, where its synsets, such as n02012849 and "
+                "n03126707, do not repeat."
+            )
+        lines[name] = line
     return names
 
 
