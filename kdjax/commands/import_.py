@@ -222,8 +222,33 @@ def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:
     elif any(old.get(key) != meta[key] for key in same):
         raise InputError(
             f"--workdir: {workdir} holds other weights, or the same with other flags: "
-            f"{old.get('imported')}, {old['data']}. Use a new --workdir."
+            f"{'; '.join(_changed(old, meta))}. Use a new --workdir."
         )
     else:
         print(f"{workdir} has these weights already.", file=sys.stderr)
     replace(workdir / workdirs.IMPORTED, json.dumps(meta, indent=2) + "\n")
+
+
+def _changed(old: dict, new: dict) -> list[str]:
+    """What differs, by the flag that says it."""
+    if "imported" not in old:
+        return ["it is a run's"]
+    was, now = _flags_of(old), _flags_of(new)
+    return [
+        f"{flag} was {str(was[flag])[:80]} and is {str(now[flag])[:80]}"
+        for flag in now
+        if was[flag] != now[flag]
+    ]
+
+
+def _flags_of(meta: dict) -> dict:
+    (name, row), *_ = meta["students"].items()
+    model, data, source = row["model"], meta["data"], meta["imported"]
+    flags = {"--student": name, "--model": model["name"]}
+    flags |= {"--dtype": model.get("dtype", "float32"), "--key": source.get("key", "")}
+    flags |= {"--image_shape": data["image_shape"]}
+    flags |= {f"--{key}": data["normalisation"][key] for key in MOMENTS}
+    flags |= {"--classes": data.get("class_names")}
+    return flags | {
+        f"FILE's {key}": source[key] for key in ("file", "sha256", "digest")
+    }

@@ -19,7 +19,8 @@ def read(file: pathlib.Path) -> dict[str, np.ndarray]:
     package, error = _package(str(file))
     try:
         return package.load_file(file)
-    except (error, KeyError, TypeError) as problem:  # of a type that NumPy lacks, too
+    # Of a type that NumPy lacks, such as bfloat16 and float8, too.
+    except (error, AttributeError, KeyError, TypeError) as problem:
         raise InputError(
             f"{file}: not a safetensors file that NumPy can read: "
             f"{type(problem).__name__}: {problem}."

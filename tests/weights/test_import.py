@@ -143,8 +143,13 @@ def test_a_second_import_changes_nothing_and_another_one_is_refused(
     before = (teacher / "imported.json").read_text()
     assert import_.main([*flags, f"--workdir={teacher}"]) == 0
     assert "has these weights already" in capsys.readouterr().err
-    with pytest.raises(InputError, match="or the same with other flags"):
+    with pytest.raises(InputError, match="or the same with other flags") as told:
         import_.main([*flags, "--std=0.25", f"--workdir={teacher}"])
+    assert "flags: --std was [0.5] and is [0.25]; FILE's digest was" in str(told.value)
+    with pytest.raises(InputError, match="flags: --dtype was float32 and is bfloat16"):
+        import_.main([*flags, "--dtype=bfloat16", f"--workdir={teacher}"])
+    with pytest.raises(InputError, match="--student was resnet8 and is other"):
+        import_.main([*flags, "--student=other", f"--workdir={teacher}"])
     assert (teacher / "imported.json").read_text() == before
 
 

@@ -59,6 +59,7 @@ def test_what_is_written_can_be_read_by_hand(tmp_path):
         b"no such file at all",
         by_hand(a=("F32", ARRAY))[:-4],
         struct.pack("<Q", 2**40) + b"{}",
+        *(by_hand(a=(kind, np.zeros(6, np.uint8))) for kind in ("F8_E4M3", "F8_E5M2")),
     ),
 )
 def test_a_damaged_file_is_told(tmp_path, content):
