@@ -53,6 +53,7 @@ preflight: $(PREFLIGHT)/.ready
 	-$(COMPILE) --pair=resnet34:resnet18 --topology=v5e:16x16 --batch_size=4096
 	-$(COMPILE) --pair=resnet34:resnet18 --topology=v5e:16x16 --batch_size=16384
 	-$(COMPILE) --pair=resnet152:resnet50 --topology=v5p:2x2x4 --batch_size=4096
+	-$(COMPILE) --pair=resnet50:mobilenet_v1 --topology=v5e:2x2 --batch_size=512
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

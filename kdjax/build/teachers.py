@@ -8,7 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from kdjax import checkpoints
-from kdjax.build.adaptation import ASKED, adapt, asked, input_size, read_names
+from kdjax.build.adaptation import (
+    ASKED,
+    Adapted,
+    adapt,
+    asked,
+    input_size,
+    read_names,
+)
 from kdjax.build.networks import (
     CHECKPOINTS,
     build_network,
@@ -88,6 +95,8 @@ def load_trained(
     row, taught_on = meta["students"][name], meta["data"]
     is_imported = "imported" in meta
     names = {"their_names": taught_on.get("class_names") if is_imported else None}
+    if teaches and not is_imported:
+        names["their_names"] = _names_to_order(where, taught_on, data, section)
     network, told = adapt(
         path,
         student_network(where, row, taught_on["classes"]),
@@ -110,17 +119,54 @@ def load_trained(
     return _identified(Teacher(network, variables, identity), own, told, section)
 
 
+def _names_to_order(
+    where: str, taught_on: dict, data: dict, section: dict
+) -> list[str] | None:
+    """A trained teacher's classes where the run has them in another order, else None.
+
+    Sets without names number their classes; then the order is believed to be the same.
+
+    Raises:
+      InputError: both have names, and they are others.
+    """
+    theirs, ours = (d.get("class_names") for d in (taught_on, data))
+    if section.get("classes") or not theirs or not ours or theirs == ours:
+        return None
+    numbers = [str(number) for number in range(len(theirs))]
+    if len(theirs) != len(ours) or numbers in (theirs, ours):
+        return None
+    if sorted(theirs) == sorted(ours):
+        return theirs
+    theirs_alone, ours_alone = (
+        ", ".join(map(repr, [name for name in one if name not in other][:5]))
+        for one, other in ((theirs, ours), (ours, theirs))
+    )
+    raise InputError(
+        f"{where}: the teacher's classes {theirs_alone} are none of the run's, which "
+        f"has {ours_alone}; expected the same. If they only have other names, write "
+        "the run's, in the order of the teacher's classes, one a line, into a file for "
+        "config.teacher.classes."
+    )
+
+
 def _identified(found: Teacher, own: dict, told: dict, section: dict) -> Teacher:
     """Says what is done for it, and makes that a part of its digest."""
     identity = found.identity | own
     if told:
         identity["adapted"] = told
         identity |= {"asked": asked(section)} if asked(section) else {}
-        identity["digest"] = imported.digest(found.variables, own | told)
+        models = _imported_models([identity])
+        identity["digest"] = imported.digest(found.variables, own | told, models)
     elif own:
-        whole = imported.digest(found.variables, own["normalisation"])
+        models = _imported_models([identity])
+        whole = imported.digest(found.variables, own["normalisation"], models)
         identity["digest"] = whole
     return dataclasses.replace(found, identity=identity)
+
+
+def _imported_models(identities: list[dict]) -> list[dict]:
+    """Weights of a run are of one network; of imported ones the section decides."""
+    return [who["model"] if "normalisation" in who else {} for who in identities]
 
 
 def student_network(path: str, row: dict, classes: int) -> Network:
@@ -161,14 +207,16 @@ def _together(members: list[Teacher]) -> Teacher:
     }
     identity["model"] = [member.identity["model"] for member in members]
     identity["digest"] = checkpoints.digest(variables)
+    models = _imported_models([member.identity for member in members])
     moments = [member.identity.get("normalisation") for member in members]
     if any(moments):
-        told = {"digest": imported.digest(variables, moments)}
+        told = {"digest": imported.digest(variables, moments, models)}
         identity |= told | {"normalisation": moments}
     adapted = [member.identity.get("adapted") for member in members]
     if any(adapted):
         told = {"normalisation": moments, "adapted": adapted}
-        identity |= {"digest": imported.digest(variables, told), "adapted": adapted}
+        digest = imported.digest(variables, told, models)
+        identity |= {"digest": digest, "adapted": adapted}
         asked_of = [m.identity["asked"] for m in members if "asked" in m.identity]
         identity |= {"asked": asked_of[0]} if asked_of else {}
     network = ensemble(tuple(member.network for member in members))
@@ -184,6 +232,32 @@ def _choose_student(path: str, wanted: str, meta: dict) -> str:
     return wanted
 
 
+def shape_seen(data: dict, section: dict) -> list[int]:
+    """(height, width, channels) of the images that a teacher itself sees in a run."""
+    size = input_size("config.teacher", section) or data["image_shape"][:2]
+    return [*size, data["image_shape"][2]]
+
+
+def as_asked(path: str, model: dict, data: dict, section: dict) -> Adapted:
+    """A network without a run, asked as a `teacher` section asks its teachers.
+
+    Args:
+      path: of where the network is named, for errors.
+      model: `model` section.
+      data: classes, class_names, image_shape and normalisation of the run.
+      section: of the teacher.
+    """
+    shape, file = shape_seen(data, section), section.get("classes", "")
+    wanted = data["classes"]
+    if file:
+        wanted = len(read_names("config.teacher.classes", file))
+    network = build_network(path, model, wanted)
+    classes = count_classes(path, network, shape)
+    check_classes(path, classes, wanted)
+    taught_on = data | {"classes": classes, "image_shape": shape}
+    return adapt("config.teacher", network, taught_on, data, section)
+
+
 def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
     """A `package.module:function` whose network brings its weights in `init`."""
     path = "config.teacher.network"
@@ -192,19 +266,9 @@ def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
             f"{path} is {name!r}; expected package.module:function. A network of kdjax "
             "has no weights of its own: name the workdir that trained it instead."
         )
-    size = input_size("config.teacher", section) or data["image_shape"][:2]
-    shape = [*size, data["image_shape"][2]]
-    file = section.get("classes", "")
-    wanted = data["classes"]
-    if file:
-        wanted = len(read_names("config.teacher.classes", file))
-    network = build_network(path, {"name": name}, wanted)
-    classes = count_classes(path, network, shape)
-    check_classes(path, classes, wanted)
-    taught_on = data | {"classes": classes, "image_shape": shape}
-    adapted = adapt("config.teacher", network, taught_on, data, section)
-    images = jnp.zeros((1, *shape), jnp.float32)
-    variables = jax.jit(network.init)(jax.random.key(0), images)
+    adapted = as_asked(path, {"name": name}, data, section)
+    images = jnp.zeros((1, *shape_seen(data, section)), jnp.float32)
+    variables = jax.jit(adapted.network.init)(jax.random.key(0), images)
     variables = jax.tree.map(np.asarray, variables)
     identity = {"network": name, "digest": checkpoints.digest(variables)}
     found = Teacher(adapted.network, variables, identity)

@@ -16,7 +16,8 @@ them minutes long for large networks. For TPUs it needs libtpu: pip install
 
 The data set need not be there: sizes of imagenet2012, cifar10, cifar100, cinic10,
 tiny_imagenet and fashion_mnist are known, and --classes, --examples and --image_size
-describe any other (of a streamed set config.data.crops.size says the last). A teacher
+describe any other (of a streamed set config.data.crops.size says the last; where
+config.data.crops.sizes has several, the step of the largest is compiled). A teacher
 that is not trained yet is named by --teacher, several with commas are an ensemble; it
 computes in --dtype, by default in config.model.dtype.
 
@@ -34,7 +35,7 @@ from kdjax import commands
 from kdjax.build import sections
 from kdjax.commands import arguments, devices
 from kdjax.contracts import InputError
-from kdjax.preflight import described, plans, rows, topology
+from kdjax.preflight import advice, described, plans, rows, topology
 from kdjax.preflight.page import page
 from kdjax.training import sharding
 
@@ -55,8 +56,16 @@ def main(argv: list[str]) -> int:
     images = described.images_of(config["data"], given, needs_labels)
     plan = plans.plan(config, images, batch_size, taught_by=taught_by)
     print(f"compiles for {mesh.size} device(s); nothing runs", file=sys.stderr)
+    if plan.sides:
+        print(
+            f"crops of {max(plan.sides)}x{max(plan.sides)}: the largest of "
+            f"{len(set(plan.sides))} sizes in config.data.crops.sizes",
+            file=sys.stderr,
+        )
     memory = int(options.memory * 2**30) if options.memory else None
-    row = rows.measure(plan, mesh, batch_size, memory=memory, probes=options.probes)
+    flags = advice.PAIR if options.pair else advice.of_config(plan.teacher_from)
+    how = {"memory": memory, "probes": options.probes, "flags": flags}
+    row = rows.measure(plan, mesh, batch_size, **how)
     print(json.dumps(row) if options.json else page(row))
     return DOES_NOT_FIT if row["fits"] is False else 0
 

@@ -2,9 +2,17 @@
 
   python -m kdjax evaluate --workdir=DIR [--checkpoint=latest|best|STEP]
                            [--student=NAME] [--split=SPLIT] [--data_dir=DIR]
+  python -m kdjax evaluate --workdir=IMPORTED --data=imagenet2012 --split=validation
+                           [--short_side=256] [--feed=auto|streamed|resident] ...
 
 "best" is each student's own best step by top-1. Weights that were imported have no test
-split of their own: --data=NAME says which set to score them on.
+split of their own: --data=NAME says which set to score them on. Compare the result with
+what their authors published: it tells a wrong network, activation, mean or deviation.
+
+Pictures of several sizes (--feed=streamed: ImageNet's, and what is large on disk) are
+resized until their shorter side is --short_side and cut to the square in the middle
+that the network sees. By default that is 256 for 224, and in that proportion for other
+squares; weights that were published with another one, such as 235 for 224, say so.
 """
 
 import argparse
@@ -12,13 +20,20 @@ import json
 import pathlib
 
 from kdjax import checkpoints, commands
+from kdjax.build.images import FEEDS, RESIDENT_BELOW
 from kdjax.build.networks import CHECKPOINTS, choose_step
+from kdjax.build.sections import guarded
 from kdjax.build.teachers import load_teacher, student_network
 from kdjax.commands import devices, hosts, together, workdirs
 from kdjax.commands.scoring import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.contracts import InputError, nearest
 from kdjax.data.augment import Augment
-from kdjax.data.sources import Split, crops_of, exact_name, load_split
+from kdjax.data.crops import Geometry
+from kdjax.data.errors import DataError
+from kdjax.data.names import parse_name
+from kdjax.data.npz import is_npz
+from kdjax.data.sources import Split, crops_of, exact_name, load_split, stored_bytes
+from kdjax.data.statistics import STREAMED
 from kdjax.training import sharding
 from kdjax.weights.adapters import places_of, reordered
 
@@ -74,6 +89,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--student", default="", help="only this one")
     parser.add_argument("--split", default="", help="default: the run's test split")
     parser.add_argument("--data", default="", help="the set, for imported weights")
+    parser.add_argument("--feed", default="auto", choices=FEEDS, help="of --data")
+    parser.add_argument("--short_side", type=int, help="of --data, before the crop")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
     parser.add_argument("--devices", type=int, help="of each process, on CPUs only")
     hosts.add_flags(parser)
@@ -82,10 +99,10 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 def _split(workdir: pathlib.Path, test: dict, options) -> Split:
     """The run's test split, checked to be the same images; or another split."""
-    if options.data:
+    if options.data or options.short_side or options.feed != "auto":
         raise InputError(
-            "--data is for imported weights; expected --split for another split of the "
-            "set that a run was trained on."
+            "--data, --feed and --short_side are for imported weights; expected "
+            "--split for another split of the set that a run was trained on."
         )
     config = json.loads((workdir / workdirs.CONFIG).read_text())
     split = load_split(
@@ -115,9 +132,16 @@ def _named_split(
             f"--workdir: {workdir} holds imported weights, which have no test split; "
             "expected --data=NAME, the set to score them on."
         )
-    split = load_split(
-        options.data, options.split or "test", data_dir=options.data_dir or None
-    )
+    crops = _named_crops(data["image_shape"], options)
+    part, data_dir = options.split or "test", options.data_dir or None
+    try:
+        split = load_split(options.data, part, data_dir=data_dir, crops=crops)
+    except DataError as error:
+        if crops is None and "expected uint8 of shape" in str(error):
+            raise InputError(
+                f"{error} Or see crops of them: --feed=streamed."
+            ) from error
+        raise
     names = data.get("class_names")
     classes = data["classes"] if names is None else len(split.class_names)
     there = (list(split.image.shape[1:]), len(split.class_names))
@@ -127,6 +151,31 @@ def _named_split(
             f"expected {data['image_shape']} in {data['classes']}."
         )
     return split, None if names is None else places_of(names, split.class_names)
+
+
+def _named_crops(image_shape: list[int], options) -> Geometry | None:
+    """What the network sees of pictures of several sizes; None of those of one.
+
+    Which they are is decided as for `config.data.feed`, before anything is read.
+    """
+    feed, name = options.feed, options.data
+    if feed == "auto" and options.short_side:
+        feed = "streamed"
+    if feed == "auto" and not is_npz(name):
+        large = stored_bytes(name, options.data_dir or None) >= RESIDENT_BELOW
+        feed = "streamed" if large or parse_name(name).dataset in STREAMED else feed
+    if feed != "streamed":
+        if options.short_side:
+            raise InputError("--short_side is of --feed=streamed; images are resident.")
+        return None
+    height, width, _ = image_shape
+    if height != width:
+        raise InputError(
+            f"--feed: crops of a streamed set are squares, and the network sees "
+            f"{height}x{width}; expected --feed=resident and images of that size."
+        )
+    short_side = options.short_side or round(height * 256 / 224)
+    return guarded("--short_side", Geometry, size=height, short_side=short_side)
 
 
 def _choose(students: dict, wanted: str) -> list[str]:

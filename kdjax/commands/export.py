@@ -15,6 +15,9 @@ with `jax.export.deserialize`; --dtype is of its activations. onnx: the same of 
 networks as an ONNX graph. With --pixels these two take uint8 images and normalise
 them, without it images that are normalised; [batch, height, width, channels] all the
 same.
+How images are normalised and cut, and the names of the classes, stand in the line that
+is printed, in the metadata of safetensors (under "kdjax") and in an ONNX file's; a
+program without --pixels, and a loader of weights, has to do the same.
 The file is read again and its logits are compared before it gets its name. Prints one
 JSON line.
 """
@@ -82,7 +85,9 @@ def main(argv: list[str]) -> int:
     finally:
         part.unlink(missing_ok=True)
     line = {"output": str(output), "bytes": output.stat().st_size}
-    print(json.dumps(line | told | {"network": found.identity}))
+    images = _images(meta["data"])
+    images.pop("class_names", None)  # a thousand of them; they are in the file
+    print(json.dumps(line | told | {"images": images, "network": found.identity}))
     return 0
 
 
@@ -125,9 +130,8 @@ def _write_safetensors(part, found: Teacher, data: dict, options) -> dict:
         )
     dtype = options.dtype or "float32"
     tensors = {name: array.astype(dtype) for name, array in tensors.items()}
-    told = {"layout": layout} | found.identity | data["normalisation"]
+    told = {"layout": layout} | found.identity | _images(data)
     told = {key: value for key, value in told.items() if key != "workdir"}
-    told |= {key: data[key] for key in ("classes", "image_shape")}
     told["version"] = kdjax.__version__
     form = "np" if layout == layouts.OURS else "pt"
     metadata = {"format": form, "kdjax": json.dumps(told)}
@@ -175,11 +179,27 @@ def _write_onnx(part, found: Teacher, data: dict, options) -> dict:
     moments = (normalisation["mean"], normalisation["std"]) if options.pixels else None
     network = onnx_networks.builder(found.identity["model"]["name"], found.variables)
     shape = tuple(data["image_shape"])
-    part.write_bytes(onnx_graphs.build(found.variables, shape, network, moments))
+    told = {key: json.dumps(value) for key, value in _images(data).items()}
+    part.write_bytes(onnx_graphs.build(found.variables, shape, network, moments, told))
     return _check_program(
         *(part, found, data, options.pixels),
         lambda images: onnx_graphs.call(part, images),
     )
+
+
+def _images(data: dict) -> dict:
+    """What the network was trained to see, and what it says: for whoever runs it.
+
+    `mean` and `std` are of pixels from 0 to 1; `crop` is of pictures of any size: the
+    shorter side becomes `short_side`, and the middle, `size` square, is seen.
+    """
+    told = data["normalisation"] | {k: data[k] for k in ("image_shape", "classes")}
+    if data.get("class_names"):
+        told["class_names"] = data["class_names"]
+    crops = (data["test"] or {}).get("crops")
+    if crops:
+        told["crop"] = {key: crops[key] for key in ("short_side", "size")}
+    return told
 
 
 def _check_program(part, found: Teacher, data: dict, takes_pixels: bool, call) -> dict:

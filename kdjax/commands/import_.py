@@ -2,7 +2,7 @@
 
   python -m kdjax import FILE --workdir=DIR --model=NAME --image_shape=H,W,C
                          --mean=R,G,B --std=R,G,B [--student=NAME]
-                         [--classes=FILE] [--dtype=bfloat16]
+                         [--classes=FILE] [--dtype=bfloat16] [--key=NAME]
 
 FILE is .safetensors, or PyTorch's .pth or .th where PyTorch is installed. It holds a
 ResNet with torchvision's names, which are timm's too; a CIFAR ResNet with those of the
@@ -10,12 +10,16 @@ published CIFAR-10 checkpoints, whose shortcuts have no parameters; a MobileNet 
 Wide ResNet with names of timm, torchvision or the distillation benchmarks; or what
 `export` wrote. Students name DIR in --config.teacher.workdir.
 
+Of a checkpoint with several weights, such as those of a training and their average,
+--key=NAME says which: state_dict or state_dict_ema, model or model_ema.
+
 Mean and standard deviation, of pixels from 0 to 1, are those with which the weights
 were trained; students may have their own. Where students see images of another size,
 their config says --config.teacher.input_size=H,W. --classes names a text file with the
 names of the network's classes, one a line: students may have them in another order, or
 only some of them. In bfloat16, for accelerators, the teacher's activations take half of
-the memory; its weights stay as they are. Prints one JSON line.
+the memory; its weights stay as they are. Prints one JSON line, and the line of
+`evaluate` that checks the teacher: weights of another network can have the same names.
 """
 
 import argparse
@@ -36,7 +40,7 @@ from kdjax.commands import devices, workdirs
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
 from kdjax.reporting.files import replace
-from kdjax.weights import imported, layouts, trees
+from kdjax.weights import imported, layouts, trees, variants
 
 MOMENTS = ("mean", "std")
 
@@ -46,29 +50,50 @@ def main(argv: list[str]) -> int:
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
     file = pathlib.Path(options.file).expanduser()
     devices.configure_cpu(1, 1)
-    tensors = imported.read(file)
+    tensors = imported.read(file, options.key)
     data["classes"] = trees.counted_classes(str(file), tensors)
     if options.classes:
         data["class_names"] = _class_names(options.classes, data["classes"])
     model = {"name": options.model}
     if options.dtype != "float32":
         model["dtype"] = options.dtype
+    _check_pools(file, options.model)
+    told = imported.origin(file)
+    _check_origin(str(file), told, model, data)
     found = _convert(str(file), tensors, model, data)
+    if not told:
+        _check_activation(str(file), found.layout, options.model)
     name = options.student or re.sub(r"[^A-Za-z0-9._-]", "_", options.model)
-    digest = imported.digest(found.variables, data["normalisation"])
+    digest = imported.digest(found.variables, data["normalisation"], [model])
     source = {
         "file": file.name,
         "sha256": imported.sha256(file),
         "layout": found.layout,
         "digest": digest,
-    }
+    } | ({"key": options.key} if options.key else {})
     meta = imported.identity(name, model, data, source, versions())
     with workdirs.locked(workdir):
         _save(workdir, name, found.variables, meta)
     line = {"workdir": str(workdir), "student": name, "model": options.model}
     data.pop("class_names", None)  # a thousand of them
     print(json.dumps(line | data | source))
+    print(
+        f"Compare it with what is published: {_check_line(options, data)}",
+        file=sys.stderr,
+    )
     return 0
+
+
+def _check_line(options: argparse.Namespace, data: dict) -> str:
+    """The command that scores these weights: the one check that finds a wrong network.
+
+    >>> words = argparse.Namespace(workdir="runs/resnet34")
+    >>> _check_line(words, {"classes": 10})
+    'python -m kdjax evaluate --workdir=runs/resnet34 --data=NAME'
+    """
+    imagenet = " --data=imagenet2012 --split=validation"
+    known = imagenet if data["classes"] == 1000 else " --data=NAME"
+    return f"python -m kdjax evaluate --workdir={options.workdir}{known}"
 
 
 def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
@@ -82,6 +107,7 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     parser.add_argument("--std", required=True, help="of each channel")
     parser.add_argument("--student", default="", help="its name; default: the model's")
     parser.add_argument("--classes", default="", help="text file: a name on each line")
+    parser.add_argument("--key", default="", help="of a .pth with several weights")
     parser.add_argument("--dtype", default="float32", help="of its activations")
     options = parser.parse_args(argv)
     return options, _data(options)
@@ -94,6 +120,17 @@ def _class_names(file: str, classes: int) -> list[str]:
             f"--classes: {file} names {len(names)} classes and the weights have "
             f"{classes}; expected as many."
         )
+    lines = {}
+    for line, name in enumerate(names, start=1):
+        if name in lines:
+            raise InputError(
+                f"--classes: {file} names {name!r} twice, in lines {lines[name]} and "
+                f"{line}; expected names that tell the classes apart. Write in both "
+                "lines what the students' data set calls them: ImageNet's usual list "
+                "has crane and maillot twice, where its synsets, such as n02012849 and "
+                "n03126707, do not repeat."
+            )
+        lines[name] = line
     return names
 
 
@@ -130,14 +167,45 @@ def _convert(where: str, tensors: dict, model: dict, data: dict) -> trees.Read:
     count_classes("--image_shape", network, data["image_shape"])
     images = jax.ShapeDtypeStruct((1, *data["image_shape"]), jnp.float32)
     wanted = jax.eval_shape(network.init, jax.random.key(0), images)
-    found = trees.to_variables(where, tensors, wanted)
-    other = layouts.activated(found.layout, model["name"])
+    return trees.to_variables(where, tensors, wanted)
+
+
+def _check_pools(file: pathlib.Path, model: str) -> None:
+    """timm's networks with other pools have the names and the shapes of ours."""
+    other = variants.unseen([file.name, *imported.metadata(file).values()])
     if other:
         raise InputError(
-            f"--model is {model['name']}, and {where} has the names of {found.layout}, "
-            f"whose network has another activation; expected --model={other}."
+            f"{file} is of {other}, and --model is {model}: it has the same tensors, "
+            "and pools before its strides that no network here has. Expected other "
+            "weights; what was imported before is scored by `python -m kdjax evaluate "
+            "--data=imagenet2012 --split=validation`."
         )
-    return found
+
+
+def _check_origin(where: str, told: dict, model: dict, data: dict) -> None:
+    """What a file of `export` says of itself must be what the flags say."""
+    flags = {"model": model["name"], "image_shape": data["image_shape"]}
+    flags |= data["normalisation"]
+    origin = told | {"model": told.get("model", {}).get("name")}
+    different = [
+        f"--{key} is {value} and there it is {origin[key]}"
+        for key, value in flags.items()
+        if origin.get(key) not in (None, value)
+    ]
+    if different:
+        raise InputError(
+            f"{where} says of itself what it is: {'; '.join(different)}. Expected the "
+            "same; mean and standard deviation are those that it was trained with."
+        )
+
+
+def _check_activation(where: str, layout: str, model: str) -> None:
+    other = layouts.activated(layout, model)
+    if other:
+        raise InputError(
+            f"--model is {model}, and {where} has the names of {layout}, whose network "
+            f"has another activation; expected --model={other}."
+        )
 
 
 def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:
@@ -154,8 +222,33 @@ def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:
     elif any(old.get(key) != meta[key] for key in same):
         raise InputError(
             f"--workdir: {workdir} holds other weights, or the same with other flags: "
-            f"{old.get('imported')}, {old['data']}. Use a new --workdir."
+            f"{'; '.join(_changed(old, meta))}. Use a new --workdir."
         )
     else:
         print(f"{workdir} has these weights already.", file=sys.stderr)
     replace(workdir / workdirs.IMPORTED, json.dumps(meta, indent=2) + "\n")
+
+
+def _changed(old: dict, new: dict) -> list[str]:
+    """What differs, by the flag that says it."""
+    if "imported" not in old:
+        return ["it is a run's"]
+    was, now = _flags_of(old), _flags_of(new)
+    return [
+        f"{flag} was {str(was[flag])[:80]} and is {str(now[flag])[:80]}"
+        for flag in now
+        if was[flag] != now[flag]
+    ]
+
+
+def _flags_of(meta: dict) -> dict:
+    (name, row), *_ = meta["students"].items()
+    model, data, source = row["model"], meta["data"], meta["imported"]
+    flags = {"--student": name, "--model": model["name"]}
+    flags |= {"--dtype": model.get("dtype", "float32"), "--key": source.get("key", "")}
+    flags |= {"--image_shape": data["image_shape"]}
+    flags |= {f"--{key}": data["normalisation"][key] for key in MOMENTS}
+    flags |= {"--classes": data.get("class_names")}
+    return flags | {
+        f"FILE's {key}": source[key] for key in ("file", "sha256", "digest")
+    }

@@ -23,6 +23,7 @@ def page(row: dict) -> str:
     lines = [
         f"{row['devices']} x {row['device']}, batch {row['batch_size']:,}: "
         f"{row['rows']:,} images a device, {row['feed']}{many}",
+        f"images of {'x'.join(map(str, row['image_shape']))}",
         f"compiled in {row['compile_seconds']:.0f} s by {names}",
         "",
         *_memory(row),

@@ -10,9 +10,8 @@ from kdjax.build import sections
 from kdjax.build.defaults import nested
 from kdjax.build.experiment import batch_norm_of, identity_of, plan_of, students_of
 from kdjax.build.images import Images
-from kdjax.build.networks import build_network, check_classes, count_classes
 from kdjax.build.students import described
-from kdjax.build.teachers import Teacher, load_teacher
+from kdjax.build.teachers import Teacher, as_asked, load_teacher, shape_seen
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
 from kdjax.data.feeds import is_stored
@@ -26,9 +25,12 @@ class Plan:
     """What a step is made of; no arrays."""
 
     students: dict[str, Student]
-    teacher: Network | None
+    teacher: Network | None  # as the step asks it, of images of image_shape
+    teacher_from: str  # "", "untrained", "imported", or "run" of whatever is trained
+    teacher_shape: tuple[int, int, int]  # of the images that it itself sees
     augment: Augment
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int]  # of training, the largest of several
+    sides: tuple[int, ...]  # of crops that change their size; () where they do not
     classes: int
     examples: int
     resident: bool  # whether all images lie on the devices, or come with each batch
@@ -80,13 +82,19 @@ def plan(
     examples = len(images.train.label)
     data = identity_of(images)
     teacher = _teacher(config["teacher"], taught_by, data)
+    sides = _sides(images)
+    shape = (max(sides),) * 2 + (data["image_shape"][2],) if sides else None
+    seen = data | {"image_shape": list(shape or data["image_shape"])}
     length = plan_of(config, examples / batch_size)
     facts = (images, data, teacher, length, batch_size)
     return Plan(
         students=_students(config, *facts),
         teacher=teacher.network if teacher else None,
         augment=images.augment,
-        image_shape=tuple(data["image_shape"]),
+        teacher_from=_source(teacher, taught_by),
+        teacher_shape=tuple(shape_seen(seen, config["teacher"])),
+        image_shape=tuple(seen["image_shape"]),
+        sides=sides,
         classes=data["classes"],
         examples=examples,
         resident=not is_stored(images.train),
@@ -94,6 +102,13 @@ def plan(
         stacked=bool(config["stacked"]),
         batch_norm=batch_norm_of(config),
     )
+
+
+def _sides(images: Images) -> tuple[int, ...]:
+    """Sides of training crops, where there are several."""
+    if not is_stored(images.train):
+        return ()
+    return tuple(side for _, side in images.train.image.geometry.sizes)
 
 
 def needs_labels(config: dict) -> bool:
@@ -136,7 +151,7 @@ def _students(config: dict, images, data, teacher, *length) -> dict[str, Student
 def _teacher(section: dict, taught_by: list | None, data: dict) -> Teacher | None:
     """The config's, or networks without weights."""
     if taught_by:
-        return _untrained(taught_by, data)
+        return _untrained(taught_by, data, section)
     for part in section["workdir"].split(","):
         if part and not pathlib.Path(part.strip()).expanduser().is_dir():
             raise InputError(
@@ -146,14 +161,19 @@ def _teacher(section: dict, taught_by: list | None, data: dict) -> Teacher | Non
     return load_teacher(section, data)
 
 
-def _untrained(sections_of: list[dict], data: dict) -> Teacher:
-    members = []
-    for section in sections_of:
-        network = build_network("--teacher", section, data["classes"])
-        classes = count_classes("--teacher", network, data["image_shape"])
-        check_classes("--teacher", classes, data["classes"])
-        members.append(network)
+def _source(teacher: Teacher | None, taught_by: list | None) -> str:
+    if teacher is None:
+        return ""
+    if taught_by:
+        return "untrained"
+    return "imported" if teacher.identity.get("normalisation") else "run"
+
+
+def _untrained(sections_of: list[dict], data: dict, section: dict) -> Teacher:
+    members = [
+        as_asked("--teacher", model, data, section).network for model in sections_of
+    ]
     network = members[0] if len(members) == 1 else ensemble(tuple(members))
-    names = ",".join(section["name"] for section in sections_of)
-    shapes = variables(network, data["image_shape"])
+    names = ",".join(model["name"] for model in sections_of)
+    shapes = variables(network, shape_seen(data, section))
     return Teacher(network, shapes, {"network": names, "digest": ""}, len(members))

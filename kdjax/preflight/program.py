@@ -51,7 +51,7 @@ def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
         lambda images: {n: initial_state(s, images) for n, s in plan.students.items()},
         jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32),
     )
-    teacher = variables(plan.teacher, plan.image_shape) if plan.teacher else None
+    teacher = variables(plan.teacher, plan.teacher_shape) if plan.teacher else None
     notes = {
         name: {
             key: jax.ShapeDtypeStruct(np.shape(note), jnp.float32)

@@ -14,6 +14,7 @@ KEYS = {
     "device": "as JAX calls it",
     "devices": "how many",
     "batch_size": "images of a step, over all devices",
+    "image_shape": "of a training image; of the largest crops where several follow",
     "rows": "images of a step on one device",
     "steps": "of a dispatch",
     "feed": "resident: all images lie on each device; streamed: a batch brings its own",
@@ -47,7 +48,13 @@ PARTS = (
 
 
 def measure(
-    plan: Plan, mesh: Mesh, batch_size: int, *, memory: int | None, probes: int
+    plan: Plan,
+    mesh: Mesh,
+    batch_size: int,
+    *,
+    memory: int | None,
+    probes: int,
+    flags: advice.Flags,
 ) -> dict:
     """Compiles a step, searches for the largest batch; the keys are those of KEYS.
 
@@ -57,10 +64,12 @@ def measure(
       batch_size: over all devices, which divide it.
       memory: bytes of a device; None: by what is known of it.
       probes: compilations of the search at most; 0 for none.
+      flags: that change what does not fit.
     """
     capacity = memory or limits.capacity_of(mesh)
     row = _compiled(plan, mesh, batch_size, capacity)
-    row |= _work(plan, mesh, batch_size)
+    work = _work(plan)
+    row |= _told(work, batch_size / mesh.size)
     found = None
     if probes and row["fits"] is not None:
 
@@ -79,8 +88,10 @@ def measure(
         "probes": found.probes if found else 0,
         "versions": versions(mesh.devices.flat[0].platform),
     }
-    many = len(plan.students)
-    row["advice"] = advice.of(row, many) if row["fits"] is False else []
+    row["advice"] = []
+    if row["fits"] is False:
+        kinds = {part: counted.flops for part, counted in work.items()}
+        row["advice"] = advice.of(row, len(plan.students), kinds, flags)
     return {key: row[key] for key in KEYS}
 
 
@@ -106,6 +117,7 @@ def _compiled(plan: Plan, mesh: Mesh, batch_size: int, capacity: int | None) -> 
         "device": mesh.devices.flat[0].device_kind,
         "devices": mesh.size,
         "batch_size": batch_size,
+        "image_shape": list(plan.image_shape),
         "rows": batch_size // mesh.size,
         "steps": steps,
         "feed": "resident" if plan.resident else "streamed",
@@ -137,22 +149,26 @@ def _bytes(compiled: program.Compiled, given: dict) -> dict:
     return row
 
 
-def _work(plan: Plan, mesh: Mesh, batch_size: int) -> dict:
-    """Model FLOPs: of the teacher's forward and three of each student's."""
-    image = jax.ShapeDtypeStruct((1, *plan.image_shape), "float32")
+def _work(plan: Plan) -> dict[str, flops.Work]:
+    """Model FLOPs of an image: of the teacher's forward and three of each student's."""
 
-    def forward(network):
-        return flops.count(
-            network.train, *plans.variables(network, plan.image_shape), image
-        )
+    def forward(network, shape):
+        image = jax.ShapeDtypeStruct((1, *shape), "float32")
+        return flops.count(network.train, *plans.variables(network, shape), image)
 
-    work = forward(plan.teacher) if plan.teacher else flops.NOTHING
+    students = flops.NOTHING
     for student in plan.students.values():
-        work += roof_work(forward(student.network))
-    return {
-        "flops_per_image": work.flops,
-        "flops_per_step": work.total * batch_size / mesh.size,
-    }
+        students += roof_work(forward(student.network, plan.image_shape))
+    teacher = flops.NOTHING
+    if plan.teacher:
+        teacher = forward(plan.teacher, plan.teacher_shape)
+    return {"students": students, "teacher": teacher}
+
+
+def _told(work: dict[str, flops.Work], images: float) -> dict:
+    """As numbers of a row, of so many images of a step on a device."""
+    both = sum(work.values(), flops.NOTHING)
+    return {"flops_per_image": both.flops, "flops_per_step": both.total * images}
 
 
 def roof_work(forward: flops.Work) -> flops.Work:

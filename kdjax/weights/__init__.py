@@ -8,6 +8,7 @@
     safetensors   files of arrays, read and written by NumPy alone
     torch_files   .pth and .th, where PyTorch is installed
     imported      weights from elsewhere as a checkpoint of a run that never was
+    adapters      a teacher of another input size, or of classes in another order
     moments       a teacher's own mean and standard deviation
     programs      a network with its weights as one StableHLO program
     onnx_graphs   ONNX nodes, and a file of them

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,21 +11,55 @@ from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.training.state import TrainState
 from kdjax.types import PyTree
-from kdjax.weights import safetensors, torch_files
+from kdjax.weights import layouts, safetensors, torch_files
 
 SAFETENSORS = ".safetensors"
+OURS = "kdjax"  # key of the metadata that `export` writes
 
 
-def read(file: pathlib.Path) -> dict[str, np.ndarray]:
-    """Name -> array, of a file of any kind that is known by its suffix."""
+def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
+    """Name -> array, of a file of any kind that is known by its suffix.
+
+    Args:
+      file: to read.
+      key: of PyTorch's files that hold several networks' weights: which.
+    """
     if not file.is_file():
         raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
     if file.suffix == SAFETENSORS:
+        if key:
+            raise InputError(
+                f"--key is {key!r}, and {file} holds one set of weights; expected none."
+            )
         return safetensors.read(file)
     if file.suffix in torch_files.SUFFIXES:
-        return torch_files.read(file)
+        return torch_files.read(file, key)
     known = ", ".join((SAFETENSORS, *torch_files.SUFFIXES))
     raise InputError(f"{file}: ends in {file.suffix!r}; expected one of {known}.")
+
+
+def metadata(file: pathlib.Path) -> dict[str, str]:
+    """What a file that can be read says of itself, text by name."""
+    return safetensors.read_metadata(file) if file.suffix == SAFETENSORS else {}
+
+
+def origin(file: pathlib.Path) -> dict:
+    """What `export` wrote of the network into a file that can be read; {} for others.
+
+    Raises:
+      InputError: it is no JSON object.
+    """
+    text = metadata(file).get(OURS, "{}")
+    try:
+        told = json.loads(text)
+    except json.JSONDecodeError:
+        told = None
+    if not isinstance(told, dict):
+        raise InputError(
+            f"{file}: its metadata {OURS} is {text[:60]!r}; expected the JSON object "
+            "that `python -m kdjax export` writes."
+        )
+    return told
 
 
 def sha256(file: pathlib.Path) -> str:
@@ -32,16 +67,34 @@ def sha256(file: pathlib.Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def digest(variables: PyTree, normalisation) -> str:
-    """Who a teacher from elsewhere is: its weights, and how its images are normalised.
+def digest(variables: PyTree, normalisation, models: Sequence[dict] = ()) -> str:
+    """Who a teacher from elsewhere is: its weights, and what answers with them.
 
     Args:
       variables: of one network or of several.
-      normalisation: as JSON holds it.
+      normalisation: of its images, and what else is done for it, as JSON holds it.
+      models: the `model` section of each imported network.
     """
     text = json.dumps(normalisation, sort_keys=True)
+    unusual = [_unusual(model) for model in models]
+    if any(unusual):  # else the digest is that of versions that did not look
+        text += json.dumps(unusual, sort_keys=True)
     both = f"{checkpoints.digest(variables)} {text}"
     return hashlib.sha256(both.encode()).hexdigest()
+
+
+def _unusual(model: dict) -> dict:
+    """What a `model` section says beyond the network that its arrays tell.
+
+    >>> _unusual({"name": "resnet50", "dtype": "float32"})
+    {}
+    >>> _unusual({"name": "mobilenet_v1_relu6", "dtype": "bfloat16"})
+    {'name': 'mobilenet_v1_relu6', 'dtype': 'bfloat16'}
+    """
+    usual = {"dtype": "float32"}
+    if model.get("name") not in layouts.OTHERS:
+        usual["name"] = model.get("name")
+    return {k: v for k, v in model.items() if (k, v) not in usual.items()}
 
 
 def identity(name: str, model: dict, data: dict, source: dict, versions: dict) -> dict:

@@ -76,6 +76,7 @@ HEADS = ("fc", "linear", "classifier", "classifier.1")  # what classifiers are c
 
 # MobileNetV1 has two activations, and its arrays do not tell which.
 ACTIVATIONS = {"mdistiller": "mobilenet_v1", "timm": "mobilenet_v1_relu6"}
+OTHERS = ("mobilenet_v1_relu6",)  # have the arrays of another network here
 
 
 def activated(layout: str, model: str) -> str | None:

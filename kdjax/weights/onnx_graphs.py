@@ -7,7 +7,7 @@ project.
 """
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -25,6 +25,7 @@ def build(
     image_shape: tuple[int, ...],
     network: Callable[["Graph", str], str],
     moments: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> bytes:
     """The file of a network.
 
@@ -34,6 +35,7 @@ def build(
       network: adds its nodes, from the name of images [b, c, h, w] to that of logits.
       moments: (mean, standard deviation) a channel, of pixels from 0 to 1: the graph
         takes uint8 images and normalises them. None: normalised float32 images.
+      metadata: what the file says of itself (metadata_props).
 
     Returns:
       A model from "images" [batch, height, width, channels] to "logits".
@@ -60,6 +62,7 @@ def build(
     model = helper.make_model(
         made, opset_imports=opset, ir_version=IR, producer_name="kdjax"
     )
+    helper.set_model_props(model, dict(metadata or {}))
     onnx.checker.check_model(model)
     return model.SerializeToString()
 

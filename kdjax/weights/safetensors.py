@@ -19,11 +19,21 @@ def read(file: pathlib.Path) -> dict[str, np.ndarray]:
     package, error = _package(str(file))
     try:
         return package.load_file(file)
-    except (error, KeyError, TypeError) as problem:  # of a type that NumPy lacks, too
+    # Of a type that NumPy lacks, such as bfloat16 and float8, too.
+    except (error, AttributeError, KeyError, TypeError) as problem:
         raise InputError(
             f"{file}: not a safetensors file that NumPy can read: "
             f"{type(problem).__name__}: {problem}."
         ) from problem
+
+
+def read_metadata(file: pathlib.Path) -> dict[str, str]:
+    """What a file that can be read says of itself, text by name; {} for nothing."""
+    _package(str(file))
+    from safetensors import safe_open
+
+    with safe_open(file, framework="np") as opened:
+        return opened.metadata() or {}
 
 
 def write(

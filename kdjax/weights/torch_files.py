@@ -1,6 +1,8 @@
 """Reads .pth and .th files: pickles, so only PyTorch's restricted loader opens them."""
 
+import argparse
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,29 +11,57 @@ import numpy as np
 from kdjax.contracts import InputError
 
 SUFFIXES = (".pth", ".pt", ".th", ".bin")
+_TOLD = "WeightsUnpickler error"  # begins the reason; advice comes before it
 WRAPPERS = ("state_dict", "model", "net")  # what training scripts put weights under
+AVERAGED = "n_averaged"  # how many weights PyTorch's AveragedModel has averaged
 
 
-def read(file: pathlib.Path) -> dict[str, np.ndarray]:
+def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
     """Name -> array, of a state dict or of a checkpoint that holds one.
 
     Nothing in the file is run: `weights_only` refuses whatever is no tensor, number,
     string or container.
 
+    Args:
+      file: to read.
+      key: of the checkpoint, that weights lie under; "": the only one that has some.
+
     Raises:
-      InputError: PyTorch is not installed or refuses the file, or no weights are there.
+      InputError: PyTorch is not installed or refuses the file, or no weights are there,
+        or several, such as those of a training and their average.
     """
     loaded = _load(file)
-    for wrapper in WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
-            break
-    if not isinstance(loaded, Mapping) or not all(map(_is_tensor, loaded.values())):
+    if key or not _is_weights(loaded):
+        loaded = _chosen(file, loaded, key)
+    return {
+        str(name): _array(tensor) for name, tensor in loaded.items() if name != AVERAGED
+    }
+
+
+def _chosen(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
+    """The weights under a key, or the only ones."""
+    parts = loaded.items() if isinstance(loaded, Mapping) else ()
+    found = {str(name): part for name, part in parts if _is_weights(part)}
+    if not found:
         raise InputError(
             f"{file}: {_described(loaded)}; expected tensors by name, alone or under "
             f"one of {', '.join(WRAPPERS)}."
         )
-    return {str(name): _array(tensor) for name, tensor in loaded.items()}
+    if key and key not in found:
+        raise InputError(
+            f"--key is {key!r}; {file} holds weights under {', '.join(found)}."
+        )
+    if not key and len(found) > 1:
+        raise InputError(
+            f"{file} holds weights under {' and '.join(found)}: those of a training "
+            "and their average (ema) answer differently. Expected --key="
+            f"{' or --key='.join(found)}."
+        )
+    return found[key or next(iter(found))]
+
+
+def _is_weights(value: Any) -> bool:
+    return isinstance(value, Mapping) and value and all(map(_is_tensor, value.values()))
 
 
 def _load(file: pathlib.Path) -> Any:
@@ -44,14 +74,32 @@ def _load(file: pathlib.Path) -> Any:
             "safetensors.torch.save_file(state_dict, 'FILE.safetensors')."
         ) from error
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        # The flags of a training, which torchvision's and timm's scripts save beside
+        # the weights: a bag of values, with no code.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # pickle, zipfile and PyTorch raise five kinds
         raise InputError(
-            f"{file}: PyTorch does not load this as weights alone: "
-            f"{type(error).__name__}: {str(error)[:300]}"
+            f"{file}: PyTorch does not load this as weights alone: {_reason(error)} "
+            "Where you trust the file, take the weights out of it: checkpoint = "
+            "torch.load(FILE, weights_only=False); torch.save(checkpoint['model'], "
+            "'weights.pth')."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What PyTorch says, without the advice around it, and without colours.
+
+    >>> _reason(ValueError("\x1b[1madvice\x1b[0m\\n\\nIt is odd.\\n\\nCheck the docs."))
+    'ValueError: It is odd.'
+    """
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
+    parts = [p for p in text.split("\n\n") if not p.strip().startswith("Check the ")]
+    _, found, rest = (parts or [""])[-1].partition(_TOLD)
+    told = found + rest or f"{type(error).__name__}: {(parts or [''])[-1]}"
+    return " ".join(told.split()).removesuffix(".")[:300] + "."
 
 
 def _is_tensor(value: Any) -> bool:

@@ -1,7 +1,12 @@
-"""Networks that have the names of ours and are others: what differs, in words."""
+"""Networks that have the names of ours and are others: what differs, in words.
+
+timm's resnetaa50, resnetblur18 and resnetblur50 have the very names and shapes of
+resnet50 and resnet18: their pools before strides have no weights. Only what a file is
+called, or says of itself, tells them; or its accuracy.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _STEM = "conv1.0 is of a stem of three convolutions (timm's resnet..d and ..t)"
 _POOLED = (
@@ -11,6 +16,22 @@ _POOLED = (
 _ATTENDED = "se and attn are of squeeze-and-excitation or attention"
 _BIASED = "its convolutions have biases: were batch norms folded into them?"
 _HEADED = "conv_head comes before the classifier (timm's mobilenetv1_100h)"
+
+
+_UNSEEN = re.compile(r"\w*resnet(?:aa|blur)\w*", re.IGNORECASE)
+
+
+def unseen(texts: Iterable[str]) -> str | None:
+    """A network with the names and shapes of ours that one of the texts names.
+
+    Args:
+      texts: the name of a file, and what it says of itself.
+
+    >>> unseen(["resnet50_a1.pth"]), unseen(["timm/resnetaa50.a1h_in1k"])
+    (None, 'resnetaa50')
+    """
+    found = filter(None, map(_UNSEEN.search, texts))
+    return next((match.group() for match in found), None)
 
 
 def differences(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:

@@ -131,6 +131,78 @@ def test_what_does_not_fit_is_told(named, data, more, message):
         load_teacher(section(named, **more), data)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A teacher of this project, and the set of cats, dogs and emus that it knows."""
+    root = tmp_path_factory.mktemp("trained")
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (24, 8, 8, 1), np.uint8)
+    label = (np.arange(24) % 3).astype(np.int32)
+    names = np.array(ANIMALS)
+    arrays = {"train_image": image, "train_label": label, "class_names": names}
+    arrays |= {"test_image": image, "test_label": label}
+    np.savez(root / "animals.npz", **arrays)
+    config = configs.teacher(root)
+    config.data.name, config.data.train, config.data.test = (
+        "animals.npz",
+        "train",
+        "test",
+    )
+    config.data.mean, config.data.std = (0.5,), (0.25,)
+    config.data.padding, config.data.flip = 0, False
+    config.model = ConfigDict({"name": "tests.networks:linear"})
+    config.batch_size, config.total_steps = 8, 2
+    runs.run(config, root / "run")
+    return root / "run"
+
+
+ANIMALS = ["cat", "dog", "emu"]
+WILD = {
+    "classes": 3,
+    "class_names": ANIMALS,
+    "image_shape": [8, 8, 1],
+    "normalisation": {"mean": [0.5], "std": [0.25]},
+}
+
+
+def test_the_classes_of_a_trained_teacher_may_have_another_order(trained):
+    images = np.random.default_rng(6).normal(size=(4, 8, 8, 1)).astype(np.float32)
+    plain = load_teacher(section(trained), WILD)
+    said = np.asarray(logits(plain, images))
+    params = plain.variables[0]["Dense_0"]
+    own = images.reshape(4, -1) @ params["kernel"] + params["bias"]
+    np.testing.assert_allclose(said, own, rtol=1e-4, atol=1e-5)
+    other = WILD | {"class_names": ["emu", "cat", "dog"]}
+    found = load_teacher(section(trained), other)
+    np.testing.assert_allclose(logits(found, images), own[:, [2, 0, 1]], rtol=1e-4)
+    assert found.identity["digest"] != plain.identity["digest"]
+    # Classes without names are numbers, in whatever order they are.
+    numbered = load_teacher(section(trained), WILD | {"class_names": ["0", "1", "2"]})
+    assert numbered.identity == plain.identity
+    # What is trained further keeps its logits.
+    assert load_trained("config.initial", section(trained), other).variables
+
+
+def test_other_classes_of_the_same_number_are_refused(trained, tmp_path):
+    other = WILD | {"class_names": ["cat", "fox", "emu"]}
+    message = "teacher's classes 'dog' are none of the run's, which has 'fox'"
+    with pytest.raises(InputError, match=f"config.teacher.workdir: .*{message}"):
+        load_teacher(section(trained), other)
+    (tmp_path / "names.txt").write_text("emu\nfox\ncat\n")
+    named = section(trained, classes=str(tmp_path / "names.txt"))
+    assert load_teacher(named, other).identity["adapted"]["of_classes"] == 3
+
+
+def test_names_that_repeat_are_told_before_anything_is_imported(
+    flags, tmp_path, as_they_are
+):
+    (tmp_path / "names.txt").write_text("\n".join([*NAMES[:9], NAMES[2]]))
+    more = [f"--classes={tmp_path / 'names.txt'}", f"--workdir={tmp_path / 'w'}"]
+    with pytest.raises(InputError, match="'class c' twice, in lines 3 and 10"):
+        import_.main([*flags, *more])
+    assert not (tmp_path / "w").exists()
+
+
 def test_lists_of_names_are_counted(teacher, flags, tmp_path, as_they_are):
     names = tmp_path / "names.txt"
     names.write_text("one\ntwo\n")

@@ -9,7 +9,7 @@ import pytest
 from kdjax.bench import flops
 from kdjax.commands import compile as command
 from kdjax.contracts import InputError
-from kdjax.preflight import memory, plans, program, rows
+from kdjax.preflight import advice, memory, plans, program, rows
 from kdjax.preflight.page import page
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -64,9 +64,37 @@ def test_what_does_not_fit_says_by_how_much_and_what_to_change(capsys):
     assert code == command.DOES_NOT_FIT == 2 and row["fits"] is False
     over = memory.told(row["total"] - row["capacity"])
     assert row["advice"][0] == f"it is {over} too large for a device"
-    assert any("bfloat16" in text for text in row["advice"])
+    half = [text for text in row["advice"] if "bfloat16" in text]
+    assert half == ["activations of --dtype=bfloat16 are half as large"]
     text = page(row)
     assert "it does not fit:" in text and over in text
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "flags"),
+    [
+        (("float32", "float32"), ["--config.model.dtype=bfloat16", "--dtype=bfloat16"]),
+        (("bfloat16", "float32"), ["--dtype=bfloat16"]),
+        (("float32", "bfloat16"), ["--config.model.dtype=bfloat16"]),
+        (("bfloat16", "bfloat16"), []),
+    ],
+)
+def test_bfloat16_is_advised_where_it_is_not_set(tmp_path, capsys, dtypes, flags):
+    """Though classifiers are in float32 all the same."""
+    student, teacher = dtypes
+    (tmp_path / "kd.py").write_text(STREAMED.replace("size = 64", "size = 16"))
+    words = [f"--config={tmp_path}/kd.py", "--teacher=resnet8", f"--dtype={teacher}"]
+    words += [f"--config.model.dtype={student}", "--memory=1e-6", "--probes=0"]
+    assert command.main([*words, "--json"]) == 2
+    row = json.loads(capsys.readouterr().out)
+    assert row["flops_per_image"]["float32"] > 0
+    told = [text.split()[2] for text in row["advice"] if "bfloat16" in text]
+    assert told == flags
+
+
+def test_what_is_imported_is_imported_anew():
+    assert advice.of_config("imported").teacher == "import --dtype=bfloat16"
+    assert advice.of_config("run").teacher == ""  # that run is done
 
 
 GIB = 2**30
@@ -196,6 +224,32 @@ def test_imagenet_and_its_teacher_may_be_nowhere(tmp_path, monkeypatch, capsys):
         seen[1].teacher.train, *plans.variables(plan.teacher, (64, 64, 3)), images
     )
     assert set(work.flops) == {"float32"}
+
+
+def test_of_crops_that_grow_the_largest_is_compiled(tmp_path, capsys):
+    text = STREAMED.replace("resnet8", "tests.networks:pooled")
+    text = text.replace(', "dtype": "bfloat16"', "")
+    (tmp_path / "kd.py").write_text(text)
+    words = [f"--config={tmp_path}/kd.py", "--teacher=tests.networks:pooled", "--json"]
+
+    def row(sizes):
+        more = [f"--config.data.crops.sizes={sizes}"] if sizes else []
+        assert command.main([*words, *more]) == 0
+        captured = capsys.readouterr()
+        return json.loads(captured.out), captured.err
+
+    fixed, said = row("")
+    assert "sizes" not in said and fixed["image_shape"] == [64, 64, 3]
+    grown, said = row("((0,32),(30,48),(60,96),(80,32))")
+    assert "crops of 96x96: the largest of 3 sizes" in said
+    assert grown["image_shape"] == [96, 96, 3]
+    # 64 pictures over 8 devices, with their index and epoch.
+    assert grown["batch"] == grown["ahead"] == 8 * (96 * 96 * 3 + 8)
+    # 3x3x3 to 4 at every other pixel, and 1,000 classes, of a teacher and a student.
+    work = 2 * (48 * 48 * 27 * 4 + 4 * 1000)
+    assert sum(grown["flops_per_image"].values()) == pytest.approx(4 * work, rel=0.02)
+    smaller, _ = row("((0,32),(30,48))")
+    assert smaller["batch"] == 8 * (48 * 48 * 3 + 8)
 
 
 @pytest.mark.errors

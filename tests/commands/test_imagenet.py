@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from kdjax.__main__ import main
@@ -87,5 +88,9 @@ def test_from_archives_to_exported_weights(prepared, capsys):
     out = root / "student.safetensors"
     how = ["--format=safetensors", f"--output={out}"]
     assert main(["export", str(root / "kd"), *how]) == 0
+    with safe_open(out, framework="np") as opened:
+        told = json.loads(opened.metadata()["kdjax"])
+    assert told["crop"] == {"short_side": 40, "size": 32}  # as CONFIG has it
+    assert told["mean"] == [0.485, 0.456, 0.406] and len(told["class_names"]) == 1000
     heads = [array for array in load_file(out).values() if len(array) == 1000]
     assert sorted(head.ndim for head in heads) == [1, 2]

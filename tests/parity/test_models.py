@@ -1,6 +1,7 @@
 """Same weights, same images: kdjax against PyTorch, logits, features and statistics."""
 
 import importlib.machinery
+import re
 import sys
 import types
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from kdjax.models import create
+from kdjax.weights import variants
 
 pytestmark = pytest.mark.parity
 
@@ -185,6 +187,26 @@ def timm():
     finally:
         sys.meta_path.remove(finder)
     return timm
+
+
+def test_those_of_the_same_tensors_are_known_by_name(timm):
+    """Else an import would take them for ours."""
+    import torch
+
+    def shapes(name):
+        with torch.device("meta"):
+            state = timm.create_model(name).state_dict()
+        return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+    ours = {name: shapes(name) for name in ("resnet18", "resnet50")}
+    others = [
+        name
+        for name in timm.list_models("resnet*")
+        if re.fullmatch(r"resnet[a-z]*\d\d", name) and shapes(name) in ours.values()
+    ]
+    told = {name: variants.unseen([f"{name}.bin"]) for name in others}
+    unseen = dict.fromkeys(("resnetaa50", "resnetblur18", "resnetblur50"))
+    assert told == {name: name for name in unseen} | dict.fromkeys(ours)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])

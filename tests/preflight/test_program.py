@@ -1,6 +1,7 @@
 """The step that is compiled is the trainer's, and its parts weigh what they should."""
 
 import collections
+import dataclasses
 import functools
 
 import jax
@@ -17,11 +18,14 @@ from kdjax.commands.notes import Notes
 from kdjax.commands.steps import Steps
 from kdjax.contracts import InputError
 from kdjax.models import winograd
-from kdjax.preflight import described, plans, program
+from kdjax.preflight import described, plans, program, rows
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.build import configs
 from tests.data.jpegs import pictures, prepare_jpegs
+from tests.weights.conftest import file, flags, teacher, tensors
+
+__all__ = ["file", "flags", "teacher", "tensors"]  # fixtures
 
 
 def taught(data_dir):
@@ -108,6 +112,33 @@ def test_it_is_the_very_step_of_a_streamed_training(tmp_path):
     plan = plans.plan(config, images, 64)
     assert not plan.resident
     check_same(program.trace(plan, sharding.make_mesh(), 64), theirs)
+
+
+@pytest.mark.parametrize("untrained", [False, True])
+def test_a_teacher_sees_images_of_its_own_size(data_dir, tmp_path, untrained):
+    """And is resized for as in the trainer's step; its FLOPs are of that size."""
+    config, mesh = taught(data_dir), sharding.make_mesh()
+    config.teacher.network = "tests.networks:linear"
+    config.teacher.input_size = (20, 12)
+    theirs = as_trained(config, tmp_path, 1)
+    plain = sections.plain(config)
+    images = build_images(plain["data"])
+    by = [{"name": "tests.networks:linear"}] if untrained else None
+    plan = plans.plan(plain, images, 64, taught_by=by)
+    assert plan.teacher_shape == (20, 12, 1) and plan.image_shape == (28, 28, 1)
+    check_same(program.trace(plan, mesh, 64), theirs)
+    plan = dataclasses.replace(plan, students={})
+    assert rows._work(plan)["teacher"].flops == {"float32": 2 * 20 * 12 * 10}
+
+
+def test_a_plan_knows_where_its_teacher_is_from(data_dir, teacher):
+    config = sections.plain(taught(data_dir))
+    images = build_images(config["data"])
+    assert plans.plan(config, images, 64).teacher_from == "run"
+    by = [{"name": "tests.networks:tiny"}]
+    assert plans.plan(config, images, 64, taught_by=by).teacher_from == "untrained"
+    config["teacher"] |= {"network": "", "workdir": str(teacher)}
+    assert plans.plan(config, images, 64).teacher_from == "imported"
 
 
 def planned(config, feed="resident", taught_by=("tests.networks:tiny",)):

@@ -8,10 +8,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.checkpoints import StorageError
-from kdjax.commands import export, runs
+from kdjax.commands import export, import_, runs
 from kdjax.contracts import InputError
+from kdjax.data.sources import load_split
 from kdjax.models import create
-from kdjax.weights import programs, safetensors
+from kdjax.weights import programs, safetensors, trees
 from tests.build import configs
 from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD
@@ -36,6 +37,8 @@ def test_safetensors_are_the_network(teacher, expected, tmp_path, as_they_are, c
     assert export.main([str(teacher), *flags]) == 0
     line = json.loads(capsys.readouterr().out)
     assert line["layout"] == "torchvision" and line["bytes"] == output.stat().st_size
+    images = {"mean": list(MEAN), "std": list(STD), "image_shape": [28, 28, 1]}
+    assert line["images"] == images | {"classes": 10}
     tensors = safetensors.read(output)
     # The shortcuts without parameters leave as projections, which all loaders know.
     assert tensors["layer2.0.downsample.0.weight"].shape == (32, 16, 1, 1)
@@ -100,6 +103,12 @@ def test_students_that_were_trained_leave_too(data_dir, tmp_path, as_they_are, c
     assert json.loads(capsys.readouterr().out)["layout"] == "kdjax"
     # Every fourth of 28 x 28 pixels.
     assert safetensors.read(output)["params.Dense_0.kernel"].shape == (49, 10)
+    told = json.loads(safetensors.read_metadata(output)["kdjax"])
+    names = load_split(
+        "fashion_mnist_subset", "test[:1]", data_dir=data_dir
+    ).class_names
+    assert told["class_names"] == list(names) and len(names) == 10
+    assert told["mean"] == [0.2860] and told["std"] == [0.3530]
 
 
 def test_half_of_a_file(teacher, expected, tmp_path, as_they_are, capsys):
@@ -121,6 +130,61 @@ def test_our_own_names_come_back_through_import(teacher, tmp_path, as_they_are, 
     assert json.loads(capsys.readouterr().out)["layout"] == "kdjax"
     kernel = safetensors.read(output)["params.stage2_block1.conv_shortcut.kernel"]
     assert kernel.shape == (1, 1, 16, 32)
+
+
+@pytest.fixture(scope="module")
+def mobile(tmp_path_factory):
+    """A run's MobileNetV1, which has ReLU, exported under timm's names."""
+    pytest.importorskip("safetensors")
+    root = tmp_path_factory.mktemp("mobile")
+    network = create("mobilenet_v1", num_classes=4)
+    images = np.zeros((1, 32, 32, 3), np.float32)
+    variables = jax.jit(network.init)(jax.random.key(0), images)
+    names, _ = trees.to_tensors(variables, "mdistiller")
+    safetensors.write(root / "mdistiller.safetensors", names, {"format": "pt"})
+    words = [str(root / "mdistiller.safetensors"), *MOBILE, f"--workdir={root / 'w'}"]
+    output = root / "timm.safetensors"
+    how = ["--format=safetensors", "--names=timm", f"--output={output}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export.devices, "configure_cpu", lambda *_: 8)
+        assert import_.main(words) == 0
+        assert export.main([str(root / "w"), *how]) == 0
+    return output
+
+
+MOBILE = ["--model=mobilenet_v1", "--image_shape=32,32,3"]
+MOBILE += ["--mean=0.485,0.456,0.406", "--std=0.229,0.224,0.225"]
+
+
+def test_a_file_of_ours_keeps_its_activation(mobile, tmp_path, as_they_are):
+    assert import_.main([str(mobile), *MOBILE, f"--workdir={tmp_path / 'w'}"]) == 0
+    told = json.loads((tmp_path / "w" / "imported.json").read_text())
+    assert told["students"]["mobilenet_v1"]["model"] == {"name": "mobilenet_v1"}
+    # Without what it says of itself its names are timm's, whose network has ReLU6.
+    plain = tmp_path / "plain.safetensors"
+    safetensors.write(plain, safetensors.read(mobile), {"format": "pt"})
+    with pytest.raises(InputError, match="expected --model=mobilenet_v1_relu6"):
+        import_.main([str(plain), *MOBILE, f"--workdir={tmp_path / 'x'}"])
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    (
+        ("--model=mobilenet_v1_relu6", "--model is mobilenet_v1_relu6 and there it is"),
+        (
+            "--mean=0.5,0.5,0.5",
+            r"--mean is \[0.5, .* there it is \[0.485, 0.456, 0.406",
+        ),
+        ("--std=0.5,0.5,0.5", r"--std is .* and there it is \[0.229, 0.224, 0.225"),
+        ("--image_shape=64,64,3", r"--image_shape is .64, 64, 3. and .* \[32, 32, 3"),
+    ),
+)
+def test_a_file_of_ours_is_imported_as_what_it_says(
+    mobile, tmp_path, as_they_are, flag, message
+):
+    with pytest.raises(InputError, match=message):
+        import_.main([str(mobile), *MOBILE, flag, f"--workdir={tmp_path / 'w'}"])
+    assert not (tmp_path / "w").exists()
 
 
 def test_a_program_computes_in_the_named_type(

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from kdjax import checkpoints
 from kdjax.build.teachers import load_teacher, load_trained
 from kdjax.commands import evaluate, import_, runs
 from kdjax.contracts import InputError
 from kdjax.data.sources import load_split
 from kdjax.reporting import results
+from kdjax.weights import safetensors
 from tests.build import configs
 from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD
@@ -116,14 +118,38 @@ def test_the_moments_are_part_of_who_a_teacher_is(
     assert same.identity["digest"] != mixed.identity["digest"]
 
 
+def test_its_type_is_part_of_who_a_teacher_is(teacher, flags, tmp_path, as_they_are):
+    """A cache of bfloat16 answers is none for float32; older digests stay."""
+    half = tmp_path / "half"
+    assert import_.main([*flags, "--dtype=bfloat16", f"--workdir={half}"]) == 0
+    plain, other = (load_teacher(section(path), DATA) for path in (teacher, half))
+    jax.tree.map(np.testing.assert_array_equal, plain.variables, other.variables)
+    assert plain.identity["digest"] != other.identity["digest"]
+    told = json.loads((half / "imported.json").read_text())["imported"]
+    assert told["digest"] == other.identity["digest"]
+    text = f'{checkpoints.digest(plain.variables)} {{"mean": [0.25], "std": [0.5]}}'
+    assert plain.identity["digest"] == hashlib.sha256(text.encode()).hexdigest()
+    small = DATA | {"image_shape": [14, 14, 1]}
+    asked = [f"{teacher},{teacher}", f"{teacher},{half}", str(teacher), str(half)]
+    sections = [section(path) | {"input_size": (28, 28)} for path in asked]
+    found = {load_teacher(each, small).identity["digest"] for each in sections}
+    found |= {load_teacher(section(path), DATA).identity["digest"] for path in asked}
+    assert len(found) == 8
+
+
 def test_a_second_import_changes_nothing_and_another_one_is_refused(
     teacher, flags, as_they_are, capsys
 ):
     before = (teacher / "imported.json").read_text()
     assert import_.main([*flags, f"--workdir={teacher}"]) == 0
     assert "has these weights already" in capsys.readouterr().err
-    with pytest.raises(InputError, match="or the same with other flags"):
+    with pytest.raises(InputError, match="or the same with other flags") as told:
         import_.main([*flags, "--std=0.25", f"--workdir={teacher}"])
+    assert "flags: --std was [0.5] and is [0.25]; FILE's digest was" in str(told.value)
+    with pytest.raises(InputError, match="flags: --dtype was float32 and is bfloat16"):
+        import_.main([*flags, "--dtype=bfloat16", f"--workdir={teacher}"])
+    with pytest.raises(InputError, match="--student was resnet8 and is other"):
+        import_.main([*flags, "--student=other", f"--workdir={teacher}"])
     assert (teacher / "imported.json").read_text() == before
 
 
@@ -154,10 +180,25 @@ def test_a_report_says_what_they_are(teacher):
 
 
 @pytest.mark.parametrize(
+    ("called", "metadata"),
+    (("resnetaa50_a1h-4cf422b3", {}), ("model", {"architecture": "resnetblur50"})),
+)
+def test_networks_with_other_pools_and_the_same_tensors_are_refused(
+    file, flags, tmp_path, as_they_are, called, metadata
+):
+    other = tmp_path / f"{called}.safetensors"
+    safetensors.write(other, safetensors.read(file), {"format": "pt"} | metadata)
+    with pytest.raises(InputError, match="is of resnet(aa|blur)50.*kdjax evaluate"):
+        import_.main([str(other), *flags[1:], f"--workdir={tmp_path / 'w'}"])
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
     ("flag", "message"),
     (
         ("--model=resnet9", "--model: .*there is no model 'resnet9'"),
         ("--model=resnet14", "missing: .*layer1.1.conv1.weight.*Is --model"),
+        ("--key=model", "--key is 'model', and .* holds one set of weights"),
         ("--dtype=int8", "--model: .*int8"),
         ("--image_shape=28,28", "expected HEIGHT,WIDTH,CHANNELS"),
         ("--image_shape=28,x,1", "expected numbers with commas"),

@@ -30,12 +30,16 @@ def close(found, expected):
 def test_the_graph_is_the_network(
     teacher, tensors, tmp_path, as_they_are, capsys, pixels
 ):
+    import onnx
     import onnxruntime
 
     output = tmp_path / "student.onnx"
     flags = ["--format=onnx", f"--output={output}"] + ["--pixels"] * pixels
     assert export.main([str(teacher), *flags]) == 0
     assert json.loads(capsys.readouterr().out)["largest_difference"] < 1e-4
+    told = {p.key: json.loads(p.value) for p in onnx.load(output).metadata_props}
+    wanted = {"mean": list(MEAN), "std": list(STD), "image_shape": [28, 28, 1]}
+    assert told == wanted | {"classes": 10}
     session = onnxruntime.InferenceSession(
         str(output), providers=["CPUExecutionProvider"]
     )

@@ -59,6 +59,7 @@ def test_what_is_written_can_be_read_by_hand(tmp_path):
         b"no such file at all",
         by_hand(a=("F32", ARRAY))[:-4],
         struct.pack("<Q", 2**40) + b"{}",
+        *(by_hand(a=(kind, np.zeros(6, np.uint8))) for kind in ("F8_E4M3", "F8_E5M2")),
     ),
 )
 def test_a_damaged_file_is_told(tmp_path, content):
@@ -66,6 +67,16 @@ def test_a_damaged_file_is_told(tmp_path, content):
     file.write_bytes(content)
     with pytest.raises(InputError, match="damaged.safetensors: not a safetensors file"):
         safetensors.read(file)
+
+
+def test_what_is_said_of_a_file_must_be_json(tmp_path):
+    file = tmp_path / "x.safetensors"
+    for text in ("{", "[1]"):
+        safetensors.write(file, {"a": ARRAY}, {"kdjax": text})
+        with pytest.raises(InputError, match="its metadata kdjax is"):
+            imported.origin(file)
+    safetensors.write(file, {"a": ARRAY}, {"format": "pt"})
+    assert imported.origin(file) == {}
 
 
 def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):

@@ -4,6 +4,8 @@ $KDJAX_WEIGHTS may name a directory with the published CIFAR-10 checkpoints
 resnet20-12fca82f.th and resnet56-4bfd9763.th; they are not part of this project.
 """
 
+import argparse
+import json
 import os
 import pathlib
 import sys
@@ -13,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from kdjax.commands import import_
 from kdjax.contracts import InputError
 from kdjax.models import create
 from kdjax.weights import imported, torch_files, trees
@@ -56,14 +59,89 @@ def test_a_state_dict_is_read_bare_or_wrapped(tmp_path):
 
 
 @pytest.mark.parity
+@pytest.mark.parametrize(
+    "names", (("state_dict", "state_dict_ema"), ("model", "model_ema"))
+)
+def test_averaged_weights_are_not_dropped(tmp_path, names):
+    """As timm's and torchvision's scripts save them."""
+    import torch
+
+    plain, ema = names
+    averaged = torch.optim.swa_utils.AveragedModel(torch.nn.Linear(2, 1))
+    averaged.update_parameters(torch.nn.Linear(2, 1))
+    average = averaged.state_dict()
+    assert "n_averaged" in average  # which is no weight
+    training = {"weight": torch.ones(1, 2), "bias": torch.ones(1)}
+    state = {"state": {0: {"momentum_buffer": torch.ones(2)}}, "param_groups": []}
+    saved = {plain: training, ema: average, "optimizer": state, "epoch": 3}
+    file = tmp_path / "checkpoint.pth"
+    torch.save(saved, file)
+    with pytest.raises(InputError, match=f"Expected --key={plain} or --key={ema}"):
+        imported.read(file)
+    with pytest.raises(InputError, match="--key is 'net'.* holds weights under"):
+        imported.read(file, "net")
+    found = imported.read(file, plain)
+    np.testing.assert_array_equal(found["weight"], [[1, 1]])
+    found = imported.read(file, ema)
+    assert found.keys() == {"module.weight", "module.bias"}
+    wanted = average["module.weight"].numpy()
+    np.testing.assert_array_equal(found["module.weight"], wanted)
+
+
+@pytest.mark.parity
+def test_the_key_is_told_of_the_teacher(tensors, tmp_path, as_they_are):
+    import torch
+
+    state = {name: torch.from_numpy(np.asarray(x)) for name, x in tensors.items()}
+    wrapped = {f"module.{name}": x * 1 for name, x in state.items()}
+    wrapped["n_averaged"] = torch.tensor(5)
+    torch.save({"model": state, "model_ema": wrapped}, tmp_path / "x.pth")
+    words = [str(tmp_path / "x.pth"), "--model=resnet8", "--image_shape=28,28,1"]
+    words += ["--mean=0.5", "--std=0.5", f"--workdir={tmp_path / 'w'}"]
+    assert import_.main([*words, "--key=model_ema"]) == 0
+    told = json.loads((tmp_path / "w" / "imported.json").read_text())
+    assert told["imported"]["key"] == "model_ema"
+
+
+@pytest.mark.parity
 def test_what_would_run_is_refused(tmp_path):
     import torch
 
     file, made = tmp_path / "bomb.pth", tmp_path / "made"
     torch.save({"state_dict": {"a": Bomb(made)}}, file)
-    with pytest.raises(InputError, match="does not load this as weights alone"):
+    with pytest.raises(InputError, match="does not load this as weights alone") as told:
         torch_files.read(file)
     assert not made.exists()
+    assert "alone: UnpicklingError: Trying to load unsupported" in str(told.value)
+    assert "mkdir" in str(told.value)
+
+
+@pytest.mark.parity
+def test_an_object_is_named_and_what_to_do_where_the_file_is_trusted(tmp_path):
+    import torch
+
+    file = tmp_path / "x.pth"
+    torch.save(
+        {"model": {"a": torch.ones(2)}, "args": pathlib.PurePosixPath("x")}, file
+    )
+    with pytest.raises(InputError) as told:
+        torch_files.read(file)
+    assert "alone: WeightsUnpickler error: Unsupported" in str(told.value)
+    assert "pathlib.PurePosixPath" in str(told.value)
+    assert "\x1b" not in str(told.value) and len(str(told.value)) < 700
+    assert "torch.save(checkpoint['model'], 'weights.pth')" in str(told.value)
+
+
+@pytest.mark.parity
+def test_flags_of_a_training_may_lie_beside_the_weights(tmp_path):
+    """As torchvision's and timm's scripts save them."""
+    import torch
+
+    flags = argparse.Namespace(lr=0.1, model="resnet50", world=None, opt=("sgd", 0.9))
+    saved = {"model": {"a": torch.ones(2)}, "args": flags, "epoch": 89}
+    torch.save(saved, tmp_path / "checkpoint.pth")
+    found = torch_files.read(tmp_path / "checkpoint.pth")
+    np.testing.assert_array_equal(found["a"], [1.0, 1.0])
 
 
 @pytest.mark.parity
