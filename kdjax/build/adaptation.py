@@ -40,7 +40,8 @@ def adapt(
       network: the teacher, as it was trained.
       taught_on: its classes, image_shape and normalisation, and their_names, the names
         of its classes, or None.
-      data: classes, class_names, image_shape and normalisation of the run.
+      data: classes, class_names (None: not known), image_shape and normalisation of
+        the run.
       section: those of ASKED that it has; earlier versions had none.
       own_moments: whether it may have another normalisation than the run.
 
@@ -138,7 +139,11 @@ def _places(path: str, taught_on: dict, data: dict, section: dict) -> list[int] 
             f"{path}: the teacher's classes have names and those of this run are not "
             "known: it is of an earlier version."
         )
-    places = _named(path, adapters.places_of, theirs, data["class_names"])
+    ours = data["class_names"]
+    if ours is None:  # images that are described, not read: as many of the teacher's
+        ours = theirs[: data["classes"]]
+        check_classes(f"{path}.workdir", len(ours), data["classes"])
+    places = _named(path, adapters.places_of, theirs, ours)
     return None if places == list(range(taught_on["classes"])) else places
 
 

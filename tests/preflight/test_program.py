@@ -167,6 +167,27 @@ def test_neither_data_nor_teacher_need_be_there():
     assert seen.collectives["all-reduce"].count >= 1
 
 
+@pytest.mark.parametrize("classes", [3, 10])
+def test_classes_of_described_images_are_any_of_the_teachers(
+    teacher, tmp_path, classes
+):
+    """The names are in the data, which need not be there."""
+    (tmp_path / "names.txt").write_text("\n".join(f"class {n}" for n in range(10)))
+    config = absent()
+    config["teacher"] |= {"workdir": str(teacher)}
+    config["teacher"] |= {"classes": str(tmp_path / "names.txt")}
+    sizes = described.Sizes(28, classes, 1000, channels=1)
+    data = config["data"] | {"feed": "resident", "mean": (0.5,), "std": (0.2,)}
+    plan = plans.plan(config, described.described(data, sizes), 64)
+    seen = jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32)
+    weights = plans.variables(plan.teacher, plan.image_shape)
+    answer = jax.eval_shape(plan.teacher.evaluate, *weights, seen)
+    assert answer.logits.shape == (2, classes)
+    sizes = sizes._replace(classes=11)
+    with pytest.raises(InputError, match="has 10 classes .* has 11"):
+        plans.plan(config, described.described(data, sizes), 64)
+
+
 def test_mixtures_of_images_are_in_the_step():
     config = absent()
     config["method"] = {"name": "mse"}
