@@ -5,7 +5,7 @@ import pathlib
 
 from kdjax.build.images import Images
 from kdjax.build.mixing import refuse_mixed
-from kdjax.build.teachers import Teacher
+from kdjax.build.trained import Teacher
 from kdjax.caching import manifest
 from kdjax.caching.layout import missing
 from kdjax.caching.reader import Reader

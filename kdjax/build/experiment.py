@@ -14,7 +14,8 @@ from kdjax.build.caches import open_cache
 from kdjax.build.images import Images, build_images
 from kdjax.build.networks import check_sides
 from kdjax.build.students import build_students, described
-from kdjax.build.teachers import Teacher, load_teacher, load_trained
+from kdjax.build.teachers import load_teacher
+from kdjax.build.trained import Teacher, load_trained
 from kdjax.caching.reader import Reader
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment

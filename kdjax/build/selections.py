@@ -12,7 +12,7 @@ from kdjax import contracts
 from kdjax.build.images import Images, keep_digest, read_keep
 from kdjax.build.influences import Influence
 from kdjax.build.sections import plain
-from kdjax.build.teachers import Teacher, load_trained
+from kdjax.build.trained import Teacher, load_trained
 from kdjax.contracts import InputError, nearest
 from kdjax.selection import detectors, evidence, fine, mixture
 from kdjax.training.state import Refresh

@@ -7,7 +7,7 @@ from kdjax.build.images import Images
 from kdjax.build.mixing import check_mixable
 from kdjax.build.networks import check_classes, count_classes
 from kdjax.build.selections import SELECTIONS
-from kdjax.build.teachers import Teacher, student_network
+from kdjax.build.trained import Teacher, student_network
 from kdjax.contracts import InputError
 from kdjax.methods import METHODS
 from kdjax.terms import label_the_rest

@@ -19,7 +19,8 @@ import numpy as np
 
 from kdjax import checkpoints, commands
 from kdjax.build.networks import CHECKPOINTS
-from kdjax.build.teachers import Teacher, load_teacher, load_trained
+from kdjax.build.teachers import load_teacher
+from kdjax.build.trained import Teacher, load_trained
 from kdjax.commands import devices, workdirs
 from kdjax.commands.scoring import answers
 from kdjax.contracts import InputError, nearest

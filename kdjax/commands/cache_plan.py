@@ -9,7 +9,7 @@ from kdjax.build import sections
 from kdjax.build.caches import epochs_of, origin_of
 from kdjax.build.experiment import plan_of, versions
 from kdjax.build.images import Images
-from kdjax.build.teachers import Teacher
+from kdjax.build.trained import Teacher
 from kdjax.caching import manifest
 from kdjax.caching.layout import Layout
 from kdjax.caching.live import layout_of

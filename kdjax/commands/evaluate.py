@@ -23,7 +23,8 @@ from kdjax import checkpoints, commands
 from kdjax.build.images import FEEDS, RESIDENT_BELOW
 from kdjax.build.networks import CHECKPOINTS, choose_step
 from kdjax.build.sections import guarded
-from kdjax.build.teachers import load_teacher, student_network
+from kdjax.build.teachers import load_teacher
+from kdjax.build.trained import student_network
 from kdjax.commands import devices, hosts, together, workdirs
 from kdjax.commands.scoring import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.contracts import InputError, nearest

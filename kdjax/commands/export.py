@@ -35,7 +35,7 @@ import numpy as np
 import kdjax
 from kdjax import checkpoints, commands
 from kdjax.build.networks import CHECKPOINTS
-from kdjax.build.teachers import Teacher, load_trained, student_network
+from kdjax.build.trained import Teacher, load_trained, student_network
 from kdjax.commands import devices
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from kdjax.build.caches import read_manifest
 from kdjax.build.images import keep_digest, load_keep
 from kdjax.build.students import described
-from kdjax.build.teachers import load_teacher, load_trained
+from kdjax.build.teachers import load_teacher
+from kdjax.build.trained import load_trained
 from kdjax.caching.manifest import digest
 from kdjax.commands.selecting import each_step
 

@@ -12,7 +12,8 @@ from kdjax.build.experiment import identity_of
 from kdjax.build.images import KEEP, Images, build_images, keep_digest, read_keep
 from kdjax.build.influences import Influence
 from kdjax.build.selections import as_one, named_detector
-from kdjax.build.teachers import Teacher, load_teacher, load_trained
+from kdjax.build.teachers import load_teacher
+from kdjax.build.trained import Teacher, load_trained
 from kdjax.commands import together, workdirs
 from kdjax.commands.scoring import answers
 from kdjax.contracts import InputError, nearest

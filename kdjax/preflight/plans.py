@@ -11,7 +11,8 @@ from kdjax.build.defaults import nested
 from kdjax.build.experiment import batch_norm_of, identity_of, plan_of, students_of
 from kdjax.build.images import Images
 from kdjax.build.students import described
-from kdjax.build.teachers import Teacher, as_asked, load_teacher, shape_seen
+from kdjax.build.teachers import as_asked, load_teacher, shape_seen
+from kdjax.build.trained import Teacher
 from kdjax.contracts import InputError
 from kdjax.data.augment import Augment
 from kdjax.data.feeds import is_stored

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.build.teachers import load_teacher, load_trained
+from kdjax.build.teachers import load_teacher
+from kdjax.build.trained import load_trained
 from kdjax.commands import evaluate, import_, runs
 from kdjax.contracts import InputError
 from kdjax.data.sources import load_split

@@ -12,7 +12,7 @@ from kdjax.build import precheck, sections
 from kdjax.build.caches import origin_of
 from kdjax.build.experiment import build_experiment
 from kdjax.build.images import build_images
-from kdjax.build.teachers import Teacher
+from kdjax.build.trained import Teacher
 from kdjax.caching.live import Live, layout_of
 from kdjax.commands import evaluate, runs, steps
 from kdjax.contracts import InputError
