@@ -66,7 +66,7 @@ def test_teacher_and_students_see_the_same_mixtures(single):
 
 def test_it_is_compiled_once(single):
     assert single[0].traces == 1
-    assert single[0].compiled._cache_size() == 1
+    assert single[0].compiled._cache_size() <= 1  # 0 once it is crowded out
 
 
 def test_eight_devices_agree_with_one(single):
