@@ -19,7 +19,7 @@ def read(file: pathlib.Path) -> dict[str, np.ndarray]:
     package, error = _package(str(file))
     try:
         return package.load_file(file)
-    # Of a type that NumPy lacks, such as bfloat16 and float8, too.
+    # Of a type that NumPy lacks, such as float8, too.
     except (error, AttributeError, KeyError, TypeError) as problem:
         raise InputError(
             f"{file}: not a safetensors file that NumPy can read: "

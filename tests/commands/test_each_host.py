@@ -4,6 +4,7 @@ or none goes on."""
 import json
 import pathlib
 import shutil
+import textwrap
 
 import jax
 import numpy as np
@@ -21,7 +22,7 @@ from tests.commands.jobs import ROOT, Job, by_hand
 from tests.networks import linear
 from tests.training.problems import CLASSES, Problem, student
 
-ALONE = """
+FRAME = """
 import argparse, json, pathlib, sys
 import jax
 from kdjax import __main__, checkpoints
@@ -33,16 +34,24 @@ def run():
     hosts.add_flags(parser)
     options = parser.parse_args(sys.argv[1:])
     with hosts.joined(options):
-        jax.devices()
-        def read():
-            meta, _ = checkpoints.read_meta(options.directory)
-            found = checkpoints.read_variables(options.directory, meta["step"], "s")
-            return [meta["step"], checkpoints.digest(found)]
-        print(json.dumps(together.share(read)), flush=True)
+{}
     return 0
 
 sys.exit(__main__.exit_code("test", run))
 """
+ALONE = """
+jax.devices()
+def read():
+    meta, _ = checkpoints.read_meta(options.directory)
+    found = checkpoints.read_variables(options.directory, meta["step"], "s")
+    return [meta["step"], checkpoints.digest(found)]
+print(json.dumps(together.share(read)), flush=True)
+"""
+
+
+def program(body: str) -> tuple[str, str]:
+    """Python's words for a body that runs while the processes are joined."""
+    return "-c", FRAME.format(textwrap.indent(body, 8 * " "))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +72,7 @@ def saved(tmp_path_factory) -> pathlib.Path:
 
 def test_one_of_two_processes_reads_a_checkpoint_alone(saved, tmp_path):
     """Orbax would let it wait for the others."""
-    job = Job(tmp_path, [saved], flags=by_hand(2), module=("-c", ALONE))
+    job = Job(tmp_path, [saved], flags=by_hand(2), module=program(ALONE))
     assert job.codes(60) == [0, 0], job.text()
     digest = checkpoints.digest(checkpoints.read_variables(saved, 2, "s"))
     for log in job.logs:
@@ -71,46 +80,33 @@ def test_one_of_two_processes_reads_a_checkpoint_alone(saved, tmp_path):
 
 
 RESTORE = """
-import argparse, json, pathlib, sys
-import jax
-from kdjax import __main__, checkpoints
 from kdjax.checkpoints import checkpointer
-from kdjax.commands import hosts, together
 from kdjax.methods import ce
 from kdjax.training import sharding
 from tests.networks import linear
 from tests.training.problems import CLASSES, Problem, student
 
-def run():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("directory", type=pathlib.Path)
-    hosts.add_flags(parser)
-    options = parser.parse_args(sys.argv[1:])
-    with hosts.joined(options):
-        students = {"s": student(ce.build(), network=linear(CLASSES))}
-        problem = Problem(None, students, teacher=False)
-        same = sharding.replicated(problem.mesh)
-        abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
-            jax.eval_shape(problem.initialise),
-        )
-        keeper = checkpointer.Checkpointer(options.directory, ("s",), {})
-        if jax.process_index() == 1:
-            def broken(manager, step, *rest, whole=checkpointer.check_shapes):
-                if step == 2:
-                    raise OSError("bad sector")
-                whole(manager, step, *rest)
-            checkpointer.check_shapes = broken
-        states, meta = keeper.restore_latest(abstract, together.say)
-        variables = states["s"].params, states["s"].batch_stats
-        told = [meta["step"], checkpoints.digest(variables)]
-        print(json.dumps(told), flush=True)
-        states, _ = problem.run(states, 1, 2)
-        keeper.save(2, states, None)
-        keeper.close()
-    return 0
-
-sys.exit(__main__.exit_code("test", run))
+students = {"s": student(ce.build(), network=linear(CLASSES))}
+problem = Problem(None, students, teacher=False)
+same = sharding.replicated(problem.mesh)
+abstract = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
+    jax.eval_shape(problem.initialise),
+)
+keeper = checkpointer.Checkpointer(options.directory, ("s",), {})
+if jax.process_index() == 1:
+    def broken(manager, step, *rest, whole=checkpointer.check_shapes):
+        if step == 2:
+            raise OSError("bad sector")
+        whole(manager, step, *rest)
+    checkpointer.check_shapes = broken
+states, meta = keeper.restore_latest(abstract, together.say)
+variables = states["s"].params, states["s"].batch_stats
+told = [meta["step"], checkpoints.digest(variables)]
+print(json.dumps(told), flush=True)
+states, _ = problem.run(states, 1, 2)
+keeper.save(2, states, None)
+keeper.close()
 """
 
 
@@ -119,7 +115,7 @@ def test_what_one_of_two_processes_cannot_read_is_set_aside_by_both(saved, tmp_p
     digest = checkpoints.digest(checkpoints.read_variables(saved, 1, "s"))
     directory = tmp_path / "checkpoints"
     shutil.copytree(saved, directory)
-    job = Job(tmp_path, [directory], flags=by_hand(2), module=("-c", RESTORE))
+    job = Job(tmp_path, [directory], flags=by_hand(2), module=program(RESTORE))
     assert job.codes(60) == [0, 0], job.text()
     for log in job.logs:
         assert json.dumps([1, digest]) in log.read_text()

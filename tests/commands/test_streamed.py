@@ -49,6 +49,11 @@ def streamed(data_dir, **data):
     return config
 
 
+def test_a_config_says_how_many_threads_decode(jpeg_dir):
+    experiment = build_experiment(streamed(jpeg_dir, threads=7))
+    assert experiment.train.image.threads == experiment.test.image.threads == 7
+
+
 def weights(workdir, student="ce"):
     saved = workdir / "checkpoints"
     last = checkpoints.read_meta(saved)[0]["step"]
