@@ -27,7 +27,7 @@ demo: $(VENV)/.train
 	  --output=$(RUNS)/report --title="Five ways to teach a small network"
 
 experiments: $(VENV)/.train
-	$(BIN)/python -m configs.experiments fashion_mnist --runs=$(EXPERIMENTS) \
+	$(BIN)/python -m kdjax.reproduce.experiments fashion_mnist --runs=$(EXPERIMENTS) \
 	  --data_dir=$(EXPERIMENTS)/data --config.total_epochs=4
 
 test: $(VENV)/.test
@@ -38,10 +38,10 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest $(TOGETHER) --doctest-modules kdjax
 
 parity: $(VENV)/.parity
-	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/bench
+	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/benchmarks
 
 bench: $(VENV)/.parity
-	$(BIN)/python -m tests.bench.run --json=$(BENCH)
+	$(BIN)/python -m benchmarks.run --json=$(BENCH)
 
 # A step that does not fit is an answer too: exit code 2, and the next one follows.
 COMPILE := $(PREFLIGHT)/bin/python -m kdjax compile --image_size=224 --classes=1000 \

@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"kdjax: {name!r} is not a command.{hint}\n\n{USAGE}", file=sys.stderr)
         return 2
     # `import` is a word of Python's, so its module has an underscore more.
-    command = f"kdjax.commands.{name}{'_' * keyword.iskeyword(name)}"
+    command = f"kdjax.cli.{name}{'_' * keyword.iskeyword(name)}"
     return exit_code(
         f"kdjax {name}", lambda: importlib.import_module(command).main(rest)
     )

@@ -6,4 +6,4 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 # exec: signals reach the training itself, which saves before it stops.
-exec "${PYTHON:-python3}" -m launch repdistiller "$@"
+exec "${PYTHON:-python3}" -m kdjax.reproduce repdistiller "$@"

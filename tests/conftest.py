@@ -30,7 +30,7 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
     """A data directory in which the embedded set is prepared."""
-    from kdjax.data.sources import load_split
+    from kdjax.data.load import load_split
 
     directory = tmp_path_factory.mktemp("data")
     load_split("fashion_mnist_subset", "test", data_dir=directory)

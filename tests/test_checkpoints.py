@@ -18,7 +18,7 @@ from kdjax.checkpoints import (
     checksums,
     storage,
 )
-from kdjax.commands import hosts
+from kdjax.distributed import runtime
 from kdjax.contracts import InputError
 from kdjax.methods import ce
 from kdjax.training import sharding
@@ -209,14 +209,14 @@ def test_a_signal_while_reading_is_no_damage(problem, tmp_path, monkeypatch, at)
     """SIGTERM of a run of several hosts that is still starting up."""
     saved(problem, tmp_path, [scores(0.5, 0.5)] * 2)
     there = sorted(path.name for path in tmp_path.iterdir())
-    before = signal.signal(signal.SIGTERM, hosts._killed)
+    before = signal.signal(signal.SIGTERM, runtime._killed)
     monkeypatch.setattr(checkpointer, at, lambda *_: signal.raise_signal(15))
     keeper = Checkpointer(tmp_path, ("conv", "flat"), META)
     said = []
     try:
-        with pytest.raises(hosts.Killed):
+        with pytest.raises(runtime.Killed):
             keeper.restore_latest(abstract(problem, 1), said.append)
-        with pytest.raises(hosts.Killed), storage.storage("read", 2):
+        with pytest.raises(runtime.Killed), storage.storage("read", 2):
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)

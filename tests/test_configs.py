@@ -5,12 +5,13 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
-from configs import experiments, recipes
-from kdjax.build.stages import split_stages
-from kdjax.commands import runs
-from kdjax.commands.arguments import load_config, load_grid
-from kdjax.commands.axes import read_axes
-from kdjax.commands.grid import make_rows
+from kdjax.reproduce import experiments
+from kdjax.experiment import recipes
+from kdjax.experiment.stages import split_stages
+from kdjax.runner import run
+from kdjax.cli.arguments import load_config, load_grid
+from kdjax.sweep.axes import read_axes
+from kdjax.sweep.trials import make_rows
 from kdjax.contracts import InputError
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -27,7 +28,7 @@ def name_of(path):
 
 def check(config):
     """What a run checks before it loads anything, for each part of the config."""
-    runs.check(config, pathlib.Path("/runs"))
+    run.check(config, pathlib.Path("/runs"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -10,14 +10,14 @@ import jax
 import numpy as np
 import pytest
 
-from kdjax.build.experiment import build_experiment
-from kdjax.build.stages import split_stages
-from kdjax.commands import runs
-from kdjax.commands.arguments import load_config, load_grid
-from kdjax.commands.axes import read_axes
-from kdjax.commands.grid import make_rows
-from kdjax.commands.notes import Notes
-from kdjax.commands.steps import Steps
+from kdjax.experiment.build import build_experiment
+from kdjax.experiment.stages import split_stages
+from kdjax.runner import run
+from kdjax.cli.arguments import load_config, load_grid
+from kdjax.sweep.axes import read_axes
+from kdjax.sweep.trials import make_rows
+from kdjax.runner.sample_weights import Notes
+from kdjax.runner.steps import Steps
 from kdjax.contracts import InputError
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
@@ -115,10 +115,10 @@ def test_the_students_of_kl_versus_mse_take_a_step_in_one_program(jpeg_dir, tmp_
 @pytest.mark.parametrize("most", [1 << 30, 30_000], ids=["held", "decoded"])
 def test_data_selection_runs_to_its_end(jpeg_dir, tmp_path, monkeypatch, most):
     """Also where the training images, 36,864 bytes, are too much to be held."""
-    monkeypatch.setattr("kdjax.commands.scoring.MOST_HELD", most)
+    monkeypatch.setattr("kdjax.cli.scoring.MOST_HELD", most)
     config = small("lr_ds.py", jpeg_dir, "model.name=tests.networks:coarse")
     assert list(split_stages(config, tmp_path)) == ["reference", "student"]
-    runs.run(config, tmp_path)
+    run.run(config, tmp_path)
     for part in ("reference", "student"):
         assert (tmp_path / part / "summary.json").exists()
     (notes,) = (tmp_path / "student" / "notes" / "lr_ds").glob("*.npz")
@@ -165,4 +165,4 @@ def test_a_patient_teacher_is_as_patient_as_it_is_told():
         load("patient.py:long")
     with pytest.raises(InputError, match="config.data.mixup is 1, and a cache has"):
         taught = "teacher.workdir=/t", "teacher.cache=/c"
-        runs.check(load("patient.py", *taught), pathlib.Path("/runs"))
+        run.check(load("patient.py", *taught), pathlib.Path("/runs"))

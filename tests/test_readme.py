@@ -15,7 +15,7 @@ from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", "launch/README.md"]
-PAGES += ["tests/bench/RESULTS.md"]
+PAGES += ["benchmarks/RESULTS.md"]
 PAGES += [str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("configs/*/*.md"))]
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
 

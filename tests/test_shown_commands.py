@@ -12,24 +12,15 @@ import shlex
 
 import pytest
 
-from configs import experiments
-from kdjax.build.precheck import check_training
-from kdjax.build.sections import plain
-from kdjax.build.stages import split_stages
-from kdjax.commands import (
-    bench,
-    bench_input,
-    cache,
-    devices,
-    export,
-    import_,
-    prepare,
-    runs,
-    sweep,
-    train,
-)
-from kdjax.commands import compile as compile_
-from kdjax.data.derive import derived_name
+from kdjax.reproduce import experiments
+from kdjax.experiment.checks import check_training
+from kdjax.experiment.schema import plain
+from kdjax.experiment.stages import split_stages
+from kdjax.cli import bench, bench_input, cache, export, import_, prepare, sweep, train
+from kdjax.distributed import devices
+from kdjax.runner import run as runs
+from kdjax.cli import compile as compile_
+from kdjax.datasets.convert_images import derived_name
 from kdjax.models import MODELS
 from kdjax.preflight import topology
 

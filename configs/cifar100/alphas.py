@@ -12,7 +12,7 @@ accuracy; theirs is of crops, ours of whole images. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.cifar100 import common
 
 

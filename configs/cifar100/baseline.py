@@ -8,7 +8,7 @@ Published: 72.56 (WRN-16-2); Kim et al., draft, table 4. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.cifar100 import common
 
 

@@ -11,7 +11,7 @@ ce-kl-mse could not be verified. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.cifar100 import common
 
 

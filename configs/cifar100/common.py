@@ -8,7 +8,7 @@ other.
 
 from ml_collections import ConfigDict
 
-from configs import protocols
+from kdjax.reproduce import protocols
 
 
 def base():

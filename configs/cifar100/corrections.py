@@ -16,7 +16,7 @@ yet.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.cifar100 import common
 
 

@@ -14,7 +14,7 @@ and, on this set, begins with 5 of plain Co-teaching: --config.method.gradual_ep
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.cifar100 import common
 
 

@@ -10,7 +10,8 @@ selection; three rates of symmetric noise, three seeds. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes, studies
+from kdjax.experiment import recipes
+from kdjax.reproduce import studies
 from configs.cifar100 import common
 
 

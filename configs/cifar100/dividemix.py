@@ -12,7 +12,7 @@ asymmetric noise: --config.method.unlabelled_weight=0. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.cifar100 import common
 
 WARMUP = 30.0

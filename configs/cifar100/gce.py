@@ -10,7 +10,7 @@ learning rate and a decay of its own. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.cifar100 import common
 
 

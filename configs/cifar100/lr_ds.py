@@ -20,7 +20,8 @@ Logits", public code. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes, studies
+from kdjax.experiment import recipes
+from kdjax.reproduce import studies
 from configs.cifar100 import common
 
 

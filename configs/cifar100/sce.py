@@ -10,7 +10,7 @@ for other networks it has alpha 6, beta 0.1 and a factor of 0.1. Not measured he
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.cifar100 import common
 
 

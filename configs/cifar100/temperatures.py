@@ -11,7 +11,7 @@ students of a seed share one teacher forward in one program. Not measured here y
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.cifar100 import common
 
 

@@ -13,7 +13,7 @@ first one. The paper's tables could not be read. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.cifar100 import common
 
 

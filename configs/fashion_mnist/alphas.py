@@ -10,7 +10,7 @@ table of training accuracies too; theirs are of crops, ours of whole images.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.fashion_mnist import common
 
 

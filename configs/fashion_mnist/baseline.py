@@ -5,7 +5,7 @@ python -m kdjax train --config=configs/fashion_mnist/baseline.py --workdir=runs/
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.fashion_mnist import common
 
 

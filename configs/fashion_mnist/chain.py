@@ -6,7 +6,7 @@ python -m kdjax train --config=configs/fashion_mnist/chain.py:ce-kl-mse \
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.fashion_mnist import common
 
 

@@ -7,7 +7,7 @@ that train the same teacher first may be typed one after the other.
 
 from ml_collections import ConfigDict
 
-from kdjax.build import defaults
+from kdjax.experiment import defaults
 
 
 def base():

@@ -14,7 +14,7 @@ helps; its control hears the teacher on as many samples, whichever.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.fashion_mnist import common
 
 

@@ -8,7 +8,7 @@ gradual_epochs is chosen here, for six epochs. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.fashion_mnist import common
 
 

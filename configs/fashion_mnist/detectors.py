@@ -9,7 +9,8 @@ selection; three rates of symmetric noise, three seeds.
 
 from ml_collections import ConfigDict
 
-from configs import recipes, studies
+from kdjax.experiment import recipes
+from kdjax.reproduce import studies
 from configs.fashion_mnist import common
 
 

@@ -18,7 +18,7 @@ chosen here. corrections.py has the control, as many samples at random.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.fashion_mnist import common
 
 

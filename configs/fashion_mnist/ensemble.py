@@ -9,7 +9,7 @@ ensemble learn from the mean of their logits.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.fashion_mnist import common
 
 

@@ -8,7 +8,7 @@ here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.fashion_mnist import common
 
 

@@ -19,7 +19,7 @@ Logits", public code. corrections.py has the control, as many samples at random.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.fashion_mnist import common
 
 

@@ -8,7 +8,7 @@ for CIFAR-10. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes
+from kdjax.experiment import recipes
 from configs.fashion_mnist import common
 
 

@@ -9,7 +9,7 @@ The seven students of a seed share one teacher forward in one program.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.fashion_mnist import common
 
 

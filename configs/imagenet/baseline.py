@@ -9,7 +9,7 @@ Published: 69.76 (resnet18), 76.13 (resnet50), torchvision's first weights; 68.8
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.imagenet import common
 
 

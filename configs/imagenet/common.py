@@ -14,7 +14,7 @@ student's activations take, for accelerators.
 
 from ml_collections import ConfigDict
 
-from kdjax.build import defaults
+from kdjax.experiment import defaults
 
 
 def base() -> ConfigDict:

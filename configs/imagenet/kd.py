@@ -15,7 +15,7 @@ verified). The spread is of settings, so compare like with like. Not measured he
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.imagenet import common
 
 

@@ -16,7 +16,7 @@ the device together, --students_per_program=1. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.imagenet import common
 
 

@@ -26,7 +26,8 @@ Logits", public code. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import recipes, studies
+from kdjax.experiment import recipes
+from kdjax.reproduce import studies
 from configs.imagenet import common
 
 

@@ -13,7 +13,7 @@ batches of 512 (mdistiller's README). Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.imagenet import common
 
 

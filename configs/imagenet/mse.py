@@ -14,7 +14,7 @@ the code of Kim et al. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.imagenet import common
 
 

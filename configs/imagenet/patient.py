@@ -23,7 +23,7 @@ each image, not for each batch. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.imagenet import common
 
 

@@ -9,7 +9,7 @@ weights, which `import` takes instead of a training. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from configs import studies
+from kdjax.reproduce import studies
 from configs.imagenet import common
 
 

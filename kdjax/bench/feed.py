@@ -13,9 +13,9 @@ from typing import NamedTuple
 import kdjax
 from kdjax.bench.timing import BLOCK_SECONDS
 from kdjax.contracts import InputError
-from kdjax.data.decode import Unreadable
-from kdjax.data.stored import StoredImages
-from kdjax.data.streamed import StreamedFeed
+from kdjax.data.images.decode import Unreadable
+from kdjax.data.images.lazy import StoredImages
+from kdjax.data.loaders.streaming import StreamedFeed
 
 PACKAGES = ("array-record", "grain", "opencv-python-headless", "simplejpeg")
 SAMPLE = 256  # pictures whose files are measured

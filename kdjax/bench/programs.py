@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from kdjax.bench import flops, roof
-from kdjax.data import resident
-from kdjax.data.augment import Augment
-from kdjax.data.sources import Split
+from kdjax.bench import flops, roofline
+from kdjax.data.loaders import in_memory
+from kdjax.data.transforms.augment import Augment
+from kdjax.data.load import Split
 from kdjax.methods import kd
 from kdjax.models.network import Network
 from kdjax.training import sharding
@@ -76,7 +76,7 @@ def start(
       stacked: whether they share one copy of the network.
     """
     split = fake_split(problem)
-    feed = resident.place(split, mesh, seed=SEED, batch_size=problem.batch_size)
+    feed = in_memory.place(split, mesh, seed=SEED, batch_size=problem.batch_size)
     if mode == "input":
         return _input(feed, augment(problem), mesh)
     cached = mode == "cached"
@@ -114,10 +114,10 @@ def with_cached_teacher(
     return _train_step(problem, grid, None, stacked, lambda said: Outputs(said, {}))
 
 
-def load(problem: Problem, mode: str, students: int) -> roof.Load:
+def load(problem: Problem, mode: str, students: int) -> roofline.Load:
     """What a step of that program asks of the device, for each image."""
     if mode == "input":
-        return roof.Load({}, 0.0)
+        return roofline.Load({}, 0.0)
     # By `train` for both: a network that answers may convolve by a shorter algorithm,
     # and model FLOPs are those of the model.
     taught, seen = (
@@ -126,7 +126,7 @@ def load(problem: Problem, mode: str, students: int) -> roof.Load:
         )
         for network in (problem.teacher, problem.student)
     )
-    return roof.load(taught if mode == "live" else None, seen, students)
+    return roofline.load(taught if mode == "live" else None, seen, students)
 
 
 def temperature_grid(network: Network, students: int) -> dict[str, Student]:
@@ -177,7 +177,7 @@ def _train_step(
     return make_train_step(
         grid,
         teacher,
-        functools.partial(resident.materialise, decode=decode),
+        functools.partial(in_memory.materialise, decode=decode),
         lambda batch, view: crops.train(batch, SEED, view),
         stacked=stacked,
     )
@@ -196,9 +196,9 @@ def _initialise(problem: Problem, grid: dict[str, Student], cached: bool, mesh: 
     return sharding.compile_init(draw, mesh)()
 
 
-def _input(feed: resident.ResidentFeed, crops: Augment, mesh: Mesh) -> Running:
+def _input(feed: in_memory.ResidentFeed, crops: Augment, mesh: Mesh) -> Running:
     def prepare(source, ticket):
-        return crops.train(resident.materialise(source, ticket), SEED)
+        return crops.train(in_memory.materialise(source, ticket), SEED)
 
     rows = sharding.split(mesh)
     compiled = jax.jit(

@@ -7,7 +7,7 @@ from jax.sharding import Mesh
 
 import kdjax
 from kdjax.bench import peaks, programs, timing
-from kdjax.bench.roof import Load, shares
+from kdjax.bench.roofline import Load, shares
 from kdjax.contracts import InputError
 
 KEYS = {
@@ -32,7 +32,7 @@ KEYS = {
     "flops_per_image": "model FLOPs by dtype: teacher forward, 3 student forwards",
     "flops_per_second": "model FLOP/s that were achieved",
     "flop_utilisation": "of the devices' peak, or null where that is not known",
-    "bytes_per_image": "memory traffic by the model of kdjax/bench/roof.py",
+    "bytes_per_image": "memory traffic by the model of kdjax/bench/roofline.py",
     "bytes_per_second": "by that model",
     "memory_utilisation": "of the devices' peak, or null where that is not known",
 }

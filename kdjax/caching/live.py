@@ -9,9 +9,9 @@ from kdjax.caching import codec
 from kdjax.caching.layout import Layout
 from kdjax.caching.manifest import VIEW
 from kdjax.contracts import InputError
-from kdjax.data import feeds, resident
-from kdjax.data.augment import Augment
-from kdjax.data.sources import Split
+from kdjax.data.loaders import loader, in_memory
+from kdjax.data.transforms.augment import Augment
+from kdjax.data.load import Split
 from kdjax.models.network import Network
 from kdjax.training import sharding
 from kdjax.types import PyTree
@@ -86,15 +86,15 @@ class Live:
         self.mesh = sharding.make_mesh()
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         self.examples = len(train.label)
-        feed = feeds.place(train, self.mesh, seed=seed, batch_size=self.batch_size)
+        feed = loader.place(train, self.mesh, seed=seed, batch_size=self.batch_size)
         self._feed = feed
-        self._sides = feeds.sides(train, seed, step_size)
+        self._sides = loader.sides(train, seed, step_size)
         placed = sharding.place_replicated(variables, self.mesh)
         self._held = (placed, feed.source)
 
         def ask(held, ticket):
             variables, source = held
-            batch = resident.materialise(source, ticket)
+            batch = in_memory.materialise(source, ticket)
             images = augment.train(batch, seed, VIEW)
             return network.evaluate(*variables, images)
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from kdjax import contracts
 from kdjax.data.errors import DataError
-from kdjax.data.splits import Split, digest
+from kdjax.data.split import Split, digest
 
 SUFFIX, NAMES = ".npz", "class_names"
 IMAGE, LABEL = "_image", "_label"

@@ -31,7 +31,7 @@ from kdjax.methods import (
     smooth_l1,
     tickets,
 )
-from kdjax.terms import Method
+from kdjax.methods.base import Method
 
 __all__ = ["METHODS", "Method"]
 

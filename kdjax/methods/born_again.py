@@ -23,7 +23,7 @@ two variations of the target.
 
 from kdjax import contracts
 from kdjax.methods import kd
-from kdjax.terms import Method
+from kdjax.methods.base import Method
 
 REFERENCE = "Furlanello et al., Born-Again Neural Networks, ICML 2018"
 

@@ -14,7 +14,7 @@ are averaged over.
 """
 
 from kdjax import contracts
-from kdjax.terms import Method, chosen, hard_label
+from kdjax.methods.base import Method, chosen, hard_label
 
 REFERENCE = "Szegedy et al., Rethinking the Inception Architecture, CVPR 2016"
 

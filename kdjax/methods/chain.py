@@ -24,7 +24,7 @@ code, where the paper writes the sum.
 
 from kdjax import contracts
 from kdjax.methods import ce, kd, mse
-from kdjax.terms import Method
+from kdjax.methods.base import Method
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 

@@ -32,7 +32,7 @@ from jaxtyping import Array, Bool, Float
 
 from kdjax import contracts
 from kdjax.losses import logits as losses
-from kdjax.terms import Method, Term, share
+from kdjax.methods.base import Method, Term, share
 from kdjax.types import Views
 
 REFERENCE = "Han et al., Co-teaching, NeurIPS 2018"

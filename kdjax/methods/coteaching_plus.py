@@ -30,7 +30,7 @@ import math
 import jax.numpy as jnp
 
 from kdjax.methods.coteaching import exchanged, kept_counts, least, peers, selected
-from kdjax.terms import Method
+from kdjax.methods.base import Method
 
 REFERENCE = "Yu et al., How does Disagreement Help Generalization, ICML 2019"
 

@@ -45,7 +45,7 @@ from jaxtyping import Array, Float, Int
 from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.losses.numerics import as_float32
-from kdjax.terms import Method, Mixture, Term, share
+from kdjax.methods.base import Method, Mixture, Term, share
 
 REFERENCE = "Li et al., DivideMix, ICLR 2020"
 

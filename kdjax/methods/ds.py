@@ -24,7 +24,7 @@ import dataclasses
 
 from kdjax import contracts
 from kdjax.methods import kd
-from kdjax.terms import Method, label_the_rest
+from kdjax.methods.base import Method, label_the_rest
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 

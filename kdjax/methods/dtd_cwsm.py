@@ -30,7 +30,7 @@ from kdjax.supervision.dynamic import by_confidence
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import with_revision
-from kdjax.terms import Method, soft_teacher
+from kdjax.methods.base import Method, soft_teacher
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 

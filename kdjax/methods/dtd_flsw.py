@@ -39,7 +39,7 @@ from kdjax.supervision.dynamic import by_confusion, by_confusion_of_probabilitie
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule
 from kdjax.supervision.revision import with_revision
-from kdjax.terms import Method, soft_teacher
+from kdjax.methods.base import Method, soft_teacher
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 

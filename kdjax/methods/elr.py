@@ -28,7 +28,7 @@ from jaxtyping import Array
 
 from kdjax import contracts
 from kdjax.losses import robust
-from kdjax.terms import Memory, Method, Term, chosen, hard_label
+from kdjax.methods.base import Memory, Method, Term, chosen, hard_label
 
 REFERENCE = "Liu et al., Early-Learning Regularization, NeurIPS 2020"
 

@@ -24,16 +24,16 @@ import math
 
 from kdjax import contracts
 from kdjax.losses import logits as losses
-from kdjax.supervision import teachers
+from kdjax.supervision import ensemble
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
-from kdjax.terms import Method, hard_label, match_logits, soft_logits, soft_target
+from kdjax.methods.base import Method, hard_label, match_logits, soft_logits, soft_target
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 
 _LOGITS = {
-    "mean_logits": teachers.mean_of_logits,
-    "sum_logits": teachers.sum_of_logits,
+    "mean_logits": ensemble.mean_of_logits,
+    "sum_logits": ensemble.sum_of_logits,
 }
 _COMBINE = (*_LOGITS, "mean_probabilities")
 
@@ -64,7 +64,7 @@ def build(
     _check(combine, loss, alpha, temperature)
     terms = (hard_label(1.0 - alpha),) if alpha < 1 else ()
     if combine == "mean_probabilities":
-        target = (teachers.mean_of_probabilities(temperature),)
+        target = (ensemble.mean_of_probabilities(temperature),)
         supervisor = Supervisor(temperature=fixed(temperature), target=target)
         return Method(
             terms=(*terms, soft_target(alpha)),

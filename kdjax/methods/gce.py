@@ -16,7 +16,7 @@ paper; instead the run's selection, if it has one, says which samples are averag
 
 from kdjax import contracts
 from kdjax.losses import robust
-from kdjax.terms import Method, Term, chosen
+from kdjax.methods.base import Method, Term, chosen
 
 REFERENCE = "Zhang and Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018"
 

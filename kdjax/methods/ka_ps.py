@@ -28,7 +28,7 @@ from kdjax.supervision.adjustment import probability_shift
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import with_revision
 from kdjax.supervision.temperature import fixed
-from kdjax.terms import Method, soft_teacher
+from kdjax.methods.base import Method, soft_teacher
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 

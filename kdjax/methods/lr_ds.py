@@ -24,7 +24,7 @@ choice made here. How D is chosen is not the method's business: it comes as a no
 import dataclasses
 
 from kdjax.methods import lr_mse
-from kdjax.terms import Method
+from kdjax.methods.base import Method
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 

@@ -25,7 +25,7 @@ from kdjax import contracts
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import label_revision, where_wrong
 from kdjax.supervision.temperature import fixed
-from kdjax.terms import Method, hard_label, soft_target
+from kdjax.methods.base import Method, hard_label, soft_target
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 

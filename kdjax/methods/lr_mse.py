@@ -34,7 +34,7 @@ from kdjax.losses.numerics import as_float32
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import label_revision
 from kdjax.supervision.temperature import fixed
-from kdjax.terms import Method, Term, share
+from kdjax.methods.base import Method, Term, share
 from kdjax.types import Views
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"

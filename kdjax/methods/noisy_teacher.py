@@ -23,7 +23,7 @@ noise and the point at which they stop the teacher are known in part only.
 
 from kdjax import contracts
 from kdjax.methods import kd
-from kdjax.terms import Method
+from kdjax.methods.base import Method
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 

@@ -21,7 +21,7 @@ selection, if it has one, says which samples are averaged over.
 
 from kdjax import contracts
 from kdjax.losses import robust
-from kdjax.terms import Method, Term, chosen, hard_label
+from kdjax.methods.base import Method, Term, chosen, hard_label
 
 REFERENCE = "Wang et al., Symmetric Cross Entropy, ICCV 2019"
 

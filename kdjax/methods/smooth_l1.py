@@ -19,7 +19,7 @@ from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
-from kdjax.terms import Method, chosen, hard_label, match_logits
+from kdjax.methods.base import Method, chosen, hard_label, match_logits
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 

@@ -27,7 +27,7 @@ from collections.abc import Mapping
 
 from kdjax import contracts
 from kdjax.methods import elr, gce, sce
-from kdjax.terms import Method, chosen, hard_label
+from kdjax.methods.base import Method, chosen, hard_label
 
 REFERENCE = "Kim et al., Winning Ticket in Noisy Image Classification, 2021"
 

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kdjax.build.images import Images, augment_of, build_images, check_feed
+from kdjax.experiment.data import Images, augment_of, build_images, check_feed
 from kdjax.contracts import InputError
-from kdjax.data.crops import Geometry
+from kdjax.data.images.crops import Geometry
 from kdjax.data.errors import DataError
-from kdjax.data.names import parse_name
+from kdjax.data.tfds.names import parse_name
 from kdjax.data.npz import is_npz
-from kdjax.data.splits import Split
-from kdjax.data.statistics import AUGMENTS, STREAMED
+from kdjax.data.split import Split
+from kdjax.data.registry import AUGMENTS, STREAMED
 
 
 class Sizes(NamedTuple):

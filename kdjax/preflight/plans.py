@@ -6,16 +6,16 @@ import pathlib
 import jax
 import jax.numpy as jnp
 
-from kdjax.build import sections
-from kdjax.build.defaults import nested
-from kdjax.build.experiment import batch_norm_of, identity_of, plan_of, students_of
-from kdjax.build.images import Images
-from kdjax.build.students import described
-from kdjax.build.teachers import as_asked, load_teacher, shape_seen
-from kdjax.build.trained import Teacher
+from kdjax.experiment import schema
+from kdjax.experiment.defaults import nested
+from kdjax.experiment.build import batch_norm_of, identity_of, plan_of, students_of
+from kdjax.experiment.data import Images
+from kdjax.experiment.students import described
+from kdjax.experiment.teachers import as_asked, load_teacher, shape_seen
+from kdjax.experiment.pretrained import Teacher
 from kdjax.contracts import InputError
-from kdjax.data.augment import Augment
-from kdjax.data.feeds import is_stored
+from kdjax.data.transforms.augment import Augment
+from kdjax.data.loaders.loader import is_stored
 from kdjax.models.ensemble import ensemble
 from kdjax.models.network import Network
 from kdjax.training.state import Student
@@ -78,7 +78,7 @@ def plan(
     Raises:
       InputError: with the dotted path of what does not fit.
     """
-    sections.check_keys(config)
+    schema.check_keys(config)
     _refuse_parts(config)
     examples = len(images.train.label)
     data = identity_of(images)
@@ -101,7 +101,7 @@ def plan(
         classes=data["classes"],
         examples=examples,
         resident=not is_stored(images.train),
-        seed=sections.number(config, "seed", 0, integer=True),
+        seed=schema.number(config, "seed", 0, integer=True),
         stacked=bool(config["stacked"]),
         batch_norm=batch_norm_of(config),
     )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from kdjax.data import resident
+from kdjax.data.loaders import in_memory
 from kdjax.models import winograd
 from kdjax.preflight import memory
 from kdjax.preflight.collectives import Tally, tally
@@ -103,7 +103,7 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
     step = make_train_step(
         sharding.normalised(plan.students, plan.batch_norm, mesh),
         plan.teacher,
-        functools.partial(resident.materialise, decode=None),
+        functools.partial(in_memory.materialise, decode=None),
         lambda batch, view: plan.augment.train(batch, plan.seed, view),
         stacked=plan.stacked,
     )

@@ -6,7 +6,7 @@ import jax
 from jax.sharding import Mesh
 
 import kdjax
-from kdjax.bench import flops, roof
+from kdjax.bench import flops, roofline
 from kdjax.preflight import advice, limits, plans, program, search
 from kdjax.preflight.plans import Plan
 
@@ -173,5 +173,5 @@ def _told(work: dict[str, flops.Work], images: float) -> dict:
 
 def roof_work(forward: flops.Work) -> flops.Work:
     """Forward, gradients of inputs and gradients of weights, as `roof` counts them."""
-    asked = roof.load(None, forward, students=1)
+    asked = roofline.load(None, forward, students=1)
     return flops.Work(asked.flops, forward.convolved_bytes)

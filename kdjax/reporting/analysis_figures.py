@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # without pyplot there is no screen to ask for
 
 from kdjax.reporting.figures import COLOURS
-from kdjax.training.density import density
-from kdjax.training.projection import elongation
+from kdjax.analysis.density import density
+from kdjax.analysis.projection import elongation
 
 # Black is the teacher's, so a student has one colour in all the figures.
 _TEACHER, *_STUDENTS = COLOURS

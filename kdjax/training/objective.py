@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from kdjax.methods import Method
 from kdjax.supervision.pipeline import supervise
-from kdjax.terms import Term
+from kdjax.methods.base import Term
 from kdjax.types import Batch, Outputs, PyTree, Signals, Traces, Views
 
 

@@ -9,14 +9,14 @@ import pytest
 
 from kdjax.bench import feed as timing
 from kdjax.contracts import InputError
-from kdjax.data.crops import Geometry, crop_bits
-from kdjax.data.decode import decode
-from kdjax.data.drawn import CLASSES, NAME, draw, prepare_drawn
-from kdjax.data.order import sample_positions
-from kdjax.data.quick import crop
-from kdjax.data.sources import load_split
-from kdjax.data.stored import StoredImages
-from kdjax.data.streamed import StreamedFeed
+from kdjax.data.images.crops import Geometry, crop_bits
+from kdjax.data.images.decode import decode
+from kdjax.data.synthetic import CLASSES, NAME, draw, prepare_drawn
+from kdjax.data.loaders.sampler import sample_positions
+from kdjax.data.images.fast_crop import crop
+from kdjax.data.load import load_split
+from kdjax.data.images.lazy import StoredImages
+from kdjax.data.loaders.streaming import StreamedFeed
 
 GEOMETRY = Geometry(size=112, short_side=128)
 COUNT, BATCH = 48, 16

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kdjax.bench import programs
-from kdjax.data import resident
-from kdjax.data.augment import Augment
+from kdjax.data.loaders import in_memory
+from kdjax.data.transforms.augment import Augment
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.networks import coarse, linear, tiny
@@ -36,7 +36,7 @@ def test_a_cached_teacher_moves_students_as_a_live_one():
     after, metrics = live(states, variables, source, ticket)
 
     seen = programs.augment(PROBLEM).train(
-        resident.materialise(source, ticket), programs.SEED
+        in_memory.materialise(source, ticket), programs.SEED
     )
     taught = PROBLEM.teacher.evaluate(*variables, seen).logits
     cached = jax.jit(programs.with_cached_teacher(PROBLEM, grid))
@@ -81,8 +81,8 @@ def test_input_alone_gives_the_augmented_batch(mesh):
     program = programs.start(PROBLEM, "input", 0, mesh)
     images = program.step(program.ready(0))
     split = programs.fake_split(PROBLEM)
-    feed = resident.place(split, mesh, seed=programs.SEED, batch_size=8)
-    rows = resident.materialise(feed.source, feed.ticket(0))
+    feed = in_memory.place(split, mesh, seed=programs.SEED, batch_size=8)
+    rows = in_memory.materialise(feed.source, feed.ticket(0))
     expected = programs.augment(PROBLEM).train(rows, programs.SEED)
     np.testing.assert_allclose(images, expected, rtol=1e-6)
     assert images.sharding == sharding.split(mesh)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdjax.data.prepare import prepare
+from kdjax.datasets.prepare import prepare
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ import pytest
 from kdjax.data import embedded
 from kdjax.data.embedded import make
 from kdjax.data.errors import DataError
-from kdjax.data.sources import load_split
-from tests.data import miniatures
+from kdjax.data.load import load_split
+from tests.datasets import miniatures
 
 FILES = importlib.resources.files("kdjax.data.embedded")
 
@@ -90,7 +90,7 @@ def test_needs_neither_tensorflow_nor_pillow(tmp_path):
         "    def exec_module(self, module):\n"
         "        pass\n"
         "sys.meta_path.insert(0, Refuse())\n"
-        "from kdjax.data.sources import load_split\n"
+        "from kdjax.data.load import load_split\n"
         f"data_dir = {str(tmp_path)!r}\n"
         "split = load_split('fashion_mnist_subset', 'test', data_dir=data_dir)\n"
         "assert split.image.shape == (2000, 28, 28, 1)\n"

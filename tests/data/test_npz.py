@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.commands.prepare import main as prepare_command
+from kdjax.cli.prepare import main as prepare_command
 from kdjax.data.errors import DataError
 from kdjax.data.npz import load_npz, save_npz
-from kdjax.data.sources import exact_name, load_split
-from kdjax.data.splits import Split
+from kdjax.data.load import exact_name, load_split
+from kdjax.data.split import Split
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -188,7 +188,7 @@ def test_reading_a_file_needs_numpy_alone(tmp_path):
     write(tmp_path / "my.npz")
     program = (
         "import sys\n"
-        "from kdjax.data.sources import load_split\n"
+        "from kdjax.data.load import load_split\n"
         f"assert len(load_split({str(tmp_path / 'my.npz')!r}, 'train').label) == 30\n"
         "print([n for n in ('tensorflow_datasets', 'cv2') if n in sys.modules])"
     )

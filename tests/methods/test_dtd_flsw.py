@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdjax.methods import METHODS, dtd_flsw, kd, lr_kl
-from kdjax.terms import label_the_rest
+from kdjax.methods.base import label_the_rest
 from tests import reference
 from tests.networks import linear
 from tests.objectives import objective, views

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from kdjax.commands import devices, export, import_
+from kdjax.distributed import devices
+from kdjax.cli import export, import_
 from kdjax.contracts import InputError
 from kdjax.models import create
 from kdjax.weights import trees

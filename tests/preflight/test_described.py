@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from kdjax.build.defaults import nested
+from kdjax.experiment.defaults import nested
 from kdjax.contracts import InputError
-from kdjax.data.feeds import is_stored
-from kdjax.data.statistics import AUGMENTS, STREAMED
+from kdjax.data.loaders.loader import is_stored
+from kdjax.data.registry import AUGMENTS, STREAMED
 from kdjax.preflight.described import KNOWN, Absent, Sizes, images_of
 
 
@@ -38,7 +38,7 @@ def test_what_is_prepared_here_is_known(name):
 
 
 def test_all_that_can_be_prepared_is_known():
-    builders = pytest.importorskip("kdjax.data.builders").BUILDERS
+    builders = pytest.importorskip("kdjax.datasets.builders").BUILDERS
     assert builders.keys() - {"fashion_mnist_subset"} <= KNOWN.keys()
     assert (AUGMENTS.keys() | STREAMED.keys()) - {"fashion_mnist_subset"} == set(KNOWN)
 

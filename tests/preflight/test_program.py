@@ -11,17 +11,17 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.bench import flops
-from kdjax.build import sections
-from kdjax.build.experiment import build_experiment
-from kdjax.build.images import build_images
-from kdjax.commands.notes import Notes
-from kdjax.commands.steps import Steps
+from kdjax.experiment import schema
+from kdjax.experiment.build import build_experiment
+from kdjax.experiment.data import build_images
+from kdjax.runner.sample_weights import Notes
+from kdjax.runner.steps import Steps
 from kdjax.contracts import InputError
 from kdjax.models import winograd
 from kdjax.preflight import described, plans, program, rows
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
-from tests.build import configs
+from tests.experiment import configs
 from tests.data.jpegs import pictures, prepare_jpegs
 from tests.weights.conftest import file, flags, teacher, tensors
 
@@ -89,8 +89,8 @@ def test_it_is_the_very_step_of_the_trainer(
     config.batch_norm = batch_norm
     theirs = as_trained(config, tmp_path, most)
     monkeypatch.setattr(program, "steps_per_dispatch", lambda platform: most)
-    images = build_images(sections.plain(config)["data"])
-    plan = plans.plan(sections.plain(config), images, 64)
+    images = build_images(schema.plain(config)["data"])
+    plan = plans.plan(schema.plain(config), images, 64)
     check_same(program.trace(plan, mesh, 64), theirs)
 
 
@@ -106,7 +106,7 @@ def test_it_is_the_very_step_of_a_streamed_training(tmp_path):
     config.data.flip = True
     theirs = as_trained(config, tmp_path, 1)
     config.data.data_dir = "/nowhere"
-    config = sections.plain(config)
+    config = schema.plain(config)
     given = described.Sizes(classes=5, examples=21)
     images = described.images_of(config["data"], given)
     plan = plans.plan(config, images, 64)
@@ -121,7 +121,7 @@ def test_a_teacher_sees_images_of_its_own_size(data_dir, tmp_path, untrained):
     config.teacher.network = "tests.networks:linear"
     config.teacher.input_size = (20, 12)
     theirs = as_trained(config, tmp_path, 1)
-    plain = sections.plain(config)
+    plain = schema.plain(config)
     images = build_images(plain["data"])
     by = [{"name": "tests.networks:linear"}] if untrained else None
     plan = plans.plan(plain, images, 64, taught_by=by)
@@ -132,7 +132,7 @@ def test_a_teacher_sees_images_of_its_own_size(data_dir, tmp_path, untrained):
 
 
 def test_a_plan_knows_where_its_teacher_is_from(data_dir, teacher):
-    config = sections.plain(taught(data_dir))
+    config = schema.plain(taught(data_dir))
     images = build_images(config["data"])
     assert plans.plan(config, images, 64).teacher_from == "run"
     by = [{"name": "tests.networks:tiny"}]
@@ -154,7 +154,7 @@ def absent(**method):
     config.teacher.workdir = "/nowhere/teacher"
     config.data.flip = True
     config.method = ConfigDict(method or configs.METHODS["kd"])
-    return sections.plain(config)
+    return schema.plain(config)
 
 
 def test_neither_data_nor_teacher_need_be_there():

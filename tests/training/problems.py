@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 
-from kdjax.data import resident
-from kdjax.data.augment import Augment
-from kdjax.data.sources import Split
+from kdjax.data.loaders import in_memory
+from kdjax.data.transforms.augment import Augment
+from kdjax.data.load import Split
 from kdjax.methods import kd, mse
 from kdjax.training import sharding
 from kdjax.training.optimizers import constant_schedule, sgd
@@ -57,7 +57,7 @@ class Problem:
             jax.random.key(7), images
         )
         self.traces, self.crops = 0, changes.get("augment", AUGMENT)
-        self.feed = resident.place(
+        self.feed = in_memory.place(
             changes.get("data", split()),
             self.mesh,
             seed=1,
@@ -67,7 +67,7 @@ class Problem:
         self.pure = make_train_step(
             students,
             self.teacher,
-            resident.materialise,
+            in_memory.materialise,
             self.augment,
             stacked=changes.get("stacked", False),
         )

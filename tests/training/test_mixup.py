@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.data import mixup, resident
+from kdjax.data.transforms import mixup
+from kdjax.data.loaders import in_memory
 from kdjax.methods import kd, mse
 from tests import reference
 from tests.networks import linear
@@ -41,7 +42,7 @@ def test_teacher_and_students_see_the_same_mixtures(single):
     problem = single[0]
     states = host(problem.initialise())
     ticket = jax.tree.map(jnp.asarray, problem.feed.ticket(0))
-    batch = resident.materialise(problem.feed.source, ticket)
+    batch = in_memory.materialise(problem.feed.source, ticket)
     crops = np.float64(problems.AUGMENT.train(batch, 1))
     share = mixup.draw_shares(1, batch.epoch, batch.index, alpha=1.0)
     share = np.float64(share)[:, None, None, None]

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from kdjax.terms import Term
+from kdjax.methods.base import Term
 from kdjax.training.objective import evaluate_terms
 
 PER_SAMPLE = jnp.array([1.0, 2.0, 6.0])

@@ -22,7 +22,7 @@ from kdjax.methods import (
 )
 from kdjax.models import create
 from kdjax.models.ensemble import ensemble
-from kdjax.terms import Method, Term, hard_label, label_the_rest
+from kdjax.methods.base import Method, Term, hard_label, label_the_rest
 from kdjax.training import sharding
 from kdjax.training.dispatch import many_steps
 from kdjax.training.optimizers import constant_schedule, sgd

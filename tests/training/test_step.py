@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.data import resident
-from kdjax.data.augment import Augment
+from kdjax.data.loaders import in_memory
+from kdjax.data.transforms.augment import Augment
 from kdjax.methods import ce
 from kdjax.models.network import Network
 from kdjax.types import Outputs
@@ -42,7 +42,7 @@ def test_the_first_losses_are_the_papers_on_the_crops_that_were_drawn():
     problem = Problem(1, students())
     states = host(problem.initialise())
     ticket = jax.tree.map(jnp.asarray, problem.feed.ticket(0))
-    batch = resident.materialise(problem.feed.source, ticket)
+    batch = in_memory.materialise(problem.feed.source, ticket)
     images = problems.AUGMENT.train(batch, 1)
     teacher = np.asarray(
         problem.teacher.evaluate(*problem.variables, images).logits, np.float64

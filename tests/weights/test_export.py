@@ -8,12 +8,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.checkpoints import StorageError
-from kdjax.commands import export, import_, runs
+from kdjax.cli import export, import_
+from kdjax.runner import run
 from kdjax.contracts import InputError
-from kdjax.data.sources import load_split
+from kdjax.data.load import load_split
 from kdjax.models import create
 from kdjax.weights import programs, safetensors, trees
-from tests.build import configs
+from tests.experiment import configs
 from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD
 
@@ -93,7 +94,7 @@ def test_students_that_were_trained_leave_too(data_dir, tmp_path, as_they_are, c
     models = {"a": "tests.networks:linear", "b": "tests.networks:coarse"}
     config.students = ConfigDict({n: {"model": {"name": m}} for n, m in models.items()})
     config.total_steps = 1
-    runs.run(config, tmp_path / "run")
+    run.run(config, tmp_path / "run")
     output = tmp_path / "b.safetensors"
     flags = [str(tmp_path / "run"), "--format=safetensors", f"--output={output}"]
     with pytest.raises(InputError, match="export.student is ''; that run trained a, b"):

@@ -9,14 +9,15 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax import checkpoints
-from kdjax.build.teachers import load_teacher
-from kdjax.build.trained import load_trained
-from kdjax.commands import evaluate, import_, runs
+from kdjax.experiment.teachers import load_teacher
+from kdjax.experiment.pretrained import load_trained
+from kdjax.cli import evaluate, import_
+from kdjax.runner import run
 from kdjax.contracts import InputError
-from kdjax.data.sources import load_split
+from kdjax.data.load import load_split
 from kdjax.reporting import results
 from kdjax.weights import safetensors
-from tests.build import configs
+from tests.experiment import configs
 from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD
 
@@ -76,7 +77,7 @@ def test_a_student_learns_from_it(teacher, data_dir, tmp_path, capsys):
     config.teacher.workdir = str(teacher)
     config.data.mean, config.data.std = (0.1,), (0.3,)  # the student's own
     config.total_steps = 1
-    runs.run(config, tmp_path / "student")
+    run.run(config, tmp_path / "student")
     summary = json.loads((tmp_path / "student" / "summary.json").read_text())
     told = json.loads((teacher / "imported.json").read_text())["imported"]
     assert summary["identity"]["teacher"]["digest"] == told["digest"]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.commands import export, runs
+from kdjax.cli import export
+from kdjax.runner import run
 from kdjax.contracts import InputError
 from kdjax.models import create
 from kdjax.weights import onnx_graphs, onnx_networks
-from tests.build import configs
+from tests.experiment import configs
 from tests.weights import numpy_mobile, numpy_resnet
 from tests.weights.conftest import MEAN, STD
 
@@ -77,7 +78,7 @@ def test_another_network_is_refused(data_dir, tmp_path, as_they_are):
     config = configs.teacher(data_dir)
     config.model = ConfigDict({"name": "tests.networks:coarse"})
     config.total_steps = 1
-    runs.run(config, tmp_path / "run")
+    run.run(config, tmp_path / "run")
     flags = ["--format=onnx", f"--output={tmp_path / 'x.onnx'}"]
     with pytest.raises(InputError, match="MobileNets, and tests.networks:coarse"):
         export.main([str(tmp_path / "run"), *flags])

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.commands import import_
+from kdjax.cli import import_
 from kdjax.contracts import InputError
 from kdjax.models import create
 from kdjax.weights import imported, torch_files, trees

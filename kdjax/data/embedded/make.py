@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from kdjax.data import embedded
-from kdjax.data.archives import idx
+from kdjax.datasets.archives import idx
 
 # 16 MiB hold the whole content; a bigger dictionary would only cost memory.
 _FILTERS = [

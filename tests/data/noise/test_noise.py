@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdjax.data.noise import NOISES, describe
-from kdjax.data.order import permutation
+from kdjax.data.loaders.sampler import permutation
 from tests.data.noise.examples import (
     CLASSES,
     MOVES,

@@ -1,0 +1,1 @@
+"""Compares finished students with their teacher."""

@@ -1,0 +1,141 @@
+"""What a cache is to hold: from the options, the config and what is there already."""
+
+import argparse
+import pathlib
+import shutil
+from typing import NamedTuple
+
+from kdjax.experiment import schema
+from kdjax.experiment.cache import epochs_of, origin_of
+from kdjax.experiment.build import plan_of, versions
+from kdjax.experiment.data import Images
+from kdjax.experiment.pretrained import Teacher
+from kdjax.caching import manifest
+from kdjax.caching.layout import Layout
+from kdjax.caching.live import layout_of
+from kdjax.checkpoints import StorageError
+from kdjax.runner import workdir
+from kdjax.contracts import InputError
+
+FULL_UP_TO = 200  # classes; above it only the TOP_K largest logits are stored
+TOP_K = 50
+
+
+class Asked(NamedTuple):
+    """What the command was given."""
+
+    options: argparse.Namespace
+    config: dict
+    images: Images
+    teacher: Teacher
+    directory: pathlib.Path
+
+
+def make_manifest(asked: Asked) -> dict:
+    """What the cache is to be; what is not asked for is as it is there.
+
+    Raises:
+      InputError: the directory holds other answers, or something else.
+    """
+    there = manifest.read(asked.directory, "--workdir")
+    if there is None:
+        _check_empty(asked)
+    seed = schema.number(asked.config, "seed", 0, integer=True)
+    batch_size = schema.number(asked.config, "batch_size", 1, integer=True)
+    wanted = origin_of(asked.teacher, asked.images, seed, batch_size)
+    _check_same(asked.directory, there, wanted)
+    wanted |= _layout(asked, there).as_json()
+    _check_same(asked.directory, there, wanted)
+    if asked.options.verify:
+        return there
+    epochs = asked.options.epochs or _epochs(asked)
+    if there is not None:
+        return there | {"epochs": max(epochs, there["epochs"])}
+    made_by = {"teacher": asked.teacher.identity, "versions": versions()}
+    return wanted | {"epochs": epochs, "made_by": made_by}
+
+
+def _layout(asked: Asked, there: dict | None) -> Layout:
+    """dtype, top_k and features: as asked for, as it is there, or the default."""
+    options, images = asked.options, asked.images
+    found = {
+        "dtype": "float16",
+        "top_k": TOP_K if len(images.train.class_names) > FULL_UP_TO else 0,
+        "features": (),
+    }
+    if there is not None:
+        found = {key: there[key] for key in found}
+    given = {"dtype": options.dtype, "top_k": options.top_k}
+    given["features"] = (options.features,) if options.features else None
+    found |= {key: value for key, value in given.items() if value is not None}
+    found["features"] = tuple(found["features"])
+    teacher = asked.teacher
+    return layout_of(teacher.network, teacher.variables, images.train, **found)
+
+
+def _epochs(asked: Asked) -> int:
+    examples = len(asked.images.train.label)
+    batch_size = schema.number(asked.config, "batch_size", 1, integer=True)
+    total_steps = plan_of(asked.config, examples / batch_size).total_steps
+    return epochs_of(total_steps, batch_size, examples)
+
+
+def _check_same(directory: pathlib.Path, there: dict | None, wanted: dict) -> None:
+    different = manifest.differences(there, wanted) if there else []
+    if different:
+        raise InputError(
+            f"--workdir: {directory} holds a cache of other answers: "
+            f"{'; '.join(different[:5])}. Use a new --workdir, or the old values."
+        )
+
+
+def _check_empty(asked: Asked) -> None:
+    if asked.options.verify:
+        raise InputError(f"--verify: there is no cache in {asked.directory}.")
+    ours = (workdir.LOCK, workdir.SEEN)
+    others = [path.name for path in asked.directory.iterdir() if path.name not in ours]
+    if others:
+        raise InputError(
+            f"--workdir: {asked.directory} holds {', '.join(sorted(others)[:3])} and "
+            "no cache; expected a new directory."
+        )
+
+
+def check_room(directory: pathlib.Path, told: dict, to_write: int) -> str:
+    """Says how large the cache is, and how much of it is still to be written.
+
+    Args:
+      directory: of the cache.
+      told: its manifest.
+      to_write: how many epochs are missing.
+
+    Raises:
+      StorageError: the disk has less than that.
+    """
+    layout, epochs = Layout.of(told), told["epochs"]
+    each, free = layout.bytes_per_epoch(), shutil.disk_usage(directory).free
+    if to_write * each > free:
+        raise StorageError(
+            f"--workdir: {directory} has {size(free)} free and the cache still needs "
+            f"{size(to_write * each)}; expected more room, fewer --epochs, float16 or "
+            "a smaller --top_k."
+        )
+    largest = f"the {layout.top_k} largest of " if layout.top_k else ""
+    return (
+        f"cache: {epochs} epochs of {layout.examples:,} samples, {largest}"
+        f"{layout.classes} logits in {layout.dtype}: {size(epochs * each)}; "
+        f"{epochs - to_write} epochs are there, {size(to_write * each)} to write, "
+        f"{size(free)} free"
+    )
+
+
+def size(count: int) -> str:
+    """Bytes as people read them.
+
+    >>> size(2_000_025_600), size(1536), size(7)
+    ('2.00 GB', '1.54 kB', '7 bytes')
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    power = min((len(str(count)) - 1) // 3, 4)
+    return f"{count / 1000**power:.2f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"

@@ -1,0 +1,169 @@
+"""python -m kdjax compile: what a training asks of its devices, before it has any.
+
+  python -m kdjax compile --config=FILE[:ARG] [--config.a.b=value ...]
+                          [--topology=v5e:16x16] [--slices=N] [--batch_size=N]
+                          [--teacher=NAME] [--dtype=bfloat16] [--probes=N]
+                          [--image_size=N --classes=N --examples=N]
+  python -m kdjax compile --pair=resnet34:resnet18 --image_size=224 --classes=1000
+                          --batch_size=4096 --topology=v5e:4x4 [--dtype=bfloat16]
+
+It compiles the trainer's own step for the chips of a TPU slice, with none of them
+there, and runs nothing; without --topology for the devices at hand. It tells the bytes
+on one device, the model FLOPs, what the devices send each other in a step, and the
+largest batch that fits. That takes a few more compilations, --probes at most, each of
+them minutes long for large networks. For TPUs it needs libtpu: pip install
+'.[preflight]'.
+
+The data set need not be there: sizes of imagenet2012, cifar10, cifar100, cinic10,
+tiny_imagenet and fashion_mnist are known, and --classes, --examples and --image_size
+describe any other (of a streamed set config.data.crops.size says the last; where
+config.data.crops.sizes has several, the step of the largest is compiled). A teacher
+that is not trained yet is named by --teacher, several with commas are an ensemble; it
+computes in --dtype, by default in config.model.dtype.
+
+Of a --pair, --feed says where the images are: "streamed", each batch brings its own;
+or "resident", --examples of them on every device.
+
+Exit codes: 0 it fits, or nobody knows the device's memory; 2 bad input, or it does not
+fit.
+"""
+
+import json
+import sys
+
+from kdjax import cli
+from kdjax.experiment import schema
+from kdjax.cli import arguments
+from kdjax.distributed import devices
+from kdjax.contracts import InputError
+from kdjax.preflight import advice, described, plans, rows, topology
+from kdjax.preflight.page import page
+from kdjax.training import sharding
+
+FEEDS = ("resident", "streamed")
+IMAGENET = described.KNOWN[
+    "imagenet2012"
+].examples  # training images of a pair that says nothing else
+DOES_NOT_FIT = 2
+
+
+def main(argv: list[str]) -> int:
+    options, config, taught_by = read(argv)
+    batch_size = schema.number(config, "batch_size", 1, integer=True)
+    mesh = sharding.make_mesh(_devices(options, batch_size))
+    _check_batch(batch_size, mesh.size)
+    given = described.Sizes(options.image_size, options.classes, options.examples)
+    needs_labels = plans.needs_labels(config)
+    images = described.images_of(config["data"], given, needs_labels)
+    plan = plans.plan(config, images, batch_size, taught_by=taught_by)
+    print(f"compiles for {mesh.size} device(s); nothing runs", file=sys.stderr)
+    if plan.sides:
+        print(
+            f"crops of {max(plan.sides)}x{max(plan.sides)}: the largest of "
+            f"{len(set(plan.sides))} sizes in config.data.crops.sizes",
+            file=sys.stderr,
+        )
+    memory = int(options.memory * 2**30) if options.memory else None
+    flags = advice.PAIR if options.pair else advice.of_config(plan.teacher_from)
+    how = {"memory": memory, "probes": options.probes, "flags": flags}
+    row = rows.measure(plan, mesh, batch_size, **how)
+    print(json.dumps(row) if options.json else page(row))
+    return DOES_NOT_FIT if row["fits"] is False else 0
+
+
+def _devices(options, batch_size: int) -> list | None:
+    """Those of the topology; None for those at hand."""
+    if options.topology:
+        topology.prepare(options.topology)
+        return topology.describe(options.topology, options.slices)
+    devices.configure_cpu(options.devices, batch_size)
+    return None
+
+
+def read(argv: list[str]):
+    """(options, plain config, `model` sections of the teachers or None)."""
+    words, overrides = arguments.split_overrides(argv)
+    options = _parser().parse_args(words)
+    if bool(options.config) == bool(options.pair):
+        raise InputError("compile: expected either --config or --pair.")
+    if options.probes < 0 or options.memory < 0:
+        raise InputError("compile: expected --probes and --memory of 0 or more.")
+    if options.slices < 1 or (options.slices > 1 and not options.topology):
+        raise InputError("compile: expected --slices of 1 or more of a --topology.")
+    build = _pair if options.pair else _config
+    config, taught_by = build(options, overrides)
+    if options.batch_size is not None:
+        config["batch_size"] = options.batch_size
+    return options, config, taught_by
+
+
+def _config(options, overrides: list[str]):
+    if options.feed:
+        raise InputError("--feed is of a --pair; expected --config.data.feed.")
+    if options.dtype and not options.teacher:
+        raise InputError(
+            "--dtype is of a --pair or of --teacher; expected --config.model.dtype."
+        )
+    config = arguments.load_config(options.config, overrides)
+    if options.data_dir:
+        arguments.set_override(config, "data.data_dir", options.data_dir)
+    config, taught_by = schema.plain(config), None
+    if options.teacher:
+        dtype = options.dtype or config["model"].get("dtype")
+        names = [name.strip() for name in options.teacher.split(",")]
+        taught_by = [_network(name, dtype) for name in names]
+    return config, taught_by
+
+
+def _pair(options, overrides: list[str]):
+    names = options.pair.split("," if "," in options.pair else ":")
+    if len(names) != 2 or overrides or options.teacher or options.data_dir:
+        raise InputError(
+            f"--pair is {options.pair!r}; expected TEACHER:STUDENT, such as "
+            "resnet34:resnet18, or TEACHER,STUDENT where a name has a colon. "
+            "--teacher, --data_dir and --config.a.b are of a --config."
+        )
+    feed = options.feed or ("resident" if options.examples else "streamed")
+    if feed not in FEEDS:
+        raise InputError(f"--feed is {feed!r}; expected {' or '.join(FEEDS)}.")
+    options.image_size = options.image_size or 32
+    options.classes = options.classes or 100
+    options.examples = options.examples or IMAGENET
+    teacher, student = (_network(name, options.dtype) for name in names)
+    return plans.pair_config(student, options.image_size, feed), [teacher]
+
+
+def _network(name: str, dtype: str | None) -> dict:
+    """A `model` section; somebody's own network (with a colon) has its own dtype."""
+    return {"name": name} | ({"dtype": dtype} if dtype and ":" not in name else {})
+
+
+def _parser():
+    parser = cli.parser("compile", __doc__)
+    keys = "\n".join(f"  {key:<20}{text}" for key, text in rows.KEYS.items())
+    parser.epilog = f"What the line of --json holds:\n{keys}"
+    parser.add_argument("--config", help="Python file with get_config")
+    parser.add_argument("--pair", help="TEACHER:STUDENT in place of a config")
+    parser.add_argument("--topology", help=f"such as {topology.EXAMPLES}")
+    parser.add_argument("--slices", type=int, default=1, help="of them; default 1")
+    parser.add_argument("--batch_size", type=int, help="default: the config's")
+    parser.add_argument("--image_size", type=int, help="pixels of a side")
+    parser.add_argument("--classes", type=int)
+    parser.add_argument("--examples", type=int, help="images of the training split")
+    parser.add_argument("--feed", help="of a pair: resident or streamed")
+    parser.add_argument("--teacher", help="its network, where none is trained")
+    parser.add_argument("--dtype", help="of a pair's activations, or of --teacher's")
+    parser.add_argument("--memory", type=float, default=0, help="GiB of a device")
+    parser.add_argument("--probes", type=int, default=6, help="default 6; 0: no search")
+    parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
+    parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    return parser
+
+
+def _check_batch(batch_size: int, count: int) -> None:
+    if batch_size % count:
+        raise InputError(
+            f"--batch_size is {batch_size} and there are {count} devices; expected a "
+            f"multiple of {count}, such as {-(-batch_size // count) * count}."
+        )

@@ -1,0 +1,40 @@
+"""python -m kdjax select: chooses training samples; prints one JSON line.
+
+  python -m kdjax select --config=FILE[:ARG] --workdir=DIR [--config.a.b=value ...]
+
+`config.select` names the selector: detector (clk, same, fine), influence, oracle,
+random. DIR/selection.npz is what `config.data.keep` takes to train on those samples
+only, and `config.selection` to hear a teacher on them only.
+"""
+
+import json
+import pathlib
+
+from kdjax import cli
+from kdjax.experiment.schema import plain
+from kdjax.cli import arguments
+from kdjax.distributed import devices, runtime, collectives
+from kdjax.runner import run, workdir as workdirs
+from kdjax.contracts import InputError
+
+
+def main(argv: list[str]) -> int:
+    parser = cli.parser("select", __doc__)
+    arguments.add_config(parser)
+    parser.add_argument("--workdir", required=True, help="where the selection goes")
+    options, config = arguments.parse(parser, argv)
+    if not config.select:
+        raise InputError(
+            "config.select is empty; expected a selector, such as "
+            "--config.select.name=detector --config.select.detector=fine "
+            "--config.select.proxies=WORKDIR."
+        )
+    workdir = pathlib.Path(options.workdir).expanduser().resolve()
+    with runtime.joined(options) as processes:
+        rows = config.evaluation.batch_size
+        devices.configure_cpu(options.devices, rows, processes)
+        with workdirs.locked(workdir):
+            run.run_part(plain(config), workdir)
+        if collectives.is_first():
+            print(json.dumps(json.loads((workdir / workdirs.SELECTION).read_text())))
+    return 0

@@ -1,0 +1,39 @@
+"""python -m kdjax train: trains a teacher, or students against one teacher.
+
+  python -m kdjax train --config=FILE[:ARG] --workdir=DIR [--config.a.b=value ...]
+                        [--minutes=M]
+
+The same command resumes a run that was stopped, and does nothing for a finished one. A
+config of several parts (`stages`) runs them in order, each in a directory of DIR. With
+--minutes it stops after so many, its state saved, with exit code 42.
+
+On several hosts each runs the same command; DIR lies on storage that all of them see.
+SLURM, Open MPI, Cloud TPUs and Kubernetes are recognised; elsewhere the flags below, or
+JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, say who is who.
+"""
+
+import pathlib
+
+from kdjax import cli
+from kdjax.cli import arguments, time_slice
+from kdjax.distributed import devices, runtime, collectives
+from kdjax.runner import run
+from kdjax.reporting.table import print_table
+
+
+def main(argv: list[str]) -> int:
+    parser = cli.parser("train", __doc__)
+    arguments.add_config(parser)
+    parser.add_argument("--workdir", required=True, help="where the run lives")
+    time_slice.add_minutes(parser)
+    options, config = arguments.parse(parser, argv)
+    until = time_slice.deadline(options.minutes)
+    workdir = pathlib.Path(options.workdir).expanduser().resolve()
+    with runtime.joined(options) as processes:
+        rows = config.get("batch_size", 0) or 1
+        devices.configure_cpu(options.devices, rows, processes)
+        run.run(config, workdir, until)
+        found = run.results(workdir) if collectives.is_first() else []
+    if found:
+        print_table(found)
+    return 0

@@ -1,0 +1,151 @@
+"""Pictures that stay in their record files and are decoded when somebody asks."""
+
+import concurrent.futures
+
+import numpy as np
+
+from kdjax.data.tfds import file_limits
+from kdjax.data.prefetch import cores
+from kdjax.data.images.crops import Box, Geometry, crop_bits
+from kdjax.data.images.decode import Unreadable, cut, decode, resize, size_of_jpeg
+from kdjax.data.errors import DataError
+from kdjax.data.tfds.example_proto import bytes_feature
+from kdjax.data.images.fast_crop import crop
+from kdjax.data.tfds.records import Opened
+from kdjax.data.images.skipped import Skipped
+
+
+class StoredImages:
+    """A split's pictures, where a `Split` in memory has an array of them.
+
+    It has that array's shape. Evaluation crops come by slicing, a part of the split by
+    a mask, training crops of any sample by `training_crop`.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(
+        self,
+        opened: Opened,
+        geometry: Geometry,
+        skipped: Skipped,
+        threads: int = 0,
+        records: np.ndarray | None = None,
+    ):
+        """Reads nothing yet.
+
+        Args:
+          opened: from `open_split`; its pictures have three channels, or greyscale
+            that may become three.
+          geometry: of the crops.
+          skipped: counts what cannot be read.
+          threads: that decode; 0: one a core.
+          records: which records are the samples; None: all of them, in their order.
+        """
+        self.opened, self.geometry, self.skipped = opened, geometry, skipped
+        self.threads = threads or cores()
+        self._records = np.arange(len(opened.records)) if records is None else records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return len(self), self.geometry.size, self.geometry.size, 3
+
+    def __getitem__(self, which: slice | np.ndarray) -> "np.ndarray | StoredImages":
+        """Evaluation crops of a slice, uint8 [m, size, size, 3]; or a mask's pictures.
+
+        Raises:
+          DataError: a picture cannot be read. A pass over all leaves none out.
+        """
+        if not isinstance(which, slice):
+            records = self._records[which]
+            how = self.geometry, self.skipped, self.threads
+            return StoredImages(self.opened, *how, records)
+        chosen = range(len(self))[which]
+        image = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+        with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+            for row, crop in enumerate(pool.map(self.evaluation_crop, chosen)):
+                image[row] = crop
+        return image
+
+    def evaluation_crop(self, index: int) -> np.ndarray:
+        """The centre of a picture whose short side was resized."""
+        try:
+            picture = decode(self.content(index))
+        except Unreadable as error:
+            raise DataError(
+                f"{self.name_of(index)}: this picture cannot be read ({error}). "
+                "Training goes past such a picture; a pass over all samples, as this "
+                "one is, may leave none out. `python -m kdjax prepare` leaves it out "
+                "of what it writes, from the set's source again or in another form "
+                "(--short_side, --pixels); that is another set, for networks that are "
+                "trained on it."
+            ) from error
+        shape, box = self.geometry.central(*picture.shape[:2])
+        return cut(resize(picture, shape), box, self.geometry.size)
+
+    def training_crop(
+        self, seed: int, epoch: int, index: int, into: np.ndarray | None = None
+    ) -> tuple[np.ndarray, int]:
+        """A sample's crop in an epoch, and the index of the sample it is of.
+
+        That is the next one that can be read. Its crop, label and cached answers are
+        its own, so it is the very sample that it would have been in its own turn.
+
+        Args:
+          seed: of the run.
+          epoch: how often the split had been seen before.
+          index: of the sample.
+          into: uint8 [side, side, 3] for the crop, of any side; None: a new array of
+            the geometry's.
+
+        Raises:
+          DataError: more than are allowed cannot be read, or none can.
+        """
+        if into is None:
+            into = np.empty(self.shape[1:], np.uint8)
+        for ahead in range(len(self)):
+            other = (index + ahead) % len(self)
+
+            def box(height: int, width: int, other: int = other) -> Box:
+                bits = crop_bits(seed, epoch, other)
+                return self.geometry.random(height, width, bits)
+
+            try:
+                crop(self.content(other), box, into)
+            except Unreadable as error:
+                self.skipped.add(self.name_of(other), str(error))
+                continue
+            return into, other
+        raise DataError(f"{self.opened.where}: not one picture can be read.")
+
+    def content(self, index: int) -> bytes:
+        """The file of a picture.
+
+        Raises:
+          DataError: its record is damaged.
+        """
+        try:
+            record = self.opened.records[int(self._records[index])]
+            return bytes_feature(record, "image")
+        except Exception as error:  # protobuf and array_record each raise their own
+            raise DataError(
+                f"{self.name_of(index)}: the record cannot be read ({error}). "
+                f"{file_limits.advice(error, self.opened.builder.data_dir)}"
+            ) from error
+
+    def pixels(self, index: int) -> int:
+        """How many pixels a picture has.
+
+        Raises:
+          Unreadable: its header, or what is no JPEG, cannot be read.
+        """
+        content = self.content(index)
+        height, width = size_of_jpeg(content) or decode(content).shape[:2]
+        return height * width
+
+    def name_of(self, index: int) -> str:
+        """Index in the split, file and position in it, for errors."""
+        return self.opened.name_of(int(self._records[index]), index)

@@ -1,0 +1,1 @@
+"""Batches of a split: in memory, or streamed from disk."""

@@ -1,0 +1,168 @@
+"""The feed for sets that fit the device: put there once, a step gathers its rows."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from kdjax.data.loaders.sampler import sample_positions
+from kdjax.data.load import Split
+from kdjax.types import Batch, Outputs, PyTree
+
+
+class ResidentFeed(NamedTuple):
+    """A split on the devices, and which of its samples a step takes.
+
+    `source` is an argument of the compiled step, never a constant in it: a captured
+    array would be compiled into the program.
+    """
+
+    # image uint8 [n, h, w, c], label int32 [n], notes: student -> name -> [n, ...]
+    source: dict[str, PyTree]
+    seed: int
+    batch_size: int
+    num_examples: int
+    parts: int = 1  # every process has the whole ticket
+
+    def ticket(self, step: int) -> dict[str, np.ndarray]:
+        """What step number `step` trains on: index and epoch, int32 [batch_size]."""
+        index, epoch = sample_positions(
+            self.seed, step, self.batch_size, self.num_examples
+        )
+        return self.rows(index, epoch)
+
+    def rows(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
+        """The ticket of any samples in any epochs."""
+        return {"index": index, "epoch": epoch}
+
+    def close(self) -> None:
+        """Nothing of it runs."""
+
+
+def place(
+    split: Split,
+    mesh: Mesh,
+    *,
+    seed: int,
+    batch_size: int,
+    notes: dict[str, dict[str, np.ndarray]] | None = None,
+) -> ResidentFeed:
+    """Puts a split on every device of `mesh`.
+
+    Args:
+      split: from `load_split`.
+      mesh: every device gets the whole split.
+      seed: draws the order of samples.
+      batch_size: samples in a step over all devices; a multiple of the number of
+        devices.
+      notes: student -> name -> [n, ...] finite numbers >= 0, such as "selection".
+
+    Raises:
+      ValueError: the batch does not divide among the devices, or a note does not fit.
+    """
+    count = len(split.label)
+    check_batch_size(batch_size, mesh)
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    host = {"image": split.image, "label": split.label}
+    source = {
+        name: jax.make_array_from_process_local_data(everywhere, array)
+        for name, array in host.items()
+    }
+    source["notes"] = place_notes(notes or {}, mesh, count)
+    return ResidentFeed(source, seed, batch_size, count)
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+    """Raises ValueError unless every device gets as many rows of a batch."""
+    if batch_size < 1 or batch_size % mesh.size:
+        raise ValueError(
+            f"place: batch_size is {batch_size}; expected a multiple of the "
+            f"{mesh.size} devices."
+        )
+
+
+def place_notes(
+    notes: dict[str, dict[str, np.ndarray]], mesh: Mesh, count: int
+) -> dict[str, dict[str, Array]]:
+    """Puts per-sample notes on every device of `mesh`, as float32.
+
+    Raises:
+      ValueError: a note has not one finite number >= 0 (or one row of them) a sample.
+    """
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def put(path, note):
+        note = np.asarray(note, np.float32)
+        if note.shape[:1] != (count,) or not (np.isfinite(note) & (note >= 0)).all():
+            low, high = (note.min(), note.max()) if note.size else (np.nan, np.nan)
+            raise ValueError(
+                f"place: notes{jax.tree_util.keystr(path)} has shape {note.shape} and "
+                f"values from {low:g} to {high:g}; expected [{count}, ...] finite "
+                "numbers of 0 or more."
+            )
+        return jax.make_array_from_process_local_data(everywhere, note)
+
+    return jax.tree_util.tree_map_with_path(put, notes)
+
+
+def materialise(
+    source: dict[str, PyTree],
+    ticket: dict[str, PyTree],
+    decode: Callable[[PyTree], Outputs] | None = None,
+) -> Batch:
+    """Gathers a ticket's rows. Pure; meant to run inside the compiled step.
+
+    Args:
+      source: a feed's `source`.
+      ticket: a feed's; its sharding becomes the batch's. A streamed feed's has "image",
+        whose source is not on the device; with `decode` it has "taught", rows of a
+        cache.
+      decode: makes the teacher's outputs of those.
+    """
+    index = ticket["index"]
+    # Tickets come from `sample_positions`, so every index is in bounds.
+    rows = jax.tree.map(
+        lambda array: array.at[index].get(mode="promise_in_bounds"), source
+    )
+    return Batch(
+        image=ticket["image"] if "image" in ticket else rows["image"],
+        label=rows["label"],
+        index=index,
+        epoch=ticket["epoch"],
+        notes=rows["notes"],
+        taught=decode(ticket["taught"]) if decode else None,
+    )
+
+
+def evaluation_batches(
+    split: Split, batch_size: int, process: int = 0, processes: int = 1
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Cuts a split into batches of one size, in order; pads the last with zeros.
+
+    Args:
+      split: may be of any size.
+      batch_size: over all processes; a multiple of them.
+      process: number of the one whose rows are wanted; no others are decoded.
+      processes: how many there are; all of them get as many batches.
+
+    Yields:
+      (image uint8 [b, h, w, c], label int32 [b], valid bool [b]); `valid` is true for
+      exactly the split's samples, so sums under it count each of them once.
+    """
+    if batch_size < 1:
+        raise ValueError(
+            f"evaluation_batches: batch_size is {batch_size}; expected 1 or more."
+        )
+    rows = batch_size // processes
+    for start in range(process * rows, process * rows + len(split.label), batch_size):
+        image = split.image[start : start + rows]
+        label = split.label[start : start + rows]
+        missing = rows - len(label)
+        valid = np.arange(rows) < len(label)
+        if missing:
+            image = np.pad(image, [(0, missing), (0, 0), (0, 0), (0, 0)])
+            label = np.pad(label, (0, missing))
+        yield image, label, valid

@@ -1,0 +1,1 @@
+"""Reads data sets that lie in the layout of TFDS, without TensorFlow."""

@@ -1,0 +1,213 @@
+"""Crop, flip and normalise on the device. Pure JAX: runs inside the compiled step.
+
+What happens to a sample depends on (seed, epoch, index of the sample) and on nothing
+else: not on the batch it is in, nor on the number of devices. So a resumed or resized
+run sees the same pixels. Only which image `mixup` adds depends on the batch.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
+
+from kdjax import contracts
+from kdjax.data.transforms.mixup import LARGEST_ALPHA, draw_shares, mix
+from kdjax.types import Batch
+
+# Keeps the crops apart from whatever else is drawn from the same seed.
+_STREAM = 0x63726F70
+_VIEWS_APART = 1 << 24  # epochs; no run is that long
+# Raise it when crops or their normalisation change: caches of teachers' answers to them
+# are then refused.
+PREPROCESSING = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augment:
+    """How the images of one set are made ready for a network.
+
+    Attributes:
+      mean: per channel, of pixels scaled to [0, 1].
+      std: per channel, > 0.
+      padding: black pixels around the image before the random crop back to its size, >=
+        0.
+      flip: mirror left to right with probability 1/2.
+      mixup: alpha of the Beta distribution by which each training image gets a share of
+        its neighbour's; 0 for none, 1 for any share alike. See `kdjax.data.transforms.mixup`.
+
+    >>> grey = Augment(mean=(0.5,), std=(0.25,), padding=0, flip=False)
+    >>> grey.evaluate(jnp.full((1, 1, 1, 1), 255, jnp.uint8)).item()
+    2.0
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    padding: int
+    flip: bool
+    mixup: float = 0.0
+
+    def __post_init__(self):
+        if len(self.mean) != len(self.std):
+            raise ValueError(
+                f"Augment: mean has {len(self.mean)} channels and std {len(self.std)}; "
+                "expected one of each a channel."
+            )
+        contracts.positive("Augment", "std", self.std)
+        if self.padding < 0:
+            raise ValueError(f"Augment: padding is {self.padding}; expected 0 or more.")
+        if not 0 <= self.mixup <= LARGEST_ALPHA:
+            raise ValueError(
+                f"Augment: mixup is {self.mixup:g}; expected a number from 0 to "
+                f"{LARGEST_ALPHA:g}."
+            )
+
+    def train(
+        self, batch: Batch, seed: int | Int[Array, ""], view: int = 0
+    ) -> Float[Array, "batch height width channels"]:
+        """Random crops and flips of a batch, normalised to float32, mixed if at all.
+
+        Each view, 0 to 127, is another crop of the same samples.
+        """
+        epoch = batch.epoch + view * _VIEWS_APART
+        image = random_crop_and_flip(
+            batch.image,
+            seed,
+            epoch,
+            batch.index,
+            padding=self.padding,
+            flip=self.flip,
+        )
+        image = normalise(image, self.mean, self.std)
+        if not self.mixup:
+            return image
+        return mix(image, draw_shares(seed, epoch, batch.index, alpha=self.mixup))
+
+    def evaluate(
+        self, image: UInt8[Array, "batch height width channels"]
+    ) -> Float[Array, "batch height width channels"]:
+        """The images as they are, normalised to float32."""
+        return normalise(image, self.mean, self.std)
+
+
+def normalise(
+    image: UInt8[Array, "batch height width channels"],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> Float[Array, "batch height width channels"]:
+    """(image / 255 - mean) / std per channel, float32.
+
+    Args:
+      image: uint8 [batch, height, width, channels].
+      mean: one number a channel, in units of the full range.
+      std: one number a channel, > 0.
+
+    Raises:
+      ValueError: the image is not uint8, or has another number of channels.
+    """
+    contracts.shapes(
+        "normalise",
+        image=(image, "batch height width channels"),
+        mean=(np.asarray(mean), "channels"),
+        std=(np.asarray(std), "channels"),
+    )
+    _uint8("normalise", image)
+    # One multiplication and one addition a pixel; constants folded in double precision.
+    mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+    scale = jnp.asarray(1 / (255 * std), jnp.float32)
+    shift = jnp.asarray(-mean / std, jnp.float32)
+    return image.astype(jnp.float32) * _per_channel(scale) + _per_channel(shift)
+
+
+def random_crop_and_flip(
+    image: UInt8[Array, "batch height width channels"],
+    seed: int | Int[Array, ""],
+    epoch: Int[Array, " batch"],
+    index: Int[Array, " batch"],
+    *,
+    padding: int,
+    flip: bool,
+) -> UInt8[Array, "batch height width channels"]:
+    """Pads with black, crops back at a random offset and mirrors every second image.
+
+    Args:
+      image: uint8 [batch, height, width, channels].
+      seed: the run's seed.
+      epoch: [batch], how often the split had been seen before.
+      index: [batch], position of the sample in the split.
+      padding: black pixels on each side; offsets are uniform over 0..2 * padding in
+        both axes.
+      flip: whether to mirror at all.
+
+    Returns:
+      uint8, the shape of `image`.
+
+    Raises:
+      ValueError: shapes disagree, or the image is not uint8.
+    """
+    contracts.shapes(
+        "random_crop_and_flip",
+        image=(image, "batch height width channels"),
+        epoch=(epoch, "batch"),
+        index=(index, "batch"),
+    )
+    _uint8("random_crop_and_flip", image)
+    row, column, mirror = draw(seed, epoch, index, padding=padding)
+    return crop_and_flip(image, row, column, mirror & flip, padding=padding)
+
+
+def draw(
+    seed: int | Int[Array, ""],
+    epoch: Int[Array, " batch"],
+    index: Int[Array, " batch"],
+    *,
+    padding: int,
+) -> tuple[Int[Array, " batch"], Int[Array, " batch"], Array]:
+    """Draws each sample's crop: (row int32, column int32, mirror bool), all [batch].
+
+    The generator is named, so that no global setting of JAX can change the crops.
+    """
+    stream = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), _STREAM)
+
+    def bits(epoch, index):
+        key = jax.random.fold_in(jax.random.fold_in(stream, epoch), index)
+        return jax.random.bits(key, (3,), jnp.uint32)
+
+    row, column, mirror = jax.vmap(bits, out_axes=1)(epoch, index)
+    offsets = jnp.uint32(2 * padding + 1)  # the remainder's bias is below 1e-8
+    return (
+        (row % offsets).astype(jnp.int32),
+        (column % offsets).astype(jnp.int32),
+        mirror >> 31 == 1,
+    )
+
+
+def crop_and_flip(
+    image: UInt8[Array, "batch height width channels"],
+    row: Int[Array, " batch"],
+    column: Int[Array, " batch"],
+    mirror: Array,
+    *,
+    padding: int,
+) -> UInt8[Array, "batch height width channels"]:
+    """Cuts the window at (row, column) out of the padded image; mirrors where asked."""
+    border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    padded = jnp.pad(image, border)
+
+    def one(picture, row, column):
+        return jax.lax.dynamic_slice(picture, (row, column, 0), image.shape[1:])
+
+    cropped = jax.vmap(one)(padded, row, column)
+    return jnp.where(mirror[:, None, None, None], cropped[:, :, ::-1], cropped)
+
+
+def _uint8(where: str, image: Array) -> None:
+    if image.dtype != jnp.uint8:
+        raise ValueError(
+            f"{where}: image has dtype {image.dtype}; expected uint8, as feeds give it."
+        )
+
+
+def _per_channel(values: Array) -> Array:
+    return values[None, None, None, :]

@@ -1,0 +1,1 @@
+"""Prepares data sets offline: archives, folders, downloads, writers."""

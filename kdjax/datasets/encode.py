@@ -1,0 +1,74 @@
+"""Pictures to bytes: no need of TensorFlow or Pillow."""
+
+import io
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from kdjax.data.images.decode import decode_whatever, is_plain_jpeg, is_taken
+from kdjax.data.errors import DataError
+
+
+def png(image: np.ndarray) -> io.BytesIO:
+    """Encodes uint8 RGB [h, w, 1 or 3]. TFDS stores a file object as it is."""
+    if image.shape[-1] == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return io.BytesIO(_encode(image))
+
+
+def as_colour(content: bytes, size: tuple[int, int], where: str) -> bytes:
+    """Returns a picture's bytes, encoded anew as PNG if it is not plain RGB.
+
+    Args:
+      content: a PNG or JPEG file.
+      size: (height, width) that it must have.
+      where: names the file in errors.
+
+    Raises:
+      DataError: not a picture, or of another size.
+    """
+    raw = np.frombuffer(content, np.uint8)
+    image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
+    if image is None:
+        raise DataError(f"{where}: not a readable picture; fetch the archive anew.")
+    if image.shape[:2] != size:
+        raise DataError(
+            f"{where}: is {image.shape[0]} by {image.shape[1]} pixels; expected "
+            f"{size[0]} by {size[1]}."
+        )
+    if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
+        return content
+    return _encode(cv2.imdecode(raw, cv2.IMREAD_COLOR))
+
+
+def jpeg(image: np.ndarray, quality: int) -> bytes:
+    """Encodes uint8 RGB [h, w, 3] as JPEG, colours at half resolution (4:2:0)."""
+    image = np.ascontiguousarray(image)
+    return simplejpeg.encode_jpeg(image, quality, "RGB", "420")
+
+
+def as_plain_jpeg(content: bytes) -> tuple[bytes, str]:
+    """A JPEG in colour or grey as it is, anything else as JPEG of quality 100.
+
+    So is a JPEG that is whole but for what `decode` would refuse later.
+
+    Returns:
+      The file, and what the decoder complains of in the one that was given.
+
+    Raises:
+      Unreadable: it cannot be decoded.
+    """
+    image, complaint = decode_whatever(content)
+    if is_plain_jpeg(content) and is_taken(complaint):
+        return content, complaint
+    return jpeg(image, 100), complaint
+
+
+def _encode(image: np.ndarray) -> bytes:
+    done, content = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise ValueError(
+            f"OpenCV cannot encode an image of shape {image.shape} as PNG."
+        )
+    return content.tobytes()

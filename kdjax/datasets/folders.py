@@ -1,0 +1,142 @@
+"""Pictures in folders: DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG."""
+
+import os
+import pathlib
+from typing import NamedTuple
+
+from kdjax.data.images.decode import Unreadable
+from kdjax.data.errors import DataError
+
+# What splits are called on disk -> in TFDS.
+SPLITS = {"train": "train", "val": "validation", "valid": "validation"}
+SPLITS |= {"validation": "validation", "test": "test"}
+SUFFIXES = (".jpeg", ".jpg", ".png")
+_EXPECTED = (
+    "Expected DIR/train/CLASS/*.JPEG and, where there is one, DIR/val/CLASS/*.JPEG "
+    f"(or valid, validation, test; pictures end in {', '.join(SUFFIXES)})."
+)
+
+
+class File(NamedTuple):
+    """A picture, not read yet."""
+
+    class_name: str
+    name: str
+    size: int  # bytes
+
+
+class Folder(NamedTuple):
+    """What a directory holds."""
+
+    root: pathlib.Path
+    class_names: list[str]  # sorted: the label is the position
+    splits: dict[str, list[File]]
+    folders: dict[str, str]  # split -> its directory's name
+    ignored: int  # files that are no pictures by their names
+
+    def path(self, split: str, file: File) -> pathlib.Path:
+        return self.root / self.folders[split] / file.class_name / file.name
+
+    def read(self, split: str, file: File) -> bytes:
+        """A picture's content.
+
+        Raises:
+          Unreadable: it is a link to nothing, or another thing that is no file.
+        """
+        path = self.path(split, file)
+        if not path.is_file():
+            raise Unreadable("a link to nothing, or no file")
+        return path.read_bytes()
+
+
+def scan(root: pathlib.Path) -> Folder:
+    """Lists a folder of pictures; reads none of them.
+
+    Raises:
+      DataError: it is laid out in another way; says what is there. Or it cannot be
+        read.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is not a directory. {_EXPECTED}")
+    try:
+        return _scan(root)
+    except OSError as error:
+        raise DataError(
+            f"{root}: cannot be listed ({error}). Look at its disk and permissions."
+        ) from error
+
+
+def _scan(root: pathlib.Path) -> Folder:
+    folders = {}
+    for entry in _directories(root):
+        split = SPLITS.get(entry)
+        if split in folders:
+            raise DataError(f"{root} has both {folders[split]} and {entry}; keep one.")
+        if split:
+            folders[split] = entry
+    if "train" not in folders:
+        raise DataError(f"{root} has no folder train; {_told(root)}. {_EXPECTED}")
+    ordered = {
+        split: folders[split]
+        for split in dict.fromkeys(SPLITS.values())
+        if split in folders
+    }
+    splits, ignored = {}, 0
+    for split, name in ordered.items():
+        splits[split], others = _split(root / name)
+        ignored += others
+    class_names = sorted({file.class_name for file in splits["train"]})
+    for split, files in splits.items():
+        unknown = sorted({file.class_name for file in files} - set(class_names))
+        if unknown:
+            raise DataError(
+                f"{root / ordered[split]} has classes that train has not: "
+                f"{_some(unknown)}."
+            )
+    return Folder(root, class_names, splits, ordered, ignored)
+
+
+def _split(directory: pathlib.Path) -> tuple[list[File], int]:
+    """The pictures of a split, and how many files are none."""
+    classes = _directories(directory)
+    if not classes:
+        raise DataError(f"{directory} has no folders; {_told(directory)}. {_EXPECTED}")
+    files, ignored = [], 0
+    for name in classes:
+        before = len(files)
+        with os.scandir(directory / name) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    raise DataError(f"{entry.path} is a folder in a class. {_EXPECTED}")
+                if entry.name.lower().endswith(SUFFIXES):
+                    files.append(File(name, entry.name, _size(entry)))
+                else:
+                    ignored += 1
+        if len(files) == before:
+            where = directory / name
+            raise DataError(f"{where} has no pictures; {_told(where)}. {_EXPECTED}")
+    return sorted(files), ignored
+
+
+def _size(entry: os.DirEntry) -> int:
+    """Bytes; none of what is no file, which reading it tells."""
+    return entry.stat().st_size if entry.is_file() else 0
+
+
+def _directories(directory: pathlib.Path) -> list[str]:
+    with os.scandir(directory) as entries:
+        return sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
+
+
+def _told(directory: pathlib.Path) -> str:
+    """What there is in a directory, in a few words."""
+    with os.scandir(directory) as entries:
+        names = sorted(e.name + "/" * e.is_dir() for e in entries)
+    return f"there are {_some(names)}" if names else "it is empty"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

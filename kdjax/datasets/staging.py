@@ -1,0 +1,81 @@
+"""A directory in which a set is written before it gets its place.
+
+Its writer holds a lock on a file in it. So what a killed writer has left, up to the
+155 GB of ImageNet, is told from what another one is writing, and can be deleted.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+
+from kdjax.data.tfds import file_limits
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_PREFIX, _LOCK = ".kdjax-", ".lock"
+
+
+@contextlib.contextmanager
+def staged(data_dir: pathlib.Path) -> Iterator[str]:
+    """A directory beside the sets that is gone afterwards.
+
+    Raises:
+      OSError: the disk refuses.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    apart, lock = _locked_directory(data_dir)
+    try:
+        yield apart
+    except RuntimeError as error:
+        if not file_limits.is_of_system(error):
+            raise
+        # How array_record tells of a full disk.
+        raise OSError(f"{data_dir}: the set cannot be written ({error})") from error
+    finally:
+        shutil.rmtree(apart, ignore_errors=True)
+        os.close(lock)
+
+
+def clean(data_dir: pathlib.Path, say: Callable[[str], None]) -> None:
+    """Deletes what writers that were killed have left in `data_dir`."""
+    for left in sorted(data_dir.glob(f"{_PREFIX}*")):
+        with contextlib.suppress(OSError):  # in use, gone by now, or not ours to delete
+            lock = _lock(left)
+            try:
+                size = sum(p.lstat().st_size for p in left.rglob("*") if p.is_file())
+                shutil.rmtree(left)
+            finally:
+                os.close(lock)
+            say(f"deleted {left}: {size / 1e9:.1f} GB of a set that was never finished")
+
+
+def _locked_directory(data_dir: pathlib.Path) -> tuple[str, int]:
+    """A new directory, and the descriptor that holds its lock."""
+    while True:
+        apart = tempfile.mkdtemp(prefix=_PREFIX, dir=data_dir)
+        try:
+            return apart, _lock(pathlib.Path(apart))
+        except (BlockingIOError, FileNotFoundError):
+            pass  # `clean` came between
+        except OSError:  # no locks on this disk: then `clean` deletes nothing there
+            return apart, os.open(apart, os.O_RDONLY)
+
+
+def _lock(directory: pathlib.Path) -> int:
+    """Raises OSError if another process has it."""
+    if fcntl is None:
+        raise OSError("this system has no locks of this kind")
+    opened = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.stat(directory / _LOCK)  # else it was deleted in between
+    except OSError:
+        os.close(opened)
+        raise
+    return opened

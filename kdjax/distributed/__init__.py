@@ -1,0 +1,1 @@
+"""JAX's runtime: start, clusters, collectives, devices."""

@@ -1,0 +1,216 @@
+"""Images, labels and augmentation from a config's `data` section."""
+
+import dataclasses
+import hashlib
+import pathlib
+
+import numpy as np
+
+from kdjax.experiment import schema
+from kdjax.contracts import InputError
+from kdjax.data.transforms.augment import Augment
+from kdjax.data.images.crops import Geometry
+from kdjax.data.loaders.loader import is_stored
+from kdjax.data.tfds.names import parse_name
+from kdjax.data.noise import NOISES, describe
+from kdjax.data.npz import is_npz
+from kdjax.data.load import Split, load_split, stored_bytes
+from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
+
+KEEP = "selection.npz"  # what `select` writes
+FEEDS = ("auto", "resident", "streamed")
+# Of PNG or JPEG on disk, which decoded is two to ten times as much on every device.
+RESIDENT_BELOW = 4 << 30
+_RESIDENT_SIZES = (
+    "config.data.crops.sizes is set and {}: resident images are of one size. Expected "
+    "config.data.feed=streamed and a set of pictures in files, or no sizes."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """What a run trains and is tested on."""
+
+    train: Split  # with the labels that are trained on
+    true_labels: np.ndarray  # of the training split, before noise
+    test: Split
+    augment: Augment
+
+
+def build_images(section: dict) -> Images:
+    """Loads both splits, makes labels noisy and drops samples as the section says."""
+    how = {key: section[key] for key in ("skip_at_most", "threads")}
+    how["data_dir"] = section["data_dir"] or None
+    crops = _crops(section)
+    still = crops and dataclasses.replace(crops, sizes=())  # evaluation has one size
+    train, test = (
+        load_split(section["name"], section[part], crops=geometry, **how)
+        for part, geometry in (("train", crops), ("test", still))
+    )
+    if train.image.shape[1:] != test.image.shape[1:]:
+        raise InputError(
+            f"config.data: {section['train']} has images of {train.image.shape[1:]} "
+            f"and {section['test']} of {test.image.shape[1:]}; expected the same shape."
+        )
+    augment = augment_of(section, train)
+    true_labels = train.label
+    train = _with_noise(train, section["noise"])
+    if section["keep"]:
+        train, true_labels = _kept(train, true_labels, section["keep"])
+    return Images(train, true_labels, test, augment)
+
+
+def check_feed(section: dict) -> Geometry:
+    """The crops of a streamed set, once what is said of images makes sense.
+
+    Reads nothing.
+    """
+    schema.number({"data": section}, "data.mixup", 0)
+    path, feed, crops = "config.data.crops", section["feed"], section["crops"]
+    if feed not in FEEDS:
+        raise InputError(
+            f"config.data.feed is {feed!r}; expected one of {', '.join(FEEDS)}."
+        )
+    if not isinstance(crops, dict):
+        raise InputError(f"{path} is {crops!r}; expected a section.")
+    schema.check_arguments(path, "crops", Geometry, crops, {})
+    for key in ("skip_at_most", "threads"):
+        schema.number({"data": section}, f"data.{key}", 0, integer=True)
+    geometry = schema.guarded(path, Geometry, **crops)
+    if geometry.sizes and feed == "resident":
+        raise InputError(_RESIDENT_SIZES.format("config.data.feed is 'resident'"))
+    return geometry
+
+
+def _crops(section: dict) -> Geometry | None:
+    """Of a set whose pictures stay on disk; None where it is read into memory."""
+    geometry, feed = check_feed(section), section["feed"]
+    if feed == "auto":
+        size = stored_bytes(section["name"], section["data_dir"] or None)
+        feed = "streamed" if size >= RESIDENT_BELOW else "resident"
+        if geometry.sizes and feed == "resident":
+            raise InputError(_RESIDENT_SIZES.format(f"{section['name']} is resident"))
+    return geometry if feed == "streamed" else None
+
+
+def _with_noise(train: Split, section: dict) -> Split:
+    """The same images under other labels; the noise becomes part of the identity."""
+    if section.get("name") == "none":
+        return train
+    classes = len(train.class_names)
+    noisy = schema.call_named(
+        "config.data.noise", NOISES, section, labels=train.label, num_classes=classes
+    )
+    rest = {key: value for key, value in section.items() if key != "name"}
+    told = describe(train.label, noisy, classes, name=section["name"], **rest)
+    return train._replace(label=noisy, identity=train.identity | {"noise": told})
+
+
+def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """What a selection keeps, bool [n], and the labels that it was made for."""
+    file = pathlib.Path(path).expanduser()
+    file = file / KEEP if file.is_dir() else file
+    if not file.is_file():
+        raise InputError(
+            f"{what} is {path!r}, and there is no such file; expected a {KEEP} that "
+            "`python -m kdjax select` wrote, or its directory."
+        )
+    try:
+        with np.load(file, allow_pickle=False) as saved:
+            return saved["keep"].astype(bool, casting="no"), saved["labels"]
+    except Exception as error:  # NumPy and zipfile raise six kinds for other files
+        raise InputError(
+            f"{what}: {file} is not what `python -m kdjax select` wrote: "
+            f"{type(error).__name__}: {error}."
+        ) from error
+
+
+def keep_digest(keep: np.ndarray) -> str:
+    """SHA-256 of which samples are kept."""
+    return hashlib.sha256(np.packbits(keep).tobytes()).hexdigest()
+
+
+def read_keep(path: str, what: str, train: Split) -> np.ndarray:
+    """The `keep` of a selection that was made of this very split, bool [n]."""
+    keep, labels = load_keep(path, what)
+    if keep.shape != train.label.shape:
+        raise InputError(
+            f"{what}: keep in {path} is of shape {keep.shape}; expected "
+            f"{train.label.shape}, one for each training sample."
+        )
+    if not np.array_equal(labels, train.label):
+        raise InputError(
+            f"{what}: {path} was made for other labels than this run's; expected the "
+            "same data and the same noise."
+        )
+    return keep
+
+
+def _kept(train: Split, true_labels: np.ndarray, path: str):
+    keep = read_keep(path, "config.data.keep", train)
+    if not keep.any():
+        raise InputError(f"config.data.keep: {path} keeps no sample.")
+    told = {"kept": int(keep.sum()), "keep_sha256": keep_digest(keep)}
+    kept = train._replace(
+        image=train.image[keep], label=train.label[keep], identity=train.identity | told
+    )
+    return kept, true_labels[keep]
+
+
+def augment_of(data: dict, train: Split) -> Augment:
+    """What the config sets, else what is usual for the set.
+
+    Mean and standard deviation of a set that is not known are measured; crops and flips
+    cannot be, so the config has to say them.
+    """
+    name, streamed = data["name"], is_stored(train)
+    table = STREAMED if streamed else AUGMENTS
+    known = None if is_npz(name) else table.get(parse_name(name).dataset)
+    if bool(data["mean"]) != bool(data["std"]):
+        raise InputError("config.data: expected mean and std both set, or neither.")
+    chosen = {"mixup": data["mixup"]}
+    if streamed:
+        data = data | {"padding": data["padding"] or 0}
+        _check_streamed(data, known)
+    for key in ("padding", "flip"):
+        chosen[key] = data[key] if data[key] is not None else getattr(known, key, None)
+        if chosen[key] is None:
+            raise InputError(
+                f"config.data.{key} is not set, and nothing is known of the set "
+                f"{name!r}; expected a value."
+            )
+    schema.number({"data": chosen}, "data.padding", 0, integer=True)
+    if data["mean"]:
+        mean, std = (_per_channel(data, key, train) for key in ("mean", "std"))
+    else:
+        known = known or schema.guarded(
+            "config.data", measured_augment, train.image, padding=0, flip=False
+        )
+        mean, std = known.mean, known.std
+    return schema.guarded("config.data", Augment, mean=mean, std=std, **chosen)
+
+
+def _check_streamed(data: dict, known: Augment | None) -> None:
+    if data["padding"]:
+        raise InputError(
+            f"config.data.padding is {data['padding']!r}, and streamed images come as "
+            "random resized crops; expected 0."
+        )
+    if not data["mean"] and known is None:
+        raise InputError(
+            f"config.data.mean and std are not set, and those of {data['name']!r} are "
+            "not known; a streamed set is not measured. Expected both."
+        )
+
+
+def _per_channel(data: dict, key: str, train: Split) -> tuple[float, ...]:
+    values, channels = data[key], train.image.shape[-1]
+    numbers = isinstance(values, tuple) and all(
+        isinstance(value, int | float) for value in values
+    )
+    if not numbers or len(values) != channels:
+        raise InputError(
+            f"config.data.{key} is {values!r}; expected {channels} number(s), one for "
+            "each channel of the images."
+        )
+    return tuple(map(float, values))

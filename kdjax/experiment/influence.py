@@ -1,0 +1,106 @@
+"""Data selection by influence: from what networks say to the samples that are kept."""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from kdjax import contracts
+from kdjax.experiment.data import Images
+from kdjax.contracts import InputError
+from kdjax.selection import influence
+from kdjax.selection.evidence import Evidence, Kept
+from kdjax.supervision.revision import revision_weight
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Influence:
+    """How samples are scored and how many are kept; the keys of a config section.
+
+    Attributes:
+      estimator: a key of `kdjax.selection.influence.ESTIMATORS`.
+      keep_ratio: share of the samples on which the teacher is heard.
+      class_balanced: the same share of every class.
+      eta: of the label revision of the teacher's probabilities, in (0, 1); None leaves
+        them as they are.
+      damping: added to the diagonal of the curvature.
+      validation_fraction: share of the training set that stands for unseen data.
+      seed: draws that share, and the random scores.
+      largest: keep the largest scores instead of the smallest, for an estimator whose
+        sign is in doubt.
+    """
+
+    estimator: str = "teacher_influence"
+    keep_ratio: float = 0.8
+    class_balanced: bool = False
+    eta: float | None = 0.8
+    damping: float = 1e-2
+    validation_fraction: float = 0.1
+    seed: int = 0
+    largest: bool = False
+
+    def __post_init__(self):
+        contracts.positive("influence", "damping", self.damping)
+        for name in ("keep_ratio", "validation_fraction"):
+            contracts.fraction("influence", name, getattr(self, name))
+            contracts.positive("influence", name, getattr(self, name))
+        if self.eta is not None and not 0 < self.eta < 1:
+            raise InputError(f"influence: eta is {self.eta}; expected 0 < eta < 1.")
+        if self.estimator not in influence.ESTIMATORS:
+            raise InputError(
+                f"estimator is {self.estimator!r}; expected one of "
+                f"{', '.join(influence.ESTIMATORS)}."
+                + contracts.nearest(self.estimator, influence.ESTIMATORS)
+            )
+
+    @property
+    def wants_teacher(self) -> bool:
+        return self.estimator == "teacher_influence"
+
+    def keep(
+        self,
+        images: Images,
+        answers: list[dict[str, np.ndarray]],
+        teacher_logits: np.ndarray | None,
+        learning_rates: tuple[float, ...] = (),
+    ) -> Kept:
+        """Which samples to keep; the score is larger the sooner a sample is kept.
+
+        Args:
+          images: whose training split is scored.
+          answers: {"logits", "features"} of the reference; for "gradient_dot" one for
+            every checkpoint, else a single one.
+          teacher_logits: [n, classes], where `wants_teacher`.
+          learning_rates: of the checkpoints, for "gradient_dot".
+        """
+        labels = images.train.label
+        said = [Evidence(row["logits"], row["features"], labels) for row in answers]
+        snapshots = None
+        if learning_rates:
+            snapshots = list(zip(learning_rates, said, strict=True))
+        targets = None
+        if self.wants_teacher:
+            targets = self._targets(teacher_logits, labels)
+        scores = influence.influence_scores(
+            self.estimator,
+            evidence=said[-1],
+            targets=targets,
+            validation=influence.validation_indices(
+                labels, self.validation_fraction, seed=self.seed
+            ),
+            snapshots=snapshots,
+            damping=self.damping,
+            seed=self.seed,
+        )
+        groups = labels if self.class_balanced else None
+        values = -scores.values if self.largest else scores.values
+        return Kept(influence.select(values, self.keep_ratio, groups), -values)
+
+    def _targets(self, teacher_logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """What the teacher would teach with, [n, classes]."""
+        probabilities = np.asarray(jax.nn.softmax(np.float32(teacher_logits)))
+        if self.eta is None:
+            return probabilities
+        beta = np.asarray(revision_weight(probabilities, labels, self.eta))[:, None]
+        one_hot = np.eye(probabilities.shape[1], dtype=np.float32)[labels]
+        return beta * probabilities + (1 - beta) * one_hot

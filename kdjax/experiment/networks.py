@@ -1,0 +1,81 @@
+"""Networks from a config: by name, or by "package.module:function"."""
+
+import jax
+import jax.numpy as jnp
+
+from kdjax.experiment.schema import guarded
+from kdjax.contracts import InputError
+from kdjax.models import create
+from kdjax.models.network import Network
+
+CHECKPOINTS = "checkpoints"
+
+
+def build_network(path: str, section: dict, classes: int) -> Network:
+    """Builds the network of a `model` section for so many classes."""
+    if not isinstance(section.get("name"), str):
+        raise InputError(f"{path}.name is {section.get('name')!r}; expected a string.")
+    return guarded(path, create, num_classes=classes, **section)
+
+
+def count_classes(path: str, network: Network, image_shape) -> int:
+    """How many classes a network has on such images, without computing anything.
+
+    Raises:
+      InputError: the network cannot take the images.
+    """
+    images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+
+    def forward(images):
+        variables = network.init(jax.random.key(0), images)
+        return network.evaluate(*variables, images).logits
+
+    size = "x".join(map(str, image_shape))
+    where = f"{path}: it cannot take the data set's images of {size}"
+    return guarded(where, jax.eval_shape, forward, images).shape[-1]
+
+
+def check_sides(path: str, network: Network, variables, channels: int, sides) -> None:
+    """Crops of every side must fit the weights; computes nothing.
+
+    Args:
+      path: opens errors.
+      network: to try.
+      variables: params and batch_stats; arrays, or their shapes.
+      channels: of the crops.
+      sides: of square crops.
+
+    Raises:
+      InputError: one does not fit.
+    """
+    for side in sides:
+        images = jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32)
+        try:
+            jax.eval_shape(network.evaluate, *variables, images)
+        except Exception as error:  # whoever wrote the network chose the kind
+            raise InputError(
+                f"{path}: the network cannot take crops of {side}x{side}, which "
+                f"config.data.crops.sizes names, with weights for another size: {error}"
+            ) from error
+
+
+def check_classes(path: str, found: int, classes: int) -> None:
+    """Student, teacher and labels must speak of the same classes."""
+    if found != classes:
+        raise InputError(
+            f"{path}: the network has {found} classes and the data set has {classes}; "
+            "expected the same number. A teacher of other classes cannot teach these."
+        )
+
+
+def choose_step(path: str, wanted: str, latest: int, best: int | None) -> int:
+    """The step that "latest", "best" or a number stands for."""
+    if wanted == "latest":
+        return latest
+    if wanted == "best" and best is None:
+        raise InputError(f"{path} is best, but no step was evaluated yet; use latest.")
+    if wanted == "best":
+        return best
+    if str(wanted).isdigit():
+        return int(wanted)
+    raise InputError(f"{path} is {wanted!r}; expected latest, best or a step.")

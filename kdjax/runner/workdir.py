@@ -1,0 +1,187 @@
+"""A run's directory: one writer, one config, a summary when it is done."""
+
+import contextlib
+import fcntl
+import json
+import pathlib
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+
+from kdjax.experiment import defaults
+from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.experiment.schema import SECTIONS, jsonable
+from kdjax.distributed import collectives
+from kdjax.contracts import InputError
+from kdjax.reporting.files import replace
+from kdjax.reporting.results import SUMMARY
+
+LOCK, SEEN = ".lock", ".hosts"  # of the processes that are at work here
+SEEN_WITHIN = 60.0  # seconds; network file systems remember what was not there
+CONFIG = "config.json"
+SELECTION = "selection.json"
+IMPORTED = "imported.json"
+# What may change between two starts of one run: where things lie, what is shown, and
+# how it is computed where that is a matter of rounding, as on another device.
+# What lies there may not; `identities` looks. The images of a finished run are not read
+# again to see whether they are the same in another data_dir.
+FREE = (
+    "data.data_dir",
+    "data.threads",
+    "data.skip_at_most",
+    "data.keep",
+    "teacher.workdir",
+    "teacher.cache",
+    "initial.workdir",
+    "select.proxies",
+    "select.reference",
+    "select.as_many_as",
+    "log_every_steps",
+    "tensorboard",
+    "stacked",
+    "evaluation.batch_size",
+    "evaluation.keep_all",
+)
+
+
+@contextlib.contextmanager
+def locked(workdir: pathlib.Path):
+    """Creates the directory and holds it against a second writer.
+
+    Of several processes the first holds it, and all must see it.
+    """
+    with contextlib.ExitStack() as held:
+        collectives.share(lambda: _lock(workdir, held))
+        if collectives.processes() > 1:
+            _check_seen(workdir)
+        yield
+
+
+def _lock(workdir: pathlib.Path, held: contextlib.ExitStack) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = (workdir / LOCK).open("w")
+    except OSError as error:
+        raise InputError(f"--workdir: cannot write to {workdir}: {error}.") from error
+    held.enter_context(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"--workdir: another run is writing to {workdir}; wait for it or "
+            "choose another directory."
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"--workdir: {workdir} cannot be locked against a second writer: {error}; "
+            "expected a file system with locks. Mount Lustre with -o flock, NFS 3 with "
+            "its lock service, or choose another directory."
+        ) from error
+
+
+def _check_seen(workdir: pathlib.Path) -> None:
+    """Refuses a directory that only some of the hosts have."""
+    path = workdir / SEEN
+    word = collectives.share(lambda: _put(path, secrets.token_hex(8)))
+    until = time.monotonic() + SEEN_WITHIN
+    while _text_of(path) != word:
+        if time.monotonic() > until:
+            raise InputError(
+                f"--workdir: {workdir} on {socket.gethostname()} is not the directory "
+                "that process 0 writes to; expected one that all hosts share, as on a "
+                "network file system."
+            )
+        time.sleep(0.1)
+    collectives.wait()
+    if collectives.is_first():
+        path.unlink()
+
+
+def _text_of(path: pathlib.Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _put(path: pathlib.Path, word: str) -> str:
+    replace(path, word)
+    return word
+
+
+def check_config(workdir: pathlib.Path, config: dict) -> None:
+    """Compares with the config of what was trained here, if anything was.
+
+    Raises:
+      InputError: the directory holds a run of another config.
+    """
+    path = workdir / CONFIG
+    steps = [p for p in (workdir / CHECKPOINTS).glob("*") if p.name.isdigit()]
+    if path.exists() and (steps or is_done(workdir)):
+        check_same(workdir, config)
+
+
+def check_same(workdir: pathlib.Path, config: dict) -> None:
+    """Compares with the config that is written here.
+
+    Raises:
+      InputError: something differs that makes it another run.
+    """
+    old = flat(_completed(json.loads((workdir / CONFIG).read_text())))
+    new = flat(_completed(config))
+    changed = [
+        f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and not _is_free(key)
+    ]
+    if changed:
+        raise InputError(
+            f"--workdir: {workdir} holds a run of another config: "
+            + "; ".join(changed[:5])
+            + ". Use a new --workdir, or the old values."
+        )
+
+
+def _completed(config: dict) -> dict:
+    """A config of an earlier version with today's keys: what it did is the default.
+
+    Named sections have keys of their own builders, and stay as they are.
+    """
+    usual = jsonable(defaults.nested())
+    inner = {key: usual[key] | config.get(key, {}) for key in SECTIONS}
+    inner["data"]["crops"] = usual["data"]["crops"] | inner["data"]["crops"]
+    return usual | config | inner
+
+
+def _is_free(key: str) -> bool:
+    # A selection's files move with the runs they lie beside.
+    return key in FREE or key.endswith(("selection.path", "selection.reference"))
+
+
+def write_config(workdir: pathlib.Path, config: dict) -> None:
+    write(workdir / CONFIG, config)
+
+
+def write(path: pathlib.Path, told: dict) -> None:
+    """Writes JSON, in the first process."""
+    if collectives.is_first():
+        replace(path, json.dumps(told, indent=2) + "\n")
+
+
+def is_done(workdir: pathlib.Path) -> bool:
+    return any((workdir / name).exists() for name in (SUMMARY, SELECTION, IMPORTED))
+
+
+def finish(workdir: pathlib.Path, summary: dict) -> None:
+    write(workdir / SUMMARY, summary)
+
+
+def flat(value, path: str = "") -> dict:
+    """Dotted key -> value, of nested dicts."""
+    if not isinstance(value, Mapping) or not value:
+        return {path: value}
+    rows = {}
+    for key, inner in value.items():
+        rows |= flat(inner, f"{path}.{key}" if path else str(key))
+    return rows

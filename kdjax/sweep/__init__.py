@@ -1,0 +1,1 @@
+"""Grids of settings: axes, trials, packing of trials into programs."""

@@ -1,0 +1,162 @@
+"""The axes of a grid, from a config file's `get_grid` and from `--grid.KEY=v1,v2,...`.
+
+An axis is a dotted key of the config and the values that it takes:
+
+    {"seed": (0, 1, 2), "method.temperature": (1.0, 4.0)}
+
+A value may be a section. One of model, method, selection, optimizer, schedule and noise
+with a `name` replaces what is there; all others change some keys. A dict in place of
+the values gives them short names:
+
+    {"method": {"ce": {"name": "ce"},
+                "tau4": {"name": "kd", "alpha": 1.0, "temperature": 4.0}}}
+
+Keys that change together share an axis, joined by commas; its values are tuples:
+
+    {"model.width,teacher.workdir": {"small": (4, "runs/t4"), "big": (8, "runs/t8")}}
+
+On the command line values are parsed as overrides are; commas within brackets or quotes
+do not separate. An axis given there replaces that of the same key, in its place.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from kdjax.experiment.schema import plain
+from kdjax.contracts import InputError
+
+KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what a student may be called, too
+BRACKETS = {"(": ")", "[": "]", "{": "}"}
+
+
+class Text(str):
+    """A value from the command line: it takes the type of what is there."""
+
+
+class Axis(NamedTuple):
+    """Some keys, and for each of its points a label or None and a value each."""
+
+    keys: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    points: tuple[tuple[Any, ...], ...]
+
+
+def read_axes(given: Any, words: list[str]) -> list[Axis]:
+    """The axes in order.
+
+    Args:
+      given: what `get_grid` returned.
+      words: "KEY=v1,v2,..." from the command line.
+
+    Raises:
+      InputError: an axis without values, or not of the form above; no axis at all.
+    """
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f"get_grid returned {type(given).__name__}; expected {{dotted key: values}}"
+        )
+    axes = dict(plain(given))
+    for word in words:
+        key, _, text = word.partition("=")
+        keys = key.split(",")
+        texts = split_values(f"--grid.{key}", text)
+        axes[key] = [_together(f"--grid.{key}", t) if keys[1:] else t for t in texts]
+    if not axes:
+        raise InputError(
+            "the grid has no axis; expected --grid.KEY=v1,v2,... or a function "
+            "get_grid(arg='') -> {dotted key: values} beside get_config."
+        )
+    found = [_axis(key, values) for key, values in axes.items()]
+    _check_order([key for axis in found for key in axis.keys])
+    return found
+
+
+def split_values(where: str, text: str) -> list[Text]:
+    """Splits at the commas that stand outside brackets and quotes."""
+    parts, closing, quote = [""], [], ""
+    for letter in text:
+        if letter == "," and not (closing or quote):
+            parts.append("")
+            continue
+        parts[-1] += letter
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in BRACKETS:
+            closing.append(BRACKETS[letter])
+        elif closing and letter == closing[-1]:
+            closing.pop()
+    parts = [part.strip() for part in parts]
+    if closing or quote or not all(parts):
+        raise InputError(
+            f"{where} is {text!r}; expected values separated by commas, brackets and "
+            "quotes closed, and '' for an empty text."
+        )
+    return [Text(_unquoted(part)) for part in parts]
+
+
+def _unquoted(text: str) -> str:
+    if text[0] not in "'\"":
+        return text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):  # such as 'a'b: taken as it is
+        return text
+
+
+def _together(where: str, text: str) -> tuple[Text, ...]:
+    """The texts of (4,runs/small), for keys that share an axis."""
+    if len(text) < 2 or BRACKETS.get(text[0]) != text[-1]:
+        raise InputError(
+            f"{where}: {text!r} is one value; keys that share an axis take a value "
+            "each, such as (4,runs/small),(8,runs/big)."
+        )
+    return tuple(split_values(where, text[1:-1]))
+
+
+def _axis(key: str, values: Any) -> Axis:
+    """Checks one axis, and brings a single key to the form of several."""
+    keys = tuple(key.split(","))
+    if not all(map(KEY.fullmatch, keys)):
+        raise InputError(
+            f"grid: {key!r} is not a dotted key of the config, nor several of them "
+            "joined by commas."
+        )
+    labels = tuple(values) if isinstance(values, Mapping) else None
+    points = values.values() if labels else values
+    ordered = isinstance(points, Iterable) and not isinstance(points, str | set | dict)
+    points = list(points) if ordered else []
+    if not points:
+        raise InputError(
+            f"grid: {key} has {values!r}; expected several values, or {{name: value}}."
+        )
+    for label in labels or ():
+        if not LABEL.fullmatch(label):
+            raise InputError(
+                f"grid: {key}: {label!r} cannot name a row; expected letters, digits, "
+                "dots, dashes and underscores."
+            )
+    if len(keys) == 1:
+        points = [(point,) for point in points]
+    for point in points:
+        if not isinstance(point, list | tuple) or len(point) != len(keys):
+            raise InputError(
+                f"grid: {key} has {point!r}; expected a tuple of {len(keys)}, a value "
+                "for each key."
+            )
+    return Axis(keys, labels or (None,) * len(points), tuple(map(tuple, points)))
+
+
+def _check_order(keys: list[str]) -> None:
+    """A section must not undo what an axis before it has set within it."""
+    for i, key in enumerate(keys):
+        for before in keys[:i]:
+            if before == key or before.startswith(f"{key}."):
+                raise InputError(
+                    f"grid: {key} would undo {before}, which comes before it; expected "
+                    "each key once, and a section before the keys within it."
+                )

@@ -1,0 +1,23 @@
+"""What the tests of caches share; made once."""
+
+import pytest
+
+from kdjax.distributed import devices
+from tests.cli.caches import Made
+
+
+@pytest.fixture
+def as_they_are(monkeypatch):
+    """The number of devices is the tests', settled long before."""
+    monkeypatch.setattr(devices, "configure_cpu", lambda *_: 8)
+
+
+@pytest.fixture(scope="session")
+def cached(data_dir, tmp_path_factory):
+    root = tmp_path_factory.mktemp("caches")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "configure_cpu", lambda *_: 8)
+        made = Made(root, data_dir)
+        assert made.cache(root / "single", "--dtype=float32", "--features=pooled") == 0
+        assert made.cache(root / "half") == 0
+    return made

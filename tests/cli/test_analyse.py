@@ -1,0 +1,77 @@
+"""What analyse says of a run, computed once more from the checkpoints."""
+
+import json
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from kdjax import checkpoints
+from kdjax.experiment.build import build_experiment
+from kdjax.cli import analyse
+from kdjax.runner import run
+from kdjax.contracts import InputError
+from tests.experiment import configs
+from tests.networks import tiny
+
+
+@pytest.fixture(scope="module")
+def workdirs(data_dir, tmp_path_factory):
+    root = tmp_path_factory.mktemp("analysed")
+    run.run(configs.teacher(data_dir), root / "teacher")
+    config = configs.students(data_dir, root / "teacher")
+    methods = {n: {"method": configs.METHODS[n]} for n in ("kd", "mse")}
+    config.students = ConfigDict(methods)
+    config.total_steps = 2
+    run.run(config, root / "students")
+    return root
+
+
+def call(*words):
+    # The number of devices is the tests', settled long before.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kdjax.cli.devices.configure_cpu", lambda *_: 8)
+        return analyse.main([str(word) for word in words])
+
+
+def test_distances_and_norms_are_those_of_the_checkpoints(
+    workdirs, data_dir, tmp_path, capsys
+):
+    where = workdirs / "students"
+    assert call(where, f"--output={tmp_path}", f"--data_dir={data_dir}") == 0
+    told = json.loads((tmp_path / "analysis.json").read_text())
+    assert list(told) == ["kd", "mse"]
+    experiment = build_experiment(configs.teacher(data_dir))
+    images = experiment.augment.evaluate(experiment.train.image)
+
+    def said(workdir, name):
+        meta, _ = checkpoints.read_meta(workdir / "checkpoints")
+        found = checkpoints.read_variables(workdir / "checkpoints", meta["step"], name)
+        outputs = tiny(10, width=4).evaluate(*found, images)
+        return np.float64(outputs.logits), np.float64(outputs.features["pooled"])
+
+    teacher, _ = said(workdirs / "teacher", "ce")
+    for name in told:
+        logits, features = said(where, name)
+        d = logits - teacher
+        row = told[name]
+        expected = np.median(np.linalg.norm(d, axis=-1))
+        assert row["logit_distance/median"] == pytest.approx(expected, rel=1e-4)
+        gap = -(d.sum(-1) ** 2) / (2 * 10**2)
+        assert row["delta_infinity/mean"] == pytest.approx(gap.mean(), rel=1e-3)
+        same = 100 * (logits.argmax(-1) == teacher.argmax(-1)).mean()
+        assert row["agreement"] == pytest.approx(same)
+    for name in ("logit_distances", "feature_norms", "projections"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "median distance" in capsys.readouterr().out
+
+
+@pytest.mark.errors
+def test_errors(workdirs, data_dir, tmp_path):
+    flags = (f"--output={tmp_path}", f"--data_dir={data_dir}")
+    with pytest.raises(InputError, match="had no teacher"):
+        call(workdirs / "teacher", *flags)
+    with pytest.raises(InputError, match="'boot' is not a class.*Did you mean"):
+        call(workdirs / "students", *flags, "--classes=boot,Bag,Coat")
+    with pytest.raises(InputError, match="expected three class names"):
+        call(workdirs / "students", *flags, "--classes=Bag,Coat")

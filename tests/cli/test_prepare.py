@@ -1,0 +1,134 @@
+import shutil
+
+import pytest
+
+from kdjax.cli.prepare import main
+from kdjax.datasets.builders import BUILDERS
+from tests.datasets import miniatures
+from tests.data.jpegs import pictures, prepare_jpegs
+from tests.datasets.miniature_imagenet import tiny, write_folder
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("the test has no network")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_prepares_once_and_says_so_in_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(BUILDERS["fashion_mnist"], "SIZES", miniatures.SIZES)
+    (tmp_path / "archives").mkdir()
+    miniatures.fashion_mnist(tmp_path / "archives")
+    command = ["fashion_mnist", f"--data_dir={tmp_path / 'data'}"]
+    command.append(f"--archives={tmp_path / 'archives'}")
+    expected = f"{tmp_path / 'data' / 'fashion_mnist' / '3.0.1'}\n"
+    for how in (f"from {tmp_path / 'archives'}", "was prepared already"):
+        assert main(command) == 0
+        out = capsys.readouterr().out
+        assert out == f"fashion_mnist: train 10, test 4; {how}; {expected}"
+
+
+def test_unknown_name(tmp_path, capsys):
+    assert main(["cifar1000", f"--data_dir={tmp_path}"]) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert streams.err.startswith("kdjax prepare: cannot prepare 'cifar1000'. Did you")
+    assert all(name in streams.err for name in BUILDERS)
+
+
+def test_no_archive_and_no_network(tmp_path, capsys):
+    assert main(["cifar10", f"--data_dir={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert "Place cifar-10-binary.tar.gz or cifar-10-python.tar.gz into" in error
+
+
+def test_directory_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["fashion_mnist_subset", f"--data_dir={tmp_path / 'file'}"]) == 4
+    assert "choose another --data_dir" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv, code", [([], 2), (["--help"], 0), (["a", "--x"], 2)])
+def test_usage(argv, code, capsys):
+    assert main(argv) == code
+    streams = capsys.readouterr()
+    assert "usage: kdjax prepare" in streams.out + streams.err
+
+
+def folder(tmp_path, **more):
+    """Two classes, and a file that is none."""
+    cats = {"a.JPEG": tiny(0), "b.JPEG": tiny(1)} | more
+    write_folder(tmp_path / "in", {"train": {"cat": cats, "dog": {"c.JPEG": tiny(2)}}})
+    return f"--folder={tmp_path / 'in'}", f"--data_dir={tmp_path / 'data'}"
+
+
+def test_a_folder_and_its_other_forms(tmp_path, capsys):
+    source, data_dir = folder(tmp_path)
+    assert main(["mine", source, data_dir, "--short_side=32", "--quality=90"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    where = tmp_path / "data" / "mine"
+    assert lines == [
+        f"mine: train 3; from {tmp_path / 'in'}; {where / '1.0.0'}",
+        "mine/short_side_32_quality_90: train 3; from mine/1.0.0; "
+        f"{where / 'short_side_32_quality_90' / '1.0.0'}",
+    ]
+    assert main(["mine", data_dir, "--pixels=24"]) == 0
+    shutil.rmtree(where / "1.0.0")
+    capsys.readouterr()
+    # The original is not made again for a form that is there.
+    assert main(["mine", source, data_dir, "--pixels=24"]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith("mine/pixels_24: train 3; was prepared already; ")
+    assert not (where / "1.0.0").exists()
+
+
+def test_unreadable_pictures_are_counted_and_named(tmp_path, capsys):
+    damaged = {f"{i}.JPEG": tiny(i)[:300] for i in range(5)}
+    source, data_dir = folder(tmp_path, **damaged)
+    assert main(["mine", source, data_dir, "--skip_at_most=4"]) == 2
+    assert "and 4 others could not before; expected 4" in capsys.readouterr().err
+    assert main(["mine", source, data_dir]) == 0
+    streams = capsys.readouterr()
+    assert "mine: train 3; 5 unreadable, left out; from" in streams.out
+    assert streams.err.count("cannot be read (") == 3
+    assert "in/train/cat/" in streams.err
+
+
+def test_doubtful_pictures_are_kept_and_named(tmp_path, capsys):
+    stray = tiny(7)[:-2] + bytes(20) + b"\xff\xd9"
+    source, data_dir = folder(tmp_path, **{"stray.JPEG": stray})
+    assert main(["mine", source, data_dir, "--skip_at_most=0"]) == 0
+    streams = capsys.readouterr()
+    assert "mine: train 4; 1 doubtful, kept; from" in streams.out
+    assert "cat/stray.JPEG: kept, but look at it (Corrupt JPEG data: " in streams.err
+
+
+def test_a_tfrecord_copy_is_asked_for(tmp_path, capsys):
+    prepare_jpegs(tmp_path / "old", {"train": pictures(3)})
+    path = tmp_path / "old/jpeg_set/1.0.0/dataset_info.json"
+    path.write_text(path.read_text().replace('"array_record"', '"tfrecord"'))
+    assert main(["jpeg_set", f"--data_dir={tmp_path / 'old'}"]) == 2
+    assert "kdjax prepare NAME --tfrecord=DIR" in capsys.readouterr().err
+    where = [f"--tfrecord={tmp_path / 'nowhere'}", f"--data_dir={tmp_path / 'new'}"]
+    assert main(["jpeg_set", *where]) == 2
+    assert "jpeg_set is not prepared in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--quality=90"], "--quality is that of --short_side"),
+        (["--short_side=20", "--quality=0"], "--quality is 0"),
+        (["--pixels=1"], "--pixels is 1; expected 2 to 4096"),
+        (["--pixels=9", "--short_side=9"], "not allowed with argument"),
+        (["--archives=a", "--tfrecord=b"], "not allowed with argument"),
+        (["--skip_at_most=-1"], "--skip_at_most is -1; expected 0 or more"),
+    ],
+)
+def test_wrong_options(tmp_path, capsys, words, message):
+    assert main(["mine", f"--data_dir={tmp_path / 'data'}", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()

@@ -1,0 +1,199 @@
+"""Crops that begin small: tickets, compilations, resuming, caches, what is refused."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from kdjax import checkpoints
+from kdjax.experiment import checks, schema
+from kdjax.experiment.cache import origin_of
+from kdjax.experiment.build import build_experiment
+from kdjax.experiment.data import build_images
+from kdjax.experiment.pretrained import Teacher
+from kdjax.caching.live import Live, layout_of
+from kdjax.cli import evaluate
+from kdjax.runner import run, steps
+from kdjax.contracts import InputError
+from kdjax.data.loaders import loader, in_memory
+from kdjax.data.loaders.sampler import sample_positions
+from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.training import loop, sharding
+from kdjax.training.loop import Preempted
+from tests.experiment import configs
+from tests.data.jpegs import pictures, prepare_jpegs
+
+pytestmark = pytest.mark.usefixtures("as_they_are")
+COUNT, BATCH = 21, 8
+SIZES = ((0, 8), (1, 12), (2, 16))
+# Steps of 8 of 21 samples: the third and the sixth cross into the next epoch.
+SIDES = [8, 8, 8, 12, 12, 12, 16, 16]
+
+
+@pytest.fixture(scope="module")
+def jpeg_dir(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("jpegs")
+    rows = pictures(COUNT)
+    prepare_jpegs(data_dir, {"train": rows, "test": rows[:9]})
+    return data_dir
+
+
+def growing(data_dir, sizes=SIZES, **data):
+    config = configs.teacher(data_dir)
+    config.model = ConfigDict({"name": "tests.networks:pooled"})
+    config.data.name, config.data.feed = "jpeg_set", "streamed"
+    config.data.train, config.data.test = "train", "test"
+    config.data.crops.update({"size": 16, "short_side": 20, "sizes": sizes})
+    config.data.mean, config.data.std = (0.4, 0.5, 0.5), (0.3, 0.3, 0.3)
+    config.data.flip = True
+    config.data.update(data)
+    config.batch_size, config.total_steps = BATCH, len(SIDES)
+    config.evaluation.batch_size, config.evaluation.every_epochs = 8, 0.0
+    config.schedule.learning_rate = 0.01
+    return config
+
+
+def weights(workdir):
+    saved = workdir / "checkpoints"
+    assert checkpoints.read_meta(saved)[0]["step"] == len(SIDES)
+    return checkpoints.read_variables(saved, len(SIDES), "ce")
+
+
+def test_a_step_has_the_size_of_the_epoch_it_begins_in(jpeg_dir):
+    images = build_experiment(growing(jpeg_dir)).train.image
+    how = {"seed": 3, "batch_size": BATCH, "threads": 2}
+    feed = StreamedFeed(images, {}, **how)
+    hosts = [StreamedFeed(images, {}, **how, process=i, processes=2) for i in (0, 1)]
+    for step, side in enumerate(SIDES):
+        ticket = feed.ticket(step)
+        assert ticket["image"].shape == (BATCH, side, side, 3)
+        parts = [host.ticket(step) for host in hosts]
+        together = jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
+        jax.tree.map(np.testing.assert_array_equal, together, ticket)
+        index, epoch = sample_positions(3, step, BATCH, COUNT)
+        wanted = np.empty((side, side, 3), np.uint8)
+        images.training_crop(3, int(epoch[-1]), int(index[-1]), wanted)
+        np.testing.assert_array_equal(ticket["image"][-1], wanted)
+    again = feed.ticket(2)  # backwards, as after a resume
+    assert again["image"].shape == (BATCH, 8, 8, 3)
+    for each in (feed, *hosts):
+        each.close()
+
+
+def test_each_size_compiles_once_and_resuming_changes_nothing(
+    jpeg_dir, tmp_path, monkeypatch, capsys
+):
+    traced, materialise = [], in_memory.materialise
+
+    def noted(source, ticket, decode=None):
+        traced.append(ticket["image"].shape[1])
+        return materialise(source, ticket, decode)
+
+    monkeypatch.setattr(steps.resident, "materialise", noted)
+    run.run(growing(jpeg_dir), tmp_path / "whole")
+    assert traced == [8, 12, 16]
+    asked = []
+    with monkeypatch.context() as patch, pytest.raises(Preempted):
+        stop = lambda *_: asked.append(1) or "here" * (len(asked) == 5)  # noqa: E731
+        patch.setattr(loop, "_why_stop", stop)  # among the steps of the second size
+        run.run(growing(jpeg_dir), tmp_path / "pieces")
+    run.run(growing(jpeg_dir), tmp_path / "pieces")
+    assert traced == [8, 12, 16, 8, 12, 12, 16]
+    whole, pieces = (weights(tmp_path / name) for name in ("whole", "pieces"))
+    jax.tree.map(np.testing.assert_array_equal, whole, pieces)
+    told = "".join(capsys.readouterr().err.split())
+    assert "crops:12x12fromepoch1on" in told
+    # Evaluated at the last size, from what the run wrote of itself.
+    summary = json.loads((tmp_path / "whole" / "summary.json").read_text())
+    data = summary["identity"]["data"]
+    assert data["train"]["crops"]["sizes"] == [[0, 8], [1, 12], [2, 16]]
+    assert "sizes" not in data["test"]["crops"] and data["image_shape"] == [16, 16, 3]
+    assert evaluate.main([f"--workdir={tmp_path / 'whole'}"]) == 0
+    line = json.loads(capsys.readouterr().out)["students"]["ce"]
+    assert line["top1"] == summary["students"]["ce"]["metrics"]["top1"]
+
+
+def test_another_schedule_is_another_run(jpeg_dir, tmp_path):
+    with pytest.raises(Preempted):
+        run.run(growing(jpeg_dir), tmp_path, until=0.0)
+    with pytest.raises(InputError, match="sizes"):
+        run.run(growing(jpeg_dir, ((0, 8), (2, 16))), tmp_path)
+
+
+def test_a_cache_holds_the_answers_to_the_crops_of_every_step(jpeg_dir, tmp_path):
+    config = growing(jpeg_dir)
+    config.teacher.network = "tests.networks:pooled"
+    config.method = ConfigDict({"name": "kd", "alpha": 0.9, "temperature": 4.0})
+    made, mesh = build_experiment(config), sharding.make_mesh()
+    network, variables = made.teacher.network, made.teacher.variables
+    layout = layout_of(
+        *(network, variables, made.train), dtype="float32", top_k=0, features=()
+    )
+    how = {"seed": made.seed, "layout": layout, "batch_size": 8}
+    live = Live(network, variables, made.train, made.augment, step_size=BATCH, **how)
+    stored = [
+        np.concatenate([row["logits"] for row in live.blocks(epoch)])
+        for epoch in range(4)
+    ]
+    feed = loader.place(made.train, mesh, seed=made.seed, batch_size=BATCH)
+    evaluated = jax.jit(network.evaluate)
+    for step, side in enumerate(SIDES):
+        ticket = feed.ticket(step)
+        assert ticket["image"].shape[1] == side
+        batch = in_memory.materialise(feed.source, ticket)
+        images = made.augment.train(batch, made.seed)
+        wanted = evaluated(*variables, images).logits
+        index, epoch = ticket["index"], ticket["epoch"]
+        found = np.stack([stored[e][i] for e, i in zip(epoch, index, strict=True)])
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+        asked = live.answers(index, epoch)["logits"]
+        np.testing.assert_allclose(asked, wanted, rtol=1e-4, atol=1e-5)
+    feed.close()
+    with pytest.raises(ValueError, match="step_size is not given"):
+        Live(network, variables, made.train, made.augment, **how)
+
+
+def test_a_cache_of_another_schedule_or_batch_is_another(jpeg_dir):
+    def origin(sizes, batch_size=BATCH):
+        images = build_images(schema.plain(growing(jpeg_dir, sizes).data))
+        teacher = Teacher(None, None, {"digest": "a"})
+        return origin_of(teacher, images, 0, batch_size)
+
+    plain, first = origin(()), origin(SIZES)
+    assert plain == origin((), 5)  # the same crops whatever the batch
+    others = [plain, origin(((0, 8), (2, 16))), origin(SIZES, 5)]
+    assert all(first != other for other in others) and first == origin(SIZES)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "sizes, message",
+    [
+        (((0, 8), (2, 12), (2, 16)), "config.data.crops: .*each epoch to be above"),
+        (((0, 8), (1, -3)), "config.data.crops: .*sides of 1 pixel"),
+        ((8, 12), "config.data.crops: .*pairs of whole numbers"),
+    ],
+)
+def test_wrong_sizes_are_found_before_anything_is_read(sizes, message):
+    config = schema.plain(growing("/nowhere", sizes))
+    with pytest.raises(InputError, match=message):
+        checks.check_training(config)
+
+
+@pytest.mark.errors
+def test_what_cannot_have_sizes(jpeg_dir, data_dir):
+    with pytest.raises(InputError, match="sizes is set and config.data.feed is 'res"):
+        checks.check_training(schema.plain(growing(jpeg_dir, feed="resident")))
+    with pytest.raises(InputError, match="fashion_mnist_subset is resident"):
+        there = {"name": "fashion_mnist_subset", "feed": "auto"}
+        build_experiment(growing(data_dir, **there))
+    config = growing(jpeg_dir)
+    config.model = ConfigDict({"name": "tests.networks:coarse"})
+    with pytest.raises(InputError, match="student ce: the network cannot take .*8x8"):
+        build_experiment(config)
+    config = growing(jpeg_dir)
+    config.teacher.network = "tests.networks:coarse"
+    with pytest.raises(InputError, match="config.teacher: the network cannot .*8x8"):
+        build_experiment(config)

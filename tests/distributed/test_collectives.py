@@ -1,0 +1,195 @@
+"""What processes agree on, with threads in their place and a store of their own."""
+
+import random
+import threading
+import time
+
+import jax
+import pytest
+
+from kdjax.distributed import process_group as groups
+from kdjax.distributed import collectives
+from kdjax.runner import workdir
+from kdjax.distributed.process_group import Group, Lost
+from kdjax.contracts import InputError
+
+
+class Store:
+    """The key-value store of JAX's coordinator, as far as it is used."""
+
+    def __init__(self, processes):
+        self.values, self.changed = {}, threading.Condition()
+        self.barriers, self.processes = {}, processes
+
+    def key_value_set(self, key, value):
+        with self.changed:
+            if key in self.values:
+                raise jax.errors.JaxRuntimeError(f"ALREADY_EXISTS: {key}")
+            self.values[key] = value
+            self.changed.notify_all()
+
+    def blocking_key_value_get(self, key, milliseconds):
+        with self.changed:
+            if not self.changed.wait_for(
+                lambda: key in self.values, milliseconds / 1e3
+            ):
+                raise jax.errors.JaxRuntimeError(f"DEADLINE_EXCEEDED: {key}")
+            return self.values[key]
+
+    def wait_at_barrier(self, name, milliseconds):
+        with self.changed:
+            new = threading.Barrier(self.processes)
+            barrier = self.barriers.setdefault(name, new)
+        barrier.wait(milliseconds / 1e3)
+
+
+def run(count, work):
+    """Calls work(group, number) in a thread for each; what they return."""
+    store, found, errors = Store(count), [None] * count, []
+
+    def one(number):
+        group = Group(store, number, count)
+        try:
+            found[number] = work(group, number)
+        except BaseException as error:
+            errors.append(error)
+        group.leave()
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_all_stop_at_the_same_step_whoever_asks(seed):
+    """However fast each one is: also in the next training, if it was the last step.
+
+    As in a training, whose steps wait for each other, nobody is far ahead.
+    """
+    draw = random.Random(seed)
+    count, asks = draw.choice((2, 3, 5)), draw.randrange(1, 20)
+    pauses = [draw.uniform(0, 0.004) for _ in range(count)]
+    passed_by, moved = [0] * count, threading.Condition()
+
+    def pace(number, passed):
+        time.sleep(pauses[number])
+        with moved:
+            passed_by[number] = passed
+            moved.notify_all()
+            moved.wait_for(lambda: passed <= min(passed_by) + 8, 30)
+
+    def work(group, number):
+        passed = 0
+        for training in range(100):
+            agreed = group.stopper()
+            for done in range(1, 31):
+                passed += 1
+                pace(number, passed)
+                wants = passed == asks and number == count - 1
+                why = agreed(done, "as its time is up" if wants else "")
+                if why:
+                    pace(number, 10_000)  # the others need not wait for it
+                    return training, done, why
+        return None
+
+    found = run(count, work)
+    assert found[0] is not None and set(found) == {found[0]}
+    training, done, why = found[0]
+    assert why == "as its time is up" and 30 * training + done > asks
+
+
+def test_several_reasons_are_one():
+    def work(group, number):
+        agreed = group.stopper()
+        for done in range(1, 10_000):
+            time.sleep(0.001)  # who is faster than news of it runs to the end
+            why = agreed(done, f"by {number}" if done > 2 else "")
+            if why:
+                return done, why
+
+    assert len(set(run(4, work))) == 1
+
+
+def test_what_the_first_one_knows_and_what_everybody_says():
+    def work(group, number):
+        shared = group.share(lambda: {"asked": number})
+        return shared, group.gather([number]), group.share(lambda: number)
+
+    assert run(3, work) == [({"asked": 0}, [[0], [1], [2]], 0)] * 3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_of_one_is_everyones_end(monkeypatch, capsys):
+    """Those who wait leave with its code, and process 0 leaves last."""
+    left, order = {}, []
+
+    def leave(code):
+        order.append(threading.current_thread().name)
+        left[threading.current_thread().name] = code
+        raise SystemExit
+
+    monkeypatch.setattr(groups, "leave_at_once", leave)
+    registered = []
+    monkeypatch.setattr(
+        groups.atexit, "register", lambda *call: registered.append(call)
+    )
+    store = Store(3)
+    made = [Group(store, i, 3) for i in range(3)]
+    for number, one in enumerate(made):
+        one._thread.name = str(number)
+    assert made[1].fail(InputError("no such key")).args == ("no such key",)
+    for one in (made[0], made[2]):
+        one._thread.join(20)
+    assert left == {"0": 2, "2": 2} and order == ["2", "0"]
+    assert registered == [(leave, 2)]
+    made[1]._tell({"kind": "end"})
+    made[1]._thread.join(20)
+    told = capsys.readouterr().err
+    assert told.count("process 1 of 3 failed: InputError: no such key") == 2
+
+
+def test_a_lost_connection_is_no_bug(monkeypatch):
+    monkeypatch.setattr(groups, "_GRACE", 0.1)
+    monkeypatch.setattr(groups.atexit, "register", lambda *call: None)
+
+    def failed(error, cause=None):
+        error.__cause__ = cause
+        group = Group(Store(2), 0, 2)
+        found = group.fail(error)
+        group._tell({"kind": "end"})
+        return found
+
+    gone = jax.errors.JaxRuntimeError("INTERNAL: Gloo: Connection closed by peer")
+    full = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+    assert isinstance(failed(gone), Lost) and Lost.exit_code == 42
+    assert isinstance(failed(RuntimeError("could not save"), gone), Lost)
+    assert failed(full) is full and groups.code_of(full) == 1
+    assert groups.code_of(OSError()) == 4 and groups.code_of(InputError()) == 2
+
+
+@pytest.fixture
+def second(monkeypatch):
+    """This process is the second of two; what the first one says can be set."""
+    said = {"word": "abc"}
+    monkeypatch.setattr(collectives, "processes", lambda: 2)
+    monkeypatch.setattr(collectives, "is_first", lambda: False)
+    monkeypatch.setattr(collectives, "share", lambda make: said["word"])
+    monkeypatch.setattr(collectives, "wait", lambda: None)
+    return said
+
+
+@pytest.mark.errors
+def test_a_directory_that_is_not_shared(second, tmp_path, monkeypatch):
+    monkeypatch.setattr(workdir, "SEEN_WITHIN", 0.2)
+    with pytest.raises(InputError, match=f"{tmp_path} on .* network file system"):
+        with workdir.locked(tmp_path):
+            raise AssertionError("it went on")
+    (tmp_path / workdir.SEEN).write_text("abc")
+    with workdir.locked(tmp_path):
+        assert not (tmp_path / workdir.LOCK).exists()  # the first one holds it

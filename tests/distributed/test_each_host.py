@@ -1,0 +1,245 @@
+"""What each of several processes could see differently: all take what the first takes,
+or none goes on."""
+
+import json
+import pathlib
+import shutil
+import textwrap
+
+import jax
+import numpy as np
+import pytest
+
+from kdjax import checkpoints
+from kdjax.experiment import defaults
+from kdjax.checkpoints import Checkpointer
+from kdjax.runner import sample_weights, select, trainer
+from kdjax.distributed import collectives
+from kdjax.sweep.axes import read_axes
+from kdjax.sweep.trials import in_common, make_rows
+from kdjax.contracts import InputError
+from kdjax.methods import ce
+from tests.distributed.jobs import ROOT, Job, by_hand
+from tests.networks import linear
+from tests.training.problems import CLASSES, Problem, student
+
+FRAME = """
+import argparse, json, pathlib, sys
+import jax
+from kdjax import __main__, checkpoints
+from kdjax.cli import hosts, together
+
+def run():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=pathlib.Path)
+    hosts.add_flags(parser)
+    options = parser.parse_args(sys.argv[1:])
+    with hosts.joined(options):
+{}
+    return 0
+
+sys.exit(__main__.exit_code("test", run))
+"""
+ALONE = """
+jax.devices()
+def read():
+    meta, _ = checkpoints.read_meta(options.directory)
+    found = checkpoints.read_variables(options.directory, meta["step"], "s")
+    return [meta["step"], checkpoints.digest(found)]
+print(json.dumps(together.share(read)), flush=True)
+"""
+
+
+def program(body: str) -> tuple[str, str]:
+    """Python's words for a body that runs while the processes are joined."""
+    return "-c", FRAME.format(textwrap.indent(body, 8 * " "))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> pathlib.Path:
+    """One student after one step, and after two."""
+    directory = tmp_path_factory.mktemp("saved") / "checkpoints"
+    students = {"s": student(ce.build(), network=linear(CLASSES))}
+    problem = Problem(2, students, teacher=False)
+    keeper = Checkpointer(directory, ("s",), {"students": {"s": {}}})
+    states = problem.initialise()
+    for step in (1, 2):
+        states, _ = problem.run(states, step - 1, step)
+        keeper.save(step, states, None)
+    keeper.wait()
+    keeper.close()
+    return directory
+
+
+def test_one_of_two_processes_reads_a_checkpoint_alone(saved, tmp_path):
+    """Orbax would let it wait for the others."""
+    job = Job(tmp_path, [saved], flags=by_hand(2), module=program(ALONE))
+    assert job.codes(60) == [0, 0], job.text()
+    digest = checkpoints.digest(checkpoints.read_variables(saved, 2, "s"))
+    for log in job.logs:
+        assert json.dumps([2, digest]) in log.read_text()
+
+
+RESTORE = """
+from kdjax.checkpoints import checkpointer
+from kdjax.methods import ce
+from kdjax.training import sharding
+from tests.networks import linear
+from tests.training.problems import CLASSES, Problem, student
+
+students = {"s": student(ce.build(), network=linear(CLASSES))}
+problem = Problem(None, students, teacher=False)
+same = sharding.replicated(problem.mesh)
+abstract = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
+    jax.eval_shape(problem.initialise),
+)
+keeper = checkpointer.Checkpointer(options.directory, ("s",), {})
+if jax.process_index() == 1:
+    def broken(manager, step, *rest, whole=checkpointer.check_shapes):
+        if step == 2:
+            raise OSError("bad sector")
+        whole(manager, step, *rest)
+    checkpointer.check_shapes = broken
+states, meta = keeper.restore_latest(abstract, together.say)
+variables = states["s"].params, states["s"].batch_stats
+told = [meta["step"], checkpoints.digest(variables)]
+print(json.dumps(told), flush=True)
+states, _ = problem.run(states, 1, 2)
+keeper.save(2, states, None)
+keeper.close()
+"""
+
+
+def test_what_one_of_two_processes_cannot_read_is_set_aside_by_both(saved, tmp_path):
+    """Orbax would let the other one wait, in a collective of its own."""
+    digest = checkpoints.digest(checkpoints.read_variables(saved, 1, "s"))
+    directory = tmp_path / "checkpoints"
+    shutil.copytree(saved, directory)
+    job = Job(tmp_path, [directory], flags=by_hand(2), module=program(RESTORE))
+    assert job.codes(60) == [0, 0], job.text()
+    for log in job.logs:
+        assert json.dumps([1, digest]) in log.read_text()
+    damaged = "checkpoint 2 is damaged (another process cannot read it)"
+    assert damaged in job.logs[0].read_text()
+    there = {path.name for path in directory.iterdir()}
+    assert there == {"1", "2", "2.damaged"}
+
+
+@pytest.fixture
+def second(monkeypatch):
+    """This process is the second of two; what the first one shares can be set."""
+    said = []
+    monkeypatch.setattr(collectives, "_group", Group(said))
+    return said
+
+
+class Group:
+    """Of a second process, for whom the first one has said all in advance."""
+
+    process, processes = 1, 2
+
+    def __init__(self, said):
+        self.said = said
+
+    def share(self, make):
+        return self.said.pop(0)
+
+
+@pytest.mark.errors
+def test_a_host_that_sees_other_checkpoints_does_not_begin(second):
+    class Keeper:
+        def steps(self):
+            return [8]
+
+        def restore_latest(self, *_):
+            raise AssertionError("it went on")
+
+    second.append({"steps": [4, 8]})
+    experiment = type("Experiment", (), {"students": {}})
+    experiment.train = type("Split", (), {"image": np.zeros((1, 2, 2, 3))})
+    mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
+    with pytest.raises(InputError, match=r"steps is \[8\] here and \[4, 8\] in"):
+        trainer.begin(experiment, Keeper(), mesh)
+
+
+@pytest.mark.errors
+def test_a_host_that_restored_another_step_does_not_go_on(second):
+    class Keeper:
+        def steps(self):
+            return [4, 8]
+
+        def restore_latest(self, *_):
+            return {}, {"step": 4, "checksums": {"variables": [1]}}
+
+    second += [{"steps": [4, 8]}, {"step": 4, "checksums": {"variables": [2]}}]
+    experiment = type("Experiment", (), {"students": {}})
+    experiment.train = type("Split", (), {"image": np.zeros((1, 2, 2, 3))})
+    mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
+    with pytest.raises(InputError, match="this checkpoint: checksums is"):
+        trainer.begin(experiment, Keeper(), mesh)
+
+
+def test_notes_are_those_that_the_first_one_found(second, tmp_path):
+    for step in (3, 6):
+        (tmp_path / "s").mkdir(exist_ok=True)
+        np.savez(tmp_path / "s" / f"{step}.npz", keep=np.array([step]))
+    assert sample_weights._newest(tmp_path / "s", 6) == 3
+    second.append(3)  # of a directory where 6 has not come yet
+
+    class Refresh:
+        start = {}
+
+        def due(self, step, steps_per_epoch):
+            return step == 3
+
+    taken = sample_weights.Notes.__new__(sample_weights.Notes)
+    taken.refreshes, taken.directory = {"s": Refresh()}, tmp_path
+    taken.experiment = type("Experiment", (), {"steps_per_epoch": 3})
+    assert taken._saved("s", 9)["keep"] == [3]
+
+
+def rows(**grid):
+    """Of a sweep of a host: its grid, and where its data lie."""
+    config = defaults.base()
+    config.data.data_dir = grid.pop("data_dir", "/data")
+    axes = read_axes({}, [f"{key}={value}" for key, value in grid.items()])
+    return in_common(make_rows(config, axes))
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "grid, message",
+    (
+        ({"seed": "1,3"}, "row seed-2 is None here"),
+        ({"seed": "2,1"}, "config.seed is 2 here and 1 in"),
+        ({"seed": "1,2", "batch_size": "64"}, "config.batch_size is 64 here and 128"),
+    ),
+)
+def test_hosts_with_other_rows_do_not_sweep(second, grid, message):
+    same = rows(seed="1,2")
+    second += [same, same]
+    collectives.check_same("this sweep", rows(seed="1,2", data_dir="/elsewhere"))
+    with pytest.raises(InputError, match=f"this sweep: .*{message}"):
+        collectives.check_same("this sweep", rows(**grid))
+
+
+@pytest.mark.errors
+def test_a_sweep_of_two_processes_with_other_rows(tmp_path):
+    flags = by_hand(2)
+    for number, own in enumerate(flags):
+        own.append(f"--grid.seed=1,{2 + number}")
+    config = ROOT / "configs" / "fashion_mnist" / "teacher.py"
+    words = ["sweep", f"--config={config}", f"--workdir={tmp_path / 'w'}", "--dry_run"]
+    job = Job(tmp_path, words, flags=flags)
+    assert job.codes(60) == [2, 2], job.text()
+    assert "process 1: this sweep: row seed-2 is None here" in job.text()
+
+
+@pytest.mark.errors
+def test_a_network_that_is_asked_is_the_same_everywhere(second, monkeypatch):
+    found = type("Trained", (), {"identity": {"step": 8, "digest": "b"}})
+    monkeypatch.setattr(select, "load_trained", lambda *_: found)
+    second.append({"step": 12, "digest": "a"})
+    with pytest.raises(InputError, match="this selection's network: digest is 'b' he"):
+        select._trained({"workdir": "w"}, {})

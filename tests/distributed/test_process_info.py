@@ -1,0 +1,273 @@
+"""Who a process is, from flags, variables and what clusters set; nothing is started."""
+
+import argparse
+import os
+import socket
+import time
+
+import pytest
+from jax._src.clusters import GceTpuCluster, K8sCluster
+
+from kdjax.distributed import coordinator, cluster_env, runtime, collectives
+from kdjax.distributed.cluster_env import Apart, Place
+from kdjax.distributed.process_info import find_place
+from kdjax.contracts import InputError
+from tests.distributed.jobs import Job, by_slurm, port
+
+
+def options(**given):
+    return argparse.Namespace(**dict.fromkeys(cluster_env.VARIABLES) | given)
+
+
+ALL = {"coordinator": "a:1", "processes": "4", "process": "3"}
+BY_VARIABLES = {cluster_env.VARIABLES[name]: value for name, value in ALL.items()}
+
+
+NAMES = ("SLURM_", "JAX_", "OMPI_", "PMI", "KUBERNETES_", "JOB_", "TPU_", "CUDA_VIS")
+
+
+@pytest.fixture
+def environ(monkeypatch):
+    """Sets variables where JAX looks as well, and no others of their kind."""
+    for name in [name for name in os.environ if name.startswith(NAMES)]:
+        monkeypatch.delenv(name)
+
+    def put(variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return os.environ
+
+    return put
+
+
+def test_alone_where_nobody_says_otherwise(environ):
+    assert find_place(options(), environ({})) is None
+    alone = {"coordinator": "a:1", "processes": "1", "process": "0"}
+    assert find_place(options(**alone), environ({})) is None
+    # mpirun of one task, by any Open MPI: none of its servers is needed.
+    found = {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}
+    found |= {"OMPI_COMM_WORLD_LOCAL_RANK": "0", "PMI_SIZE": "1"}
+    assert find_place(options(), environ(found)) is None
+
+
+def test_a_pod_is_no_task_of_several(environ, monkeypatch):
+    """JAX would want a package to find that out, and warns that it is not there."""
+
+    def asked():
+        raise AssertionError("it was asked")
+
+    monkeypatch.setattr(K8sCluster, "is_env_present", asked)
+    found = environ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    assert find_place(options(), found) is None
+
+
+def test_flags_and_variables():
+    wanted = Place("a:1", 4, 3)
+    assert find_place(options(**ALL), {}) == wanted
+    assert find_place(options(), BY_VARIABLES) == wanted
+    assert find_place(options(process="2"), BY_VARIABLES) == wanted._replace(process=2)
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    (
+        ({"process": "1"}, "--coordinator .*, --processes .* is missing; .* all three"),
+        (ALL | {"process": "4"}, "--process is '4'; expected 0 to 3"),
+        (ALL | {"process": "x"}, "--process is 'x'"),
+        (ALL | {"processes": "0"}, "--processes is '0'; expected 1 to"),
+        (ALL | {"coordinator": "a"}, "--coordinator is 'a'; expected HOST:PORT"),
+        (ALL | {"coordinator": "a:99999"}, "--coordinator is 'a:99999'; expected"),
+        (ALL | {"process": "²"}, "--process is '²'; expected 0 to 3"),
+    ),
+)
+@pytest.mark.errors
+def test_what_makes_no_sense(given, message):
+    with pytest.raises(InputError, match=message):
+        find_place(options(**given), {})
+
+
+@pytest.mark.errors
+def test_variables_that_make_no_sense():
+    wrong = BY_VARIABLES | {"JAX_PROCESS_ID": "9"}
+    with pytest.raises(InputError, match="JAX_PROCESS_ID is '9'"):
+        find_place(options(), wrong)
+    with pytest.raises(InputError, match=r"--process \(or \$JAX_PROCESS_ID\) is miss"):
+        find_place(
+            options(), {"JAX_NUM_PROCESSES": "2", "JAX_COORDINATOR_ADDRESS": "a:1"}
+        )
+
+
+def task(count, number, **more):
+    found = by_slurm(count) | {"JAX_COORDINATOR_PORT": "77"} | more
+    return {k: v[number] if isinstance(v, list) else v for k, v in found.items()}
+
+
+def test_tasks_of_slurm(environ):
+    found = environ(task(2, 1))
+    assert find_place(options(), found) == Place("localhost:77", 2, 1, [1])
+    # One task on a host has all its devices, and one that is bound what it is bound to.
+    found = environ(task(2, 1, SLURM_STEP_NUM_NODES="2"))
+    assert find_place(options(), found).devices is None
+    found = environ(task(2, 1, CUDA_VISIBLE_DEVICES="1"))
+    assert find_place(options(), found).devices is None
+    found = environ(task(1, 0))
+    assert find_place(options(), found) is None
+
+
+def test_an_interactive_step_of_a_larger_job_is_alone(environ):
+    """A shell of salloc: a step of one task, with the number of the job's tasks."""
+    found = environ(task(4, 0, SLURM_STEP_NUM_TASKS="1"))
+    assert find_place(options(), found) is None
+    found = environ(task(4, 0, SLURM_STEP_NUM_TASKS="2"))
+    assert find_place(options(), found).processes == 2
+
+
+@pytest.mark.errors
+def test_an_address_of_ones_own_needs_a_port_on_slurm_too(environ):
+    found = environ(task(2, 1, JAX_COORDINATOR_ADDRESS="node7"))
+    with pytest.raises(InputError, match="JAX_COORDINATOR_ADDRESS is 'node7'; expec"):
+        find_place(options(), found)
+    found = environ(task(2, 1, JAX_COORDINATOR_ADDRESS="node7:88"))
+    assert find_place(options(), found).coordinator == "node7:88"
+
+
+@pytest.mark.parametrize(
+    "found, message",
+    (
+        ({"PMI_SIZE": "4", "PMI_RANK": "1"}, r"one of 4 tasks \(\$PMI_SIZE\)"),
+        # Open MPI 5: JAX 0.10 does not know it, and 0.11 wants mpi4py.
+        (
+            {
+                "OMPI_COMM_WORLD_SIZE": "2",
+                "OMPI_COMM_WORLD_RANK": "1",
+                "OMPI_COMM_WORLD_LOCAL_RANK": "0",
+            },
+            "one of 2 tasks .*cannot place it|looks like ompi.*mpi4py",
+        ),
+        ({"JAX_COORDINATOR_ADDRESS": "a:1"}, "_ADDRESS is set, and nothing says how"),
+        ({"JOB_COMPLETION_INDEX": "1"}, "pod of an indexed job .*jax.k8s."),
+        (task(1, 0, PMI_SIZE="4"), "one of 4 tasks"),
+    ),
+)
+@pytest.mark.errors
+def test_one_of_several_that_cannot_be_placed_does_not_go_alone(
+    environ, found, message
+):
+    with pytest.raises(InputError, match=message) as caught:
+        find_place(options(), environ(found))
+    assert "--processes=1" in str(caught.value)
+
+
+def test_a_pod_whose_cluster_knows_that_it_is_alone(environ, monkeypatch):
+    """A TPU of GKE: one pod of an indexed job, without Kubernetes' package."""
+    monkeypatch.setattr(GceTpuCluster, "is_env_present", lambda: True)
+    monkeypatch.setattr(GceTpuCluster, "get_process_count", lambda: 1)
+    assert find_place(options(), environ({"JOB_COMPLETION_INDEX": "0"})) is None
+
+
+@pytest.mark.errors
+def test_a_cluster_that_cannot_be_read_is_named(environ, monkeypatch):
+    def count():
+        raise KeyError("job-name")
+
+    monkeypatch.setattr(K8sCluster, "is_env_present", lambda: True)
+    monkeypatch.setattr(K8sCluster, "get_process_count", count)
+    with pytest.raises(InputError, match="looks like K8sCluster, .*KeyError: 'job-na"):
+        find_place(options(), environ({"JOB_COMPLETION_INDEX": "0"}))
+
+
+def test_a_server_that_does_not_answer_is_asked_again(environ, monkeypatch):
+    """The metadata server of TPU hosts: never does one of several go on alone."""
+    monkeypatch.setattr(cluster_env, "PAUSES", (0.0, 0.0))
+    asked = []
+
+    def is_present(silent):
+        asked.append(1)
+        if len(asked) <= silent:
+            raise ConnectionRefusedError("metadata")
+        return False
+
+    monkeypatch.setattr(GceTpuCluster, "is_env_present", lambda: is_present(2))
+    assert find_place(options(), environ({})) is None and len(asked) == 3
+    monkeypatch.setattr(GceTpuCluster, "is_env_present", lambda: is_present(99))
+    with pytest.raises(Apart, match="gcetpu does not say .*ConnectionRefusedError"):
+        find_place(options(), environ({}))
+    assert len(asked) == 6 and Apart.exit_code == 42
+
+
+@pytest.mark.parametrize("name", ("cause", "text"))
+def test_a_first_host_without_an_address_yet_is_late(environ, monkeypatch, name):
+    """How JAX says so of Kubernetes, and of TPU hosts."""
+
+    def address(**_):
+        if name == "text":
+            raise RuntimeError("Failed to recognize coordinator address t-0")
+        raise RuntimeError("Retry failed") from socket.gaierror("t-0")
+
+    monkeypatch.setattr(GceTpuCluster, "is_env_present", lambda: True)
+    monkeypatch.setattr(GceTpuCluster, "get_process_count", lambda: 4)
+    monkeypatch.setattr(GceTpuCluster, "get_coordinator_address", address)
+    with pytest.raises(Apart, match="RuntimeError"):
+        find_place(options(), environ({}))
+
+
+def test_ranks_of_open_mpi(environ):
+    uri = {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1:34911"}
+    more = {"SIZE": "2", "RANK": "1", "LOCAL_RANK": "0", "LOCAL_SIZE": "1"}
+    found = uri | {f"OMPI_COMM_WORLD_{name}": value for name, value in more.items()}
+    place = find_place(options(), environ(found))
+    assert place.coordinator.startswith("10.96.0.1:") and place[1:] == (2, 1, None)
+
+
+@pytest.mark.errors
+def test_a_coordinator_that_nobody_reaches(monkeypatch):
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{held.getsockname()[1]}"
+        monkeypatch.setattr(runtime, "WAIT", 0.5)
+        begun, all_three = time.monotonic(), {"processes": "2", "process": "1"}
+        # A host that comes late is no bad input: launchers run that again.
+        with pytest.raises(Apart, match=f"cannot reach {address}.*firewall"):
+            with runtime.joined(options(coordinator=address, **all_three)):
+                raise AssertionError("it went on")
+    assert time.monotonic() - begun < 20 and collectives.processes() == 1
+
+
+ALONE = """
+import argparse, sys
+from kdjax.cli import hosts
+hosts.WAIT = 1.0
+first = argparse.Namespace(coordinator=sys.argv[1], processes="2", process="0")
+with hosts.joined(first):
+    pass
+"""
+
+
+def test_a_process_that_never_comes(tmp_path):
+    job = Job(tmp_path, [f"127.0.0.1:{port()}"], module=("-c", ALONE))
+    assert job.codes() == [42], job.text()
+    assert "kdjax: process 0: the 2 processes did not meet at 127.0.0.1" in job.text()
+
+
+@pytest.mark.parametrize("name", ("127.0.0.1", "no-such-host.invalid"))
+@pytest.mark.errors
+def test_a_port_that_is_taken(name):
+    """JAX 0.10 would end the process by SIGSEGV."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        address = f"{name}:{held.getsockname()[1]}"
+        first = options(coordinator=address, processes="2", process="0")
+        with pytest.raises(InputError, match=f"port .* of {address} is taken here"):
+            with runtime.joined(first):
+                raise AssertionError("it went on")
+
+
+def test_the_coordinator_listens_where_it_is_looked_for(monkeypatch):
+    assert coordinator.bind_address("localhost:77") == "127.0.0.1:77"
+    assert coordinator.bind_address("no-such-host.invalid:77") is None
+    # What the others resolve to this host's address, it often knows as a loopback.
+    monkeypatch.setattr(socket, "gethostbyname", lambda host: "127.0.1.1")
+    assert coordinator.bind_address("node7:77") is None
+    monkeypatch.setenv("JAX_COORDINATOR_BIND_ADDRESS", "10.0.0.1:77")
+    assert coordinator.bind_address("localhost:77") is None

@@ -1,0 +1,248 @@
+"""One run in several processes: the same numbers as in one, and one end for all."""
+
+import json
+import shutil
+import time
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from kdjax import checkpoints
+from kdjax.experiment import defaults
+from kdjax.experiment.build import build_experiment
+from kdjax.cli import evaluate
+from kdjax.runner import run, trainer
+from kdjax.reporting.reporter import read_rows
+from kdjax.training import sharding
+from tests.distributed.jobs import WATCHED, Job, by_hand, by_slurm, seen, write
+
+TIMES = ("seconds", "train/images_per_second", "train/input_percent")
+
+
+# A process that does not find the teacher of a run.
+WITHOUT = """
+import sys
+from kdjax import __main__
+from kdjax.cli import evaluate
+from kdjax.contracts import InputError
+
+def gone(*_):
+    raise InputError("not on this host")
+
+if "--process=NUMBER" in sys.argv:
+    evaluate.load_teacher = gone
+sys.exit(__main__.main(sys.argv[1:]))
+"""
+
+
+def images(count, seed):
+    random = np.random.default_rng(seed)
+    label = random.integers(0, 5, count)
+    noise = random.integers(0, 120, (count, 8, 8, 3))
+    return (noise + 25 * label[:, None, None, None]).astype(np.uint8), label
+
+
+def students(root) -> ConfigDict:
+    """Two students of a fixed teacher, on 96 images and 37, which nothing divides."""
+    config = defaults.base()
+    config.model = ConfigDict({"name": "tests.networks:tiny", "width": 4})
+    config.teacher.network = "tests.networks:coarse"
+    kd = {"name": "kd", "alpha": 0.9, "temperature": 4.0}
+    # Renewed on the way, from what all processes answer together.
+    chosen = {"name": "detector", "detector": "clk", "first_epoch": 1.0}
+    config.students = ConfigDict(
+        {"kd": {"method": kd, "selection": chosen}, "ce": {"method": {"name": "ce"}}}
+    )
+    config.data.name, config.data.data_dir = "set.npz", str(root)
+    config.data.padding, config.data.flip = 1, True
+    config.data.mean, config.data.std = (0.4, 0.4, 0.4), (0.2, 0.2, 0.2)
+    config.batch_size, config.total_steps, config.log_every_steps = 16, 12, 1
+    config.evaluation.batch_size, config.evaluation.every_epochs = 16, 1.0
+    config.schedule.learning_rate, config.tensorboard = 0.01, False
+    return config
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("hosts")
+    arrays = {}
+    for split, count in (("train", 96), ("test", 37)):
+        arrays[f"{split}_image"], arrays[f"{split}_label"] = images(count, count)
+    np.savez(root / "set.npz", **arrays)
+    write(root / "students.py", students(root))
+    return root
+
+
+def train(root, workdir, devices, *more, **how):
+    words = ["train", f"--config={root / 'students.py'}", f"--workdir={root / workdir}"]
+    return Job(root, [*words, f"--devices={devices}", *more], **how)
+
+
+@pytest.fixture(scope="module")
+def whole(root):
+    """Two tasks of SLURM with two devices each, and one process with four."""
+    together = train(root, "slurm", 2, flags=[[], []], **by_slurm(2)).check()
+    train(root, "alone", 4).check()
+    return together
+
+
+@pytest.fixture(scope="module")
+def stopped(root):
+    """Stopped by SIGTERM to the second of two processes; where it is, what it saw."""
+    out = root / "stopped.seen"
+    told = {"out": str(out), "at": 3, "signal": "SIGTERM", "slow": 0.3}
+    how = {"flags": by_hand(2), "module": WATCHED, "SEEN": json.dumps(told)}
+    job = train(root, "stopped", 2, **how)
+    assert job.codes() == [42, 42], job.text()
+    assert "stopped by a signal at step" in job.logs[0].read_text()
+    return root / "stopped", seen(out, 2)
+
+
+def told(workdir):
+    """Rows of numbers that do not depend on time."""
+    rows = read_rows(workdir / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
+
+
+def assert_same(first, second):
+    assert [row.keys() for row in first] == [row.keys() for row in second]
+    for one, other in zip(first, second, strict=True):
+        assert one == pytest.approx(other, rel=1e-5, abs=1e-5), one["step"]
+
+
+def test_tasks_of_slurm_train_what_one_process_trains(root, whole):
+    found, wanted = told(root / "slurm"), told(root / "alone")
+    assert_same(found, wanted)
+    counts = [row["eval/kd/count"] for row in found if "eval/kd/count" in row]
+    assert counts == [37.0, 37.0]
+    weights = [
+        checkpoints.read_variables(root / name / "checkpoints", 12, "kd")
+        for name in ("slurm", "alone")
+    ]
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), *weights
+    )
+
+
+def test_one_process_tells_and_writes(root, whole):
+    first, second = (log.read_text() for log in whole.logs)
+    assert "2 in each of 2 processes" in first and "one program" in first
+    assert not [x for x in second.splitlines() if x and not x.startswith("[Gloo]")]
+    assert {path.name for path in (root / "slurm").iterdir()} == {
+        *("config.json", "metrics.jsonl", "summary.json", "checkpoints", "notes"),
+        ".lock",
+    }
+    assert (root / "slurm" / "summary.json").stat().st_size > 100
+
+
+def test_evaluate_on_two_hosts_is_exact(root, whole, as_they_are, capsys):
+    words = ["evaluate", f"--workdir={root / 'slurm'}", "--devices=2"]
+    job = Job(root, words, flags=by_hand(2)).check()
+    (line,) = [x for x in job.text().splitlines() if x.startswith("{")]
+    capsys.readouterr()
+    assert evaluate.main(words[1:2]) == 0
+    wanted = json.loads(capsys.readouterr().out)
+    for name, row in json.loads(line)["students"].items():
+        assert row["count"] == 37
+        assert row == pytest.approx(wanted["students"][name], rel=1e-5)
+
+
+@pytest.mark.parametrize("number", (0, 1))
+def test_evaluate_where_one_host_cannot_load_the_teacher(root, whole, number):
+    words = ["evaluate", f"--workdir={root / 'slurm'}", "--devices=1"]
+    code = WITHOUT.replace("NUMBER", str(number))
+    job = Job(root, words, flags=by_hand(2), module=("-c", code))
+    assert job.codes(100) == [0, 0], job.text()
+    assert "no agreement with the teacher: not on this host" in job.logs[0].read_text()
+    (line,) = [x for x in job.text().splitlines() if x.startswith("{")]
+    for row in json.loads(line)["students"].values():
+        assert row["count"] == 37 and "teacher_kl" not in row
+
+
+def test_sigterm_to_one_process_stops_and_saves_all_at_one_step(stopped):
+    workdir, (first, second) = stopped
+    assert first["saved"] == second["saved"]
+    step, _ = first["saved"]
+    assert 4 <= step < 12
+    assert (workdir / "checkpoints" / str(step)).is_dir()
+    assert not (workdir / "summary.json").exists()
+
+
+@pytest.mark.parametrize("devices", (1, 4))
+def test_a_state_that_two_processes_saved_comes_back_bit_for_bit(
+    root, stopped, devices, tmp_path
+):
+    workdir, (first, _) = stopped
+    shutil.copytree(workdir, tmp_path / "w")
+    experiment = build_experiment(students(root))
+    names, identity = tuple(experiment.students), experiment.identity
+    keeper = checkpoints.Checkpointer(tmp_path / "w" / "checkpoints", names, identity)
+    mesh = sharding.make_mesh(jax.devices()[:devices])
+    states, meta = trainer.begin(experiment, keeper, mesh)
+    keeper.close()
+    assert [meta["step"], checkpoints.digest(states)] == first["saved"]
+    assert len(jax.tree.leaves(states)[0].devices()) == devices
+
+
+def test_four_processes_go_on_with_what_two_saved(root, stopped, whole):
+    workdir, (first, _) = stopped
+    shutil.copytree(workdir, root / "four")
+    out = root / "four.seen"
+    how = {"flags": by_hand(4), "module": WATCHED}
+    train(root, "four", 1, **how, SEEN=json.dumps({"out": str(out)})).check()
+    for row in seen(out, 4):
+        assert row["found"] == first["saved"]
+    assert_same(told(root / "four"), told(root / "alone"))
+
+
+def test_two_processes_go_on_bit_for_bit(root, stopped, whole):
+    shutil.copytree(stopped[0], root / "two")
+    train(root, "two", 2, flags=by_hand(2)).check()
+    weights = [
+        checkpoints.read_variables(root / name / "checkpoints", 12, "kd")
+        for name in ("slurm", "two")
+    ]
+    jax.tree.map(np.testing.assert_array_equal, *weights)
+    assert told(root / "two") == told(root / "slurm")
+
+
+def test_one_process_goes_on_with_what_two_saved(root, stopped, whole, as_they_are):
+    shutil.copytree(stopped[0], root / "one")
+    run.run(students(root), root / "one")
+    assert_same(told(root / "one"), told(root / "alone"))
+
+
+def test_an_error_of_one_process_ends_all_with_its_code(root):
+    flags = by_hand(2)
+    flags[1].append("--config.schedule.learning_rate=0.02")
+    job = train(root, "wrong", 1, flags=flags)
+    assert job.codes() == [2, 2]
+    first, second = (log.read_text() for log in job.logs)
+    assert "config.schedule is {'learning_rate': 0.02" in second
+    assert "process 1 of 2 failed: InputError: process 1: this run" in first
+
+
+def test_a_process_that_is_killed_takes_the_others_with_it(root):
+    asked = {"out": str(root / "killed.seen"), "at": 3, "signal": "SIGKILL"}
+    how = {"flags": by_hand(2), "module": WATCHED, "SEEN": json.dumps(asked)}
+    job = train(root, "killed", 1, **how)
+    job.processes[1].wait(300)
+    begun = time.monotonic()
+    code, killed = job.codes()
+    assert killed == -9 and time.monotonic() - begun < 30
+    # 134: JAX's own end of a process whose coordinator says that another is gone.
+    assert code in (42, -6, 134), job.text()
+
+
+def test_a_sweep_on_two_hosts(root):
+    words = ["sweep", f"--config={root / 'students.py'}", f"--workdir={root / 'grid'}"]
+    words += ["--config.students={}", "--config.model.name=tests.networks:coarse"]
+    words += ["--config.total_steps=2", "--devices=1"]
+    words += ["--grid.method.name=ce,mse", "--grid.seed=0,1"]
+    job = Job(root, words, flags=by_hand(2)).check()
+    assert "4 rows: 0 done, 0 failed, 4 in 2 programs" in job.text()
+    rows = json.loads((root / "grid" / "results.json").read_text())
+    assert len(rows["rows"] if isinstance(rows, dict) else rows) == 4
+    assert len(list((root / "grid").glob("*/DONE"))) == 4

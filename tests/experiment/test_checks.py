@@ -1,0 +1,71 @@
+"""What a long run is refused for before anything of it is trained."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from ml_collections import ConfigDict
+
+from kdjax.runner import run
+from kdjax.contracts import InputError
+from tests.experiment import configs
+
+WHERE = pathlib.Path("/runs")
+
+
+def config_of(**changes) -> ConfigDict:
+    """A config of two parts whose last one has these sections."""
+    config = configs.teacher("nowhere")
+    config.stages = ConfigDict({"first": {}, "last": changes})
+    config.order = ("first", "last")
+    return config
+
+
+WRONG = {
+    "method.alpha": {"method": {"name": "kd", "alpha": 2.0, "temperature": 4.0}},
+    "method.temprature": {"method": {"name": "kd", "alpha": 1.0, "temprature": 4.0}},
+    "method.name": {"method": {"name": "kdd"}},
+    "elr is told what the data say": {"method": {"name": "elr", "num_classes": 3}},
+    "model.name": {"model": {"name": "wrn_16_200"}},
+    "selection.detektor": {"selection": {"name": "detector", "detektor": "clk"}},
+    "selection.name": {"selection": {"name": "influenza"}},
+    "schedule.name": {"schedule": {"name": "cosinus"}},
+    "optimizer.beta": {"optimizer": {"name": "sgd", "beta": 1.0}},
+    "noise.rates": {"data": {"noise": {"name": "symmetric", "rates": 0.2}}},
+    "total_epochs": {"total_epochs": 0.0},
+    "batch_size": {"batch_size": 0},
+    "students.a b": {"students": {"a b": {"method": {"name": "ce"}}}},
+    "select.detector": {
+        "select": {"name": "detector", "detector": "fein", "proxies": "stage:first"}
+    },
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_the_last_part_is_checked_before_the_first_one_trains(what):
+    with pytest.raises(InputError, match=r"^part last: config\."):
+        run.check(config_of(**WRONG[what]), WHERE)
+
+
+def test_what_the_data_decide_is_left_to_the_run():
+    """A teacher that is not there yet, images of any size, a network with weights."""
+    config = config_of(
+        teacher={"workdir": "stage:first"},
+        model={"name": "tests.networks:not_there"},
+        method={"name": "elr"},
+        selection={"name": "file", "path": "stage:first"},
+    )
+    run.check(config, WHERE)
+
+
+def test_checking_leaves_the_devices_alone():
+    """Their number is chosen after the config was read, and only once."""
+    code = (
+        "import pathlib; from jax._src import xla_bridge; from kdjax.cli import "
+        "arguments, runs; config = arguments.load_config('configs/fashion_mnist/"
+        "alphas.py', []); runs.check(config, pathlib.Path('x')); "
+        "assert not xla_bridge._backends"
+    )
+    root = pathlib.Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)

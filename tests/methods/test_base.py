@@ -1,0 +1,132 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kdjax.methods import base
+from kdjax.losses import logits as losses
+from kdjax.methods import kd, lr_mse
+from kdjax.supervision.pipeline import Supervisor, stateless
+from kdjax.supervision.temperature import fixed
+from kdjax.methods.base import Method, Term, label_the_rest
+from kdjax.types import Outputs, Views
+from tests import reference
+from tests.objectives import objective, views
+from tests.reference import GOLDEN_KL, GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
+
+SELECTION = np.float32([1.0, 0.0, 0.5])
+PER_SAMPLE = np.float32([1.0, 4.0, 20.0])
+
+
+def values_of(term, **stages):
+    supervisor = Supervisor(**{"temperature": fixed(4), **stages})
+    method = Method(terms=(term,), supervisor=supervisor)
+    seen = views(method, GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS, SELECTION)
+    return term.values(seen)
+
+
+@pytest.mark.parametrize("term", [base.soft_logits(1.0), base.soft_target(1.0)])
+def test_soft_terms_carry_weight_and_each_samples_squared_temperature(term):
+    expected = SELECTION * GOLDEN_KL[4.0]
+    np.testing.assert_allclose(values_of(term), expected, rtol=1e-5, atol=1e-7)
+    values = values_of(term, temperature=stateless(lambda s: jnp.asarray(PER_SAMPLE)))
+    expected = [GOLDEN_KL[tau][i] for i, tau in enumerate(PER_SAMPLE.tolist())]
+    np.testing.assert_allclose(values, SELECTION * expected, rtol=1e-4, atol=1e-7)
+
+
+def test_soft_logits_holds_at_a_high_temperature():
+    values = values_of(base.soft_logits(1.0), temperature=fixed(1e6))
+    limit = reference.logit_matching(GOLDEN_STUDENT, GOLDEN_TEACHER)
+    np.testing.assert_allclose(values, SELECTION * limit, rtol=1e-5)
+
+
+def test_soft_target_hears_target_rules():
+    one_hot = np.float32(reference.one_hot(GOLDEN_LABELS, 4))
+
+    def label(target, s):
+        return jnp.asarray(one_hot)
+
+    values = values_of(base.soft_target(1.0), temperature=fixed(1), target=(label,))
+    expected = SELECTION * reference.cross_entropy(GOLDEN_STUDENT, one_hot)
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [4.0, float("inf")])
+def test_match_logits_uses_the_adjusted_logits_and_no_temperature(temperature):
+    def add_one(s):
+        return s.teacher_logits + 1
+
+    term = base.match_logits("distance", 1.0, losses.squared_error)
+    values = values_of(term, logits=(add_one,), temperature=fixed(temperature))
+    expected = ((GOLDEN_STUDENT - GOLDEN_TEACHER - 1) ** 2).sum(-1)
+    np.testing.assert_allclose(values, SELECTION * expected, rtol=1e-5)
+    assert term.name == "distance"
+
+
+def test_hard_label_needs_no_teacher_and_no_selection():
+    seen = Views(Outputs(GOLDEN_STUDENT, {}), None, GOLDEN_LABELS, None)
+    values = base.hard_label(0.5, label_smoothing=0.1).values(seen)
+    target = 0.9 * reference.one_hot(GOLDEN_LABELS, 4) + 0.025
+    expected = reference.cross_entropy(GOLDEN_STUDENT, target)
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+def test_weight_zero_gives_no_gradient():
+    method = Method(
+        terms=(base.soft_logits(1.0),), supervisor=Supervisor(temperature=fixed(4))
+    )
+
+    def total(student):
+        seen = views(method, student, GOLDEN_TEACHER, GOLDEN_LABELS, SELECTION)
+        return method.terms[0].values(seen).sum()
+
+    gradient = np.asarray(jax.grad(total)(GOLDEN_STUDENT))
+    assert (gradient[1] == 0).all() and (gradient[[0, 2]] != 0).all()
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "term",
+    [
+        base.soft_logits(1.0),
+        base.soft_target(1.0),
+        base.match_logits("distance", 1.0, losses.squared_error),
+    ],
+)
+def test_a_term_without_supervision_says_so(term):
+    seen = Views(Outputs(GOLDEN_STUDENT, {}), None, GOLDEN_LABELS, None)
+    with pytest.raises(ValueError, match=f"{term.name}: views.supervision is None"):
+        term.values(seen)
+
+
+@pytest.mark.errors
+def test_a_method_has_terms_of_unique_names():
+    with pytest.raises(ValueError, match="terms is empty"):
+        Method(terms=())
+    twice = (base.hard_label(0.5), Term("hard_label", 0.5, lambda views: None))
+    with pytest.raises(ValueError, match="'hard_label'.* name more than one term"):
+        Method(terms=twice)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.75])
+def test_selected_samples_get_the_teacher_and_the_rest_their_labels(alpha):
+    chosen = np.float32([1, 0, 1])
+    method = label_the_rest(kd.build(alpha=alpha, temperature=4.0))
+    given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
+    value = objective(method, *given, chosen)
+    hard = reference.cross_entropy(GOLDEN_STUDENT, reference.one_hot(GOLDEN_LABELS, 4))
+    own = alpha * np.array(GOLDEN_KL[4.0]) + (1 - alpha) * hard
+    np.testing.assert_allclose(value, own[[0, 2]].mean() + hard[1], rtol=1e-5)
+    # All selected: the method as it is. None: cross entropy.
+    plain = objective(kd.build(alpha=alpha, temperature=4.0), *given)
+    everywhere = objective(method, *given, np.ones(3, np.float32))
+    np.testing.assert_allclose(everywhere, plain, rtol=1e-6)
+    nowhere = objective(method, *given, np.zeros(3, np.float32))
+    np.testing.assert_allclose(nowhere, hard.mean(), rtol=1e-5)
+
+
+def test_a_method_that_sees_to_the_rest_stays_as_it_is():
+    method = lr_mse.build()
+    assert label_the_rest(method) is method
+    once = label_the_rest(kd.build(alpha=1.0, temperature=4.0))
+    assert label_the_rest(once) is once

@@ -1,0 +1,118 @@
+"""The drivers train what the config files say; the protocols are the papers'."""
+
+import inspect
+import pathlib
+
+import pytest
+
+from kdjax.experiment.selection import by_influence
+from kdjax.runner import run
+from kdjax.cli.arguments import load_config, load_grid
+from kdjax.reproduce.plans import STUDIES, Settings, parts_of
+
+CONFIGS = pathlib.Path(__file__).parent.parent.parent / "configs" / "cifar100"
+ROOT = pathlib.Path("/runs")
+# What a driver may change: where data lie, how often it looks, what else it writes.
+FREE = ("data", "evaluation", "tensorboard", "seed", "model", "method", "students")
+FREE += ("teacher", "selection", "stages", "order")
+
+
+def parts(name, **settings):
+    found = parts_of(STUDIES[name], Settings(**settings), ROOT)
+    return {part.name: part.config for part in found}
+
+
+def file(spec):
+    return load_config(str(CONFIGS / spec), []).to_dict()
+
+
+def same_protocol(mine, theirs):
+    for key in theirs.keys() - set(FREE):
+        assert mine[key] == theirs[key], key
+    # Seven files' worth of defaults, which an .npz file does not know.
+    data = dict(theirs["data"], mean=mine["data"]["mean"], std=mine["data"]["std"])
+    assert mine["data"] == data | {"padding": 4, "flip": True}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_part_would_train_after_those_that_it_names(name):
+    known = set()
+    for part in parts_of(STUDIES[name], Settings(seeds=(0, 7)), ROOT):
+        run.check(part.config, ROOT)
+        named = [part.config["teacher"]["workdir"]]
+        for student in part.config["students"].values():
+            named.append(student.get("selection", {}).get("reference", ""))
+        assert set(filter(None, named)) <= known
+        known.add(str(ROOT / part.name))
+
+
+def test_kl_versus_mse_is_the_configs_of_that_name():
+    found = parts("cifar100", seeds=(0, 1, 2))
+    seeds = [f"wrn_16_2-of-wrn_28_4-seed{seed}" for seed in (0, 1, 2)]
+    assert list(found) == ["wrn_28_4", *seeds]
+    teacher, theirs = found["wrn_28_4"], file("teacher.py")
+    same_protocol(teacher, theirs)
+    assert (teacher["model"], teacher["seed"]) == ({"name": "wrn_28_4"}, 0)
+    assert teacher["method"] == {"name": "ce"} and theirs["method"]["name"] == "ce"
+    grid = load_grid(str(CONFIGS / "temperatures.py"))
+    for seed, name in enumerate(seeds):
+        mine = found[name]
+        same_protocol(mine, file("temperatures.py"))
+        assert mine["seed"] == seed and mine["model"] == {"name": "wrn_16_2"}
+        assert mine["teacher"]["workdir"] == "/runs/wrn_28_4"
+        methods = {key: row["method"] for key, row in mine["students"].items()}
+        assert methods == grid["method"]
+        # Kim et al., public code: padding 4, flips, these moments.
+        assert mine["data"]["mean"] == (0.5071, 0.4865, 0.4409)
+        assert mine["data"]["std"] == (0.2673, 0.2564, 0.2762)
+
+
+@pytest.mark.parametrize(
+    "teacher, student", [("resnet56", "resnet20"), ("wrn_40_2", "wrn_16_2")]
+)
+def test_repdistiller_is_the_configs_of_that_name(teacher, student):
+    found = parts("repdistiller", seeds=(3,))
+    first, labels = found[teacher], found[f"{student}-by-labels-seed3"]
+    taught = found[f"{student}-of-{teacher}-seed3"]
+    for mine in (first, labels, taught):
+        same_protocol(mine, file("repdistiller_teacher.py"))
+        # Tian et al., public code.
+        assert (mine["batch_size"], mine["total_epochs"]) == (64, 240.0)
+        assert mine["optimizer"] == {
+            "name": "sgd",
+            "momentum": 0.9,
+            "nesterov": False,
+            "weight_decay": 5e-4,
+            "decay_norm_and_bias": True,
+            "clip_norm": 0.0,
+        }
+        assert mine["schedule"]["learning_rate"] == 0.05
+        assert mine["schedule"]["milestones"] == (150.0, 180.0, 210.0)
+        assert mine["data"]["mean"] == (0.5071, 0.4867, 0.4408)
+        assert mine["data"]["std"] == (0.2675, 0.2565, 0.2761)
+    assert (first["model"]["name"], first["seed"]) == (teacher, 0)
+    for mine in (labels, taught):
+        assert (mine["model"]["name"], mine["seed"]) == (student, 3)
+    for name in ("kd", "dtd_la", "lr_mse", "lr_ds"):
+        spec = f"{name}.py" if name != "kd" else "repdistiller_kd.py"
+        assert taught["students"][name]["method"] == file(spec)["method"]
+    wanted = file("lr_ds.py")["selection"]
+    wanted["reference"] = f"/runs/{student}-by-labels-seed3"
+    defaults = inspect.signature(by_influence).parameters
+    given = taught["students"]["lr_ds"]["selection"]
+    assert given == {key: wanted[key] for key in given}
+    for key in wanted.keys() - given.keys():
+        assert defaults[key].default == wanted[key], key
+    assert [n for n, row in taught["students"].items() if "selection" in row] == [
+        "lr_ds"
+    ]
+
+
+def test_settings_reach_every_part():
+    found = parts("repdistiller", data="a.npz", data_dir="/d", dtype="bfloat16")
+    for config in found.values():
+        assert config["data"]["name"] == "a.npz" and config["data"]["data_dir"] == "/d"
+        assert config["model"]["dtype"] == "bfloat16"
+        assert config["total_steps"] == 0
+    for config in parts("cifar100", total_steps=5).values():
+        assert config["total_steps"] == 5 and "dtype" not in config["model"]

@@ -1,0 +1,111 @@
+"""Tables: means by hand, nothing that is not measured, and the page as committed."""
+
+import json
+import pathlib
+import re
+
+import pytest
+
+from kdjax.reproduce import claims
+from kdjax.contracts import InputError
+from kdjax.reproduce import results
+from kdjax.reproduce.plans import STUDIES
+from kdjax.reproduce.published import PUBLISHED
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+PAGE = ROOT / "configs" / "cifar100" / "RESULTS.md"
+RECORDS = sorted((PAGE.parent / "results").glob("*.json"))
+PAIR = {"teacher": "wrn_28_4", "student": "wrn_16_2"}
+
+
+def record(run, seed, dtype="float32", **top1):
+    return {
+        **{"study": "cifar100", "run": run, "pair": PAIR, "seed": seed, "dtype": dtype},
+        **{"command": "launch/x.sh", "device": ["1 x A", "1 x B"], "python": ["3.12"]},
+        **{"versions": {"jax": "1"}, "seconds": 90.0, "recorded": "2020-01-02"},
+        "total_steps": 0,
+        "students": {name: {"metrics": {"top1": v}} for name, v in top1.items()},
+    }
+
+
+def cells(text, network, method):
+    """(test top-1, seeds, published) of a row."""
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    (row,) = [r for r in rows if r[0][2:] == network and r[1] == method]
+    return tuple(cell.strip() for cell in row[2:5])
+
+
+def test_means_and_deviations_are_over_the_runs_that_are_there():
+    text = results.section(
+        "cifar100",
+        [
+            record("wrn_28_4", 0, ce=78.0),
+            record("s1", 1, ce=70.0, kd_tau1=71.0),
+            record("s0", 0, ce=73.0, kd_tau1=72.0),
+            record("s2", 2, ce=73.0),
+            record("h0", 0, "bfloat16", ce=60.5),
+        ],
+    )
+    # Of 70, 73, 73: mean 72, sample deviation sqrt((4 + 1 + 1) / 2) = 1.7321.
+    assert cells(text, "wrn_16_2", "ce") == ("72.00 ± 1.73", "0, 1, 2", "72.68")
+    assert cells(text, "wrn_16_2", "kd_tau1") == ("71.50 ± 0.71", "0, 1", "72.90")
+    assert cells(text, "wrn_16_2", "mse") == ("not measured", "", "75.54")
+    assert cells(text, "wrn_28_4", "teacher") == ("78.00", "0", "77.93")
+    assert cells(text, "wrn_16_2, bfloat16", "ce") == ("60.50", "0", "72.68")
+    assert "wrn_28_4, bfloat16" not in text
+    assert "Measured:" in text
+    assert "2 minutes on 1 x A, then 1 x B; Python 3.12, jax 1; 2020-01-02." in text
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_without_records_nothing_is_measured(study, tmp_path):
+    text = results.section(study, results.read(study, tmp_path))
+    pairs = STUDIES[study].pairs
+    rows = {(p, m) for p in pairs for m in (*STUDIES[study].methods, "ce", "teacher")}
+    assert text.count("not measured") == len(rows)
+    assert "Nothing of this is measured yet." in text
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_what_is_published_belongs_to_a_row(study):
+    plan = STUDIES[study]
+    assert {pair.student for pair in plan.pairs} == PUBLISHED[study].keys()
+    for rows in PUBLISHED[study].values():
+        assert rows.keys() <= {"teacher", "ce", *plan.methods}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"study":'])
+def test_another_file_among_the_records_is_an_error(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(InputError, match="x.json: not a record of launch/"):
+        results.read("cifar100", tmp_path)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_committed_tables_are_made_of_the_committed_records(study):
+    text = results.section(study, results.read(study, PAGE.parent / "results"))
+    begin, end = f"<!-- launch {study}: begin -->", f"<!-- launch {study}: end -->"
+    assert PAGE.read_text().split(begin)[1].split(end)[0] == f"\n\n{text}\n\n"
+
+
+def test_committed_records_are_of_the_whole_protocol_and_of_no_machine():
+    for path in RECORDS:
+        told = json.loads(path.read_text())
+        protocol = STUDIES[told["study"]].protocol()
+        assert told["total_steps"] == 0, path.name
+        for key in ("batch_size", "total_epochs"):
+            assert told[key] == protocol[key], path.name
+        assert told["data"]["train"]["num_examples"] == 50_000, path.name
+        assert told["data"]["test"]["num_examples"] == 10_000, path.name
+        assert not re.search(r'"/|~/|=/', path.read_text()), path.name
+
+
+def test_sections_of_a_page_leave_each_other_alone(tmp_path):
+    page = tmp_path / "RESULTS.md"
+    page.write_text("# Head\n\nwords\n")
+    for name, text in (("a", "one"), ("b", "two"), ("a", "three")):
+        claims.write_section(page, text, name)
+    assert page.read_text() == (
+        "# Head\n\nwords\n\n<!-- a: begin -->\n\nthree\n\n<!-- a: end -->\n\n"
+        "<!-- b: begin -->\n\ntwo\n\n<!-- b: end -->\n"
+    )

@@ -1,0 +1,218 @@
+"""Runs that are started again with a teacher or a selection that moved, or another."""
+
+import json
+import shutil
+
+import pytest
+from ml_collections import ConfigDict
+
+from kdjax.runner import provenance, run, select, trainer
+from kdjax.sweep import directory
+from kdjax.cli import sweep
+from kdjax.sweep.trials import Row
+from kdjax.contracts import InputError
+from tests.experiment import configs
+from tests.sweep import sweeps
+
+
+def base(data_dir, **changes) -> ConfigDict:
+    config = configs.teacher(data_dir)
+    config.model = ConfigDict({"name": "tests.networks:coarse"})
+    config.total_steps = 1
+    config.update(changes)
+    return config
+
+
+def picked(data_dir, keep="", **section) -> ConfigDict:
+    """Of a selection among the samples of another one."""
+    config = base(data_dir, select=ConfigDict(section))
+    config.data.keep = str(keep)
+    return config
+
+
+def student(made) -> ConfigDict:
+    """All that can come from elsewhere: teacher, weights, samples, a selection."""
+    config = base(made / "data")
+    config.method = ConfigDict({"name": "kd", "alpha": 0.5, "temperature": 4.0})
+    config.teacher.workdir = config.initial.workdir = str(made / "first")
+    config.data.keep = str(made / "keep")
+    config.selection = ConfigDict({"name": "file", "path": str(made / "heard")})
+    return config
+
+
+@pytest.fixture(scope="module")
+def made(data_dir, tmp_path_factory):
+    """Two networks, two selections of each kind, and a student of the first ones."""
+    root = tmp_path_factory.mktemp("made")
+    (root / "data").symlink_to(data_dir)
+    twice = base(data_dir, total_steps=2, evaluation={"every_epochs": 0.25})
+    run.run(twice, root / "first")
+    shutil.copytree(root / "first", root / "second")
+    shutil.rmtree(root / "second" / "checkpoints" / "2")  # 1 is another network
+    for seed, name in enumerate(("keep", "other_keep")):
+        most = {"name": "random", "keep_ratio": 0.75, "seed": seed}
+        run.run(picked(data_dir, **most), root / name)
+    for seed, name in enumerate(("heard", "other_heard")):
+        half = {"name": "random", "keep_ratio": 0.5, "seed": seed}
+        run.run(picked(data_dir, root / "keep", **half), root / name)
+    run.run(student(root), root / "student")
+    return root
+
+
+@pytest.fixture
+def at_rest(monkeypatch):
+    """Nothing trains or selects, and no images are loaded."""
+    monkeypatch.setattr(trainer, "train", None)
+    monkeypatch.setattr(run, "build_experiment", None)
+    monkeypatch.setattr(select, "select", None)
+
+
+@pytest.fixture
+def blind(monkeypatch):
+    """Nothing is read of other runs."""
+    for name in ("load_trained", "load_teacher", "load_keep"):
+        monkeypatch.setattr(provenance, name, None)
+
+
+def put(config: ConfigDict, key: str, path) -> ConfigDict:
+    section, name = key.split(".")
+    config[section][name] = str(path)
+    return config
+
+
+ELSEWHERE = {
+    "teacher.workdir": ("first", "second"),
+    "initial.workdir": ("first", "second"),
+    "data.keep": ("keep", "other_keep"),
+    "selection.path": ("heard", "other_heard"),
+}
+
+
+def check_moves(config, workdir, key, own, other, copy):
+    """A finished run takes a copy, and neither another one, nor nothing, nor none."""
+    shutil.copytree(own, copy)
+    run.run(put(config, key, copy), workdir)
+    with pytest.raises(InputError, match=rf"; config\.{key} is now '{other}'") as error:
+        run.run(put(config, key, other), workdir)
+    assert f"at '{own}'; " in str(error.value)
+    with pytest.raises(InputError, match=rf"config\.{key}.* is '.*none', and there is"):
+        run.run(put(config, key, copy.parent / "none"), workdir)
+
+
+@pytest.mark.parametrize("key", ELSEWHERE)
+def test_a_finished_run_is_of_what_it_was_made_from(made, tmp_path, at_rest, key):
+    own, other = (made / name for name in ELSEWHERE[key])
+    config, workdir = student(made), made / "student"
+    check_moves(config, workdir, key, own, other, tmp_path / "copy")
+    with pytest.raises(InputError, match=rf"config\.{key} is now '', with None"):
+        run.run(put(config, key, ""), workdir)
+
+
+def test_the_same_words_read_nothing(made, at_rest, blind):
+    run.run(student(made), made / "student")
+
+
+@pytest.mark.parametrize("key", ["initial.workdir", "selection.path"])
+def test_a_run_goes_on_with_what_it_began_with(made, tmp_path, key):
+    own, other = (made / name for name in ELSEWHERE[key])
+    shutil.copytree(made / "student", tmp_path / "student")
+    shutil.copytree(own, tmp_path / "copy")
+    (tmp_path / "student" / "summary.json").unlink()
+    what = "initial" if key == "initial.workdir" else "selection of kd"
+    with pytest.raises(InputError, match=f"was trained with {what} digest"):
+        run.run(put(student(made), key, other), tmp_path / "student")
+    run.run(put(student(made), key, tmp_path / "copy"), tmp_path / "student")
+    assert (tmp_path / "student" / "summary.json").exists()
+
+
+def test_a_reference_is_what_a_selection_was_made_from(made, data_dir, tmp_path):
+    config = base(data_dir)
+    config.method = ConfigDict({"name": "ds", "temperature": 4.0})
+    config.teacher.workdir = str(made / "second")
+    config.selection = ConfigDict(
+        {"name": "influence", "reference": str(made / "first"), "keep_ratio": 0.5}
+    )
+    run.run(config, tmp_path / "w")
+    key, own, other = "selection.reference", made / "first", made / "second"
+    check_moves(config, tmp_path / "w", key, own, other, tmp_path / "copy")
+    (tmp_path / "w" / "summary.json").unlink()
+    with pytest.raises(InputError, match="was trained with selection of ds digest"):
+        run.run(put(config, key, other), tmp_path / "w")
+
+
+SELECTORS = {
+    "select.proxies": {"name": "detector", "detector": "clk", "proxies": "first"},
+    "select.as_many_as": {"name": "random", "as_many_as": "keep"},
+    "select.reference": {"name": "influence", "reference": "first", "eta": None},
+}
+
+
+@pytest.mark.parametrize("key", SELECTORS)
+def test_a_selection_is_of_whom_it_asked(made, data_dir, tmp_path, key):
+    section = dict(SELECTORS[key])
+    name = key.removeprefix("select.")
+    own = made / section[name]
+    config = put(picked(data_dir, **section), key, own)
+    config.teacher.workdir = str(made / "second")
+    run.run(config, tmp_path / "w")
+    asked = json.loads((tmp_path / "w" / "selection.json").read_text())["asked"]
+    assert asked.keys() - {"teacher"} == {name}
+    other = made / ("other_keep" if own.name == "keep" else "second")
+    check_moves(config, tmp_path / "w", key, own, other, tmp_path / "copy")
+    put(put(config, key, own), "teacher.workdir", made / "first")
+    if name == "reference":
+        with pytest.raises(InputError, match="was made with teacher digest"):
+            run.run(config, tmp_path / "w")
+    else:  # they never ask the teacher
+        run.run(config, tmp_path / "w")
+
+
+def parts(made, teacher="first") -> ConfigDict:
+    config = base(made / "data")
+    config.method = ConfigDict({"name": "kd", "alpha": 0.5, "temperature": 4.0})
+    config.teacher.workdir = str(made / teacher)
+    choose = {"select": {"name": "random", "keep_ratio": 0.5}}
+    config.stages = ConfigDict(
+        {"choose": choose, "train": {"data": {"keep": "stage:choose"}}}
+    )
+    config.order = ("choose", "train")
+    return config
+
+
+def test_finished_parts_move_together_and_keep_their_teacher(
+    made, tmp_path, monkeypatch
+):
+    run.run(parts(made), tmp_path / "row")
+    (tmp_path / "row").rename(tmp_path / "moved")
+    monkeypatch.setattr(trainer, "train", None)
+    run.run(parts(made), tmp_path / "moved")
+    message = r"moved/train was made with teacher .* is now '.*/second'"
+    with pytest.raises(InputError, match=message):
+        run.run(parts(made, "second"), tmp_path / "moved")
+    (tmp_path / "moved" / "DONE").touch()
+    directory.check_done(tmp_path, [Row("moved", {}, parts(made))])
+    with pytest.raises(InputError, match=message):
+        directory.check_done(tmp_path, [Row("moved", {}, parts(made, "second"))])
+
+
+def test_the_rows_of_a_sweep_are_of_one_teacher(made, data_dir, tmp_path, monkeypatch):
+    # The number of devices is the tests', settled long before.
+    monkeypatch.setattr("kdjax.cli.devices.configure_cpu", lambda *_: 8)
+    file = sweeps.write(tmp_path, data_dir)
+    shutil.copytree(made / "first", tmp_path / "copy")
+
+    def start(teacher):
+        words = ["--config.teacher.network=", f"--config.teacher.workdir={teacher}"]
+        words += ["--grid.method={'name': 'ce'},{'name': 'mse'}", "--grid.seed=1"]
+        return sweeps.start(f"{file}:1", tmp_path / "w", *words)
+
+    assert start(made / "first") == 0
+    loaded, original = [], provenance.load_teacher
+    monkeypatch.setattr(
+        provenance, "load_teacher", lambda *a: loaded.append(a) or original(*a)
+    )
+    monkeypatch.setattr(sweep, "run_job", None)
+    assert start(made / "first") == 0 and not loaded
+    assert start(tmp_path / "copy") == 0 and len(loaded) == 1
+    with pytest.raises(InputError, match="__method-ce was made with teacher digest"):
+        start(made / "second")

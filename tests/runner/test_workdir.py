@@ -1,0 +1,87 @@
+"""Which config may go on where another one has trained."""
+
+import errno
+import fcntl
+import json
+
+import pytest
+
+from kdjax.experiment import defaults
+from kdjax.runner import workdir
+from kdjax.contracts import InputError
+
+
+def as_json(config):
+    return json.loads(json.dumps(config))
+
+
+def wrote(tmp_path, config):
+    (tmp_path / workdir.CONFIG).write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize("code", (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP))
+@pytest.mark.errors
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, code):
+    """Lustre without flock, an NFS without its lock service, some FUSE."""
+
+    def flock(file, how):
+        raise OSError(code, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(InputError, match=f"{tmp_path} cannot be locked .*-o flock"):
+        with workdir.locked(tmp_path):
+            raise AssertionError("it went on")
+
+
+@pytest.mark.errors
+def test_a_second_writer_is_refused(tmp_path):
+    with workdir.locked(tmp_path), pytest.raises(InputError, match="another run is"):
+        with workdir.locked(tmp_path):
+            raise AssertionError("it went on")
+
+
+def test_a_run_of_before_stacking_goes_on_stacked_or_not(tmp_path):
+    before = defaults.nested()
+    del before["stacked"]
+    wrote(tmp_path, before)
+    for stacked in (False, True):
+        now = as_json(defaults.nested() | {"stacked": stacked})
+        workdir.check_same(tmp_path, now)
+    with pytest.raises(InputError, match="config.batch_size was 128 and is now 64"):
+        workdir.check_same(tmp_path, now | {"batch_size": 64})
+
+
+def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
+    before = defaults.nested()
+    del before["batch_norm"]
+    for key in ("feed", "crops", "threads", "skip_at_most", "noise"):
+        del before["data"][key]
+    before["optimizer"] = {"name": "adamw", "weight_decay": 0.1}
+    wrote(tmp_path, before)
+    now = as_json(defaults.nested() | {"optimizer": before["optimizer"]})
+    workdir.check_same(tmp_path, now)
+    with pytest.raises(InputError, match="config.batch_norm was 'global' and is now"):
+        workdir.check_same(tmp_path, now | {"batch_norm": "device"})
+    # Another machine has other cores, and a stopped run may be allowed more.
+    free = {"threads": 12, "skip_at_most": 500}
+    workdir.check_same(tmp_path, now | {"data": now["data"] | free})
+    crops = now["data"]["crops"] | {"size": 160}
+    with pytest.raises(InputError, match="config.data.crops.size was 224 and is now"):
+        workdir.check_same(tmp_path, now | {"data": now["data"] | {"crops": crops}})
+    # A builder's own keys are none of these: without one it took its own default.
+    now["optimizer"] = before["optimizer"] | {"momentum": 0.9}
+    with pytest.raises(InputError, match=r"optimizer\.momentum was None and is now"):
+        workdir.check_same(tmp_path, now)
+
+
+def test_parts_of_a_section_may_be_newer_than_a_run(tmp_path):
+    before = defaults.nested()
+    del before["data"]["crops"]["sizes"]
+    wrote(tmp_path, before)
+    now = as_json(defaults.nested())
+    workdir.check_same(tmp_path, now)
+    del now["data"]["crops"]["smallest_area"]  # a config that sets some of them
+    workdir.check_same(tmp_path, now)
+    now["data"]["crops"]["sizes"] = [[0, 128]]
+    with pytest.raises(InputError, match=r"crops\.sizes was \[\] and is now"):
+        workdir.check_same(tmp_path, now)
