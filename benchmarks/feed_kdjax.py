@@ -7,12 +7,12 @@ import argparse
 import functools
 import importlib.metadata
 
-from kdjax.data.loaders import streaming
-from kdjax.data.images.crops import Geometry
-from kdjax.data.synthetic import NAME
-from kdjax.data.load import load_split
-from kdjax.training import sharding
 from benchmarks import worker
+from kdjax.data.images.crops import Geometry
+from kdjax.data.load import load_split
+from kdjax.data.loaders import streaming
+from kdjax.data.synthetic import NAME
+from kdjax.training import sharding
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -40,8 +40,8 @@ def start(options):
         # The one that is not timed: what was decoded while others had their turn.
         steps = feed.batches_ahead() + 2 if steps == 1 else steps
         for _ in range(steps):
-            ticket = feed.ticket(done)
-            assert ticket["image"].shape[:2] == (options.batch_size, options.size)
+            batch_spec = feed.batch_spec(done)
+            assert batch_spec["image"].shape[:2] == (options.batch_size, options.size)
             done += 1
 
     packages = ("grain", "simplejpeg", "opencv-python-headless")

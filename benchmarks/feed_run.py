@@ -17,10 +17,10 @@ import sys
 import tempfile
 import time
 
-from kdjax.bench.feed import processor
-from kdjax.data.synthetic import prepare_drawn
 from benchmarks import flags, worker
 from benchmarks.run import INTERRUPTED, SETTLE, say, summary
+from kdjax.bench.feed import processor
+from kdjax.data.synthetic import prepare_drawn
 
 OURS = "kdjax"
 KDJAX, TFDATA = "benchmarks.feed_kdjax", "benchmarks.feed_tfdata"

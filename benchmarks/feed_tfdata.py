@@ -15,13 +15,13 @@ import pathlib
 
 import numpy as np
 
+from benchmarks import feed_kdjax, worker
 from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.images.decode import size_of_jpeg
+from kdjax.data.loaders.sampler import permutation
 from kdjax.data.synthetic import NAME
 from kdjax.data.tfds.example_proto import bytes_feature
-from kdjax.data.loaders.sampler import permutation
 from kdjax.data.tfds.records import open_split
-from benchmarks import feed_kdjax, worker
 
 EPOCHS = 4  # of boxes, then they repeat
 MORE = 6  # batches than are decoded ahead, where nothing chooses their number

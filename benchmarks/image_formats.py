@@ -17,15 +17,15 @@ import time
 import cv2
 import numpy as np
 
-from kdjax.data.tfds.find import prepared
 from kdjax.data.images.crops import Geometry
-from kdjax.datasets.convert_images import derive
-from kdjax.datasets.image_formats import Pixels, ShortSide
 from kdjax.data.load_stored import load_stored
-from kdjax.datasets.encode import jpeg
-from kdjax.datasets.prepare_folder import prepare_folder
-from kdjax.data.tfds.records import size_of
 from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.data.tfds.find import prepared
+from kdjax.data.tfds.records import size_of
+from kdjax.datasets.convert_images import derive
+from kdjax.datasets.encode import jpeg
+from kdjax.datasets.image_formats import Pixels, ShortSide
+from kdjax.datasets.prepare_folder import prepare_folder
 
 DRAWN = "drawn_pictures"
 FORMS = (ShortSide(256), Pixels(256), Pixels(160))
@@ -91,10 +91,10 @@ def feed_of(name: str, crops: Geometry, options: argparse.Namespace) -> Streamed
 
 def turn(feed: StreamedFeed, options: argparse.Namespace) -> tuple[float, float]:
     """Images a second, and a CPU second of all threads."""
-    feed.ticket(0)  # starts the threads
+    feed.batch_spec(0)  # starts the threads
     wall, cpu = time.perf_counter(), time.process_time()
     for step in range(1, 1 + options.steps):
-        feed.ticket(step)
+        feed.batch_spec(step)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     feed.close()
     count = options.steps * options.batch_size

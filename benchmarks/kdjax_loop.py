@@ -8,11 +8,11 @@ import functools
 
 import jax
 
+from benchmarks import flags, worker
 from kdjax.bench import programs, timing
 from kdjax.distributed import devices
 from kdjax.models import create
 from kdjax.training import sharding
-from benchmarks import flags, worker
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -116,8 +116,8 @@ class Trainer:
 
     def loss(self, images, labels):
         with torch.no_grad():
-            taught = self.teacher(images)
-        return kd_loss(self.student(images), taught, labels)
+            teacher_outputs = self.teacher(images)
+        return kd_loss(self.student(images), teacher_outputs, labels)
 
     def __call__(self):
         images, labels = next(self.batches)
@@ -130,13 +130,13 @@ class Trainer:
         return loss
 
 
-def kd_loss(student, taught, labels):
+def kd_loss(student, teacher_outputs, labels):
     """(1 - alpha) CE + alpha tau^2 KL, mean over the batch (arXiv:1503.02531)."""
     tau, alpha = flags.TEMPERATURE, flags.ALPHA
-    student, taught = student.float(), taught.float()
+    student, teacher_outputs = student.float(), teacher_outputs.float()
     soft = F.kl_div(
         F.log_softmax(student / tau, 1),
-        F.softmax(taught / tau, 1),
+        F.softmax(teacher_outputs / tau, 1),
         reduction="batchmean",
     )
     return (1 - alpha) * F.cross_entropy(student, labels) + alpha * tau**2 * soft

@@ -27,9 +27,11 @@ class Batch(NamedTuple):
     ]  # how often the split had been seen before; draws the sample's crop
     # student -> name -> [b, ...]: what is known of each sample beside its label, such
     # as "selection"; a student that has none hears its teacher on every sample.
-    notes: dict[str, dict[str, Array]]
+    sample_info: dict[str, dict[str, Array]]
     second: Array | None = None  # another crop of `image`, where a method asks for one
-    taught: Outputs | None = None  # the teacher's answers, where they come from a cache
+    teacher_outputs: Outputs | None = (
+        None  # the teacher's answers, where they come from a cache
+    )
 
 
 class Signals(NamedTuple):
@@ -45,7 +47,7 @@ class Signals(NamedTuple):
     members: Float[Array, "batch teachers classes"] | None = None
 
 
-class Traces(NamedTuple):
+class MemoryInputs(NamedTuple):
     """What a memory may look at. Gradients are already stopped."""
 
     student_logits: Float[Array, "batch classes"]
@@ -67,7 +69,7 @@ class Supervision(NamedTuple):
     ]  # >= 0; 0 means that the teacher is not heard on this sample
 
 
-class Views(NamedTuple):
+class LossInputs(NamedTuple):
     """What a term may look at. Without a teacher the two fields about it are None."""
 
     student: Outputs

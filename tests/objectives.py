@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kdjax.supervision.pipeline import supervise
-from kdjax.types import Outputs, Signals, Traces, Views
+from kdjax.types import LossInputs, MemoryInputs, Outputs, Signals
 
 
 def signals(student, teacher, labels, selection=None, step=0, members=None):
@@ -21,23 +21,25 @@ def signals(student, teacher, labels, selection=None, step=0, members=None):
     )
 
 
-def views(method, student, teacher, labels, selection=None, step=0, members=None):
+def inputs(method, student, teacher, labels, selection=None, step=0, members=None):
     """What terms see. `student` is [batch, classes], or [batch, networks, classes] for
     a method of several networks; `members` are the teachers' own logits."""
-    seen = Outputs(student, {})
+    student_outputs = Outputs(student, {})
     if method.networks > 1:
-        seen = Outputs(jnp.mean(student, 1), {"members": student})
-    given = signals(seen.logits, teacher, labels, selection, step, members)
+        student_outputs = Outputs(jnp.mean(student, 1), {"members": student})
+    given = signals(student_outputs.logits, teacher, labels, selection, step, members)
     supervision = remembered = None
     if method.supervisor is not None:
         state = method.supervisor.temperature.init()
         supervision, _ = supervise(method.supervisor, state, given)
     if method.memory is not None:
-        traces = Traces(seen.logits, jnp.asarray(labels), given.index, given.step)
+        traces = MemoryInputs(
+            student_outputs.logits, jnp.asarray(labels), given.index, given.step
+        )
         traces = jax.lax.stop_gradient(traces)
         remembered, _ = method.memory.update(method.memory.init(), traces)
-    return Views(
-        student=seen,
+    return LossInputs(
+        student=student_outputs,
         teacher=None if teacher is None else Outputs(teacher, {}),
         labels=jnp.asarray(labels),
         supervision=supervision,
@@ -48,10 +50,12 @@ def views(method, student, teacher, labels, selection=None, step=0, members=None
 
 
 def objective(method, student, teacher, labels, selection=None, **rest):
-    seen = views(method, student, teacher, labels, selection, **rest)
+    student_outputs = inputs(method, student, teacher, labels, selection, **rest)
     total = 0.0
     for term in method.terms:
         scheduled = callable(term.coefficient)
-        weight = term.coefficient(seen.step) if scheduled else term.coefficient
-        total += weight * jnp.mean(term.values(seen))
+        weight = (
+            term.coefficient(student_outputs.step) if scheduled else term.coefficient
+        )
+        total += weight * jnp.mean(term.values(student_outputs))
     return total

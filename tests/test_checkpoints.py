@@ -18,8 +18,8 @@ from kdjax.checkpoints import (
     checksums,
     storage,
 )
-from kdjax.distributed import runtime
 from kdjax.contracts import InputError
+from kdjax.distributed import runtime
 from kdjax.methods import ce
 from kdjax.training import sharding
 from tests.networks import linear, tiny

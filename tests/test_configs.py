@@ -5,14 +5,14 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import experiments
+from kdjax.cli.arguments import load_config, load_grid
+from kdjax.contracts import InputError
 from kdjax.experiment import recipes
 from kdjax.experiment.stages import split_stages
+from kdjax.reproduce import experiments
 from kdjax.runner import run
-from kdjax.cli.arguments import load_config, load_grid
 from kdjax.sweep.axes import read_axes
 from kdjax.sweep.trials import make_rows
-from kdjax.contracts import InputError
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ("common", "__init__")

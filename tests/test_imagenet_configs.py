@@ -10,15 +10,15 @@ import jax
 import numpy as np
 import pytest
 
+from kdjax.cli.arguments import load_config, load_grid
+from kdjax.contracts import InputError
 from kdjax.experiment.build import build_experiment
 from kdjax.experiment.stages import split_stages
 from kdjax.runner import run
-from kdjax.cli.arguments import load_config, load_grid
+from kdjax.runner.sample_weights import SampleInfo
+from kdjax.runner.steps import Steps
 from kdjax.sweep.axes import read_axes
 from kdjax.sweep.trials import make_rows
-from kdjax.runner.sample_weights import Notes
-from kdjax.runner.steps import Steps
-from kdjax.contracts import InputError
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -49,8 +49,8 @@ def load(name, *overrides):
 
 def small(name, jpeg_dir, *overrides, crops="{'size': 32, 'short_side': 36}"):
     where = f"data.data_dir={jpeg_dir}", f"data.crops={crops}"
-    taught = [] if name in ALONE else ["teacher.network=tests.networks:coarse"]
-    return load(name, *SMALL, *where, *taught, *overrides)
+    teacher_outputs = [] if name in ALONE else ["teacher.network=tests.networks:coarse"]
+    return load(name, *SMALL, *where, *teacher_outputs, *overrides)
 
 
 @pytest.mark.parametrize("name", SINGLE)
@@ -70,7 +70,7 @@ def step_of(made, tmp_path):
     variables = None
     if made.teacher:
         variables = sharding.place_replicated(made.teacher.variables, mesh)
-    notes = Notes(made, variables, mesh, tmp_path, 0)
+    sample_info = SampleInfo(made, variables, mesh, tmp_path, 0)
     images = np.zeros((2, *made.train.image.shape[1:]), np.float32)
 
     def draw():
@@ -78,7 +78,7 @@ def step_of(made, tmp_path):
 
     states = sharding.compile_init(draw, mesh)()
     before = jax.tree.map(np.array, states)
-    steps = Steps(made, variables, mesh, notes)
+    steps = Steps(made, variables, mesh, sample_info)
     try:
         count, rows = steps.ready(0, 1)
         after, metrics = steps.run(states, 0, count, rows)
@@ -121,8 +121,8 @@ def test_data_selection_runs_to_its_end(jpeg_dir, tmp_path, monkeypatch, most):
     run.run(config, tmp_path)
     for part in ("reference", "student"):
         assert (tmp_path / part / "summary.json").exists()
-    (notes,) = (tmp_path / "student" / "notes" / "lr_ds").glob("*.npz")
-    with np.load(notes) as saved:
+    (sample_info,) = (tmp_path / "student" / "sample_info" / "lr_ds").glob("*.npz")
+    with np.load(sample_info) as saved:
         assert saved["selection"].sum() == 10  # 80 % of 12, rounded
     told = json.loads((tmp_path / "student" / "summary.json").read_text())
     assert list(told["students"]) == ["lr_ds"]
@@ -164,5 +164,5 @@ def test_a_patient_teacher_is_as_patient_as_it_is_told():
     with pytest.raises(InputError, match="could not convert string to float: 'long'"):
         load("patient.py:long")
     with pytest.raises(InputError, match="config.data.mixup is 1, and a cache has"):
-        taught = "teacher.workdir=/t", "teacher.cache=/c"
-        run.check(load("patient.py", *taught), pathlib.Path("/runs"))
+        teacher_outputs = "teacher.workdir=/t", "teacher.cache=/c"
+        run.check(load("patient.py", *teacher_outputs), pathlib.Path("/runs"))

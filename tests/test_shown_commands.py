@@ -12,17 +12,17 @@ import shlex
 
 import pytest
 
-from kdjax.reproduce import experiments
+from kdjax.cli import bench, bench_input, cache, export, import_, prepare, sweep, train
+from kdjax.cli import compile as compile_
+from kdjax.datasets.convert_images import derived_name
+from kdjax.distributed import devices
 from kdjax.experiment.checks import check_training
 from kdjax.experiment.schema import plain
 from kdjax.experiment.stages import split_stages
-from kdjax.cli import bench, bench_input, cache, export, import_, prepare, sweep, train
-from kdjax.distributed import devices
-from kdjax.runner import run as runs
-from kdjax.cli import compile as compile_
-from kdjax.datasets.convert_images import derived_name
 from kdjax.models import MODELS
 from kdjax.preflight import topology
+from kdjax.reproduce import experiments
+from kdjax.runner import run as runs
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
@@ -107,7 +107,7 @@ class Shell:
         found = [w for w in given if not w.startswith("--")]
         assert found and {pathlib.Path(w).resolve() for w in found} <= set(self.runs)
 
-    def run(self, config, workdir, until=None):
+    def run(self, config, workdir, deadline=None):
         """In place of a training: checks, and notes which networks there are now."""
         runs.check(config, workdir)
         parts = split_stages(config, workdir)

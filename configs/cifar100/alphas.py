@@ -12,8 +12,8 @@ accuracy; theirs is of crops, ours of whole images. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.cifar100 import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

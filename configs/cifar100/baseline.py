@@ -8,8 +8,8 @@ Published: 72.56 (WRN-16-2); Kim et al., draft, table 4. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.cifar100 import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

@@ -10,9 +10,9 @@ selection; three rates of symmetric noise, three seeds. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs.cifar100 import common
 from kdjax.experiment import recipes
 from kdjax.reproduce import studies
-from configs.cifar100 import common
 
 
 def get_config(arg=""):

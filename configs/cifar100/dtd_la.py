@@ -12,8 +12,8 @@ Watch temperature/floored. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.cifar100 import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

@@ -15,8 +15,8 @@ transcription and not verified here: resnet32x4 -> resnet8x4 76.06, wrn_40_2 -> 
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.cifar100 import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

@@ -11,8 +11,8 @@ students of a seed share one teacher forward in one program. Not measured here y
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.cifar100 import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

@@ -10,8 +10,8 @@ table of training accuracies too; theirs are of crops, ours of whole images.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.fashion_mnist import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

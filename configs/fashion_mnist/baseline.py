@@ -5,8 +5,8 @@ python -m kdjax train --config=configs/fashion_mnist/baseline.py --workdir=runs/
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.fashion_mnist import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

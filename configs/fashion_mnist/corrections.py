@@ -14,8 +14,8 @@ helps; its control hears the teacher on as many samples, whichever.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.fashion_mnist import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

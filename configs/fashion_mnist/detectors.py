@@ -9,9 +9,9 @@ selection; three rates of symmetric noise, three seeds.
 
 from ml_collections import ConfigDict
 
+from configs.fashion_mnist import common
 from kdjax.experiment import recipes
 from kdjax.reproduce import studies
-from configs.fashion_mnist import common
 
 
 def get_config(arg=""):

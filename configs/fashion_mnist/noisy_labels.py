@@ -12,9 +12,9 @@ Alpha is 1: the students see no label, and the test labels are clean.
 
 from ml_collections import ConfigDict
 
+from configs.fashion_mnist import common
 from kdjax.experiment import recipes
 from kdjax.reproduce import studies
-from configs.fashion_mnist import common
 
 
 def get_config(arg=""):

@@ -9,9 +9,9 @@ public summary. A whole grid over them is noisy_labels.py.
 
 from ml_collections import ConfigDict
 
+from configs.fashion_mnist import common
 from kdjax.experiment import recipes
 from kdjax.reproduce import studies
-from configs.fashion_mnist import common
 
 
 def get_config(arg=""):

@@ -9,8 +9,8 @@ The seven students of a seed share one teacher forward in one program.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.fashion_mnist import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

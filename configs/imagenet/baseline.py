@@ -9,8 +9,8 @@ Published: 69.76 (resnet18), 76.13 (resnet50), torchvision's first weights; 68.8
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.imagenet import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

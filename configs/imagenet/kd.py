@@ -15,8 +15,8 @@ verified). The spread is of settings, so compare like with like. Not measured he
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.imagenet import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

@@ -16,8 +16,8 @@ the device together, --students_per_program=1. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.imagenet import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

@@ -26,9 +26,9 @@ Logits", public code. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs.imagenet import common
 from kdjax.experiment import recipes
 from kdjax.reproduce import studies
-from configs.imagenet import common
 
 
 def get_config(arg=""):

@@ -15,8 +15,8 @@ measured here yet.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.imagenet import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

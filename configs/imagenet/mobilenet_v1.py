@@ -13,8 +13,8 @@ batches of 512 (mdistiller's README). Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.imagenet import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

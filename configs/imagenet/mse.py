@@ -14,8 +14,8 @@ the code of Kim et al. Not measured here yet.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import studies
 from configs.imagenet import common
+from kdjax.reproduce import studies
 
 
 def get_config(arg=""):

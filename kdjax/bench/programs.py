@@ -9,9 +9,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from kdjax.bench import flops, roofline
+from kdjax.data.load import Split
 from kdjax.data.loaders import in_memory
 from kdjax.data.transforms.augment import Augment
-from kdjax.data.load import Split
 from kdjax.methods import kd
 from kdjax.models.network import Network
 from kdjax.training import sharding
@@ -53,8 +53,8 @@ class Running:
     def __init__(self, step: Callable, state: PyTree, ready: Callable[[int], PyTree]):
         self._step, self._state, self.ready = step, state, ready
 
-    def step(self, ticket: PyTree) -> PyTree:
-        self._state = self._step(self._state, ticket)
+    def step(self, batch_spec: PyTree) -> PyTree:
+        self._state = self._step(self._state, batch_spec)
         return self._state
 
 
@@ -84,18 +84,18 @@ def start(
     grid = temperature_grid(problem.student, students)
 
     def ready(number):
-        ticket = feed.ticket(number)
+        batch_spec = feed.batch_spec(number)
         if cached:
-            ticket |= {"taught": answers[ticket["index"]]}
-        return sharding.place_rows(ticket, mesh)
+            batch_spec |= {"teacher_outputs": answers[batch_spec["index"]]}
+        return sharding.place_rows(batch_spec, mesh)
 
     build = with_cached_teacher if cached else with_live_teacher
     step = build(problem, grid, stacked)
     step = sharding.compile_train_step(step, mesh)
     states, variables = _initialise(problem, grid, cached, mesh)
 
-    def advance(states, ticket):
-        return step(states, variables, feed.source, ticket)[0]
+    def advance(states, batch_spec):
+        return step(states, variables, feed.source, batch_spec)[0]
 
     return Running(advance, states, ready)
 
@@ -120,13 +120,13 @@ def load(problem: Problem, mode: str, students: int) -> roofline.Load:
         return roofline.Load({}, 0.0)
     # By `train` for both: a network that answers may convolve by a shorter algorithm,
     # and model FLOPs are those of the model.
-    taught, seen = (
+    teacher_outputs, seen = (
         flops.count(network.train, *_variables(network, problem)).times(
             1.0 / problem.batch_size
         )
         for network in (problem.teacher, problem.student)
     )
-    return roofline.load(taught if mode == "live" else None, seen, students)
+    return roofline.load(teacher_outputs if mode == "live" else None, seen, students)
 
 
 def temperature_grid(network: Network, students: int) -> dict[str, Student]:
@@ -177,7 +177,7 @@ def _train_step(
     return make_train_step(
         grid,
         teacher,
-        functools.partial(in_memory.materialise, decode=decode),
+        functools.partial(in_memory.gather_batch, decode=decode),
         lambda batch, view: crops.train(batch, SEED, view),
         stacked=stacked,
     )
@@ -197,17 +197,17 @@ def _initialise(problem: Problem, grid: dict[str, Student], cached: bool, mesh: 
 
 
 def _input(feed: in_memory.ResidentFeed, crops: Augment, mesh: Mesh) -> Running:
-    def prepare(source, ticket):
-        return crops.train(in_memory.materialise(source, ticket), SEED)
+    def prepare(source, batch_spec):
+        return crops.train(in_memory.gather_batch(source, batch_spec), SEED)
 
     rows = sharding.split(mesh)
     compiled = jax.jit(
         prepare, in_shardings=(sharding.replicated(mesh), rows), out_shardings=rows
     )
     return Running(
-        lambda _, ticket: compiled(feed.source, ticket),
+        lambda _, batch_spec: compiled(feed.source, batch_spec),
         None,
-        lambda number: sharding.place_rows(feed.ticket(number), mesh),
+        lambda number: sharding.place_rows(feed.batch_spec(number), mesh),
     )
 
 

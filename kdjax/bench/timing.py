@@ -16,7 +16,7 @@ class Program(Protocol):
     """Something that can be stepped."""
 
     def ready(self, number: int): ...  # the next ticket, on the devices
-    def step(self, ticket): ...  # dispatches one step; returns what to wait for
+    def step(self, batch_spec): ...  # dispatches one step; returns what to wait for
 
 
 class Timing(NamedTuple):
@@ -85,8 +85,8 @@ def block(
     begun = clock()
     for number in range(start, start + steps):
         asked = clock()
-        ticket = program.ready(number)
+        batch_spec = program.ready(number)
         waited += clock() - asked
-        result = program.step(ticket)
+        result = program.step(batch_spec)
     jax.block_until_ready(result)
     return clock() - begun, waited

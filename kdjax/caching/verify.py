@@ -3,8 +3,8 @@
 import numpy as np
 
 from kdjax.caching.layout import Layout
-from kdjax.caching.live import Live
 from kdjax.caching.reader import Reader
+from kdjax.caching.teacher_runner import TeacherRunner
 from kdjax.checkpoints import StorageError
 
 # In units of the largest logit of a sample: what bfloat16, TF32 or another kind of
@@ -13,7 +13,7 @@ NOISE = 5e-3
 
 
 def verify(
-    reader: Reader, live: Live, epochs: list[int], rows: int, random
+    reader: Reader, live: TeacherRunner, epochs: list[int], rows: int, random
 ) -> dict[str, object]:
     """Compares every file with its checksum, and random rows with the live teacher.
 

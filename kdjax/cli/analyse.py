@@ -18,19 +18,19 @@ import jax
 import numpy as np
 
 from kdjax import checkpoints, cli
-from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.experiment.teachers import load_teacher
-from kdjax.experiment.pretrained import Teacher, load_trained
-from kdjax.distributed import devices
-from kdjax.runner import workdir as workdirs
-from kdjax.training.evaluator import answers
-from kdjax.contracts import InputError, nearest
-from kdjax.data.transforms.augment import Augment
-from kdjax.data.load import Split, crops_of, exact_name, load_split
-from kdjax.reporting import analysis_figures
-from kdjax.reporting.files import replace
 from kdjax.analysis import student_teacher
 from kdjax.analysis.projection import elongation, three_class_projection
+from kdjax.contracts import InputError, nearest
+from kdjax.data.load import Split, crops_of, exact_name, load_split
+from kdjax.data.transforms.augment import Augment
+from kdjax.distributed import devices
+from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.experiment.pretrained import Teacher, load_trained
+from kdjax.experiment.teachers import load_teacher
+from kdjax.reporting import analysis_figures
+from kdjax.reporting.files import replace
+from kdjax.runner import workdir as workdirs
+from kdjax.training.evaluator import answers
 
 ROWS = 500
 
@@ -86,20 +86,22 @@ def look(workdir: pathlib.Path, options) -> dict:
     names = _three(split, options.classes)
     teacher = load_teacher(_section(meta["teacher"]), data)
     normalise = Augment(**data["normalisation"], padding=0, flip=False).evaluate
-    taught = _answers(teacher, normalise, split, needs_features=False)
+    teacher_outputs = _answers(teacher, normalise, split, needs_features=False)
     result = {"told": {}, "distances": {}, "norms": {}, "clusters": {}}
-    result["teacher_norms"] = _norms(taught) if "features" in taught else None
+    result["teacher_norms"] = (
+        _norms(teacher_outputs) if "features" in teacher_outputs else None
+    )
     result["class_names"] = names
     for name in meta["students"]:
         who = {"workdir": str(workdir), "student": name, "checkpoint": "latest"}
         trained = load_trained("analyse", who, data)
         said = _answers(trained, normalise, split)
-        logits = said["logits"], taught["logits"]
+        logits = said["logits"], teacher_outputs["logits"]
         features = said["features"]
         told = student_teacher.summary(
             *logits,
             student_features=features,
-            teacher_features=taught.get("features"),
+            teacher_features=teacher_outputs.get("features"),
         )
         points, labels = _projected(trained, features, split.label, names)
         stretch = elongation(points, labels)

@@ -16,10 +16,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from kdjax.experiment.selection import SELECTIONS
-from kdjax.distributed import runtime
 from kdjax.contracts import InputError, nearest
 from kdjax.data.noise import NOISES
+from kdjax.distributed import runtime
+from kdjax.experiment.selection import SELECTIONS
 from kdjax.methods import METHODS
 from kdjax.models import MODELS
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES

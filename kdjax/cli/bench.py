@@ -37,9 +37,9 @@ import sys
 from kdjax import cli
 from kdjax.bench import rows
 from kdjax.bench.programs import MODES, Problem
-from kdjax.experiment.networks import build_network, check_classes, count_classes
-from kdjax.distributed import devices
 from kdjax.contracts import InputError, nearest
+from kdjax.distributed import devices
+from kdjax.experiment.networks import build_network, check_classes, count_classes
 from kdjax.models.network import Network
 from kdjax.reporting.speeds import print_speeds
 from kdjax.training import sharding

@@ -35,18 +35,18 @@ import jax
 
 from kdjax import cli
 from kdjax.bench import feed as timing
+from kdjax.cli import arguments
+from kdjax.contracts import InputError
+from kdjax.data.images.crops import Geometry
+from kdjax.data.load import load_split
+from kdjax.data.loaders import streaming
+from kdjax.data.loaders.loader import is_stored
+from kdjax.data.prefetch import cores
+from kdjax.data.split import Split
+from kdjax.data.synthetic import NAME, prepare_drawn
+from kdjax.distributed import devices
 from kdjax.experiment import schema
 from kdjax.experiment.data import build_images
-from kdjax.cli import arguments
-from kdjax.distributed import devices
-from kdjax.contracts import InputError
-from kdjax.data.loaders import streaming
-from kdjax.data.prefetch import cores
-from kdjax.data.images.crops import Geometry
-from kdjax.data.synthetic import NAME, prepare_drawn
-from kdjax.data.loaders.loader import is_stored
-from kdjax.data.load import load_split
-from kdjax.data.split import Split
 from kdjax.reporting.speeds import print_feed_speeds
 from kdjax.training import sharding
 
@@ -55,7 +55,7 @@ PICTURES, COUNT, SIZE, BATCH = "400x350", 512, 224, 128
 INTERRUPTED = 130
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """What is to be measured."""
 
     split: Split
@@ -83,54 +83,56 @@ def main(argv: list[str]) -> int:
                 "on the devices. Expected config.data.feed=streamed, or "
                 "`python -m kdjax bench --modes=input` for resident ones."
             )
-        asked = Asked(
+        request = Request(
             split,
             config["seed"] if config else 0,
             batch_size,
             _threads(options.threads, split.image.threads),
             *(options.place, options.batches, options.repeats, options.json),
         )
-        return run(asked)
+        return run(request)
 
 
-def run(asked: Asked) -> int:
+def run(request: Request) -> int:
     """Measures one number of threads after another."""
     mesh, found, code = sharding.make_mesh(), [], 0
-    set_name = asked.split.identity["name"]
-    told = timing.about(set_name, asked.split.image) | {"placed": asked.place}
-    for threads in asked.threads:
+    set_name = request.split.identity["name"]
+    told = timing.about(set_name, request.split.image) | {"placed": request.place}
+    for threads in request.threads:
         print(f"{threads} thread(s): decoding", file=sys.stderr)
         told |= {"load_average": timing.load_average()}
         try:
-            found.append(told | _measured(asked, threads, mesh))
+            found.append(told | _measured(request, threads, mesh))
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             code = INTERRUPTED
             break
-        if asked.json:
+        if request.json:
             print(json.dumps(found[-1]), flush=True)
-    if found and not asked.json:
+    if found and not request.json:
         print_feed_speeds(found)
     return code
 
 
-def _measured(asked: Asked, threads: int, mesh) -> dict:
-    how = {"seed": asked.seed, "batch_size": asked.batch_size, "threads": threads}
-    feed = streaming.place(asked.split, mesh, **how)
+def _measured(request: Request, threads: int, mesh) -> dict:
+    how = {"seed": request.seed, "batch_size": request.batch_size, "threads": threads}
+    feed = streaming.place(request.split, mesh, **how)
 
     def take(step: int) -> None:
-        ticket = feed.ticket(step)
-        if asked.place:
-            jax.block_until_ready(sharding.place_rows(ticket, mesh, parts=feed.parts))
+        batch_spec = feed.batch_spec(step)
+        if request.place:
+            jax.block_until_ready(
+                sharding.place_rows(batch_spec, mesh, parts=feed.parts)
+            )
 
     with contextlib.closing(feed):
         timed = timing.measure(
             take,
             warm=2 * feed.batches_ahead(),
-            repeats=asked.repeats,
-            batches=asked.batches,
+            repeats=request.repeats,
+            batches=request.batches,
         )
-        return timing.row(asked.split.image, feed, timed, cores())
+        return timing.row(request.split.image, feed, timed, cores())
 
 
 def _parser() -> argparse.ArgumentParser:

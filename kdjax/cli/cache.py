@@ -21,22 +21,28 @@ import time
 import numpy as np
 
 from kdjax import cli
-from kdjax.experiment import schema
-from kdjax.experiment.build import identity_of
-from kdjax.experiment.data import build_images
-from kdjax.experiment.teachers import load_teacher
 from kdjax.caching import manifest
 from kdjax.caching.layout import DTYPES, Layout, missing
-from kdjax.caching.live import Live
 from kdjax.caching.reader import Reader
+from kdjax.caching.teacher_runner import TeacherRunner
 from kdjax.caching.verify import verify
 from kdjax.caching.writer import write_epoch
 from kdjax.checkpoints import StorageError
 from kdjax.cli import arguments
-from kdjax.distributed import devices, runtime, collectives
-from kdjax.runner import workdir
-from kdjax.cli.cache_plan import FULL_UP_TO, TOP_K, Asked, check_room, make_manifest
+from kdjax.cli.cache_plan import (
+    FULL_UP_TO,
+    TOP_K,
+    CacheRequest,
+    check_room,
+    make_manifest,
+)
 from kdjax.contracts import InputError
+from kdjax.distributed import collectives, devices, runtime
+from kdjax.experiment import schema
+from kdjax.experiment.build import identity_of
+from kdjax.experiment.data import build_images
+from kdjax.experiment.teachers import load_teacher
+from kdjax.runner import workdir
 from kdjax.training.loop import Preempted, stop_signals
 
 ROWS = 256  # that --verify asks anew
@@ -49,7 +55,7 @@ def main(argv: list[str]) -> int:
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, rows, processes)
         line = _run(options, config)
-        if collectives.is_first():
+        if collectives.is_primary():
             print(json.dumps(line))
     return 0 if line.get("sound", True) else StorageError.exit_code
 
@@ -65,16 +71,16 @@ def _run(options: argparse.Namespace, config: dict) -> dict:
             "of the run that trained the teacher."
         )
     say(devices.describe())
-    asked = Asked(options, config, images, teacher, directory)
+    request = CacheRequest(options, config, images, teacher, directory)
     same = {"data": images.train.identity, "teacher": teacher.identity["digest"]}
-    collectives.check_same("this cache", same)
+    collectives.assert_equal("this cache", same)
     if options.verify:
-        told = collectives.share(lambda: make_manifest(asked))
-        line = _verify(asked, told)
+        told = collectives.broadcast(lambda: make_manifest(request))
+        line = _verify(request, told)
     else:
         with workdir.locked(directory):
-            told = collectives.share(lambda: make_manifest(asked))
-            line = _write(asked, told)
+            told = collectives.broadcast(lambda: make_manifest(request))
+            line = _write(request, told)
     return {"cache": str(directory), "digest": manifest.digest(told)} | line
 
 
@@ -108,29 +114,29 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     return options, config
 
 
-def _live(asked: Asked, told: dict) -> Live:
-    return Live(
-        asked.teacher.network,
-        asked.teacher.variables,
-        asked.images.train,
-        asked.images.augment,
+def _teacher_runner(request: CacheRequest, told: dict) -> TeacherRunner:
+    return TeacherRunner(
+        request.teacher.network,
+        request.teacher.variables,
+        request.images.train,
+        request.images.augment,
         seed=told["seed"],
         layout=Layout.of(told),
-        batch_size=asked.config["evaluation"]["batch_size"],
-        step_size=asked.config["batch_size"],
+        batch_size=request.config["evaluation"]["batch_size"],
+        step_size=request.config["batch_size"],
     )
 
 
-def _write(asked: Asked, told: dict) -> dict:
+def _write(request: CacheRequest, told: dict) -> dict:
     """Writes the epochs that are missing."""
-    directory, layout, begun = asked.directory, Layout.of(told), time.monotonic()
-    gone = collectives.share(lambda: _begin(directory, told))
+    directory, layout, begun = request.directory, Layout.of(told), time.monotonic()
+    gone = collectives.broadcast(lambda: _begin(directory, told))
     if gone:
-        live = _live(asked, told)
+        live = _teacher_runner(request, told)
         with stop_signals() as stop:
             pace = _Pace(directory, layout.examples * len(gone), stop)
             for epoch in gone:
-                if collectives.is_first():
+                if collectives.is_primary():
                     write_epoch(directory, epoch, layout, live.blocks(epoch), pace)
                 else:  # it has its part in every answer
                     for block in live.blocks(epoch):
@@ -158,10 +164,10 @@ class _Pace:
     def __init__(self, directory: pathlib.Path, total: int, stop):
         self.directory, self.total, self.stop = directory, total, stop
         self.done, self.begun = 0, time.monotonic()
-        self.told, self.agreed = self.begun, collectives.stopper()
+        self.told, self.should_stop = self.begun, collectives.stopper()
 
     def __call__(self, rows: int) -> None:
-        why = self.agreed(self.done, "by a signal" if self.stop.is_set() else "")
+        why = self.should_stop(self.done, "by a signal" if self.stop.is_set() else "")
         if why:
             raise Preempted(
                 f"stopped {why}; the finished epochs in {self.directory} stay. "
@@ -179,13 +185,15 @@ class _Pace:
         say(f"{share:5.1f}%  {rate:,.0f} images/s  ETA {left:,.0f}s")
 
 
-def _verify(asked: Asked, told: dict) -> dict:
+def _verify(request: CacheRequest, told: dict) -> dict:
     """Compares what is there with checksums and teacher; says the first ten faults."""
-    gone = missing(asked.directory, told["epochs"])
+    gone = missing(request.directory, told["epochs"])
     there = sorted(set(range(told["epochs"])) - set(gone))
-    seed = collectives.share(lambda: secrets.randbits(64))
-    reader, random = Reader(asked.directory, told), np.random.default_rng(seed)
-    found = verify(reader, _live(asked, told), there, asked.options.verify, random)
+    seed = collectives.broadcast(lambda: secrets.randbits(64))
+    reader, random = Reader(request.directory, told), np.random.default_rng(seed)
+    found = verify(
+        reader, _teacher_runner(request, told), there, request.options.verify, random
+    )
     problems = [f"epoch {epoch} is missing" for epoch in gone] + found["problems"]
     for problem in problems[:10]:
         say(f"kdjax cache: {problem}")

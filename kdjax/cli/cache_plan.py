@@ -5,23 +5,23 @@ import pathlib
 import shutil
 from typing import NamedTuple
 
-from kdjax.experiment import schema
-from kdjax.experiment.cache import epochs_of, origin_of
-from kdjax.experiment.build import plan_of, versions
-from kdjax.experiment.data import Images
-from kdjax.experiment.pretrained import Teacher
 from kdjax.caching import manifest
 from kdjax.caching.layout import Layout
-from kdjax.caching.live import layout_of
+from kdjax.caching.teacher_runner import layout_of
 from kdjax.checkpoints import StorageError
-from kdjax.runner import workdir
 from kdjax.contracts import InputError
+from kdjax.experiment import schema
+from kdjax.experiment.build import plan_of, versions
+from kdjax.experiment.cache import epochs_of, origin_of
+from kdjax.experiment.data import Images
+from kdjax.experiment.pretrained import Teacher
+from kdjax.runner import workdir
 
 FULL_UP_TO = 200  # classes; above it only the TOP_K largest logits are stored
 TOP_K = 50
 
 
-class Asked(NamedTuple):
+class CacheRequest(NamedTuple):
     """What the command was given."""
 
     options: argparse.Namespace
@@ -31,33 +31,33 @@ class Asked(NamedTuple):
     directory: pathlib.Path
 
 
-def make_manifest(asked: Asked) -> dict:
+def make_manifest(request: CacheRequest) -> dict:
     """What the cache is to be; what is not asked for is as it is there.
 
     Raises:
       InputError: the directory holds other answers, or something else.
     """
-    there = manifest.read(asked.directory, "--workdir")
+    there = manifest.read(request.directory, "--workdir")
     if there is None:
-        _check_empty(asked)
-    seed = schema.number(asked.config, "seed", 0, integer=True)
-    batch_size = schema.number(asked.config, "batch_size", 1, integer=True)
-    wanted = origin_of(asked.teacher, asked.images, seed, batch_size)
-    _check_same(asked.directory, there, wanted)
-    wanted |= _layout(asked, there).as_json()
-    _check_same(asked.directory, there, wanted)
-    if asked.options.verify:
+        _check_empty(request)
+    seed = schema.number(request.config, "seed", 0, integer=True)
+    batch_size = schema.number(request.config, "batch_size", 1, integer=True)
+    wanted = origin_of(request.teacher, request.images, seed, batch_size)
+    _check_same(request.directory, there, wanted)
+    wanted |= _layout(request, there).as_json()
+    _check_same(request.directory, there, wanted)
+    if request.options.verify:
         return there
-    epochs = asked.options.epochs or _epochs(asked)
+    epochs = request.options.epochs or _epochs(request)
     if there is not None:
         return there | {"epochs": max(epochs, there["epochs"])}
-    made_by = {"teacher": asked.teacher.identity, "versions": versions()}
+    made_by = {"teacher": request.teacher.identity, "versions": versions()}
     return wanted | {"epochs": epochs, "made_by": made_by}
 
 
-def _layout(asked: Asked, there: dict | None) -> Layout:
+def _layout(request: CacheRequest, there: dict | None) -> Layout:
     """dtype, top_k and features: as asked for, as it is there, or the default."""
-    options, images = asked.options, asked.images
+    options, images = request.options, request.images
     found = {
         "dtype": "float16",
         "top_k": TOP_K if len(images.train.class_names) > FULL_UP_TO else 0,
@@ -69,14 +69,14 @@ def _layout(asked: Asked, there: dict | None) -> Layout:
     given["features"] = (options.features,) if options.features else None
     found |= {key: value for key, value in given.items() if value is not None}
     found["features"] = tuple(found["features"])
-    teacher = asked.teacher
+    teacher = request.teacher
     return layout_of(teacher.network, teacher.variables, images.train, **found)
 
 
-def _epochs(asked: Asked) -> int:
-    examples = len(asked.images.train.label)
-    batch_size = schema.number(asked.config, "batch_size", 1, integer=True)
-    total_steps = plan_of(asked.config, examples / batch_size).total_steps
+def _epochs(request: CacheRequest) -> int:
+    examples = len(request.images.train.label)
+    batch_size = schema.number(request.config, "batch_size", 1, integer=True)
+    total_steps = plan_of(request.config, examples / batch_size).total_steps
     return epochs_of(total_steps, batch_size, examples)
 
 
@@ -89,14 +89,16 @@ def _check_same(directory: pathlib.Path, there: dict | None, wanted: dict) -> No
         )
 
 
-def _check_empty(asked: Asked) -> None:
-    if asked.options.verify:
-        raise InputError(f"--verify: there is no cache in {asked.directory}.")
+def _check_empty(request: CacheRequest) -> None:
+    if request.options.verify:
+        raise InputError(f"--verify: there is no cache in {request.directory}.")
     ours = (workdir.LOCK, workdir.SEEN)
-    others = [path.name for path in asked.directory.iterdir() if path.name not in ours]
+    others = [
+        path.name for path in request.directory.iterdir() if path.name not in ours
+    ]
     if others:
         raise InputError(
-            f"--workdir: {asked.directory} holds {', '.join(sorted(others)[:3])} and "
+            f"--workdir: {request.directory} holds {', '.join(sorted(others)[:3])} and "
             "no cache; expected a new directory."
         )
 

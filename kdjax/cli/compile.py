@@ -32,10 +32,10 @@ import json
 import sys
 
 from kdjax import cli
-from kdjax.experiment import schema
 from kdjax.cli import arguments
-from kdjax.distributed import devices
 from kdjax.contracts import InputError
+from kdjax.distributed import devices
+from kdjax.experiment import schema
 from kdjax.preflight import advice, described, plans, rows, topology
 from kdjax.preflight.page import page
 from kdjax.training import sharding

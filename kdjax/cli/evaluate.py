@@ -20,23 +20,23 @@ import json
 import pathlib
 
 from kdjax import checkpoints, cli
+from kdjax.contracts import InputError, nearest
+from kdjax.data.errors import DataError
+from kdjax.data.images.crops import Geometry
+from kdjax.data.load import Split, crops_of, exact_name, load_split, stored_bytes
+from kdjax.data.npz import is_npz
+from kdjax.data.registry import STREAMED
+from kdjax.data.tfds.names import parse_name
+from kdjax.data.transforms.augment import Augment
+from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment.data import FEEDS, RESIDENT_BELOW
 from kdjax.experiment.networks import CHECKPOINTS, choose_step
+from kdjax.experiment.pretrained import student_network
 from kdjax.experiment.schema import guarded
 from kdjax.experiment.teachers import load_teacher
-from kdjax.experiment.pretrained import student_network
-from kdjax.distributed import devices, runtime, collectives
 from kdjax.runner import workdir as workdirs
-from kdjax.training.evaluator import Batches, add_teacher, evaluation_rows, scorer
-from kdjax.contracts import InputError, nearest
-from kdjax.data.transforms.augment import Augment
-from kdjax.data.images.crops import Geometry
-from kdjax.data.errors import DataError
-from kdjax.data.tfds.names import parse_name
-from kdjax.data.npz import is_npz
-from kdjax.data.load import Split, crops_of, exact_name, load_split, stored_bytes
-from kdjax.data.registry import STREAMED
 from kdjax.training import sharding
+from kdjax.training.evaluator import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.weights.input_transforms import places_of, reordered
 
 ROWS = 500
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, ROWS, processes)
         line = _score(options)
-        if collectives.is_first():
+        if collectives.is_primary():
             print(json.dumps(line))
     return 0
 
@@ -58,7 +58,7 @@ def _score(options: argparse.Namespace) -> dict:
     directory = workdir / CHECKPOINTS
     mesh = sharding.make_mesh()  # here: processes find their devices together only
     # While a run goes on, a later look finds a later step.
-    meta, best = collectives.share(lambda: checkpoints.read_meta(directory))
+    meta, best = collectives.broadcast(lambda: checkpoints.read_meta(directory))
     chosen = _choose(meta["students"], options.student)
     data = meta["data"]
     if data["test"] is None:
@@ -206,7 +206,7 @@ def _add_teacher(meta: dict, augment: Augment, batches: Batches) -> None:
     except InputError as error:
         why = str(error)
     # All ask it together, or none does.
-    for reason in filter(None, collectives.gather(why)):
+    for reason in filter(None, collectives.all_gather(why)):
         collectives.say(f"kdjax evaluate: no agreement with the teacher: {reason}")
         return
     if teacher.identity["digest"] != who["digest"]:

@@ -34,11 +34,11 @@ import numpy as np
 
 import kdjax
 from kdjax import checkpoints, cli
-from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.experiment.pretrained import Teacher, load_trained, student_network
-from kdjax.distributed import devices
 from kdjax.contracts import InputError
 from kdjax.data.transforms.augment import Augment
+from kdjax.distributed import devices
+from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.experiment.pretrained import Teacher, load_trained, student_network
 from kdjax.weights import (
     layouts,
     onnx_graphs,

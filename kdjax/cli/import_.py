@@ -32,15 +32,15 @@ import jax
 import jax.numpy as jnp
 
 from kdjax import cli
-from kdjax.experiment.teacher_inputs import read_names
+from kdjax.contracts import InputError
+from kdjax.data.transforms.augment import Augment
+from kdjax.distributed import devices
 from kdjax.experiment.build import versions
 from kdjax.experiment.networks import CHECKPOINTS, build_network, count_classes
 from kdjax.experiment.schema import guarded
-from kdjax.distributed import devices
-from kdjax.runner import workdir as workdirs
-from kdjax.contracts import InputError
-from kdjax.data.transforms.augment import Augment
+from kdjax.experiment.teacher_inputs import read_names
 from kdjax.reporting.files import replace
+from kdjax.runner import workdir as workdirs
 from kdjax.weights import imported, layouts, trees, variants
 
 MOMENTS = ("mean", "std")

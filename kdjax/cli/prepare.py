@@ -8,19 +8,19 @@ import signal
 import sys
 import threading
 
-from kdjax.data.tfds import find
 from kdjax.data import npz
+from kdjax.data.errors import DataError
+from kdjax.data.load import load_split
+from kdjax.data.tfds import find
+from kdjax.data.tfds.names import default_data_dir
 from kdjax.datasets import staging
 from kdjax.datasets.builders import BUILDERS
-from kdjax.datasets.write import Prepared
 from kdjax.datasets.convert_images import derive, derived_name
-from kdjax.data.errors import DataError
 from kdjax.datasets.image_formats import Pixels, ShortSide
-from kdjax.data.tfds.names import default_data_dir
 from kdjax.datasets.prepare import prepare
 from kdjax.datasets.prepare_folder import prepare_folder
-from kdjax.data.load import load_split
 from kdjax.datasets.tfrecord import convert
+from kdjax.datasets.write import Prepared
 
 OK, BAD_INPUT, STORAGE = 0, 2, 4
 TERMINATED = 128 + signal.SIGTERM  # as shells have it

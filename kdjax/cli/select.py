@@ -11,11 +11,12 @@ import json
 import pathlib
 
 from kdjax import cli
-from kdjax.experiment.schema import plain
 from kdjax.cli import arguments
-from kdjax.distributed import devices, runtime, collectives
-from kdjax.runner import run, workdir as workdirs
 from kdjax.contracts import InputError
+from kdjax.distributed import collectives, devices, runtime
+from kdjax.experiment.schema import plain
+from kdjax.runner import run
+from kdjax.runner import workdir as workdirs
 
 
 def main(argv: list[str]) -> int:
@@ -35,6 +36,6 @@ def main(argv: list[str]) -> int:
         devices.configure_cpu(options.devices, rows, processes)
         with workdirs.locked(workdir):
             run.run_part(plain(config), workdir)
-        if collectives.is_first():
+        if collectives.is_primary():
             print(json.dumps(json.loads((workdir / workdirs.SELECTION).read_text())))
     return 0

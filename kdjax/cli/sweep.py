@@ -29,18 +29,17 @@ import math
 import pathlib
 
 from kdjax import cli
-from kdjax.experiment import schema
 from kdjax.cli import arguments, time_slice
-from kdjax.distributed import devices, runtime, collectives
-from kdjax.sweep import packing
-from kdjax.runner import run, workdir
-from kdjax.sweep import directory
-from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import Row, in_common, make_rows
-from kdjax.sweep.trial_files import read_rows
 from kdjax.contracts import InputError
+from kdjax.distributed import collectives, devices, runtime
+from kdjax.experiment import schema
 from kdjax.reporting.files import replace
 from kdjax.reporting.grids import Line, as_json, print_lines
+from kdjax.runner import run, workdir
+from kdjax.sweep import directory, packing
+from kdjax.sweep.axes import read_axes
+from kdjax.sweep.trial_files import read_rows
+from kdjax.sweep.trials import Row, in_common, make_rows
 from kdjax.training.loop import NonFinite
 
 GRID = "--grid."
@@ -49,25 +48,25 @@ RESULTS = "results.json"
 
 def main(argv: list[str]) -> int:
     options, rows = _read(argv)
-    until = time_slice.deadline(options.minutes)
+    deadline = time_slice.deadline(options.minutes)
     root = pathlib.Path(options.workdir).expanduser().resolve()
     limit = options.students_per_program
     sizes = [schema.number(row.config, "batch_size", 1, integer=True) for row in rows]
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, math.gcd(*sizes), processes)
-        collectives.check_same("this sweep", in_common(rows))
+        collectives.assert_equal("this sweep", in_common(rows))
         directory.check_done(root, rows)
         if options.dry_run:
             plan = _plan(root, rows, limit, options.retry_failed)
-            if collectives.is_first():
+            if collectives.is_primary():
                 print("\n".join([told(plan), *map(_words, plan.jobs)]))
             return 0
         with _held(root, options.row):
-            if options.retry_failed and collectives.is_first():
-                directory.forgive(root, rows)
-            run_all(root, rows, limit, until)
+            if options.retry_failed and collectives.is_primary():
+                directory.reset_failed(root, rows)
+            run_all(root, rows, limit, deadline)
             keeps = options.row is None
-            failed = collectives.share(lambda: _tell(root, rows, keeps))
+            failed = collectives.broadcast(lambda: _tell(root, rows, keeps))
     return NonFinite.exit_code if failed else 0
 
 
@@ -139,14 +138,14 @@ def _rows(options, config, words: list[str]) -> list[Row]:
 
 
 def run_all(
-    root: pathlib.Path, rows: list[Row], limit: int, until: float = math.inf
+    root: pathlib.Path, rows: list[Row], limit: int, deadline: float = math.inf
 ) -> None:
     """Runs job after job; the plan is read anew from the disk before each."""
     plan = _plan(root, rows, limit)
     say(told(plan))
     while plan.jobs:
         say(f"{len(plan.jobs)} to go; next {_words(plan.jobs[0])}")
-        run_job(root, plan.jobs[0], until)
+        run_job(root, plan.jobs[0], deadline)
         gc.collect()  # its arrays leave the devices before the next ones come
         plan = _plan(root, rows, limit)
 
@@ -162,7 +161,7 @@ def _plan(
         return [_names(plan.done), _names(plan.failed), jobs]
 
     named = {row.name: row for row in rows}
-    done, failed, jobs = collectives.share(found)
+    done, failed, jobs = collectives.broadcast(found)
     done, failed = ([named[name] for name in names] for names in (done, failed))
     jobs = [
         directory.Job(pathlib.Path(where), [named[name] for name in names])
@@ -175,19 +174,19 @@ def _names(rows: list[Row]) -> list[str]:
     return [row.name for row in rows]
 
 
-def run_job(root: pathlib.Path, job: directory.Job, until: float = math.inf) -> None:
+def run_job(root: pathlib.Path, job: directory.Job, deadline: float = math.inf) -> None:
     """Runs a program or a row alone; a row that diverges is marked, not raised."""
-    collectives.share(lambda: directory.begin(job))
+    collectives.broadcast(lambda: directory.begin(job))
     alone = len(job.rows) == 1
     config = job.rows[0].config if alone else packing.program(job.rows)
     try:
-        run.run(config, job.workdir, until)
+        run.run(config, job.workdir, deadline)
     except NonFinite as error:
         bad = job.rows if alone else [r for r in job.rows if r.name == error.student]
         if not bad:
             raise
         message = str(error)
-        collectives.share(lambda: directory.fail(root, bad[0], message))
+        collectives.broadcast(lambda: directory.fail(root, bad[0], message))
         say(f"{bad[0].name} failed: {error}")
         if not alone:
             # Its checkpoints hold all students and cannot go on without one.
@@ -195,7 +194,7 @@ def run_job(root: pathlib.Path, job: directory.Job, until: float = math.inf) -> 
                 f"the other {len(job.rows) - 1} of that program start afresh without it"
             )
         return
-    collectives.share(lambda: directory.finish(root, job))
+    collectives.broadcast(lambda: directory.finish(root, job))
 
 
 def told(plan: directory.Plan) -> str:

@@ -16,9 +16,9 @@ import pathlib
 
 from kdjax import cli
 from kdjax.cli import arguments, time_slice
-from kdjax.distributed import devices, runtime, collectives
-from kdjax.runner import run
+from kdjax.distributed import collectives, devices, runtime
 from kdjax.reporting.table import print_table
+from kdjax.runner import run
 
 
 def main(argv: list[str]) -> int:
@@ -27,13 +27,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--workdir", required=True, help="where the run lives")
     time_slice.add_minutes(parser)
     options, config = arguments.parse(parser, argv)
-    until = time_slice.deadline(options.minutes)
+    deadline = time_slice.deadline(options.minutes)
     workdir = pathlib.Path(options.workdir).expanduser().resolve()
     with runtime.joined(options) as processes:
         rows = config.get("batch_size", 0) or 1
         devices.configure_cpu(options.devices, rows, processes)
-        run.run(config, workdir, until)
-        found = run.results(workdir) if collectives.is_first() else []
+        run.run(config, workdir, deadline)
+        found = run.results(workdir) if collectives.is_primary() else []
     if found:
         print_table(found)
     return 0

@@ -3,10 +3,10 @@
 import pathlib
 
 from kdjax.data import npz
-from kdjax.data.images.crops import Geometry
 from kdjax.data.errors import DataError
-from kdjax.data.tfds.names import default_data_dir
+from kdjax.data.images.crops import Geometry
 from kdjax.data.split import Split
+from kdjax.data.tfds.names import default_data_dir
 
 
 def load_split(

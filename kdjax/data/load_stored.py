@@ -6,14 +6,14 @@ import pathlib
 
 import numpy as np
 
-from kdjax.data.images.crops import Geometry
 from kdjax.data.errors import DataError
-from kdjax.data.tfds.labels import read_labels
+from kdjax.data.images.crops import Geometry
 from kdjax.data.images.fast_crop import PIXELS
-from kdjax.data.tfds.records import Opened, open_split
+from kdjax.data.images.lazy import StoredImages
 from kdjax.data.images.skipped import Skipped
 from kdjax.data.split import Split
-from kdjax.data.images.lazy import StoredImages
+from kdjax.data.tfds.labels import read_labels
+from kdjax.data.tfds.records import Opened, open_split
 
 
 def load_stored(

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import tensorflow_datasets as tfds
 
 from kdjax.data import embedded
+from kdjax.data.errors import DataError
 from kdjax.datasets import encode
 from kdjax.datasets.archive_builder import ArchiveBuilder, described
 from kdjax.datasets.archives import cifar, cinic10, idx, tiny_imagenet
-from kdjax.data.errors import DataError
 from kdjax.datasets.imagenet import Imagenet2012
 
 

@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 import tensorflow_datasets as tfds
 
-from kdjax.data.tfds import find
-from kdjax.datasets.archive_builder import described
-from kdjax.datasets.write import Prepared, build, describe
 from kdjax.data.errors import DataError
-from kdjax.datasets.image_formats import Pixels, ShortSide
-from kdjax.data.tfds.names import parse_name
-from kdjax.datasets.sharded_writer import Entry, OrderedBuilder
-from kdjax.datasets.prepare_folder import ADVICE
-from kdjax.data.tfds.records import Opened, open_split
 from kdjax.data.images.skipped import Skipped
+from kdjax.data.tfds import find
+from kdjax.data.tfds.names import parse_name
+from kdjax.data.tfds.records import Opened, open_split
+from kdjax.datasets.archive_builder import described
+from kdjax.datasets.image_formats import Pixels, ShortSide
+from kdjax.datasets.prepare_folder import ADVICE
+from kdjax.datasets.sharded_writer import Entry, OrderedBuilder
+from kdjax.datasets.write import Prepared, build, describe
 
 _AS_STORED = {"image": tfds.decode.SkipDecoding()}
 

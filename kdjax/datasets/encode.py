@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from kdjax.data.images.decode import decode_whatever, is_plain_jpeg, is_taken
 from kdjax.data.errors import DataError
+from kdjax.data.images.decode import decode_whatever, is_plain_jpeg, is_taken
 
 
 def png(image: np.ndarray) -> io.BytesIO:

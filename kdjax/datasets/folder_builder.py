@@ -5,8 +5,8 @@ import types
 
 import tensorflow_datasets as tfds
 
-from kdjax.datasets.archive_builder import described
 from kdjax.data.images.decode import decode_told
+from kdjax.datasets.archive_builder import described
 from kdjax.datasets.folders import Folder
 from kdjax.datasets.sharded_writer import Entry, OrderedBuilder, shuffled
 

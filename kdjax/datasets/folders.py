@@ -4,8 +4,8 @@ import os
 import pathlib
 from typing import NamedTuple
 
-from kdjax.data.images.decode import Unreadable
 from kdjax.data.errors import DataError
+from kdjax.data.images.decode import Unreadable
 
 # What splits are called on disk -> in TFDS.
 SPLITS = {"train": "train", "val": "validation", "valid": "validation"}

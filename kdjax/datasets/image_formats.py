@@ -5,9 +5,9 @@ import re
 
 import numpy as np
 
+from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.images.decode import decode, is_plain_jpeg, pixels, resize
-from kdjax.data.errors import DataError
 from kdjax.datasets.encode import jpeg
 
 _LARGEST = 4096

@@ -6,13 +6,13 @@ import pathlib
 
 import tensorflow_datasets as tfds
 
-from kdjax.datasets import folders, encode
+from kdjax.data.errors import DataError
+from kdjax.data.images.decode import Unreadable
+from kdjax.data.images.skipped import Skipped
+from kdjax.datasets import encode, folders
 from kdjax.datasets.archive_builder import described
 from kdjax.datasets.archives import imagenet
-from kdjax.data.images.decode import Unreadable
-from kdjax.data.errors import DataError
 from kdjax.datasets.sharded_writer import Entry, OrderedBuilder, shuffled
-from kdjax.data.images.skipped import Skipped
 
 _WHOLE = "ImageNet is whole or it is not imagenet2012: fetch this file anew."
 

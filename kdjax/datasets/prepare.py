@@ -5,15 +5,15 @@ import functools
 import pathlib
 from collections.abc import Callable
 
+from kdjax.data.errors import DataError
 from kdjax.data.tfds import find
+from kdjax.data.tfds.names import parse_name
 from kdjax.datasets import download
 from kdjax.datasets.archive_builder import ArchiveBuilder
 from kdjax.datasets.builders import BUILDERS, FashionMnistSubset
-from kdjax.datasets.write import Prepared, build, describe
-from kdjax.data.errors import DataError
 from kdjax.datasets.image_formats import options_of
-from kdjax.data.tfds.names import parse_name
 from kdjax.datasets.sharded_writer import OrderedBuilder
+from kdjax.datasets.write import Prepared, build, describe
 
 EMBEDDED = FashionMnistSubset.name
 

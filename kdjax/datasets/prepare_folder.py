@@ -4,13 +4,13 @@ import functools
 import pathlib
 from collections.abc import Callable
 
-from kdjax.data.tfds import find
-from kdjax.datasets import folder_builder, folders
-from kdjax.datasets.write import Prepared, build, describe
 from kdjax.data.errors import DataError
-from kdjax.datasets.imagenet import Imagenet2012Folders
-from kdjax.data.tfds.names import parse_name
 from kdjax.data.images.skipped import Skipped
+from kdjax.data.tfds import find
+from kdjax.data.tfds.names import parse_name
+from kdjax.datasets import folder_builder, folders
+from kdjax.datasets.imagenet import Imagenet2012Folders
+from kdjax.datasets.write import Prepared, build, describe
 
 ADVICE = "Mend or delete what cannot be read, or allow more with --skip_at_most."
 

@@ -19,10 +19,10 @@ from tensorflow_datasets.core.dataset_builder import ShardBasedBuilder
 from tensorflow_datasets.core.utils.shard_utils import ShardConfig, get_shard_boundaries
 from tensorflow_datasets.core.writer import ExampleWriter
 
-from kdjax.data.prefetch import mapped
-from kdjax.data.images.decode import Unreadable
 from kdjax.data.errors import DataError
+from kdjax.data.images.decode import Unreadable
 from kdjax.data.images.skipped import Skipped
+from kdjax.data.prefetch import mapped
 
 _SAY_EVERY = 30  # seconds
 # TFDS's group size, so that any record can be read alone; but its compression gains 4 %

@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax.data.tfds import find, label_cache
-from kdjax.data.prefetch import mapped
-from kdjax.datasets.write import Prepared, describe, moved
-from kdjax.data.images.decode import Unreadable, decode_told
 from kdjax.data.errors import DataError
-from kdjax.data.tfds.example_proto import bytes_feature, with_bytes
-from kdjax.datasets.sharded_writer import Writer
-from kdjax.datasets.encode import as_plain_jpeg
+from kdjax.data.images.decode import Unreadable, decode_told
 from kdjax.data.images.skipped import Skipped
+from kdjax.data.prefetch import mapped
+from kdjax.data.tfds import find, label_cache
+from kdjax.data.tfds.example_proto import bytes_feature, with_bytes
+from kdjax.datasets.encode import as_plain_jpeg
+from kdjax.datasets.sharded_writer import Writer
 from kdjax.datasets.staging import staged
+from kdjax.datasets.write import Prepared, describe, moved
 
 _INFO = "dataset_info.json"
 _ADVICE = "Prepare the set anew there, or allow more with --skip_at_most."

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
-from kdjax.data.tfds import find, label_cache
 from kdjax.data.images.skipped import Skipped
+from kdjax.data.tfds import find, label_cache
 from kdjax.datasets.staging import staged
 
 

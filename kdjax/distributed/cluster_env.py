@@ -30,7 +30,7 @@ HOW = (
 _COUNTS = {"slurm": "SLURM_STEP_NUM_TASKS", "ompi": "OMPI_COMM_WORLD_SIZE"}
 
 
-class Place(NamedTuple):
+class ProcessInfo(NamedTuple):
     """A process among those of a run."""
 
     coordinator: str  # HOST:PORT of process 0
@@ -39,7 +39,7 @@ class Place(NamedTuple):
     devices: list[int] | None = None  # of the host's GPUs; None: all that are visible
 
 
-class Apart(RuntimeError):
+class RendezvousError(RuntimeError):
     """The processes of a run did not find each other; the next start may be luckier."""
 
     exit_code = 42
@@ -66,18 +66,20 @@ def count_tasks(cluster: type[ClusterEnv], environ: Mapping) -> int:
     return _asked(cluster, lambda: int(here) if here else cluster.get_process_count())
 
 
-def read_place(cluster: type[ClusterEnv], count: int, environ: Mapping) -> Place:
+def read_process_info(
+    cluster: type[ClusterEnv], count: int, environ: Mapping
+) -> ProcessInfo:
     """This process's place among `count`; errors as of `count_tasks`."""
     return _asked(cluster, lambda: _read(cluster, count, environ))
 
 
-def _read(cluster: type[ClusterEnv], count: int, environ: Mapping) -> Place:
+def _read(cluster: type[ClusterEnv], count: int, environ: Mapping) -> ProcessInfo:
     port = environ.get("JAX_COORDINATOR_PORT")
     address = environ.get(VARIABLES["coordinator"]) or cluster.get_coordinator_address(
         timeout_secs=WAIT, override_coordinator_port=port
     )
     devices = _devices(cluster.get_local_process_id(), count, environ)
-    return Place(address, count, cluster.get_process_id(), devices)
+    return ProcessInfo(address, count, cluster.get_process_id(), devices)
 
 
 def _may_be(cluster: type[ClusterEnv], environ: Mapping) -> bool:
@@ -99,7 +101,9 @@ def _asked(cluster: type[ClusterEnv], ask: Callable[[], Any]) -> Any:
                     f"this looks like {name}, which JAX cannot read: {why}. {HOW}"
                 ) from error
             if pause is None or not isinstance(error, OSError):
-                raise Apart(f"{name} does not say who is who: {why}. {HOW}") from error
+                raise RendezvousError(
+                    f"{name} does not say who is who: {why}. {HOW}"
+                ) from error
             time.sleep(pause)
     return None
 

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from kdjax.distributed.process_group import Group
 from kdjax.contracts import InputError
+from kdjax.distributed.process_group import ProcessGroup
 from kdjax.training.loop import NonFinite, Preempted
 
 # What all processes raise at the same step: they leave by the common door.
 COMMON = (Preempted, NonFinite)
 
-_group: Group | None = None
+_group: ProcessGroup | None = None
 
 
 def processes() -> int:
@@ -23,28 +23,28 @@ def processes() -> int:
     return _group.processes if _group else 1
 
 
-def is_first() -> bool:
+def is_primary() -> bool:
     """Whether this process is the one that writes and prints."""
     return _group is None or _group.process == 0
 
 
-def share(make: Callable[[], Any]) -> Any:
+def broadcast(make: Callable[[], Any]) -> Any:
     """What `make` returns in the first process; called in no other. JSON."""
-    return _group.share(make) if _group else make()
+    return _group.broadcast(make) if _group else make()
 
 
-def gather(value: Any) -> list[Any]:
+def all_gather(value: Any) -> list[Any]:
     """The value of every process, in their order. JSON."""
-    return _group.gather(value) if _group else [value]
+    return _group.all_gather(value) if _group else [value]
 
 
-def wait() -> None:
+def barrier() -> None:
     """Returns when all processes have come here: what the first wrote is there."""
     if _group:
-        _group.wait()
+        _group.barrier()
 
 
-def check_same(what: str, value: dict[str, Any]) -> None:
+def assert_equal(what: str, value: dict[str, Any]) -> None:
     """Refuses to go on with processes that were given different things.
 
     Raises:
@@ -53,7 +53,7 @@ def check_same(what: str, value: dict[str, Any]) -> None:
     if _group is None:
         return
     value = json.loads(json.dumps(value))
-    first = _group.share(lambda: value)
+    first = _group.broadcast(lambda: value)
     for key in sorted(first.keys() | value.keys()):
         if first.get(key) != value.get(key):
             raise InputError(
@@ -65,7 +65,7 @@ def check_same(what: str, value: dict[str, Any]) -> None:
 
 def say(text: str) -> None:
     """Prints a sentence, once."""
-    if is_first():
+    if is_primary():
         print(text, file=sys.stderr)
 
 
@@ -77,10 +77,10 @@ def stopper() -> Callable[[int, str], str]:
     return _group.stopper() if _group else lambda done, why: why
 
 
-def begin(client, process: int, processes: int) -> Group:
+def begin(client, process: int, processes: int) -> ProcessGroup:
     """Makes the functions of this module speak for several processes."""
     global _group
-    _group = Group(client, process, processes)
+    _group = ProcessGroup(client, process, processes)
     return _group
 
 

@@ -6,8 +6,8 @@ import os
 import socket
 import time
 
-from kdjax.distributed.cluster_env import Apart, Place
 from kdjax.contracts import InputError
+from kdjax.distributed.cluster_env import ProcessInfo, RendezvousError
 
 BIND = "JAX_COORDINATOR_BIND_ADDRESS"  # where users know better
 
@@ -49,22 +49,22 @@ def check_free(coordinator: str, bind: str | None) -> None:
                 ) from error
 
 
-def reach(place: Place, seconds: float) -> None:
+def reach(place: ProcessInfo, seconds: float) -> None:
     """Waits until process 0 listens: JAX would end this process without a word.
 
     Raises:
       Apart: it does not, all those seconds.
     """
     host, port = split_address(place.coordinator)
-    until, why = time.monotonic() + seconds, None
-    while time.monotonic() < until:
+    deadline, why = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
         try:
             with socket.create_connection((host.strip("[]"), port), timeout=5):
                 return
         except OSError as error:
             why = error
             time.sleep(0.2)
-    raise Apart(
+    raise RendezvousError(
         f"process {place.process} cannot reach {place.coordinator}, where process 0 "
         f"should be ({why}). Is that one started, does this host resolve {host}, and "
         f"does no firewall stand before port {port}?"

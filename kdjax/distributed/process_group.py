@@ -21,13 +21,13 @@ _GRACE = 5.0  # seconds in which the others are told why
 _GONE = ("gloo", "connection", "unavailable", "heartbeat", "coordinat", "nccl", "peer")
 
 
-class Lost(RuntimeError):
+class PeerLostError(RuntimeError):
     """Another process is gone; the same command goes on from what was saved."""
 
     exit_code = 42
 
 
-class Group:
+class ProcessGroup:
     """This process among the others.
 
     A thread listens to a common list of events: that one wants to stop, has failed, or
@@ -50,28 +50,28 @@ class Group:
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
-    def share(self, make: Callable[[], Any]) -> Any:
-        name = self._next_name("share")
+    def broadcast(self, make: Callable[[], Any]) -> Any:
+        name = self._next_name("broadcast")
         if self.process == 0:
             self._client.key_value_set(name, json.dumps(make()))
         return json.loads(self._client.blocking_key_value_get(name, _FOREVER))
 
-    def gather(self, value: Any) -> list[Any]:
-        name = self._next_name("gather")
+    def all_gather(self, value: Any) -> list[Any]:
+        name = self._next_name("all_gather")
         self._client.key_value_set(f"{name}/{self.process}", json.dumps(value))
         return [
             json.loads(self._client.blocking_key_value_get(f"{name}/{i}", _FOREVER))
             for i in range(self.processes)
         ]
 
-    def wait(self) -> None:
-        self._client.wait_at_barrier(self._next_name("wait"), _FOREVER)
+    def barrier(self) -> None:
+        self._client.wait_at_barrier(self._next_name("barrier"), _FOREVER)
 
     def stopper(self) -> Callable[[int, str], str]:
         self._trainings += 1
         training = self._trainings
 
-        def agreed(done: int, why: str) -> str:
+        def should_stop(done: int, why: str) -> str:
             if why and not self._asked:
                 self._asked = True
                 self._tell({"kind": "stop", "why": why})
@@ -82,11 +82,11 @@ class Group:
                 self._reached = here
                 return ""
 
-        return agreed
+        return should_stop
 
     def leave(self) -> None:
         """All leave together; the last use of the group."""
-        self.wait()
+        self.barrier()
         if self.process == 0:
             self._tell({"kind": "end"})
         self._thread.join()
@@ -98,7 +98,7 @@ class Group:
             # One that failed says so before it goes, and the listener ends this one.
             time.sleep(_GRACE)
             if any(word in str(why).lower() for word in _GONE):
-                error = Lost(
+                error = PeerLostError(
                     f"process {self.process} of {self.processes} has lost another one "
                     f"({str(why)[:200]}). The same command goes on from what was saved."
                 )
@@ -171,9 +171,9 @@ class Group:
 
     def _await_others(self, *but: int) -> None:
         """Process 0 goes last: with it goes what the others listen to."""
-        until = time.monotonic() + _GRACE
+        deadline = time.monotonic() + _GRACE
         for number in range(1, self.processes if self.process == 0 else 0):
-            left = int(1000 * (until - time.monotonic()))
+            left = int(1000 * (deadline - time.monotonic()))
             if number in but or left <= 0:
                 continue
             try:

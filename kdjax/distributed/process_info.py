@@ -9,14 +9,24 @@ starts nothing; one of several that JAX cannot place is refused.
 import argparse
 from collections.abc import Mapping
 
-from kdjax.distributed.coordinator import check_address
-from kdjax.distributed.cluster_env import HOW, INDEX, VARIABLES, Place, count_tasks, find_cluster, read_place
 from kdjax.contracts import InputError
+from kdjax.distributed.cluster_env import (
+    HOW,
+    INDEX,
+    VARIABLES,
+    ProcessInfo,
+    count_tasks,
+    find_cluster,
+    read_process_info,
+)
+from kdjax.distributed.coordinator import check_address
 
 MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
-def find_place(options: argparse.Namespace, environ: Mapping) -> Place | None:
+def find_process_info(
+    options: argparse.Namespace, environ: Mapping
+) -> ProcessInfo | None:
     """This process's place in a run of several; None where it runs alone.
 
     Raises:
@@ -37,16 +47,18 @@ def find_place(options: argparse.Namespace, environ: Mapping) -> Place | None:
     processes = _number(names["processes"], found["processes"], 1, 1 << 20)
     process = _number(names["process"], found["process"], 0, processes)
     check_address(names["coordinator"], found["coordinator"])
-    return Place(found["coordinator"], processes, process) if processes > 1 else None
+    return (
+        ProcessInfo(found["coordinator"], processes, process) if processes > 1 else None
+    )
 
 
-def _detected(environ: Mapping) -> Place | None:
+def _detected(environ: Mapping) -> ProcessInfo | None:
     cluster = find_cluster(environ)
     count = count_tasks(cluster, environ) if cluster else 1
     if cluster is None or count == 1:
         _check_alone(environ, is_known=cluster is not None)
         return None
-    place = read_place(cluster, count, environ)
+    place = read_process_info(cluster, count, environ)
     check_address(VARIABLES["coordinator"], place.coordinator)
     return place
 

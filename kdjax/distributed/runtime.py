@@ -14,10 +14,10 @@ import jax
 # The public interface does not lend its client.
 from jax._src import distributed
 
-from kdjax.distributed import coordinator, collectives
-from kdjax.distributed.cluster_env import WAIT, Apart, Place
-from kdjax.distributed.process_group import Group, leave_at_once
-from kdjax.distributed.process_info import find_place
+from kdjax.distributed import collectives, coordinator
+from kdjax.distributed.cluster_env import WAIT, ProcessInfo, RendezvousError
+from kdjax.distributed.process_group import ProcessGroup, leave_at_once
+from kdjax.distributed.process_info import find_process_info
 
 
 class Killed(BaseException):
@@ -50,7 +50,7 @@ def joined(options: argparse.Namespace) -> Iterator[int]:
       InputError: flags or variables make no sense, or the port is taken.
       Apart: the others cannot be reached.
     """
-    place = find_place(options, os.environ)
+    place = find_process_info(options, os.environ)
     if place is None:
         yield 1
         return
@@ -71,11 +71,11 @@ def joined(options: argparse.Namespace) -> Iterator[int]:
     _end(group)
 
 
-def _numbers(place: Place) -> tuple[int, int]:
+def _numbers(place: ProcessInfo) -> tuple[int, int]:
     return place.process, place.processes
 
 
-def _end(group: Group) -> None:
+def _end(group: ProcessGroup) -> None:
     group.leave()
     collectives.end()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done; do not spoil the code
@@ -86,7 +86,7 @@ def _killed(*_) -> None:
     raise Killed("SIGTERM came while nothing was trained; run the same command again.")
 
 
-def _start(place: Place) -> None:
+def _start(place: ProcessInfo) -> None:
     # kdjax has its own way to stop at a common step, for SIGINT and --minutes too.
     jax.config.update("jax_enable_preemption_service", False)
     bind = coordinator.bind_address(place.coordinator)
@@ -107,17 +107,17 @@ def _start(place: Place) -> None:
             coordinator_bind_address=bind,
         )
     except jax.errors.JaxRuntimeError as error:
-        raise Apart(_not_met(place, str(error)[:300])) from error
+        raise RendezvousError(_not_met(place, str(error)[:300])) from error
     finally:
         timer.cancel()
 
 
-def _give_up(place: Place) -> None:
+def _give_up(place: ProcessInfo) -> None:
     print(f"kdjax: {_not_met(place, f'{WAIT} seconds are over')}", file=sys.stderr)
-    leave_at_once(Apart.exit_code)
+    leave_at_once(RendezvousError.exit_code)
 
 
-def _not_met(place: Place, why: str) -> str:
+def _not_met(place: ProcessInfo, why: str) -> str:
     return (
         f"process {place.process}: the {place.processes} processes did not meet at "
         f"{place.coordinator} ({why}). Expected all of them started by now, each with "

@@ -9,18 +9,18 @@ import jax
 import jax.numpy as jnp
 
 import kdjax
+from kdjax.caching.reader import Reader
+from kdjax.contracts import InputError
+from kdjax.data.load import Split
+from kdjax.data.loaders.loader import is_stored
+from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
 from kdjax.experiment.cache import open_cache
 from kdjax.experiment.data import Images, build_images
 from kdjax.experiment.networks import check_sides
+from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.students import build_students, described
 from kdjax.experiment.teachers import load_teacher
-from kdjax.experiment.pretrained import Teacher, load_trained
-from kdjax.caching.reader import Reader
-from kdjax.contracts import InputError
-from kdjax.data.transforms.augment import Augment
-from kdjax.data.loaders.loader import is_stored
-from kdjax.data.load import Split
 from kdjax.training.loop import Plan
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import Student

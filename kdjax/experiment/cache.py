@@ -3,14 +3,14 @@
 import dataclasses
 import pathlib
 
-from kdjax.experiment.data import Images
-from kdjax.experiment.mixup_checks import refuse_mixed
-from kdjax.experiment.pretrained import Teacher
 from kdjax.caching import manifest
 from kdjax.caching.layout import missing
 from kdjax.caching.reader import Reader
 from kdjax.contracts import InputError
 from kdjax.data.transforms.augment import PREPROCESSING
+from kdjax.experiment.data import Images
+from kdjax.experiment.mixup_checks import refuse_mixed
+from kdjax.experiment.pretrained import Teacher
 
 KEY = "config.teacher.cache"
 

@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from kdjax.contracts import InputError, nearest
+from kdjax.data.noise import NOISES
 from kdjax.experiment import schema
 from kdjax.experiment.build import batch_norm_of, plan_of
 from kdjax.experiment.data import check_feed
@@ -14,8 +16,6 @@ from kdjax.experiment.mixup_checks import refuse_mixed
 from kdjax.experiment.networks import build_network
 from kdjax.experiment.selection import SELECTIONS
 from kdjax.experiment.students import described
-from kdjax.contracts import InputError, nearest
-from kdjax.data.noise import NOISES
 from kdjax.methods import METHODS
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 

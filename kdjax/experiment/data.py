@@ -6,16 +6,16 @@ import pathlib
 
 import numpy as np
 
-from kdjax.experiment import schema
 from kdjax.contracts import InputError
-from kdjax.data.transforms.augment import Augment
 from kdjax.data.images.crops import Geometry
+from kdjax.data.load import Split, load_split, stored_bytes
 from kdjax.data.loaders.loader import is_stored
-from kdjax.data.tfds.names import parse_name
 from kdjax.data.noise import NOISES, describe
 from kdjax.data.npz import is_npz
-from kdjax.data.load import Split, load_split, stored_bytes
 from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
+from kdjax.data.tfds.names import parse_name
+from kdjax.data.transforms.augment import Augment
+from kdjax.experiment import schema
 
 KEEP = "selection.npz"  # what `select` writes
 FEEDS = ("auto", "resident", "streamed")

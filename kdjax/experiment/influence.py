@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 from kdjax import contracts
-from kdjax.experiment.data import Images
 from kdjax.contracts import InputError
+from kdjax.experiment.data import Images
 from kdjax.selection import influence
-from kdjax.selection.evidence import Evidence, Kept
+from kdjax.selection.evidence import Evidence, SelectionResult
 from kdjax.supervision.revision import revision_weight
 
 
@@ -63,7 +63,7 @@ class Influence:
         answers: list[dict[str, np.ndarray]],
         teacher_logits: np.ndarray | None,
         learning_rates: tuple[float, ...] = (),
-    ) -> Kept:
+    ) -> SelectionResult:
         """Which samples to keep; the score is larger the sooner a sample is kept.
 
         Args:
@@ -94,7 +94,9 @@ class Influence:
         )
         groups = labels if self.class_balanced else None
         values = -scores.values if self.largest else scores.values
-        return Kept(influence.select(values, self.keep_ratio, groups), -values)
+        return SelectionResult(
+            influence.select(values, self.keep_ratio, groups), -values
+        )
 
     def _targets(self, teacher_logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """What the teacher would teach with, [n, classes]."""

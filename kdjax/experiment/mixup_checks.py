@@ -32,8 +32,8 @@ def check_mixable(
         raise InputError(
             f"{refused} mixes images by itself; expected {KEY} = 0 with it."
         )
-    taught = _answers(teacher.network, image_shape) if teacher else None
-    looked_at = reads(method, _answers(network, image_shape), taught)
+    teacher_outputs = _answers(teacher.network, image_shape) if teacher else None
+    looked_at = reads(method, _answers(network, image_shape), teacher_outputs)
     if "label" in looked_at:
         raise InputError(
             f"{refused} reads labels, and a mixture of two images has none of its own; "

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from kdjax.experiment.schema import guarded
 from kdjax.contracts import InputError
+from kdjax.experiment.schema import guarded
 from kdjax.models import create
 from kdjax.models.network import Network
 

@@ -4,10 +4,10 @@ import dataclasses
 import pathlib
 
 from kdjax import checkpoints
-from kdjax.experiment.teacher_inputs import adapt, asked
+from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS, build_network, choose_step
 from kdjax.experiment.schema import guarded
-from kdjax.contracts import InputError
+from kdjax.experiment.teacher_inputs import adapt, asked
 from kdjax.models.ensemble import ensemble
 from kdjax.models.network import Network
 from kdjax.types import PyTree

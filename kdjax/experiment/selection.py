@@ -9,13 +9,13 @@ import inspect
 import numpy as np
 
 from kdjax import contracts
+from kdjax.contracts import InputError, nearest
 from kdjax.experiment.data import Images, keep_digest, read_keep
 from kdjax.experiment.influence import Influence
-from kdjax.experiment.schema import plain
 from kdjax.experiment.pretrained import Teacher, load_trained
-from kdjax.contracts import InputError, nearest
+from kdjax.experiment.schema import plain
 from kdjax.selection import detectors, evidence, fine, mixture
-from kdjax.training.state import Refresh
+from kdjax.training.state import SelectionSchedule
 
 NEVER = float("inf")
 
@@ -25,13 +25,13 @@ def every_sample() -> None:
     return None
 
 
-def from_file(*, path: str, images: Images) -> Refresh:
+def from_file(*, path: str, images: Images) -> SelectionSchedule:
     """What `python -m kdjax select` kept."""
     keep = read_keep(path, "config.selection.path", images.train)
     return _fixed(keep, keep_digest(keep))
 
 
-def at_random(*, keep_ratio: float, seed: int = 0, images: Images) -> Refresh:
+def at_random(*, keep_ratio: float, seed: int = 0, images: Images) -> SelectionSchedule:
     """The control: a share of the samples, whichever."""
     count = len(images.train.label)
     return _fixed(detectors.at_random(count, ratio=keep_ratio, seed=seed).keep)
@@ -44,7 +44,7 @@ def by_detector(
     first_epoch: float,
     every_epochs: float = 0.0,
     parameters: dict | None = None,
-) -> Refresh:
+) -> SelectionSchedule:
     """Labels that the student itself, so far, holds to be clean.
 
     Args:
@@ -57,13 +57,13 @@ def by_detector(
     detect = named_detector("selection", detector, parameters)
     labels = images.train.label
 
-    def compute(answers, notes):
+    def compute(answers, sample_info):
         # As FINE's authors do: directions come from what was kept before.
-        kept = detect(as_one(answers, labels), notes["selection"] > 0)
+        kept = detect(as_one(answers, labels), sample_info["selection"] > 0)
         return {"selection": kept.keep.astype(np.float32)}
 
     start = {"selection": np.ones(len(labels), np.float32)}
-    return Refresh(
+    return SelectionSchedule(
         first_epoch=first_epoch, every_epochs=every_epochs, start=start, compute=compute
     )
 
@@ -77,7 +77,7 @@ def by_dividemix(
     threshold: float = 0.5,
     every_epochs: float = 1.0,
     parameters: dict | None = None,
-) -> Refresh:
+) -> SelectionSchedule:
     """DivideMix's labelled set of each network, by the losses of the other one.
 
     Args:
@@ -105,7 +105,7 @@ def by_dividemix(
         kept = detect(said).keep if detect else np.ones(len(labels), bool)
         return mixture.labelled_weights(believed(said), kept, threshold)
 
-    def compute(answers, notes):
+    def compute(answers, sample_info):
         columns = [
             # Network 0 is taught what network 1 believes, and the other way round.
             weights(answers["logits"][:, other], answers["features"][:, other])
@@ -114,7 +114,7 @@ def by_dividemix(
         return {"clean": np.stack(columns, 1).astype(np.float32)}
 
     start = {"clean": np.zeros((len(labels), 2), np.float32)}
-    return Refresh(
+    return SelectionSchedule(
         first_epoch=warmup_epochs,
         every_epochs=every_epochs,
         start=start,
@@ -140,7 +140,7 @@ def by_influence(
     validation_fraction: float = 0.1,
     seed: int = 0,
     largest: bool = False,
-) -> Refresh:
+) -> SelectionSchedule:
     """Data selection (Lan et al., arXiv:2404.03693): the teacher where it helps.
 
     Args:
@@ -183,11 +183,11 @@ def by_influence(
         who = {"workdir": reference, "student": student, "checkpoint": checkpoint}
         known = _single(load_trained("config.selection.reference", who, data))
 
-    def compute(answers, notes):
+    def compute(answers, sample_info):
         kept = rule.keep(images, [answers], answers.get("teacher_logits"))
         return {"selection": kept.keep.astype(np.float32)}
 
-    return Refresh(
+    return SelectionSchedule(
         first_epoch=first_epoch,
         every_epochs=every_epochs,
         start={"selection": np.ones(len(images.train.label), np.float32)},
@@ -250,9 +250,9 @@ PROBABILITIES = {
 }
 
 
-def _fixed(keep: np.ndarray, digest: str = "") -> Refresh:
+def _fixed(keep: np.ndarray, digest: str = "") -> SelectionSchedule:
     """Chosen before the run, and never again."""
-    return Refresh(
+    return SelectionSchedule(
         first_epoch=NEVER,
         every_epochs=0.0,
         start={"selection": np.asarray(keep, np.float32)},

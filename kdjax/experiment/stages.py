@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kdjax.experiment.schema import NAMED, plain
 from kdjax.contracts import InputError, nearest
+from kdjax.experiment.schema import NAMED, plain
 
 PREFIX = "stage:"
 OPEN_KEYS = (*NAMED, "noise")  # sections of a builder's own keys

@@ -2,16 +2,16 @@
 
 import re
 
+from kdjax.contracts import InputError
 from kdjax.experiment import schema
 from kdjax.experiment.data import Images
 from kdjax.experiment.mixup_checks import check_mixable
 from kdjax.experiment.networks import check_classes, count_classes
-from kdjax.experiment.selection import SELECTIONS
 from kdjax.experiment.pretrained import Teacher, student_network
-from kdjax.contracts import InputError
+from kdjax.experiment.selection import SELECTIONS
 from kdjax.methods import METHODS
-from kdjax.methods.base import label_the_rest
-from kdjax.training.state import Refresh, Student
+from kdjax.methods.base import with_label_fallback
+from kdjax.training.state import SelectionSchedule, Student
 
 
 def described(config: dict) -> dict[str, dict]:
@@ -63,23 +63,21 @@ def build_students(
     students = {}
     for name, row in rows.items():
         path = f"config.students.{name}" if config["students"] else "config"
-        method = schema.call_with_facts(
-            f"{path}.method", METHODS, row["method"], facts
-        )
+        method = schema.call_with_facts(f"{path}.method", METHODS, row["method"], facts)
         row["networks"] = method.networks
         network = student_network(f"{path}.model", row, data["classes"])
         classes = count_classes(f"{path}.model", network, data["image_shape"])
         check_classes(f"{path}.model", classes, data["classes"])
         known = {"images": images, "teacher": teacher, "data": data}
-        refresh = schema.call_with_facts(
+        selection_schedule = schema.call_with_facts(
             f"{path}.selection", SELECTIONS, row["selection"], known
         )
-        if refresh is not None and refresh.digest:
-            row["selection_digest"] = refresh.digest
-        _check_needs(path, row["method"]["name"], method, teacher, refresh)
-        _check_epochs(path, row, refresh, facts)
-        if method.supervisor is not None and refresh is not None:
-            method = label_the_rest(method)
+        if selection_schedule is not None and selection_schedule.digest:
+            row["selection_digest"] = selection_schedule.digest
+        _check_needs(path, row["method"]["name"], method, teacher, selection_schedule)
+        _check_epochs(path, row, selection_schedule, facts)
+        if method.supervisor is not None and selection_schedule is not None:
+            method = with_label_fallback(method)
         if images.augment.mixup:
             called = row["method"]["name"]
             check_mixable(path, called, method, network, teacher, data["image_shape"])
@@ -88,32 +86,38 @@ def build_students(
             method=method,
             optimizer=optimizer,
             seed=row["seed"],
-            refresh=refresh,
+            selection_schedule=selection_schedule,
         )
     return students
 
 
-def _check_epochs(path: str, row: dict, refresh: Refresh | None, facts: dict) -> None:
+def _check_epochs(
+    path: str, row: dict, selection_schedule: SelectionSchedule | None, facts: dict
+) -> None:
     """A selection that comes too late, or at another time than its method thinks."""
-    if refresh is None or refresh.compute is None:
+    if selection_schedule is None or selection_schedule.compute is None:
         return
     last = facts["total_steps"] / facts["steps_per_epoch"]
-    if refresh.first_epoch >= last:
+    if selection_schedule.first_epoch >= last:
         raise InputError(
-            f"{path}.selection: it begins at epoch {refresh.first_epoch:g} and the run "
+            f"{path}.selection: it begins at epoch {selection_schedule.first_epoch:g} and the run "
             f"ends at {last:g}; expected an earlier first epoch."
         )
-    told = row["method"].get("warmup_epochs", refresh.first_epoch)
-    if row["method"]["name"] == "dividemix" and told != refresh.first_epoch:
+    told = row["method"].get("warmup_epochs", selection_schedule.first_epoch)
+    if row["method"]["name"] == "dividemix" and told != selection_schedule.first_epoch:
         raise InputError(
-            f"{path}.selection.warmup_epochs is {refresh.first_epoch:g} and "
+            f"{path}.selection.warmup_epochs is {selection_schedule.first_epoch:g} and "
             f"{path}.method.warmup_epochs is {told:g}; expected the same: until the "
             "set is divided no sample counts as labelled."
         )
 
 
 def _check_needs(
-    path: str, name: str, method, teacher: Teacher | None, refresh: Refresh | None
+    path: str,
+    name: str,
+    method,
+    teacher: Teacher | None,
+    selection_schedule: SelectionSchedule | None,
 ) -> None:
     """What a method cannot do without, before anything is compiled."""
     if method.supervisor is not None and teacher is None:
@@ -121,7 +125,11 @@ def _check_needs(
             f"{path}.method: {name} needs a teacher; expected "
             "config.teacher.workdir, the --workdir of the run that trained it."
         )
-    if refresh is not None and "clean" in refresh.start and "clean" not in method.needs:
+    if (
+        selection_schedule is not None
+        and "clean" in selection_schedule.start
+        and "clean" not in method.needs
+    ):
         raise InputError(
             f"{path}.selection: dividemix is for the method dividemix; {name} expects "
             "another selection."
@@ -133,7 +141,7 @@ def _check_needs(
                     f"{path}.method: {name} needs several teachers; expected "
                     "config.teacher.workdir to name them, separated by commas."
                 )
-        elif refresh is None or need not in refresh.start:
+        elif selection_schedule is None or need not in selection_schedule.start:
             raise InputError(
                 f"{path}.method: {name} needs {need!r} of each sample; expected "
                 f"{path}.selection to choose samples, and not 'all'."

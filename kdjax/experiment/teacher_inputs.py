@@ -8,9 +8,9 @@ import hashlib
 import pathlib
 from typing import NamedTuple
 
+from kdjax.contracts import InputError
 from kdjax.experiment.networks import check_classes
 from kdjax.experiment.schema import jsonable
-from kdjax.contracts import InputError
 from kdjax.models.network import Network
 from kdjax.weights import input_transforms
 from kdjax.weights.moments import renormalised

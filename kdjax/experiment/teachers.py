@@ -5,10 +5,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from kdjax import checkpoints
-from kdjax.experiment.teacher_inputs import ASKED, Adapted, adapt, input_size, read_names
-from kdjax.experiment.networks import build_network, check_classes, count_classes
-from kdjax.experiment.pretrained import Teacher, identified, imported_models, load_trained
 from kdjax.contracts import InputError
+from kdjax.experiment.networks import build_network, check_classes, count_classes
+from kdjax.experiment.pretrained import (
+    Teacher,
+    identified,
+    imported_models,
+    load_trained,
+)
+from kdjax.experiment.teacher_inputs import (
+    ASKED,
+    Adapted,
+    adapt,
+    input_size,
+    read_names,
+)
 from kdjax.models.ensemble import ensemble
 from kdjax.weights import imported
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.supervision.pipeline import Supervisor
-from kdjax.types import Batch, Outputs, PyTree, Supervision, Traces, Views
+from kdjax.types import Batch, LossInputs, MemoryInputs, Outputs, PyTree, Supervision
 
 Schedule = Callable[[Array], Array]
 
@@ -26,12 +26,12 @@ class Term:
     Attributes:
       name: under which it is logged; unique within a method.
       coefficient: a number, or a schedule of the step.
-      values: Views -> [batch].
+      values: LossInputs -> [batch].
     """
 
     name: str
     coefficient: float | Schedule
-    values: Callable[[Views], Float[Array, " batch"]]
+    values: Callable[[LossInputs], Float[Array, " batch"]]
 
 
 class Memory(NamedTuple):
@@ -39,18 +39,18 @@ class Memory(NamedTuple):
 
     init() gives the first state, a pytree of arrays that is donated and checkpointed
     with the train state; update(state, traces) gives (what it says of these samples,
-    next state). Terms find the first as `Views.remembered`.
+    next state). Terms find the first as `LossInputs.remembered`.
     """
 
     init: Callable[[], PyTree]
-    update: Callable[[PyTree, Traces], tuple[PyTree, PyTree]]
+    update: Callable[[PyTree, MemoryInputs], tuple[PyTree, PyTree]]
 
 
 class Mixture(NamedTuple):
     """Trains on other images than the feed's, made of them inside the step.
 
     prepare(predict, batch, notes, step) gives (images, mixed): what the network is
-    trained on, and what terms find as `Views.mixed`. `predict(images)` is the network
+    trained on, and what terms find as `LossInputs.mixed`. `predict(images)` is the network
     as it is before the step, in evaluation mode and without gradient; `batch.second` is
     another crop of the same samples. With several networks, images may be a tuple, one
     array each.
@@ -72,12 +72,12 @@ class Method:
       memory: what is remembered of each sample; None where nothing is.
       mixture: makes the images to train on; None for the feed's own.
       networks: how many networks of one architecture the student consists of. With two
-        or more, `Views.student.features["members"]` is [batch, networks, classes] and
-        `Views.student.logits` their mean.
+        or more, `LossInputs.student.features["members"]` is [batch, networks, classes] and
+        `LossInputs.student.logits` their mean.
       needs: what the method cannot train without: names of per-sample notes, such as
         "selection", or "members", several teachers.
       labels_the_rest: whether the terms see to the samples on which the teacher is not
-        heard; where not, a run that selects samples applies `label_the_rest`.
+        heard; where not, a run that selects samples applies `with_label_fallback`.
 
     Raises:
       ValueError: no term, or two terms of one name.
@@ -89,7 +89,7 @@ class Method:
     mixture: Mixture | None = None
     networks: int = 1
     needs: tuple[str, ...] = ()
-    labels_the_rest: bool = False
+    has_label_fallback: bool = False
 
     def __post_init__(self):
         if not self.terms:
@@ -106,25 +106,25 @@ class Method:
 def hard_label(coefficient: float | Schedule, label_smoothing: float = 0.0) -> Term:
     """Cross entropy with the labels."""
 
-    def values(views):
-        student = views.student.logits
-        return losses.cross_entropy(student, views.labels, label_smoothing)
+    def values(inputs):
+        student = inputs.student.logits
+        return losses.cross_entropy(student, inputs.labels, label_smoothing)
 
     return Term("hard_label", coefficient, values)
 
 
-def label_where_silent(coefficient: float | Schedule) -> Term:
+def label_unselected(coefficient: float | Schedule) -> Term:
     """Cross entropy on the samples on which the teacher is not heard.
 
     values = (1 - selection) CE * batch / sum(1 - selection); the batch mean is then the
     mean over those samples, and 0 where there are none.
     """
 
-    def values(views):
-        loss = losses.cross_entropy(views.student.logits, views.labels)
-        return share(1.0 - views.selection) * loss
+    def values(inputs):
+        loss = losses.cross_entropy(inputs.student.logits, inputs.labels)
+        return share(1.0 - inputs.selection) * loss
 
-    return Term("label_where_silent", coefficient, values)
+    return Term("label_unselected", coefficient, values)
 
 
 def chosen(term: Term) -> Term:
@@ -133,10 +133,10 @@ def chosen(term: Term) -> Term:
     values times selection * batch / sum(selection); with nothing selected it is 0.
     """
 
-    def values(views):
-        if views.selection is None:
-            return term.values(views)
-        return share(views.selection) * term.values(views)
+    def values(inputs):
+        if inputs.selection is None:
+            return term.values(inputs)
+        return share(inputs.selection) * term.values(inputs)
 
     return dataclasses.replace(term, values=values)
 
@@ -144,15 +144,15 @@ def chosen(term: Term) -> Term:
 def heard(term: Term) -> Term:
     """A teacher's term as the mean over the samples on which the teacher is heard."""
 
-    def values(views):
-        s = _supervision(term.name, views)
+    def values(inputs):
+        s = _supervision(term.name, inputs)
         s = s._replace(weight=share(s.weight))
-        return term.values(views._replace(supervision=s))
+        return term.values(inputs._replace(supervision=s))
 
     return dataclasses.replace(term, values=values)
 
 
-def label_the_rest(method: Method) -> Method:
+def with_label_fallback(method: Method) -> Method:
     """The same method on the selected samples, cross entropy on the others.
 
     What data selection makes of any method with a teacher (Lan et al., arXiv:
@@ -163,14 +163,14 @@ def label_the_rest(method: Method) -> Method:
       method: with a supervisor. One that sees to the rest by itself comes back as it
         is.
     """
-    if method.labels_the_rest:
+    if method.has_label_fallback:
         return method
     own = tuple(
         chosen(term) if term.name == "hard_label" else heard(term)
         for term in method.terms
     )
-    terms = (label_where_silent(1.0), *own)
-    return dataclasses.replace(method, terms=terms, labels_the_rest=True)
+    terms = (label_unselected(1.0), *own)
+    return dataclasses.replace(method, terms=terms, has_label_fallback=True)
 
 
 def share(weight: Float[Array, " batch"]) -> Float[Array, " batch"]:
@@ -186,9 +186,9 @@ def share(weight: Float[Array, " batch"]) -> Float[Array, " batch"]:
 def soft_logits(coefficient: float | Schedule) -> Term:
     """weight * tau^2 KL against the adjusted teacher logits, at any finite tau."""
 
-    def values(views):
-        s = _supervision("soft_logits", views)
-        kl = losses.kl_divergence(views.student.logits, s.logits, s.temperature)
+    def values(inputs):
+        s = _supervision("soft_logits", inputs)
+        kl = losses.kl_divergence(inputs.student.logits, s.logits, s.temperature)
         return s.weight * s.temperature**2 * kl
 
     return Term("soft_logits", coefficient, values)
@@ -197,9 +197,9 @@ def soft_logits(coefficient: float | Schedule) -> Term:
 def soft_target(coefficient: float | Schedule) -> Term:
     """weight * tau^2 KL against the softened, revised target: for target rules."""
 
-    def values(views):
-        s = _supervision("soft_target", views)
-        kl = losses.kl_to_target(views.student.logits, s.target, s.temperature)
+    def values(inputs):
+        s = _supervision("soft_target", inputs)
+        kl = losses.kl_to_target(inputs.student.logits, s.target, s.temperature)
         return s.weight * s.temperature**2 * kl
 
     return Term("soft_target", coefficient, values)
@@ -237,17 +237,17 @@ def match_logits(name: str, coefficient: float | Schedule, distance: Callable) -
     The temperature plays no part.
     """
 
-    def values(views):
-        s = _supervision(name, views)
-        return s.weight * distance(views.student.logits, s.logits)
+    def values(inputs):
+        s = _supervision(name, inputs)
+        return s.weight * distance(inputs.student.logits, s.logits)
 
     return Term(name, coefficient, values)
 
 
-def _supervision(term: str, views: Views) -> Supervision:
-    if views.supervision is None:
+def _supervision(term: str, inputs: LossInputs) -> Supervision:
+    if inputs.supervision is None:
         raise ValueError(
             f"{term}: views.supervision is None; expected what a teacher said: "
             "give the Method a supervisor and the step a teacher."
         )
-    return views.supervision
+    return inputs.supervision

@@ -33,12 +33,12 @@ from jaxtyping import Array, Bool, Float
 from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.methods.base import Method, Term, share
-from kdjax.types import Views
+from kdjax.types import LossInputs
 
 REFERENCE = "Han et al., Co-teaching, NeurIPS 2018"
 
 NETWORKS = 2
-Weigh = Callable[[Views, Float[Array, "batch networks"]], tuple[Array, Array]]
+Weigh = Callable[[LossInputs, Float[Array, "batch networks"]], tuple[Array, Array]]
 
 
 def build(
@@ -60,8 +60,8 @@ def build(
     """
     kept = kept_counts("coteaching", noise_rate, gradual_epochs, steps_per_epoch)
 
-    def weigh(views, loss):
-        return exchanged(views, loss, kept)
+    def weigh(inputs, loss):
+        return exchanged(inputs, loss, kept)
 
     return peers(weigh)
 
@@ -75,11 +75,11 @@ def peers(weigh: Weigh) -> Method:
     """
 
     def term(number):
-        def values(views):
-            members = views.student.features["members"]
-            loss = [losses.cross_entropy(m, views.labels) for m in _columns(members)]
+        def values(inputs):
+            members = inputs.student.features["members"]
+            loss = [losses.cross_entropy(m, inputs.labels) for m in _columns(members)]
             # Which samples are chosen is a matter of order: no gradient crosses over.
-            weights = weigh(views, jnp.stack(loss, axis=1))
+            weights = weigh(inputs, jnp.stack(loss, axis=1))
             return share(weights[number]) * loss[number]
 
         return Term(f"member{number}", 1.0, values)
@@ -88,21 +88,21 @@ def peers(weigh: Weigh) -> Method:
 
 
 def exchanged(
-    views: Views, loss: Float[Array, "batch networks"], kept: Callable
+    inputs: LossInputs, loss: Float[Array, "batch networks"], kept: Callable
 ) -> tuple[Array, Array]:
     """Weights of Co-teaching: the other's small losses, then the run's selection."""
     everyone = jnp.ones(loss.shape[0], bool)
-    count = kept(views.step, loss.shape[0])[loss.shape[0]]
+    count = kept(inputs.step, loss.shape[0])[loss.shape[0]]
     small = [least(column, everyone, count) for column in _columns(loss)]
-    selection = selected(views)
+    selection = selected(inputs)
     return jnp.where(small[1], selection, 0.0), jnp.where(small[0], selection, 0.0)
 
 
-def selected(views: Views) -> Float[Array, " batch"]:
+def selected(inputs: LossInputs) -> Float[Array, " batch"]:
     """The run's selection, 1 where it has none."""
-    if views.selection is None:
-        return jnp.ones(views.labels.shape, jnp.float32)
-    return views.selection
+    if inputs.selection is None:
+        return jnp.ones(inputs.labels.shape, jnp.float32)
+    return inputs.selection
 
 
 def least(

@@ -29,8 +29,8 @@ import math
 
 import jax.numpy as jnp
 
-from kdjax.methods.coteaching import exchanged, kept_counts, least, peers, selected
 from kdjax.methods.base import Method
+from kdjax.methods.coteaching import exchanged, kept_counts, least, peers, selected
 
 REFERENCE = "Yu et al., How does Disagreement Help Generalization, ICML 2019"
 
@@ -71,26 +71,26 @@ def build(
 
     warmup_steps = math.ceil(warmup_epochs * steps_per_epoch)
 
-    def weigh(views, loss):
-        plain = exchanged(views, loss, kept)
-        warm = views.step < warmup_steps
-        chosen = _disputed(views, loss, kept, agreement_steps)
+    def weigh(inputs, loss):
+        plain = exchanged(inputs, loss, kept)
+        warm = inputs.step < warmup_steps
+        chosen = _disputed(inputs, loss, kept, agreement_steps)
         return tuple(jnp.where(warm, p, c) for p, c in zip(plain, chosen, strict=True))
 
     return peers(weigh)
 
 
-def _disputed(views, loss, kept, agreement_steps):
+def _disputed(inputs, loss, kept, agreement_steps):
     """Weights where the networks disagree; where they never do, those of agreement."""
-    said = jnp.argmax(views.student.features["members"], axis=-1)
-    selection = selected(views)
+    said = jnp.argmax(inputs.student.features["members"], axis=-1)
+    selection = selected(inputs)
     disputed = (said[:, 0] != said[:, 1]) & (selection > 0)
     total = jnp.sum(disputed, dtype=jnp.int32)
-    count = kept(views.step, loss.shape[0])[total]
-    agreed = jnp.where(views.step < agreement_steps, selection, 0.0)
+    count = kept(inputs.step, loss.shape[0])[total]
+    should_stop = jnp.where(inputs.step < agreement_steps, selection, 0.0)
 
     def weight(other):
         small = least(loss[:, other], disputed, count)
-        return jnp.where(total > 0, jnp.where(small, selection, 0.0), agreed)
+        return jnp.where(total > 0, jnp.where(small, selection, 0.0), should_stop)
 
     return weight(1), weight(0)

@@ -95,9 +95,9 @@ def build(
             raise ValueError(f"dividemix: {name} is {value}; expected a number >= 0.")
     warmup_steps = math.ceil(warmup_epochs * steps_per_epoch)
 
-    def prepare(predict, batch, notes, step):
+    def prepare(predict, batch, sample_info, step):
         """In the warm-up nothing is predicted and nothing is mixed."""
-        label, clean = jax.nn.one_hot(batch.label, num_classes), notes["clean"]
+        label, clean = jax.nn.one_hot(batch.label, num_classes), sample_info["clean"]
         _check_clean(batch.label, clean)
         images = jnp.concatenate([batch.image, batch.second])
 
@@ -222,9 +222,9 @@ def _check_clean(label: Int[Array, " batch"], clean: Array) -> None:
 def _over_networks(one):
     """The values of both networks, summed: each network's gradient is its own."""
 
-    def values(views):
-        members = as_float32(views.student.features["members"])
-        target, labelled = views.mixed["target"], views.mixed["labelled"]
+    def values(inputs):
+        members = as_float32(inputs.student.features["members"])
+        target, labelled = inputs.mixed["target"], inputs.mixed["labelled"]
         return sum(
             one(members[:, n], target[:, n], labelled[:, n]) for n in range(NETWORKS)
         )

@@ -24,7 +24,7 @@ import dataclasses
 
 from kdjax import contracts
 from kdjax.methods import kd
-from kdjax.methods.base import Method, label_the_rest
+from kdjax.methods.base import Method, with_label_fallback
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 
@@ -41,10 +41,10 @@ def build(*, temperature: float, alpha: float = 1.0) -> Method:
       ValueError: a number is outside its range; the message names it.
 
     >>> [term.name for term in build(temperature=4).terms]
-    ['label_where_silent', 'soft_logits']
+    ['label_unselected', 'soft_logits']
     """
     contracts.fraction("ds", "alpha", alpha)
     contracts.positive("ds", "alpha", alpha)
     contracts.positive("ds", "temperature", temperature, infinity=True)
     plain = kd.build(alpha=alpha, temperature=temperature)
-    return dataclasses.replace(label_the_rest(plain), needs=("selection",))
+    return dataclasses.replace(with_label_fallback(plain), needs=("selection",))

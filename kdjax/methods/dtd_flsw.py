@@ -35,11 +35,11 @@ of the softened teacher, as here, the label is on top at every tau_x. Where only
 samples hear the teacher, the mean of w is still over the batch.
 """
 
+from kdjax.methods.base import Method, soft_teacher
 from kdjax.supervision.dynamic import by_confusion, by_confusion_of_probabilities
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule
 from kdjax.supervision.revision import with_revision
-from kdjax.methods.base import Method, soft_teacher
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 

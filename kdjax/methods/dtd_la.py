@@ -32,6 +32,7 @@ a public re-implementation (TextBrewer).
 """
 
 from kdjax.methods import dtd_flsw
+from kdjax.methods.base import Method, soft_teacher
 from kdjax.supervision.adjustment import (
     probability_shift,
     shift_probabilities,
@@ -41,7 +42,6 @@ from kdjax.supervision.dynamic import by_confidence
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule
 from kdjax.supervision.revision import with_revision
-from kdjax.methods.base import Method, soft_teacher
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 

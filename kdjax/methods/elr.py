@@ -65,9 +65,9 @@ def build(
         remembered = remembered[_last_of_its_kind(traces.index)]
         return remembered, table.at[traces.index].set(remembered)
 
-    def values(views):
-        logits = views.student.logits
-        return robust.early_learning_regularization(logits, views.remembered)
+    def values(inputs):
+        logits = inputs.student.logits
+        return robust.early_learning_regularization(logits, inputs.remembered)
 
     regulariser = Term("early_learning", weight, values)
     return Method(

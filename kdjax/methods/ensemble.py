@@ -24,10 +24,16 @@ import math
 
 from kdjax import contracts
 from kdjax.losses import logits as losses
+from kdjax.methods.base import (
+    Method,
+    hard_label,
+    match_logits,
+    soft_logits,
+    soft_target,
+)
 from kdjax.supervision import ensemble
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
-from kdjax.methods.base import Method, hard_label, match_logits, soft_logits, soft_target
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 

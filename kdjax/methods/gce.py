@@ -36,7 +36,7 @@ def build(*, q: float = 0.7) -> Method:
     contracts.positive("gce", "q", q)
     contracts.fraction("gce", "q", q)
 
-    def values(views):
-        return robust.generalized_cross_entropy(views.student.logits, views.labels, q)
+    def values(inputs):
+        return robust.generalized_cross_entropy(inputs.student.logits, inputs.labels, q)
 
     return Method(terms=(chosen(Term("generalized_cross_entropy", 1.0, values)),))

@@ -28,11 +28,11 @@ defaults are the usual ones.
 """
 
 from kdjax import contracts
+from kdjax.methods.base import Method, soft_teacher
 from kdjax.supervision.adjustment import smoothed_label
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import with_revision
 from kdjax.supervision.temperature import fixed
-from kdjax.methods.base import Method, soft_teacher
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 

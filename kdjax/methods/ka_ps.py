@@ -24,11 +24,11 @@ on CIFAR-100, and 1 on ImageNet.
 """
 
 from kdjax import contracts
+from kdjax.methods.base import Method, soft_teacher
 from kdjax.supervision.adjustment import probability_shift
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import with_revision
 from kdjax.supervision.temperature import fixed
-from kdjax.methods.base import Method, soft_teacher
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 

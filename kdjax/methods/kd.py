@@ -27,9 +27,16 @@ import math
 
 from kdjax import contracts
 from kdjax.losses import logits as losses
+from kdjax.methods.base import (
+    Method,
+    Term,
+    chosen,
+    hard_label,
+    match_logits,
+    soft_logits,
+)
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
-from kdjax.methods.base import Method, Term, chosen, hard_label, match_logits, soft_logits
 
 REFERENCE = "Hinton et al., Distilling the Knowledge, 2015; Kim et al., IJCAI 2021"
 

@@ -22,10 +22,10 @@ as are the temperature of q and the defaults (gamma, alpha and tau are RepDistil
 """
 
 from kdjax import contracts
+from kdjax.methods.base import Method, hard_label, soft_target
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import label_revision, where_wrong
 from kdjax.supervision.temperature import fixed
-from kdjax.methods.base import Method, hard_label, soft_target
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 

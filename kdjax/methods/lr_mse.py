@@ -31,11 +31,11 @@ from jaxtyping import Array, Float
 from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.losses.numerics import as_float32
+from kdjax.methods.base import Method, Term, share
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import label_revision
 from kdjax.supervision.temperature import fixed
-from kdjax.methods.base import Method, Term, share
-from kdjax.types import Views
+from kdjax.types import LossInputs
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 
@@ -74,29 +74,29 @@ def compose(where: str, lambda1: float, lambda2: float, eta: float) -> Method:
     return Method(
         terms=tuple(part for part in parts if part.coefficient),
         supervisor=Supervisor(temperature=fixed(1.0), target=(label_revision(eta),)),
-        labels_the_rest=True,
+        has_label_fallback=True,
     )
 
 
-def _labels(views: Views) -> Float[Array, " batch"]:
-    loss = losses.cross_entropy(views.student.logits, views.labels)
-    return share(1.0 - views.supervision.weight * _wrong(views)) * loss
+def _labels(inputs: LossInputs) -> Float[Array, " batch"]:
+    loss = losses.cross_entropy(inputs.student.logits, inputs.labels)
+    return share(1.0 - inputs.supervision.weight * _wrong(inputs)) * loss
 
 
-def _right_logits(views: Views) -> Float[Array, " batch"]:
-    s = views.supervision
-    distance = losses.mean_squared_error(views.student.logits, s.logits)
-    return share(s.weight * (1.0 - _wrong(views))) * distance
+def _right_logits(inputs: LossInputs) -> Float[Array, " batch"]:
+    s = inputs.supervision
+    distance = losses.mean_squared_error(inputs.student.logits, s.logits)
+    return share(s.weight * (1.0 - _wrong(inputs))) * distance
 
 
-def _revised_probabilities(views: Views) -> Float[Array, " batch"]:
-    s = views.supervision
-    p = jax.nn.softmax(as_float32(views.student.logits))
+def _revised_probabilities(inputs: LossInputs) -> Float[Array, " batch"]:
+    s = inputs.supervision
+    p = jax.nn.softmax(as_float32(inputs.student.logits))
     distance = jnp.mean((p - s.target) ** 2, axis=-1)
-    return share(s.weight * _wrong(views)) * distance
+    return share(s.weight * _wrong(inputs)) * distance
 
 
-def _wrong(views: Views) -> Float[Array, " batch"]:
+def _wrong(inputs: LossInputs) -> Float[Array, " batch"]:
     """1 where the teacher names another class than the label's, else 0."""
-    named = jnp.argmax(views.supervision.logits, axis=-1)
-    return (named != views.labels).astype(jnp.float32)
+    named = jnp.argmax(inputs.supervision.logits, axis=-1)
+    return (named != inputs.labels).astype(jnp.float32)

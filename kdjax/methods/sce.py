@@ -44,8 +44,8 @@ def build(*, alpha: float = 0.1, beta: float = 1.0, log_zero: float = -4.0) -> M
     contracts.positive("sce", "beta", beta)
     contracts.positive("sce", "-log_zero", -log_zero)
 
-    def values(views):
-        logits, labels = views.student.logits, views.labels
+    def values(inputs):
+        logits, labels = inputs.student.logits, inputs.labels
         return robust.reverse_cross_entropy(logits, labels, log_zero)
 
     reverse = Term("reverse_cross_entropy", beta, values)

@@ -17,9 +17,9 @@ paper. The code allows no cross entropy beside it (alpha = 1, the default here).
 
 from kdjax import contracts
 from kdjax.losses import logits as losses
+from kdjax.methods.base import Method, chosen, hard_label, match_logits
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
-from kdjax.methods.base import Method, chosen, hard_label, match_logits
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 

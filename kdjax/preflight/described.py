@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kdjax.experiment.data import Images, augment_of, build_images, check_feed
 from kdjax.contracts import InputError
-from kdjax.data.images.crops import Geometry
 from kdjax.data.errors import DataError
-from kdjax.data.tfds.names import parse_name
+from kdjax.data.images.crops import Geometry
 from kdjax.data.npz import is_npz
-from kdjax.data.split import Split
 from kdjax.data.registry import AUGMENTS, STREAMED
+from kdjax.data.split import Split
+from kdjax.data.tfds.names import parse_name
+from kdjax.experiment.data import Images, augment_of, build_images, check_feed
 
 
 class Sizes(NamedTuple):
@@ -36,7 +36,7 @@ KNOWN = {
 FLAGS = ("image_size", "classes", "examples")
 
 
-class Absent:
+class DatasetSpec:
     """Pictures of a streamed set, as far as a step knows them: shape and crops."""
 
     dtype = np.dtype(np.uint8)
@@ -81,7 +81,7 @@ def described(section: dict, sizes: Sizes) -> Images:
     """
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
     if _streams(section):
-        image = Absent(shape, check_feed(section))
+        image = DatasetSpec(shape, check_feed(section))
     else:
         image = np.broadcast_to(np.zeros((), np.uint8), shape)
     label = np.broadcast_to(np.zeros((), np.int32), (sizes.examples,))

@@ -6,16 +6,16 @@ import pathlib
 import jax
 import jax.numpy as jnp
 
+from kdjax.contracts import InputError
+from kdjax.data.loaders.loader import is_stored
+from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
-from kdjax.experiment.defaults import nested
 from kdjax.experiment.build import batch_norm_of, identity_of, plan_of, students_of
 from kdjax.experiment.data import Images
+from kdjax.experiment.defaults import nested
+from kdjax.experiment.pretrained import Teacher
 from kdjax.experiment.students import described
 from kdjax.experiment.teachers import as_asked, load_teacher, shape_seen
-from kdjax.experiment.pretrained import Teacher
-from kdjax.contracts import InputError
-from kdjax.data.transforms.augment import Augment
-from kdjax.data.loaders.loader import is_stored
 from kdjax.models.ensemble import ensemble
 from kdjax.models.network import Network
 from kdjax.training.state import Student

@@ -36,7 +36,7 @@ class Arguments(NamedTuple):
     states: PyTree
     teacher: PyTree
     source: PyTree
-    ticket: PyTree
+    batch_spec: PyTree
 
 
 def steps_of(plan: Plan, mesh: Mesh) -> int:
@@ -52,23 +52,23 @@ def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
         jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32),
     )
     teacher = variables(plan.teacher, plan.teacher_shape) if plan.teacher else None
-    notes = {
+    sample_info = {
         name: {
             key: jax.ShapeDtypeStruct(np.shape(note), jnp.float32)
-            for key, note in student.refresh.start.items()
+            for key, note in student.selection_schedule.start.items()
         }
         for name, student in plan.students.items()
-        if student.refresh is not None
+        if student.selection_schedule is not None
     }
     rows = (batch_size,) if steps == 1 else (steps, batch_size)
     number = jax.ShapeDtypeStruct(rows, jnp.int32)
     labels = jax.ShapeDtypeStruct((plan.examples,), jnp.int32)
-    source = {"label": labels, "notes": notes}
-    ticket = {"index": number, "epoch": number}
-    carrier, many = (source, (plan.examples,)) if plan.resident else (ticket, rows)
+    source = {"label": labels, "sample_info": sample_info}
+    batch_spec = {"index": number, "epoch": number}
+    carrier, many = (source, (plan.examples,)) if plan.resident else (batch_spec, rows)
     pixels = (*many, *plan.image_shape)
     carrier["image"] = jax.ShapeDtypeStruct(pixels, jnp.uint8)
-    return Arguments(states, teacher, source, ticket)
+    return Arguments(states, teacher, source, batch_spec)
 
 
 def parts(plan: Plan, batch_size: int, steps: int, devices: int) -> dict[str, int]:
@@ -78,7 +78,7 @@ def parts(plan: Plan, batch_size: int, steps: int, devices: int) -> dict[str, in
     pictures. The numbers of a resident feed's tickets are too few to count twice.
     """
     given = arguments(plan, batch_size, steps)
-    batch = _bytes(given.ticket) // devices
+    batch = _bytes(given.batch_spec) // devices
     return {
         "state": _bytes(given.states),
         "teacher": _bytes(given.teacher),
@@ -103,7 +103,7 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
     step = make_train_step(
         sharding.normalised(plan.students, plan.batch_norm, mesh),
         plan.teacher,
-        functools.partial(in_memory.materialise, decode=None),
+        functools.partial(in_memory.gather_batch, decode=None),
         lambda batch, view: plan.augment.train(batch, plan.seed, view),
         stacked=plan.stacked,
     )
@@ -135,7 +135,7 @@ def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
 def _placed(given: Arguments, mesh: Mesh, axis: int) -> Arguments:
     """The shapes where the trainer's arrays lie; tracing looks at that."""
     rows = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
-    places = Arguments(*[sharding.replicated(mesh)] * 3, ticket=rows)
+    places = Arguments(*[sharding.replicated(mesh)] * 3, batch_spec=rows)
     return Arguments(
         *(
             jax.tree.map(

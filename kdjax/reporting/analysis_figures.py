@@ -11,9 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # without pyplot there is no screen to ask for
 
-from kdjax.reporting.figures import COLOURS
 from kdjax.analysis.density import density
 from kdjax.analysis.projection import elongation
+from kdjax.reporting.figures import COLOURS
 
 # Black is the teacher's, so a student has one colour in all the figures.
 _TEACHER, *_STUDENTS = COLOURS

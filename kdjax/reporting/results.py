@@ -24,7 +24,7 @@ class Result(NamedTuple):
     rows: list[dict]  # of metrics.jsonl
 
     @property
-    def taught(self) -> bool:
+    def teacher_outputs(self) -> bool:
         """Whether there was a teacher to agree with."""
         return "agreement" in self.metrics
 

@@ -16,7 +16,7 @@ def rows(results: list[Result]) -> list[tuple[str, ...]]:
             result.model,
             result.method,
             f"{result.metrics['top1']:.2f}",
-            f"{result.metrics['agreement']:.2f}" if result.taught else "-",
+            f"{result.metrics['agreement']:.2f}" if result.teacher_outputs else "-",
             f"{result.seconds / result.students:.1f}",
         )
         for name, result in zip(labels(results), results, strict=True)

@@ -8,8 +8,8 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from kdjax.reproduce import protocols, studies
 from kdjax.data.registry import AUGMENTS
+from kdjax.reproduce import protocols, studies
 
 EVALUATE_EVERY = 10.0  # epochs; the last one counts, the others show how it goes
 TEACHER_SEED = 0  # one teacher for all students, as in the papers

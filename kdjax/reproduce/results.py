@@ -4,8 +4,8 @@ import json
 import pathlib
 import statistics
 
-from kdjax.reproduce import claims
 from kdjax.contracts import InputError
+from kdjax.reproduce import claims
 from kdjax.reproduce.plans import FLOAT32, STUDIES, Pair, Study
 from kdjax.reproduce.published import LEGEND, PUBLISHED
 

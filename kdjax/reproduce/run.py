@@ -12,12 +12,13 @@ import pathlib
 import sys
 import time
 
-from kdjax.distributed import devices
 from kdjax.cli import time_slice
-from kdjax.runner import run as runs, workdir
-from kdjax.training.loop import Preempted
+from kdjax.distributed import devices
 from kdjax.reproduce import options, records, results
 from kdjax.reproduce.plans import STUDIES, Part, Settings, Study, parts_of
+from kdjax.runner import run as runs
+from kdjax.runner import workdir
+from kdjax.training.loop import Preempted
 
 RESULTS = pathlib.Path(__file__).parent.parent / "configs" / "cifar100" / "results"
 SHARE = 0.25  # of a piece's time that must be left for another run to begin
@@ -61,7 +62,7 @@ def run(
     Raises:
       Preempted: the time is up, or a signal came; all is saved.
     """
-    until, begun_one = time_slice.deadline(minutes), False
+    deadline, begun_one = time_slice.deadline(minutes), False
     parts = parts_of(study, settings, root)
     for part in parts:
         runs.check(part.config, root)
@@ -70,7 +71,7 @@ def run(
     for part in parts:
         where = root / part.name
         if not workdir.is_done(where):
-            if begun_one and until - time.monotonic() < 60 * minutes * SHARE:
+            if begun_one and deadline - time.monotonic() < 60 * minutes * SHARE:
                 raise Preempted(
                     f"stopped before {part.name}, for which too little time is left. "
                     "The same command goes on from there."
@@ -78,7 +79,7 @@ def run(
             begun_one = True
             records.note_piece(where)
         print(f"{part.name}, {_place(part, parts)}", file=sys.stderr)
-        runs.run(part.config, where, until)
+        runs.run(part.config, where, deadline)
         book.enter(part, where)
         gc.collect()  # its arrays leave the device before the next ones come
 

@@ -8,10 +8,10 @@ import json
 import pathlib
 from typing import Any
 
-from kdjax.runner import workdir as workdirs
-from kdjax.runner.provenance import origins
 from kdjax.contracts import InputError
 from kdjax.reporting.results import SUMMARY
+from kdjax.runner import workdir as workdirs
+from kdjax.runner.provenance import origins
 
 
 def check_resumed(workdir: pathlib.Path, saved: dict, now: dict) -> None:

@@ -4,12 +4,12 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kdjax.caching.manifest import digest
 from kdjax.experiment.cache import read_manifest
 from kdjax.experiment.data import keep_digest, load_keep
+from kdjax.experiment.pretrained import load_trained
 from kdjax.experiment.students import described
 from kdjax.experiment.teachers import load_teacher
-from kdjax.experiment.pretrained import load_trained
-from kdjax.caching.manifest import digest
 from kdjax.runner.select import each_step
 
 

@@ -5,17 +5,18 @@ import math
 import pathlib
 from typing import Any
 
+from kdjax.contracts import InputError
+from kdjax.distributed import collectives
 from kdjax.experiment.build import build_experiment
 from kdjax.experiment.checks import check_training
 from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.experiment.stages import split_stages
-from kdjax.runner import identities, select, trainer, workdir as workdirs
-from kdjax.distributed import collectives
-from kdjax.contracts import InputError
 from kdjax.reporting.results import SUMMARY, Result, read_results
+from kdjax.runner import identities, select, trainer
+from kdjax.runner import workdir as workdirs
 
 
-def run(config: Any, workdir: pathlib.Path, until: float = math.inf) -> None:
+def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
     """Does what the config says; resumes what was begun and skips what is finished.
 
     Devices are configured before, by `devices.configure_cpu`.
@@ -33,25 +34,25 @@ def run(config: Any, workdir: pathlib.Path, until: float = math.inf) -> None:
             workdirs.write_config(workdir, resolved(config))
             for name, part in parts.items():
                 collectives.say(f"part {name} of {', '.join(parts)}")
-                run(part, workdir / name, until)
+                run(part, workdir / name, deadline)
             return
-        run_part(config, workdir, until)
+        run_part(config, workdir, deadline)
 
 
-def run_part(config: dict, workdir: pathlib.Path, until: float = math.inf) -> None:
+def run_part(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -> None:
     """A training or a selection, plain, in a directory that is held.
 
     When it returns, all processes see what was written.
     """
-    collectives.share(lambda: workdirs.check_config(workdir, resolved(config)))
-    if collectives.share(lambda: workdirs.is_done(workdir)):
+    collectives.broadcast(lambda: workdirs.check_config(workdir, resolved(config)))
+    if collectives.broadcast(lambda: workdirs.is_done(workdir)):
         identities.check_finished(workdir, resolved(config))
         collectives.say(f"{workdir} is finished; nothing to do.")
     elif config["select"]:
         select.select(config, workdir)
     else:
-        trainer.train(build_experiment(config), workdir, until)
-    collectives.wait()
+        trainer.train(build_experiment(config), workdir, deadline)
+    collectives.barrier()
 
 
 def check(config: Any, workdir: pathlib.Path) -> None:

@@ -5,19 +5,19 @@ import shutil
 
 import numpy as np
 
-from kdjax.experiment.build import Experiment
-from kdjax.experiment.schema import guarded
-from kdjax.distributed import collectives
-from kdjax.training.evaluator import answerer, passing_rows, predictions
 from kdjax.contracts import InputError
 from kdjax.data.loaders import in_memory
+from kdjax.distributed import collectives
+from kdjax.experiment.build import Experiment
+from kdjax.experiment.schema import guarded
 from kdjax.training import sharding
-from kdjax.training.state import Refresh, Student, TrainState
+from kdjax.training.evaluator import answerer, passing_rows, predictions
+from kdjax.training.state import SelectionSchedule, Student, TrainState
 
 NOTES = "notes"
 
 
-class Notes:
+class SampleInfo:
     """Each student's notes at any step.
 
     Renewed ones are written to `notes/STUDENT/STEP.npz` before the step that first
@@ -37,11 +37,11 @@ class Notes:
         self.teacher_variables = teacher_variables
         self.directory = workdir / NOTES
         self.refreshes = {
-            name: student.refresh
+            name: student.selection_schedule
             for name, student in experiment.students.items()
-            if student.refresh is not None
+            if student.selection_schedule is not None
         }
-        if not start and collectives.is_first():
+        if not start and collectives.is_primary():
             # What a run left that never came to its first checkpoint.
             shutil.rmtree(self.directory, ignore_errors=True)
         self.values = {name: self._saved(name, start) for name in self.refreshes}
@@ -52,20 +52,20 @@ class Notes:
         """The notes that step number `step` reads, on the devices."""
         due = [
             name
-            for name, refresh in self.refreshes.items()
-            if refresh.due(step, self.experiment.steps_per_epoch)
+            for name, selection_schedule in self.refreshes.items()
+            if selection_schedule.due(step, self.experiment.steps_per_epoch)
         ]
         for name in due:
             self.values[name] = self._renewed(name, states[name])
             path = self.directory / name / f"{step}.npz"
-            if collectives.is_first():
+            if collectives.is_primary():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 part = path.with_suffix(".part.npz")
                 np.savez_compressed(part, **self.values[name])
                 part.replace(path)
             if collectives.processes() > 1:
                 # Hosts may round differently; all take the numbers of the first.
-                collectives.wait()
+                collectives.barrier()
                 self.values[name] = _read(path)
         if due:
             self.placed = self._place()
@@ -81,7 +81,7 @@ class Notes:
 
     def _place(self):
         count = len(self.experiment.train.label)
-        return in_memory.place_notes(self.values, self.mesh, count)
+        return in_memory.place_sample_info(self.values, self.mesh, count)
 
     def _saved(self, name: str, start: int) -> dict[str, np.ndarray]:
         """The notes that the step before `start` read.
@@ -89,27 +89,34 @@ class Notes:
         Raises:
           InputError: they were renewed before, and the file is not there.
         """
-        refresh = self.refreshes[name]
+        selection_schedule = self.refreshes[name]
         steps_per_epoch = self.experiment.steps_per_epoch
-        if not any(refresh.due(step, steps_per_epoch) for step in range(start)):
-            return refresh.start
-        newest = collectives.share(lambda: _newest(self.directory / name, start))
+        if not any(
+            selection_schedule.due(step, steps_per_epoch) for step in range(start)
+        ):
+            return selection_schedule.start
+        newest = collectives.broadcast(lambda: _newest(self.directory / name, start))
         return _read(self.directory / name / f"{newest}.npz")
 
     def _renewed(self, name: str, state: TrainState) -> dict[str, np.ndarray]:
-        refresh, student = self.refreshes[name], self.experiment.students[name]
-        answers = self._answers(refresh, student, state)
-        if refresh.wants_teacher:
+        selection_schedule, student = (
+            self.refreshes[name],
+            self.experiment.students[name],
+        )
+        answers = self._answers(selection_schedule, student, state)
+        if selection_schedule.wants_teacher:
             answers = answers | {"teacher_logits": self._teacher()}
         where = f"selection of {name}, before step {int(state.step)}"
-        return guarded(where, refresh.compute, answers, self.values[name])
+        return guarded(where, selection_schedule.compute, answers, self.values[name])
 
-    def _answers(self, refresh: Refresh, student: Student, state: TrainState):
+    def _answers(
+        self, selection_schedule: SelectionSchedule, student: Student, state: TrainState
+    ):
         """Of the reference the first time, where there is one; else the student's."""
         network, variables = student.network, (state.params, state.batch_stats)
-        first = refresh.first_step(self.experiment.steps_per_epoch)
-        if refresh.reference is not None and int(state.step) == first:
-            network, host = refresh.reference
+        first = selection_schedule.first_step(self.experiment.steps_per_epoch)
+        if selection_schedule.reference is not None and int(state.step) == first:
+            network, host = selection_schedule.reference
             variables = sharding.place_replicated(host, self.mesh)
         if id(network) not in self._answerers:
             normalise = self.experiment.augment.evaluate

@@ -7,19 +7,19 @@ import pathlib
 
 import numpy as np
 
+from kdjax.contracts import InputError, nearest
+from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.build import identity_of
 from kdjax.experiment.data import KEEP, Images, build_images, keep_digest, read_keep
 from kdjax.experiment.influence import Influence
+from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.selection import as_one, named_detector
 from kdjax.experiment.teachers import load_teacher
-from kdjax.experiment.pretrained import Teacher, load_trained
-from kdjax.distributed import collectives
 from kdjax.runner import workdir as workdirs
-from kdjax.training.evaluator import answers
-from kdjax.contracts import InputError, nearest
 from kdjax.selection import detectors, statistics
-from kdjax.selection.evidence import Kept
+from kdjax.selection.evidence import SelectionResult
+from kdjax.training.evaluator import answers
 
 
 def select(config: dict, workdir: pathlib.Path) -> dict:
@@ -37,10 +37,10 @@ def select(config: dict, workdir: pathlib.Path) -> dict:
     images = build_images(config["data"])
     section = config["select"]
     same = {"select": schema.jsonable(section), "data": identity_of(images)}
-    collectives.check_same("this selection", same)
+    collectives.assert_equal("this selection", same)
     known = {"images": images, "config": config}
     kept, asked = schema.call_with_facts("config.select", SELECTORS, section, known)
-    collectives.check_same("this selection", asked)
+    collectives.assert_equal("this selection", asked)
     labels = images.train.label
     told = {
         "select": schema.jsonable(section),
@@ -54,7 +54,7 @@ def select(config: dict, workdir: pathlib.Path) -> dict:
             "found": statistics.agreement(kept.keep, labels, images.true_labels),
             "keep_all": statistics.keep_all(labels, images.true_labels),
         }
-    if collectives.is_first():
+    if collectives.is_primary():
         part = workdir / "selection.part.npz"
         np.savez_compressed(part, keep=kept.keep, score=kept.score, labels=labels)
         part.replace(workdir / KEEP)
@@ -92,7 +92,7 @@ def by_detector(
     student: str = "",
     checkpoint: str = "latest",
     parameters: dict | None = None,
-) -> tuple[Kept, dict]:
+) -> tuple[SelectionResult, dict]:
     """Labels that trained proxies hold to be clean: CLK, SAME or FINE.
 
     Args:
@@ -115,19 +115,19 @@ def by_detector(
         found = detect(said, None if kept is None else kept.keep)
         if kept is not None:
             keep = detectors.intersection(kept.keep, found.keep)
-            found = Kept(keep, np.minimum(kept.score, found.score))
+            found = SelectionResult(keep, np.minimum(kept.score, found.score))
         kept = found
     return kept, {"proxies": digests}
 
 
-def by_oracle(*, images: Images) -> tuple[Kept, dict]:
+def by_oracle(*, images: Images) -> tuple[SelectionResult, dict]:
     """Exactly the right labels: the upper bound, where the truth is known."""
     return detectors.oracle(images.train.label, images.true_labels), {}
 
 
 def at_random(
     *, images: Images, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
-) -> tuple[Kept, dict]:
+) -> tuple[SelectionResult, dict]:
     """The control: a share of the samples, or as many as another selection kept."""
     count = len(images.train.label)
     if bool(keep_ratio) == bool(as_many_as):
@@ -159,7 +159,7 @@ def by_influence(
     validation_fraction: float = 0.1,
     seed: int = 0,
     largest: bool = False,
-) -> tuple[Kept, dict]:
+) -> tuple[SelectionResult, dict]:
     """Samples on which the teacher helps, or that matter, by influence scores.
 
     Args:
@@ -194,18 +194,22 @@ def by_influence(
         trained = _trained(who | {"checkpoint": step}, data)
         asked["reference"].append(trained.identity["digest"])
         said.append(_answers(trained, images, config))
-    taught = None
+    teacher_outputs = None
     if rule.wants_teacher:
         teacher = load_teacher(config["teacher"], data)
         if teacher is None:
             raise InputError(
                 "config.select: teacher_influence needs config.teacher.workdir."
             )
-        collectives.check_same("this selection's teacher", teacher.identity)
+        collectives.assert_equal("this selection's teacher", teacher.identity)
         asked["teacher"] = teacher.identity["digest"]
-        taught = _answers(teacher, images, config, needs_features=False)["logits"]
-        taught = taught if taught.ndim == 2 else taught.mean(1)
-    return rule.keep(images, said, taught, learning_rates), asked
+        teacher_outputs = _answers(teacher, images, config, needs_features=False)[
+            "logits"
+        ]
+        teacher_outputs = (
+            teacher_outputs if teacher_outputs.ndim == 2 else teacher_outputs.mean(1)
+        )
+    return rule.keep(images, said, teacher_outputs, learning_rates), asked
 
 
 def each_step(checkpoints: str | int | tuple) -> list[str]:
@@ -221,7 +225,7 @@ def _tuple(values) -> tuple:
 def _trained(who: dict, data: dict) -> Teacher:
     """A network to ask; all processes have taken the same step of it."""
     trained = load_trained("config.select", who, data)
-    collectives.check_same("this selection's network", trained.identity)
+    collectives.assert_equal("this selection's network", trained.identity)
     return trained
 
 

@@ -5,9 +5,9 @@ import json
 import pathlib
 from collections.abc import Callable, Iterator
 
-from kdjax.distributed import collectives
-from kdjax.data.loaders.loader import is_stored
 from kdjax.data.load import Split
+from kdjax.data.loaders.loader import is_stored
+from kdjax.distributed import collectives
 from kdjax.reporting.files import replace
 
 FILE = "unreadable.json"  # in a run's directory: what its pieces have found
@@ -31,7 +31,9 @@ def told(
     unread = {} if is_stored(split) else None
     try:
         yield unread
-    except collectives.COMMON:  # else some processes would wait for others that are gone
+    except (
+        collectives.COMMON
+    ):  # else some processes would wait for others that are gone
         _tell(split, workdir / FILE, start, say, unread)
         raise
     _tell(split, workdir / FILE, start, say, unread)
@@ -48,9 +50,9 @@ def _tell(split: Split, path: pathlib.Path, start: int, say, unread) -> None:
     """All processes come here: each has seen the pictures that it decoded."""
     if unread is None:
         return
-    each = collectives.gather(split.image.skipped.found)
+    each = collectives.all_gather(split.image.skipped.found)
     now = {name: why for one in each for name, why in one.items()}
-    unread |= collectives.share(lambda: _kept(path, start, now))
+    unread |= collectives.broadcast(lambda: _kept(path, start, now))
     if unread:
         for line in _first(unread):
             say(line)

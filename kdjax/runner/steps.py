@@ -6,9 +6,9 @@ import functools
 import jax
 import numpy as np
 
+from kdjax.data.loaders import in_memory, loader
 from kdjax.experiment.build import Experiment
-from kdjax.runner.sample_weights import Notes
-from kdjax.data.loaders import loader, in_memory
+from kdjax.runner.sample_weights import SampleInfo
 from kdjax.training import sharding
 from kdjax.training.dispatch import many_steps, steps_per_dispatch
 from kdjax.training.step import make_train_step
@@ -22,7 +22,7 @@ class Steps:
         experiment: Experiment,
         variables,
         mesh,
-        notes: Notes,
+        sample_info: SampleInfo,
         most: int | None = None,
     ):
         """Places the images; compiles nothing yet.
@@ -34,7 +34,7 @@ class Steps:
           notes: of the samples.
           most: steps of a dispatch; None: what is usual for the platform.
         """
-        self.mesh, self.notes, self.cache = mesh, notes, experiment.cache
+        self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
         stored = loader.is_stored(experiment.train)
         if stored:
             most = 1  # a ticket is a whole batch of pictures, a step long
@@ -50,7 +50,7 @@ class Steps:
         step = make_train_step(
             sharding.normalised(experiment.students, experiment.batch_norm, mesh),
             teacher.network if teacher else None,
-            functools.partial(in_memory.materialise, decode=decode),
+            functools.partial(in_memory.gather_batch, decode=decode),
             lambda batch, view: experiment.augment.train(batch, experiment.seed, view),
             stacked=experiment.stacked,
         )
@@ -68,24 +68,26 @@ class Steps:
     def ready(self, number: int, most: int):
         """(how many steps come next, their tickets on the devices)."""
         if self.most == 1:
-            ticket, parts = self._ticket(number), self.feed.parts
-            return 1, sharding.place_rows(ticket, self.mesh, parts=parts)
-        count = self.notes.same_for(number, min(most, self.most))
-        tickets = [self._ticket(number + i) for i in range(count)]
+            batch_spec, parts = self._batch_spec(number), self.feed.parts
+            return 1, sharding.place_rows(batch_spec, self.mesh, parts=parts)
+        count = self.sample_info.same_for(number, min(most, self.most))
+        batch_specs = [self._batch_spec(number + i) for i in range(count)]
         # All programs have as many tickets; what is after the last one is not read.
-        tickets += tickets[-1:] * (self.most - count)
-        stacked = jax.tree.map(lambda *rows: np.stack(rows), *tickets)
+        batch_specs += batch_specs[-1:] * (self.most - count)
+        stacked = jax.tree.map(lambda *rows: np.stack(rows), *batch_specs)
         return count, sharding.place_rows(stacked, self.mesh, axis=1)
 
-    def run(self, states, number: int, count: int, tickets):
+    def run(self, states, number: int, count: int, batch_specs):
         """(states, metrics) after those steps."""
-        source = self.feed.source | {"notes": self.notes.before(number, states)}
+        source = self.feed.source | {
+            "sample_info": self.sample_info.before(number, states)
+        }
         if self.most == 1:
-            made = self._one(states, self.variables, source, tickets)
+            made = self._one(states, self.variables, source, batch_specs)
             if self._under_way is not None:
                 self._wait(made[1])
             return made
-        return self._many(states, self.variables, source, tickets, count)
+        return self._many(states, self.variables, source, batch_specs, count)
 
     def close(self) -> None:
         """Ends what decodes ahead."""
@@ -98,9 +100,9 @@ class Steps:
         if len(self._under_way) > 1:
             jax.block_until_ready(self._under_way.popleft())
 
-    def _ticket(self, number: int) -> dict:
-        ticket = self.feed.ticket(number)
+    def _batch_spec(self, number: int) -> dict:
+        batch_spec = self.feed.batch_spec(number)
         if self.cache:
-            taught = self.cache.rows(ticket["index"], ticket["epoch"])
-            ticket = ticket | {"taught": taught}
-        return ticket
+            teacher_outputs = self.cache.rows(batch_spec["index"], batch_spec["epoch"])
+            batch_spec = batch_spec | {"teacher_outputs": teacher_outputs}
+        return batch_spec

@@ -9,23 +9,24 @@ import pathlib
 import jax
 import numpy as np
 
+from kdjax.checkpoints import Checkpointer
+from kdjax.contracts import InputError
+from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.checkpoints import Checkpointer
-from kdjax.distributed import devices, collectives
-from kdjax.runner import identities, skipped_images, workdir as workdirs
-from kdjax.runner.sample_weights import Notes
-from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
-from kdjax.runner.steps import Steps
-from kdjax.contracts import InputError
 from kdjax.reporting.reporter import Reporter, Silent
+from kdjax.runner import identities, skipped_images
+from kdjax.runner import workdir as workdirs
+from kdjax.runner.sample_weights import SampleInfo
+from kdjax.runner.steps import Steps
 from kdjax.training import loop, sharding
+from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.state import TrainState, initial_state
 from kdjax.types import PyTree
 
 
 def train(
-    experiment: Experiment, workdir: pathlib.Path, until: float = math.inf
+    experiment: Experiment, workdir: pathlib.Path, deadline: float = math.inf
 ) -> None:
     """Runs an experiment in its directory, from its newest checkpoint if any.
 
@@ -33,24 +34,24 @@ def train(
     """
     devices.check_batch(experiment.batch_size)
     devices.keep_programs()
-    collectives.check_same("this run", _in_common(experiment))
+    collectives.assert_equal("this run", _in_common(experiment))
     workdirs.write_config(workdir, experiment.config)
     mesh = sharding.make_mesh()
     names = tuple(experiment.students)
-    keeper = Checkpointer(
+    checkpointer = Checkpointer(
         workdir / CHECKPOINTS, names, experiment.identity, experiment.keep_all
     )
-    states, meta = begin(experiment, keeper, mesh)
+    states, meta = begin(experiment, checkpointer, mesh)
     if "data" in meta:
         identities.check_resumed(workdir, meta, experiment.identity)
-    teller = _teller(experiment, workdir, meta["step"])
-    told = skipped_images.told(experiment.train, workdir, meta["step"], teller.say)
-    with contextlib.closing(keeper), contextlib.closing(teller), told as unread:
-        announce(experiment, meta["step"], teller)
+    reporter = _reporter(experiment, workdir, meta["step"])
+    told = skipped_images.told(experiment.train, workdir, meta["step"], reporter.say)
+    with contextlib.closing(checkpointer), contextlib.closing(reporter), told as unread:
+        announce(experiment, meta["step"], reporter)
         variables = _teacher_variables(experiment, mesh)
-        notes = Notes(experiment, variables, mesh, workdir, meta["step"])
+        sample_info = SampleInfo(experiment, variables, mesh, workdir, meta["step"])
         if not experiment.plan.is_enough(meta.get("metrics")):
-            made = Steps(experiment, variables, mesh, notes)
+            made = Steps(experiment, variables, mesh, sample_info)
             with contextlib.closing(made) as steps:
                 loop.run(
                     experiment.plan,
@@ -58,19 +59,19 @@ def train(
                     start=meta["step"],
                     steps=steps,
                     evaluate=evaluation(experiment, variables, mesh),
-                    keeper=keeper,
-                    teller=teller,
+                    checkpointer=checkpointer,
+                    reporter=reporter,
                     images_per_step=experiment.batch_size,
-                    until=until,
-                    agreed=collectives.stopper(),
+                    deadline=deadline,
+                    should_stop=collectives.stopper(),
                 )
-    results = teller.last_evaluation or meta["metrics"]
-    workdirs.finish(workdir, summary(experiment, results, teller.seconds, unread))
+    results = reporter.last_evaluation or meta["metrics"]
+    workdirs.finish(workdir, summary(experiment, results, reporter.seconds, unread))
 
 
-def _teller(experiment: Experiment, workdir: pathlib.Path, start: int):
+def _reporter(experiment: Experiment, workdir: pathlib.Path, start: int):
     """The first process tells what happens."""
-    return (Reporter if collectives.is_first() else Silent)(
+    return (Reporter if collectives.is_primary() else Silent)(
         workdir,
         start=start,
         total_steps=experiment.plan.total_steps,
@@ -92,7 +93,7 @@ def _teacher_variables(experiment: Experiment, mesh) -> PyTree | None:
     return sharding.place_replicated(experiment.teacher.variables, mesh)
 
 
-def begin(experiment: Experiment, keeper: Checkpointer, mesh):
+def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
     """The newest checkpoint's (states, meta), or fresh states at step 0."""
     same = sharding.replicated(mesh)
 
@@ -104,11 +105,11 @@ def begin(experiment: Experiment, keeper: Checkpointer, mesh):
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
         jax.eval_shape(initialise),
     )
-    collectives.check_same("these checkpoints", {"steps": keeper.steps()})
-    restored = keeper.restore_latest(abstract, collectives.say)
+    collectives.assert_equal("these checkpoints", {"steps": checkpointer.steps()})
+    restored = checkpointer.restore_latest(abstract, collectives.say)
     if restored:
         sums = {key: restored[1][key] for key in ("step", "checksums")}
-        collectives.check_same("this checkpoint", sums)
+        collectives.assert_equal("this checkpoint", sums)
         return restored
     states = sharding.compile_init(initialise, mesh)()
     if experiment.initial:
@@ -173,37 +174,37 @@ def evaluation(experiment: Experiment, variables, mesh):
     return evaluate
 
 
-def announce(experiment: Experiment, start: int, teller: Reporter) -> None:
+def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
     """Says what is about to run."""
     data, plan = experiment.identity["data"], experiment.plan
-    teller.say(devices.describe())
-    teller.say(
+    reporter.say(devices.describe())
+    reporter.say(
         f"data: {data['train']['name']}, {len(experiment.train.label):,} training and "
         f"{len(experiment.test.label):,} test images"
     )
     for epoch, side in data["train"].get("crops", {}).get("sizes", ()):
-        teller.say(f"crops: {side}x{side} from epoch {epoch} on")
+        reporter.say(f"crops: {side}x{side} from epoch {epoch} on")
     if "noise" in data["train"]:
         noise = data["train"]["noise"]
         wrong = 100 * noise["effective_rate"]
-        teller.say(f"labels: {noise['name']} noise, {wrong:.1f} % are wrong")
+        reporter.say(f"labels: {noise['name']} noise, {wrong:.1f} % are wrong")
     if "kept" in data["train"]:
-        teller.say(f"selection: trained on {data['train']['kept']:,} samples")
+        reporter.say(f"selection: trained on {data['train']['kept']:,} samples")
     if experiment.teacher:
         who = experiment.teacher.identity
         where = who.get("workdir", who.get("network"))
         step = f" at step {who['step']}" if "step" in who else ""
-        teller.say(f"teacher: {where}{step}, digest {who['digest'][:12]}")
+        reporter.say(f"teacher: {where}{step}, digest {who['digest'][:12]}")
         if "adapted" in who:
-            teller.say(f"teacher: asked through {json.dumps(who['adapted'])}")
+            reporter.say(f"teacher: asked through {json.dumps(who['adapted'])}")
         for path in who.get("workdir", "").split(",") if "workdir" in who else ():
             if not workdirs.is_done(pathlib.Path(path)):
-                teller.say(f"{path} is not finished; it teaches as it is now")
+                reporter.say(f"{path} is not finished; it teaches as it is now")
     if experiment.cache:
         who = experiment.cache.identity
         largest = f", the {who['top_k']} largest" if who["top_k"] else ""
-        teller.say(f"its answers: from {who['path']}, {who['dtype']}{largest}")
+        reporter.say(f"its answers: from {who['path']}, {who['dtype']}{largest}")
     if start:
-        teller.say(f"resuming at step {start} of {plan.total_steps}")
+        reporter.say(f"resuming at step {start} of {plan.total_steps}")
     names = ", ".join(experiment.students)
-    teller.say(f"training in one program: {names}; the first step compiles")
+    reporter.say(f"training in one program: {names}; the first step compiles")

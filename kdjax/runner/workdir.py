@@ -9,11 +9,11 @@ import socket
 import time
 from collections.abc import Mapping
 
+from kdjax.contracts import InputError
+from kdjax.distributed import collectives
 from kdjax.experiment import defaults
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import SECTIONS, jsonable
-from kdjax.distributed import collectives
-from kdjax.contracts import InputError
 from kdjax.reporting.files import replace
 from kdjax.reporting.results import SUMMARY
 
@@ -52,7 +52,7 @@ def locked(workdir: pathlib.Path):
     Of several processes the first holds it, and all must see it.
     """
     with contextlib.ExitStack() as held:
-        collectives.share(lambda: _lock(workdir, held))
+        collectives.broadcast(lambda: _lock(workdir, held))
         if collectives.processes() > 1:
             _check_seen(workdir)
         yield
@@ -83,18 +83,18 @@ def _lock(workdir: pathlib.Path, held: contextlib.ExitStack) -> None:
 def _check_seen(workdir: pathlib.Path) -> None:
     """Refuses a directory that only some of the hosts have."""
     path = workdir / SEEN
-    word = collectives.share(lambda: _put(path, secrets.token_hex(8)))
-    until = time.monotonic() + SEEN_WITHIN
+    word = collectives.broadcast(lambda: _put(path, secrets.token_hex(8)))
+    deadline = time.monotonic() + SEEN_WITHIN
     while _text_of(path) != word:
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             raise InputError(
                 f"--workdir: {workdir} on {socket.gethostname()} is not the directory "
                 "that process 0 writes to; expected one that all hosts share, as on a "
                 "network file system."
             )
         time.sleep(0.1)
-    collectives.wait()
-    if collectives.is_first():
+    collectives.barrier()
+    if collectives.is_primary():
         path.unlink()
 
 
@@ -165,7 +165,7 @@ def write_config(workdir: pathlib.Path, config: dict) -> None:
 
 def write(path: pathlib.Path, told: dict) -> None:
     """Writes JSON, in the first process."""
-    if collectives.is_first():
+    if collectives.is_primary():
         replace(path, json.dumps(told, indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""Detectors of clean labels: `DETECTORS[name](evidence, **numbers)` gives a `Kept`.
+"""Detectors of clean labels: `DETECTORS[name](evidence, **numbers)` gives a `SelectionResult`.
 
 T. Kim et al., "Winning Ticket in Noisy Image Classification", 2021: a robust method
 trained on the clean part of a noisy set beats the same method trained on all of it.
@@ -11,9 +11,9 @@ import numpy as np
 from kdjax import contracts
 from kdjax.selection.evidence import (
     Evidence,
-    Kept,
     Labels,
     Mask,
+    SelectionResult,
     checked_labels,
     checked_mask,
     losses,
@@ -24,7 +24,7 @@ from kdjax.selection.mixture import LOSS_RESOLUTION
 from kdjax.selection.same import same
 
 
-def clk(evidence: Evidence) -> Kept:
+def clk(evidence: Evidence) -> SelectionResult:
     """CLK: the losses of the whole set fall in two clusters; keep the lower one.
 
         l_i = cross entropy with the label given; k-means on all {l_i}, k = 2
@@ -47,8 +47,8 @@ def clk(evidence: Evidence) -> Kept:
     """
     loss = losses(evidence)
     if np.ptp(loss) <= LOSS_RESOLUTION:
-        return Kept(np.ones(len(loss), bool), -loss)
-    return Kept(~two_means(loss), -loss)
+        return SelectionResult(np.ones(len(loss), bool), -loss)
+    return SelectionResult(~two_means(loss), -loss)
 
 
 DETECTORS = {"clk": clk, "same": same, "fine": fine}
@@ -76,7 +76,7 @@ def intersection(*keeps: Mask) -> Mask:
     return np.logical_and.reduce(keeps)
 
 
-def oracle(labels: Labels, true_labels: Labels) -> Kept:
+def oracle(labels: Labels, true_labels: Labels) -> SelectionResult:
     """Control, upper bound: keeps exactly the samples whose label is the true one.
 
     Args:
@@ -96,12 +96,12 @@ def oracle(labels: Labels, true_labels: Labels) -> Kept:
     true = checked_labels("oracle", "true_labels", true_labels)
     contracts.shapes("oracle", labels=(keep, "samples"), true_labels=(true, "samples"))
     keep = keep == true
-    return Kept(keep, keep.astype(np.float64))
+    return SelectionResult(keep, keep.astype(np.float64))
 
 
 def at_random(
     samples: int, *, count: int | None = None, ratio: float | None = None, seed: int
-) -> Kept:
+) -> SelectionResult:
     """Control: keeps so many samples, whichever. What it scores, chance scores.
 
     Args:
@@ -134,4 +134,4 @@ def at_random(
     draw = np.random.default_rng(seed).random(samples)
     keep = np.zeros(samples, bool)
     keep[np.argsort(-draw, kind="stable")[:count]] = True
-    return Kept(keep, draw)
+    return SelectionResult(keep, draw)

@@ -25,7 +25,7 @@ class Evidence(NamedTuple):
     labels: Labels  # the labels given, some of which may be wrong
 
 
-class Kept(NamedTuple):
+class SelectionResult(NamedTuple):
     """What a detector holds to be clean."""
 
     keep: Mask  # True: the label is believed

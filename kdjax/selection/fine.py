@@ -10,10 +10,10 @@ from kdjax import contracts
 from kdjax.selection.directions import checked_basis, classes, singular_vectors
 from kdjax.selection.evidence import (
     Evidence,
-    Kept,
     Labels,
     Mask,
     Scalars,
+    SelectionResult,
     checked,
     checked_labels,
 )
@@ -30,7 +30,7 @@ def fine(
     basis: Mask | None = None,
     clustering: str = "mixture",
     threshold: float = 0.5,
-) -> Kept:
+) -> SelectionResult:
     """FINE: the samples of a class fall in two groups by alignment; keep the aligned.
 
         s_i = |<u_c, h_i / ||h_i||>|,  kept where p(larger-mean group | s_i) > threshold
@@ -61,7 +61,7 @@ def fine(
     contracts.fraction("fine", "threshold", threshold)
     score = alignment(evidence, basis=basis)
     probability = aligned_probability(score, evidence.labels, clustering=clustering)
-    return Kept(probability > threshold, score)
+    return SelectionResult(probability > threshold, score)
 
 
 def alignment(evidence: Evidence, *, basis: Mask | None = None) -> Scalars:

@@ -8,10 +8,12 @@ import numbers
 import numpy as np
 
 from kdjax.selection.directions import checked_basis, classes, singular_vectors
-from kdjax.selection.evidence import Evidence, Kept, Mask, Scalars, checked
+from kdjax.selection.evidence import Evidence, Mask, Scalars, SelectionResult, checked
 
 
-def same(evidence: Evidence, *, basis: Mask | None = None, rounds: int = 1) -> Kept:
+def same(
+    evidence: Evidence, *, basis: Mask | None = None, rounds: int = 1
+) -> SelectionResult:
     """SAME: a clean sample leans to its class's first singular vector, not the second.
 
         H_c = features of the samples labelled c, neither centred nor normalised
@@ -53,7 +55,7 @@ def same(evidence: Evidence, *, basis: Mask | None = None, rounds: int = 1) -> K
         if basis[members].any():
             features = evidence.features[members].astype(np.float64)
             score[members] = _same_scores(features, basis[members], rounds)
-    return Kept(score >= 0, score)
+    return SelectionResult(score >= 0, score)
 
 
 def _same_scores(features: np.ndarray, kept: Mask, rounds: int) -> Scalars:

@@ -24,8 +24,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kdjax.experiment.schema import plain
 from kdjax.contracts import InputError
+from kdjax.experiment.schema import plain
 
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what a student may be called, too

@@ -14,12 +14,13 @@ from typing import NamedTuple
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import resolved
 from kdjax.experiment.stages import split_stages
-from kdjax.runner import identities, workdir as workdirs
-from kdjax.sweep import packing
-from kdjax.sweep.trials import Row
 from kdjax.reporting.files import replace
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import SUMMARY
+from kdjax.runner import identities
+from kdjax.runner import workdir as workdirs
+from kdjax.sweep import packing
+from kdjax.sweep.trials import Row
 
 DONE, FAILED = "DONE", "FAILED"
 PROGRAMS, MEMBERS = "programs", "program.json"
@@ -174,7 +175,7 @@ def fail(root: pathlib.Path, row: Row, message: str) -> None:
     replace(root / row.name / FAILED, message + "\n")
 
 
-def forgive(root: pathlib.Path, rows: list[Row]) -> None:
+def reset_failed(root: pathlib.Path, rows: list[Row]) -> None:
     """Lets the failed rows be tried again."""
     for row in rows:
         (root / row.name / FAILED).unlink(missing_ok=True)

@@ -12,10 +12,10 @@ import pathlib
 
 from ml_collections import ConfigDict
 
+from kdjax.contracts import InputError
 from kdjax.experiment.schema import plain
 from kdjax.sweep.axes import LABEL, read_axes
 from kdjax.sweep.trials import Row, check_rows, make_rows
-from kdjax.contracts import InputError
 
 
 def read_rows(config: ConfigDict, path: pathlib.Path) -> list[Row]:

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from kdjax.cli.arguments import set_override
+from kdjax.contracts import InputError
 from kdjax.experiment.schema import OPEN, plain, resolved
 from kdjax.experiment.stages import OPEN_KEYS
-from kdjax.cli.arguments import set_override
+from kdjax.runner.workdir import flat
 from kdjax.sweep.axes import Axis, Text
 from kdjax.sweep.interpolation import describe, fill
-from kdjax.runner.workdir import flat
-from kdjax.contracts import InputError
 
 LONGEST = 150  # of a row's name; a directory's may have 255
 LONGEST_VALUE = 48

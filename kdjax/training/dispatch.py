@@ -35,20 +35,20 @@ def many_steps(step: TrainStep, most: int) -> Callable:
       metrics are [most], of which the first `count` count.
     """
 
-    def steps(states, teacher_variables, source, tickets, count):
-        def ticket(number):
-            return jax.tree.map(lambda rows: rows[number], tickets)
+    def steps(states, teacher_variables, source, batch_specs, count):
+        def batch_spec(number):
+            return jax.tree.map(lambda rows: rows[number], batch_specs)
 
         def one(number, carry):
             packed, told = carry
-            now = teacher_variables, source, ticket(number)
+            now = teacher_variables, source, batch_spec(number)
             packed, metrics = step.packed(packed, *now)
             told = jax.tree.map(lambda all, x: all.at[number].set(x), told, metrics)
             return packed, told
 
         packed = step.pack(states)
         # What a step tells is known from the step alone.
-        now = teacher_variables, source, ticket(0)
+        now = teacher_variables, source, batch_spec(0)
         _, shapes = jax.eval_shape(step.packed, packed, *now)
         empty = jax.tree.map(lambda x: jnp.zeros((most, *x.shape), x.dtype), shapes)
         packed, told = jax.lax.fori_loop(0, count, one, (packed, empty))

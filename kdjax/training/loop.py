@@ -45,14 +45,14 @@ class Steps(Protocol):
         """(states after them, metrics on the device; of each the first `count`)."""
 
 
-class Keeper(Protocol):
+class Checkpointer(Protocol):
     """What the loop needs of a checkpointer."""
 
     def save(self, step: int, states: PyTree, metrics: dict | None) -> None: ...
     def wait(self) -> None: ...
 
 
-class Teller(Protocol):
+class Reporter(Protocol):
     """What the loop needs of a reporter."""
 
     def train(self, step: int, metrics: dict, timing: dict) -> None: ...
@@ -98,11 +98,11 @@ def run(
     start: int,
     steps: Steps,
     evaluate: Callable[[PyTree], dict[str, dict[str, float]]],
-    keeper: Keeper,
-    teller: Teller,
+    checkpointer: Checkpointer,
+    reporter: Reporter,
     images_per_step: int,
-    until: float = math.inf,
-    agreed: Callable[[int, str], str] = lambda done, why: why,
+    deadline: float = math.inf,
+    should_stop: Callable[[int, str], str] = lambda done, why: why,
 ) -> PyTree:
     """Trains from `start` to `plan.total_steps`.
 
@@ -130,35 +130,38 @@ def run(
             states, metrics = steps.run(states, done, count, rows)
             pending.append((count, metrics))
             done += count
-            last, why = done == plan.total_steps, agreed(done, _why_stop(stop, until))
+            last, why = (
+                done == plan.total_steps,
+                should_stop(done, _why_stop(stop, deadline)),
+            )
             if last or done % plan.log_every == 0 or why:
                 window = _one_by_one(jax.device_get(pending))
                 seconds, images = (
                     time.monotonic() - since,
                     len(window) * images_per_step,
                 )
-                teller.train(done, average(window), _timing(seconds, images, waited))
+                reporter.train(done, average(window), _timing(seconds, images, waited))
                 _check_finite(window, done, bad)
                 pending, since, waited = [], since + seconds, 0.0
             if plan.evaluates_at(done):
                 jax.block_until_ready(pending)
                 paused = time.monotonic()
                 results = evaluate(states)
-                teller.evaluation(done, results)
-                keeper.save(done, states, results)
+                reporter.evaluation(done, results)
+                checkpointer.save(done, states, results)
                 # Evaluation is not training: images/s and ETA leave it out.
                 since += time.monotonic() - paused
                 if plan.is_enough(results):
                     break
             elif why:
-                keeper.save(done, states, None)
+                checkpointer.save(done, states, None)
             if why and not last:
-                keeper.wait()
+                checkpointer.wait()
                 raise Preempted(
                     f"stopped {why} at step {done} of {plan.total_steps}; the state is "
                     "saved. The same command goes on from there."
                 )
-    keeper.wait()
+    checkpointer.wait()
     return states
 
 
@@ -215,11 +218,11 @@ def _check_finite(window: list[dict], done: int, bad: dict[str, int]) -> None:
                 )
 
 
-def _why_stop(stop: threading.Event, until: float) -> str:
+def _why_stop(stop: threading.Event, deadline: float) -> str:
     """What ends the run before its last step; "" where nothing does."""
     if stop.is_set():
         return "by a signal"
-    return "because its time is up" if time.monotonic() >= until else ""
+    return "because its time is up" if time.monotonic() >= deadline else ""
 
 
 class stop_signals:

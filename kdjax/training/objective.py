@@ -8,15 +8,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax.methods import Method
-from kdjax.supervision.pipeline import supervise
 from kdjax.methods.base import Term
-from kdjax.types import Batch, Outputs, PyTree, Signals, Traces, Views
+from kdjax.supervision.pipeline import supervise
+from kdjax.types import Batch, LossInputs, MemoryInputs, Outputs, PyTree, Signals
 
 
-def judge(
+def compute_loss(
     method: Method,
-    seen: Outputs,
-    taught: Outputs | None,
+    student_outputs: Outputs,
+    teacher_outputs: Outputs | None,
     batch: Batch,
     selection: Float[Array, " batch"],
     step: Array,
@@ -31,18 +31,18 @@ def judge(
       (the loss, (next `known`, metrics)); see `update_student` for the metrics.
     """
     loss, (known, metrics) = objective_of(
-        method, seen, taught, batch, selection, step, known, mixed
+        method, student_outputs, teacher_outputs, batch, selection, step, known, mixed
     )
     # A mixture may train on more rows than the batch has; the first are its own.
-    top = jnp.argmax(seen.logits[: batch.label.shape[0]], -1)
+    top = jnp.argmax(student_outputs.logits[: batch.label.shape[0]], -1)
     top1 = jnp.mean(top == batch.label, dtype=jnp.float32)
     return loss, (known, {"loss": loss, "top1": top1} | metrics)
 
 
 def objective_of(
     method: Method,
-    seen: Outputs,
-    taught: Outputs | None,
+    student_outputs: Outputs,
+    teacher_outputs: Outputs | None,
     batch: Batch,
     selection: Float[Array, " batch"],
     step: Array,
@@ -50,13 +50,19 @@ def objective_of(
     mixed: PyTree = None,
 ) -> tuple[Float[Array, ""], tuple[PyTree, dict[str, Array]]]:
     """`judge`, without the metrics that every method has."""
-    supervision, warmth, told = _supervision(
-        method, known["temperature"], seen, taught, batch, selection, step
+    supervision, temperature_state, told = _supervision(
+        method,
+        known["temperature"],
+        student_outputs,
+        teacher_outputs,
+        batch,
+        selection,
+        step,
     )
-    remembered, traces = _memory(method, known["memory"], seen, batch, step)
-    views = Views(
-        student=seen,
-        teacher=taught,
+    remembered, traces = _memory(method, known["memory"], student_outputs, batch, step)
+    inputs = LossInputs(
+        student=student_outputs,
+        teacher=teacher_outputs,
         labels=batch.label,
         supervision=supervision,
         selection=selection,
@@ -64,12 +70,12 @@ def objective_of(
         remembered=remembered,
         mixed=mixed,
     )
-    loss, metrics = evaluate_terms(method.terms, views, step)
-    return loss, ({"temperature": warmth, "memory": traces}, metrics | told)
+    loss, metrics = evaluate_terms(method.terms, inputs, step)
+    return loss, ({"temperature": temperature_state, "memory": traces}, metrics | told)
 
 
 def evaluate_terms(
-    terms: tuple[Term, ...], views: Views, step: Array
+    terms: tuple[Term, ...], inputs: LossInputs, step: Array
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Sums coefficient times batch mean over the terms.
 
@@ -81,7 +87,7 @@ def evaluate_terms(
     """
     total, metrics = jnp.zeros((), jnp.float32), {}
     for term in terms:
-        mean = jnp.mean(term.values(views))
+        mean = jnp.mean(term.values(inputs))
         scheduled = callable(term.coefficient)
         coefficient = term.coefficient(step) if scheduled else term.coefficient
         total = total + coefficient * mean
@@ -91,40 +97,44 @@ def evaluate_terms(
 
 def _supervision(
     method: Method,
-    warmth: PyTree,
-    seen: Outputs,
-    taught: Outputs | None,
+    temperature_state: PyTree,
+    student_outputs: Outputs,
+    teacher_outputs: Outputs | None,
     batch: Batch,
     selection: Array,
     step: Array,
 ):
     """(Supervision, next state of the temperature rule, what to log of it)."""
     if method.supervisor is None:
-        return None, warmth, {}
+        return None, temperature_state, {}
     signals = Signals(
-        student_logits=seen.logits,
-        teacher_logits=taught.logits,
+        student_logits=student_outputs.logits,
+        teacher_logits=teacher_outputs.logits,
         labels=batch.label,
         index=batch.index,
         selection=selection,
         step=step,
-        members=taught.features.get("members"),
+        members=teacher_outputs.features.get("members"),
     )
-    supervision, warmth = supervise(method.supervisor, warmth, signals)
+    supervision, temperature_state = supervise(
+        method.supervisor, temperature_state, signals
+    )
     lowest = method.supervisor.temperature.lowest
     if not lowest:
-        return supervision, warmth, {}
+        return supervision, temperature_state, {}
     floored = supervision.temperature <= lowest
     told = {
         "temperature/mean": jnp.mean(supervision.temperature),
         "temperature/floored": jnp.mean(floored, dtype=jnp.float32),
     }
-    return supervision, warmth, told
+    return supervision, temperature_state, told
 
 
-def _memory(method: Method, traces: PyTree, seen: Outputs, batch: Batch, step: Array):
+def _memory(
+    method: Method, traces: PyTree, student_outputs: Outputs, batch: Batch, step: Array
+):
     """(what is remembered of the batch's samples, next state of the memory)."""
     if method.memory is None:
         return None, traces
-    present = Traces(seen.logits, batch.label, batch.index, step)
+    present = MemoryInputs(student_outputs.logits, batch.label, batch.index, step)
     return method.memory.update(traces, jax.lax.stop_gradient(present))

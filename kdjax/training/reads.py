@@ -10,7 +10,9 @@ from kdjax.training.state import initial_memory
 from kdjax.types import Batch, Outputs
 
 
-def reads(method: Method, seen: Outputs, taught: Outputs | None) -> set[str]:
+def reads(
+    method: Method, student_outputs: Outputs, teacher_outputs: Outputs | None
+) -> set[str]:
     """Which of "label" and "index" of a sample the method's objective looks at.
 
     Args:
@@ -18,18 +20,18 @@ def reads(method: Method, seen: Outputs, taught: Outputs | None) -> set[str]:
       seen: shapes of what the student says to a batch.
       taught: shapes of what the teacher says to it; None without one.
     """
-    number = jax.ShapeDtypeStruct(seen.logits.shape[:1], jnp.int32)
+    number = jax.ShapeDtypeStruct(student_outputs.logits.shape[:1], jnp.int32)
     asked = {"index": number, "label": number}
     rest = {
-        "seen": seen,
-        "taught": taught,
+        "seen": student_outputs,
+        "teacher_outputs": teacher_outputs,
         "selection": jax.ShapeDtypeStruct(number.shape, jnp.float32),
         "step": jax.ShapeDtypeStruct((), jnp.int32),
         "known": jax.eval_shape(lambda: initial_memory(method)),
     }
 
     def objective(asked, rest):
-        batch = Batch(image=None, epoch=None, notes={}, **asked)
+        batch = Batch(image=None, epoch=None, sample_info={}, **asked)
         return objective_of(method, batch=batch, **rest)
 
     jaxpr = jax.make_jaxpr(objective)(asked, rest).jaxpr

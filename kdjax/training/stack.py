@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax.extend.core import Var
 
 from kdjax.models.network import same
-from kdjax.training.objective import judge
+from kdjax.training.objective import compute_loss
 from kdjax.training.state import Student, TrainState, initial_memory
-from kdjax.training.update import descend, selected
+from kdjax.training.update import apply_gradients, selected
 from kdjax.types import Batch, Outputs, PyTree
 
 Packed = list[TrainState]
@@ -60,7 +60,7 @@ def unpack(parts: list[dict[str, Student]], packed: Packed) -> dict[str, TrainSt
 def update_stacked(
     students: dict[str, Student],
     states: TrainState,
-    taught: Outputs | None,
+    teacher_outputs: Outputs | None,
     batch: Batch,
 ) -> tuple[TrainState, dict[str, dict[str, jax.Array]]]:
     """`update_student` of students that are `alike`, to the rounding of float32.
@@ -76,12 +76,14 @@ def update_stacked(
     Returns:
       The next states, stacked, and each student's metrics.
     """
-    chosen = [selected(batch, batch.notes.get(name, {})) for name in students]
+    chosen = [selected(batch, batch.sample_info.get(name, {})) for name in students]
     first = jax.tree.map(lambda x: x[0], states)
     network = next(iter(students.values()))  # and optimizer: everyone's
-    seen = _answers(network, first, batch)
-    judges = [_judge_of(student, taught, batch) for student in students.values()]
-    traced = [_trace(each, seen, first, chosen[0]) for each in judges]
+    student_outputs = _answers(network, first, batch)
+    judges = [
+        _judge_of(student, teacher_outputs, batch) for student in students.values()
+    ]
+    traced = [_trace(each, student_outputs, first, chosen[0]) for each in judges]
     read = sorted(set().union(*(names for names, _ in traced)))
     every = {key: shape for _, told in traced for key, shape in told.items()}
     branches = [_branch(each, every) for each in judges]
@@ -89,13 +91,20 @@ def update_stacked(
     def update(_, turn):
         number, state, selection = turn
 
-        def objective(seen):
-            seen = Outputs(seen.logits, {name: seen.features[name] for name in read})
-            known = jax.lax.stop_gradient(seen), _without_weights(state), selection
+        def objective(student_outputs):
+            student_outputs = Outputs(
+                student_outputs.logits,
+                {name: student_outputs.features[name] for name in read},
+            )
+            known = (
+                jax.lax.stop_gradient(student_outputs),
+                _without_weights(state),
+                selection,
+            )
             slopes, judged = jax.lax.switch(number, branches, *known)
-            return _along(slopes, seen), judged
+            return _along(slopes, student_outputs), judged
 
-        return None, descend(network, state, batch.image, objective)
+        return None, apply_gradients(network, state, batch.image, objective)
 
     turns = jnp.arange(len(students)), states, jnp.stack(chosen)
     _, (new, metrics) = jax.lax.scan(update, None, turns)
@@ -106,10 +115,10 @@ def update_stacked(
     return new, told
 
 
-def _along(slopes: Outputs, seen: Outputs) -> jax.Array:
+def _along(slopes: Outputs, student_outputs: Outputs) -> jax.Array:
     """A number whose gradient in the answers is `slopes`."""
     products = jax.tree.map(
-        lambda slope, x: jnp.sum(slope * x, dtype=jnp.float32), slopes, seen
+        lambda slope, x: jnp.sum(slope * x, dtype=jnp.float32), slopes, student_outputs
     )
     return sum(jax.tree.leaves(products))
 
@@ -141,16 +150,24 @@ def _answers(student: Student, state: TrainState, batch: Batch) -> Outputs:
     return jax.eval_shape(train, state.params, state.batch_stats, batch.image)[0]
 
 
-def _judge_of(student: Student, taught: Outputs | None, batch: Batch) -> Judge:
-    def judged(seen, state, selection):
+def _judge_of(student: Student, teacher_outputs: Outputs | None, batch: Batch) -> Judge:
+    def judged(student_outputs, state, selection):
         known, step = state
-        return judge(student.method, seen, taught, batch, selection, step, known)
+        return compute_loss(
+            student.method,
+            student_outputs,
+            teacher_outputs,
+            batch,
+            selection,
+            step,
+            known,
+        )
 
     return judged
 
 
 def _trace(
-    judged: Judge, seen: Outputs, state: TrainState, selection: jax.Array
+    judged: Judge, student_outputs: Outputs, state: TrainState, selection: jax.Array
 ) -> tuple[set[str], dict[str, jax.ShapeDtypeStruct]]:
     """(names of the features that a method reads, shapes of its metrics).
 
@@ -158,21 +175,21 @@ def _trace(
     a gradient, of zeros where the method in turn does not look at it.
     """
     jaxpr, (_, (_, told)) = jax.make_jaxpr(judged, return_shape=True)(
-        seen, _without_weights(state), selection
+        student_outputs, _without_weights(state), selection
     )
     used = [x for equation in jaxpr.eqns for x in equation.invars]
     used = {x for x in (*used, *jaxpr.jaxpr.outvars) if isinstance(x, Var)}
-    _, *features = jaxpr.jaxpr.invars[: 1 + len(seen.features)]
-    named = zip(sorted(seen.features), features, strict=True)
+    _, *features = jaxpr.jaxpr.invars[: 1 + len(student_outputs.features)]
+    named = zip(sorted(student_outputs.features), features, strict=True)
     return {name for name, feature in named if feature in used}, told
 
 
 def _branch(judged: Judge, every: dict[str, jax.ShapeDtypeStruct]) -> Callable:
     """(slopes of the loss, what the method says beside it), with everyone's metrics."""
 
-    def branch(seen, state, selection):
+    def branch(student_outputs, state, selection):
         gradient = jax.grad(judged, has_aux=True)
-        slopes, (known, metrics) = gradient(seen, state, selection)
+        slopes, (known, metrics) = gradient(student_outputs, state, selection)
         empty = {key: jnp.zeros(x.shape, x.dtype) for key, x in every.items()}
         return slopes, (known, empty | metrics)
 

@@ -27,7 +27,7 @@ class TrainState:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Refresh:
+class SelectionSchedule:
     """Renews what is known of each sample from the student's own present answers.
 
     Attributes:
@@ -80,7 +80,9 @@ class Student:
     method: Method
     optimizer: optax.GradientTransformation
     seed: int  # of the initial weights; data order belongs to the run
-    refresh: Refresh | None = None  # renews its notes while it trains
+    selection_schedule: SelectionSchedule | None = (
+        None  # renews its notes while it trains
+    )
 
 
 def initial_state(student: Student, images: Array) -> TrainState:

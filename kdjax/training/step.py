@@ -27,10 +27,10 @@ class TrainStep:
     packed: Callable[..., tuple[stack.Packed, Metrics]]
 
     def __call__(
-        self, states: dict[str, TrainState], teacher_variables, source, ticket
+        self, states: dict[str, TrainState], teacher_variables, source, batch_spec
     ) -> tuple[dict[str, TrainState], Metrics]:
         packed = self.pack(states)
-        packed, metrics = self.packed(packed, teacher_variables, source, ticket)
+        packed, metrics = self.packed(packed, teacher_variables, source, batch_spec)
         return self.unpack(packed), metrics
 
     def pack(self, states: dict[str, TrainState]) -> stack.Packed:
@@ -43,7 +43,7 @@ class TrainStep:
 def make_train_step(
     students: dict[str, Student],
     teacher: Network | None,
-    materialise: Callable[[PyTree, PyTree], Batch],
+    gather_batch: Callable[[PyTree, PyTree], Batch],
     augment: Callable[[Batch, int], jax.Array],
     *,
     stacked: bool = False,
@@ -68,18 +68,18 @@ def make_train_step(
     alone = [{name: student} for name, student in students.items()]
     parts = stack.alike(students) if stacked else alone
 
-    def packed_step(packed, teacher_variables, source, ticket):
-        batch = materialise(source, ticket)
+    def packed_step(packed, teacher_variables, source, batch_spec):
+        batch = gather_batch(source, batch_spec)
         second = augment(batch, 1) if crops_twice else None
         batch = batch._replace(image=augment(batch, 0), second=second)
-        taught = batch.taught
-        if taught is None and teacher is not None:
-            taught = teacher.evaluate(*teacher_variables, batch.image)
-        taught = jax.lax.stop_gradient(taught)
+        teacher_outputs = batch.teacher_outputs
+        if teacher_outputs is None and teacher is not None:
+            teacher_outputs = teacher.evaluate(*teacher_variables, batch.image)
+        teacher_outputs = jax.lax.stop_gradient(teacher_outputs)
         after, metrics = [], {}
         for part, held in zip(parts, packed, strict=True):
             update = stack.update_stacked if len(part) > 1 else _update_one
-            held, told = update(part, held, taught, batch)
+            held, told = update(part, held, teacher_outputs, batch)
             after.append(held)
             metrics |= told
         return after, metrics
@@ -87,8 +87,10 @@ def make_train_step(
     return TrainStep(parts, packed_step)
 
 
-def _update_one(part: dict[str, Student], state: TrainState, taught, batch: Batch):
+def _update_one(
+    part: dict[str, Student], state: TrainState, teacher_outputs, batch: Batch
+):
     ((name, student),) = part.items()
-    notes = batch.notes.get(name, {})
-    state, told = update_student(student, state, taught, batch, notes)
+    sample_info = batch.sample_info.get(name, {})
+    state, told = update_student(student, state, teacher_outputs, batch, sample_info)
     return state, {name: told}

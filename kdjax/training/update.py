@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from kdjax.training.objective import judge
+from kdjax.training.objective import compute_loss
 from kdjax.training.state import Student, TrainState
 from kdjax.types import Batch, Outputs, PyTree
 
@@ -19,9 +19,9 @@ Objective = Callable[[Outputs], tuple[jax.Array, tuple[PyTree, dict[str, jax.Arr
 def update_student(
     student: Student,
     state: TrainState,
-    taught: Outputs | None,
+    teacher_outputs: Outputs | None,
     batch: Batch,
-    notes: dict[str, jax.Array],
+    sample_info: dict[str, jax.Array],
 ) -> Updated:
     """One optimizer step. A non-finite loss or gradient leaves the state as it was.
 
@@ -29,19 +29,26 @@ def update_student(
       The next state, and scalars: loss, loss/<term>, top1, gradient_norm, skipped and
       what the supervisor reports.
     """
-    images, mixed = _prepare(student, state, batch, notes)
-    selection = selected(batch, notes)
+    images, mixed = _prepare(student, state, batch, sample_info)
+    selection = selected(batch, sample_info)
 
-    def objective(seen):
+    def objective(student_outputs):
         known = state.supervision_state
-        return judge(
-            student.method, seen, taught, batch, selection, state.step, known, mixed
+        return compute_loss(
+            student.method,
+            student_outputs,
+            teacher_outputs,
+            batch,
+            selection,
+            state.step,
+            known,
+            mixed,
         )
 
-    return descend(student, state, images, objective)
+    return apply_gradients(student, state, images, objective)
 
 
-def descend(
+def apply_gradients(
     student: Student, state: TrainState, images: PyTree, objective: Objective
 ) -> Updated:
     """The same for any objective of the answers; reads no method.
@@ -54,8 +61,10 @@ def descend(
     """
 
     def number(params):
-        seen, batch_stats = student.network.train(params, state.batch_stats, images)
-        value, (known, metrics) = objective(seen)
+        student_outputs, batch_stats = student.network.train(
+            params, state.batch_stats, images
+        )
+        value, (known, metrics) = objective(student_outputs)
         return value, (batch_stats, known, metrics)
 
     gradient = jax.grad(number, has_aux=True)
@@ -67,9 +76,9 @@ def descend(
     return _keep_good(good, new, state), metrics
 
 
-def selected(batch: Batch, notes: dict[str, jax.Array]) -> jax.Array:
+def selected(batch: Batch, sample_info: dict[str, jax.Array]) -> jax.Array:
     """A student's weights of the samples: all 1 unless its notes say otherwise."""
-    return notes.get("selection", jnp.ones(batch.label.shape, jnp.float32))
+    return sample_info.get("selection", jnp.ones(batch.label.shape, jnp.float32))
 
 
 def _stepped(
@@ -96,7 +105,7 @@ def _keep_good(good: jax.Array, new: TrainState, old: TrainState) -> TrainState:
     return dataclasses.replace(kept, step=new.step)
 
 
-def _prepare(student: Student, state: TrainState, batch: Batch, notes: dict):
+def _prepare(student: Student, state: TrainState, batch: Batch, sample_info: dict):
     """What the network is trained on: the batch's images unless the method mixes."""
     if student.method.mixture is None:
         return batch.image, None
@@ -104,5 +113,5 @@ def _prepare(student: Student, state: TrainState, batch: Batch, notes: dict):
     def predict(images):
         return student.network.evaluate(state.params, state.batch_stats, images)
 
-    prepared = student.method.mixture.prepare(predict, batch, notes, state.step)
+    prepared = student.method.mixture.prepare(predict, batch, sample_info, state.step)
     return jax.lax.stop_gradient(prepared)

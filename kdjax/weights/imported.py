@@ -129,12 +129,12 @@ def save(
         opt_state=(),
         supervision_state=(),
     )
-    keeper = checkpoints.Checkpointer(directory, (name,), meta)
+    checkpointer = checkpoints.Checkpointer(directory, (name,), meta)
     try:
-        keeper.save(0, {name: state}, None)
-        keeper.wait()
+        checkpointer.save(0, {name: state}, None)
+        checkpointer.wait()
     finally:
-        keeper.close()
+        checkpointer.close()
 
 
 def present(directory: pathlib.Path) -> dict | None:

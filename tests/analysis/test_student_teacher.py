@@ -10,7 +10,9 @@ from kdjax.analysis import student_teacher
 from tests import reference
 from tests.reference import GOLDEN_STUDENT, GOLDEN_TEACHER
 
-PAIR = pytest.mark.parametrize("function", [*student_teacher.QUANTITIES, student_teacher.agreement])
+PAIR = pytest.mark.parametrize(
+    "function", [*student_teacher.QUANTITIES, student_teacher.agreement]
+)
 
 
 def logits(seed, shape=(50, 7)):
@@ -33,7 +35,9 @@ def logits(seed, shape=(50, 7)):
 )
 def test_golden(function, expected):
     found = function(GOLDEN_STUDENT, GOLDEN_TEACHER)
-    assert found.dtype == (bool if function is student_teacher.agreement else np.float64)
+    assert found.dtype == (
+        bool if function is student_teacher.agreement else np.float64
+    )
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
@@ -47,7 +51,9 @@ def test_distance_squared():
 def test_the_three_belong_together(seed, classes):
     pair = logits(seed, (6, classes))
     matching = student_teacher.logit_matching(*pair)
-    parts = student_teacher.half_mean_square(*pair) + student_teacher.delta_infinity(*pair)
+    parts = student_teacher.half_mean_square(*pair) + student_teacher.delta_infinity(
+        *pair
+    )
     np.testing.assert_allclose(matching, parts, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(
         matching, reference.logit_matching(*pair), rtol=1e-9, atol=1e-12
@@ -65,7 +71,9 @@ def test_matching_leaves_the_mean_free_and_mse_does_not():
     student, teacher = logits(5)
     moved = student + 2.5
     gap = student_teacher.logit_mean_gap(moved, teacher)
-    np.testing.assert_allclose(gap, student_teacher.logit_mean_gap(student, teacher) + 2.5)
+    np.testing.assert_allclose(
+        gap, student_teacher.logit_mean_gap(student, teacher) + 2.5
+    )
     for function, stays in (
         (student_teacher.logit_matching, True),
         (student_teacher.half_mean_square, False),

@@ -11,12 +11,12 @@ from kdjax.bench import feed as timing
 from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.images.decode import decode
-from kdjax.data.synthetic import CLASSES, NAME, draw, prepare_drawn
-from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.images.fast_crop import crop
-from kdjax.data.load import load_split
 from kdjax.data.images.lazy import StoredImages
+from kdjax.data.load import load_split
+from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.data.synthetic import CLASSES, NAME, draw, prepare_drawn
 
 GEOMETRY = Geometry(size=112, short_side=128)
 COUNT, BATCH = 48, 16
@@ -99,7 +99,7 @@ def test_the_size_is_that_of_the_crops_that_were_timed(split):
     feed = StreamedFeed(images, {}, seed=0, batch_size=BATCH, threads=1)
     timed = timing.FeedTiming(4, (1.0, 2.0, 4.0), 6.0, 6)
     with contextlib.closing(feed):
-        seen = {feed.ticket(step)["image"].shape[1] for step in range(6, 18)}
+        seen = {feed.batch_spec(step)["image"].shape[1] for step in range(6, 18)}
     assert seen == {timing.row(images, feed, timed, cores=2)["image_size"]} == {80}
     for first, sides in ((5, "64, 80"), (7, "80, 112")):
         with pytest.raises(InputError, match=f"sides of {sides}; expected one"):
@@ -112,14 +112,14 @@ def test_the_feed_costs_little_beside_decoding_the_same_crops(split):
     contents = [split.image.content(index) for index in range(COUNT)]
     step, into = 0, np.empty((112, 112, 3), np.uint8)
     for _ in range(3):
-        feed.ticket(step)
+        feed.batch_spec(step)
         step += 1
     spent = {"feed": 0.0, "bare": 0.0}
     for _ in range(4):
         begun = time.process_time()
         for number in range(step, step + 6):
-            ticket = feed.ticket(number)
-            assert ticket["image"].shape == (BATCH, 112, 112, 3)
+            batch_spec = feed.batch_spec(number)
+            assert batch_spec["image"].shape == (BATCH, 112, 112, 3)
         spent["feed"] += time.process_time() - begun
         begun = time.process_time()
         for number in range(step, step + 6):

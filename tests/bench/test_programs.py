@@ -26,27 +26,31 @@ def mesh():
 def test_a_cached_teacher_moves_students_as_a_live_one():
     grid = programs.temperature_grid(PROBLEM.student, 2)
     split = programs.fake_split(PROBLEM)
-    source = {"image": split.image, "label": split.label, "notes": {}}
-    ticket = {"index": np.arange(8, dtype=np.int32), "epoch": np.zeros(8, np.int32)}
-    source, ticket = jax.tree.map(jax.numpy.asarray, (source, ticket))
+    source = {"image": split.image, "label": split.label, "sample_info": {}}
+    batch_spec = {"index": np.arange(8, dtype=np.int32), "epoch": np.zeros(8, np.int32)}
+    source, batch_spec = jax.tree.map(jax.numpy.asarray, (source, batch_spec))
     images = np.zeros((2, *PROBLEM.image_shape), np.float32)
     states = {name: initial_state(s, images) for name, s in grid.items()}
     variables = PROBLEM.teacher.init(jax.random.key(3), images)
     live = jax.jit(programs.with_live_teacher(PROBLEM, grid))
-    after, metrics = live(states, variables, source, ticket)
+    after, metrics = live(states, variables, source, batch_spec)
 
     seen = programs.augment(PROBLEM).train(
-        in_memory.materialise(source, ticket), programs.SEED
+        in_memory.gather_batch(source, batch_spec), programs.SEED
     )
-    taught = PROBLEM.teacher.evaluate(*variables, seen).logits
+    teacher_outputs = PROBLEM.teacher.evaluate(*variables, seen).logits
     cached = jax.jit(programs.with_cached_teacher(PROBLEM, grid))
-    same, told = cached(states, None, source, ticket | {"taught": taught})
+    same, told = cached(
+        states, None, source, batch_spec | {"teacher_outputs": teacher_outputs}
+    )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
         (after, metrics),
         (same, told),
     )
-    other, _ = cached(states, None, source, ticket | {"taught": -taught})
+    other, _ = cached(
+        states, None, source, batch_spec | {"teacher_outputs": -teacher_outputs}
+    )
     kernel = after["tau-1"].params["Dense_0"]["kernel"]
     assert abs(kernel - other["tau-1"].params["Dense_0"]["kernel"]).max() > 1e-5
 
@@ -82,7 +86,7 @@ def test_input_alone_gives_the_augmented_batch(mesh):
     images = program.step(program.ready(0))
     split = programs.fake_split(PROBLEM)
     feed = in_memory.place(split, mesh, seed=programs.SEED, batch_size=8)
-    rows = in_memory.materialise(feed.source, feed.ticket(0))
+    rows = in_memory.gather_batch(feed.source, feed.batch_spec(0))
     expected = programs.augment(PROBLEM).train(rows, programs.SEED)
     np.testing.assert_allclose(images, expected, rtol=1e-6)
     assert images.sharding == sharding.split(mesh)

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from kdjax.distributed import devices
 from benchmarks import flags, run, worker
+from kdjax.distributed import devices
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 FAKE = """

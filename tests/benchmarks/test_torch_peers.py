@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import flags
 from kdjax.data.transforms.augment import crop_and_flip, normalise
 from kdjax.methods import kd
 from kdjax.models import create
@@ -15,7 +16,6 @@ from kdjax.training.state import Student, initial_state
 from kdjax.training.update import update_student
 from kdjax.types import Batch, Outputs
 from tests import reference
-from benchmarks import flags
 
 pytestmark = pytest.mark.parity
 CLASSES, SIDE, ROWS = 7, 16, 6
@@ -51,12 +51,12 @@ def test_the_loss_is_that_of_the_reference(torch):
     from benchmarks.torch_loop import kd_loss
 
     rng = np.random.default_rng(0)
-    student, taught = rng.normal(size=(2, ROWS, CLASSES)) * 5
+    student, teacher_outputs = rng.normal(size=(2, ROWS, CLASSES)) * 5
     labels = rng.integers(0, CLASSES, ROWS)
     hard = reference.cross_entropy(student, reference.one_hot(labels, CLASSES))
-    soft, _ = reference.kl_divergence(student, taught, flags.TEMPERATURE)
+    soft, _ = reference.kl_divergence(student, teacher_outputs, flags.TEMPERATURE)
     parts = (1 - flags.ALPHA) * hard + flags.ALPHA * flags.TEMPERATURE**2 * soft
-    found = kd_loss(*map(torch.from_numpy, (student, taught, labels)))
+    found = kd_loss(*map(torch.from_numpy, (student, teacher_outputs, labels)))
     assert float(found) == pytest.approx(parts.mean(), rel=1e-5)
 
 
@@ -67,7 +67,7 @@ def test_an_update_moves_the_weights_as_kdjax_does(torch):
 
     rng = np.random.default_rng(1)
     images = rng.normal(size=(ROWS, SIDE, SIDE, 3)).astype(np.float32)
-    taught = rng.normal(size=(ROWS, CLASSES)).astype(np.float32) * 3
+    teacher_outputs = rng.normal(size=(ROWS, CLASSES)).astype(np.float32) * 3
     labels = rng.integers(0, CLASSES, ROWS)
     model = lean(10, 1, 5)
     params, batch_stats = to_flax(model)
@@ -79,7 +79,7 @@ def test_an_update_moves_the_weights_as_kdjax_does(torch):
     for _ in range(2):
         seen = model(pixels)
         loss = torch_loop.kd_loss(
-            seen, torch.from_numpy(taught), torch.from_numpy(labels)
+            seen, torch.from_numpy(teacher_outputs), torch.from_numpy(labels)
         )
         optimizer.zero_grad()
         loss.backward()
@@ -101,9 +101,11 @@ def test_an_update_moves_the_weights_as_kdjax_does(torch):
         label=jnp.asarray(labels, jnp.int32),
         index=jnp.arange(ROWS, dtype=jnp.int32),
         epoch=jnp.zeros(ROWS, jnp.int32),
-        notes={},
+        sample_info={},
     )
-    after, ours = moved(student, state, Outputs(jnp.asarray(taught), {}), batch)
+    after, ours = moved(
+        student, state, Outputs(jnp.asarray(teacher_outputs), {}), batch
+    )
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
     expected, _ = to_flax(model)
     for (path, a), b, start in zip(
@@ -117,12 +119,14 @@ def test_an_update_moves_the_weights_as_kdjax_does(torch):
         assert np.abs(a - b).max() < 1e-3 * distance + 1e-7, path
 
 
-def moved(student, state, taught, batch):
+def moved(student, state, teacher_outputs, batch):
     """(state after two updates, their losses)"""
     from kdjax.training.state import TrainState
 
     state, losses = TrainState(**vars(state)), []
-    step = jax.jit(lambda state: update_student(student, state, taught, batch, {}))
+    step = jax.jit(
+        lambda state: update_student(student, state, teacher_outputs, batch, {})
+    )
     for _ in range(2):
         state, metrics = step(state)
         losses.append(float(metrics["loss"]))

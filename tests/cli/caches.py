@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from kdjax.experiment.build import build_experiment
 from kdjax.cli import cache
-from kdjax.runner import run
 from kdjax.cli.arguments import load_config
+from kdjax.experiment.build import build_experiment
+from kdjax.runner import run
 from kdjax.runner.steps import Steps
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
@@ -85,12 +85,12 @@ def step_of(config, monkeypatch, compiled=None):
         )
     experiment, mesh = build_experiment(config), sharding.make_mesh()
     variables = sharding.place_replicated(experiment.teacher.variables, mesh)
-    notes = types.SimpleNamespace(before=lambda number, states: {})
+    sample_info = types.SimpleNamespace(before=lambda number, states: {})
     images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
     states = jax.eval_shape(
         lambda: {n: initial_state(s, images) for n, s in experiment.students.items()}
     )
-    steps = Steps(experiment, variables, mesh, notes)
+    steps = Steps(experiment, variables, mesh, sample_info)
 
     def step(states, number):
         count, rows = steps.ready(number, 1)

@@ -7,10 +7,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax import checkpoints
-from kdjax.experiment.build import build_experiment
 from kdjax.cli import analyse
-from kdjax.runner import run
 from kdjax.contracts import InputError
+from kdjax.experiment.build import build_experiment
+from kdjax.runner import run
 from tests.experiment import configs
 from tests.networks import tiny
 

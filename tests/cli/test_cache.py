@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from kdjax import __main__
-from kdjax.experiment.build import build_experiment
-from kdjax.caching.live import Live
+from kdjax.caching.teacher_runner import TeacherRunner
 from kdjax.cli import cache_plan
 from kdjax.contracts import InputError
+from kdjax.experiment.build import build_experiment
 from tests.caching.test_files import fix_checksum
 from tests.cli.caches import files, printed
 
@@ -42,7 +42,7 @@ def test_what_is_missing_is_written_and_the_rest_left(cached, tmp_path, capsys):
 
 
 def test_a_signal_leaves_whole_epochs_and_exits_with_42(cached, tmp_path, monkeypatch):
-    blocks = Live.blocks
+    blocks = TeacherRunner.blocks
 
     def signalled(self, epoch):
         for number, block in enumerate(blocks(self, epoch)):
@@ -52,10 +52,10 @@ def test_a_signal_leaves_whole_epochs_and_exits_with_42(cached, tmp_path, monkey
 
     where = tmp_path / "cache"
     argv = ["cache", f"--config={cached.file}", f"--workdir={where}", "--epochs=3"]
-    monkeypatch.setattr(Live, "blocks", signalled)
+    monkeypatch.setattr(TeacherRunner, "blocks", signalled)
     assert __main__.main(argv) == 42
     assert sorted(p.name for p in where.iterdir() if p.is_dir()) == ["00000"]
-    monkeypatch.setattr(Live, "blocks", blocks)
+    monkeypatch.setattr(TeacherRunner, "blocks", blocks)
     message = "has 1 of the 2 epochs that this run begins; epoch 1 is missing"
     with pytest.raises(InputError, match=message):
         build_experiment(cached.config(f"teacher.cache={where}"))

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from kdjax import checkpoints
-from kdjax.experiment import cache as caches
-from kdjax.experiment.build import build_experiment
-from kdjax.caching.live import Live
 from kdjax.caching.reader import Reader
+from kdjax.caching.teacher_runner import TeacherRunner
 from kdjax.checkpoints import StorageError
-from kdjax.runner import run
 from kdjax.contracts import InputError
 from kdjax.data.loaders.sampler import sample_positions
+from kdjax.experiment import cache as caches
+from kdjax.experiment.build import build_experiment
 from kdjax.methods import METHODS
 from kdjax.methods.base import Method, Term
+from kdjax.runner import run
 from tests.cli.caches import step_of
 
 pytestmark = pytest.mark.usefixtures("as_they_are")
@@ -63,7 +63,7 @@ def test_another_batch_size_reads_the_same_answers(cached):
     def first(batch_size, steps):
         tickets = [sample_positions(1, n, batch_size, 256) for n in range(steps)]
         index, epoch = (np.concatenate(part) for part in zip(*tickets, strict=True))
-        rows = [reader.rows(*ticket) for ticket in tickets]
+        rows = [reader.rows(*batch_spec) for batch_spec in tickets]
         whole = {n: np.concatenate([row[n] for row in rows]) for n in rows[0]}
         return index, epoch, whole
 
@@ -73,7 +73,7 @@ def test_another_batch_size_reads_the_same_answers(cached):
         np.testing.assert_array_equal(found[name], other[name])
     experiment = build_experiment(cached.config())
     teacher = experiment.teacher
-    asked = Live(
+    asked = TeacherRunner(
         *(teacher.network, teacher.variables, experiment.train, experiment.augment),
         **{"seed": 1, "layout": reader.layout, "batch_size": 40},
     )
@@ -189,7 +189,7 @@ def test_an_ensemble_s_members_are_stored_each(cached, tmp_path):
     )
     teacher = experiment.teacher
     layout = experiment.cache.layout
-    asked = Live(
+    asked = TeacherRunner(
         *(teacher.network, teacher.variables, experiment.train, experiment.augment),
         **{"seed": 1, "layout": layout, "batch_size": 32},
     )

@@ -9,7 +9,12 @@ from safetensors.numpy import load_file
 
 from kdjax.__main__ import main
 from kdjax.datasets.imagenet import Imagenet2012
-from tests.datasets.miniature_imagenet import SYNSETS, train_pictures, validation_pictures, write_archives
+from tests.datasets.miniature_imagenet import (
+    SYNSETS,
+    train_pictures,
+    validation_pictures,
+    write_archives,
+)
 
 pytestmark = pytest.mark.usefixtures("as_they_are")
 SIZES = {"train": 1000, "validation": 96}

@@ -4,8 +4,8 @@ import pytest
 
 from kdjax.cli.prepare import main
 from kdjax.datasets.builders import BUILDERS
-from tests.datasets import miniatures
 from tests.data.jpegs import pictures, prepare_jpegs
+from tests.datasets import miniatures
 from tests.datasets.miniature_imagenet import tiny, write_folder
 
 

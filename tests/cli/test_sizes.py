@@ -8,22 +8,22 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax import checkpoints
-from kdjax.experiment import checks, schema
-from kdjax.experiment.cache import origin_of
-from kdjax.experiment.build import build_experiment
-from kdjax.experiment.data import build_images
-from kdjax.experiment.pretrained import Teacher
-from kdjax.caching.live import Live, layout_of
+from kdjax.caching.teacher_runner import TeacherRunner, layout_of
 from kdjax.cli import evaluate
-from kdjax.runner import run, steps
 from kdjax.contracts import InputError
-from kdjax.data.loaders import loader, in_memory
+from kdjax.data.loaders import in_memory, loader
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.experiment import checks, schema
+from kdjax.experiment.build import build_experiment
+from kdjax.experiment.cache import origin_of
+from kdjax.experiment.data import build_images
+from kdjax.experiment.pretrained import Teacher
+from kdjax.runner import run, steps
 from kdjax.training import loop, sharding
 from kdjax.training.loop import Preempted
-from tests.experiment import configs
 from tests.data.jpegs import pictures, prepare_jpegs
+from tests.experiment import configs
 
 pytestmark = pytest.mark.usefixtures("as_they_are")
 COUNT, BATCH = 21, 8
@@ -67,16 +67,16 @@ def test_a_step_has_the_size_of_the_epoch_it_begins_in(jpeg_dir):
     feed = StreamedFeed(images, {}, **how)
     hosts = [StreamedFeed(images, {}, **how, process=i, processes=2) for i in (0, 1)]
     for step, side in enumerate(SIDES):
-        ticket = feed.ticket(step)
-        assert ticket["image"].shape == (BATCH, side, side, 3)
-        parts = [host.ticket(step) for host in hosts]
+        batch_spec = feed.batch_spec(step)
+        assert batch_spec["image"].shape == (BATCH, side, side, 3)
+        parts = [host.batch_spec(step) for host in hosts]
         together = jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
-        jax.tree.map(np.testing.assert_array_equal, together, ticket)
+        jax.tree.map(np.testing.assert_array_equal, together, batch_spec)
         index, epoch = sample_positions(3, step, BATCH, COUNT)
         wanted = np.empty((side, side, 3), np.uint8)
         images.training_crop(3, int(epoch[-1]), int(index[-1]), wanted)
-        np.testing.assert_array_equal(ticket["image"][-1], wanted)
-    again = feed.ticket(2)  # backwards, as after a resume
+        np.testing.assert_array_equal(batch_spec["image"][-1], wanted)
+    again = feed.batch_spec(2)  # backwards, as after a resume
     assert again["image"].shape == (BATCH, 8, 8, 3)
     for each in (feed, *hosts):
         each.close()
@@ -85,11 +85,11 @@ def test_a_step_has_the_size_of_the_epoch_it_begins_in(jpeg_dir):
 def test_each_size_compiles_once_and_resuming_changes_nothing(
     jpeg_dir, tmp_path, monkeypatch, capsys
 ):
-    traced, materialise = [], in_memory.materialise
+    traced, gather_batch = [], in_memory.gather_batch
 
-    def noted(source, ticket, decode=None):
-        traced.append(ticket["image"].shape[1])
-        return materialise(source, ticket, decode)
+    def noted(source, batch_spec, decode=None):
+        traced.append(batch_spec["image"].shape[1])
+        return gather_batch(source, batch_spec, decode)
 
     monkeypatch.setattr(steps.resident, "materialise", noted)
     run.run(growing(jpeg_dir), tmp_path / "whole")
@@ -117,7 +117,7 @@ def test_each_size_compiles_once_and_resuming_changes_nothing(
 
 def test_another_schedule_is_another_run(jpeg_dir, tmp_path):
     with pytest.raises(Preempted):
-        run.run(growing(jpeg_dir), tmp_path, until=0.0)
+        run.run(growing(jpeg_dir), tmp_path, deadline=0.0)
     with pytest.raises(InputError, match="sizes"):
         run.run(growing(jpeg_dir, ((0, 8), (2, 16))), tmp_path)
 
@@ -132,7 +132,9 @@ def test_a_cache_holds_the_answers_to_the_crops_of_every_step(jpeg_dir, tmp_path
         *(network, variables, made.train), dtype="float32", top_k=0, features=()
     )
     how = {"seed": made.seed, "layout": layout, "batch_size": 8}
-    live = Live(network, variables, made.train, made.augment, step_size=BATCH, **how)
+    live = TeacherRunner(
+        network, variables, made.train, made.augment, step_size=BATCH, **how
+    )
     stored = [
         np.concatenate([row["logits"] for row in live.blocks(epoch)])
         for epoch in range(4)
@@ -140,19 +142,19 @@ def test_a_cache_holds_the_answers_to_the_crops_of_every_step(jpeg_dir, tmp_path
     feed = loader.place(made.train, mesh, seed=made.seed, batch_size=BATCH)
     evaluated = jax.jit(network.evaluate)
     for step, side in enumerate(SIDES):
-        ticket = feed.ticket(step)
-        assert ticket["image"].shape[1] == side
-        batch = in_memory.materialise(feed.source, ticket)
+        batch_spec = feed.batch_spec(step)
+        assert batch_spec["image"].shape[1] == side
+        batch = in_memory.gather_batch(feed.source, batch_spec)
         images = made.augment.train(batch, made.seed)
         wanted = evaluated(*variables, images).logits
-        index, epoch = ticket["index"], ticket["epoch"]
+        index, epoch = batch_spec["index"], batch_spec["epoch"]
         found = np.stack([stored[e][i] for e, i in zip(epoch, index, strict=True)])
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
         asked = live.answers(index, epoch)["logits"]
         np.testing.assert_allclose(asked, wanted, rtol=1e-4, atol=1e-5)
     feed.close()
     with pytest.raises(ValueError, match="step_size is not given"):
-        Live(network, variables, made.train, made.augment, **how)
+        TeacherRunner(network, variables, made.train, made.augment, **how)
 
 
 def test_a_cache_of_another_schedule_or_batch_is_another(jpeg_dir):

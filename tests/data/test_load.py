@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.data.tfds import find, names, records
 from kdjax.data.errors import DataError
 from kdjax.data.load import load_split
+from kdjax.data.tfds import find, names, records
 from tests.datasets import miniatures
 
 pytestmark = pytest.mark.usefixtures("no_network")

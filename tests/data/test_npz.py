@@ -10,8 +10,8 @@ import tensorflow_datasets as tfds
 
 from kdjax.cli.prepare import main as prepare_command
 from kdjax.data.errors import DataError
-from kdjax.data.npz import load_npz, save_npz
 from kdjax.data.load import exact_name, load_split
+from kdjax.data.npz import load_npz, save_npz
 from kdjax.data.split import Split
 
 pytestmark = pytest.mark.usefixtures("no_network")

@@ -1,7 +1,7 @@
 import numpy as np
 
-from kdjax.datasets.builders import BUILDERS
 from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
+from kdjax.datasets.builders import BUILDERS
 from tests.datasets.miniatures import images
 
 

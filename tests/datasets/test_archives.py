@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from kdjax.data.errors import DataError
 from kdjax.datasets import encode
 from kdjax.datasets.archives import cifar, cinic10, idx, tiny_imagenet
-from kdjax.data.errors import DataError
 from tests.datasets import miniatures
 
 

@@ -8,16 +8,16 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from kdjax.experiment import defaults
-from kdjax.experiment.data import build_images
 from kdjax.cli import prepare
+from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.images.decode import Unreadable, decode
-from kdjax.datasets.convert_images import derive, derived_name
-from kdjax.data.errors import DataError
-from kdjax.datasets.image_formats import Pixels, ShortSide, options_of
 from kdjax.data.images.fast_crop import resample
 from kdjax.data.load import load_split
+from kdjax.datasets.convert_images import derive, derived_name
+from kdjax.datasets.image_formats import Pixels, ShortSide, options_of
+from kdjax.experiment import defaults
+from kdjax.experiment.data import build_images
 from tests.data.jpegs import decoded, encode, picture, pictures, prepare_jpegs
 
 pytestmark = pytest.mark.usefixtures("no_network")

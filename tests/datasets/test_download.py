@@ -3,10 +3,10 @@ import hashlib
 import pytest
 import tensorflow_datasets as tfds
 
+from kdjax.data.errors import DataError
 from kdjax.datasets import download
 from kdjax.datasets.builders import BUILDERS
 from kdjax.datasets.download import Remote
-from kdjax.data.errors import DataError
 
 
 def silent(message):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.datasets import sharded_writer
-from kdjax.data.images.crops import Geometry
 from kdjax.data.errors import DataError
-from kdjax.datasets.prepare_folder import prepare_folder
+from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
+from kdjax.datasets import sharded_writer
+from kdjax.datasets.prepare_folder import prepare_folder
 from tests.data.jpegs import decoded, encode, picture
 from tests.datasets.miniature_imagenet import tiny, write_folder
 

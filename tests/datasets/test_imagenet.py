@@ -9,15 +9,23 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import hashing
 
+from kdjax.data.errors import DataError
+from kdjax.data.images.decode import decode
 from kdjax.datasets.archives import imagenet
 from kdjax.datasets.builders import BUILDERS
-from kdjax.data.images.decode import decode
-from kdjax.data.errors import DataError
 from kdjax.datasets.imagenet import Imagenet2012, Imagenet2012Folders
 from kdjax.datasets.prepare import prepare
 from kdjax.datasets.prepare_folder import prepare_folder
 from tests.data.jpegs import decoded, encode, odd_header, picture
-from tests.datasets.miniature_imagenet import SYNSETS, tar_of, tiny, train_pictures, validation_pictures, write_archives, write_folder
+from tests.datasets.miniature_imagenet import (
+    SYNSETS,
+    tar_of,
+    tiny,
+    train_pictures,
+    validation_pictures,
+    write_archives,
+    write_folder,
+)
 
 pytestmark = pytest.mark.usefixtures("no_network")
 FEW = ["n01440764", "n01739381", "n02105855"]

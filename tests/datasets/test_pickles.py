@@ -4,8 +4,8 @@ import pickle
 import numpy as np
 import pytest
 
-from kdjax.datasets.archives import pickles
 from kdjax.data.errors import DataError
+from kdjax.datasets.archives import pickles
 from tests.datasets.miniatures import python2_pickle
 
 

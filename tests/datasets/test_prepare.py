@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from kdjax.data.errors import DataError
+from kdjax.data.load import load_split
 from kdjax.datasets import prepare as preparing
 from kdjax.datasets.builders import BUILDERS, FashionMnist
-from kdjax.data.errors import DataError
 from kdjax.datasets.prepare import prepare
-from kdjax.data.load import load_split
 from tests.datasets import miniatures
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.datasets import tfrecord
-from kdjax.data.images.crops import Geometry
 from kdjax.data.errors import DataError
+from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
+from kdjax.datasets import tfrecord
 from tests.data.jpegs import odd_header, pictures, prepare_jpegs
 
 pytestmark = pytest.mark.usefixtures("no_network")
@@ -92,7 +92,9 @@ def test_pictures_are_decoded_once_and_unreadable_ones_left_out(tmp_path, monkey
         f"{i}.JPEG".encode() for i in range(9) if i != 3
     }
     wanted = [row["label"] for row in names]
-    monkeypatch.setattr("kdjax.data.tfds.labels.examples", None)  # they are kept already
+    monkeypatch.setattr(
+        "kdjax.data.tfds.labels.examples", None
+    )  # they are kept already
     crops = Geometry(size=8, short_side=8)
     split = load_split("jpeg_set", "train", data_dir=tmp_path / "new", crops=crops)
     assert split.label.tolist() == wanted and split.image[:].shape == (8, 8, 8, 3)

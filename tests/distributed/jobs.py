@@ -49,10 +49,10 @@ class Job:
 
     def codes(self, seconds=300) -> list[int]:
         """Exit codes; those that do not end in time are killed, which is an error."""
-        until = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         try:
             for process in self.processes:
-                process.wait(max(0.1, until - time.monotonic()))
+                process.wait(max(0.1, deadline - time.monotonic()))
         finally:
             for process in self.processes:
                 process.kill()

@@ -7,11 +7,11 @@ import time
 import jax
 import pytest
 
-from kdjax.distributed import process_group as groups
-from kdjax.distributed import collectives
-from kdjax.runner import workdir
-from kdjax.distributed.process_group import Group, Lost
 from kdjax.contracts import InputError
+from kdjax.distributed import collectives
+from kdjax.distributed import process_group as groups
+from kdjax.distributed.process_group import PeerLostError, ProcessGroup
+from kdjax.runner import workdir
 
 
 class Store:
@@ -48,7 +48,7 @@ def run(count, work):
     store, found, errors = Store(count), [None] * count, []
 
     def one(number):
-        group = Group(store, number, count)
+        group = ProcessGroup(store, number, count)
         try:
             found[number] = work(group, number)
         except BaseException as error:
@@ -87,12 +87,12 @@ def test_all_stop_at_the_same_step_whoever_asks(seed):
     def work(group, number):
         passed = 0
         for training in range(100):
-            agreed = group.stopper()
+            should_stop = group.stopper()
             for done in range(1, 31):
                 passed += 1
                 pace(number, passed)
                 wants = passed == asks and number == count - 1
-                why = agreed(done, "as its time is up" if wants else "")
+                why = should_stop(done, "as its time is up" if wants else "")
                 if why:
                     pace(number, 10_000)  # the others need not wait for it
                     return training, done, why
@@ -106,10 +106,10 @@ def test_all_stop_at_the_same_step_whoever_asks(seed):
 
 def test_several_reasons_are_one():
     def work(group, number):
-        agreed = group.stopper()
+        should_stop = group.stopper()
         for done in range(1, 10_000):
             time.sleep(0.001)  # who is faster than news of it runs to the end
-            why = agreed(done, f"by {number}" if done > 2 else "")
+            why = should_stop(done, f"by {number}" if done > 2 else "")
             if why:
                 return done, why
 
@@ -118,8 +118,8 @@ def test_several_reasons_are_one():
 
 def test_what_the_first_one_knows_and_what_everybody_says():
     def work(group, number):
-        shared = group.share(lambda: {"asked": number})
-        return shared, group.gather([number]), group.share(lambda: number)
+        shared = group.broadcast(lambda: {"asked": number})
+        return shared, group.all_gather([number]), group.broadcast(lambda: number)
 
     assert run(3, work) == [({"asked": 0}, [[0], [1], [2]], 0)] * 3
 
@@ -140,7 +140,7 @@ def test_an_error_of_one_is_everyones_end(monkeypatch, capsys):
         groups.atexit, "register", lambda *call: registered.append(call)
     )
     store = Store(3)
-    made = [Group(store, i, 3) for i in range(3)]
+    made = [ProcessGroup(store, i, 3) for i in range(3)]
     for number, one in enumerate(made):
         one._thread.name = str(number)
     assert made[1].fail(InputError("no such key")).args == ("no such key",)
@@ -160,15 +160,15 @@ def test_a_lost_connection_is_no_bug(monkeypatch):
 
     def failed(error, cause=None):
         error.__cause__ = cause
-        group = Group(Store(2), 0, 2)
+        group = ProcessGroup(Store(2), 0, 2)
         found = group.fail(error)
         group._tell({"kind": "end"})
         return found
 
     gone = jax.errors.JaxRuntimeError("INTERNAL: Gloo: Connection closed by peer")
     full = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
-    assert isinstance(failed(gone), Lost) and Lost.exit_code == 42
-    assert isinstance(failed(RuntimeError("could not save"), gone), Lost)
+    assert isinstance(failed(gone), PeerLostError) and PeerLostError.exit_code == 42
+    assert isinstance(failed(RuntimeError("could not save"), gone), PeerLostError)
     assert failed(full) is full and groups.code_of(full) == 1
     assert groups.code_of(OSError()) == 4 and groups.code_of(InputError()) == 2
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from kdjax import checkpoints
-from kdjax.experiment import defaults
 from kdjax.checkpoints import Checkpointer
-from kdjax.runner import sample_weights, select, trainer
+from kdjax.contracts import InputError
 from kdjax.distributed import collectives
+from kdjax.experiment import defaults
+from kdjax.methods import ce
+from kdjax.runner import sample_weights, select, trainer
 from kdjax.sweep.axes import read_axes
 from kdjax.sweep.trials import in_common, make_rows
-from kdjax.contracts import InputError
-from kdjax.methods import ce
 from tests.distributed.jobs import ROOT, Job, by_hand
 from tests.networks import linear
 from tests.training.problems import CLASSES, Problem, student
@@ -61,13 +61,13 @@ def saved(tmp_path_factory) -> pathlib.Path:
     directory = tmp_path_factory.mktemp("saved") / "checkpoints"
     students = {"s": student(ce.build(), network=linear(CLASSES))}
     problem = Problem(2, students, teacher=False)
-    keeper = Checkpointer(directory, ("s",), {"students": {"s": {}}})
+    checkpointer = Checkpointer(directory, ("s",), {"students": {"s": {}}})
     states = problem.initialise()
     for step in (1, 2):
         states, _ = problem.run(states, step - 1, step)
-        keeper.save(step, states, None)
-    keeper.wait()
-    keeper.close()
+        checkpointer.save(step, states, None)
+    checkpointer.wait()
+    checkpointer.close()
     return directory
 
 
@@ -130,11 +130,11 @@ def test_what_one_of_two_processes_cannot_read_is_set_aside_by_both(saved, tmp_p
 def second(monkeypatch):
     """This process is the second of two; what the first one shares can be set."""
     said = []
-    monkeypatch.setattr(collectives, "_group", Group(said))
+    monkeypatch.setattr(collectives, "_group", ProcessGroup(said))
     return said
 
 
-class Group:
+class ProcessGroup:
     """Of a second process, for whom the first one has said all in advance."""
 
     process, processes = 1, 2
@@ -148,7 +148,7 @@ class Group:
 
 @pytest.mark.errors
 def test_a_host_that_sees_other_checkpoints_does_not_begin(second):
-    class Keeper:
+    class Checkpointer:
         def steps(self):
             return [8]
 
@@ -160,12 +160,12 @@ def test_a_host_that_sees_other_checkpoints_does_not_begin(second):
     experiment.train = type("Split", (), {"image": np.zeros((1, 2, 2, 3))})
     mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
     with pytest.raises(InputError, match=r"steps is \[8\] here and \[4, 8\] in"):
-        trainer.begin(experiment, Keeper(), mesh)
+        trainer.begin(experiment, Checkpointer(), mesh)
 
 
 @pytest.mark.errors
 def test_a_host_that_restored_another_step_does_not_go_on(second):
-    class Keeper:
+    class Checkpointer:
         def steps(self):
             return [4, 8]
 
@@ -177,7 +177,7 @@ def test_a_host_that_restored_another_step_does_not_go_on(second):
     experiment.train = type("Split", (), {"image": np.zeros((1, 2, 2, 3))})
     mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
     with pytest.raises(InputError, match="this checkpoint: checksums is"):
-        trainer.begin(experiment, Keeper(), mesh)
+        trainer.begin(experiment, Checkpointer(), mesh)
 
 
 def test_notes_are_those_that_the_first_one_found(second, tmp_path):
@@ -187,14 +187,14 @@ def test_notes_are_those_that_the_first_one_found(second, tmp_path):
     assert sample_weights._newest(tmp_path / "s", 6) == 3
     second.append(3)  # of a directory where 6 has not come yet
 
-    class Refresh:
+    class SelectionSchedule:
         start = {}
 
         def due(self, step, steps_per_epoch):
             return step == 3
 
-    taken = sample_weights.Notes.__new__(sample_weights.Notes)
-    taken.refreshes, taken.directory = {"s": Refresh()}, tmp_path
+    taken = sample_weights.SampleInfo.__new__(sample_weights.SampleInfo)
+    taken.refreshes, taken.directory = {"s": SelectionSchedule()}, tmp_path
     taken.experiment = type("Experiment", (), {"steps_per_epoch": 3})
     assert taken._saved("s", 9)["keep"] == [3]
 
@@ -219,9 +219,9 @@ def rows(**grid):
 def test_hosts_with_other_rows_do_not_sweep(second, grid, message):
     same = rows(seed="1,2")
     second += [same, same]
-    collectives.check_same("this sweep", rows(seed="1,2", data_dir="/elsewhere"))
+    collectives.assert_equal("this sweep", rows(seed="1,2", data_dir="/elsewhere"))
     with pytest.raises(InputError, match=f"this sweep: .*{message}"):
-        collectives.check_same("this sweep", rows(**grid))
+        collectives.assert_equal("this sweep", rows(**grid))
 
 
 @pytest.mark.errors

@@ -8,10 +8,10 @@ import time
 import pytest
 from jax._src.clusters import GceTpuCluster, K8sCluster
 
-from kdjax.distributed import coordinator, cluster_env, runtime, collectives
-from kdjax.distributed.cluster_env import Apart, Place
-from kdjax.distributed.process_info import find_place
 from kdjax.contracts import InputError
+from kdjax.distributed import cluster_env, collectives, coordinator, runtime
+from kdjax.distributed.cluster_env import ProcessInfo, RendezvousError
+from kdjax.distributed.process_info import find_process_info
 from tests.distributed.jobs import Job, by_slurm, port
 
 
@@ -41,13 +41,13 @@ def environ(monkeypatch):
 
 
 def test_alone_where_nobody_says_otherwise(environ):
-    assert find_place(options(), environ({})) is None
+    assert find_process_info(options(), environ({})) is None
     alone = {"coordinator": "a:1", "processes": "1", "process": "0"}
-    assert find_place(options(**alone), environ({})) is None
+    assert find_process_info(options(**alone), environ({})) is None
     # mpirun of one task, by any Open MPI: none of its servers is needed.
     found = {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}
     found |= {"OMPI_COMM_WORLD_LOCAL_RANK": "0", "PMI_SIZE": "1"}
-    assert find_place(options(), environ(found)) is None
+    assert find_process_info(options(), environ(found)) is None
 
 
 def test_a_pod_is_no_task_of_several(environ, monkeypatch):
@@ -58,14 +58,16 @@ def test_a_pod_is_no_task_of_several(environ, monkeypatch):
 
     monkeypatch.setattr(K8sCluster, "is_env_present", asked)
     found = environ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
-    assert find_place(options(), found) is None
+    assert find_process_info(options(), found) is None
 
 
 def test_flags_and_variables():
-    wanted = Place("a:1", 4, 3)
-    assert find_place(options(**ALL), {}) == wanted
-    assert find_place(options(), BY_VARIABLES) == wanted
-    assert find_place(options(process="2"), BY_VARIABLES) == wanted._replace(process=2)
+    wanted = ProcessInfo("a:1", 4, 3)
+    assert find_process_info(options(**ALL), {}) == wanted
+    assert find_process_info(options(), BY_VARIABLES) == wanted
+    assert find_process_info(options(process="2"), BY_VARIABLES) == wanted._replace(
+        process=2
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,16 +85,16 @@ def test_flags_and_variables():
 @pytest.mark.errors
 def test_what_makes_no_sense(given, message):
     with pytest.raises(InputError, match=message):
-        find_place(options(**given), {})
+        find_process_info(options(**given), {})
 
 
 @pytest.mark.errors
 def test_variables_that_make_no_sense():
     wrong = BY_VARIABLES | {"JAX_PROCESS_ID": "9"}
     with pytest.raises(InputError, match="JAX_PROCESS_ID is '9'"):
-        find_place(options(), wrong)
+        find_process_info(options(), wrong)
     with pytest.raises(InputError, match=r"--process \(or \$JAX_PROCESS_ID\) is miss"):
-        find_place(
+        find_process_info(
             options(), {"JAX_NUM_PROCESSES": "2", "JAX_COORDINATOR_ADDRESS": "a:1"}
         )
 
@@ -104,31 +106,31 @@ def task(count, number, **more):
 
 def test_tasks_of_slurm(environ):
     found = environ(task(2, 1))
-    assert find_place(options(), found) == Place("localhost:77", 2, 1, [1])
+    assert find_process_info(options(), found) == ProcessInfo("localhost:77", 2, 1, [1])
     # One task on a host has all its devices, and one that is bound what it is bound to.
     found = environ(task(2, 1, SLURM_STEP_NUM_NODES="2"))
-    assert find_place(options(), found).devices is None
+    assert find_process_info(options(), found).devices is None
     found = environ(task(2, 1, CUDA_VISIBLE_DEVICES="1"))
-    assert find_place(options(), found).devices is None
+    assert find_process_info(options(), found).devices is None
     found = environ(task(1, 0))
-    assert find_place(options(), found) is None
+    assert find_process_info(options(), found) is None
 
 
 def test_an_interactive_step_of_a_larger_job_is_alone(environ):
     """A shell of salloc: a step of one task, with the number of the job's tasks."""
     found = environ(task(4, 0, SLURM_STEP_NUM_TASKS="1"))
-    assert find_place(options(), found) is None
+    assert find_process_info(options(), found) is None
     found = environ(task(4, 0, SLURM_STEP_NUM_TASKS="2"))
-    assert find_place(options(), found).processes == 2
+    assert find_process_info(options(), found).processes == 2
 
 
 @pytest.mark.errors
 def test_an_address_of_ones_own_needs_a_port_on_slurm_too(environ):
     found = environ(task(2, 1, JAX_COORDINATOR_ADDRESS="node7"))
     with pytest.raises(InputError, match="JAX_COORDINATOR_ADDRESS is 'node7'; expec"):
-        find_place(options(), found)
+        find_process_info(options(), found)
     found = environ(task(2, 1, JAX_COORDINATOR_ADDRESS="node7:88"))
-    assert find_place(options(), found).coordinator == "node7:88"
+    assert find_process_info(options(), found).coordinator == "node7:88"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +156,7 @@ def test_one_of_several_that_cannot_be_placed_does_not_go_alone(
     environ, found, message
 ):
     with pytest.raises(InputError, match=message) as caught:
-        find_place(options(), environ(found))
+        find_process_info(options(), environ(found))
     assert "--processes=1" in str(caught.value)
 
 
@@ -162,7 +164,7 @@ def test_a_pod_whose_cluster_knows_that_it_is_alone(environ, monkeypatch):
     """A TPU of GKE: one pod of an indexed job, without Kubernetes' package."""
     monkeypatch.setattr(GceTpuCluster, "is_env_present", lambda: True)
     monkeypatch.setattr(GceTpuCluster, "get_process_count", lambda: 1)
-    assert find_place(options(), environ({"JOB_COMPLETION_INDEX": "0"})) is None
+    assert find_process_info(options(), environ({"JOB_COMPLETION_INDEX": "0"})) is None
 
 
 @pytest.mark.errors
@@ -173,7 +175,7 @@ def test_a_cluster_that_cannot_be_read_is_named(environ, monkeypatch):
     monkeypatch.setattr(K8sCluster, "is_env_present", lambda: True)
     monkeypatch.setattr(K8sCluster, "get_process_count", count)
     with pytest.raises(InputError, match="looks like K8sCluster, .*KeyError: 'job-na"):
-        find_place(options(), environ({"JOB_COMPLETION_INDEX": "0"}))
+        find_process_info(options(), environ({"JOB_COMPLETION_INDEX": "0"}))
 
 
 def test_a_server_that_does_not_answer_is_asked_again(environ, monkeypatch):
@@ -188,11 +190,13 @@ def test_a_server_that_does_not_answer_is_asked_again(environ, monkeypatch):
         return False
 
     monkeypatch.setattr(GceTpuCluster, "is_env_present", lambda: is_present(2))
-    assert find_place(options(), environ({})) is None and len(asked) == 3
+    assert find_process_info(options(), environ({})) is None and len(asked) == 3
     monkeypatch.setattr(GceTpuCluster, "is_env_present", lambda: is_present(99))
-    with pytest.raises(Apart, match="gcetpu does not say .*ConnectionRefusedError"):
-        find_place(options(), environ({}))
-    assert len(asked) == 6 and Apart.exit_code == 42
+    with pytest.raises(
+        RendezvousError, match="gcetpu does not say .*ConnectionRefusedError"
+    ):
+        find_process_info(options(), environ({}))
+    assert len(asked) == 6 and RendezvousError.exit_code == 42
 
 
 @pytest.mark.parametrize("name", ("cause", "text"))
@@ -207,15 +211,15 @@ def test_a_first_host_without_an_address_yet_is_late(environ, monkeypatch, name)
     monkeypatch.setattr(GceTpuCluster, "is_env_present", lambda: True)
     monkeypatch.setattr(GceTpuCluster, "get_process_count", lambda: 4)
     monkeypatch.setattr(GceTpuCluster, "get_coordinator_address", address)
-    with pytest.raises(Apart, match="RuntimeError"):
-        find_place(options(), environ({}))
+    with pytest.raises(RendezvousError, match="RuntimeError"):
+        find_process_info(options(), environ({}))
 
 
 def test_ranks_of_open_mpi(environ):
     uri = {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1:34911"}
     more = {"SIZE": "2", "RANK": "1", "LOCAL_RANK": "0", "LOCAL_SIZE": "1"}
     found = uri | {f"OMPI_COMM_WORLD_{name}": value for name, value in more.items()}
-    place = find_place(options(), environ(found))
+    place = find_process_info(options(), environ(found))
     assert place.coordinator.startswith("10.96.0.1:") and place[1:] == (2, 1, None)
 
 
@@ -227,7 +231,7 @@ def test_a_coordinator_that_nobody_reaches(monkeypatch):
         monkeypatch.setattr(runtime, "WAIT", 0.5)
         begun, all_three = time.monotonic(), {"processes": "2", "process": "1"}
         # A host that comes late is no bad input: launchers run that again.
-        with pytest.raises(Apart, match=f"cannot reach {address}.*firewall"):
+        with pytest.raises(RendezvousError, match=f"cannot reach {address}.*firewall"):
             with runtime.joined(options(coordinator=address, **all_three)):
                 raise AssertionError("it went on")
     assert time.monotonic() - begun < 20 and collectives.processes() == 1

@@ -10,11 +10,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax import checkpoints
+from kdjax.cli import evaluate
 from kdjax.experiment import defaults
 from kdjax.experiment.build import build_experiment
-from kdjax.cli import evaluate
-from kdjax.runner import run, trainer
 from kdjax.reporting.reporter import read_rows
+from kdjax.runner import run, trainer
 from kdjax.training import sharding
 from tests.distributed.jobs import WATCHED, Job, by_hand, by_slurm, seen, write
 
@@ -178,10 +178,12 @@ def test_a_state_that_two_processes_saved_comes_back_bit_for_bit(
     shutil.copytree(workdir, tmp_path / "w")
     experiment = build_experiment(students(root))
     names, identity = tuple(experiment.students), experiment.identity
-    keeper = checkpoints.Checkpointer(tmp_path / "w" / "checkpoints", names, identity)
+    checkpointer = checkpoints.Checkpointer(
+        tmp_path / "w" / "checkpoints", names, identity
+    )
     mesh = sharding.make_mesh(jax.devices()[:devices])
-    states, meta = trainer.begin(experiment, keeper, mesh)
-    keeper.close()
+    states, meta = trainer.begin(experiment, checkpointer, mesh)
+    checkpointer.close()
     assert [meta["step"], checkpoints.digest(states)] == first["saved"]
     assert len(jax.tree.leaves(states)[0].devices()) == devices
 

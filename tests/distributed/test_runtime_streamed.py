@@ -7,14 +7,14 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.cli import cache
-from kdjax.runner import run
 from kdjax.data.images.crops import Geometry
-from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.load import load_split
+from kdjax.data.loaders.sampler import sample_positions
 from kdjax.reporting.reporter import read_rows
-from tests.experiment import configs
-from tests.distributed.jobs import WATCHED, Job, by_hand, seen, write
+from kdjax.runner import run
 from tests.data.jpegs import pictures, prepare_jpegs
+from tests.distributed.jobs import WATCHED, Job, by_hand, seen, write
+from tests.experiment import configs
 
 
 @pytest.fixture(scope="module")

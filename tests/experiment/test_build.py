@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.experiment.build import build_experiment
 from kdjax.cli.arguments import set_override
 from kdjax.contracts import InputError
+from kdjax.experiment.build import build_experiment
 from tests.experiment import configs
 
 

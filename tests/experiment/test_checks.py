@@ -7,8 +7,8 @@ import sys
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.runner import run
 from kdjax.contracts import InputError
+from kdjax.runner import run
 from tests.experiment import configs
 
 WHERE = pathlib.Path("/runs")

@@ -3,10 +3,10 @@
 import pytest
 from ml_collections import ConfigDict
 
+from kdjax.contracts import InputError
 from kdjax.experiment import cache
 from kdjax.experiment.build import build_experiment
 from kdjax.runner import run
-from kdjax.contracts import InputError
 from tests.experiment import configs
 
 MATCHING = {"name": "kd", "alpha": 1.0, "temperature": 1.0}

@@ -5,10 +5,10 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
+from kdjax.contracts import InputError
 from kdjax.experiment import defaults
 from kdjax.experiment.schema import plain
 from kdjax.experiment.stages import split_stages
-from kdjax.contracts import InputError
 
 WHERE = pathlib.Path("/runs/x")
 

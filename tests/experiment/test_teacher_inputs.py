@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.experiment.teachers import load_teacher
-from kdjax.experiment.pretrained import load_trained
 from kdjax.cli import evaluate, import_
-from kdjax.runner import run
 from kdjax.contracts import InputError
 from kdjax.data.load import load_split
+from kdjax.experiment.pretrained import load_trained
+from kdjax.experiment.teachers import load_teacher
+from kdjax.runner import run
 from tests.experiment import configs
 from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD, as_they_are, file, flags, teacher, tensors
@@ -240,11 +240,11 @@ def test_a_run_is_taught_so_and_evaluate_asks_the_same_way(
     run.run(config, tmp_path / "run")
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["identity"]["teacher"]["adapted"]["of_classes"] == 10
-    agreed = summary["students"]["kd"]["metrics"]["agreement"]
+    should_stop = summary["students"]["kd"]["metrics"]["agreement"]
     capsys.readouterr()
     assert evaluate.main([f"--workdir={tmp_path / 'run'}"]) == 0
     row = json.loads(capsys.readouterr().out)["students"]["kd"]
-    assert row["agreement"] == pytest.approx(agreed)
+    assert row["agreement"] == pytest.approx(should_stop)
 
 
 def test_imported_weights_are_scored_in_the_order_of_their_names(

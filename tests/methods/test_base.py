@@ -3,15 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.methods import base
 from kdjax.losses import logits as losses
-from kdjax.methods import kd, lr_mse
+from kdjax.methods import base, kd, lr_mse
+from kdjax.methods.base import Method, Term, with_label_fallback
 from kdjax.supervision.pipeline import Supervisor, stateless
 from kdjax.supervision.temperature import fixed
-from kdjax.methods.base import Method, Term, label_the_rest
-from kdjax.types import Outputs, Views
+from kdjax.types import LossInputs, Outputs
 from tests import reference
-from tests.objectives import objective, views
+from tests.objectives import inputs, objective
 from tests.reference import GOLDEN_KL, GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 SELECTION = np.float32([1.0, 0.0, 0.5])
@@ -21,8 +20,10 @@ PER_SAMPLE = np.float32([1.0, 4.0, 20.0])
 def values_of(term, **stages):
     supervisor = Supervisor(**{"temperature": fixed(4), **stages})
     method = Method(terms=(term,), supervisor=supervisor)
-    seen = views(method, GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS, SELECTION)
-    return term.values(seen)
+    student_outputs = inputs(
+        method, GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS, SELECTION
+    )
+    return term.values(student_outputs)
 
 
 @pytest.mark.parametrize("term", [base.soft_logits(1.0), base.soft_target(1.0)])
@@ -64,8 +65,8 @@ def test_match_logits_uses_the_adjusted_logits_and_no_temperature(temperature):
 
 
 def test_hard_label_needs_no_teacher_and_no_selection():
-    seen = Views(Outputs(GOLDEN_STUDENT, {}), None, GOLDEN_LABELS, None)
-    values = base.hard_label(0.5, label_smoothing=0.1).values(seen)
+    student_outputs = LossInputs(Outputs(GOLDEN_STUDENT, {}), None, GOLDEN_LABELS, None)
+    values = base.hard_label(0.5, label_smoothing=0.1).values(student_outputs)
     target = 0.9 * reference.one_hot(GOLDEN_LABELS, 4) + 0.025
     expected = reference.cross_entropy(GOLDEN_STUDENT, target)
     np.testing.assert_allclose(values, expected, rtol=1e-5)
@@ -77,8 +78,10 @@ def test_weight_zero_gives_no_gradient():
     )
 
     def total(student):
-        seen = views(method, student, GOLDEN_TEACHER, GOLDEN_LABELS, SELECTION)
-        return method.terms[0].values(seen).sum()
+        student_outputs = inputs(
+            method, student, GOLDEN_TEACHER, GOLDEN_LABELS, SELECTION
+        )
+        return method.terms[0].values(student_outputs).sum()
 
     gradient = np.asarray(jax.grad(total)(GOLDEN_STUDENT))
     assert (gradient[1] == 0).all() and (gradient[[0, 2]] != 0).all()
@@ -94,16 +97,16 @@ def test_weight_zero_gives_no_gradient():
     ],
 )
 def test_a_term_without_supervision_says_so(term):
-    seen = Views(Outputs(GOLDEN_STUDENT, {}), None, GOLDEN_LABELS, None)
+    student_outputs = LossInputs(Outputs(GOLDEN_STUDENT, {}), None, GOLDEN_LABELS, None)
     with pytest.raises(ValueError, match=f"{term.name}: views.supervision is None"):
-        term.values(seen)
+        term.values(student_outputs)
 
 
 @pytest.mark.errors
 def test_a_method_has_terms_of_unique_names():
     with pytest.raises(ValueError, match="terms is empty"):
         Method(terms=())
-    twice = (base.hard_label(0.5), Term("hard_label", 0.5, lambda views: None))
+    twice = (base.hard_label(0.5), Term("hard_label", 0.5, lambda inputs: None))
     with pytest.raises(ValueError, match="'hard_label'.* name more than one term"):
         Method(terms=twice)
 
@@ -111,7 +114,7 @@ def test_a_method_has_terms_of_unique_names():
 @pytest.mark.parametrize("alpha", [1.0, 0.75])
 def test_selected_samples_get_the_teacher_and_the_rest_their_labels(alpha):
     chosen = np.float32([1, 0, 1])
-    method = label_the_rest(kd.build(alpha=alpha, temperature=4.0))
+    method = with_label_fallback(kd.build(alpha=alpha, temperature=4.0))
     given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
     value = objective(method, *given, chosen)
     hard = reference.cross_entropy(GOLDEN_STUDENT, reference.one_hot(GOLDEN_LABELS, 4))
@@ -127,6 +130,6 @@ def test_selected_samples_get_the_teacher_and_the_rest_their_labels(alpha):
 
 def test_a_method_that_sees_to_the_rest_stays_as_it_is():
     method = lr_mse.build()
-    assert label_the_rest(method) is method
-    once = label_the_rest(kd.build(alpha=1.0, temperature=4.0))
-    assert label_the_rest(once) is once
+    assert with_label_fallback(method) is method
+    once = with_label_fallback(kd.build(alpha=1.0, temperature=4.0))
+    assert with_label_fallback(once) is once

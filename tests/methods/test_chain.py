@@ -40,11 +40,15 @@ def test_each_link_has_the_papers_objective(link, expected):
     assert (np.asarray(to_teacher) == 0).all()
 
 
-@pytest.mark.parametrize("link, taught", [("ce", False), ("kl", True), ("mse", True)])
-def test_only_the_first_link_does_without_a_teacher(link, taught):
+@pytest.mark.parametrize(
+    "link, teacher_outputs", [("ce", False), ("kl", True), ("mse", True)]
+)
+def test_only_the_first_link_does_without_a_teacher(link, teacher_outputs):
     method = chain.build(link=link)
-    assert (method.supervisor is not None) == taught
-    assert ("hard_label" in [term.name for term in method.terms]) == (not taught)
+    assert (method.supervisor is not None) == teacher_outputs
+    assert ("hard_label" in [term.name for term in method.terms]) == (
+        not teacher_outputs
+    )
 
 
 @pytest.mark.errors

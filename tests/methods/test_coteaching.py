@@ -13,7 +13,7 @@ from kdjax.methods import METHODS, coteaching
 from kdjax.models.ensemble import ensemble
 from tests import reference
 from tests.networks import linear
-from tests.objectives import objective, views
+from tests.objectives import inputs, objective
 from tests.training import problems
 from tests.training.problems import Problem, student
 
@@ -26,8 +26,10 @@ METHOD = METHODS["coteaching"].build(
 
 @jax.jit
 def both_terms(members, labels, selection, step):
-    seen = views(METHOD, members, None, labels, selection)._replace(step=step)
-    return [jnp.mean(term.values(seen)) for term in METHOD.terms]
+    student_outputs = inputs(METHOD, members, None, labels, selection)._replace(
+        step=step
+    )
+    return [jnp.mean(term.values(student_outputs)) for term in METHOD.terms]
 
 
 def problem(seed, batch=10, classes=4):
@@ -129,8 +131,10 @@ def test_a_networks_gradient_is_that_of_its_own_term(step):
 
     def term(number):
         def loss(members):
-            seen = views(METHOD, members, None, labels, selection, step=step)
-            return jnp.mean(METHOD.terms[number].values(seen))
+            student_outputs = inputs(
+                METHOD, members, None, labels, selection, step=step
+            )
+            return jnp.mean(METHOD.terms[number].values(student_outputs))
 
         return np.asarray(jax.grad(loss)(members))
 
@@ -141,11 +145,11 @@ def test_a_networks_gradient_is_that_of_its_own_term(step):
     np.testing.assert_array_equal(total(members), alone[0] + alone[1])
 
 
-def trained(method, devices=1, steps=3, notes=None):
+def trained(method, devices=1, steps=3, sample_info=None):
     """A pair of linear networks after some steps."""
     network = ensemble((linear(problems.CLASSES),) * 2)
     made = {"pair": student(method, network=network)}
-    made = Problem(devices, made, teacher=False, notes=notes)
+    made = Problem(devices, made, teacher=False, sample_info=sample_info)
     states, metrics = made.run(made.initialise(), 0, steps)
     return made, jax.tree.map(np.array, states["pair"].params), metrics["pair"]
 
@@ -187,8 +191,8 @@ def test_eight_devices_agree_with_one(single):
 
 
 def test_a_selection_of_nothing_teaches_nothing():
-    notes = {"pair": {"selection": np.zeros(problems.COUNT, np.float32)}}
-    _, _, metrics = trained(METHOD, steps=1, notes=notes)
+    sample_info = {"pair": {"selection": np.zeros(problems.COUNT, np.float32)}}
+    _, _, metrics = trained(METHOD, steps=1, sample_info=sample_info)
     assert float(metrics["loss"]) == 0 and float(metrics["gradient_norm"]) == 0
 
 

@@ -11,7 +11,7 @@ from kdjax.methods import METHODS, coteaching, coteaching_plus
 from kdjax.models.ensemble import ensemble
 from tests import reference
 from tests.networks import linear
-from tests.objectives import objective, views
+from tests.objectives import inputs, objective
 from tests.training import problems
 from tests.training.problems import Problem, student
 
@@ -23,8 +23,10 @@ METHOD = METHODS["coteaching_plus"].build(
 
 @jax.jit
 def both_terms(members, labels, selection, step):
-    seen = views(METHOD, members, None, labels, selection)._replace(step=step)
-    return [jnp.mean(term.values(seen)) for term in METHOD.terms]
+    student_outputs = inputs(METHOD, members, None, labels, selection)._replace(
+        step=step
+    )
+    return [jnp.mean(term.values(student_outputs)) for term in METHOD.terms]
 
 
 def problem(seed, batch=10, classes=3, disputed=0.5):
@@ -137,8 +139,8 @@ def test_a_networks_gradient_is_that_of_its_own_term():
     for number in (0, 1):
 
         def loss(members, number=number):
-            seen = views(METHOD, members, None, labels, selection, step=40)
-            return jnp.mean(METHOD.terms[number].values(seen))
+            student_outputs = inputs(METHOD, members, None, labels, selection, step=40)
+            return jnp.mean(METHOD.terms[number].values(student_outputs))
 
         slope = np.asarray(jax.grad(loss)(members))
         assert (slope[:, 1 - number] == 0).all() and (slope[:, number] != 0).any()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdjax.methods import METHODS, dividemix
-from kdjax.types import Batch, Outputs, Views
+from kdjax.types import Batch, LossInputs, Outputs
 from tests import reference
 
 quick = settings(max_examples=20, deadline=None, derandomize=True)
@@ -44,8 +44,10 @@ def predict(images, matrix):
 def compiled(temperature):
     method = dividemix.build(temperature=temperature, **FACTS)
 
-    def prepare(matrix, batch, notes, step):
-        return method.mixture.prepare(lambda x: predict(x, matrix), batch, notes, step)
+    def prepare(matrix, batch, sample_info, step):
+        return method.mixture.prepare(
+            lambda x: predict(x, matrix), batch, sample_info, step
+        )
 
     return jax.jit(prepare)
 
@@ -59,7 +61,7 @@ def prepared(seed, step, temperature=0.5):
 
 def exact_targets(seed, temperature=0.5):
     """t_in as printed: refinement of the labelled, guessing of the others."""
-    matrix, batch, notes = problem(seed)
+    matrix, batch, sample_info = problem(seed)
     crops = batch.image, batch.second
     said = [np.asarray(predict(x, matrix).features["members"]) for x in crops]
     told = np.zeros((BATCH, 2, CLASSES))
@@ -68,7 +70,7 @@ def exact_targets(seed, temperature=0.5):
             np.mean([reference.softmax(s[i])[n] for s in said], axis=0) for n in (0, 1)
         ]
         for n in (0, 1):
-            w, hot = float(notes["clean"][i, n]), np.eye(CLASSES)[batch.label[i]]
+            w, hot = float(sample_info["clean"][i, n]), np.eye(CLASSES)[batch.label[i]]
             mean = w * hot + (1 - w) * own[n] if w > 0 else (own[0] + own[1]) / 2
             sharp = mean ** (1 / temperature)
             told[i, n] = sharp / sharp.sum()
@@ -151,30 +153,32 @@ def looked_at(seed, step, logits=None):
     draw = np.random.default_rng(seed + 100)
     if logits is None:
         logits = np.float32(2 * draw.normal(size=(ROWS, 2, CLASSES)))
-    seen = Outputs(jnp.mean(logits, 1), {"members": logits})
-    return Views(seen, None, batch.label, None, step=jnp.int32(step), mixed=mixed)
+    student_outputs = Outputs(jnp.mean(logits, 1), {"members": logits})
+    return LossInputs(
+        student_outputs, None, batch.label, None, step=jnp.int32(step), mixed=mixed
+    )
 
 
-def total(method, views):
+def total(method, inputs):
     """The objective."""
     found = 0.0
     for term in method.terms:
         weight = term.coefficient
-        weight = weight(views.step) if callable(weight) else weight
-        found += weight * jnp.mean(term.values(views))
+        weight = weight(inputs.step) if callable(weight) else weight
+        found += weight * jnp.mean(term.values(inputs))
     return found
 
 
-jit_total = jax.jit(lambda views: total(METHOD, views))
+jit_total = jax.jit(lambda inputs: total(METHOD, inputs))
 
 
-def exact_objective(views, unlabelled_weight):
+def exact_objective(inputs, unlabelled_weight):
     """Lx + weight Lu + KL(uniform || mean prediction) of both networks."""
     found = 0.0
     for n in (0, 1):
-        logits = np.asarray(views.student.features["members"])[:, n]
-        target, p = views.mixed["target"][:, n], reference.softmax(logits)
-        labelled = views.mixed["labelled"][:, n] > 0
+        logits = np.asarray(inputs.student.features["members"])[:, n]
+        target, p = inputs.mixed["target"][:, n], reference.softmax(logits)
+        labelled = inputs.mixed["labelled"][:, n] > 0
         x = [
             reference.cross_entropy(logits, target)[i] for i in np.flatnonzero(labelled)
         ]
@@ -190,32 +194,32 @@ def exact_objective(views, unlabelled_weight):
     "epochs, climbed", [(0, 0), (4, 0.25), (16, 1), (40, 1), (0.1, 0.1 / 16)]
 )
 def test_the_objective_is_the_equation_and_the_weight_climbs(epochs, climbed):
-    views = looked_at(1, AFTER + round(10 * epochs))
-    expected = exact_objective(views, 25 * climbed)
-    np.testing.assert_allclose(total(METHOD, views), expected, rtol=1e-5)
+    inputs = looked_at(1, AFTER + round(10 * epochs))
+    expected = exact_objective(inputs, 25 * climbed)
+    np.testing.assert_allclose(total(METHOD, inputs), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("labelled", [0, 1])
 def test_a_batch_of_one_kind_has_no_loss_of_the_other(labelled):
-    views = looked_at(1, AFTER + 80)
-    all_one = np.full_like(views.mixed["labelled"], labelled)
-    views = views._replace(mixed=views.mixed | {"labelled": all_one})
-    expected = exact_objective(views, 12.5)
-    np.testing.assert_allclose(total(METHOD, views), expected, rtol=1e-5)
+    inputs = looked_at(1, AFTER + 80)
+    all_one = np.full_like(inputs.mixed["labelled"], labelled)
+    inputs = inputs._replace(mixed=inputs.mixed | {"labelled": all_one})
+    expected = exact_objective(inputs, 12.5)
+    np.testing.assert_allclose(total(METHOD, inputs), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("penalty", [False, True])
 def test_the_warm_up_is_cross_entropy_less_entropy_where_asked(penalty):
     method = dividemix.build(entropy_penalty=penalty, **FACTS)
-    views = looked_at(2, AFTER - 1)
-    hot = reference.one_hot(views.labels, CLASSES)
+    inputs = looked_at(2, AFTER - 1)
+    hot = reference.one_hot(inputs.labels, CLASSES)
     expected = 0.0
     for n in (0, 1):
-        logits = views.student.features["members"][:, n]
+        logits = inputs.student.features["members"][:, n]
         p = reference.softmax(logits)
         expected += reference.cross_entropy(logits, np.concatenate([hot, hot])).mean()
         expected += penalty * (p * np.log(p)).sum(-1).mean()
-    np.testing.assert_allclose(total(method, views), expected, rtol=1e-5)
+    np.testing.assert_allclose(total(method, inputs), expected, rtol=1e-5)
     after = looked_at(2, AFTER)
     assert float(total(method, after)) == float(total(METHOD, after))
 
@@ -223,13 +227,13 @@ def test_the_warm_up_is_cross_entropy_less_entropy_where_asked(penalty):
 @quick
 @given(st.permutations(range(ROWS)), st.integers(0, 5))
 def test_the_order_of_the_rows_does_not_matter(order, seed):
-    views, order = looked_at(seed, AFTER + 80), np.array(order)
-    members = views.student.features["members"][order]
-    shuffled = views._replace(
+    inputs, order = looked_at(seed, AFTER + 80), np.array(order)
+    members = inputs.student.features["members"][order]
+    shuffled = inputs._replace(
         student=Outputs(members.mean(1), {"members": members}),
-        mixed={name: rows[order] for name, rows in views.mixed.items()},
+        mixed={name: rows[order] for name, rows in inputs.mixed.items()},
     )
-    one, other = jit_total(views), jit_total(shuffled)
+    one, other = jit_total(inputs), jit_total(shuffled)
     np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
@@ -241,8 +245,8 @@ def test_finite_at_extremes_and_each_networks_gradient_is_its_own(step):
     @jax.jit
     @jax.value_and_grad
     def gradient(members, mixed):
-        seen = Outputs(members.mean(1), {"members": members})
-        return total(method, rest._replace(student=seen, mixed=mixed))
+        student_outputs = Outputs(members.mean(1), {"members": members})
+        return total(method, rest._replace(student=student_outputs, mixed=mixed))
 
     members, mixed = jnp.asarray(rest.student.features["members"]), rest.mixed
     value, extreme = gradient(1e5 * jnp.sign(members), mixed)

@@ -20,8 +20,8 @@ def trained(devices, steps):
     )
     network = ensemble((linear(problems.CLASSES),) * 2)
     made = {"pair": student(method, network=network, learning_rate=0.01)}
-    notes = {"pair": {"clean": clean}}
-    made = Problem(devices, made, teacher=False, notes=notes)
+    sample_info = {"pair": {"clean": clean}}
+    made = Problem(devices, made, teacher=False, sample_info=sample_info)
     states, rows = made.initialise(), []
     for number in range(steps):
         states, metrics = made.run(states, number, number + 1)

@@ -70,7 +70,7 @@ def test_the_teacher_is_not_heard_where_it_is_not_selected():
 def test_the_selection_is_asked_for_and_terms_have_names():
     method = ds.build(temperature=4, alpha=0.5)
     assert method.needs == ("selection",)
-    names = ["label_where_silent", "hard_label", "soft_logits"]
+    names = ["label_unselected", "hard_label", "soft_logits"]
     assert [term.name for term in method.terms] == names
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from kdjax.methods import METHODS, dtd_flsw, kd, lr_kl
-from kdjax.methods.base import label_the_rest
+from kdjax.methods.base import with_label_fallback
 from tests import reference
 from tests.networks import linear
-from tests.objectives import objective, views
+from tests.objectives import inputs, objective
 from tests.reference import GOLDEN_KL, GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 from tests.training import problems
 
@@ -38,8 +38,8 @@ def test_golden():
 
 def test_with_the_defaults_revision_makes_of_losses_what_the_docstring_says():
     method = dtd_flsw.build(eta=0.8)
-    seen = views(method, GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
-    losses = method.terms[0].values(seen)
+    student_outputs = inputs(method, GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
+    losses = method.terms[0].values(student_outputs)
     np.testing.assert_allclose(losses, [0.511992, 20.494084, 3.113268], rtol=1e-5)
 
 
@@ -92,7 +92,7 @@ def test_selection_weighs_the_teacher_and_not_the_labels():
 @pytest.mark.parametrize("selection", [[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0]])
 def test_a_run_that_selects_gives_the_others_their_labels(selection):
     method = dtd_flsw.build(base=4.0, spread=2.0, eta=0.8, label_weight=0.3)
-    method = label_the_rest(method)
+    method = with_label_fallback(method)
     value, (gradient, _) = value_and_gradient(method, np.float32(selection))
     # The temperatures are those of the whole batch, whoever was selected.
     w = reference.confusion(GOLDEN_STUDENT, GOLDEN_TEACHER)
@@ -131,14 +131,14 @@ def test_the_step_carries_the_memory_and_logs_the_floor(devices):
     states, metrics = problem.run(problem.initialise(), 0, 1)
     state = states["dtd"].supervision_state["temperature"]
     table = np.asarray(state["table"])
-    seen = np.sort(np.asarray(problem.feed.ticket(0)["index"]))
-    np.testing.assert_array_equal(np.flatnonzero(table), seen)
+    student_outputs = np.sort(np.asarray(problem.feed.batch_spec(0)["index"]))
+    np.testing.assert_array_equal(np.flatnonzero(table), student_outputs)
     logged = metrics["dtd"]
-    share = (table[seen] <= 1.5).mean()
+    share = (table[student_outputs] <= 1.5).mean()
     assert 0 < share < 1
     np.testing.assert_allclose(logged["temperature/floored"], share, rtol=1e-6)
     np.testing.assert_allclose(
-        logged["temperature/mean"], table[seen].mean(), rtol=1e-5
+        logged["temperature/mean"], table[student_outputs].mean(), rtol=1e-5
     )
     states, _ = problem.run(states, 1, 4)
     table = np.asarray(states["dtd"].supervision_state["temperature"]["table"])

@@ -5,7 +5,7 @@ import pytest
 
 from kdjax.methods import METHODS, dtd_flsw, dtd_la, ka_lsr, ka_ps
 from tests import reference
-from tests.objectives import objective, views
+from tests.objectives import inputs, objective
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 ONE_HOT = reference.one_hot(GOLDEN_LABELS, 4)
@@ -26,7 +26,7 @@ def value_and_gradient(method, labels=GOLDEN_LABELS):
 
 
 def supervision(method):
-    return views(method, GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS).supervision
+    return inputs(method, GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS).supervision
 
 
 def equation(adjustment, weight, base, spread):

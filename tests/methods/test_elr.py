@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdjax.methods import METHODS, elr
-from kdjax.types import Traces
+from kdjax.types import MemoryInputs
 from tests import reference
 from tests.networks import linear
 from tests.objectives import objective
@@ -28,7 +28,9 @@ def build(beta=0.7, weight=3.0, num_examples=3, num_classes=4):
 
 def renew(method, table, logits, index):
     index = jnp.asarray(index, jnp.int32)
-    traces = Traces(jnp.asarray(logits), jnp.zeros_like(index), index, jnp.int32(0))
+    traces = MemoryInputs(
+        jnp.asarray(logits), jnp.zeros_like(index), index, jnp.int32(0)
+    )
     return method.memory.update(table, traces)
 
 
@@ -124,12 +126,12 @@ def test_steps_remember_the_rows_of_their_batch_and_no_others(trained):
     problem, tables, metrics = trained
     before = np.zeros((18, problems.CLASSES), np.float32)
     for number, table in enumerate(tables):
-        seen = np.unique(problem.feed.ticket(number)["index"])
-        assert 0 < len(seen) < 18
+        student_outputs = np.unique(problem.feed.batch_spec(number)["index"])
+        assert 0 < len(student_outputs) < 18
         changed = np.flatnonzero((table != before).any(-1))
-        np.testing.assert_array_equal(changed, seen)
+        np.testing.assert_array_equal(changed, student_outputs)
         before = table
-    crossing = problem.feed.ticket(1)["index"]
+    crossing = problem.feed.batch_spec(1)["index"]
     assert len(np.unique(crossing)) < len(crossing)  # else nothing stood in it twice
     assert float(metrics["skipped"]) == 0 and np.isfinite(float(metrics["loss"]))
     assert float(metrics["loss/early_learning"]) < 0

@@ -5,15 +5,17 @@ import pytest
 
 from kdjax.methods import METHODS, lr_ds, lr_mse
 from tests import reference
-from tests.objectives import objective, views
+from tests.objectives import inputs, objective
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 SELECTIONS = [[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0]]
 
 
 def parts(method, selection, teacher=GOLDEN_TEACHER):
-    seen = views(method, GOLDEN_STUDENT, teacher, GOLDEN_LABELS, np.float32(selection))
-    return [float(jnp.mean(term.values(seen))) for term in method.terms]
+    student_outputs = inputs(
+        method, GOLDEN_STUDENT, teacher, GOLDEN_LABELS, np.float32(selection)
+    )
+    return [float(jnp.mean(term.values(student_outputs))) for term in method.terms]
 
 
 def value_and_gradient(method, selection, teacher=GOLDEN_TEACHER):

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from kdjax.methods import METHODS, lr_mse
 from tests import reference
-from tests.objectives import objective, views
+from tests.objectives import inputs, objective
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 GOLDEN_PARTS = [0.523241, 0.6, 0.0138179]
@@ -26,8 +26,8 @@ def value_and_gradient(method, teacher=GOLDEN_TEACHER, labels=GOLDEN_LABELS):
 
 
 def parts(method, *given):
-    seen = views(method, *given)
-    return [float(jnp.mean(term.values(seen))) for term in method.terms]
+    student_outputs = inputs(method, *given)
+    return [float(jnp.mean(term.values(student_outputs))) for term in method.terms]
 
 
 def test_golden_parts_and_total():
@@ -71,8 +71,8 @@ def test_parts_match_the_equations_on_any_batch(student, teacher, labels):
 @jax.jit
 def parts_of_four(student, teacher, labels):
     method = lr_mse.build()
-    seen = views(method, student, teacher, labels)
-    return [jnp.mean(term.values(seen)) for term in method.terms]
+    student_outputs = inputs(method, student, teacher, labels)
+    return [jnp.mean(term.values(student_outputs)) for term in method.terms]
 
 
 @pytest.mark.parametrize(

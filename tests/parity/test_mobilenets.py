@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from kdjax.distributed import devices
 from kdjax.cli import export, import_
 from kdjax.contracts import InputError
+from kdjax.distributed import devices
 from kdjax.models import create
 from kdjax.weights import trees
 from tests.parity.test_models import images, timm, torch_call

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from kdjax.experiment.teachers import load_teacher
-from kdjax.distributed import devices
 from kdjax.cli import export, import_
+from kdjax.distributed import devices
+from kdjax.experiment.teachers import load_teacher
 from tests.parity.test_models import images, timm, torch_call
 
 __all__ = ["timm"]  # a fixture

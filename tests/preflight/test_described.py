@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from kdjax.experiment.defaults import nested
 from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_stored
 from kdjax.data.registry import AUGMENTS, STREAMED
-from kdjax.preflight.described import KNOWN, Absent, Sizes, images_of
+from kdjax.experiment.defaults import nested
+from kdjax.preflight.described import KNOWN, DatasetSpec, Sizes, images_of
 
 
 def data(name, **keys):
@@ -16,7 +16,7 @@ def data(name, **keys):
 
 def test_imagenet_needs_no_pictures():
     found = images_of(data("imagenet2012"), Sizes())
-    assert is_stored(found.train) and isinstance(found.train.image, Absent)
+    assert is_stored(found.train) and isinstance(found.train.image, DatasetSpec)
     assert found.train.image.shape == (1_281_167, 224, 224, 3)
     assert found.train.label.shape == (1_281_167,)
     assert len(found.train.class_names) == 1000

@@ -11,24 +11,24 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.bench import flops
+from kdjax.contracts import InputError
 from kdjax.experiment import schema
 from kdjax.experiment.build import build_experiment
 from kdjax.experiment.data import build_images
-from kdjax.runner.sample_weights import Notes
-from kdjax.runner.steps import Steps
-from kdjax.contracts import InputError
 from kdjax.models import winograd
 from kdjax.preflight import described, plans, program, rows
+from kdjax.runner.sample_weights import SampleInfo
+from kdjax.runner.steps import Steps
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
-from tests.experiment import configs
 from tests.data.jpegs import pictures, prepare_jpegs
+from tests.experiment import configs
 from tests.weights.conftest import file, flags, teacher, tensors
 
 __all__ = ["file", "flags", "teacher", "tensors"]  # fixtures
 
 
-def taught(data_dir):
+def teacher_outputs(data_dir):
     """Two students, one with notes, and a teacher that brings its weights."""
     config = configs.teacher(data_dir)
     config.teacher.network = "tests.networks:tiny"
@@ -59,18 +59,18 @@ def as_trained(config, workdir, most):
     """The step that the trainer compiles for a config, traced with its own arrays."""
     experiment, mesh = build_experiment(config), sharding.make_mesh()
     variables = sharding.place_replicated(experiment.teacher.variables, mesh)
-    notes = Notes(experiment, variables, mesh, workdir, 0)
-    steps = Steps(experiment, variables, mesh, notes, most)
+    sample_info = SampleInfo(experiment, variables, mesh, workdir, 0)
+    steps = Steps(experiment, variables, mesh, sample_info, most)
     images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
     states = sharding.compile_init(
         lambda: {n: initial_state(s, images) for n, s in experiment.students.items()},
         mesh,
     )()
-    _, ticket = steps.ready(0, most)
+    _, batch_spec = steps.ready(0, most)
     steps.close()
-    source = steps.feed.source | {"notes": notes.before(0, states)}
+    source = steps.feed.source | {"sample_info": sample_info.before(0, states)}
     jitted, count = (steps._one, ()) if steps.most == 1 else (steps._many, (most,))
-    return jitted.trace(states, variables, source, ticket, *count)
+    return jitted.trace(states, variables, source, batch_spec, *count)
 
 
 def check_same(ours, theirs):
@@ -85,7 +85,7 @@ def check_same(ours, theirs):
 def test_it_is_the_very_step_of_the_trainer(
     data_dir, tmp_path, monkeypatch, most, batch_norm
 ):
-    config, mesh = taught(data_dir), sharding.make_mesh()
+    config, mesh = teacher_outputs(data_dir), sharding.make_mesh()
     config.batch_norm = batch_norm
     theirs = as_trained(config, tmp_path, most)
     monkeypatch.setattr(program, "steps_per_dispatch", lambda platform: most)
@@ -98,7 +98,7 @@ def test_it_is_the_very_step_of_a_streamed_training(tmp_path):
     """Whose data are there for the trainer only."""
     rows = pictures(21)
     prepare_jpegs(tmp_path, {"train": rows, "test": rows[:9]})
-    config = taught(tmp_path)
+    config = teacher_outputs(tmp_path)
     config.data.name, config.data.feed = "jpeg_set", "streamed"
     config.data.train, config.data.test = "train", "test"
     config.data.crops = ConfigDict({"size": 16, "short_side": 20})
@@ -117,7 +117,7 @@ def test_it_is_the_very_step_of_a_streamed_training(tmp_path):
 @pytest.mark.parametrize("untrained", [False, True])
 def test_a_teacher_sees_images_of_its_own_size(data_dir, tmp_path, untrained):
     """And is resized for as in the trainer's step; its FLOPs are of that size."""
-    config, mesh = taught(data_dir), sharding.make_mesh()
+    config, mesh = teacher_outputs(data_dir), sharding.make_mesh()
     config.teacher.network = "tests.networks:linear"
     config.teacher.input_size = (20, 12)
     theirs = as_trained(config, tmp_path, 1)
@@ -132,7 +132,7 @@ def test_a_teacher_sees_images_of_its_own_size(data_dir, tmp_path, untrained):
 
 
 def test_a_plan_knows_where_its_teacher_is_from(data_dir, teacher):
-    config = schema.plain(taught(data_dir))
+    config = schema.plain(teacher_outputs(data_dir))
     images = build_images(config["data"])
     assert plans.plan(config, images, 64).teacher_from == "run"
     by = [{"name": "tests.networks:tiny"}]

@@ -9,7 +9,7 @@ import pytest
 from kdjax.reporting.reporter import Reporter, duration, read_rows
 
 
-def reporter(path, start=0, stream=None):
+def make_reporter(path, start=0, stream=None):
     return Reporter(
         path,
         start=start,
@@ -26,9 +26,9 @@ TIMING = {"seconds": 2.0, "images_per_second": 1234.5, "input_percent": 0.26}
 
 def test_the_line_has_step_percent_eta_rate_and_parts(tmp_path):
     stream = io.StringIO()
-    teller = reporter(tmp_path, stream=stream)
-    teller.train(20, {"kd": ROW}, TIMING)
-    teller.close()
+    reporter = make_reporter(tmp_path, stream=stream)
+    reporter.train(20, {"kd": ROW}, TIMING)
+    reporter.close()
     assert stream.getvalue().strip() == (
         "step 20/100  20.0%  ETA 8s  1,234 images/s  input 0.3%  "
         "kd 1.5000 (hard_label 1.0000, soft_logits 2.0000)"
@@ -37,17 +37,17 @@ def test_the_line_has_step_percent_eta_rate_and_parts(tmp_path):
 
 def test_skipped_steps_are_shown(tmp_path):
     stream = io.StringIO()
-    teller = reporter(tmp_path, stream=stream)
-    teller.train(20, {"kd": {"loss": 1.0, "skipped": 3.0}}, TIMING)
-    teller.close()
+    reporter = make_reporter(tmp_path, stream=stream)
+    reporter.train(20, {"kd": {"loss": 1.0, "skipped": 3.0}}, TIMING)
+    reporter.close()
     assert stream.getvalue().rstrip().endswith("kd 1.0000 SKIPPED 3")
 
 
 def test_rows_are_json_with_namespaced_keys(tmp_path):
-    teller = reporter(tmp_path)
-    teller.train(20, {"kd": ROW | {"loss": math.nan}}, TIMING)
-    teller.evaluation(20, {"kd": {"top1": 50.0}})
-    teller.close()
+    reporter = make_reporter(tmp_path)
+    reporter.train(20, {"kd": ROW | {"loss": math.nan}}, TIMING)
+    reporter.evaluation(20, {"kd": {"top1": 50.0}})
+    reporter.close()
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     first, second = (json.loads(line, parse_constant=pytest.fail) for line in lines)
     assert first["step"] == 20 and first["epoch"] == 2.0
@@ -59,14 +59,14 @@ def test_rows_are_json_with_namespaced_keys(tmp_path):
 
 
 def test_a_resume_keeps_the_past_and_drops_the_lost_future(tmp_path):
-    teller = reporter(tmp_path)
+    reporter = make_reporter(tmp_path)
     for step in (10, 20, 30):
-        teller.train(step, {"kd": ROW}, TIMING)
-    teller.close()
+        reporter.train(step, {"kd": ROW}, TIMING)
+    reporter.close()
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 40, "to')
     before = read_rows(tmp_path / "metrics.jsonl")
-    again = reporter(tmp_path, start=20)
+    again = make_reporter(tmp_path, start=20)
     assert again.seconds >= before[1]["seconds"]
     again.train(30, {"kd": ROW}, TIMING)
     again.close()
@@ -76,11 +76,11 @@ def test_a_resume_keeps_the_past_and_drops_the_lost_future(tmp_path):
 
 
 def test_tensorboard_events_are_written(tmp_path):
-    teller = Reporter(
+    reporter = Reporter(
         tmp_path, start=0, total_steps=1, steps_per_epoch=1.0, stream=io.StringIO()
     )
-    teller.train(1, {"kd": ROW}, TIMING)
-    teller.close()
+    reporter.train(1, {"kd": ROW}, TIMING)
+    reporter.close()
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert b"train/kd/loss/soft_logits" in events.read_bytes()
 

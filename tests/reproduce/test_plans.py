@@ -5,10 +5,10 @@ import pathlib
 
 import pytest
 
-from kdjax.experiment.selection import by_influence
-from kdjax.runner import run
 from kdjax.cli.arguments import load_config, load_grid
+from kdjax.experiment.selection import by_influence
 from kdjax.reproduce.plans import STUDIES, Settings, parts_of
+from kdjax.runner import run
 
 CONFIGS = pathlib.Path(__file__).parent.parent.parent / "configs" / "cifar100"
 ROOT = pathlib.Path("/runs")
@@ -73,8 +73,8 @@ def test_kl_versus_mse_is_the_configs_of_that_name():
 def test_repdistiller_is_the_configs_of_that_name(teacher, student):
     found = parts("repdistiller", seeds=(3,))
     first, labels = found[teacher], found[f"{student}-by-labels-seed3"]
-    taught = found[f"{student}-of-{teacher}-seed3"]
-    for mine in (first, labels, taught):
+    teacher_outputs = found[f"{student}-of-{teacher}-seed3"]
+    for mine in (first, labels, teacher_outputs):
         same_protocol(mine, file("repdistiller_teacher.py"))
         # Tian et al., public code.
         assert (mine["batch_size"], mine["total_epochs"]) == (64, 240.0)
@@ -91,21 +91,21 @@ def test_repdistiller_is_the_configs_of_that_name(teacher, student):
         assert mine["data"]["mean"] == (0.5071, 0.4867, 0.4408)
         assert mine["data"]["std"] == (0.2675, 0.2565, 0.2761)
     assert (first["model"]["name"], first["seed"]) == (teacher, 0)
-    for mine in (labels, taught):
+    for mine in (labels, teacher_outputs):
         assert (mine["model"]["name"], mine["seed"]) == (student, 3)
     for name in ("kd", "dtd_la", "lr_mse", "lr_ds"):
         spec = f"{name}.py" if name != "kd" else "repdistiller_kd.py"
-        assert taught["students"][name]["method"] == file(spec)["method"]
+        assert teacher_outputs["students"][name]["method"] == file(spec)["method"]
     wanted = file("lr_ds.py")["selection"]
     wanted["reference"] = f"/runs/{student}-by-labels-seed3"
     defaults = inspect.signature(by_influence).parameters
-    given = taught["students"]["lr_ds"]["selection"]
+    given = teacher_outputs["students"]["lr_ds"]["selection"]
     assert given == {key: wanted[key] for key in given}
     for key in wanted.keys() - given.keys():
         assert defaults[key].default == wanted[key], key
-    assert [n for n, row in taught["students"].items() if "selection" in row] == [
-        "lr_ds"
-    ]
+    assert [
+        n for n, row in teacher_outputs["students"].items() if "selection" in row
+    ] == ["lr_ds"]
 
 
 def test_settings_reach_every_part():

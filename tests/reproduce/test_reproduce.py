@@ -13,9 +13,9 @@ import pytest
 from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.reporting.reporter import read_rows
-from kdjax.training.loop import Preempted
 from kdjax.reproduce import options, run
 from kdjax.reproduce.plans import STUDIES, Settings, parts_of
+from kdjax.training.loop import Preempted
 from tests.reproduce import bare
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -158,7 +158,7 @@ class Clock:
         monkeypatch.setattr(run.records, "note_piece", lambda where: None)
         monkeypatch.setattr(run.runs, "run", self.run)
 
-    def run(self, config, where, until):
+    def run(self, config, where, deadline):
         self.now += self.each
         self.ran.append(where.name)
 

@@ -6,9 +6,8 @@ import re
 
 import pytest
 
-from kdjax.reproduce import claims
 from kdjax.contracts import InputError
-from kdjax.reproduce import results
+from kdjax.reproduce import claims, results
 from kdjax.reproduce.plans import STUDIES
 from kdjax.reproduce.published import PUBLISHED
 

@@ -16,10 +16,10 @@ from ml_collections import ConfigDict
 
 from kdjax.experiment.build import build_experiment
 from kdjax.runner import steps as module
-from kdjax.runner.sample_weights import Notes
+from kdjax.runner.sample_weights import SampleInfo
 from kdjax.training import sharding
-from tests.experiment import configs
 from tests.data.jpegs import pictures, prepare_jpegs
+from tests.experiment import configs
 
 BATCH, STEPS = 4, 8
 # Seconds. A batch takes 0.18 of a thread: two threads are ahead of the device, one is
@@ -45,7 +45,7 @@ class Device:
         self.pool = concurrent.futures.ThreadPoolExecutor(1)
         self.spans, self.waiting, self.most = [], 0, 0
 
-    def __call__(self, states, variables, source, ticket):
+    def __call__(self, states, variables, source, batch_spec):
         self.waiting += 1
         self.most = max(self.most, self.waiting)
         return states, Queued(self.pool.submit(self._compute))
@@ -87,8 +87,8 @@ def made(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "training_crop", training_crop)
     monkeypatch.setattr(sharding, "place_rows", placed)
     mesh = sharding.make_mesh(jax.devices()[:BATCH])
-    notes = Notes(experiment, None, mesh, tmp_path / "run", 0)
-    steps, device = module.Steps(experiment, None, mesh, notes), Device()
+    sample_info = SampleInfo(experiment, None, mesh, tmp_path / "run", 0)
+    steps, device = module.Steps(experiment, None, mesh, sample_info), Device()
     monkeypatch.setattr(steps, "_one", device)
     with contextlib.closing(steps):
         yield steps, device, decoded, sent
@@ -100,8 +100,8 @@ def test_decoding_and_sending_happen_while_the_device_computes(made):
     states = {}
     begun = time.monotonic()
     for number in range(STEPS):
-        count, ticket = steps.ready(number, 1)
-        states, metrics = steps.run(states, number, count, ticket)
+        count, batch_spec = steps.ready(number, 1)
+        states, metrics = steps.run(states, number, count, batch_spec)
     metrics.block_until_ready()
     seconds = time.monotonic() - begun
     assert len(device.spans) == STEPS and device.most == 2

@@ -6,11 +6,11 @@ import shutil
 import pytest
 from ml_collections import ConfigDict
 
+from kdjax.cli import sweep
+from kdjax.contracts import InputError
 from kdjax.runner import provenance, run, select, trainer
 from kdjax.sweep import directory
-from kdjax.cli import sweep
 from kdjax.sweep.trials import Row
-from kdjax.contracts import InputError
 from tests.experiment import configs
 from tests.sweep import sweeps
 

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.experiment import recipes
 from kdjax import checkpoints
-from kdjax.experiment.build import build_experiment
-from kdjax.runner import sample_weights as notes_module
-from kdjax.runner import run, trainer, workdir as workdirs
 from kdjax.contracts import InputError
 from kdjax.data.noise import NOISES
+from kdjax.experiment import recipes
+from kdjax.experiment.build import build_experiment
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
+from kdjax.runner import run, trainer
+from kdjax.runner import sample_weights as notes_module
+from kdjax.runner import workdir as workdirs
 from kdjax.training.loop import Preempted
 from tests.experiment import configs
 
@@ -128,7 +129,7 @@ def test_two_networks_train_each_other_and_teach_later(data_dir, tmp_path):
     config = configs.students(data_dir, tmp_path / "w")
     config.total_steps = 1
     run.run(config, tmp_path / "students")
-    assert read_results(tmp_path / "students")[0].taught
+    assert read_results(tmp_path / "students")[0].teacher_outputs
 
 
 def test_training_stops_when_the_training_accuracy_is_there(data_dir, tmp_path):
@@ -155,7 +156,7 @@ def test_the_teacher_is_heard_where_the_reference_says(tickets, data_dir, tmp_pa
     proxy = str(tickets / "proxy")
     config = selecting(data_dir, proxy, reference=proxy, keep_ratio=0.75)
     run.run(config, tmp_path / "w")
-    saved = list((tmp_path / "w" / "notes" / "ds").iterdir())
+    saved = list((tmp_path / "w" / "sample_info" / "ds").iterdir())
     assert [path.name for path in saved] == ["0.npz"]
     with np.load(saved[0]) as found:
         chosen = found["selection"]
@@ -178,17 +179,17 @@ def test_renewed_selections_survive_a_stop_bit_for_bit(
     run.run(config, tmp_path / "whole")
     steps = sorted(int(p.stem) for p in (tmp_path / "whole/notes/ds").iterdir())
     assert steps == [1, 3, 5, 7]
-    original = notes_module.Notes.before
+    original = notes_module.SampleInfo.before
 
     def interrupted(self, step, states):
         if step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, step, states)
 
-    monkeypatch.setattr(notes_module.Notes, "before", interrupted)
+    monkeypatch.setattr(notes_module.SampleInfo, "before", interrupted)
     with pytest.raises(Preempted):
         run.run(config, tmp_path / "parts")
-    monkeypatch.setattr(notes_module.Notes, "before", original)
+    monkeypatch.setattr(notes_module.SampleInfo, "before", original)
     run.run(config, tmp_path / "parts")
     both = [variables(tmp_path / name, "ds") for name in ("whole", "parts")]
     jax.tree.map(np.testing.assert_array_equal, *both)
@@ -201,7 +202,7 @@ def test_dividemix_divides_the_set_each_epoch(data_dir, tmp_path):
         {"name": "dividemix", "detector": "clk", "warmup_epochs": 1.0}
     )
     run.run(config, tmp_path / "w")
-    with np.load(tmp_path / "w" / "notes" / "dividemix" / "4.npz") as found:
+    with np.load(tmp_path / "w" / "sample_info" / "dividemix" / "4.npz") as found:
         clean = found["clean"]
     assert clean.shape == (256, 2) and 0 < (clean > 0).sum() < 512
     assert ((clean == 0) | (clean > 0.5)).all()

@@ -6,9 +6,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax import checkpoints
+from kdjax.reporting.reporter import read_rows
 from kdjax.runner import run
 from kdjax.runner import steps as module
-from kdjax.reporting.reporter import read_rows
 from kdjax.training import stack
 from tests.experiment import configs
 
@@ -30,7 +30,7 @@ def trained(data_dir, workdir):
     )
     run.run(config, workdir)
     return read_rows(workdir / "metrics.jsonl"), {
-        int(path.stem) for path in (workdir / "notes" / "ce").glob("*.npz")
+        int(path.stem) for path in (workdir / "sample_info" / "ce").glob("*.npz")
     }
 
 

@@ -8,21 +8,20 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax import checkpoints
+from kdjax.caching.teacher_runner import TeacherRunner, layout_of
+from kdjax.cli import evaluate
+from kdjax.contracts import InputError
+from kdjax.data.errors import DataError
+from kdjax.data.loaders import in_memory, loader
+from kdjax.data.loaders.loader import is_stored
 from kdjax.experiment import data as images
 from kdjax.experiment.build import build_experiment
-from kdjax.caching.live import Live, layout_of
-from kdjax.cli import evaluate
 from kdjax.runner import run
-from kdjax.training import evaluator
+from kdjax.training import evaluator, sharding
 from kdjax.training.evaluator import evaluation_rows
-from kdjax.contracts import InputError
-from kdjax.data.loaders import loader, in_memory
-from kdjax.data.errors import DataError
-from kdjax.data.loaders.loader import is_stored
-from kdjax.training import sharding
 from kdjax.training.loop import Preempted
-from tests.experiment import configs
 from tests.data.jpegs import pictures, prepare_jpegs
+from tests.experiment import configs
 from tests.networks import coarse
 
 pytestmark = pytest.mark.usefixtures("as_they_are")
@@ -69,7 +68,7 @@ def test_a_run_that_stops_on_the_way_ends_where_a_whole_one_does(
     run.run(streamed(jpeg_dir), tmp_path / "whole")
     for _ in range(2):  # after one step each
         with pytest.raises(Preempted):
-            run.run(streamed(jpeg_dir), tmp_path / "pieces", until=0.0)
+            run.run(streamed(jpeg_dir), tmp_path / "pieces", deadline=0.0)
     run.run(streamed(jpeg_dir), tmp_path / "pieces")
     whole, pieces = (weights(tmp_path / name) for name in ("whole", "pieces"))
     jax.tree.map(np.testing.assert_array_equal, whole, pieces)
@@ -94,7 +93,7 @@ def test_a_run_on_mixtures_ends_where_a_whole_one_does(jpeg_dir, tmp_path):
 
     run.run(config(), tmp_path / "whole")
     with pytest.raises(Preempted):
-        run.run(config(), tmp_path / "pieces", until=0.0)
+        run.run(config(), tmp_path / "pieces", deadline=0.0)
     run.run(config(), tmp_path / "pieces")
     run.run(config(mixup=0.0), tmp_path / "plain")
     whole, pieces, plain = (
@@ -132,7 +131,7 @@ def test_every_piece_tells_of_what_it_could_not_read(tmp_path, capsys):
     kept.parent.mkdir()
     kept.write_text('{"another run": "was here"}')
     with pytest.raises(Preempted):
-        run.run(streamed(tmp_path), tmp_path / "run", until=0.0)
+        run.run(streamed(tmp_path), tmp_path / "run", deadline=0.0)
     told = capsys.readouterr()
     assert "1unreadableimages,replaced" in "".join((told.err + told.out).split())
     (found,) = json.loads(kept.read_text()).items()
@@ -168,17 +167,17 @@ def test_a_cache_holds_the_answers_to_the_very_crops_of_a_step(jpeg_dir, tmp_pat
         *(network, variables, made.train), dtype="float32", top_k=0, features=()
     )
     how = {"seed": made.seed, "layout": layout, "batch_size": 8}
-    live = Live(network, variables, made.train, made.augment, **how)
+    live = TeacherRunner(network, variables, made.train, made.augment, **how)
     stored = np.concatenate([row["logits"] for row in live.blocks(1)])
     assert stored.shape == (21, 5)
     feed = loader.place(made.train, mesh, seed=made.seed, batch_size=8)
-    ticket = feed.ticket(3)  # of the second epoch
+    batch_spec = feed.batch_spec(3)  # of the second epoch
     feed.close()
-    batch = in_memory.materialise(feed.source, ticket)
+    batch = in_memory.gather_batch(feed.source, batch_spec)
     wanted = network.evaluate(*variables, made.augment.train(batch, made.seed)).logits
-    found = stored[ticket["index"]]
+    found = stored[batch_spec["index"]]
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-    assert (np.abs(found - stored[ticket["index"] - 1]).max(1) > 1e-3).all()
+    assert (np.abs(found - stored[batch_spec["index"] - 1]).max(1) > 1e-3).all()
 
 
 def test_noise_and_a_selection_apply_to_what_is_streamed(jpeg_dir, tmp_path):

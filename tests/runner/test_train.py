@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from kdjax import checkpoints
-from kdjax.experiment.build import build_experiment
 from kdjax.cli import evaluate as evaluate_command
 from kdjax.cli import report as report_command
+from kdjax.contracts import InputError
+from kdjax.experiment.build import build_experiment
+from kdjax.reporting.reporter import read_rows
+from kdjax.reporting.results import read_results
 from kdjax.runner import trainer as command
 from kdjax.runner import workdir as workdirs
 from kdjax.runner.steps import Steps
-from kdjax.contracts import InputError
-from kdjax.reporting.reporter import read_rows
-from kdjax.reporting.results import read_results
 from kdjax.training.loop import Preempted
 from tests.experiment import configs
 

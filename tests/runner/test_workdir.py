@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from kdjax.contracts import InputError
 from kdjax.experiment import defaults
 from kdjax.runner import workdir
-from kdjax.contracts import InputError
 
 
 def as_json(config):

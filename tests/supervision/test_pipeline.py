@@ -222,11 +222,11 @@ def test_no_gradient_passes_through_supervision():
     for gradient in jax.grad(total, argnums=(0, 1, 2))(*inputs):
         assert (np.asarray(gradient) == 0).all()
 
-    def taught(student, teacher):
+    def teacher_outputs(student, teacher):
         s = run(golden(student_logits=student, teacher_logits=teacher))
         return losses.kl_divergence(student, s.logits, s.temperature).sum()
 
-    to_student, to_teacher = jax.grad(taught, argnums=(0, 1))(*inputs[:2])
+    to_student, to_teacher = jax.grad(teacher_outputs, argnums=(0, 1))(*inputs[:2])
     slope = reference.softmax(GOLDEN_STUDENT, 4.0) - np.array(GOLDEN_TARGET)
     np.testing.assert_allclose(to_student, slope / 4, atol=PRINTED)
     assert (np.asarray(to_teacher) == 0).all()

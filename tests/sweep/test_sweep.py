@@ -8,11 +8,11 @@ import signal
 import pytest
 
 from kdjax import checkpoints
-from kdjax.runner import trainer
-from kdjax.runner.steps import Steps
 from kdjax.contracts import InputError
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
+from kdjax.runner import trainer
+from kdjax.runner.steps import Steps
 from kdjax.training.loop import Preempted
 from tests.sweep import sweeps
 from tests.sweep.sweeps import ROWS, start
@@ -39,10 +39,10 @@ def swept(file, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("swept") / "sweep"
     original, trained = trainer.train, []
 
-    def killed_before_the_second(experiment, where, until):
+    def killed_before_the_second(experiment, where, deadline):
         if any(where != before for before in trained):
             raise Killed
-        original(experiment, where, until)
+        original(experiment, where, deadline)
         trained.append(where)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from kdjax.runner import trainer
 from kdjax.contracts import InputError
+from kdjax.runner import trainer
 from tests.sweep import sweeps
 from tests.sweep.sweeps import start
 

@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-from kdjax.experiment import recipes
-from kdjax.experiment import defaults
+from kdjax.contracts import InputError
+from kdjax.experiment import defaults, recipes
 from kdjax.experiment.schema import resolved
 from kdjax.sweep.axes import read_axes, split_values
 from kdjax.sweep.trials import LONGEST, make_rows
-from kdjax.contracts import InputError
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 KD = {"name": "kd", "alpha": 1.0, "temperature": 4.0}
@@ -139,7 +138,7 @@ def test_values_take_the_type_that_is_there():
 
 
 def test_texts_of_a_config_file_stay_texts():
-    selection = {"name": "notes", "path": "7"}
+    selection = {"name": "sample_info", "path": "7"}
     (row,) = grid({"selection": [selection], "teacher.checkpoint": ["12"]})
     assert row.config.selection.path == "7"
     assert row.config.teacher.checkpoint == "12"

@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 
+from kdjax.data.load import Split
 from kdjax.data.loaders import in_memory
 from kdjax.data.transforms.augment import Augment
-from kdjax.data.load import Split
 from kdjax.methods import kd, mse
 from kdjax.training import sharding
 from kdjax.training.optimizers import constant_schedule, sgd
@@ -62,12 +62,12 @@ class Problem:
             self.mesh,
             seed=1,
             batch_size=batch_size,
-            notes=changes.get("notes"),
+            sample_info=changes.get("sample_info"),
         )
         self.pure = make_train_step(
             students,
             self.teacher,
-            in_memory.materialise,
+            in_memory.gather_batch,
             self.augment,
             stacked=changes.get("stacked", False),
         )
@@ -84,8 +84,8 @@ class Problem:
     def run(self, states, start, stop):
         metrics = None
         for number in range(start, stop):
-            ticket = sharding.place_rows(self.feed.ticket(number), self.mesh)
+            batch_spec = sharding.place_rows(self.feed.batch_spec(number), self.mesh)
             states, metrics = self.compiled(
-                states, self.variables, self.feed.source, ticket
+                states, self.variables, self.feed.source, batch_spec
             )
         return states, metrics

@@ -12,8 +12,8 @@ from tests.training.problems import CLASSES, Problem, student, students
 MOST = 4
 
 
-def tickets(problem, start, count):
-    rows = [problem.feed.ticket(start + i) for i in range(count)]
+def batch_specs(problem, start, count):
+    rows = [problem.feed.batch_spec(start + i) for i in range(count)]
     rows += rows[-1:] * (MOST - count)
     stacked = jax.tree.map(lambda *x: np.stack(x), *rows)
     return sharding.place_rows(stacked, problem.mesh, axis=1)
@@ -30,7 +30,7 @@ def test_so_many_steps_are_those_steps(devices):
     many = sharding.compile_train_steps(many_steps(problem.pure, MOST), problem.mesh)
     traced, states, done = problem.traces, problem.initialise(), 0
     for count in (4, 1, 3):
-        rows = tickets(problem, done, count)
+        rows = batch_specs(problem, done, count)
         held = (problem.variables, problem.feed.source)
         states, told = many(states, *held, rows, count)
         done += count

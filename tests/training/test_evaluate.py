@@ -114,8 +114,8 @@ def test_an_empty_split_is_refused():
 
 def test_the_distance_to_the_teacher_and_its_parts_are_the_papers():
     """The worked example: half mean squares, delta infinity, and their sum."""
-    seen = (GOLDEN_STUDENT, GOLDEN_LABELS, np.array([True, True, True]))
-    found = finish(jax.device_get(sums(*seen, GOLDEN_TEACHER)))
+    student_outputs = (GOLDEN_STUDENT, GOLDEN_LABELS, np.array([True, True, True]))
+    found = finish(jax.device_get(sums(*student_outputs, GOLDEN_TEACHER)))
     half, delta = found["half_mean_square"], found["delta_infinity"]
     assert half == pytest.approx(np.mean([0.96125, 0.30000, 0.49625]), rel=1e-5)
     assert delta == pytest.approx(np.mean([-0.0153125, -0.005, -0.0153125]), rel=1e-5)

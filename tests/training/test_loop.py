@@ -34,7 +34,7 @@ class Recorder:
 
 
 def drive(
-    plan, start=0, skipped=(), at_step=lambda number: None, until=math.inf, most=1
+    plan, start=0, skipped=(), at_step=lambda number: None, deadline=math.inf, most=1
 ):
     recorder = Recorder()
 
@@ -59,7 +59,7 @@ def drive(
         return {"s": {"top1": 0.0}}
 
     keep = {"keeper": recorder, "teller": recorder, "images_per_step": 4}
-    keep["until"] = until
+    keep["until"] = deadline
     try:
         states = run(plan, start, start=start, steps=Steps(), evaluate=evaluate, **keep)
     except (NonFinite, Preempted) as error:
@@ -187,30 +187,30 @@ def clock(monkeypatch):
 
 def test_time_that_is_up_saves_and_stops_and_the_rest_follows(clock):
     plan = Plan(total_steps=50, log_every=40, evaluate_every=40.0)
-    error, events = drive(plan, at_step=clock, until=103.0)
+    error, events = drive(plan, at_step=clock, deadline=103.0)
     assert isinstance(error, Preempted) and error.exit_code == 42
     assert "because its time is up at step 3 of 50" in str(error)
     assert events == [("train", 3, 1.0), ("save", 3, False), ("wait",)]
-    states, events = drive(plan, start=3, at_step=clock, until=1000.0)
+    states, events = drive(plan, start=3, at_step=clock, deadline=1000.0)
     assert states == 50
     assert [e[1] for e in events if e[0] == "save"] == [40, 50]
 
 
 def test_a_run_without_any_time_gets_on_by_a_step():
     plan = Plan(total_steps=50, log_every=40, evaluate_every=40.0)
-    error, events = drive(plan, start=7, until=time.monotonic() - 1)
+    error, events = drive(plan, start=7, deadline=time.monotonic() - 1)
     assert isinstance(error, Preempted)
     assert events == [("train", 8, 7.0), ("save", 8, False), ("wait",)]
 
 
 def test_time_that_is_up_at_an_evaluation_saves_once(clock):
     plan = Plan(total_steps=50, log_every=40, evaluate_every=2.0)
-    error, events = drive(plan, at_step=clock, until=102.0)
+    error, events = drive(plan, at_step=clock, deadline=102.0)
     assert isinstance(error, Preempted)
     assert events[1:] == [("evaluation", 2), ("save", 2, True), ("wait",)]
 
 
 def test_time_that_is_up_at_the_last_step_takes_nothing_away(clock):
     plan = Plan(total_steps=3, log_every=40, evaluate_every=40.0)
-    states, events = drive(plan, at_step=clock, until=103.0)
+    states, events = drive(plan, at_step=clock, deadline=103.0)
     assert states == 3 and ("evaluation", 3) in events

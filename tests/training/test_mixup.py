@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.data.transforms import mixup
 from kdjax.data.loaders import in_memory
+from kdjax.data.transforms import mixup
 from kdjax.methods import kd, mse
 from tests import reference
 from tests.networks import linear
@@ -41,15 +41,15 @@ def test_teacher_and_students_see_the_same_mixtures(single):
     """The first losses, of answers to a mixture that NumPy made."""
     problem = single[0]
     states = host(problem.initialise())
-    ticket = jax.tree.map(jnp.asarray, problem.feed.ticket(0))
-    batch = in_memory.materialise(problem.feed.source, ticket)
+    batch_spec = jax.tree.map(jnp.asarray, problem.feed.batch_spec(0))
+    batch = in_memory.gather_batch(problem.feed.source, batch_spec)
     crops = np.float64(problems.AUGMENT.train(batch, 1))
     share = mixup.draw_shares(1, batch.epoch, batch.index, alpha=1.0)
     share = np.float64(share)[:, None, None, None]
     before = crops[np.arange(-1, len(crops) - 1)]
     images = jnp.asarray(share * crops + (1.0 - share) * before, jnp.float32)
     teacher = problem.teacher.evaluate(*problem.variables, images).logits
-    taught = np.asarray(teacher, np.float64)
+    teacher_outputs = np.asarray(teacher, np.float64)
 
     def logits(name):
         state = states[name]
@@ -59,9 +59,9 @@ def test_teacher_and_students_see_the_same_mixtures(single):
 
     _, metrics = problem.run(problem.initialise(), 0, 1)
     found = {name: float(row["loss"]) for name, row in metrics.items()}
-    soft = reference.kl_divergence(logits("kd"), taught, 1.0)[0].mean()
+    soft = reference.kl_divergence(logits("kd"), teacher_outputs, 1.0)[0].mean()
     assert found["kd"] == pytest.approx(soft, rel=1e-5)
-    squares = ((logits("mse") - taught) ** 2).mean()
+    squares = ((logits("mse") - teacher_outputs) ** 2).mean()
     assert found["mse"] == pytest.approx(squares, rel=1e-5)
 
 

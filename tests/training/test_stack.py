@@ -20,9 +20,9 @@ from kdjax.methods import (
     lr_mse,
     mse,
 )
+from kdjax.methods.base import Method, Term, hard_label, with_label_fallback
 from kdjax.models import create
 from kdjax.models.ensemble import ensemble
-from kdjax.methods.base import Method, Term, hard_label, label_the_rest
 from kdjax.training import sharding
 from kdjax.training.dispatch import many_steps
 from kdjax.training.optimizers import constant_schedule, sgd
@@ -50,8 +50,8 @@ def student(method, seed, network=tiny, **sizes) -> Student:
 def hint() -> Method:
     """The only one here that reads a feature of the student."""
 
-    def values(views):
-        return jnp.mean((views.student.features["pooled"] - 1.0) ** 2, axis=-1)
+    def values(inputs):
+        return jnp.mean((inputs.student.features["pooled"] - 1.0) ** 2, axis=-1)
 
     return Method(terms=(hard_label(1.0), Term("hint", 0.3, values)))
 
@@ -68,7 +68,7 @@ def grid() -> dict[str, Student]:
         "infinity": student(kd.build(alpha=1.0, temperature=math.inf), 1, coarse),
         "dtd_la": student(dtd_la.build(spread=5.0), 2),
         "ce": student(ce.build(), 3, coarse),
-        "chosen": student(label_the_rest(soft), 4),
+        "chosen": student(with_label_fallback(soft), 4),
         "hint": student(hint(), 6),
         "mse": student(mse.build(), 7, coarse),
         "lr_mse": student(lr_mse.build(), 8),
@@ -84,7 +84,7 @@ def selections() -> dict:
 
 
 def problem(students, stacked, devices=1):
-    return Problem(devices, students, notes=selections(), stacked=stacked)
+    return Problem(devices, students, sample_info=selections(), stacked=stacked)
 
 
 def host(tree):
@@ -123,11 +123,11 @@ def test_on_eight_devices_states_and_metrics_are_those_of_copies(unrolled):
 def test_on_eight_devices_they_are_in_a_dispatch_of_several_steps(unrolled):
     made = problem(grid(), stacked=True, devices=8)
     many = sharding.compile_train_steps(many_steps(made.pure, STEPS), made.mesh)
-    rows = [made.feed.ticket(number) for number in range(STEPS)]
-    tickets = jax.tree.map(lambda *x: np.stack(x), *rows)
-    tickets = sharding.place_rows(tickets, made.mesh, axis=1)
+    rows = [made.feed.batch_spec(number) for number in range(STEPS)]
+    batch_specs = jax.tree.map(lambda *x: np.stack(x), *rows)
+    batch_specs = sharding.place_rows(batch_specs, made.mesh, axis=1)
     source = made.feed.source
-    states, told = many(made.initialise(), made.variables, source, tickets, STEPS)
+    states, told = many(made.initialise(), made.variables, source, batch_specs, STEPS)
     assert_close((states, jax.tree.map(lambda x: x[-1], told)), unrolled)
 
 
@@ -135,11 +135,11 @@ def test_a_dispatch_stacks_states_once():
     """What its loop carries are stacked states: it copies none of them in a step."""
     soft = (kd.build(alpha=0.9, temperature=float(tau)) for tau in (1, 2, 3))
     made = problem({f"kd{i}": student(m, i) for i, m in enumerate(soft)}, stacked=True)
-    rows = [made.feed.ticket(0)] * 2
-    tickets = jax.tree.map(lambda *x: np.stack(x), *rows)
+    rows = [made.feed.batch_spec(0)] * 2
+    batch_specs = jax.tree.map(lambda *x: np.stack(x), *rows)
     states = made.initialise()
     jaxpr = jax.make_jaxpr(many_steps(made.pure, 2))(
-        states, made.variables, made.feed.source, tickets, 2
+        states, made.variables, made.feed.source, batch_specs, 2
     )
     (loop,) = [e for e in jaxpr.eqns if e.primitive.name == "while"]
     carried = [v.aval.shape for v in loop.outvars]
@@ -154,20 +154,20 @@ def test_bfloat16_activations_that_a_method_reads():
         sizes = {"depth": 10, "widths": (2, 2, 2), "num_classes": classes}
         return create("wide_resnet", **sizes, dtype="bfloat16")
 
-    def values(views):
-        feature = views.student.features["stage3"].astype(jnp.float32)
+    def values(inputs):
+        feature = inputs.student.features["stage3"].astype(jnp.float32)
         return jnp.mean((feature - 1.0) ** 2, axis=(1, 2, 3))
 
     hint = Method(terms=(hard_label(1.0), Term("hint", 0.3, values)))
 
     students = {f"hint{i}": student(hint, i, half) for i in range(2)}
     made = problem(students, stacked=True)
-    seen = jnp.zeros((2, problems.SIZE, problems.SIZE, 1))
+    student_outputs = jnp.zeros((2, problems.SIZE, problems.SIZE, 1))
     states = {
-        name: jax.eval_shape(lambda s=s: initial_state(s, seen))
+        name: jax.eval_shape(lambda s=s: initial_state(s, student_outputs))
         for name, s in students.items()
     }
-    arguments = states, made.variables, made.feed.source, made.feed.ticket(0)
+    arguments = states, made.variables, made.feed.source, made.feed.batch_spec(0)
     after, _ = jax.eval_shape(made.pure, *arguments)
     assert after == states
 
@@ -253,8 +253,8 @@ def program(students, stacked):
     """(convolutions in it, branches in it, arithmetic that it does)."""
     made = problem(students, stacked)
     states = jax.eval_shape(made.initialise)
-    ticket = made.feed.ticket(0)
-    arguments = (states, made.variables, made.feed.source, ticket)
+    batch_spec = made.feed.batch_spec(0)
+    arguments = (states, made.variables, made.feed.source, batch_spec)
     jaxpr = jax.make_jaxpr(made.pure)(*arguments).jaxpr
     names = "conv_general_dilated", "cond"
     held = (count(name, jaxpr) for name in names)

@@ -41,8 +41,8 @@ def test_the_first_losses_are_the_papers_on_the_crops_that_were_drawn():
     """Composed here from the networks and NumPy: data, crop, teacher, tau, alpha."""
     problem = Problem(1, students())
     states = host(problem.initialise())
-    ticket = jax.tree.map(jnp.asarray, problem.feed.ticket(0))
-    batch = in_memory.materialise(problem.feed.source, ticket)
+    batch_spec = jax.tree.map(jnp.asarray, problem.feed.batch_spec(0))
+    batch = in_memory.gather_batch(problem.feed.source, batch_spec)
     images = problems.AUGMENT.train(batch, 1)
     teacher = np.asarray(
         problem.teacher.evaluate(*problem.variables, images).logits, np.float64
@@ -90,8 +90,8 @@ def test_eight_devices_agree_with_one(single):
 
 def test_jitted_equals_eager():
     problem = Problem(1, {"mse": students()["mse"]})
-    ticket = jax.tree.map(jnp.asarray, problem.feed.ticket(0))
-    arguments = (problem.variables, problem.feed.source, ticket)
+    batch_spec = jax.tree.map(jnp.asarray, problem.feed.batch_spec(0))
+    arguments = (problem.variables, problem.feed.source, batch_spec)
     eager, _ = problem.pure(problem.initialise(), *arguments)
     jitted, _ = problem.run(problem.initialise(), 0, 1)
     assert largest_difference(eager, jitted) < 1e-5

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kdjax.distributed import devices
 from kdjax.cli import import_
+from kdjax.distributed import devices
 from kdjax.weights import safetensors
 from tests.weights import numpy_resnet
 

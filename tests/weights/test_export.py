@@ -9,10 +9,10 @@ from ml_collections import ConfigDict
 
 from kdjax.checkpoints import StorageError
 from kdjax.cli import export, import_
-from kdjax.runner import run
 from kdjax.contracts import InputError
 from kdjax.data.load import load_split
 from kdjax.models import create
+from kdjax.runner import run
 from kdjax.weights import programs, safetensors, trees
 from tests.experiment import configs
 from tests.weights import numpy_resnet

@@ -9,13 +9,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax import checkpoints
-from kdjax.experiment.teachers import load_teacher
-from kdjax.experiment.pretrained import load_trained
 from kdjax.cli import evaluate, import_
-from kdjax.runner import run
 from kdjax.contracts import InputError
 from kdjax.data.load import load_split
+from kdjax.experiment.pretrained import load_trained
+from kdjax.experiment.teachers import load_teacher
 from kdjax.reporting import results
+from kdjax.runner import run
 from kdjax.weights import safetensors
 from tests.experiment import configs
 from tests.weights import numpy_resnet

@@ -9,9 +9,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.cli import export
-from kdjax.runner import run
 from kdjax.contracts import InputError
 from kdjax.models import create
+from kdjax.runner import run
 from kdjax.weights import onnx_graphs, onnx_networks
 from tests.experiment import configs
 from tests.weights import numpy_mobile, numpy_resnet

@@ -4,15 +4,15 @@ import concurrent.futures
 
 import numpy as np
 
-from kdjax.data.tfds import file_limits
-from kdjax.data.prefetch import cores
+from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Box, Geometry, crop_bits
 from kdjax.data.images.decode import Unreadable, cut, decode, resize, size_of_jpeg
-from kdjax.data.errors import DataError
-from kdjax.data.tfds.example_proto import bytes_feature
 from kdjax.data.images.fast_crop import crop
-from kdjax.data.tfds.records import Opened
 from kdjax.data.images.skipped import Skipped
+from kdjax.data.prefetch import cores
+from kdjax.data.tfds import file_limits
+from kdjax.data.tfds.example_proto import bytes_feature
+from kdjax.data.tfds.records import Opened
 
 
 class StoredImages:

@@ -8,8 +8,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.load import Split
+from kdjax.data.loaders.sampler import sample_positions
 from kdjax.types import Batch, Outputs, PyTree
 
 
@@ -27,7 +27,7 @@ class ResidentFeed(NamedTuple):
     num_examples: int
     parts: int = 1  # every process has the whole ticket
 
-    def ticket(self, step: int) -> dict[str, np.ndarray]:
+    def batch_spec(self, step: int) -> dict[str, np.ndarray]:
         """What step number `step` trains on: index and epoch, int32 [batch_size]."""
         index, epoch = sample_positions(
             self.seed, step, self.batch_size, self.num_examples
@@ -48,7 +48,7 @@ def place(
     *,
     seed: int,
     batch_size: int,
-    notes: dict[str, dict[str, np.ndarray]] | None = None,
+    sample_info: dict[str, dict[str, np.ndarray]] | None = None,
 ) -> ResidentFeed:
     """Puts a split on every device of `mesh`.
 
@@ -71,7 +71,7 @@ def place(
         name: jax.make_array_from_process_local_data(everywhere, array)
         for name, array in host.items()
     }
-    source["notes"] = place_notes(notes or {}, mesh, count)
+    source["sample_info"] = place_sample_info(sample_info or {}, mesh, count)
     return ResidentFeed(source, seed, batch_size, count)
 
 
@@ -84,8 +84,8 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
         )
 
 
-def place_notes(
-    notes: dict[str, dict[str, np.ndarray]], mesh: Mesh, count: int
+def place_sample_info(
+    sample_info: dict[str, dict[str, np.ndarray]], mesh: Mesh, count: int
 ) -> dict[str, dict[str, Array]]:
     """Puts per-sample notes on every device of `mesh`, as float32.
 
@@ -105,12 +105,12 @@ def place_notes(
             )
         return jax.make_array_from_process_local_data(everywhere, note)
 
-    return jax.tree_util.tree_map_with_path(put, notes)
+    return jax.tree_util.tree_map_with_path(put, sample_info)
 
 
-def materialise(
+def gather_batch(
     source: dict[str, PyTree],
-    ticket: dict[str, PyTree],
+    batch_spec: dict[str, PyTree],
     decode: Callable[[PyTree], Outputs] | None = None,
 ) -> Batch:
     """Gathers a ticket's rows. Pure; meant to run inside the compiled step.
@@ -118,22 +118,22 @@ def materialise(
     Args:
       source: a feed's `source`.
       ticket: a feed's; its sharding becomes the batch's. A streamed feed's has "image",
-        whose source is not on the device; with `decode` it has "taught", rows of a
+        whose source is not on the device; with `decode` it has "teacher_outputs", rows of a
         cache.
       decode: makes the teacher's outputs of those.
     """
-    index = ticket["index"]
+    index = batch_spec["index"]
     # Tickets come from `sample_positions`, so every index is in bounds.
     rows = jax.tree.map(
         lambda array: array.at[index].get(mode="promise_in_bounds"), source
     )
     return Batch(
-        image=ticket["image"] if "image" in ticket else rows["image"],
+        image=batch_spec["image"] if "image" in batch_spec else rows["image"],
         label=rows["label"],
         index=index,
-        epoch=ticket["epoch"],
-        notes=rows["notes"],
-        taught=decode(ticket["taught"]) if decode else None,
+        epoch=batch_spec["epoch"],
+        sample_info=rows["sample_info"],
+        teacher_outputs=decode(batch_spec["teacher_outputs"]) if decode else None,
     )
 
 

@@ -16,7 +16,7 @@ def place(
     *,
     seed: int,
     batch_size: int,
-    notes: dict[str, dict[str, np.ndarray]] | None = None,
+    sample_info: dict[str, dict[str, np.ndarray]] | None = None,
 ):
     """Makes a split's feed: see `kdjax.data.loaders.in_memory.place`, whose arguments these are.
 
@@ -29,7 +29,7 @@ def place(
         from kdjax.data.loaders import streaming
 
         make = streaming.place
-    return make(split, mesh, seed=seed, batch_size=batch_size, notes=notes)
+    return make(split, mesh, seed=seed, batch_size=batch_size, sample_info=sample_info)
 
 
 def sides(

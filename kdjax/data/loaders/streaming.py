@@ -7,10 +7,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from kdjax.data.loaders.sampler import sample_positions
-from kdjax.data.loaders.in_memory import check_batch_size, place_notes
-from kdjax.data.split import Split
 from kdjax.data.images.lazy import StoredImages
+from kdjax.data.loaders.in_memory import check_batch_size, place_sample_info
+from kdjax.data.loaders.sampler import sample_positions
+from kdjax.data.split import Split
 
 _STEPS = 1 << 40  # more than any run has
 _PIECE = 8  # pictures; what one thread decodes of a batch before it takes the next
@@ -55,7 +55,7 @@ class StreamedFeed:
         self._pool = self._new_pool()
         self._stream, self._next = None, -1
 
-    def ticket(self, step: int) -> dict[str, np.ndarray]:
+    def batch_spec(self, step: int) -> dict[str, np.ndarray]:
         """What this process's rows of step number `step` are.
 
         index and epoch, int32 [b], and image, uint8 [b, side, side, 3], where side
@@ -72,9 +72,9 @@ class StreamedFeed:
         if step != self._next:
             self._stream.set_state({"next_index": step})
         self._next = -1  # unless this one comes, the next begins anew
-        ticket = next(self._stream)
+        batch_spec = next(self._stream)
         self._next = step + 1
-        return ticket
+        return batch_spec
 
     def rows(
         self, index: np.ndarray, epoch: np.ndarray, side: int | None = None
@@ -137,7 +137,7 @@ def place(
     *,
     seed: int,
     batch_size: int,
-    notes: dict[str, dict[str, np.ndarray]] | None = None,
+    sample_info: dict[str, dict[str, np.ndarray]] | None = None,
     threads: int = 0,
 ) -> StreamedFeed:
     """The feed of a split whose pictures stay on disk; its labels go onto every device.
@@ -149,7 +149,7 @@ def place(
     everywhere = NamedSharding(mesh, PartitionSpec())
     source = {
         "label": jax.make_array_from_process_local_data(everywhere, split.label),
-        "notes": place_notes(notes or {}, mesh, len(split.label)),
+        "sample_info": place_sample_info(sample_info or {}, mesh, len(split.label)),
     }
     return StreamedFeed(
         split.image,

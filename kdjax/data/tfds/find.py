@@ -5,8 +5,8 @@ import re
 
 import tensorflow_datasets as tfds
 
-from kdjax.data.tfds import file_limits
 from kdjax.data.errors import DataError
+from kdjax.data.tfds import file_limits
 from kdjax.data.tfds.names import parse_name
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax.data.tfds import label_cache
 from kdjax.data.errors import DataError
+from kdjax.data.tfds import label_cache
 from kdjax.data.tfds.records import Opened, examples
 
 _AS_STORED = {"image": tfds.decode.SkipDecoding()}

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax.data.tfds import find, file_limits
 from kdjax.data.errors import DataError
+from kdjax.data.split import Split, digest
+from kdjax.data.tfds import file_limits, find
 from kdjax.data.tfds.names import parse_name
 from kdjax.datasets.prepare import EMBEDDED, advice, prepare
-from kdjax.data.split import Split, digest
 
 _CHUNK = 1000  # reading that many records at once is twice as fast as one by one
 

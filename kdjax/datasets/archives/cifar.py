@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kdjax.datasets.archives import pickles, tar
 from kdjax.data.errors import DataError
+from kdjax.datasets.archives import pickles, tar
 
 _PIXELS = 3 * 32 * 32
 

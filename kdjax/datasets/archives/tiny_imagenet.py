@@ -6,8 +6,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 
-from kdjax.datasets import encode
 from kdjax.data.errors import DataError
+from kdjax.datasets import encode
 
 FILE_NAME = "tiny-imagenet-200.zip"
 _ROOT = "tiny-imagenet-200"

@@ -5,7 +5,14 @@ import pytest
 from PIL import Image
 
 from kdjax.data.images.crops import Box, Geometry
-from kdjax.data.images.decode import Unreadable, cut, decode, decode_told, decode_whatever, resize
+from kdjax.data.images.decode import (
+    Unreadable,
+    cut,
+    decode,
+    decode_told,
+    decode_whatever,
+    resize,
+)
 from kdjax.data.synthetic import draw
 from kdjax.datasets.encode import as_plain_jpeg
 from tests.data.jpegs import decoded, encode, odd_header, picture

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdjax.data.tfds import labels
-from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.errors import DataError
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.load import crops_of, load_split, stored_bytes
+from kdjax.data.loaders.loader import is_stored
+from kdjax.data.tfds import labels
 from tests.data.jpegs import decoded, encode, picture, pictures, prepare_jpegs
 
 pytestmark = pytest.mark.usefixtures("no_network")

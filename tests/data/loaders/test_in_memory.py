@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from kdjax.data.load import Split
 from kdjax.data.loaders import in_memory
 from kdjax.data.loaders.sampler import sample_positions
-from kdjax.data.load import Split
 from tests.datasets.miniatures import images
 
 
@@ -25,18 +25,18 @@ def mesh_of(devices):
 def test_a_ticket_becomes_its_rows(devices):
     split, mesh = split_of(40), mesh_of(devices)
     selection = np.linspace(0, 2, 40, dtype=np.float32)
-    notes = {"a": {"selection": selection, "clean": np.stack([selection] * 2, 1)}}
-    feed = in_memory.place(split, mesh, seed=1, batch_size=16, notes=notes)
+    sample_info = {"a": {"selection": selection, "clean": np.stack([selection] * 2, 1)}}
+    feed = in_memory.place(split, mesh, seed=1, batch_size=16, sample_info=sample_info)
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
-    gather = jax.jit(in_memory.materialise, in_shardings=(everywhere, cut))
+    gather = jax.jit(in_memory.gather_batch, in_shardings=(everywhere, cut))
     for step in (0, 2, 7):
         index, epoch = sample_positions(1, step, 16, 40)
-        batch = gather(feed.source, jax.device_put(feed.ticket(step), cut))
+        batch = gather(feed.source, jax.device_put(feed.batch_spec(step), cut))
         np.testing.assert_array_equal(batch.image, split.image[index])
         np.testing.assert_array_equal(batch.label, split.label[index])
         np.testing.assert_array_equal(batch.index, index)
         np.testing.assert_array_equal(batch.epoch, epoch)
-        found = batch.notes["a"]
+        found = batch.sample_info["a"]
         np.testing.assert_array_equal(found["selection"], selection[index])
         assert found["clean"].shape == (16, 2)
         assert batch.image.dtype == np.uint8
@@ -48,9 +48,9 @@ def test_rows_are_gathered_where_they_are_needed():
     feed = in_memory.place(split_of(40), mesh, seed=1, batch_size=16)
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
     gather = jax.jit(
-        in_memory.materialise, in_shardings=(everywhere, cut), out_shardings=cut
+        in_memory.gather_batch, in_shardings=(everywhere, cut), out_shardings=cut
     )
-    program = gather.lower(feed.source, feed.ticket(0)).compile().as_text()
+    program = gather.lower(feed.source, feed.batch_spec(0)).compile().as_text()
     for collective in ("all-gather", "all-to-all", "collective-permute", "all-reduce"):
         assert collective not in program
 
@@ -62,7 +62,7 @@ def test_every_device_holds_the_whole_split():
         assert all(
             shard.data.shape == array.shape for shard in array.addressable_shards
         )
-    assert feed.source["notes"] == {}
+    assert feed.source["sample_info"] == {}
 
 
 def test_evaluation_counts_each_sample_once():
@@ -88,8 +88,8 @@ def test_errors():
     with pytest.raises(ValueError, match="batch_size is 12.*8 devices"):
         in_memory.place(split, mesh, seed=0, batch_size=12)
     for bad in (np.ones(9), -np.ones(10), np.full(10, np.nan)):
-        notes = {"a": {"selection": bad}}
+        sample_info = {"a": {"selection": bad}}
         with pytest.raises(ValueError, match=r"notes\['a'\]\['selection'\]"):
-            in_memory.place(split, mesh, seed=0, batch_size=8, notes=notes)
+            in_memory.place(split, mesh, seed=0, batch_size=8, sample_info=sample_info)
     with pytest.raises(ValueError, match="batch_size is 0"):
         next(in_memory.evaluation_batches(split, 0))

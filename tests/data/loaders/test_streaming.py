@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from kdjax.data.loaders import loader, in_memory
-from kdjax.data.transforms.augment import Augment
-from kdjax.data.images.crops import Geometry
 from kdjax.data.errors import DataError
-from kdjax.data.loaders.sampler import sample_positions
+from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
+from kdjax.data.loaders import in_memory, loader
+from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.data.transforms.augment import Augment
 from tests.data.jpegs import pictures, prepare_jpegs
 
 GEOMETRY = Geometry(size=24, short_side=28)
@@ -50,22 +50,22 @@ def same(one, other):
 
 def test_a_ticket_is_the_crops_of_its_samples(split, feed):
     for step in range(4):  # the third crosses into the next epoch
-        ticket = feed.ticket(step)
+        batch_spec = feed.batch_spec(step)
         index, epoch = sample_positions(SEED, step, BATCH, COUNT)
-        np.testing.assert_array_equal(ticket["index"], index)
-        np.testing.assert_array_equal(ticket["epoch"], epoch)
-        assert ticket["index"].dtype == ticket["epoch"].dtype == np.int32
-        assert ticket["image"].shape == (BATCH, 24, 24, 3)
-        assert ticket["image"].dtype == np.uint8
-        for image, number, when in zip(ticket["image"], index, epoch, strict=True):
+        np.testing.assert_array_equal(batch_spec["index"], index)
+        np.testing.assert_array_equal(batch_spec["epoch"], epoch)
+        assert batch_spec["index"].dtype == batch_spec["epoch"].dtype == np.int32
+        assert batch_spec["image"].shape == (BATCH, 24, 24, 3)
+        assert batch_spec["image"].dtype == np.uint8
+        for image, number, when in zip(batch_spec["image"], index, epoch, strict=True):
             wanted, _ = split.image.training_crop(SEED, int(when), int(number))
             np.testing.assert_array_equal(image, wanted)
 
 
 def test_red_says_that_picture_and_label_belong_together(split, feed):
-    ticket = feed.ticket(1)
-    number = np.rint(np.median(ticket["image"][..., 0], axis=(1, 2)) / 10)
-    np.testing.assert_array_equal(number % 5, split.label[ticket["index"]])
+    batch_spec = feed.batch_spec(1)
+    number = np.rint(np.median(batch_spec["image"][..., 0], axis=(1, 2)) / 10)
+    np.testing.assert_array_equal(number % 5, split.label[batch_spec["index"]])
 
 
 def test_each_epoch_has_other_crops_of_the_same_pictures(feed):
@@ -77,21 +77,21 @@ def test_each_epoch_has_other_crops_of_the_same_pictures(feed):
 
 
 def test_resuming_repeating_and_skipping_change_nothing(split, feed):
-    wanted = [feed.ticket(step) for step in range(6)]
+    wanted = [feed.batch_spec(step) for step in range(6)]
     another = feed_of(split)
-    same(feed.ticket(6), another.ticket(6))
+    same(feed.batch_spec(6), another.batch_spec(6))
     another.close()
     for step in (3, 4, 4, 0, 5, 1, 2):
-        same(feed.ticket(step), wanted[step])
+        same(feed.batch_spec(step), wanted[step])
     feed.close()
-    same(feed.ticket(2), wanted[2])
+    same(feed.batch_spec(2), wanted[2])
 
 
 @pytest.mark.parametrize("threads", [1, 5])
 def test_threads_change_nothing(split, feed, threads):
     other = feed_of(split, threads=threads)
     for step in range(7):
-        same(other.ticket(step), feed.ticket(step))
+        same(other.batch_spec(step), feed.batch_spec(step))
     other.close()
 
 
@@ -99,10 +99,10 @@ def test_threads_change_nothing(split, feed, threads):
 def test_hosts_share_a_batch_and_change_nothing(split, feed, processes):
     hosts = [feed_of(split, process=i, processes=processes) for i in range(processes)]
     for step in range(5):
-        parts = [host.ticket(step) for host in hosts]
+        parts = [host.batch_spec(step) for host in hosts]
         assert all(len(part["index"]) == BATCH // processes for part in parts)
         together = jax.tree.map(lambda *rows: np.concatenate(rows), *parts)
-        same(together, feed.ticket(step))
+        same(together, feed.batch_spec(step))
     assert {host.parts for host in hosts} == {processes}
     for host in hosts:
         host.close()
@@ -112,19 +112,23 @@ def test_hosts_share_a_batch_and_change_nothing(split, feed, processes):
 def test_it_becomes_a_batch_as_a_resident_ticket_does(split, devices):
     mesh = mesh_of(devices)
     weight = np.linspace(0, 2, COUNT, dtype=np.float32)
-    notes = {"a": {"selection": weight}}
-    feed = loader.place(split, mesh, seed=SEED, batch_size=BATCH, notes=notes)
+    sample_info = {"a": {"selection": weight}}
+    feed = loader.place(
+        split, mesh, seed=SEED, batch_size=BATCH, sample_info=sample_info
+    )
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
-    made = jax.jit(in_memory.materialise, in_shardings=(everywhere, cut))
-    ticket = feed.ticket(2)
-    batch = made(feed.source, jax.device_put(ticket, cut))
-    np.testing.assert_array_equal(batch.image, ticket["image"])
-    np.testing.assert_array_equal(batch.label, split.label[ticket["index"]])
-    np.testing.assert_array_equal(batch.notes["a"]["selection"], weight[batch.index])
+    made = jax.jit(in_memory.gather_batch, in_shardings=(everywhere, cut))
+    batch_spec = feed.batch_spec(2)
+    batch = made(feed.source, jax.device_put(batch_spec, cut))
+    np.testing.assert_array_equal(batch.image, batch_spec["image"])
+    np.testing.assert_array_equal(batch.label, split.label[batch_spec["index"]])
+    np.testing.assert_array_equal(
+        batch.sample_info["a"]["selection"], weight[batch.index]
+    )
     crops = Augment(mean=(0, 0, 0), std=(1, 1, 1), padding=0, flip=True)
     seen = np.rint(255 * np.asarray(jax.jit(crops.train)(batch, SEED)))
-    mirrored = (seen == ticket["image"][:, :, ::-1]).all((1, 2, 3))
-    plain = (seen == ticket["image"]).all((1, 2, 3))
+    mirrored = (seen == batch_spec["image"][:, :, ::-1]).all((1, 2, 3))
+    plain = (seen == batch_spec["image"]).all((1, 2, 3))
     assert (mirrored ^ plain).all() and 0 < mirrored.sum() < BATCH
     feed.close()
 
@@ -136,18 +140,18 @@ def test_a_replaced_picture_brings_its_own_index(tmp_path):
     split = load_split("jpeg_set", "train", skip_at_most=1, **where)
     feed = feed_of(split, batch_size=10)
     index, _ = sample_positions(SEED, 0, 10, 10)
-    ticket = feed.ticket(0)
-    ((at,),) = np.nonzero(ticket["index"] != index)
-    assert ticket["index"][at] == (index[at] + 1) % 10
-    twin = np.flatnonzero(ticket["index"] == ticket["index"][at])
-    np.testing.assert_array_equal(*ticket["image"][twin])
-    number = np.rint(np.median(ticket["image"][..., 0], axis=(1, 2)) / 10)
-    np.testing.assert_array_equal(number % 5, split.label[ticket["index"]])
+    batch_spec = feed.batch_spec(0)
+    ((at,),) = np.nonzero(batch_spec["index"] != index)
+    assert batch_spec["index"][at] == (index[at] + 1) % 10
+    twin = np.flatnonzero(batch_spec["index"] == batch_spec["index"][at])
+    np.testing.assert_array_equal(*batch_spec["image"][twin])
+    number = np.rint(np.median(batch_spec["image"][..., 0], axis=(1, 2)) / 10)
+    np.testing.assert_array_equal(number % 5, split.label[batch_spec["index"]])
     feed.close()
     strict = feed_of(load_split("jpeg_set", "train", **where), batch_size=10)
     for _ in range(2):  # told again, not a ticket that is missing
         with pytest.raises(DataError, match="image .* cannot be read"):
-            strict.ticket(0)
+            strict.batch_spec(0)
     strict.close()
 
 
@@ -157,4 +161,4 @@ def test_errors(split):
         loader.place(split, mesh_of(8), seed=0, batch_size=12)
     wrong = {"a": {"selection": np.ones(COUNT + 1)}}
     with pytest.raises(ValueError, match="selection"):
-        loader.place(split, mesh_of(8), seed=0, batch_size=8, notes=wrong)
+        loader.place(split, mesh_of(8), seed=0, batch_size=8, sample_info=wrong)

@@ -6,10 +6,10 @@ import time
 import numpy as np
 import pytest
 
-from kdjax.data.prefetch import cores
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
 from kdjax.data.loaders.streaming import _PIECE, StreamedFeed
+from kdjax.data.prefetch import cores
 from tests.data.jpegs import pictures, prepare_jpegs
 
 GEOMETRY, COUNT = Geometry(size=12, short_side=14), 40
@@ -61,7 +61,7 @@ def test_more_threads_than_a_batch_has_pieces_share_several(data_dir):
     watched = Watched(opened(data_dir).image, seconds=0.02)
     feed = StreamedFeed(watched, {}, seed=0, batch_size=_PIECE // 2, threads=5)
     for step in range(6):
-        feed.ticket(step)
+        feed.batch_spec(step)
     assert watched.most == 5
     feed.close()
 
@@ -75,10 +75,10 @@ def test_few_batches_are_in_memory(data_dir, threads, batch_size, processes, exp
     how = {"seed": 0, "batch_size": batch_size, "processes": processes}
     feed = StreamedFeed(watched, {}, **how, threads=threads)
     assert feed.batches_ahead() == expected
-    feed.ticket(0)
-    until, seen = time.monotonic() + 20, -1
+    feed.batch_spec(0)
+    deadline, seen = time.monotonic() + 20, -1
     rows = batch_size // processes
-    while time.monotonic() < until and watched.calls < (expected + 1) * rows:
+    while time.monotonic() < deadline and watched.calls < (expected + 1) * rows:
         time.sleep(0.01)
     while seen != watched.calls:  # and then it is quiet
         seen = watched.calls
@@ -100,7 +100,7 @@ def test_closing_ends_every_thread(data_dir):
     before = set(threading.enumerate())
     feed = StreamedFeed(opened(data_dir).image, {}, seed=0, batch_size=8, threads=4)
     for _ in range(2):
-        feed.ticket(0)
+        feed.batch_spec(0)
         started = set(threading.enumerate()) - before
         assert any(thread.name.startswith("decode") for thread in started)
         feed.close()

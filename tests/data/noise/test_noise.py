@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdjax.data.noise import NOISES, describe
 from kdjax.data.loaders.sampler import permutation
+from kdjax.data.noise import NOISES, describe
 from tests.data.noise.examples import (
     CLASSES,
     MOVES,

@@ -6,13 +6,13 @@ import resource
 
 import pytest
 
-from kdjax.data.tfds import file_limits
-from kdjax.datasets import sharded_writer
-from kdjax.data.images.crops import Geometry
 from kdjax.data.errors import DataError
-from kdjax.datasets.prepare_folder import prepare_folder
-from kdjax.data.tfds.records import open_split
+from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
+from kdjax.data.tfds import file_limits
+from kdjax.data.tfds.records import open_split
+from kdjax.datasets import sharded_writer
+from kdjax.datasets.prepare_folder import prepare_folder
 from tests.datasets.miniature_imagenet import tiny, write_folder
 
 FILES = 40
@@ -79,4 +79,6 @@ def test_what_the_system_refuses_is_no_damage(few, monkeypatch):
     assert "Delete" not in str(told.value)
     for error in (OSError(5, "Input/output error"), RuntimeError("read() failed: I/O")):
         assert "Delete" not in file_limits.advice(error, "here")
-    assert file_limits.advice(RuntimeError("hash mismatch"), "here").startswith("Delete")
+    assert file_limits.advice(RuntimeError("hash mismatch"), "here").startswith(
+        "Delete"
+    )

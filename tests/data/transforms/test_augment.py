@@ -26,7 +26,7 @@ def batch_of(count, shape=(32, 32, 3), epoch=0, first=0):
         label=jnp.zeros(count, jnp.int32),
         index=jnp.asarray(index),
         epoch=jnp.full(count, epoch, jnp.int32),
-        notes={},
+        sample_info={},
     )
 
 

@@ -28,7 +28,7 @@ def batch_of(index, epoch=0, shape=(8, 8, 3)):
         label=jnp.zeros(len(index), jnp.int32),
         index=jnp.asarray(index),
         epoch=jnp.full(len(index), epoch, jnp.int32),
-        notes={},
+        sample_info={},
     )
 
 

@@ -9,9 +9,9 @@ from kdjax.caching import codec
 from kdjax.caching.layout import Layout
 from kdjax.caching.manifest import VIEW
 from kdjax.contracts import InputError
-from kdjax.data.loaders import loader, in_memory
-from kdjax.data.transforms.augment import Augment
 from kdjax.data.load import Split
+from kdjax.data.loaders import in_memory, loader
+from kdjax.data.transforms.augment import Augment
 from kdjax.models.network import Network
 from kdjax.training import sharding
 from kdjax.types import PyTree
@@ -56,7 +56,7 @@ def layout_of(
     )
 
 
-class Live:
+class TeacherRunner:
     """A teacher on the devices, beside the images of its students."""
 
     def __init__(
@@ -92,17 +92,17 @@ class Live:
         placed = sharding.place_replicated(variables, self.mesh)
         self._held = (placed, feed.source)
 
-        def ask(held, ticket):
+        def ask(held, batch_spec):
             variables, source = held
-            batch = in_memory.materialise(source, ticket)
+            batch = in_memory.gather_batch(source, batch_spec)
             images = augment.train(batch, seed, VIEW)
             return network.evaluate(*variables, images)
 
-        def encoded(held, ticket):
-            return codec.encode(ask(held, ticket), layout)
+        def encoded(held, batch_spec):
+            return codec.encode(ask(held, batch_spec), layout)
 
-        def whole(held, ticket):
-            said = ask(held, ticket)
+        def whole(held, batch_spec):
+            said = ask(held, batch_spec)
             names = ["members"] * bool(layout.members) + list(layout.features)
             kept = {name: said.features[name] for name in names}
             return kept | {"logits": said.logits}
@@ -153,8 +153,8 @@ class Live:
             yield self._placed(index, epoch, side), sides == side
 
     def _placed(self, index, epoch, *side: int) -> dict:
-        ticket = self._feed.rows(self._own(index), self._own(epoch), *side)
-        return sharding.place_rows(ticket, self.mesh, parts=self._feed.parts)
+        batch_spec = self._feed.rows(self._own(index), self._own(epoch), *side)
+        return sharding.place_rows(batch_spec, self.mesh, parts=self._feed.parts)
 
 
 def _fetched(found: list[tuple[dict, np.ndarray]], count: int) -> dict[str, np.ndarray]:
