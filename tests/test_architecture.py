@@ -11,11 +11,11 @@ from kdjax.methods import METHODS
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "kdjax"
-# A module imports its own floor and lower ones. caching tells a damaged file as
-# checkpoints do and replaces one as reporting does; build opens the cache of a config.
+# From the ground up: a module imports its own floor and lower ones.
 FLOORS = (
-    "contracts types losses supervision terms methods models selection data training "
-    "checkpoints weights reporting caching build bench preflight commands __main__"
+    "contracts paths types losses supervision models data datasets methods selection "
+    "training distributed analysis checkpoints weights reporting caching experiment "
+    "bench preflight runner sweep reproduce cli __main__"
 ).split()
 # Who may import what. A package that is not here may be imported by nobody.
 GUESTS = {
@@ -25,13 +25,13 @@ GUESTS = {
     "flax": ["models"],
     "optax": ["training"],
     "orbax": ["checkpoints"],
-    "tensorflow_datasets": ["data"],
-    "array_record": ["data"],  # TFDS does not let choose how it compresses
-    "cv2": ["data"],
+    "tensorflow_datasets": ["data", "datasets"],
+    "array_record": ["data", "datasets"],  # TFDS does not let choose how it compresses
+    "cv2": ["data", "datasets"],
     "grain": ["data"],
-    "simplejpeg": ["data"],
+    "simplejpeg": ["data", "datasets"],
     "sklearn": ["selection"],
-    "ml_collections": ["build", "commands"],
+    "ml_collections": ["experiment", "cli", "sweep"],
     "tensorboardX": ["reporting"],
     "rich": ["reporting"],
     "matplotlib": ["reporting"],
@@ -43,7 +43,7 @@ GUESTS = {
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FILES = MODULES + [
-    p for d in ("launch", "tests") for p in sorted((ROOT / d).rglob("*.py"))
+    p for d in ("benchmarks", "tests") for p in sorted((ROOT / d).rglob("*.py"))
 ]
 
 

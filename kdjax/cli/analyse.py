@@ -17,7 +17,7 @@ import sys
 import jax
 import numpy as np
 
-from kdjax import checkpoints, cli
+from kdjax import checkpoints, cli, paths
 from kdjax.analysis import student_teacher
 from kdjax.analysis.projection import elongation, three_class_projection
 from kdjax.contracts import InputError, nearest
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     told, distances, norms, clusters, teacher_norms = {}, {}, {}, {}, None
     for workdir in options.workdirs:
-        found = look(workdir.expanduser().resolve(), options)
+        found = look(paths.local(workdir, "WORKDIR").resolve(), options)
         told |= found["told"]
         distances |= found["distances"]
         norms |= found["norms"]

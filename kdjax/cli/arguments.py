@@ -9,13 +9,13 @@ import ast
 import contextlib
 import importlib.util
 import inspect
-import pathlib
 import sys
 import traceback
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from kdjax import paths
 from kdjax.contracts import InputError, nearest
 from kdjax.data.noise import NOISES
 from kdjax.distributed import runtime
@@ -41,7 +41,7 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]):
     options = parser.parse_args(rest)
     config = load_config(options.config, overrides)
     if options.data_dir:
-        data_dir = str(pathlib.Path(options.data_dir).expanduser().resolve())
+        data_dir = str(paths.local(options.data_dir, "--data_dir").resolve())
         set_override(config, "data.data_dir", data_dir)
     return options, config
 
@@ -103,7 +103,7 @@ def load_grid(spec: str) -> Any:
 def _load_module(spec: str) -> tuple[str, Any, str]:
     """Runs a config file: (its name, the module, ARG)."""
     name, _, argument = spec.partition(":")
-    path = pathlib.Path(name).expanduser().resolve()
+    path = paths.local(name, "--config").resolve()
     if not path.is_file():
         raise InputError(f"--config: there is no file {name}; expected a Python file.")
     for parent in path.parents:

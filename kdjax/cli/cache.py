@@ -20,7 +20,7 @@ import time
 
 import numpy as np
 
-from kdjax import cli
+from kdjax import cli, paths
 from kdjax.caching import manifest
 from kdjax.caching.layout import DTYPES, Layout, missing
 from kdjax.caching.reader import Reader
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> int:
 
 def _run(options: argparse.Namespace, config: dict) -> dict:
     """Writes or verifies; what is printed."""
-    directory = pathlib.Path(options.workdir).expanduser().resolve()
+    directory = paths.local(options.workdir, "--workdir").resolve()
     images = build_images(config["data"])
     teacher = load_teacher(config["teacher"], identity_of(images))
     if teacher is None:

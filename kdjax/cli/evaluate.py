@@ -19,7 +19,7 @@ import argparse
 import json
 import pathlib
 
-from kdjax import checkpoints, cli
+from kdjax import checkpoints, cli, paths
 from kdjax.contracts import InputError, nearest
 from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
 
 def _score(options: argparse.Namespace) -> dict:
     """What is printed: metrics of every student that was asked for."""
-    workdir = pathlib.Path(options.workdir).expanduser().resolve()
+    workdir = paths.local(options.workdir, "--workdir").resolve()
     directory = workdir / CHECKPOINTS
     mesh = sharding.make_mesh()  # here: processes find their devices together only
     # While a run goes on, a later look finds a later step.

@@ -33,7 +33,7 @@ import jax
 import numpy as np
 
 import kdjax
-from kdjax import checkpoints, cli
+from kdjax import checkpoints, cli, paths
 from kdjax.contracts import InputError
 from kdjax.data.transforms.augment import Augment
 from kdjax.distributed import devices
@@ -63,7 +63,7 @@ TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 def main(argv: list[str]) -> int:
     options = read(argv)
     devices.configure_cpu(1, 1)
-    workdir = pathlib.Path(options.workdir).expanduser().resolve()
+    workdir = paths.local(options.workdir, "--workdir").resolve()
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
     section = {
         "workdir": options.workdir,
@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
         "checkpoint": options.checkpoint,
     }
     found = load_trained("export", section, meta["data"])
-    output = pathlib.Path(options.output).expanduser().resolve()
+    output = paths.local(options.output, "--output").resolve()
     part = output.with_name(f"{output.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
     write = {

@@ -31,7 +31,7 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from kdjax import cli
+from kdjax import cli, paths
 from kdjax.contracts import InputError
 from kdjax.data.transforms.augment import Augment
 from kdjax.distributed import devices
@@ -48,8 +48,8 @@ MOMENTS = ("mean", "std")
 
 def main(argv: list[str]) -> int:
     options, data = read(argv)
-    workdir = pathlib.Path(options.workdir).expanduser().resolve()
-    file = pathlib.Path(options.file).expanduser()
+    workdir = paths.local(options.workdir, "--workdir").resolve()
+    file = paths.local(options.file, "FILE")
     devices.configure_cpu(1, 1)
     tensors = imported.read(file, options.key)
     data["classes"] = trees.counted_classes(str(file), tensors)

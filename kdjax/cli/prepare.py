@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 
+from kdjax import paths
 from kdjax.data import npz
 from kdjax.data.errors import DataError
 from kdjax.data.load import load_split
@@ -184,7 +185,7 @@ def _prepared(arguments: argparse.Namespace):
         raise DataError(
             f"--skip_at_most is {arguments.skip_at_most}; expected 0 or more."
         )
-    staging.clean(pathlib.Path(arguments.data_dir).expanduser(), say)
+    staging.clean(paths.local(arguments.data_dir, "--data_dir"), say)
     derived = derived_name(name, form) if form else None
     if form and find.prepared(derived, pathlib.Path(arguments.data_dir)):
         pass  # what it was made from may be gone
@@ -228,4 +229,6 @@ def _tell(done: Prepared) -> None:
 def _write(path: pathlib.Path, done: Prepared, arguments: argparse.Namespace) -> None:
     """All splits of a prepared set as one file."""
     read = functools.partial(load_split, done.name, data_dir=arguments.data_dir)
-    npz.save_npz(path.expanduser(), {split: read(split) for split in done.splits})
+    npz.save_npz(
+        paths.local(path, "--npz"), {split: read(split) for split in done.splits}
+    )

@@ -8,9 +8,8 @@ only, and `config.selection` to hear a teacher on them only.
 """
 
 import json
-import pathlib
 
-from kdjax import cli
+from kdjax import cli, paths
 from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
@@ -30,7 +29,7 @@ def main(argv: list[str]) -> int:
             "--config.select.name=detector --config.select.detector=fine "
             "--config.select.proxies=WORKDIR."
         )
-    workdir = pathlib.Path(options.workdir).expanduser().resolve()
+    workdir = paths.local(options.workdir, "--workdir").resolve()
     with runtime.joined(options) as processes:
         rows = config.evaluation.batch_size
         devices.configure_cpu(options.devices, rows, processes)

@@ -28,7 +28,7 @@ import json
 import math
 import pathlib
 
-from kdjax import cli
+from kdjax import cli, paths
 from kdjax.cli import arguments, time_slice
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
@@ -49,7 +49,7 @@ RESULTS = "results.json"
 def main(argv: list[str]) -> int:
     options, rows = _read(argv)
     deadline = time_slice.deadline(options.minutes)
-    root = pathlib.Path(options.workdir).expanduser().resolve()
+    root = paths.local(options.workdir, "--workdir").resolve()
     limit = options.students_per_program
     sizes = [schema.number(row.config, "batch_size", 1, integer=True) for row in rows]
     with runtime.joined(options) as processes:
@@ -126,7 +126,7 @@ def _rows(options, config, words: list[str]) -> list[Row]:
     elif words:
         raise InputError("--rows and --grid each say what the rows are; expected one.")
     else:
-        rows = read_rows(config, pathlib.Path(options.rows).expanduser())
+        rows = read_rows(config, paths.local(options.rows, "--rows"))
     if options.row is None:
         return rows
     if not 0 <= options.row < len(rows):

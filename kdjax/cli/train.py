@@ -12,9 +12,7 @@ SLURM, Open MPI, Cloud TPUs and Kubernetes are recognised; elsewhere the flags b
 JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, say who is who.
 """
 
-import pathlib
-
-from kdjax import cli
+from kdjax import cli, paths
 from kdjax.cli import arguments, time_slice
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.reporting.table import print_table
@@ -28,7 +26,7 @@ def main(argv: list[str]) -> int:
     time_slice.add_minutes(parser)
     options, config = arguments.parse(parser, argv)
     deadline = time_slice.deadline(options.minutes)
-    workdir = pathlib.Path(options.workdir).expanduser().resolve()
+    workdir = paths.local(options.workdir, "--workdir").resolve()
     with runtime.joined(options) as processes:
         rows = config.get("batch_size", 0) or 1
         devices.configure_cpu(options.devices, rows, processes)

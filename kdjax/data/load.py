@@ -2,6 +2,7 @@
 
 import pathlib
 
+from kdjax import paths
 from kdjax.data import npz
 from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
@@ -48,7 +49,9 @@ def load_split(
                 f"{name} cannot be streamed: an .npz file is read as a whole. Expected "
                 "the name of a prepared TFDS set."
             )
-        return npz.load_npz(pathlib.Path(data_dir or "", name).expanduser(), split)
+        return npz.load_npz(
+            paths.local(pathlib.Path(data_dir or "", name), "data_dir"), split
+        )
     # Only here, so that an .npz file can be read where there is no TFDS.
     from kdjax.data.tfds.records import load_records
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import tensorflow_datasets as tfds
 
+from kdjax import paths
 from kdjax.data.errors import DataError
 from kdjax.data.images.skipped import Skipped
 from kdjax.data.tfds import find
@@ -93,7 +94,7 @@ def derive(
         unreadable.
       OSError: data_dir cannot be written.
     """
-    data_dir = pathlib.Path(data_dir).expanduser()
+    data_dir = paths.local(data_dir, "--data_dir")
     derived = derived_name(name, form)
     dataset, config, _ = parse_name(derived)
     found = find.prepared(derived, data_dir)

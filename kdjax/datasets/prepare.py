@@ -5,6 +5,7 @@ import functools
 import pathlib
 from collections.abc import Callable
 
+from kdjax import paths
 from kdjax.data.errors import DataError
 from kdjax.data.tfds import find
 from kdjax.data.tfds.names import parse_name
@@ -41,7 +42,7 @@ def prepare(
       DataError: the name is unknown, no archive can be had, or its content is wrong.
       OSError: data_dir cannot be written.
     """
-    data_dir = pathlib.Path(data_dir).expanduser()
+    data_dir = paths.local(data_dir, "--data_dir")
     found = find.prepared(name, data_dir)
     if found is not None:
         return describe(name, found, None)
@@ -95,7 +96,7 @@ def _archives(
     manual = data_dir / "downloads" / "manual"
     places = [manual, pathlib.Path.cwd()]
     if archives is not None:
-        places.insert(0, pathlib.Path(archives).expanduser())
+        places.insert(0, paths.local(archives, "--archives"))
         if not places[0].is_dir():
             raise DataError(
                 f"{places[0]} is not a directory; expected the archives' one."

@@ -4,6 +4,7 @@ import functools
 import pathlib
 from collections.abc import Callable
 
+from kdjax import paths
 from kdjax.data.errors import DataError
 from kdjax.data.images.skipped import Skipped
 from kdjax.data.tfds import find
@@ -40,7 +41,8 @@ def prepare_folder(
       DataError: the folder is laid out in another way, or too much is unreadable.
       OSError: data_dir cannot be written.
     """
-    data_dir, folder = (pathlib.Path(p).expanduser() for p in (data_dir, folder))
+    data_dir = paths.local(data_dir, "--data_dir")
+    folder = paths.local(folder, "--folder")
     dataset, config, version = parse_name(name)
     if config is not None:
         raise DataError(f"{name!r}: a folder's set has no config; leave out /{config}.")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
+from kdjax import paths
 from kdjax.data.errors import DataError
 from kdjax.data.images.decode import Unreadable, decode_told
 from kdjax.data.images.skipped import Skipped
@@ -52,7 +53,8 @@ def convert(
         pictures are.
       OSError: data_dir cannot be written.
     """
-    source, data_dir = (pathlib.Path(p).expanduser() for p in (source, data_dir))
+    source = paths.local(source, "source")
+    data_dir = paths.local(data_dir, "--data_dir")
     if source.resolve() == data_dir.resolve():
         raise DataError(
             f"--tfrecord and --data_dir are both {source}; TFDS keeps one format of a "

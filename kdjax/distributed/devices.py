@@ -11,6 +11,7 @@ import sys
 
 import jax
 
+from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.data.prefetch import cores
 
@@ -111,7 +112,7 @@ def keep_programs(directory: str | pathlib.Path = PROGRAMS) -> None:
     is_cpu = jax.devices()[0].platform == "cpu"
     if is_cpu or jax.config.jax_compilation_cache_dir:
         return
-    directory = pathlib.Path(directory).expanduser()
+    directory = paths.local(directory, "the cache of programs")
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:

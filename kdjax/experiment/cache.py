@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from kdjax import paths
 from kdjax.caching import manifest
 from kdjax.caching.layout import missing
 from kdjax.caching.reader import Reader
@@ -68,7 +69,7 @@ def open_cache(
             f"{KEY} is {path!r} and there is no teacher; expected "
             "config.teacher.workdir too: its answers to the test images are computed."
         )
-    directory = pathlib.Path(path).expanduser().resolve()
+    directory = paths.local(path, KEY).resolve()
     told = read_manifest(directory, path)
     wanted = origin_of(teacher, images, config["seed"], config["batch_size"])
     different = manifest.differences(told, wanted)

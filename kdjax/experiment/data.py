@@ -2,10 +2,10 @@
 
 import dataclasses
 import hashlib
-import pathlib
 
 import numpy as np
 
+from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import Split, load_split, stored_bytes
@@ -108,7 +108,7 @@ def _with_noise(train: Split, section: dict) -> Split:
 
 def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
     """What a selection keeps, bool [n], and the labels that it was made for."""
-    file = pathlib.Path(path).expanduser()
+    file = paths.local(path, what)
     file = file / KEEP if file.is_dir() else file
     if not file.is_file():
         raise InputError(

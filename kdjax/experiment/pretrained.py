@@ -1,9 +1,8 @@
 """One trained network: of a run, or of weights from elsewhere."""
 
 import dataclasses
-import pathlib
 
-from kdjax import checkpoints
+from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS, build_network, choose_step
 from kdjax.experiment.schema import guarded
@@ -37,7 +36,7 @@ def load_trained(
         own; weights that are trained further, or compared, may not.
     """
     where = f"{path}.workdir"
-    workdir = pathlib.Path(section["workdir"]).expanduser().resolve()
+    workdir = paths.local(section["workdir"], where).resolve()
     if not workdir.is_dir():
         raise InputError(
             f"{where} is {section['workdir']!r}, and there is no such directory; "

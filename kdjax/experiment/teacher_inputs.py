@@ -5,9 +5,9 @@ is resumed are of one way of asking it.
 """
 
 import hashlib
-import pathlib
 from typing import NamedTuple
 
+from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import check_classes
 from kdjax.experiment.schema import jsonable
@@ -102,7 +102,7 @@ def input_size(path: str, section: dict) -> tuple[int, int] | None:
 
 def read_names(where: str, file: str) -> list[str]:
     """The names of classes in a text file, one a line, in the order of the logits."""
-    path = pathlib.Path(file).expanduser()
+    path = paths.local(file, where)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,11 +1,11 @@
 """A training from a config, whose data set and teacher's weights may be absent."""
 
 import dataclasses
-import pathlib
 
 import jax
 import jax.numpy as jnp
 
+from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_stored
 from kdjax.data.transforms.augment import Augment
@@ -156,7 +156,7 @@ def _teacher(section: dict, taught_by: list | None, data: dict) -> Teacher | Non
     if taught_by:
         return _untrained(taught_by, data, section)
     for part in section["workdir"].split(","):
-        if part and not pathlib.Path(part.strip()).expanduser().is_dir():
+        if part and not paths.local(part.strip(), "config.teacher.workdir").is_dir():
             raise InputError(
                 f"config.teacher.workdir: there is no directory {part.strip()!r}; "
                 "expected --teacher=NAME, the network that is to teach, or a run."

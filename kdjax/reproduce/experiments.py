@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 
+from kdjax import paths
 from kdjax.reproduce import claims
 
 HERE = pathlib.Path(__file__).parent
@@ -66,7 +67,7 @@ def analyses(runs: pathlib.Path, data: list[str]) -> list[list[str]]:
 def main(argv: list[str] | None = None) -> int:
     options, rest = _parser().parse_known_args(argv)
     # Absolute, for configs refer to each other's runs from wherever they lie.
-    runs = options.runs.expanduser().resolve()
+    runs = paths.local(options.runs, "--runs").resolve()
     data = [f"--data_dir={options.data_dir}"] if options.data_dir else []
     result = HERE / options.data_set / "RESULTS.md"
     sweeps = commands(options.data_set, runs, [*data, *rest])

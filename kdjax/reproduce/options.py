@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 
+from kdjax import paths
 from kdjax.cli import time_slice
 from kdjax.contracts import InputError
 from kdjax.reproduce.plans import FLOAT32, STUDIES, Settings
@@ -64,9 +65,10 @@ def settings(options: argparse.Namespace) -> Settings:
         "total_steps": options.total_steps,
     }
     if options.data:
-        file = options.data.expanduser().resolve()
+        file = paths.local(options.data, "--data").resolve()
         return Settings(data=file.name, data_dir=str(file.parent), **chosen)
     data_dir = options.data_dir
     return Settings(
-        data_dir=str(data_dir.expanduser().resolve()) if data_dir else "", **chosen
+        data_dir=str(paths.local(data_dir, "--data_dir").resolve()) if data_dir else "",
+        **chosen,
     )

@@ -12,6 +12,7 @@ import pathlib
 import sys
 import time
 
+from kdjax import paths
 from kdjax.cli import time_slice
 from kdjax.distributed import devices
 from kdjax.reproduce import options, records, results
@@ -28,10 +29,12 @@ def main(argv: list[str]) -> int:
     """Runs a study, or only writes down what was measured."""
     given = options.parser().parse_args(argv)
     settings = options.settings(given)
-    root = (given.runs or pathlib.Path("runs", given.study)).expanduser().resolve()
+    root = paths.local(
+        given.runs or pathlib.Path("runs", given.study), "--runs"
+    ).resolve()
     # A rehearsal is no measurement: what it gives stays with its runs.
     where = given.results or (root / "results" if settings.total_steps else RESULTS)
-    where = where.expanduser().resolve()
+    where = paths.local(where, "--results").resolve()
     if not given.report:
         minutes = given.minutes if given.once else math.inf
         command = records.command(given.study, settings)

@@ -1,9 +1,9 @@
 """What a config takes from elsewhere, networks and selections, and who they are."""
 
-import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kdjax import paths
 from kdjax.caching.manifest import digest
 from kdjax.experiment.cache import read_manifest
 from kdjax.experiment.data import keep_digest, load_keep
@@ -89,7 +89,7 @@ def _keep(key: str, path: str, data: dict) -> str | None:
 def _cache(key: str, path: str, data: dict) -> str | None:
     if not path:
         return None
-    return digest(read_manifest(pathlib.Path(path).expanduser().resolve(), path))
+    return digest(read_manifest(paths.local(path, key).resolve(), path))
 
 
 def _network(key: str, section: dict, data: dict) -> str | None:

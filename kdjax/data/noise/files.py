@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 
+from kdjax import paths
 from kdjax.data.errors import DataError
 
 
@@ -28,7 +29,7 @@ def from_file(
     Raises:
       DataError: the file cannot be read, or holds something else.
     """
-    path = pathlib.Path(path).expanduser()
+    path = paths.local(path, "config.data.noise.path")
     readers = {".npy": _read_npy, ".npz": _read_npz}
     expected = f"expected {len(labels)} integers from 0 to {num_classes - 1}"
     try:

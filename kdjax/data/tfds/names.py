@@ -5,6 +5,7 @@ import pathlib
 import re
 from typing import NamedTuple
 
+from kdjax import paths
 from kdjax.data.errors import DataError
 
 _NAME = re.compile(r"(\w[\w.-]*)(?:/(\w[\w.+-]*))?(?::(\d+\.\d+\.\d+))?")
@@ -31,4 +32,4 @@ def parse_name(name: str) -> Name:
 def default_data_dir() -> pathlib.Path:
     """$TFDS_DATA_DIR, else ~/tensorflow_datasets: where TFDS itself would look."""
     chosen = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return pathlib.Path(chosen).expanduser()
+    return paths.local(chosen, "$TFDS_DATA_DIR or --data_dir")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
+from kdjax import paths
 from kdjax.data.errors import DataError
 from kdjax.data.split import Split, digest
 from kdjax.data.tfds import file_limits, find
@@ -97,7 +98,7 @@ def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
 
 
 def _directory(name: str, data_dir: pathlib.Path) -> pathlib.Path:
-    data_dir = data_dir.expanduser()
+    data_dir = paths.local(data_dir, "data_dir")
     if parse_name(name).dataset == EMBEDDED:
         return _embedded(name, data_dir)
     found = find.find(name, data_dir)
