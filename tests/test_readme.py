@@ -1,5 +1,6 @@
-"""What the README shows runs as it stands, and its links lead somewhere."""
+"""What README and docs show runs as it stands, and their links lead somewhere."""
 
+import importlib.util
 import pathlib
 import re
 
@@ -9,15 +10,24 @@ import numpy as np
 import pytest
 
 from kdjax.__main__ import COMMANDS
+from kdjax.methods import METHODS
 from tests.networks import Linear
 from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 ROOT = pathlib.Path(__file__).parent.parent
-PAGES = ["README.md", "CONTRIBUTING.md", "launch/README.md"]
-PAGES += ["benchmarks/RESULTS.md"]
-PAGES += [str(p.relative_to(ROOT)) for p in sorted(ROOT.glob("configs/*/*.md"))]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+PAGES = ["README.md", "CONTRIBUTING.md", "launch/README.md", "benchmarks/RESULTS.md"]
+PAGES += [
+    str(path.relative_to(ROOT))
+    for pattern in ("docs/*.md", "configs/*/*.md")
+    for path in sorted(ROOT.glob(pattern))
+]
+
+
+def block(page):
+    """The page's only block of Python."""
+    (text,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
+    return text
 
 
 def test_the_losses_example_runs_and_its_gradient_is_right():
@@ -30,7 +40,7 @@ def test_the_losses_example_runs_and_its_gradient_is_right():
     params = rng.normal(size=(6, 3)).astype(np.float32)
     names = {"params": jnp.asarray(params), "batch": batch}
     names["apply"] = lambda params, image: image @ params
-    exec(BLOCKS[0], names)
+    exec(block("README.md"), names)
 
     # d/dz of 0.9 tau^2 KL + 0.1 CE is 0.9 tau (q - p) + 0.1 (softmax(z) - onehot).
     def softmax(z):
@@ -48,7 +58,7 @@ def test_the_rules_example_puts_the_label_on_top():
     names = {
         "signals": signals(GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS),
     }
-    exec(BLOCKS[1], names)
+    exec(block("docs/losses.md"), names)
     supervision = names["supervision"]
     np.testing.assert_array_equal(np.argmax(supervision.logits, -1), GOLDEN_LABELS)
     np.testing.assert_array_equal(np.argmax(supervision.target, -1), GOLDEN_LABELS)
@@ -57,7 +67,7 @@ def test_the_rules_example_puts_the_label_on_top():
 
 def test_the_network_example_runs():
     names = {"MyModule": Linear}
-    exec(BLOCKS[2], names)
+    exec(block("docs/networks.md"), names)
     network = names["my_function"](num_classes=7)
     images = jnp.ones((2, 4, 4, 1))
     variables = network.init(jax.random.key(0), images)
@@ -73,9 +83,24 @@ def test_links_lead_somewhere(page):
             assert path.exists(), f"{page} links {target}, which does not exist"
 
 
-def test_every_command_that_is_shown_exists():
-    text = (ROOT / "README.md").read_text()
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_bytes()) <= 6000
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_that_is_shown_exists(page):
+    text = (ROOT / page).read_text()
     for command in re.findall(r"python -m kdjax (\w+)", text):
         assert command in COMMANDS
-    for config in re.findall(r"--config=([^\s:]+)", text):
+    for config in re.findall(r"--config=(configs/[^\s:`]+)", text):
         assert (ROOT / config).exists(), config
+
+
+def test_the_table_of_methods_is_made_of_the_code():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    text = (ROOT / "docs/methods.md").read_text()
+    assert generate.with_table(text) == text, "run python docs/generate.py"
+    for name in METHODS:
+        assert f"| [`{name}`](../kdjax/methods/{name}.py) |" in text
