@@ -120,8 +120,9 @@ def test_every_method_stands_in_four_places(method):
     assert list((ROOT / "configs").glob(f"*/{stem}.py")), f"no configs/*/{stem}.py"
     assert (PACKAGE / "methods" / f"{method}.py").exists()
     assert (ROOT / "tests" / "methods" / f"test_{method}.py").exists()
-    row = f"| `{method}` |"
-    assert row in (ROOT / "README.md").read_text(), f"no README row starts {row}"
+    row = f"| [`{method}`]"
+    page = "docs/methods.md"
+    assert row in (ROOT / page).read_text(), f"no row of {page} starts {row}"
 
 
 @pytest.mark.parametrize("method", METHODS)
