@@ -17,7 +17,7 @@ FLOAT32 = "float32"
 
 
 class Pair(NamedTuple):
-    """Who teaches whom; names of networks."""
+    """Names of a teacher's network and of its students'."""
 
     teacher: str
     student: str
@@ -31,7 +31,7 @@ class Study:
       protocol: gives a config without data, network and method.
       pairs: whose students are trained one after the other.
       methods: of the students, which share a program.
-      selecting: those of them that hear their teacher where it helps a reference: the
+      selecting: those of them that distil only the samples which help a reference: the
         student by cross entropy, which is trained before them.
       networks: name -> config.model, where that is more than the name.
     """
@@ -45,7 +45,7 @@ class Study:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is chosen at the start of a study.
+    """The user's choices for a study.
 
     Attributes:
       data: name of a TFDS set, or of an .npz file.
@@ -62,8 +62,8 @@ class Settings:
     total_steps: int = 0
 
 
-class Part(NamedTuple):
-    """One run: its directory below the study's, its config, and whom it belongs to."""
+class Run(NamedTuple):
+    """A training: its directory below the study's, its config, and its pair."""
 
     name: str
     config: dict
@@ -85,42 +85,42 @@ STUDIES = {
 }
 
 
-def parts_of(study: Study, settings: Settings, root: pathlib.Path) -> list[Part]:
-    """All runs of a study, each after those that it needs.
-
-    Args:
-      study: from `STUDIES`.
-      settings: for all of its runs.
-      root: absolute; the directory of the study.
-    """
-    found = []
+def plan(study: Study, settings: Settings, root: pathlib.Path) -> list[Run]:
+    """All runs of a study below an absolute `root`, each after those that it needs."""
+    runs = []
     for pair in study.pairs:
         config = _base(study, settings, pair.teacher, TEACHER_SEED)
-        config["method"] = studies.CE
-        found.append(Part(pair.teacher, config, pair))
+        runs.append(Run(pair.teacher, config | {"method": studies.CE}, pair))
         for seed in settings.seeds:
-            reference = ""
+            config = _base(study, settings, pair.student, seed)
+            reference = f"{pair.student}-by-labels-seed{seed}"
             if study.selecting:
-                config = _base(study, settings, pair.student, seed)
-                config["method"] = studies.CE
-                reference = f"{pair.student}-by-labels-seed{seed}"
-                found.append(Part(reference, config, pair))
+                runs.append(Run(reference, config | {"method": studies.CE}, pair))
             config = _base(study, settings, pair.student, seed)
             config["teacher"]["workdir"] = str(root / pair.teacher)
             config["students"] = _students(study, str(root / reference))
             name = f"{pair.student}-of-{pair.teacher}-seed{seed}"
-            found.append(Part(name, config, pair))
-    return found
+            runs.append(Run(name, config, pair))
+    return runs
+
+
+def describe(run: Run) -> str:
+    """A line about a run: what it trains, and how long."""
+    config = run.config
+    methods = ", ".join(config["students"] or [config["method"]["name"]])
+    steps = config["total_steps"]
+    length = f"{steps} steps" if steps else f"{config['total_epochs']:g} epochs"
+    return f"{run.name}: {config['model']['name']} by {methods}; {length}"
 
 
 def _base(study: Study, settings: Settings, network: str, seed: int) -> dict:
     """The protocol on the study's data, with a network and without a method."""
-    config, known = study.protocol(), AUGMENTS["cifar100"]
+    config, usual = study.protocol(), AUGMENTS["cifar100"]
     data = config["data"]
     data |= {"name": settings.data, "data_dir": settings.data_dir}
     # In full: what is usual for a set is not known of a file.
-    data |= {"padding": known.padding, "flip": known.flip}
-    data |= {"mean": data["mean"] or known.mean, "std": data["std"] or known.std}
+    data |= {"padding": usual.padding, "flip": usual.flip}
+    data |= {"mean": data["mean"] or usual.mean, "std": data["std"] or usual.std}
     config["model"] = dict(study.networks.get(network, {"name": network}))
     if settings.dtype != FLOAT32:
         config["model"]["dtype"] = settings.dtype

@@ -1,0 +1,170 @@
+"""python -m kdjax reproduce: trains a study of the papers and writes its tables.
+
+  python -m kdjax reproduce STUDY [options]
+  python -m kdjax reproduce STUDY --help
+
+  cifar100         "KL versus MSE" at alpha 1, its protocol: WRN-28-4 -> WRN-16-2
+  repdistiller     RepDistiller's protocol: resnet56 -> resnet20, WRN-40-2 -> WRN-16-2
+  fashion_mnist    the claims of all four papers, by sweeps on 12,000 small images
+  cifar100_claims  the same on CIFAR-100
+
+The same command goes on where it was stopped, and ends with the study's section of
+configs/SET/RESULTS.md. With --data=FILE.npz, cifar100 and repdistiller need no packages
+but jax, jaxtyping, flax, optax, orbax-checkpoint and numpy.
+"""
+
+import argparse
+import math
+import pathlib
+
+from kdjax import cli, paths
+from kdjax.contracts import InputError
+from kdjax.reproduce import pages, plans, sweeps
+from kdjax.runner import time_slice
+
+SLICE = 8.0  # minutes of --once
+
+
+def main(argv: list[str]) -> int:
+    """Runs a study, or only prints its plan or writes its page."""
+    options, words = read(argv)
+    root = paths.local(options.runs, "--runs").resolve()
+    if options.study in plans.STUDIES:
+        return _train(options, root)
+    data_dir = options.data_dir
+    if data_dir is not None:
+        data_dir = str(paths.local(data_dir, "--data_dir").resolve())
+    if options.plan:
+        print(sweeps.plan(options.study, root, data_dir, words))
+    elif options.report:
+        sweeps.report(options.study, root, words)
+    else:
+        sweeps.run(options.study, root, data_dir, words)
+    return 0
+
+
+def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
+    """A study whose runs are trained and recorded in this process."""
+    settings = read_settings(options)
+    study = plans.STUDIES[options.study]
+    runs = plans.plan(study, settings, root)
+    if options.plan:
+        print("\n".join(map(plans.describe, runs)))
+        return 0
+    # A rehearsal measures nothing: its results stay with its runs.
+    results = root / "results" if settings.total_steps else None
+    if options.results is not None:
+        results = paths.local(options.results, "--results").resolve()
+    results = results or pages.configs("cifar100") / "results"
+    # Only here: they bring JAX and all of a training.
+    from kdjax.reproduce import records, run, tables
+
+    if not options.report:
+        minutes = options.minutes
+        if options.once and minutes == math.inf:
+            minutes = SLICE
+        command = records.command(options.study, settings)
+        book = records.Records(options.study, results, command)
+        run.run(runs, root, minutes, book, options.devices)
+    print(f"wrote {tables.write(options.study, results)}")
+    return 0
+
+
+def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """(options, words that go to every sweep)."""
+    parser = cli.parser("reproduce", __doc__)
+    studies = parser.add_subparsers(dest="study", metavar="STUDY", required=True)
+    for name in (*plans.STUDIES, *sweeps.DATA_SETS):
+        one = studies.add_parser(name, allow_abbrev=False)
+        _add_shared(one, name)
+        if name in plans.STUDIES:
+            _add_trained(one)
+        else:
+            one.epilog = (
+                "All other options go to every sweep, such as --devices=2 or "
+                "--config.total_epochs=4."
+            )
+    options, words = parser.parse_known_args(argv)
+    if words and options.study in plans.STUDIES:
+        parser.error(f"unrecognized arguments: {' '.join(words)}")
+    return options, words
+
+
+def _add_shared(parser: argparse.ArgumentParser, study: str) -> None:
+    """The options of every study."""
+    parser.add_argument(
+        "--data_dir", metavar="DIR", help="TFDS data; default $TFDS_DATA_DIR"
+    )
+    parser.add_argument(
+        "--runs",
+        metavar="DIR",
+        default=f"runs/{study}",
+        help="where the runs live; default %(default)s",
+    )
+    parser.add_argument("--plan", action="store_true", help="only print what would run")
+    parser.add_argument(
+        "--report", action="store_true", help="train nothing; write RESULTS.md anew"
+    )
+
+
+def _add_trained(parser: argparse.ArgumentParser) -> None:
+    """The options of a study that is trained here."""
+    parser.add_argument(
+        "--data",
+        metavar="FILE",
+        help="what `python -m kdjax prepare cifar100 --npz=FILE` wrote, not TFDS data",
+    )
+    parser.add_argument(
+        "--results", metavar="DIR", help="default configs/cifar100/results"
+    )
+    parser.add_argument(
+        "--seeds", default="0", help="of the students, as 0,1,2; the teacher's is 0"
+    )
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help=f"one time slice of {SLICE:g} minutes, or --minutes; 42: there is more",
+    )
+    time_slice.add_minutes(parser)
+    parser.add_argument(
+        "--dtype", default=plans.FLOAT32, choices=(plans.FLOAT32, "bfloat16")
+    )
+    parser.add_argument(
+        "--total_steps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="a rehearsal of N steps a run; its results stay in --runs",
+    )
+    parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+
+
+def read_settings(options: argparse.Namespace) -> plans.Settings:
+    """Data, seeds, type and length.
+
+    Raises:
+      InputError: options that contradict each other, or seeds that are none.
+    """
+    words = [word.strip() for word in options.seeds.split(",")]
+    if not all(word.isdecimal() for word in words):
+        raise InputError(f"--seeds is {options.seeds!r}; expected such as 0,1,2.")
+    if options.data is not None and options.data_dir is not None:
+        raise InputError("--data and --data_dir are both given; expected one of them.")
+    if options.total_steps and options.results is not None:
+        raise InputError(
+            "--total_steps makes a rehearsal, whose results stay with its runs; "
+            "expected no --results."
+        )
+    data = {}
+    if options.data is not None:
+        file = paths.local(options.data, "--data").resolve()
+        data = {"data": file.name, "data_dir": str(file.parent)}
+    elif options.data_dir is not None:
+        data_dir = paths.local(options.data_dir, "--data_dir").resolve()
+        data = {"data_dir": str(data_dir)}
+    return plans.Settings(
+        seeds=tuple(dict.fromkeys(map(int, words))),
+        dtype=options.dtype,
+        total_steps=options.total_steps,
+        **data,
+    )
