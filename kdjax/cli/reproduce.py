@@ -14,6 +14,7 @@ but jax, jaxtyping, flax, optax, orbax-checkpoint and numpy.
 """
 
 import argparse
+import functools
 import math
 import pathlib
 
@@ -45,28 +46,27 @@ def main(argv: list[str]) -> int:
 
 def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     """A study whose runs are trained and recorded in this process."""
-    settings = read_settings(options)
-    study = plans.STUDIES[options.study]
-    runs = plans.plan(study, settings, root)
+    study, settings = options.study, read_settings(options)
+    runs = plans.plan(plans.STUDIES[study], settings, root)
     if options.plan:
         print("\n".join(map(plans.describe, runs)))
         return 0
-    # A rehearsal measures nothing: its results stay with its runs.
-    results = root / "results" if settings.total_steps else None
     if options.results is not None:
         results = paths.local(options.results, "--results").resolve()
-    results = results or pages.configs("cifar100") / "results"
+    elif settings.total_steps:  # a rehearsal, which measures nothing
+        results = root / "results"
+    else:
+        results = pages.configs("cifar100") / "results"
     # Only here: they bring JAX and all of a training.
     from kdjax.reproduce import records, run, tables
 
     if not options.report:
-        minutes = options.minutes
-        if options.once and minutes == math.inf:
-            minutes = SLICE
-        command = records.command(options.study, settings)
-        book = records.Records(options.study, results, command)
-        run.run(runs, root, minutes, book, options.devices)
-    print(f"wrote {tables.write(options.study, results)}")
+        sliced = options.once and options.minutes == math.inf
+        minutes = SLICE if sliced else options.minutes
+        command = records.command(study, settings)
+        record = functools.partial(records.add, study, command, results)
+        run.run(runs, root, minutes, record, options.devices)
+    print(f"wrote {tables.write(study, results)}")
     return 0
 
 
@@ -76,8 +76,13 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     studies = parser.add_subparsers(dest="study", metavar="STUDY", required=True)
     for name in (*plans.STUDIES, *sweeps.DATA_SETS):
         one = studies.add_parser(name, allow_abbrev=False)
-        _add_shared(one, name)
+        add, data = one.add_argument, one.add_mutually_exclusive_group().add_argument
+        data("--data_dir", metavar="DIR", help="TFDS data; default $TFDS_DATA_DIR")
+        add("--runs", metavar="DIR", default=f"runs/{name}", help="where the runs live")
+        add("--plan", action="store_true", help="only print what would run")
+        add("--report", action="store_true", help="train nothing; write RESULTS.md")
         if name in plans.STUDIES:
+            data("--data", metavar="FILE", help="of `prepare cifar100 --npz=FILE`")
             _add_trained(one)
         else:
             one.epilog = (
@@ -90,71 +95,34 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, words
 
 
-def _add_shared(parser: argparse.ArgumentParser, study: str) -> None:
-    """The options of every study."""
-    parser.add_argument(
-        "--data_dir", metavar="DIR", help="TFDS data; default $TFDS_DATA_DIR"
-    )
-    parser.add_argument(
-        "--runs",
-        metavar="DIR",
-        default=f"runs/{study}",
-        help="where the runs live; default %(default)s",
-    )
-    parser.add_argument("--plan", action="store_true", help="only print what would run")
-    parser.add_argument(
-        "--report", action="store_true", help="train nothing; write RESULTS.md anew"
-    )
-
-
 def _add_trained(parser: argparse.ArgumentParser) -> None:
     """The options of a study that is trained here."""
-    parser.add_argument(
-        "--data",
-        metavar="FILE",
-        help="what `python -m kdjax prepare cifar100 --npz=FILE` wrote, not TFDS data",
-    )
-    parser.add_argument(
-        "--results", metavar="DIR", help="default configs/cifar100/results"
-    )
-    parser.add_argument(
-        "--seeds", default="0", help="of the students, as 0,1,2; the teacher's is 0"
-    )
-    parser.add_argument(
-        "--once",
-        action="store_true",
-        help=f"one time slice of {SLICE:g} minutes, or --minutes; 42: there is more",
-    )
-    time_slice.add_minutes(parser)
-    parser.add_argument(
-        "--dtype", default=plans.FLOAT32, choices=(plans.FLOAT32, "bfloat16")
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    results = parser.add_mutually_exclusive_group().add_argument
+    results("--results", metavar="DIR", help="default configs/cifar100/results")
+    results(
         "--total_steps",
         type=int,
         default=0,
         metavar="N",
         help="a rehearsal of N steps a run; its results stay in --runs",
     )
-    parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+    add("--seeds", default="0", help="of the students, as 0,1,2; the teacher's is 0")
+    add(
+        "--once",
+        action="store_true",
+        help=f"one time slice of {SLICE:g} minutes, or --minutes; 42: there is more",
+    )
+    time_slice.add_minutes(parser)
+    add("--dtype", default=plans.FLOAT32, choices=(plans.FLOAT32, "bfloat16"))
+    add("--devices", type=int, help="virtual devices, on CPU only")
 
 
 def read_settings(options: argparse.Namespace) -> plans.Settings:
-    """Data, seeds, type and length.
-
-    Raises:
-      InputError: options that contradict each other, or seeds that are none.
-    """
+    """Data, seeds, type and length."""
     words = [word.strip() for word in options.seeds.split(",")]
     if not all(word.isdecimal() for word in words):
         raise InputError(f"--seeds is {options.seeds!r}; expected such as 0,1,2.")
-    if options.data is not None and options.data_dir is not None:
-        raise InputError("--data and --data_dir are both given; expected one of them.")
-    if options.total_steps and options.results is not None:
-        raise InputError(
-            "--total_steps makes a rehearsal, whose results stay with its runs; "
-            "expected no --results."
-        )
     data = {}
     if options.data is not None:
         file = paths.local(options.data, "--data").resolve()

@@ -6,6 +6,7 @@ seed, "held in the mean" where it did so only there.
 """
 
 import json
+import os
 import pathlib
 import platform
 import statistics
@@ -82,7 +83,7 @@ def _temperatures(runs: pathlib.Path) -> str:
 
 def _noisy_labels(runs: pathlib.Path) -> str:
     top1 = _top1(runs / "noisy_labels", "method")
-    teacher = _top1(runs / "noisy_teachers", None)[""]
+    teacher = _top1(runs / "noisy_teachers", "")[""]
     claims = [
         compare(f"{small} beats {other}", top1[small], top1[other])
         for small in ("kd_tau01", "kd_tau05", "kd_tau05_plain", "kd_tau1")
@@ -125,7 +126,7 @@ def _detectors(runs: pathlib.Path) -> str:
 def _detector_values(sweep: pathlib.Path) -> tuple[dict, dict]:
     """(noise rate, detector) -> seed -> F1 of its selection, and test accuracy."""
     f1, top1 = {}, {}
-    for trial in _trials(sweep):
+    for trial in _json(sweep / "results.json")["rows"]:
         rate, seed = trial["cells"]["data.noise.rate"], trial["cells"]["seed"]
         directory = sweep / trial["row"]
         for name in DETECTORS:
@@ -183,6 +184,8 @@ def _mean(by_seed: Values) -> str:
 
 def _origin(runs: pathlib.Path) -> str:
     """Which code on which machine, how long, from the runs themselves."""
+    from kdjax.bench import feed  # brings what decodes, which other studies do without
+
     summaries = [_json(path) for path in runs.rglob("summary.json")]
     versions = summaries[0]["identity"]["versions"].items()
     # A trial that shares a program has its seconds in the program's own summary.
@@ -190,33 +193,22 @@ def _origin(runs: pathlib.Path) -> str:
     return (
         f"Measured with Python {platform.python_version()}, "
         f"{', '.join(f'{name} {version}' for name, version in versions)}, on "
-        f"{_processor()}; {minutes:.0f} minutes of training in all."
+        f"{os.cpu_count()} cores of {feed.processor()}; "
+        f"{minutes:.0f} minutes of training in all."
     )
-
-
-def _processor() -> str:
-    info = pathlib.Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
-    return f"{len(models)} cores of {models[0]}" if models else platform.machine()
 
 
 def _json(path: pathlib.Path) -> dict:
     return json.loads(path.read_text())
 
 
-def _trials(sweep: pathlib.Path) -> list[dict]:
-    return _json(sweep / "results.json")["rows"]
-
-
-def _top1(sweep: pathlib.Path, axis: str | None) -> dict[str, Values]:
-    """Student -> seed -> test accuracy."""
+def _top1(sweep: pathlib.Path, axis: str) -> dict[str, Values]:
+    """Value of an axis -> seed -> test accuracy."""
     values: dict[str, Values] = {}
-    for trial in _trials(sweep):
+    for trial in _json(sweep / "results.json")["rows"]:
         if trial["state"] == "done":
-            name = trial["cells"][axis] if axis else ""
-            seed = trial["cells"]["seed"]
-            values.setdefault(name, {})[seed] = trial["metrics"]["top1"]
+            cells, top1 = trial["cells"], trial["metrics"]["top1"]
+            values.setdefault(cells.get(axis, ""), {})[cells["seed"]] = top1
     return values
 
 

@@ -10,11 +10,7 @@ CHECKOUT = pathlib.Path(__file__).parents[2]
 
 
 def configs(data_set: str) -> pathlib.Path:
-    """The directory of a data set's configs and page.
-
-    Raises:
-      InputError: the package was installed without its repository.
-    """
+    """The directory of a data set's configs and page, which only a checkout has."""
     path = CHECKOUT / "configs" / data_set
     if not path.is_dir():
         raise InputError(

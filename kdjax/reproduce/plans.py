@@ -25,41 +25,27 @@ class Pair(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """One table of one paper.
+    """One table of one paper."""
 
-    Attributes:
-      protocol: gives a config without data, network and method.
-      pairs: whose students are trained one after the other.
-      methods: of the students, which share a program.
-      selecting: those of them that distil only the samples which help a reference: the
-        student by cross entropy, which is trained before them.
-      networks: name -> config.model, where that is more than the name.
-    """
-
-    protocol: Callable[[], dict]
-    pairs: tuple[Pair, ...]
-    methods: Mapping[str, dict]
+    protocol: Callable[[], dict]  # a config without data, network and method
+    pairs: tuple[Pair, ...]  # whose students are trained one after the other
+    methods: Mapping[str, dict]  # of the students, which share a program
+    # Methods that distil only the samples which help a reference: the student by cross
+    # entropy, which is trained before them.
     selecting: tuple[str, ...] = ()
+    # Name -> config.model, where that is more than the name.
     networks: Mapping[str, dict] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The user's choices for a study.
+    """The user's choices for a study."""
 
-    Attributes:
-      data: name of a TFDS set, or of an .npz file.
-      data_dir: where it lies; "" for the usual place.
-      seeds: of the students.
-      dtype: of the networks' activations.
-      total_steps: above 0 for a rehearsal, which is not the protocol any more.
-    """
-
-    data: str = "cifar100"
-    data_dir: str = ""
-    seeds: tuple[int, ...] = (0,)
-    dtype: str = FLOAT32
-    total_steps: int = 0
+    data: str = "cifar100"  # a TFDS set, or an .npz file's name
+    data_dir: str = ""  # where it lies; "" for the usual place
+    seeds: tuple[int, ...] = (0,)  # of the students
+    dtype: str = FLOAT32  # of the networks' activations
+    total_steps: int = 0  # above 0 for a rehearsal, which is not the protocol any more
 
 
 class Run(NamedTuple):
@@ -98,7 +84,11 @@ def plan(study: Study, settings: Settings, root: pathlib.Path) -> list[Run]:
                 runs.append(Run(reference, config | {"method": studies.CE}, pair))
             config = _base(study, settings, pair.student, seed)
             config["teacher"]["workdir"] = str(root / pair.teacher)
-            config["students"] = _students(study, str(root / reference))
+            students = {name: {"method": m} for name, m in study.methods.items()}
+            selections = studies.selections(str(root / reference))
+            for name in study.selecting:
+                students[name]["selection"] = selections[name]
+            config["students"] = students
             name = f"{pair.student}-of-{pair.teacher}-seed{seed}"
             runs.append(Run(name, config, pair))
     return runs
@@ -129,11 +119,3 @@ def _base(study: Study, settings: Settings, network: str, seed: int) -> dict:
     config["evaluation"]["every_epochs"] = EVALUATE_EVERY
     config["tensorboard"] = False  # metrics.jsonl says it all, and needs no package
     return config
-
-
-def _students(study: Study, reference: str) -> dict[str, dict]:
-    """Method and selection of every student."""
-    students = {name: {"method": method} for name, method in study.methods.items()}
-    for name in study.selecting:
-        students[name]["selection"] = studies.selections(reference)[name]
-    return students

@@ -20,27 +20,23 @@ from kdjax.reproduce.plans import FLOAT32, Run, Settings
 TIME_SLICES, RECORD = "pieces.jsonl", "record.json"
 
 
-class Records:
-    """One file for every finished run of a study; RESULTS.md is beside `directory`."""
-
-    def __init__(self, study: str, directory: pathlib.Path, command: str):
-        self.study, self.directory, self.command = study, directory, command
-
-    def add(self, run: Run, workdir: pathlib.Path) -> None:
-        """Writes the run's record and the page, unless they are written."""
-        own = workdir / RECORD
-        if not own.exists():
-            record = {"study": self.study, "run": run.name, "command": self.command}
-            record |= {"pair": run.pair._asdict()} | _measured(run, workdir)
-            replace(own, json.dumps(record, indent=2) + "\n")
-        students = json.loads(own.read_text())["students"].values()
-        digests = "".join(student["digest"] for student in students)
-        short = hashlib.sha256(digests.encode()).hexdigest()[:12]
-        target = self.directory / f"{self.study}-{run.name}-{short}.json"
-        if not target.exists():
-            self.directory.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(own, target)
-            tables.write(self.study, self.directory)
+def add(
+    study: str, command: str, results: pathlib.Path, run: Run, workdir: pathlib.Path
+) -> None:
+    """Writes a finished run's record below `results` and the page, if they are new."""
+    own = workdir / RECORD
+    if not own.exists():
+        record = {"study": study, "run": run.name, "command": command}
+        record |= {"pair": run.pair._asdict()} | _measured(run, workdir)
+        replace(own, json.dumps(record, indent=2) + "\n")
+    students = json.loads(own.read_text())["students"].values()
+    digests = "".join(student["digest"] for student in students)
+    short = hashlib.sha256(digests.encode()).hexdigest()[:12]
+    target = results / f"{study}-{run.name}-{short}.json"
+    if not target.exists():
+        results.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(own, target)
+        tables.write(study, results)
 
 
 def note_time_slice(workdir: pathlib.Path) -> None:
@@ -88,19 +84,19 @@ def _measured(run: Run, workdir: pathlib.Path) -> dict:
         "teacher": teacher and {key: teacher[key] for key in ("model", "digest")},
         "seconds": summary["seconds"],
         "students": {
-            name: _student(workdir, name, student)
-            | {"metrics": summary["students"][name]["metrics"]}
+            name: _student(workdir, name, student, summary["students"][name])
             for name, student in identity["students"].items()
         },
     }
 
 
-def _student(workdir: pathlib.Path, name: str, identity: dict) -> dict:
-    """A student's model, method, digest of the selection and of the weights."""
+def _student(workdir: pathlib.Path, name: str, identity: dict, scores: dict) -> dict:
+    """A student's model, method, digests of selection and weights, and metrics."""
     directory = workdir / CHECKPOINTS
     meta, _ = checkpoints.read_meta(directory)
     variables = checkpoints.read_variables(directory, meta["step"], name)
     # Not the selection itself, which names directories.
     keys = ("model", "method", "selection_digest")
     student = {key: identity[key] for key in keys if key in identity}
-    return student | {"digest": checkpoints.digest(variables)}
+    digest = checkpoints.digest(variables)
+    return student | {"digest": digest, "metrics": scores["metrics"]}

@@ -4,6 +4,7 @@ import gc
 import pathlib
 import sys
 import time
+from collections.abc import Callable
 
 from kdjax.distributed import devices
 from kdjax.reproduce import records
@@ -19,7 +20,7 @@ def run(
     runs: list[Run],
     root: pathlib.Path,
     minutes: float,
-    results: records.Records,
+    record: Callable[[Run, pathlib.Path], None],
     virtual: int | None = None,
 ) -> None:
     """Trains what is not trained yet, and records what is.
@@ -28,7 +29,7 @@ def run(
       runs: in order, of `plans.plan`.
       root: absolute; where they live.
       minutes: of this time slice; infinity for all at once.
-      results: where every finished run is recorded.
+      record: called with every finished run and its directory.
       virtual: number of virtual devices, on CPU only.
 
     Raises:
@@ -51,5 +52,5 @@ def run(
             records.note_time_slice(directory)
         print(f"{one.name}, run {number} of {len(runs)}", file=sys.stderr)
         runner.run(one.config, directory, deadline)
-        results.add(one, directory)
+        record(one, directory)
         gc.collect()  # its arrays leave the device before the next ones come

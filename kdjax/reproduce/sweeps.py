@@ -25,14 +25,11 @@ def run(study: str, runs: pathlib.Path, data_dir: str | None, words: list[str]) 
       runs: absolute; where all runs live.
       data_dir: of TFDS data; None for the usual place.
       words: further options of every sweep.
-
-    Raises:
-      SystemExit: with the exit code of a command that failed, or was stopped (42).
     """
     for command in commands(study, runs, data_dir, words):
         _call(command)
-    for command, analysis in analyses(runs, data_dir):
-        if not analysis.exists():
+    for command, output in analyses(runs, data_dir):
+        if not (output / "analysis.json").exists():
             _call(command)
     report(study, runs, words)
 
@@ -91,14 +88,11 @@ def commands(
 def analyses(
     runs: pathlib.Path, data_dir: str | None
 ) -> list[tuple[list[str], pathlib.Path]]:
-    """(command, what it writes) for each seed of the temperatures: logit distances."""
+    """(command, its output) for each seed of the temperatures: logit distances."""
     programs = sorted((runs / "temperatures" / "programs").glob("*/summary.json"))
     outputs = [(path.parent, runs / "analysis" / path.parent.name) for path in programs]
     return [
-        (
-            ["analyse", str(program), f"--output={output}", *_data(data_dir)],
-            output / "analysis.json",
-        )
+        (["analyse", str(program), f"--output={output}", *_data(data_dir)], output)
         for program, output in outputs
     ]
 
@@ -118,6 +112,5 @@ def _call(words: list[str]) -> None:
         "PYTHONPATH": os.pathsep.join(filter(None, [str(pages.CHECKOUT), above]))
     }
     command = [sys.executable, "-m", "kdjax", *words]
-    code = subprocess.run(command, env=environment).returncode
-    if code:
-        raise SystemExit(code)
+    if code := subprocess.run(command, env=environment).returncode:
+        raise SystemExit(code)  # 42 is a stop with the state saved, which passes on
