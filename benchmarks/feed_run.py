@@ -159,7 +159,8 @@ def table(measured: dict) -> str:
         f"JPEGs of {options['width']}x{options['height']}, crops of {options['size']}, "
         f"batch {options['batch_size']}, {options['threads']} threads; "
         f"{measured['processor']}, {measured['cores']} cores, Python "
-        f"{measured['python']}; load average {load['start'][0]:.1f} to {load['end'][0]:.1f}",
+        f"{measured['python']}; load average {load['start'][0]:.1f} to "
+        f"{load['end'][0]:.1f}",
         "",
         "| contestant | images/s | images/s of CPU time |",
         "|---|---|---|",
