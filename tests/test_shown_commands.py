@@ -203,7 +203,7 @@ def test_the_plan_of_sweeps_can_be_typed(study, data_set, shell, capsys, monkeyp
     where = ["--runs=runs/all", "--data_dir=data", "--config.total_epochs=4"]
     assert reproduce.main([study, "--plan", *where]) == 0
     commands = shown(capsys.readouterr().out)
-    assert len(commands) == len(sweeps.commands(study, ROOT, None, []))
+    assert len(commands) == len(sweeps.commands(study, ROOT, []))
     shell.prepared[data_set] = str(pathlib.Path("data").resolve())
     for words in commands:
         assert "--config.total_epochs=4" in words

@@ -32,15 +32,15 @@ def main(argv: list[str]) -> int:
     root = paths.local(options.runs, "--runs").resolve()
     if options.study in plans.STUDIES:
         return _train(options, root)
-    data_dir = options.data_dir
-    if data_dir is not None:
-        data_dir = str(paths.local(data_dir, "--data_dir").resolve())
+    data = []
+    if options.data_dir is not None:
+        data = [f"--data_dir={paths.local(options.data_dir, '--data_dir').resolve()}"]
     if options.plan:
-        print(sweeps.plan(options.study, root, data_dir, words))
+        print(sweeps.plan(options.study, root, data, words))
     elif options.report:
         sweeps.report(options.study, root, words)
     else:
-        sweeps.run(options.study, root, data_dir, words)
+        sweeps.run(options.study, root, data, words)
     return 0
 
 

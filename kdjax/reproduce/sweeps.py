@@ -5,7 +5,6 @@ are finished do nothing; one that stops with an error stops all, and the same co
 goes on from there.
 """
 
-import os
 import pathlib
 import shlex
 import subprocess
@@ -17,18 +16,18 @@ DATA_SETS = {"fashion_mnist": "fashion_mnist", "cifar100_claims": "cifar100"}
 SEEDS = "--grid.seed=0,1,2"
 
 
-def run(study: str, runs: pathlib.Path, data_dir: str | None, words: list[str]) -> None:
+def run(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> None:
     """Runs what is not finished, then writes the page.
 
     Args:
       study: a key of `DATA_SETS`.
       runs: absolute; where all runs live.
-      data_dir: of TFDS data; None for the usual place.
+      data: options of every command that say where the data lie.
       words: further options of every sweep.
     """
-    for command in commands(study, runs, data_dir, words):
+    for command in commands(study, runs, [*data, *words]):
         _call(command)
-    for command, output in analyses(runs, data_dir):
+    for command, output in analyses(runs, data):
         if not (output / "analysis.json").exists():
             _call(command)
     report(study, runs, words)
@@ -41,23 +40,21 @@ def report(study: str, runs: pathlib.Path, words: list[str]) -> None:
     print(f"wrote {path}")
 
 
-def plan(study: str, runs: pathlib.Path, data_dir: str | None, words: list[str]) -> str:
+def plan(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> str:
     """The commands as a shell takes them; what depends on their output is a comment."""
     page = pages.configs(DATA_SETS[study]) / "RESULTS.md"
     analyse = ["analyse", "DIR/NAME", f"--output={runs / 'analysis' / 'NAME'}"]
     return "\n".join(
         [
-            *map(_typed, commands(study, runs, data_dir, words)),
+            *map(_typed, commands(study, runs, [*data, *words])),
             f"# then, with DIR={runs}/temperatures/programs, for each NAME in it:",
-            f"# {_typed([*analyse, *_data(data_dir)])}",
+            f"# {_typed([*analyse, *data])}",
             f"# and then {page} says which claims held",
         ]
     )
 
 
-def commands(
-    study: str, runs: pathlib.Path, data_dir: str | None, words: list[str]
-) -> list[list[str]]:
+def commands(study: str, runs: pathlib.Path, words: list[str]) -> list[list[str]]:
     """The sweeps in order: what follows `python -m kdjax` in each."""
     configs = pages.configs(DATA_SETS[study])
     if pathlib.Path.cwd() == pages.CHECKOUT:
@@ -68,7 +65,7 @@ def commands(
     def sweep(name: str, config: str, *options: str) -> list[str]:
         start = ["sweep", f"--config={configs}/{config}", f"--workdir={runs / name}"]
         at_end = "--config.evaluation.every_epochs=0"
-        return [*start, at_end, *options, *_data(data_dir), *words]
+        return [*start, at_end, *options, *words]
 
     def teacher(name: str) -> str:
         return f"--config.teacher.workdir={runs / name}/seed-{{seed}}"
@@ -86,19 +83,15 @@ def commands(
 
 
 def analyses(
-    runs: pathlib.Path, data_dir: str | None
+    runs: pathlib.Path, data: list[str]
 ) -> list[tuple[list[str], pathlib.Path]]:
     """(command, its output) for each seed of the temperatures: logit distances."""
     programs = sorted((runs / "temperatures" / "programs").glob("*/summary.json"))
     outputs = [(path.parent, runs / "analysis" / path.parent.name) for path in programs]
     return [
-        (["analyse", str(program), f"--output={output}", *_data(data_dir)], output)
+        (["analyse", str(program), f"--output={output}", *data], output)
         for program, output in outputs
     ]
-
-
-def _data(data_dir: str | None) -> list[str]:
-    return [f"--data_dir={data_dir}"] if data_dir else []
 
 
 def _typed(words: list[str]) -> str:
@@ -107,10 +100,5 @@ def _typed(words: list[str]) -> str:
 
 def _call(words: list[str]) -> None:
     print(_typed(words), flush=True)
-    above = os.environ.get("PYTHONPATH")
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(pages.CHECKOUT), above]))
-    }
-    command = [sys.executable, "-m", "kdjax", *words]
-    if code := subprocess.run(command, env=environment).returncode:
+    if code := subprocess.run([sys.executable, "-m", "kdjax", *words]).returncode:
         raise SystemExit(code)  # 42 is a stop with the state saved, which passes on

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kdjax.reporting.grids import Line, as_json
 from kdjax.reproduce import claims, studies
 
 SEEDS = ("0", "1", "2")
@@ -14,19 +15,16 @@ def write(path, content):
     path.write_text(json.dumps(content))
 
 
-def write_sweep(path, axis, values, state="done"):
-    """A sweep's results: name -> test accuracy of each seed."""
-    trials = [
-        {
-            "row": f"seed-{seed}__{name}",
-            "cells": ({axis: name} if axis else {}) | {"seed": seed},
-            "state": state,
-            "metrics": {"top1": top1},
-        }
+def write_sweep(path, axis, values):
+    """A sweep's results: name -> test accuracy of each seed; one trial failed."""
+    lines = [
+        Line(f"seed-{seed}__{name}", cells | {"seed": seed}, name, "done", top1, 1.0)
         for name, by_seed in values.items()
-        for seed, top1 in zip(SEEDS, by_seed, strict=False)
+        for cells in ([{axis: name}] if axis else [{}])
+        for seed, top1 in zip(SEEDS, [{"top1": v} for v in by_seed], strict=True)
     ]
-    write(path / "results.json", {"rows": trials})
+    lines.append(Line("seed-9", lines[0].cells | {"seed": "9"}, "", "failed", {}, None))
+    write(path / "results.json", as_json(lines))
 
 
 def write_detectors(path, agreement):

@@ -19,20 +19,19 @@ class Commands:
     """Stands in for processes; each writes what such a command leaves, and ends."""
 
     def __init__(self, monkeypatch, fails=()):
-        self.calls, self.environments, self.fails = [], [], fails
+        self.calls, self.fails = [], fails
         monkeypatch.setattr(sweeps.subprocess, "run", self.run)
 
-    def run(self, command, env):
+    def run(self, command):
         assert command[:3] == [sys.executable, "-m", "kdjax"]
         self.calls.append(command[3:])
-        self.environments.append(env)
         code = 42 if command[3] in self.fails else 0
         return subprocess.CompletedProcess(command, code)
 
 
 @pytest.mark.parametrize("study, data_set", sweeps.DATA_SETS.items())
 def test_every_study_has_its_configs(study, data_set, tmp_path):
-    commands = sweeps.commands(study, tmp_path, None, ["--devices=2"])
+    commands = sweeps.commands(study, tmp_path, ["--devices=2"])
     for words, name in zip(commands, NAMES, strict=True):
         config = words[1].removeprefix("--config=").split(":")[0]
         assert (ROOT / config).is_file() and f"configs/{data_set}/" in config
@@ -62,7 +61,6 @@ def test_a_study_runs_writes_its_page_and_does_nothing_twice(tmp_path, monkeypat
     program = runs / "temperatures" / "programs" / "program9"
     output = f"--output={runs / 'analysis' / 'program9'}"
     assert analyse == ["analyse", str(program), output, f"--data_dir={tmp_path}"]
-    assert commands.environments[0]["PYTHONPATH"].startswith(str(tmp_path))
     page = (configs / "RESULTS.md").read_text()
     assert page.startswith("<!-- experiments: begin -->")
     assert "`python -m kdjax reproduce fashion_mnist --devices=2`" in page
