@@ -78,11 +78,13 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         one = studies.add_parser(name, allow_abbrev=False)
         add, data = one.add_argument, one.add_mutually_exclusive_group().add_argument
         data("--data_dir", metavar="DIR", help="TFDS data; default $TFDS_DATA_DIR")
-        add("--runs", metavar="DIR", default=f"runs/{name}", help="where the runs live")
+        add("--runs", metavar="DIR", default=f"runs/{name}", help="default %(default)s")
         add("--plan", action="store_true", help="only print what would run")
         add("--report", action="store_true", help="train nothing; write RESULTS.md")
         if name in plans.STUDIES:
-            data("--data", metavar="FILE", help="of `prepare cifar100 --npz=FILE`")
+            data(
+                "--data", metavar="FILE", help="of `prepare --npz=FILE`, not TFDS data"
+            )
             _add_trained(one)
         else:
             one.epilog = (

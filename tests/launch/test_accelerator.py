@@ -2,13 +2,15 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 
 from benchmarks import run as benchmark
 from kdjax.cli import bench, reproduce
 from kdjax.distributed import devices
-from tests.launch.standins import LAUNCH
+from tests.launch.standins import LAUNCH, ROOT
+from tests.reproduce import bare
 
 # Writes its words and a time down; ends with the code that $CODES has for a word.
 PYTHON = """#!/usr/bin/env bash
@@ -108,3 +110,19 @@ def test_no_stage_takes_time_that_is_not_there(accelerator):
     assert "wrn_float32: code 124" in (out / "log").read_text()
     assert "grid_bfloat16: no time left" in (out / "log").read_text()
     assert run("10", LEAST="1") == (42, [])
+
+
+def test_measuring_needs_no_more_packages_than_the_script_says():
+    program = bare.prelude() + (
+        "from benchmarks import kdjax_loop, run\n"
+        "from kdjax.cli import bench\n"
+        "bench.run = lambda *plan: 0\n"
+        "words = ['--batch_size=8', '--students=1', '--devices=1']\n"
+        "assert bench.main(words) == 0\n"
+    )
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
