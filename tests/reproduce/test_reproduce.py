@@ -35,12 +35,12 @@ def words(data, runs):
     where = [f"--data={{data}}", f"--runs={{runs}}"]
     small = ["--total_steps=2", "--seeds=3", "--devices=1"]
     return ["reproduce", "repdistiller", *where, *small]
-here = words("{root}/small.npz", "{root}/begun")
+here = words("{root}/small.npz", "{root}/first")
 time_slice = [*here, "--once", "--minutes=1e-9"]
 codes = [kdjax(time_slice), kdjax(time_slice), kdjax(here)]
 os.mkdir("{root}/other")
 os.rename("{root}/small.npz", "{root}/other/small.npz")
-os.rename("{root}/begun", "{root}/runs")
+os.rename("{root}/first", "{root}/runs")
 codes.append(kdjax(words("{root}/other/small.npz", "{root}/runs")))
 scored = ["evaluate", "--workdir={root}/runs/{last}", "--data_dir={root}/other"]
 codes.append(kdjax([*scored, "--devices=1"]))
