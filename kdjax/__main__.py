@@ -19,6 +19,7 @@ COMMANDS = {
     "bench": "how fast a pair trains here, and how far that is from the roof",
     "compile": "what a training asks of its devices, compiled for any, run on none",
     "report": "table, figures and a page from finished runs",
+    "reproduce": "train a study of the papers, and write its tables",
 }
 USAGE = "usage: python -m kdjax COMMAND [options]\n\n" + "\n".join(
     f"  {name:<10} {text}" for name, text in COMMANDS.items()

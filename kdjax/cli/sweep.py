@@ -29,13 +29,13 @@ import math
 import pathlib
 
 from kdjax import cli, paths
-from kdjax.cli import arguments, time_slice
+from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment import schema
 from kdjax.reporting.files import replace
 from kdjax.reporting.grids import Line, as_json, print_lines
-from kdjax.runner import run, workdir
+from kdjax.runner import run, time_slice, workdir
 from kdjax.sweep import directory, packing
 from kdjax.sweep.axes import read_axes
 from kdjax.sweep.trial_files import read_rows

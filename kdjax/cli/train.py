@@ -13,10 +13,10 @@ JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, say who is who.
 """
 
 from kdjax import cli, paths
-from kdjax.cli import arguments, time_slice
+from kdjax.cli import arguments
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.reporting.table import print_table
-from kdjax.runner import run
+from kdjax.runner import run, time_slice
 
 
 def main(argv: list[str]) -> int:

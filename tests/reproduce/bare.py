@@ -30,20 +30,20 @@ importlib.metadata.version = visible
 
 def closure(names) -> set[str]:
     """The distributions and all that they require, by their extras too."""
-    seen, queue = set(), [Requirement(name) for name in names]
+    visited, queue = set(), [Requirement(name) for name in names]
     while queue:
         wanted = queue.pop()
         extras = frozenset(wanted.extras) or frozenset({""})
         key = (canonicalize_name(wanted.name), extras)
-        if key in seen:
+        if key in visited:
             continue
-        seen.add(key)
+        visited.add(key)
         for line in importlib.metadata.requires(wanted.name) or []:
             needed = Requirement(line)
             marker = needed.marker
             if not marker or any(marker.evaluate({"extra": extra}) for extra in extras):
                 queue.append(needed)
-    return {name for name, _ in seen}
+    return {name for name, _ in visited}
 
 
 def prelude() -> str:
@@ -54,10 +54,10 @@ def prelude() -> str:
 
 def refused(allowed: set[str]) -> list[str]:
     """Top-level modules of everything installed that is not allowed."""
-    found = importlib.metadata.packages_distributions().items()
+    owners_of = importlib.metadata.packages_distributions().items()
     foreign = {
         module
-        for module, owners in found
+        for module, owners in owners_of
         if not {canonicalize_name(owner) for owner in owners} & allowed
     }
     return sorted({*foreign, *NEVER})

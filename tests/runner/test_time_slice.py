@@ -1,4 +1,4 @@
-"""Runs in pieces of no time at all: each makes one step."""
+"""Time slices of no time at all: each makes one step."""
 
 import pytest
 
@@ -15,10 +15,10 @@ def devices(monkeypatch):
 
 @pytest.fixture(scope="module")
 def file(data_dir, tmp_path_factory):
-    return sweeps.write(tmp_path_factory.mktemp("pieces"), data_dir)
+    return sweeps.write(tmp_path_factory.mktemp("slices"), data_dir)
 
 
-def test_pieces_follow_one_another(file, tmp_path, capsys):
+def test_time_slices_follow_one_another(file, tmp_path, capsys):
     command = ["train", f"--config={file}:2", f"--workdir={tmp_path}"]
     command += ["--minutes=1e-9"]
     assert [main(command) for _ in range(3)] == [42, 0, 0]
