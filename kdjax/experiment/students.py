@@ -76,7 +76,7 @@ def build_students(
             row["selection_digest"] = selection_schedule.digest
         _check_needs(path, row["method"]["name"], method, teacher, selection_schedule)
         _check_epochs(path, row, selection_schedule, facts)
-        if method.supervisor is not None and selection_schedule is not None:
+        if method.needs_teacher and selection_schedule is not None:
             method = with_label_fallback(method)
         if images.augment.mixup:
             called = row["method"]["name"]
@@ -120,7 +120,7 @@ def _check_needs(
     selection_schedule: SelectionSchedule | None,
 ) -> None:
     """What a method cannot do without, before anything is compiled."""
-    if method.supervisor is not None and teacher is None:
+    if method.needs_teacher and teacher is None:
         raise InputError(
             f"{path}.method: {name} needs a teacher; expected "
             "config.teacher.workdir, the --workdir of the run that trained it."

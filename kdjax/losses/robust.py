@@ -1,7 +1,7 @@
-"""Losses for noisy labels: they give less to a label that the network does not believe.
+"""Losses for noisy labels: a label that the network does not believe counts less.
 
-Early-learning regularisation needs what the network said before; who remembers it is
-the caller's business.
+Early-learning regularisation needs earlier predictions; remembering them is the
+caller's business.
 """
 
 import jax
@@ -35,7 +35,7 @@ def generalized_cross_entropy(
 
     Zhang, Sabuncu 2018 (arXiv:1805.07836), the L_q loss. q -> 0 is cross entropy; q = 1
     is half the absolute error. The gradient is that of cross entropy times p_y^q: a
-    label that is not believed teaches little. Computed as -expm1(q log p_y) / q, which
+    label that is not believed counts little. Computed as -expm1(q log p_y) / q, which
     keeps its digits at every q.
 
     Args:

@@ -38,10 +38,10 @@ from kdjax.supervision.adjustment import (
     shift_probabilities,
     smoothed_label,
 )
-from kdjax.supervision.dynamic import by_confidence
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule
 from kdjax.supervision.revision import with_revision
+from kdjax.supervision.temperature import by_confidence
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 
@@ -68,7 +68,7 @@ def build(
       base: the mean temperature, not below lowest.
       adjustment: "shift_first", "shift_last" or "lsr".
       confusion: "flsw" or "cwsm".
-      similarity: of "flsw": "cosine" of the logits, or of "probabilities".
+      similarity: of "flsw" alone: "cosine" of the logits, or of "probabilities".
       gamma: of "flsw", > 0.
       epsilon: of "lsr", from 0 to 1.
       lowest: floor of the temperatures, > 0.
@@ -77,16 +77,11 @@ def build(
       num_examples: size of the training split; only the memory needs it.
       eta: of label revision, above 0 and below 1; None for none.
 
-    Raises:
-      ValueError: a number is outside its range, a word is another one, or similarity
-        is given with "cwsm"; the message names it.
-
     >>> [term.name for term in build(spread=40.0).terms]
     ['soft_logits']
     """
     rule = _temperature(confusion, similarity, base, spread, gamma, lowest)
-    if memory_decay is not None:
-        rule = remembered(rule, num_examples, memory_decay)
+    rule = remembered(rule, num_examples, memory_decay)
     supervisor = Supervisor(temperature=rule, **_stages(adjustment, epsilon))
     return soft_teacher("dtd_la", with_revision(supervisor, eta), label_weight)
 

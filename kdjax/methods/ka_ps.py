@@ -43,9 +43,6 @@ def build(
       label_weight: of the cross entropy with the label, >= 0.
       eta: of label revision, above 0 and below 1; None for none.
 
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
     >>> [term.name for term in build().terms]
     ['soft_logits']
     """
