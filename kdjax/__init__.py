@@ -11,6 +11,5 @@ from kdjax.registry import lazy_package
 
 __version__ = "0.1.0"
 __all__, __getattr__, __dir__ = lazy_package(
-    __name__,
-    {"losses": (), "methods": (), "models": (), "supervision": (), "types": ()},
+    __name__, losses="", methods="", models="", supervision="", types=""
 )

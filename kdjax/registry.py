@@ -1,7 +1,7 @@
 """Tables of names whose values are imported when they are asked for. Imports no JAX."""
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -38,14 +38,14 @@ class LazyTable(Mapping):
         return len(self._entries)
 
 
-def lazy_package(package: str, modules: Mapping[str, Iterable[str]]):
+def lazy_package(package: str, **modules: str):
     """(`__all__`, `__getattr__`, `__dir__`) of a package that imports when asked.
 
     Args:
       package: its `__name__`.
-      modules: submodule -> those of its names that the package offers as its own.
+      **modules: submodule -> those of its names that the package offers as its own.
     """
-    names = {n: f"{package}.{m}:{n}" for m, own in modules.items() for n in own}
+    names = {n: f"{package}.{m}:{n}" for m in modules for n in modules[m].split()}
     table = LazyTable({m: f"{package}.{m}" for m in modules} | names)
 
     def get(name: str) -> Any:

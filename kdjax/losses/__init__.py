@@ -13,20 +13,8 @@ from kdjax.registry import lazy_package
 
 __all__, __getattr__, __dir__ = lazy_package(
     __name__,
-    {
-        "limits": (
-            "label_matching",
-            "logit_matching",
-            "mean_squared_error",
-            "smooth_l1",
-            "squared_error",
-        ),
-        "logits": ("cross_entropy", "kl_divergence", "kl_to_target"),
-        "robust": (
-            "clipped_probabilities",
-            "early_learning_regularization",
-            "generalized_cross_entropy",
-            "reverse_cross_entropy",
-        ),
-    },
+    limits="label_matching logit_matching mean_squared_error smooth_l1 squared_error",
+    logits="cross_entropy kl_divergence kl_to_target",
+    robust="clipped_probabilities early_learning_regularization "
+    "generalized_cross_entropy reverse_cross_entropy",
 )

@@ -39,16 +39,12 @@ def generalized_cross_entropy(
     keeps its digits at every q.
 
     Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      labels: [batch] integers in 0..classes-1.
-      q: above 0, up to 1; dimensionless.
+      student_logits: unnormalised log-probabilities.
+      labels: integers in 0..classes-1.
+      q: above 0, up to 1.
 
     Returns:
-      [batch], from 0 to 1 / q, float32. NaN where a traced label is out of range.
-
-    Raises:
-      ValueError: shapes disagree, a concrete label is out of range, or q is outside (0,
-        1].
+      from 0 to 1 / q. NaN where a traced label is out of range.
 
     >>> import numpy as np
     >>> print(generalized_cross_entropy(np.float32([[0, 0]]), np.array([1]), 1.0))
@@ -73,17 +69,12 @@ def reverse_cross_entropy(
     authors' code; a class below that has no gradient.
 
     Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      labels: [batch] integers in 0..classes-1.
+      student_logits: unnormalised log-probabilities.
+      labels: integers in 0..classes-1.
       log_zero: A, what log 0 is taken to be; below 0, finite, nats.
 
     Returns:
-      [batch], nats, >= 0, float32. NaN, gradient too, where a traced label is out of
-      range.
-
-    Raises:
-      ValueError: shapes disagree, a concrete label is out of range, or log_zero is not
-        below 0 or not finite.
+      nats, >= 0. NaN, gradient too, where a traced label is out of range.
 
     >>> import numpy as np
     >>> print(reverse_cross_entropy(np.float32([[0, 0]]), np.array([1])))
@@ -94,17 +85,17 @@ def reverse_cross_entropy(
     contracts.positive(where, "-log_zero", -log_zero)
     p = jnp.maximum(jax.nn.softmax(as_float32(student_logits)), _SMALLEST)
     labels = jnp.asarray(labels).astype(jnp.int32)
-    known = (labels >= 0) & (labels < classes)
+    valid = (labels >= 0) & (labels < classes)
     # Without 1 - p_y, which has no digit left where the label is believed.
     others = jnp.where(one_hot(labels, classes), 0.0, p)
     # A product and not a choice: the gradient is NaN too.
-    return -log_zero * jnp.sum(others, axis=-1) * one_or_nan(known)
+    return -log_zero * jnp.sum(others, axis=-1) * one_or_nan(valid)
 
 
 def early_learning_regularization(
     student_logits: Logits, remembered: Float[AnyArray, "batch classes"]
 ) -> PerSample:
-    """Keeps predictions near what the network used to say of the sample.
+    """Keeps predictions near the network's earlier ones for the sample.
 
         ELR_i = log(1 - <t_i, p_i>),   p = clip(softmax(s), 1e-4, 1 - 1e-4)
 
@@ -113,15 +104,12 @@ def early_learning_regularization(
     has no gradient.
 
     Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      remembered: [batch, classes], t: a mean of `clipped_probabilities`, >= 0, rows sum
-        to at most 1. A constant as a rule; it has a gradient here.
+      student_logits: unnormalised log-probabilities.
+      remembered: t: a mean of `clipped_probabilities`, >= 0, rows sum to at most 1. A
+        constant as a rule; it has a gradient here.
 
     Returns:
-      [batch], nats, <= 0 and above -10, float32.
-
-    Raises:
-      ValueError: shapes disagree.
+      nats, <= 0 and above -10.
 
     >>> import numpy as np
     >>> logits, remembered = np.float32([[0, 0]]), np.float32([[0.9, 0.1]])
@@ -142,16 +130,7 @@ def clipped_probabilities(student_logits: Logits) -> Float[Array, "batch classes
 
         clip(softmax(s), 1e-4, 1 - 1e-4), divided by its sum over the classes
 
-    By the authors' code of Liu et al. 2020 (arXiv:2007.00151).
-
-    Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-
-    Returns:
-      [batch, classes], above 0, rows sum to 1, float32.
-
-    Raises:
-      ValueError: not two axes.
+    By the authors' code of Liu et al. 2020 (arXiv:2007.00151). Above 0, rows sum to 1.
 
     >>> import numpy as np
     >>> print(clipped_probabilities(np.float32([[1e5, 0]])).round(4))

@@ -8,37 +8,12 @@ new file and a new name here; it is imported when it is asked for.
 
 from kdjax.registry import LazyTable, lazy_package
 
-__all__, __getattr__, __dir__ = lazy_package(__name__, {"base": ("Method",)})
+__all__, __getattr__, __dir__ = lazy_package(__name__, base="Method")
 __all__ += ["METHODS"]
 
-METHODS = LazyTable(
-    {
-        name: f"kdjax.methods.{name}"
-        for name in (
-            "ce",
-            "kd",
-            "mse",
-            "ka_ps",
-            "ka_lsr",
-            "dtd_flsw",
-            "dtd_cwsm",
-            "dtd_la",
-            "smooth_l1",
-            "ensemble",
-            "chain",
-            "born_again",
-            "noisy_teacher",
-            "lr_mse",
-            "lr_kl",
-            "ds",
-            "lr_ds",
-            "tickets",
-            "gce",
-            "sce",
-            "elr",
-            "coteaching",
-            "coteaching_plus",
-            "dividemix",
-        )
-    }
-)
+_NAMES = """
+ce kd mse smooth_l1 ensemble chain born_again noisy_teacher
+ka_ps ka_lsr dtd_flsw dtd_cwsm dtd_la lr_mse lr_kl ds lr_ds
+tickets gce sce elr coteaching coteaching_plus dividemix
+"""
+METHODS = LazyTable({name: f"kdjax.methods.{name}" for name in _NAMES.split()})

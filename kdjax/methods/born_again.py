@@ -34,9 +34,6 @@ def build(*, alpha: float = 1.0, temperature: float = 20.0) -> Method:
     Args:
       alpha: share of the teacher, above 0 and up to 1. At 1 no label is used.
       temperature: > 0; `float("inf")` is logit matching.
-
-    >>> [term.name for term in build().terms]
-    ['soft_logits']
     """
     contracts.fraction("born_again", "alpha", alpha)
     contracts.positive("born_again", "alpha", alpha)

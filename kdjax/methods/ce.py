@@ -24,9 +24,6 @@ def build(*, label_smoothing: float = 0.0) -> Method:
 
     Args:
       label_smoothing: share of the label spread evenly over all classes, from 0 to 1.
-
-    >>> [term.name for term in build().terms]
-    ['hard_label']
     """
     contracts.fraction("ce", "label_smoothing", label_smoothing)
     return Method(terms=(on_selected(hard_label(1.0, label_smoothing)),))

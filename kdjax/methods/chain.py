@@ -35,9 +35,6 @@ def build(*, link: str, temperature: float = 3.0) -> Method:
     Args:
       link: "ce" for the first network, else "kl" or "mse".
       temperature: of "kl", > 0; `float("inf")` is logit matching.
-
-    >>> [build(link=link).terms[0].name for link in ("ce", "kl", "mse")]
-    ['hard_label', 'soft_logits', 'mean_squared_error']
     """
     contracts.positive("chain", "temperature", temperature, infinity=True)
     if link == "ce":

@@ -50,10 +50,6 @@ def build(
       noise_rate: share of the batch that is left out in the end, from 0 to 1.
       steps_per_epoch: of the run; need not be whole.
       gradual_epochs: how many epochs it takes until then, >= 0.
-
-    >>> method = build(noise_rate=0.4, steps_per_epoch=390.6)
-    >>> method.networks, [term.name for term in method.terms]
-    (2, ['member0', 'member1'])
     """
     kept = kept_counts("coteaching", noise_rate, gradual_epochs, steps_per_epoch)
 

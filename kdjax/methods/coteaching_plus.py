@@ -53,10 +53,6 @@ def build(
       agreement_steps: before it, a batch without dispute is trained on as it is; from
         there on not at all. >= 0.
       warmup_epochs: before it, plain Co-teaching. >= 0.
-
-    >>> method = build(noise_rate=0.4, steps_per_epoch=390.6)
-    >>> method.networks, [term.name for term in method.terms]
-    (2, ['member0', 'member1'])
     """
     where = "coteaching_plus"
     kept = kept_counts(where, noise_rate, gradual_epochs, steps_per_epoch)

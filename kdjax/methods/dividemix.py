@@ -76,10 +76,6 @@ def build(
       ramp_epochs: in which that weight climbs from 0, > 0.
       entropy_penalty: penalise confidence in the warm-up, for asymmetric noise.
       seed: of the mixing.
-
-    >>> method = build(num_classes=10, steps_per_epoch=390.6, warmup_epochs=10)
-    >>> method.networks, method.needs, [term.name for term in method.terms]
-    (2, ('clean',), ['labelled', 'unlabelled', 'uniform'])
     """
     contracts.positive("dividemix", "temperature", temperature)
     contracts.positive("dividemix", "mixup", mixup)

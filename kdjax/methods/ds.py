@@ -36,9 +36,6 @@ def build(*, temperature: float, alpha: float = 1.0) -> Method:
       temperature: > 0; `float("inf")` is logit matching.
       alpha: share of the teacher on the selected samples, above 0 and up to 1; at 1
         their labels are not used.
-
-    >>> [term.name for term in build(temperature=4).terms]
-    ['label_unselected', 'soft_logits']
     """
     contracts.fraction("ds", "alpha", alpha)
     contracts.positive("ds", "alpha", alpha)

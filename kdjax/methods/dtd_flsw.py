@@ -70,9 +70,6 @@ def build(
       memory_decay: from 0 to 1, of each sample's running mean; None for no memory.
       num_examples: size of the training split; only the memory needs it.
       eta: of label revision, above 0 and below 1; None for none.
-
-    >>> build(base=4.0, spread=2.0).supervisor.temperature.lowest
-    1.0
     """
     rule = by_similarity("dtd_flsw", similarity, base, spread, gamma, lowest)
     rule = remembered(rule, num_examples, memory_decay)

@@ -76,9 +76,6 @@ def build(
       memory_decay: from 0 to 1, of each sample's running mean; None for no memory.
       num_examples: size of the training split; only the memory needs it.
       eta: of label revision, above 0 and below 1; None for none.
-
-    >>> [term.name for term in build(spread=40.0).terms]
-    ['soft_logits']
     """
     rule = _temperature(confusion, similarity, base, spread, gamma, lowest)
     rule = remembered(rule, num_examples, memory_decay)

@@ -43,10 +43,6 @@ def build(
       num_classes: of the labels; with num_examples, the size of the memory in float32.
       beta: weight of the old value in what is remembered, from 0 to 1.
       weight: of the regulariser, > 0.
-
-    >>> method = build(num_examples=5, num_classes=3)
-    >>> [term.name for term in method.terms], method.memory.init().shape
-    (['hard_label', 'early_learning'], (5, 3))
     """
     contracts.fraction("elr", "beta", beta)
     contracts.positive("elr", "weight", weight)

@@ -63,9 +63,6 @@ def build(
 
     Raises:
       ValueError: in use, if there is a single teacher.
-
-    >>> [term.name for term in build(combine="mean_probabilities").terms]
-    ['soft_target']
     """
     _check(combine, loss, alpha, temperature)
     if combine == "mean_probabilities":

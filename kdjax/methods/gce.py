@@ -26,9 +26,6 @@ def build(*, q: float = 0.7) -> Method:
 
     Args:
       q: above 0, up to 1; towards 0 it is cross entropy, at 1 half the absolute error.
-
-    >>> [term.name for term in build().terms]
-    ['generalized_cross_entropy']
     """
     contracts.positive("gce", "q", q)
     contracts.fraction("gce", "q", q)

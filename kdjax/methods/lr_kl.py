@@ -48,9 +48,6 @@ def build(
       eta: above 0 and below 1; near 1 revises least.
       softened: takes beta of the softened teacher instead of temperature 1.
       only_wrong: leaves the target as it is where the teacher is right.
-
-    >>> [term.name for term in build().terms]
-    ['hard_label', 'soft_target']
     """
     contracts.not_negative("lr_kl", "gamma", gamma)
     contracts.positive("lr_kl", "alpha", alpha)

@@ -47,9 +47,6 @@ def build(*, lambda1: float = 4.0, lambda2: float = 1.0, eta: float = 0.8) -> Me
       lambda1: of the logits, >= 0; at 0 the part is left out.
       lambda2: of the revised probabilities, >= 0; at 0 the part is left out.
       eta: above 0 and below 1; near 1 revises least.
-
-    >>> [term.name for term in build().terms]
-    ['hard_label', 'right_logits', 'revised_probabilities']
     """
     return compose("lr_mse", lambda1, lambda2, eta)
 

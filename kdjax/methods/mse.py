@@ -33,9 +33,6 @@ def build(*, alpha: float = 1.0, reduction: str = "mean") -> Method:
     Args:
       alpha: share of the teacher, from 0 to 1. At 1 no label is used, at 0 no teacher.
       reduction: over the classes, "mean" or "sum".
-
-    >>> [term.name for term in build(reduction="sum").terms]
-    ['squared_error']
     """
     contracts.fraction("mse", "alpha", alpha)
     if reduction not in _DISTANCES:

@@ -33,9 +33,6 @@ def build(*, alpha: float = 0.1, beta: float = 1.0, log_zero: float = -4.0) -> M
       alpha: of the cross entropy, > 0.
       beta: of the reverse cross entropy, > 0.
       log_zero: what log 0 is taken to be, below 0; only beta * log_zero matters.
-
-    >>> [term.name for term in build().terms]
-    ['hard_label', 'reverse_cross_entropy']
     """
     contracts.positive("sce", "alpha", alpha)
     contracts.positive("sce", "beta", beta)

@@ -29,9 +29,6 @@ def build(*, alpha: float = 1.0) -> Method:
 
     Args:
       alpha: share of the teacher, from 0 to 1. At 1 no label is used, at 0 no teacher.
-
-    >>> [term.name for term in build(alpha=0.5).terms]
-    ['hard_label', 'smooth_l1']
     """
     contracts.fraction("smooth_l1", "alpha", alpha)
     term = match_logits("smooth_l1", float(alpha), losses.smooth_l1)

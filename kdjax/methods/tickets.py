@@ -55,9 +55,6 @@ def build(
         there has that method's default.
       num_examples: size of the training split, for "elr".
       num_classes: of the labels, for "elr".
-
-    >>> [term.name for term in build(loss="sce").terms]
-    ['hard_label', 'reverse_cross_entropy']
     """
     if loss not in _LOSSES:
         raise ValueError(

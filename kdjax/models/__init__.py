@@ -1,20 +1,18 @@
 """Architectures by name. `create("wrn_16_2", num_classes=100)` gives a `Network`.
 
 A name of the form "package.module:function" calls a function of yours with the same
-keywords, so a network of your own needs no change here.
+keywords, so a network of your own needs no change here. Of every network here `dtype`
+is of the activations; parameters, statistics and logits are float32.
 """
 
 import difflib
 import importlib
 import inspect
 from collections.abc import Callable
-from functools import partial
 
 from kdjax.registry import LazyTable, lazy_package
 
-__all__, __getattr__, __dir__ = lazy_package(
-    __name__, {"network": ("Network", "from_linen")}
-)
+__all__, __getattr__, __dir__ = lazy_package(__name__, network="Network from_linen")
 __all__ += ["MODELS", "create"]
 
 
@@ -28,38 +26,32 @@ def _fixed(module: str, **fixed) -> Callable:
     return build
 
 
-_wrn = partial(_fixed, "wide_resnet")
-_cifar = partial(_fixed, "cifar_resnet")
-_imagenet = partial(_fixed, "imagenet_resnet")
-
 MODELS = LazyTable(
-    {
-        "wide_resnet": "kdjax.models.wide_resnet:wide_resnet",
-        "wrn_16_2": _wrn(depth=16, width=2),
-        "wrn_16_4": _wrn(depth=16, width=4),
-        "wrn_16_6": _wrn(depth=16, width=6),
-        "wrn_28_2": _wrn(depth=28, width=2),
-        "wrn_28_4": _wrn(depth=28, width=4),
-        "wrn_40_1": _wrn(depth=40, width=1),
-        "wrn_40_2": _wrn(depth=40, width=2),
-        "wrn_40_6": _wrn(depth=40, width=6),
-        "resnet8": _cifar(depth=8),
-        "resnet14": _cifar(depth=14),
-        "resnet20": _cifar(depth=20),
-        "resnet32": _cifar(depth=32),
-        "resnet44": _cifar(depth=44),
-        "resnet56": _cifar(depth=56),
-        "resnet110": _cifar(depth=110),
-        "resnet8x4": _cifar(depth=8, four_times=True),
-        "resnet32x4": _cifar(depth=32, four_times=True),
-        "resnet18": _imagenet(depth=18),
-        "resnet34": _imagenet(depth=34),
-        "resnet50": _imagenet(depth=50),
-        "resnet101": _imagenet(depth=101),
-        "resnet152": _imagenet(depth=152),
-        "resnet18_cifar": _imagenet(depth=18, small_images=True),
-        "resnet34_cifar": _imagenet(depth=34, small_images=True),
-        "resnet50_cifar": _imagenet(depth=50, small_images=True),
+    {"wide_resnet": "kdjax.models.wide_resnet:wide_resnet"}
+    | {
+        f"wrn_{depth}_{width}": _fixed("wide_resnet", depth=depth, width=width)
+        for depth, widths in {16: (2, 4, 6), 28: (2, 4), 40: (1, 2, 6)}.items()
+        for width in widths
+    }
+    | {
+        f"resnet{depth}": _fixed("cifar_resnet", depth=depth)
+        for depth in (8, 14, 20, 32, 44, 56, 110)
+    }
+    | {
+        f"resnet{depth}x4": _fixed("cifar_resnet", depth=depth, four_times=True)
+        for depth in (8, 32)
+    }
+    | {
+        f"resnet{depth}": _fixed("imagenet_resnet", depth=depth)
+        for depth in (18, 34, 50, 101, 152)
+    }
+    | {
+        f"resnet{depth}_cifar": _fixed(
+            "imagenet_resnet", depth=depth, small_images=True
+        )
+        for depth in (18, 34, 50)
+    }
+    | {
         "mobilenet_v1": _fixed("mobilenet_v1", activation="relu"),
         "mobilenet_v1_relu6": _fixed("mobilenet_v1", activation="relu6"),
         "mobilenet_v2": _fixed("mobilenet_v2"),
@@ -89,7 +81,13 @@ def create(name: str, *, num_classes: int, **rest):
     """
     from kdjax.models.network import Network  # brings Flax
 
-    builder = _imported(name) if ":" in name else _listed(name)
+    if ":" not in name and name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, n=3) or sorted(MODELS)
+        raise ValueError(
+            f"create: there is no model {name!r}; near are {', '.join(near)}. "
+            '"package.module:function" takes one of yours.'
+        )
+    builder = _imported(name) if ":" in name else MODELS[name]
     if _takes(builder, "num_classes"):
         rest["num_classes"] = num_classes
     _check_keywords(name, builder, rest)
@@ -100,16 +98,6 @@ def create(name: str, *, num_classes: int, **rest):
             "Wrap a Linen module: kdjax.models.from_linen(module)."
         )
     return network
-
-
-def _listed(name: str) -> Callable:
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=3) or sorted(MODELS)
-        raise ValueError(
-            f"create: there is no model {name!r}; near are {', '.join(near)}. "
-            '"package.module:function" takes one of yours.'
-        )
-    return MODELS[name]
 
 
 def _imported(name: str) -> Callable:

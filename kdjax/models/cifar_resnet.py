@@ -16,20 +16,8 @@ def cifar_resnet(
     """resnet`depth`, or resnet`depth`x4 with `four_times`.
 
     Args:
-      num_classes: number of classes.
       depth: 6 n + 2, for n basic blocks a stage.
       four_times: wide stages.
-      dtype: of the activations; parameters, statistics and logits are float32.
-
-    Raises:
-      ValueError: a number is out of range.
-
-    >>> import jax, jax.numpy as jnp
-    >>> network = cifar_resnet(num_classes=10, depth=8)
-    >>> images = jnp.ones((2, 32, 32, 3))
-    >>> params, batch_stats = jax.jit(network.init)(jax.random.key(0), images)
-    >>> jax.eval_shape(network.evaluate, params, batch_stats, images).logits.shape
-    (2, 10)
     """
     where = f"resnet{depth}{'x4' if four_times else ''}"
     if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:

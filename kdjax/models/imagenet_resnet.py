@@ -24,24 +24,14 @@ def imagenet_resnet(
     """resnet`depth`, or resnet`depth`_cifar with `small_images`.
 
     Args:
-      num_classes: number of classes.
       depth: 18, 34, 50, 101 or 152.
       small_images: the CIFAR stem, for images of 8x8 and up; otherwise 32x32 and up.
-      dtype: of the activations; parameters, statistics and logits are float32.
-
-    Raises:
-      ValueError: a number is out of range.
-
-    >>> import jax, jax.numpy as jnp
-    >>> network = imagenet_resnet(num_classes=10, depth=18, small_images=True)
-    >>> params, _ = network.init(jax.random.key(0), jnp.ones((2, 32, 32, 3)))
-    >>> params["head"]["kernel"].shape
-    (512, 10)
     """
     where = f"resnet{depth}{'_cifar' if small_images else ''}"
     if depth not in _DEPTHS:
-        known = list(_DEPTHS)
-        raise ValueError(f"{where}: depth is {depth!r}; expected one of {known}.")
+        raise ValueError(
+            f"{where}: depth is {depth!r}; expected one of {list(_DEPTHS)}."
+        )
     layers.positive_integer(where, "num_classes", num_classes)
     block, blocks = _DEPTHS[depth]
     hint = f"{where}_cifar takes smaller ones" if depth <= 50 else ""

@@ -17,9 +17,6 @@ SINGULAR_RESOLUTION = 1e-6
 def singular_vectors(features: np.ndarray) -> np.ndarray:
     """First two right singular vectors v_1, v_2 of H = U S V^T.
 
-    Args:
-      features: H, [samples, features], float64, at least one sample.
-
     Returns:
       [2, features]; rows of length 1, sign arbitrary, or of zeros: no vector.
 

@@ -30,9 +30,6 @@ def gradient_dot(
         same samples with the same labels in the same order.
       validation: [validation] int, positions of V; `validation_indices` draws them.
 
-    Returns:
-      values in nats, of either sign.
-
     Raises:
       ValueError: there is no snapshot, one is malformed or has other labels, or a
         gradient on V is exactly zero.
@@ -45,7 +42,7 @@ def gradient_dot(
     """
     where, values = "gradient_dot", 0.0
     if not len(snapshots):
-        raise ValueError(f"{where}: no snapshot came; expected at least one.")
+        raise ValueError(f"{where}: no snapshot is given; expected at least one.")
     labels = np.asarray(snapshots[0][1].labels)
     for number, (learning_rate, evidence) in enumerate(snapshots):
         contracts.positive(where, f"learning rate {number}", learning_rate)

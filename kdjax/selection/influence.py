@@ -1,4 +1,4 @@
-"""Data selection: which samples the teacher should teach, by influence.
+"""Data selection: for which samples to use the teacher, by influence.
 
 Lan et al. (arXiv:2404.03693) give teacher supervision to the part of the training set
 that an influence score picks, labels to the rest. What could be read of the paper does
@@ -49,7 +49,7 @@ def teacher_influence(
     *,
     damping: float = 1e-2,
 ) -> Scores:
-    """What it does to the validation loss that the teacher and not the label teaches i.
+    """What the teacher in place of the label of sample i does to the validation loss.
 
         I_i = -g_V^T H^-1 (g_i(q_i) - g_i(e_y))
 
@@ -57,17 +57,13 @@ def teacher_influence(
     goes from its label to q_i. Negative: the teacher helps there, so keep the smallest.
     Lan et al. (arXiv:2404.03693); their estimator is not published in what we could
     read, so this is Koh & Liang's (arXiv:1703.04730) for the choice that data selection
-    makes. A sample of V favours its own label a little.
+    makes. A sample of V favours its own label a little. In nats, of either sign.
 
     Args:
-      evidence: of n samples by the reference network.
-      targets: [samples, classes], what the teacher would teach with, revised or not;
-        >= 0, rows sum to 1.
-      validation: [validation] int, positions of V; `validation_indices` draws them.
+      evidence: of the reference network.
+      targets: [samples, classes], the teacher's, revised or not; >= 0, rows sum to 1.
+      validation: positions of V; `validation_indices` draws them.
       damping: > 0, added to the diagonal of H.
-
-    Returns:
-      values in nats, of either sign; 0 where the target is the label.
 
     Raises:
       ValueError: an argument is malformed, the gradient on V is exactly zero, or
@@ -84,7 +80,7 @@ def teacher_influence(
     evidence = checked(where, evidence)
     checked_targets(where, targets, evidence)
     targets = np.asarray(targets)
-    found = _response(where, evidence, validation, damping)
+    solution = _response(where, evidence, validation, damping)
 
     def more_of_the_label(at, p):
         residual = targets[at].astype(np.float64)
@@ -92,32 +88,21 @@ def teacher_influence(
         return residual
 
     # -(g_i(q) - g_i(e_y)) = x_i (q - e_y)^T: the network's own p_i drops out.
-    values = along(evidence, found.vector, more_of_the_label)
-    return Scores(values, found.iterations, found.residual)
+    values = along(evidence, solution.vector, more_of_the_label)
+    return Scores(values, solution.iterations, solution.residual)
 
 
 def label_influence(
     evidence: Evidence, validation: Indices, *, damping: float = 1e-2
 ) -> Scores:
-    """What it does to the validation loss that sample i, with its label, weighs more.
+    """What a larger weight of sample i and its label does to the validation loss.
 
         I_i = -g_V^T H^-1 g_i(e_y)
 
     Koh & Liang 2017 (arXiv:1703.04730), equation 2: the derivative of the mean
     validation loss in the weight of sample i. Negative: the sample helps, and to leave
-    it out changes the validation loss by -I_i / n, upwards. Keep the smallest.
-
-    Args:
-      evidence: of n samples by the reference network.
-      validation: [validation] int, positions of V; `validation_indices` draws them.
-      damping: > 0, added to the diagonal of H.
-
-    Returns:
-      values in nats, of either sign.
-
-    Raises:
-      ValueError: an argument is malformed, the gradient on V is exactly zero, or
-        conjugate gradients do not converge.
+    it out changes the validation loss by -I_i / n, upwards. Keep the smallest. In nats,
+    of either sign. Arguments and errors as `teacher_influence`.
 
     >>> logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0]])
     >>> wrong = Evidence(logits, logits, np.array([0, 1, 0]))  # the last label is noise
@@ -127,9 +112,9 @@ def label_influence(
     """
     where = "label_influence"
     evidence = checked(where, evidence)
-    found = _response(where, evidence, validation, damping)
-    pull = along(evidence, found.vector, label_residual(evidence))
-    return Scores(-pull, found.iterations, found.residual)
+    solution = _response(where, evidence, validation, damping)
+    pull = along(evidence, solution.vector, label_residual(evidence))
+    return Scores(-pull, solution.iterations, solution.residual)
 
 
 ESTIMATORS = {
@@ -142,23 +127,19 @@ ESTIMATORS = {
 
 
 def influence_scores(estimator: str, **inputs) -> Scores:
-    """Scores by an estimator's name; of all that may be known it takes what it needs.
+    """Scores by an estimator's name, which takes of the inputs those that it needs.
 
     Args:
       estimator: a key of `ESTIMATORS`.
       **inputs: arguments of any of the estimators: evidence, targets, validation,
         snapshots, damping, seed and more. None stands for not given.
 
-    Returns:
-      what the estimator returns; smaller = keep first.
-
     Raises:
-      ValueError: there is no such estimator or argument, or the estimator needs one
-        that is not there.
+      ValueError: there is no such estimator or argument, or a needed one is missing.
 
     >>> flat = Evidence(np.zeros((3, 2)), np.ones((3, 1)), np.array([0, 1, 1]))
-    >>> known = dict(evidence=flat, validation=np.array([0]), seed=0, targets=None)
-    >>> print(influence_scores("label_influence", **known).values.round(3))
+    >>> inputs = dict(evidence=flat, validation=np.array([0]), seed=0, targets=None)
+    >>> print(influence_scores("label_influence", **inputs).values.round(3))
     [-0.99  0.99  0.99]
     """
     if estimator not in ESTIMATORS:
@@ -167,12 +148,12 @@ def influence_scores(estimator: str, **inputs) -> Scores:
             f"{', '.join(ESTIMATORS)}.{contracts.nearest(estimator, ESTIMATORS)}"
         )
     takes = {name: inspect.signature(f).parameters for name, f in ESTIMATORS.items()}
-    known = {argument for parameters in takes.values() for argument in parameters}
+    arguments = {argument for parameters in takes.values() for argument in parameters}
     for argument in inputs:
-        if argument not in known:
+        if argument not in arguments:
             raise ValueError(
                 f"influence_scores: no estimator takes {argument}."
-                f"{contracts.nearest(argument, known)}"
+                f"{contracts.nearest(argument, arguments)}"
             )
     given = {a: inputs[a] for a in takes[estimator] if inputs.get(a) is not None}
     for argument, parameter in takes[estimator].items():

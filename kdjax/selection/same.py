@@ -26,7 +26,7 @@ def same(
     dropped with score -inf: there is nothing to compare it with.
 
     Args:
-      evidence: of n samples; logits are not read.
+      evidence: of the proxy; logits are not read.
       basis: [samples] bool, the samples the singular vectors come from; all of them if
         None. A second proxy takes what the first kept; intersect the two.
       rounds: how often at most the singular vectors are taken again from what the last
@@ -37,12 +37,9 @@ def same(
       keep, and score in units of a feature. Of every class that basis has a sample of,
       at least one is kept.
 
-    Raises:
-      ValueError: the evidence or the basis is malformed; rounds is not at least 1.
-
     >>> features = np.float32([[2, 0.1], [1.9, 0], [2.1, -0.1], [0.1, 1.5]])
-    >>> seen = Evidence(np.zeros((4, 2)), features, np.zeros(4, int))
-    >>> print(same(seen).keep)
+    >>> evidence = Evidence(np.zeros((4, 2)), features, np.zeros(4, int))
+    >>> print(same(evidence).keep)
     [ True  True  True False]
     """
     evidence = checked("same", evidence)
