@@ -53,12 +53,9 @@ def cross_entropy(
 
     Args:
       student_logits: unnormalised log-probabilities.
-      labels: [batch] integers in 0..classes-1, or [batch, classes] probabilities.
+      labels: [batch] integers in 0..classes-1, or [batch, classes] probabilities. NaN,
+        gradient too, where a traced one is out of range.
       label_smoothing: eps, from 0 to 1.
-
-    Returns:
-      nats, >= 0. NaN, gradient too, where a traced label is out of range: no label
-      trains as another class.
 
     Raises:
       TypeError: labels of shape [batch] are not integers.
@@ -111,7 +108,7 @@ def kl_divergence(
         p_i = softmax(t_i / tau_i),  q_i = softmax(s_i / tau_i)
         KL_i = sum_k p_ik (log p_ik - log q_ik),   dKL_i / ds_ik = (q_ik - p_ik) / tau_i
 
-    Hinton, Vinyals, Dean 2015 (arXiv:1503.02531), section 2. Not multiplied by tau^2.
+    Hinton, Vinyals, Dean 2015 (arXiv:1503.02531), section 2. Nats, not times tau^2.
 
     Keeps its relative precision at every temperature (the sum above has no digit left
     at tau = 1e4 in float32): with u = log q - log p, sum_k p_k exp(u_k) = 1, so KL =
@@ -122,9 +119,6 @@ def kl_divergence(
       student_logits: a class masked with -inf on both sides plays no part.
       teacher_logits: of the same classes in the same order.
       temperature: a number, a scalar array or [batch]; > 0, finite.
-
-    Returns:
-      nats, >= 0.
 
     >>> import numpy as np
     >>> student, teacher = np.float32([[1, 0, 0]]), np.float32([[0, 2, 0]])
@@ -165,9 +159,6 @@ def kl_to_target(
       student_logits: unnormalised log-probabilities.
       target: >= 0, rows sum to 1; already softened.
       temperature: of the student; a number, a scalar array or [batch]; > 0, finite.
-
-    Returns:
-      nats, >= 0.
 
     >>> import numpy as np
     >>> print(kl_to_target(np.float32([[0, 0]]), np.float32([[0, 1]]), 4.0).round(4))

@@ -40,11 +40,8 @@ def generalized_cross_entropy(
 
     Args:
       student_logits: unnormalised log-probabilities.
-      labels: integers in 0..classes-1.
+      labels: in 0..classes-1; NaN where a traced one is out of range.
       q: above 0, up to 1.
-
-    Returns:
-      from 0 to 1 / q. NaN where a traced label is out of range.
 
     >>> import numpy as np
     >>> print(generalized_cross_entropy(np.float32([[0, 0]]), np.array([1]), 1.0))
@@ -70,11 +67,8 @@ def reverse_cross_entropy(
 
     Args:
       student_logits: unnormalised log-probabilities.
-      labels: integers in 0..classes-1.
+      labels: in 0..classes-1; NaN, gradient too, where a traced one is out of range.
       log_zero: A, what log 0 is taken to be; below 0, finite, nats.
-
-    Returns:
-      nats, >= 0. NaN, gradient too, where a traced label is out of range.
 
     >>> import numpy as np
     >>> print(reverse_cross_entropy(np.float32([[0, 0]]), np.array([1])))
@@ -101,15 +95,12 @@ def early_learning_regularization(
 
     Liu et al. 2020 (arXiv:2007.00151). Beside cross entropy it keeps the gradient of
     samples whose label agrees with t and cancels that of the others. A clipped class
-    has no gradient.
+    has no gradient. In nats, <= 0 and above -10.
 
     Args:
       student_logits: unnormalised log-probabilities.
       remembered: t: a mean of `clipped_probabilities`, >= 0, rows sum to at most 1. A
         constant as a rule; it has a gradient here.
-
-    Returns:
-      nats, <= 0 and above -10.
 
     >>> import numpy as np
     >>> logits, remembered = np.float32([[0, 0]]), np.float32([[0.9, 0.1]])

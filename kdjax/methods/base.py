@@ -216,8 +216,7 @@ def with_label_fallback(method: Method) -> Method:
     2404.03693): each part of the objective is the mean over its own samples, and the
     labels of selected samples are used as far as the method uses labels.
 
-    Args:
-      method: with a supervisor. Unchanged if it has a fallback of its own.
+    A method that has a fallback of its own comes back as it is.
     """
     if method.has_label_fallback:
         return method
@@ -262,10 +261,7 @@ def soft_teacher(where: str, supervisor: Supervisor, label_weight: float) -> Met
     Probabilities have fewer digits than logits, so the target is compared only where
     the supervisor has rules on targets.
 
-    Args:
-      where: names the method in errors.
-      supervisor: stages of any kind.
-      label_weight: of the cross entropy, >= 0; left out at 0.
+    `where` names the method in errors; at a label_weight of 0 the label is left out.
     """
     contracts.not_negative(where, "label_weight", label_weight)
     terms = ((soft_target if supervisor.target else soft_logits)(1.0),)

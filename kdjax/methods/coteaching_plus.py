@@ -47,9 +47,7 @@ def build(
     """Cross entropy of each network over disputed samples of small loss in the other.
 
     Args:
-      noise_rate: share of disputed samples that is left out in the end, from 0 to 1.
-      steps_per_epoch: of the run; need not be whole.
-      gradual_epochs: how many epochs it takes until then, >= 0.
+      noise_rate, steps_per_epoch, gradual_epochs: as in `coteaching`, of the disputed.
       agreement_steps: before it, a batch without dispute is trained on as it is; from
         there on not at all. >= 0.
       warmup_epochs: before it, plain Co-teaching. >= 0.

@@ -142,11 +142,8 @@ def targets(
 ) -> Float[Array, "batch networks classes"]:
     """Refined labels where a network has one, guesses of both networks elsewhere.
 
-    Args:
-      probabilities: of the first crop of all samples, then of the second, 2 * batch.
-      label: one-hot.
-      clean: weight of the label for each network, 0 to 1; 0 is unlabelled.
-      temperature: of sharpening.
+    `probabilities` are of the first crop of all samples, then of the second; `clean` is
+    the weight of the one-hot label for each network, 0 to 1; 0 is unlabelled.
     """
     own = jnp.mean(jnp.stack(jnp.split(probabilities, 2)), axis=0)
     guessed = jnp.mean(own, axis=1, keepdims=True)

@@ -50,11 +50,7 @@ def build(
     Args:
       base: the mean temperature, not below lowest.
       spread: of the temperatures, >= 0.
-      lowest: floor of the temperatures, > 0.
-      label_weight: of the cross entropy with the label, >= 0; left out at 0.
-      memory_decay: from 0 to 1, of each sample's running mean; None for no memory.
-      num_examples: size of the training split; only the memory needs it.
-      eta: of label revision, above 0 and below 1; None for none.
+      lowest, label_weight, memory_decay, num_examples, eta: as in `dtd_flsw`.
     """
     rule = by_confidence(base, spread, lowest)
     rule = remembered(rule, num_examples, memory_decay)

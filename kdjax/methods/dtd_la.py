@@ -71,11 +71,7 @@ def build(
       similarity: of "flsw" alone: "cosine" of the logits, or of "probabilities".
       gamma: of "flsw", > 0.
       epsilon: of "lsr", from 0 to 1.
-      lowest: floor of the temperatures, > 0.
-      label_weight: of the cross entropy with the label, >= 0; left out at 0.
-      memory_decay: from 0 to 1, of each sample's running mean; None for no memory.
-      num_examples: size of the training split; only the memory needs it.
-      eta: of label revision, above 0 and below 1; None for none.
+      lowest, label_weight, memory_decay, num_examples, eta: as in `dtd_flsw`.
     """
     rule = _temperature(confusion, similarity, base, spread, gamma, lowest)
     rule = remembered(rule, num_examples, memory_decay)
@@ -84,12 +80,7 @@ def build(
 
 
 def _temperature(
-    confusion: str,
-    similarity: str,
-    base: float,
-    spread: float,
-    gamma: float,
-    lowest: float,
+    confusion: str, similarity: str, base: float, spread: float, gamma, lowest
 ) -> TemperatureRule:
     if confusion == "flsw":
         return dtd_flsw.by_similarity("dtd_la", similarity, base, spread, gamma, lowest)

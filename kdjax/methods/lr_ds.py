@@ -32,10 +32,7 @@ REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 def build(*, lambda1: float = 4.0, lambda2: float = 1.0, eta: float = 0.8) -> Method:
     """lr_mse on the selected samples, labels on the others.
 
-    Args:
-      lambda1: of the logits, >= 0; at 0 the part is left out.
-      lambda2: of the revised probabilities, >= 0; at 0 the part is left out.
-      eta: above 0 and below 1; near 1 revises least.
+    Arguments as `lr_mse`.
     """
     method = lr_mse.compose("lr_ds", lambda1, lambda2, eta)
     return dataclasses.replace(method, needs=("selection",))

@@ -16,11 +16,11 @@ __all__, __getattr__, __dir__ = lazy_package(__name__, network="Network from_lin
 __all__ += ["MODELS", "create"]
 
 
-def _fixed(module: str, **fixed) -> Callable:
+def _fixed(target: str, **fixed) -> Callable:
     """A builder of one architecture; the caller gives classes and dtype."""
 
     def build(*, num_classes: int, dtype: str = "float32"):
-        builder = _imported(f"kdjax.models.{module}:{module}")
+        builder = _imported(f"kdjax.models.{target}")
         return builder(num_classes=num_classes, dtype=dtype, **fixed)
 
     return build
@@ -29,20 +29,24 @@ def _fixed(module: str, **fixed) -> Callable:
 MODELS = LazyTable(
     {"wide_resnet": "kdjax.models.wide_resnet:wide_resnet"}
     | {
-        f"wrn_{depth}_{width}": _fixed("wide_resnet", depth=depth, width=width)
+        f"wrn_{depth}_{width}": _fixed(
+            "wide_resnet:wide_resnet", depth=depth, width=width
+        )
         for depth, widths in {16: (2, 4, 6), 28: (2, 4), 40: (1, 2, 6)}.items()
         for width in widths
     }
     | {
-        f"resnet{depth}": _fixed("cifar_resnet", depth=depth)
+        f"resnet{depth}": _fixed("residual:cifar_resnet", depth=depth)
         for depth in (8, 14, 20, 32, 44, 56, 110)
     }
     | {
-        f"resnet{depth}x4": _fixed("cifar_resnet", depth=depth, four_times=True)
+        f"resnet{depth}x4": _fixed(
+            "residual:cifar_resnet", depth=depth, four_times=True
+        )
         for depth in (8, 32)
     }
     | {
-        f"resnet{depth}": _fixed("imagenet_resnet", depth=depth)
+        f"resnet{depth}": _fixed("residual:imagenet_resnet", depth=depth)
         for depth in (18, 34, 50, 101, 152)
     }
     | {
@@ -52,9 +56,9 @@ MODELS = LazyTable(
         for depth in (18, 34, 50)
     }
     | {
-        "mobilenet_v1": _fixed("mobilenet_v1", activation="relu"),
-        "mobilenet_v1_relu6": _fixed("mobilenet_v1", activation="relu6"),
-        "mobilenet_v2": _fixed("mobilenet_v2"),
+        "mobilenet_v1": _fixed("mobilenet_v1:mobilenet_v1", activation="relu"),
+        "mobilenet_v1_relu6": _fixed("mobilenet_v1:mobilenet_v1", activation="relu6"),
+        "mobilenet_v2": _fixed("mobilenet_v2:mobilenet_v2"),
     }
 )
 

@@ -81,14 +81,9 @@ def suits(images: jax.Array, kernel: jax.Array, stride: int) -> bool:
 def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
     """The 3x3 convolution of stride 1, padded by 1.
 
-    Args:
-      images: [b, h, w, c] in float32, h and w multiples of 4.
-      kernel: [3, 3, c, k].
-
-    Returns:
-      [b, h, w, k]. Of outputs of variance 1 it is off by 2e-6 (root mean square), where
-      a direct sum is off by 4e-7. An outlier among the inputs costs all outputs of its
-      tiles about 1e-6 of it.
+    Images are [b, h, w, c] in float32, h and w multiples of 4; the kernel [3, 3, c, k].
+    Outputs of variance 1 are off by 2e-6 (root mean square), a direct sum by 4e-7. An
+    outlier among the inputs costs all outputs of its tiles about 1e-6 of it.
 
     >>> images, kernel = jnp.ones((1, 8, 8, 2)), jnp.ones((3, 3, 2, 5))
     >>> y = convolve(images, kernel)

@@ -3,7 +3,7 @@
     H = mean_i x_i x_i^T (x) (diag p_i - p_i p_i^T) + damping I
 
 of the mean cross entropy plus damping / 2 ||Theta||^2, in the order of `last_layer`.
-For softmax and cross entropy it is exact, equals Gauss-Newton's and depends on no target.
+For softmax and cross entropy it is exact, Gauss-Newton's, and depends on no target.
 """
 
 from collections.abc import Callable
@@ -37,13 +37,7 @@ class Kronecker(NamedTuple):
 
 
 def hessian_product(evidence: Evidence, direction: Layer, damping: float) -> Layer:
-    """H times a direction: two matrix products over the samples.
-
-    >>> flat = Evidence(np.zeros((1, 2)), np.array([[1.0]]), np.array([0]))
-    >>> print(hessian_product(flat, np.array([[2.0, 0.0], [0.0, 0.0]]), damping=0.1))
-    [[ 0.7 -0.5]
-     [ 0.5 -0.5]]
-    """
+    """H times a direction: two matrix products over the samples."""
     total = np.zeros_like(direction)
     for _, x, p in blocks(evidence):
         moved = x @ direction
@@ -131,10 +125,6 @@ def conjugate_gradients(
       precondition: roughly the inverse of product, symmetric and positive definite.
       tolerance: of the residual relative to `right`; ValueError if it is not reached.
       max_iterations: each costs one product and one precondition.
-
-    >>> ten = lambda x: 10 * x
-    >>> conjugate_gradients(ten, np.array([20.0, 30.0]), lambda x: x).vector.tolist()
-    [2.0, 3.0]
     """
     from scipy.sparse.linalg import LinearOperator, cg
 

@@ -51,9 +51,6 @@ def intersection(*keeps: Mask) -> Mask:
     """What all of several proxies keep.
 
     Kim et al. 2021, by the authors' code, which takes up to three proxies.
-
-    >>> print(intersection(np.array([True, True]), np.array([False, True])))
-    [False  True]
     """
     if not keeps:
         raise ValueError("intersection: no set is given; expected at least one.")
@@ -67,9 +64,6 @@ def oracle(labels: Labels, true_labels: Labels) -> SelectionResult:
     """Control, upper bound: keeps exactly the samples whose label is the true one.
 
     The score is 1 or 0.
-
-    >>> print(oracle(np.array([3, 1, 2]), np.array([3, 0, 2])).keep)
-    [ True False  True]
     """
     keep = checked_labels("oracle", "labels", labels)
     true = checked_labels("oracle", "true_labels", true_labels)
@@ -84,16 +78,10 @@ def at_random(
     """Control: keeps so many samples, whichever. The score is uniform in [0, 1).
 
     Args:
-      samples: how many there are.
-      count: how many to keep, such as the number that a detector kept.
-      ratio: or which share, from 0 to 1, rounded to the nearest count.
+      samples: the number of them.
+      count: how many to keep, such as the number that a detector kept; or
+      ratio: which share, from 0 to 1, rounded to the nearest count.
       seed: the same seed keeps the same samples, and more of them for a larger count.
-
-    Raises:
-      ValueError: both or neither of count and ratio are given, or one is out of range.
-
-    >>> at_random(1000, ratio=0.8, seed=0).keep.sum().item()
-    800
     """
     if (count is None) == (ratio is None):
         raise ValueError(

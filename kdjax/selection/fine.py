@@ -36,7 +36,7 @@ def fine(
         s_i = |<u_c, h_i / ||h_i||>|,  kept where p(larger-mean group | s_i) > threshold
 
     arXiv:2102.11628; see `alignment` and `aligned_probability`. A class whose samples
-    all align alike, or determine no direction, is kept: nothing speaks against it.
+    all align alike, or determine no direction, is kept. The score is the alignment.
 
     Args:
       evidence: of the proxy; logits are not read.
@@ -45,9 +45,6 @@ def fine(
         with score -inf: there is nothing to compare it with.
       clustering: a name in `CLUSTERINGS`.
       threshold: zeta, from 0 to 1.
-
-    Returns:
-      keep, and as score the alignment.
 
     >>> features = np.float32([[2, 0.1], [1.9, 0], [2.1, -0.1], [0.1, 1.5], [0, 1.2]])
     >>> evidence = Evidence(np.zeros((5, 2)), features, np.zeros(5, int))
@@ -100,10 +97,6 @@ def aligned_probability(
       score: [samples], from `alignment`. Where it is -inf the result is 0.
       labels: [samples], the labels given.
       clustering: a name in `CLUSTERINGS`.
-
-    >>> score = np.array([0.99, 0.98, 0.97, 0.1, 0.2])
-    >>> print(aligned_probability(score, np.zeros(5, int), clustering="kmeans"))
-    [1. 1. 1. 0. 0.]
     """
     labels = checked_labels("fine", "labels", labels)
     contracts.shapes("fine", score=(score, "samples"), labels=(labels, "samples"))

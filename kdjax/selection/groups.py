@@ -17,9 +17,6 @@ def two_means(values: Scalars) -> Mask:
 
     Of finite values, at least two different ones. True in the cluster with the larger
     mean; either cluster has a sample.
-
-    >>> print(two_means(np.array([0.1, 7.0, 0.3, 6.0])))
-    [False  True False  True]
     """
     from sklearn.cluster import KMeans
 
@@ -39,11 +36,6 @@ def mixture_posterior(
       max_iter: steps at most. Ending there is part of a recipe and no cause to warn.
       tol: ends the fit once the mean log-likelihood (nats) gains less in a step.
       reg_covar: added to either variance, in squared units of `values`.
-
-    >>> settings = dict(max_iter=100, tol=1e-6, reg_covar=1e-6)
-    >>> values = np.array([0.1, 0.2, 0.3, 6.0, 7.0, 8.0])
-    >>> print(mixture_posterior(values, larger=True, **settings).round(3))
-    [0. 0. 0. 1. 1. 1.]
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture

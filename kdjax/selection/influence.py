@@ -10,13 +10,13 @@ first. All look at the last linear layer of a reference network only, in closed 
 """
 
 import inspect
+from collections.abc import Sequence
 
 import numpy as np
 
 from kdjax import contracts
 from kdjax.selection.curvature import Solution, solve
 from kdjax.selection.evidence import Evidence, checked
-from kdjax.selection.gradient_dot import gradient_dot
 from kdjax.selection.last_layer import (
     Indices,
     Probabilities,
@@ -106,8 +106,7 @@ def label_influence(
 
     >>> logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0]])
     >>> wrong = Evidence(logits, logits, np.array([0, 1, 0]))  # the last label is noise
-    >>> scores = label_influence(wrong, validation=np.array([0, 1]))
-    >>> print(np.argmax(scores.values))
+    >>> print(np.argmax(label_influence(wrong, np.array([0, 1])).values))
     2
     """
     where = "label_influence"
@@ -115,6 +114,39 @@ def label_influence(
     solution = _response(where, evidence, validation, damping)
     pull = along(evidence, solution.vector, label_residual(evidence))
     return Scores(-pull, solution.iterations, solution.residual)
+
+
+def gradient_dot(
+    snapshots: Sequence[tuple[float, Evidence]], validation: Indices
+) -> Scores:
+    """Minus what the steps on sample i took off the validation loss: TracIn.
+
+        score_i = -sum_t eta_t g_V(t)^T g_i(t)      labels as targets
+
+    Pruthi et al. 2020 (arXiv:2002.08484), TracInCP on the last layer: `label_influence`
+    with the identity for H, summed along the training run. Negative: the sample helps.
+
+    Args:
+      snapshots: (learning rate, evidence) of the network at each saved checkpoint; the
+        same samples with the same labels in the same order.
+      validation: as in `teacher_influence`.
+    """
+    where, values = "gradient_dot", 0.0
+    if not len(snapshots):
+        raise ValueError(f"{where}: no snapshot is given; expected at least one.")
+    labels = np.asarray(snapshots[0][1].labels)
+    for number, (learning_rate, evidence) in enumerate(snapshots):
+        contracts.positive(where, f"learning rate {number}", learning_rate)
+        evidence = checked(where, evidence)
+        if not np.array_equal(evidence.labels, labels):
+            raise ValueError(
+                f"{where}: labels of snapshot {number} are not those of snapshot 0; "
+                "expected the same samples in the same order."
+            )
+        direction = validation_gradient(where, evidence, validation)
+        pull = along(evidence, direction, label_residual(evidence))
+        values = values - learning_rate * pull
+    return Scores(values)
 
 
 ESTIMATORS = {
@@ -136,11 +168,6 @@ def influence_scores(estimator: str, **inputs) -> Scores:
 
     Raises:
       ValueError: there is no such estimator or argument, or a needed one is missing.
-
-    >>> flat = Evidence(np.zeros((3, 2)), np.ones((3, 1)), np.array([0, 1, 1]))
-    >>> inputs = dict(evidence=flat, validation=np.array([0]), seed=0, targets=None)
-    >>> print(influence_scores("label_influence", **inputs).values.round(3))
-    [-0.99  0.99  0.99]
     """
     if estimator not in ESTIMATORS:
         raise ValueError(
@@ -162,9 +189,7 @@ def influence_scores(estimator: str, **inputs) -> Scores:
     return ESTIMATORS[estimator](**given)
 
 
-def _response(
-    where: str, evidence: Evidence, validation: Indices, damping: float
-) -> Solution:
+def _response(where: str, evidence: Evidence, validation, damping) -> Solution:
     """H^-1 g_V."""
     contracts.positive(where, "damping", damping)
     return solve(evidence, validation_gradient(where, evidence, validation), damping)

@@ -21,16 +21,9 @@ def clean_probability(losses: Scalars) -> Scalars:
         w_i = p(low-mean component | (l_i - min l) / (max l - min l))
 
     Two Gaussians fitted in at most 10 steps, tolerance 1e-2, variances regularised by
-    5e-4, seed 0: the settings of the authors' code. w does not change if all losses are
-    multiplied by a number or moved by one. Losses that do not differ show no noise:
-    w = 1 for all.
-
-    Args:
-      losses: nats, finite; `kdjax.selection.evidence.losses` gives them.
-
-    Returns:
-      [samples], in [0, 1]. Not always decreasing in the loss: the broader Gaussian wins
-      on both sides.
+    5e-4, seed 0: the settings of the authors' code. w does not change if all losses, in
+    nats, are scaled or shifted. Losses that do not differ show no noise: w = 1 for all.
+    w is not always decreasing in the loss: the broader Gaussian wins on both sides.
 
     >>> print(clean_probability([0.1, 0.2, 0.1, 0.3, 4.0, 5.0]).round(3))
     [1. 1. 1. 1. 0. 0.]

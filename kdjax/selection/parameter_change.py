@@ -30,21 +30,18 @@ def parameter_change(
 
         score_i = -|| H^-1 g_i(e_y) ||
 
-    So the largest norms are kept first; negate the values to keep the smallest. Yang et
+    The largest norms are kept first; negate the values to keep the smallest. Yang et
     al., "Dataset Pruning", ICLR 2023 (arXiv:2205.09329), drop a set whose summed change
-    is small in norm; here each sample is ranked by its own norm, and those of a dropped
-    set bound the norm of their sum.
+    is small in norm; the norms of a dropped set bound that of their sum.
 
     With P = (features + 1) * classes parameters of the layer:
 
     * P <= exact_up_to: exact. H is formed and inverted, about 4 n P^2 + 3 P^3 floating
-      point operations and 24 P^2 bytes (50,000 samples, P = 4096: 3e12 and 0.4 GB; P =
-      12,900: 4e13 and 4 GB).
-    * above: approximate. The norm is taken with the Kronecker approximation of H
-      (`curvature.Kronecker`), in closed form. `audited` random samples are solved
-      exactly, by conjugate gradients, which is what takes the time; their mean ratio
-      scales all values, and Spearman's correlation of their exact and approximate
-      norms is the `rank_correlation` returned. Below 0.8 is an error.
+      point operations and 24 P^2 bytes (50,000 samples, P = 4096: 3e12 and 0.4 GB).
+    * above: by the Kronecker approximation of H, in closed form. `audited` random
+      samples are solved exactly, by conjugate gradients, which takes the time; their
+      mean ratio scales all values, and Spearman's correlation of their exact and
+      approximate norms is the `rank_correlation` returned. Below 0.8 is an error.
 
     Args:
       evidence: of the reference network.
@@ -56,11 +53,6 @@ def parameter_change(
     Raises:
       ValueError: an argument is out of range, every gradient is zero, or the
         approximation does not hold on this evidence.
-
-    >>> sure, unsure = np.array([9.0, 0.0]), np.array([1.0, 0.0])
-    >>> pair = Evidence(np.stack([sure, unsure]), np.ones((2, 1)), np.array([0, 0]))
-    >>> print(np.argsort(parameter_change(pair).values))
-    [1 0]
     """
     where = "parameter_change"
     evidence = checked(where, evidence)

@@ -30,12 +30,7 @@ class Scores(NamedTuple):
 
 
 def random_scores(evidence: Evidence, *, seed: int) -> Scores:
-    """Control: uniform draws in [0, 1) of 0 <= seed < 2**63, the same in every release.
-
-    >>> flat = Evidence(np.zeros((3, 2)), np.ones((3, 1)), np.array([0, 1, 1]))
-    >>> select(random_scores(flat, seed=0), keep_ratio=0.7).sum().item()
-    2
-    """
+    """Control: uniform draws in [0, 1), the same of a seed in every release."""
     labels = checked("random_scores", evidence).labels
     bits = random_bits("random_scores", seed, _CONTROL, len(labels))
     return Scores((bits >> np.uint64(11)) * 2.0**-53)
@@ -52,9 +47,9 @@ def select(
     comes first is kept first.
 
     Args:
-      scores: [samples], finite, smaller = keep first; or the `Scores` of an estimator.
+      scores: finite, smaller = keep first.
       keep_ratio: above 0, at most 1.
-      labels: [samples] int; where given, the ratio holds inside every class. Scores of
+      labels: [samples] int; if given, the ratio holds inside every class. Scores of
         different classes then need no common scale.
 
     >>> scores = np.array([0.4, -1.0, 0.3, 5.0])
@@ -79,18 +74,8 @@ def validation_indices(
     Train the reference network without them: on samples that it has fitted the
     validation gradient is small and mostly their own.
 
-    Args:
-      labels: [samples] int.
-      fraction: above 0, at most 1.
-      seed: 0 <= seed < 2**63. The same seed draws the same samples in every release,
-        and a larger fraction draws them and more.
-
-    Returns:
-      positions in the training set, int64, ascending.
-
-    >>> labels = np.array([0, 0, 0, 0, 1, 1])
-    >>> print(labels[validation_indices(labels, 0.5, seed=0)])
-    [0 0 1]
+    Positions in the training set, ascending. A seed, 0 <= seed < 2**63, draws the same
+    samples in every release, and a larger fraction draws them and more.
     """
     where = "validation_indices"
     labels = checked_labels(where, "labels", labels)

@@ -18,13 +18,7 @@ def agreement(
     Convention: a fraction whose denominator is 0 is 0.0 (nothing kept: precision; no
     clean sample: recall; neither: F1; no noisy sample: specificity).
 
-    Args:
-      keep: [samples] bool.
-      labels: [samples] int, the labels given.
-      true_labels: [samples] int.
-
-    Returns:
-      the four above as floats in [0, 1], and "kept", the count.
+    "kept" is the count. Everything is [samples].
 
     >>> keep = np.array([True, True, False, False])
     >>> agreement(keep, np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1]))

@@ -26,9 +26,7 @@ def probability_shift(signals: Signals) -> Float[Array, "batch classes"]:
     first stage: a temperature rule after it sees the adjusted logits. For one that
     shall see the teacher's own there is `shift_probabilities`.
 
-    Returns:
-      [batch, classes], float32: a permutation of each row whose largest logit is the
-      label's. NaN where a traced label is out of range; a concrete one is a ValueError.
+    NaN where a traced label is out of range; a concrete one is a ValueError.
 
     >>> from kdjax.supervision import Supervisor, fixed
     >>> rules = Supervisor(temperature=fixed(4), logits=(probability_shift,))
@@ -64,15 +62,8 @@ def smoothed_label(epsilon: Number) -> TargetRule:
     outweigh the others: in the worked example of the tests, 12.3 and 11.5 against 0.25
     at temperature 4. Their gradient is up to tau times that of cross entropy.
 
-    Args:
-      epsilon: share of the label spread evenly over all classes, from 0 to 1.
-
-    Returns:
-      A rule that gives NaN where a traced label is out of range or the teacher's logits
-      are NaN, so that neither trains as a label.
-
-    Raises:
-      ValueError: epsilon is outside [0, 1]; in use: a concrete label is out of range.
+    NaN where a traced label is out of range or the teacher's logits are NaN, so that
+    neither trains as a label.
 
     >>> from kdjax.supervision import Supervisor, fixed
     >>> rules = Supervisor(temperature=fixed(4), target=(smoothed_label(0.1),))

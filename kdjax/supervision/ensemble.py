@@ -22,9 +22,6 @@ def mean_of_logits(signals: Signals) -> Float[Array, "batch classes"]:
 
     Raises:
       ValueError: there is a single teacher.
-
-    >>> from kdjax.supervision import Supervisor, fixed
-    >>> rules = Supervisor(temperature=fixed(4), logits=(mean_of_logits,))
     """
     return jnp.mean(_members("mean_of_logits", signals), axis=1)
 
@@ -45,11 +42,7 @@ def mean_of_probabilities(temperature: Number) -> TargetRule:
     A target rule does not see the temperature: give it that of the supervisor's `fixed`
     rule. Rules on logits have no effect on this target, which is of the teachers' own.
 
-    Args:
-      temperature: > 0, dimensionless; infinity makes the target uniform.
-
-    Raises:
-      ValueError: temperature is not above 0; in use, there is a single teacher.
+    Infinity makes the target uniform.
 
     >>> from kdjax.supervision import Supervisor, fixed
     >>> rules = Supervisor(temperature=fixed(4), target=(mean_of_probabilities(4),))

@@ -22,20 +22,12 @@ def remembered(
 
     Args:
       rule: gives the temperatures of this step.
-      num_examples: size of the training split; `Signals.index` points into it.
+      num_examples: size of the training split; `Signals.index` points into it. NaN
+        where a traced index is out of range; a concrete one is a ValueError.
       decay: from 0 to 1, the first temperature for ever; None returns the rule itself.
 
-    Returns:
-      A rule that never goes below `rule.lowest`. NaN where a traced index is out of
-      range.
-
-    Raises:
-      ValueError: num_examples or decay is out of range; in use: a concrete index is.
-
-    >>> from kdjax.supervision.temperature import by_confusion
+    >>> from kdjax.supervision import by_confusion
     >>> rule = remembered(by_confusion(4.0, 2.0), num_examples=50000, decay=0.9)
-    >>> rule.init()["table"].shape
-    (50000,)
     """
     if decay is None:
         return rule

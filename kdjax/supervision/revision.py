@@ -33,19 +33,13 @@ def revision_weight(
         beta = eta / (max_k p_k - p_y + 1)
 
     The label has the largest entry of beta p + (1 - beta) e_y exactly when beta < 1 /
-    (max_k p_k - p_y + 1), so eta says how far below that bound to stay. Where the
-    teacher is right, beta = eta.
+    (max_k p_k - p_y + 1), so eta says how far below that bound to stay. From eta / 2 to
+    eta, which it is where the teacher is right.
 
     Args:
       probabilities: of the teacher; rows sum to 1.
-      labels: integers in 0..classes-1.
+      labels: in 0..classes-1; NaN where a traced one is out of range.
       eta: above 0 and below 1; near 1 revises least.
-
-    Returns:
-      [batch], from eta / 2 to eta, float32. NaN where a traced label is out of range.
-
-    Raises:
-      ValueError: shapes disagree, a concrete label is out of range, or eta is.
 
     >>> import numpy as np
     >>> p = np.float32([[0.625, 0.25, 0.125]])
@@ -71,9 +65,7 @@ def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
     classes stay as they were. Below 1 that holds with `softened` only, and then at any
     temperature, one per sample too.
 
-    Args:
-      eta: above 0 and below 1, as in `revision_weight`.
-      softened: takes beta of the softened target itself.
+    With `softened` beta is of the softened target itself.
 
     >>> from kdjax.supervision import Supervisor, fixed
     >>> rules = Supervisor(temperature=fixed(4), target=(label_revision(0.8),))
@@ -119,9 +111,7 @@ def with_revision(supervisor: Supervisor, eta: Number | None) -> Supervisor:
     It has to be the last: a swap after it would take the label from the top again.
     Where the label is on top already, as after logits adjustment, beta = eta.
 
-    Args:
-      supervisor: its own target rules come first.
-      eta: above 0 and below 1, as in `revision_weight`; None for no revision.
+    Without eta the supervisor comes back as it is.
 
     >>> from kdjax.supervision import fixed, shift_probabilities
     >>> rules = Supervisor(temperature=fixed(0.5), target=(shift_probabilities,))
