@@ -19,7 +19,7 @@ from kdjax.experiment.build import build
 from kdjax.experiment.cache import origin_of
 from kdjax.experiment.data import load_data
 from kdjax.experiment.pretrained import Teacher
-from kdjax.runner import run, steps
+from kdjax.runner import run
 from kdjax.training import loop, sharding
 from kdjax.training.loop import Preempted
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -91,7 +91,7 @@ def test_each_size_compiles_once_and_resuming_changes_nothing(
         traced.append(batch_spec["image"].shape[1])
         return gather_batch(source, batch_spec, decode)
 
-    monkeypatch.setattr(steps.resident, "materialise", noted)
+    monkeypatch.setattr(in_memory, "gather_batch", noted)
     run.run(growing(jpeg_dir), tmp_path / "whole")
     assert traced == [8, 12, 16]
     asked = []

@@ -15,7 +15,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.experiment.build import build
-from kdjax.runner import steps as module
+from kdjax.runner import trainer
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.training import sharding
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -88,7 +88,7 @@ def made(tmp_path, monkeypatch):
     monkeypatch.setattr(sharding, "place_rows", placed)
     mesh = sharding.make_mesh(jax.devices()[:BATCH])
     sample_info = SampleInfo(experiment, None, mesh, tmp_path / "run", 0)
-    steps, device = module.Steps(experiment, None, mesh, sample_info), Device()
+    steps, device = trainer.Steps(experiment, None, mesh, sample_info), Device()
     monkeypatch.setattr(steps, "program", device)
     with contextlib.closing(steps):
         yield steps, device, decoded, sent

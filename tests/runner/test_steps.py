@@ -25,11 +25,11 @@ def trained(data_dir, workdir):
     )
     run.run(config, workdir)
     return read_rows(workdir / "metrics.jsonl"), {
-        int(path.stem) for path in (workdir / "sample_info" / "ce").glob("*.npz")
+        int(path.stem) for path in (workdir / "notes" / "ce").glob("*.npz")
     }
 
 
-def test_it_reads_the_notes_and_tells_the_numbers_of_single_steps(
+def test_it_reads_the_sample_info_and_reports_the_metrics_of_single_steps(
     data_dir, tmp_path, monkeypatch
 ):
     rows, renewed = trained(data_dir, tmp_path / "one")
