@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from kdjax import checkpoints
 from kdjax.cli import analyse
 from kdjax.contracts import InputError
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.runner import run
 from tests.experiment import configs
 from tests.networks import tiny
@@ -30,7 +30,7 @@ def workdirs(data_dir, tmp_path_factory):
 def call(*words):
     # The number of devices is the tests', settled long before.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kdjax.cli.devices.configure_cpu", lambda *_: 8)
+        patch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
         return analyse.main([str(word) for word in words])
 
 
@@ -41,7 +41,7 @@ def test_distances_and_norms_are_those_of_the_checkpoints(
     assert call(where, f"--output={tmp_path}", f"--data_dir={data_dir}") == 0
     told = json.loads((tmp_path / "analysis.json").read_text())
     assert list(told) == ["kd", "mse"]
-    experiment = build_experiment(configs.teacher(data_dir))
+    experiment = build(configs.teacher(data_dir))
     images = experiment.augment.evaluate(experiment.train.image)
 
     def said(workdir, name):
