@@ -20,20 +20,14 @@ def nearest(word: str, names) -> str:
 
 
 def shapes(where: str, **named) -> dict[str, int]:
-    """Checks arrays against axis patterns and returns the sizes the axes were bound to.
+    """Checks arrays against axis patterns and returns {axis name: size}.
 
     Runs while tracing, so it costs nothing in a compiled program.
 
     Args:
-      where: the function that checks; it opens the message.
+      where: the function that checks; it opens the message of the ValueError.
       **named: argument name -> (array, pattern, pattern, ...). A pattern is axis names
         separated by blanks; "" is a scalar. The first one of the array's rank counts.
-
-    Returns:
-      axis name -> size.
-
-    Raises:
-      ValueError: an array fits none of its patterns, or two arrays disagree on an axis.
 
     >>> import numpy as np
     >>> logits = np.zeros((8, 10))

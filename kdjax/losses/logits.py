@@ -1,17 +1,10 @@
-"""Losses on logits. `from kdjax.losses import logits` finds all of them, limits too."""
+"""Cross entropy and the Kullback-Leibler divergence of softened predictions."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
 from kdjax import contracts
-from kdjax.losses.limits import (
-    label_matching,
-    logit_matching,
-    mean_squared_error,
-    smooth_l1,
-    squared_error,
-)
 from kdjax.losses.numerics import (
     LOWEST,
     AnyArray,
@@ -28,17 +21,6 @@ from kdjax.losses.numerics import (
     soften,
 )
 
-__all__ = [
-    "cross_entropy",
-    "kl_divergence",
-    "kl_to_target",
-    "label_matching",
-    "logit_matching",
-    "mean_squared_error",
-    "smooth_l1",
-    "squared_error",
-]
-
 
 def cross_entropy(
     student_logits: Logits,
@@ -53,12 +35,9 @@ def cross_entropy(
 
     Args:
       student_logits: unnormalised log-probabilities.
-      labels: [batch] integers in 0..classes-1, or [batch, classes] probabilities. NaN,
-        gradient too, where a traced one is out of range.
+      labels: [batch] integers in 0..classes-1 (TypeError for others; NaN, gradient too,
+        where a traced one is out of range), or [batch, classes] probabilities.
       label_smoothing: eps, from 0 to 1.
-
-    Raises:
-      TypeError: labels of shape [batch] are not integers.
 
     >>> import numpy as np
     >>> print(cross_entropy(np.float32([[0, 0], [2, 0]]), np.array([1, 0])).round(4))

@@ -11,8 +11,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from kdjax import contracts
-from kdjax.losses import logits as losses
+from kdjax import contracts, losses
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.types import (
     SAMPLE_FIELDS,
@@ -241,13 +240,7 @@ def normalise_weights(weight: Float[Array, " batch"]) -> Float[Array, " batch"]:
 def labels_and_teacher(
     alpha: float, term: Term, supervisor: Supervisor, label_smoothing: float = 0.0
 ) -> Method:
-    """(1 - alpha) cross entropy and the teacher's term; a part of weight 0 is left out.
-
-    >>> from kdjax.supervision.temperature import fixed
-    >>> rules = Supervisor(temperature=fixed(4))
-    >>> [term.name for term in labels_and_teacher(0.5, soft_logits(0.5), rules).terms]
-    ['hard_label', 'soft_logits']
-    """
+    """(1 - alpha) cross entropy and the teacher's term; parts of weight 0 left out."""
     labels = hard_label(1.0 - alpha, label_smoothing)
     if alpha == 0:
         return Method(terms=(on_selected(labels),))

@@ -30,8 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from kdjax import contracts
-from kdjax.losses import logits as losses
+from kdjax import contracts, losses
 from kdjax.methods.base import Method, Term, normalise_weights
 from kdjax.types import LossInputs
 

@@ -42,8 +42,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from kdjax import contracts
-from kdjax.losses import logits as losses
+from kdjax import contracts, losses
 from kdjax.losses.numerics import as_float32
 from kdjax.methods.base import Method, Mixture, Term, normalise_weights
 

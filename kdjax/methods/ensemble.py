@@ -23,8 +23,7 @@ probabilities is an addition. By default alpha is 1 and tau 20, as the paper pre
 import dataclasses
 import math
 
-from kdjax import contracts
-from kdjax.losses import logits as losses
+from kdjax import contracts, losses
 from kdjax.methods.base import (
     Method,
     labels_and_teacher,

@@ -25,8 +25,7 @@ unless asked for; label smoothing of the cross entropy is an addition, off by de
 
 import math
 
-from kdjax import contracts
-from kdjax.losses import logits as losses
+from kdjax import contracts, losses
 from kdjax.methods.base import Method, labels_and_teacher, match_logits, soft_logits
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed

@@ -16,8 +16,7 @@ which their learning rate of 0.1 goes with; the paper writes the sum, K times la
 The code allows no cross entropy beside it (alpha = 1, the default here).
 """
 
-from kdjax import contracts
-from kdjax.losses import logits as losses
+from kdjax import contracts, losses
 from kdjax.methods.base import Method, labels_and_teacher, match_logits
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed

@@ -16,14 +16,6 @@ def ensemble(networks: tuple[Network, ...]) -> Network:
     so a method can combine them as its paper does. `train` takes one array of images
     for all, or a tuple with one array each. Parameters and statistics are dicts
     "member0", "member1", ...
-
-    >>> from kdjax.models import create
-    >>> pair = ensemble((create("resnet8", num_classes=10),) * 2)
-    >>> images = jnp.ones((4, 32, 32, 3))
-    >>> variables = jax.jit(pair.init)(jax.random.key(0), images)
-    >>> outputs = pair.evaluate(*variables, images)
-    >>> outputs.logits.shape, outputs.features["members"].shape
-    ((4, 10), (4, 2, 10))
     """
     if len(networks) < 2:
         raise ValueError(f"ensemble: {len(networks)} network(s); expected two or more.")

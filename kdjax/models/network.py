@@ -35,35 +35,6 @@ class Network(NamedTuple):
     evaluate: Callable  # (params, batch_stats, images) -> Outputs
 
 
-def same(first: Network, second: Network) -> bool:
-    """Whether two networks surely compute the same: those of equal modules do.
-
-    Functions of one's own are only equal to themselves; names play no part.
-
-    >>> from kdjax.models import create
-    >>> one, two = (create("resnet8", num_classes=10) for _ in range(2))
-    >>> same(one, two), same(one, create("resnet8", num_classes=100))
-    (True, False)
-    """
-    return all(_same_function(*pair) for pair in zip(first, second, strict=True))
-
-
-def _same_function(first: Callable, second: Callable) -> bool:
-    if inspect.ismethod(first) and inspect.ismethod(second):
-        owners = first.__self__, second.__self__
-        return first.__func__ is second.__func__ and _equal(*owners)
-    return first is second
-
-
-def _equal(first, second) -> bool:
-    if first is second:
-        return True
-    try:
-        return bool(first == second)
-    except (TypeError, ValueError):  # a module with arrays has no single answer
-        return False
-
-
 def from_linen(
     module: nn.Module, *, features: Mapping[str, str] | None = None
 ) -> Network:

@@ -40,7 +40,7 @@ OUTPUT = (
     (0, 1, -1, 8, -8, 1),
 )
 # With fewer channels, or fewer tiles at a time, the transforms cost what the products
-# save; numbers above TILED leave a core's cache (2 cores with 1 MiB each, jax 0.10).
+# save; numbers above TILED leave a core's cache of 1 MiB.
 CHANNELS, TILES, IMAGES, TILED = 32, 16, 8, 2**20
 
 

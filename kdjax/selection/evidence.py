@@ -16,8 +16,7 @@ class Evidence(NamedTuple):
     """The outputs of one network, the proxy, for every training sample.
 
     Taken in evaluation mode, with the test transform, in the order of the data set: row
-    i is sample i. Batch statistics, a shuffle or an augmentation would scramble what a
-    detector sees, and nothing downstream could tell.
+    i is sample i. Nothing downstream could tell a shuffle or an augmentation.
     """
 
     logits: Float[np.ndarray, "samples classes"]  # unnormalised log-probabilities

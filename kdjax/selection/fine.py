@@ -45,11 +45,6 @@ def fine(
         with score -inf: there is nothing to compare it with.
       clustering: a name in `CLUSTERINGS`.
       threshold: zeta, from 0 to 1.
-
-    >>> features = np.float32([[2, 0.1], [1.9, 0], [2.1, -0.1], [0.1, 1.5], [0, 1.2]])
-    >>> evidence = Evidence(np.zeros((5, 2)), features, np.zeros(5, int))
-    >>> print(fine(evidence).keep)
-    [ True  True  True False False]
     """
     contracts.fraction("fine", "threshold", threshold)
     score = alignment(evidence, basis=basis)
@@ -64,11 +59,8 @@ def alignment(evidence: Evidence, *, basis: Mask | None = None) -> Scalars:
 
     arXiv:2102.11628, as the authors' code has it (https://github.com/Kthyeon/
     FINE_official); its square would have the same order and another mixture. u_c comes
-    from features that are not normalised. Arguments as `fine`.
-
-    Returns:
-      [samples], the absolute cosine, in [0, 1]; 0 for a feature of zeros; -inf for a
-      class that basis has no sample of.
+    from features that are not normalised. 0 for a feature of zeros; -inf for a class
+    that basis has no sample of. Arguments as `fine`.
     """
     evidence = checked("fine", evidence)
     basis = checked_basis("fine", basis, evidence)

@@ -68,13 +68,6 @@ def teacher_influence(
     Raises:
       ValueError: an argument is malformed, the gradient on V is exactly zero, or
         conjugate gradients do not converge.
-
-    >>> logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0]])
-    >>> wrong = Evidence(logits, logits, np.array([0, 1, 0]))  # the last label is noise
-    >>> teacher = np.array([[0.9, 0.1], [0.1, 0.9], [0.1, 0.9]])
-    >>> scores = teacher_influence(wrong, teacher, validation=np.array([0, 1]))
-    >>> print(np.argmin(scores.values))
-    2
     """
     where = "teacher_influence"
     evidence = checked(where, evidence)
@@ -103,11 +96,6 @@ def label_influence(
     validation loss in the weight of sample i. Negative: the sample helps, and to leave
     it out changes the validation loss by -I_i / n, upwards. Keep the smallest. In nats,
     of either sign. Arguments and errors as `teacher_influence`.
-
-    >>> logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0]])
-    >>> wrong = Evidence(logits, logits, np.array([0, 1, 0]))  # the last label is noise
-    >>> print(np.argmax(label_influence(wrong, np.array([0, 1])).values))
-    2
     """
     where = "label_influence"
     evidence = checked(where, evidence)
@@ -161,13 +149,8 @@ ESTIMATORS = {
 def influence_scores(estimator: str, **inputs) -> Scores:
     """Scores by an estimator's name, which takes of the inputs those that it needs.
 
-    Args:
-      estimator: a key of `ESTIMATORS`.
-      **inputs: arguments of any of the estimators: evidence, targets, validation,
-        snapshots, damping, seed and more. None stands for not given.
-
-    Raises:
-      ValueError: there is no such estimator or argument, or a needed one is missing.
+    `estimator` is a key of `ESTIMATORS`, `inputs` are arguments of any of them; None
+    stands for not given.
     """
     if estimator not in ESTIMATORS:
         raise ValueError(

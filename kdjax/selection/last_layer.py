@@ -6,9 +6,8 @@ target q has the gradient
     g_i(q) = x_i (p_i - q)^T      p_i = softmax(logits_i)
 
 in Theta, a matrix [features + 1, classes] whose last row belongs to the bias. As a
-vector, row by row, it is x_i (x) (p_i - q): other texts order the factors the other
-way, which no inner product sees. Samples pass in blocks, so what is in memory is the
-evidence as it came and a few matrices of the layer's size.
+vector, row by row, it is x_i (x) (p_i - q). Samples pass in blocks, so memory holds the
+evidence and a few matrices of the layer's size.
 """
 
 from collections.abc import Callable, Iterator

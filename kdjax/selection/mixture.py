@@ -52,9 +52,6 @@ def labelled_weights(
         `kdjax.selection.fine.aligned_probability`.
       kept: [samples] bool, a detector's `keep`.
       threshold: from 0 to 1; a probability must be above it.
-
-    >>> print(labelled_weights([0.9, 0.4, 0.8], np.array([True, True, False])))
-    [0.9 0.  0. ]
     """
     where = "labelled_weights"
     probabilities = checked_scalars(where, "probabilities", probabilities)

@@ -22,7 +22,7 @@ def same(
 
     Kim et al. 2021, by the authors' code (https://github.com/Kthyeon/FINE_official).
     A class is kept where v_2 or both count as 0 (see `directions`). One that basis has
-    no sample of is dropped with score -inf.
+    no sample of is dropped with score -inf; of the others at least one sample is kept.
 
     Args:
       evidence: of the proxy; logits are not read.
@@ -30,15 +30,6 @@ def same(
         None. For a second proxy give the first one's; intersect the two.
       rounds: how often at most the singular vectors are taken again from those kept by
         the last round: 1 is the one-step form; the iterated form is 100.
-
-    Returns:
-      keep, and score in units of a feature. Of every class that basis has a sample of,
-      at least one is kept.
-
-    >>> features = np.float32([[2, 0.1], [1.9, 0], [2.1, -0.1], [0.1, 1.5]])
-    >>> evidence = Evidence(np.zeros((4, 2)), features, np.zeros(4, int))
-    >>> print(same(evidence).keep)
-    [ True  True  True False]
     """
     evidence = checked("same", evidence)
     basis = checked_basis("same", basis, evidence)

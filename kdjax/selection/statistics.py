@@ -15,10 +15,8 @@ def agreement(
         recall    = clean and kept / clean       F1 = 2 clean and kept / (kept + clean)
 
     What Kim et al., "Winning Ticket in Noisy Image Classification", 2021, report.
-    Convention: a fraction whose denominator is 0 is 0.0 (nothing kept: precision; no
-    clean sample: recall; neither: F1; no noisy sample: specificity).
-
-    "kept" is the count. Everything is [samples].
+    A fraction whose denominator is 0 is 0.0. "kept" is the count. Masks and labels are
+    [samples].
 
     >>> keep = np.array([True, True, False, False])
     >>> agreement(keep, np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1]))

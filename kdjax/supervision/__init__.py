@@ -1,8 +1,10 @@
 """Supervision: what a student is trained by; needs jax and jaxtyping only.
 
-from kdjax import supervision as sv
-rules = sv.Supervisor(temperature=sv.fixed(4.0), logits=(sv.probability_shift,))
-result, state = sv.supervise(rules, state, signals)
+    from kdjax import supervision as sv
+    rules = sv.Supervisor(temperature=sv.fixed(4.0), logits=(sv.probability_shift,))
+    result, state = sv.supervise(rules, rules.temperature.init(), signals)
+
+Rules refuse numbers that are out of range, and labels unless traced, by a ValueError.
 """
 
 from kdjax.registry import lazy_package

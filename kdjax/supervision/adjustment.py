@@ -27,9 +27,6 @@ def probability_shift(signals: Signals) -> Float[Array, "batch classes"]:
     shall see the teacher's own there is `shift_probabilities`.
 
     NaN where a traced label is out of range; a concrete one is a ValueError.
-
-    >>> from kdjax.supervision import Supervisor, fixed
-    >>> rules = Supervisor(temperature=fixed(4), logits=(probability_shift,))
     """
     label, top = _label_and_top("probability_shift", signals)
     return _swapped(as_float32(signals.teacher_logits), label, top)
@@ -45,9 +42,6 @@ def shift_probabilities(
 
     m is taken from the logits: at a high temperature all of q round to one number.
     Labels out of range as in `probability_shift`.
-
-    >>> from kdjax.supervision import Supervisor, by_confusion
-    >>> last = Supervisor(temperature=by_confusion(4, 2), target=(shift_probabilities,))
     """
     label, top = _label_and_top("shift_probabilities", signals)
     return _swapped(as_float32(target), label, top)
@@ -64,9 +58,6 @@ def smoothed_label(epsilon: Number) -> TargetRule:
 
     NaN where a traced label is out of range or the teacher's logits are NaN, so that
     neither trains as a label.
-
-    >>> from kdjax.supervision import Supervisor, fixed
-    >>> rules = Supervisor(temperature=fixed(4), target=(smoothed_label(0.1),))
     """
     contracts.fraction("smoothed_label", "epsilon", epsilon)
 

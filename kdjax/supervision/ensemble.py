@@ -43,9 +43,6 @@ def mean_of_probabilities(temperature: Number) -> TargetRule:
     rule. Rules on logits have no effect on this target, which is of the teachers' own.
 
     Infinity makes the target uniform.
-
-    >>> from kdjax.supervision import Supervisor, fixed
-    >>> rules = Supervisor(temperature=fixed(4), target=(mean_of_probabilities(4),))
     """
     where = "mean_of_probabilities"
     contracts.shapes(where, temperature=(temperature, ""))

@@ -25,9 +25,6 @@ def remembered(
       num_examples: size of the training split; `Signals.index` points into it. NaN
         where a traced index is out of range; a concrete one is a ValueError.
       decay: from 0 to 1, the first temperature for ever; None returns the rule itself.
-
-    >>> from kdjax.supervision import by_confusion
-    >>> rule = remembered(by_confusion(4.0, 2.0), num_examples=50000, decay=0.9)
     """
     if decay is None:
         return rule

@@ -62,12 +62,7 @@ def reads(*fields: str) -> Callable[[Callable], Callable]:
 def stateless(
     rule: Callable[[Signals], Float[Array, " batch"]], lowest: float = 0.0
 ) -> TemperatureRule:
-    """A temperature rule without a memory.
-
-    >>> warm = stateless(lambda signals: 1.0 + signals.selection)
-    >>> warm.init()
-    ()
-    """
+    """A temperature rule without a memory."""
     return TemperatureRule(
         init=lambda: (),
         update=lambda state, signals: (rule(signals), state),
@@ -103,7 +98,7 @@ class Supervisor:
 def supervise(
     rules: Supervisor, state: PyTree, signals: Signals
 ) -> tuple[Supervision, PyTree]:
-    """Runs the four stages in float32 and stops every gradient.
+    """(Supervision, next state) by the four stages, in float32, without gradients.
 
         t' = logits rules(t),  tau = temperature(t'),  p = target rules(softmax(t' /
         tau)), w = selection * product of weight rules
@@ -113,26 +108,11 @@ def supervise(
     Args:
       rules: the stages.
       state: of the temperature rule; `rules.temperature.init()` before the first step.
-      signals: any float precision.
-
-    Returns:
-      (Supervision, next state).
+      signals: of any float precision.
 
     Raises:
       ValueError: signals disagree in shape, or a rule returns another shape than its
         stage's; the message names the rule.
-
-    >>> import numpy as np
-    >>> from kdjax.supervision import fixed
-    >>> signals = Signals(
-    ...     student_logits=np.zeros((1, 2), np.float32),
-    ...     teacher_logits=np.float32([[0, 4]]),
-    ...     labels=np.array([1]), index=np.array([0]),
-    ...     selection=np.float32([1]), step=np.array(0),
-    ... )
-    >>> supervision, state = supervise(Supervisor(temperature=fixed(4)), (), signals)
-    >>> print(np.float64(supervision.target).round(4), supervision.temperature)
-    [[0.2689 0.7311]] [4.]
     """
     contracts.shapes(
         "supervise",

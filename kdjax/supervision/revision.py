@@ -66,9 +66,6 @@ def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
     temperature, one per sample too.
 
     With `softened` beta is of the softened target itself.
-
-    >>> from kdjax.supervision import Supervisor, fixed
-    >>> rules = Supervisor(temperature=fixed(4), target=(label_revision(0.8),))
     """
     _check_eta("label_revision", eta)
 
@@ -112,11 +109,6 @@ def with_revision(supervisor: Supervisor, eta: Number | None) -> Supervisor:
     Where the label is on top already, as after logits adjustment, beta = eta.
 
     Without eta the supervisor comes back as it is.
-
-    >>> from kdjax.supervision import fixed, shift_probabilities
-    >>> rules = Supervisor(temperature=fixed(0.5), target=(shift_probabilities,))
-    >>> len(with_revision(rules, 0.8).target), len(with_revision(rules, None).target)
-    (2, 1)
     """
     if eta is None:
         return supervisor

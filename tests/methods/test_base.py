@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.losses import logits as losses
+from kdjax import losses
 from kdjax.methods import base, kd, lr_mse
 from kdjax.methods.base import Method, Term, with_label_fallback
 from kdjax.supervision.pipeline import Supervisor, stateless

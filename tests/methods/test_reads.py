@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax.extend.core import Var
 
-from kdjax.losses import logits as losses
+from kdjax import losses
 from kdjax.methods import METHODS, base
 from kdjax.methods.base import Memory, Method, Term, with_label_fallback
 from kdjax.supervision import Supervisor, fixed, reads, remembered, stateless

@@ -125,7 +125,7 @@ def test_gradient_dot_weighs_every_snapshot_with_its_rate():
 
 
 def test_a_wrong_label_is_better_taught_by_the_teacher():
-    """Noise of 20 %: a teacher who knows the truth is heard on the noise first."""
+    """Noise of 20 %: a perfect teacher is selected for the noise first."""
     given = logistic.problem(6, samples=300, features=6)
     draw = np.random.default_rng(6)
     noisy = np.setdiff1d(draw.permutation(300)[:60], given.validation)
@@ -180,8 +180,8 @@ def test_takes_what_a_network_gives(name):
     by = everything(given, as_jax)
     by["targets"] = jnp.asarray(given.targets, jnp.float32)
     expected = influence_scores(name, **everything(given, evidence)).values
-    found = influence_scores(name, **by).values
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    result = influence_scores(name, **by).values
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kdjax.losses import logits as losses
+from kdjax import losses
 from kdjax.supervision.adjustment import (
     probability_shift,
     shift_probabilities,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kdjax.losses import logits as losses
+from kdjax import losses
 from kdjax.supervision.adjustment import probability_shift
 from kdjax.supervision.pipeline import Supervisor, supervise
 from kdjax.supervision.temperature import (
