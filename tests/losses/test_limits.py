@@ -5,7 +5,7 @@ import optax
 import pytest
 from jax.test_util import check_grads
 
-from kdjax.losses import logits as losses
+from kdjax import losses
 from tests import reference
 from tests.reference import GOLDEN_LOGIT_MATCHING, GOLDEN_STUDENT, GOLDEN_TEACHER
 

@@ -139,10 +139,10 @@ def test_elr_falls_with_agreement_and_is_bounded(student, other):
 @quick
 @given(ROWS)
 def test_what_elr_remembers_sums_to_one(student):
-    found = robust.clipped_probabilities(student)
-    np.testing.assert_allclose(found.sum(-1), 1, rtol=1e-6)
+    result = robust.clipped_probabilities(student)
+    np.testing.assert_allclose(result.sum(-1), 1, rtol=1e-6)
     _, exact = reference.early_learning(student, 0)
-    np.testing.assert_allclose(found, exact, rtol=1e-4)
+    np.testing.assert_allclose(result, exact, rtol=1e-4)
 
 
 def test_elr_starves_what_disagrees_with_memory():

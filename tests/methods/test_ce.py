@@ -23,7 +23,7 @@ def test_objective_and_gradient_match_the_equation(smoothing):
     np.testing.assert_allclose(gradient, slope, rtol=1e-5, atol=1e-7)
 
 
-def test_the_mean_is_over_the_selected_and_the_rest_is_not_heard():
+def test_the_mean_is_over_the_selected_and_the_rest_plays_no_part():
     def loss(student, selection):
         return objective(ce.build(), student, None, GOLDEN_LABELS, selection)
 

@@ -63,9 +63,9 @@ def exchange(members, labels, clean, epoch):
 def test_each_network_learns_the_others_small_losses(seed, step, masked):
     members, labels, selection = problem(seed)
     clean = selection if masked else np.ones_like(selection)
-    found = both_terms(members, labels, clean, np.int32(step))
+    result = both_terms(members, labels, clean, np.int32(step))
     expected = exchange(members, labels, clean, int(step // STEPS))
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_detector_is_asked_after_the_exchange():
@@ -89,11 +89,11 @@ def test_the_detector_is_asked_after_the_exchange():
 def test_kept_counts_are_those_of_float64(rate, gradual, batch, step):
     """int((1 - 0.6) * 5) is 2 in Python and 1 in float32."""
     kept = coteaching.kept_counts("f", rate, gradual, 100.0)
-    found = np.asarray(kept(jnp.int32(step), batch))
+    result = np.asarray(kept(jnp.int32(step), batch))
     schedule = list(np.linspace(0, rate, gradual)) + [rate] * 20
     remembered = 1 - schedule[step // 100]
     expected = [int(remembered * n) or n for n in range(batch + 1)]
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(result, expected)
 
 
 def test_an_epoch_begins_with_the_step_that_completes_the_last():
@@ -148,10 +148,10 @@ def test_a_networks_gradient_is_that_of_its_own_term(step):
 def trained(method, devices=1, steps=3, sample_info=None):
     """A pair of linear networks after some steps."""
     network = ensemble((linear(problems.CLASSES),) * 2)
-    made = {"pair": student(method, network=network)}
-    made = Problem(devices, made, teacher=False, sample_info=sample_info)
-    states, metrics = made.run(made.initialise(), 0, steps)
-    return made, jax.tree.map(np.array, states["pair"].params), metrics["pair"]
+    students = {"pair": student(method, network=network)}
+    problem = Problem(devices, students, teacher=False, sample_info=sample_info)
+    states, metrics = problem.run(problem.initialise(), 0, steps)
+    return problem, jax.tree.map(np.array, states["pair"].params), metrics["pair"]
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +161,8 @@ def single():
 
 
 def test_steps_are_finite_and_compiled_once(single):
-    _, made, params, metrics = single
-    assert made.traces == 1 and made.compiled._cache_size() <= 1
+    _, problem, params, metrics = single
+    assert problem.traces == 1 and problem.compiled._cache_size() <= 1
     assert float(metrics["skipped"]) == 0
     total = metrics["loss/member0"] + metrics["loss/member1"]
     np.testing.assert_allclose(metrics["loss"], total, rtol=1e-6)

@@ -46,12 +46,12 @@ def plus(members, labels, clean, step):
     """The authors' loop: dispute, mask, then sort, cut, exchange and mean."""
     hot = reference.one_hot(labels, members.shape[-1])
     losses = [reference.cross_entropy(members[:, n], hot) for n in (0, 1)]
-    said = members.argmax(-1)
+    predicted = members.argmax(-1)
     in_set = [i for i in range(len(labels)) if clean[i]]
-    disputed = [i for i in in_set if said[i, 0] != said[i, 1]]
+    disputed = [i for i in in_set if predicted[i, 0] != predicted[i, 1]]
     if not disputed:
-        heard = in_set if step < 50 else []
-        return [sum(own[i] for i in heard) / (len(heard) or 1) for own in losses]
+        trained = in_set if step < 50 else []
+        return [sum(own[i] for i in trained) / (len(trained) or 1) for own in losses]
     epoch = int(step // 12.5)
     rate = [0, 0.1, 0.2, 0.3, 0.4][epoch] if epoch < 5 else 0.4
     count = int((1 - rate) * len(disputed)) or len(disputed)
@@ -72,19 +72,19 @@ def plus(members, labels, clean, step):
 def test_each_network_learns_where_the_other_believes(seed, step, masked, disputed):
     members, labels, selection = problem(seed, disputed=disputed)
     clean = selection if masked else np.ones_like(selection)
-    found = both_terms(members, labels, clean, np.int32(step))
+    result = both_terms(members, labels, clean, np.int32(step))
     expected = plus(members, labels, clean, step)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("step, heard", [(0, True), (4999, True), (5000, False)])
-def test_a_batch_without_dispute_teaches_before_step_5000_only(step, heard):
+@pytest.mark.parametrize("step, trained", [(0, True), (4999, True), (5000, False)])
+def test_a_batch_without_dispute_trains_before_step_5000_only(step, trained):
     members, labels, _ = problem(2, disputed=0)
     method = coteaching_plus.build(noise_rate=0.4, steps_per_epoch=12.5)
     value = objective(method, members, None, labels, step=step)
     hot = reference.one_hot(labels, 3)
     plain = sum(reference.cross_entropy(members[:, n], hot).mean() for n in (0, 1))
-    np.testing.assert_allclose(value, plain if heard else 0.0, rtol=1e-5)
+    np.testing.assert_allclose(value, plain if trained else 0.0, rtol=1e-5)
 
 
 def test_the_detector_is_asked_before_the_exchange():
@@ -151,8 +151,8 @@ def test_steps_are_finite_and_compiled_once():
         noise_rate=0.5, gradual_epochs=1, steps_per_epoch=4.0, warmup_epochs=0.5
     )
     network = ensemble((linear(problems.CLASSES),) * 2)
-    made = {"pair": student(method, network=network)}
-    problem = Problem(8, made, teacher=False)
+    students = {"pair": student(method, network=network)}
+    problem = Problem(8, students, teacher=False)
     states, metrics = problem.run(problem.initialise(), 0, 5)
     assert problem.traces == 1 and problem.compiled._cache_size() <= 1
     assert float(metrics["pair"]["skipped"]) == 0

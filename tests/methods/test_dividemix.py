@@ -63,28 +63,29 @@ def exact_targets(seed, temperature=0.5):
     """t_in as printed: refinement of the labelled, guessing of the others."""
     matrix, batch, sample_info = problem(seed)
     crops = batch.image, batch.second
-    said = [np.asarray(predict(x, matrix).features["members"]) for x in crops]
-    told = np.zeros((BATCH, 2, CLASSES))
+    predictions = [np.asarray(predict(x, matrix).features["members"]) for x in crops]
+    exact = np.zeros((BATCH, 2, CLASSES))
     for i in range(BATCH):
         own = [
-            np.mean([reference.softmax(s[i])[n] for s in said], axis=0) for n in (0, 1)
+            np.mean([reference.softmax(s[i])[n] for s in predictions], axis=0)
+            for n in (0, 1)
         ]
         for n in (0, 1):
             w, hot = float(sample_info["clean"][i, n]), np.eye(CLASSES)[batch.label[i]]
             mean = w * hot + (1 - w) * own[n] if w > 0 else (own[0] + own[1]) / 2
             sharp = mean ** (1 / temperature)
-            told[i, n] = sharp / sharp.sum()
-    return told
+            exact[i, n] = sharp / sharp.sum()
+    return exact
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_images_and_targets_are_mixed_alike(seed, temperature):
     images, mixed = prepared(seed, AFTER, temperature)
-    told = exact_targets(seed, temperature)
+    exact = exact_targets(seed, temperature)
     clean = np.asarray(problem(seed)[2]["clean"])
     for n in (0, 1):
-        both = np.concatenate([told[:, n], told[:, n]])
+        both = np.concatenate([exact[:, n], exact[:, n]])
         # The image of row i says how much of which row is in it.
         np.testing.assert_allclose(mixed["target"][:, n], images[n] @ both, atol=1e-5)
         labelled = np.concatenate([clean[:, n] > 0] * 2)
@@ -161,12 +162,12 @@ def looked_at(seed, step, logits=None):
 
 def total(method, inputs):
     """The objective."""
-    found = 0.0
+    result = 0.0
     for term in method.terms:
         weight = term.coefficient
         weight = weight(inputs.step) if callable(weight) else weight
-        found += weight * jnp.mean(term.values(inputs))
-    return found
+        result += weight * jnp.mean(term.values(inputs))
+    return result
 
 
 jit_total = jax.jit(lambda inputs: total(METHOD, inputs))
@@ -174,7 +175,7 @@ jit_total = jax.jit(lambda inputs: total(METHOD, inputs))
 
 def exact_objective(inputs, unlabelled_weight):
     """Lx + weight Lu + KL(uniform || mean prediction) of both networks."""
-    found = 0.0
+    result = 0.0
     for n in (0, 1):
         logits = np.asarray(inputs.student.features["members"])[:, n]
         target, p = inputs.mixed["target"][:, n], reference.softmax(logits)
@@ -184,10 +185,10 @@ def exact_objective(inputs, unlabelled_weight):
         ]
         u = [np.mean((p[i] - target[i]) ** 2) for i in np.flatnonzero(~labelled)]
         mean = p.mean(0)
-        found += np.mean(x) if x else 0.0
-        found += unlabelled_weight * np.mean(u) if u else 0.0
-        found += sum(np.log(1 / CLASSES / m) / CLASSES for m in mean)
-    return found
+        result += np.mean(x) if x else 0.0
+        result += unlabelled_weight * np.mean(u) if u else 0.0
+        result += sum(np.log(1 / CLASSES / m) / CLASSES for m in mean)
+    return result
 
 
 @pytest.mark.parametrize(

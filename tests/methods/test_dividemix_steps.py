@@ -19,14 +19,14 @@ def trained(devices, steps):
         num_classes=problems.CLASSES, steps_per_epoch=4.0, warmup_epochs=1.0
     )
     network = ensemble((linear(problems.CLASSES),) * 2)
-    made = {"pair": student(method, network=network, learning_rate=0.01)}
+    students = {"pair": student(method, network=network, learning_rate=0.01)}
     sample_info = {"pair": {"clean": clean}}
-    made = Problem(devices, made, teacher=False, sample_info=sample_info)
-    states, rows = made.initialise(), []
+    problem = Problem(devices, students, teacher=False, sample_info=sample_info)
+    states, rows = problem.initialise(), []
     for number in range(steps):
-        states, metrics = made.run(states, number, number + 1)
+        states, metrics = problem.run(states, number, number + 1)
         rows.append(jax.tree.map(float, metrics["pair"]))
-    return made, jax.tree.map(np.array, states["pair"].params), rows
+    return problem, jax.tree.map(np.array, states["pair"].params), rows
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def single():
 
 
 def test_warm_up_and_after_are_one_program_and_finite(single):
-    made, params, rows = single
-    assert made.traces == 1 and made.compiled._cache_size() <= 1
+    problem, params, rows = single
+    assert problem.traces == 1 and problem.compiled._cache_size() <= 1
     assert all(row["skipped"] == 0 and np.isfinite(row["loss"]) for row in rows)
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(params))
     for number, row in enumerate(rows):

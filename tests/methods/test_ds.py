@@ -56,7 +56,7 @@ def test_gradient_is_the_teachers_on_the_selected_and_the_labels_on_the_rest():
     np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-6)
 
 
-def test_the_teacher_is_not_heard_where_it_is_not_selected():
+def test_the_teacher_plays_no_part_where_it_is_not_selected():
     other = GOLDEN_TEACHER.copy()
     other[1] = [7, -3, 0, 1]
     method = ds.build(temperature=4)

@@ -38,8 +38,8 @@ def renew(method, table, logits, index):
 def test_objective_and_gradient_match_the_equation(beta, weight):
     """From an empty memory t = (1 - beta) p / sum(p), a constant to the gradient."""
     method = build(beta, weight)
-    _, told = reference.early_learning(GOLDEN_STUDENT, 0)
-    remembered = (1 - beta) * told
+    _, probabilities = reference.early_learning(GOLDEN_STUDENT, 0)
+    remembered = (1 - beta) * probabilities
 
     def exact(student):
         pull, _ = reference.early_learning(student, remembered)
@@ -65,8 +65,8 @@ def test_the_memory_is_a_moving_mean_of_each_sample(seed, beta):
     for _ in range(8):
         index = draw.permutation(7)[:4]
         logits = np.float32(4 * draw.normal(size=(4, 3)))
-        _, told = reference.early_learning(logits, 0)
-        for i, p in zip(index, told, strict=True):
+        _, probabilities = reference.early_learning(logits, 0)
+        for i, p in zip(index, probabilities, strict=True):
             exact[i] = beta * exact[i] + (1 - beta) * p
             visits[i] += 1
         remembered, table = renew(method, table, logits, index)
@@ -82,28 +82,28 @@ def test_the_order_of_the_batch_does_not_matter(order, seed):
     method, index = build(num_examples=9), draw.permutation(9)[:5]
     table = jnp.asarray(np.float32(draw.random((9, 4)) / 4))
     logits = np.float32(3 * draw.normal(size=(5, 4)))
-    told, after = renew(method, table, logits, index)
-    told_so, after_so = renew(method, table, logits[order], index[order])
-    np.testing.assert_array_equal(told[order], told_so)
-    np.testing.assert_array_equal(after, after_so)
+    probabilities, after = renew(method, table, logits, index)
+    other, other_after = renew(method, table, logits[order], index[order])
+    np.testing.assert_array_equal(probabilities[order], other)
+    np.testing.assert_array_equal(after, other_after)
 
 
 def test_a_sample_twice_in_a_batch_remembers_the_later():
     logits = np.float32([[3, 0, 0], [0, 5, 0], [0, 0, 4], [1, 1, 0]])
     method = build(num_examples=6, num_classes=3)
     old = jnp.asarray(np.float32(np.arange(18).reshape(6, 3) / 100))
-    told, table = renew(method, old, logits, [4, 2, 4, 0])
+    probabilities, table = renew(method, old, logits, [4, 2, 4, 0])
     _, exact = reference.early_learning(logits, 0)
     expected = np.array(old, np.float64)
     for i, place in ((4, 2), (2, 1), (0, 3)):
         expected[i] = 0.7 * expected[i] + 0.3 * exact[place]
     np.testing.assert_allclose(table, expected, rtol=1e-5)
-    np.testing.assert_allclose(told, expected[[4, 2, 4, 0]], rtol=1e-5)
+    np.testing.assert_allclose(probabilities, expected[[4, 2, 4, 0]], rtol=1e-5)
 
 
 def test_the_mean_is_over_the_selected():
-    _, told = reference.early_learning(GOLDEN_STUDENT, 0)
-    pull, _ = reference.early_learning(GOLDEN_STUDENT, 0.3 * told)
+    _, probabilities = reference.early_learning(GOLDEN_STUDENT, 0)
+    pull, _ = reference.early_learning(GOLDEN_STUDENT, 0.3 * probabilities)
     selection = np.float32([0, 1, 1])
     value = objective(build(), GOLDEN_STUDENT, None, GOLDEN_LABELS, selection)
     np.testing.assert_allclose(value, (HARD + 3 * pull)[1:].mean(), rtol=1e-5)
@@ -113,8 +113,8 @@ def test_the_mean_is_over_the_selected():
 def trained():
     """18 samples in batches of 16: step 1 crosses the border of an epoch."""
     method = build(num_examples=18, num_classes=problems.CLASSES)
-    made = {"elr": student(method, network=linear(problems.CLASSES))}
-    problem = Problem(1, made, teacher=False, data=problems.split(18))
+    students = {"elr": student(method, network=linear(problems.CLASSES))}
+    problem = Problem(1, students, teacher=False, data=problems.split(18))
     states, tables, metrics = problem.initialise(), [], None
     for number in range(3):
         states, metrics = problem.run(states, number, number + 1)

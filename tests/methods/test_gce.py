@@ -33,7 +33,7 @@ def test_the_papers_exponent_is_the_default():
     np.testing.assert_allclose(value, exact.mean(), rtol=1e-5)
 
 
-def test_the_mean_is_over_the_selected_and_the_rest_is_not_heard():
+def test_the_mean_is_over_the_selected_and_the_rest_plays_no_part():
     selection = np.float32([1, 0, 1])
     value, gradient = value_and_gradient(gce.build(), selection=selection)
     exact = reference.generalized_cross_entropy(GOLDEN_STUDENT, GOLDEN_LABELS, 0.7)

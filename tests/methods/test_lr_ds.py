@@ -42,8 +42,8 @@ def test_parts_match_the_equation_on_every_selection(selection):
 
 def test_with_everything_selected_it_is_label_revision():
     everything = np.ones(3)
-    chosen, plain = lr_ds.build(eta=0.9), lr_mse.build(eta=0.9)
-    assert parts(chosen, everything) == parts(plain, everything)
+    selected, plain = lr_ds.build(eta=0.9), lr_mse.build(eta=0.9)
+    assert parts(selected, everything) == parts(plain, everything)
 
 
 def test_with_nothing_selected_it_is_cross_entropy():
@@ -56,7 +56,7 @@ def test_with_nothing_selected_it_is_cross_entropy():
 
 
 @pytest.mark.parametrize("silent", [0, 1, 2])
-def test_the_teacher_is_not_heard_where_it_is_not_selected(silent):
+def test_the_teacher_plays_no_part_where_it_is_not_selected(silent):
     selection = np.arange(3) != silent
     other = GOLDEN_TEACHER.copy()
     other[silent] = [7, -3, 0, 1]

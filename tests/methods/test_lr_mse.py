@@ -64,8 +64,8 @@ def test_eta_reaches_the_revised_probabilities_alone(eta):
 @given(ROWS, ROWS, hnp.arrays(np.int32, 4, elements=st.integers(0, 4)))
 def test_parts_match_the_equations_on_any_batch(student, teacher, labels):
     expected = reference.label_revision_parts(student, teacher, labels, np.ones(4))
-    found = parts_of_four(student, teacher, labels)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    result = parts_of_four(student, teacher, labels)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-6)
 
 
 @jax.jit
@@ -85,8 +85,8 @@ def test_a_set_without_samples_adds_zero_and_no_nan(named, silent):
         "one": GOLDEN_LABELS,
     }[named].astype(np.int32)
     method = lr_mse.build()
-    found = parts(method, GOLDEN_STUDENT, GOLDEN_TEACHER, labels)
-    assert [i for i, part in enumerate(found) if part == 0] == silent
+    result = parts(method, GOLDEN_STUDENT, GOLDEN_TEACHER, labels)
+    assert [i for i, part in enumerate(result) if part == 0] == silent
     value, (gradient, _) = value_and_gradient(method, labels=labels)
     assert np.isfinite(value) and np.isfinite(gradient).all()
     assert abs(gradient).max() > 0

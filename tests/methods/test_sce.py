@@ -54,8 +54,8 @@ def test_only_the_product_of_beta_and_log_zero_matters(log_zero, factor):
 
 def test_the_mean_is_over_the_selected():
     expected = (0.1 * HARD + REVERSE)[[0, 2]] @ [0.75, 0.25]
-    found = value(sce.build(), np.float32([1.5, 0, 0.5]))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    result = value(sce.build(), np.float32([1.5, 0, 0.5]))
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
     assert float(value(sce.build(), np.zeros(3, np.float32))) == 0
 
 

@@ -35,8 +35,8 @@ def as_float32(*arrays):
 @pytest.mark.parametrize("way", WAYS)
 def test_either_way_is_the_sum(shape, stride, way):
     images, kernel = draw(shape)
-    found = WAYS[way](*as_float32(images, kernel), stride)
-    np.testing.assert_allclose(found, expected(images, kernel, stride), atol=3e-6)
+    result = WAYS[way](*as_float32(images, kernel), stride)
+    np.testing.assert_allclose(result, expected(images, kernel, stride), atol=3e-6)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -49,8 +49,8 @@ def test_gradients_are_those_of_the_sum(stride):
         y = depthwise.convolve(images, kernel, stride)
         return (y * jnp.asarray(out, jnp.float32)).sum()
 
-    found = jax.jit(jax.grad(loss, (0, 1)))(*as_float32(images, kernel))
-    for which, gradient in enumerate(found):
+    result = jax.jit(jax.grad(loss, (0, 1)))(*as_float32(images, kernel))
+    for which, gradient in enumerate(result):
         for place in np.random.default_rng(2).integers(0, gradient.size, 12):
             moved = np.zeros(gradient.size)
             moved[place] = 1
@@ -63,12 +63,12 @@ def test_gradients_are_those_of_the_sum(stride):
 def test_bfloat16_is_summed_in_float32():
     images, kernel = (array.astype(jnp.bfloat16) for array in draw((2, 8, 8, 16)))
     exact = expected(np.float64(images), np.float64(kernel), 1)
-    found = jax.jit(depthwise.convolve, static_argnums=2)(
+    result = jax.jit(depthwise.convolve, static_argnums=2)(
         jnp.asarray(images), jnp.asarray(kernel), 1
     )
-    assert found.dtype == jnp.bfloat16
+    assert result.dtype == jnp.bfloat16
     # Half a last place of bfloat16's 8 digits, once.
-    np.testing.assert_allclose(np.float64(found), exact, rtol=2**-8, atol=1e-3)
+    np.testing.assert_allclose(np.float64(result), exact, rtol=2**-8, atol=1e-3)
 
 
 def test_programs_for_cpus_have_no_convolution_and_others_have_one():

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from kdjax.models import Network, create, from_linen
+from kdjax.models import Network, from_linen
 from kdjax.models.layers import BatchNorm
-from kdjax.models.network import same
 
 IMAGES = jax.random.normal(jax.random.key(0), (4, 6, 6, 2))
 KEY = jax.random.key(1)
@@ -56,7 +55,7 @@ class Dropping(nn.Module):
 
 
 class Returning(nn.Module):
-    """Returns whatever it is told to."""
+    """Returns its `result`."""
 
     result: str
 
@@ -134,41 +133,6 @@ def test_statistics_that_are_only_read_stay():
     _, new = network.train(params, stats, IMAGES)
     jax.tree.map(np.testing.assert_array_equal, stats, new)
     assert network.evaluate(params, stats, IMAGES).logits.shape == (4, 5)
-
-
-class Scaled(nn.Module):
-    """An attribute that has no truth value when compared."""
-
-    scale: np.ndarray
-
-    @nn.compact
-    def __call__(self, images):
-        return nn.Dense(3)(images.reshape(len(images), -1)) * self.scale
-
-
-def test_networks_are_the_same_where_their_modules_are_equal():
-    def wide(classes=10, dtype="float32"):
-        return create("wrn_16_2", num_classes=classes, dtype=dtype)
-
-    other = create("wrn_16_4", num_classes=10)
-    assert same(wide(), wide())
-    assert not any(same(wide(), x) for x in (wide(11), wide(dtype="bfloat16"), other))
-    written_out = create("wide_resnet", depth=16, width=2, num_classes=10)
-    assert same(wide(), written_out)
-
-    plain, tapped = (
-        from_linen(Linear()),
-        from_linen(Linear(), features={"x": "Dense_0"}),
-    )
-    assert same(plain, from_linen(Linear())) and not same(plain, tapped)
-    assert not same(from_linen(Training()), from_linen(Deterministic()))
-    assert not same(plain, plain._replace(train=wide().train))
-    mine = Network(*(lambda *_: None for _ in range(3)))
-    again = Network(*(lambda *_: None for _ in range(3)))
-    assert same(mine, mine) and not same(mine, again) and not same(mine, plain)
-    module = Scaled(np.ones(3, np.float32))
-    assert same(from_linen(module), from_linen(module))
-    assert not same(from_linen(module), from_linen(Scaled(np.ones(3, np.float32))))
 
 
 def test_a_network_is_three_functions():

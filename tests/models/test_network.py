@@ -190,11 +190,11 @@ def test_logits_alone_are_finite_and_near_those_of_float32(name):
         create(name, num_classes=10, dtype=dtype) for dtype in ("bfloat16", "float32")
     )
     variables = jax.jit(low.init)(jax.random.key(0), images)
-    found, expected = (
+    result, expected = (
         jax.jit(lambda v, x, n=n: n.evaluate(*v, x).logits)(variables, images)
         for n in (low, high)
     )
-    np.testing.assert_allclose(found, expected, atol=5e-2 * abs(expected).max())
+    np.testing.assert_allclose(result, expected, atol=5e-2 * abs(expected).max())
 
 
 def test_params_and_statistics_are_plain_float32_dicts(case):

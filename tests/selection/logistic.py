@@ -16,7 +16,7 @@ from tests.reference import cross_entropy, one_hot, softmax
 class Problem(NamedTuple):
     inputs: np.ndarray  # [n, d + 1], the last column is 1
     labels: np.ndarray
-    targets: np.ndarray  # what a teacher would say
+    targets: np.ndarray  # the probabilities of a teacher
     validation: np.ndarray
     damping: float
 

@@ -33,8 +33,10 @@ def test_gradients_are_those_of_the_equation():
     given, evidence, direction = case(0, features=4, classes=3)
     p, q = softmax(evidence.logits), one_hot(given.labels, 3)
     expected = logistic.gradients(given.inputs, p, q)
-    found = last_layer.along(evidence, direction, last_layer.label_residual(evidence))
-    np.testing.assert_allclose(found, expected @ logistic.vector(direction), rtol=1e-10)
+    result = last_layer.along(evidence, direction, last_layer.label_residual(evidence))
+    np.testing.assert_allclose(
+        result, expected @ logistic.vector(direction), rtol=1e-10
+    )
     mean = last_layer.mean_label_gradient(evidence, given.validation)
     np.testing.assert_allclose(
         logistic.vector(mean), expected[given.validation].mean(0), rtol=1e-10
@@ -44,9 +46,9 @@ def test_gradients_are_those_of_the_equation():
 def test_hessian_is_that_of_the_equation():
     given, evidence, direction = case(1, features=4, classes=5)
     expected = logistic.hessian(given.inputs, softmax(evidence.logits), damping=0.03)
-    found = hessian_product(evidence, direction, 0.03)
+    result = hessian_product(evidence, direction, 0.03)
     np.testing.assert_allclose(
-        logistic.vector(found), expected @ logistic.vector(direction), rtol=1e-10
+        logistic.vector(result), expected @ logistic.vector(direction), rtol=1e-10
     )
     order = logistic.vector(np.arange(direction.size).reshape(direction.shape))
     formed = hessian_matrix(evidence, 0.03)[np.ix_(order, order)]
@@ -62,8 +64,8 @@ def test_hessian_is_the_slope_of_the_gradient():
         )
         for s in (step, -step)
     )
-    found = hessian_product(logistic.evidence(given, theta), direction, 0.0)
-    np.testing.assert_allclose(found, (ahead - back) / (2 * step), atol=1e-9)
+    result = hessian_product(logistic.evidence(given, theta), direction, 0.0)
+    np.testing.assert_allclose(result, (ahead - back) / (2 * step), atol=1e-9)
 
 
 def test_a_nearly_certain_network_keeps_its_digits():
@@ -81,12 +83,12 @@ def test_solution_is_that_of_the_formed_system():
         logistic.hessian(given.inputs, softmax(evidence.logits), 1e-3),
         logistic.vector(right),
     )
-    found = solve(evidence, right, 1e-3)
-    np.testing.assert_allclose(logistic.vector(found.vector), expected, rtol=1e-5)
-    left = hessian_product(evidence, found.vector, 1e-3) - right
+    result = solve(evidence, right, 1e-3)
+    np.testing.assert_allclose(logistic.vector(result.vector), expected, rtol=1e-5)
+    left = hessian_product(evidence, result.vector, 1e-3) - right
     residual = np.linalg.norm(left) / np.linalg.norm(right)
-    assert found.residual == pytest.approx(residual) and 0 < residual <= 1e-8
-    assert 0 < found.iterations <= 3 * right.size
+    assert result.residual == pytest.approx(residual) and 0 < residual <= 1e-8
+    assert 0 < result.iterations <= 3 * right.size
 
 
 def test_kronecker_is_exact_where_inputs_and_classes_do_not_interact():
@@ -94,9 +96,9 @@ def test_kronecker_is_exact_where_inputs_and_classes_do_not_interact():
     given, evidence, right = case(4)
     evidence = evidence._replace(logits=np.tile([0.3, -1.0, 0.5], (60, 1)))
     h = logistic.hessian(given.inputs, softmax(evidence.logits), 0.02)
-    found = kronecker_solve(kronecker(evidence, 0.02), right)
+    result = kronecker_solve(kronecker(evidence, 0.02), right)
     np.testing.assert_allclose(
-        h @ logistic.vector(found), logistic.vector(right), rtol=1e-9
+        h @ logistic.vector(result), logistic.vector(right), rtol=1e-9
     )
     assert solve(evidence, right, 0.02).iterations == 1
 
@@ -121,8 +123,8 @@ def test_conjugate_gradients(seed):
     a = draw.normal(size=(12, 20))
     a = a @ a.T + 0.1 * np.eye(12)
     right = draw.normal(size=12)
-    found = conjugate_gradients(lambda x: a @ x, right, lambda x: x / np.diag(a))
-    np.testing.assert_allclose(found.vector, np.linalg.solve(a, right), rtol=1e-5)
+    result = conjugate_gradients(lambda x: a @ x, right, lambda x: x / np.diag(a))
+    np.testing.assert_allclose(result.vector, np.linalg.solve(a, right), rtol=1e-5)
 
 
 @pytest.mark.errors

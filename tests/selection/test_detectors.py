@@ -29,11 +29,11 @@ EVERY = {
 def test_a_detector_beats_keeping_all(name, rate):
     evidence, truth = mislabelled(3, rate=rate)
     kept = EVERY[name](evidence)
-    found = agreement(kept.keep, evidence.labels, truth)
+    result = agreement(kept.keep, evidence.labels, truth)
     trivial = keep_all(evidence.labels, truth)
-    assert found["f1"] > trivial["f1"] + 0.03
-    chance = at_random(600, count=found["kept"], seed=0).keep
-    assert found["f1"] > agreement(chance, evidence.labels, truth)["f1"] + 0.05
+    assert result["f1"] > trivial["f1"] + 0.03
+    chance = at_random(600, count=result["kept"], seed=0).keep
+    assert result["f1"] > agreement(chance, evidence.labels, truth)["f1"] + 0.05
     # The score orders as it should: clean samples above noisy ones.
     clean = evidence.labels == truth
     above = kept.score[clean][:, None] > kept.score[~clean][None, :]
@@ -45,7 +45,7 @@ def test_a_detector_beats_keeping_all(name, rate):
 @given(seed=SEEDS)
 def test_neither_order_nor_names_decide(name, seed):
     evidence, _ = mislabelled(seed, samples=120)
-    there = EVERY[name](evidence)
+    once = EVERY[name](evidence)
     draw = np.random.default_rng(seed)
     order, names = draw.permutation(120), draw.permutation(4)
     for other, back in (
@@ -53,9 +53,9 @@ def test_neither_order_nor_names_decide(name, seed):
         (renamed(evidence, names), np.arange(120)),
     ):
         again = EVERY[name](other)
-        np.testing.assert_allclose(again.score, there.score[back], atol=1e-9)
-        np.testing.assert_array_equal(again.keep, there.keep[back])
-    assert there.keep.dtype == bool and there.score.dtype == np.float64
+        np.testing.assert_allclose(again.score, once.score[back], atol=1e-9)
+        np.testing.assert_array_equal(again.keep, once.keep[back])
+    assert once.keep.dtype == bool and once.score.dtype == np.float64
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -140,7 +140,7 @@ def test_seeds_differ():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: intersection(), "intersection: no set came"),
+        (lambda: intersection(), "intersection: no set is given"),
         (lambda: intersection(np.arange(3)), r"keeps\[0\] is int64 .*np.isin"),
         (
             lambda: intersection(np.ones(3, bool), np.ones(4, bool)),

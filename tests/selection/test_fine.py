@@ -37,7 +37,7 @@ def test_alignment_class_by_class(seed):
         first, _ = reference.leanings(evidence.features[of_class], basis[of_class])
         length = np.sqrt((evidence.features[of_class] ** 2).sum(1))
         np.testing.assert_allclose(score[of_class], first / length, atol=1e-7)
-    assert np.abs(score - alignment(evidence)).max() > 1e-3  # the basis was heard
+    assert np.abs(score - alignment(evidence)).max() > 1e-3  # the basis matters
 
 
 @settings(max_examples=25, deadline=None)
@@ -48,10 +48,10 @@ def test_how_long_a_feature_is_decides_nothing(seed, factor):
     # What gives the direction is scaled as one, the rest each by its own factor.
     own = np.random.default_rng(seed).uniform(0.1, 10, 40) * np.where(basis, 0, 1)
     features = evidence.features * np.where(basis, factor, own)[:, None]
-    there = fine(evidence, basis=basis)
+    once = fine(evidence, basis=basis)
     scaled = fine(evidence._replace(features=features), basis=basis)
-    np.testing.assert_allclose(scaled.score, there.score, atol=1e-9)
-    assert (there.score >= 0).all() and (there.score <= 1).all()
+    np.testing.assert_allclose(scaled.score, once.score, atol=1e-9)
+    assert (once.score >= 0).all() and (once.score <= 1).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -72,7 +72,7 @@ def test_every_class_has_its_own_two_groups(seed):
     np.testing.assert_array_equal(kept.keep, probability > 0.5)
 
 
-def test_the_threshold_is_heard():
+def test_the_threshold_counts():
     evidence = scattered(0, samples=200)
     probability = aligned_probability(alignment(evidence), evidence.labels)
     for threshold in (0.0, 0.1, 0.9, 1.0):

@@ -67,9 +67,9 @@ def test_the_order_of_the_values_decides_nothing():
     order = np.random.default_rng(1).permutation(len(values))
     np.testing.assert_array_equal(two_means(values)[order], two_means(values[order]))
     settings = {**FINE, "max_iter": 3}
-    there = mixture_posterior(values, larger=True, **settings)
+    first = mixture_posterior(values, larger=True, **settings)
     again = mixture_posterior(values[order], larger=True, **settings)
-    np.testing.assert_array_equal(there[order], again)
+    np.testing.assert_array_equal(first[order], again)
 
 
 def test_a_fit_cut_short_says_nothing_and_hides_no_other_warning(monkeypatch):

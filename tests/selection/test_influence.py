@@ -125,7 +125,7 @@ def test_gradient_dot_weighs_every_snapshot_with_its_rate():
 
 
 def test_a_wrong_label_is_better_taught_by_the_teacher():
-    """Noise of 20 %: a teacher who knows the truth is heard on the noise first."""
+    """Noise of 20 %: a perfect teacher is selected for the noise first."""
     given = logistic.problem(6, samples=300, features=6)
     draw = np.random.default_rng(6)
     noisy = np.setdiff1d(draw.permutation(300)[:60], given.validation)
@@ -180,8 +180,8 @@ def test_takes_what_a_network_gives(name):
     by = everything(given, as_jax)
     by["targets"] = jnp.asarray(given.targets, jnp.float32)
     expected = influence_scores(name, **everything(given, evidence)).values
-    found = influence_scores(name, **by).values
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    result = influence_scores(name, **by).values
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -251,7 +251,7 @@ def test_every_estimator_is_public():
         ("label_influence", {"validation": np.array([1, 60])}, "runs from 1 to 60"),
         ("label_influence", {"validation": np.array([-1, 2])}, "runs from -1 to 2"),
         ("gradient_dot", {"validation": np.array([3, 3])}, "1 of 2 different"),
-        ("gradient_dot", {"snapshots": []}, "no snapshot came"),
+        ("gradient_dot", {"snapshots": []}, "no snapshot is given"),
         ("teacher_influence", {"targets": np.ones((60, 3))}, r"targets\[0\] .* sum 3"),
         (
             "teacher_influence",

@@ -42,11 +42,11 @@ def test_the_tenth_step_is_the_last():
 @given(st.integers(0, 2**32 - 1), st.floats(1e-2, 1e2), st.floats(-5, 5))
 def test_only_the_order_and_the_proportions_of_the_losses_count(seed, factor, shift):
     loss = losses(mislabelled(seed, samples=100)[0])
-    there = clean_probability(loss)
+    first = clean_probability(loss)
     moved = clean_probability(factor * loss + shift)
-    np.testing.assert_allclose(moved, there, atol=1e-7)
+    np.testing.assert_allclose(moved, first, atol=1e-7)
     order = np.random.default_rng(seed).permutation(100)
-    np.testing.assert_array_equal(clean_probability(loss[order]), there[order])
+    np.testing.assert_array_equal(clean_probability(loss[order]), first[order])
 
 
 def test_it_finds_the_clean_ones():
@@ -86,7 +86,7 @@ def test_at_the_threshold_a_label_is_not_believed():
     ("call", "message"),
     [
         (lambda: clean_probability([0.1, np.nan]), r"losses\[1\] is nan; .*finite"),
-        (lambda: clean_probability([]), "no sample came; expected one finite"),
+        (lambda: clean_probability([]), "there are none; expected one finite"),
         (lambda: clean_probability(np.ones((2, 2))), r"losses has shape \(2, 2\)"),
         (
             lambda: labelled_weights([0.4, 1.2], [True, True]),

@@ -45,7 +45,7 @@ def test_one_step_class_by_class(seed, dimensions):
     kept = same(evidence, basis=basis)
     np.testing.assert_allclose(kept.score, by_class(evidence, basis), atol=1e-7)
     np.testing.assert_array_equal(kept.keep, kept.score >= 0)
-    assert np.abs(kept.score - score).max() > 1e-3  # the basis was heard
+    assert np.abs(kept.score - score).max() > 1e-3  # the basis matters
 
 
 def test_iterated_is_one_step_until_nothing_changes():
@@ -77,10 +77,10 @@ def test_rounds_are_counted():
 def test_the_score_grows_with_the_features_and_the_decision_does_not(seed, factor):
     evidence = scattered(seed)
     larger = evidence._replace(features=-factor * evidence.features)
-    there, scaled = same(evidence), same(larger)
-    np.testing.assert_allclose(scaled.score, factor * there.score, atol=1e-7 * factor)
-    sure = np.abs(there.score) > 1e-6
-    np.testing.assert_array_equal(scaled.keep[sure], there.keep[sure])
+    once, scaled = same(evidence), same(larger)
+    np.testing.assert_allclose(scaled.score, factor * once.score, atol=1e-7 * factor)
+    sure = np.abs(once.score) > 1e-6
+    np.testing.assert_array_equal(scaled.keep[sure], once.keep[sure])
 
 
 @settings(max_examples=25, deadline=None)

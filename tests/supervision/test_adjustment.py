@@ -6,15 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kdjax.losses import logits as losses
+from kdjax import losses
 from kdjax.supervision.adjustment import (
     probability_shift,
     shift_probabilities,
     smoothed_label,
 )
-from kdjax.supervision.dynamic import by_confusion
 from kdjax.supervision.pipeline import Supervisor, stateless, supervise
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.temperature import by_confusion, fixed
 from tests import reference
 from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER

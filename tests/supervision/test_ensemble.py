@@ -29,7 +29,7 @@ def run(members=MEMBERS, temperature=4.0, teacher=MEAN, **stages):
     return supervise(rules, (), given)[0]
 
 
-def test_mean_of_logits_is_what_the_student_hears():
+def test_mean_of_logits_is_the_supervision():
     s = run(teacher=0 * MEAN, logits=(ensemble.mean_of_logits,))
     np.testing.assert_allclose(s.logits, MEAN, rtol=1e-6)
     np.testing.assert_allclose(s.target, reference.softmax(MEAN, 4.0), rtol=1e-5)

@@ -2,11 +2,10 @@ import jax
 import numpy as np
 import pytest
 
-from kdjax.losses import logits as losses
-from kdjax.supervision.dynamic import by_confusion
+from kdjax import losses
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule, supervise
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.temperature import by_confusion, fixed
 from kdjax.training.sharding import make_mesh, replicated, split
 from kdjax.types import Signals
 from tests import reference
@@ -36,15 +35,15 @@ def compiled(rule, devices):
     )
 
 
-def blend(table, seen, index, fresh, decay):
+def blend(table, visited, index, fresh, decay):
     """One batch into a table, in float64: {sample: tau}; the lower of a double."""
     given, kept = [], {}
     for i, tau in zip(index, fresh, strict=True):
-        blended = decay * table[i] + (1 - decay) * tau if seen[i] else tau
+        blended = decay * table[i] + (1 - decay) * tau if visited[i] else tau
         given.append(blended)
         kept[i] = min(kept.get(i, np.inf), blended)
     for i, tau in kept.items():
-        table[i], seen[i] = tau, True
+        table[i], visited[i] = tau, True
     return given
 
 
@@ -60,17 +59,17 @@ def batches(count, size, examples, seed=0):
 def test_a_memory_against_a_loop(decay, devices):
     rule = remembered(by_confusion(10.0, 8.0), num_examples=12, decay=decay)
     step, state = compiled(rule, devices), rule.init()
-    table, seen, doubles = np.zeros(12), np.zeros(12, bool), 0
+    table, visited, doubles = np.zeros(12), np.zeros(12, bool), 0
     for batch in batches(3, 8, 12):
         w = reference.confusion(batch.student_logits, batch.teacher_logits)
         fresh = reference.dynamic_temperature(w, 10, 8, lowest=1.0)
         supervision, state = step(state, batch)
-        expected = blend(table, seen, batch.index, fresh, decay)
+        expected = blend(table, visited, batch.index, fresh, decay)
         np.testing.assert_allclose(supervision.temperature, expected, rtol=1e-5)
         np.testing.assert_allclose(state["table"], table, rtol=1e-5)
         doubles += 8 - len(set(batch.index.tolist()))
     assert doubles > 0  # or they are not tested
-    assert not seen.all()  # nor that what was not seen stays unseen
+    assert not visited.all()  # nor a sample without a batch
 
 
 def test_a_memory_does_not_depend_on_the_order_within_a_batch():

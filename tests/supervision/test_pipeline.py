@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.losses import logits as losses
+from kdjax import losses
 from kdjax.supervision.pipeline import (
     Supervisor,
     TemperatureRule,
