@@ -159,16 +159,14 @@ class Steps:
         info = self.sample_info.before(number, states)
         source = self.feed.source | {"sample_info": info}
         counts = (count,) if self.most > 1 else ()
-        states, metrics = self.program(
-            states, self.variables, source, batch_specs, *counts
-        )
+        result = self.program(states, self.variables, source, batch_specs, *counts)
         if self._under_way is not None:
             # While one step computes, the images of the next are decoded and sent, and
             # no more of them are on the devices.
-            self._under_way.append(metrics)
+            self._under_way.append(result[1])
             if len(self._under_way) > 1:
                 jax.block_until_ready(self._under_way.popleft())
-        return states, metrics
+        return result
 
     def close(self) -> None:
         """Ends what decodes ahead."""
