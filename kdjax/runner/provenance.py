@@ -4,13 +4,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kdjax import paths
-from kdjax.caching.manifest import digest
-from kdjax.experiment.cache import read_manifest
 from kdjax.experiment.data import keep_digest, load_keep
 from kdjax.experiment.pretrained import load_trained
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
-from kdjax.runner.select import each_step
 
 
 class Origin(NamedTuple):
@@ -68,6 +65,8 @@ def _of_selector(section: dict) -> dict[str, Origin]:
         who = [_who(section, proxy.strip(), step) for proxy in proxies.split(",")]
         return {"proxies": Origin(f"{path}.proxies", proxies, _networks, who)}
     if name == "influence":
+        from kdjax.runner.select import each_step
+
         steps, reference = section.get("checkpoints", "latest"), section["reference"]
         who = [_who(section, reference, step) for step in each_step(steps)]
         return {"reference": Origin(f"{path}.reference", reference, _networks, who)}
@@ -89,6 +88,9 @@ def _keep(key: str, path: str, data: dict) -> str | None:
 def _cache(key: str, path: str, data: dict) -> str | None:
     if not path:
         return None
+    from kdjax.caching.manifest import digest
+    from kdjax.experiment.cache import read_manifest
+
     return digest(read_manifest(paths.local(path, key).resolve(), path))
 
 

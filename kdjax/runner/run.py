@@ -8,11 +8,9 @@ from typing import Any
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
 from kdjax.experiment.build import build
-from kdjax.experiment.checks import check_training
 from kdjax.experiment.schema import check_keys, plain, resolved
-from kdjax.experiment.stages import split_stages
 from kdjax.reporting.results import SUMMARY, Result, read_results
-from kdjax.runner import identities, select, trainer
+from kdjax.runner import identities, trainer
 from kdjax.runner import workdir as workdirs
 
 
@@ -29,6 +27,8 @@ def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
     config = plain(config)
     with workdirs.locked(workdir):
         if config["stages"] or config["order"]:
+            from kdjax.experiment.stages import split_stages
+
             check(config, workdir)
             parts = split_stages(config, workdir)
             workdirs.write_config(workdir, resolved(config))
@@ -49,6 +49,8 @@ def run_part(config: dict, workdir: pathlib.Path, deadline: float = math.inf) ->
         identities.check_finished(workdir, resolved(config))
         collectives.say(f"{workdir} is finished; nothing to do.")
     elif config["select"]:
+        from kdjax.runner import select
+
         select.select(config, workdir)
     else:
         trainer.train(build(config), workdir, deadline)
@@ -61,6 +63,8 @@ def check(config: Any, workdir: pathlib.Path) -> None:
     Raises:
       InputError: with the part and the dotted path of what does not fit.
     """
+    from kdjax.experiment.stages import split_stages
+
     parts = split_stages(config, workdir)
     if not parts:
         _check_one(plain(config))
@@ -74,8 +78,12 @@ def check(config: Any, workdir: pathlib.Path) -> None:
 def _check_one(part: dict) -> None:
     check_keys(part)
     if part["select"]:
+        from kdjax.runner import select
+
         select.check("config.select", part["select"])
     else:
+        from kdjax.experiment.checks import check_training
+
         check_training(part)
 
 
