@@ -22,7 +22,7 @@ FEEDS = ("auto", "resident", "streamed")
 RESIDENT_BELOW = 4 << 30
 _RESIDENT_SIZES = (
     "config.data.crops.sizes is set and {}: resident images are of one size. Expected "
-    "config.data.feed=streamed and a set of pictures in files, or no sizes."
+    "config.data.feed=streamed and a set of image files, or no sizes."
 )
 
 
@@ -61,13 +61,13 @@ class Data:
 
 def load_data(section: dict) -> Data:
     """Loads both splits, makes labels noisy and drops samples as the section says."""
-    how = {key: section[key] for key in ("skip_at_most", "threads")}
-    how["data_dir"] = section["data_dir"] or None
+    options = {key: section[key] for key in ("skip_at_most", "threads")}
+    options["data_dir"] = section["data_dir"] or None
     crops = _crops(section)
-    still = crops and dataclasses.replace(crops, sizes=())  # evaluation has one size
+    one_size = crops and dataclasses.replace(crops, sizes=())  # of evaluation
     train, test = (
-        load_split(section["name"], section[part], crops=geometry, **how)
-        for part, geometry in (("train", crops), ("test", still))
+        load_split(section["name"], section[part], crops=geometry, **options)
+        for part, geometry in (("train", crops), ("test", one_size))
     )
     if train.image.shape[1:] != test.image.shape[1:]:
         raise InputError(
@@ -83,10 +83,7 @@ def load_data(section: dict) -> Data:
 
 
 def check_feed(section: dict) -> Geometry:
-    """The crops of a streamed set, once what is said of images makes sense.
-
-    Reads nothing.
-    """
+    """The crops of a streamed set, of a section whose keys are checked first."""
     schema.number({"data": section}, "data.mixup", 0)
     path, feed, crops = "config.data.crops", section["feed"], section["crops"]
     if feed not in FEEDS:
@@ -105,7 +102,7 @@ def check_feed(section: dict) -> Geometry:
 
 
 def _crops(section: dict) -> Geometry | None:
-    """Of a set whose pictures stay on disk; None where it is read into memory."""
+    """Of a set whose images stay on disk; None where it is read into memory."""
     geometry, feed = check_feed(section), section["feed"]
     if feed == "auto":
         size = stored_bytes(section["name"], section["data_dir"] or None)

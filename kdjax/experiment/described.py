@@ -75,9 +75,7 @@ def describe_data(section: dict, given: Sizes, needs_labels: bool = False) -> Da
 def data_of_sizes(section: dict, sizes: Sizes) -> Data:
     """Images that take no memory: black ones, or for a streamed set their shape alone.
 
-    Args:
-      section: of a plain config; name, feed, and what is done to the images.
-      sizes: all of them known.
+    `sizes` are all known.
     """
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
     if _streams(section):
