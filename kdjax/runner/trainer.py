@@ -15,7 +15,7 @@ from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
-from kdjax.runner import identities, skipped_images
+from kdjax.runner import provenance, skipped_images
 from kdjax.runner import workdir as workdirs
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.steps import Steps
@@ -43,9 +43,9 @@ def train(
     )
     states, meta = begin(experiment, checkpointer, mesh)
     if "data" in meta:
-        identities.check_resumed(workdir, meta, experiment.identity)
+        provenance.check_resumed(workdir, meta, experiment.identity)
     reporter = _reporter(experiment, workdir, meta["step"])
-    told = skipped_images.told(experiment.train, workdir, meta["step"], reporter.say)
+    told = skipped_images.collect(experiment.train, workdir, meta["step"], reporter.say)
     with contextlib.closing(checkpointer), contextlib.closing(reporter), told as unread:
         announce(experiment, meta["step"], reporter)
         variables = _teacher_variables(experiment, mesh)
