@@ -1,16 +1,14 @@
 """From a teacher's outputs to what is stored of them, and back. Pure; runs inside jit.
 
-All logits, or the `top_k` largest, their classes, and one number for the rest: every
-class that is not stored gets the logit
+All logits, or the `top_k` largest, their classes, and one logit for all other classes:
 
     rest = log mean_j exp(z_j),  j not among the top k
 
-so that at temperature 1 the stored classes have exactly the probability that they had,
-and so has the rest as a whole. At another temperature tau a class of the rest weighs
-(mean_j exp(z_j))^(1 / tau) where the mean of exp(z_j / tau) would be right: too much
-above 1, too little below (Jensen), and the order within the rest is gone. The share of
-KL(teacher || uniform) that is lost, for synthetic logits of 1000 classes of which the
-first has a probability of 75 % on average:
+At temperature 1 the stored classes keep their exact probability, and so does the rest
+as a whole. At temperature tau a class of the rest weighs (mean_j exp(z_j))^(1 / tau)
+instead of mean_j exp(z_j / tau): too much above 1, too little below (Jensen). The share
+of KL(teacher || uniform) that is lost, for synthetic logits of 1000 classes of which
+the first has a probability of 75 % on average:
 
     top k    tau 1    tau 2    tau 4    tau 20
        10    3.5 %    21 %     62 %     87 %
@@ -18,7 +16,7 @@ first has a probability of 75 % on average:
       200    0.3 %     4 %     21 %     42 %
 
 So `top_k` is for temperatures near 1. Store all logits for higher ones, and for losses
-on logits, which see a rest that is flat.
+on logits.
 """
 
 import functools
@@ -101,9 +99,7 @@ def _over_rows(one_row, array: Array):
     return one_row
 
 
-def _rest(
-    logits: Float[Array, " classes"], top: Int[Array, " top_k"]
-) -> Float[Array, ""]:
+def _rest(logits: Float[Array, " classes"], top: Int[Array, " top_k"]) -> Array:
     others = logits.at[top].set(-jnp.inf)
     count = logits.shape[0] - top.shape[0]
     return jax.nn.logsumexp(others) - jnp.log(jnp.float32(count))

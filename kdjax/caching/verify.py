@@ -22,7 +22,7 @@ def verify(
       teacher: the one that it was written with.
       epochs: to look at.
       rows: how many samples to compute again, over all epochs, none twice.
-      random: a NumPy generator, draws them.
+      random: a NumPy generator.
 
     Returns:
       rows, largest_difference (in units of a sample's largest logit), allowed, and
@@ -61,16 +61,14 @@ def verify(
 def differences(
     rows: dict[str, np.ndarray], outputs: dict[str, np.ndarray], layout: Layout
 ) -> np.ndarray:
-    """How far each sample's row is from the teacher's outputs, in float64; [b].
+    """The largest difference of each sample in any array, in float64; [b].
+
+    In units of the sample's largest number there.
 
     Args:
       rows: what is stored, each [b, ...].
       outputs: the teacher's logits and, where stored, members and features, [b, ...].
       layout: says what is stored.
-
-    Returns:
-      The largest difference in any array, in units of the sample's largest number
-      there.
     """
     rows, outputs = (
         {name: np.asarray(array, np.float64) for name, array in arrays.items()}

@@ -14,8 +14,6 @@ from kdjax.caching.layout import CHECKSUMS, Layout, epoch_directory, header
 from kdjax.checkpoints import StorageError
 from kdjax.contracts import InputError
 
-Block = dict[str, np.ndarray]
-
 
 def check_room(
     directory: pathlib.Path, layout: Layout, epochs: int, to_write: int
@@ -57,7 +55,7 @@ def write_epoch(
     directory: pathlib.Path,
     epoch: int,
     layout: Layout,
-    blocks: Iterable[Block],
+    blocks: Iterable[dict[str, np.ndarray]],
     check: Callable[[int], None] = lambda rows: None,
 ) -> None:
     """Writes one epoch beside its place, then renames it there.
@@ -66,8 +64,7 @@ def write_epoch(
       directory: of the cache.
       epoch: its number.
       layout: which arrays.
-      blocks: the arrays' rows in the order of the samples, as `codec.encode` gives
-        them; all together `layout.examples`.
+      blocks: rows of `codec.encode` in the order of the samples.
       check: called after each block with its rows; what it raises stops the writing.
 
     Raises:
@@ -91,53 +88,32 @@ def write_epoch(
 
 
 def _write(part: pathlib.Path, epoch: int, layout: Layout, blocks, check) -> None:
-    written = 0
+    arrays, files, written = layout.arrays(), {}, 0
+    digests = {name: hashlib.sha256() for name in arrays}
+
+    def append(name: str, data) -> None:
+        files[name].write(data)
+        digests[name].update(data)
+
     with contextlib.ExitStack() as stack:
-        files = {
-            name: stack.enter_context(_Shard(part / f"{name}.npy", layout, name))
-            for name in layout.arrays()
-        }
+        for name, (shape, dtype) in arrays.items():
+            files[name] = stack.enter_context((part / f"{name}.npy").open("wb"))
+            append(name, header((layout.examples, *shape), dtype))
         for block in blocks:
-            for name, file in files.items():
-                file.append(rounded(name, block[name], file.dtype, epoch, written))
+            for name, (_, dtype) in arrays.items():
+                rows = rounded(name, block[name], dtype, epoch, written)
+                append(name, np.ascontiguousarray(rows).data.cast("B"))
             written += len(block["logits"])
             check(len(block["logits"]))
         if written != layout.examples:
             raise ValueError(
                 f"write_epoch: {written} rows came; expected {layout.examples}."
             )
-        checksums = {f"{name}.npy": file.finish() for name, file in files.items()}
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
+    checksums = {f"{name}.npy": sha.hexdigest() for name, sha in digests.items()}
     (part / CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n")
-
-
-class _Shard:
-    """A .npy file that is written row after row, hashed on the way."""
-
-    def __init__(self, path: pathlib.Path, layout: Layout, name: str):
-        shape, self.dtype = layout.arrays()[name]
-        self._header = header((layout.examples, *shape), self.dtype)
-        self._path, self._digest = path, hashlib.sha256()
-
-    def __enter__(self) -> "_Shard":
-        self._file = self._path.open("wb")
-        self._put(self._header)
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._file.close()
-
-    def append(self, rows: np.ndarray) -> None:
-        self._put(np.ascontiguousarray(rows).data.cast("B"))
-
-    def _put(self, data) -> None:
-        self._file.write(data)
-        self._digest.update(data)
-
-    def finish(self) -> str:
-        """SHA-256 of the file, when it is safely on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._digest.hexdigest()
 
 
 def rounded(

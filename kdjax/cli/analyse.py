@@ -31,8 +31,8 @@ def main(argv: list[str]) -> int:
     summaries = analyse(
         [paths.local(text, "WORKDIR").resolve() for text in options.workdirs],
         output,
-        split=options.split,
         classes=options.classes,
+        split=options.split,
         data_dir=options.data_dir,
     )
     for name, row in summaries.items():

@@ -26,13 +26,13 @@ from kdjax.runner import cache
 from kdjax.runner.cache_request import FULL_UP_TO, TOP_K
 
 ROWS = 256  # that --verify computes again
+REQUESTED = ("epochs", "dtype", "top_k", "features")
 
 
 def main(argv: list[str]) -> int:
     options, config = read(argv)
     rows = schema.number(config, "evaluation.batch_size", 1, integer=True)
-    names = ("epochs", "dtype", "top_k", "features")
-    request = {name: getattr(options, name) for name in names}
+    request = {name: getattr(options, name) for name in REQUESTED}
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, rows, processes)
         directory = paths.local(options.workdir, "--workdir").resolve()

@@ -39,12 +39,8 @@ def main(argv: list[str]) -> int:
     images = SplitRequest(*(getattr(options, name) for name in SplitRequest._fields))
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, ROWS, processes)
-        line = evaluate(
-            paths.local(options.workdir, "--workdir").resolve(),
-            checkpoint=options.checkpoint,
-            student=options.student,
-            images=images,
-        )
+        workdir = paths.local(options.workdir, "--workdir").resolve()
+        line = evaluate(workdir, images, options.checkpoint, options.student)
         if collectives.is_primary():
             print(json.dumps(line))
     return 0

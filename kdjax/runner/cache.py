@@ -50,7 +50,7 @@ def verify_cache(config: dict, directory: pathlib.Path, rows: int, **options) ->
     Prints the first ten problems; "sound" in the result says whether there are any.
     """
     request = CacheRequest.load(config, directory, **options)
-    record = collectives.broadcast(request.stored_manifest)
+    record = collectives.broadcast(lambda: request.manifest(verify=True))
     absent = missing(directory, record["epochs"])
     present = sorted(set(range(record["epochs"])) - set(absent))
     reader = Reader(directory, record)

@@ -58,9 +58,8 @@ class CacheRequest:
         collectives.say(devices.describe())
         same = {"data": data.train.identity, "teacher": teacher.identity["digest"]}
         collectives.assert_equal("this cache", same)
-        return cls(
-            config=config, data=data, teacher=teacher, directory=directory, **options
-        )
+        given = {"config": config, "data": data, "teacher": teacher}
+        return cls(**given, directory=directory, **options)
 
     def runner(self, layout: Layout) -> TeacherRunner:
         """The teacher on the devices."""
@@ -75,60 +74,54 @@ class CacheRequest:
             step_size=self.config["batch_size"],
         )
 
-    def manifest(self) -> dict:
-        """Of the cache as it is to be; what is not requested is as it is stored.
+    def _stored(self, verify: bool) -> dict | None:
+        """The manifest in the directory, or None of an empty one."""
+        record = manifest.read(self.directory, "--workdir")
+        if record is None and verify:
+            raise InputError(f"--verify: there is no cache in {self.directory}.")
+        if record is None:
+            names = {path.name for path in self.directory.iterdir()} - {LOCK, SHARED}
+            if names:
+                raise InputError(
+                    f"--workdir: {self.directory} holds "
+                    f"{', '.join(sorted(names)[:3])} and no cache; expected a new "
+                    "directory."
+                )
+        return record
+
+    def manifest(self, verify: bool = False) -> dict:
+        """Of the cache as it is to be, or, to verify it, as it is.
 
         Raises:
           InputError: the directory holds other outputs, or something else.
         """
-        stored = manifest.read(self.directory, "--workdir")
-        if stored is None:
-            self._check_empty()
-        wanted = self._compared(stored)
-        epochs = self.epochs or self._epochs()
-        if stored is not None:
-            return stored | {"epochs": max(epochs, stored["epochs"])}
-        made_by = {"teacher": self.teacher.identity, "versions": versions()}
-        return wanted | {"epochs": epochs, "made_by": made_by}
-
-    def stored_manifest(self) -> dict:
-        """Of the cache as it is.
-
-        Raises:
-          InputError: there is none, or it holds other outputs.
-        """
-        stored = manifest.read(self.directory, "--workdir")
-        if stored is None:
-            raise InputError(f"--verify: there is no cache in {self.directory}.")
-        self._compared(stored)
-        return stored
-
-    def _compared(self, stored: dict | None) -> dict:
-        """All that is wanted but the number of epochs; it must be what is stored."""
+        stored = self._stored(verify)
         seed = schema.number(self.config, "seed", 0, integer=True)
         batch_size = schema.number(self.config, "batch_size", 1, integer=True)
         wanted = origin_of(self.teacher, self.data, seed, batch_size)
         self._check_same(stored, wanted)
         wanted |= self._layout(stored).as_json()
         self._check_same(stored, wanted)
-        return wanted
+        if verify:
+            return stored
+        examples, epochs = len(self.data.train.label), self.epochs
+        if epochs is None:
+            total_steps = plan_of(self.config, examples / batch_size).total_steps
+            epochs = epochs_of(total_steps, batch_size, examples)
+        if stored is not None:
+            return stored | {"epochs": max(epochs, stored["epochs"])}
+        made_by = {"teacher": self.teacher.identity, "versions": versions()}
+        return wanted | {"epochs": epochs, "made_by": made_by}
 
     def _layout(self, stored: dict | None) -> Layout:
-        classes = len(self.data.train.class_names)
-        top_k = TOP_K if classes > FULL_UP_TO else 0
-        chosen = {"dtype": "float16", "top_k": top_k, "features": ()}
+        many = len(self.data.train.class_names) > FULL_UP_TO
+        values = {"dtype": "float16", "top_k": TOP_K if many else 0, "features": ()}
         if stored is not None:
-            chosen = {key: stored[key] for key in chosen}
-        given = {key: getattr(self, key) for key in chosen}
-        chosen |= {key: value for key, value in given.items() if value is not None}
-        chosen["features"] = tuple(chosen["features"])
+            values = {key: stored[key] for key in values}
+        given = {key: getattr(self, key) for key in values}
+        values |= {key: value for key, value in given.items() if value is not None}
         network, variables = self.teacher.network, self.teacher.variables
-        return layout_of(network, variables, self.data.train, **chosen)
-
-    def _epochs(self) -> int:
-        examples, batch_size = len(self.data.train.label), self.config["batch_size"]
-        total_steps = plan_of(self.config, examples / batch_size).total_steps
-        return epochs_of(total_steps, batch_size, examples)
+        return layout_of(network, variables, self.data.train, **values)
 
     def _check_same(self, stored: dict | None, wanted: dict) -> None:
         different = manifest.differences(stored, wanted) if stored else []
@@ -136,12 +129,4 @@ class CacheRequest:
             raise InputError(
                 f"--workdir: {self.directory} holds a cache of other outputs: "
                 f"{'; '.join(different[:5])}. Use a new --workdir, or the old values."
-            )
-
-    def _check_empty(self) -> None:
-        names = {path.name for path in self.directory.iterdir()} - {LOCK, SHARED}
-        if names:
-            raise InputError(
-                f"--workdir: {self.directory} holds {', '.join(sorted(names)[:3])} and "
-                "no cache; expected a new directory."
             )

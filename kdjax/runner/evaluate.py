@@ -37,29 +37,30 @@ class SplitRequest(NamedTuple):
     short_side: int | None = None
 
 
-TEST_SPLIT = SplitRequest()
-
-
 def evaluate(
     workdir: pathlib.Path,
-    *,
+    images: SplitRequest,
     checkpoint: str = "latest",
     student: str = "",
-    images: SplitRequest = TEST_SPLIT,
 ) -> dict:
     """Metrics of every student of a run, or of one.
 
     Args:
       workdir: of the run, absolute.
+      images: to score on.
       checkpoint: latest, best (each student's own) or a step.
       student: "" for all.
-      images: to score on.
     """
     directory = workdir / CHECKPOINTS
     mesh = sharding.make_mesh()  # here: processes find their devices together only
     # A run that goes on may write another step before the next process looks.
     meta, best = collectives.broadcast(lambda: checkpoints.read_meta(directory))
-    names, data = _students(meta["students"], student), meta["data"]
+    students, data = meta["students"], meta["data"]
+    if student and student not in students:
+        raise InputError(
+            f"--student is {student!r}; that run trained {', '.join(students)}."
+            + nearest(student, students)
+        )
     if data["test"] is None:
         split, places = _named_split(workdir, data, images)
     else:
@@ -67,18 +68,18 @@ def evaluate(
     augment = normaliser(data)
     batches = evaluation_rows(split, ROWS, mesh)
     _add_teacher(meta, augment, batches)
-    line = {"workdir": str(workdir), "split": split.identity, "students": {}}
-    for name in names:
+    result = {"workdir": str(workdir), "split": split.identity, "students": {}}
+    for name in [student] if student else students:
         step = choose_step("--checkpoint", checkpoint, meta["step"], best.get(name))
         variables = checkpoints.read_variables(directory, step, name)
-        row = meta["students"][name]
-        network = student_network(f"{workdir.name}: {name}", row, data["classes"])
+        path, classes = f"{workdir.name}: {name}", data["classes"]
+        network = student_network(path, students[name], classes)
         if places is not None:
             network = reordered(network, places)
         score = scorer({name: network}, augment.evaluate, batches)
         metrics = score(sharding.place_replicated({name: variables}, mesh))
-        line["students"][name] = {"step": step} | metrics[name]
-    return line
+        result["students"][name] = {"step": step} | metrics[name]
+    return result
 
 
 def normaliser(data: dict) -> Augment:
@@ -190,15 +191,6 @@ def _named_crops(image_shape: list[int], images: SplitRequest) -> Geometry | Non
         )
     short_side = images.short_side or round(height * 256 / 224)
     return guarded("--short_side", Geometry, size=height, short_side=short_side)
-
-
-def _students(students: dict, name: str) -> list[str]:
-    if name and name not in students:
-        raise InputError(
-            f"--student is {name!r}; that run trained {', '.join(students)}."
-            + nearest(name, students)
-        )
-    return [name] if name else list(students)
 
 
 def _add_teacher(meta: dict, augment: Augment, batches: Batches) -> None:

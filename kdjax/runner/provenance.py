@@ -124,21 +124,17 @@ def sources(config: dict) -> dict[str, Source]:
     Args:
       config: resolved, of one training or one selection.
     """
-    keep, teacher = config["data"]["keep"], config["teacher"]
+    keep, teacher, key = config["data"]["keep"], config["teacher"], "config.teacher"
     named = {
         "data.keep": Source("config.data.keep", keep, _keep, keep),
-        "teacher": Source(
-            "config.teacher.workdir", teacher["workdir"], _teacher, teacher
-        ),
+        "teacher": Source(f"{key}.workdir", teacher["workdir"], _teacher, teacher),
     }
     if config["select"]:
         return named | _of_selector(config["select"])
     cache = teacher.get("cache", "")  # earlier versions had none
-    named["cache"] = Source("config.teacher.cache", cache, _cache, cache)
-    initial = config["initial"]
-    named["initial"] = Source(
-        "config.initial.workdir", initial["workdir"], _network, initial
-    )
+    named["cache"] = Source(f"{key}.cache", cache, _cache, cache)
+    initial, key = config["initial"], "config.initial.workdir"
+    named["initial"] = Source(key, initial["workdir"], _networks, initial)
     for name, row in described(config).items():
         is_own = "selection" in config["students"].get(name, {})
         path = f"config.students.{name}.selection" if is_own else "config.selection"
@@ -153,7 +149,7 @@ def _of_selection(path: str, what: str, section: dict) -> dict[str, Source]:
     if section["name"] == "influence":
         reference = section.get("reference", "")
         network = _section(section, reference, section.get("checkpoint", "latest"))
-        return {what: Source(f"{path}.reference", reference, _network, network)}
+        return {what: Source(f"{path}.reference", reference, _networks, network)}
     return {}
 
 
@@ -188,13 +184,13 @@ def _cache(key: str, path: str, data: dict) -> str | None:
     return digest(read_manifest(paths.local(path, key).resolve(), path))
 
 
-def _network(key: str, section: dict, data: dict) -> str | None:
-    return _networks(key, [section], data)[0] if section["workdir"] else None
-
-
-def _networks(key: str, sections: list[dict], data: dict) -> list[str]:
-    where = key.removesuffix(".workdir")
-    return [load_trained(where, row, data).identity["digest"] for row in sections]
+def _networks(key: str, section: dict | list[dict], data: dict):
+    """The digest of one network, or those of several."""
+    if isinstance(section, list):
+        return [_networks(key, row, data) for row in section]
+    if not section["workdir"]:
+        return None
+    return load_trained(key.removesuffix(".workdir"), section, data).identity["digest"]
 
 
 def _teacher(key: str, section: dict, data: dict) -> str | None:

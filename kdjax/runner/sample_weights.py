@@ -1,5 +1,6 @@
 """Weights and other numbers of each sample that are computed again during a run."""
 
+import functools
 import pathlib
 import shutil
 
@@ -49,7 +50,7 @@ class SampleInfo:
         self.directory = workdir / (EARLIER if is_earlier else DIRECTORY)
         self.values = {name: self._saved(name, start) for name in self.schedules}
         self.placed = self._place()
-        self._batches, self._answerers, self._teacher_logits = None, {}, None
+        self._answerers = {}
 
     def before(self, step: int, states: dict[str, TrainState]):
         """What step number `step` reads, on the devices."""
@@ -99,7 +100,7 @@ class SampleInfo:
         schedule, student = self.schedules[name], self.experiment.students[name]
         outputs = self._outputs(schedule, student, state)
         if schedule.wants_teacher:
-            outputs = outputs | {"teacher_logits": self._teacher()}
+            outputs = outputs | {"teacher_logits": self._teacher_logits}
         where = f"selection of {name}, before step {int(state.step)}"
         return guarded(where, schedule.compute, outputs, self.values[name])
 
@@ -114,25 +115,22 @@ class SampleInfo:
             variables = sharding.place_replicated(host, self.mesh)
         if id(network) not in self._answerers:
             normalise = self.experiment.augment.evaluate
-            self._answerers[id(network)] = answerer(network, normalise, self._rows())
+            self._answerers[id(network)] = answerer(network, normalise, self._batches)
         return self._answerers[id(network)](variables)
 
-    def _rows(self):
-        if self._batches is None:
-            rows = self.experiment.evaluation_batch_size
-            self._batches = passing_rows(self.experiment.train, rows, self.mesh)
-        return self._batches
+    @functools.cached_property
+    def _batches(self):
+        rows = self.experiment.evaluation_batch_size
+        return passing_rows(self.experiment.train, rows, self.mesh)
 
-    def _teacher(self) -> np.ndarray:
-        """The teacher's logits on the training images, without crops; [n, classes]."""
-        if self._teacher_logits is None:
-            network, rows = self.experiment.teacher.network, self._rows()
-            normalise = self.experiment.augment.evaluate
-            logits = predictions(network, self.teacher_variables, normalise, rows)
-            self._teacher_logits = np.concatenate(
-                [x[:count] for x, count in zip(logits, rows.counts, strict=True)]
-            )
-        return self._teacher_logits
+    @functools.cached_property
+    def _teacher_logits(self) -> np.ndarray:
+        """On the training images, without crops; [n, classes]."""
+        network, batches = self.experiment.teacher.network, self._batches
+        normalise = self.experiment.augment.evaluate
+        logits = predictions(network, self.teacher_variables, normalise, batches)
+        pairs = zip(logits, batches.counts, strict=True)
+        return np.concatenate([x[:count] for x, count in pairs])
 
 
 def _newest(directory: pathlib.Path, start: int) -> int:

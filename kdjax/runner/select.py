@@ -14,7 +14,7 @@ from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.build import identity_of
 from kdjax.experiment.data import KEEP, Images, build_images, keep_digest, read_keep
-from kdjax.experiment.influence import Influence
+from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.selection import as_one, named_detector
 from kdjax.experiment.teachers import load_teacher
@@ -100,11 +100,11 @@ def by_detector(
     checkpoint: str = "latest",
     parameters: dict | None = None,
 ) -> tuple[SelectionResult, dict]:
-    """Labels that are clean by the outputs of trained proxies: CLK, SAME or FINE.
+    """Labels that are clean by the outputs of trained proxies.
 
     Args:
       images: whose labels are in question.
-      config: of the run; its evaluation.batch_size is read.
+      config: of the run.
       detector: clk, same or fine.
       proxies: workdirs, separated by commas; what all of them keep is kept. A later
         proxy's directions come from the samples kept so far (Kim et al. 2021).
@@ -151,6 +151,7 @@ def at_random(
     return result, {"as_many_as": None}
 
 
+@takes_influence
 def by_influence(
     *,
     images: Images,
@@ -159,14 +160,7 @@ def by_influence(
     student: str = "",
     checkpoints: str | int | tuple = "latest",
     learning_rates: float | tuple[float, ...] = (),
-    estimator: str = "teacher_influence",
-    keep_ratio: float = 0.8,
-    class_balanced: bool = False,
-    eta: float | None = 0.8,
-    damping: float = 1e-2,
-    validation_fraction: float = 0.1,
-    seed: int = 0,
-    largest: bool = False,
+    **influence,
 ) -> tuple[SelectionResult, dict]:
     """Samples on which the teacher helps, or that matter, by influence scores.
 
@@ -177,18 +171,9 @@ def by_influence(
       student: of the reference's run, where it trained several.
       checkpoints: of the reference; for "gradient_dot" several steps, with commas.
       learning_rates: at those steps, as many.
-      estimator: and the rest: see `kdjax.experiment.influence.Influence`.
+      **influence: of `kdjax.experiment.influence.Influence`.
     """
-    rule = Influence(
-        estimator=estimator,
-        keep_ratio=keep_ratio,
-        class_balanced=class_balanced,
-        eta=eta,
-        damping=damping,
-        validation_fraction=validation_fraction,
-        seed=seed,
-        largest=largest,
-    )
+    rule = Influence(**influence)
     steps, learning_rates = each_step(checkpoints), _tuple(learning_rates)
     if len(learning_rates) not in (0, len(steps)):
         raise InputError(

@@ -26,7 +26,7 @@ def collect(
       say: takes a line for the user.
 
     Yields:
-      File -> what is wrong with it, complete at the end; None of a set in memory.
+      Image -> what is wrong with it, complete at the end; None of a set in memory.
     """
     if not is_stored(split):
         yield None
@@ -50,22 +50,21 @@ def as_json(skipped: dict[str, str] | None) -> dict:
 
 def _report(split: Split, path: pathlib.Path, start: int, say, skipped) -> None:
     """Called by all processes: each knows the images that it decoded."""
-    current = {}
-    for own in collectives.all_gather(split.image.skipped.found):
-        current |= own
-    skipped |= collectives.broadcast(lambda: _add(path, start, current))
+    each = collectives.all_gather(split.image.skipped.found)
+
+    def write() -> dict[str, str]:
+        images = json.loads(path.read_text()) if start and path.exists() else {}
+        for own in each:
+            images |= own
+        if images or path.exists():
+            replace(path, json.dumps(images, indent=2) + "\n")
+        return images
+
+    skipped |= collectives.broadcast(write)
     if skipped:
         for line in _first(skipped):
             say(line)
         say(f"data: {len(skipped):,} unreadable images, replaced by the next")
-
-
-def _add(path: pathlib.Path, start: int, current: dict[str, str]) -> dict[str, str]:
-    """Writes them beside those of earlier time slices; returns all."""
-    earlier = json.loads(path.read_text()) if start and path.exists() else {}
-    if earlier | current or path.exists():
-        replace(path, json.dumps(earlier | current, indent=2) + "\n")
-    return earlier | current
 
 
 def _first(skipped: dict[str, str]) -> list[str]:
