@@ -77,8 +77,8 @@ class TeacherRunner:
           network: the teacher.
           variables: its weights and statistics.
           train: the images.
-          augment: makes crops of them.
-          seed: of the run; draws the crops.
+          augment: makes crops of them, from the run's seed.
+          seed: of the run.
           layout: which outputs are stored.
           batch_size: samples at a time, rounded up to a multiple of the devices.
           step_size: samples of a step of the run; needed where crops change their size.

@@ -22,6 +22,7 @@ from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment import schema
+from kdjax.experiment.build import check_single
 from kdjax.runner import cache
 from kdjax.runner.cache_request import FULL_UP_TO, TOP_K
 
@@ -68,10 +69,5 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
         if value is not None and value < 1:
             raise InputError(f"--{name} is {value}; expected 1 or more.")
     config = schema.plain(config)
-    schema.check_keys(config)
-    if config["stages"] or config["select"]:
-        raise InputError(
-            "--config: config.stages and config.select are of a run of several stages; "
-            "expected the config of one training."
-        )
+    check_single(config)
     return options, config

@@ -9,9 +9,9 @@ from kdjax.caching.teacher_runner import TeacherRunner, layout_of
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices
 from kdjax.experiment import schema
-from kdjax.experiment.build import identity_of, plan_of, versions
+from kdjax.experiment.build import plan_of, versions
 from kdjax.experiment.cache import epochs_of, origin_of
-from kdjax.experiment.data import Images, build_images
+from kdjax.experiment.data import Data, load_data
 from kdjax.experiment.pretrained import Teacher
 from kdjax.experiment.teachers import load_teacher
 from kdjax.runner.workdir import LOCK, SHARED
@@ -37,7 +37,7 @@ class CacheRequest:
     """
 
     config: dict
-    data: Images
+    data: Data
     teacher: Teacher
     directory: pathlib.Path
     epochs: int | None = None
@@ -48,8 +48,8 @@ class CacheRequest:
     @classmethod
     def load(cls, config: dict, directory: pathlib.Path, **options) -> "CacheRequest":
         """Loads data and teacher, the same in all processes."""
-        data = build_images(config["data"])
-        teacher = load_teacher(config["teacher"], identity_of(data))
+        data = load_data(config["data"])
+        teacher = load_teacher(config["teacher"], data.identity)
         if teacher is None:
             raise InputError(
                 "config.teacher names none; expected config.teacher.workdir, the "

@@ -90,14 +90,7 @@ def normaliser(data: dict) -> Augment:
 def run_split(
     workdir: pathlib.Path, identity: dict, split: str = "", data_dir: str | None = None
 ) -> Split:
-    """A split of the set that a run was trained on.
-
-    Args:
-      workdir: of the run.
-      identity: of its training or test split; the default, and the crops.
-      split: another one.
-      data_dir: default: that of the run.
-    """
+    """The split of an identity in a run, or another split with its crops."""
     section = json.loads((workdir / CONFIG).read_text())["data"]
     return load_split(
         exact_name(section["name"], identity),
@@ -137,10 +130,9 @@ def _test_split(workdir: pathlib.Path, test: dict, images: SplitRequest) -> Spli
 def _named_split(
     workdir: pathlib.Path, data: dict, images: SplitRequest
 ) -> tuple[Split, list[int] | None]:
-    """The split that the command names, checked to fit imported weights.
+    """The split that is named, and which logit each of its classes is.
 
-    Returns:
-      The split, and which logit each of its classes is, where weights name theirs.
+    The latter is None where imported weights do not name their classes.
     """
     if not images.data:
         raise InputError(

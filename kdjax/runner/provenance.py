@@ -15,7 +15,7 @@ from kdjax.contracts import InputError
 from kdjax.experiment.cache import read_manifest
 from kdjax.experiment.data import keep_digest, load_keep
 from kdjax.experiment.pretrained import load_trained
-from kdjax.experiment.students import described
+from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner.select import each_step, read_selection
@@ -32,12 +32,7 @@ class Source(NamedTuple):
 
 
 def check_resumed(workdir: pathlib.Path, saved: dict, current: dict) -> None:
-    """Compares what a checkpoint was made from with what this start was given.
-
-    Args:
-      workdir: of the run.
-      saved: identity in the checkpoint.
-      current: identity of the experiment; of the same config but for free keys.
+    """Compares the identity in a checkpoint with that of the experiment to resume.
 
     Raises:
       InputError: a teacher was trained on, say, or the images are others.
@@ -119,11 +114,7 @@ def _recorded(workdir: pathlib.Path, config: dict) -> tuple[dict, dict]:
 
 
 def sources(config: dict) -> dict[str, Source]:
-    """What a resolved config names, under the names that the digests have.
-
-    Args:
-      config: resolved, of one training or one selection.
-    """
+    """What a resolved config names, under the names that the digests have."""
     keep, teacher, key = config["data"]["keep"], config["teacher"], "config.teacher"
     named = {
         "data.keep": Source("config.data.keep", keep, _keep, keep),
@@ -135,7 +126,7 @@ def sources(config: dict) -> dict[str, Source]:
     named["cache"] = Source(f"{key}.cache", cache, _cache, cache)
     initial, key = config["initial"], "config.initial.workdir"
     named["initial"] = Source(key, initial["workdir"], _networks, initial)
-    for name, row in described(config).items():
+    for name, row in student_sections(config).items():
         is_own = "selection" in config["students"].get(name, {})
         path = f"config.students.{name}.selection" if is_own else "config.selection"
         named |= _of_selection(path, f"selection of {name}", row["selection"])

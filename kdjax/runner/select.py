@@ -12,8 +12,7 @@ import numpy as np
 from kdjax.contracts import InputError, nearest
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
-from kdjax.experiment.build import identity_of
-from kdjax.experiment.data import KEEP, Images, build_images, keep_digest, read_keep
+from kdjax.experiment.data import KEEP, Data, keep_digest, load_data, read_keep
 from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.selection import as_one, named_detector
@@ -28,19 +27,15 @@ RENAMED = {"asked": "sources", "found": "agreement"}
 
 
 def select(config: dict, workdir: pathlib.Path) -> None:
-    """Runs the selector that `config.select` names.
-
-    Args:
-      config: plain; data (with its noise), select and evaluation are read.
-      workdir: exists; what is written there replaces what was.
+    """Runs the selector that a plain config names; replaces what is in the workdir.
 
     Raises:
       InputError: with the dotted path of what does not fit.
     """
     schema.check_keys(config)
     write_config(workdir, schema.resolved(config))
-    images, section = build_images(config["data"]), config["select"]
-    record = {"select": schema.jsonable(section), "data": identity_of(images)}
+    images, section = load_data(config["data"]), config["select"]
+    record = {"select": schema.jsonable(section), "data": images.identity}
     collectives.assert_equal("this selection", record)
     facts = {"images": images, "config": config}
     result, sources = schema.call_with_facts("config.select", SELECTORS, section, facts)
@@ -72,11 +67,7 @@ def read_selection(workdir: pathlib.Path) -> dict:
 
 
 def check(path: str, section: dict) -> None:
-    """Checks a selector before the networks that it needs are trained.
-
-    Raises:
-      InputError: an unknown selector, argument or detector.
-    """
+    """Checks a selector's section before the networks that it needs are trained."""
     name = section.get("name")
     if name not in SELECTORS:
         raise InputError(
@@ -92,7 +83,7 @@ def check(path: str, section: dict) -> None:
 
 def by_detector(
     *,
-    images: Images,
+    images: Data,
     config: dict,
     detector: str,
     proxies: str,
@@ -116,7 +107,7 @@ def by_detector(
     result, digests = None, []
     for proxy in proxies.split(","):
         section = {"workdir": proxy.strip(), "student": student}
-        trained = _load(section | {"checkpoint": checkpoint}, identity_of(images))
+        trained = _load(section | {"checkpoint": checkpoint}, images.identity)
         digests.append(trained.identity["digest"])
         outputs = as_one(_outputs(trained, images, config), images.train.label)
         if result is None:
@@ -128,13 +119,13 @@ def by_detector(
     return result, {"proxies": digests}
 
 
-def by_oracle(*, images: Images) -> tuple[SelectionResult, dict]:
+def by_oracle(*, images: Data) -> tuple[SelectionResult, dict]:
     """Exactly the right labels: the upper bound, where the true ones are known."""
     return detectors.oracle(images.train.label, images.true_labels), {}
 
 
 def at_random(
-    *, images: Images, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
+    *, images: Data, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
 ) -> tuple[SelectionResult, dict]:
     """The control: a share of the samples, or as many as another selection kept."""
     count = len(images.train.label)
@@ -154,7 +145,7 @@ def at_random(
 @takes_influence
 def by_influence(
     *,
-    images: Images,
+    images: Data,
     config: dict,
     reference: str,
     student: str = "",
@@ -180,7 +171,7 @@ def by_influence(
             f"config.select: {len(steps)} checkpoints and {len(learning_rates)} "
             "learning_rates; expected as many."
         )
-    outputs, sources, data = [], {"reference": []}, identity_of(images)
+    outputs, sources, data = [], {"reference": []}, images.identity
     for step in steps:
         section = {"workdir": reference, "student": student, "checkpoint": step}
         trained = _load(section, data)
@@ -218,7 +209,7 @@ def _load(section: dict, data: dict) -> Teacher:
 
 
 def _outputs(
-    trained: Teacher, images: Images, config: dict, needs_features: bool = True
+    trained: Teacher, images: Data, config: dict, needs_features: bool = True
 ) -> dict[str, np.ndarray]:
     """Outputs on the training images, without crops, in order."""
     rows, normalise = config["evaluation"]["batch_size"], images.augment.evaluate

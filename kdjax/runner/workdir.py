@@ -111,11 +111,7 @@ def _text_of(path: pathlib.Path) -> str:
 
 
 def check_config(workdir: pathlib.Path, config: dict) -> None:
-    """Compares with the config of what was trained here, if anything was.
-
-    Raises:
-      InputError: the directory holds a run of another config.
-    """
+    """`check_same`, where something was trained or selected already."""
     path = workdir / CONFIG
     steps = [p for p in (workdir / CHECKPOINTS).glob("*") if p.name.isdigit()]
     if path.exists() and (steps or is_done(workdir)):
