@@ -16,7 +16,7 @@ from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
-from kdjax.runner import identities, skipped_images
+from kdjax.runner import provenance, skipped_images
 from kdjax.runner import workdir as workdirs
 from kdjax.runner.announce import announce
 from kdjax.runner.sample_weights import SampleInfo
@@ -48,7 +48,7 @@ def train(
     states, meta = begin(experiment, checkpointer, mesh)
     start = meta["step"]
     if "data" in meta:
-        identities.check_resumed(workdir, meta, experiment.identity)
+        provenance.check_resumed(workdir, meta, experiment.identity)
     reporter = (Reporter if collectives.is_primary() else Silent)(
         workdir,
         start=start,
@@ -56,7 +56,7 @@ def train(
         steps_per_epoch=experiment.steps_per_epoch,
         tensorboard=experiment.tensorboard,
     )
-    skipping = skipped_images.told(experiment.train, workdir, start, reporter.say)
+    skipping = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     with (
         contextlib.closing(checkpointer),
         contextlib.closing(reporter),
