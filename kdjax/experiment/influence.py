@@ -1,6 +1,8 @@
 """Data selection by influence: from what networks say to the samples that are kept."""
 
 import dataclasses
+import inspect
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -106,3 +108,12 @@ class Influence:
         beta = np.asarray(revision_weight(probabilities, labels, self.eta))[:, None]
         one_hot = np.eye(probabilities.shape[1], dtype=np.float32)[labels]
         return beta * probabilities + (1 - beta) * one_hot
+
+
+def takes_influence(build: Callable) -> Callable:
+    """Lists the keys of `Influence` in a builder's signature, for its `**influence`."""
+    signature = inspect.signature(build)
+    keys = list(inspect.signature(Influence).parameters.values())
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    build.__signature__ = signature.replace(parameters=own + keys)
+    return build
