@@ -71,13 +71,12 @@ def build_students(
             section["selection_digest"] = schedule.digest
         _check_needs(path, section["method"]["name"], method, teacher, schedule)
         _check_epochs(path, section, schedule, facts)
-        if method.supervisor is not None and schedule is not None:
+        if method.needs_teacher and schedule is not None:
             method = with_label_fallback(method)
         if data.augment.mixup:
             from kdjax.experiment.mixup_checks import check_mixable
 
-            called = section["method"]["name"]
-            check_mixable(path, called, method, network, teacher, shape)
+            check_mixable(path, section["method"]["name"], method)
         students[name] = Student(
             network=network,
             method=method,
@@ -130,7 +129,7 @@ def _check_needs(
 ) -> None:
     """What a method cannot do without, before anything is compiled."""
     info = schedule.start if schedule else {}
-    if method.supervisor is not None and teacher is None:
+    if method.needs_teacher and teacher is None:
         raise InputError(
             f"{path}.method: {name} needs a teacher; expected "
             "config.teacher.workdir, the --workdir of the run that trained it."

@@ -10,15 +10,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kdjax import paths
-from kdjax.caching.manifest import digest
 from kdjax.contracts import InputError
-from kdjax.experiment.cache import read_manifest
 from kdjax.experiment.data import keep_digest, load_keep
 from kdjax.experiment.pretrained import load_trained
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
 from kdjax.reporting.results import SUMMARY
-from kdjax.runner.select import each_step, read_selection
 from kdjax.runner.workdir import CONFIG, SELECTION
 
 
@@ -99,6 +96,8 @@ def _digests(identity: dict) -> dict[str, str | None]:
 def _recorded(workdir: pathlib.Path, config: dict) -> tuple[dict, dict]:
     """Digests of what a finished run was made from, and the identity of its data."""
     if config["select"]:
+        from kdjax.runner.select import read_selection
+
         record = read_selection(workdir)
         if "sources" not in record:
             raise InputError(
@@ -151,6 +150,8 @@ def _of_selector(section: dict) -> dict[str, Source]:
         each = [_section(section, proxy.strip(), step) for proxy in proxies.split(",")]
         return {"proxies": Source(f"{path}.proxies", proxies, _networks, each)}
     if name == "influence":
+        from kdjax.runner.select import each_step
+
         steps, reference = section.get("checkpoints", "latest"), section["reference"]
         each = [_section(section, reference, step) for step in each_step(steps)]
         return {"reference": Source(f"{path}.reference", reference, _networks, each)}
@@ -172,6 +173,9 @@ def _keep(key: str, path: str, data: dict) -> str | None:
 def _cache(key: str, path: str, data: dict) -> str | None:
     if not path:
         return None
+    from kdjax.caching.manifest import digest
+    from kdjax.experiment.cache import read_manifest
+
     return digest(read_manifest(paths.local(path, key).resolve(), path))
 
 

@@ -8,11 +8,9 @@ from typing import Any
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
 from kdjax.experiment.build import build
-from kdjax.experiment.checks import check_training
 from kdjax.experiment.schema import check_keys, plain, resolved
-from kdjax.experiment.stages import split_stages
 from kdjax.reporting.results import SUMMARY, Result, read_results
-from kdjax.runner import provenance, select, trainer
+from kdjax.runner import provenance, trainer
 from kdjax.runner.workdir import CONFIG, check_config, is_done, locked, write_config
 
 
@@ -29,6 +27,8 @@ def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
     config = plain(config)
     with locked(workdir):
         if config["stages"] or config["order"]:
+            from kdjax.experiment.stages import split_stages
+
             check(config, workdir)
             stages = split_stages(config, workdir)
             write_config(workdir, resolved(config))
@@ -49,6 +49,8 @@ def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -
         provenance.check_finished(workdir, resolved(config))
         collectives.say(f"{workdir} is finished; nothing to do.")
     elif config["select"]:
+        from kdjax.runner import select
+
         select.select(config, workdir)
     else:
         trainer.train(build(config), workdir, deadline)
@@ -61,6 +63,8 @@ def check(config: Any, workdir: pathlib.Path) -> None:
     Raises:
       InputError: with the stage and the dotted path of what does not fit.
     """
+    from kdjax.experiment.stages import split_stages
+
     stages = split_stages(config, workdir)
     if not stages:
         _check_stage(plain(config))
@@ -74,8 +78,12 @@ def check(config: Any, workdir: pathlib.Path) -> None:
 def _check_stage(config: dict) -> None:
     check_keys(config)
     if config["select"]:
+        from kdjax.runner import select
+
         select.check("config.select", config["select"])
     else:
+        from kdjax.experiment.checks import check_training
+
         check_training(config)
 
 

@@ -125,7 +125,7 @@ def test_a_method_that_looks_at_a_feature_that_is_not_stored(
         )
         return Method(terms=(term,), supervisor=METHODS["mse"].build().supervisor)
 
-    monkeypatch.setitem(METHODS, "hint", build)
+    monkeypatch.setitem(METHODS._entries, "hint", build)
 
     def trace(name):
         cache = f"teacher.cache={cached.root / name}"
