@@ -1,4 +1,4 @@
-"""Three classes seen in their plane, and the shape of their clusters, in float64."""
+"""Three classes in the plane of their weights, and their clusters, in float64."""
 
 from typing import Any
 
@@ -91,7 +91,9 @@ def elongation(points: Any, labels: Any) -> dict[int, float]:
     ratios = {}
     for label in np.unique(labels).tolist():
         cluster = points[labels == label]
-        long, short = _deviations(cluster)
+        # Standard deviations along the principal axes; one point has one axis.
+        axes = np.linalg.svd(cluster - cluster.mean(axis=0), compute_uv=False)
+        long, short = (np.append(axes, 0.0)[:2] / np.sqrt(len(cluster))).tolist()
         if len(cluster) < 3 or not long > 0:
             raise ValueError(
                 f"elongation: label {label} has {len(cluster)} point(s) in "
@@ -100,11 +102,3 @@ def elongation(points: Any, labels: Any) -> dict[int, float]:
             )
         ratios[label] = long / short if short > 1e-12 * long else float("inf")
     return ratios
-
-
-def _deviations(cluster: np.ndarray) -> tuple[float, float]:
-    """Standard deviations along the two principal axes, longest first."""
-    centred = cluster - cluster.mean(axis=0)
-    axes = np.linalg.svd(centred, compute_uv=False) / np.sqrt(len(cluster))
-    long, short = np.append(axes, 0.0)[:2]  # one point has one axis
-    return float(long), float(short)

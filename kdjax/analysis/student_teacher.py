@@ -7,9 +7,6 @@ d = student logits - teacher logits over K classes,
 
 which are `logit_matching`, `half_mean_square` and `delta_infinity`. So KL at infinite
 temperature leaves the mean of d free, `logit_mean_gap`; MSE does not.
-
-Each function takes logits [n, classes] of both and gives one number a sample, [n]; it
-raises ValueError where shapes disagree or a number is not finite.
 """
 
 from typing import Any
@@ -21,77 +18,41 @@ from kdjax import contracts
 QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
 
 
-def logit_distance(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """Euclidean distance between the logits, ||d||; its density is the paper's figure.
+def compare_logits(student_logits: Any, teacher_logits: Any) -> dict[str, np.ndarray]:
+    """Name -> value of every sample, [n].
 
-    >>> logit_distance([[3.0, 1.0]], [[0.0, 5.0]])
-    array([5.])
+        logit_distance      ||d||, whose density is the paper's figure
+        half_mean_square    ||d||^2 / 2K
+        delta_infinity      -(sum_j d_j)^2 / 2K^2 <= 0
+        logit_matching      half the population variance of d over classes: the sum of
+                            both, in float64 what `losses.logit_matching` is in float32
+        logit_mean_gap      mean_j d_j
+        agreement           whether both predict the same class; ties: lowest index
+
+    Args:
+      student_logits: [n, classes].
+      teacher_logits: [n, classes].
+
+    Raises:
+      ValueError: shapes disagree or a number is not finite.
+
+    >>> values = compare_logits([[3.0, 1.0]], [[0.0, 5.0]])
+    >>> {name: value.item() for name, value in values.items()}  # doctest: +ELLIPSIS
+    {'logit_distance': 5.0, 'half_mean_square': 6.25, ..., 'agreement': False}
     """
-    d = _difference("logit_distance", student_logits, teacher_logits)
-    return np.linalg.norm(d, axis=-1)
-
-
-def half_mean_square(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """Half the mean square difference of the logits: ||d||^2 / 2K.
-
-    >>> half_mean_square([[3.0, 1.0]], [[0.0, 5.0]])
-    array([6.25])
-    """
-    d = _difference("half_mean_square", student_logits, teacher_logits)
-    return 0.5 * np.mean(d**2, axis=-1)
-
-
-def delta_infinity(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """KL at infinite temperature minus MSE: -(sum_j d_j)^2 / 2K^2 <= 0.
-
-    >>> delta_infinity([[3.0, 1.0]], [[0.0, 5.0]])
-    array([-0.125])
-    """
-    d = _difference("delta_infinity", student_logits, teacher_logits)
-    return -0.5 * np.mean(d, axis=-1) ** 2
-
-
-def logit_matching(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """Exact limit of tau^2 KL: half the population variance of d over classes.
-
-    `half_mean_square + delta_infinity`; in float64 what `losses.limits.logit_matching`
-    is in float32.
-
-    >>> logit_matching([[3.0, 1.0]], [[0.0, 5.0]])
-    array([6.125])
-    """
-    d = _difference("logit_matching", student_logits, teacher_logits)
-    return 0.5 * np.var(d, axis=-1)
-
-
-def logit_mean_gap(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """How far the student's mean logit is above the teacher's: mean_j d_j.
-
-    >>> logit_mean_gap([[3.0, 1.0]], [[0.0, 5.0]])
-    array([-0.5])
-    """
-    d = _difference("logit_mean_gap", student_logits, teacher_logits)
-    return np.mean(d, axis=-1)
-
-
-# The order is that of the keys of `summary`.
-QUANTITIES = (
-    logit_distance,
-    half_mean_square,
-    delta_infinity,
-    logit_matching,
-    logit_mean_gap,
-)
-
-
-def agreement(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """Whether student and teacher predict the same class, bool; ties: lowest index.
-
-    >>> agreement([[3.0, 1.0]], [[0.0, 5.0]])
-    array([False])
-    """
-    student, teacher = _pair("agreement", student_logits, teacher_logits)
-    return np.argmax(student, axis=-1) == np.argmax(teacher, axis=-1)
+    where = "compare_logits"
+    both = {"student_logits": student_logits, "teacher_logits": teacher_logits}
+    contracts.shapes(where, **{name: (x, "n classes") for name, x in both.items()})
+    student, teacher = (finite(where, name, x) for name, x in both.items())
+    d = student - teacher
+    return {
+        "logit_distance": np.linalg.norm(d, axis=-1),
+        "half_mean_square": 0.5 * np.mean(d**2, axis=-1),
+        "delta_infinity": -0.5 * np.mean(d, axis=-1) ** 2,
+        "logit_matching": 0.5 * np.var(d, axis=-1),
+        "logit_mean_gap": np.mean(d, axis=-1),
+        "agreement": np.argmax(student, axis=-1) == np.argmax(teacher, axis=-1),
+    }
 
 
 def feature_norms(features: Any) -> np.ndarray:
@@ -127,9 +88,8 @@ def summary(
     >>> result["agreement"], result["logit_distance/mean"], result["logit_distance/q95"]
     (50.0, 2.5, 4.75)
     """
-    pair = (student_logits, teacher_logits)
-    same = agreement(*pair)
-    by_sample = {f.__name__: f(*pair) for f in QUANTITIES}
+    by_sample = compare_logits(student_logits, teacher_logits)
+    same = by_sample.pop("agreement")
     both = {"student": student_features, "teacher": teacher_features}
     for owner, features in both.items():
         if features is None:
@@ -160,14 +120,3 @@ def finite(where: str, name: str, values: Any) -> np.ndarray:
         came = f"{bad} of its {values.size} numbers not finite" if bad else "no numbers"
         raise ValueError(f"{where}: {name} has {came}; expected finite numbers.")
     return values
-
-
-def _pair(where: str, student_logits: Any, teacher_logits: Any):
-    both = {"student_logits": student_logits, "teacher_logits": teacher_logits}
-    contracts.shapes(where, **{name: (x, "n classes") for name, x in both.items()})
-    return tuple(finite(where, name, x) for name, x in both.items())
-
-
-def _difference(where: str, student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    student, teacher = _pair(where, student_logits, teacher_logits)
-    return student - teacher

@@ -25,21 +25,14 @@ def origin(
       teacher: digest of its weights.
       data: identity of the training split.
       preprocessing: version and values of what makes crops of its images.
-      seed: of the run; draws the crops.
+      seed: of the run; of the crops.
       classes: number of classes.
     """
     # The same images with noisy labels get the same outputs.
     data = {key: value for key, value in data.items() if key != "noise"}
-    record = {
-        "format": FORMAT,
-        "teacher": teacher,
-        "data": data,
-        "preprocessing": preprocessing,
-        "seed": seed,
-        "view": VIEW,
-        "classes": classes,
-    }
-    return json.loads(json.dumps(record))
+    record = {"format": FORMAT, "teacher": teacher, "data": data}
+    record |= {"preprocessing": preprocessing, "seed": seed, "view": VIEW}
+    return json.loads(json.dumps(record | {"classes": classes}))
 
 
 def read(directory: pathlib.Path, what: str) -> dict | None:

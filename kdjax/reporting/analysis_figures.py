@@ -27,7 +27,7 @@ def logit_distance_densities(
     """Draws the density of ||student logits - teacher logits||, a line a student.
 
     Args:
-      distances: student -> [n], from `analysis.logit_distance`.
+      distances: student -> [n], of `compare_logits`.
       path: PNG to write.
 
     Raises:
@@ -50,7 +50,7 @@ def feature_norm_densities(
     """Draws the density of the norm of penultimate features, a line a network.
 
     Args:
-      norms: student -> [n], from `analysis.feature_norms`.
+      norms: student -> [n], of `feature_norms`.
       path: PNG to write.
       teacher: [n], its norms; in black, wider than the others.
 

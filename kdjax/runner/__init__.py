@@ -1,1 +1,1 @@
-"""One run in its directory: trainer, checkpoints, provenance, selection runs."""
+"""One run in its directory: trained, selected, resumed, checked, evaluated, cached."""

@@ -55,7 +55,7 @@ def analyse(
             summaries[name] = student_teacher.summary(
                 *pair, student_features=features, teacher_features=teacher_features
             ) | {f"elongation/{names[k]}": ratio for k, ratio in stretch.items()}
-            distances[name] = student_teacher.logit_distance(*pair)
+            distances[name] = student_teacher.compare_logits(*pair)["logit_distance"]
             norms[name] = student_teacher.feature_norms(features)
     replace(output / "analysis.json", json.dumps(summaries, indent=2) + "\n")
     own = teacher_features

@@ -32,7 +32,7 @@ def write_cache(config: dict, directory: pathlib.Path, **options) -> dict:
     with locked(directory):
         record = collectives.broadcast(request.manifest)
         layout, start = Layout.from_json(record), time.monotonic()
-        todo = collectives.broadcast(lambda: _begin(directory, layout, record))
+        todo = collectives.broadcast(lambda: _start(directory, layout, record))
         if todo:
             _write_epochs(directory, layout, request.runner(layout), todo)
     return _identity(directory, record) | {
@@ -68,7 +68,7 @@ def _identity(directory: pathlib.Path, record: dict) -> dict:
     return {"cache": str(directory), "digest": manifest.digest(record)}
 
 
-def _begin(directory: pathlib.Path, layout: Layout, record: dict) -> list[int]:
+def _start(directory: pathlib.Path, layout: Layout, record: dict) -> list[int]:
     """Writes the manifest; returns the epochs that are missing."""
     todo = missing(directory, record["epochs"])
     collectives.say(check_room(directory, layout, record["epochs"], len(todo)))

@@ -62,9 +62,9 @@ def evaluate(
             + nearest(student, students)
         )
     if data["test"] is None:
-        split, places = _named_split(workdir, data, images)
+        split, order = _named_split(workdir, data, images)
     else:
-        split, places = _test_split(workdir, data["test"], images), None
+        split, order = _test_split(workdir, data["test"], images), None
     augment = normaliser(data)
     batches = evaluation_rows(split, ROWS, mesh)
     _add_teacher(meta, augment, batches)
@@ -74,8 +74,8 @@ def evaluate(
         variables = checkpoints.read_variables(directory, step, name)
         path, classes = f"{workdir.name}: {name}", data["classes"]
         network = student_network(path, students[name], classes)
-        if places is not None:
-            network = reordered(network, places)
+        if order is not None:
+            network = reordered(network, order)
         score = scorer({name: network}, augment.evaluate, batches)
         metrics = score(sharding.place_replicated({name: variables}, mesh))
         result["students"][name] = {"step": step} | metrics[name]

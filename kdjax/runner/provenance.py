@@ -58,7 +58,7 @@ def check_finished(
     Args:
       workdir: of the run.
       config: resolved; the same as the run's but for free keys.
-      digests: that were read before, to be added to.
+      digests: read for other runs before; those of this one are added.
 
     Raises:
       InputError: something else lies where the config now points, or nothing.

@@ -84,7 +84,7 @@ def test_an_outlier_does_not_need_a_million_points():
 
 @pytest.mark.errors
 @pytest.mark.parametrize(
-    "values, chosen, message",
+    "values, options, message",
     [
         ([2.0, 2.0], {}, "all 2 values are 2; expected different ones"),
         ([1.0], {}, "all 1 values are 1"),
@@ -95,6 +95,6 @@ def test_an_outlier_does_not_need_a_million_points():
         ([1.0, 2.0], {"bandwidth": 0.0}, "bandwidth is 0"),
     ],
 )
-def test_refused(values, chosen, message):
+def test_refused(values, options, message):
     with pytest.raises(ValueError, match=f"density: {message}"):
-        density(values, **chosen)
+        density(values, **options)

@@ -1,4 +1,4 @@
-"""python -m kdjax cache: written once, gone on with, refused, verified."""
+"""python -m kdjax cache: written once, resumed, refused, verified."""
 
 import json
 import os

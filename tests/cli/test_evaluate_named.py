@@ -49,7 +49,7 @@ def tensors(contents):
 def flags(tensors, contents, tmp_path_factory):
     """Of `evaluate`; labels are the reference's predictions at a short side of 32."""
     root = tmp_path_factory.mktemp("named")
-    labels = answers(tensors, contents, 32)
+    labels = predictions(tensors, contents, 32)
     prepare_jpegs(root, {"test": list(zip(contents, labels.tolist(), strict=True))})
     safetensors.write(root / "x.safetensors", tensors, {"format": "pt"})
     moments = [
@@ -69,7 +69,7 @@ def logits(tensors, contents, short_side):
     return numpy_resnet.logits(tensors, (pixels / 255 - MEAN) / STD)
 
 
-def answers(*images):
+def predictions(*images):
     return logits(*images).argmax(-1)
 
 
@@ -86,7 +86,7 @@ def test_images_are_resized_and_cut_as_for_the_published_number(
     top1, identity = scored(capsys, [*flags, "--feed=streamed"])
     assert identity["crops"]["size"] == SIDE and identity["crops"]["short_side"] == 32
     assert top1 == 100.0  # 28 * 256 / 224 is 32
-    other = answers(tensors, contents, 60) == answers(tensors, contents, 32)
+    other = predictions(tensors, contents, 60) == predictions(tensors, contents, 32)
     assert 0.1 < other.mean() < 0.95
     top1, identity = scored(capsys, [*flags, "--short_side=60"])
     assert identity["crops"]["short_side"] == 60

@@ -126,26 +126,26 @@ def test_a_cache_holds_the_outputs_on_the_crops_of_every_step(jpeg_dir, tmp_path
     config = growing(jpeg_dir)
     config.teacher.network = "tests.networks:pooled"
     config.method = ConfigDict({"name": "kd", "alpha": 0.9, "temperature": 4.0})
-    made, mesh = build(config), sharding.make_mesh()
-    network, variables = made.teacher.network, made.teacher.variables
+    experiment, mesh = build(config), sharding.make_mesh()
+    network, variables = experiment.teacher.network, experiment.teacher.variables
     layout = layout_of(
-        *(network, variables, made.train), dtype="float32", top_k=0, features=()
+        *(network, variables, experiment.train), dtype="float32", top_k=0, features=()
     )
-    how = {"seed": made.seed, "layout": layout, "batch_size": 8}
+    how = {"seed": experiment.seed, "layout": layout, "batch_size": 8}
     runner = TeacherRunner(
-        network, variables, made.train, made.augment, step_size=BATCH, **how
+        network, variables, experiment.train, experiment.augment, step_size=BATCH, **how
     )
     stored = [
         np.concatenate([row["logits"] for row in runner.blocks(epoch)])
         for epoch in range(4)
     ]
-    feed = loader.place(made.train, mesh, seed=made.seed, batch_size=BATCH)
+    feed = loader.place(experiment.train, mesh, seed=experiment.seed, batch_size=BATCH)
     evaluated = jax.jit(network.evaluate)
     for step, side in enumerate(SIDES):
         batch_spec = feed.batch_spec(step)
         assert batch_spec["image"].shape[1] == side
         batch = in_memory.gather_batch(feed.source, batch_spec)
-        images = made.augment.train(batch, made.seed)
+        images = experiment.augment.train(batch, experiment.seed)
         wanted = evaluated(*variables, images).logits
         index, epoch = batch_spec["index"], batch_spec["epoch"]
         found = np.stack([stored[e][i] for e, i in zip(epoch, index, strict=True)])
@@ -154,7 +154,7 @@ def test_a_cache_holds_the_outputs_on_the_crops_of_every_step(jpeg_dir, tmp_path
         np.testing.assert_allclose(again, wanted, rtol=1e-4, atol=1e-5)
     feed.close()
     with pytest.raises(ValueError, match="step_size is not given"):
-        TeacherRunner(network, variables, made.train, made.augment, **how)
+        TeacherRunner(network, variables, experiment.train, experiment.augment, **how)
 
 
 def test_a_cache_of_another_schedule_or_batch_is_another(jpeg_dir):

@@ -31,20 +31,20 @@ def picked(data_dir, keep="", **section) -> ConfigDict:
     return config
 
 
-def student(made) -> ConfigDict:
+def student(runs) -> ConfigDict:
     """All that can come from elsewhere: teacher, weights, samples, a selection."""
-    config = base(made / "data")
+    config = base(runs / "data")
     config.method = ConfigDict({"name": "kd", "alpha": 0.5, "temperature": 4.0})
-    config.teacher.workdir = config.initial.workdir = str(made / "first")
-    config.data.keep = str(made / "keep")
-    config.selection = ConfigDict({"name": "file", "path": str(made / "file")})
+    config.teacher.workdir = config.initial.workdir = str(runs / "first")
+    config.data.keep = str(runs / "keep")
+    config.selection = ConfigDict({"name": "file", "path": str(runs / "file")})
     return config
 
 
 @pytest.fixture(scope="module")
-def made(data_dir, tmp_path_factory):
+def runs(data_dir, tmp_path_factory):
     """Two networks, two selections of each kind, and a student of the first ones."""
-    root = tmp_path_factory.mktemp("made")
+    root = tmp_path_factory.mktemp("runs")
     (root / "data").symlink_to(data_dir)
     twice = base(data_dir, total_steps=2, evaluation={"every_epochs": 0.25})
     run.run(twice, root / "first")
@@ -101,40 +101,40 @@ def check_moves(config, workdir, key, own, other, copy):
 
 
 @pytest.mark.parametrize("key", ELSEWHERE)
-def test_a_finished_run_is_of_what_it_was_made_from(made, tmp_path, at_rest, key):
-    own, other = (made / name for name in ELSEWHERE[key])
-    config, workdir = student(made), made / "student"
+def test_a_finished_run_is_of_what_it_was_made_from(runs, tmp_path, at_rest, key):
+    own, other = (runs / name for name in ELSEWHERE[key])
+    config, workdir = student(runs), runs / "student"
     check_moves(config, workdir, key, own, other, tmp_path / "copy")
     with pytest.raises(InputError, match=rf"config\.{key} is now '', with None"):
         run.run(put(config, key, ""), workdir)
 
 
-def test_the_same_paths_read_nothing(made, at_rest, blind):
-    run.run(student(made), made / "student")
+def test_the_same_paths_read_nothing(runs, at_rest, blind):
+    run.run(student(runs), runs / "student")
 
 
 @pytest.mark.parametrize("key", ["initial.workdir", "selection.path"])
-def test_a_run_goes_on_with_what_it_began_with(made, tmp_path, key):
-    own, other = (made / name for name in ELSEWHERE[key])
-    shutil.copytree(made / "student", tmp_path / "student")
+def test_a_run_goes_on_with_what_it_began_with(runs, tmp_path, key):
+    own, other = (runs / name for name in ELSEWHERE[key])
+    shutil.copytree(runs / "student", tmp_path / "student")
     shutil.copytree(own, tmp_path / "copy")
     (tmp_path / "student" / "summary.json").unlink()
     what = "initial" if key == "initial.workdir" else "selection of kd"
     with pytest.raises(InputError, match=f"was trained with {what} digest"):
-        run.run(put(student(made), key, other), tmp_path / "student")
-    run.run(put(student(made), key, tmp_path / "copy"), tmp_path / "student")
+        run.run(put(student(runs), key, other), tmp_path / "student")
+    run.run(put(student(runs), key, tmp_path / "copy"), tmp_path / "student")
     assert (tmp_path / "student" / "summary.json").exists()
 
 
-def test_a_reference_is_what_a_selection_was_made_from(made, data_dir, tmp_path):
+def test_a_reference_is_what_a_selection_was_made_from(runs, data_dir, tmp_path):
     config = base(data_dir)
     config.method = ConfigDict({"name": "ds", "temperature": 4.0})
-    config.teacher.workdir = str(made / "second")
+    config.teacher.workdir = str(runs / "second")
     config.selection = ConfigDict(
-        {"name": "influence", "reference": str(made / "first"), "keep_ratio": 0.5}
+        {"name": "influence", "reference": str(runs / "first"), "keep_ratio": 0.5}
     )
     run.run(config, tmp_path / "w")
-    key, own, other = "selection.reference", made / "first", made / "second"
+    key, own, other = "selection.reference", runs / "first", runs / "second"
     check_moves(config, tmp_path / "w", key, own, other, tmp_path / "copy")
     (tmp_path / "w" / "summary.json").unlink()
     with pytest.raises(InputError, match="was trained with selection of ds digest"):
@@ -149,18 +149,18 @@ SELECTORS = {
 
 
 @pytest.mark.parametrize("key", SELECTORS)
-def test_a_selection_is_of_its_sources(made, data_dir, tmp_path, key):
+def test_a_selection_is_of_its_sources(runs, data_dir, tmp_path, key):
     section = dict(SELECTORS[key])
     name = key.removeprefix("select.")
-    own = made / section[name]
+    own = runs / section[name]
     config = put(picked(data_dir, **section), key, own)
-    config.teacher.workdir = str(made / "second")
+    config.teacher.workdir = str(runs / "second")
     run.run(config, tmp_path / "w")
     sources = read_selection(tmp_path / "w")["sources"]
     assert sources.keys() - {"teacher"} == {name}
-    other = made / ("other_keep" if own.name == "keep" else "second")
+    other = runs / ("other_keep" if own.name == "keep" else "second")
     check_moves(config, tmp_path / "w", key, own, other, tmp_path / "copy")
-    put(put(config, key, own), "teacher.workdir", made / "first")
+    put(put(config, key, own), "teacher.workdir", runs / "first")
     if name == "reference":
         with pytest.raises(InputError, match="was made with teacher digest"):
             run.run(config, tmp_path / "w")
@@ -168,8 +168,8 @@ def test_a_selection_is_of_its_sources(made, data_dir, tmp_path, key):
         run.run(config, tmp_path / "w")
 
 
-def test_a_selection_of_the_version_before_is_read(made, data_dir, tmp_path):
-    config = picked(data_dir, name="random", as_many_as=str(made / "keep"))
+def test_a_selection_of_the_version_before_is_read(runs, data_dir, tmp_path):
+    config = picked(data_dir, name="random", as_many_as=str(runs / "keep"))
     run.run(config, tmp_path / "w")
     path = tmp_path / "w" / "selection.json"
     record = json.loads(path.read_text())
@@ -177,7 +177,7 @@ def test_a_selection_of_the_version_before_is_read(made, data_dir, tmp_path):
     old["asked"], old["found"] = old.pop("sources"), {"f1": 0.5}
     path.write_text(json.dumps(old))
     assert read_selection(tmp_path / "w") == record | {"agreement": {"f1": 0.5}}
-    key, own, other = "select.as_many_as", made / "keep", made / "other_keep"
+    key, own, other = "select.as_many_as", runs / "keep", runs / "other_keep"
     check_moves(config, tmp_path / "w", key, own, other, tmp_path / "copy")
     del old["asked"]
     path.write_text(json.dumps(old))
@@ -185,10 +185,10 @@ def test_a_selection_of_the_version_before_is_read(made, data_dir, tmp_path):
         run.run(put(config, key, other), tmp_path / "w")
 
 
-def staged(made, teacher="first") -> ConfigDict:
-    config = base(made / "data")
+def staged(runs, teacher="first") -> ConfigDict:
+    config = base(runs / "data")
     config.method = ConfigDict({"name": "kd", "alpha": 0.5, "temperature": 4.0})
-    config.teacher.workdir = str(made / teacher)
+    config.teacher.workdir = str(runs / teacher)
     choose = {"select": {"name": "random", "keep_ratio": 0.5}}
     config.stages = ConfigDict(
         {"choose": choose, "train": {"data": {"keep": "stage:choose"}}}
@@ -198,39 +198,39 @@ def staged(made, teacher="first") -> ConfigDict:
 
 
 def test_finished_stages_move_together_and_keep_their_teacher(
-    made, tmp_path, monkeypatch
+    runs, tmp_path, monkeypatch
 ):
-    run.run(staged(made), tmp_path / "trial")
+    run.run(staged(runs), tmp_path / "trial")
     (tmp_path / "trial").rename(tmp_path / "moved")
     monkeypatch.setattr(trainer, "train", None)
-    run.run(staged(made), tmp_path / "moved")
+    run.run(staged(runs), tmp_path / "moved")
     message = r"moved/train was made with teacher .* is now '.*/second'"
     with pytest.raises(InputError, match=message):
-        run.run(staged(made, "second"), tmp_path / "moved")
+        run.run(staged(runs, "second"), tmp_path / "moved")
     (tmp_path / "moved" / "DONE").touch()
-    directory.check_done(tmp_path, [Row("moved", {}, staged(made))])
+    directory.check_done(tmp_path, [Row("moved", {}, staged(runs))])
     with pytest.raises(InputError, match=message):
-        directory.check_done(tmp_path, [Row("moved", {}, staged(made, "second"))])
+        directory.check_done(tmp_path, [Row("moved", {}, staged(runs, "second"))])
 
 
-def test_the_rows_of_a_sweep_are_of_one_teacher(made, data_dir, tmp_path, monkeypatch):
+def test_the_rows_of_a_sweep_are_of_one_teacher(runs, data_dir, tmp_path, monkeypatch):
     # The number of devices is the tests', settled long before.
     monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
     file = sweeps.write(tmp_path, data_dir)
-    shutil.copytree(made / "first", tmp_path / "copy")
+    shutil.copytree(runs / "first", tmp_path / "copy")
 
     def start(teacher):
         words = ["--config.teacher.network=", f"--config.teacher.workdir={teacher}"]
         words += ["--grid.method={'name': 'ce'},{'name': 'mse'}", "--grid.seed=1"]
         return sweeps.start(f"{file}:1", tmp_path / "w", *words)
 
-    assert start(made / "first") == 0
+    assert start(runs / "first") == 0
     loaded, original = [], provenance.load_teacher
     monkeypatch.setattr(
         provenance, "load_teacher", lambda *a: loaded.append(a) or original(*a)
     )
     monkeypatch.setattr(sweep, "run_job", None)
-    assert start(made / "first") == 0 and not loaded
+    assert start(runs / "first") == 0 and not loaded
     assert start(tmp_path / "copy") == 0 and len(loaded) == 1
     with pytest.raises(InputError, match="__method-ce was made with teacher digest"):
-        start(made / "second")
+        start(runs / "second")
