@@ -1,11 +1,13 @@
 """Orbax as we use it: one manager, one way to restore, one error."""
 
 import contextlib
+import glob
 import logging
 import pathlib
 
 import jax
 import orbax.checkpoint as ocp
+from etils import epath
 
 from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError
@@ -76,16 +78,31 @@ def restore(manager, step: int, abstract: dict[str, PyTree]):
     return items, meta
 
 
+class LiteralPath(type(epath.Path())):
+    """A directory in whose name [, ] , * and ? stand for themselves.
+
+    Orbax finds the parts that it merges with `glob`, and etils reads the name of the
+    directory as a part of the pattern: nothing is found below "run [lr=0.1]".
+    """
+
+    def glob(self, pattern):
+        return (self / name for name in glob.glob(pattern, root_dir=str(self)))
+
+
 def open_manager(directory: pathlib.Path, **options):
     # Orbax warns about choices that are ours; damaged steps we report ourselves.
     logging.getLogger("absl").setLevel(logging.ERROR)
-    options = ocp.CheckpointManagerOptions(**options)
-    handlers = {  # named here, so that a directory can be read before it is written to
-        "variables": ocp.StandardCheckpointHandler(),
-        "training": ocp.StandardCheckpointHandler(),
-        "meta": ocp.JsonCheckpointHandler(),
-    }
-    return ocp.CheckpointManager(directory, item_handlers=handlers, options=options)
+    # Named here, so that a directory can be read before it is written to.
+    registry = ocp.handlers.create_default_handler_registry(
+        variables=ocp.StandardCheckpointHandler(),
+        training=ocp.StandardCheckpointHandler(),
+        meta=ocp.JsonCheckpointHandler(),
+    )
+    return ocp.CheckpointManager(
+        LiteralPath(directory),
+        options=ocp.CheckpointManagerOptions(**options),
+        handler_registry=registry,
+    )
 
 
 def open_reader(directory):

@@ -1,4 +1,4 @@
-"""python -m kdjax report: a table, two figures and a page from finished runs.
+"""python -m kdjax report: a table, two figures and a page of finished runs.
 
 python -m kdjax report WORKDIR [WORKDIR ...] --output=DIR [--title=TEXT]
 """

@@ -1,1 +1,1 @@
-"""What a run tells: metrics.jsonl, TensorBoard, a live line, figures, a report page."""
+"""Reports of runs: metrics.jsonl, TensorBoard, a live line, tables, figures, a page."""

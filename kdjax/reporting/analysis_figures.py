@@ -9,11 +9,11 @@ import pathlib
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure  # without pyplot there is no screen to ask for
+from matplotlib.figure import Figure
 
 from kdjax.analysis.density import density
 from kdjax.analysis.projection import elongation
-from kdjax.reporting.figures import COLOURS
+from kdjax.reporting.figures import COLOURS, save
 
 # Black is the teacher's, so a student has one colour in all the figures.
 _TEACHER, *_STUDENTS = COLOURS
@@ -33,12 +33,8 @@ def logit_distance_densities(
     Raises:
       ValueError: a student has a distance that is negative or not finite.
     """
-    figure = Figure(figsize=(6.4, 4.2), dpi=120, layout="constrained")
-    axis = figure.subplots()
-    for i, (name, values) in enumerate(distances.items()):
-        _line(axis, name, values, i)
-    _finish(axis, "distance of the logits from the teacher's", "Logit distance")
-    _save(figure, path)
+    unit = "distance of the logits from the teacher's"
+    _densities(distances, None, unit, "Logit distance", path)
 
 
 def feature_norm_densities(
@@ -57,14 +53,8 @@ def feature_norm_densities(
     Raises:
       ValueError: a norm is negative or not finite.
     """
-    figure = Figure(figsize=(6.4, 4.2), dpi=120, layout="constrained")
-    axis = figure.subplots()
-    if teacher is not None:
-        _draw(axis, teacher, label="teacher", color=_TEACHER, lw=3.2)
-    for i, (name, values) in enumerate(norms.items()):
-        _line(axis, name, values, i)
-    _finish(axis, "norm of the penultimate features", "Feature norm")
-    _save(figure, path)
+    unit = "norm of the penultimate features"
+    _densities(norms, teacher, unit, "Feature norm", path)
 
 
 def class_projections(
@@ -100,7 +90,7 @@ def class_projections(
         axis.set_axis_off()
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, markerscale=3)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _panel(axis: Axes, name, points, labels, class_names: dict[int, str]) -> None:
@@ -110,10 +100,10 @@ def _panel(axis: Axes, name, points, labels, class_names: dict[int, str]) -> Non
             f"class_projections: {name} has points of labels {sorted(ratios)}; "
             f"expected {sorted(class_names)}, as in class_names."
         )
-    for i, (label, called) in enumerate(class_names.items()):
+    for i, (label, class_name) in enumerate(class_names.items()):
         colour = _STUDENTS[i % len(_STUDENTS)]
         own = np.asarray(points)[np.asarray(labels) == label]
-        axis.scatter(*own.T, s=6, alpha=0.5, lw=0, color=colour, label=called)
+        axis.scatter(*own.T, s=6, alpha=0.5, lw=0, color=colour, label=class_name)
     shown = ", ".join(f"{ratios[label]:.2f}" for label in class_names)
     axis.set_title(f"{name}\nelongation {shown}", fontsize=9)
     # Round has to look round.
@@ -122,10 +112,20 @@ def _panel(axis: Axes, name, points, labels, class_names: dict[int, str]) -> Non
     axis.tick_params(labelsize=7)
 
 
-def _line(axis: Axes, name: str, values: np.ndarray, i: int) -> None:
-    colour = _STUDENTS[i % len(_STUDENTS)]
-    dashes = _DASHES[i // len(_STUDENTS) % len(_DASHES)]
-    _draw(axis, values, label=name, color=colour, ls=dashes, lw=1.8)
+def _densities(students: dict, teacher, unit: str, title: str, path) -> None:
+    figure = Figure(figsize=(6.4, 4.2), dpi=120, layout="constrained")
+    axis = figure.subplots()
+    if teacher is not None:
+        _draw(axis, teacher, label="teacher", color=_TEACHER, lw=3.2)
+    for i, (name, values) in enumerate(students.items()):
+        dashes = _DASHES[i // len(_STUDENTS) % len(_DASHES)]
+        colour = _STUDENTS[i % len(_STUDENTS)]
+        _draw(axis, values, label=name, color=colour, ls=dashes, lw=1.8)
+    axis.set(xlabel=unit, ylabel="density over the samples", title=title)
+    axis.set_ylim(bottom=0)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    save(figure, path)
 
 
 def _draw(axis: Axes, values: np.ndarray, **style) -> None:
@@ -134,15 +134,3 @@ def _draw(axis: Axes, values: np.ndarray, **style) -> None:
         axis.axvline(float(np.ravel(values)[0]), **style)
     else:
         axis.plot(*density(values, lowest=0.0), **style)
-
-
-def _finish(axis: Axes, unit: str, title: str) -> None:
-    axis.set(xlabel=unit, ylabel="density over the samples", title=title)
-    axis.set_ylim(bottom=0)
-    axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
-
-
-def _save(figure: Figure, path: pathlib.Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)

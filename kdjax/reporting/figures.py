@@ -2,13 +2,9 @@
 
 import pathlib
 
-import matplotlib
+from matplotlib.figure import Figure  # without pyplot no screen is needed
 
-matplotlib.use("Agg")  # no screen is needed, here or on a pod
-
-from matplotlib import pyplot as plt  # noqa: E402
-
-from kdjax.reporting.results import Result, labels, series  # noqa: E402
+from kdjax.reporting.results import Result, labels, series
 
 # Okabe and Ito's palette: told apart by colour-blind readers too.
 COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
@@ -16,7 +12,8 @@ COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#5
 
 def training_curves(results: list[Result], path: pathlib.Path) -> None:
     """Test accuracy and training loss of every network against epochs."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), dpi=120)
+    figure = Figure(figsize=(11, 4.2), dpi=120, layout="tight")
+    left, right = figure.subplots(1, 2)
     for i, (result, name) in enumerate(zip(results, labels(results), strict=True)):
         style = {"color": COLOURS[i % len(COLOURS)], "label": name, "lw": 1.8}
         left.plot(*series(result, "eval/top1"), marker="o", ms=3, **style)
@@ -28,14 +25,15 @@ def training_curves(results: list[Result], path: pathlib.Path) -> None:
     for axis in (left, right):
         axis.grid(alpha=0.3)
     left.legend(fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def accuracy_by_method(results: list[Result], path: pathlib.Path) -> None:
     """One bar a network, on an axis that shows the differences."""
     names = labels(results)
     values = [result.metrics["top1"] for result in results]
-    figure, axis = plt.subplots(figsize=(1.2 + 1.1 * len(names), 4), dpi=120)
+    figure = Figure((1.2 + 1.1 * len(names), 4), dpi=120, layout="tight")
+    axis = figure.subplots()
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     bars = axis.bar(range(len(names)), values, color=colours, width=0.65)
     axis.set_xticks(range(len(names)), names)
@@ -45,11 +43,9 @@ def accuracy_by_method(results: list[Result], path: pathlib.Path) -> None:
     axis.set(ylabel="test top-1 (%), axis cut", title="Accuracy by method")
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure, path: pathlib.Path) -> None:
+def save(figure: Figure, path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.tight_layout()
     figure.savefig(path)
-    plt.close(figure)

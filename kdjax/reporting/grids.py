@@ -1,21 +1,19 @@
-"""The results of a sweep: one line a row, and means over its seeds."""
+"""The results of a sweep: one line a network, and means over its seeds."""
 
 import math
 import statistics
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from kdjax.reporting.console import console, table
 
 SEED = "seed"
 SHOWN = {"top1": "test top-1 %", "agreement": "agreement %"}
 
 
 class Line(NamedTuple):
-    """One trained network of a grid, or a row without one."""
+    """One trained network of a sweep, or a trial without one."""
 
-    row: str
+    row: str  # name of the trial, and the key in results.json
     cells: dict[str, str]  # axis -> value, in words
     student: str
     state: str  # done or failed
@@ -36,21 +34,26 @@ def means(lines: list[Line]) -> list[dict]:
             rest = {k: v for k, v in line.cells.items() if k != SEED}
             key = (tuple(rest.items()), line.student)
             groups.setdefault(key, []).append(line)
-    found = []
-    for (cells, student), members in groups.items():
-        known = set.intersection(*(set(line.metrics) for line in members))
-        keys = [key for key in members[0].metrics if key in known]
-        values = {key: [line.metrics[key] for line in members] for key in keys}
-        found.append(
-            {
-                "cells": dict(cells),
-                "student": student,
-                "seeds": len(members),
-                "mean": {k: statistics.fmean(v) for k, v in values.items()},
-                "deviation": {k: _deviation(v) for k, v in values.items()},
-            }
-        )
-    return found
+    return [
+        _over_seeds(dict(cells), student, members)
+        for (cells, student), members in groups.items()
+    ]
+
+
+def _over_seeds(cells: dict, student: str, members: list[Line]) -> dict:
+    shared = set.intersection(*(set(line.metrics) for line in members))
+    values = {
+        key: [line.metrics[key] for line in members]
+        for key in members[0].metrics
+        if key in shared
+    }
+    return {
+        "cells": cells,
+        "student": student,
+        "seeds": len(members),
+        "mean": {k: statistics.fmean(v) for k, v in values.items()},
+        "deviation": {k: _deviation(v) for k, v in values.items()},
+    }
 
 
 def _deviation(values: list[float]) -> float | None:
@@ -75,46 +78,45 @@ def _finite(value):
 
 
 def print_lines(lines: list[Line], stream=None) -> None:
-    """Prints the rows, and below them the means over seeds where there are seeds."""
-    console = Console(file=stream, highlight=False)
+    """Prints the trials, and below them the means over seeds where there are seeds."""
+    terminal = console(stream)
     axes = list(dict.fromkeys(axis for line in lines for axis in line.cells))
-    named = len(lines) > len({line.row for line in lines})  # several networks a row
-    table = _table([*axes, *(["student"] if named else []), *SHOWN.values(), "seconds"])
-    for line in lines:
-        shown = [_number(line.metrics.get(key)) for key in SHOWN]
-        if line.state == "failed":
-            shown[0] = "failed"
-        seconds = "-" if line.seconds is None else f"{line.seconds:.1f}"
-        student = [line.student] if named else []
-        cells = [escape(line.cells.get(axis, "")) for axis in axes]
-        table.add_row(*cells, *student, *shown, seconds)
-    console.print(table)
-    if SEED not in axes:
-        return
-    axes.remove(SEED)
-    table = _table([*axes, *(["student"] if named else []), "seeds", *SHOWN.values()])
-    for row in means(lines):
-        shown = [_spread(row["mean"].get(k), row["deviation"].get(k)) for k in SHOWN]
-        student = [row["student"]] if named else []
-        cells = [escape(row["cells"].get(axis, "")) for axis in axes]
-        table.add_row(*cells, *student, str(row["seeds"]), *shown)
-    console.print(table)
+    # Trials of several networks have a column of students.
+    student = ["student"] * (len(lines) > len({line.row for line in lines}))
+
+    def show(axes, columns, rows):
+        rows = (
+            [*(cells.get(axis, "") for axis in axes), *([name] * len(student)), *texts]
+            for cells, name, texts in rows
+        )
+        left = [*axes, *student]
+        terminal.print(table([*left, *columns], rows, left))
+
+    rows = [(line.cells, line.student, _texts(line)) for line in lines]
+    show(axes, [*SHOWN.values(), "seconds"], rows)
+    if SEED in axes:
+        axes.remove(SEED)
+        sign = "±" if terminal.encoding.startswith("utf") else "+-"
+        rows = [(m["cells"], m["student"], _spreads(m, sign)) for m in means(lines)]
+        show(axes, ["seeds", *SHOWN.values()], rows)
 
 
-def _table(columns: list[str]) -> Table:
-    table = Table()
-    for column in columns:
-        numeric = column in (*SHOWN.values(), "seconds", "seeds")
-        table.add_column(column, justify="right" if numeric else "left")
-    return table
+def _texts(line: Line) -> list[str]:
+    metrics = [_number(line.metrics.get(key)) for key in SHOWN]
+    if line.state == "failed":
+        metrics[0] = "failed"
+    return [*metrics, "-" if line.seconds is None else f"{line.seconds:.1f}"]
+
+
+def _spreads(row: dict, sign: str) -> list[str]:
+    """51.23 ± 0.40, the sample standard deviation; 51.23 of a single seed."""
+    texts = [str(row["seeds"])]
+    for key in SHOWN:
+        deviation = row["deviation"].get(key)
+        text = _number(row["mean"].get(key))
+        texts.append(text if deviation is None else f"{text} {sign} {deviation:.2f}")
+    return texts
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _spread(mean: float | None, deviation: float | None) -> str:
-    """51.23 ± 0.40, the sample standard deviation; 51.23 of a single seed."""
-    if mean is None or deviation is None:
-        return _number(mean)
-    return f"{mean:.2f} ± {deviation:.2f}"

@@ -1,4 +1,4 @@
-"""Tells what happens during a run: metrics.jsonl, a live line, TensorBoard."""
+"""Reports a run while it goes on: metrics.jsonl, a live line, TensorBoard."""
 
 import json
 import math
@@ -6,10 +6,10 @@ import pathlib
 import sys
 import time
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from kdjax.reporting.console import console
 from kdjax.reporting.files import replace
 
 PLAIN_SECONDS = 10.0  # between two lines where the output is not a terminal
@@ -38,7 +38,7 @@ class Reporter:
         self._last_step = start
         self._path = workdir / "metrics.jsonl"
         rows = [row for row in read_rows(self._path) if row["step"] <= start]
-        self._begun = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
+        self._start = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
         replace(self._path, "".join(json.dumps(row) + "\n" for row in rows))
         self._file = self._path.open("a")
         self._events = _events(workdir, start) if tensorboard else None
@@ -47,12 +47,13 @@ class Reporter:
     @property
     def seconds(self) -> float:
         """Wall seconds over all resumes, compilation and evaluation included."""
-        return time.monotonic() - self._begun
+        return time.monotonic() - self._start
 
     def train(self, step: int, metrics: dict, timing: dict) -> None:
-        told = {f"train/{k}": timing[k] for k in ("images_per_second", "input_percent")}
-        values = _flat("train", metrics) | told
-        self._write(step, values)
+        speed = {
+            f"train/{k}": timing[k] for k in ("images_per_second", "input_percent")
+        }
+        self._write(step, _flat("train", metrics) | speed)
         self._line.show(self._progress(step, metrics, timing), step == self.total_steps)
 
     def evaluation(self, step: int, metrics: dict) -> None:
@@ -97,7 +98,7 @@ class Reporter:
 
 
 class Silent:
-    """Stands where a Reporter does in the processes that tell nothing."""
+    """The reporter of the processes that report nothing."""
 
     seconds = 0.0
 
@@ -168,7 +169,7 @@ class _Line:
     """A line that is overwritten on a terminal, and printed now and then elsewhere."""
 
     def __init__(self, stream):
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._console = console(stream, soft_wrap=True)
         self._live, self._last = None, -math.inf
 
     def show(self, text: str, last: bool) -> None:

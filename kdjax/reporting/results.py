@@ -1,4 +1,4 @@
-"""What finished runs say: one record a student, read from their work directories."""
+"""The results of finished runs: one record a student, read from their directories."""
 
 import json
 import pathlib
@@ -24,7 +24,7 @@ class Result(NamedTuple):
     rows: list[dict]  # of metrics.jsonl
 
     @property
-    def teacher_outputs(self) -> bool:
+    def has_teacher(self) -> bool:
         """Whether there was a teacher to agree with."""
         return "agreement" in self.metrics
 
@@ -36,15 +36,16 @@ def read_results(workdir: pathlib.Path) -> list[Result]:
       InputError: the directory holds no finished run.
     """
     path = workdir / SUMMARY
-    if not path.exists() and (workdir / IMPORTED).exists():
+    if not path.exists():
+        if not (workdir / IMPORTED).exists():
+            raise InputError(
+                f"{workdir}: no {SUMMARY} here; expected the --workdir of a finished "
+                "run."
+            )
         raise InputError(
             f"{workdir}: imported weights, which were not trained here; expected the "
             "--workdir of a finished run. `python -m kdjax evaluate --workdir="
             f"{workdir} --data=NAME` scores them."
-        )
-    if not path.exists():
-        raise InputError(
-            f"{workdir}: no {SUMMARY} here; expected the --workdir of a finished run."
         )
     summary = json.loads(path.read_text())
     rows = read_rows(workdir / "metrics.jsonl")
@@ -72,7 +73,7 @@ def series(result: Result, key: str) -> tuple[list[float], list[float]]:
 
 
 def labels(results: list[Result]) -> list[str]:
-    """What each result is called in a table or a figure; no two are called the same."""
+    """The name of each result in a table or a figure; all are different."""
     short = [r.student if r.students > 1 else r.run for r in results]
     full = [f"{r.run}/{r.student}" for r in results]
     names = [f if short.count(s) > 1 else s for s, f in zip(short, full, strict=True)]

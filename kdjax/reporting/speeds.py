@@ -1,8 +1,11 @@
 """The tables of `python -m kdjax bench`, for a terminal."""
 
+import itertools
+from collections.abc import Iterable
+
 from rich import box
-from rich.console import Console
-from rich.table import Table
+
+from kdjax.reporting.console import console, table
 
 # Heading -> whether it takes a known peak. Nothing is cut off: a narrow terminal wraps.
 COLUMNS = {
@@ -22,7 +25,7 @@ LEGEND = """\
 images/s: median of the blocks; spread: fastest less slowest, of the median.
 images/s x students: what a program of one student would have to reach.
 GFLOP/s: of the teacher's forward and three forwards of each student.
-input wait: share of the time until the next ticket was on the devices."""
+input wait: share of the time until the next batch's numbers were on the devices."""
 SHARES = """
 of peak: model FLOP/s utilisation, what the arithmetic of the devices is used for.
 GB/s: memory traffic by a model: 4.5 passes over every convolution's output for the
@@ -42,20 +45,12 @@ def print_speeds(rows: list[dict], stream=None) -> None:
     """Prints rows of `kdjax.bench.rows`."""
     known = any(row["memory_utilisation"] or row["flop_utilisation"] for row in rows)
     shown = [known or not takes_peak for takes_peak in COLUMNS.values()]
-    table = Table(title=_title(rows[0]), box=box.SIMPLE_HEAD, title_justify="left")
-    for column, is_shown in zip(COLUMNS, shown, strict=True):
-        if is_shown:
-            left = column == "mode"
-            table.add_column(column, justify="left" if left else "right", no_wrap=True)
-    for row in rows:
-        pairs = zip(cells(row), shown, strict=True)
-        table.add_row(*(cell for cell, is_shown in pairs if is_shown))
-    console = Console(file=stream, highlight=False, soft_wrap=True)
-    console.width = max(console.width, 120)
-    console.print(table)
-    console.print(LEGEND + SHARES * known)
+    columns = list(itertools.compress(COLUMNS, shown))
+    texts = (itertools.compress(cells(row), shown) for row in rows)
+    legend = LEGEND + SHARES * known
     if not known:
-        console.print(f"peak of {rows[0]['device']} is not known: no utilisation")
+        legend += f"\npeak of {rows[0]['device']} is not known: no utilisation"
+    _print(_title(rows[0]), columns, texts, legend, stream)
 
 
 def print_feed_speeds(rows: list[dict], stream=None) -> None:
@@ -70,26 +65,32 @@ def print_feed_speeds(rows: list[dict], stream=None) -> None:
         f"{first['cores']} core(s)"
         + (f", load average {load:.1f}" if load is not None else "")
     )
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for column in FEED_COLUMNS:
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        low, high = row["images_per_second_low"], row["images_per_second_high"]
-        table.add_row(
+    texts = (
+        (
             str(row["threads"]),
             _number(row["images_per_second"]),
-            f"{_number(low)} - {_number(high)}",
+            " - ".join(
+                _number(row[f"images_per_second_{end}"]) for end in ("low", "high")
+            ),
             _number(row["images_per_second_per_core"]),
             _number(row["images_per_cpu_second"]),
         )
-    console = Console(file=stream, highlight=False, soft_wrap=True)
-    console.width = max(console.width, 120)
-    console.print(table)
-    console.print(FEED_LEGEND)
+        for row in rows
+    )
+    _print(title, FEED_COLUMNS, texts, FEED_LEGEND, stream)
+
+
+def _print(title: str, columns: list[str], rows: Iterable, legend: str, stream) -> None:
+    style = {"box": box.SIMPLE_HEAD, "title_justify": "left"}
+    shown = table(columns, rows, ("mode",), no_wrap=True, title=title, **style)
+    terminal = console(stream, soft_wrap=True)
+    terminal.width = max(terminal.width, 120)
+    terminal.print(shown)
+    terminal.print(legend)
 
 
 def cells(row: dict) -> tuple[str, ...]:
-    """The cells of one row; "-" where there is nothing to say."""
+    """The cells of one row; "-" where a number is missing."""
     rate = row["images_per_second"]
     spread = row["images_per_second_high"] - row["images_per_second_low"]
     trains = row["students"] > 0

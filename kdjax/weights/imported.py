@@ -1,5 +1,6 @@
 """Weights from elsewhere as a checkpoint of a run that never was: step 0 of one."""
 
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -39,27 +40,27 @@ def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
 
 
 def metadata(file: pathlib.Path) -> dict[str, str]:
-    """What a file that can be read says of itself, text by name."""
+    """The metadata of a file that can be read, text by name."""
     return safetensors.read_metadata(file) if file.suffix == SAFETENSORS else {}
 
 
 def origin(file: pathlib.Path) -> dict:
-    """What `export` wrote of the network into a file that can be read; {} for others.
+    """The record that `export` wrote into a file that can be read; {} for others.
 
     Raises:
       InputError: it is no JSON object.
     """
     text = metadata(file).get(OURS, "{}")
     try:
-        told = json.loads(text)
+        record = json.loads(text)
     except json.JSONDecodeError:
-        told = None
-    if not isinstance(told, dict):
+        record = None
+    if not isinstance(record, dict):
         raise InputError(
             f"{file}: its metadata {OURS} is {text[:60]!r}; expected the JSON object "
             "that `python -m kdjax export` writes."
         )
-    return told
+    return record
 
 
 def sha256(file: pathlib.Path) -> str:
@@ -68,7 +69,7 @@ def sha256(file: pathlib.Path) -> str:
 
 
 def digest(variables: PyTree, normalisation, models: Sequence[dict] = ()) -> str:
-    """Who a teacher from elsewhere is: its weights, and what answers with them.
+    """The digest of a teacher from elsewhere: its weights, and what answers with them.
 
     Args:
       variables: of one network or of several.
@@ -98,7 +99,7 @@ def _unusual(model: dict) -> dict:
 
 
 def identity(name: str, model: dict, data: dict, source: dict, versions: dict) -> dict:
-    """What the checkpoint says of itself, as that of a run does.
+    """The identity that the checkpoint stores, as that of a run does.
 
     Args:
       name: of the network among the run's students.
@@ -107,14 +108,15 @@ def identity(name: str, model: dict, data: dict, source: dict, versions: dict) -
       source: which file it was, and how it was read.
       versions: of the packages.
     """
-    row = {"model": model, "method": {"name": "imported"}, "networks": 1}
-    made_from = {"teacher": None, "cache": None, "initial": None}
     return {
-        "students": {name: row},
+        "students": {
+            name: {"model": model, "method": {"name": "imported"}, "networks": 1}
+        },
         "data": {"train": None, "test": None} | data,
         "versions": versions,
         "imported": source,
-    } | made_from
+        **{"teacher": None, "cache": None, "initial": None},
+    }
 
 
 def save(
@@ -129,12 +131,11 @@ def save(
         opt_state=(),
         supervision_state=(),
     )
-    checkpointer = checkpoints.Checkpointer(directory, (name,), meta)
-    try:
+    with contextlib.closing(
+        checkpoints.Checkpointer(directory, (name,), meta)
+    ) as checkpointer:
         checkpointer.save(0, {name: state}, None)
         checkpointer.wait()
-    finally:
-        checkpointer.close()
 
 
 def present(directory: pathlib.Path) -> dict | None:

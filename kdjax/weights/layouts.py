@@ -1,6 +1,7 @@
 """Families of networks, and what PyTorch's packages call the arrays of each.
 
-torchvision   ResNets, CIFAR's too; MobileNetV2
+torchvision   ResNets, CIFAR's too; MobileNetV2. Others call a CIFAR ResNet's classifier
+              `linear` and its projections `shortcut`; both are read
 timm          ResNets, as torchvision; mobilenetv1_100, which has ReLU6; mobilenetv2_100
 mdistiller    MobileNetV1 with ReLU, the student of benchmarks on ImageNet
 repdistiller  Wide ResNets of the benchmark on CIFAR-100
@@ -27,6 +28,13 @@ class Layout(NamedTuple):
     first: Mapping[str, str] | None = None  # instead of `inner`, in stage 1
 
 
+_RESNET = Layout(
+    {"stem_conv": "conv1", "stem_norm": "bn1", "head": "fc"},
+    "layer{stage}.{number}",
+    {"conv_shortcut": "downsample.0", "norm_shortcut": "downsample.1"}
+    | {f"conv{n}": f"conv{n}" for n in (1, 2, 3)}
+    | {f"norm{n}": f"bn{n}" for n in (1, 2, 3)},
+)
 _SEPARABLE = {"conv1": "conv_dw", "norm1": "bn1", "conv2": "conv_pw", "norm2": "bn2"}
 _INVERTED = {"conv1": "conv_pw", "norm1": "bn1", "conv2": "conv_dw", "norm2": "bn2"}
 _TIMM = {"stem_conv": "conv_stem", "stem_norm": "bn1", "head": "classifier"}
@@ -34,9 +42,8 @@ _WIDE = {"norm1": "bn1", "conv1": "conv1", "norm2": "bn2", "conv2": "conv2"}
 _PLAIN = {"conv1": "0.0", "norm1": "0.1", "conv2": "1", "norm2": "2"}
 
 # Family -> layouts, the one that an export has by itself first.
-LAYOUTS: dict[str, dict[str, Layout | None]] = {
-    # See `names`, which knows other names too.
-    "resnet": {"torchvision": None, "timm": None},
+LAYOUTS: dict[str, dict[str, Layout]] = {
+    "resnet": {"torchvision": _RESNET, "timm": _RESNET},
     "wide_resnet": {
         "repdistiller": Layout(
             {"stem_conv": "conv1", "norm": "bn1", "head": "fc"},
@@ -109,8 +116,8 @@ def family(shapes: Mapping[Path, tuple[int, ...]]) -> str | None:
 
 def blocks(paths: Iterable[Path]) -> list[tuple[int, int]]:
     """(stage, block) of a network in the order that they are called, from 1."""
-    found = {match.groups() for path in paths if (match := _BLOCK.fullmatch(path[1]))}
-    return sorted((int(stage), int(block)) for stage, block in found)
+    matches = filter(None, (_BLOCK.fullmatch(path[1]) for path in paths))
+    return sorted({(int(match[1]), int(match[2])) for match in matches})
 
 
 def names_of(kind: str, layout: str, paths: Iterable[Path]) -> dict[Path, str | None]:
@@ -122,11 +129,18 @@ def names_of(kind: str, layout: str, paths: Iterable[Path]) -> dict[Path, str | 
       paths: all paths of the network.
     """
     paths = list(paths)
-    table = LAYOUTS[kind][layout]
-    if table is None:
-        return {path: names.torch_name(path) for path in paths}
     order = blocks(paths)
-    return {path: _name(table, order, path) for path in paths}
+    return {path: _name(LAYOUTS[kind][layout], order, path) for path in paths}
+
+
+def torchvision_name(name: str) -> str:
+    """A name of a published CIFAR ResNet as torchvision has it; others as they are.
+
+    >>> torchvision_name("layer2.0.shortcut.1.weight"), torchvision_name("linear.bias")
+    ('layer2.0.downsample.1.weight', 'fc.bias')
+    """
+    name = re.sub(r"^linear(?=\.\w+$)", "fc", name)
+    return re.sub(r"^(layer\d+\.\d+\.)shortcut(?=\.[01]\.)", r"\1downsample", name)
 
 
 def _name(table: Layout, order: list[tuple[int, int]], path: Path) -> str | None:

@@ -8,6 +8,7 @@ here.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from kdjax.contracts import InputError
@@ -33,27 +34,20 @@ def flatten(variables: tuple[PyTree, PyTree]) -> dict[Path, object]:
     >>> flatten(({"head": {"bias": 0}}, {}))
     {('params', 'head', 'bias'): 0}
     """
-    found = {}
-
-    def walk(path, tree):
-        if isinstance(tree, Mapping):
-            for name, inner in tree.items():
-                walk((*path, name), inner)
-        else:
-            found[path] = tree
-
-    for collection, tree in zip(COLLECTIONS, variables, strict=True):
-        walk((collection,), tree)
-    return found
+    return {
+        (collection, *(key.key for key in path)): leaf
+        for collection, tree in zip(COLLECTIONS, variables, strict=True)
+        for path, leaf in jax.tree.leaves_with_path(tree)
+    }
 
 
 def unflatten(arrays: Mapping[Path, object]) -> tuple[PyTree, PyTree]:
     roots: dict = {collection: {} for collection in COLLECTIONS}
     for path, array in arrays.items():
-        place = roots
+        tree = roots
         for name in path[:-1]:
-            place = place.setdefault(name, {})
-        place[path[-1]] = array
+            tree = tree.setdefault(name, {})
+        tree[path[-1]] = array
     return roots["params"], roots["batch_stats"]
 
 
@@ -74,31 +68,27 @@ def to_tensors(
       InputError: no such layout has names for all arrays.
     """
     arrays = {path: np.asarray(leaf) for path, leaf in flatten(variables).items()}
-    found = _layouts({path: array.shape for path, array in arrays.items()})
-    layout = layout or next(iter(found), layouts.OURS)
+    known = _layouts({path: array.shape for path, array in arrays.items()})
+    layout = layout or next(iter(known), layouts.OURS)
     if layout == layouts.OURS:
         return {".".join(path): array for path, array in arrays.items()}, layout
-    if layout not in found:
+    if layout not in known:
         raise InputError(
             f"there are no names of {layout} for this network; expected one of "
-            f"{', '.join((*found, layouts.OURS))}."
+            f"{', '.join((*known, layouts.OURS))}."
         )
-    theirs = found[layout]
+    theirs = known[layout]
     return {theirs[path]: names.to_torch(a) for path, a in arrays.items()}, layout
 
 
 def _layouts(shapes: Mapping[Path, tuple]) -> dict[str, dict[Path, str]]:
     """Layout -> path -> name, of the layouts that have a name for every path."""
     kind = layouts.family(shapes)
-    all_of_them = {
+    tables = {
         layout: layouts.names_of(kind, layout, shapes)
         for layout in layouts.LAYOUTS.get(kind, {})
     }
-    return {
-        layout: found
-        for layout, found in all_of_them.items()
-        if None not in found.values()
-    }
+    return {k: table for k, table in tables.items() if None not in table.values()}
 
 
 def to_variables(
@@ -125,12 +115,12 @@ def to_variables(
             problems["of no array of the network"].append(name)
         elif array.shape != shapes[path]:
             shape = _shape(shapes[path], ours)
-            told = f"{name} {tensors[name].shape}, expected {shape}"
-            problems["of another shape"].append(told)
+            text = f"{name} {tensors[name].shape}, expected {shape}"
+            problems["of another shape"].append(text)
             arrays[path] = None  # it is there
         else:
             arrays[path] = _float32(where, name, array)
-    known = {} if ours else _layouts(shapes).get(layout, {})
+    theirs = {} if ours else _layouts(shapes).get(layout, {})
     heads = {name.split(".")[-2] for name, path in named.items() if path in HEAD}
     if layout == "torchvision" and shortcuts.pads_with_zeros(
         set(arrays), shapes, heads
@@ -142,7 +132,7 @@ def to_variables(
             if shortcuts.is_shortcut(path)
         }
     problems["missing"] = [
-        known.get(path, ".".join(path)) for path in shapes if path not in arrays
+        theirs.get(path, ".".join(path)) for path in shapes if path not in arrays
     ]
     odd = [name for name, path in named.items() if arrays.get(path) is None]
     _refuse(where, problems, {name: np.shape(tensors[name]) for name in odd})
@@ -150,11 +140,11 @@ def to_variables(
 
 
 def _refuse(where: str, problems: dict[str, list[str]], odd: dict) -> None:
-    told = [f"{what}: {_listed(found)}" for what, found in problems.items() if found]
-    if told:
+    texts = [f"{what}: {_listed(names)}" for what, names in problems.items() if names]
+    if texts:
         different = [f"{what}." for what in variants.differences(odd)]
         raise InputError(
-            f"{where}: the tensors are not those of the network; {'; '.join(told)}. "
+            f"{where}: the tensors are not those of the network; {'; '.join(texts)}. "
             + (" ".join(different) or "Is --model the network of this file?")
         )
 
@@ -194,31 +184,30 @@ def _named(
     plain = _unwrapped(where, tensors)
     if all(name.split(".")[0] in COLLECTIONS for name in plain):
         return layouts.OURS, {name: tuple(name.split(".")) for name in plain}
-    if layouts.family(shapes) not in layouts.LAYOUTS:
-        return "torchvision", dict.fromkeys(plain.values())
-    best, places = "", {}
-    for layout, theirs in _layouts(shapes).items():
-        if layouts.LAYOUTS[layouts.family(shapes)][layout] is None:
-            return layout, _of_resnet(where, plain)
-        found = {name: path for path, name in theirs.items()}
-        if not best or len(found.keys() & plain) > len(places.keys() & plain):
-            best, places = layout, found
-    return best, {original: places.get(name) for name, original in plain.items()}
+    if layouts.family(shapes) == "resnet":
+        plain = _as_torchvision(where, plain)
+    paths = {
+        layout: {name: path for path, name in theirs.items()}
+        for layout, theirs in _layouts(shapes).items()
+    }
+    best = max(paths, key=lambda layout: len(paths[layout].keys() & plain), default="")
+    own = paths.get(best, {})
+    named = {original: own.get(name) for name, original in plain.items()}
+    return best or "torchvision", named
 
 
-def _of_resnet(where: str, plain: Mapping[str, str]) -> dict[str, Path | None]:
-    """Each tensor's place in a ResNet, by any of the names that it may have."""
-    named, owners = {}, {}
+def _as_torchvision(where: str, plain: Mapping[str, str]) -> dict[str, str]:
+    """torchvision's name -> the file's, of a ResNet by any of the names it may have."""
+    renamed: dict[str, str] = {}
     for name, original in plain.items():
-        path = names.our_path(name)
-        if path is not None and path in owners:
+        name = layouts.torchvision_name(name)
+        if name in renamed:
             raise InputError(
-                f"{where}: {owners[path]} and {original} are the same array of the "
+                f"{where}: {renamed[name]} and {original} are the same array of the "
                 "network; expected one of them."
             )
-        named[original] = path
-        owners[path] = original
-    return named
+        renamed[name] = original
+    return renamed
 
 
 def _float32(where: str, name: str, array: np.ndarray) -> np.ndarray:

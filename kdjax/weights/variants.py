@@ -30,8 +30,8 @@ def unseen(texts: Iterable[str]) -> str | None:
     >>> unseen(["resnet50_a1.pth"]), unseen(["timm/resnetaa50.a1h_in1k"])
     (None, 'resnetaa50')
     """
-    found = filter(None, map(_UNSEEN.search, texts))
-    return next((match.group() for match in found), None)
+    matches = filter(None, map(_UNSEEN.search, texts))
+    return next((match.group() for match in matches), None)
 
 
 def differences(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:
@@ -43,16 +43,16 @@ def differences(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:
     >>> differences({"layer1.0.se.fc1.weight": (8, 64, 1, 1)})
     ['se and attn are of squeeze-and-excitation or attention']
     """
-    found = []
+    texts = []
     for name, shape in tensors.items():
         if re.fullmatch(r"conv1\.\d\.weight", name):
-            found.append(_STEM)
+            texts.append(_STEM)
         elif re.search(r"\.downsample\.1\.weight$", name) and len(shape) == 4:
-            found.append(_POOLED)
+            texts.append(_POOLED)
         elif re.search(r"\.(se|attn)\.", name):
-            found.append(_ATTENDED)
+            texts.append(_ATTENDED)
         elif re.search(r"(^|\.)conv\w*\.bias$", name):
-            found.append(_BIASED)
+            texts.append(_BIASED)
         elif name == "conv_head.weight":
-            found.append(_HEADED)
-    return list(dict.fromkeys(found))
+            texts.append(_HEADED)
+    return list(dict.fromkeys(texts))

@@ -25,8 +25,8 @@ def test_means_are_over_seeds_and_of_what_was_measured(capsys):
     assert means([line(0, "kd", top1=3.0)])[0]["deviation"] == {"top1": None}
     nan = means([line(seed, "kd", top1=float("nan")) for seed in (0, 1)])
     assert math.isnan(nan[0]["deviation"]["top1"])
-    told = json.dumps(as_json(lines), allow_nan=False)
-    assert json.loads(told)["over_seeds"][1]["mean"] == {"top1": None}
+    text = json.dumps(as_json(lines), allow_nan=False)
+    assert json.loads(text)["over_seeds"][1]["mean"] == {"top1": None}
     print_lines(lines)
     out = capsys.readouterr().out
     assert "54.00 ± 4.58" in out and "failed" in out

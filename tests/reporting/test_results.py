@@ -29,9 +29,9 @@ def test_no_two_are_called_the_same():
 
 
 def test_seconds_are_shared_and_agreement_needs_a_teacher():
-    found = rows([result("t", "ce"), result("s", "kd", 5, agreement=90.126)])
-    assert found[0] == ("t", "wrn", "ce", "50.00", "-", "10.0")
-    assert found[1] == ("kd", "wrn", "kd", "50.00", "90.13", "2.0")
+    cells = rows([result("t", "ce"), result("s", "kd", 5, agreement=90.126)])
+    assert cells[0] == ("t", "wrn", "ce", "50.00", "-", "10.0")
+    assert cells[1] == ("kd", "wrn", "kd", "50.00", "90.13", "2.0")
 
 
 def test_series_leave_out_what_was_not_measured():

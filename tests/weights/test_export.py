@@ -11,6 +11,7 @@ from kdjax.checkpoints import StorageError
 from kdjax.cli import export, import_
 from kdjax.contracts import InputError
 from kdjax.data.load import load_split
+from kdjax.distributed import devices
 from kdjax.models import create
 from kdjax.runner import run
 from kdjax.weights import programs, safetensors, trees
@@ -27,9 +28,9 @@ def expected(tensors):
     return numpy_resnet.logits(tensors, IMAGES)
 
 
-def close(found, expected):
+def close(logits, expected):
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(found, expected, atol=3e-5 * scale)
+    np.testing.assert_allclose(logits, expected, atol=3e-5 * scale)
 
 
 def test_safetensors_are_the_network(teacher, expected, tmp_path, as_they_are, capsys):
@@ -104,12 +105,12 @@ def test_students_that_were_trained_leave_too(data_dir, tmp_path, as_they_are, c
     assert json.loads(capsys.readouterr().out)["layout"] == "kdjax"
     # Every fourth of 28 x 28 pixels.
     assert safetensors.read(output)["params.Dense_0.kernel"].shape == (49, 10)
-    told = json.loads(safetensors.read_metadata(output)["kdjax"])
+    record = json.loads(safetensors.read_metadata(output)["kdjax"])
     names = load_split(
         "fashion_mnist_subset", "test[:1]", data_dir=data_dir
     ).class_names
-    assert told["class_names"] == list(names) and len(names) == 10
-    assert told["mean"] == [0.2860] and told["std"] == [0.3530]
+    assert record["class_names"] == list(names) and len(names) == 10
+    assert record["mean"] == [0.2860] and record["std"] == [0.3530]
 
 
 def test_half_of_a_file(teacher, expected, tmp_path, as_they_are, capsys):
@@ -120,8 +121,8 @@ def test_half_of_a_file(teacher, expected, tmp_path, as_they_are, capsys):
     assert line["layout"] == "timm" and 0 < line["largest_difference"] < 1e-2
     tensors = safetensors.read(output)
     assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.float16)}
-    found = numpy_resnet.logits(tensors, IMAGES)
-    np.testing.assert_allclose(found, expected, atol=1e-2 * np.abs(expected).max())
+    logits = numpy_resnet.logits(tensors, IMAGES)
+    np.testing.assert_allclose(logits, expected, atol=1e-2 * np.abs(expected).max())
 
 
 def test_our_own_names_come_back_through_import(teacher, tmp_path, as_they_are, capsys):
@@ -147,7 +148,7 @@ def mobile(tmp_path_factory):
     output = root / "timm.safetensors"
     how = ["--format=safetensors", "--names=timm", f"--output={output}"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export.devices, "configure_cpu", lambda *_: 8)
+        patch.setattr(devices, "configure_cpu", lambda *_: 8)
         assert import_.main(words) == 0
         assert export.main([str(root / "w"), *how]) == 0
     return output
@@ -159,8 +160,8 @@ MOBILE += ["--mean=0.485,0.456,0.406", "--std=0.229,0.224,0.225"]
 
 def test_a_file_of_ours_keeps_its_activation(mobile, tmp_path, as_they_are):
     assert import_.main([str(mobile), *MOBILE, f"--workdir={tmp_path / 'w'}"]) == 0
-    told = json.loads((tmp_path / "w" / "imported.json").read_text())
-    assert told["students"]["mobilenet_v1"]["model"] == {"name": "mobilenet_v1"}
+    record = json.loads((tmp_path / "w" / "imported.json").read_text())
+    assert record["students"]["mobilenet_v1"]["model"] == {"name": "mobilenet_v1"}
     # Without what it says of itself its names are timm's, whose network has ReLU6.
     plain = tmp_path / "plain.safetensors"
     safetensors.write(plain, safetensors.read(mobile), {"format": "pt"})
@@ -198,12 +199,12 @@ def test_a_program_computes_in_the_named_type(
     assert json.loads(capsys.readouterr().out)["largest_difference"] < 5e-2
     program = jax.export.deserialize(bytearray(output.read_bytes()))
     assert "xbf16>" in program.mlir_module()
-    found = program.call(IMAGES)
-    np.testing.assert_allclose(found, expected, atol=5e-2 * np.abs(expected).max())
+    logits = program.call(IMAGES)
+    np.testing.assert_allclose(logits, expected, atol=5e-2 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("words", "message"),
     (
         (["--format=safetensors", "--dtype=bfloat16"], "one of float32, float16 for"),
         (["--format=stablehlo", "--dtype=float16"], "one of float32, bfloat16 for"),
@@ -212,13 +213,13 @@ def test_a_program_computes_in_the_named_type(
         (["--format=safetensors", "--names=mdistiller"], "no names of mdistiller for"),
     ),
 )
-def test_what_a_format_does_not_have(teacher, tmp_path, as_they_are, asked, message):
+def test_what_a_format_does_not_have(teacher, tmp_path, as_they_are, words, message):
     with pytest.raises(InputError, match=message):
-        export.main([str(teacher), *asked, f"--output={tmp_path / 'x'}"])
+        export.main([str(teacher), *words, f"--output={tmp_path / 'x'}"])
     assert not list(tmp_path.iterdir())
 
 
-def test_weights_take_no_pixels(tmp_path):
+def test_weights_take_no_pixels(tmp_path, as_they_are):
     flags = ["--format=safetensors", "--pixels", f"--output={tmp_path / 'x'}"]
     with pytest.raises(InputError, match="--pixels is of programs"):
         export.main([str(tmp_path), *flags])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kdjax.models import create
-from kdjax.weights import names, trees
+from kdjax.weights import layouts, names, trees
 
 # Arrays in a torchvision state dict without its counters, and parameters at 1000
 # classes, as torchvision's documentation has them.
@@ -38,17 +38,27 @@ def shapes_of(name, classes, channels=3):
     return {path: leaf.shape for path, leaf in trees.flatten(variables).items()}
 
 
+def names_of(shapes):
+    return layouts.names_of("resnet", "torchvision", shapes)
+
+
+def our_path(name):
+    """Where a ResNet's tensor of that name belongs; None where it belongs nowhere."""
+    named = names_of([*shapes_of("resnet50", 10), *shapes_of("resnet8", 10, 1)])
+    paths = {theirs: path for path, theirs in named.items()}
+    return paths.get(layouts.torchvision_name(name))
+
+
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_every_array_has_torchvisions_name_and_finds_back(name):
     arrays, parameters = TORCHVISION[name]
     shapes = shapes_of(name, 1000)
-    theirs = {names.torch_name(path): path for path in shapes}
+    theirs = {name: path for path, name in names_of(shapes).items()}
     assert len(theirs) == len(shapes) == arrays
     counted = [np.prod(shape) for p, shape in shapes.items() if p[0] == "params"]
     assert sum(counted) == parameters
-    assert {names.our_path(name): name for name in theirs} == {
-        path: name for name, path in theirs.items()
-    }
+    assert None not in theirs
+    assert {layouts.torchvision_name(name) for name in theirs} == theirs.keys()
     if name == "resnet50":
         for known, shape in SHAPES.items():
             array = np.broadcast_to(0.0, shapes[theirs[known]])
@@ -70,7 +80,7 @@ def test_every_array_has_torchvisions_name_and_finds_back(name):
     ),
 )
 def test_what_others_call_head_and_projection(name, path):
-    assert names.our_path(name) == path
+    assert our_path(name) == path
 
 
 @pytest.mark.parametrize(
@@ -91,7 +101,7 @@ def test_what_others_call_head_and_projection(name, path):
     ),
 )
 def test_what_belongs_nowhere(name):
-    assert names.our_path(name) is None
+    assert our_path(name) is None
 
 
 def test_layouts_are_permuted_as_convolutions_read_them():

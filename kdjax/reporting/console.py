@@ -1,0 +1,41 @@
+"""Consoles and tables for terminals of any encoding."""
+
+import sys
+from collections.abc import Collection, Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+def console(stream=None, **options) -> Console:
+    """A console, by default on stdout; characters its encoding lacks become "?"."""
+    stream = stream or sys.stdout
+    if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+    return Console(file=stream, highlight=False, **options)
+
+
+def table(
+    columns: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    left: Collection[str],
+    no_wrap: bool = False,
+    **options,
+) -> Table:
+    """A table of texts, whose square brackets are shown; numbers stand to the right.
+
+    Args:
+      columns: headings.
+      rows: cells.
+      left: the headings of columns that stand to the left.
+      no_wrap: of all cells.
+      options: of `rich.table.Table`.
+    """
+    result = Table(**options)
+    for column in columns:
+        justify = "left" if column in left else "right"
+        result.add_column(column, justify=justify, no_wrap=no_wrap)
+    for row in rows:
+        result.add_row(*map(escape, row))
+    return result

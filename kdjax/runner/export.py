@@ -1,0 +1,224 @@
+"""A network of a run as a file for others, compared with the network itself."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+
+import jax
+import numpy as np
+
+import kdjax
+from kdjax import checkpoints
+from kdjax.contracts import InputError
+from kdjax.data.transforms.augment import Augment
+from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.experiment.pretrained import Teacher, load_trained, student_network
+from kdjax.weights import (
+    layouts,
+    onnx_graphs,
+    onnx_networks,
+    programs,
+    safetensors,
+    trees,
+)
+
+# Format -> what --dtype may be.
+FORMATS = {
+    "safetensors": ("float32", "float16"),  # of the weights in the file
+    "stablehlo": ("float32", "bfloat16"),  # of the activations
+    "onnx": ("float32",),
+}
+BATCHES = (1, 3)  # that are compared
+# Of the largest logit. A program sums in another order than the network here, whose
+# convolutions may go through Winograd's algorithm.
+TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
+
+
+def export(
+    workdir: pathlib.Path,
+    output: pathlib.Path,
+    *,
+    format: str,
+    student: str = "",
+    checkpoint: str = "latest",
+    dtype: str = "",
+    names: str = "",
+    pixels: bool = False,
+) -> dict:
+    """Writes a network, reads it again and compares the logits.
+
+    Args:
+      workdir: absolute, of a run or of imported weights.
+      output: absolute; it is there only if the logits are the same.
+      format: a key of FORMATS.
+      student: of a run with several.
+      checkpoint: latest, best or a step.
+      dtype: of FORMATS[format]; "": the network's own.
+      names: of safetensors: a layout of `kdjax.weights.layouts`; "": the usual one.
+      pixels: of programs: take uint8 images and normalise them.
+
+    Returns:
+      What was written, as JSON holds it.
+
+    Raises:
+      InputError: the options do not fit each other, or the run.
+      StorageError: the file's logits are others than the network's.
+    """
+    _check(format, dtype, names, pixels)
+    meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
+    data = meta["data"]
+    section = {"workdir": str(workdir), "student": student, "checkpoint": checkpoint}
+    trained = load_trained("export", section, data)
+    part = output.with_name(f"{output.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if format == "safetensors":
+            line = _write_safetensors(part, trained, data, dtype or "float32", names)
+        elif format == "stablehlo":
+            line = _write_stablehlo(part, trained, data, dtype, pixels)
+        else:
+            line = _write_onnx(part, trained, data, pixels)
+        os.replace(part, output)
+    finally:
+        part.unlink(missing_ok=True)
+    images = _images(data)
+    images.pop("class_names", None)  # a thousand of them; they are in the file
+    file = {"output": str(output), "bytes": output.stat().st_size}
+    return file | line | {"images": images, "network": trained.identity}
+
+
+def _check(format: str, dtype: str, names: str, pixels: bool) -> None:
+    if pixels and format == "safetensors":
+        raise InputError("--pixels is of programs; safetensors take no images.")
+    if names and format != "safetensors":
+        raise InputError("--names is of safetensors; programs have no names.")
+    if dtype and dtype not in FORMATS[format]:
+        raise InputError(
+            f"--dtype is {dtype!r}; expected one of {', '.join(FORMATS[format])} for "
+            f"--format={format}."
+        )
+
+
+def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict:
+    """Weights of float32 come back bit for bit; then logits have to be the same."""
+    model = str(trained.identity["model"]["name"])
+    # The layout whose package has this very network, where no other is named.
+    of_model = {model: layout for layout, model in layouts.ACTIVATIONS.items()}
+    names = names or of_model.get(model, "")
+    tensors, layout = trees.to_tensors(trained.variables, names)
+    other = layouts.activated(layout, model)
+    if other:
+        print(
+            f"kdjax export: the network of {layout} with these names is {other}, which "
+            f"has another activation than {model}; load them into one that has the "
+            "same, as with timm's act_layer='relu'.",
+            file=sys.stderr,
+        )
+    record = {"layout": layout} | trained.identity | _images(data)
+    record.pop("workdir", None)
+    record["version"] = kdjax.__version__
+    form = "np" if layout == layouts.OURS else "pt"
+    metadata = {"format": form, "kdjax": json.dumps(record)}
+    tensors = {name: array.astype(dtype) for name, array in tensors.items()}
+    safetensors.write(part, tensors, metadata)
+    read = trees.to_variables(str(part), safetensors.read(part), trained.variables)
+    normalise = _normalise(data)
+    network = trained.network
+    answer = jax.jit(lambda pair, x: network.evaluate(*pair, normalise(x)).logits)
+    tolerance = 0.0 if dtype == "float32" else TOLERANCE[dtype]
+    worst = max(
+        _compare(
+            part,
+            answer(read.variables, pixels),
+            answer(trained.variables, pixels),
+            tolerance,
+        )
+        for pixels in _pixels(data)
+    )
+    return {"layout": layout, "tensors": len(tensors), "largest_difference": worst}
+
+
+def _write_stablehlo(part, trained: Teacher, data: dict, dtype, pixels: bool) -> dict:
+    if dtype:  # the same weights, in a network whose activations have another type
+        model = trained.identity["model"] | {"dtype": dtype}
+        identity = trained.identity | {"model": model}
+        network = student_network("--dtype", identity, data["classes"])
+        trained = dataclasses.replace(trained, network=network, identity=identity)
+    normalise = _normalise(data) if pixels else None
+    shape = tuple(data["image_shape"])
+    program = programs.build(trained.network, trained.variables, shape, normalise)
+    part.write_bytes(program)
+    program = part.read_bytes()
+    line = _check_program(
+        part, trained, data, pixels, lambda images: programs.call(program, images)
+    )
+    return {"platforms": programs.PLATFORMS} | line
+
+
+def _write_onnx(part, trained: Teacher, data: dict, pixels: bool) -> dict:
+    normalisation = data["normalisation"]
+    moments = (normalisation["mean"], normalisation["std"]) if pixels else None
+    variables = trained.variables
+    network = onnx_networks.builder(trained.identity["model"]["name"], variables)
+    shape = tuple(data["image_shape"])
+    metadata = {key: json.dumps(value) for key, value in _images(data).items()}
+    part.write_bytes(onnx_graphs.build(variables, shape, network, moments, metadata))
+    return _check_program(
+        part, trained, data, pixels, lambda images: onnx_graphs.call(part, images)
+    )
+
+
+def _images(data: dict) -> dict:
+    """The images that the network was trained on, and the classes of its logits.
+
+    `mean` and `std` are of pixels from 0 to 1; `crop` is of images of any size: the
+    shorter side becomes `short_side`, and the middle, `size` square, is seen.
+    """
+    record = data["normalisation"] | {k: data[k] for k in ("image_shape", "classes")}
+    if data.get("class_names"):
+        record["class_names"] = data["class_names"]
+    crops = (data["test"] or {}).get("crops")
+    if crops:
+        record["crop"] = {key: crops[key] for key in ("short_side", "size")}
+    return record
+
+
+def _check_program(
+    part, trained: Teacher, data: dict, takes_pixels: bool, call
+) -> dict:
+    """Compares the logits of a written program with those of the network."""
+    normalise, worst = _normalise(data), 0.0
+    network = jax.jit(lambda pair, x: trained.network.evaluate(*pair, x).logits)
+    tolerance = TOLERANCE[trained.identity["model"].get("dtype", "float32")]
+    for pixels in _pixels(data):
+        images = normalise(pixels)
+        logits = call(pixels if takes_pixels else images)
+        expected = network(trained.variables, images)
+        worst = max(worst, _compare(part, logits, expected, tolerance))
+    kind = "uint8" if takes_pixels else "float32"
+    return {"input": kind, "largest_difference": worst}
+
+
+def _normalise(data: dict):
+    return Augment(**data["normalisation"], padding=0, flip=False).evaluate
+
+
+def _pixels(data: dict) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    shapes = [(rows, *data["image_shape"]) for rows in BATCHES]
+    return [random.integers(0, 256, shape, np.uint8) for shape in shapes]
+
+
+def _compare(part: pathlib.Path, logits, expected, tolerance: float) -> float:
+    """The largest difference, in the largest logit."""
+    logits, expected = (np.asarray(x, np.float64) for x in (logits, expected))
+    largest = max(np.abs(expected).max(), np.finfo(np.float64).tiny)
+    worst = np.abs(logits - expected).max() / largest
+    if not worst <= tolerance:  # NaN is not
+        raise checkpoints.StorageError(
+            f"{part}: read again, its logits differ from the network's by {worst:.1e} "
+            f"of the largest; expected {tolerance:g} at most. It was not kept."
+        )
+    return float(worst)
