@@ -16,16 +16,16 @@ import time
 
 import cv2
 import numpy as np
+from kdjax.data.load_stored import load_stored
+from kdjax.datasets.prepare_folder import prepare_folder
 
 from kdjax.data.images.crops import Geometry
-from kdjax.data.load_stored import load_stored
-from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.data.loaders.streaming import StreamingLoader
 from kdjax.data.tfds.find import prepared
 from kdjax.data.tfds.records import size_of
 from kdjax.datasets.convert_images import derive
 from kdjax.datasets.encode import jpeg
 from kdjax.datasets.image_formats import Pixels, ShortSide
-from kdjax.datasets.prepare_folder import prepare_folder
 
 DRAWN = "drawn_pictures"
 FORMS = (ShortSide(256), Pixels(256), Pixels(160))
@@ -83,13 +83,13 @@ def photograph(seed: int, shape: tuple[int, int]) -> np.ndarray:
     return cv2.cvtColor(bright, cv2.COLOR_YCrCb2RGB)
 
 
-def feed_of(name: str, crops: Geometry, options: argparse.Namespace) -> StreamedFeed:
+def feed_of(name: str, crops: Geometry, options: argparse.Namespace) -> StreamingLoader:
     where = {"geometry": crops, "skip_at_most": 100}
     split = load_stored(name, "train", options.data_dir, **where)
-    return StreamedFeed(split.image, {}, seed=0, batch_size=options.batch_size)
+    return StreamingLoader(split.image, {}, seed=0, batch_size=options.batch_size)
 
 
-def turn(feed: StreamedFeed, options: argparse.Namespace) -> tuple[float, float]:
+def turn(feed: StreamingLoader, options: argparse.Namespace) -> tuple[float, float]:
     """Images a second, and a CPU second of all threads."""
     feed.batch_spec(0)  # starts the threads
     wall, cpu = time.perf_counter(), time.process_time()

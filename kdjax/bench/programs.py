@@ -76,7 +76,7 @@ def start(
       stacked: whether they share one copy of the network.
     """
     split = fake_split(problem)
-    feed = in_memory.place(split, mesh, seed=SEED, batch_size=problem.batch_size)
+    feed = in_memory.make_loader(split, mesh, seed=SEED, batch_size=problem.batch_size)
     if mode == "input":
         return _input(feed, augment(problem), mesh)
     cached = mode == "cached"
@@ -196,7 +196,7 @@ def _initialise(problem: Problem, grid: dict[str, Student], cached: bool, mesh: 
     return sharding.compile_init(draw, mesh)()
 
 
-def _input(feed: in_memory.ResidentFeed, crops: Augment, mesh: Mesh) -> Running:
+def _input(feed: in_memory.InMemoryLoader, crops: Augment, mesh: Mesh) -> Running:
     def prepare(source, batch_spec):
         return crops.train(in_memory.gather_batch(source, batch_spec), SEED)
 

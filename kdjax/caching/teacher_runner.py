@@ -86,7 +86,7 @@ class TeacherRunner:
         self.mesh = sharding.make_mesh()
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         self.examples = len(train.label)
-        feed = loader.place(train, self.mesh, seed=seed, batch_size=self.batch_size)
+        feed = loader.make_loader(train, self.mesh, seed=seed, batch_size=self.batch_size)
         self._feed = feed
         self._sides = loader.sides(train, seed, step_size)
         placed = sharding.place_replicated(variables, self.mesh)
@@ -153,7 +153,7 @@ class TeacherRunner:
             yield self._placed(index, epoch, side), sides == side
 
     def _placed(self, index, epoch, *side: int) -> dict:
-        batch_spec = self._feed.rows(self._own(index), self._own(epoch), *side)
+        batch_spec = self._feed.batch_spec_of(self._own(index), self._own(epoch), *side)
         return sharding.place_rows(batch_spec, self.mesh, parts=self._feed.parts)
 
 

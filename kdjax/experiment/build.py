@@ -12,7 +12,7 @@ import kdjax
 from kdjax.caching.reader import Reader
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
 from kdjax.experiment.cache import open_cache
@@ -126,7 +126,7 @@ def _check_crops(
     students: dict[str, Student], teacher: Teacher | None, images: Images
 ) -> None:
     """A streamed feed makes one crop of a sample and step, and may change its size."""
-    if not is_stored(images.train):
+    if not is_streamed(images.train):
         return
     twice = [name for name, s in students.items() if s.method.mixture is not None]
     if twice:

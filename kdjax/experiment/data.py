@@ -8,8 +8,8 @@ import numpy as np
 from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
-from kdjax.data.load import Split, load_split, stored_bytes
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.load import Split, load_split, size_on_disk
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.noise import NOISES, describe
 from kdjax.data.npz import is_npz
 from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
@@ -86,7 +86,7 @@ def _crops(section: dict) -> Geometry | None:
     """Of a set whose pictures stay on disk; None where it is read into memory."""
     geometry, feed = check_feed(section), section["feed"]
     if feed == "auto":
-        size = stored_bytes(section["name"], section["data_dir"] or None)
+        size = size_on_disk(section["name"], section["data_dir"] or None)
         feed = "streamed" if size >= RESIDENT_BELOW else "resident"
         if geometry.sizes and feed == "resident":
             raise InputError(_RESIDENT_SIZES.format(f"{section['name']} is resident"))
@@ -163,7 +163,7 @@ def augment_of(data: dict, train: Split) -> Augment:
     Mean and standard deviation of a set that is not known are measured; crops and flips
     cannot be, so the config has to say them.
     """
-    name, streamed = data["name"], is_stored(train)
+    name, streamed = data["name"], is_streamed(train)
     table = STREAMED if streamed else AUGMENTS
     known = None if is_npz(name) else table.get(parse_name(name).dataset)
     if bool(data["mean"]) != bool(data["std"]):

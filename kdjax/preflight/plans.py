@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from kdjax import paths
 from kdjax.contracts import InputError
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
 from kdjax.experiment.build import batch_norm_of, identity_of, plan_of, students_of
@@ -100,7 +100,7 @@ def plan(
         sides=sides,
         classes=data["classes"],
         examples=examples,
-        resident=not is_stored(images.train),
+        resident=not is_streamed(images.train),
         seed=schema.number(config, "seed", 0, integer=True),
         stacked=bool(config["stacked"]),
         batch_norm=batch_norm_of(config),
@@ -109,7 +109,7 @@ def plan(
 
 def _sides(images: Images) -> tuple[int, ...]:
     """Sides of training crops, where there are several."""
-    if not is_stored(images.train):
+    if not is_streamed(images.train):
         return ()
     return tuple(side for _, side in images.train.image.geometry.sizes)
 

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from kdjax.data.load import Split
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.distributed import collectives
 from kdjax.reporting.files import replace
 
@@ -28,7 +28,7 @@ def told(
     Yields:
       Where it lies -> what is wrong, complete at the end; None of a set in memory.
     """
-    unread = {} if is_stored(split) else None
+    unread = {} if is_streamed(split) else None
     try:
         yield unread
     except (
@@ -50,7 +50,7 @@ def _tell(split: Split, path: pathlib.Path, start: int, say, unread) -> None:
     """All processes come here: each has seen the pictures that it decoded."""
     if unread is None:
         return
-    each = collectives.all_gather(split.image.skipped.found)
+    each = collectives.all_gather(split.image.skipped.errors)
     now = {name: why for one in each for name, why in one.items()}
     unread |= collectives.broadcast(lambda: _kept(path, start, now))
     if unread:

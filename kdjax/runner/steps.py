@@ -35,7 +35,7 @@ class Steps:
           most: steps of a dispatch; None: what is usual for the platform.
         """
         self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
-        stored = loader.is_stored(experiment.train)
+        stored = loader.is_streamed(experiment.train)
         if stored:
             most = 1  # a ticket is a whole batch of pictures, a step long
         if most is None:
@@ -58,7 +58,7 @@ class Steps:
             self._one = sharding.compile_train_step(step, mesh)
         else:
             self._many = sharding.compile_train_steps(many_steps(step, most), mesh)
-        self.feed = loader.place(
+        self.feed = loader.make_loader(
             experiment.train,
             mesh,
             seed=experiment.seed,

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
 from kdjax.data.loaders.in_memory import evaluation_batches
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.models.network import Network
 from kdjax.training import sharding
 from kdjax.training.evaluate import (
@@ -105,7 +105,7 @@ def _held(split: Split) -> int:
 
 
 def _is_too_much(split: Split) -> bool:
-    return is_stored(split) and _held(split) > MOST_HELD
+    return is_streamed(split) and _held(split) > MOST_HELD
 
 
 def predictions(

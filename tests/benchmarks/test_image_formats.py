@@ -5,7 +5,7 @@ def test_every_form_takes_its_turns(tmp_path, capsys):
     words = [f"--data_dir={tmp_path}", "--pictures=8", "--batch_size=4"]
     image_formats.main([*words, "--steps=2", "--rounds=2"])
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
-    assert [(row[0].removeprefix("drawn_pictures"), row[1]) for row in rows[1:]] == [
+    assert [(row[0].removeprefix("synthetic_images"), row[1]) for row in rows[1:]] == [
         ("", "224"),
         ("/short_side_256_quality_95", "224"),
         ("/pixels_256", "224"),

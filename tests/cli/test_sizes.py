@@ -13,7 +13,7 @@ from kdjax.cli import evaluate
 from kdjax.contracts import InputError
 from kdjax.data.loaders import in_memory, loader
 from kdjax.data.loaders.sampler import sample_positions
-from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.data.loaders.streaming import StreamingLoader
 from kdjax.experiment import checks, schema
 from kdjax.experiment.build import build_experiment
 from kdjax.experiment.cache import origin_of
@@ -64,8 +64,8 @@ def weights(workdir):
 def test_a_step_has_the_size_of_the_epoch_it_begins_in(jpeg_dir):
     images = build_experiment(growing(jpeg_dir)).train.image
     how = {"seed": 3, "batch_size": BATCH, "threads": 2}
-    feed = StreamedFeed(images, {}, **how)
-    hosts = [StreamedFeed(images, {}, **how, process=i, processes=2) for i in (0, 1)]
+    feed = StreamingLoader(images, {}, **how)
+    hosts = [StreamingLoader(images, {}, **how, process=i, processes=2) for i in (0, 1)]
     for step, side in enumerate(SIDES):
         batch_spec = feed.batch_spec(step)
         assert batch_spec["image"].shape == (BATCH, side, side, 3)
@@ -139,7 +139,7 @@ def test_a_cache_holds_the_answers_to_the_crops_of_every_step(jpeg_dir, tmp_path
         np.concatenate([row["logits"] for row in live.blocks(epoch)])
         for epoch in range(4)
     ]
-    feed = loader.place(made.train, mesh, seed=made.seed, batch_size=BATCH)
+    feed = loader.make_loader(made.train, mesh, seed=made.seed, batch_size=BATCH)
     evaluated = jax.jit(network.evaluate)
     for step, side in enumerate(SIDES):
         batch_spec = feed.batch_spec(step)

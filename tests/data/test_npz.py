@@ -9,10 +9,9 @@ import pytest
 import tensorflow_datasets as tfds
 
 from kdjax.cli.prepare import main as prepare_command
-from kdjax.data.errors import DataError
 from kdjax.data.load import exact_name, load_split
 from kdjax.data.npz import load_npz, save_npz
-from kdjax.data.split import Split
+from kdjax.data.split import DataError, Split
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -104,7 +103,7 @@ def test_slices_are_those_of_tfds(tmp_path, spec):
 @pytest.mark.parametrize(
     "spec, message",
     [
-        ("validation", "no validation_image and validation_label in it; there are tr"),
+        ("validation", "no validation_image and validation_label in it; it has tr"),
         ("train[:31]", "31 is outside the 30 samples"),
         ("train[:101%]", "101% is outside the 30 samples"),
         ("train[4:4]", "is empty"),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
+from kdjax.data.split import DataError
 from kdjax.datasets import sharded_writer
-from kdjax.datasets.prepare_folder import prepare_folder
+from kdjax.datasets.folder_builder import prepare_folder
 from tests.data.jpegs import decoded, encode, picture
 from tests.datasets.miniature_imagenet import tiny, write_folder
 
@@ -70,7 +70,7 @@ def test_it_is_streamed_like_any_other(tmp_path):
     seen = split.image[:].astype(int)
     grey = decoded(KINDS["grey.jpg"])[:, 5:55]
     apart = np.abs(seen - grey).mean((1, 2, 3))
-    assert apart.min() == 0 and not split.image.skipped.found
+    assert apart.min() == 0 and not split.image.skipped.errors
     colour = decoded(KINDS["a.JPEG"])[:, 5:55]
     assert (np.sort(np.abs(seen - colour).mean((1, 2, 3)))[:5] < 3).all()
 
@@ -123,7 +123,7 @@ def test_one_too_many_is_an_error_and_leaves_nothing(tmp_path, limit):
 
 
 def test_nothing_but_damage(tmp_path):
-    with pytest.raises(DataError, match="train: not one picture can be read"):
+    with pytest.raises(DataError, match="train: not one image can be read"):
         prepared(tmp_path, {"train": {"cat": DAMAGED}}, skip_at_most=9)
 
 
@@ -151,13 +151,13 @@ class Shards:
         return 5
 
 
-def test_it_tells_of_progress_and_of_other_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(sharded_writer, "_SAY_EVERY", -1)
-    said = []
+def test_progress_and_other_files_are_logged(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharded_writer, "_REPORT_EVERY", -1)
+    lines = []
     splits = {"train": {"a": {"0.JPEG": tiny(0), "notes.txt": b"x", ".hidden": b"y"}}}
-    prepared(tmp_path, splits, say=said.append)
-    assert said[0].endswith("in: 1 files are no pictures by their names")
-    assert "mine, train: 0 of 1" in said
+    prepared(tmp_path, splits, log=lines.append)
+    assert lines[0].endswith("in: 1 files are no images by their names")
+    assert "mine, train: 0 of 1" in lines
 
 
 def test_the_second_time_reads_nothing(tmp_path):
@@ -178,9 +178,9 @@ A = {"a.JPEG": tiny(0)}
 @pytest.mark.parametrize(
     "splits, message",
     [
-        ({"cat": {"x": A}, "dog": {"x": A}}, r"no folder train; there are cat/, dog/"),
+        ({"cat": {"x": A}, "dog": {"x": A}}, r"no folder train; it has cat/, dog/"),
         ({"train": {"a": A}, "val": {"b": A}}, "classes that train has not: b"),
-        ({"train": {"a": A, "b": {"c.txt": b""}}}, "train/b has no pictures; .*c.txt"),
+        ({"train": {"a": A, "b": {"c.txt": b""}}}, "train/b has no images; .*c.txt"),
         ({"train": {"a": A, "b/c": A}}, "train/b/c is a folder in a class. Expected"),
         ({"train": {"a": A}, "val": {"a": A}, "valid": {"a": A}}, "both val and valid"),
     ],
@@ -195,7 +195,7 @@ def test_other_requests(tmp_path):
     (tmp_path / "in/val").mkdir()
     (tmp_path / "in/val/1.JPEG").write_bytes(A["a.JPEG"])
     how = {"data_dir": tmp_path / "data", "skip_at_most": 0}
-    with pytest.raises(DataError, match="val has no folders; there are 1.JPEG. Expect"):
+    with pytest.raises(DataError, match="val has no folders; it has 1.JPEG. Expect"):
         prepare_folder("mine", tmp_path / "in", **how)
     with pytest.raises(DataError, match="nowhere is not a directory. Expected DIR/tr"):
         prepare_folder("mine", tmp_path / "nowhere", **how)

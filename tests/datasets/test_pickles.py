@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
 from kdjax.datasets.archives import pickles
 from tests.datasets.miniatures import python2_pickle
 

@@ -1,14 +1,16 @@
 """Archives in the official layouts, through our builders, read back by TFDS itself."""
 
+import functools
+
 import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
 from kdjax.data.load import load_split
-from kdjax.datasets import prepare as preparing
-from kdjax.datasets.builders import BUILDERS, FashionMnist
+from kdjax.data.split import DataError
+from kdjax.datasets import write
+from kdjax.datasets.archive_builder import builder_class
 from kdjax.datasets.prepare import prepare
 from tests.datasets import miniatures
 
@@ -23,7 +25,7 @@ def elsewhere(tmp_path, monkeypatch, no_network):
 @pytest.fixture
 def sized(monkeypatch):
     def resize(name, sizes):
-        monkeypatch.setattr(BUILDERS[name], "SIZES", sizes)
+        monkeypatch.setattr(builder_class(name), "SIZES", sizes)
 
     return resize
 
@@ -73,7 +75,7 @@ def test_cifar(tmp_path, sized, classes, kind):
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist"])
 def test_same_features_and_version_as_the_official_builder(tmp_path, name):
     official = tfds.builder(name, data_dir=tmp_path)
-    ours = BUILDERS[name](data_dir=str(tmp_path))
+    ours = builder_class(name)(data_dir=str(tmp_path))
     assert type(official) is not type(ours)
     assert ours.info.full_name == official.info.full_name
     assert (
@@ -164,9 +166,10 @@ def test_malicious_archive_is_refused(tmp_path, sized):
 def test_whoever_comes_second_keeps_what_is_there(tmp_path, sized):
     miniatures.fashion_mnist(tmp_path)
     sized("fashion_mnist", miniatures.SIZES)
-    first, _ = preparing._build(FashionMnist, tmp_path / "data", tmp_path)
+    make = functools.partial(builder_class("fashion_mnist"), archives=tmp_path)
+    first, _ = write.build(make, tmp_path / "data")
     stamp = (first / "dataset_info.json").stat().st_mtime_ns
-    second, _ = preparing._build(FashionMnist, tmp_path / "data", tmp_path)
+    second, _ = write.build(make, tmp_path / "data")
     assert second == first
     assert (first / "dataset_info.json").stat().st_mtime_ns == stamp
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["fashion_mnist"]
@@ -176,7 +179,7 @@ def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path, monkeypatch
     def full(self, **_):
         raise RuntimeError("write() failed: No space left on device")
 
-    builder = BUILDERS["fashion_mnist_subset"]
+    builder = builder_class("fashion_mnist_subset")
     monkeypatch.setattr(builder, "download_and_prepare", full)
     with pytest.raises(OSError, match="cannot be written .*No space left"):
         prepare("fashion_mnist_subset", data_dir=tmp_path / "data")

@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 SLOW = """
 import sys, time
 from kdjax.cli.prepare import main
-from kdjax.data import folder_builder
+from kdjax.datasets import folder_builder
 
 def slow(read):
     def reading(*arguments):
@@ -25,7 +25,7 @@ def slow(read):
         return read(*arguments)
     return reading
 
-folder_builder.decode_told = slow(folder_builder.decode_told)
+folder_builder.decode_with_warning = slow(folder_builder.decode_with_warning)
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -55,16 +55,16 @@ def test_after_sigterm_nothing_is_left(begun):
     process.send_signal(signal.SIGTERM)
     told = process.communicate(timeout=30)[1]
     assert process.returncode == 128 + signal.SIGTERM
-    assert "SIGTERM; what was begun is deleted" in told and "Traceback" not in told
+    assert "SIGTERM; unfinished files are deleted" in told and "Traceback" not in told
     assert [path.name for path in data_dir.glob(".*")] == []
 
 
 def test_what_a_killed_one_left_is_deleted_by_the_next(begun, capsys):
     process, told, data_dir = begun
     (left,) = data_dir.glob(".kdjax-*")
-    said = []
-    staging.clean(data_dir, said.append)
-    assert left.is_dir() and not said  # it is being written
+    lines = []
+    staging.clean(data_dir, lines.append)
+    assert left.is_dir() and not lines  # it is being written
     process.kill()
     process.wait()
     assert left.is_dir()

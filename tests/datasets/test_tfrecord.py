@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
+from kdjax.data.split import DataError
 from kdjax.datasets import tfrecord
 from tests.data.jpegs import odd_header, pictures, prepare_jpegs
 
@@ -24,7 +24,7 @@ def framed(record):
 
 
 def convert(name, source, skip_at_most=0, **how):
-    return tfrecord.convert(name, source, skip_at_most=skip_at_most, **how)
+    return tfrecord.convert_tfrecord(name, source, skip_at_most=skip_at_most, **how)
 
 
 def records(directory, split):

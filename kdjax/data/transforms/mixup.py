@@ -1,10 +1,10 @@
 """Mixup on the device: each image of a batch with a share of its neighbour's.
 
 H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz, "mixup: Beyond Empirical Risk
-Minimization", ICLR 2018 (arXiv:1710.09412). Whoever sees the batch afterwards, teacher
-and students, sees the same mixtures: "function matching" of L. Beyer, X. Zhai, A.
-Royer, L. Markeeva, R. Anil, A. Kolesnikov, "Knowledge distillation: A good teacher is
-patient and consistent", CVPR 2022 (arXiv:2106.05237).
+Minimization", ICLR 2018 (arXiv:1710.09412). Teacher and students see the same mixtures:
+"function matching" of L. Beyer, X. Zhai, A. Royer, L. Markeeva, R. Anil, A. Kolesnikov,
+"Knowledge distillation: A good teacher is patient and consistent", CVPR 2022
+(arXiv:2106.05237).
 
 The share depends on (seed, epoch, index of the sample). The neighbour is the row before
 it in the global batch, which depends on (seed, step, batch size) and not on the number
@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int
 from kdjax import contracts
 
 LARGEST_ALPHA = 100.0  # all images are halves of two, within a few percent
-_STREAM = 0x6D697875  # keeps the shares apart from whatever is drawn from the same seed
+_STREAM = 0x6D697875  # separates the shares from other random numbers of the seed
 _NODES = 4097
 
 
@@ -65,12 +65,11 @@ def draw_shares(
 
     The larger part is the row's own image, so that each sample of an epoch is the main
     one once, and the row's label is the more likely one; as in the public code of Beyer
-    et al. Without labels the mixtures are those of Zhang et al.: which of two images is
-    called the first does not matter to them.
+    et al. Without labels the mixtures are those of Zhang et al.
 
     Args:
       seed: the run's seed.
-      epoch: [batch], how often the split had been seen before.
+      epoch: [batch], of the samples, from 0.
       index: [batch], position of the sample in the split.
       alpha: above 0; 1 is uniform, below 1 favours single images.
 
@@ -95,7 +94,7 @@ def draw_shares(
 
 
 def _quantile(u: Float[Array, " batch"], alpha: float) -> Float[Array, " batch"]:
-    """The share that a part `u` of all shares lie above."""
+    """The share that a fraction `u` of all shares lies above."""
     if alpha == 1:
         return 1.0 - 0.5 * u
     below, root = _table(float(alpha))
@@ -105,7 +104,7 @@ def _quantile(u: Float[Array, " batch"], alpha: float) -> Float[Array, " batch"]
 
 @functools.cache
 def _table(alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """(part of the smaller shares t below each node, t ** min(alpha, 1) at it).
+    """(fraction of the smaller shares t below each node, t ** min(alpha, 1) at it).
 
     A table and no sampler by rejection, which other versions of JAX might draw from
     otherwise. Where alpha < 1 the density t ** (alpha - 1) has no bound at 0; in s = t

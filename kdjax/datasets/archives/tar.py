@@ -5,7 +5,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
 
 
 def members(
@@ -39,13 +39,13 @@ def files(path: pathlib.Path, names: tuple[str, ...]) -> dict[str, bytes]:
     Raises:
       DataError: one is missing, or the archive is damaged.
     """
-    found = {
-        name.rsplit("/", 1)[-1]: content
-        for name, content in members(path, lambda n: n.rsplit("/", 1)[-1] in names)
+    content = {
+        name.rsplit("/", 1)[-1]: file
+        for name, file in members(path, lambda n: n.rsplit("/", 1)[-1] in names)
     }
-    missing = [name for name in names if name not in found]
+    missing = [name for name in names if name not in content]
     if missing:
         raise DataError(
             f"{path}: lacks {', '.join(missing)}. Is it the file that its name says?"
         )
-    return found
+    return content

@@ -9,11 +9,11 @@ from kdjax.data.images.decode import (
     Unreadable,
     cut,
     decode,
-    decode_told,
-    decode_whatever,
+    decode_leniently,
+    decode_with_warning,
     resize,
 )
-from kdjax.data.synthetic import draw
+from kdjax.data.synthetic import synthetic_jpegs
 from kdjax.datasets.encode import as_plain_jpeg
 from tests.data.jpegs import decoded, encode, odd_header, picture
 
@@ -69,8 +69,8 @@ def test_bytes_of_nobody_before_the_end_do_no_harm():
 
 def test_what_is_taken_with_a_complaint_is_told():
     whole = encode(COLOUR)
-    assert decode_told(whole)[1] == ""
-    image, complaint = decode_told(whole[:-2] + bytes(20) + whole[-2:])
+    assert decode_with_warning(whole)[1] == ""
+    image, complaint = decode_with_warning(whole[:-2] + bytes(20) + whole[-2:])
     assert "extraneous bytes before marker 0xd9" in complaint
     np.testing.assert_array_equal(image, decoded(whole))
 
@@ -80,7 +80,7 @@ def test_a_jpeg_that_is_whole_is_mended():
     odd = odd_header(whole)
     with pytest.raises(Unreadable, match="Invalid SOS parameters"):
         decode(odd)
-    image, complaint = decode_whatever(odd)
+    image, complaint = decode_leniently(odd)
     assert complaint == "Invalid SOS parameters for sequential JPEG"
     np.testing.assert_array_equal(image, decoded(whole))
     content, complaint = as_plain_jpeg(odd)
@@ -135,7 +135,7 @@ def test_shrinking_takes_means_so_that_nothing_aliases():
 def test_how_far_evaluation_is_from_torchvisions_filter(shape, levels):
     """Pillow's bilinear resizing, which antialiases, on a natural spectrum."""
     apart = []
-    for content in draw(*shape, 4):
+    for content in synthetic_jpegs(*shape, 4):
         image = decoded(content)
         (high, wide), box = Geometry().central(*shape)
         wanted = Image.fromarray(image).resize((wide, high), Image.BILINEAR)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry, crop_bits
-from kdjax.data.load import crops_of, load_split, stored_bytes
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.load import crops_of, load_split, size_on_disk
+from kdjax.data.loaders.loader import is_streamed
+from kdjax.data.split import DataError
 from kdjax.data.tfds import labels
 from tests.data.jpegs import decoded, encode, picture, pictures, prepare_jpegs
 
@@ -51,7 +51,7 @@ def _undecoded(builder, split="train"):
 def test_it_stands_where_an_array_would(prepared):
     data_dir, builder = prepared
     split = opened(data_dir)
-    assert is_stored(split) and len(split.image) == 20
+    assert is_streamed(split) and len(split.image) == 20
     assert split.image.shape == (20, 28, 28, 3) and split.image.dtype == np.uint8
     rows = list(_undecoded(builder))
     assert split.label.tolist() == [row["label"] for row in rows]
@@ -87,7 +87,7 @@ def test_identity_tells_files_labels_and_crops(prepared, tmp_path):
         prepare_jpegs(tmp_path / str(number), {"train": rows})
         sums.append(opened(tmp_path / str(number)).identity["sha256"])
     assert sums[0] == split.identity["sha256"] and len(set(sums)) == 3
-    assert stored_bytes("jpeg_set", data_dir) == builder.info.dataset_size > 20_000
+    assert size_on_disk("jpeg_set", data_dir) == builder.info.dataset_size > 20_000
 
 
 def test_training_crops_are_cut_where_the_bits_say(prepared):
@@ -129,7 +129,7 @@ def test_labels_are_read_once(prepared, monkeypatch):
 
 def test_reading_all_of_it_is_told(tmp_path, monkeypatch, capsys):
     prepare_jpegs(tmp_path, {"train": ROWS})
-    monkeypatch.setattr(labels, "_SAY_EVERY", -1)
+    monkeypatch.setattr(labels, "_REPORT_EVERY", -1)
     opened(tmp_path)
     told = capsys.readouterr().err
     assert "jpeg_set/1.0.0, train: reading all of it once, for its labels: 7 of 20" in (
@@ -170,7 +170,7 @@ def test_the_next_readable_picture_takes_the_place(damaged):
         assert used == wanted
         again = split.image.training_crop(0, 1, wanted)[0]
         np.testing.assert_array_equal(found, again)
-    assert len(split.image.skipped.found) == 3  # however often they were tried
+    assert len(split.image.skipped.errors) == 3  # however often they were tried
     # A part of the split counts together with the rest.
     assert split.image[np.arange(10) > 2].skipped is split.image.skipped
 
@@ -180,7 +180,7 @@ def test_one_too_many_is_named(damaged):
     split = opened(data_dir, skip_at_most=2)
     wanted = (
         r"jpeg_set/1.0.0, train, image \d+, record \d+ of .*/jpeg_set-train"
-        r"\.array_record-00000-of-00001: this picture cannot be read "
+        r"\.array_record-00000-of-00001: this image cannot be read "
         r"\(Premature end.*2 others"
     )
     with pytest.raises(DataError, match=wanted):
@@ -205,7 +205,7 @@ def test_an_evaluation_leaves_none_out(damaged):
 
 def test_nothing_but_damage(tmp_path):
     prepare_jpegs(tmp_path, {"train": [(HALF, 0), (b"", 1)]})
-    with pytest.raises(DataError, match="not one picture can be read"):
+    with pytest.raises(DataError, match="not one image can be read"):
         opened(tmp_path, skip_at_most=5).image.training_crop(0, 0, 0)
 
 
@@ -214,18 +214,20 @@ def test_rare_kinds_are_read_not_skipped(tmp_path):
     kinds = [("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("L", "PNG")]
     prepare_jpegs(tmp_path, {"train": [(encode(image, *k), 0) for k in kinds]})
     split = opened(tmp_path)
-    assert split.image[:].shape == (4, 28, 28, 3) and not split.image.skipped.found
+    assert split.image[:].shape == (4, 28, 28, 3) and not split.image.skipped.errors
 
 
 @pytest.mark.errors
 def test_errors(tmp_path):
-    with pytest.raises(DataError, match="an .npz file is read as a whole"):
+    with pytest.raises(
+        DataError, match="x.npz cannot be streamed: it is read as a whole"
+    ):
         load_split("x.npz", "train", crops=GEOMETRY)
     with pytest.raises(DataError, match="jpeg_set is not prepared"):
         opened(tmp_path)
     prepare_jpegs(tmp_path, {"train": [(encode(picture(9, 9), "L"), 0)]}, channels=1)
     with pytest.raises(DataError, match=r"images have 1 channel"):
         opened(tmp_path)
-    with pytest.raises(ValueError, match="Skipped: limit is -1"):
+    with pytest.raises(ValueError, match="SkippedImages: limit is -1"):
         prepare_jpegs(tmp_path / "rgb", {"train": ROWS[:2]})
         opened(tmp_path / "rgb", skip_at_most=-1)

@@ -26,7 +26,9 @@ def test_a_ticket_becomes_its_rows(devices):
     split, mesh = split_of(40), mesh_of(devices)
     selection = np.linspace(0, 2, 40, dtype=np.float32)
     sample_info = {"a": {"selection": selection, "clean": np.stack([selection] * 2, 1)}}
-    feed = in_memory.place(split, mesh, seed=1, batch_size=16, sample_info=sample_info)
+    feed = in_memory.make_loader(
+        split, mesh, seed=1, batch_size=16, sample_info=sample_info
+    )
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
     gather = jax.jit(in_memory.gather_batch, in_shardings=(everywhere, cut))
     for step in (0, 2, 7):
@@ -45,7 +47,7 @@ def test_a_ticket_becomes_its_rows(devices):
 
 def test_rows_are_gathered_where_they_are_needed():
     mesh = mesh_of(8)
-    feed = in_memory.place(split_of(40), mesh, seed=1, batch_size=16)
+    feed = in_memory.make_loader(split_of(40), mesh, seed=1, batch_size=16)
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
     gather = jax.jit(
         in_memory.gather_batch, in_shardings=(everywhere, cut), out_shardings=cut
@@ -56,7 +58,7 @@ def test_rows_are_gathered_where_they_are_needed():
 
 
 def test_every_device_holds_the_whole_split():
-    feed = in_memory.place(split_of(40), mesh_of(8), seed=0, batch_size=8)
+    feed = in_memory.make_loader(split_of(40), mesh_of(8), seed=0, batch_size=8)
     for array in jax.tree.leaves(feed.source):
         assert len(array.addressable_shards) == 8
         assert all(
@@ -86,10 +88,12 @@ def test_evaluation_without_padding():
 def test_errors():
     split, mesh = split_of(10), mesh_of(8)
     with pytest.raises(ValueError, match="batch_size is 12.*8 devices"):
-        in_memory.place(split, mesh, seed=0, batch_size=12)
+        in_memory.make_loader(split, mesh, seed=0, batch_size=12)
     for bad in (np.ones(9), -np.ones(10), np.full(10, np.nan)):
         sample_info = {"a": {"selection": bad}}
-        with pytest.raises(ValueError, match=r"notes\['a'\]\['selection'\]"):
-            in_memory.place(split, mesh, seed=0, batch_size=8, sample_info=sample_info)
+        with pytest.raises(ValueError, match=r"sample_info\['a'\]\['selection'\]"):
+            in_memory.make_loader(
+                split, mesh, seed=0, batch_size=8, sample_info=sample_info
+            )
     with pytest.raises(ValueError, match="batch_size is 0"):
         next(in_memory.evaluation_batches(split, 0))

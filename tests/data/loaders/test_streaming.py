@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
 from kdjax.data.loaders import in_memory, loader
 from kdjax.data.loaders.sampler import sample_positions
-from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.data.loaders.streaming import StreamingLoader
+from kdjax.data.split import DataError
 from kdjax.data.transforms.augment import Augment
 from tests.data.jpegs import pictures, prepare_jpegs
 
@@ -34,7 +34,7 @@ def feed(split):
 
 def feed_of(split, **changed):
     how = {"seed": SEED, "batch_size": BATCH, "threads": 3} | changed
-    return StreamedFeed(split.image, {}, **how)
+    return StreamingLoader(split.image, {}, **how)
 
 
 def mesh_of(devices):
@@ -70,7 +70,9 @@ def test_red_says_that_picture_and_label_belong_together(split, feed):
 
 def test_each_epoch_has_other_crops_of_the_same_pictures(feed):
     index = np.arange(COUNT, dtype=np.int32)
-    first, second = (feed.rows(index, np.full_like(index, e))["image"] for e in (0, 1))
+    first, second = (
+        feed.batch_spec_of(index, np.full_like(index, e))["image"] for e in (0, 1)
+    )
     assert all((a != b).any() for a, b in zip(first, second, strict=True))
     red = [np.median(image[..., 0], axis=(1, 2)) for image in (first, second)]
     np.testing.assert_allclose(*red, atol=4)
@@ -113,7 +115,7 @@ def test_it_becomes_a_batch_as_a_resident_ticket_does(split, devices):
     mesh = mesh_of(devices)
     weight = np.linspace(0, 2, COUNT, dtype=np.float32)
     sample_info = {"a": {"selection": weight}}
-    feed = loader.place(
+    feed = loader.make_loader(
         split, mesh, seed=SEED, batch_size=BATCH, sample_info=sample_info
     )
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
@@ -158,7 +160,7 @@ def test_a_replaced_picture_brings_its_own_index(tmp_path):
 @pytest.mark.errors
 def test_errors(split):
     with pytest.raises(ValueError, match="batch_size is 12.*8 devices"):
-        loader.place(split, mesh_of(8), seed=0, batch_size=12)
+        loader.make_loader(split, mesh_of(8), seed=0, batch_size=12)
     wrong = {"a": {"selection": np.ones(COUNT + 1)}}
     with pytest.raises(ValueError, match="selection"):
-        loader.place(split, mesh_of(8), seed=0, batch_size=8, sample_info=wrong)
+        loader.make_loader(split, mesh_of(8), seed=0, batch_size=8, sample_info=wrong)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kdjax.data.errors import DataError
 from kdjax.data.noise import NOISES
+from kdjax.data.split import DataError
 
 LABELS = np.array([0, 1, 2, 3], np.int32)
 NOISY = [3, 1, 0, 3]

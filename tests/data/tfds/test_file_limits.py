@@ -6,13 +6,13 @@ import resource
 
 import pytest
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
+from kdjax.data.split import DataError
 from kdjax.data.tfds import file_limits
 from kdjax.data.tfds.records import open_split
 from kdjax.datasets import sharded_writer
-from kdjax.datasets.prepare_folder import prepare_folder
+from kdjax.datasets.folder_builder import prepare_folder
 from tests.datasets.miniature_imagenet import tiny, write_folder
 
 FILES = 40

@@ -1,19 +1,72 @@
-"""IDX files, gzipped: the format of MNIST and Fashion-MNIST."""
+"""Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747), from gzipped IDX files."""
 
 import gzip
 import pathlib
 import zlib
 
 import numpy as np
+import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
+from kdjax.data import embedded
+from kdjax.data.split import DataError
+from kdjax.data.tfds.names import EMBEDDED
+from kdjax.datasets import encode
+from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
 
 _PREFIX = {"train": "train", "test": "t10k"}
-FILE_NAMES = tuple(
-    f"{prefix}-{kind}-ubyte.gz"
-    for prefix in _PREFIX.values()
-    for kind in ("images-idx3", "labels-idx1")
-)
+
+
+class FashionMnist(ArchiveBuilder, skip_registration=True):
+    """The whole set."""
+
+    name = "fashion_mnist"
+    VERSION = tfds.core.Version("3.0.1")
+    FILES = (
+        tuple(
+            f"{prefix}-{kind}-ubyte.gz"
+            for prefix in _PREFIX.values()
+            for kind in ("images-idx3", "labels-idx1")
+        ),
+    )
+    URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+    SUMS = (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    )
+    SIZES = {"train": 60000, "test": 10000}
+
+    def _info(self):
+        return dataset_info(
+            self,
+            "Fashion-MNIST: Zalando's article images, 28 by 28, grey, 10 classes.",
+            "https://github.com/zalandoresearch/fashion-mnist",
+            {
+                "image": tfds.features.Image(shape=(28, 28, 1)),
+                "label": tfds.features.ClassLabel(names=embedded.CLASS_NAMES),
+            },
+        )
+
+    def _generate_examples(self, split):
+        pairs = zip(*self._read(split), strict=True)
+        for number, (image, label) in enumerate(pairs):
+            yield number, {"image": encode.png(image), "label": int(label)}
+
+    def _read(self, split):
+        return read_split(self._archives, split)
+
+
+class FashionMnistSubset(FashionMnist, skip_registration=True):
+    """The part of it that comes with the package."""
+
+    name = EMBEDDED
+    VERSION = tfds.core.Version(embedded.VERSION)
+    FILES = ()
+    SIZES = {split: 10 * count for split, count in embedded.PER_CLASS.items()}
+
+    def _read(self, split):
+        return embedded.read()[split]
 
 
 def read_split(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray]:
