@@ -38,16 +38,17 @@ ROWS = 500
 def main(argv: list[str]) -> int:
     options = _options(argv)
     devices.configure_cpu(options.devices, ROWS)
-    options.output.mkdir(parents=True, exist_ok=True)
+    where = paths.local(options.output, "--output")
+    runs = [paths.local(w, "WORKDIR").resolve() for w in options.workdirs]
+    where.mkdir(parents=True, exist_ok=True)
     told, distances, norms, clusters, teacher_norms = {}, {}, {}, {}, None
-    for workdir in options.workdirs:
-        found = look(paths.local(workdir, "WORKDIR").resolve(), options)
+    for workdir in runs:
+        found = look(workdir, options)
         told |= found["told"]
         distances |= found["distances"]
         norms |= found["norms"]
         clusters |= found["clusters"]
         teacher_norms = found["teacher_norms"]
-    where = options.output
     replace(where / "analysis.json", json.dumps(told, indent=2) + "\n")
     analysis_figures.logit_distance_densities(distances, where / "logit_distances.png")
     analysis_figures.feature_norm_densities(
@@ -67,8 +68,8 @@ def main(argv: list[str]) -> int:
 
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = cli.parser("analyse", __doc__)
-    parser.add_argument("workdirs", nargs="+", type=pathlib.Path)
-    parser.add_argument("--output", required=True, type=pathlib.Path)
+    parser.add_argument("workdirs", nargs="+")
+    parser.add_argument("--output", required=True)
     parser.add_argument("--split", default="", help="default: the run's training split")
     parser.add_argument("--classes", default="", help="three, for the projection")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")

@@ -31,7 +31,7 @@ fit.
 import json
 import sys
 
-from kdjax import cli
+from kdjax import cli, paths
 from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import devices
@@ -106,7 +106,9 @@ def _config(options, overrides: list[str]):
         )
     config = arguments.load_config(options.config, overrides)
     if options.data_dir:
-        arguments.set_override(config, "data.data_dir", options.data_dir)
+        arguments.set_override(
+            config, "data.data_dir", str(paths.local(options.data_dir, "--data_dir"))
+        )
     config, taught_by = schema.plain(config), None
     if options.teacher:
         dtype = options.dtype or config["model"].get("dtype")

@@ -62,8 +62,9 @@ TOLERANCE = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
 
 def main(argv: list[str]) -> int:
     options = read(argv)
+    workdir = paths.local(options.workdir, "WORKDIR").resolve()
+    output = paths.local(options.output, "--output").resolve()
     devices.configure_cpu(1, 1)
-    workdir = paths.local(options.workdir, "--workdir").resolve()
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
     section = {
         "workdir": options.workdir,
@@ -71,7 +72,6 @@ def main(argv: list[str]) -> int:
         "checkpoint": options.checkpoint,
     }
     found = load_trained("export", section, meta["data"])
-    output = paths.local(options.output, "--output").resolve()
     part = output.with_name(f"{output.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
     write = {

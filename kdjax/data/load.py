@@ -42,6 +42,7 @@ def load_split(
       DataError: the set is not prepared, not readable or not a set of labelled uint8
         images.
     """
+    directory = None if data_dir is None else paths.local(data_dir, "data_dir")
     in_memory = npz.is_npz(name) or is_embedded(name)
     if in_memory and crops is not None:
         raise DataError(
@@ -49,8 +50,8 @@ def load_split(
             "prepared TFDS set in colour."
         )
     if npz.is_npz(name):
-        directory = paths.local(data_dir, "data_dir") if data_dir else pathlib.Path()
-        return npz.load_npz(directory / paths.local(name, "data.name"), split)
+        path = (directory or pathlib.Path()) / paths.local(name, "data.name")
+        return npz.load_npz(path, split)
     if is_embedded(name):
         from kdjax.data import embedded
 
@@ -58,14 +59,10 @@ def load_split(
     # Only here, so that an .npz file can be read where there is no TFDS.
     from kdjax.data.tfds.records import load_records
 
-    directory = _directory(data_dir)
+    directory = directory or default_data_dir()
     if crops is None:
         return load_records(name, split, directory)
     return _open_lazily(name, split, directory, crops, skip_at_most, threads)
-
-
-def _directory(data_dir: str | pathlib.Path | None) -> pathlib.Path:
-    return default_data_dir() if data_dir is None else paths.local(data_dir, "data_dir")
 
 
 def _open_lazily(name, split, directory, crops, skip_at_most, threads) -> Split:
@@ -98,7 +95,8 @@ def size_on_disk(name: str, data_dir: str | pathlib.Path | None = None) -> int:
         return 0
     from kdjax.data.tfds import find
 
-    builder = find.open_builder(find.require(name, _directory(data_dir or None)))
+    directory = paths.local(data_dir, "data_dir") if data_dir else default_data_dir()
+    builder = find.open_builder(find.require(name, directory))
     return int(builder.info.dataset_size)
 
 

@@ -106,7 +106,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--runs",
         default="runs/experiments",
-        type=pathlib.Path,
         metavar="DIR",
         help="where all runs live (default: %(default)s)",
     )

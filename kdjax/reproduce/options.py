@@ -1,7 +1,6 @@
 """What may be typed after `python -m kdjax.reproduce`."""
 
 import argparse
-import pathlib
 
 from kdjax import paths
 from kdjax.cli import time_slice
@@ -13,7 +12,7 @@ def parser() -> argparse.ArgumentParser:
     """Of all options."""
     made = argparse.ArgumentParser("python -m kdjax.reproduce", allow_abbrev=False)
     made.add_argument("study", choices=STUDIES)
-    path = {"type": pathlib.Path, "metavar": "PATH"}
+    path = {"metavar": "PATH"}
     for name, text in (
         ("--data", "a file that `python -m kdjax prepare --npz` wrote"),
         ("--data_dir", "TFDS data; default $TFDS_DATA_DIR"),
