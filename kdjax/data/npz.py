@@ -30,11 +30,9 @@ def is_npz(name: str) -> bool:
 
 
 def load_npz(path: pathlib.Path, split: str) -> Split:
-    """Loads a split, or a slice of one, into memory.
+    """Loads a split, or a slice of one as TFDS cuts it, into memory.
 
-    Args:
-      path: of the file; its name becomes part of the identity, its directory does not.
-      split: "train", "test[:500]", "train[90%:]"; slices are cut as TFDS cuts them.
+    The file's name becomes part of the identity, its directory does not.
 
     Raises:
       DataError: no such file, split or slice, or arrays of another form.
@@ -79,10 +77,6 @@ def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:
     """Writes splits of one set, each under its name; whole or not at all.
 
     If two processes write the same file at the same time, the last one's stays.
-
-    Raises:
-      DataError: the splits have different classes, or the name is another file's.
-      OSError: the disk refuses.
     """
     names = {split.class_names for split in splits.values()}
     if len(names) != 1 or not is_npz(path.name):

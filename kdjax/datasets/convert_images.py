@@ -74,14 +74,8 @@ def convert_images(
 ) -> Prepared:
     """Writes NAME/FORMAT from the prepared set NAME, unless it exists.
 
-    An image keeps its position, unless one before it cannot be read and is left out.
-
-    Args:
-      name: of the set, optionally with config and version.
-      format: of the images.
-      data_dir: where TFDS keeps its sets.
-      skip_at_most: how many unreadable images are left out before that is an error.
-      log: takes a line about what takes long.
+    An image keeps its position, unless one before it cannot be read and is left out, as
+    `skip_at_most` may be.
 
     Raises:
       DataError: the set is not prepared, not of colour images, or too much of it is

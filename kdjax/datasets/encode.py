@@ -18,15 +18,9 @@ def png(image: np.ndarray) -> io.BytesIO:
 
 
 def as_colour(content: bytes, size: tuple[int, int], where: str) -> bytes:
-    """The bytes of an image, encoded anew as PNG if it is not plain RGB.
+    """The bytes of a PNG or JPEG, encoded anew as PNG if it is not plain RGB.
 
-    Args:
-      content: a PNG or JPEG file.
-      size: (height, width) that it must have.
-      where: names the file in errors.
-
-    Raises:
-      DataError: not an image, or of another size.
+    `size` is the (height, width) that it must have; `where` names it in errors.
     """
     raw = np.frombuffer(content, np.uint8)
     image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
@@ -51,13 +45,8 @@ def jpeg(image: np.ndarray, quality: int) -> bytes:
 def as_plain_jpeg(content: bytes) -> tuple[bytes, str]:
     """A JPEG in colour or grey as it is, anything else as JPEG of quality 100.
 
-    So is a whole JPEG that `decode` would refuse later.
-
-    Returns:
-      The file, and the decoder's warning about the given one.
-
-    Raises:
-      Unreadable: it cannot be decoded.
+    So is a whole JPEG that `decode` would refuse later. Returns the file, and the
+    decoder's warning about the given one; raises Unreadable.
     """
     image, warning = decode_leniently(content)
     if is_plain_jpeg(content) and is_harmless(warning):

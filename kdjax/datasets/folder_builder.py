@@ -70,15 +70,8 @@ def prepare_folder(
     """Prepares DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG, unless it exists.
 
     The files are stored as they are. Each is decoded once; those that cannot be read
-    are left out. Under the name imagenet2012 they become TFDS's own set of that name,
-    of which nothing may be missing.
-
-    Args:
-      name: of the new set, optionally with ":VERSION".
-      folder: DIR.
-      data_dir: where TFDS keeps its sets.
-      skip_at_most: how many unreadable images are left out before that is an error.
-      log: takes a line about what takes long.
+    are left out, `skip_at_most` of them. Under the name imagenet2012 they become TFDS's
+    own set of that name, of which nothing may be missing.
 
     Raises:
       DataError: the folder is laid out in another way, or too much is unreadable.

@@ -46,11 +46,7 @@ class Folder(NamedTuple):
 
 
 def scan(root: pathlib.Path) -> Folder:
-    """Lists a folder of images; reads none of them.
-
-    Raises:
-      DataError: it is laid out in another way, or cannot be read.
-    """
+    """Lists a folder of images; reads none of them."""
     if not root.is_dir():
         raise DataError(f"{root} is not a directory. {_EXPECTED}")
     try:

@@ -50,7 +50,7 @@ class ShortSide:
 
 @dataclasses.dataclass(frozen=True)
 class Pixels:
-    """Pixels of images whose shorter side is `side` at most: nothing to decode later."""
+    """Pixels of images, shorter side `side` at most: nothing to decode later."""
 
     side: int
 

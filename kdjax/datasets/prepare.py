@@ -20,17 +20,11 @@ def prepare(
     archives: str | pathlib.Path | None = None,
     log: Log = silent,
 ) -> Prepared:
-    """Prepares a set, unless it exists.
+    """Prepares a set of `kdjax.data.registry.DATASETS`, unless it exists.
 
     Looks for the official archive in `archives`, in data_dir/downloads/manual and in
     the current directory, and downloads it into the second if it is in none of them.
     ImageNet's has no open address, so its two files must be in one of them.
-
-    Args:
-      name: one of `kdjax.data.registry.DATASETS`, optionally with ":VERSION".
-      data_dir: where TFDS keeps its sets.
-      archives: directory with the official archives.
-      log: takes a line about what takes long.
 
     Raises:
       DataError: the name is unknown, no archive can be had, or its content is wrong.

@@ -80,11 +80,7 @@ class ShardedBuilder(ShardBasedBuilder, skip_registration=True):
         raise NotImplementedError
 
     def read(self, split: str, entry: Entry) -> dict:
-        """The example of an entry. Called by several threads.
-
-        Raises:
-          Unreadable: it is left out, and counted.
-        """
+        """The example of an entry, in any thread; Unreadable leaves it out."""
         raise NotImplementedError
 
     def name_of(self, split: str, entry: Entry) -> str:

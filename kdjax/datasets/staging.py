@@ -23,11 +23,7 @@ _PREFIX, _LOCK = ".kdjax-", ".lock"
 
 @contextlib.contextmanager
 def staged(data_dir: pathlib.Path) -> Iterator[str]:
-    """A directory beside the sets that is deleted afterwards.
-
-    Raises:
-      OSError: the disk refuses.
-    """
+    """A directory beside the sets that is deleted afterwards."""
     data_dir.mkdir(parents=True, exist_ok=True)
     staging, lock = _locked_directory(data_dir)
     try:

@@ -40,18 +40,13 @@ def convert_tfrecord(
     skip_at_most: int,
     log: Log = silent,
 ) -> Prepared:
-    """Converts a set, unless the result exists.
+    """Converts a set that TFDS prepared as TFRecord in `source`, once.
 
-    Args:
-      name: of the set, optionally with config and version.
-      source: the data_dir in which TFDS prepared it as TFRecord.
-      data_dir: of the result; another one, since TFDS keeps one format a version.
-      skip_at_most: how many unreadable images are left out before that is an error.
-      log: takes a line about what takes long.
+    `data_dir` is another one, since TFDS keeps one format a version.
 
     Raises:
-      DataError: there is no such set in `source`, a file of it is damaged, or too many
-        images are.
+      DataError: there is no such set in `source`, a file of it is damaged, or more than
+        `skip_at_most` images are.
       OSError: data_dir cannot be written.
     """
     source = paths.local(source, "--tfrecord")
@@ -113,7 +108,7 @@ def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, skipped, log: Log) -
 
 
 class _File:
-    """A file's records with readable images; after `records`, their count and labels."""
+    """A file's records with readable images, their count and labels."""
 
     def __init__(self, path: pathlib.Path, features, skipped: SkippedImages):
         self.path, self.count, self.labels, self._skipped = path, 0, [], skipped

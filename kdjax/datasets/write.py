@@ -42,15 +42,8 @@ def build(
 ) -> tuple[pathlib.Path, tfds.core.DatasetBuilder]:
     """Builds in a staging directory and renames, so that several may build at once.
 
-    Args:
-      make: takes data_dir and returns the builder.
-      data_dir: where TFDS keeps its sets.
-
-    Returns:
-      The set's directory in `data_dir`, and its builder.
-
-    Raises:
-      OSError: the disk refuses.
+    `make` takes data_dir and returns the builder. Returns the set's directory in
+    `data_dir`, and what built it; raises OSError if the disk refuses.
     """
     with staged(data_dir) as staging:
         builder = make(data_dir=staging)

@@ -33,15 +33,7 @@ CLASS_NAMES = (
 
 
 def load(name: str, split: str) -> Split:
-    """Loads a split as if `prepare` had written it and TFDS read it.
-
-    Args:
-      name: of the set, optionally with its version.
-      split: "train", "test", or whatever TFDS makes of the two.
-
-    Raises:
-      DataError: another version or config, no such split, or a damaged installation.
-    """
+    """Loads a split as if `prepare` had written it and TFDS read it."""
     _, config, version = parse_name(name)
     if config is not None or version not in (None, VERSION):
         raise DataError(f"{name} is unknown; expected {EMBEDDED} or :{VERSION} of it.")
@@ -106,11 +98,7 @@ def unpack(content: bytes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def read() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Reads the embedded images, {split: (image, label)}, in the original order.
-
-    Raises:
-      DataError: the file of this installation is not the one that was released.
-    """
+    """Reads the embedded images, {split: (image, label)}, in the original order."""
     file = importlib.resources.files(__name__).joinpath(FILE_NAME)
     content = lzma.decompress(file.read_bytes())
     sha256 = hashlib.sha256(content).hexdigest()

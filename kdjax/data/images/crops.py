@@ -112,36 +112,25 @@ class Geometry:
 
 def check_sizes(sizes: tuple) -> None:
     """Raises ValueError unless it is pairs of rising epochs, from 0, and of sides."""
-    where, wanted = f"Geometry: sizes is {sizes!r}", "((0, 128), (30, 160), (60, 224))"
     pairs = isinstance(sizes, tuple) and all(
-        isinstance(pair, tuple)
-        and len(pair) == 2
-        and all(isinstance(n, int) and not isinstance(n, bool) for n in pair)
+        isinstance(pair, tuple) and [type(n) for n in pair] == [int, int]
         for pair in sizes
     )
-    if not pairs:
+    epochs = [epoch for epoch, _ in sizes] if pairs else []
+    rises = all(one < other for one, other in itertools.pairwise(epochs))
+    starts = epochs[:1] in ([], [0])
+    if not (pairs and starts and rises and all(side >= 1 for _, side in sizes)):
         raise ValueError(
-            f"{where}; expected pairs of whole numbers, (from epoch, side), such as "
-            f"{wanted}."
+            f"Geometry: sizes is {sizes!r}; expected pairs of whole numbers, (from "
+            "epoch, side), whose epochs rise from 0 and whose sides are 1 pixel or "
+            "more, such as ((0, 128), (30, 160), (60, 224))."
         )
-    epochs = [epoch for epoch, _ in sizes]
-    if epochs[:1] not in ([], [0]):
-        raise ValueError(f"{where}; expected the first pair to be from epoch 0.")
-    if any(later <= epoch for epoch, later in itertools.pairwise(epochs)):
-        raise ValueError(f"{where}; expected each epoch to be above the one before.")
-    if any(side < 1 for _, side in sizes):
-        raise ValueError(f"{where}; expected sides of 1 pixel or more.")
 
 
 def crop_bits(seed: int, epoch: int, index: int) -> np.ndarray:
     """The random bits of a crop, for `Geometry.random`: uint64 [TRIES, 4].
 
     NumPy promises the same raw bits of Philox in every release.
-
-    Args:
-      seed: the run's, 0 <= seed < 2**63.
-      epoch: how often the split had been seen before, >= 0.
-      index: position of the sample in the split, >= 0.
     """
     if not hasattr(_local, "philox"):
         _local.philox = np.random.Philox(key=0)

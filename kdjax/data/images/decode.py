@@ -30,16 +30,10 @@ class Unreadable(ValueError):
 
 
 def decode(content: bytes) -> np.ndarray:
-    """Decodes an image, exactly (no fast transforms) and without rotating it.
+    """Decodes exactly (no fast transforms) and without rotating.
 
-    Args:
-      content: a JPEG, PNG or whatever else OpenCV reads.
-
-    Returns:
-      uint8 RGB [height, width, 3]; greyscale three times, transparency dropped.
-
-    Raises:
-      Unreadable: damaged, cut short, of no known format or of 1 pixel a side.
+    Returns uint8 RGB [height, width, 3]; greyscale three times, transparency dropped.
+    Raises Unreadable: damaged, cut short, of no known format or of 1 pixel a side.
     """
     return decode_with_warning(content)[0]
 
@@ -62,9 +56,6 @@ def decode_leniently(content: bytes) -> tuple[np.ndarray, str]:
 
     Its pixels are those that Pillow would show. What `decode` refuses must be encoded
     anew, or it could not be read later.
-
-    Raises:
-      Unreadable: cut short, or no image.
     """
     try:
         return decode_with_warning(content)
@@ -78,10 +69,7 @@ def decode_leniently(content: bytes) -> tuple[np.ndarray, str]:
 
 
 def pixels(image: np.ndarray) -> bytes:
-    """Stores uint8 RGB [height, width, 3] as it is, after a line with its size.
-
-    That is a PPM file. `decode` copies nothing of it.
-    """
+    """Stores uint8 RGB [height, width, 3] as PPM, of which `decode` copies nothing."""
     head = f"P6\n{image.shape[1]} {image.shape[0]}\n255\n"
     return head.encode() + np.ascontiguousarray(image).tobytes()
 
@@ -106,11 +94,7 @@ def check_size(height: int, width: int) -> None:
 
 
 def size_of_jpeg(content: bytes) -> tuple[int, int] | None:
-    """(height, width) of a JPEG that `decode_reduced` takes; None: `decode` does.
-
-    Raises:
-      Unreadable: its header is damaged, or it has 1 pixel a side.
-    """
+    """(height, width) of a JPEG that `decode_reduced` takes; None: `decode` does."""
     if content[:2] != _JPEG:
         return None
     height, width, colours, _ = _call(simplejpeg.decode_jpeg_header, content)
@@ -121,17 +105,10 @@ def size_of_jpeg(content: bytes) -> tuple[int, int] | None:
 def decode_reduced(
     content: bytes, size: tuple[int, int], bottom: int, factor: int
 ) -> np.ndarray:
-    """Decodes a JPEG down to a row, and with fewer pixels: frequencies that those
-    cannot show are left out of its cosine transforms.
+    """Decodes a JPEG down to the row `bottom`, with sides divided by `factor`.
 
-    Args:
-      content: of the file.
-      size: from `size_of_jpeg`.
-      bottom: of the rows that are looked at; there may be some more.
-      factor: 1, 2, 4 or 8; sides are divided by it and rounded up.
-
-    Raises:
-      Unreadable: cut short, or damaged in what was decoded.
+    `factor` is 1, 2, 4 or 8; frequencies that fewer pixels cannot show are left out of
+    the cosine transforms. `size` is from `size_of_jpeg`.
     """
     height, width = size
     rows, scaling = rows_needed(bottom, height, factor), {}

@@ -33,18 +33,12 @@ _NOTHING, _NARROW = 1 / 512, 0.1
 def crop(
     content: bytes, choose: Callable[[int, int], Box], into: np.ndarray
 ) -> np.ndarray:
-    """Writes the crop of an image.
+    """Writes the crop of an image into an array, and returns it.
 
     Args:
       content: of a file that `decode` knows.
       choose: (height, width) of the image -> the box.
       into: uint8 [height, width, 3], contiguous; it says how large the crop is.
-
-    Returns:
-      `into`.
-
-    Raises:
-      Unreadable: as `decode` does.
     """
     size = size_of_jpeg(content)
     if size is None:

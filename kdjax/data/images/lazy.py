@@ -34,8 +34,7 @@ class LazyImages:
         """Reads nothing yet.
 
         Args:
-          opened: from `open_split`; its images have three channels, or greyscale
-            that may become three.
+          opened: from `open_split`.
           geometry: of the crops.
           skipped: counts what cannot be read.
           threads: that decode; 0: one a core.
@@ -53,11 +52,7 @@ class LazyImages:
         return len(self), self.geometry.size, self.geometry.size, 3
 
     def __getitem__(self, which: slice | np.ndarray) -> "np.ndarray | LazyImages":
-        """Evaluation crops of a slice, uint8 [m, size, size, 3]; or a mask's images.
-
-        Raises:
-          DataError: an image cannot be read; an evaluation may not skip it.
-        """
+        """Evaluation crops of a slice, uint8 [m, size, size, 3]; or a mask's images."""
         if not isinstance(which, slice):
             settings = self.geometry, self.skipped, self.threads
             return LazyImages(self.opened, *settings, self._records[which])
@@ -91,13 +86,7 @@ class LazyImages:
 
         That is the next one that can be read. Its crop, label and cached teacher
         outputs are its own, so it is the very sample that it is in its own place.
-
-        Args:
-          seed: of the run.
-          epoch: how often the split had been seen before.
-          index: of the sample.
-          into: uint8 [side, side, 3] for the crop, of any side; None: a new array of
-            the geometry's.
+        `into`, uint8 [side, side, 3] of any side, takes the crop.
 
         Raises:
           DataError: more than are allowed cannot be read, or none can.
@@ -120,11 +109,7 @@ class LazyImages:
         raise DataError(f"{self.opened.where}: not one image can be read.")
 
     def content(self, index: int) -> bytes:
-        """The file of an image.
-
-        Raises:
-          DataError: its record is damaged.
-        """
+        """The file of an image; raises DataError if its record is damaged."""
         position = int(self._records[index])
         record = self.opened.read_record(position, index)
         try:
@@ -133,11 +118,7 @@ class LazyImages:
             raise self.opened.unreadable(error, position, index) from error
 
     def pixels(self, index: int) -> int:
-        """How many pixels an image has.
-
-        Raises:
-          Unreadable: its header, or what is no JPEG, cannot be read.
-        """
+        """How many pixels an image has; raises Unreadable."""
         content = self.content(index)
         height, width = size_of_jpeg(content) or decode(content).shape[:2]
         return height * width

@@ -35,8 +35,7 @@ def decode_rows(
       factor: by which it is reduced.
       scaling: simplejpeg's arguments for that.
 
-    Returns:
-      uint8 RGB, or None: it is of another kind, or damaged; decode all of it.
+    Returns uint8 RGB, or None: it is of another kind, or damaged; decode all of it.
     """
     offset = _height_offset(content)
     if offset is None:

@@ -24,11 +24,7 @@ class SkippedImages:
         self._lock = threading.Lock()
 
     def add(self, name: str, error: str) -> None:
-        """Counts one.
-
-        Raises:
-          DataError: it is one too many.
-        """
+        """Counts one; raises DataError if it is one too many."""
         with self._lock:
             if name in self.errors or len(self.errors) < self.limit:
                 self.errors[name] = error

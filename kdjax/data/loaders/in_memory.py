@@ -60,10 +60,6 @@ def make_loader(
       seed: decides the order of samples.
       batch_size: samples in a step over all devices; a multiple of their number.
       sample_info: student -> name -> [n, ...] finite numbers >= 0, as "selection".
-
-    Raises:
-      ValueError: the batch does not divide among the devices, or sample_info does not
-        fit.
     """
     count = len(split.label)
     check_batch_size(batch_size, mesh)
@@ -89,11 +85,7 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
 def place_sample_info(
     sample_info: dict[str, dict[str, np.ndarray]], mesh: Mesh, count: int
 ) -> dict[str, dict[str, Array]]:
-    """Puts sample_info on every device of `mesh`, as float32.
-
-    Raises:
-      ValueError: an array has not one finite number >= 0 (or one row) a sample.
-    """
+    """Puts sample_info on every device of `mesh`, as float32, checked."""
     everywhere = NamedSharding(mesh, PartitionSpec())
 
     def put(path, values):
@@ -121,8 +113,7 @@ def gather_batch(
     Args:
       source: a loader's `source`.
       batch_spec: a loader's; its sharding becomes the batch's. A streaming loader's has
-        "image", whose source is not on the device; with `decode` it has
-        "teacher_outputs", rows of a cache.
+        "image"; with `decode` it has "teacher_outputs", rows of a cache.
       decode: makes the teacher's outputs of those.
     """
     index = batch_spec["index"]
@@ -145,11 +136,7 @@ def evaluation_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Cuts a split into batches of one size, in order; pads the last with zeros.
 
-    Args:
-      split: may be of any size.
-      batch_size: over all processes; a multiple of them.
-      process: number of the one whose rows are wanted; no others are decoded.
-      processes: how many; all of them get as many batches.
+    Each of `processes` gets as many batches, of its own rows; no others are decoded.
 
     Yields:
       (image uint8 [b, h, w, c], label int32 [b], valid bool [b]); `valid` is true for

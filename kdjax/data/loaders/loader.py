@@ -31,12 +31,8 @@ def sides(
 
     A step's crops have the size of the epoch that it starts in, so the first samples of
     an epoch may have that of the one before. (A sample that replaces an unreadable one
-    has the size of its own step.)
-
-    Args:
-      split: of a run.
-      seed: of its data order.
-      step_size: samples in a step over all devices.
+    has the size of its own step.) `step_size` is the samples in a step over all
+    devices.
 
     Returns:
       (index [m], epoch [m]) -> int [m], or None.

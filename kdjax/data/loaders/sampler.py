@@ -8,24 +8,15 @@ import numpy as np
 def sample_positions(
     seed: int, step: int, batch_size: int, num_examples: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which samples step number `step` trains on.
+    """Which samples step number `step`, from 0, trains on.
 
     The stream of samples is one permutation of the split after another, cut into
     batches without regard to where an epoch ends: position p = step * batch_size + i
-    belongs to epoch p // n. So every sample comes exactly once an epoch, and none is
-    dropped.
-
-    Args:
-      seed: the run's seed, 0 <= seed < 2**63.
-      step: number of the step, from 0.
-      batch_size: samples in a step over all devices, >= 1.
-      num_examples: n, size of the split, 1 <= n < 2**31.
+    belongs to epoch p // num_examples. So every sample comes exactly once an epoch, and
+    none is dropped. `batch_size` counts the samples of all devices.
 
     Returns:
       index int32 [batch_size], positions in the split; epoch int32 [batch_size].
-
-    Raises:
-      ValueError: a number is out of its range.
 
     >>> sample_positions(seed=0, step=2, batch_size=3, num_examples=4)[1]
     array([1, 1, 2], dtype=int32)
@@ -74,15 +65,7 @@ def first_epochs(
 ) -> np.ndarray:
     """The epoch in which a sample's step starts: the sample's own, or one before.
 
-    Args:
-      seed: the run's.
-      index: [m], positions in the split.
-      epoch: [m], of the samples.
-      batch_size: samples in a step over all devices, >= 1.
-      num_examples: n, size of the split.
-
-    Returns:
-      int64 [m].
+    Of samples `index` in epochs `epoch`, both [m]; int64 [m].
 
     >>> first_epochs(0, permutation(0, 1, 4), np.full(4, 1), 3, 4)
     array([0, 0, 1, 1])

@@ -43,7 +43,7 @@ class StreamingLoader:
           batch_size: samples in a step over all processes; a multiple of them.
           process: number of this one.
           processes: how many share a batch; each decodes its own rows of it.
-          threads: that share the images of a batch; 0: as many as `images` has.
+          threads: 0: as many as `images` has.
         """
         self.images, self.source, self.seed = images, source, seed
         self.batch_size, self.num_examples = batch_size, len(images)
@@ -56,11 +56,8 @@ class StreamingLoader:
     def batch_spec(self, step: int) -> dict[str, np.ndarray]:
         """This process's rows of step number `step`.
 
-        index and epoch, int32 [b], and image, uint8 [b, side, side, 3], where side
-        is the geometry's in the epoch of the step's first sample.
-
-        Raises:
-          DataError: too many images cannot be read.
+        index and epoch, int32 [b], and image, uint8 [b, side, side, 3], where side is
+        the geometry's in the epoch of the step's first sample.
         """
         if self._stream is None:
             batches = self.batches_ahead()
@@ -79,12 +76,8 @@ class StreamingLoader:
     ) -> dict[str, np.ndarray]:
         """The batch_spec of any samples in any epochs, decoded here and now.
 
-        Where an image cannot be read, `index` is that of the one in its place.
-
-        Args:
-          index: [b], of samples.
-          epoch: [b], of the samples.
-          side: of the crops; None: that of evaluation.
+        Where an image cannot be read, `index` is that of the one in its place. `side`
+        is that of the crops; None: that of evaluation.
         """
         side = side or self.images.geometry.size
         image = np.empty((len(index), side, side, 3), np.uint8)
@@ -101,10 +94,7 @@ class StreamingLoader:
         return {"index": used, "epoch": np.asarray(epoch, np.int32), "image": image}
 
     def batches_ahead(self) -> int:
-        """How many batches are in memory, decoded or being decoded, before a step's.
-
-        Two, and as many as it takes for every thread to have work.
-        """
+        """Batches in memory before a step's: two, and what gives every thread work."""
         rows = self.batch_size // self.parts
         return 2 + -(-2 * self.threads // -(-rows // _CHUNK))
 
@@ -140,8 +130,8 @@ def make_loader(
 ) -> StreamingLoader:
     """The loader of a split whose images stay on disk; its labels go onto every device.
 
-    Args and errors are those of `kdjax.data.loaders.in_memory.make_loader`; `threads`
-    decode, as many as the split was loaded with where that is 0.
+    Arguments are those of `in_memory.make_loader`; `threads` decode, as many as the
+    split was loaded with where that is 0.
     """
     check_batch_size(batch_size, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())

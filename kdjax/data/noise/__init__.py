@@ -38,12 +38,8 @@ def describe(
 ) -> dict:
     """What a run stores of its noise, as JSON.
 
-    Args:
-      labels: int [n], before.
-      noisy_labels: int [n], after.
-      num_classes: K.
-      name: key of `NOISES`.
-      **parameters: of the model; what was left out gets its default.
+    Labels are int [n], before and after; what was left out of the model's parameters
+    gets its default.
 
     Returns:
       name; the parameters; effective_rate, the fraction of labels that differ; sha256

@@ -14,17 +14,9 @@ def from_file(
 ) -> np.ndarray:
     """Reads n labels: .npy, .npz with one array, or text with blanks or lines between.
 
-    Label i is that of sample i of the split as `load_split` gives it. Files made for
-    the pickles of CIFAR have another order; their effective_rate in `describe` is then
-    about (K - 1) / K.
-
-    Args:
-      labels: int [n]; only their number counts.
-      num_classes: K.
-      path: the file. Nothing is unpickled.
-
-    Returns:
-      int32 [n].
+    Label i is that of sample i of the split as `load_split` gives it; nothing is
+    unpickled. Files made for the pickles of CIFAR have another order; their
+    effective_rate in `describe` is then about (K - 1) / K.
 
     Raises:
       DataError: the file cannot be read, or holds something else.

@@ -19,11 +19,7 @@ _SYSTEM = re.compile(r"\b\w+\(\) failed: ")
 
 
 def allow(count: int, where: str) -> None:
-    """Lets this process have `count` files of a split, and some others, open.
-
-    Raises:
-      DataError: the system allows fewer; `where` names the split.
-    """
+    """Lets this process have `count` files of a split, and some others, open."""
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -15,11 +15,7 @@ _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 def require(name: str, data_dir: pathlib.Path) -> pathlib.Path:
-    """The directory of a prepared set.
-
-    Raises:
-      DataError: there is none, the name is malformed, or lacks a config.
-    """
+    """The directory of a prepared set; raises DataError where `find` finds none."""
     directory = find(name, data_dir)
     if directory is None:
         raise DataError(
@@ -49,11 +45,7 @@ def find(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
 
 
 def prepared(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
-    """`find` before a set is prepared: other configs of it do not matter.
-
-    Raises:
-      DataError: the name is malformed.
-    """
+    """`find` before a set is prepared: other configs of it do not matter."""
     dataset, config, version = parse_name(name)
     versions = _versions(data_dir / dataset / (config or ""))
     if version is not None:
@@ -80,12 +72,7 @@ def advice(name: str, data_dir: pathlib.Path) -> str:
 
 
 def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
-    """Opens a prepared set, whatever code wrote it.
-
-    Raises:
-      DataError: the description cannot be read, or the set is not in array_record
-        format.
-    """
+    """Opens a prepared set, whatever code wrote it, if it is in array_record format."""
     try:
         builder = tfds.builder_from_directory(directory)
     except Exception as error:  # TFDS passes on whatever its parsers raise

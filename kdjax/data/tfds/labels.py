@@ -27,9 +27,6 @@ def read_labels(opened: OpenSplit) -> np.ndarray:
     `prepare` writes them into a file beside the records. Otherwise all of the set is
     read the first time, minutes for ImageNet, with progress on standard error; the file
     holds until the set's files change.
-
-    Raises:
-      DataError: a record cannot be read, or a label is none of the set's classes.
     """
     path = _cache_path(opened.builder, opened.split)
     labels = _load(path, len(opened.records))

@@ -32,11 +32,7 @@ class OpenSplit(NamedTuple):
         return self.builder.info.splits[self.split].file_instructions
 
     def read_record(self, position: int, index: int | None = None) -> bytes:
-        """A serialised example; `index` as in `name_of`.
-
-        Raises:
-          DataError: it is damaged.
-        """
+        """A serialised example; `index` as in `name_of`."""
         try:
             return self.records[position]
         except Exception as error:  # array_record raises its own
@@ -52,11 +48,9 @@ class OpenSplit(NamedTuple):
         )
 
     def name_of(self, position: int, index: int | None = None) -> str:
-        """An example, with its file and position there, for errors.
+        """An example, with its file and position in it, for errors.
 
-        Args:
-          position: among the records.
-          index: among those that are used; None: the same.
+        `index` is its number among those that are used; None: `position`.
         """
         name = f"{self.where}, image {position if index is None else index}"
         for file in self.files():
@@ -174,11 +168,7 @@ def _read(opened: OpenSplit) -> tuple[np.ndarray, np.ndarray]:
 
 
 def examples(opened: OpenSplit, decoders=None) -> Iterator[tuple[int, dict]]:
-    """All examples in order, with their positions; `decoders` are TFDS's.
-
-    Raises:
-      DataError: one cannot be read.
-    """
+    """All examples in order, with their positions; `decoders` are TFDS's."""
     records, features = opened.records, opened.features
     for start in range(0, len(records), _CHUNK):
         positions = range(start, min(start + _CHUNK, len(records)))

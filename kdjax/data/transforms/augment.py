@@ -94,11 +94,7 @@ def normalise(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Float[Array, "batch height width channels"]:
-    """(image / 255 - mean) / std per channel, float32.
-
-    Raises:
-      ValueError: the image is not uint8, or has another number of channels.
-    """
+    """(image / 255 - mean) / std per channel, float32."""
     contracts.shapes(
         "normalise",
         image=(image, "batch height width channels"),
@@ -132,9 +128,6 @@ def random_crop_and_flip(
       index: [batch], position of the sample in the split.
       padding: pixels on each side; offsets are uniform over 0..2 * padding.
       flip: whether to mirror at all.
-
-    Raises:
-      ValueError: shapes disagree, or the image is not uint8.
     """
     contracts.shapes(
         "random_crop_and_flip",

@@ -32,16 +32,9 @@ def mix(
 ) -> Float[Array, "batch height width channels"]:
     """share x_i + (1 - share) x_(i-1), the first row with the last.
 
-    Of a batch that is divided over devices, each sends its last row to the next one: a
-    collective permute of one image.
-
-    Args:
-      image: [batch, height, width, channels] floats, normalised or not: the weights add
-        up to 1, so mixing commutes with a normalisation.
-      share: [batch], of the row's own image, in [0, 1].
-
-    Raises:
-      ValueError: shapes disagree.
+    `share`, in [0, 1], is of the row's own image. The weights add up to 1, so mixing
+    commutes with a normalisation. Of a batch that is divided over devices, each sends
+    its last row to the next one: a collective permute of one image.
 
     >>> image = jnp.array([0.0, 8.0]).reshape(2, 1, 1, 1)
     >>> print(mix(image, jnp.array([0.75, 0.5])).ravel())
@@ -65,16 +58,8 @@ def draw_shares(
 
     The larger part is the row's own image, so that each sample of an epoch is the main
     one once, and the row's label is the more likely one; as in the public code of Beyer
-    et al. Without labels the mixtures are those of Zhang et al.
-
-    Args:
-      seed: the run's seed.
-      epoch: [batch], of the samples, from 0.
-      index: [batch], position of the sample in the split.
-      alpha: above 0; 1 is uniform, below 1 favours single images.
-
-    Raises:
-      ValueError: alpha is out of its range, or shapes disagree.
+    et al. Without labels the mixtures are those of Zhang et al. alpha = 1 is uniform,
+    below 1 favours single images.
 
     >>> first = jnp.zeros(3, jnp.int32)
     >>> share = draw_shares(0, first, jnp.arange(3, dtype=jnp.int32), alpha=1.0)

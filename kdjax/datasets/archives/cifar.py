@@ -114,11 +114,7 @@ LAYOUTS = {
 
 
 def read(path: pathlib.Path) -> Cifar:
-    """Reads any of the four archives; the file's name says which.
-
-    Raises:
-      DataError: the archive is truncated, lacks a file or holds something else.
-    """
+    """Reads any of the four archives; the file's name says which."""
     layout = LAYOUTS[path.name]
     wanted = {name for names in layout.files.values() for name in names}
     wanted |= {file for file, _ in layout.names.values()}

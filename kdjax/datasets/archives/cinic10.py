@@ -48,11 +48,7 @@ class Cinic10(ArchiveBuilder, skip_registration=True):
 
 
 def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str, str]]:
-    """Yields (identity, PNG bytes, class name, "cifar10" or "imagenet") of one split.
-
-    Raises:
-      DataError: the archive is truncated, or an image is not 32 by 32.
-    """
+    """Yields (identity, PNG bytes, class name, "cifar10" or "imagenet") of a split."""
     classes = "|".join(CLASS_NAMES)
     pattern = re.compile(
         rf"(?:\./)?(?:CINIC-10/)?{_FOLDERS[split]}/({classes})/([^/]+\.png)"

@@ -70,12 +70,7 @@ class FashionMnistSubset(FashionMnist, skip_registration=True):
 
 
 def read_split(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Reads image uint8 [n, 28, 28, 1] and label uint8 [n] of "train" or "test".
-
-    Raises:
-      DataError: a file is truncated, of another form, or the two do not belong
-        together.
-    """
+    """Reads image uint8 [n, 28, 28, 1] and label uint8 [n] of "train" or "test"."""
     prefix = _PREFIX[split]
     image = read_idx(directory / f"{prefix}-images-idx3-ubyte.gz", ranks=3)
     label = read_idx(directory / f"{prefix}-labels-idx1-ubyte.gz", ranks=1)

@@ -32,12 +32,7 @@ def class_names() -> list[str]:
 
 
 def members(path: pathlib.Path, split: str) -> Iterator[Member]:
-    """Lists the images of an archive; reads headers only.
-
-    Raises:
-      DataError: the archive is damaged, or not the one that its name says; or its disk
-        does not give it.
-    """
+    """Lists the images of an archive; reads headers only."""
     try:
         with path.open("rb") as file:
             yield from (_train if split == "train" else _validation)(path, file)

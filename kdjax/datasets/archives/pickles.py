@@ -13,12 +13,7 @@ from kdjax.data.split import DataError
 
 
 def load(content: bytes, where: str) -> dict:
-    """Reads one pickled dict, written by Python 2 or 3; `where` names it in errors.
-
-    Raises:
-      DataError: the pickle is damaged, is no dict, or asks for more than arrays and
-        containers.
-    """
+    """Reads one pickled dict, written by Python 2 or 3; `where` names it in errors."""
     try:
         batch = _Restricted(io.BytesIO(content), encoding="bytes").load()
     except DataError as error:

@@ -14,9 +14,6 @@ def members(
     """Yields (name, content) of the wanted regular files, in the archive's order.
 
     Reads to the end of the archive, so a truncated one is always noticed.
-
-    Raises:
-      DataError: the archive is damaged or cut short.
     """
     try:
         with tarfile.open(path, "r|gz") as archive:
@@ -34,11 +31,7 @@ def members(
 
 
 def files(path: pathlib.Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Reads the files with these names (without their directory).
-
-    Raises:
-      DataError: one is missing, or the archive is damaged.
-    """
+    """Reads the files with these names (without their directory)."""
     content = {
         name.rsplit("/", 1)[-1]: file
         for name, file in members(path, lambda n: n.rsplit("/", 1)[-1] in names)

@@ -57,11 +57,7 @@ def class_names(path: pathlib.Path) -> list[str]:
 
 
 def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str]]:
-    """Yields (file name, bytes of a colour image, WordNet identifier) of a split.
-
-    Raises:
-      DataError: the archive is damaged, an image is not 64 by 64, or has no label.
-    """
+    """Yields (file name, bytes of a colour image, WordNet identifier) of a split."""
     with _open(path) as archive:
         for name, file, label in _listing(archive, path, split):
             content = _member(archive, path, name)
