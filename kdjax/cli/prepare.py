@@ -1,4 +1,16 @@
-"""python -m kdjax prepare NAME [--archives=DIR | --folder=DIR | --tfrecord=DIR]"""
+"""python -m kdjax prepare: writes a data set to disk, without TensorFlow.
+
+  python -m kdjax prepare NAME [--archives=DIR | --folder=DIR | --tfrecord=DIR]
+                          [--short_side=PIXELS | --pixels=PIXELS] [--npz=FILE.npz]
+
+The format is TFDS's array_record. The official archive is taken from --archives, from
+DIR/downloads/manual or from the current directory; if it is in none of them, it is
+downloaded, ImageNet's excepted. Folders of images become a set under any NAME, or
+imagenet2012 if they are ImageNet's.
+
+--short_side and --pixels write the set once more as NAME/FORMAT, for instance
+imagenet2012/pixels_160; the original may be deleted then.
+"""
 
 import argparse
 import contextlib
@@ -9,8 +21,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from kdjax import paths
-from kdjax.contracts import InputError
+from kdjax import cli, paths
 from kdjax.data import npz
 from kdjax.data.load import load_split
 from kdjax.data.registry import DATASETS
@@ -25,32 +36,24 @@ from kdjax.datasets.prepare import prepare
 from kdjax.datasets.tfrecord import convert_tfrecord
 from kdjax.datasets.write import Prepared
 
-OK, BAD_INPUT, STORAGE = 0, 2, 4
-TERMINATED = 128 + signal.SIGTERM  # as shells have it
 _QUALITY = 95
 
 
 def main(argv: list[str]) -> int:
-    """Prepares one set, and the same in another format if one is given.
-
-    Returns:
-      0 when the set is prepared; 2 for a wrong name, archive or folder; 4 when the disk
-      refuses; 143 after SIGTERM, with unfinished files deleted.
-    """
-    try:
-        options = _parser().parse_args(argv)
-    except SystemExit as stop:  # argparse has printed why
-        return OK if stop.code == 0 else BAD_INPUT
+    """Prepares one set, and the same in another format if one is given."""
+    options = _parser().parse_args(argv)
     try:
         with _terminable():
-            return _run(options)
-    except _Terminated:
-        print("kdjax prepare: SIGTERM; unfinished files are deleted", file=sys.stderr)
-        return TERMINATED
+            _run(options)
+    except OSError as error:
+        raise OSError(f"{error}. Make room, or choose another --data_dir.") from error
+    return 0
 
 
 class _Terminated(BaseException):
     """SIGTERM came. No `Exception`, so that nothing takes it for one of a file."""
+
+    exit_code = 128 + signal.SIGTERM  # as shells have it
 
 
 @contextlib.contextmanager
@@ -59,7 +62,7 @@ def _terminable():
 
     def end(number, frame):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # or deleting would end too
-        raise _Terminated
+        raise _Terminated("SIGTERM; unfinished files are deleted")
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -72,16 +75,7 @@ def _terminable():
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="kdjax prepare",
-        description="Writes a data set to disk in TFDS's array_record format, without "
-        "TensorFlow. The official archive is taken from --archives, from "
-        "DIR/downloads/manual or from the current directory; if it is in none of them, "
-        "it is downloaded, ImageNet's excepted. Folders of images become a set under "
-        "any NAME, or imagenet2012 if they are ImageNet's.",
-        epilog="--short_side and --pixels write the set once more as NAME/FORMAT, e.g. "
-        "imagenet2012/pixels_160; the original may be deleted then.",
-    )
+    parser = cli.parser("prepare", __doc__)
     add = parser.add_argument
     add("name", metavar="NAME", help=f"{', '.join(DATASETS)}; or a name of yours")
     add(
@@ -147,29 +141,16 @@ def _add_formats(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(options: argparse.Namespace) -> int:
-    try:
-        given = options.data_dir
-        data_dir = (
-            default_data_dir() if given is None else paths.local(given, "--data_dir")
-        )
-        file = None if options.npz is None else paths.local(options.npz, "--npz")
-        for prepared in _prepared(options, data_dir):
-            _report(prepared)
-        if file is not None:
-            load = functools.partial(load_split, prepared.name, data_dir=data_dir)
-            npz.save_npz(file, {split: load(split) for split in prepared.splits})
-            print(f"wrote {file}")
-    except InputError as error:
-        print(f"kdjax prepare: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        print(
-            f"kdjax prepare: {error}. Make room, or choose another --data_dir.",
-            file=sys.stderr,
-        )
-        return STORAGE
-    return OK
+def _run(options: argparse.Namespace) -> None:
+    data_dir = default_data_dir() if options.data_dir is None else options.data_dir
+    data_dir = paths.local(data_dir, "--data_dir")
+    file = None if options.npz is None else paths.local(options.npz, "--npz")
+    for prepared in _prepared(options, data_dir):
+        _report(prepared)
+    if file is not None:
+        load = functools.partial(load_split, prepared.name, data_dir=data_dir)
+        npz.save_npz(file, {split: load(split) for split in prepared.splits})
+        print(f"wrote {file}")
 
 
 def _prepared(

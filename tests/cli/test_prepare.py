@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from kdjax.cli.prepare import main
+from kdjax import __main__
 from kdjax.data.registry import DATASETS
 from kdjax.datasets.archive_builder import builder_class
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -17,6 +17,14 @@ def elsewhere(tmp_path, monkeypatch):
 
     monkeypatch.setattr("socket.getaddrinfo", refuse)
     monkeypatch.chdir(tmp_path)
+
+
+def main(argv):
+    """The command's exit code."""
+    try:
+        return __main__.main(["prepare", *argv])
+    except SystemExit as stop:  # argparse's
+        return stop.code
 
 
 def test_prepares_once_and_says_so_in_one_line(tmp_path, capsys, monkeypatch):
@@ -56,7 +64,7 @@ def test_directory_that_cannot_be_written(tmp_path, capsys):
 def test_usage(argv, code, capsys):
     assert main(argv) == code
     streams = capsys.readouterr()
-    assert "usage: kdjax prepare" in streams.out + streams.err
+    assert "usage: python -m kdjax prepare" in streams.out + streams.err
 
 
 def folder(tmp_path, **more):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.cli.prepare import main as prepare_command
+from kdjax.__main__ import main
 from kdjax.data.load import exact_name, load_split
 from kdjax.data.npz import load_npz, save_npz
 from kdjax.data.split import DataError, Split
@@ -160,7 +160,7 @@ def test_files_that_are_none(tmp_path):
 def test_prepare_writes_what_load_split_reads(embedded_dir, tmp_path, capsys):
     target = tmp_path / "new" / "fashion.npz"
     words = ["fashion_mnist_subset", f"--data_dir={embedded_dir}", f"--npz={target}"]
-    assert prepare_command(words) == 0
+    assert main(["prepare", *words]) == 0
     assert f"wrote {target}" in capsys.readouterr().out
     for name in ("train", "test"):
         usual = load_split("fashion_mnist_subset", name, data_dir=embedded_dir)
@@ -174,7 +174,7 @@ def test_prepare_writes_what_load_split_reads(embedded_dir, tmp_path, capsys):
 
 def test_prepare_refuses_other_names_and_other_classes(embedded_dir, tmp_path, capsys):
     words = ["fashion_mnist_subset", f"--data_dir={embedded_dir}", "--npz=x.zip"]
-    assert prepare_command(words) == 2
+    assert main(["prepare", *words]) == 2
     assert "a file called NAME.npz" in capsys.readouterr().err
     one = Split(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2, np.int32), ("a",), {})
     with pytest.raises(DataError, match="2 lists of classes"):
