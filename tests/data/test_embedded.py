@@ -54,16 +54,16 @@ def test_damaged_installation_is_noticed(monkeypatch):
 
 
 def test_make_takes_the_first_of_each_class_in_order(tmp_path, monkeypatch):
-    made = miniatures.fashion_mnist(tmp_path, classes=2)  # labels 0 1 0 1 ...
+    written = miniatures.fashion_mnist(tmp_path, classes=2)  # labels 0 1 0 1 ...
     monkeypatch.setattr(embedded, "CLASS_NAMES", ("even", "odd"))
     monkeypatch.setattr(embedded, "PER_CLASS", {"train": 2, "test": 1})
     content = make_embedded.make(tmp_path)
     assert content == make_embedded.make(tmp_path)
-    found = embedded.unpack(content)
+    actual = embedded.unpack(content)
     for split, count in (("train", 4), ("test", 2)):
-        image, label = made[split]
-        np.testing.assert_array_equal(found[split][0], image[:count])
-        np.testing.assert_array_equal(found[split][1], label[:count])
+        image, label = written[split]
+        np.testing.assert_array_equal(actual[split][0], image[:count])
+        np.testing.assert_array_equal(actual[split][1], label[:count])
 
 
 def test_loaded_set_holds_the_same_samples():

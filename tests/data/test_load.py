@@ -69,8 +69,8 @@ def test_any_set_with_image_and_label(tmp_path, monkeypatch):
     for i, example in enumerate(builder.as_data_source("train")):
         np.testing.assert_array_equal(split.image[i], example["image"])
         assert split.label[i] == example["label"]
-    found = {image.tobytes() for image in split.image}
-    assert found == {image.tobytes() for image, _ in rows}
+    actual = {image.tobytes() for image in split.image}
+    assert actual == {image.tobytes() for image, _ in rows}
     assert split.identity | {"sha256": ""} == {
         "name": "my_set/a",
         "version": "2.1.0",

@@ -17,8 +17,8 @@ def test_every_entry_has_a_builder_that_agrees(name):
 def test_measured_as_defined():
     image = images(0, 50, (6, 7, 3))
     image[..., 1] //= 2
-    found = measured_augment(image, padding=4, flip=True)
+    actual = measured_augment(image, padding=4, flip=True)
     scaled = image.astype(np.float64) / 255
-    np.testing.assert_allclose(found.mean, scaled.mean((0, 1, 2)), rtol=1e-12)
-    np.testing.assert_allclose(found.std, scaled.std((0, 1, 2)), rtol=1e-12)
-    assert (found.padding, found.flip) == (4, True)
+    np.testing.assert_allclose(actual.mean, scaled.mean((0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(actual.std, scaled.std((0, 1, 2)), rtol=1e-12)
+    assert (actual.padding, actual.flip) == (4, True)

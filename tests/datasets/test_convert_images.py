@@ -94,35 +94,35 @@ def test_positions_labels_and_names_stay(prepared, which):
 
 def test_the_short_side_is_made_by_area_means(prepared):
     for content, small in beside(prepared, "pixels"):
-        image, found = decoded(content), decode(small)
+        image, actual = decoded(content), decode(small)
         height, width = image.shape[:2]
         short = min(height, width)
         if short <= SIDE:
-            np.testing.assert_array_equal(found, image)
+            np.testing.assert_array_equal(actual, image)
             continue
-        assert min(found.shape[:2]) == SIDE
+        assert min(actual.shape[:2]) == SIDE
         size = [SIDE if n == short else int(SIDE * n / short) for n in (width, height)]
-        wanted = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        np.testing.assert_array_equal(found, wanted)
+        expected = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_small_jpegs_are_not_encoded_again(prepared):
-    kept = 0
+    cached = 0
     for content, small in beside(prepared, "jpeg"):
         if min(decoded(content).shape[:2]) <= SIDE:
             assert content == small
-            kept += 1
+            cached += 1
         else:
             assert min(Image.open(io.BytesIO(small)).size) == SIDE
-    assert 0 < kept < 20
+    assert 0 < cached < 20
 
 
 def test_evaluations_see_the_same_crops(prepared):
-    wanted = opened(prepared, "original", "test").image[:]
-    np.testing.assert_array_equal(opened(prepared, "pixels", "test").image[:], wanted)
+    expected = opened(prepared, "original", "test").image[:]
+    np.testing.assert_array_equal(opened(prepared, "pixels", "test").image[:], expected)
     lossy = opened(prepared, "jpeg", "test").image[:]
-    apart = np.abs(lossy.astype(int) - wanted)
-    assert 0 < apart.mean() < 2 and apart.max() < 20
+    difference = np.abs(lossy.astype(int) - expected)
+    assert 0 < difference.mean() < 2 and difference.max() < 20
 
 
 def test_training_crops_of_pixels_are_cut_where_the_bits_say(prepared):
@@ -130,10 +130,10 @@ def test_training_crops_of_pixels_are_cut_where_the_bits_say(prepared):
     for index in (0, 7, 19):
         whole = decode(image.content(index))
         box = CROPS.random(*whole.shape[:2], crop_bits(3, 1, index))
-        found, used = image.training_crop(3, 1, index)
+        actual, used = image.training_crop(3, 1, index)
         part = whole[box.top :, box.left :][: box.height, : box.width]
-        wanted = resample(part, np.empty((40, 40, 3), np.uint8))
-        np.testing.assert_array_equal(found, wanted)
+        expected = resample(part, np.empty((40, 40, 3), np.uint8))
+        np.testing.assert_array_equal(actual, expected)
         assert used == index
 
 
@@ -179,9 +179,9 @@ def test_unreadable_pictures_are_left_out_or_an_error(tmp_path):
         convert_images("jpeg_set", Pixels(20), skip_at_most=1, **how)
     assert [p.name for p in (tmp_path / "jpeg_set").iterdir()] == ["1.0.0"]
     done = convert_images("jpeg_set", Pixels(20), skip_at_most=2, **how)
-    kept = [np.load(path) for path in done.directory.glob("kdjax-labels-*.npy")]
+    cached = [np.load(path) for path in done.directory.glob("kdjax-labels-*.npy")]
     rows = tfds.builder_from_directory(done.directory).as_data_source("train")
-    assert [labels.tolist() for labels in kept] == [[row["label"] for row in rows]]
+    assert [labels.tolist() for labels in cached] == [[row["label"] for row in rows]]
     assert done.splits == {"train": 18} and len(done.skipped) == 2
 
 
@@ -217,8 +217,8 @@ def test_wrong_formats(make, message):
 @pytest.mark.parametrize("form", [ShortSide(256, 90), Pixels(160)])
 def test_a_missing_format_is_explained(tmp_path, form):
     options = format_options(form.name)
-    wanted = f"Type: python -m kdjax prepare mine {options} --data_dir={tmp_path}"
-    with pytest.raises(DataError, match=wanted):
+    expected = f"Type: python -m kdjax prepare mine {options} --data_dir={tmp_path}"
+    with pytest.raises(DataError, match=expected):
         load_split(f"mine/{form.name}", "train", data_dir=tmp_path)
     parser = prepare._parser().parse_args(["mine", *options.split()])
     assert prepare.format_of(parser) == form

@@ -211,19 +211,19 @@ def test_members_lie_where_a_reader_of_tars_finds_them(tmp_path):
     write_archives(tmp_path / "tars", TRAIN, VALIDATION)
     path = tmp_path / "tars" / "ILSVRC2012_img_train.tar"
     content = path.read_bytes()
-    found = {
+    actual = {
         (m.class_name, m.name): content[m.start : m.start + m.size]
         for m in imagenet.members(path, "train")
     }
-    wanted = {}
+    expected = {}
     with tarfile.open(path) as outer:
         for member in outer:
             inner = io.BytesIO(outer.extractfile(member).read())
             with tarfile.open(fileobj=inner) as tar:
                 for file in tar:
                     key = (member.name.removesuffix(".tar"), file.name)
-                    wanted[key] = tar.extractfile(file).read()
-    assert found == wanted and len(found) == 12
+                    expected[key] = tar.extractfile(file).read()
+    assert actual == expected and len(actual) == 12
 
 
 def test_archives_of_somebody_else_have_directories_in_their_names(tmp_path):
@@ -233,8 +233,8 @@ def test_archives_of_somebody_else_have_directories_in_their_names(tmp_path):
     }
     path = tmp_path / "ILSVRC2012_img_train.tar"
     path.write_bytes(tar_of(tars))
-    found = [(m.class_name, m.name) for m in imagenet.members(path, "train")]
-    assert found == [(c, name) for c, files in TRAIN.items() for name in files]
+    actual = [(m.class_name, m.name) for m in imagenet.members(path, "train")]
+    assert actual == [(c, name) for c, files in TRAIN.items() for name in files]
 
 
 def test_the_folder_builder_is_the_same_set():

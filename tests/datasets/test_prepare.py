@@ -36,28 +36,28 @@ def read_back(name, split, data_dir):
 
 
 def test_fashion_mnist(tmp_path, sized):
-    made = miniatures.fashion_mnist(tmp_path)
+    written = miniatures.fashion_mnist(tmp_path)
     sized("fashion_mnist", miniatures.SIZES)
     done = prepare("fashion_mnist", data_dir=tmp_path / "data", archives=tmp_path)
     assert done.splits == miniatures.SIZES and done.source == str(tmp_path)
     assert done.directory == tmp_path / "data" / "fashion_mnist" / "3.0.1"
-    for split, (image, label) in made.items():
+    for split, (image, label) in written.items():
         rows = read_back("fashion_mnist", split, tmp_path / "data")
         assert set(rows[0]) == {"image", "label"}
-        found = {row["image"].tobytes(): int(row["label"]) for row in rows}
+        actual = {row["image"].tobytes(): int(row["label"]) for row in rows}
         pairs = zip(image, label, strict=True)
-        assert found == {pixels.tobytes(): int(number) for pixels, number in pairs}
+        assert actual == {pixels.tobytes(): int(number) for pixels, number in pairs}
 
 
 @pytest.mark.parametrize("kind", ["binary", "python"])
 @pytest.mark.parametrize("classes", [10, 100])
 def test_cifar(tmp_path, sized, classes, kind):
     name = f"cifar{classes}"
-    made = miniatures.cifar(tmp_path / f"cifar-{classes}-{kind}.tar.gz", classes)
+    written = miniatures.cifar(tmp_path / f"cifar-{classes}-{kind}.tar.gz", classes)
     sized(name, miniatures.SIZES)
     done = prepare(name, data_dir=tmp_path / "data", archives=tmp_path)
     assert done.directory.name == "3.0.2"
-    for split, (image, label, coarse) in made.items():
+    for split, (image, label, coarse) in written.items():
         rows = read_back(name, split, tmp_path / "data")
         assert len(rows) == len(image)
         for row in rows:
@@ -87,13 +87,13 @@ def test_same_features_and_version_as_the_official_builder(tmp_path, name):
 
 
 def test_cinic10(tmp_path, sized):
-    made = miniatures.cinic10(tmp_path / "CINIC-10.tar.gz")
-    sized("cinic10", {split: 4 for split in made})
+    written = miniatures.cinic10(tmp_path / "CINIC-10.tar.gz")
+    sized("cinic10", {split: 4 for split in written})
     done = prepare("cinic10", data_dir=tmp_path / "data", archives=tmp_path)
     builder = tfds.builder_from_directory(done.directory)
     names = builder.info.features["label"].names
     assert names[0] == "airplane" and names[9] == "truck"
-    for split, expected in made.items():
+    for split, expected in written.items():
         rows = {r["id"].decode(): r for r in builder.as_data_source(split)}
         assert set(rows) == set(expected)
         for key, (image, name, source) in expected.items():
@@ -109,20 +109,20 @@ def jpeg(image):
 
 
 def test_tiny_imagenet(tmp_path, sized):
-    made = miniatures.tiny_imagenet(tmp_path / "tiny-imagenet-200.zip", jpeg)
-    sized("tiny_imagenet", {split: len(rows) for split, rows in made.items()})
+    written = miniatures.tiny_imagenet(tmp_path / "tiny-imagenet-200.zip", jpeg)
+    sized("tiny_imagenet", {split: len(rows) for split, rows in written.items()})
     done = prepare("tiny_imagenet", data_dir=tmp_path / "data", archives=tmp_path)
-    for split, expected in made.items():
+    for split, expected in written.items():
         loaded = load_split("tiny_imagenet", split, data_dir=tmp_path / "data")
         assert loaded.image.shape == (len(expected), 64, 64, 3)
         assert list(loaded.class_names) == sorted(loaded.class_names)
-        found = {
+        actual = {
             loaded.class_names[label]: image.mean((0, 1))
             for image, label in zip(loaded.image, loaded.label, strict=True)
         }
-        assert set(found) == {wnid for _, wnid in expected.values()}
+        assert set(actual) == {wnid for _, wnid in expected.values()}
         for colour, wnid in expected.values():
-            np.testing.assert_allclose(found[wnid], colour, atol=3)
+            np.testing.assert_allclose(actual[wnid], colour, atol=3)
     # Grey pictures are stored in colour, for readers that do not convert.
     decoder = {"image": tfds.decode.SkipDecoding()}
     builder = tfds.builder_from_directory(done.directory)
