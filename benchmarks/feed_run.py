@@ -20,7 +20,7 @@ import time
 from benchmarks import flags, worker
 from benchmarks.run import INTERRUPTED, SETTLE, log, summary
 from kdjax.bench.feed import processor
-from kdjax.data.synthetic import prepare_drawn
+from kdjax.data.synthetic import prepare_synthetic
 
 OURS = "kdjax"
 KDJAX, TFDATA = "benchmarks.feed_kdjax", "benchmarks.feed_tfdata"
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="kdjax-") as scratch:
         log(f"making {options.count} JPEGs of {options.width}x{options.height}")
         sides = {"height": options.height, "width": options.width}
-        prepare_drawn(pathlib.Path(scratch), count=options.count, **sides)
+        prepare_synthetic(pathlib.Path(scratch), count=options.count, **sides)
         try:
             return contest(options, scratch)
         except (ValueError, worker.Lost) as error:

@@ -1,5 +1,6 @@
-"""What a user types as a path becomes one here, and nowhere else."""
+"""Turns what a user gives as a path into one; nothing else in the package does."""
 
+import os
 import pathlib
 import re
 
@@ -7,6 +8,7 @@ from kdjax.contracts import InputError
 
 # Two letters or more, for one is a drive; pathlib merges slashes, so one is enough.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_LONGEST = 255  # bytes of a name, on every usual file system
 
 
 def local(text: str | pathlib.Path, what: str) -> pathlib.Path:
@@ -17,14 +19,10 @@ def local(text: str | pathlib.Path, what: str) -> pathlib.Path:
       what: the option or key that it came from; it opens the message.
 
     Raises:
-      InputError: empty, a URL, a home directory that is not known, or a NUL.
+      InputError: empty, a URL, an unknown home directory, a NUL or a name too long.
 
     >>> local("runs/[lr=0.1]", "--workdir").name
     '[lr=0.1]'
-    >>> local("gs://bucket/run", "--workdir")
-    Traceback (most recent call last):
-      ...
-    kdjax.contracts.InputError: --workdir is 'gs://bucket/run'; buckets are not supported yet. Expected a local directory, such as one where the bucket is mounted.
     """
     text = str(text)
     if not text.strip():
@@ -37,9 +35,16 @@ def local(text: str | pathlib.Path, what: str) -> pathlib.Path:
     if "\0" in text:
         raise InputError(f"{what} is {text!r}; expected a path without NUL.")
     try:
-        return pathlib.Path(text).expanduser()
+        path = pathlib.Path(text).expanduser()
     except (RuntimeError, KeyError) as error:  # KeyError: a user without an entry
         raise InputError(
             f"{what} is {text!r}, and there is no such home directory; expected a path "
             "without ~, or set HOME."
         ) from error
+    longest = max(path.parts, key=lambda name: len(os.fsencode(name)), default="")
+    if len(os.fsencode(longest)) > _LONGEST:
+        raise InputError(
+            f"{what} has a name of {len(os.fsencode(longest))} bytes, "
+            f"{longest[:20]!r}...; expected {_LONGEST} at most."
+        )
+    return path

@@ -24,7 +24,7 @@ from kdjax.cli import (
     train,
 )
 from kdjax.cli import compile as compile_
-from kdjax.datasets.convert_images import derived_name
+from kdjax.datasets.convert_images import converted_name
 from kdjax.distributed import devices
 from kdjax.experiment.checks import check_training
 from kdjax.experiment.schema import plain
@@ -85,7 +85,7 @@ class Shell:
             where = str(pathlib.Path(options.data_dir if given else "").resolve())
             self.prepared[options.name] = where
             if form := prepare.form_of(options):
-                self.prepared[derived_name(options.name, form)] = where
+                self.prepared[converted_name(options.name, form)] = where
         elif command == "train":
             assert train.main(words) == 0
         elif command == "sweep":

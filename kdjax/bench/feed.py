@@ -14,8 +14,8 @@ import kdjax
 from kdjax.bench.timing import BLOCK_SECONDS
 from kdjax.contracts import InputError
 from kdjax.data.images.decode import Unreadable
-from kdjax.data.images.lazy import StoredImages
-from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.data.images.lazy import LazyImages
+from kdjax.data.loaders.streaming import StreamingLoader
 
 PACKAGES = ("array-record", "grain", "opencv-python-headless", "simplejpeg")
 SAMPLE = 256  # pictures whose files are measured
@@ -96,7 +96,7 @@ def measure(
 
 
 def row(
-    images: StoredImages, feed: StreamedFeed, timed: FeedTiming, cores: int
+    images: LazyImages, feed: StreamingLoader, timed: FeedTiming, cores: int
 ) -> dict:
     """The numbers of a timing; with what is told of the set, the keys of KEYS.
 
@@ -121,7 +121,7 @@ def row(
     }
 
 
-def side_of(images: StoredImages, feed: StreamedFeed, timed: FeedTiming) -> int:
+def side_of(images: LazyImages, feed: StreamingLoader, timed: FeedTiming) -> int:
     """Side of the crops that were timed.
 
     Raises:
@@ -140,7 +140,7 @@ def side_of(images: StoredImages, feed: StreamedFeed, timed: FeedTiming) -> int:
     return sides[0]
 
 
-def about(name: str, images: StoredImages) -> dict:
+def about(name: str, images: LazyImages) -> dict:
     """How large a set's pictures are, by some of them, evenly chosen."""
     every = max(1, len(images) // SAMPLE)
     sizes, pixels = [], []

@@ -73,7 +73,7 @@ def start(
       mesh: what to train on.
     """
     split = fake_split(problem)
-    feed = in_memory.place(split, mesh, seed=SEED, batch_size=problem.batch_size)
+    feed = in_memory.make_loader(split, mesh, seed=SEED, batch_size=problem.batch_size)
     if mode == "input":
         return _input(feed, augment(problem), mesh)
     cached = mode == "cached"
@@ -178,7 +178,7 @@ def _initialise(problem: Problem, grid: dict[str, Student], cached: bool, mesh: 
     return sharding.compile_init(draw, mesh)()
 
 
-def _input(feed: in_memory.ResidentFeed, crops: Augment, mesh: Mesh) -> Running:
+def _input(feed: in_memory.InMemoryLoader, crops: Augment, mesh: Mesh) -> Running:
     def prepare(source, batch_spec):
         return crops.train(in_memory.gather_batch(source, batch_spec), SEED)
 

@@ -86,7 +86,7 @@ class TeacherRunner:
         self.mesh = sharding.make_mesh()
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         self.examples = len(train.label)
-        feed = loader.place(train, self.mesh, seed=seed, batch_size=self.batch_size)
+        feed = loader.make_loader(train, self.mesh, seed=seed, batch_size=self.batch_size)
         self._feed = feed
         self._sides = loader.sides(train, seed, step_size)
         self._placed = (sharding.place_replicated(variables, self.mesh), feed.source)

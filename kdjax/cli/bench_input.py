@@ -40,10 +40,10 @@ from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
 from kdjax.data.loaders import streaming
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.prefetch import cores
 from kdjax.data.split import Split
-from kdjax.data.synthetic import NAME, prepare_drawn
+from kdjax.data.synthetic import NAME, prepare_synthetic
 from kdjax.distributed import devices
 from kdjax.experiment import schema
 from kdjax.experiment.data import load_data
@@ -77,7 +77,7 @@ def main(argv: list[str]) -> int:
     devices.configure_cpu(options.devices, batch_size)
     devices.check_batch(batch_size, "--batch_size")
     with _split(options, config) as split:
-        if not is_stored(split):
+        if not is_streamed(split):
             raise InputError(
                 f"--input-only: {split.identity['name']} is resident: its images are "
                 "on the devices. Expected config.data.feed=streamed, or "
@@ -116,7 +116,7 @@ def run(request: Request) -> int:
 
 def _measured(request: Request, threads: int, mesh) -> dict:
     how = {"seed": request.seed, "batch_size": request.batch_size, "threads": threads}
-    feed = streaming.place(request.split, mesh, **how)
+    feed = streaming.make_loader(request.split, mesh, **how)
 
     def take(step: int) -> None:
         batch_spec = feed.batch_spec(step)
@@ -215,7 +215,7 @@ def _split(options: argparse.Namespace, config: dict | None) -> Iterator[Split]:
         told = f"drawing {options.count} JPEGs of {width}x{height} into {scratch}"
         print(told, file=sys.stderr)
         where = pathlib.Path(scratch)
-        prepare_drawn(where, height=height, width=width, count=options.count)
+        prepare_synthetic(where, height=height, width=width, count=options.count)
         yield load_split(NAME, "train", data_dir=where, crops=crops)
 
 

@@ -1,4 +1,16 @@
-"""python -m kdjax prepare NAME [--archives=DIR | --folder=DIR | --tfrecord=DIR]"""
+"""python -m kdjax prepare: writes a data set to disk, without TensorFlow.
+
+  python -m kdjax prepare NAME [--archives=DIR | --folder=DIR | --tfrecord=DIR]
+                          [--short_side=PIXELS | --pixels=PIXELS] [--npz=FILE.npz]
+
+The format is TFDS's array_record. The official archive is taken from --archives, from
+DIR/downloads/manual or from the current directory; if it is in none of them, it is
+downloaded, ImageNet's excepted. Folders of images become a set under any NAME, or
+imagenet2012 if they are ImageNet's.
+
+--short_side and --pixels write the set once more as NAME/FORMAT, for instance
+imagenet2012/pixels_160; the original may be deleted then.
+"""
 
 import argparse
 import contextlib
@@ -7,57 +19,50 @@ import pathlib
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 
-from kdjax import paths
+from kdjax import cli, paths
 from kdjax.data import npz
-from kdjax.data.errors import DataError
 from kdjax.data.load import load_split
+from kdjax.data.registry import DATASETS
+from kdjax.data.split import DataError
 from kdjax.data.tfds import find
 from kdjax.data.tfds.names import default_data_dir
 from kdjax.datasets import staging
-from kdjax.datasets.builders import BUILDERS
-from kdjax.datasets.convert_images import derive, derived_name
+from kdjax.datasets.convert_images import convert_images, converted_name
+from kdjax.datasets.folder_builder import prepare_folder
 from kdjax.datasets.image_formats import Pixels, ShortSide
 from kdjax.datasets.prepare import prepare
-from kdjax.datasets.prepare_folder import prepare_folder
-from kdjax.datasets.tfrecord import convert
+from kdjax.datasets.tfrecord import convert_tfrecord
 from kdjax.datasets.write import Prepared
 
-OK, BAD_INPUT, STORAGE = 0, 2, 4
-TERMINATED = 128 + signal.SIGTERM  # as shells have it
 _QUALITY = 95
 
 
 def main(argv: list[str]) -> int:
-    """Prepares one set, and another form of it if that is asked for.
-
-    Returns:
-      0 when the set is there; 2 for a wrong name, archive or folder; 4 when the disk
-      refuses; 143 after SIGTERM, with what was begun deleted.
-    """
-    try:
-        arguments = read(argv)
-    except SystemExit as stop:  # argparse has said why
-        return OK if stop.code == 0 else BAD_INPUT
+    """Prepares one set, and the same in another format if one is given."""
+    options = _parser().parse_args(argv)
     try:
         with _terminable():
-            return _run(arguments)
-    except _Terminated:
-        print("kdjax prepare: SIGTERM; what was begun is deleted", file=sys.stderr)
-        return TERMINATED
+            _run(options)
+    except OSError as error:
+        raise OSError(f"{error}. Make room, or choose another --data_dir.") from error
+    return 0
 
 
 class _Terminated(BaseException):
-    """SIGTERM came. No error: nobody takes it for one of a file."""
+    """SIGTERM came. No `Exception`, so that nothing takes it for one of a file."""
+
+    exit_code = 128 + signal.SIGTERM  # as shells have it
 
 
 @contextlib.contextmanager
 def _terminable():
-    """Lets SIGTERM end what is done as an error would: nothing is left behind."""
+    """Turns SIGTERM into an exception, so that unfinished files are deleted."""
 
     def end(number, frame):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # or deleting would be ended too
-        raise _Terminated
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # or deleting would end too
+        raise _Terminated("SIGTERM; unfinished files are deleted")
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -69,63 +74,44 @@ def _terminable():
         signal.signal(signal.SIGTERM, before)
 
 
-def read(argv: list[str]) -> argparse.Namespace:
-    """What was typed."""
-    return _parser().parse_args(argv)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="kdjax prepare",
-        description="Writes a data set to disk in TFDS's array_record format, without "
-        "TensorFlow. The official archive is taken from --archives, from "
-        "DIR/downloads/manual or from the current directory; if it is in none of them, "
-        "it is downloaded, ImageNet's excepted. Folders of pictures become a set under "
-        "any NAME, or imagenet2012 if they are ImageNet's.",
-        epilog="--short_side and --pixels write the set once more as NAME/FORM, e.g. "
-        "imagenet2012/pixels_160; the original may be deleted then.",
-    )
-    parser.add_argument(
-        "name", metavar="NAME", help=f"{', '.join(BUILDERS)}; or a name of yours"
-    )
-    parser.add_argument(
+    parser = cli.parser("prepare", __doc__)
+    add = parser.add_argument
+    add("name", metavar="NAME", help=f"{', '.join(DATASETS)}; or a name of yours")
+    add(
         "--data_dir",
-        default=default_data_dir(),
         metavar="DIR",
         help="where TFDS keeps its sets (default: $TFDS_DATA_DIR, else "
         "~/tensorflow_datasets)",
     )
-    _add_sources(parser.add_mutually_exclusive_group())
-    _add_forms(parser)
-    parser.add_argument(
+    _add_sources(parser.add_mutually_exclusive_group().add_argument)
+    _add_formats(parser)
+    add(
         "--skip_at_most",
         type=int,
         default=100,
         metavar="N",
-        help="leave out so many unreadable pictures of a folder, of TFDS's copy or of "
-        "a set that is written in another form, before that is an error (default: 100)",
+        help="leave out so many unreadable images of a folder, of TFDS's copy or of "
+        "a set that is written in another format, before that is an error (default: "
+        "100)",
     )
-    parser.add_argument(
+    add(
         "--npz",
-        type=pathlib.Path,
         metavar="FILE.npz",
-        help="writes the set as one NumPy file too, for machines without TFDS; there, "
-        "--config.data.name=FILE.npz reads it",
+        help="writes the set as one NumPy file too, for machines without TFDS; on "
+        "them, --config.data.name=FILE.npz reads it",
     )
     return parser
 
 
-def _add_sources(group) -> None:
-    group.add_argument(
-        "--archives", metavar="DIR", help="directory that holds the official archives"
-    )
-    group.add_argument(
+def _add_sources(add) -> None:
+    add("--archives", metavar="DIR", help="directory that holds the official archives")
+    add(
         "--folder",
         metavar="DIR",
-        help="pictures: DIR/train/CLASS/*.JPEG, DIR/val/CLASS/*.JPEG; stored as they "
-        "are",
+        help="images: DIR/train/CLASS/*.JPEG, DIR/val/CLASS/*.JPEG; stored as they are",
     )
-    group.add_argument(
+    add(
         "--tfrecord",
         metavar="DIR",
         help="another data_dir, where TFDS prepared the set as TFRecord: copies the "
@@ -133,7 +119,7 @@ def _add_sources(group) -> None:
     )
 
 
-def _add_forms(parser: argparse.ArgumentParser) -> None:
+def _add_formats(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--short_side",
@@ -145,7 +131,7 @@ def _add_forms(parser: argparse.ArgumentParser) -> None:
         "--pixels",
         type=int,
         metavar="PIXELS",
-        help="writes pictures of that short side as pixels too: nothing to decode",
+        help="writes images of that short side as pixels too: nothing to decode",
     )
     parser.add_argument(
         "--quality",
@@ -155,80 +141,65 @@ def _add_forms(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    try:
-        for done in _prepared(arguments):
-            _tell(done)
-        if arguments.npz:
-            _write(arguments.npz, done, arguments)
-            print(f"wrote {arguments.npz}")
-    except DataError as error:
-        print(f"kdjax prepare: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        print(
-            f"kdjax prepare: {error}. Make room, or choose another --data_dir.",
-            file=sys.stderr,
-        )
-        return STORAGE
-    return OK
+def _run(options: argparse.Namespace) -> None:
+    data_dir = default_data_dir() if options.data_dir is None else options.data_dir
+    data_dir = paths.local(data_dir, "--data_dir")
+    file = None if options.npz is None else paths.local(options.npz, "--npz")
+    for prepared in _prepared(options, data_dir):
+        _report(prepared)
+    if file is not None:
+        load = functools.partial(load_split, prepared.name, data_dir=data_dir)
+        npz.save_npz(file, {split: load(split) for split in prepared.splits})
+        print(f"wrote {file}")
 
 
-def _prepared(arguments: argparse.Namespace):
-    """The set, and its other form if that is asked for, each when it is there."""
-    form, name = form_of(arguments), arguments.name
+def _prepared(
+    options: argparse.Namespace, data_dir: pathlib.Path
+) -> Iterator[Prepared]:
+    """The set, and the same in another format if one is given, when each is ready."""
+    image_format, name = format_of(options), options.name
     # While a builder works, sys.stderr is another one.
-    say = functools.partial(print, file=sys.stderr, flush=True)
-    how = {"data_dir": arguments.data_dir, "say": say}
-    left_out = {"skip_at_most": arguments.skip_at_most}
-    if arguments.skip_at_most < 0:
+    log = functools.partial(print, file=sys.stderr, flush=True)
+    common = {"data_dir": data_dir, "log": log}
+    limited = common | {"skip_at_most": options.skip_at_most}
+    if options.skip_at_most < 0:
         raise DataError(
-            f"--skip_at_most is {arguments.skip_at_most}; expected 0 or more."
+            f"--skip_at_most is {options.skip_at_most}; expected 0 or more."
         )
-    staging.clean(paths.local(arguments.data_dir, "--data_dir"), say)
-    derived = derived_name(name, form) if form else None
-    if form and find.prepared(derived, pathlib.Path(arguments.data_dir)):
-        pass  # what it was made from may be gone
-    elif arguments.folder:
-        yield prepare_folder(name, arguments.folder, **how, **left_out)
-    elif arguments.tfrecord:
-        yield convert(name, arguments.tfrecord, **how, **left_out)
+    staging.clean(data_dir, log)
+    if image_format and find.prepared(converted_name(name, image_format), data_dir):
+        pass  # the original may be deleted
+    elif options.folder is not None:
+        yield prepare_folder(name, options.folder, **limited)
+    elif options.tfrecord is not None:
+        yield convert_tfrecord(name, options.tfrecord, **limited)
     else:
-        yield prepare(name, archives=arguments.archives, **how)
-    if form is not None:
-        yield derive(name, form, **how, **left_out)
+        yield prepare(name, archives=options.archives, **common)
+    if image_format is not None:
+        yield convert_images(name, image_format, **limited)
 
 
-def form_of(arguments: argparse.Namespace) -> ShortSide | Pixels | None:
-    """The other form that is asked for."""
-    if arguments.quality is not None and arguments.short_side is None:
+def format_of(options: argparse.Namespace) -> ShortSide | Pixels | None:
+    """The other format."""
+    quality = options.quality
+    if quality is not None and options.short_side is None:
         raise DataError("--quality is that of --short_side; expected both.")
-    if arguments.short_side is not None:
-        return ShortSide(
-            arguments.short_side,
-            _QUALITY if arguments.quality is None else arguments.quality,
-        )
-    return None if arguments.pixels is None else Pixels(arguments.pixels)
+    if options.short_side is not None:
+        return ShortSide(options.short_side, _QUALITY if quality is None else quality)
+    return None if options.pixels is None else Pixels(options.pixels)
 
 
-def _tell(done: Prepared) -> None:
-    """One line on standard output; pictures to look at go to the other one."""
-    for name, why in list(done.skipped.items())[:3]:
-        print(f"{name}: cannot be read ({why})", file=sys.stderr)
-    for name, why in list(done.doubtful.items())[:20]:
-        print(f"{name}: kept, but look at it ({why})", file=sys.stderr)
-    sizes = ", ".join(f"{split} {count}" for split, count in done.splits.items())
-    how = "was prepared already" if done.source is None else f"from {done.source}"
-    left = len(done.skipped)
-    left_out = f"; {left:,} unreadable, left out" if left else ""
-    if done.doubtful:
-        left_out += f"; {len(done.doubtful):,} doubtful, kept"
-    print(f"{done.name}: {sizes}{left_out}; {how}; {done.directory}")
-
-
-def _write(path: pathlib.Path, done: Prepared, arguments: argparse.Namespace) -> None:
-    """All splits of a prepared set as one file."""
-    read = functools.partial(load_split, done.name, data_dir=arguments.data_dir)
-    npz.save_npz(
-        paths.local(path, "--npz"), {split: read(split) for split in done.splits}
-    )
+def _report(prepared: Prepared) -> None:
+    """One line on standard output; images to look at go to standard error."""
+    for name, error in list(prepared.skipped.items())[:3]:
+        print(f"{name}: cannot be read ({error})", file=sys.stderr)
+    for name, warning in list(prepared.doubtful.items())[:20]:
+        print(f"{name}: kept, but look at it ({warning})", file=sys.stderr)
+    parts = [", ".join(f"{split} {count}" for split, count in prepared.splits.items())]
+    if prepared.skipped:
+        parts.append(f"{len(prepared.skipped):,} unreadable, left out")
+    if prepared.doubtful:
+        parts.append(f"{len(prepared.doubtful):,} doubtful, kept")
+    source = prepared.source
+    parts.append("was prepared already" if source is None else f"from {source}")
+    print(f"{prepared.name}: {'; '.join(parts)}; {prepared.directory}")

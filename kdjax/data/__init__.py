@@ -1,1 +1,1 @@
-"""Images and labels: prepared sets, the order of samples, augmentation and feeds."""
+"""Images and labels at run time: prepared sets, loaders, augmentation, label noise."""

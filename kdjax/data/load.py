@@ -1,13 +1,14 @@
-"""Reads or opens a whole split: of a prepared TFDS set, or of one .npz file."""
+"""Loads a split: of a prepared TFDS set, of the embedded set, or of one .npz file."""
 
+import hashlib
+import os
 import pathlib
 
 from kdjax import paths
 from kdjax.data import npz
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
-from kdjax.data.split import Split
-from kdjax.data.tfds.names import default_data_dir
+from kdjax.data.split import DataError, Split
+from kdjax.data.tfds.names import default_data_dir, is_embedded
 
 
 def load_split(
@@ -19,14 +20,12 @@ def load_split(
     skip_at_most: int = 0,
     threads: int = 0,
 ) -> Split:
-    """Loads a split of a prepared set, or of an .npz file, into memory.
+    """Loads a split into memory, or opens it to be decoded when needed.
 
     Takes any TFDS set in array_record format with features `image` and `label`, and any
-    file of the form that `kdjax.data.npz` describes, which needs NumPy alone.
-
-    The order is TFDS's, or the file's, the same on every machine. The network is never
-    touched. The embedded set is prepared on first use; if `data_dir` cannot be written,
-    that happens in a temporary directory, with a warning.
+    file of the form that `kdjax.data.npz` describes, which needs NumPy alone. The
+    order is TFDS's, or the file's, the same on every machine. The network is never
+    touched. The embedded set comes from the package; no directory is read.
 
     Args:
       name: "cifar100", "my_set/config", "my_set:1.0.0"; or "my_file.npz", looked for
@@ -34,56 +33,84 @@ def load_split(
       split: "train", "test", or a slice such as "train[:45000]".
       data_dir: where TFDS keeps its sets; $TFDS_DATA_DIR or ~/tensorflow_datasets when
         left out.
-      crops: of a set whose pictures stay on disk, and are of any size; None reads them
-        into memory.
-      skip_at_most: how many unreadable pictures on disk a training puts up with.
-      threads: that decode pictures on disk; 0: one a core.
+      crops: opens a set whose images stay on disk and are of any size; None: reads all
+        of them into memory.
+      skip_at_most: how many unreadable images on disk a training skips.
+      threads: that decode images on disk; 0: one a core.
 
     Raises:
       DataError: the set is not prepared, not readable or not a set of labelled uint8
         images.
     """
-    if npz.is_npz(name):
-        if crops is not None:
-            raise DataError(
-                f"{name} cannot be streamed: an .npz file is read as a whole. Expected "
-                "the name of a prepared TFDS set."
-            )
-        return npz.load_npz(
-            paths.local(pathlib.Path(data_dir or "", name), "data_dir"), split
+    directory = None if data_dir is None else paths.local(data_dir, "data_dir")
+    in_memory = npz.is_npz(name) or is_embedded(name)
+    if in_memory and crops is not None:
+        raise DataError(
+            f"{name} cannot be streamed: it is read as a whole. Expected the name of a "
+            "prepared TFDS set in colour."
         )
+    if npz.is_npz(name):
+        path = (directory or pathlib.Path()) / paths.local(name, "data.name")
+        return npz.load_npz(path, split)
+    if is_embedded(name):
+        from kdjax.data import embedded
+
+        return embedded.load(name, split)
     # Only here, so that an .npz file can be read where there is no TFDS.
     from kdjax.data.tfds.records import load_records
 
-    data_dir = default_data_dir() if data_dir is None else pathlib.Path(data_dir)
+    directory = directory or default_data_dir()
     if crops is None:
-        return load_records(name, split, data_dir)
-    from kdjax.data.load_stored import load_stored
-
-    how = {"geometry": crops, "skip_at_most": skip_at_most, "threads": threads}
-    return load_stored(name, split, data_dir, **how)
+        return load_records(name, split, directory)
+    return _open_lazily(name, split, directory, crops, skip_at_most, threads)
 
 
-def stored_bytes(name: str, data_dir: str | pathlib.Path | None = None) -> int:
-    """Size on disk of a prepared set, all splits together; 0 of an .npz file."""
-    if npz.is_npz(name):
+def _open_lazily(name, split, directory, crops, skip_at_most, threads) -> Split:
+    """A split whose images stay on disk: its labels, and what identifies it."""
+    from kdjax.data.images.fast_crop import PIXELS
+    from kdjax.data.images.lazy import LazyImages
+    from kdjax.data.images.skipped import SkippedImages
+    from kdjax.data.tfds.labels import read_labels
+    from kdjax.data.tfds.records import identity_of, open_split
+
+    opened = open_split(name, split, directory)
+    opened.check_colour()
+    label, class_names = read_labels(opened), tuple(opened.features["label"].names)
+    # Names and sizes of the files instead of pixels: reading ImageNet takes minutes.
+    files = [
+        (os.path.basename(file.filename), os.stat(file.filename).st_size)
+        for file in opened.files()
+    ]
+    content = hashlib.sha256(repr((class_names, files)).encode())
+    content.update(label.astype("<i4").data)
+    identity = identity_of(opened, len(label), content.hexdigest())
+    identity |= {"crops": crops.identity(), "pixels": PIXELS}
+    images = LazyImages(opened, crops, SkippedImages(skip_at_most), threads)
+    return Split(images, label, class_names, identity)
+
+
+def size_on_disk(name: str, data_dir: str | pathlib.Path | None = None) -> int:
+    """Bytes of a prepared set, all splits together; 0 of what is read as a whole."""
+    if npz.is_npz(name) or is_embedded(name):
         return 0
-    from kdjax.data.tfds.records import size_of
+    from kdjax.data.tfds import find
 
-    return size_of(name, pathlib.Path(data_dir or default_data_dir()))
+    directory = paths.local(data_dir, "data_dir") if data_dir else default_data_dir()
+    builder = find.open_builder(find.require(name, directory))
+    return int(builder.info.dataset_size)
 
 
 def crops_of(identity: dict) -> Geometry | None:
-    """The crops of a split whose pictures stay on disk; None of one in memory."""
+    """The crops of a split whose images stay on disk; None of one in memory."""
     if "crops" not in identity:
         return None
-    told = identity["crops"]
-    sizes = tuple(tuple(pair) for pair in told.get("sizes", ()))
-    return Geometry(**told | {"sizes": sizes})
+    crops = identity["crops"]
+    sizes = tuple(tuple(pair) for pair in crops.get("sizes", ()))
+    return Geometry(**crops | {"sizes": sizes})
 
 
 def exact_name(name: str, identity: dict) -> str:
-    """The name that loads again, in its very version, what a run knew as `name`."""
+    """The name, with its version, that loads the set of a run again."""
     return (
         f"{identity['name']}:{identity['version']}" if "version" in identity else name
     )

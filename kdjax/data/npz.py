@@ -17,8 +17,7 @@ import secrets
 import numpy as np
 
 from kdjax import contracts
-from kdjax.data.errors import DataError
-from kdjax.data.split import Split, digest
+from kdjax.data.split import DataError, Split, digest
 
 SUFFIX, NAMES = ".npz", "class_names"
 IMAGE, LABEL = "_image", "_label"
@@ -31,17 +30,20 @@ def is_npz(name: str) -> bool:
 
 
 def load_npz(path: pathlib.Path, split: str) -> Split:
-    """Loads a split, or a slice of one, into memory.
+    """Loads a split, or a slice of one as TFDS cuts it, into memory.
 
-    Args:
-      path: of the file. What it is called becomes part of the identity, where it lies
-        does not.
-      split: "train", "test[:500]", "train[90%:]"; slices are cut as TFDS cuts them.
+    The file's name becomes part of the identity, its directory does not.
 
     Raises:
       DataError: no such file, split or slice, or arrays of another form.
     """
-    name, low, high = _parse(path, split)
+    match = _SLICE.fullmatch(split)
+    if match is None:
+        raise DataError(
+            f"{path}: split {split!r} cannot be opened; expected the name of a split, "
+            "such as train, or a slice such as train[:45000] or train[90%:]."
+        )
+    name, *borders = match.groups()
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             classes = _class_names(path, file)
@@ -58,7 +60,7 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
             f"{path}: cannot be read as a file of arrays ({type(error).__name__}: "
             f"{error}). Fetch or write it anew."
         ) from error
-    part = slice(*(_position(path, border, len(label)) for border in (low, high)))
+    part = slice(*(_position(path, border, len(label)) for border in borders))
     image, label = image[part], label[part]
     if not len(label):
         raise DataError(f"{path}: split {split!r} is empty; choose a wider slice.")
@@ -74,11 +76,7 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
 def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:
     """Writes splits of one set, each under its name; whole or not at all.
 
-    Two may write the same file at the same time: the last one's stays.
-
-    Raises:
-      DataError: the splits have different classes, or the name is another file's.
-      OSError: the disk refuses.
+    If two processes write the same file at the same time, the last one's stays.
     """
     names = {split.class_names for split in splits.values()}
     if len(names) != 1 or not is_npz(path.name):
@@ -117,7 +115,7 @@ def _arrays(path: pathlib.Path, file, name: str, classes: int):
     """Images and labels of a split, checked."""
     if name + IMAGE not in file or name + LABEL not in file:
         raise DataError(
-            f"{path}: no {name}{IMAGE} and {name}{LABEL} in it; there are "
+            f"{path}: no {name}{IMAGE} and {name}{LABEL} in it; it has "
             f"{', '.join(file) or 'no arrays'}."
         )
     image, label = file[name + IMAGE], _labels(path, name + LABEL, file[name + LABEL])
@@ -147,23 +145,13 @@ def _labels(path: pathlib.Path, key: str, label: np.ndarray) -> np.ndarray:
     return label
 
 
-def _parse(path: pathlib.Path, split: str) -> tuple[str, str | None, str | None]:
-    match = _SLICE.fullmatch(split)
-    if match is None:
-        raise DataError(
-            f"{path}: split {split!r} cannot be opened; expected the name of a split, "
-            "such as train, or a slice such as train[:45000] or train[90%:]."
-        )
-    return match.groups()
-
-
 def _position(path: pathlib.Path, border: str | None, count: int) -> int | None:
     """A slice's border as a position; a percentage goes to the nearest sample."""
     if border is None:
         return None
-    found, is_percent = int(border.removesuffix("%")), border.endswith("%")
-    if abs(found) > (100 if is_percent else count):
+    number, is_percent = int(border.removesuffix("%")), border.endswith("%")
+    if abs(number) > (100 if is_percent else count):
         raise DataError(
             f"{path}: {border} is outside the {count} samples of the split."
         )
-    return round(found * count / 100) if is_percent else found
+    return round(number * count / 100) if is_percent else number

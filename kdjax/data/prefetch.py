@@ -1,4 +1,4 @@
-"""Threads that work ahead of whoever asks, in order."""
+"""How many cores there are, and a `map` whose threads work ahead, in order."""
 
 import collections
 import concurrent.futures
@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-_AHEAD = 4  # of each thread; pictures, so not many
+_AHEAD = 4  # items of each thread; images, so not many
 
 
 def cores() -> int:
@@ -24,8 +24,8 @@ def cores() -> int:
     return count
 
 
-def mapped(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """`map` by one thread a core; few results are held at a time, however many come.
+def map_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """`map` by one thread a core; holds few results at a time, however many come.
 
     Raises:
       Exception: the first in order that `function` raises.

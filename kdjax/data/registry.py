@@ -1,50 +1,93 @@
-"""Mean, spread and crop of the sets we know: what the papers trained with."""
+"""The data sets that kdjax knows: who prepares them, their statistics and sizes.
+
+To add a set that TFDS does not have, touch two files:
+
+1. `kdjax/datasets/archives/NAME.py`: a subclass of `ArchiveBuilder` that declares the
+   files of the official archive, where they are published and their sums, and yields
+   their examples. `kdjax/datasets/archives/cinic10.py` is a short one.
+2. This file: one entry of `DATASETS`.
+
+`python -m kdjax prepare NAME`, training, `evaluate` and `compile` then know the set.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from kdjax.data.transforms.augment import Augment
 
-_FASHION = Augment(mean=(0.2860,), std=(0.3530,), padding=2, flip=True)
 
-AUGMENTS = {
-    "fashion_mnist": _FASHION,
-    "fashion_mnist_subset": _FASHION,
-    "cifar10": Augment(
-        mean=(0.4914, 0.4822, 0.4465),
-        std=(0.2023, 0.1994, 0.2010),
-        padding=4,
-        flip=True,
+class Sizes(NamedTuple):
+    """Of a training split; None: not known."""
+
+    image_size: int | None = None  # pixels of a side
+    classes: int | None = None
+    examples: int | None = None
+    channels: int = 3
+
+
+class Dataset(NamedTuple):
+    """One known data set.
+
+    Attributes:
+      builder: module in `kdjax.datasets` and class, imported by `prepare` alone.
+      augment: mean, standard deviation and crop that papers train with.
+      sizes: as its authors published them.
+      streamed: too large to measure at every start; its crops are made on the host.
+    """
+
+    builder: str
+    augment: Augment
+    sizes: Sizes
+    streamed: bool = False
+
+
+def _colour(mean, std, padding: int = 4) -> Augment:
+    return Augment(mean=mean, std=std, padding=padding, flip=True)
+
+
+_FASHION = Augment(mean=(0.2860,), std=(0.3530,), padding=2, flip=True)
+DATASETS = {
+    "fashion_mnist_subset": Dataset(
+        "archives.fashion_mnist:FashionMnistSubset", _FASHION, Sizes()
+    ),  # always there, so that its sizes are read
+    "fashion_mnist": Dataset(
+        "archives.fashion_mnist:FashionMnist",
+        _FASHION,
+        Sizes(28, 10, 60_000, channels=1),
+    ),
+    "cifar10": Dataset(
+        "archives.cifar:Cifar10",
+        _colour((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+        Sizes(32, 10, 50_000),
     ),
     # RepDistiller has (0.5071, 0.4867, 0.4408) and (0.2675, 0.2565, 0.2761) instead.
-    "cifar100": Augment(
-        mean=(0.5071, 0.4865, 0.4409),
-        std=(0.2673, 0.2564, 0.2762),
-        padding=4,
-        flip=True,
+    "cifar100": Dataset(
+        "archives.cifar:Cifar100",
+        _colour((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+        Sizes(32, 100, 50_000),
     ),
-    "cinic10": Augment(
-        mean=(0.47889522, 0.47227842, 0.43047404),
-        std=(0.24205776, 0.23828046, 0.25874835),
-        padding=4,
-        flip=True,
+    "cinic10": Dataset(
+        "archives.cinic10:Cinic10",
+        _colour(
+            (0.47889522, 0.47227842, 0.43047404), (0.24205776, 0.23828046, 0.25874835)
+        ),
+        Sizes(32, 10, 90_000),
     ),
-    "tiny_imagenet": Augment(
-        mean=(0.4802, 0.4481, 0.3975),
-        std=(0.2770, 0.2691, 0.2821),
-        padding=4,
-        flip=True,
+    "tiny_imagenet": Dataset(
+        "archives.tiny_imagenet:TinyImagenet",
+        _colour((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)),
+        Sizes(64, 200, 100_000),
     ),
-}
-
-# Of sets too large to measure at every start; their crops are made on the host.
-STREAMED = {
-    "imagenet2012": Augment(
-        mean=(0.485, 0.456, 0.406),
-        std=(0.229, 0.224, 0.225),
-        padding=0,
-        flip=True,
+    "imagenet2012": Dataset(
+        "imagenet:Imagenet2012",
+        _colour((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), padding=0),
+        Sizes(None, 1000, 1_281_167),  # its crops are of any size
+        streamed=True,
     ),
 }
+AUGMENTS = {name: d.augment for name, d in DATASETS.items() if not d.streamed}
+STREAMED = {name: d.augment for name, d in DATASETS.items() if d.streamed}
 
 
 def measured_augment(image: np.ndarray, *, padding: int, flip: bool) -> Augment:

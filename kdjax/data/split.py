@@ -1,15 +1,21 @@
-"""A split, and the sum that says which images it holds."""
+"""A split of a data set, the digest of its content, and the error of data sets."""
 
 import hashlib
 from typing import NamedTuple
 
 import numpy as np
 
+from kdjax.contracts import InputError
+
+
+class DataError(InputError):
+    """A data set is missing, damaged or of the wrong form; says what to do."""
+
 
 class Split(NamedTuple):
     """A split. A sample's position in it is its identity everywhere."""
 
-    # uint8 [n, height, width, channels]; or kdjax.data.images.lazy's, which has that shape
+    # uint8 [n, height, width, channels]; or `kdjax.data.images.lazy.LazyImages`
     image: np.ndarray
     label: np.ndarray  # int32 [n]
     class_names: tuple[str, ...]
@@ -19,7 +25,7 @@ class Split(NamedTuple):
 
 def digest(image: np.ndarray, label: np.ndarray, class_names: tuple[str, ...]) -> str:
     """SHA-256 of shape, class names, labels and every pixel: 0.1 s for CIFAR."""
-    found = hashlib.sha256(repr((image.shape, class_names)).encode())
-    found.update(label.astype("<i4").data)
-    found.update(np.ascontiguousarray(image).data)
-    return found.hexdigest()
+    content = hashlib.sha256(repr((image.shape, class_names)).encode())
+    content.update(label.astype("<i4").data)
+    content.update(np.ascontiguousarray(image).data)
+    return content.hexdigest()

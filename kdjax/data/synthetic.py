@@ -1,4 +1,4 @@
-"""A set of drawn JPEGs, to time a feed where there are no photographs.
+"""A set of synthetic JPEGs, to time a loader where there are no photographs.
 
 Noise of every scale, with the more amplitude the coarser it is, as photographs have:
 what a decoder does depends on the entropy of what it reads. 400 x 350 pixels at quality
@@ -16,22 +16,22 @@ import numpy as np
 import simplejpeg
 import tensorflow_datasets as tfds
 
-NAME, CLASSES, QUALITY = "drawn_pictures", 1000, 90
+NAME, CLASSES, QUALITY = "synthetic_images", 1000, 90
 _AMPLITUDE, _GROWTH = 6.0, 0.45  # of the finest noise, and with the scale
 _COLOUR = 0.35  # of the brightness's amplitude
 _COARSEST = 256
 _MARGIN = 600  # pixels around a window on the canvas that all of them are cut from
 
 
-class DrawnPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class SyntheticImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """JPEGs of one size in the layout of ImageNet's set; split "train" alone."""
 
     name = NAME
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, *, height: int, width: int, count: int, **kwargs):
-        self._asked = height, width, count
-        super().__init__(**kwargs, file_format="array_record")
+    def __init__(self, *, height: int, width: int, count: int, **arguments):
+        self._shape = height, width, count
+        super().__init__(**arguments, file_format="array_record")
 
     def _info(self):
         features = {
@@ -46,34 +46,37 @@ class DrawnPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {"train": self._generate_examples()}
 
     def _generate_examples(self):
-        for number, content in enumerate(draw(*self._asked)):
-            name = f"drawn_{number:06d}.JPEG"
+        for number, content in enumerate(synthetic_jpegs(*self._shape)):
+            name = f"synthetic_{number:06d}.JPEG"
             image, label = io.BytesIO(content), number % CLASSES
             yield number, {"image": image, "label": label, "file_name": name}
 
 
-def prepare_drawn(
+def prepare_synthetic(
     data_dir: pathlib.Path, *, height: int, width: int, count: int
 ) -> None:
-    """Writes the set into a directory.
+    """Writes a set of `count` images of one size, to be loaded as NAME, "train"."""
+    size = {"height": height, "width": width, "count": count}
+    write_quietly(SyntheticImages(data_dir=data_dir, **size))
 
-    Args:
-      data_dir: to be given to `load_split`, with NAME and "train".
-      height: of every picture, in pixels, >= 1.
-      width: of every picture, in pixels, >= 1.
-      count: of pictures, >= 1.
-    """
-    builder = DrawnPictures(height=height, width=width, count=count, data_dir=data_dir)
-    skip = tfds.download.ComputeStatsMode.SKIP
-    plain = tfds.download.DownloadConfig(try_download_gcs=False, compute_stats=skip)
+
+def write_quietly(builder: tfds.core.DatasetBuilder) -> None:
+    """Writes a set, without downloads, statistics, or TFDS's banners and bars."""
     with (
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        builder.download_and_prepare(download_config=plain)
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(
+                try_download_gcs=False,
+                compute_stats=tfds.download.ComputeStatsMode.SKIP,
+            )
+        )
 
 
-def draw(height: int, width: int, count: int, seed: int = 0) -> Iterator[bytes]:
+def synthetic_jpegs(
+    height: int, width: int, count: int, seed: int = 0
+) -> Iterator[bytes]:
     """JPEGs, 4:2:0; windows at random places of one canvas, every second mirrored."""
     rng = np.random.default_rng(seed)
     canvas = _canvas(height + _MARGIN, width + _MARGIN, rng)

@@ -1,21 +1,43 @@
-"""Bases of the builders that read official archives."""
+"""The base of TFDS builders that read official archives; needs no TensorFlow.
 
+Where TFDS has a builder of the same name, version and features are the same, so that
+`tfds.data_source(name, data_dir=..., download=False)` reads what these prepared. They
+are not put into TFDS's registry, where the official ones keep their place.
+"""
+
+import importlib
 import pathlib
 from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
+from kdjax.data.registry import DATASETS
+from kdjax.data.split import DataError
+
+
+def builder_class(name: str) -> type[tfds.core.DatasetBuilder]:
+    """The builder of a set in `kdjax.data.registry.DATASETS`."""
+    module, attribute = DATASETS[name].builder.split(":")
+    return getattr(importlib.import_module(f"kdjax.datasets.{module}"), attribute)
 
 
 class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Base of the builders: reads `FILES` from one directory and counts examples."""
+    """Reads `FILES` from one directory and counts examples.
 
-    # Each entry is one complete choice of files; the first is what is downloaded.
+    Attributes:
+      FILES: each entry is one complete choice of files; the first is downloaded.
+      URL: the directory in which the first choice is published.
+      SUMS: of those files, SHA-256 or MD5.
+      SIZES: split -> number of examples.
+    """
+
     FILES: tuple[tuple[str, ...], ...]
+    URL: str
+    SUMS: tuple[str, ...]
     SIZES: dict[str, int]
 
-    def __init__(self, *, archives: pathlib.Path | None = None, **arguments):
+    def __init__(self, *, archives: pathlib.Path | None = None, log=None, **arguments):
+        """`archives` holds the files; nothing takes so long that it is logged."""
         self._archives = archives
         super().__init__(file_format="array_record", **arguments)
 
@@ -38,12 +60,22 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             )
 
     def _path(self) -> pathlib.Path:
-        """The archive of a set that is one file: the first choice that is there."""
+        """The archive of a set that is one file: the first choice that exists."""
         paths = [self._archives / files[0] for files in self.FILES]
         return next(path for path in paths if path.is_file())
 
+    def _set_class_names(self, feature: str, names: list[str]) -> None:
+        """Names the classes of a feature as the archive does."""
+        expected = self.info.features[feature].num_classes
+        if len(names) != expected:
+            raise DataError(
+                f"{self._path()}: names {len(names)} classes of {feature}; expected "
+                f"{expected}. Is it the file that its name says?"
+            )
+        self.info.features[feature].names = names
 
-def described(builder, description: str, homepage: str, features: dict):
+
+def dataset_info(builder, description: str, homepage: str, features: dict):
     """What TFDS writes beside the records of a labelled set of images."""
     return tfds.core.DatasetInfo(
         builder=builder,

@@ -1,4 +1,4 @@
-"""Pictures to bytes: no need of TensorFlow or Pillow."""
+"""Images to bytes: no need of TensorFlow or Pillow."""
 
 import io
 
@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from kdjax.data.errors import DataError
-from kdjax.data.images.decode import decode_whatever, is_plain_jpeg, is_taken
+from kdjax.data.images.decode import decode_leniently, is_harmless, is_plain_jpeg
+from kdjax.data.split import DataError
 
 
 def png(image: np.ndarray) -> io.BytesIO:
@@ -18,20 +18,14 @@ def png(image: np.ndarray) -> io.BytesIO:
 
 
 def as_colour(content: bytes, size: tuple[int, int], where: str) -> bytes:
-    """Returns a picture's bytes, encoded anew as PNG if it is not plain RGB.
+    """The bytes of a PNG or JPEG, encoded anew as PNG if it is not plain RGB.
 
-    Args:
-      content: a PNG or JPEG file.
-      size: (height, width) that it must have.
-      where: names the file in errors.
-
-    Raises:
-      DataError: not a picture, or of another size.
+    `size` is the (height, width) that it must have; `where` names it in errors.
     """
     raw = np.frombuffer(content, np.uint8)
     image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
     if image is None:
-        raise DataError(f"{where}: not a readable picture; fetch the archive anew.")
+        raise DataError(f"{where}: not a readable image; fetch the archive anew.")
     if image.shape[:2] != size:
         raise DataError(
             f"{where}: is {image.shape[0]} by {image.shape[1]} pixels; expected "
@@ -51,23 +45,18 @@ def jpeg(image: np.ndarray, quality: int) -> bytes:
 def as_plain_jpeg(content: bytes) -> tuple[bytes, str]:
     """A JPEG in colour or grey as it is, anything else as JPEG of quality 100.
 
-    So is a JPEG that is whole but for what `decode` would refuse later.
-
-    Returns:
-      The file, and what the decoder complains of in the one that was given.
-
-    Raises:
-      Unreadable: it cannot be decoded.
+    So is a whole JPEG that `decode` would refuse later. Returns the file, and the
+    decoder's warning about the given one; raises Unreadable.
     """
-    image, complaint = decode_whatever(content)
-    if is_plain_jpeg(content) and is_taken(complaint):
-        return content, complaint
-    return jpeg(image, 100), complaint
+    image, warning = decode_leniently(content)
+    if is_plain_jpeg(content) and is_harmless(warning):
+        return content, warning
+    return jpeg(image, 100), warning
 
 
 def _encode(image: np.ndarray) -> bytes:
-    done, content = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
+    success, content = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not success:
         raise ValueError(
             f"OpenCV cannot encode an image of shape {image.shape} as PNG."
         )

@@ -1,27 +1,35 @@
-"""A set of one's own, from folders of pictures."""
+"""Turns folders of images into a TFDS set on disk, once."""
 
+import functools
 import io
-import types
+import pathlib
 
 import tensorflow_datasets as tfds
 
-from kdjax.data.images.decode import decode_told
-from kdjax.datasets.archive_builder import described
-from kdjax.datasets.folders import Folder
-from kdjax.datasets.sharded_writer import Entry, OrderedBuilder, shuffled
+from kdjax import paths
+from kdjax.data.images.decode import decode_with_warning
+from kdjax.data.images.skipped import SkippedImages
+from kdjax.data.split import DataError
+from kdjax.data.tfds.names import parse_name
+from kdjax.datasets import folders
+from kdjax.datasets.archive_builder import dataset_info
+from kdjax.datasets.imagenet import Imagenet2012Folders
+from kdjax.datasets.sharded_writer import Entry, ShardedBuilder, shuffled
+from kdjax.datasets.write import Log, Prepared, build, describe, existing, silent
 
 VERSION = "1.0.0"
+ADVICE = "Mend or delete what cannot be read, or allow more with --skip_at_most."
 
 
-class FolderBuilder(OrderedBuilder, skip_registration=True):
+class FolderBuilder(ShardedBuilder, skip_registration=True):
     """Files as they are; each is decoded once, and left out if that fails."""
 
-    folder: Folder
+    folder: folders.Folder
 
     def _info(self):
-        return described(
+        return dataset_info(
             self,
-            "Pictures in folders, one folder a class.",
+            "Images in folders, one folder a class.",
             "",
             {
                 "image": tfds.features.Image(shape=(None, None, 3)),
@@ -39,23 +47,52 @@ class FolderBuilder(OrderedBuilder, skip_registration=True):
         }
 
     def read(self, split, entry):
-        content = self.folder.read(split, entry.place)
-        _, complaint = decode_told(content)
-        self.skipped.doubt(self.name_of(split, entry), complaint)
+        content = self.folder.read(split, entry.source)
+        self.skipped.warn(self.name_of(split, entry), decode_with_warning(content)[1])
         return {
             "image": io.BytesIO(content),
-            "label": entry.place.class_name,
+            "label": entry.source.class_name,
             "file_name": entry.key,
         }
 
     def name_of(self, split, entry):
-        return str(self.folder.path(split, entry.place))
+        return str(self.folder.path(split, entry.source))
 
 
-def builder_class(name: str, version: str, folder: Folder) -> type[FolderBuilder]:
-    """The builder of a folder; TFDS takes name and version from the class."""
-    own = {"name": name, "VERSION": tfds.core.Version(version), "folder": folder}
-    how = {"skip_registration": True}
-    return types.new_class(
-        "Named", (FolderBuilder,), how, lambda body: body.update(own)
-    )
+def prepare_folder(
+    name: str,
+    folder: str | pathlib.Path,
+    *,
+    data_dir: str | pathlib.Path,
+    skip_at_most: int,
+    log: Log = silent,
+) -> Prepared:
+    """Prepares DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG, unless it exists.
+
+    The files are stored as they are. Each is decoded once; those that cannot be read
+    are left out, `skip_at_most` of them. Under the name imagenet2012 they become TFDS's
+    own set of that name, of which nothing may be missing.
+
+    Raises:
+      DataError: the folder is laid out in another way, or too much is unreadable.
+      OSError: data_dir cannot be written.
+    """
+    data_dir = paths.local(data_dir, "--data_dir")
+    folder = paths.local(folder, "--folder")
+    dataset, config, version = parse_name(name)
+    if config is not None:
+        raise DataError(f"{name!r}: a folder's set has no config; leave out /{config}.")
+    if (prepared := existing(name, data_dir)) is not None:
+        return prepared
+    if dataset == Imagenet2012Folders.name:
+        make = functools.partial(Imagenet2012Folders, archives=folder)
+    else:
+        listed = folders.scan(folder)
+        if listed.ignored:
+            log(f"{folder}: {listed.ignored:,} files are no images by their names")
+        builder_class = FolderBuilder.named(dataset, version or VERSION, folder=listed)
+        skipped = SkippedImages(skip_at_most, ADVICE)
+        make = functools.partial(builder_class, skipped=skipped)
+    log(f"preparing {name}")
+    directory, builder = build(functools.partial(make, log=log), data_dir)
+    return describe(name, directory, str(folder), builder.skipped)

@@ -1,11 +1,11 @@
-"""Pictures in folders: DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG."""
+"""Lists images in folders: DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG."""
 
 import os
 import pathlib
 from typing import NamedTuple
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.decode import Unreadable
+from kdjax.data.split import DataError
 
 # What splits are called on disk -> in TFDS.
 SPLITS = {"train": "train", "val": "validation", "valid": "validation"}
@@ -13,12 +13,12 @@ SPLITS |= {"validation": "validation", "test": "test"}
 SUFFIXES = (".jpeg", ".jpg", ".png")
 _EXPECTED = (
     "Expected DIR/train/CLASS/*.JPEG and, where there is one, DIR/val/CLASS/*.JPEG "
-    f"(or valid, validation, test; pictures end in {', '.join(SUFFIXES)})."
+    f"(or valid, validation, test; images end in {', '.join(SUFFIXES)})."
 )
 
 
 class File(NamedTuple):
-    """A picture, not read yet."""
+    """An image, not read yet."""
 
     class_name: str
     name: str
@@ -32,17 +32,13 @@ class Folder(NamedTuple):
     class_names: list[str]  # sorted: the label is the position
     splits: dict[str, list[File]]
     folders: dict[str, str]  # split -> its directory's name
-    ignored: int  # files that are no pictures by their names
+    ignored: int  # files that are no images by their names
 
     def path(self, split: str, file: File) -> pathlib.Path:
         return self.root / self.folders[split] / file.class_name / file.name
 
     def read(self, split: str, file: File) -> bytes:
-        """A picture's content.
-
-        Raises:
-          Unreadable: it is a link to nothing, or another thing that is no file.
-        """
+        """An image's content; raises Unreadable if it is a broken link or no file."""
         path = self.path(split, file)
         if not path.is_file():
             raise Unreadable("a link to nothing, or no file")
@@ -50,12 +46,7 @@ class Folder(NamedTuple):
 
 
 def scan(root: pathlib.Path) -> Folder:
-    """Lists a folder of pictures; reads none of them.
-
-    Raises:
-      DataError: it is laid out in another way; says what is there. Or it cannot be
-        read.
-    """
+    """Lists a folder of images; reads none of them."""
     if not root.is_dir():
         raise DataError(f"{root} is not a directory. {_EXPECTED}")
     try:
@@ -75,7 +66,7 @@ def _scan(root: pathlib.Path) -> Folder:
         if split:
             folders[split] = entry
     if "train" not in folders:
-        raise DataError(f"{root} has no folder train; {_told(root)}. {_EXPECTED}")
+        raise DataError(f"{root} has no folder train; {_content_of(root)}. {_EXPECTED}")
     ordered = {
         split: folders[split]
         for split in dict.fromkeys(SPLITS.values())
@@ -97,10 +88,12 @@ def _scan(root: pathlib.Path) -> Folder:
 
 
 def _split(directory: pathlib.Path) -> tuple[list[File], int]:
-    """The pictures of a split, and how many files are none."""
+    """The images of a split, and how many files are none."""
     classes = _directories(directory)
     if not classes:
-        raise DataError(f"{directory} has no folders; {_told(directory)}. {_EXPECTED}")
+        raise DataError(
+            f"{directory} has no folders; {_content_of(directory)}. {_EXPECTED}"
+        )
     files, ignored = [], 0
     for name in classes:
         before = len(files)
@@ -116,12 +109,12 @@ def _split(directory: pathlib.Path) -> tuple[list[File], int]:
                     ignored += 1
         if len(files) == before:
             where = directory / name
-            raise DataError(f"{where} has no pictures; {_told(where)}. {_EXPECTED}")
+            raise DataError(f"{where} has no images; {_content_of(where)}. {_EXPECTED}")
     return sorted(files), ignored
 
 
 def _size(entry: os.DirEntry) -> int:
-    """Bytes; none of what is no file, which reading it tells."""
+    """Bytes; 0 of what is no file, which `read` reports."""
     return entry.stat().st_size if entry.is_file() else 0
 
 
@@ -130,11 +123,11 @@ def _directories(directory: pathlib.Path) -> list[str]:
         return sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
 
 
-def _told(directory: pathlib.Path) -> str:
-    """What there is in a directory, in a few words."""
+def _content_of(directory: pathlib.Path) -> str:
+    """The entries of a directory, in a few words."""
     with os.scandir(directory) as entries:
         names = sorted(e.name + "/" * e.is_dir() for e in entries)
-    return f"there are {_some(names)}" if names else "it is empty"
+    return f"it has {_some(names)}" if names else "it is empty"
 
 
 def _some(names: list[str]) -> str:

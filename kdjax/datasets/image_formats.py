@@ -1,26 +1,22 @@
-"""Forms in which pictures are decoded once, before training: smaller, or as pixels."""
+"""Formats in which images are decoded once, before training: smaller, or as pixels."""
 
 import dataclasses
-import re
 
 import numpy as np
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.images.decode import decode, is_plain_jpeg, pixels, resize
+from kdjax.data.split import DataError
 from kdjax.datasets.encode import jpeg
 
 _LARGEST = 4096
-_NAME = re.compile(r"pixels_(\d+)|short_side_(\d+)_quality_(\d+)")
 
 
 @dataclasses.dataclass(frozen=True)
 class ShortSide:
-    """JPEGs whose shorter side is `side`; smaller ones stay as they are.
+    """JPEGs whose shorter side is `side` pixels; smaller ones stay as they are.
 
-    Attributes:
-      side: in pixels.
-      quality: of the JPEG encoder, 1 to 100; colours at half resolution (4:2:0).
+    `quality` is the JPEG encoder's, 1 to 100; colours have half the resolution (4:2:0).
     """
 
     side: int
@@ -41,28 +37,20 @@ class ShortSide:
 
     @property
     def size(self) -> int:
-        """Bytes of a picture, roughly; for the number of files."""
+        """Bytes of an image, roughly; for the number of files."""
         return self.side**2 // 2
 
-    def make(self, content: bytes) -> bytes:
-        """Another file of a picture.
-
-        Raises:
-          Unreadable: it cannot be decoded.
-        """
+    def convert(self, content: bytes) -> bytes:
+        """Another file of an image; raises Unreadable."""
         image = decode(content)
         if min(image.shape[:2]) <= self.side and is_plain_jpeg(content):
             return content
-        return jpeg(shortened(image, self.side), self.quality)
+        return jpeg(shrink(image, self.side), self.quality)
 
 
 @dataclasses.dataclass(frozen=True)
 class Pixels:
-    """Decoded pictures whose shorter side is `side` at most: nothing to decode later.
-
-    Attributes:
-      side: in pixels.
-    """
+    """Pixels of images, shorter side `side` at most: nothing to decode later."""
 
     side: int
 
@@ -75,42 +63,23 @@ class Pixels:
 
     @property
     def about(self) -> str:
-        return f"pixels of pictures (PPM), short side {self.side} at most"
+        return f"pixels of images (PPM), short side {self.side} at most"
 
     @property
     def size(self) -> int:
-        """Bytes of a picture, roughly; for the number of files."""
+        """Bytes of an image, roughly; for the number of files."""
         return 4 * self.side**2
 
-    def make(self, content: bytes) -> bytes:
-        """Another file of a picture.
-
-        Raises:
-          Unreadable: it cannot be decoded.
-        """
-        return pixels(shortened(decode(content), self.side))
+    def convert(self, content: bytes) -> bytes:
+        """Another file of an image; raises Unreadable."""
+        return pixels(shrink(decode(content), self.side))
 
 
-def options_of(name: str) -> str | None:
-    """The options of `prepare` that make a form of this name; None if none do.
-
-    >>> options_of("short_side_256_quality_95")
-    '--short_side=256 --quality=95'
-    """
-    match = _NAME.fullmatch(name)
-    if match is None:
-        return None
-    pixels, side, quality = match.groups()
-    return (
-        f"--pixels={pixels}" if pixels else f"--short_side={side} --quality={quality}"
-    )
-
-
-def shortened(image: np.ndarray, side: int) -> np.ndarray:
-    """A picture whose shorter side is `side` at most, by area means (antialiased).
+def shrink(image: np.ndarray, side: int) -> np.ndarray:
+    """An image whose shorter side is `side` at most, by area means (antialiased).
 
     As the evaluation resizes it before its central crop, so that one whose short side
-    is `side` sees what it would have seen of the original.
+    is `side` sees what it would see of the original.
     """
     if min(image.shape[:2]) <= side:
         return image

@@ -6,38 +6,39 @@ import pathlib
 
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.decode import Unreadable
-from kdjax.data.images.skipped import Skipped
+from kdjax.data.images.skipped import SkippedImages
+from kdjax.data.split import DataError
 from kdjax.datasets import encode, folders
-from kdjax.datasets.archive_builder import described
+from kdjax.datasets.archive_builder import dataset_info
 from kdjax.datasets.archives import imagenet
-from kdjax.datasets.sharded_writer import Entry, OrderedBuilder, shuffled
+from kdjax.datasets.sharded_writer import Entry, ShardedBuilder, shuffled
 
 _WHOLE = "ImageNet is whole or it is not imagenet2012: fetch this file anew."
 
 
-class Imagenet2012(OrderedBuilder, skip_registration=True):
+class Imagenet2012(ShardedBuilder, skip_registration=True):
     """ImageNet, ILSVRC 2012 (Russakovsky et al. 2015, arXiv:1409.0575).
 
     Same version, features, keys and order of the records as TFDS's own builder, without
-    the unlabelled test split. The one PNG and the CMYK files become JPEGs in RGB,
-    as they do there, but by another encoder; so does a JPEG at which the decoder
-    complains of something else than its end.
+    the unlabelled test split. The one PNG and the CMYK files become JPEGs in RGB, as
+    they do there, but by another encoder; so does a JPEG about which the decoder warns,
+    unless it warns about its end.
     """
 
     name = "imagenet2012"
     VERSION = tfds.core.Version("5.1.0")
     FILES = (tuple(imagenet.FILE_NAMES.values()),)
+    URL, SUMS = "https://image-net.org/download-images", ()  # no open address
     SIZES = {"train": 1281167, "validation": 50000}
 
     def __init__(self, *, archives: pathlib.Path, **arguments):
-        """`archives` holds the official files, or their pictures in folders."""
+        """`archives` holds the official files, or their images in folders."""
         self._archives = archives
-        super().__init__(skipped=Skipped(0, _WHOLE), **arguments)
+        super().__init__(skipped=SkippedImages(0, _WHOLE), **arguments)
 
     def _info(self):
-        return described(
+        return dataset_info(
             self,
             "ImageNet, ILSVRC 2012: photographs of many sizes, 1,000 classes.",
             "https://image-net.org/",
@@ -51,19 +52,18 @@ class Imagenet2012(OrderedBuilder, skip_registration=True):
     def entries(self):
         listed = self._listed()
         for split, size in self.SIZES.items():
-            found = len(listed.get(split, []))
-            if found != size:
+            count = len(listed.get(split, []))
+            if count != size:
                 raise DataError(
-                    f"{self.name}: {split} has {found:,} pictures in {self._archives}; "
+                    f"{self.name}: {split} has {count:,} images in {self._archives}; "
                     f"expected {size:,}. Something is missing, or is not ImageNet's."
                 )
         return {split: shuffled(split, listed[split]) for split in self.SIZES}
 
     def read(self, split, entry):
-        class_name, start = entry.place
-        content = self._content(split, entry, start)
-        content, complaint = encode.as_plain_jpeg(content)
-        self.skipped.doubt(self.name_of(split, entry), complaint)
+        class_name, start = entry.source
+        content, warning = encode.as_plain_jpeg(self._content(split, entry, start))
+        self.skipped.warn(self.name_of(split, entry), warning)
         return {
             "image": io.BytesIO(content),
             "label": class_name,
@@ -71,7 +71,7 @@ class Imagenet2012(OrderedBuilder, skip_registration=True):
         }
 
     def name_of(self, split, entry):
-        return f"{self._archives}, {split}, {entry.place[0]}/{entry.key}"
+        return f"{self._archives}, {split}, {entry.source[0]}/{entry.key}"
 
     def _listed(self) -> dict[str, list[Entry]]:
         return {
@@ -86,7 +86,7 @@ class Imagenet2012(OrderedBuilder, skip_registration=True):
 
     def _content(self, split: str, entry: Entry, start: int) -> bytes:
         path = self._archives / imagenet.FILE_NAMES[split]
-        with path.open("rb", buffering=0) as file:  # one a thread and picture
+        with path.open("rb", buffering=0) as file:  # one a thread and image
             file.seek(start)
             content = file.read(entry.size)
         if len(content) != entry.size:
@@ -104,7 +104,7 @@ class Imagenet2012Folders(Imagenet2012, skip_registration=True):
         if unknown:
             raise DataError(
                 f"{self._archives}: {min(unknown)} is none of ImageNet's synsets. "
-                "Prepare these pictures under another name than imagenet2012."
+                "Prepare these images under another name than imagenet2012."
             )
         return {
             split: [Entry(f.name, f.size, (f.class_name, f)) for f in files]
@@ -115,5 +115,5 @@ class Imagenet2012Folders(Imagenet2012, skip_registration=True):
     def _folder(self) -> folders.Folder:
         return folders.scan(self._archives)
 
-    def _content(self, split, entry, start):
-        return self._folder.read(split, start)
+    def _content(self, split, entry, file):
+        return self._folder.read(split, file)

@@ -2,7 +2,7 @@
 
 TFDS's usual writer sorts what it is given: above 1 GB that takes TensorFlow and the
 set's size on disk once more. Here the list of a split is sorted, by the same hash of
-the same keys, and the pictures are read in that order. So the records come out in the
+the same keys, and the images are read in that order. So the records come out in the
 order in which TFDS's writer puts them.
 """
 
@@ -10,21 +10,23 @@ import functools
 import itertools
 import os
 import time
+import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.core import hashing
 from tensorflow_datasets.core.dataset_builder import ShardBasedBuilder
 from tensorflow_datasets.core.utils.shard_utils import ShardConfig, get_shard_boundaries
 from tensorflow_datasets.core.writer import ExampleWriter
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.decode import Unreadable
-from kdjax.data.images.skipped import Skipped
-from kdjax.data.prefetch import mapped
+from kdjax.data.images.skipped import SkippedImages
+from kdjax.data.prefetch import map_ahead
+from kdjax.data.split import DataError
 
-_SAY_EVERY = 30  # seconds
+_REPORT_EVERY = 30  # seconds
 # TFDS's group size, so that any record can be read alone; but its compression gains 4 %
 # on pixels, whose reading takes 2.4 times as long then, and nothing on JPEGs.
 _OPTIONS = "group_size:1,uncompressed"
@@ -35,7 +37,7 @@ class Entry(NamedTuple):
 
     key: str | int
     size: int  # bytes, or about as many
-    place: Any  # where it lies, for whoever reads it
+    source: Any  # where it lies, for the builder's `read`
 
 
 class Writer(ExampleWriter):
@@ -50,28 +52,35 @@ class Writer(ExampleWriter):
             writer.close()
 
 
-class OrderedBuilder(ShardBasedBuilder, skip_registration=True):
+class ShardedBuilder(ShardBasedBuilder, skip_registration=True):
     """Base of the builders: `entries` lists a split, `read` makes an example of one.
 
     Attributes:
-      skipped: pictures that were left out, and doubtful ones.
+      skipped: images that were left out, and doubtful ones.
       labels: split -> those of its records, in their order, once they are written.
     """
 
-    def __init__(self, *, skipped: Skipped, say: Callable[[str], None], **arguments):
-        self.skipped, self.labels, self._say = skipped, {}, say
+    def __init__(
+        self, *, skipped: SkippedImages, log: Callable[[str], None], **arguments
+    ):
+        self.skipped, self.labels, self._log = skipped, {}, log
         super().__init__(file_format="array_record", **arguments)
+
+    @classmethod
+    def named(cls, name: str, version: str, **attributes) -> type["ShardedBuilder"]:
+        """A subclass with the name and version of a set, as TFDS wants it."""
+        attributes |= {"name": name, "VERSION": tfds.core.Version(version)}
+        settings = {"skip_registration": True}
+        return types.new_class(
+            "Named", (cls,), settings, lambda body: body.update(attributes)
+        )
 
     def entries(self) -> dict[str, list[Entry]]:
         """What each split is to hold, in the order of the records."""
         raise NotImplementedError
 
     def read(self, split: str, entry: Entry) -> dict:
-        """The example of an entry. Called by several threads.
-
-        Raises:
-          Unreadable: it is left out, and counted.
-        """
+        """The example of an entry, in any thread; Unreadable leaves it out."""
         raise NotImplementedError
 
     def name_of(self, split: str, entry: Entry) -> str:
@@ -82,37 +91,29 @@ class OrderedBuilder(ShardBasedBuilder, skip_registration=True):
         return Writer(self.info.file_format)
 
     def _shard_iterators_per_split(self, dl_manager):
-        listed = self.entries()
-        return {split: self._shards(split, listed[split]) for split in listed}
+        return {split: self._shards(split, e) for split, e in self.entries().items()}
 
     def _shards(self, split: str, entries: list[Entry]) -> list:
         size = sum(entry.size for entry in entries)
         count = ShardConfig().get_number_shards(size, len(entries))
         ends = get_shard_boundaries(len(entries), count)
-        keyed = mapped(functools.partial(self._keyed, split), entries)
-        keyed = self._noting(self.labels.setdefault(split, []), keyed)
-        examples = self._telling(f"{self.name}, {split}", keyed, len(entries))
+        examples = self._examples(split, entries)
         lengths = (end - start for start, end in itertools.pairwise([0, *ends]))
-        return [functools.partial(_taken, examples, length) for length in lengths]
+        return [functools.partial(_readable, examples, length) for length in lengths]
 
-    def _telling(self, what: str, examples: Iterator, total: int) -> Iterator:
-        """The same ones; says now and then how many there were."""
-        said, some = time.monotonic(), False
-        for count, example in enumerate(examples):
-            if time.monotonic() > said + _SAY_EVERY:
-                said = time.monotonic()
-                self._say(f"{what}: {count:,} of {total:,}")
-            some = some or example is not None
-            if not some and count == total - 1:
-                raise DataError(f"{what}: not one picture can be read.")
-            yield example
-
-    def _noting(self, labels: list[int], examples: Iterator) -> Iterator:
-        """The same ones, once their labels are noted."""
-        feature = self.info.features["label"]
-        for example in examples:
+    def _examples(self, split: str, entries: list[Entry]) -> Iterator:
+        """Keys and examples in order, None for what is left out; records labels."""
+        feature, labels = self.info.features["label"], self.labels.setdefault(split, [])
+        last = time.monotonic()
+        keyed = map_ahead(functools.partial(self._keyed, split), entries)
+        for count, example in enumerate(keyed):
+            if time.monotonic() > last + _REPORT_EVERY:
+                last = time.monotonic()
+                self._log(f"{self.name}, {split}: {count:,} of {len(entries):,}")
             if example is not None:
                 labels.append(int(feature.encode_example(example[1]["label"])))
+            if not labels and count == len(entries) - 1:
+                raise DataError(f"{self.name}, {split}: not one image can be read.")
             yield example
 
     def _keyed(self, split: str, entry: Entry) -> tuple[str | int, dict] | None:
@@ -134,6 +135,6 @@ def shuffled(split: str, entries: list[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: hasher.hash_key(entry.key))
 
 
-def _taken(examples: Iterator, count: int) -> Iterator[tuple[str | int, dict]]:
+def _readable(examples: Iterator, count: int) -> Iterator[tuple[str | int, dict]]:
     """The next ones, without those that were left out."""
-    return (row for row in itertools.islice(examples, count) if row is not None)
+    return (e for e in itertools.islice(examples, count) if e is not None)

@@ -23,59 +23,54 @@ _PREFIX, _LOCK = ".kdjax-", ".lock"
 
 @contextlib.contextmanager
 def staged(data_dir: pathlib.Path) -> Iterator[str]:
-    """A directory beside the sets that is gone afterwards.
-
-    Raises:
-      OSError: the disk refuses.
-    """
+    """A directory beside the sets that is deleted afterwards."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    apart, lock = _locked_directory(data_dir)
+    staging, lock = _locked_directory(data_dir)
     try:
-        yield apart
-    except RuntimeError as error:
-        if not file_limits.is_of_system(error):
+        yield staging
+    except RuntimeError as error:  # array_record's, for instance when the disk is full
+        if not file_limits.is_system_error(error):
             raise
-        # How array_record tells of a full disk.
         raise OSError(f"{data_dir}: the set cannot be written ({error})") from error
     finally:
-        shutil.rmtree(apart, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
         os.close(lock)
 
 
-def clean(data_dir: pathlib.Path, say: Callable[[str], None]) -> None:
+def clean(data_dir: pathlib.Path, log: Callable[[str], None]) -> None:
     """Deletes what writers that were killed have left in `data_dir`."""
     for left in sorted(data_dir.glob(f"{_PREFIX}*")):
-        with contextlib.suppress(OSError):  # in use, gone by now, or not ours to delete
+        with contextlib.suppress(OSError):  # in use, deleted by now, or not ours
             lock = _lock(left)
             try:
                 size = sum(p.lstat().st_size for p in left.rglob("*") if p.is_file())
                 shutil.rmtree(left)
             finally:
                 os.close(lock)
-            say(f"deleted {left}: {size / 1e9:.1f} GB of a set that was never finished")
+            log(f"deleted {left}: {size / 1e9:.1f} GB of a set that was never finished")
 
 
 def _locked_directory(data_dir: pathlib.Path) -> tuple[str, int]:
     """A new directory, and the descriptor that holds its lock."""
     while True:
-        apart = tempfile.mkdtemp(prefix=_PREFIX, dir=data_dir)
+        staging = tempfile.mkdtemp(prefix=_PREFIX, dir=data_dir)
         try:
-            return apart, _lock(pathlib.Path(apart))
+            return staging, _lock(pathlib.Path(staging))
         except (BlockingIOError, FileNotFoundError):
             pass  # `clean` came between
-        except OSError:  # no locks on this disk: then `clean` deletes nothing there
-            return apart, os.open(apart, os.O_RDONLY)
+        except OSError:  # no locks on this disk: then `clean` deletes nothing on it
+            return staging, os.open(staging, os.O_RDONLY)
 
 
 def _lock(directory: pathlib.Path) -> int:
     """Raises OSError if another process has it."""
     if fcntl is None:
         raise OSError("this system has no locks of this kind")
-    opened = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT)
+    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.stat(directory / _LOCK)  # else it was deleted in between
     except OSError:
-        os.close(opened)
+        os.close(descriptor)
         raise
-    return opened
+    return descriptor

@@ -1,7 +1,7 @@
 """A set prepared as TFRecord once more as array_record: the same records, other files.
 
 Needs no TensorFlow. The files' checksums are not compared; lengths and counts are, and
-each picture is decoded once. Those that cannot be read are left out.
+each image is decoded once. Those that cannot be read are left out.
 """
 
 import json
@@ -9,60 +9,55 @@ import os
 import pathlib
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from kdjax import paths
-from kdjax.data.errors import DataError
-from kdjax.data.images.decode import Unreadable, decode_told
-from kdjax.data.images.skipped import Skipped
-from kdjax.data.prefetch import mapped
-from kdjax.data.tfds import find, label_cache
+from kdjax.data.images.decode import Unreadable, decode_with_warning
+from kdjax.data.images.skipped import SkippedImages
+from kdjax.data.prefetch import map_ahead
+from kdjax.data.split import DataError
+from kdjax.data.tfds import find
 from kdjax.data.tfds.example_proto import bytes_feature, with_bytes
+from kdjax.data.tfds.labels import save_labels
 from kdjax.datasets.encode import as_plain_jpeg
 from kdjax.datasets.sharded_writer import Writer
 from kdjax.datasets.staging import staged
-from kdjax.datasets.write import Prepared, describe, moved
+from kdjax.datasets.write import Log, Prepared, describe, existing, publish, silent
 
 _INFO = "dataset_info.json"
 _ADVICE = "Prepare the set anew there, or allow more with --skip_at_most."
 _OLD, _NEW = ".tfrecord-", ".array_record-"
 
 
-def convert(
+def convert_tfrecord(
     name: str,
     source: str | pathlib.Path,
     *,
     data_dir: str | pathlib.Path,
     skip_at_most: int,
-    say: Callable[[str], None] = lambda message: None,
+    log: Log = silent,
 ) -> Prepared:
-    """Converts a set, unless it is there already.
+    """Converts a set that TFDS prepared as TFRecord in `source`, once.
 
-    Args:
-      name: of the set, optionally with config and version.
-      source: the data_dir in which TFDS prepared it as TFRecord.
-      data_dir: where it is to be; another one, since TFDS keeps one format a version.
-      skip_at_most: how many unreadable pictures are left out before that is an error.
-      say: is told what takes long.
+    `data_dir` is another one, since TFDS keeps one format a version.
 
     Raises:
-      DataError: there is no such set in `source`, a file of it is damaged, or too many
-        pictures are.
+      DataError: there is no such set in `source`, a file of it is damaged, or more than
+        `skip_at_most` images are.
       OSError: data_dir cannot be written.
     """
-    source = paths.local(source, "source")
+    source = paths.local(source, "--tfrecord")
     data_dir = paths.local(data_dir, "--data_dir")
     if source.resolve() == data_dir.resolve():
         raise DataError(
             f"--tfrecord and --data_dir are both {source}; TFDS keeps one format of a "
             "version in a directory. Expected another --data_dir."
         )
-    found = find.prepared(name, data_dir)
-    if found is not None:
-        return describe(name, found, None)
+    if (prepared := existing(name, data_dir)) is not None:
+        return prepared
     old = find.find(name, source)
     if old is None:
         raise DataError(
@@ -75,68 +70,66 @@ def convert(
             f"{old} is stored as {info.get('fileFormat')}; expected tfrecord. What is "
             f"stored as array_record is read with --data_dir={source}."
         )
-    skipped = Skipped(skip_at_most, _ADVICE)
-    say(f"converting {old}")
-    with staged(data_dir) as apart:
-        new = pathlib.Path(apart) / old.relative_to(source)
+    skipped = SkippedImages(skip_at_most, _ADVICE)
+    log(f"converting {old}")
+    with staged(data_dir) as staging:
+        new = pathlib.Path(staging) / old.relative_to(source)
         new.mkdir(parents=True)
-        labels = _copy(old, new, info, skipped, say)
-        directory = moved(new, apart, data_dir)
-    label_cache.keep_all(directory, labels)
+        labels = _copy(old, new, info, skipped, log)
+        directory = publish(new, staging, data_dir)
+    save_labels(directory, labels)
     return describe(name, directory, str(old), skipped)
 
 
-def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, skipped, say) -> dict:
+def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, skipped, log: Log) -> dict:
     """Writes the set anew; returns the labels of each split."""
-    features, labels = tfds.builder_from_directory(old).info.features, {}
-    splits = tfds.builder_from_directory(old).info.splits
+    source, labels = tfds.builder_from_directory(old).info, {}
     for row in info["splits"]:
-        split, left = splits[row["name"]], []
+        split, lengths = source.splits[row["name"]], []
         labels[split.name] = []
         counts = zip(split.filepaths, split.shard_lengths, strict=True)
         for number, (path, count) in enumerate(counts, start=1):
             target = new / os.path.basename(path).replace(_OLD, _NEW)
-            copied = _Copied(pathlib.Path(path), features, skipped, labels[split.name])
-            Writer("array_record").write(target, enumerate(copied.records(count)))
-            left.append(copied.count)
+            file = _File(pathlib.Path(path), source.features, skipped)
+            Writer("array_record").write(target, enumerate(file.records(count)))
+            lengths.append(str(file.count))
+            labels[split.name] += file.labels
             if number % 100 == 0:
-                say(f"{split.name}: {number} of {split.num_shards} files")
-        row["shardLengths"] = [str(count) for count in left]
+                log(f"{split.name}: {number} of {split.num_shards} files")
+        row["shardLengths"] = lengths
+        template = row.get("filepathTemplate", "")
+        row["filepathTemplate"] = template.replace("tfrecord", "array_record")
     for path in old.iterdir():
         if path.is_file() and _OLD not in path.name and path.name != _INFO:
             shutil.copy(path, new)
     info["fileFormat"] = "array_record"
-    for row in info["splits"]:
-        template = row.get("filepathTemplate", "")
-        row["filepathTemplate"] = template.replace("tfrecord", "array_record")
     (new / _INFO).write_text(json.dumps(info, indent=2))
     return labels
 
 
-class _Copied:
-    """The records of a file whose pictures can be read."""
+class _File:
+    """A file's records with readable images, their count and labels."""
 
-    def __init__(self, path: pathlib.Path, features, skipped: Skipped, labels: list):
-        self.path, self.count = path, 0
-        self._skipped, self._labels = skipped, labels
-        named = (
-            dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
-        )
-        self._has_picture = isinstance(named.get("image"), tfds.features.Image)
+    def __init__(self, path: pathlib.Path, features, skipped: SkippedImages):
+        self.path, self.count, self.labels, self._skipped = path, 0, [], skipped
+        is_dict = isinstance(features, tfds.features.FeaturesDict)
+        named = dict(features) if is_dict else {}
+        self._has_image = isinstance(named.get("image"), tfds.features.Image)
         label = {key: named[key] for key in ("label",) if key in named}
         self._label = tfds.features.FeaturesDict(label)
 
     def records(self, count: int) -> Iterator[bytes]:
-        for record in mapped(self._checked, enumerate(_records(self.path, count))):
+        for record in map_ahead(self._checked, enumerate(_records(self.path, count))):
             if record is not None:
                 self.count += 1
-                found = self._label.deserialize_example_np(record)
-                self._labels.extend(np.ravel(found.get("label", [])).tolist())
+                example = self._label.deserialize_example_np(record)
+                self.labels.extend(np.ravel(example.get("label", [])).tolist())
                 yield record
 
     def _checked(self, numbered: tuple[int, bytes]) -> bytes | None:
+        """A record as it is, or with its image mended; None: it is left out."""
         number, record = numbered
-        if not self._has_picture:
+        if not self._has_image:
             return record
         where = f"{self.path}, record {number}"
         try:
@@ -144,38 +137,32 @@ class _Copied:
         except Exception as error:  # protobuf raises its own
             raise DataError(f"{where}: is damaged ({error}); copy it anew.") from error
         try:
-            record, complaint = _readable(record, content)
-        except Unreadable as error:
-            self._skipped.add(where, str(error))
-            return None
-        self._skipped.doubt(where, complaint)
+            warning = decode_with_warning(content)[1]
+        except Unreadable:
+            try:
+                content, warning = as_plain_jpeg(content)
+            except Unreadable as error:
+                self._skipped.add(where, str(error))
+                return None
+            record = with_bytes(record, "image", content)
+        self._skipped.warn(where, warning)
         return record
-
-
-def _readable(record: bytes, content: bytes) -> tuple[bytes, str]:
-    """A record as it is, or with its picture mended; and what the decoder said."""
-    try:
-        return record, decode_told(content)[1]
-    except Unreadable:
-        content, complaint = as_plain_jpeg(content)
-        return with_bytes(record, "image", content), complaint
 
 
 def _records(path: pathlib.Path, count: int) -> Iterator[bytes]:
     """Frames of 8 bytes length, 4 of its checksum, the record, 4 of its checksum."""
-    found = 0
-    left = path.stat().st_size
+    number, left = 0, path.stat().st_size
     with path.open("rb", buffering=1 << 20) as file:
         while left:
             head = file.read(12)
             length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else left
             left -= length + 16
             if left < 0:
-                raise DataError(f"{path}: ends within record {found}; copy it anew.")
+                raise DataError(f"{path}: ends within record {number}; copy it anew.")
             yield file.read(length)
             file.read(4)
-            found += 1
-    if found != count:
+            number += 1
+    if number != count:
         raise DataError(
-            f"{path}: has {found:,} records; expected {count:,}, as {_INFO} says."
+            f"{path}: has {number:,} records; expected {count:,}, as {_INFO} says."
         )

@@ -1,7 +1,5 @@
 """Runs a TFDS builder so that nobody ever sees half a set."""
 
-import contextlib
-import io
 import os
 import pathlib
 from collections.abc import Callable
@@ -9,9 +7,13 @@ from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
-from kdjax.data.images.skipped import Skipped
-from kdjax.data.tfds import find, label_cache
+from kdjax.data.images.skipped import SkippedImages
+from kdjax.data.synthetic import write_quietly
+from kdjax.data.tfds import find
+from kdjax.data.tfds.labels import save_labels
 from kdjax.datasets.staging import staged
+
+Log = Callable[[str], None]  # takes a line about what takes long
 
 
 class Prepared(NamedTuple):
@@ -20,43 +22,40 @@ class Prepared(NamedTuple):
     name: str
     directory: pathlib.Path
     splits: dict[str, int]
-    source: str | None  # where the images came from; None if the set was there already
-    skipped: dict[str, str] = {}  # which pictures were left out, and why
-    doubtful: dict[str, str] = {}  # which were kept, and what the decoder said
+    source: str | None  # of the images; None if the set was prepared already
+    skipped: dict[str, str] = {}  # images that were left out, and why
+    doubtful: dict[str, str] = {}  # those that were kept, and the decoder's warning
+
+
+def silent(line: str) -> None:
+    """A log that drops its lines."""
+
+
+def existing(name: str, data_dir: pathlib.Path) -> Prepared | None:
+    """A set that is prepared already, else None."""
+    directory = find.prepared(name, data_dir)
+    return None if directory is None else describe(name, directory, None)
 
 
 def build(
     make: Callable[..., tfds.core.DatasetBuilder], data_dir: pathlib.Path
 ) -> tuple[pathlib.Path, tfds.core.DatasetBuilder]:
-    """Builds apart and renames, however many build it at the same time.
+    """Builds in a staging directory and renames, so that several may build at once.
 
-    Args:
-      make: takes data_dir and returns the builder.
-      data_dir: where TFDS keeps its sets.
-
-    Returns:
-      The set's directory in `data_dir`, and what built it.
-
-    Raises:
-      OSError: the disk refuses.
+    `make` takes data_dir and returns the builder. Returns the set's directory in
+    `data_dir`, and what built it; raises OSError if the disk refuses.
     """
-    with staged(data_dir) as apart:
-        builder = make(data_dir=apart)
-        with _quiet():
-            builder.download_and_prepare(
-                download_config=tfds.download.DownloadConfig(
-                    try_download_gcs=False,
-                    compute_stats=tfds.download.ComputeStatsMode.SKIP,
-                )
-            )
-        directory = moved(pathlib.Path(builder.data_dir), apart, data_dir)
-    label_cache.keep_all(directory, getattr(builder, "labels", {}))
+    with staged(data_dir) as staging:
+        builder = make(data_dir=staging)
+        write_quietly(builder)
+        directory = publish(pathlib.Path(builder.data_dir), staging, data_dir)
+    save_labels(directory, getattr(builder, "labels", {}))
     return directory, builder
 
 
-def moved(built: pathlib.Path, apart: str, data_dir: pathlib.Path) -> pathlib.Path:
-    """Renames a finished set from `apart` to its place."""
-    target = data_dir / built.relative_to(apart)
+def publish(built: pathlib.Path, staging: str, data_dir: pathlib.Path) -> pathlib.Path:
+    """Renames a finished set from the staging directory to its place."""
+    target = data_dir / built.relative_to(staging)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.rename(built, target)
@@ -71,20 +70,10 @@ def describe(
     name: str,
     directory: pathlib.Path,
     source: str | None,
-    skipped: Skipped | None = None,
+    skipped: SkippedImages | None = None,
 ) -> Prepared:
     """What is in a prepared set."""
     info = find.open_builder(directory).info
-    sizes = {split: int(part.num_examples) for split, part in info.splits.items()}
-    told = (skipped.found, skipped.doubtful) if skipped else ()
-    return Prepared(name, directory, sizes, source, *told)
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Keeps TFDS's banners and bars off the terminal; errors are raised anyway."""
-    with (
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        yield
+    sizes = {key: int(split.num_examples) for key, split in info.splits.items()}
+    images = (skipped.errors, skipped.warnings) if skipped else ()
+    return Prepared(name, directory, sizes, source, *images)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import kdjax
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
 from kdjax.experiment.data import Data, load_data

@@ -105,7 +105,7 @@ def _crops(section: dict) -> Geometry | None:
     """Of a set whose images stay on disk; None where it is read into memory."""
     geometry, feed = check_feed(section), section["feed"]
     if feed == "auto":
-        size = stored_bytes(section["name"], section["data_dir"] or None)
+        size = size_on_disk(section["name"], section["data_dir"] or None)
         feed = "streamed" if size >= RESIDENT_BELOW else "resident"
         if geometry.sizes and feed == "resident":
             raise InputError(_RESIDENT_SIZES.format(f"{section['name']} is resident"))
@@ -183,7 +183,7 @@ def augment_of(data: dict, train: Split) -> Augment:
     Mean and standard deviation of a set that is not known are measured; crops and flips
     cannot be, so the config has to say them.
     """
-    name, streamed = data["name"], is_stored(train)
+    name, streamed = data["name"], is_streamed(train)
     table = STREAMED if streamed else AUGMENTS
     usual = None if is_npz(name) else table.get(parse_name(name).dataset)
     if bool(data["mean"]) != bool(data["std"]):

@@ -1,38 +1,18 @@
 """Data of shapes alone: of known sets, or of any that is described."""
 
 import re
-from typing import NamedTuple
 
 import numpy as np
 
 from kdjax.contracts import InputError
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.npz import is_npz
-from kdjax.data.registry import AUGMENTS, STREAMED
-from kdjax.data.split import Split
+from kdjax.data.registry import AUGMENTS, DATASETS, STREAMED, Sizes
+from kdjax.data.split import DataError, Split
 from kdjax.data.tfds.names import parse_name
 from kdjax.experiment.data import Data, augment_of, check_feed, load_data
 
-
-class Sizes(NamedTuple):
-    """Of a training split; None: not known."""
-
-    image_size: int | None = None  # pixels of a side
-    classes: int | None = None
-    examples: int | None = None
-    channels: int = 3
-
-
-# As their authors published them. ImageNet's crops are of any size.
-KNOWN = {
-    "fashion_mnist": Sizes(28, 10, 60_000, channels=1),
-    "cifar10": Sizes(32, 10, 50_000),
-    "cifar100": Sizes(32, 100, 50_000),
-    "cinic10": Sizes(32, 10, 90_000),
-    "tiny_imagenet": Sizes(64, 200, 100_000),
-    "imagenet2012": Sizes(None, 1000, 1_281_167),
-}
+KNOWN = {name: d.sizes for name, d in DATASETS.items() if d.sizes.classes}
 FLAGS = ("image_size", "classes", "examples")
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from kdjax import paths
 from kdjax.contracts import InputError
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment.build import build, check_single
 from kdjax.experiment.data import Data

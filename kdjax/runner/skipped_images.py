@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from kdjax.data.load import Split
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.distributed import collectives
 from kdjax.reporting.files import replace
 

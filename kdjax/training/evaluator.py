@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
 from kdjax.data.loaders.in_memory import evaluation_batches
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.models.network import Network
 from kdjax.training import sharding
 from kdjax.training.evaluate import evaluate, sums

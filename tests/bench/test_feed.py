@@ -12,11 +12,11 @@ from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.images.decode import decode
 from kdjax.data.images.fast_crop import crop
-from kdjax.data.images.lazy import StoredImages
+from kdjax.data.images.lazy import LazyImages
 from kdjax.data.load import load_split
 from kdjax.data.loaders.sampler import sample_positions
-from kdjax.data.loaders.streaming import StreamedFeed
-from kdjax.data.synthetic import CLASSES, NAME, draw, prepare_drawn
+from kdjax.data.loaders.streaming import StreamingLoader
+from kdjax.data.synthetic import CLASSES, NAME, prepare_synthetic, synthetic_jpegs
 
 GEOMETRY = Geometry(size=112, short_side=128)
 COUNT, BATCH = 48, 16
@@ -24,14 +24,14 @@ COUNT, BATCH = 48, 16
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
-    data_dir = tmp_path_factory.mktemp("drawn")
-    prepare_drawn(data_dir, height=350, width=400, count=COUNT)
+    data_dir = tmp_path_factory.mktemp("synthetic")
+    prepare_synthetic(data_dir, height=350, width=400, count=COUNT)
     return load_split(NAME, "train", data_dir=data_dir, crops=GEOMETRY)
 
 
-def test_drawn_jpegs_are_as_hard_as_photographs():
-    content = list(draw(350, 400, 20))
-    assert list(draw(350, 400, 20)) == content  # of the seed alone
+def test_synthetic_jpegs_are_as_hard_as_photographs():
+    content = list(synthetic_jpegs(350, 400, 20))
+    assert list(synthetic_jpegs(350, 400, 20)) == content  # of the seed alone
     assert len(set(content)) == 20
     sizes = [len(one) for one in content]
     assert 30_000 < min(sizes) and max(sizes) < 65_000
@@ -45,7 +45,7 @@ def test_drawn_jpegs_are_as_hard_as_photographs():
         assert -3.5 < slope < -0.7  # photographs: about -2
 
 
-def test_the_drawn_set_is_a_set(split):
+def test_the_synthetic_set_is_a_set(split):
     assert len(split.image) == len(split.label) == COUNT
     assert len(split.class_names) == CLASSES
     told = timing.about("x", split.image)
@@ -79,7 +79,7 @@ def test_blocks_are_timed_after_the_feed_is_warm():
 
 
 def test_a_row_has_what_the_help_explains(split):
-    feed = StreamedFeed(split.image, {}, seed=0, batch_size=BATCH, threads=3)
+    feed = StreamingLoader(split.image, {}, seed=0, batch_size=BATCH, threads=3)
     timed = timing.FeedTiming(4, (1.0, 2.0, 4.0), 6.0, 3)
     found = timing.row(split.image, feed, timed, cores=2)
     found |= timing.about("x", split.image) | {"placed": False}
@@ -95,8 +95,8 @@ def test_a_row_has_what_the_help_explains(split):
 
 def test_the_size_is_that_of_the_crops_that_were_timed(split):
     growing = dataclasses.replace(GEOMETRY, sizes=((0, 64), (2, 80), (6, 112)))
-    images = StoredImages(split.image.opened, growing, split.image.skipped)
-    feed = StreamedFeed(images, {}, seed=0, batch_size=BATCH, threads=1)
+    images = LazyImages(split.image.opened, growing, split.image.skipped)
+    feed = StreamingLoader(images, {}, seed=0, batch_size=BATCH, threads=1)
     timed = timing.FeedTiming(4, (1.0, 2.0, 4.0), 6.0, 6)
     with contextlib.closing(feed):
         seen = {feed.batch_spec(step)["image"].shape[1] for step in range(6, 18)}
@@ -108,7 +108,7 @@ def test_the_size_is_that_of_the_crops_that_were_timed(split):
 
 def test_the_feed_costs_little_beside_decoding_the_same_crops(split):
     """CPU time, by turns, so that a busy machine slows both; generous all the same."""
-    feed = StreamedFeed(split.image, {}, seed=1, batch_size=BATCH, threads=1)
+    feed = StreamingLoader(split.image, {}, seed=1, batch_size=BATCH, threads=1)
     contents = [split.image.content(index) for index in range(COUNT)]
     step, into = 0, np.empty((112, 112, 3), np.uint8)
     for _ in range(3):

@@ -85,7 +85,7 @@ def test_a_prepared_set_by_name_and_by_config(jpeg_dir, capsys):
 def test_a_table_for_people(capsys):
     assert bench.main([*DRAWN, "--threads=2"]) == 0
     told = capsys.readouterr()
-    assert "drawn_pictures: files of" in told.out and "batch 8;" in told.out
+    assert "synthetic_images: files of" in told.out and "batch 8;" in told.out
     assert "images/s of CPU time: by what cores" in told.out
     assert "drawing 11 JPEGs of 60x50" in told.err
 

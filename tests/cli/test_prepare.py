@@ -2,8 +2,9 @@ import shutil
 
 import pytest
 
-from kdjax.cli.prepare import main
-from kdjax.datasets.builders import BUILDERS
+from kdjax import __main__
+from kdjax.data.registry import DATASETS
+from kdjax.datasets.archive_builder import builder_class
 from tests.data.jpegs import pictures, prepare_jpegs
 from tests.datasets import miniatures
 from tests.datasets.miniature_imagenet import tiny, write_folder
@@ -18,8 +19,16 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+def main(argv):
+    """The command's exit code."""
+    try:
+        return __main__.main(["prepare", *argv])
+    except SystemExit as stop:  # argparse's
+        return stop.code
+
+
 def test_prepares_once_and_says_so_in_one_line(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(BUILDERS["fashion_mnist"], "SIZES", miniatures.SIZES)
+    monkeypatch.setattr(builder_class("fashion_mnist"), "SIZES", miniatures.SIZES)
     (tmp_path / "archives").mkdir()
     miniatures.fashion_mnist(tmp_path / "archives")
     command = ["fashion_mnist", f"--data_dir={tmp_path / 'data'}"]
@@ -36,7 +45,7 @@ def test_unknown_name(tmp_path, capsys):
     streams = capsys.readouterr()
     assert streams.out == ""
     assert streams.err.startswith("kdjax prepare: cannot prepare 'cifar1000'. Did you")
-    assert all(name in streams.err for name in BUILDERS)
+    assert all(name in streams.err for name in DATASETS)
 
 
 def test_no_archive_and_no_network(tmp_path, capsys):
@@ -55,7 +64,7 @@ def test_directory_that_cannot_be_written(tmp_path, capsys):
 def test_usage(argv, code, capsys):
     assert main(argv) == code
     streams = capsys.readouterr()
-    assert "usage: kdjax prepare" in streams.out + streams.err
+    assert "usage: python -m kdjax prepare" in streams.out + streams.err
 
 
 def folder(tmp_path, **more):

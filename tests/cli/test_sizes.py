@@ -13,7 +13,7 @@ from kdjax.cli import evaluate
 from kdjax.contracts import InputError
 from kdjax.data.loaders import in_memory, loader
 from kdjax.data.loaders.sampler import sample_positions
-from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.data.loaders.streaming import StreamingLoader
 from kdjax.experiment import checks, schema
 from kdjax.experiment.build import build
 from kdjax.experiment.cache import origin_of
@@ -64,8 +64,8 @@ def weights(workdir):
 def test_a_step_has_the_size_of_the_epoch_it_begins_in(jpeg_dir):
     images = build(growing(jpeg_dir)).train.image
     how = {"seed": 3, "batch_size": BATCH, "threads": 2}
-    feed = StreamedFeed(images, {}, **how)
-    hosts = [StreamedFeed(images, {}, **how, process=i, processes=2) for i in (0, 1)]
+    feed = StreamingLoader(images, {}, **how)
+    hosts = [StreamingLoader(images, {}, **how, process=i, processes=2) for i in (0, 1)]
     for step, side in enumerate(SIDES):
         batch_spec = feed.batch_spec(step)
         assert batch_spec["image"].shape == (BATCH, side, side, 3)
@@ -173,8 +173,8 @@ def test_a_cache_of_another_schedule_or_batch_is_another(jpeg_dir):
 @pytest.mark.parametrize(
     "sizes, message",
     [
-        (((0, 8), (2, 12), (2, 16)), "config.data.crops: .*each epoch to be above"),
-        (((0, 8), (1, -3)), "config.data.crops: .*sides of 1 pixel"),
+        (((0, 8), (2, 12), (2, 16)), "config.data.crops: .*epochs rise from 0"),
+        (((0, 8), (1, -3)), "config.data.crops: .*sides are 1 pixel"),
         ((8, 12), "config.data.crops: .*pairs of whole numbers"),
     ],
 )

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from kdjax.data import embedded
-from kdjax.data.embedded import make
-from kdjax.data.errors import DataError
 from kdjax.data.load import load_split
+from kdjax.data.split import DataError
+from kdjax.datasets import make_embedded
 from tests.datasets import miniatures
 
 FILES = importlib.resources.files("kdjax.data.embedded")
@@ -54,21 +54,21 @@ def test_damaged_installation_is_noticed(monkeypatch):
 
 
 def test_make_takes_the_first_of_each_class_in_order(tmp_path, monkeypatch):
-    made = miniatures.fashion_mnist(tmp_path, classes=2)  # labels 0 1 0 1 ...
+    written = miniatures.fashion_mnist(tmp_path, classes=2)  # labels 0 1 0 1 ...
     monkeypatch.setattr(embedded, "CLASS_NAMES", ("even", "odd"))
     monkeypatch.setattr(embedded, "PER_CLASS", {"train": 2, "test": 1})
-    content = make.make(tmp_path)
-    assert content == make.make(tmp_path)
-    found = embedded.unpack(content)
+    content = make_embedded.make(tmp_path)
+    assert content == make_embedded.make(tmp_path)
+    actual = embedded.unpack(content)
     for split, count in (("train", 4), ("test", 2)):
-        image, label = made[split]
-        np.testing.assert_array_equal(found[split][0], image[:count])
-        np.testing.assert_array_equal(found[split][1], label[:count])
+        image, label = written[split]
+        np.testing.assert_array_equal(actual[split][0], image[:count])
+        np.testing.assert_array_equal(actual[split][1], label[:count])
 
 
-def test_prepared_set_holds_the_same_samples(embedded_dir):
+def test_loaded_set_holds_the_same_samples():
     for split, (image, label) in embedded.read().items():
-        loaded = load_split("fashion_mnist_subset", split, data_dir=embedded_dir)
+        loaded = load_split("fashion_mnist_subset", split)
         assert loaded.class_names == embedded.CLASS_NAMES
 
         def lines(images, labels):
@@ -104,4 +104,4 @@ def test_needs_neither_tensorflow_nor_pillow(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == done.stderr == ""  # TFDS's banners stay away
-    assert os.listdir(tmp_path) == ["fashion_mnist_subset"]  # nothing left behind
+    assert os.listdir(tmp_path) == []

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
 from kdjax.data.load import load_split
+from kdjax.data.split import DataError
 from kdjax.data.tfds import find, names, records
 from tests.datasets import miniatures
 
@@ -69,8 +69,8 @@ def test_any_set_with_image_and_label(tmp_path, monkeypatch):
     for i, example in enumerate(builder.as_data_source("train")):
         np.testing.assert_array_equal(split.image[i], example["image"])
         assert split.label[i] == example["label"]
-    found = {image.tobytes() for image in split.image}
-    assert found == {image.tobytes() for image, _ in rows}
+    actual = {image.tobytes() for image in split.image}
+    assert actual == {image.tobytes() for image, _ in rows}
     assert split.identity | {"sha256": ""} == {
         "name": "my_set/a",
         "version": "2.1.0",
@@ -120,7 +120,7 @@ def test_unprepared_set_fails_at_once_and_offline(tmp_path, no_network):
     "name, message",
     [
         ("cifr100", "Did you mean cifar100"),
-        ("my_set", "has features image and label|written as array_record"),
+        ("my_set", "written as array_record, with features image and label"),
         ("../secret", "is not the name of a data set"),
         ("cifar100:latest", "is not the name of a data set"),
     ],
@@ -234,25 +234,39 @@ def test_images_of_16_bits(tmp_path):
         load_split("my_set/a", "train", data_dir=tmp_path)
 
 
-def test_embedded_set_without_a_writable_directory(tmp_path, embedded_dir):
+def test_the_embedded_set_needs_no_directory(tmp_path, monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
     blocked = tmp_path / "a file"
     blocked.write_text("")
-    with pytest.warns(
-        UserWarning, match="a file cannot be written .* another data_dir"
-    ):
-        split = load_split("fashion_mnist_subset", "test", data_dir=blocked)
-    usual = load_split("fashion_mnist_subset", "test", data_dir=embedded_dir)
-    assert split.identity == usual.identity
+    for where in ({}, {"data_dir": blocked}):
+        assert len(load_split("fashion_mnist_subset", "test", **where).label) == 2000
+    assert list(tmp_path.iterdir()) == [blocked]
+
+
+@pytest.mark.parametrize("split", ["train", "test[:250]", "train[90%:]", "train+test"])
+def test_the_embedded_set_is_what_tfds_would_read(embedded_dir, split):
+    own = load_split("fashion_mnist_subset", split)
+    prepared = records.load_records("fashion_mnist_subset", split, embedded_dir)
+    assert own.identity == prepared.identity
+    np.testing.assert_array_equal(own.image, prepared.image)
+    np.testing.assert_array_equal(own.label, prepared.label)
+    assert own.image.dtype == np.uint8 and own.label.dtype == np.int32
+
+
+@pytest.mark.parametrize("split", ["validation", "train[3", "train[:0]"])
+def test_splits_that_the_embedded_set_has_not(split):
+    with pytest.raises(DataError, match=r"fashion_mnist_subset: split .* (cann|is em)"):
+        load_split("fashion_mnist_subset", split)
 
 
 def test_embedded_set_in_another_version(tmp_path):
-    with pytest.raises(DataError, match="version 9.0.0 is unknown"):
+    with pytest.raises(DataError, match=":9.0.0 is unknown; expected"):
         load_split("fashion_mnist_subset:9.0.0", "train", data_dir=tmp_path)
 
 
 def test_default_directory(monkeypatch, tmp_path, embedded_dir):
     monkeypatch.setenv("TFDS_DATA_DIR", str(embedded_dir))
-    assert len(load_split("fashion_mnist_subset", "test").label) == 2000
+    assert names.default_data_dir() == embedded_dir
     monkeypatch.delenv("TFDS_DATA_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert names.default_data_dir() == tmp_path / "tensorflow_datasets"

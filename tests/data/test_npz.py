@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.cli.prepare import main as prepare_command
-from kdjax.data.errors import DataError
+from kdjax.__main__ import main
 from kdjax.data.load import exact_name, load_split
 from kdjax.data.npz import load_npz, save_npz
-from kdjax.data.split import Split
+from kdjax.data.split import DataError, Split
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -20,32 +19,32 @@ pytestmark = pytest.mark.usefixtures("no_network")
 def arrays(**changes):
     """Two splits of 30 and 8 images of 5 by 6, three classes."""
     draw = np.random.default_rng(0)
-    made = {}
+    written = {}
     for name, count in (("train", 30), ("test", 8)):
-        made[f"{name}_image"] = draw.integers(0, 256, (count, 5, 6, 3), np.uint8)
-        made[f"{name}_label"] = np.arange(count) % 3
-    made |= changes
-    return {key: value for key, value in made.items() if value is not None}
+        written[f"{name}_image"] = draw.integers(0, 256, (count, 5, 6, 3), np.uint8)
+        written[f"{name}_label"] = np.arange(count) % 3
+    written |= changes
+    return {key: value for key, value in written.items() if value is not None}
 
 
 def write(path, **changes):
-    made = arrays(**changes)
-    np.savez_compressed(path, **made)
-    return made
+    written = arrays(**changes)
+    np.savez_compressed(path, **written)
+    return written
 
 
 def test_both_splits_are_what_the_file_holds(tmp_path):
-    made = write(tmp_path / "my.npz")
+    written = write(tmp_path / "my.npz")
     for name in ("train", "test"):
         split = load_split("my.npz", name, data_dir=tmp_path)
-        np.testing.assert_array_equal(split.image, made[f"{name}_image"])
-        np.testing.assert_array_equal(split.label, made[f"{name}_label"])
+        np.testing.assert_array_equal(split.image, written[f"{name}_image"])
+        np.testing.assert_array_equal(split.label, written[f"{name}_label"])
         assert split.image.dtype == np.uint8 and split.label.dtype == np.int32
         assert split.class_names == ("0", "1", "2")
         assert split.identity | {"sha256": ""} == {
             "name": "my.npz",
             "split": name,
-            "num_examples": len(made[f"{name}_label"]),
+            "num_examples": len(written[f"{name}_label"]),
             "sha256": "",
         }
         assert exact_name("dir/my.npz", split.identity) == "dir/my.npz"
@@ -64,17 +63,17 @@ def test_where_it_lies(tmp_path, monkeypatch):
 def test_the_sum_is_that_of_the_contents(tmp_path):
     """Shape and names as Python writes them, labels as little-endian int32, pixels."""
     names = np.array(["apple", "bear", "can"])
-    made = write(tmp_path / "a.npz", class_names=names)
-    found = load_npz(tmp_path / "a.npz", "train").identity["sha256"]
+    written = write(tmp_path / "a.npz", class_names=names)
+    actual = load_npz(tmp_path / "a.npz", "train").identity["sha256"]
     text = "((30, 5, 6, 3), ('apple', 'bear', 'can'))"
-    wanted = hashlib.sha256(text.encode())
-    wanted.update(made["train_label"].astype("<i4").tobytes())
-    wanted.update(made["train_image"].tobytes())
-    assert found == wanted.hexdigest()
-    other = made["train_image"].copy()
+    expected = hashlib.sha256(text.encode())
+    expected.update(written["train_label"].astype("<i4").tobytes())
+    expected.update(written["train_image"].tobytes())
+    assert actual == expected.hexdigest()
+    other = written["train_image"].copy()
     other[7, 2, 2, 1] ^= 1
     write(tmp_path / "b.npz", class_names=names, train_image=other)
-    assert load_npz(tmp_path / "b.npz", "train").identity["sha256"] != found
+    assert load_npz(tmp_path / "b.npz", "train").identity["sha256"] != actual
 
 
 # The borders of TFDS: a percentage goes to the nearest sample, ties to the even one.
@@ -86,7 +85,7 @@ SLICES = (
 
 @pytest.mark.parametrize("spec", SLICES)
 def test_slices_are_those_of_tfds(tmp_path, spec):
-    made = write(tmp_path / "my.npz")
+    written = write(tmp_path / "my.npz")
     infos = {
         name: tfds.core.SplitInfo(
             name=name, shard_lengths=[count], num_bytes=0, filename_template=None
@@ -95,16 +94,16 @@ def test_slices_are_those_of_tfds(tmp_path, spec):
     }
     (cut,) = tfds.core.ReadInstruction.from_spec(spec).to_absolute(infos)
     split = load_npz(tmp_path / "my.npz", spec)
-    wanted = made[f"{cut.splitname}_image"][cut.from_ : cut.to]
-    np.testing.assert_array_equal(split.image, wanted)
-    assert split.identity["num_examples"] == len(split.label) == len(wanted)
+    expected = written[f"{cut.splitname}_image"][cut.from_ : cut.to]
+    np.testing.assert_array_equal(split.image, expected)
+    assert split.identity["num_examples"] == len(split.label) == len(expected)
     assert split.identity["split"] == spec
 
 
 @pytest.mark.parametrize(
     "spec, message",
     [
-        ("validation", "no validation_image and validation_label in it; there are tr"),
+        ("validation", "no validation_image and validation_label in it; it has tr"),
         ("train[:31]", "31 is outside the 30 samples"),
         ("train[:101%]", "101% is outside the 30 samples"),
         ("train[4:4]", "is empty"),
@@ -161,21 +160,21 @@ def test_files_that_are_none(tmp_path):
 def test_prepare_writes_what_load_split_reads(embedded_dir, tmp_path, capsys):
     target = tmp_path / "new" / "fashion.npz"
     words = ["fashion_mnist_subset", f"--data_dir={embedded_dir}", f"--npz={target}"]
-    assert prepare_command(words) == 0
+    assert main(["prepare", *words]) == 0
     assert f"wrote {target}" in capsys.readouterr().out
     for name in ("train", "test"):
         usual = load_split("fashion_mnist_subset", name, data_dir=embedded_dir)
-        found = load_npz(target, name)
-        np.testing.assert_array_equal(found.image, usual.image)
-        np.testing.assert_array_equal(found.label, usual.label)
-        assert found.class_names == usual.class_names
-        assert found.identity["sha256"] == usual.identity["sha256"]
+        actual = load_npz(target, name)
+        np.testing.assert_array_equal(actual.image, usual.image)
+        np.testing.assert_array_equal(actual.label, usual.label)
+        assert actual.class_names == usual.class_names
+        assert actual.identity["sha256"] == usual.identity["sha256"]
     assert [path.name for path in target.parent.iterdir()] == ["fashion.npz"]
 
 
 def test_prepare_refuses_other_names_and_other_classes(embedded_dir, tmp_path, capsys):
     words = ["fashion_mnist_subset", f"--data_dir={embedded_dir}", "--npz=x.zip"]
-    assert prepare_command(words) == 2
+    assert main(["prepare", *words]) == 2
     assert "a file called NAME.npz" in capsys.readouterr().err
     one = Split(np.zeros((2, 4, 4, 1), np.uint8), np.zeros(2, np.int32), ("a",), {})
     with pytest.raises(DataError, match="2 lists of classes"):

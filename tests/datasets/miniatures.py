@@ -44,7 +44,7 @@ def tar_gz(path, files):
 
 def fashion_mnist(directory, classes=10):
     """{split: (image [n, 28, 28, 1], label [n])}."""
-    made = {}
+    written = {}
     for seed, (split, prefix) in enumerate((("train", "train"), ("test", "t10k"))):
         count = SIZES[split]
         image = images(seed, count, (28, 28, 1))
@@ -54,24 +54,24 @@ def fashion_mnist(directory, classes=10):
         (directory / f"{prefix}-images-idx3-ubyte.gz").write_bytes(content)
         content = gzip.compress(struct.pack(">II", 0x801, count) + label.tobytes())
         (directory / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(content)
-        made[split] = (image, label)
-    return made
+        written[split] = (image, label)
+    return written
 
 
 def cifar(path, classes):
     """{split: (image, label, coarse label)}; the file's name says which archive."""
     coarse_classes = 20
-    made, files = {}, {}
+    written, files = {}, {}
     batches = 5 if classes == 10 else 1
     for seed, split in enumerate(SIZES):
         count = SIZES[split]
         image = images(seed, count, (32, 32, 3))
         label = np.arange(count) * 7 % classes
         coarse = np.arange(count) * 3 % coarse_classes
-        made[split] = (image, label, coarse)
+        written[split] = (image, label, coarse)
         parts = np.array_split(np.arange(count), batches if split == "train" else 1)
-        for number, chosen in enumerate(parts, start=1):
-            part = (image[chosen], label[chosen], coarse[chosen])
+        for number, indices in enumerate(parts, start=1):
+            part = (image[indices], label[indices], coarse[indices])
             name = _cifar_name(classes, split, number)
             if path.name.endswith("binary.tar.gz"):
                 files[f"{name}.bin"] = _cifar_records(classes, *part)
@@ -80,7 +80,7 @@ def cifar(path, classes):
     files |= _cifar_names(path, classes, coarse_classes)
     folder = path.name.removesuffix(".tar.gz")
     tar_gz(path, {f"{folder}/{name}": content for name, content in files.items()})
-    return made
+    return written
 
 
 def _cifar_name(classes, split, number):
@@ -150,14 +150,14 @@ def python2_pickle(value):
 
 def cinic10(path):
     """{split: {id: (image, class name, source)}}; one picture of each split is grey."""
-    made, files = {}, {}
+    written, files = {}, {}
     for seed, (split, folder) in enumerate(
         (("train", "train"), ("validation", "valid"), ("test", "test"))
     ):
         pictures = images(seed, 4, (32, 32, 3))
         rows = (("cat", "cifar10-train-7"), ("dog", "n02084071_1"))
         rows += (("truck", "n02084071_2"), ("airplane", "cifar10-test-3"))
-        made[split] = {}
+        written[split] = {}
         for number, (name, file) in enumerate(rows):
             image = pictures[number]
             if number == 2:
@@ -166,30 +166,30 @@ def cinic10(path):
             else:
                 files[f"{folder}/{name}/{file}.png"] = png(image)
             source = "cifar10" if file.startswith("cifar10") else "imagenet"
-            made[split][f"{split}/{name}/{file}.png"] = (image, name, source)
+            written[split][f"{split}/{name}/{file}.png"] = (image, name, source)
     files["README.md"] = b"CINIC-10"
     tar_gz(path, files)
-    return made
+    return written
 
 
 def tiny_imagenet(path, encode):
     """{split: {file: (colour, WordNet identifier)}}; plain pictures, one grey."""
     wnids = [f"n{number:08d}" for number in range(200)]
     shuffled = [wnids[i] for i in np.random.default_rng(0).permutation(200)]
-    made = {"train": {}, "validation": {}}
+    written = {"train": {}, "validation": {}}
     root = "tiny-imagenet-200"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{root}/wnids.txt", "\n".join(shuffled) + "\n")
         for number, wnid in enumerate((wnids[199], wnids[3], wnids[50])):
             file, colour = f"{wnid}_0.JPEG", (40 * number, 200 - 50 * number, 90)
-            made["train"][file] = (colour, wnid)
+            written["train"][file] = (colour, wnid)
             name = f"{root}/train/{wnid}/images/{file}"
             archive.writestr(name, encode(np.full((64, 64, 3), colour, np.uint8)))
             archive.writestr(f"{root}/train/{wnid}/{wnid}_boxes.txt", "x")
         grey = np.full((64, 64, 1), 77, np.uint8)
         archive.writestr(f"{root}/val/images/val_0.JPEG", encode(grey))
-        made["validation"]["val_0.JPEG"] = ((77, 77, 77), wnids[8])
+        written["validation"]["val_0.JPEG"] = ((77, 77, 77), wnids[8])
         text = f"val_0.JPEG\t{wnids[8]}\t0\t0\t62\t62\n"
         archive.writestr(f"{root}/val/val_annotations.txt", text)
         archive.writestr(f"{root}/test/images/test_0.JPEG", encode(grey))
-    return made
+    return written

@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
 from kdjax.datasets import encode
-from kdjax.datasets.archives import cifar, cinic10, idx, tiny_imagenet
+from kdjax.datasets.archives import cifar, cinic10, fashion_mnist, tiny_imagenet
 from tests.datasets import miniatures
 
 
@@ -49,7 +49,7 @@ def test_truncated_idx(tmp_path):
     miniatures.fashion_mnist(tmp_path)
     cut(tmp_path / "train-images-idx3-ubyte.gz")
     with pytest.raises(DataError, match="images-idx3-ubyte.gz: not a complete gzip"):
-        idx.read_split(tmp_path, "train")
+        fashion_mnist.read_split(tmp_path, "train")
 
 
 def test_wrong_archive_under_the_name(tmp_path):
@@ -113,7 +113,7 @@ def test_idx_of_another_form(tmp_path, content, message):
     path = tmp_path / "labels.gz"
     path.write_bytes(gzip.compress(content))
     with pytest.raises(DataError, match=message):
-        idx.read_idx(path, ranks=1)
+        fashion_mnist.read_idx(path, ranks=1)
 
 
 def test_idx_label_out_of_range(tmp_path):
@@ -121,7 +121,7 @@ def test_idx_label_out_of_range(tmp_path):
     path = tmp_path / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(gzip.compress(struct.pack(">II", 0x801, 4) + bytes([1, 2, 10, 0])))
     with pytest.raises(DataError, match=r"label\[2\] is 10; expected 0 to 9"):
-        idx.read_split(tmp_path, "test")
+        fashion_mnist.read_split(tmp_path, "test")
 
 
 def test_validation_picture_without_annotation(tmp_path):
@@ -138,5 +138,5 @@ def test_pictures_of_another_size_or_none():
     with pytest.raises(DataError, match="x: is 8 by 8 pixels; expected 32 by 32"):
         encode.as_colour(small, (32, 32), "x")
     for content in (b"", b"no picture"):
-        with pytest.raises(DataError, match="x: not a readable picture"):
+        with pytest.raises(DataError, match="x: not a readable image"):
             encode.as_colour(content, (32, 32), "x")

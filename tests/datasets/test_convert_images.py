@@ -1,4 +1,4 @@
-"""Sets in another form: the same pictures, positions and evaluation crops."""
+"""Sets in another format: the same images, positions and evaluation crops."""
 
 import io
 
@@ -9,13 +9,14 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from kdjax.cli import prepare
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.images.decode import Unreadable, decode
 from kdjax.data.images.fast_crop import resample
 from kdjax.data.load import load_split
-from kdjax.datasets.convert_images import derive, derived_name
-from kdjax.datasets.image_formats import Pixels, ShortSide, options_of
+from kdjax.data.split import DataError
+from kdjax.data.tfds.names import format_options
+from kdjax.datasets.convert_images import convert_images, converted_name
+from kdjax.datasets.image_formats import Pixels, ShortSide
 from kdjax.experiment import defaults
 from kdjax.experiment.data import load_data
 from tests.data.jpegs import decoded, encode, picture, pictures, prepare_jpegs
@@ -24,17 +25,17 @@ pytestmark = pytest.mark.usefixtures("no_network")
 ROWS = pictures(20)  # short sides 40 to 60 or so: above and below 48
 SIDE = 48
 CROPS = Geometry(size=40, short_side=SIDE)
-FORMS = {"jpeg": ShortSide(SIDE), "pixels": Pixels(SIDE)}
+FORMATS = {"jpeg": ShortSide(SIDE), "pixels": Pixels(SIDE)}
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Original and both forms, and the names of the three."""
+    """Original and both formats, and the names of the three."""
     data_dir = tmp_path_factory.mktemp("forms")
     prepare_jpegs(data_dir, {"train": ROWS, "test": ROWS[:7]})
     names = {"original": "jpeg_set"}
-    for key, form in FORMS.items():
-        done = derive("jpeg_set", form, data_dir=data_dir, skip_at_most=0)
+    for key, form in FORMATS.items():
+        done = convert_images("jpeg_set", form, data_dir=data_dir, skip_at_most=0)
         names[key] = done.name
         assert done.splits == {"test": 7, "train": 20} and not done.skipped
         assert done.source == "jpeg_set/1.0.0"
@@ -53,7 +54,7 @@ def files(prepared, which, split="train"):
 
 
 def beside(prepared, which):
-    """(original, other form) of every picture."""
+    """(original, other format) of every image."""
     return zip(files(prepared, "original"), files(prepared, which), strict=True)
 
 
@@ -65,9 +66,9 @@ def test_names_say_what_they_are(prepared):
     }
     identity = opened(prepared, "pixels").identity
     assert (identity["name"], identity["version"]) == ("jpeg_set/pixels_48", "1.0.0")
-    named = derived_name("imagenet2012:5.1.0", ShortSide(256, 90))
+    named = converted_name("imagenet2012:5.1.0", ShortSide(256, 90))
     assert named == "imagenet2012/short_side_256_quality_90:5.1.0"
-    assert derived_name("a/b", Pixels(9)) == "a/b-pixels_9"
+    assert converted_name("a/b", Pixels(9)) == "a/b-pixels_9"
 
 
 @pytest.mark.parametrize("which", ["jpeg", "pixels"])
@@ -93,35 +94,35 @@ def test_positions_labels_and_names_stay(prepared, which):
 
 def test_the_short_side_is_made_by_area_means(prepared):
     for content, small in beside(prepared, "pixels"):
-        image, found = decoded(content), decode(small)
+        image, actual = decoded(content), decode(small)
         height, width = image.shape[:2]
         short = min(height, width)
         if short <= SIDE:
-            np.testing.assert_array_equal(found, image)
+            np.testing.assert_array_equal(actual, image)
             continue
-        assert min(found.shape[:2]) == SIDE
+        assert min(actual.shape[:2]) == SIDE
         size = [SIDE if n == short else int(SIDE * n / short) for n in (width, height)]
-        wanted = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        np.testing.assert_array_equal(found, wanted)
+        expected = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_small_jpegs_are_not_encoded_again(prepared):
-    kept = 0
+    cached = 0
     for content, small in beside(prepared, "jpeg"):
         if min(decoded(content).shape[:2]) <= SIDE:
             assert content == small
-            kept += 1
+            cached += 1
         else:
             assert min(Image.open(io.BytesIO(small)).size) == SIDE
-    assert 0 < kept < 20
+    assert 0 < cached < 20
 
 
 def test_evaluations_see_the_same_crops(prepared):
-    wanted = opened(prepared, "original", "test").image[:]
-    np.testing.assert_array_equal(opened(prepared, "pixels", "test").image[:], wanted)
+    expected = opened(prepared, "original", "test").image[:]
+    np.testing.assert_array_equal(opened(prepared, "pixels", "test").image[:], expected)
     lossy = opened(prepared, "jpeg", "test").image[:]
-    apart = np.abs(lossy.astype(int) - wanted)
-    assert 0 < apart.mean() < 2 and apart.max() < 20
+    difference = np.abs(lossy.astype(int) - expected)
+    assert 0 < difference.mean() < 2 and difference.max() < 20
 
 
 def test_training_crops_of_pixels_are_cut_where_the_bits_say(prepared):
@@ -129,10 +130,10 @@ def test_training_crops_of_pixels_are_cut_where_the_bits_say(prepared):
     for index in (0, 7, 19):
         whole = decode(image.content(index))
         box = CROPS.random(*whole.shape[:2], crop_bits(3, 1, index))
-        found, used = image.training_crop(3, 1, index)
+        actual, used = image.training_crop(3, 1, index)
         part = whole[box.top :, box.left :][: box.height, : box.width]
-        wanted = resample(part, np.empty((40, 40, 3), np.uint8))
-        np.testing.assert_array_equal(found, wanted)
+        expected = resample(part, np.empty((40, 40, 3), np.uint8))
+        np.testing.assert_array_equal(actual, expected)
         assert used == index
 
 
@@ -144,20 +145,20 @@ def test_tfds_reads_pixels_too(prepared):
 
 
 def test_pixels_that_are_not_whole():
-    content = Pixels(SIDE).make(encode(picture(30, 40)))
+    content = Pixels(SIDE).convert(encode(picture(30, 40)))
     assert decode(content).shape == (30, 40, 3)
     for wrong in (content[:-1], content + b"\0", content.replace(b"40 30", b"40 31")):
-        with pytest.raises(Unreadable, match="pixels of another number"):
+        with pytest.raises(Unreadable, match="not as many pixels"):
             decode(wrong)
     with pytest.raises(Unreadable):
         decode(b"P6\n40")
 
 
 @pytest.mark.parametrize("kind", [("L", "JPEG"), ("CMYK", "JPEG"), ("RGBA", "PNG")])
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
 def test_rare_kinds_become_plain_ones(form, kind):
     image = picture(50, 60, 9)
-    content = form.make(encode(image, *kind))
+    content = form.convert(encode(image, *kind))
     small = cv2.resize(image, (57, 48), interpolation=cv2.INTER_AREA).astype(int)
     if kind[0] == "L":
         small = np.array(Image.fromarray(small.astype(np.uint8)).convert("L"))[
@@ -166,7 +167,7 @@ def test_rare_kinds_become_plain_ones(form, kind):
         small = small.astype(int)
     assert np.abs(decode(content) - small).mean() < 3
     assert Image.open(io.BytesIO(content)).mode == "RGB"
-    little = form.make(encode(image[:20], *kind))
+    little = form.convert(encode(image[:20], *kind))
     assert decode(little).shape == (20, 60, 3)
 
 
@@ -175,21 +176,21 @@ def test_unreadable_pictures_are_left_out_or_an_error(tmp_path):
     prepare_jpegs(tmp_path, {"train": rows})
     how = {"data_dir": tmp_path}
     with pytest.raises(DataError, match=r"train, image \d+, record \d+ of .*--skip_at"):
-        derive("jpeg_set", Pixels(20), skip_at_most=1, **how)
+        convert_images("jpeg_set", Pixels(20), skip_at_most=1, **how)
     assert [p.name for p in (tmp_path / "jpeg_set").iterdir()] == ["1.0.0"]
-    done = derive("jpeg_set", Pixels(20), skip_at_most=2, **how)
-    kept = [np.load(path) for path in done.directory.glob("kdjax-labels-*.npy")]
+    done = convert_images("jpeg_set", Pixels(20), skip_at_most=2, **how)
+    cached = [np.load(path) for path in done.directory.glob("kdjax-labels-*.npy")]
     rows = tfds.builder_from_directory(done.directory).as_data_source("train")
-    assert [labels.tolist() for labels in kept] == [[row["label"] for row in rows]]
+    assert [labels.tolist() for labels in cached] == [[row["label"] for row in rows]]
     assert done.splits == {"train": 18} and len(done.skipped) == 2
 
 
 def test_it_is_made_once_and_outlives_its_source(tmp_path):
     builder = prepare_jpegs(tmp_path, {"train": ROWS[:3]})
-    first = derive("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)
+    first = convert_images("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)
     for path in builder.data_path.iterdir():
         path.unlink()
-    again = derive("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)
+    again = convert_images("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)
     assert again == first._replace(source=None)
     crops = {"size": 16, "short_side": 20}
     section = defaults.nested()["data"] | {
@@ -208,25 +209,25 @@ def test_it_is_made_once_and_outlives_its_source(tmp_path):
         (lambda: ShortSide(9, 101), "--quality is 101; expected 1 to 100"),
     ],
 )
-def test_wrong_forms(make, message):
+def test_wrong_formats(make, message):
     with pytest.raises(DataError, match=message):
         make()
 
 
 @pytest.mark.parametrize("form", [ShortSide(256, 90), Pixels(160)])
-def test_a_form_that_is_missing_is_told_how_to_come_by(tmp_path, form):
-    options = options_of(form.name)
-    wanted = f"Type: python -m kdjax prepare mine {options} --data_dir={tmp_path}"
-    with pytest.raises(DataError, match=wanted):
+def test_a_missing_format_is_explained(tmp_path, form):
+    options = format_options(form.name)
+    expected = f"Type: python -m kdjax prepare mine {options} --data_dir={tmp_path}"
+    with pytest.raises(DataError, match=expected):
         load_split(f"mine/{form.name}", "train", data_dir=tmp_path)
-    parser = prepare.read(["mine", *options.split()])
-    assert prepare.form_of(parser) == form
-    assert options_of("small") is None
+    parser = prepare._parser().parse_args(["mine", *options.split()])
+    assert prepare.format_of(parser) == form
+    assert format_options("small") is None
 
 
 def test_wrong_sets(tmp_path):
     with pytest.raises(DataError, match="jpeg_set is not prepared"):
-        derive("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)
+        convert_images("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)
     prepare_jpegs(tmp_path, {"train": [(encode(picture(9, 9), "L"), 0)]}, channels=1)
-    with pytest.raises(DataError, match=r"images have 1 channel.*in colour"):
-        derive("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)
+    with pytest.raises(DataError, match=r"images have 1 channel.*decoded to three"):
+        convert_images("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)

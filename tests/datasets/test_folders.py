@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
+from kdjax.data.split import DataError
 from kdjax.datasets import sharded_writer
-from kdjax.datasets.prepare_folder import prepare_folder
+from kdjax.datasets.folder_builder import prepare_folder
 from tests.data.jpegs import decoded, encode, picture
 from tests.datasets.miniature_imagenet import tiny, write_folder
 
@@ -67,12 +67,12 @@ def test_it_is_streamed_like_any_other(tmp_path):
     crops = Geometry(size=50, short_side=50)
     split = load_split("mine", "validation", data_dir=tmp_path / "data", crops=crops)
     assert split.class_names == ("cat", "dog") and set(split.label) == {1}
-    seen = split.image[:].astype(int)
+    visited = split.image[:].astype(int)
     grey = decoded(KINDS["grey.jpg"])[:, 5:55]
-    apart = np.abs(seen - grey).mean((1, 2, 3))
-    assert apart.min() == 0 and not split.image.skipped.found
+    difference = np.abs(visited - grey).mean((1, 2, 3))
+    assert difference.min() == 0 and not split.image.skipped.errors
     colour = decoded(KINDS["a.JPEG"])[:, 5:55]
-    assert (np.sort(np.abs(seen - colour).mean((1, 2, 3)))[:5] < 3).all()
+    assert (np.sort(np.abs(visited - colour).mean((1, 2, 3)))[:5] < 3).all()
 
 
 def test_a_first_start_reads_no_record(tmp_path, monkeypatch):
@@ -90,8 +90,8 @@ def test_a_first_start_reads_no_record(tmp_path, monkeypatch):
     for data_dir in (tmp_path / "data", "data"):
         for name in ("train", "validation"):
             split = load_split("mine", name, data_dir=data_dir, crops=crops)
-            wanted = [row["label"] for row in stored(done, name)]
-            assert split.label.tolist() == wanted and split.label.dtype == np.int32
+            expected = [row["label"] for row in stored(done, name)]
+            assert split.label.tolist() == expected and split.label.dtype == np.int32
 
 
 def test_pictures_of_a_class_do_not_lie_together(tmp_path):
@@ -114,16 +114,16 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
 @pytest.mark.parametrize("limit", [0, 3])
 def test_one_too_many_is_an_error_and_leaves_nothing(tmp_path, limit):
     train = {"cat": KINDS | DAMAGED}
-    wanted = (
+    expected = (
         f"in/train/cat/.* and {limit} others .* expected {limit} at most.*--skip_at"
     )
-    with pytest.raises(DataError, match=wanted):
+    with pytest.raises(DataError, match=expected):
         prepared(tmp_path, {"train": train}, skip_at_most=limit)
     assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_nothing_but_damage(tmp_path):
-    with pytest.raises(DataError, match="train: not one picture can be read"):
+    with pytest.raises(DataError, match="train: not one image can be read"):
         prepared(tmp_path, {"train": {"cat": DAMAGED}}, skip_at_most=9)
 
 
@@ -134,13 +134,13 @@ def test_many_files_in_several_shards(tmp_path, monkeypatch):
     files = sorted(done.directory.glob("*array_record*"))
     assert len(files) == 5 and files[0].name.endswith("-00000-of-00005")
     assert len(stored(done, "train")) == 23
-    seen = load_split(
+    visited = load_split(
         "mine",
         "train",
         data_dir=tmp_path / "data",
         crops=Geometry(size=8, short_side=8),
     )
-    assert seen.image[:].shape == (23, 8, 8, 3)
+    assert visited.image[:].shape == (23, 8, 8, 3)
 
 
 class Shards:
@@ -151,13 +151,13 @@ class Shards:
         return 5
 
 
-def test_it_tells_of_progress_and_of_other_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(sharded_writer, "_SAY_EVERY", -1)
-    said = []
+def test_progress_and_other_files_are_logged(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharded_writer, "_REPORT_EVERY", -1)
+    lines = []
     splits = {"train": {"a": {"0.JPEG": tiny(0), "notes.txt": b"x", ".hidden": b"y"}}}
-    prepared(tmp_path, splits, say=said.append)
-    assert said[0].endswith("in: 1 files are no pictures by their names")
-    assert "mine, train: 0 of 1" in said
+    prepared(tmp_path, splits, log=lines.append)
+    assert lines[0].endswith("in: 1 files are no images by their names")
+    assert "mine, train: 0 of 1" in lines
 
 
 def test_the_second_time_reads_nothing(tmp_path):
@@ -178,9 +178,9 @@ A = {"a.JPEG": tiny(0)}
 @pytest.mark.parametrize(
     "splits, message",
     [
-        ({"cat": {"x": A}, "dog": {"x": A}}, r"no folder train; there are cat/, dog/"),
+        ({"cat": {"x": A}, "dog": {"x": A}}, r"no folder train; it has cat/, dog/"),
         ({"train": {"a": A}, "val": {"b": A}}, "classes that train has not: b"),
-        ({"train": {"a": A, "b": {"c.txt": b""}}}, "train/b has no pictures; .*c.txt"),
+        ({"train": {"a": A, "b": {"c.txt": b""}}}, "train/b has no images; .*c.txt"),
         ({"train": {"a": A, "b/c": A}}, "train/b/c is a folder in a class. Expected"),
         ({"train": {"a": A}, "val": {"a": A}, "valid": {"a": A}}, "both val and valid"),
     ],
@@ -195,7 +195,7 @@ def test_other_requests(tmp_path):
     (tmp_path / "in/val").mkdir()
     (tmp_path / "in/val/1.JPEG").write_bytes(A["a.JPEG"])
     how = {"data_dir": tmp_path / "data", "skip_at_most": 0}
-    with pytest.raises(DataError, match="val has no folders; there are 1.JPEG. Expect"):
+    with pytest.raises(DataError, match="val has no folders; it has 1.JPEG. Expect"):
         prepare_folder("mine", tmp_path / "in", **how)
     with pytest.raises(DataError, match="nowhere is not a directory. Expected DIR/tr"):
         prepare_folder("mine", tmp_path / "nowhere", **how)
@@ -213,8 +213,8 @@ def test_a_file_that_its_disk_does_not_give_is_named(tmp_path, monkeypatch):
 
     whole = pathlib.Path.read_bytes
     monkeypatch.setattr(pathlib.Path, "read_bytes", failing)
-    wanted = "in/train/dog/0.JPEG: its disk does not give it .*Look at that disk"
-    with pytest.raises(DataError, match=wanted):
+    expected = "in/train/dog/0.JPEG: its disk does not give it .*Look at that disk"
+    with pytest.raises(DataError, match=expected):
         prepared(tmp_path, GOOD, skip_at_most=9)
     assert list((tmp_path / "data").iterdir()) == []
 

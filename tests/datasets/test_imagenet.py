@@ -9,13 +9,13 @@ import pytest
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import hashing
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.decode import decode
+from kdjax.data.split import DataError
+from kdjax.datasets.archive_builder import builder_class
 from kdjax.datasets.archives import imagenet
-from kdjax.datasets.builders import BUILDERS
+from kdjax.datasets.folder_builder import prepare_folder
 from kdjax.datasets.imagenet import Imagenet2012, Imagenet2012Folders
 from kdjax.datasets.prepare import prepare
-from kdjax.datasets.prepare_folder import prepare_folder
 from tests.data.jpegs import decoded, encode, odd_header, picture
 from tests.datasets.miniature_imagenet import (
     SYNSETS,
@@ -82,7 +82,9 @@ def test_archives_become_tfds_own_set(tmp_path):
 
 def test_same_version_and_features_as_the_official_builder(tmp_path):
     official = tfds.builder("imagenet2012", data_dir=tmp_path)
-    ours = BUILDERS["imagenet2012"](data_dir=tmp_path, archives=tmp_path, say=print)
+    ours = builder_class("imagenet2012")(
+        data_dir=tmp_path, archives=tmp_path, log=print
+    )
     assert type(official) is not type(ours)
     assert ours.info.full_name == official.info.full_name
     assert ours.info.features.to_json() == official.info.features.to_json()
@@ -168,8 +170,8 @@ def cut(content, where=0.7):
 @pytest.mark.parametrize(
     "train, validation, message",
     [
-        (train_pictures(FEW, each=3), VALIDATION, "train has 9 pictures .*expected 12"),
-        (TRAIN, validation_pictures(6), "validation has 6 pictures .*expected 7"),
+        (train_pictures(FEW, each=3), VALIDATION, "train has 9 images .*expected 12"),
+        (TRAIN, validation_pictures(6), "validation has 6 images .*expected 7"),
         ({"cats": {"a.JPEG": tiny(0)}}, VALIDATION, "holds cats.tar; expected one"),
         (TRAIN, {"val_1.JPEG": tiny(0)}, "holds val_1.JPEG; expected ILSVRC2012_val_"),
         (TRAIN, {"ILSVRC2012_val_00050001.JPEG": b""}, "_00000001.JPEG to 00050000"),
@@ -209,19 +211,19 @@ def test_members_lie_where_a_reader_of_tars_finds_them(tmp_path):
     write_archives(tmp_path / "tars", TRAIN, VALIDATION)
     path = tmp_path / "tars" / "ILSVRC2012_img_train.tar"
     content = path.read_bytes()
-    found = {
+    actual = {
         (m.class_name, m.name): content[m.start : m.start + m.size]
         for m in imagenet.members(path, "train")
     }
-    wanted = {}
+    expected = {}
     with tarfile.open(path) as outer:
         for member in outer:
             inner = io.BytesIO(outer.extractfile(member).read())
             with tarfile.open(fileobj=inner) as tar:
                 for file in tar:
                     key = (member.name.removesuffix(".tar"), file.name)
-                    wanted[key] = tar.extractfile(file).read()
-    assert found == wanted and len(found) == 12
+                    expected[key] = tar.extractfile(file).read()
+    assert actual == expected and len(actual) == 12
 
 
 def test_archives_of_somebody_else_have_directories_in_their_names(tmp_path):
@@ -231,11 +233,11 @@ def test_archives_of_somebody_else_have_directories_in_their_names(tmp_path):
     }
     path = tmp_path / "ILSVRC2012_img_train.tar"
     path.write_bytes(tar_of(tars))
-    found = [(m.class_name, m.name) for m in imagenet.members(path, "train")]
-    assert found == [(c, name) for c, files in TRAIN.items() for name in files]
+    actual = [(m.class_name, m.name) for m in imagenet.members(path, "train")]
+    assert actual == [(c, name) for c, files in TRAIN.items() for name in files]
 
 
 def test_the_folder_builder_is_the_same_set():
-    assert issubclass(Imagenet2012Folders, BUILDERS["imagenet2012"])
+    assert issubclass(Imagenet2012Folders, builder_class("imagenet2012"))
     assert Imagenet2012Folders.name == "imagenet2012"
     assert tar_of({})  # an empty archive is a file too

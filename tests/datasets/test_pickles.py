@@ -4,7 +4,7 @@ import pickle
 import numpy as np
 import pytest
 
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
 from kdjax.datasets.archives import pickles
 from tests.datasets.miniatures import python2_pickle
 
@@ -70,9 +70,9 @@ def test_arrays_and_containers_come_back(dtype, order):
     for content in (python2_pickle(value), pickle.dumps(value, 2), pickle.dumps(value)):
         if content[1] == 2 and b"_codecs" in content:
             continue  # Python 3 writes bytes through a codec there; the archives do not
-        found = pickles.load(content, "file")
-        np.testing.assert_array_equal(found.pop(b"data"), array)
-        assert found[b"labels"] == [1, 2] and found[b"name"] == b"\xff\x00"
+        actual = pickles.load(content, "file")
+        np.testing.assert_array_equal(actual.pop(b"data"), array)
+        assert actual[b"labels"] == [1, 2] and actual[b"name"] == b"\xff\x00"
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x02}", b"no pickle", b"\x80\x02]."])

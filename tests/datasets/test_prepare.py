@@ -1,14 +1,16 @@
 """Archives in the official layouts, through our builders, read back by TFDS itself."""
 
+import functools
+
 import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
 from kdjax.data.load import load_split
-from kdjax.datasets import prepare as preparing
-from kdjax.datasets.builders import BUILDERS, FashionMnist
+from kdjax.data.split import DataError
+from kdjax.datasets import write
+from kdjax.datasets.archive_builder import builder_class
 from kdjax.datasets.prepare import prepare
 from tests.datasets import miniatures
 
@@ -23,7 +25,7 @@ def elsewhere(tmp_path, monkeypatch, no_network):
 @pytest.fixture
 def sized(monkeypatch):
     def resize(name, sizes):
-        monkeypatch.setattr(BUILDERS[name], "SIZES", sizes)
+        monkeypatch.setattr(builder_class(name), "SIZES", sizes)
 
     return resize
 
@@ -34,28 +36,28 @@ def read_back(name, split, data_dir):
 
 
 def test_fashion_mnist(tmp_path, sized):
-    made = miniatures.fashion_mnist(tmp_path)
+    written = miniatures.fashion_mnist(tmp_path)
     sized("fashion_mnist", miniatures.SIZES)
     done = prepare("fashion_mnist", data_dir=tmp_path / "data", archives=tmp_path)
     assert done.splits == miniatures.SIZES and done.source == str(tmp_path)
     assert done.directory == tmp_path / "data" / "fashion_mnist" / "3.0.1"
-    for split, (image, label) in made.items():
+    for split, (image, label) in written.items():
         rows = read_back("fashion_mnist", split, tmp_path / "data")
         assert set(rows[0]) == {"image", "label"}
-        found = {row["image"].tobytes(): int(row["label"]) for row in rows}
+        actual = {row["image"].tobytes(): int(row["label"]) for row in rows}
         pairs = zip(image, label, strict=True)
-        assert found == {pixels.tobytes(): int(number) for pixels, number in pairs}
+        assert actual == {pixels.tobytes(): int(number) for pixels, number in pairs}
 
 
 @pytest.mark.parametrize("kind", ["binary", "python"])
 @pytest.mark.parametrize("classes", [10, 100])
 def test_cifar(tmp_path, sized, classes, kind):
     name = f"cifar{classes}"
-    made = miniatures.cifar(tmp_path / f"cifar-{classes}-{kind}.tar.gz", classes)
+    written = miniatures.cifar(tmp_path / f"cifar-{classes}-{kind}.tar.gz", classes)
     sized(name, miniatures.SIZES)
     done = prepare(name, data_dir=tmp_path / "data", archives=tmp_path)
     assert done.directory.name == "3.0.2"
-    for split, (image, label, coarse) in made.items():
+    for split, (image, label, coarse) in written.items():
         rows = read_back(name, split, tmp_path / "data")
         assert len(rows) == len(image)
         for row in rows:
@@ -73,7 +75,7 @@ def test_cifar(tmp_path, sized, classes, kind):
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist"])
 def test_same_features_and_version_as_the_official_builder(tmp_path, name):
     official = tfds.builder(name, data_dir=tmp_path)
-    ours = BUILDERS[name](data_dir=str(tmp_path))
+    ours = builder_class(name)(data_dir=str(tmp_path))
     assert type(official) is not type(ours)
     assert ours.info.full_name == official.info.full_name
     assert (
@@ -85,13 +87,13 @@ def test_same_features_and_version_as_the_official_builder(tmp_path, name):
 
 
 def test_cinic10(tmp_path, sized):
-    made = miniatures.cinic10(tmp_path / "CINIC-10.tar.gz")
-    sized("cinic10", {split: 4 for split in made})
+    written = miniatures.cinic10(tmp_path / "CINIC-10.tar.gz")
+    sized("cinic10", {split: 4 for split in written})
     done = prepare("cinic10", data_dir=tmp_path / "data", archives=tmp_path)
     builder = tfds.builder_from_directory(done.directory)
     names = builder.info.features["label"].names
     assert names[0] == "airplane" and names[9] == "truck"
-    for split, expected in made.items():
+    for split, expected in written.items():
         rows = {r["id"].decode(): r for r in builder.as_data_source(split)}
         assert set(rows) == set(expected)
         for key, (image, name, source) in expected.items():
@@ -107,20 +109,20 @@ def jpeg(image):
 
 
 def test_tiny_imagenet(tmp_path, sized):
-    made = miniatures.tiny_imagenet(tmp_path / "tiny-imagenet-200.zip", jpeg)
-    sized("tiny_imagenet", {split: len(rows) for split, rows in made.items()})
+    written = miniatures.tiny_imagenet(tmp_path / "tiny-imagenet-200.zip", jpeg)
+    sized("tiny_imagenet", {split: len(rows) for split, rows in written.items()})
     done = prepare("tiny_imagenet", data_dir=tmp_path / "data", archives=tmp_path)
-    for split, expected in made.items():
+    for split, expected in written.items():
         loaded = load_split("tiny_imagenet", split, data_dir=tmp_path / "data")
         assert loaded.image.shape == (len(expected), 64, 64, 3)
         assert list(loaded.class_names) == sorted(loaded.class_names)
-        found = {
+        actual = {
             loaded.class_names[label]: image.mean((0, 1))
             for image, label in zip(loaded.image, loaded.label, strict=True)
         }
-        assert set(found) == {wnid for _, wnid in expected.values()}
+        assert set(actual) == {wnid for _, wnid in expected.values()}
         for colour, wnid in expected.values():
-            np.testing.assert_allclose(found[wnid], colour, atol=3)
+            np.testing.assert_allclose(actual[wnid], colour, atol=3)
     # Grey pictures are stored in colour, for readers that do not convert.
     decoder = {"image": tfds.decode.SkipDecoding()}
     builder = tfds.builder_from_directory(done.directory)
@@ -164,9 +166,10 @@ def test_malicious_archive_is_refused(tmp_path, sized):
 def test_whoever_comes_second_keeps_what_is_there(tmp_path, sized):
     miniatures.fashion_mnist(tmp_path)
     sized("fashion_mnist", miniatures.SIZES)
-    first, _ = preparing._build(FashionMnist, tmp_path / "data", tmp_path)
+    make = functools.partial(builder_class("fashion_mnist"), archives=tmp_path)
+    first, _ = write.build(make, tmp_path / "data")
     stamp = (first / "dataset_info.json").stat().st_mtime_ns
-    second, _ = preparing._build(FashionMnist, tmp_path / "data", tmp_path)
+    second, _ = write.build(make, tmp_path / "data")
     assert second == first
     assert (first / "dataset_info.json").stat().st_mtime_ns == stamp
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["fashion_mnist"]
@@ -176,7 +179,7 @@ def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path, monkeypatch
     def full(self, **_):
         raise RuntimeError("write() failed: No space left on device")
 
-    builder = BUILDERS["fashion_mnist_subset"]
+    builder = builder_class("fashion_mnist_subset")
     monkeypatch.setattr(builder, "download_and_prepare", full)
     with pytest.raises(OSError, match="cannot be written .*No space left"):
         prepare("fashion_mnist_subset", data_dir=tmp_path / "data")

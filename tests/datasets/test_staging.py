@@ -9,15 +9,15 @@ import time
 
 import pytest
 
-from kdjax.cli.prepare import main
+from kdjax.__main__ import main
 from kdjax.datasets import staging
 from tests.datasets.miniature_imagenet import tiny, write_folder
 
 ROOT = pathlib.Path(__file__).parents[2]
 SLOW = """
 import sys, time
-from kdjax.cli.prepare import main
-from kdjax.data import folder_builder
+from kdjax.__main__ import main
+from kdjax.datasets import folder_builder
 
 def slow(read):
     def reading(*arguments):
@@ -25,50 +25,60 @@ def slow(read):
         return read(*arguments)
     return reading
 
-folder_builder.decode_told = slow(folder_builder.decode_told)
+folder_builder.decode_with_warning = slow(folder_builder.decode_with_warning)
 sys.exit(main(sys.argv[1:]))
 """
 
 
 @pytest.fixture
-def begun(tmp_path):
-    """Another process that writes a set, and how it was told to."""
+def started(tmp_path):
+    """Another process that writes a set, and its arguments."""
     files = {f"{i}.JPEG": tiny(i) for i in range(200)}
     write_folder(tmp_path / "in", {"train": {"a": files}})
-    told = ["mine", f"--folder={tmp_path / 'in'}", f"--data_dir={tmp_path / 'data'}"]
+    words = [
+        "prepare",
+        "mine",
+        f"--folder={tmp_path / 'in'}",
+        f"--data_dir={tmp_path / 'data'}",
+    ]
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW, *told], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SLOW, *words],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     end = time.monotonic() + 60
     try:
         while not list((tmp_path / "data").glob(".kdjax-*/**/*array_record*")):
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.05)
-        yield process, told, tmp_path / "data"
+        yield process, words, tmp_path / "data"
     finally:
         process.kill()
         process.communicate()
 
 
-def test_after_sigterm_nothing_is_left(begun):
-    process, _, data_dir = begun
+def test_after_sigterm_nothing_is_left(started):
+    process, _, data_dir = started
     process.send_signal(signal.SIGTERM)
-    told = process.communicate(timeout=30)[1]
+    output = process.communicate(timeout=30)[1]
     assert process.returncode == 128 + signal.SIGTERM
-    assert "SIGTERM; what was begun is deleted" in told and "Traceback" not in told
+    assert (
+        "SIGTERM; unfinished files are deleted" in output and "Traceback" not in output
+    )
     assert [path.name for path in data_dir.glob(".*")] == []
 
 
-def test_what_a_killed_one_left_is_deleted_by_the_next(begun, capsys):
-    process, told, data_dir = begun
+def test_what_a_killed_one_left_is_deleted_by_the_next(started, capsys):
+    process, words, data_dir = started
     (left,) = data_dir.glob(".kdjax-*")
-    said = []
-    staging.clean(data_dir, said.append)
-    assert left.is_dir() and not said  # it is being written
+    lines = []
+    staging.clean(data_dir, lines.append)
+    assert left.is_dir() and not lines  # it is being written
     process.kill()
     process.wait()
     assert left.is_dir()
-    assert main(told) == 0
+    assert main(words) == 0
     assert f"deleted {left}: 0.0 GB of a set that was" in capsys.readouterr().err
     assert [path.name for path in data_dir.iterdir()] == ["mine"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
+from kdjax.data.split import DataError
 from kdjax.datasets import tfrecord
 from tests.data.jpegs import odd_header, pictures, prepare_jpegs
 
@@ -24,7 +24,7 @@ def framed(record):
 
 
 def convert(name, source, skip_at_most=0, **how):
-    return tfrecord.convert(name, source, skip_at_most=skip_at_most, **how)
+    return tfrecord.convert_tfrecord(name, source, skip_at_most=skip_at_most, **how)
 
 
 def records(directory, split):
@@ -41,8 +41,8 @@ def as_tfrecord(tmp_path, rows):
     """A set as TFDS writes it in its default format, and its records."""
     builder = prepare_jpegs(tmp_path / "old", rows)
     directory = builder.data_path
-    found = {split: records(directory, split) for split in rows}
-    for split, rows in found.items():
+    actual = {split: records(directory, split) for split in rows}
+    for split, rows in actual.items():
         (path,) = directory.glob(f"*-{split}.array_record-*")
         content = b"".join(map(framed, rows))
         path.with_name(path.name.replace("array_", "tf")).write_bytes(content)
@@ -50,16 +50,16 @@ def as_tfrecord(tmp_path, rows):
     path = directory / "dataset_info.json"
     info = json.loads(path.read_text()) | {"fileFormat": "tfrecord"}
     path.write_text(json.dumps(info))
-    return tmp_path / "old", found
+    return tmp_path / "old", actual
 
 
 def test_the_same_records(old, tmp_path):
-    source, found = old
+    source, actual = old
     done = convert("jpeg_set", source, data_dir=tmp_path / "new")
     assert done.splits == {"test": 4, "train": 9}
     assert done.directory == tmp_path / "new" / "jpeg_set" / "1.0.0"
     assert done.source == str(source / "jpeg_set" / "1.0.0")
-    for split, rows in found.items():
+    for split, rows in actual.items():
         assert records(done.directory, split) == rows
     rows = tfds.builder_from_directory(done.directory).as_data_source("test")
     assert all(row["image"].dtype == np.uint8 for row in rows)
@@ -69,35 +69,35 @@ def test_the_same_records(old, tmp_path):
 
 
 def test_templates_with_the_format_written_out(old, tmp_path):
-    source, found = old
+    source, actual = old
     path = source / "jpeg_set/1.0.0/dataset_info.json"
     path.write_text(path.read_text().replace("{FILEFORMAT}", "tfrecord"))
     done = convert("jpeg_set", source, data_dir=tmp_path / "new")
-    assert records(done.directory, "train") == found["train"]
+    assert records(done.directory, "train") == actual["train"]
 
 
 def test_pictures_are_decoded_once_and_unreadable_ones_left_out(tmp_path, monkeypatch):
     rows = list(ROWS)
     rows[3] = (rows[3][0][:-300], 3)
     rows[5] = (odd_header(rows[5][0]), 0)
-    source, found = as_tfrecord(tmp_path, {"train": rows})
+    source, actual = as_tfrecord(tmp_path, {"train": rows})
     with pytest.raises(DataError, match=r"tfrecord-0.*, record \d: .* Prepare the set"):
         convert("jpeg_set", source, data_dir=tmp_path / "new")
     done = convert("jpeg_set", source, data_dir=tmp_path / "new", skip_at_most=1)
     assert done.splits == {"train": 8} and len(done.skipped) == len(done.doubtful) == 1
     assert "Premature end" in next(iter(done.skipped.values()))
-    assert len(set(records(done.directory, "train")) & set(found["train"])) == 7
+    assert len(set(records(done.directory, "train")) & set(actual["train"])) == 7
     names = tfds.builder_from_directory(done.directory).as_data_source("train")
     assert {row["file_name"] for row in names} == {
         f"{i}.JPEG".encode() for i in range(9) if i != 3
     }
-    wanted = [row["label"] for row in names]
+    expected = [row["label"] for row in names]
     monkeypatch.setattr(
         "kdjax.data.tfds.labels.examples", None
     )  # they are kept already
     crops = Geometry(size=8, short_side=8)
     split = load_split("jpeg_set", "train", data_dir=tmp_path / "new", crops=crops)
-    assert split.label.tolist() == wanted and split.image[:].shape == (8, 8, 8, 3)
+    assert split.label.tolist() == expected and split.image[:].shape == (8, 8, 8, 3)
 
 
 @pytest.mark.parametrize("end", [-1, -40, 5])

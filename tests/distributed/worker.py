@@ -51,7 +51,7 @@ def begin(*arguments, whole=trainer.begin):
 
 
 def count_pictures() -> None:
-    from kdjax.data.images.lazy import StoredImages
+    from kdjax.data.images.lazy import LazyImages
 
     def counted(name, whole):
         def crop(*arguments):
@@ -61,7 +61,7 @@ def count_pictures() -> None:
         return crop
 
     for name in ("evaluation_crop", "training_crop"):
-        setattr(StoredImages, name, counted(name, getattr(StoredImages, name)))
+        setattr(LazyImages, name, counted(name, getattr(LazyImages, name)))
 
 
 if __name__ == "__main__":

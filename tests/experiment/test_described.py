@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kdjax.contracts import InputError
-from kdjax.data.loaders.loader import is_stored
-from kdjax.data.registry import AUGMENTS, STREAMED
+from kdjax.data.loaders.loader import is_streamed
+from kdjax.data.registry import AUGMENTS, DATASETS, STREAMED
 from kdjax.experiment.defaults import nested
 from kdjax.experiment.described import KNOWN, DatasetSpec, Sizes, describe_data
 
@@ -30,7 +30,7 @@ def test_imagenet_needs_no_pictures():
 def test_what_is_prepared_here_is_known(name):
     found, sizes = describe_data(data(name), Sizes()), KNOWN[name]
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
-    assert found.train.image.shape == shape and not is_stored(found.train)
+    assert found.train.image.shape == shape and not is_streamed(found.train)
     assert found.train.image.nbytes == np.prod(shape)
     assert np.shares_memory(found.train.image[0], found.train.image[-1])
     assert found.augment == AUGMENTS[name]
@@ -38,8 +38,7 @@ def test_what_is_prepared_here_is_known(name):
 
 
 def test_all_that_can_be_prepared_is_known():
-    builders = pytest.importorskip("kdjax.datasets.builders").BUILDERS
-    assert builders.keys() - {"fashion_mnist_subset"} <= KNOWN.keys()
+    assert DATASETS.keys() - {"fashion_mnist_subset"} <= KNOWN.keys()
     assert (AUGMENTS.keys() | STREAMED.keys()) - {"fashion_mnist_subset"} == set(KNOWN)
 
 

@@ -11,9 +11,9 @@ from kdjax import checkpoints
 from kdjax.caching.teacher_runner import TeacherRunner, layout_of
 from kdjax.cli import evaluate
 from kdjax.contracts import InputError
-from kdjax.data.errors import DataError
 from kdjax.data.loaders import in_memory, loader
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
+from kdjax.data.split import DataError
 from kdjax.experiment import data as images
 from kdjax.experiment.build import build
 from kdjax.runner import run
@@ -119,7 +119,7 @@ def test_unreadable_pictures_are_told(tmp_path, capsys):
     skipped = summary["unreadable_images"]
     assert skipped["count"] == len(skipped["first"]) == 1
     assert "record" in skipped["first"][0] and "Premature end" in skipped["first"][0]
-    with pytest.raises(DataError, match="this picture cannot be read"):
+    with pytest.raises(DataError, match="this image cannot be read"):
         run.run(streamed(tmp_path, skip_at_most=0), tmp_path / "strict")
 
 
@@ -170,7 +170,7 @@ def test_a_cache_holds_the_answers_to_the_very_crops_of_a_step(jpeg_dir, tmp_pat
     live = TeacherRunner(network, variables, made.train, made.augment, **how)
     stored = np.concatenate([row["logits"] for row in live.blocks(1)])
     assert stored.shape == (21, 5)
-    feed = loader.place(made.train, mesh, seed=made.seed, batch_size=8)
+    feed = loader.make_loader(made.train, mesh, seed=made.seed, batch_size=8)
     batch_spec = feed.batch_spec(3)  # of the second epoch
     feed.close()
     batch = in_memory.gather_batch(feed.source, batch_spec)

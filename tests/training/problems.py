@@ -57,7 +57,7 @@ class Problem:
             jax.random.key(7), images
         )
         self.traces, self.crops = 0, changes.get("augment", AUGMENT)
-        self.feed = in_memory.place(
+        self.feed = in_memory.make_loader(
             changes.get("data", split()),
             self.mesh,
             seed=1,

@@ -5,10 +5,15 @@ import importlib.resources
 import lzma
 
 import numpy as np
+from tensorflow_datasets.core import hashing
+from tensorflow_datasets.core import splits as tfds_splits
 
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError, Split, digest
+from kdjax.data.tfds.names import EMBEDDED, parse_name
+from kdjax.data.tfds.records import no_such_split
 
 FILE_NAME = "fashion_mnist_subset.xz"
+VERSION = "1.0.0"
 # Of the content, not of the file: another liblzma may compress it differently.
 CONTENT_SHA256 = "c647bc74d327b606bf73afa07d97aaae0c0d5cfbbf09741ceded0ce173b66649"
 PER_CLASS = {"train": 1000, "test": 200}
@@ -25,6 +30,51 @@ CLASS_NAMES = (
     "Bag",
     "Ankle boot",
 )
+
+
+def load(name: str, split: str) -> Split:
+    """Loads a split as if `prepare` had written it and TFDS read it."""
+    _, config, version = parse_name(name)
+    if config is not None or version not in (None, VERSION):
+        raise DataError(f"{name} is unknown; expected {EMBEDDED} or :{VERSION} of it.")
+    splits = read()
+    parts = _positions(split, {key: len(label) for key, (_, label) in splits.items()})
+    image = np.concatenate([splits[key][0][order] for key, order in parts])
+    label = np.concatenate([splits[key][1][order] for key, order in parts], dtype="i4")
+    if not label.size:
+        raise DataError(f"{name}: split {split!r} is empty; choose a wider slice.")
+    identity = {
+        "name": EMBEDDED,
+        "version": VERSION,
+        "split": split,
+        "num_examples": len(label),
+        "sha256": digest(image, label, CLASS_NAMES),
+    }
+    return Split(image, label, CLASS_NAMES, identity)
+
+
+def _positions(split: str, counts: dict[str, int]) -> list[tuple[str, np.ndarray]]:
+    """The samples of a split, as (name, positions in the original order) of parts.
+
+    TFDS's order is that of the hashes of the keys, which are the positions.
+    """
+    infos = [
+        tfds_splits.SplitInfo(name=name, shard_lengths=[count], num_bytes=0)
+        for name, count in counts.items()
+    ]
+    try:
+        parts = tfds_splits.AbstractSplit.from_spec(split).to_absolute(
+            tfds_splits.SplitDict(infos)
+        )
+    except Exception as error:  # TFDS raises several kinds
+        raise no_such_split(EMBEDDED, split, counts, error) from error
+    positions = []
+    for part in parts:
+        hasher = hashing.Hasher(part.splitname)
+        order = sorted(range(counts[part.splitname]), key=hasher.hash_key)
+        order = np.array(order, np.int64)[part.from_ : part.to]
+        positions.append((part.splitname, order))
+    return positions
 
 
 def pack(splits: dict[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
@@ -48,17 +98,13 @@ def unpack(content: bytes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def read() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Reads the embedded images, {split: (image, label)}, in the original order.
-
-    Raises:
-      DataError: the file of this installation is not the one that was released.
-    """
+    """Reads the embedded images, {split: (image, label)}, in the original order."""
     file = importlib.resources.files(__name__).joinpath(FILE_NAME)
     content = lzma.decompress(file.read_bytes())
-    found = hashlib.sha256(content).hexdigest()
-    if found != CONTENT_SHA256:
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != CONTENT_SHA256:
         raise DataError(
-            f"{file}: content has SHA-256 {found}; expected {CONTENT_SHA256}. "
+            f"{file}: content has SHA-256 {sha256}; expected {CONTENT_SHA256}. "
             "Reinstall kdjax."
         )
     return unpack(content)

@@ -1,8 +1,8 @@
-"""Where crops of ImageNet lie: sizes and random bits in, boxes out; no pixels here.
+"""Where crops lie: sizes and random bits in, boxes out; no pixels here.
 
 The geometry is torchvision's: `RandomResizedCrop` for training, `Resize` of the short
-side and `CenterCrop` for evaluation. What is drawn for a sample depends on (seed,
-epoch, index) alone: not on its batch, its thread or the number of hosts.
+side and `CenterCrop` for evaluation. A sample's crop depends on (seed, epoch, index)
+alone: not on its batch, its thread or the number of hosts.
 """
 
 import dataclasses
@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 TRIES = 10
-_STREAM = 0x626F7865  # keeps the boxes apart from the order, drawn from the same seed
+_STREAM = 0x626F7865  # separates the boxes from the order, which has the same seed
 _RATIO = (3 / 4, 4 / 3)
-_EMPTY = np.zeros(4, np.uint64)  # of numbers drawn before
-_made = threading.local()  # a generator for each thread
+_EMPTY = np.zeros(4, np.uint64)
+_local = threading.local()  # a generator for each thread
 
 
 class Box(NamedTuple):
@@ -31,13 +31,13 @@ class Box(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """Which part of a picture a network sees, and in which size.
+    """Which part of an image a network sees, and in which size.
 
     Attributes:
       size: side of the square that is cut out, in pixels, >= 1.
       short_side: what the shorter side is made before the evaluation's central crop,
         >= `size`.
-      smallest_area: of a training crop, as a share of the picture, in (0, 1].
+      smallest_area: of a training crop, as a share of the image, in (0, 1].
       sizes: (from epoch, side) of training crops, where that is not `size` throughout;
         the first from epoch 0, later ones in order. Evaluation is at `size`.
 
@@ -72,25 +72,20 @@ class Geometry:
         >>> [small_first.size_at(epoch) for epoch in (0, 29, 30, 89)]
         [128, 128, 160, 224]
         """
-        sides = [side for begins, side in self.sizes if begins <= epoch]
+        sides = [side for start, side in self.sizes if start <= epoch]
         return sides[-1] if sides else self.size
 
     def identity(self) -> dict:
         """As JSON. What is not set is left out, so that older identities stay equal."""
-        found = dataclasses.asdict(self)
-        sizes = found.pop("sizes")
-        return found | ({"sizes": [list(pair) for pair in sizes]} if sizes else {})
+        fields = dataclasses.asdict(self)
+        sizes = fields.pop("sizes")
+        return fields | ({"sizes": [list(pair) for pair in sizes]} if sizes else {})
 
     def random(self, height: int, width: int, bits: np.ndarray) -> Box:
         """A crop of 8-100 % of the area with sides of 3:4 to 4:3.
 
-        Area is drawn uniformly, the sides' ratio uniformly in its logarithm, then the
-        place. After ten that do not fit: the largest central crop of an allowed ratio.
-
-        Args:
-          height: of the picture, >= 1.
-          width: of the picture, >= 1.
-          bits: from `crop_bits`.
+        Area is uniform, the sides' ratio uniform in its logarithm. After ten that do
+        not fit: the largest central crop of an allowed ratio. `bits` are `crop_bits`.
         """
         least, most = (math.log(limit) for limit in _RATIO)
         for area, ratio, row, column in bits.tolist():
@@ -105,7 +100,7 @@ class Geometry:
         return _largest(height, width)
 
     def central(self, height: int, width: int) -> tuple[tuple[int, int], Box]:
-        """What evaluation sees: (height, width) to resize to, and the box in that."""
+        """The evaluation crop: (height, width) to resize to, and the box in that."""
         short = min(height, width)
         resized = tuple(
             self.short_side if side == short else int(self.short_side * side / short)
@@ -117,41 +112,30 @@ class Geometry:
 
 def check_sizes(sizes: tuple) -> None:
     """Raises ValueError unless it is pairs of rising epochs, from 0, and of sides."""
-    where, wanted = f"Geometry: sizes is {sizes!r}", "((0, 128), (30, 160), (60, 224))"
     pairs = isinstance(sizes, tuple) and all(
-        isinstance(pair, tuple)
-        and len(pair) == 2
-        and all(isinstance(n, int) and not isinstance(n, bool) for n in pair)
+        isinstance(pair, tuple) and [type(n) for n in pair] == [int, int]
         for pair in sizes
     )
-    if not pairs:
+    epochs = [epoch for epoch, _ in sizes] if pairs else []
+    rises = all(one < other for one, other in itertools.pairwise(epochs))
+    starts = epochs[:1] in ([], [0])
+    if not (pairs and starts and rises and all(side >= 1 for _, side in sizes)):
         raise ValueError(
-            f"{where}; expected pairs of whole numbers, (from epoch, side), such as "
-            f"{wanted}."
+            f"Geometry: sizes is {sizes!r}; expected pairs of whole numbers, (from "
+            "epoch, side), whose epochs rise from 0 and whose sides are 1 pixel or "
+            "more, such as ((0, 128), (30, 160), (60, 224))."
         )
-    epochs = [epoch for epoch, _ in sizes]
-    if epochs[:1] not in ([], [0]):
-        raise ValueError(f"{where}; expected the first pair to be from epoch 0.")
-    if any(later <= epoch for epoch, later in itertools.pairwise(epochs)):
-        raise ValueError(f"{where}; expected each epoch to be above the one before.")
-    if any(side < 1 for _, side in sizes):
-        raise ValueError(f"{where}; expected sides of 1 pixel or more.")
 
 
 def crop_bits(seed: int, epoch: int, index: int) -> np.ndarray:
-    """What `Geometry.random` draws from: uint64 [TRIES, 4].
+    """The random bits of a crop, for `Geometry.random`: uint64 [TRIES, 4].
 
     NumPy promises the same raw bits of Philox in every release.
-
-    Args:
-      seed: the run's, 0 <= seed < 2**63.
-      epoch: how often the split had been seen before, >= 0.
-      index: position of the sample in the split, >= 0.
     """
-    if not hasattr(_made, "philox"):
-        _made.philox = np.random.Philox(key=0)
-    # A fifth of the time that a new generator for every picture takes.
-    _made.philox.state = {
+    if not hasattr(_local, "philox"):
+        _local.philox = np.random.Philox(key=0)
+    # A fifth of the time that a new generator for every image takes.
+    _local.philox.state = {
         "bit_generator": "Philox",
         "state": {
             "key": np.array([seed, _STREAM], np.uint64),
@@ -162,7 +146,7 @@ def crop_bits(seed: int, epoch: int, index: int) -> np.ndarray:
         "has_uint32": 0,
         "uinteger": 0,
     }
-    return _made.philox.random_raw(4 * TRIES).reshape(TRIES, 4)
+    return _local.philox.random_raw(4 * TRIES).reshape(TRIES, 4)
 
 
 def _unit(bits: int) -> float:

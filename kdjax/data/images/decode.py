@@ -1,4 +1,4 @@
-"""Bytes of one picture to RGB, and the crop of it that a network sees.
+"""Decodes the bytes of one image to RGB, and cuts out what a network sees.
 
 simplejpeg, which gives the GIL back and is 1.1 times as fast as OpenCV, decodes colour
 and greyscale JPEGs; OpenCV those in CMYK and everything that is not a JPEG.
@@ -13,107 +13,91 @@ import simplejpeg
 from kdjax.data.images.crops import Box
 from kdjax.data.images.partial_jpeg import decode_rows, rows_needed
 
-# The feed has threads of its own; OpenCV's would only fight with them.
+# Loaders have threads of their own; OpenCV's would only compete with them.
 cv2.setNumThreads(0)
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _PIXELS = re.compile(rb"P6\n(\d+) (\d+)\n255\n")  # PPM: what `pixels` writes
-# Bytes before the end of the file that are nobody's: harmless as an encoder's filling,
-# as which Pillow takes them. But damage may show in nothing else, so `prepare` tells.
-_MORE = "extraneous bytes before marker 0xd9"
-_CUT = "premature end"
+# Harmless as an encoder's padding, as which Pillow takes it. But damage may show in
+# nothing else, so `prepare` reports it.
+_HARMLESS = "extraneous bytes before marker 0xd9"
+_TRUNCATED = "premature end"
 _NOT_RGB = ("CMYK", "YCCK")
-_SMALLEST = 2  # pixels a side: one of 1 x 1 stands for a picture that is not there
+_SMALLEST = 2  # pixels a side: 1 x 1 is a placeholder for a missing image
 
 
 class Unreadable(ValueError):
-    """The bytes are not a whole picture."""
+    """The bytes are not a whole image."""
 
 
 def decode(content: bytes) -> np.ndarray:
-    """Decodes a picture, exactly (no fast transforms) and without turning it.
+    """Decodes exactly (no fast transforms) and without rotating.
 
-    Args:
-      content: a JPEG, PNG or whatever else OpenCV reads.
-
-    Returns:
-      uint8 RGB [height, width, 3]; greyscale three times, transparency dropped.
-
-    Raises:
-      Unreadable: damaged, cut short, of no known format or of 1 pixel a side.
+    Returns uint8 RGB [height, width, 3]; greyscale three times, transparency dropped.
+    Raises Unreadable: damaged, cut short, of no known format or of 1 pixel a side.
     """
-    return decode_told(content)[0]
+    return decode_with_warning(content)[0]
 
 
-def decode_told(content: bytes) -> tuple[np.ndarray, str]:
-    """`decode`, and what the decoder complains of in what is taken nevertheless."""
-    complaint = ""
+def decode_with_warning(content: bytes) -> tuple[np.ndarray, str]:
+    """`decode`, and the decoder's warning about an image that is taken all the same."""
+    warning = ""
     if head := _PIXELS.match(content):
         image = _stored(content, head)
     elif content[:2] == _JPEG:
-        image, complaint = _jpeg(content)
+        image, warning = _jpeg(content)
     else:
         image = _other(content)
     check_size(*image.shape[:2])
-    return image, complaint
+    return image, warning
 
 
-def decode_whatever(content: bytes) -> tuple[np.ndarray, str]:
-    """`decode_told` that takes whatever JPEG does not end too early.
+def decode_leniently(content: bytes) -> tuple[np.ndarray, str]:
+    """`decode_with_warning` that takes any JPEG that does not end too early.
 
-    Its pixels are those that Pillow would show. Others than `decode` takes must be
-    encoded anew, or they could not be read later.
-
-    Raises:
-      Unreadable: cut short, or nothing that gives a picture.
+    Its pixels are those that Pillow would show. What `decode` refuses must be encoded
+    anew, or it could not be read later.
     """
     try:
-        return decode_told(content)
+        return decode_with_warning(content)
     except Unreadable as error:
-        if content[:2] != _JPEG or _CUT in str(error).lower():
+        if content[:2] != _JPEG or _TRUNCATED in str(error).lower():
             raise
-        complaint = str(error)
-    image = _told(simplejpeg.decode_jpeg, content, "RGB", strict=False)
+        warning = str(error)
+    image = _call(simplejpeg.decode_jpeg, content, "RGB", strict=False)
     check_size(*image.shape[:2])
-    return image, complaint
+    return image, warning
 
 
 def pixels(image: np.ndarray) -> bytes:
-    """Stores uint8 RGB [height, width, 3] as it is, with a line that tells its size.
-
-    That is a PPM file. `decode` copies nothing of it.
-    """
+    """Stores uint8 RGB [height, width, 3] as PPM, of which `decode` copies nothing."""
     head = f"P6\n{image.shape[1]} {image.shape[0]}\n255\n"
     return head.encode() + np.ascontiguousarray(image).tobytes()
 
 
 def is_plain_jpeg(content: bytes) -> bool:
-    """Whether it is a JPEG in colour or grey; not one for a printer, in CMYK."""
+    """Whether it is a JPEG in colour or grey, not in CMYK."""
     try:
         return size_of_jpeg(content) is not None
     except Unreadable:
         return False
 
 
-def is_taken(complaint: str) -> bool:
-    """Whether `decode` takes a picture of which that is all that is to be said."""
-    return not complaint or _MORE in complaint
+def is_harmless(warning: str) -> bool:
+    """Whether `decode` takes an image with that warning, or without one."""
+    return not warning or _HARMLESS in warning
 
 
 def check_size(height: int, width: int) -> None:
-    """Raises Unreadable for what stands for a picture that is not there."""
+    """Raises Unreadable for a placeholder of a missing image."""
     if min(height, width) < _SMALLEST:
         raise Unreadable(f"it has {height} x {width} pixels")
 
 
 def size_of_jpeg(content: bytes) -> tuple[int, int] | None:
-    """(height, width) of a JPEG that `decode_reduced` takes; None: `decode` does.
-
-    Raises:
-      Unreadable: its header is damaged, or it has 1 pixel a side.
-    """
+    """(height, width) of a JPEG that `decode_reduced` takes; None: `decode` does."""
     if content[:2] != _JPEG:
         return None
-    height, width, colours, _ = _told(simplejpeg.decode_jpeg_header, content)
+    height, width, colours, _ = _call(simplejpeg.decode_jpeg_header, content)
     check_size(height, width)
     return None if colours in _NOT_RGB else (height, width)
 
@@ -121,17 +105,10 @@ def size_of_jpeg(content: bytes) -> tuple[int, int] | None:
 def decode_reduced(
     content: bytes, size: tuple[int, int], bottom: int, factor: int
 ) -> np.ndarray:
-    """Decodes a JPEG down to a row, and with fewer pixels: frequencies that those
-    cannot show are left out of its cosine transforms.
+    """Decodes a JPEG down to the row `bottom`, with sides divided by `factor`.
 
-    Args:
-      content: of the file.
-      size: from `size_of_jpeg`.
-      bottom: of the rows that are looked at; there may be some more.
-      factor: 1, 2, 4 or 8; sides are divided by it and rounded up.
-
-    Raises:
-      Unreadable: cut short, or damaged in what was decoded.
+    `factor` is 1, 2, 4 or 8; frequencies that fewer pixels cannot show are left out of
+    the cosine transforms. `size` is from `size_of_jpeg`.
     """
     height, width = size
     rows, scaling = rows_needed(bottom, height, factor), {}
@@ -147,7 +124,7 @@ def decode_reduced(
 
 
 def cut(image: np.ndarray, box: Box, size: int) -> np.ndarray:
-    """A box of a picture, resized to uint8 [size, size, 3]."""
+    """A box of an image, resized to uint8 [size, size, 3]."""
     part = image[box.top : box.top + box.height, box.left : box.left + box.width]
     return resize(part, (size, size))
 
@@ -160,42 +137,42 @@ def resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] == shape:
         return np.ascontiguousarray(image)
     shrinks = shape[0] <= image.shape[0] and shape[1] <= image.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(image, shape[::-1], interpolation=how)
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(image, shape[::-1], interpolation=method)
 
 
 def _stored(content: bytes, head: re.Match) -> np.ndarray:
     width, height = map(int, head.groups())
     if len(content) != head.end() + 3 * height * width:
-        raise Unreadable("pixels of another number than its first line says")
+        raise Unreadable("not as many pixels as its first line says")
     image = np.frombuffer(content, np.uint8, offset=head.end())
     return image.reshape(height, width, 3)
 
 
 def _jpeg(content: bytes) -> tuple[np.ndarray, str]:
-    """Pixels and complaint."""
-    *_, colours, _ = _told(simplejpeg.decode_jpeg_header, content)
+    """Pixels and warning."""
+    *_, colours, _ = _call(simplejpeg.decode_jpeg_header, content)
     if colours not in _NOT_RGB:
         return _colour(content)
-    # OpenCV 4 fills up what is cut short, in grey; this says that it is.
-    _told(simplejpeg.decode_jpeg, content, "CMYK")
+    # OpenCV 4 fills truncated files up, in grey; simplejpeg raises.
+    _call(simplejpeg.decode_jpeg, content, "CMYK")
     return _other(content), ""
 
 
 def _colour(content: bytes, **scaling: int) -> tuple[np.ndarray, str]:
-    """Pixels and complaint."""
+    """Pixels and warning."""
     try:
-        return _told(simplejpeg.decode_jpeg, content, "RGB", **scaling), ""
+        return _call(simplejpeg.decode_jpeg, content, "RGB", **scaling), ""
     except Unreadable as error:
-        complaint = str(error)
-        if not is_taken(complaint):
+        warning = str(error)
+        if not is_harmless(warning):
             raise
-    image = _told(simplejpeg.decode_jpeg, content, "RGB", strict=False, **scaling)
-    return image, complaint
+    image = _call(simplejpeg.decode_jpeg, content, "RGB", strict=False, **scaling)
+    return image, warning
 
 
-def _told(function, *args, **kwargs):
-    """Calls simplejpeg, whose errors are of damaged files."""
+def _call(function, *args, **kwargs):
+    """Calls simplejpeg; its errors become Unreadable."""
     try:
         return function(*args, **kwargs)
     except ValueError as error:
@@ -206,10 +183,10 @@ def _other(content: bytes) -> np.ndarray:
     if content[:4] == _PNG and b"IEND" not in content[-64:]:
         raise Unreadable("PNG file without its end")  # OpenCV may fill it up
     raw = np.frombuffer(content, np.uint8)
-    # Turned by its EXIF tag, a picture would differ from what simplejpeg gives.
-    how = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    # Rotated by its EXIF tag, an image would differ from what simplejpeg gives.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(raw, how) if raw.size else None
+        image = cv2.imdecode(raw, flags) if raw.size else None
     except cv2.error as error:
         raise Unreadable(f"OpenCV: {error}") from error
     if image is None:

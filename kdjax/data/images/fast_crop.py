@@ -6,10 +6,10 @@ evaluation does not take (`kdjax.data.images.decode`):
 * What lies below the box is not decoded; pixels are the same.
 * Where the box has at least twice the pixels of the crop along both sides, a JPEG is
   decoded at a half, a quarter or an eighth of its size. The box's edges then lie on
-  whole pixels of that picture, so each moves by half a pixel of the crop at most.
+  whole pixels of that image, so each moves by half a pixel of the crop at most.
 * Up to a factor of two, shrinking is a blur of three pixels and bilinear sampling. The
   blur's variance is what makes bilinear's triangle as wide as the factor, so nothing
-  aliases. On pictures with a natural spectrum that is within 0.6 levels of Pillow's and
+  aliases. On images with a natural spectrum that is within 0.6 levels of Pillow's and
   torchvision's filter, on the mean, in half the time of OpenCV's means over areas.
 """
 
@@ -33,18 +33,12 @@ _NOTHING, _NARROW = 1 / 512, 0.1
 def crop(
     content: bytes, choose: Callable[[int, int], Box], into: np.ndarray
 ) -> np.ndarray:
-    """Writes the crop of a picture.
+    """Writes the crop of an image into an array, and returns it.
 
     Args:
       content: of a file that `decode` knows.
-      choose: (height, width) of the picture -> the box.
+      choose: (height, width) of the image -> the box.
       into: uint8 [height, width, 3], contiguous; it says how large the crop is.
-
-    Returns:
-      `into`.
-
-    Raises:
-      Unreadable: as `decode` does.
     """
     size = size_of_jpeg(content)
     if size is None:
@@ -68,7 +62,7 @@ def reduction(box: Box, shape: tuple[int, int]) -> int:
 
 
 def reduced(box: Box, factor: int) -> Box:
-    """The box in a picture of fewer pixels: each edge on the nearest whole one."""
+    """The box in an image of fewer pixels: each edge on the nearest whole one."""
     top, left = round(box.top / factor), round(box.left / factor)
     bottom = round((box.top + box.height) / factor)
     right = round((box.left + box.width) / factor)
@@ -76,7 +70,7 @@ def reduced(box: Box, factor: int) -> Box:
 
 
 def resample(image: np.ndarray, into: np.ndarray) -> np.ndarray:
-    """Writes a picture in another size: bilinear, without aliasing."""
+    """Writes an image in another size: bilinear, without aliasing."""
     high, wide = (a / b for a, b in zip(image.shape, into.shape[:2], strict=False))
     if max(high, wide) > _MOST:  # no JPEG, or one side of a reduced one
         into[:] = resize(image, into.shape[:2])

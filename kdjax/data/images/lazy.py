@@ -1,42 +1,40 @@
-"""Pictures that stay in their record files and are decoded when somebody asks."""
+"""Images that stay in their record files and are decoded when they are indexed."""
 
 import concurrent.futures
 
 import numpy as np
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Box, Geometry, crop_bits
 from kdjax.data.images.decode import Unreadable, cut, decode, resize, size_of_jpeg
 from kdjax.data.images.fast_crop import crop
-from kdjax.data.images.skipped import Skipped
+from kdjax.data.images.skipped import SkippedImages
 from kdjax.data.prefetch import cores
-from kdjax.data.tfds import file_limits
+from kdjax.data.split import DataError
 from kdjax.data.tfds.example_proto import bytes_feature
-from kdjax.data.tfds.records import Opened
+from kdjax.data.tfds.records import OpenSplit
 
 
-class StoredImages:
-    """A split's pictures, where a `Split` in memory has an array of them.
+class LazyImages:
+    """A split's images, with the shape of the array that a `Split` in memory has.
 
-    It has that array's shape. Evaluation crops come by slicing, a part of the split by
-    a mask, training crops of any sample by `training_crop`.
+    A slice gives evaluation crops, a mask a part of the split, `training_crop` the
+    training crop of any sample.
     """
 
     dtype = np.dtype(np.uint8)
 
     def __init__(
         self,
-        opened: Opened,
+        opened: OpenSplit,
         geometry: Geometry,
-        skipped: Skipped,
+        skipped: SkippedImages,
         threads: int = 0,
         records: np.ndarray | None = None,
     ):
         """Reads nothing yet.
 
         Args:
-          opened: from `open_split`; its pictures have three channels, or greyscale
-            that may become three.
+          opened: from `open_split`.
           geometry: of the crops.
           skipped: counts what cannot be read.
           threads: that decode; 0: one a core.
@@ -53,53 +51,42 @@ class StoredImages:
     def shape(self) -> tuple[int, int, int, int]:
         return len(self), self.geometry.size, self.geometry.size, 3
 
-    def __getitem__(self, which: slice | np.ndarray) -> "np.ndarray | StoredImages":
-        """Evaluation crops of a slice, uint8 [m, size, size, 3]; or a mask's pictures.
-
-        Raises:
-          DataError: a picture cannot be read. A pass over all leaves none out.
-        """
+    def __getitem__(self, which: slice | np.ndarray) -> "np.ndarray | LazyImages":
+        """Evaluation crops of a slice, uint8 [m, size, size, 3]; or a mask's images."""
         if not isinstance(which, slice):
-            records = self._records[which]
-            how = self.geometry, self.skipped, self.threads
-            return StoredImages(self.opened, *how, records)
-        chosen = range(len(self))[which]
-        image = np.empty((len(chosen), *self.shape[1:]), np.uint8)
+            settings = self.geometry, self.skipped, self.threads
+            return LazyImages(self.opened, *settings, self._records[which])
+        indices = range(len(self))[which]
+        images = np.empty((len(indices), *self.shape[1:]), np.uint8)
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
-            for row, crop in enumerate(pool.map(self.evaluation_crop, chosen)):
-                image[row] = crop
-        return image
+            for row, image in enumerate(pool.map(self.evaluation_crop, indices)):
+                images[row] = image
+        return images
 
     def evaluation_crop(self, index: int) -> np.ndarray:
-        """The centre of a picture whose short side was resized."""
+        """The centre of an image whose short side was resized."""
         try:
-            picture = decode(self.content(index))
+            image = decode(self.content(index))
         except Unreadable as error:
             raise DataError(
-                f"{self.name_of(index)}: this picture cannot be read ({error}). "
-                "Training goes past such a picture; a pass over all samples, as this "
-                "one is, may leave none out. `python -m kdjax prepare` leaves it out "
-                "of what it writes, from the set's source again or in another form "
+                f"{self.name_of(index)}: this image cannot be read ({error}). "
+                "Training skips such an image; a pass over all samples, as this one "
+                "is, may leave none out. `python -m kdjax prepare` leaves it out of "
+                "what it writes, from the set's source again or in another format "
                 "(--short_side, --pixels); that is another set, for networks that are "
                 "trained on it."
             ) from error
-        shape, box = self.geometry.central(*picture.shape[:2])
-        return cut(resize(picture, shape), box, self.geometry.size)
+        shape, box = self.geometry.central(*image.shape[:2])
+        return cut(resize(image, shape), box, self.geometry.size)
 
     def training_crop(
         self, seed: int, epoch: int, index: int, into: np.ndarray | None = None
     ) -> tuple[np.ndarray, int]:
         """A sample's crop in an epoch, and the index of the sample it is of.
 
-        That is the next one that can be read. Its crop, label and cached answers are
-        its own, so it is the very sample that it would have been in its own turn.
-
-        Args:
-          seed: of the run.
-          epoch: how often the split had been seen before.
-          index: of the sample.
-          into: uint8 [side, side, 3] for the crop, of any side; None: a new array of
-            the geometry's.
+        That is the next one that can be read. Its crop, label and cached teacher
+        outputs are its own, so it is the very sample that it is in its own place.
+        `into`, uint8 [side, side, 3] of any side, takes the crop.
 
         Raises:
           DataError: more than are allowed cannot be read, or none can.
@@ -119,29 +106,19 @@ class StoredImages:
                 self.skipped.add(self.name_of(other), str(error))
                 continue
             return into, other
-        raise DataError(f"{self.opened.where}: not one picture can be read.")
+        raise DataError(f"{self.opened.where}: not one image can be read.")
 
     def content(self, index: int) -> bytes:
-        """The file of a picture.
-
-        Raises:
-          DataError: its record is damaged.
-        """
+        """The file of an image; raises DataError if its record is damaged."""
+        position = int(self._records[index])
+        record = self.opened.read_record(position, index)
         try:
-            record = self.opened.records[int(self._records[index])]
             return bytes_feature(record, "image")
-        except Exception as error:  # protobuf and array_record each raise their own
-            raise DataError(
-                f"{self.name_of(index)}: the record cannot be read ({error}). "
-                f"{file_limits.advice(error, self.opened.builder.data_dir)}"
-            ) from error
+        except Exception as error:  # protobuf raises its own
+            raise self.opened.unreadable(error, position, index) from error
 
     def pixels(self, index: int) -> int:
-        """How many pixels a picture has.
-
-        Raises:
-          Unreadable: its header, or what is no JPEG, cannot be read.
-        """
+        """How many pixels an image has; raises Unreadable."""
         content = self.content(index)
         height, width = size_of_jpeg(content) or decode(content).shape[:2]
         return height * width

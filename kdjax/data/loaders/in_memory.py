@@ -1,4 +1,4 @@
-"""The feed for sets that fit the device: put there once, a step gathers its rows."""
+"""The loader for sets that fit the device: put there once, a step gathers its rows."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -8,60 +8,58 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from kdjax.data.load import Split
 from kdjax.data.loaders.sampler import sample_positions
+from kdjax.data.split import Split
 from kdjax.types import Batch, Outputs, PyTree
 
 
-class ResidentFeed(NamedTuple):
+class InMemoryLoader(NamedTuple):
     """A split on the devices, and which of its samples a step takes.
 
     `source` is an argument of the compiled step, never a constant in it: a captured
     array would be compiled into the program.
     """
 
-    # image uint8 [n, h, w, c], label int32 [n], notes: student -> name -> [n, ...]
+    # image uint8 [n, h, w, c], label int32 [n], and sample_info
     source: dict[str, PyTree]
     seed: int
     batch_size: int
     num_examples: int
-    parts: int = 1  # every process has the whole ticket
+    parts: int = 1  # every process has the whole batch_spec
 
     def batch_spec(self, step: int) -> dict[str, np.ndarray]:
         """What step number `step` trains on: index and epoch, int32 [batch_size]."""
         index, epoch = sample_positions(
             self.seed, step, self.batch_size, self.num_examples
         )
-        return self.rows(index, epoch)
+        return self.batch_spec_of(index, epoch)
 
-    def rows(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
-        """The ticket of any samples in any epochs."""
+    def batch_spec_of(
+        self, index: np.ndarray, epoch: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """The batch_spec of any samples in any epochs."""
         return {"index": index, "epoch": epoch}
 
     def close(self) -> None:
-        """Nothing of it runs."""
+        """Does nothing: there are no threads."""
 
 
-def place(
+def make_loader(
     split: Split,
     mesh: Mesh,
     *,
     seed: int,
     batch_size: int,
     sample_info: dict[str, dict[str, np.ndarray]] | None = None,
-) -> ResidentFeed:
+) -> InMemoryLoader:
     """Puts a split on every device of `mesh`.
 
     Args:
       split: from `load_split`.
       mesh: every device gets the whole split.
-      seed: draws the order of samples.
-      batch_size: samples in a step over all devices; a multiple of the number of
-        devices.
-      notes: student -> name -> [n, ...] finite numbers >= 0, such as "selection".
-
-    Raises:
-      ValueError: the batch does not divide among the devices, or a note does not fit.
+      seed: decides the order of samples.
+      batch_size: samples in a step over all devices; a multiple of their number.
+      sample_info: student -> name -> [n, ...] finite numbers >= 0, as "selection".
     """
     count = len(split.label)
     check_batch_size(batch_size, mesh)
@@ -72,14 +70,14 @@ def place(
         for name, array in host.items()
     }
     source["sample_info"] = place_sample_info(sample_info or {}, mesh, count)
-    return ResidentFeed(source, seed, batch_size, count)
+    return InMemoryLoader(source, seed, batch_size, count)
 
 
 def check_batch_size(batch_size: int, mesh: Mesh) -> None:
     """Raises ValueError unless every device gets as many rows of a batch."""
     if batch_size < 1 or batch_size % mesh.size:
         raise ValueError(
-            f"place: batch_size is {batch_size}; expected a multiple of the "
+            f"make_loader: batch_size is {batch_size}; expected a multiple of the "
             f"{mesh.size} devices."
         )
 
@@ -87,23 +85,20 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
 def place_sample_info(
     sample_info: dict[str, dict[str, np.ndarray]], mesh: Mesh, count: int
 ) -> dict[str, dict[str, Array]]:
-    """Puts per-sample notes on every device of `mesh`, as float32.
-
-    Raises:
-      ValueError: a note has not one finite number >= 0 (or one row of them) a sample.
-    """
+    """Puts sample_info on every device of `mesh`, as float32, checked."""
     everywhere = NamedSharding(mesh, PartitionSpec())
 
-    def put(path, note):
-        note = np.asarray(note, np.float32)
-        if note.shape[:1] != (count,) or not (np.isfinite(note) & (note >= 0)).all():
-            low, high = (note.min(), note.max()) if note.size else (np.nan, np.nan)
+    def put(path, values):
+        values = np.asarray(values, np.float32)
+        valid = np.isfinite(values) & (values >= 0)
+        if values.shape[:1] != (count,) or not valid.all():
+            low, high = (values.min(), values.max()) if values.size else (np.nan,) * 2
             raise ValueError(
-                f"place: notes{jax.tree_util.keystr(path)} has shape {note.shape} and "
-                f"values from {low:g} to {high:g}; expected [{count}, ...] finite "
-                "numbers of 0 or more."
+                f"make_loader: sample_info{jax.tree_util.keystr(path)} has shape "
+                f"{values.shape} and values from {low:g} to {high:g}; expected "
+                f"[{count}, ...] finite numbers of 0 or more."
             )
-        return jax.make_array_from_process_local_data(everywhere, note)
+        return jax.make_array_from_process_local_data(everywhere, values)
 
     return jax.tree_util.tree_map_with_path(put, sample_info)
 
@@ -113,17 +108,16 @@ def gather_batch(
     batch_spec: dict[str, PyTree],
     decode: Callable[[PyTree], Outputs] | None = None,
 ) -> Batch:
-    """Gathers a ticket's rows. Pure; meant to run inside the compiled step.
+    """Gathers a batch's rows. Pure; meant to run inside the compiled step.
 
     Args:
-      source: a feed's `source`.
-      ticket: a feed's; its sharding becomes the batch's. A streamed feed's has "image",
-        whose source is not on the device; with `decode` it has "teacher_outputs", rows of a
-        cache.
+      source: a loader's `source`.
+      batch_spec: a loader's; its sharding becomes the batch's. A streaming loader's has
+        "image"; with `decode` it has "teacher_outputs", rows of a cache.
       decode: makes the teacher's outputs of those.
     """
     index = batch_spec["index"]
-    # Tickets come from `sample_positions`, so every index is in bounds.
+    # They come from `sample_positions`, so every index is in bounds.
     rows = jax.tree.map(
         lambda array: array.at[index].get(mode="promise_in_bounds"), source
     )
@@ -142,11 +136,7 @@ def evaluation_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Cuts a split into batches of one size, in order; pads the last with zeros.
 
-    Args:
-      split: may be of any size.
-      batch_size: over all processes; a multiple of them.
-      process: number of the one whose rows are wanted; no others are decoded.
-      processes: how many there are; all of them get as many batches.
+    Each of `processes` gets as many batches, of its own rows; no others are decoded.
 
     Yields:
       (image uint8 [b, h, w, c], label int32 [b], valid bool [b]); `valid` is true for

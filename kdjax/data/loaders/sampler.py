@@ -8,32 +8,30 @@ import numpy as np
 def sample_positions(
     seed: int, step: int, batch_size: int, num_examples: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Says which samples step number `step` trains on.
+    """Which samples step number `step`, from 0, trains on.
 
     The stream of samples is one permutation of the split after another, cut into
     batches without regard to where an epoch ends: position p = step * batch_size + i
-    belongs to epoch p // n. So every sample is seen exactly once an epoch, and none is
-    dropped.
-
-    Args:
-      seed: the run's seed, 0 <= seed < 2**63.
-      step: number of the step, from 0.
-      batch_size: samples in a step over all devices, >= 1.
-      num_examples: n, size of the split, 1 <= n < 2**31.
+    belongs to epoch p // num_examples. So every sample comes exactly once an epoch, and
+    none is dropped. `batch_size` counts the samples of all devices.
 
     Returns:
       index int32 [batch_size], positions in the split; epoch int32 [batch_size].
 
-    Raises:
-      ValueError: a number is out of its range.
-
     >>> sample_positions(seed=0, step=2, batch_size=3, num_examples=4)[1]
     array([1, 1, 2], dtype=int32)
     """
-    _in_range("seed", seed, 0, 2**63)
-    _in_range("step", step, 0, 2**63 // max(batch_size, 1))
-    _in_range("batch_size", batch_size, 1, 2**31)
-    _in_range("num_examples", num_examples, 1, 2**31)
+    for name, value, lowest, limit in (
+        ("seed", seed, 0, 2**63),
+        ("step", step, 0, 2**63 // max(batch_size, 1)),
+        ("batch_size", batch_size, 1, 2**31),
+        ("num_examples", num_examples, 1, 2**31),
+    ):
+        if not lowest <= value < limit:
+            raise ValueError(
+                f"sample_positions: {name} is {value}; expected {lowest} to "
+                f"{limit - 1}."
+            )
     position = step * batch_size + np.arange(batch_size, dtype=np.int64)
     epoch, within = np.divmod(position, num_examples)
     index = np.empty(batch_size, np.int32)
@@ -65,33 +63,18 @@ def first_epochs(
     batch_size: int,
     num_examples: int,
 ) -> np.ndarray:
-    """In which epoch the step began that a sample is seen in: its own, or one before.
+    """The epoch in which a sample's step starts: the sample's own, or one before.
 
-    Args:
-      seed: the run's.
-      index: [m], positions in the split.
-      epoch: [m], in which they are seen.
-      batch_size: samples in a step over all devices, >= 1.
-      num_examples: n, size of the split.
-
-    Returns:
-      int64 [m].
+    Of samples `index` in epochs `epoch`, both [m]; int64 [m].
 
     >>> first_epochs(0, permutation(0, 1, 4), np.full(4, 1), 3, 4)
     array([0, 0, 1, 1])
     """
-    found = np.empty(len(index), np.int64)
+    first = np.empty(len(index), np.int64)
     for number in np.unique(epoch).tolist():
         here = epoch == number
         rank = np.empty(num_examples, np.int64)
         rank[permutation(seed, number, num_examples)] = np.arange(num_examples)
         position = number * num_examples + rank[index[here]]
-        found[here] = position // batch_size * batch_size // num_examples
-    return found
-
-
-def _in_range(name: str, value: int, lowest: int, limit: int) -> None:
-    if not lowest <= value < limit:
-        raise ValueError(
-            f"sample_positions: {name} is {value}; expected {lowest} to {limit - 1}."
-        )
+        first[here] = position // batch_size * batch_size // num_examples
+    return first

@@ -1,4 +1,4 @@
-"""The feed for sets that do not fit: threads decode crops while the devices compute."""
+"""The loader for sets that do not fit: threads decode while the devices compute."""
 
 import concurrent.futures
 
@@ -7,26 +7,25 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from kdjax.data.images.lazy import StoredImages
+from kdjax.data.images.lazy import LazyImages
 from kdjax.data.loaders.in_memory import check_batch_size, place_sample_info
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.split import Split
 
 _STEPS = 1 << 40  # more than any run has
-_PIECE = 8  # pictures; what one thread decodes of a batch before it takes the next
+_CHUNK = 8  # images that one thread decodes of a batch before it takes the next
 
 
-class StreamedFeed:
+class StreamingLoader:
     """A split on disk, and the crops of its samples that a step takes.
 
-    Made by `place`. What a ticket holds depends on its number alone: tickets may be
-    asked for again and in any order, but one after the other they are there before
-    they are asked for.
+    Made by `make_loader`. A batch_spec depends on its step's number alone: steps may
+    come again and in any order, but one after the other they are decoded ahead.
     """
 
     def __init__(
         self,
-        images: StoredImages,
+        images: LazyImages,
         source: dict,
         *,
         seed: int,
@@ -39,12 +38,12 @@ class StreamedFeed:
 
         Args:
           images: of the split.
-          source: label int32 [n] and notes, on the devices.
-          seed: draws order and crops.
+          source: label int32 [n] and sample_info, on the devices.
+          seed: decides order and crops.
           batch_size: samples in a step over all processes; a multiple of them.
           process: number of this one.
           processes: how many share a batch; each decodes its own rows of it.
-          threads: that share the pictures of a batch; 0: as many as `images` has.
+          threads: 0: as many as `images` has.
         """
         self.images, self.source, self.seed = images, source, seed
         self.batch_size, self.num_examples = batch_size, len(images)
@@ -52,17 +51,13 @@ class StreamedFeed:
         rows = batch_size // processes
         self._rows = slice(process * rows, (process + 1) * rows)
         self.threads = threads or images.threads
-        self._pool = self._new_pool()
-        self._stream, self._next = None, -1
+        self._start()
 
     def batch_spec(self, step: int) -> dict[str, np.ndarray]:
-        """What this process's rows of step number `step` are.
+        """This process's rows of step number `step`.
 
-        index and epoch, int32 [b], and image, uint8 [b, side, side, 3], where side
-        is the geometry's in the epoch of the step's first sample.
-
-        Raises:
-          DataError: too many pictures cannot be read.
+        index and epoch, int32 [b], and image, uint8 [b, side, side, 3], where side is
+        the geometry's in the epoch of the step's first sample.
         """
         if self._stream is None:
             batches = self.batches_ahead()
@@ -71,22 +66,18 @@ class StreamedFeed:
             self._stream = iter(steps.to_iter_dataset(options))
         if step != self._next:
             self._stream.set_state({"next_index": step})
-        self._next = -1  # unless this one comes, the next begins anew
+        self._next = -1  # unless this one comes, the next starts anew
         batch_spec = next(self._stream)
         self._next = step + 1
         return batch_spec
 
-    def rows(
+    def batch_spec_of(
         self, index: np.ndarray, epoch: np.ndarray, side: int | None = None
     ) -> dict[str, np.ndarray]:
-        """The ticket of any samples in any epochs, decoded here and now.
+        """The batch_spec of any samples in any epochs, decoded here and now.
 
-        Where a picture cannot be read, `index` is that of the one in its place.
-
-        Args:
-          index: [b], of samples.
-          epoch: [b], in which they are seen.
-          side: of the crops; None: that of evaluation.
+        Where an image cannot be read, `index` is that of the one in its place. `side`
+        is that of the crops; None: that of evaluation.
         """
         side = side or self.images.geometry.size
         image = np.empty((len(index), side, side, 3), np.uint8)
@@ -94,44 +85,41 @@ class StreamedFeed:
         samples = list(zip(epoch.tolist(), index.tolist(), strict=True))
 
         def fill(first: int) -> None:
-            for row in range(first, min(first + _PIECE, len(samples))):
+            for row in range(first, min(first + _CHUNK, len(samples))):
                 sample = samples[row]
                 _, used[row] = self.images.training_crop(self.seed, *sample, image[row])
 
-        for _ in self._pool.map(fill, range(0, len(samples), _PIECE)):
+        for _ in self._pool.map(fill, range(0, len(samples), _CHUNK)):
             pass  # waits, and raises what a thread has raised
         return {"index": used, "epoch": np.asarray(epoch, np.int32), "image": image}
 
     def batches_ahead(self) -> int:
-        """How many batches are in memory, decoded or being decoded, before a step's.
-
-        Two, and as many as it takes for every thread to have pieces of them to do.
-        """
+        """Batches in memory before a step's: two, and what gives every thread work."""
         rows = self.batch_size // self.parts
-        return 2 + -(-2 * self.threads // -(-rows // _PIECE))
+        return 2 + -(-2 * self.threads // -(-rows // _CHUNK))
 
     def close(self) -> None:
-        """Ends the threads; a ticket starts them again."""
+        """Ends the threads; `batch_spec` starts them again."""
         if self._stream is not None:
             self._stream.close()
         self._pool.shutdown(cancel_futures=True)
-        self._pool = self._new_pool()
-        self._stream, self._next = None, -1
+        self._start()
 
-    def _new_pool(self) -> concurrent.futures.ThreadPoolExecutor:
-        """Without a thread, until something is to be decoded."""
-        return concurrent.futures.ThreadPoolExecutor(self.threads, "decode")
+    def _start(self) -> None:
+        """A pool without a thread, until something is to be decoded."""
+        self._pool = concurrent.futures.ThreadPoolExecutor(self.threads, "decode")
+        self._stream, self._next = None, -1
 
     def _batch(self, step: int) -> dict[str, np.ndarray]:
         index, epoch = sample_positions(
             self.seed, step, self.batch_size, self.num_examples
         )
-        # One size a step: of the epoch that it begins in, whichever process asks.
+        # One size a step: of the epoch that it starts in, in every process.
         side = self.images.geometry.size_at(int(epoch[0]))
-        return self.rows(index[self._rows], epoch[self._rows], side)
+        return self.batch_spec_of(index[self._rows], epoch[self._rows], side)
 
 
-def place(
+def make_loader(
     split: Split,
     mesh: Mesh,
     *,
@@ -139,11 +127,11 @@ def place(
     batch_size: int,
     sample_info: dict[str, dict[str, np.ndarray]] | None = None,
     threads: int = 0,
-) -> StreamedFeed:
-    """The feed of a split whose pictures stay on disk; its labels go onto every device.
+) -> StreamingLoader:
+    """The loader of a split whose images stay on disk; its labels go onto every device.
 
-    Args and errors are those of `kdjax.data.loaders.in_memory.place`; `threads` decode, as many
-    as the split was loaded with where that is 0.
+    Arguments are those of `in_memory.make_loader`; `threads` decode, as many as the
+    split was loaded with where that is 0.
     """
     check_batch_size(batch_size, mesh)
     everywhere = NamedSharding(mesh, PartitionSpec())
@@ -151,7 +139,7 @@ def place(
         "label": jax.make_array_from_process_local_data(everywhere, split.label),
         "sample_info": place_sample_info(sample_info or {}, mesh, len(split.label)),
     }
-    return StreamedFeed(
+    return StreamingLoader(
         split.image,
         source,
         seed=seed,

@@ -1,7 +1,8 @@
 """Label noise: pure functions of labels and seed, the same on every machine.
 
-Every model takes `labels` int [n] and `num_classes`, and returns int32 [n]. Position i
-is sample i of the split, so neither batches nor hosts matter.
+Every model takes `labels` int [n] and `num_classes`, and returns int32 [n]; all but
+"file" take `rate`, 0 to 1, and `seed`, 0 to 2**63 - 1, and raise ValueError for values
+out of range. Position i is sample i of the split, so neither batches nor hosts matter.
 """
 
 import hashlib
@@ -37,12 +38,8 @@ def describe(
 ) -> dict:
     """What a run stores of its noise, as JSON.
 
-    Args:
-      labels: int [n], before.
-      noisy_labels: int [n], after.
-      num_classes: K.
-      name: key of `NOISES`.
-      **parameters: what the model was called with; what was left out gets its default.
+    Labels are int [n], before and after; what was left out of the model's parameters
+    gets its default.
 
     Returns:
       name; the parameters; effective_rate, the fraction of labels that differ; sha256
@@ -54,15 +51,14 @@ def describe(
     >>> facts["seed"], round(facts["effective_rate"], 3), facts["changed_per_class"]
     (888, 0.333, [1, 0])
     """
-    known = inspect.signature(NOISES[name]).parameters.values()
-    defaults = {p.name: p.default for p in known if p.default is not p.empty}
-    chosen = {
+    signature = inspect.signature(NOISES[name]).parameters.values()
+    defaults = {p.name: p.default for p in signature if p.default is not p.empty}
+    facts = {"name": name} | {
         key: value if isinstance(value, str | int | float | None) else str(value)
         for key, value in (defaults | parameters).items()
     }
     before, after = (np.asarray(x, "<i4") for x in (labels, noisy_labels))
     changed = before != after
-    facts = {"name": name} | chosen
     facts["effective_rate"] = float(changed.mean())
     facts["sha256"] = hashlib.sha256(after.tobytes()).hexdigest()
     if num_classes <= 100:

@@ -17,17 +17,8 @@ def symmetric(
 
     A draw may hit the true class, so a fraction rate * (K - 1) / K of the labels is
     wrong. With one seed, a higher rate changes the same samples, and more.
-
-    Args:
-      labels: int [n].
-      num_classes: K, >= 2.
-      rate: fraction of samples whose label is drawn anew, 0 to 1.
-      seed: 0 to 2**63 - 1.
-      exclude_true: draw from the other K - 1 classes; then exactly round(rate * n)
-        labels are wrong.
-
-    Raises:
-      ValueError: a value is out of its range.
+    `exclude_true` draws from the other K - 1 classes; then exactly round(rate * n)
+    labels are wrong.
 
     >>> symmetric(np.array([0, 1, 1]), 2, rate=1.0, exclude_true=True)
     array([1, 0, 0], dtype=int32)
@@ -52,15 +43,6 @@ def pair_flip(
 
     Exactly round(rate * n_c) samples of each class. The "pair" noise of Han et al. 2018
     (arXiv:1804.06872).
-
-    Args:
-      labels: int [n].
-      num_classes: >= 2.
-      rate: fraction of each class, 0 to 1.
-      seed: 0 to 2**63 - 1.
-
-    Raises:
-      ValueError: a value is out of its range.
 
     >>> pair_flip(np.array([0, 1, 2]), 3, rate=1.0)
     array([1, 2, 0], dtype=int32)

@@ -1,7 +1,7 @@
 """Noise between the classes of CIFAR that are mistaken for each other.
 
-The models are those of Patrini et al. 2017 (arXiv:1609.03683). The code of FINE
-(arXiv:2102.11628) differs from them as told below.
+The models are those of Patrini et al. 2017 (arXiv:1609.03683). Where the code of FINE
+(arXiv:2102.11628) differs from them, each function says so.
 """
 
 import numpy as np
@@ -26,23 +26,14 @@ def asymmetric_cifar10(
     Truck -> automobile, bird -> airplane, cat <-> dog, deer -> horse: round(rate * n_c)
     samples of each; the other classes keep theirs.
 
-    Args:
-      labels: int [n].
-      num_classes: 10.
-      rate: fraction of each of the five classes, 0 to 1.
-      seed: 0 to 2**63 - 1.
-      in_place: go through the classes in order and change as one goes, as FINE's code
-        does. Cats that became dogs are then dogs when it is the dogs' turn, so some
-        turn back: a fraction rate * (1 - rate) of the cats is wrong instead of rate.
-
-    Raises:
-      ValueError: a value is out of its range, or there are not ten classes.
+    `in_place` changes one class after the other, as FINE's code does: cats that became
+    dogs count as dogs in the dogs' step, so some turn back, and a fraction
+    rate * (1 - rate) of the cats is wrong instead of rate.
 
     >>> asymmetric_cifar10(np.array([9, 2, 3, 5, 4, 0]), 10, rate=1.0)
     array([1, 0, 5, 3, 7, 0], dtype=int32)
     """
-    draws.needs("asymmetric_cifar10", num_classes, 10)
-    labels = draws.checked("asymmetric_cifar10", labels, num_classes, rate, seed)
+    labels = draws.checked("asymmetric_cifar10", labels, num_classes, rate, seed, 10)
     return draws.move_fraction(labels, _CIFAR10, rate, seed, in_place)
 
 
@@ -55,20 +46,10 @@ def asymmetric_cifar100(
     Classes being in alphabetical order, these are not the superclasses that papers
     speak of: see `superclass_cifar100`.
 
-    Args:
-      labels: int [n].
-      num_classes: 100.
-      rate: probability, 0 to 1.
-      seed: 0 to 2**63 - 1.
-
-    Raises:
-      ValueError: a value is out of its range, or there are not a hundred classes.
-
     >>> asymmetric_cifar100(np.array([0, 4, 99]), 100, rate=1.0)
     array([ 1,  0, 95], dtype=int32)
     """
-    draws.needs("asymmetric_cifar100", num_classes, 100)
-    labels = draws.checked("asymmetric_cifar100", labels, num_classes, rate, seed)
+    labels = draws.checked("asymmetric_cifar100", labels, num_classes, rate, seed, 100)
     number = np.arange(100, dtype=np.int32)
     return draws.move_each(labels, number // 5 * 5 + (number + 1) % 5, rate, seed)
 
@@ -78,21 +59,11 @@ def superclass_cifar100(
 ) -> np.ndarray:
     """Moves each label, with probability `rate`, to the next of its true superclass.
 
-    Within a superclass classes follow each other by number, cyclic. Patrini et al. 2017
-    (arXiv:1609.03683).
-
-    Args:
-      labels: int [n].
-      num_classes: 100; classes in alphabetical order, as in TFDS.
-      rate: probability, 0 to 1.
-      seed: 0 to 2**63 - 1.
-
-    Raises:
-      ValueError: a value is out of its range, or there are not a hundred classes.
+    Within a superclass classes follow each other by number, cyclic. Classes are in
+    alphabetical order, as in TFDS.
 
     >>> superclass_cifar100(np.array([2, 98]), 100, rate=1.0)  # baby, woman
     array([11,  2], dtype=int32)
     """
-    draws.needs("superclass_cifar100", num_classes, 100)
-    labels = draws.checked("superclass_cifar100", labels, num_classes, rate, seed)
+    labels = draws.checked("superclass_cifar100", labels, num_classes, rate, seed, 100)
     return draws.move_each(labels, next_in_superclass(), rate, seed)

@@ -1,6 +1,6 @@
-"""What the noise models share: bits that never change, and who moves where.
+"""What the noise models share: checks, random bits, and moving labels.
 
-As in `order`, only the raw bits of Philox are drawn, which NumPy promises to keep.
+Only raw bits of Philox are drawn, which NumPy promises to keep in every release.
 """
 
 import numbers
@@ -21,8 +21,8 @@ def move_fraction(
     noisy = labels.copy()
     for old, new in sorted(target.items()):
         members = np.flatnonzero((noisy if in_place else labels) == old)
-        # A stream a class: were one shared, the cats that moved would come first among
-        # the dogs too, and all move back.
+        # A stream a class: with a shared one, the cats that moved would come first
+        # among the dogs too, and all move back.
         picked = first(rate, bits(seed, CLASSES + old, len(members)))
         noisy[members[picked]] = new
     return noisy
@@ -45,18 +45,20 @@ def bits(seed: int, stream: int, count: int) -> np.ndarray:
     return np.random.Philox(key=key).random_raw(count)
 
 
-def needs(where: str, num_classes: int, expected: int) -> None:
-    if num_classes != expected:
-        raise ValueError(
-            f"{where}: num_classes is {num_classes}; expected {expected}. "
-            "symmetric and pair_flip fit any set."
-        )
-
-
 def checked(
-    where: str, labels: np.ndarray, num_classes: int, rate: float, seed: int
+    where: str,
+    labels: np.ndarray,
+    num_classes: int,
+    rate: float,
+    seed: int,
+    expected_classes: int | None = None,
 ) -> np.ndarray:
     """The labels as int32."""
+    if expected_classes not in (None, num_classes):
+        raise ValueError(
+            f"{where}: num_classes is {num_classes}; expected {expected_classes}. "
+            "symmetric and pair_flip fit any set."
+        )
     labels = np.asarray(labels)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(

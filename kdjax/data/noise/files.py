@@ -1,4 +1,4 @@
-"""Labels from a file: noise that someone else drew, or that people made."""
+"""Labels from a file: noise from elsewhere, or from human annotators."""
 
 import pathlib
 import zipfile
@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 
 from kdjax import paths
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
 
 
 def from_file(
@@ -14,17 +14,9 @@ def from_file(
 ) -> np.ndarray:
     """Reads n labels: .npy, .npz with one array, or text with blanks or lines between.
 
-    Label i is that of sample i of the split as `load_split` gives it. Files made for
-    the pickles of CIFAR have another order; `describe` gives their mistake away by an
-    effective_rate of (K - 1) / K.
-
-    Args:
-      labels: int [n], the labels they stand for; only their number counts.
-      num_classes: K.
-      path: the file. Nothing is unpickled.
-
-    Returns:
-      int32 [n].
+    Label i is that of sample i of the split as `load_split` gives it; nothing is
+    unpickled. Files made for the pickles of CIFAR have another order; their
+    effective_rate in `describe` is then about (K - 1) / K.
 
     Raises:
       DataError: the file cannot be read, or holds something else.
@@ -33,24 +25,24 @@ def from_file(
     readers = {".npy": _read_npy, ".npz": _read_npz}
     expected = f"expected {len(labels)} integers from 0 to {num_classes - 1}"
     try:
-        found = readers.get(path.suffix, _read_text)(path)
+        noisy = readers.get(path.suffix, _read_text)(path)
     except (OSError, ValueError, OverflowError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             f"noise file {path} cannot be read ({error}); {expected}, as .npy, .npz "
             "or text."
         ) from error
-    if found.shape != (len(labels),) or not np.issubdtype(found.dtype, np.integer):
+    if noisy.shape != (len(labels),) or not np.issubdtype(noisy.dtype, np.integer):
         raise DataError(
-            f"noise file {path} holds {found.dtype} of shape {found.shape}; {expected},"
+            f"noise file {path} holds {noisy.dtype} of shape {noisy.shape}; {expected},"
             f" shape ({len(labels)},)."
         )
-    bad = np.flatnonzero((found < 0) | (found >= num_classes))
+    bad = np.flatnonzero((noisy < 0) | (noisy >= num_classes))
     if bad.size:
         raise DataError(
-            f"noise file {path}: label {bad[0]} is {found[bad[0]]}; {expected} "
+            f"noise file {path}: label {bad[0]} is {noisy[bad[0]]}; {expected} "
             f"({bad.size} are out of range)."
         )
-    return found.astype(np.int32)
+    return noisy.astype(np.int32)
 
 
 def _read_npy(path: pathlib.Path) -> np.ndarray:

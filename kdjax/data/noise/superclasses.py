@@ -6,7 +6,7 @@ names and order are those of the archive's own lists.
 
 import numpy as np
 
-# A class's number is its place among all hundred names in alphabetical order.
+# A class's number is its position among all hundred names in alphabetical order.
 SUPERCLASSES = {
     "aquatic_mammals": "beaver dolphin otter seal whale",
     "fish": "aquarium_fish flatfish ray shark trout",

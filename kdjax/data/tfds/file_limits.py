@@ -1,11 +1,11 @@
-"""Files that a process may have open: a set's are opened when first read, and stay so.
+"""Raises the limit on open files: a set's are opened when first read, and stay so.
 
 TFDS cuts ImageNet into 1,088; many systems begin a process with a limit of 1,024.
 """
 
 import re
 
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
 
 try:
     import resource
@@ -19,15 +19,7 @@ _SYSTEM = re.compile(r"\b\w+\(\) failed: ")
 
 
 def allow(count: int, where: str) -> None:
-    """Lets this process have `count` files of a split open, and some others.
-
-    Args:
-      count: how many files the split has.
-      where: names the split in errors.
-
-    Raises:
-      DataError: the system allows fewer.
-    """
+    """Lets this process have `count` files of a split, and some others, open."""
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -51,7 +43,7 @@ def allow(count: int, where: str) -> None:
 
 def advice(error: Exception, directory) -> str:
     """What to do about a set that could not be read; a disk may work again."""
-    if is_of_system(error):
+    if is_system_error(error):
         return (
             f"Look whether the disk of {directory} is there and in order; if this "
             "comes again, prepare the set anew."
@@ -59,6 +51,6 @@ def advice(error: Exception, directory) -> str:
     return f"Delete {directory} and prepare the set anew."
 
 
-def is_of_system(error: Exception) -> bool:
+def is_system_error(error: Exception) -> bool:
     """Whether the system refused something; else what a file holds is wrong."""
     return isinstance(error, OSError) or bool(_SYSTEM.search(str(error)))

@@ -1,15 +1,28 @@
 """Finds prepared sets on disk. Never touches the network."""
 
+import difflib
 import pathlib
 import re
 
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
+from kdjax.data.registry import DATASETS
+from kdjax.data.split import DataError
 from kdjax.data.tfds import file_limits
-from kdjax.data.tfds.names import parse_name
+from kdjax.data.tfds.names import format_options, parse_name
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+def require(name: str, data_dir: pathlib.Path) -> pathlib.Path:
+    """The directory of a prepared set; raises DataError where `find` finds none."""
+    directory = find(name, data_dir)
+    if directory is None:
+        raise DataError(
+            f"{name} is not prepared: looked for {data_dir / name}. "
+            f"{advice(name, data_dir)}"
+        )
+    return directory
 
 
 def find(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
@@ -18,27 +31,21 @@ def find(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
     Raises:
       DataError: the name is malformed, or the set has configs and none was named.
     """
-    found = prepared(name, data_dir)
-    if found is not None:
-        return found
-    parsed = parse_name(name)
-    root = data_dir / parsed.dataset
-    if parsed.config is None and root.is_dir():
+    directory = prepared(name, data_dir)
+    dataset, config, _ = parse_name(name)
+    root = data_dir / dataset
+    if directory is None and config is None and root.is_dir():
         configs = sorted(path.name for path in root.iterdir() if _versions(path))
         if configs:
             raise DataError(
                 f"{root} has several configs; name one, "
-                f"e.g. {parsed.dataset}/{configs[0]} (there are {', '.join(configs)})."
+                f"e.g. {dataset}/{configs[0]} (there are {', '.join(configs)})."
             )
-    return None
+    return directory
 
 
 def prepared(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
-    """`find`, for whoever is about to prepare the set: does not mind other configs.
-
-    Raises:
-      DataError: the name is malformed.
-    """
+    """`find` before a set is prepared: other configs of it do not matter."""
     dataset, config, version = parse_name(name)
     versions = _versions(data_dir / dataset / (config or ""))
     if version is not None:
@@ -48,13 +55,24 @@ def prepared(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
     )
 
 
-def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
-    """Opens a prepared set, whatever code wrote it.
+def advice(name: str, data_dir: pathlib.Path) -> str:
+    """How to get a set that is not there."""
+    dataset, config, _ = parse_name(name)
+    options = format_options(config) if config else None
+    if options or (dataset in DATASETS and config is None):
+        words = f"{dataset} {options}" if options else name
+        return f"Type: python -m kdjax prepare {words} --data_dir={data_dir}"
+    nearest = difflib.get_close_matches(dataset, DATASETS, n=1)
+    hint = f"Did you mean {nearest[0]}? " if nearest else ""
+    return (
+        f"{hint}kdjax prepares {', '.join(DATASETS)}, and images in folders "
+        "(prepare NAME --folder=DIR). Any other set that TFDS has written as "
+        "array_record, with features image and label, can be used as well."
+    )
 
-    Raises:
-      DataError: the description cannot be read, or the set is not in array_record
-        format.
-    """
+
+def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
+    """Opens a prepared set, whatever code wrote it, if it is in array_record format."""
     try:
         builder = tfds.builder_from_directory(directory)
     except Exception as error:  # TFDS passes on whatever its parsers raise

@@ -1,44 +1,56 @@
-"""All labels of a split whose pictures stay on disk, read once and kept beside it."""
+"""All labels of a split whose images stay on disk, cached in a file beside it.
 
+The labels lie among the images: without that file, a first start reads all of them.
+"""
+
+import hashlib
+import io
+import os
+import pathlib
 import sys
 import time
+import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
-from kdjax.data.tfds import label_cache
-from kdjax.data.tfds.records import Opened, examples
+from kdjax.data.tfds import find
+from kdjax.data.tfds.records import UNDECODED, OpenSplit, examples
 
-_AS_STORED = {"image": tfds.decode.SkipDecoding()}
-_SAY_EVERY = 30  # seconds
+_REPORT_EVERY = 30  # seconds
 
 
-def read_labels(opened: Opened) -> np.ndarray:
+def read_labels(opened: OpenSplit) -> np.ndarray:
     """The labels of a split, int32 [n].
 
-    What `prepare` wrote has them in a file beside the records. Otherwise all of the set
-    is read the first time, minutes for ImageNet, which standard error tells; such a
-    file keeps them until the set's files change.
-
-    Raises:
-      DataError: a record cannot be read, or a label is none of the set's classes.
+    `prepare` writes them into a file beside the records. Otherwise all of the set is
+    read the first time, minutes for ImageNet, with progress on standard error; the file
+    holds until the set's files change.
     """
-    path = label_cache.place(opened.builder, opened.split)
-    labels = label_cache.load(path, len(opened.records))
+    path = _cache_path(opened.builder, opened.split)
+    labels = _load(path, len(opened.records))
     if labels is None:
         labels = _from_records(opened)
-        label_cache.keep(path, labels)
-    _check(opened, labels)
+        _save(path, labels)
+    opened.check_labels(labels)
     return labels
 
 
-def _from_records(opened: Opened) -> np.ndarray:
-    labels, said = np.empty(len(opened.records), np.int64), time.monotonic()
-    for position, example in examples(opened, _AS_STORED):
+def save_labels(directory: pathlib.Path, labels: Mapping[str, Sequence[int]]) -> None:
+    """Caches the labels of whole splits of a set that was just written."""
+    if labels:
+        builder = find.open_builder(directory)
+        for split, numbers in labels.items():
+            _save(_cache_path(builder, split), np.array(numbers, np.int32))
+
+
+def _from_records(opened: OpenSplit) -> np.ndarray:
+    labels, last = np.empty(len(opened.records), np.int64), time.monotonic()
+    for position, example in examples(opened, UNDECODED):
         labels[position] = example["label"]
-        if time.monotonic() > said + _SAY_EVERY:
-            said = time.monotonic()
+        if time.monotonic() > last + _REPORT_EVERY:
+            last = time.monotonic()
             print(
                 f"{opened.where}: reading all of it once, for its labels: "
                 f"{position:,} of {len(labels):,}",
@@ -48,11 +60,37 @@ def _from_records(opened: Opened) -> np.ndarray:
     return labels.astype(np.int32)
 
 
-def _check(opened: Opened, labels: np.ndarray) -> None:
-    classes = opened.features["label"].num_classes
-    bad = np.flatnonzero((labels < 0) | (labels >= classes))
-    if bad.size:
-        raise DataError(
-            f"{opened.where}: label {bad[0]} is {labels[bad[0]]}; expected 0 to "
-            f"{classes - 1}. Unlabelled splits cannot be used."
+def _cache_path(builder: tfds.core.DatasetBuilder, split: str) -> pathlib.Path:
+    """The file of a split's labels; another one once the set's files change."""
+    key = hashlib.sha256(repr(split).encode())
+    for file in builder.info.splits[split].file_instructions:
+        status, name = os.stat(file.filename), os.path.basename(file.filename)
+        key.update(repr((name, file.skip, file.take)).encode())
+        key.update(repr((status.st_size, status.st_mtime_ns)).encode())
+    return pathlib.Path(builder.data_dir) / f"kdjax-labels-{key.hexdigest()[:16]}.npy"
+
+
+def _load(path: pathlib.Path, count: int) -> np.ndarray | None:
+    """Cached labels, int32 [count]; None if they are missing or incomplete."""
+    try:
+        labels = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    whole = labels.shape == (count,) and labels.dtype == np.int32
+    return labels if whole else None
+
+
+def _save(path: pathlib.Path, labels: np.ndarray) -> None:
+    """Writes int32 [n]; warns if it cannot."""
+    content = io.BytesIO()
+    np.save(content, labels)
+    part = path.with_name(f"{path.name}.{os.getpid()}")  # of several hosts, the last
+    try:
+        part.write_bytes(content.getvalue())
+        part.replace(path)
+    except OSError as error:
+        warnings.warn(
+            f"{path} cannot be written ({error}); the next run reads the whole set for "
+            "its labels again.",
+            stacklevel=4,
         )

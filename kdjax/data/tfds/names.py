@@ -6,9 +6,11 @@ import re
 from typing import NamedTuple
 
 from kdjax import paths
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
 
+EMBEDDED = "fashion_mnist_subset"
 _NAME = re.compile(r"(\w[\w.-]*)(?:/(\w[\w.+-]*))?(?::(\d+\.\d+\.\d+))?")
+_FORMAT = re.compile(r"pixels_(\d+)|short_side_(\d+)_quality_(\d+)")
 
 
 class Name(NamedTuple):
@@ -29,7 +31,27 @@ def parse_name(name: str) -> Name:
     return Name(*match.groups())
 
 
+def is_embedded(name: str) -> bool:
+    """Whether it is the set that comes with the package."""
+    return re.split("[/:]", name)[0] == EMBEDDED
+
+
 def default_data_dir() -> pathlib.Path:
     """$TFDS_DATA_DIR, else ~/tensorflow_datasets: where TFDS itself would look."""
-    chosen = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return paths.local(chosen, "$TFDS_DATA_DIR or --data_dir")
+    text = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return paths.local(text, "$TFDS_DATA_DIR or --data_dir")
+
+
+def format_options(config: str) -> str | None:
+    """The options of `prepare` that write a set's config; None if none do.
+
+    >>> format_options("short_side_256_quality_95")
+    '--short_side=256 --quality=95'
+    """
+    match = _FORMAT.fullmatch(config)
+    if match is None:
+        return None
+    pixels, side, quality = match.groups()
+    return (
+        f"--pixels={pixels}" if pixels else f"--short_side={side} --quality={quality}"
+    )

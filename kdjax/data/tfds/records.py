@@ -1,26 +1,20 @@
 """Opens a split of a prepared TFDS set, or reads it whole, without TensorFlow."""
 
-import functools
 import pathlib
-import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax import paths
-from kdjax.data.errors import DataError
-from kdjax.data.split import Split, digest
+from kdjax.data.split import DataError, Split, digest
 from kdjax.data.tfds import file_limits, find
-from kdjax.data.tfds.names import parse_name
-from kdjax.datasets.prepare import EMBEDDED, advice, prepare
 
+UNDECODED = {"image": tfds.decode.SkipDecoding()}  # decoders that leave images files
 _CHUNK = 1000  # reading that many records at once is twice as fast as one by one
 
 
-class Opened(NamedTuple):
+class OpenSplit(NamedTuple):
     """A split of a prepared set, of which nothing is read yet."""
 
     builder: tfds.core.DatasetBuilder
@@ -37,97 +31,91 @@ class Opened(NamedTuple):
         """The files of the split, in order: filename, skip, take, examples_in_shard."""
         return self.builder.info.splits[self.split].file_instructions
 
-    def read_record(self, position: int) -> bytes:
-        """A serialised example.
-
-        Raises:
-          DataError: it is damaged.
-        """
+    def read_record(self, position: int, index: int | None = None) -> bytes:
+        """A serialised example; `index` as in `name_of`."""
         try:
             return self.records[position]
         except Exception as error:  # array_record raises its own
-            raise DataError(
-                f"{self.name_of(position)}: the record cannot be read ({error}). "
-                f"{file_limits.advice(error, self.builder.data_dir)}"
-            ) from error
+            raise self.unreadable(error, position, index) from error
+
+    def unreadable(
+        self, error: Exception, position: int, index: int | None = None
+    ) -> DataError:
+        """The error of a record that cannot be read."""
+        return DataError(
+            f"{self.name_of(position, index)}: the record cannot be read ({error}). "
+            f"{file_limits.advice(error, self.builder.data_dir)}"
+        )
 
     def name_of(self, position: int, index: int | None = None) -> str:
-        """An example, with its file and position there, for errors.
+        """An example, with its file and position in it, for errors.
 
-        Args:
-          position: among the records.
-          index: among those that are used; None: the same.
+        `index` is its number among those that are used; None: `position`.
         """
         name = f"{self.where}, image {position if index is None else index}"
-        for part in self.files():
-            count = part.examples_in_shard - part.skip if part.take < 0 else part.take
+        for file in self.files():
+            count = file.examples_in_shard - file.skip if file.take < 0 else file.take
             if position < count:
-                return f"{name}, record {part.skip + position} of {part.filename}"
+                return f"{name}, record {file.skip + position} of {file.filename}"
             position -= count
         return name
 
+    def check_colour(self) -> None:
+        """Raises DataError if the images cannot be decoded to three channels."""
+        channels = self.features["image"].shape[-1]
+        if channels not in (3, None):
+            raise DataError(
+                f"{self.where}: images have {channels} channel(s); a streamed or "
+                "converted set is decoded to three. Expected feature image with shape "
+                "(None, None, 3)."
+            )
 
-def open_split(name: str, split: str, data_dir: pathlib.Path) -> Opened:
+    def check_labels(self, labels: np.ndarray) -> None:
+        """Raises DataError if a label is none of the set's classes."""
+        classes = self.features["label"].num_classes
+        bad = np.flatnonzero((labels < 0) | (labels >= classes))
+        if bad.size:
+            raise DataError(
+                f"{self.where}: label {bad[0]} is {labels[bad[0]]}; expected 0 to "
+                f"{classes - 1}. Unlabelled splits cannot be used."
+            )
+
+
+def open_split(name: str, split: str, data_dir: pathlib.Path) -> OpenSplit:
     """Opens a split; see `kdjax.data.load.load_split` for names and errors."""
-    builder = find.open_builder(_directory(name, data_dir))
-    opened = Opened(builder, split, _features(builder), _records(builder, split))
+    builder = find.open_builder(find.require(name, data_dir))
+    opened = OpenSplit(builder, split, _features(builder), _records(builder, split))
     file_limits.allow(len(opened.files()), opened.where)
     return opened
 
 
-def size_of(name: str, data_dir: pathlib.Path) -> int:
-    """Bytes of a prepared set on disk, all splits together; 0 of the embedded one."""
-    if parse_name(name).dataset == EMBEDDED:
-        return 0  # else it would be unpacked for this
-    return int(find.open_builder(_directory(name, data_dir)).info.dataset_size)
-
-
 def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     """Loads a split of a prepared set; see `kdjax.data.load.load_split`."""
-    builder, _, features, _ = opened = open_split(name, split, data_dir)
-    class_names = tuple(features["label"].names)
+    opened = open_split(name, split, data_dir)
+    class_names = tuple(opened.features["label"].names)
     image, label = _read(opened)
-    identity = {
-        "name": builder.info.full_name.rsplit("/", 1)[0],
-        "version": str(builder.version),
-        "split": split,
-        "num_examples": len(label),
-        "sha256": digest(image, label, class_names),
+    content = digest(image, label, class_names)
+    return Split(image, label, class_names, identity_of(opened, len(label), content))
+
+
+def identity_of(opened: OpenSplit, num_examples: int, sha256: str) -> dict:
+    """What a run stores of a split."""
+    return {
+        "name": opened.builder.info.full_name.rsplit("/", 1)[0],
+        "version": str(opened.builder.version),
+        "split": opened.split,
+        "num_examples": num_examples,
+        "sha256": sha256,
     }
-    return Split(image, label, class_names, identity)
 
 
-def _directory(name: str, data_dir: pathlib.Path) -> pathlib.Path:
-    data_dir = paths.local(data_dir, "data_dir")
-    if parse_name(name).dataset == EMBEDDED:
-        return _embedded(name, data_dir)
-    found = find.find(name, data_dir)
-    if found is None:
-        raise DataError(
-            f"{name} is not prepared: looked for {data_dir / name}. "
-            f"{advice(name, data_dir)}"
-        )
-    return found
-
-
-def _embedded(name: str, data_dir: pathlib.Path) -> pathlib.Path:
-    try:
-        return prepare(name, data_dir=data_dir).directory
-    except OSError as error:
-        elsewhere = _scratch()
-        warnings.warn(
-            f"{data_dir} cannot be written ({error}); the embedded images were "
-            f"unpacked into {elsewhere.name} for this run. Give another data_dir to "
-            "keep them.",
-            stacklevel=5,
-        )
-        return prepare(name, data_dir=elsewhere.name).directory
-
-
-@functools.cache
-def _scratch() -> tempfile.TemporaryDirectory:
-    """A directory that lasts as long as the process."""
-    return tempfile.TemporaryDirectory(prefix="kdjax-")
+def no_such_split(name: str, split: str, splits, error: Exception) -> DataError:
+    """The error of a split that cannot be opened."""
+    return DataError(
+        f"{name}: split {split!r} cannot be opened ({error}). Its splits are: "
+        f"{', '.join(splits) or 'none'}; slices are written train[:45000] or "
+        "train[90%:]."
+    )
 
 
 def _features(builder: tfds.core.DatasetBuilder) -> tfds.features.FeaturesDict:
@@ -149,42 +137,38 @@ def _features(builder: tfds.core.DatasetBuilder) -> tfds.features.FeaturesDict:
 
 
 def _records(builder: tfds.core.DatasetBuilder, split: str):
-    raw = tfds.decode.DeserializeMethod.RAW_BYTES
+    raw, name = tfds.decode.DeserializeMethod.RAW_BYTES, builder.info.full_name
     try:
         records = builder.as_data_source(split=split, deserialize_method=raw)
         count = len(records)
     except Exception as error:  # TFDS and array_record each raise their own
-        known = ", ".join(builder.info.splits) or "none"
-        raise DataError(
-            f"{builder.info.full_name}: split {split!r} cannot be opened ({error}). "
-            f"Its splits are: {known}; slices are written train[:45000] or train[90%:]."
-        ) from error
+        raise no_such_split(name, split, builder.info.splits, error) from error
     if count == 0:
-        raise DataError(
-            f"{builder.info.full_name}: split {split!r} is empty; choose a wider slice."
-        )
+        raise DataError(f"{name}: split {split!r} is empty; choose a wider slice.")
     return records
 
 
-def _read(opened: Opened) -> tuple[np.ndarray, np.ndarray]:
+def _read(opened: OpenSplit) -> tuple[np.ndarray, np.ndarray]:
     count, image = len(opened.records), None
-    classes = opened.features["label"].num_classes
-    label = np.empty(count, np.int32)
+    label = np.empty(count, np.int64)
     for position, example in examples(opened):
+        pixels = example["image"]
         if image is None:
-            image = np.empty((count, *example["image"].shape), np.uint8)
-        _check(opened.where, position, example, image.shape[1:], classes)
-        image[position] = example["image"]
-        label[position] = example["label"]
-    return image, label
+            image = np.empty((count, *pixels.shape), np.uint8)
+        if pixels.dtype != np.uint8 or pixels.shape != image.shape[1:]:
+            raise DataError(
+                f"{opened.where}: image {position} is {pixels.dtype} of shape "
+                f"{pixels.shape}; expected uint8 of shape {image.shape[1:]}, as the "
+                "first one. Expected config.data.feed=streamed, with config.data.mean "
+                "and std, or images of one size."
+            )
+        image[position], label[position] = pixels, example["label"]
+    opened.check_labels(label)
+    return image, label.astype(np.int32)
 
 
-def examples(opened: Opened, decoders=None) -> Iterator[tuple[int, dict]]:
-    """All examples in order, with their positions; `decoders` are TFDS's.
-
-    Raises:
-      DataError: one cannot be read.
-    """
+def examples(opened: OpenSplit, decoders=None) -> Iterator[tuple[int, dict]]:
+    """All examples in order, with their positions; `decoders` are TFDS's."""
     records, features = opened.records, opened.features
     for start in range(0, len(records), _CHUNK):
         positions = range(start, min(start + _CHUNK, len(records)))
@@ -201,21 +185,3 @@ def examples(opened: Opened, decoders=None) -> Iterator[tuple[int, dict]]:
                 f"{opened.where}: examples from {position} on cannot be read "
                 f"({error}). {file_limits.advice(error, opened.builder.data_dir)}"
             ) from error
-
-
-def _check(
-    where: str, position: int, example: dict, shape: tuple[int, ...], classes: int
-) -> None:
-    picture, label = example["image"], int(example["label"])
-    if picture.dtype != np.uint8 or picture.shape != shape:
-        raise DataError(
-            f"{where}: image {position} is {picture.dtype} of shape {picture.shape}; "
-            f"expected uint8 of shape {shape}, as the first one. Expected "
-            "config.data.feed=streamed, with config.data.mean and std, or pictures of "
-            "one size."
-        )
-    if not 0 <= label < classes:
-        raise DataError(
-            f"{where}: label {position} is {label}; expected 0 to {classes - 1}. "
-            "Unlabelled splits cannot be used."
-        )

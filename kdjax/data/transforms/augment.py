@@ -1,8 +1,8 @@
 """Crop, flip and normalise on the device. Pure JAX: runs inside the compiled step.
 
-What happens to a sample depends on (seed, epoch, index of the sample) and on nothing
-else: not on the batch it is in, nor on the number of devices. So a resumed or resized
-run sees the same pixels. Only which image `mixup` adds depends on the batch.
+A sample's crop depends on (seed, epoch, index of the sample) alone: not on its batch,
+nor on the number of devices. So a resumed or resized run sees the same pixels. Only
+which image `mixup` adds depends on the batch.
 """
 
 import dataclasses
@@ -16,10 +16,9 @@ from kdjax import contracts
 from kdjax.data.transforms.mixup import LARGEST_ALPHA, draw_shares, mix
 from kdjax.types import Batch
 
-# Keeps the crops apart from whatever else is drawn from the same seed.
-_STREAM = 0x63726F70
+_STREAM = 0x63726F70  # separates the crops from other random numbers of the seed
 _VIEWS_APART = 1 << 24  # epochs; no run is that long
-# Raise it when crops or their normalisation change: caches of teachers' answers to them
+# Raise it when crops or their normalisation change: caches of teacher outputs for them
 # are then refused.
 PREPROCESSING = 1
 
@@ -34,8 +33,7 @@ class Augment:
       padding: black pixels around the image before the random crop back to its size, >=
         0.
       flip: mirror left to right with probability 1/2.
-      mixup: alpha of the Beta distribution by which each training image gets a share of
-        its neighbour's; 0 for none, 1 for any share alike. See `kdjax.data.transforms.mixup`.
+      mixup: alpha of the Beta distribution of `kdjax.data.transforms.mixup`; 0: none.
 
     >>> grey = Augment(mean=(0.5,), std=(0.25,), padding=0, flip=False)
     >>> grey.evaluate(jnp.full((1, 1, 1, 1), 255, jnp.uint8)).item()
@@ -66,7 +64,7 @@ class Augment:
     def train(
         self, batch: Batch, seed: int | Int[Array, ""], view: int = 0
     ) -> Float[Array, "batch height width channels"]:
-        """Random crops and flips of a batch, normalised to float32, mixed if at all.
+        """Random crops and flips of a batch, normalised to float32, then `mixup`.
 
         Each view, 0 to 127, is another crop of the same samples.
         """
@@ -96,16 +94,7 @@ def normalise(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> Float[Array, "batch height width channels"]:
-    """(image / 255 - mean) / std per channel, float32.
-
-    Args:
-      image: uint8 [batch, height, width, channels].
-      mean: one number a channel, in units of the full range.
-      std: one number a channel, > 0.
-
-    Raises:
-      ValueError: the image is not uint8, or has another number of channels.
-    """
+    """(image / 255 - mean) / std per channel, float32."""
     contracts.shapes(
         "normalise",
         image=(image, "batch height width channels"),
@@ -117,7 +106,8 @@ def normalise(
     mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
     scale = jnp.asarray(1 / (255 * std), jnp.float32)
     shift = jnp.asarray(-mean / std, jnp.float32)
-    return image.astype(jnp.float32) * _per_channel(scale) + _per_channel(shift)
+    per_channel = (None, None, None, slice(None))
+    return image.astype(jnp.float32) * scale[per_channel] + shift[per_channel]
 
 
 def random_crop_and_flip(
@@ -134,17 +124,10 @@ def random_crop_and_flip(
     Args:
       image: uint8 [batch, height, width, channels].
       seed: the run's seed.
-      epoch: [batch], how often the split had been seen before.
+      epoch: [batch], of the samples, from 0.
       index: [batch], position of the sample in the split.
-      padding: black pixels on each side; offsets are uniform over 0..2 * padding in
-        both axes.
+      padding: pixels on each side; offsets are uniform over 0..2 * padding.
       flip: whether to mirror at all.
-
-    Returns:
-      uint8, the shape of `image`.
-
-    Raises:
-      ValueError: shapes disagree, or the image is not uint8.
     """
     contracts.shapes(
         "random_crop_and_flip",
@@ -191,23 +174,19 @@ def crop_and_flip(
     *,
     padding: int,
 ) -> UInt8[Array, "batch height width channels"]:
-    """Cuts the window at (row, column) out of the padded image; mirrors where asked."""
+    """Cuts the window at (row, column) out of the padded image; mirrors some."""
     border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     padded = jnp.pad(image, border)
 
-    def one(picture, row, column):
-        return jax.lax.dynamic_slice(picture, (row, column, 0), image.shape[1:])
+    def window(pixels, row, column):
+        return jax.lax.dynamic_slice(pixels, (row, column, 0), image.shape[1:])
 
-    cropped = jax.vmap(one)(padded, row, column)
+    cropped = jax.vmap(window)(padded, row, column)
     return jnp.where(mirror[:, None, None, None], cropped[:, :, ::-1], cropped)
 
 
 def _uint8(where: str, image: Array) -> None:
     if image.dtype != jnp.uint8:
         raise ValueError(
-            f"{where}: image has dtype {image.dtype}; expected uint8, as feeds give it."
+            f"{where}: image has dtype {image.dtype}; expected uint8, as from a loader."
         )
-
-
-def _per_channel(values: Array) -> Array:
-    return values[None, None, None, :]

@@ -1,10 +1,10 @@
 """Mixup on the device: each image of a batch with a share of its neighbour's.
 
 H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz, "mixup: Beyond Empirical Risk
-Minimization", ICLR 2018 (arXiv:1710.09412). Whoever sees the batch afterwards, teacher
-and students, sees the same mixtures: "function matching" of L. Beyer, X. Zhai, A.
-Royer, L. Markeeva, R. Anil, A. Kolesnikov, "Knowledge distillation: A good teacher is
-patient and consistent", CVPR 2022 (arXiv:2106.05237).
+Minimization", ICLR 2018 (arXiv:1710.09412). Teacher and students see the same mixtures:
+"function matching" of L. Beyer, X. Zhai, A. Royer, L. Markeeva, R. Anil, A. Kolesnikov,
+"Knowledge distillation: A good teacher is patient and consistent", CVPR 2022
+(arXiv:2106.05237).
 
 The share depends on (seed, epoch, index of the sample). The neighbour is the row before
 it in the global batch, which depends on (seed, step, batch size) and not on the number
@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int
 from kdjax import contracts
 
 LARGEST_ALPHA = 100.0  # all images are halves of two, within a few percent
-_STREAM = 0x6D697875  # keeps the shares apart from whatever is drawn from the same seed
+_STREAM = 0x6D697875  # separates the shares from other random numbers of the seed
 _NODES = 4097
 
 
@@ -32,16 +32,9 @@ def mix(
 ) -> Float[Array, "batch height width channels"]:
     """share x_i + (1 - share) x_(i-1), the first row with the last.
 
-    Of a batch that is divided over devices, each sends its last row to the next one: a
-    collective permute of one image.
-
-    Args:
-      image: [batch, height, width, channels] floats, normalised or not: the weights add
-        up to 1, so mixing commutes with a normalisation.
-      share: [batch], of the row's own image, in [0, 1].
-
-    Raises:
-      ValueError: shapes disagree.
+    `share`, in [0, 1], is of the row's own image. The weights add up to 1, so mixing
+    commutes with a normalisation. Of a batch that is divided over devices, each sends
+    its last row to the next one: a collective permute of one image.
 
     >>> image = jnp.array([0.0, 8.0]).reshape(2, 1, 1, 1)
     >>> print(mix(image, jnp.array([0.75, 0.5])).ravel())
@@ -65,17 +58,8 @@ def draw_shares(
 
     The larger part is the row's own image, so that each sample of an epoch is the main
     one once, and the row's label is the more likely one; as in the public code of Beyer
-    et al. Without labels the mixtures are those of Zhang et al.: which of two images is
-    called the first does not matter to them.
-
-    Args:
-      seed: the run's seed.
-      epoch: [batch], how often the split had been seen before.
-      index: [batch], position of the sample in the split.
-      alpha: above 0; 1 is uniform, below 1 favours single images.
-
-    Raises:
-      ValueError: alpha is out of its range, or shapes disagree.
+    et al. Without labels the mixtures are those of Zhang et al. alpha = 1 is uniform,
+    below 1 favours single images.
 
     >>> first = jnp.zeros(3, jnp.int32)
     >>> share = draw_shares(0, first, jnp.arange(3, dtype=jnp.int32), alpha=1.0)
@@ -95,7 +79,7 @@ def draw_shares(
 
 
 def _quantile(u: Float[Array, " batch"], alpha: float) -> Float[Array, " batch"]:
-    """The share that a part `u` of all shares lie above."""
+    """The share that a fraction `u` of all shares lies above."""
     if alpha == 1:
         return 1.0 - 0.5 * u
     below, root = _table(float(alpha))
@@ -105,7 +89,7 @@ def _quantile(u: Float[Array, " batch"], alpha: float) -> Float[Array, " batch"]
 
 @functools.cache
 def _table(alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """(part of the smaller shares t below each node, t ** min(alpha, 1) at it).
+    """(fraction of the smaller shares t below each node, t ** min(alpha, 1) at it).
 
     A table and no sampler by rejection, which other versions of JAX might draw from
     otherwise. Where alpha < 1 the density t ** (alpha - 1) has no bound at 0; in s = t

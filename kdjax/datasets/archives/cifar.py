@@ -4,11 +4,63 @@ import pathlib
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
+from kdjax.datasets import encode
+from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
 from kdjax.datasets.archives import pickles, tar
 
 _PIXELS = 3 * 32 * 32
+
+
+class Cifar10(ArchiveBuilder, skip_registration=True):
+    """CIFAR-10."""
+
+    name = "cifar10"
+    VERSION = tfds.core.Version("3.0.2")
+    FILES = (("cifar-10-binary.tar.gz",), ("cifar-10-python.tar.gz",))
+    URL = "https://www.cs.toronto.edu/~kriz"
+    SUMS = ("c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",)
+    SIZES = {"train": 50000, "test": 10000}
+    LABELS = {"label": 10}
+
+    def _info(self):
+        labels = {
+            name: tfds.features.ClassLabel(num_classes=count)
+            for name, count in self.LABELS.items()
+        }
+        return dataset_info(
+            self,
+            f"{self.name}: photographs, 32 by 32, {self.LABELS['label']} classes.",
+            "https://www.cs.toronto.edu/~kriz/cifar.html",
+            {
+                "id": tfds.features.Text(),
+                "image": tfds.features.Image(shape=(32, 32, 3)),
+                **labels,
+            },
+        )
+
+    def _split_generators(self, dl_manager):
+        self._content = read(self._path())
+        for feature in self.LABELS:
+            self._set_class_names(feature, self._content.class_names[feature])
+        return super()._split_generators(dl_manager)
+
+    def _generate_examples(self, split):
+        labels = self._content.label[split]
+        for i, image in enumerate(self._content.image[split]):
+            example = {"id": f"{split}_{i:05d}", "image": encode.png(image)}
+            yield i, example | {name: int(labels[name][i]) for name in self.LABELS}
+
+
+class Cifar100(Cifar10, skip_registration=True):
+    """CIFAR-100."""
+
+    name = "cifar100"
+    FILES = (("cifar-100-binary.tar.gz",), ("cifar-100-python.tar.gz",))
+    SUMS = ("58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",)
+    LABELS = {"label": 100, "coarse_label": 20}
 
 
 class Cifar(NamedTuple):
@@ -24,30 +76,26 @@ class Layout(NamedTuple):
 
     files: dict[str, tuple[str, ...]]  # split -> files
     names: dict[str, tuple[str, str]]  # feature -> (file, key in it)
-    keys: dict[
-        str, str
-    ]  # feature -> key of the labels; in the order of the binary records
+    keys: dict[str, str]  # feature -> key of its labels, as binary records order them
+
+
+_TEN = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
+_HUNDRED = {"train": ["train"], "test": ["test"]}
+
+
+def _binary_files(files: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {split: [f"{name}.bin" for name in names] for split, names in files.items()}
 
 
 LAYOUTS = {
     "cifar-10-binary.tar.gz": Layout(
-        {
-            "train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
-            "test": ("test_batch.bin",),
-        },
-        {"label": ("batches.meta.txt", "")},
-        {"label": ""},
+        _binary_files(_TEN), {"label": ("batches.meta.txt", "")}, {"label": ""}
     ),
     "cifar-10-python.tar.gz": Layout(
-        {
-            "train": tuple(f"data_batch_{i}" for i in range(1, 6)),
-            "test": ("test_batch",),
-        },
-        {"label": ("batches.meta", "label_names")},
-        {"label": "labels"},
+        _TEN, {"label": ("batches.meta", "label_names")}, {"label": "labels"}
     ),
     "cifar-100-binary.tar.gz": Layout(
-        {"train": ("train.bin",), "test": ("test.bin",)},
+        _binary_files(_HUNDRED),
         {
             "coarse_label": ("coarse_label_names.txt", ""),
             "label": ("fine_label_names.txt", ""),
@@ -55,7 +103,7 @@ LAYOUTS = {
         {"coarse_label": "", "label": ""},
     ),
     "cifar-100-python.tar.gz": Layout(
-        {"train": ("train",), "test": ("test",)},
+        _HUNDRED,
         {
             "coarse_label": ("meta", "coarse_label_names"),
             "label": ("meta", "fine_label_names"),
@@ -66,25 +114,20 @@ LAYOUTS = {
 
 
 def read(path: pathlib.Path) -> Cifar:
-    """Reads any of the four archives; the file's name says which.
-
-    Raises:
-      DataError: the archive is truncated, lacks a file or holds something else.
-    """
+    """Reads any of the four archives; the file's name says which."""
     layout = LAYOUTS[path.name]
-    parts = [names for names in layout.files.values()]
-    wanted = {name for names in parts for name in names}
+    wanted = {name for names in layout.files.values() for name in names}
     wanted |= {file for file, _ in layout.names.values()}
     content = tar.files(path, tuple(sorted(wanted)))
     read_file = _binary if path.name.endswith("binary.tar.gz") else _pickled
     image, label = {}, {}
     for split, names in layout.files.items():
-        read_parts = [
+        batches = [
             read_file(content[name], f"{path}: {name}", layout) for name in names
         ]
-        image[split] = np.concatenate([pixels for pixels, _ in read_parts])
+        image[split] = np.concatenate([pixels for pixels, _ in batches])
         label[split] = {
-            key: np.concatenate([labels[key] for _, labels in read_parts])
+            key: np.concatenate([labels[key] for _, labels in batches])
             for key in layout.keys
         }
     class_names = _class_names(content, path, layout)
@@ -108,11 +151,8 @@ def _binary(content: bytes, where: str, layout: Layout):
 def _pickled(content: bytes, where: str, layout: Layout):
     batch = pickles.load(content, where)
     pixels = _entry(batch, "data", where)
-    if (
-        not isinstance(pixels, np.ndarray)
-        or pixels.dtype != np.uint8
-        or pixels.shape[1:] != (_PIXELS,)
-    ):
+    is_uint8 = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8
+    if not is_uint8 or pixels.shape[1:] != (_PIXELS,):
         raise DataError(f"{where}: data is no uint8 array [n, {_PIXELS}].")
     labels = {}
     for feature, key in layout.keys.items():
@@ -145,11 +185,11 @@ def _class_names(content: dict[str, bytes], path: pathlib.Path, layout: Layout):
     return names
 
 
-def _entry(found: dict, key: str, where: str):
+def _entry(batch: dict, key: str, where: str):
     """Python 2 wrote its keys as bytes, Python 3 writes them as strings."""
     for candidate in (key.encode(), key):
-        if candidate in found:
-            return found[candidate]
+        if candidate in batch:
+            return batch[candidate]
     raise DataError(f"{where}: lacks the entry {key!r}.")
 
 

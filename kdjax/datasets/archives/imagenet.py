@@ -1,4 +1,4 @@
-"""ImageNet (ILSVRC 2012): where its pictures lie in the official tar archives."""
+"""ImageNet (ILSVRC 2012): where its images lie in the official tar archives."""
 
 import pathlib
 import re
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
 
 FILE_NAMES = {
     "train": "ILSVRC2012_img_train.tar",
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 
 
 class Member(NamedTuple):
-    """A picture in an archive, not read yet."""
+    """An image in an archive, not read yet."""
 
     name: str  # without its directory
     class_name: str
@@ -32,19 +32,14 @@ def class_names() -> list[str]:
 
 
 def members(path: pathlib.Path, split: str) -> Iterator[Member]:
-    """Lists the pictures of an archive; reads headers only.
-
-    Raises:
-      DataError: the archive is damaged, or not the one that its name says; or its disk
-        does not give it.
-    """
+    """Lists the images of an archive; reads headers only."""
     try:
         with path.open("rb") as file:
             yield from (_train if split == "train" else _validation)(path, file)
     except tarfile.TarError as error:
-        raise DataError(f"{path}: not a complete tar ({error}); fetch it anew.") from (
-            error
-        )
+        raise DataError(
+            f"{path}: not a complete tar ({error}); fetch it anew."
+        ) from error
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error}). Look at its disk, or copy it anew."
@@ -53,10 +48,10 @@ def members(path: pathlib.Path, split: str) -> Iterator[Member]:
 
 def _train(path: pathlib.Path, file) -> Iterator[Member]:
     """A tar of one tar a class."""
-    known = set(class_names())
+    synsets = set(class_names())
     for outer in _files(file, 0):
         class_name = outer.name.rsplit("/", 1)[-1].removesuffix(".tar")
-        if class_name not in known:
+        if class_name not in synsets:
             raise DataError(
                 f"{path}: holds {outer.name}; expected one .tar for each of ImageNet's "
                 "1,000 synsets, e.g. n01440764.tar. Is it the file that its name says?"
@@ -69,7 +64,7 @@ def _train(path: pathlib.Path, file) -> Iterator[Member]:
 
 
 def _validation(path: pathlib.Path, file) -> Iterator[Member]:
-    """Labels come with TFDS, in the order of the pictures' numbers."""
+    """Labels come with TFDS, in the order of the images' numbers."""
     labels = _lines("validation_labels.txt")
     for member in _files(file, 0):
         name = member.name.rsplit("/", 1)[-1]

@@ -1,7 +1,7 @@
 """Opens the pickles of the CIFAR "python" archives without trusting them.
 
 A pickle is a program. This reader lets it build numbers, strings, lists, dicts and
-NumPy arrays of numbers, and refuses whatever else it asks for.
+NumPy arrays of numbers, and refuses everything else.
 """
 
 import io
@@ -9,31 +9,22 @@ import pickle
 
 import numpy as np
 
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
 
 
 def load(content: bytes, where: str) -> dict:
-    """Reads one pickled dict, written by Python 2 or 3.
-
-    Args:
-      content: the pickle.
-      where: names the file in errors.
-
-    Raises:
-      DataError: the pickle is damaged, is no dict, or asks for more than arrays and
-        containers.
-    """
+    """Reads one pickled dict, written by Python 2 or 3; `where` names it in errors."""
     try:
-        found = _Restricted(io.BytesIO(content), encoding="bytes").load()
+        batch = _Restricted(io.BytesIO(content), encoding="bytes").load()
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     except Exception as error:  # a damaged pickle may raise nearly anything
         raise DataError(
             f"{where}: not a readable pickle ({error}); fetch the archive anew."
         ) from error
-    if not isinstance(found, dict):
-        raise DataError(f"{where}: holds a {type(found).__name__}; expected a dict.")
-    return found
+    if not isinstance(batch, dict):
+        raise DataError(f"{where}: holds a {type(batch).__name__}; expected a dict.")
+    return batch
 
 
 class _Restricted(pickle.Unpickler):
@@ -46,7 +37,7 @@ class _Restricted(pickle.Unpickler):
             # A fresh function each time: a pickle may set attributes on what it gets.
             return lambda subtype, shape, dtype: np.ndarray((0,), np.uint8)
         if wanted == "numpy.ndarray":
-            return _Nothing()
+            return _ArrayType()
         if wanted == "numpy.dtype":
             return lambda spec, align=False, copy=False: _plain_dtype(spec)
         raise DataError(
@@ -55,8 +46,8 @@ class _Restricted(pickle.Unpickler):
         )
 
 
-class _Nothing:
-    """Stands for the array type, which `_reconstruct` is given and does not need."""
+class _ArrayType:
+    """Replaces the array type, an argument of `_reconstruct` that is not needed."""
 
 
 def _plain_dtype(spec: str | bytes) -> np.dtype:

@@ -5,7 +5,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 
-from kdjax.data.errors import DataError
+from kdjax.data.split import DataError
 
 
 def members(
@@ -14,9 +14,6 @@ def members(
     """Yields (name, content) of the wanted regular files, in the archive's order.
 
     Reads to the end of the archive, so a truncated one is always noticed.
-
-    Raises:
-      DataError: the archive is damaged or cut short.
     """
     try:
         with tarfile.open(path, "r|gz") as archive:
@@ -34,18 +31,14 @@ def members(
 
 
 def files(path: pathlib.Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Reads the files with these names (without their directory).
-
-    Raises:
-      DataError: one is missing, or the archive is damaged.
-    """
-    found = {
-        name.rsplit("/", 1)[-1]: content
-        for name, content in members(path, lambda n: n.rsplit("/", 1)[-1] in names)
+    """Reads the files with these names (without their directory)."""
+    content = {
+        name.rsplit("/", 1)[-1]: file
+        for name, file in members(path, lambda n: n.rsplit("/", 1)[-1] in names)
     }
-    missing = [name for name in names if name not in found]
+    missing = [name for name in names if name not in content]
     if missing:
         raise DataError(
             f"{path}: lacks {', '.join(missing)}. Is it the file that its name says?"
         )
-    return found
+    return content

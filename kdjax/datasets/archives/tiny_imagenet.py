@@ -1,13 +1,17 @@
 """Tiny-ImageNet-200 (Stanford CS231n). Its test split has no labels and is left out."""
 
+import io
 import pathlib
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 
-from kdjax.data.errors import DataError
+import tensorflow_datasets as tfds
+
+from kdjax.data.split import DataError
 from kdjax.datasets import encode
+from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
 
 FILE_NAME = "tiny-imagenet-200.zip"
 _ROOT = "tiny-imagenet-200"
@@ -15,18 +19,45 @@ _TRAIN = re.compile(rf"{_ROOT}/train/(n\d+)/images/([^/]+\.JPEG)")
 _VALIDATION = re.compile(rf"{_ROOT}/val/images/([^/]+\.JPEG)")
 
 
+class TinyImagenet(ArchiveBuilder, skip_registration=True):
+    """TFDS has no builder of it."""
+
+    name = "tiny_imagenet"
+    VERSION = tfds.core.Version("1.0.0")
+    FILES = ((FILE_NAME,),)
+    URL = "http://cs231n.stanford.edu"
+    SUMS = ("90528d7ca1a48142e341f4ef8d21d0de",)
+    SIZES = {"train": 100000, "validation": 10000}
+
+    def _info(self):
+        return dataset_info(
+            self,
+            "Tiny-ImageNet-200: ImageNet's images, 64 by 64, 200 classes.",
+            "http://cs231n.stanford.edu/",
+            {
+                "id": tfds.features.Text(),
+                "image": tfds.features.Image(shape=(64, 64, 3)),
+                "label": tfds.features.ClassLabel(num_classes=200),
+            },
+        )
+
+    def _split_generators(self, dl_manager):
+        self._set_class_names("label", class_names(self._path()))
+        return super()._split_generators(dl_manager)
+
+    def _generate_examples(self, split):
+        for key, content, label in read_split(self._path(), split):
+            yield key, {"id": key, "image": io.BytesIO(content), "label": label}
+
+
 def class_names(path: pathlib.Path) -> list[str]:
     """WordNet identifiers in label order: sorted, unlike the archive's own list."""
     with _open(path) as archive:
-        return sorted(_text(archive, path, "wnids.txt").split())
+        return sorted(_member(archive, path, f"{_ROOT}/wnids.txt").decode().split())
 
 
 def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str]]:
-    """Yields (file name, bytes of a colour image, WordNet identifier) of a split.
-
-    Raises:
-      DataError: the archive is damaged, a picture is not 64 by 64, or has no label.
-    """
+    """Yields (file name, bytes of a colour image, WordNet identifier) of a split."""
     with _open(path) as archive:
         for name, file, label in _listing(archive, path, split):
             content = _member(archive, path, name)
@@ -41,8 +72,9 @@ def _listing(
             if match := _TRAIN.fullmatch(name):
                 yield name, match.group(2), match.group(1)
         return
-    rows = _text(archive, path, "val/val_annotations.txt").splitlines()
-    labels = dict(row.split("\t")[:2] for row in rows if "\t" in row)
+    annotations = _member(archive, path, f"{_ROOT}/val/val_annotations.txt").decode()
+    rows = [row.split("\t") for row in annotations.splitlines() if "\t" in row]
+    labels = {file: label for file, label, *_ in rows}
     for name in archive.namelist():
         if match := _VALIDATION.fullmatch(name):
             file = match.group(1)
@@ -60,10 +92,6 @@ def _open(path: pathlib.Path) -> zipfile.ZipFile:
         raise DataError(
             f"{path}: not a complete zip file ({error}); fetch it anew."
         ) from error
-
-
-def _text(archive: zipfile.ZipFile, path: pathlib.Path, name: str) -> str:
-    return _member(archive, path, f"{_ROOT}/{name}").decode()
 
 
 def _member(archive: zipfile.ZipFile, path: pathlib.Path, name: str) -> bytes:

@@ -53,17 +53,17 @@ def reference(height, width, generator, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3))
 
 
 def test_bits_are_those_of_philox():
-    found = crop_bits(seed=7, epoch=3, index=123456)
-    assert found.shape == (TRIES, 4) and found.dtype == np.uint64
+    actual = crop_bits(seed=7, epoch=3, index=123456)
+    assert actual.shape == (TRIES, 4) and actual.dtype == np.uint64
     stream = int.from_bytes(b"boxe", "big")
-    wanted = philox([7, stream], [0, 123456, 3, 0], TRIES)
-    assert found.ravel().tolist() == wanted
+    expected = philox([7, stream], [0, 123456, 3, 0], TRIES)
+    assert actual.ravel().tolist() == expected
 
 
 def test_seed_epoch_and_index_each_make_other_bits():
     calls = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (2**63 - 1, 0, 0)]
-    found = {crop_bits(*call).tobytes() for call in calls}
-    assert len(found) == len(calls)
+    actual = {crop_bits(*call).tobytes() for call in calls}
+    assert len(actual) == len(calls)
     words = np.concatenate([crop_bits(0, e, i) for e in range(9) for i in range(99)])
     assert len(np.unique(words)) == words.size
 
@@ -152,8 +152,8 @@ def test_errors(wrong, named):
 
 def test_sizes_by_epoch():
     rising = Geometry(sizes=((0, 128), (30, 160), (60, 224)))
-    found = [rising.size_at(epoch) for epoch in (0, 29, 30, 59, 60, 1000)]
-    assert found == [128, 128, 160, 160, 224, 224]
+    actual = [rising.size_at(epoch) for epoch in (0, 29, 30, 59, 60, 1000)]
+    assert actual == [128, 128, 160, 160, 224, 224]
     assert Geometry(size=99, short_side=99).size_at(7) == 99
     assert rising.central(500, 375) == Geometry().central(500, 375)
     assert "sizes" not in Geometry().identity()  # as it was before there were any
@@ -169,10 +169,10 @@ def test_sizes_by_epoch():
         (((0, 128.0),), "expected pairs"),
         (((0, True),), "expected pairs"),
         ([[0, 128]], "expected pairs"),
-        (((1, 128),), "the first pair to be from epoch 0"),
-        (((0, 128), (30, 160), (30, 224)), "each epoch to be above the one before"),
-        (((0, 128), (30, 160), (20, 224)), "each epoch to be above the one before"),
-        (((0, 0),), "sides of 1 pixel or more"),
+        (((1, 128),), "whose epochs rise from 0"),
+        (((0, 128), (30, 160), (30, 224)), "whose epochs rise from 0"),
+        (((0, 128), (30, 160), (20, 224)), "whose epochs rise from 0"),
+        (((0, 0),), "whose sides are 1 pixel or more"),
     ],
 )
 def test_wrong_sizes(sizes, message):

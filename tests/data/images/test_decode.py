@@ -9,11 +9,11 @@ from kdjax.data.images.decode import (
     Unreadable,
     cut,
     decode,
-    decode_told,
-    decode_whatever,
+    decode_leniently,
+    decode_with_warning,
     resize,
 )
-from kdjax.data.synthetic import draw
+from kdjax.data.synthetic import synthetic_jpegs
 from kdjax.datasets.encode import as_plain_jpeg
 from tests.data.jpegs import decoded, encode, odd_header, picture
 
@@ -32,16 +32,16 @@ def test_jpegs_are_decoded_as_pillow_does(options):
 
 def test_greyscale_comes_three_times():
     content = encode(COLOUR, "L")
-    found = decode(content)
-    np.testing.assert_array_equal(found, decoded(content))
-    assert (found[..., 0] == found[..., 2]).all()
+    actual = decode(content)
+    np.testing.assert_array_equal(actual, decoded(content))
+    assert (actual[..., 0] == actual[..., 2]).all()
 
 
 def test_cmyk_within_the_rounding_of_its_conversion():
     content = encode(COLOUR, "CMYK")
     assert Image.open(io.BytesIO(content)).mode == "CMYK"
-    apart = np.abs(decode(content).astype(int) - decoded(content))
-    assert apart.max() <= 3
+    difference = np.abs(decode(content).astype(int) - decoded(content))
+    assert difference.max() <= 3
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
@@ -69,9 +69,9 @@ def test_bytes_of_nobody_before_the_end_do_no_harm():
 
 def test_what_is_taken_with_a_complaint_is_told():
     whole = encode(COLOUR)
-    assert decode_told(whole)[1] == ""
-    image, complaint = decode_told(whole[:-2] + bytes(20) + whole[-2:])
-    assert "extraneous bytes before marker 0xd9" in complaint
+    assert decode_with_warning(whole)[1] == ""
+    image, warning = decode_with_warning(whole[:-2] + bytes(20) + whole[-2:])
+    assert "extraneous bytes before marker 0xd9" in warning
     np.testing.assert_array_equal(image, decoded(whole))
 
 
@@ -80,11 +80,11 @@ def test_a_jpeg_that_is_whole_is_mended():
     odd = odd_header(whole)
     with pytest.raises(Unreadable, match="Invalid SOS parameters"):
         decode(odd)
-    image, complaint = decode_whatever(odd)
-    assert complaint == "Invalid SOS parameters for sequential JPEG"
+    image, warning = decode_leniently(odd)
+    assert warning == "Invalid SOS parameters for sequential JPEG"
     np.testing.assert_array_equal(image, decoded(whole))
-    content, complaint = as_plain_jpeg(odd)
-    assert "Invalid SOS" in complaint
+    content, warning = as_plain_jpeg(odd)
+    assert "Invalid SOS" in warning
     assert np.abs(decode(content).astype(int) - decoded(whole)).mean() < 2
     assert as_plain_jpeg(whole) == (whole, "")
     for part in (0.1, 0.5, 0.98):
@@ -117,9 +117,9 @@ def test_what_is_not_a_whole_picture(content):
 
 
 def test_a_box_is_cut_where_it_says():
-    found = cut(COLOUR, Box(3, 10, 20, 20), 20)
-    np.testing.assert_array_equal(found, COLOUR[3:23, 10:30])
-    assert found.flags.c_contiguous
+    actual = cut(COLOUR, Box(3, 10, 20, 20), 20)
+    np.testing.assert_array_equal(actual, COLOUR[3:23, 10:30])
+    assert actual.flags.c_contiguous
 
 
 def test_shrinking_takes_means_so_that_nothing_aliases():
@@ -134,15 +134,15 @@ def test_shrinking_takes_means_so_that_nothing_aliases():
 @pytest.mark.parametrize("shape, levels", [((375, 500), 0.7), ((600, 800), 1.0)])
 def test_how_far_evaluation_is_from_torchvisions_filter(shape, levels):
     """Pillow's bilinear resizing, which antialiases, on a natural spectrum."""
-    apart = []
-    for content in draw(*shape, 4):
+    difference = []
+    for content in synthetic_jpegs(*shape, 4):
         image = decoded(content)
         (high, wide), box = Geometry().central(*shape)
-        wanted = Image.fromarray(image).resize((wide, high), Image.BILINEAR)
-        pair = resize(image, (high, wide)), np.asarray(wanted)
+        expected = Image.fromarray(image).resize((wide, high), Image.BILINEAR)
+        pair = resize(image, (high, wide)), np.asarray(expected)
         ours, theirs = (cut(one, box, 224).astype(int) for one in pair)
-        apart.append(np.abs(ours - theirs).mean())
-    assert np.mean(apart) == pytest.approx(levels, abs=0.06)
+        difference.append(np.abs(ours - theirs).mean())
+    assert np.mean(difference) == pytest.approx(levels, abs=0.06)
 
 
 def test_enlarging_is_bilinear():

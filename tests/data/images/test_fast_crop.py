@@ -46,28 +46,28 @@ def empty(side):
 )
 def test_up_to_twice_the_size_it_is_blur_and_bilinear(height, width):
     image = NOISE[3 : 3 + height, 5 : 5 + width]
-    found = resample(image, empty(28))
+    actual = resample(image, empty(28))
     # A level for the rounding after the blur, half of one for weights of 8 bits.
-    np.testing.assert_allclose(found, by_hand(image, 28), atol=2.0)
-    assert np.abs(found - by_hand(image, 28)).mean() < 0.5
+    np.testing.assert_allclose(actual, by_hand(image, 28), atol=2.0)
+    assert np.abs(actual - by_hand(image, 28)).mean() < 0.5
 
 
 @pytest.mark.parametrize("side", [42, 49, 56])
 def test_shrinking_is_what_pillow_does(side):
     smooth = np.asarray(Image.fromarray(NOISE).resize((300, 300), Image.BICUBIC))
     image = np.ascontiguousarray(smooth[:side, :side])
-    wanted = np.asarray(Image.fromarray(image).resize((28, 28), Image.BILINEAR))
-    apart = np.abs(resample(image, empty(28)).astype(int) - wanted)
-    assert apart.mean() < 1.5  # means over areas: 4 to 7
+    expected = np.asarray(Image.fromarray(image).resize((28, 28), Image.BILINEAR))
+    difference = np.abs(resample(image, empty(28)).astype(int) - expected)
+    assert difference.mean() < 1.5  # means over areas: 4 to 7
 
 
 def test_nothing_aliases():
     """The finest stripes come out as less than bilinear alone would leave of them."""
     stripes = np.zeros((42, 42, 3), np.uint8)
     stripes[:, ::2] = 200
-    found = resample(stripes, empty(28))[4:-4, 4:-4].astype(float)
-    assert found.mean() == pytest.approx(100, abs=1)
-    assert np.ptp(found) < 60  # bilinear alone: 100, means over areas: 66
+    actual = resample(stripes, empty(28))[4:-4, 4:-4].astype(float)
+    assert actual.mean() == pytest.approx(100, abs=1)
+    assert np.ptp(actual) < 60  # bilinear alone: 100, means over areas: 66
     twice = resample(np.repeat(stripes, 2, 0)[:56, :42], empty(28))
     assert twice.shape == (28, 28, 3)
 
@@ -93,11 +93,11 @@ def test_edges_move_by_half_a_pixel_at_most():
     for top, left, height, width in rng.integers(0, 500, (200, 4)).tolist():
         box = Box(top, left, height + 100, width + 100)
         for factor in (1, 2, 4, 8):
-            found = reduced(box, factor)
+            actual = reduced(box, factor)
             ends = (box.top + box.height, box.left + box.width)
-            moved = [found.top - top / factor, found.left - left / factor]
-            moved += [found.top + found.height - ends[0] / factor]
-            moved += [found.left + found.width - ends[1] / factor]
+            moved = [actual.top - top / factor, actual.left - left / factor]
+            moved += [actual.top + actual.height - ends[0] / factor]
+            moved += [actual.left + actual.width - ends[1] / factor]
             assert np.abs(moved).max() <= 0.5
 
 
@@ -108,19 +108,19 @@ def test_a_reduced_crop_shows_what_the_whole_picture_does_there(side, mode):
     image = picture(333, 417, 9)
     content = encode(image, mode, subsampling=2)
     box = Box(21, 50, 301, 333)
-    found = crop(content, lambda height, width: box, empty(side)).astype(int)
+    actual = crop(content, lambda height, width: box, empty(side)).astype(int)
     factor = reduction(box, (side, side))
     assert factor == {30: 8, 48: 4, 60: 4, 100: 2, 150: 2}[side]
     near = reduced(box, factor)
     edges = (near.left, near.top, near.left + near.width, near.top + near.height)
     edges = np.minimum(np.array(edges) * factor, (417, 333) * 2)
     whole = Image.fromarray(decoded(content))
-    wanted = np.asarray(whole.resize((side, side), Image.BILINEAR, box=tuple(edges)))
-    apart = np.abs(found - wanted).mean((0, 1))
-    assert apart.max() < (4 if factor == 8 else 1.5)
+    expected = np.asarray(whole.resize((side, side), Image.BILINEAR, box=tuple(edges)))
+    difference = np.abs(actual - expected).mean((0, 1))
+    assert difference.max() < (4 if factor == 8 else 1.5)
     # A pixel off it would be far from that.
-    rolled = np.abs(np.roll(found, 1, (0, 1)) - wanted).mean((0, 1))
-    assert (rolled > 3 * apart)[1:].all()
+    rolled = np.abs(np.roll(actual, 1, (0, 1)) - expected).mean((0, 1))
+    assert (rolled > 3 * difference)[1:].all()
 
 
 def test_the_box_is_chosen_by_the_pictures_own_size():
@@ -129,20 +129,20 @@ def test_the_box_is_chosen_by_the_pictures_own_size():
         encode(picture(61, 75), "CMYK"),
         encode(picture(61, 75), "RGB", "PNG"),
     ):
-        asked = []
+        request = []
 
-        def choose(height, width, asked=asked):
-            asked.append((height, width))
+        def choose(height, width, request=request):
+            request.append((height, width))
             return Box(0, 0, height, width)
 
         crop(content, choose, empty(16))
-        assert asked == [(61, 75)]
+        assert request == [(61, 75)]
 
 
 def test_an_exact_box_of_the_crops_size_is_copied():
     content = encode(picture(61, 75))
-    found = crop(content, lambda *_: Box(5, 6, 32, 32), empty(32))
-    np.testing.assert_array_equal(found, decode(content)[5:37, 6:38])
+    actual = crop(content, lambda *_: Box(5, 6, 32, 32), empty(32))
+    np.testing.assert_array_equal(actual, decode(content)[5:37, 6:38])
 
 
 @pytest.mark.parametrize("side", [16, 300])

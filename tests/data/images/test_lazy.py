@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry, crop_bits
-from kdjax.data.load import crops_of, load_split, stored_bytes
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.load import crops_of, load_split, size_on_disk
+from kdjax.data.loaders.loader import is_streamed
+from kdjax.data.split import DataError
 from kdjax.data.tfds import labels
 from tests.data.jpegs import decoded, encode, picture, pictures, prepare_jpegs
 
@@ -51,14 +51,14 @@ def _undecoded(builder, split="train"):
 def test_it_stands_where_an_array_would(prepared):
     data_dir, builder = prepared
     split = opened(data_dir)
-    assert is_stored(split) and len(split.image) == 20
+    assert is_streamed(split) and len(split.image) == 20
     assert split.image.shape == (20, 28, 28, 3) and split.image.dtype == np.uint8
     rows = list(_undecoded(builder))
     assert split.label.tolist() == [row["label"] for row in rows]
     assert split.label.dtype == np.int32
     assert split.class_names == tuple("01234")
-    found = split.image[3:9]
-    for image, row in zip(found, rows[3:9], strict=True):
+    actual = split.image[3:9]
+    for image, row in zip(actual, rows[3:9], strict=True):
         whole = decoded(row["image"])
         height, width = whole.shape[:2]
         short = min(height, width)
@@ -87,20 +87,20 @@ def test_identity_tells_files_labels_and_crops(prepared, tmp_path):
         prepare_jpegs(tmp_path / str(number), {"train": rows})
         sums.append(opened(tmp_path / str(number)).identity["sha256"])
     assert sums[0] == split.identity["sha256"] and len(set(sums)) == 3
-    assert stored_bytes("jpeg_set", data_dir) == builder.info.dataset_size > 20_000
+    assert size_on_disk("jpeg_set", data_dir) == builder.info.dataset_size > 20_000
 
 
 def test_training_crops_are_cut_where_the_bits_say(prepared):
     data_dir, builder = prepared
     split, rows = opened(data_dir), list(_undecoded(builder))
     for index in (0, 7, 19):
-        found, used = split.image.training_crop(3, 2, index)
+        actual, used = split.image.training_crop(3, 2, index)
         whole = decoded(rows[index]["image"])
         box = GEOMETRY.random(*whole.shape[:2], crop_bits(3, 2, index))
         part = whole[box.top : box.top + box.height, box.left : box.left + box.width]
-        wanted = Image.fromarray(part).resize((28, 28), Image.BILINEAR)
-        apart = np.abs(found.astype(int) - np.asarray(wanted))
-        assert apart.max() <= 4 and apart.mean() < 0.5
+        expected = Image.fromarray(part).resize((28, 28), Image.BILINEAR)
+        difference = np.abs(actual.astype(int) - np.asarray(expected))
+        assert difference.max() <= 4 and difference.mean() < 0.5
         assert used == index
 
 
@@ -116,24 +116,24 @@ def test_a_part_of_a_split_keeps_its_pictures(prepared):
 
 
 def test_labels_are_read_once(prepared, monkeypatch):
-    wanted = opened(prepared[0], "train[:9]").label
+    expected = opened(prepared[0], "train[:9]").label
 
     def refuse(*_):
         raise AssertionError("the records are read again")
 
     monkeypatch.setattr(labels, "examples", refuse)
-    np.testing.assert_array_equal(opened(prepared[0], "train[:9]").label, wanted)
+    np.testing.assert_array_equal(opened(prepared[0], "train[:9]").label, expected)
     with pytest.raises(AssertionError):
         opened(prepared[0], "train[:10]")
 
 
 def test_reading_all_of_it_is_told(tmp_path, monkeypatch, capsys):
     prepare_jpegs(tmp_path, {"train": ROWS})
-    monkeypatch.setattr(labels, "_SAY_EVERY", -1)
+    monkeypatch.setattr(labels, "_REPORT_EVERY", -1)
     opened(tmp_path)
-    told = capsys.readouterr().err
+    output = capsys.readouterr().err
     assert "jpeg_set/1.0.0, train: reading all of it once, for its labels: 7 of 20" in (
-        told
+        output
     )
     opened(tmp_path)
     assert "reading" not in capsys.readouterr().err
@@ -142,10 +142,10 @@ def test_reading_all_of_it_is_told(tmp_path, monkeypatch, capsys):
 def test_kept_labels_of_other_files_are_not_believed(tmp_path):
     builder = prepare_jpegs(tmp_path, {"train": ROWS})
     before = opened(tmp_path).label
-    (kept,) = pathlib.Path(builder.data_dir).glob("kdjax-labels-*.npy")
-    kept.write_bytes(kept.read_bytes()[:-9])
+    (cached,) = pathlib.Path(builder.data_dir).glob("kdjax-labels-*.npy")
+    cached.write_bytes(cached.read_bytes()[:-9])
     np.testing.assert_array_equal(opened(tmp_path).label, before)
-    np.save(kept, before + 5)
+    np.save(cached, before + 5)
     with pytest.raises(DataError, match=r"train: label 0 is \d+; expected 0 to 4"):
         opened(tmp_path)
 
@@ -165,12 +165,12 @@ def test_the_next_readable_picture_takes_the_place(damaged):
     data_dir, bad = damaged
     split = opened(data_dir, skip_at_most=3)
     for index in range(10):
-        wanted = next(i % 10 for i in range(index, index + 10) if i % 10 not in bad)
-        found, used = split.image.training_crop(0, 1, index)
-        assert used == wanted
-        again = split.image.training_crop(0, 1, wanted)[0]
-        np.testing.assert_array_equal(found, again)
-    assert len(split.image.skipped.found) == 3  # however often they were tried
+        expected = next(i % 10 for i in range(index, index + 10) if i % 10 not in bad)
+        actual, used = split.image.training_crop(0, 1, index)
+        assert used == expected
+        again = split.image.training_crop(0, 1, expected)[0]
+        np.testing.assert_array_equal(actual, again)
+    assert len(split.image.skipped.errors) == 3  # however often they were tried
     # A part of the split counts together with the rest.
     assert split.image[np.arange(10) > 2].skipped is split.image.skipped
 
@@ -178,12 +178,12 @@ def test_the_next_readable_picture_takes_the_place(damaged):
 def test_one_too_many_is_named(damaged):
     data_dir, bad = damaged
     split = opened(data_dir, skip_at_most=2)
-    wanted = (
+    expected = (
         r"jpeg_set/1.0.0, train, image \d+, record \d+ of .*/jpeg_set-train"
-        r"\.array_record-00000-of-00001: this picture cannot be read "
+        r"\.array_record-00000-of-00001: this image cannot be read "
         r"\(Premature end.*2 others"
     )
-    with pytest.raises(DataError, match=wanted):
+    with pytest.raises(DataError, match=expected):
         for index in range(10):
             split.image.training_crop(0, 0, index)
     names = [split.image.name_of(index) for index in bad]
@@ -205,7 +205,7 @@ def test_an_evaluation_leaves_none_out(damaged):
 
 def test_nothing_but_damage(tmp_path):
     prepare_jpegs(tmp_path, {"train": [(HALF, 0), (b"", 1)]})
-    with pytest.raises(DataError, match="not one picture can be read"):
+    with pytest.raises(DataError, match="not one image can be read"):
         opened(tmp_path, skip_at_most=5).image.training_crop(0, 0, 0)
 
 
@@ -214,18 +214,20 @@ def test_rare_kinds_are_read_not_skipped(tmp_path):
     kinds = [("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "PNG"), ("L", "PNG")]
     prepare_jpegs(tmp_path, {"train": [(encode(image, *k), 0) for k in kinds]})
     split = opened(tmp_path)
-    assert split.image[:].shape == (4, 28, 28, 3) and not split.image.skipped.found
+    assert split.image[:].shape == (4, 28, 28, 3) and not split.image.skipped.errors
 
 
 @pytest.mark.errors
 def test_errors(tmp_path):
-    with pytest.raises(DataError, match="an .npz file is read as a whole"):
+    with pytest.raises(
+        DataError, match="x.npz cannot be streamed: it is read as a whole"
+    ):
         load_split("x.npz", "train", crops=GEOMETRY)
     with pytest.raises(DataError, match="jpeg_set is not prepared"):
         opened(tmp_path)
     prepare_jpegs(tmp_path, {"train": [(encode(picture(9, 9), "L"), 0)]}, channels=1)
     with pytest.raises(DataError, match=r"images have 1 channel"):
         opened(tmp_path)
-    with pytest.raises(ValueError, match="Skipped: limit is -1"):
+    with pytest.raises(ValueError, match="SkippedImages: limit is -1"):
         prepare_jpegs(tmp_path / "rgb", {"train": ROWS[:2]})
         opened(tmp_path / "rgb", skip_at_most=-1)

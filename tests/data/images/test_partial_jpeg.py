@@ -25,12 +25,12 @@ def test_rows_above_the_bottom_are_the_same(subsampling, factor):
     how = {"colorsubsampling": subsampling} if subsampling != "Gray" else grey
     image = NOISE if subsampling != "Gray" else NOISE[..., :1].copy()
     content = simplejpeg.encode_jpeg(image, quality=90, **how)
-    wanted, fewer = whole(content, factor), 0
+    expected, fewer = whole(content, factor), 0
     for bottom in range(1, 212):
-        found = decode_reduced(content, (211, 150), bottom, factor)
+        actual = decode_reduced(content, (211, 150), bottom, factor)
         rows = -(-bottom // factor)
-        np.testing.assert_array_equal(found[:rows], wanted[:rows])
-        fewer += len(found) < len(wanted)
+        np.testing.assert_array_equal(actual[:rows], expected[:rows])
+        fewer += len(actual) < len(expected)
     assert fewer > 60  # so it was no full decoding that passed
 
 
@@ -39,12 +39,12 @@ def test_rows_above_the_bottom_are_the_same(subsampling, factor):
 def test_narrow_pictures_are_reduced_no_further(width, factor):
     image = np.ascontiguousarray(NOISE[:, :width])
     content = simplejpeg.encode_jpeg(image, 90, "RGB", "420")
-    wanted = whole(content, factor)
+    expected = whole(content, factor)
     for bottom in (1, 30, 80):
-        found = decode_reduced(content, (211, width), bottom, factor)
+        actual = decode_reduced(content, (211, width), bottom, factor)
         rows = -(-bottom // factor)
-        assert found.shape[1] == wanted.shape[1]
-        np.testing.assert_array_equal(found[:rows], wanted[:rows])
+        assert actual.shape[1] == expected.shape[1]
+        np.testing.assert_array_equal(actual[:rows], expected[:rows])
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_narrow_pictures_are_reduced_no_further(width, factor):
 def test_other_kinds_are_decoded_whole(options):
     content = encode(NOISE, quality=60, **options)
     assert partial_jpeg.decode_rows(content, 40, 150, 1, {}) is None
-    found = decode_reduced(content, (211, 150), 20, 1)
-    np.testing.assert_array_equal(found, whole(content, 1))
+    actual = decode_reduced(content, (211, 150), 20, 1)
+    np.testing.assert_array_equal(actual, whole(content, 1))
 
 
 def test_what_is_cut_short_is_noticed_though_its_end_is_not_looked_at():
@@ -73,8 +73,8 @@ def test_damage_above_the_bottom_is_noticed():
     # Below it there is nothing to say.
     late = len(content) - 800
     broken = content[:late] + bytes(20) + content[late + 20 :]
-    found = decode_reduced(broken, (211, 150), 20, 1)
-    np.testing.assert_array_equal(found[:20], whole(content, 1)[:20])
+    actual = decode_reduced(broken, (211, 150), 20, 1)
+    np.testing.assert_array_equal(actual[:20], whole(content, 1)[:20])
 
 
 def test_a_header_without_an_end():

@@ -15,9 +15,9 @@ def split_of(count):
 
 
 def mesh_of(devices):
-    chosen = jax.devices()[:devices]
+    indices = jax.devices()[:devices]
     return jax.make_mesh(
-        (devices,), ("data",), axis_types=(AxisType.Auto,), devices=chosen
+        (devices,), ("data",), axis_types=(AxisType.Auto,), devices=indices
     )
 
 
@@ -26,43 +26,45 @@ def test_a_ticket_becomes_its_rows(devices):
     split, mesh = split_of(40), mesh_of(devices)
     selection = np.linspace(0, 2, 40, dtype=np.float32)
     sample_info = {"a": {"selection": selection, "clean": np.stack([selection] * 2, 1)}}
-    feed = in_memory.place(split, mesh, seed=1, batch_size=16, sample_info=sample_info)
+    loader = in_memory.make_loader(
+        split, mesh, seed=1, batch_size=16, sample_info=sample_info
+    )
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
     gather = jax.jit(in_memory.gather_batch, in_shardings=(everywhere, cut))
     for step in (0, 2, 7):
         index, epoch = sample_positions(1, step, 16, 40)
-        batch = gather(feed.source, jax.device_put(feed.batch_spec(step), cut))
+        batch = gather(loader.source, jax.device_put(loader.batch_spec(step), cut))
         np.testing.assert_array_equal(batch.image, split.image[index])
         np.testing.assert_array_equal(batch.label, split.label[index])
         np.testing.assert_array_equal(batch.index, index)
         np.testing.assert_array_equal(batch.epoch, epoch)
-        found = batch.sample_info["a"]
-        np.testing.assert_array_equal(found["selection"], selection[index])
-        assert found["clean"].shape == (16, 2)
+        actual = batch.sample_info["a"]
+        np.testing.assert_array_equal(actual["selection"], selection[index])
+        assert actual["clean"].shape == (16, 2)
         assert batch.image.dtype == np.uint8
-        assert found["selection"].dtype == np.float32
+        assert actual["selection"].dtype == np.float32
 
 
 def test_rows_are_gathered_where_they_are_needed():
     mesh = mesh_of(8)
-    feed = in_memory.place(split_of(40), mesh, seed=1, batch_size=16)
+    loader = in_memory.make_loader(split_of(40), mesh, seed=1, batch_size=16)
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
     gather = jax.jit(
         in_memory.gather_batch, in_shardings=(everywhere, cut), out_shardings=cut
     )
-    program = gather.lower(feed.source, feed.batch_spec(0)).compile().as_text()
+    program = gather.lower(loader.source, loader.batch_spec(0)).compile().as_text()
     for collective in ("all-gather", "all-to-all", "collective-permute", "all-reduce"):
         assert collective not in program
 
 
 def test_every_device_holds_the_whole_split():
-    feed = in_memory.place(split_of(40), mesh_of(8), seed=0, batch_size=8)
-    for array in jax.tree.leaves(feed.source):
+    loader = in_memory.make_loader(split_of(40), mesh_of(8), seed=0, batch_size=8)
+    for array in jax.tree.leaves(loader.source):
         assert len(array.addressable_shards) == 8
         assert all(
             shard.data.shape == array.shape for shard in array.addressable_shards
         )
-    assert feed.source["sample_info"] == {}
+    assert loader.source["sample_info"] == {}
 
 
 def test_evaluation_counts_each_sample_once():
@@ -86,10 +88,12 @@ def test_evaluation_without_padding():
 def test_errors():
     split, mesh = split_of(10), mesh_of(8)
     with pytest.raises(ValueError, match="batch_size is 12.*8 devices"):
-        in_memory.place(split, mesh, seed=0, batch_size=12)
+        in_memory.make_loader(split, mesh, seed=0, batch_size=12)
     for bad in (np.ones(9), -np.ones(10), np.full(10, np.nan)):
         sample_info = {"a": {"selection": bad}}
-        with pytest.raises(ValueError, match=r"notes\['a'\]\['selection'\]"):
-            in_memory.place(split, mesh, seed=0, batch_size=8, sample_info=sample_info)
+        with pytest.raises(ValueError, match=r"sample_info\['a'\]\['selection'\]"):
+            in_memory.make_loader(
+                split, mesh, seed=0, batch_size=8, sample_info=sample_info
+            )
     with pytest.raises(ValueError, match="batch_size is 0"):
         next(in_memory.evaluation_batches(split, 0))

@@ -79,9 +79,9 @@ def test_the_epoch_that_a_samples_step_begins_in():
     epoch = np.concatenate([step[1] for step in steps])
     wanted = np.repeat([step[1][0] for step in steps], batch_size)
     shuffled = np.random.default_rng(0).permutation(len(index))
-    found = first_epochs(seed, index[shuffled], epoch[shuffled], batch_size, count)
-    np.testing.assert_array_equal(found, wanted[shuffled])
-    assert (found != epoch[shuffled]).any()
+    actual = first_epochs(seed, index[shuffled], epoch[shuffled], batch_size, count)
+    np.testing.assert_array_equal(actual, wanted[shuffled])
+    assert (actual != epoch[shuffled]).any()
     # A batch of more than two epochs.
     index, epoch = sample_positions(seed, 1, 25, count)
     assert set(first_epochs(seed, index, epoch, 25, count).tolist()) == {2}

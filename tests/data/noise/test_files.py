@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kdjax.data.errors import DataError
 from kdjax.data.noise import NOISES
+from kdjax.data.split import DataError
 
 LABELS = np.array([0, 1, 2, 3], np.int32)
 NOISY = [3, 1, 0, 3]
@@ -27,8 +27,8 @@ def write(path, values, dtype=np.int64):
 
 @pytest.mark.parametrize("name", ["n.npy", "n.npz", "n.txt", "n"])
 def test_round_trip(tmp_path, name):
-    found = read(str(write(tmp_path / name, NOISY)))
-    assert found.dtype == np.int32 and found.tolist() == NOISY
+    actual = read(str(write(tmp_path / name, NOISY)))
+    assert actual.dtype == np.int32 and actual.tolist() == NOISY
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, ">i4"])

@@ -31,14 +31,14 @@ def test_rate_0_changes_nothing(name):
 @MODELS
 def test_pure_in_the_seed(name):
     label = labels_of(CLASSES[name], 40)
-    kept = label.copy()
+    cached = label.copy()
     one, again, other = (noisy_of(name, label, seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     np.testing.assert_array_equal(one, noisy_of(name, label.astype(np.int64), seed=1))
     # Independent choices of 0.4 would both take a sample with probability 0.16.
     moved, both = (one != label).mean(), ((one != label) & (other != label)).mean()
     assert moved > 0.15 and abs(both - moved**2) < 0.1
-    np.testing.assert_array_equal(label, kept)
+    np.testing.assert_array_equal(label, cached)
 
 
 @MODELS
@@ -84,8 +84,8 @@ def test_bits_and_their_use_never_change():
     expected = [
         (k + 1) % 5 if m else k for k, m in zip(label.tolist(), moved, strict=True)
     ]
-    found = NOISES["asymmetric_cifar100"](label, 100, rate=0.4)
-    assert found.tolist() == expected
+    actual = NOISES["asymmetric_cifar100"](label, 100, rate=0.4)
+    assert actual.tolist() == expected
 
 
 @pytest.mark.parametrize("epoch", range(3))

@@ -25,8 +25,8 @@ def test_symmetric_transitions(exclude_true):
     other = rate / (classes - 1) if exclude_true else rate / classes
     stay = 1 - (classes - 1) * other
     expected = np.full((classes, classes), other) + np.eye(classes) * (stay - other)
-    found = matrix(label, noisy, classes)
-    assert_binomial(found, np.bincount(label)[:, None], expected)
+    actual = matrix(label, noisy, classes)
+    assert_binomial(actual, np.bincount(label)[:, None], expected)
     changed, picked = (label != noisy).sum(), round(rate * len(label))
     if exclude_true:
         assert changed == picked
@@ -62,15 +62,15 @@ def test_pair_flips_are_exact(rate):
 
 def test_in_place_some_cats_turn_back():
     label, rate = np.repeat(np.arange(10, dtype=np.int32), 5000), 0.4
-    found = matrix(label, noisy_of("asymmetric_cifar10", label, in_place=True), 10)
+    actual = matrix(label, noisy_of("asymmetric_cifar10", label, in_place=True), 10)
     for old, new in ((9, 1), (2, 0), (4, 7)):
-        assert found[old, new] == 2000 and found[old, old] == 3000
+        assert actual[old, new] == 2000 and actual[old, old] == 3000
     # 2000 cats join 5000 dogs and 2800 of the 7000 become cats: dogs in proportion.
-    assert found[5, 3] + (2000 - found[3, 5]) == 2800
-    assert_binomial(found[3, 5], 5000, rate * (1 - rate))
-    assert_binomial(found[5, 3], 5000, rate)
+    assert actual[5, 3] + (2000 - actual[3, 5]) == 2800
+    assert_binomial(actual[3, 5], 5000, rate * (1 - rate))
+    assert_binomial(actual[5, 3], 5000, rate)
     assert abs((label != noisy_of("asymmetric_cifar10", label)).mean() - 0.2) < 1e-9
-    assert abs(1 - np.trace(found) / 50_000 - 0.184) < 0.002
+    assert abs(1 - np.trace(actual) / 50_000 - 0.184) < 0.002
 
 
 def test_in_place_at_rate_1():

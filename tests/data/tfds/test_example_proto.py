@@ -30,19 +30,19 @@ def test_it_reads_what_tfds_reads():
     rng = np.random.default_rng(0)
     for size in [0, 1, 2, 126, 127, 128, 129, 16383, 16384, 50_000, 2_100_000]:
         content = rng.bytes(size)
-        made = record(content, int(rng.integers(1000)), "x" * (size % 300), size % 3)
-        wanted = FEATURES.deserialize_example_np(made, decoders=SKIP)["image"]
-        assert bytes_feature(made, "image") == wanted == content
+        written = record(content, int(rng.integers(1000)), "x" * (size % 300), size % 3)
+        expected = FEATURES.deserialize_example_np(written, decoders=SKIP)["image"]
+        assert bytes_feature(written, "image") == expected == content
 
 
 def test_what_is_not_there_or_not_one_is_refused():
-    made = record(b"abc")
+    written = record(b"abc")
     with pytest.raises(ValueError, match="'picture' has 0 values"):
-        bytes_feature(made, "picture")
+        bytes_feature(written, "picture")
     with pytest.raises(ValueError, match="'label' has 0 values"):
-        bytes_feature(made, "label")
+        bytes_feature(written, "label")
     several = tfds.features.FeaturesDict({"image": tfds.features.Sequence(np.bytes_)})
     with pytest.raises(ValueError, match="'image' has 2 values"):
         bytes_feature(several.serialize_example({"image": [b"a", b"b"]}), "image")
     with pytest.raises(DecodeError):
-        bytes_feature(made[:-2], "image")
+        bytes_feature(written[:-2], "image")

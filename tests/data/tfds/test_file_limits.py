@@ -6,13 +6,13 @@ import resource
 
 import pytest
 
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
+from kdjax.data.split import DataError
 from kdjax.data.tfds import file_limits
 from kdjax.data.tfds.records import open_split
 from kdjax.datasets import sharded_writer
-from kdjax.datasets.prepare_folder import prepare_folder
+from kdjax.datasets.folder_builder import prepare_folder
 from tests.datasets.miniature_imagenet import tiny, write_folder
 
 FILES = 40
@@ -60,10 +60,10 @@ def test_a_limit_that_cannot_be_raised_is_told(few, monkeypatch):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     monkeypatch.setattr(file_limits, "_OTHERS", 1 << 31)
     if hard != resource.RLIM_INFINITY:
-        wanted = (
+        expected = (
             rf"1.0.0, train: lies in {FILES} files.* `ulimit -n {FILES + (1 << 31)}"
         )
-        with pytest.raises(DataError, match=wanted):
+        with pytest.raises(DataError, match=expected):
             open_split("mine", "train", few)
 
 
@@ -74,9 +74,9 @@ def test_what_the_system_refuses_is_no_damage(few, monkeypatch):
         with contextlib.suppress(OSError):
             while True:
                 held.callback(os.close, os.open(os.devnull, os.O_RDONLY))
-        with pytest.raises(DataError, match="Too many open files.* in order") as told:
+        with pytest.raises(DataError, match="Too many open files.* in order") as output:
             opened.read_record(0)
-    assert "Delete" not in str(told.value)
+    assert "Delete" not in str(output.value)
     for error in (OSError(5, "Input/output error"), RuntimeError("read() failed: I/O")):
         assert "Delete" not in file_limits.advice(error, "here")
     assert file_limits.advice(RuntimeError("hash mismatch"), "here").startswith(

@@ -51,19 +51,19 @@ def test_crop_and_flip_against_pixels(shape, padding):
     row, column = random.integers(0, 2 * padding + 1, (2, 60), np.int32)
     mirror = random.integers(0, 2, 60).astype(bool)
     arguments = [jnp.asarray(a) for a in (image, row, column, mirror)]
-    found = augment.crop_and_flip(*arguments, padding=padding)
+    actual = augment.crop_and_flip(*arguments, padding=padding)
     expected = reference_crop(image, row, column, mirror, padding)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_random_crop_uses_the_drawn_numbers():
     batch = batch_of(64, (8, 8, 3))
-    drawn = draw(7, batch.epoch, batch.index, padding=2)
-    found = augment.random_crop_and_flip(
+    draws = draw(7, batch.epoch, batch.index, padding=2)
+    actual = augment.random_crop_and_flip(
         batch.image, 7, batch.epoch, batch.index, padding=2, flip=True
     )
-    expected = reference_crop(np.asarray(batch.image), *map(np.asarray, drawn), 2)
-    np.testing.assert_array_equal(found, expected)
+    expected = reference_crop(np.asarray(batch.image), *map(np.asarray, draws), 2)
+    np.testing.assert_array_equal(actual, expected)
 
 
 def test_every_offset_and_both_sides_are_reached_evenly():
@@ -104,10 +104,10 @@ CROPS = {1: "817dd97bfce04887547c64fd95c5e18c806e02971da8ed101eec939c7965f375"}
 def test_crops_that_change_have_a_new_version():
     """Else caches of teachers' answers to the old crops would be taken for the new."""
     batch = batch_of(100, (8, 8, 3), epoch=5)
-    found = augment.random_crop_and_flip(
+    actual = augment.random_crop_and_flip(
         batch.image, 11, batch.epoch, batch.index, padding=2, flip=True
     )
-    digest = hashlib.sha256(np.asarray(found).tobytes()).hexdigest()
+    digest = hashlib.sha256(np.asarray(actual).tobytes()).hexdigest()
     assert digest == CROPS[augment.PREPROCESSING]
 
 
@@ -127,30 +127,30 @@ def test_no_padding_and_no_flip_changes_nothing():
 
 def test_flip_alone():
     batch = batch_of(64)
-    found = augment.random_crop_and_flip(
+    actual = augment.random_crop_and_flip(
         batch.image, 0, batch.epoch, batch.index, padding=0, flip=True
     )
-    plain = (found == batch.image).all((1, 2, 3))
-    mirrored = (found == batch.image[:, :, ::-1]).all((1, 2, 3))
+    plain = (actual == batch.image).all((1, 2, 3))
+    mirrored = (actual == batch.image[:, :, ::-1]).all((1, 2, 3))
     assert (plain ^ mirrored).all() and 16 < plain.sum() < 48
 
 
 def test_normalise_against_double_precision():
     image = images(0, 4, (5, 6, 3))
     mean, std = (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)
-    found = augment.normalise(jnp.asarray(image), mean, std)
-    assert found.dtype == jnp.float32
+    actual = augment.normalise(jnp.asarray(image), mean, std)
+    assert actual.dtype == jnp.float32
     expected = (image.astype(np.float64) / 255 - mean) / std
-    np.testing.assert_allclose(found, expected, atol=2e-6)
+    np.testing.assert_allclose(actual, expected, atol=2e-6)
 
 
 def test_border_is_black_before_normalisation():
     white = batch_of(200)._replace(image=jnp.full((200, 8, 8, 3), 255, jnp.uint8))
-    found = np.asarray(train(white, 0))
+    actual = np.asarray(train(white, 0))
     black = -np.array(ORDINARY.mean) / ORDINARY.std
     bright = (1 - np.array(ORDINARY.mean)) / ORDINARY.std
     for channel in range(3):
-        values = np.unique(found[..., channel])
+        values = np.unique(actual[..., channel])
         expected = [black[channel], bright[channel]]
         np.testing.assert_allclose(values, expected, rtol=1e-5)
 

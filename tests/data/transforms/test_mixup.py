@@ -36,11 +36,11 @@ def test_a_row_gets_a_share_of_the_row_before_it():
     random = np.random.default_rng(0)
     image = random.normal(size=(5, 3, 4, 2)).astype(np.float32)
     share = random.uniform(0.5, 1.0, 5).astype(np.float32)
-    found = mixup.mix(jnp.asarray(image), jnp.asarray(share))
+    actual = mixup.mix(jnp.asarray(image), jnp.asarray(share))
     for row in range(5):
         own, other = np.float64(image[row]), np.float64(image[(row + 4) % 5])
         expected = share[row] * own + (1.0 - share[row]) * other
-        np.testing.assert_allclose(found[row], expected, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(actual[row], expected, rtol=1e-6, atol=1e-7)
 
 
 def test_a_training_image_is_the_mixture_of_its_crop_and_the_one_before():
@@ -57,22 +57,22 @@ def test_the_shares_have_the_distribution_of_the_paper(alpha):
     """Kolmogorov and Smirnov's distance to the larger of b and 1 - b, b ~ Beta."""
     count = 20000
     index = jnp.arange(count, dtype=jnp.int32)
-    found = np.sort(np.float64(shares(1, jnp.zeros_like(index), index, alpha=alpha)))
-    assert found[0] >= 0.5 and found[-1] <= 1.0
+    actual = np.sort(np.float64(shares(1, jnp.zeros_like(index), index, alpha=alpha)))
+    assert actual[0] >= 0.5 and actual[-1] <= 1.0
     # In the smaller share: float32 cannot tell the largest from 1.
-    below = 2.0 * scipy.stats.beta.cdf(1.0 - found[::-1], alpha, alpha)
+    below = 2.0 * scipy.stats.beta.cdf(1.0 - actual[::-1], alpha, alpha)
     steps = np.arange(count + 1) / count
-    seen = 1.0 - found[::-1] > 1e-6
-    far = np.maximum(np.abs(below - steps[1:]), np.abs(below - steps[:-1]))[seen]
+    visited = 1.0 - actual[::-1] > 1e-6
+    far = np.maximum(np.abs(below - steps[1:]), np.abs(below - steps[:-1]))[visited]
     assert far.max() < 1.95 / np.sqrt(count)  # exceeded by chance once in 1000
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 1.0, 2.0, 10.0])
 def test_quantiles_against_double_precision(alpha):
     part = (np.arange(4096) + 0.5) / 4096
-    found = mixup._quantile(jnp.asarray(part, jnp.float32), alpha)
+    actual = mixup._quantile(jnp.asarray(part, jnp.float32), alpha)
     expected = 1.0 - scipy.stats.beta.ppf(part / 2.0, alpha, alpha)
-    np.testing.assert_allclose(found, expected, atol=5e-5)
+    np.testing.assert_allclose(actual, expected, atol=5e-5)
 
 
 def test_a_share_depends_on_seed_epoch_and_index_only():
@@ -98,9 +98,9 @@ def test_crops_and_order_are_those_of_a_run_without_mixtures():
     almost = Augment(
         mean=PLAIN.mean, std=PLAIN.std, padding=PLAIN.padding, flip=True, mixup=1e-4
     )
-    found = jax.jit(almost.train, static_argnums=1)(batch, 5)
+    actual = jax.jit(almost.train, static_argnums=1)(batch, 5)
     expected = jax.jit(PLAIN.train, static_argnums=1)(batch, 5)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_evaluation_mixes_nothing():

@@ -1,6 +1,6 @@
 """Makes fashion_mnist_subset.xz from the four official Fashion-MNIST files.
 
-python -m kdjax.data.embedded.make DIR     DIR holds
+python -m kdjax.datasets.make_embedded DIR     DIR holds
 {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz
 """
 
@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from kdjax.data import embedded
-from kdjax.datasets.archives import idx
+from kdjax.datasets.archives import fashion_mnist
 
 # 16 MiB hold the whole content; a bigger dictionary would only cost memory.
 _FILTERS = [
@@ -20,20 +20,15 @@ _FILTERS = [
 ]
 
 
-def first_of_each_class(label: np.ndarray, per_class: int) -> np.ndarray:
-    """Positions of the first `per_class` samples of every class, ascending."""
-    classes = range(len(embedded.CLASS_NAMES))
-    chosen = [np.flatnonzero(label == name)[:per_class] for name in classes]
-    return np.sort(np.concatenate(chosen))
-
-
 def make(archives: pathlib.Path) -> bytes:
-    """Returns the embedded file's content, a pure function of the official files."""
+    """The embedded file's content: the first samples of every class, in order."""
     splits = {}
     for split, per_class in embedded.PER_CLASS.items():
-        image, label = idx.read_split(archives, split)
-        chosen = first_of_each_class(label, per_class)
-        splits[split] = (image[chosen], label[chosen])
+        image, label = fashion_mnist.read_split(archives, split)
+        classes = range(len(embedded.CLASS_NAMES))
+        first = [np.flatnonzero(label == number)[:per_class] for number in classes]
+        first = np.sort(np.concatenate(first))
+        splits[split] = (image[first], label[first])
     return embedded.pack(splits)
 
 
@@ -43,7 +38,7 @@ def main(argv: list[str]) -> int:
         return 2
     content = make(pathlib.Path(argv[0]))
     packed = lzma.compress(content, lzma.FORMAT_XZ, filters=_FILTERS)
-    target = pathlib.Path(__file__).with_name(embedded.FILE_NAME)
+    target = pathlib.Path(embedded.__file__).with_name(embedded.FILE_NAME)
     target.write_bytes(packed)
     print(f"{target}: {len(packed)} bytes")
     print(f"SHA-256 of the file:    {hashlib.sha256(packed).hexdigest()}")

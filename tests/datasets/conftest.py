@@ -1,0 +1,3 @@
+from tests.data.conftest import no_network
+
+__all__ = ["no_network"]
