@@ -86,7 +86,9 @@ class TeacherRunner:
         self.mesh = sharding.make_mesh()
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         self.examples = len(train.label)
-        feed = loader.make_loader(train, self.mesh, seed=seed, batch_size=self.batch_size)
+        feed = loader.make_loader(
+            train, self.mesh, seed=seed, batch_size=self.batch_size
+        )
         self._feed = feed
         self._sides = loader.sides(train, seed, step_size)
         self._placed = (sharding.place_replicated(variables, self.mesh), feed.source)
@@ -149,7 +151,7 @@ class TeacherRunner:
         """Each process decodes its own rows only, where the loader works so."""
         parts = self._feed.parts
         own = [np.split(x, parts)[jax.process_index() % parts] for x in (index, epoch)]
-        batch_spec = self._feed.rows(*own, *side)
+        batch_spec = self._feed.batch_spec_of(*own, *side)
         return sharding.place_rows(batch_spec, self.mesh, parts=parts)
 
 

@@ -31,7 +31,7 @@ fit.
 import json
 import sys
 
-from kdjax import cli, paths
+from kdjax import cli
 from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import devices

@@ -159,7 +159,7 @@ def _students(config, sections, data, teacher, plan, batch_size) -> dict[str, St
         "config.optimizer", OPTIMIZERS, config["optimizer"], schedule=schedule
     )
     students = build_students(config, sections, data, teacher, optimizer, facts)
-    if is_stored(data.train):
+    if is_streamed(data.train):
         _check_crops(students, teacher, data)
     return students
 

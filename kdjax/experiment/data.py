@@ -8,8 +8,8 @@ import numpy as np
 from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
-from kdjax.data.load import Split, load_split, stored_bytes
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.load import Split, load_split, size_on_disk
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.npz import is_npz
 from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
 from kdjax.data.tfds.names import parse_name
@@ -54,7 +54,7 @@ class Data:
     @property
     def sides(self) -> tuple[int, ...]:
         """Sides of training crops that change their size; () where they do not."""
-        if not is_stored(self.train):
+        if not is_streamed(self.train):
             return ()
         return tuple(side for _, side in self.train.image.geometry.sizes)
 

@@ -99,7 +99,7 @@ def plan(
         sides=sides,
         classes=identity["classes"],
         examples=len(data.train.label),
-        resident=not is_stored(data.train),
+        resident=not is_streamed(data.train),
         seed=experiment.seed,
         batch_norm=experiment.batch_norm,
     )

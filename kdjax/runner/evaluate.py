@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from kdjax import checkpoints
 from kdjax.contracts import InputError, nearest
-from kdjax.data.errors import DataError
 from kdjax.data.images.crops import Geometry
-from kdjax.data.load import Split, crops_of, exact_name, load_split, stored_bytes
+from kdjax.data.load import Split, crops_of, exact_name, load_split, size_on_disk
 from kdjax.data.npz import is_npz
 from kdjax.data.registry import STREAMED
+from kdjax.data.split import DataError
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.transforms.augment import Augment
 from kdjax.distributed import collectives
@@ -169,7 +169,7 @@ def _named_crops(image_shape: list[int], images: SplitRequest) -> Geometry | Non
     if feed == "auto" and images.short_side:
         feed = "streamed"
     if feed == "auto" and not is_npz(name):
-        large = stored_bytes(name, images.data_dir or None) >= RESIDENT_BELOW
+        large = size_on_disk(name, images.data_dir or None) >= RESIDENT_BELOW
         feed = "streamed" if large or parse_name(name).dataset in STREAMED else feed
     if feed != "streamed":
         if images.short_side:

@@ -28,7 +28,7 @@ def collect(
     Yields:
       Image -> what is wrong with it, complete at the end; None of a set in memory.
     """
-    if not is_stored(split):
+    if not is_streamed(split):
         yield None
         return
     skipped = {}

@@ -105,7 +105,7 @@ class Steps:
           most: steps of a dispatch; None: what is usual for the platform.
         """
         self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
-        streamed = loader.is_stored(experiment.train)
+        streamed = loader.is_streamed(experiment.train)
         if streamed:
             most = 1  # a batch_spec brings all images of a step
         self.most = most or steps_per_dispatch(mesh.devices.flat[0].platform)
@@ -124,7 +124,7 @@ class Steps:
             steps=self.most,
             decode=self.cache.decode if self.cache else None,
         )
-        self.feed = loader.place(
+        self.feed = loader.make_loader(
             experiment.train,
             mesh,
             seed=experiment.seed,

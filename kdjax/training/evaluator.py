@@ -69,7 +69,7 @@ def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
       InputError: that is too much, which it can be of images that stay on disk.
     """
     held = _held(split)
-    if is_stored(split) and held > MOST_HELD:
+    if is_streamed(split) and held > MOST_HELD:
         raise InputError(
             f"{split.identity['name']}, {split.identity['split']}: to score its "
             f"{len(split.label):,} images, {held / 2**30:.0f} GiB would be held in "
@@ -81,7 +81,7 @@ def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
 
 def passing_rows(split: Split, batch_size: int, mesh) -> Batches:
     """The same for a single pass: what is too much to be held is decoded on the way."""
-    if is_stored(split) and _held(split) > MOST_HELD:
+    if is_streamed(split) and _held(split) > MOST_HELD:
         return _batches(split, batch_size, mesh)
     return evaluation_rows(split, batch_size, mesh)
 

@@ -139,7 +139,9 @@ def test_a_cache_holds_the_outputs_on_the_crops_of_every_step(jpeg_dir, tmp_path
         np.concatenate([row["logits"] for row in runner.blocks(epoch)])
         for epoch in range(4)
     ]
-    feed = loader.place(experiment.train, mesh, seed=experiment.seed, batch_size=BATCH)
+    feed = loader.make_loader(
+        experiment.train, mesh, seed=experiment.seed, batch_size=BATCH
+    )
     evaluated = jax.jit(network.evaluate)
     for step, side in enumerate(SIDES):
         batch_spec = feed.batch_spec(step)

@@ -16,7 +16,7 @@ def data(name, **keys):
 
 def test_imagenet_needs_no_pictures():
     found = describe_data(data("imagenet2012"), Sizes())
-    assert is_stored(found.train) and isinstance(found.train.image, DatasetSpec)
+    assert is_streamed(found.train) and isinstance(found.train.image, DatasetSpec)
     assert found.train.image.shape == (1_281_167, 224, 224, 3)
     assert found.train.label.shape == (1_281_167,)
     assert len(found.train.class_names) == 1000

@@ -148,7 +148,7 @@ def test_every_piece_tells_of_what_it_could_not_read(tmp_path, capsys):
 def test_size_on_disk_chooses(jpeg_dir, monkeypatch):
     config = streamed(jpeg_dir, feed="auto")
     monkeypatch.setattr(images, "RESIDENT_BELOW", 10_000)
-    assert is_stored(build(config).train)
+    assert is_streamed(build(config).train)
     monkeypatch.setattr(images, "RESIDENT_BELOW", 1 << 30)
     with pytest.raises(
         InputError, match="expected uint8 of shape.*feed=streamed, with"
