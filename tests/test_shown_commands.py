@@ -84,7 +84,7 @@ class Shell:
             given = any(word.startswith("--data_dir=") for word in rest)
             where = str(pathlib.Path(options.data_dir if given else "").resolve())
             self.prepared[options.name] = where
-            if form := prepare.form_of(options):
+            if form := prepare.format_of(options):
                 self.prepared[converted_name(options.name, form)] = where
         elif command == "train":
             assert train.main(words) == 0

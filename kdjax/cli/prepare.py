@@ -41,7 +41,7 @@ _QUALITY = 95
 
 def main(argv: list[str]) -> int:
     """Prepares one set, and the same in another format if one is given."""
-    options = _parser().parse_args(argv)
+    options = read(argv)
     try:
         with _terminable():
             _run(options)
@@ -74,7 +74,8 @@ def _terminable():
         signal.signal(signal.SIGTERM, before)
 
 
-def _parser() -> argparse.ArgumentParser:
+def read(argv: list[str]) -> argparse.Namespace:
+    """The options."""
     parser = cli.parser("prepare", __doc__)
     add = parser.add_argument
     add("name", metavar="NAME", help=f"{', '.join(DATASETS)}; or a name of yours")
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         help="writes the set as one NumPy file too, for machines without TFDS; on "
         "them, --config.data.name=FILE.npz reads it",
     )
-    return parser
+    return parser.parse_args(argv)
 
 
 def _add_sources(add) -> None:

@@ -220,7 +220,7 @@ def test_a_missing_format_is_explained(tmp_path, form):
     expected = f"Type: python -m kdjax prepare mine {options} --data_dir={tmp_path}"
     with pytest.raises(DataError, match=expected):
         load_split(f"mine/{form.name}", "train", data_dir=tmp_path)
-    parser = prepare._parser().parse_args(["mine", *options.split()])
+    parser = prepare.read(["mine", *options.split()])
     assert prepare.format_of(parser) == form
     assert format_options("small") is None
 

@@ -87,6 +87,8 @@ BAD = {
 def directory(tmp_path, monkeypatch):
     """A data set and a config, in the current directory."""
     monkeypatch.chdir(tmp_path)
+    # The tests' devices may be in use already.
+    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 1)
     random, label = np.random.default_rng(0), np.arange(32, dtype=np.int32) % 4
     arrays = {}
     for split in ("train", "test"):
