@@ -27,11 +27,8 @@ def logit_distance_densities(
     """Draws the density of ||student logits - teacher logits||, a line a student.
 
     Args:
-      distances: student -> [n], from `analysis.logit_distance`.
+      distances: student -> [n], from `analysis.logit_distance`, finite and >= 0.
       path: PNG to write.
-
-    Raises:
-      ValueError: a student has a distance that is negative or not finite.
     """
     unit = "distance of the logits from the teacher's"
     _densities(distances, None, unit, "Logit distance", path)
@@ -46,12 +43,9 @@ def feature_norm_densities(
     """Draws the density of the norm of penultimate features, a line a network.
 
     Args:
-      norms: student -> [n], from `analysis.feature_norms`.
+      norms: student -> [n], from `analysis.feature_norms`, finite and >= 0.
       path: PNG to write.
       teacher: [n], its norms; in black, wider than the others.
-
-    Raises:
-      ValueError: a norm is negative or not finite.
     """
     unit = "norm of the penultimate features"
     _densities(norms, teacher, unit, "Feature norm", path)
