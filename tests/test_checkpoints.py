@@ -53,14 +53,14 @@ def scores(conv, flat):
 
 def saved(problem, directory: pathlib.Path, tops) -> dict[int, object]:
     """Saves after each of len(tops) steps; returns the states as host arrays."""
-    keeper = Checkpointer(directory, ("conv", "flat"), META)
+    saver = Checkpointer(directory, ("conv", "flat"), META)
     states, copies = problem.initialise(), {}
     for step, top in enumerate(tops, start=1):
         states, _ = problem.run(states, step - 1, step)
-        keeper.save(step, states, top)
+        saver.save(step, states, top)
         copies[step] = jax.tree.map(np.array, states)
-    keeper.wait()
-    keeper.close()
+    saver.wait()
+    saver.close()
     return copies
 
 
@@ -73,19 +73,21 @@ def abstract(problem, devices):
 
 
 def restore(problem, directory, devices=2):
-    keeper, said = Checkpointer(directory, ("conv", "flat"), META), []
+    saver, messages = Checkpointer(directory, ("conv", "flat"), META), []
     try:
-        return keeper.restore_latest(abstract(problem, devices), said.append), said
+        return saver.restore_latest(
+            abstract(problem, devices), messages.append
+        ), messages
     finally:
-        keeper.close()
+        saver.close()
         gc.collect()
 
 
 @pytest.mark.parametrize("devices", (1, 2, 8))
 def test_bits_come_back_on_any_number_of_devices(problem, tmp_path, devices):
     copies = saved(problem, tmp_path / "c", [scores(1, 1), scores(2, 2)])
-    (states, meta), said = restore(problem, tmp_path / "c", devices)
-    assert said == []
+    (states, meta), messages = restore(problem, tmp_path / "c", devices)
+    assert messages == []
     assert meta["step"] == 2
     assert meta["students"] == META["students"]
     assert jax.tree.structure(states) == jax.tree.structure(copies[2])
@@ -96,11 +98,11 @@ def test_bits_come_back_on_any_number_of_devices(problem, tmp_path, devices):
 def test_the_latest_two_and_each_best_are_kept(problem, tmp_path):
     saved(problem, tmp_path / "c", [scores(9, 1), scores(1, 8), scores(2, 2)])
     # A run that was stopped and resumed still knows its best steps.
-    keeper = Checkpointer(tmp_path / "c", ("conv", "flat"), META)
+    saver = Checkpointer(tmp_path / "c", ("conv", "flat"), META)
     for step in (4, 5):
-        keeper.save(step, problem.initialise(), scores(step - 1, step - 1))
-    keeper.wait()
-    keeper.close()
+        saver.save(step, problem.initialise(), scores(step - 1, step - 1))
+    saver.wait()
+    saver.close()
     steps = sorted(int(p.name) for p in (tmp_path / "c").iterdir() if p.name.isdigit())
     assert steps == [1, 2, 4, 5]
     meta, best = checkpoints.read_meta(tmp_path / "c")
@@ -110,11 +112,11 @@ def test_the_latest_two_and_each_best_are_kept(problem, tmp_path):
 
 def test_all_are_kept_on_demand_also_by_a_resumed_run(problem, tmp_path):
     for steps in ((1, 2, 3), (4, 5)):
-        keeper = Checkpointer(tmp_path / "c", ("conv", "flat"), META, keep_all=True)
+        saver = Checkpointer(tmp_path / "c", ("conv", "flat"), META, keep_all=True)
         for step in steps:
-            keeper.save(step, problem.initialise(), scores(9 - step, 1))
-        keeper.wait()
-        keeper.close()
+            saver.save(step, problem.initialise(), scores(9 - step, 1))
+        saver.wait()
+        saver.close()
     names = [p.name for p in (tmp_path / "c").iterdir()]
     assert sorted(int(name) for name in names if name.isdigit()) == [1, 2, 3, 4, 5]
 
@@ -156,10 +158,10 @@ def test_a_damaged_step_is_set_aside_and_the_one_before_is_used(
     copies = saved(problem, tmp_path / "c", [scores(1, 1), scores(2, 2)])
     for path in array_files(tmp_path / "c" / "2" / "variables"):
         damage(path)
-    (states, meta), said = restore(problem, tmp_path / "c")
+    (states, meta), messages = restore(problem, tmp_path / "c")
     assert meta["step"] == 1
     jax.tree.map(np.testing.assert_array_equal, states, copies[1])
-    assert len(said) == 1 and said[0].startswith("checkpoint 2 is damaged")
+    assert len(messages) == 1 and messages[0].startswith("checkpoint 2 is damaged")
     assert (tmp_path / "c" / "2.damaged").is_dir()
 
 
@@ -171,10 +173,10 @@ def test_arrays_that_decode_but_differ_from_their_checksum(problem, tmp_path, it
     meta = json.loads(path.read_text())
     meta["checksums"][item][0] ^= 1
     path.write_text(json.dumps(meta))
-    (states, meta), said = restore(problem, tmp_path / "c")
+    (states, meta), messages = restore(problem, tmp_path / "c")
     assert meta["step"] == 1
     jax.tree.map(np.testing.assert_array_equal, states, copies[1])
-    assert "1 arrays differ from their checksum" in said[0]
+    assert "1 arrays differ from their checksum" in messages[0]
 
 
 def test_a_wrong_number_is_noticed_where_orbax_notices_nothing(problem, tmp_path):
@@ -208,20 +210,20 @@ def test_another_network_is_not_taken_for_damage(problem, tmp_path):
 def test_a_signal_while_reading_is_no_damage(problem, tmp_path, monkeypatch, at):
     """SIGTERM of a run of several hosts that is still starting up."""
     saved(problem, tmp_path, [scores(0.5, 0.5)] * 2)
-    there = sorted(path.name for path in tmp_path.iterdir())
+    existing = sorted(path.name for path in tmp_path.iterdir())
     before = signal.signal(signal.SIGTERM, runtime._killed)
     monkeypatch.setattr(checkpointer, at, lambda *_: signal.raise_signal(15))
-    keeper = Checkpointer(tmp_path, ("conv", "flat"), META)
-    said = []
+    saver = Checkpointer(tmp_path, ("conv", "flat"), META)
+    messages = []
     try:
         with pytest.raises(runtime.Killed):
-            keeper.restore_latest(abstract(problem, 1), said.append)
+            saver.restore_latest(abstract(problem, 1), messages.append)
         with pytest.raises(runtime.Killed), storage.storage("read", 2):
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
-        keeper.close()
-    assert not said and sorted(path.name for path in tmp_path.iterdir()) == there
+        saver.close()
+    assert not messages and sorted(path.name for path in tmp_path.iterdir()) == existing
 
 
 def test_when_nothing_is_sound_the_run_does_not_start_afresh(problem, tmp_path):

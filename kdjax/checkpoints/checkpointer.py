@@ -1,4 +1,4 @@
-"""Saves a run while it goes on, and finds its newest sound step again."""
+"""Saves a run while it goes on, and restores its newest sound step."""
 
 import contextlib
 import pathlib
@@ -35,7 +35,7 @@ class Checkpointer:
         meta: dict,
         keep_all: bool = False,
     ):
-        """Opens (or begins) a directory.
+        """Opens a directory, or creates it.
 
         Args:
           directory: absolute; nothing else may live in it.
@@ -44,20 +44,18 @@ class Checkpointer:
           keep_all: keeps every step that was saved.
         """
         self.meta = meta
-        best = [
+        best = (
             policies.BestN(
                 get_metric_fn=lambda metrics, name=name: metrics[name]["top1"],
                 n=1,
                 keep_checkpoints_without_metrics=False,
             )
             for name in students
-        ]
+        )
         keep = policies.AnyPreservationPolicy([policies.LatestN(2), *best])
-        if keep_all:
-            keep = policies.EveryNSteps(1)
         self._manager = open_manager(
             directory,
-            preservation_policy=keep,
+            preservation_policy=policies.EveryNSteps(1) if keep_all else keep,
             cleanup_tmp_directories=True,
             # Only with a `best_fn` does Orbax write scores to disk, where the policies
             # of a resumed run find them; the policies choose, this number does not.
@@ -81,7 +79,7 @@ class Checkpointer:
             self._manager.wait_until_finished()
 
     def steps(self) -> list[int]:
-        """What is there, damaged or not, as this process sees it."""
+        """The steps on disk, damaged ones too, as this process sees them."""
         return sorted(self._manager.all_steps())
 
     def restore_latest(
@@ -102,14 +100,14 @@ class Checkpointer:
         """
         damaged: list[int] = []
         for step in reversed(self.steps()):
-            found, reason = self._read(step, abstract)
-            if not _everywhere(found is not None):
+            restored, reason = self._read(step, abstract)
+            if not _everywhere(restored is not None):
                 reason = reason or "another process cannot read it"
                 say(f"checkpoint {step} is damaged ({reason})")
                 damaged.append(step)
                 continue
             self._set_aside(damaged)
-            items, meta = found
+            items, meta = restored
             return join(items), meta
         if damaged:
             raise StorageError(

@@ -36,7 +36,7 @@ def sums_of(items: dict[str, PyTree]) -> dict[str, list[int]]:
 
 
 def digest(tree: PyTree) -> str:
-    """SHA-256 over names, types, shapes and bytes of all leaves: who a teacher is."""
+    """SHA-256 over names, types, shapes and bytes of all leaves."""
     result = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         array = np.asarray(leaf)

@@ -1,5 +1,6 @@
-"""Reads what other runs left: their identity, and one network's variables."""
+"""Reads the checkpoints of other runs: identity, and one network's variables."""
 
+import contextlib
 import pathlib
 from typing import Any
 
@@ -17,9 +18,8 @@ def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
     Raises:
       InputError: there is no checkpoint in the directory.
     """
-    manager = _open(directory)
-    metas = {step: _meta(manager, step) for step in sorted(manager.all_steps())}
-    manager.close()
+    with contextlib.closing(_open(directory)) as manager:
+        metas = {step: _meta(manager, step) for step in sorted(manager.all_steps())}
     best: dict[str, int] = {}
     for step, meta in metas.items():
         for name, row in meta.get("metrics", {}).items():
@@ -31,13 +31,12 @@ def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
 
 def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, Any]:
     """Reads one student's (params, batch_stats) as host arrays, checked."""
-    manager = _open(directory)
-    if step not in manager.all_steps():
-        raise InputError(
-            f"{directory}: there is no step {step}; expected one of "
-            f"{sorted(manager.all_steps())}."
-        )
-    with storage("read", step):
+    with contextlib.closing(_open(directory)) as manager, storage("read", step):
+        if step not in manager.all_steps():
+            raise InputError(
+                f"{directory}: there is no step {step}; expected one of "
+                f"{sorted(manager.all_steps())}."
+            )
         saved = manager.item_metadata(step)["variables"]
         # Without a sharding Orbax wants the very devices that it was saved from.
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -46,7 +45,6 @@ def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, 
             dict(saved),
         )
         items, _ = restore(manager, step, {"variables": abstract})
-    manager.close()
     host = jax.tree.map(np.asarray, items["variables"][name])
     return host["params"], host["batch_stats"]
 

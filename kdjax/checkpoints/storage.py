@@ -69,8 +69,8 @@ def restore(manager, step: int, abstract: dict[str, PyTree]):
     args = ocp.args.Composite(meta=ocp.args.JsonRestore(), **args)
     restored = manager.restore(step, args=args)
     items, meta = {n: restored[n] for n in abstract}, restored["meta"]
-    for name, found in sums_of(items).items():
-        wrong = sum(a != b for a, b in zip(meta["checksums"][name], found, strict=True))
+    for name, sums in sums_of(items).items():
+        wrong = sum(a != b for a, b in zip(meta["checksums"][name], sums, strict=True))
         if wrong:
             raise StorageError(
                 f"step {step}: {wrong} arrays differ from their checksum"
@@ -82,7 +82,7 @@ class LiteralPath(type(epath.Path())):
     """A directory in whose name [, ] , * and ? stand for themselves.
 
     Orbax finds the parts that it merges with `glob`, and etils reads the name of the
-    directory as a part of the pattern: nothing is found below "run [lr=0.1]".
+    directory as a part of the pattern: nothing matches below "run [lr=0.1]".
     """
 
     def glob(self, pattern):
@@ -120,7 +120,7 @@ def open_reader(directory):
 
 @contextlib.contextmanager
 def storage(what: str, step: int | str):
-    """Turns what the disk and Orbax raise into our one error, which exits with 4."""
+    """Raises a StorageError, which exits with 4, for errors of the disk and Orbax."""
     try:
         yield
     except (InputError, StorageError):

@@ -29,9 +29,6 @@ def logit_distance_densities(
     Args:
       distances: student -> [n], of `compare_logits`.
       path: PNG to write.
-
-    Raises:
-      ValueError: a student has a distance that is negative or not finite.
     """
     unit = "distance of the logits from the teacher's"
     _densities(distances, None, unit, "Logit distance", path)
@@ -49,9 +46,6 @@ def feature_norm_densities(
       norms: student -> [n], of `feature_norms`.
       path: PNG to write.
       teacher: [n], its norms; in black, wider than the others.
-
-    Raises:
-      ValueError: a norm is negative or not finite.
     """
     unit = "norm of the penultimate features"
     _densities(norms, teacher, unit, "Feature norm", path)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure  # without pyplot no screen is needed
 
 from kdjax.reporting.results import Result, labels, series
 
-# Okabe and Ito's palette: told apart by colour-blind readers too.
+# Okabe and Ito's palette, for colour-blind readers too.
 COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 
 

@@ -1,5 +1,6 @@
 """Reports a run while it goes on: metrics.jsonl, a live line, TensorBoard."""
 
+import contextlib
 import json
 import math
 import pathlib
@@ -105,31 +106,26 @@ class Silent:
     def __init__(self, workdir: pathlib.Path, **_):
         self.last_evaluation: dict[str, dict[str, float]] = {}
 
-    def train(self, step: int, metrics: dict, timing: dict) -> None: ...
-
     def evaluation(self, step: int, metrics: dict) -> None:
         self.last_evaluation = metrics
 
-    def say(self, sentence: str) -> None: ...
+    def _ignore(self, *_) -> None: ...
 
-    def close(self) -> None: ...
+    train = say = close = _ignore
 
 
 def read_rows(path: pathlib.Path) -> list[dict]:
     """Reads metrics.jsonl; a last line torn by a crash is left out."""
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:
-        try:
+        with contextlib.suppress(json.JSONDecodeError):
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
     return rows
 
 
 def duration(seconds: float) -> str:
     """93784 -> '26h03m', 125 -> '2m05s', 4.2 -> '4s'."""
-    whole = round(seconds)
-    minutes, second = divmod(whole, 60)
+    minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     if hours:
         return f"{hours}h{minute:02d}m"
@@ -145,10 +141,10 @@ def _flat(space: str, metrics: dict[str, dict[str, float]]) -> dict[str, float]:
 
 
 def _losses(name: str, row: dict[str, float]) -> str:
-    parts = [k for k in row if k.startswith("loss/")]
+    terms = [k for k in row if k.startswith("loss/")]
     text = f"{name} {row['loss']:.4f}"
-    if len(parts) > 1:
-        inner = ", ".join(f"{k.removeprefix('loss/')} {row[k]:.4f}" for k in parts)
+    if len(terms) > 1:
+        inner = ", ".join(f"{k.removeprefix('loss/')} {row[k]:.4f}" for k in terms)
         text += f" ({inner})"
     return text + (f" SKIPPED {row['skipped']:.0f}" if row["skipped"] else "")
 

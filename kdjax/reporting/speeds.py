@@ -43,12 +43,12 @@ can use. images/s of CPU time: by what cores have computed, other programs aside
 
 def print_speeds(rows: list[dict], stream=None) -> None:
     """Prints rows of `kdjax.bench.rows`."""
-    known = any(row["memory_utilisation"] or row["flop_utilisation"] for row in rows)
-    shown = [known or not takes_peak for takes_peak in COLUMNS.values()]
+    has_peak = any(row["memory_utilisation"] or row["flop_utilisation"] for row in rows)
+    shown = [has_peak or not takes_peak for takes_peak in COLUMNS.values()]
     columns = list(itertools.compress(COLUMNS, shown))
     texts = (itertools.compress(cells(row), shown) for row in rows)
-    legend = LEGEND + SHARES * known
-    if not known:
+    legend = LEGEND + SHARES * has_peak
+    if not has_peak:
         legend += f"\npeak of {rows[0]['device']} is not known: no utilisation"
     _print(_title(rows[0]), columns, texts, legend, stream)
 

@@ -51,7 +51,7 @@ def export(
 
     Args:
       workdir: absolute, of a run or of imported weights.
-      output: absolute; it is there only if the logits are the same.
+      output: absolute; nothing is left there where the logits differ.
       format: a key of FORMATS.
       student: of a run with several.
       checkpoint: latest, best or a step.
@@ -60,11 +60,11 @@ def export(
       pixels: of programs: take uint8 images and normalise them.
 
     Returns:
-      What was written, as JSON holds it.
+      The file and what is in it, as JSON holds it.
 
     Raises:
       InputError: the options do not fit each other, or the run.
-      StorageError: the file's logits are others than the network's.
+      StorageError: the logits differ.
     """
     _check(format, dtype, names, pixels)
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
@@ -128,14 +128,12 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     network = trained.network
     answer = jax.jit(lambda pair, x: network.evaluate(*pair, normalise(x)).logits)
     tolerance = 0.0 if dtype == "float32" else TOLERANCE[dtype]
-    worst = max(
-        _compare(
-            part,
-            answer(read.variables, pixels),
-            answer(trained.variables, pixels),
-            tolerance,
-        )
-        for pixels in _pixels(data)
+    worst = _largest_difference(
+        part,
+        data,
+        lambda pixels: answer(read.variables, pixels),
+        lambda pixels: answer(trained.variables, pixels),
+        tolerance,
     )
     return {"layout": layout, "tensors": len(tensors), "largest_difference": worst}
 
@@ -174,7 +172,7 @@ def _images(data: dict) -> dict:
     """The images that the network was trained on, and the classes of its logits.
 
     `mean` and `std` are of pixels from 0 to 1; `crop` is of images of any size: the
-    shorter side becomes `short_side`, and the middle, `size` square, is seen.
+    shorter side becomes `short_side`, and the square of `size` in the middle is cut.
     """
     record = data["normalisation"] | {k: data[k] for k in ("image_shape", "classes")}
     if data.get("class_names"):
@@ -185,40 +183,39 @@ def _images(data: dict) -> dict:
     return record
 
 
-def _check_program(
-    part, trained: Teacher, data: dict, takes_pixels: bool, call
-) -> dict:
+def _check_program(part, trained: Teacher, data: dict, pixels: bool, call) -> dict:
     """Compares the logits of a written program with those of the network."""
-    normalise, worst = _normalise(data), 0.0
+    normalise = _normalise(data)
     network = jax.jit(lambda pair, x: trained.network.evaluate(*pair, x).logits)
-    tolerance = TOLERANCE[trained.identity["model"].get("dtype", "float32")]
-    for pixels in _pixels(data):
-        images = normalise(pixels)
-        logits = call(pixels if takes_pixels else images)
-        expected = network(trained.variables, images)
-        worst = max(worst, _compare(part, logits, expected, tolerance))
-    kind = "uint8" if takes_pixels else "float32"
-    return {"input": kind, "largest_difference": worst}
+    worst = _largest_difference(
+        part,
+        data,
+        lambda images: call(images if pixels else normalise(images)),
+        lambda images: network(trained.variables, normalise(images)),
+        TOLERANCE[trained.identity["model"].get("dtype", "float32")],
+    )
+    return {"input": "uint8" if pixels else "float32", "largest_difference": worst}
 
 
 def _normalise(data: dict):
     return Augment(**data["normalisation"], padding=0, flip=False).evaluate
 
 
-def _pixels(data: dict) -> list[np.ndarray]:
-    random = np.random.default_rng(0)
-    shapes = [(rows, *data["image_shape"]) for rows in BATCHES]
-    return [random.integers(0, 256, shape, np.uint8) for shape in shapes]
-
-
-def _compare(part: pathlib.Path, logits, expected, tolerance: float) -> float:
-    """The largest difference, in the largest logit."""
-    logits, expected = (np.asarray(x, np.float64) for x in (logits, expected))
-    largest = max(np.abs(expected).max(), np.finfo(np.float64).tiny)
-    worst = np.abs(logits - expected).max() / largest
-    if not worst <= tolerance:  # NaN is not
-        raise checkpoints.StorageError(
-            f"{part}: read again, its logits differ from the network's by {worst:.1e} "
-            f"of the largest; expected {tolerance:g} at most. It was not kept."
-        )
-    return float(worst)
+def _largest_difference(
+    part: pathlib.Path, data: dict, written, original, tolerance: float
+) -> float:
+    """Between the logits of two functions of uint8 images, in the largest logit."""
+    random, worst = np.random.default_rng(0), 0.0
+    for rows in BATCHES:
+        pixels = random.integers(0, 256, (rows, *data["image_shape"]), np.uint8)
+        expected = np.asarray(original(pixels), np.float64)
+        largest = max(np.abs(expected).max(), np.finfo(np.float64).tiny)
+        difference = np.abs(np.asarray(written(pixels), np.float64) - expected).max()
+        if not difference <= tolerance * largest:  # NaN is not
+            raise checkpoints.StorageError(
+                f"{part}: read again, its logits differ from the network's by "
+                f"{difference / largest:.1e} of the largest; expected {tolerance:g} at "
+                "most. It was not kept."
+            )
+        worst = max(worst, float(difference / largest))
+    return worst

@@ -19,12 +19,7 @@ OURS = "kdjax"  # key of the metadata that `export` writes
 
 
 def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
-    """Name -> array, of a file of any kind that is known by its suffix.
-
-    Args:
-      file: to read.
-      key: of PyTorch's files that hold several networks' weights: which.
-    """
+    """Name -> array; the suffix decides how, `key` is of PyTorch's files only."""
     if not file.is_file():
         raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
     if file.suffix == SAFETENSORS:
@@ -35,8 +30,8 @@ def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
         return safetensors.read(file)
     if file.suffix in torch_files.SUFFIXES:
         return torch_files.read(file, key)
-    known = ", ".join((SAFETENSORS, *torch_files.SUFFIXES))
-    raise InputError(f"{file}: ends in {file.suffix!r}; expected one of {known}.")
+    suffixes = ", ".join((SAFETENSORS, *torch_files.SUFFIXES))
+    raise InputError(f"{file}: ends in {file.suffix!r}; expected one of {suffixes}.")
 
 
 def metadata(file: pathlib.Path) -> dict[str, str]:
@@ -45,22 +40,16 @@ def metadata(file: pathlib.Path) -> dict[str, str]:
 
 
 def origin(file: pathlib.Path) -> dict:
-    """The record that `export` wrote into a file that can be read; {} for others.
-
-    Raises:
-      InputError: it is no JSON object.
-    """
+    """The JSON object that `export` wrote into a file; {} for other files."""
     text = metadata(file).get(OURS, "{}")
-    try:
+    with contextlib.suppress(json.JSONDecodeError):
         record = json.loads(text)
-    except json.JSONDecodeError:
-        record = None
-    if not isinstance(record, dict):
-        raise InputError(
-            f"{file}: its metadata {OURS} is {text[:60]!r}; expected the JSON object "
-            "that `python -m kdjax export` writes."
-        )
-    return record
+        if isinstance(record, dict):
+            return record
+    raise InputError(
+        f"{file}: its metadata {OURS} is {text[:60]!r}; expected the JSON object that "
+        "`python -m kdjax export` writes."
+    )
 
 
 def sha256(file: pathlib.Path) -> str:
@@ -85,7 +74,7 @@ def digest(variables: PyTree, normalisation, models: Sequence[dict] = ()) -> str
 
 
 def _unusual(model: dict) -> dict:
-    """What a `model` section says beyond the network that its arrays tell.
+    """The keys of a `model` section that its arrays do not show.
 
     >>> _unusual({"name": "resnet50", "dtype": "float32"})
     {}
@@ -99,19 +88,18 @@ def _unusual(model: dict) -> dict:
 
 
 def identity(name: str, model: dict, data: dict, source: dict, versions: dict) -> dict:
-    """The identity that the checkpoint stores, as that of a run does.
+    """The identity that the checkpoint stores, with the keys of a run's.
 
     Args:
-      name: of the network among the run's students.
+      name: of the network.
       model: section of a config that builds it.
       data: classes, image_shape and normalisation.
       source: which file it was, and how it was read.
       versions: of the packages.
     """
+    student = {"model": model, "method": {"name": "imported"}, "networks": 1}
     return {
-        "students": {
-            name: {"model": model, "method": {"name": "imported"}, "networks": 1}
-        },
+        "students": {name: student},
         "data": {"train": None, "test": None} | data,
         "versions": versions,
         "imported": source,

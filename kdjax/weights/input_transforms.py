@@ -24,7 +24,7 @@ def resized(network: Network, size: tuple[int, int], method: str) -> Network:
     of a pixel's sources sum to 1, so normalising before or after is the same.
 
     Args:
-      network: what answers.
+      network: to evaluate.
       size: (height, width) that it sees.
       method: a key of METHODS.
 
@@ -48,7 +48,7 @@ def reordered(network: Network, places: Sequence[int]) -> Network:
     """The network with its logits in another order, or with some of them left out.
 
     Args:
-      network: what answers.
+      network: to evaluate.
       places: for each class of the students, which of the network's logits it is.
     """
     where = np.asarray(places, np.int32)
@@ -57,8 +57,8 @@ def reordered(network: Network, places: Sequence[int]) -> Network:
         outputs = network.evaluate(params, batch_stats, images)
         features = outputs.features
         if "members" in features:  # an ensemble's logits, one by one
-            said = jnp.take(features["members"], where, axis=-1)
-            features = {**features, "members": said}
+            members = jnp.take(features["members"], where, axis=-1)
+            features = {**features, "members": members}
         return Outputs(jnp.take(outputs.logits, where, axis=-1), features)
 
     return network._replace(evaluate=evaluate)
@@ -73,15 +73,15 @@ def places_of(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:
     >>> places_of(["cat", "dog", "emu"], ["emu", "cat"])
     [2, 0]
     """
-    known = {name: place for place, name in enumerate(theirs)}
-    if len(known) < len(theirs):
+    index = {name: place for place, name in enumerate(theirs)}
+    if len(index) < len(theirs):
         twice = next(name for name in theirs if theirs.count(name) > 1)
         raise InputError(f"the teacher's class {twice!r} is named twice.")
-    missing = [name for name in ours if name not in known]
+    missing = [name for name in ours if name not in index]
     if missing:
         raise InputError(
             f"{len(missing)} of the run's {len(ours)} classes are none of the "
             f"teacher's {len(theirs)}: {', '.join(map(repr, missing[:5]))}; the "
             f"teacher's begin {', '.join(map(repr, theirs[:3]))}."
         )
-    return [known[name] for name in ours]
+    return [index[name] for name in ours]

@@ -81,7 +81,7 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
 HEADS = ("fc", "linear", "classifier", "classifier.1")  # what classifiers are called
 
 
-# MobileNetV1 has two activations, and its arrays do not tell which.
+# MobileNetV1 has two activations; its arrays do not show which.
 ACTIVATIONS = {"mdistiller": "mobilenet_v1", "timm": "mobilenet_v1_relu6"}
 OTHERS = ("mobilenet_v1_relu6",)  # have the arrays of another network here
 

@@ -35,7 +35,7 @@ def build(
       network: adds its nodes, from the name of images [b, c, h, w] to that of logits.
       moments: (mean, standard deviation) a channel, of pixels from 0 to 1: the graph
         takes uint8 images and normalises them. None: normalised float32 images.
-      metadata: what the file says of itself (metadata_props).
+      metadata: of the file (metadata_props).
 
     Returns:
       A model from "images" [batch, height, width, channels] to "logits".
@@ -51,7 +51,7 @@ def build(
     kind = types.FLOAT if moments is None else types.UINT8
     graph.nodes.append(helper.make_node("Identity", [logits], ["logits"]))
     classes = graph.arrays["params", "head", "bias"].shape[0]
-    made = helper.make_graph(
+    graph_proto = helper.make_graph(
         graph.nodes,
         "kdjax",
         [helper.make_tensor_value_info("images", kind, ["batch", *image_shape])],
@@ -60,7 +60,7 @@ def build(
     )
     opset = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(
-        made, opset_imports=opset, ir_version=IR, producer_name="kdjax"
+        graph_proto, opset_imports=opset, ir_version=IR, producer_name="kdjax"
     )
     helper.set_model_props(model, dict(metadata or {}))
     onnx.checker.check_model(model)
@@ -68,7 +68,7 @@ def build(
 
 
 def call(file: pathlib.Path, images: np.ndarray) -> np.ndarray:
-    """What a file of `build` says of images, by ONNX Runtime."""
+    """The logits of a file of `build`, by ONNX Runtime."""
     _, runtime = _packages()
     session = runtime.InferenceSession(
         file.read_bytes(), providers=["CPUExecutionProvider"]
@@ -77,7 +77,7 @@ def call(file: pathlib.Path, images: np.ndarray) -> np.ndarray:
 
 
 class Graph:
-    """Nodes and constants while they are made; a node's name is its output's.
+    """Nodes and constants of a graph; a node's name is its output's.
 
     Modules are named by their paths with slashes between: stage1_block1/conv1.
     """

@@ -16,8 +16,8 @@ def builder(model: str, variables: tuple[PyTree, PyTree]) -> Callable:
     """What adds a network's nodes to a graph, for `onnx_graphs.build`.
 
     Args:
-      model: the network's name, which tells ReLU6 from ReLU.
-      variables: its weights, which tell the rest.
+      model: the network's name, for its activation.
+      variables: its weights, for everything else.
 
     Raises:
       InputError: a network of no known family.

@@ -59,5 +59,5 @@ def build(
 
 
 def call(program: bytes, images: np.ndarray) -> np.ndarray:
-    """What a program of `build` says of images."""
+    """The logits of a program of `build`."""
     return np.asarray(export.deserialize(bytearray(program)).call(images))

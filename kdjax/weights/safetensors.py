@@ -28,7 +28,7 @@ def read(file: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def read_metadata(file: pathlib.Path) -> dict[str, str]:
-    """What a file that can be read says of itself, text by name; {} for nothing."""
+    """The metadata of a file that can be read, text by name."""
     _package(str(file))
     from safetensors import safe_open
 
@@ -39,7 +39,7 @@ def read_metadata(file: pathlib.Path) -> dict[str, str]:
 def write(
     file: pathlib.Path, tensors: Mapping[str, np.ndarray], metadata: dict[str, str]
 ) -> None:
-    """Writes arrays with what is said of them.
+    """Writes arrays and their metadata.
 
     Args:
       file: overwritten.

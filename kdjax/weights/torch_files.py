@@ -11,7 +11,7 @@ import numpy as np
 from kdjax.contracts import InputError
 
 SUFFIXES = (".pth", ".pt", ".th", ".bin")
-_TOLD = "WeightsUnpickler error"  # begins the reason; advice comes before it
+_REASON = "WeightsUnpickler error"  # begins the reason; advice comes before it
 WRAPPERS = ("state_dict", "model", "net")  # what training scripts put weights under
 AVERAGED = "n_averaged"  # how many weights PyTorch's AveragedModel has averaged
 
@@ -32,32 +32,32 @@ def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
     """
     loaded = _load(file)
     if key or not _is_weights(loaded):
-        loaded = _chosen(file, loaded, key)
+        loaded = _only_weights(file, loaded, key)
     return {
         str(name): _array(tensor) for name, tensor in loaded.items() if name != AVERAGED
     }
 
 
-def _chosen(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
+def _only_weights(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
     """The weights under a key, or the only ones."""
     parts = loaded.items() if isinstance(loaded, Mapping) else ()
-    found = {str(name): part for name, part in parts if _is_weights(part)}
-    if not found:
+    sets = {str(name): part for name, part in parts if _is_weights(part)}
+    if not sets:
         raise InputError(
             f"{file}: {_described(loaded)}; expected tensors by name, alone or under "
             f"one of {', '.join(WRAPPERS)}."
         )
-    if key and key not in found:
+    if key and key not in sets:
         raise InputError(
-            f"--key is {key!r}; {file} holds weights under {', '.join(found)}."
+            f"--key is {key!r}; {file} holds weights under {', '.join(sets)}."
         )
-    if not key and len(found) > 1:
+    if not key and len(sets) > 1:
         raise InputError(
-            f"{file} holds weights under {' and '.join(found)}: those of a training "
+            f"{file} holds weights under {' and '.join(sets)}: those of a training "
             "and their average (ema) answer differently. Expected --key="
-            f"{' or --key='.join(found)}."
+            f"{' or --key='.join(sets)}."
         )
-    return found[key or next(iter(found))]
+    return sets[key or next(iter(sets))]
 
 
 def _is_weights(value: Any) -> bool:
@@ -90,16 +90,16 @@ def _load(file: pathlib.Path) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What PyTorch says, without the advice around it, and without colours.
+    """PyTorch's error, without the advice around it, and without colours.
 
     >>> _reason(ValueError("\x1b[1madvice\x1b[0m\\n\\nIt is odd.\\n\\nCheck the docs."))
     'ValueError: It is odd.'
     """
     text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
     parts = [p for p in text.split("\n\n") if not p.strip().startswith("Check the ")]
-    _, found, rest = (parts or [""])[-1].partition(_TOLD)
-    told = found + rest or f"{type(error).__name__}: {(parts or [''])[-1]}"
-    return " ".join(told.split()).removesuffix(".")[:300] + "."
+    _, begin, rest = (parts or [""])[-1].partition(_REASON)
+    reason = begin + rest or f"{type(error).__name__}: {(parts or [''])[-1]}"
+    return " ".join(reason.split()).removesuffix(".")[:300] + "."
 
 
 def _is_tensor(value: Any) -> bool:

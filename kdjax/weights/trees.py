@@ -68,16 +68,16 @@ def to_tensors(
       InputError: no such layout has names for all arrays.
     """
     arrays = {path: np.asarray(leaf) for path, leaf in flatten(variables).items()}
-    known = _layouts({path: array.shape for path, array in arrays.items()})
-    layout = layout or next(iter(known), layouts.OURS)
+    by_layout = _layouts({path: array.shape for path, array in arrays.items()})
+    layout = layout or next(iter(by_layout), layouts.OURS)
     if layout == layouts.OURS:
         return {".".join(path): array for path, array in arrays.items()}, layout
-    if layout not in known:
+    if layout not in by_layout:
         raise InputError(
             f"there are no names of {layout} for this network; expected one of "
-            f"{', '.join((*known, layouts.OURS))}."
+            f"{', '.join((*by_layout, layouts.OURS))}."
         )
-    theirs = known[layout]
+    theirs = by_layout[layout]
     return {theirs[path]: names.to_torch(a) for path, a in arrays.items()}, layout
 
 
@@ -117,7 +117,7 @@ def to_variables(
             shape = _shape(shapes[path], ours)
             text = f"{name} {tensors[name].shape}, expected {shape}"
             problems["of another shape"].append(text)
-            arrays[path] = None  # it is there
+            arrays[path] = None  # not missing
         else:
             arrays[path] = _float32(where, name, array)
     theirs = {} if ours else _layouts(shapes).get(layout, {})
@@ -150,7 +150,7 @@ def _refuse(where: str, problems: dict[str, list[str]], odd: dict) -> None:
 
 
 def counted_classes(where: str, tensors: Mapping[str, np.ndarray]) -> int:
-    """How many classes the file's classifier tells apart."""
+    """The number of classes of the file's classifier."""
     plain = _unwrapped(where, tensors)
     ours, heads = ".".join(HEAD[0]), [f"{head}.weight" for head in layouts.HEADS]
     for name, original in plain.items():

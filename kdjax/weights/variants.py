@@ -2,7 +2,7 @@
 
 timm's resnetaa50, resnetblur18 and resnetblur50 have the very names and shapes of
 resnet50 and resnet18: their pools before strides have no weights. Only what a file is
-called, or says of itself, tells them; or its accuracy.
+called, its metadata or its accuracy show the difference.
 """
 
 import re
@@ -25,7 +25,7 @@ def unseen(texts: Iterable[str]) -> str | None:
     """A network with the names and shapes of ours that one of the texts names.
 
     Args:
-      texts: the name of a file, and what it says of itself.
+      texts: the name of a file, and its metadata.
 
     >>> unseen(["resnet50_a1.pth"]), unseen(["timm/resnetaa50.a1h_in1k"])
     (None, 'resnetaa50')
@@ -35,7 +35,7 @@ def unseen(texts: Iterable[str]) -> str | None:
 
 
 def differences(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """What a file's names and shapes tell of a network that is none of ours.
+    """The differences, by a file's names and shapes, from the networks here.
 
     Args:
       tensors: name -> shape, of those that have no place in the network.

@@ -85,10 +85,10 @@ def test_a_relu_student_loads_into_timm_with_its_activation(timm, tmp_path):
         "mobilenetv1_100", act_layer="relu", num_classes=CLASSES, pretrained=False
     )
     model.load_state_dict(drawn.state_dict(), strict=True)
-    found = torch_call(model, batch, training=False)
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(found).max())
+    logits = torch_call(model, batch, training=False)
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(logits).max())
     other = torch_call(drawn, batch, training=False)
-    assert np.abs(other - found).max() > 1e-2 * np.abs(found).max()
+    assert np.abs(other - logits).max() > 1e-2 * np.abs(logits).max()
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ def rename(name):
         inner = inner.replace("downsample.0", "conv_shortcut")
         inner = inner.replace("downsample.1", "norm_shortcut")
         return f"stage{first[5:]}_block{int(rest[0]) + 1}.{inner}"
-    known = {"conv1": "stem_conv", "bn1": "stem_norm", "fc": "head"}
-    return ".".join([known.get(first, first), *rest])
+    modules = {"conv1": "stem_conv", "bn1": "stem_norm", "fc": "head"}
+    return ".".join([modules.get(first, first), *rest])
 
 
 def torch_model(name):
@@ -204,9 +204,9 @@ def test_those_of_the_same_tensors_are_known_by_name(timm):
         for name in timm.list_models("resnet*")
         if re.fullmatch(r"resnet[a-z]*\d\d", name) and shapes(name) in ours.values()
     ]
-    told = {name: variants.unseen([f"{name}.bin"]) for name in others}
+    named = {name: variants.unseen([f"{name}.bin"]) for name in others}
     unseen = dict.fromkeys(("resnetaa50", "resnetblur18", "resnetblur50"))
-    assert told == {name: name for name in unseen} | dict.fromkeys(ours)
+    assert named == {name: name for name in unseen} | dict.fromkeys(ours)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])

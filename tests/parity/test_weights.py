@@ -55,9 +55,9 @@ def test_an_imported_network_answers_as_timms(timm, bring, name, suffix):
     section = {"workdir": str(workdir), "student": "", "checkpoint": "latest"}
     teacher = load_teacher(section | {"network": ""}, data)
     expected = torch_call(model, images(64), training=False)
-    found = jax.jit(teacher.network.evaluate)(*teacher.variables, images(64)).logits
+    logits = jax.jit(teacher.network.evaluate)(*teacher.variables, images(64)).logits
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(found, expected, atol=1e-4 * scale)
+    np.testing.assert_allclose(logits, expected, atol=1e-4 * scale)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -35,8 +35,8 @@ def test_a_line_a_student(tmp_path):
     path = tmp_path / "new" / "distances.png"
     distances = {f"student {i}": norms(i, 3 + 4 * i) for i in range(3)}
     analysis_figures.logit_distance_densities(distances, path)
-    found = colours_in(path)
-    assert min(found[1:4]) > 100 and max(found[4:]) == 0
+    counts = colours_in(path)
+    assert min(counts[1:4]) > 100 and max(counts[4:]) == 0
 
 
 def test_the_teacher_is_the_black_line(tmp_path):
@@ -46,10 +46,10 @@ def test_the_teacher_is_the_black_line(tmp_path):
     without = colours_in(path)
     assert min(without[1:3]) > 100 and max(without[3:]) == 0
     analysis_figures.feature_norm_densities(students, path, teacher=norms(3, 12.0))
-    found = colours_in(path)
-    assert min(found[1:3]) > 100 and max(found[3:]) == 0
+    counts = colours_in(path)
+    assert min(counts[1:3]) > 100 and max(counts[3:]) == 0
     # Text is black too; the teacher's line and its sample in the legend come on top.
-    assert found[0] > without[0] + 500
+    assert counts[0] > without[0] + 500
 
 
 def test_a_network_compared_with_itself(tmp_path):
@@ -65,9 +65,9 @@ def test_a_panel_a_network(tmp_path, count):
     path = tmp_path / "projection.png"
     clusters = {f"net {i}": cluster(i) for i in range(count)}
     analysis_figures.class_projections(clusters, NAMES, path)
-    found = colours_in(path, opacity=0.5)
+    counts = colours_in(path, opacity=0.5)
     # A sample in the legend has some 80 pixels; the others are points of clusters.
-    assert min(found[1:4]) > 200 * count and max(found[4:]) == 0
+    assert min(counts[1:4]) > 200 * count and max(counts[4:]) == 0
     height, width = matplotlib.image.imread(path).shape[:2]
     assert (width > height) is (count > 1)
 

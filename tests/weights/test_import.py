@@ -34,26 +34,26 @@ def section(workdir):
 
 
 def test_the_teacher_that_a_config_names_answers_as_the_file(teacher, tensors, file):
-    found = load_teacher(section(teacher), DATA)
+    loaded = load_teacher(section(teacher), DATA)
     images = np.random.default_rng(2).normal(size=(2, 28, 28, 1)).astype(np.float32)
     expected = numpy_resnet.logits(tensors, images)
-    answer = jax.jit(found.network.evaluate)(*found.variables, images).logits
+    answer = jax.jit(loaded.network.evaluate)(*loaded.variables, images).logits
     np.testing.assert_allclose(answer, expected, atol=3e-5 * np.abs(expected).max())
-    assert found.identity["model"] == {"name": "resnet8"}
-    told = json.loads((teacher / "imported.json").read_text())["imported"]
-    assert told["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert told["layout"] == "torchvision without projections"
-    assert told["digest"] == found.identity["digest"]
+    assert loaded.identity["model"] == {"name": "resnet8"}
+    record = json.loads((teacher / "imported.json").read_text())["imported"]
+    assert record["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert record["layout"] == "torchvision without projections"
+    assert record["digest"] == loaded.identity["digest"]
 
 
 def test_a_teacher_may_compute_in_bfloat16(flags, tensors, tmp_path, as_they_are):
     assert import_.main([*flags, "--dtype=bfloat16", f"--workdir={tmp_path}"]) == 0
-    found = load_teacher(section(tmp_path), DATA)
-    assert found.identity["model"] == {"name": "resnet8", "dtype": "bfloat16"}
-    assert {x.dtype.name for x in jax.tree.leaves(found.variables)} == {"float32"}
+    loaded = load_teacher(section(tmp_path), DATA)
+    assert loaded.identity["model"] == {"name": "resnet8", "dtype": "bfloat16"}
+    assert {x.dtype.name for x in jax.tree.leaves(loaded.variables)} == {"float32"}
     images = np.random.default_rng(2).normal(size=(2, 28, 28, 1)).astype(np.float32)
     expected = numpy_resnet.logits(tensors, images)
-    answer = jax.jit(found.network.evaluate)(*found.variables, images).logits
+    answer = jax.jit(loaded.network.evaluate)(*loaded.variables, images).logits
     apart = np.abs(answer - expected).max() / np.abs(expected).max()
     assert 1e-4 < apart < 5e-2  # 8 bits, some of them lost in each of 8 layers
 
@@ -79,8 +79,8 @@ def test_a_student_learns_from_it(teacher, data_dir, tmp_path, capsys):
     config.total_steps = 1
     run.run(config, tmp_path / "student")
     summary = json.loads((tmp_path / "student" / "summary.json").read_text())
-    told = json.loads((teacher / "imported.json").read_text())["imported"]
-    assert summary["identity"]["teacher"]["digest"] == told["digest"]
+    record = json.loads((teacher / "imported.json").read_text())["imported"]
+    assert summary["identity"]["teacher"]["digest"] == record["digest"]
     assert np.isfinite(summary["students"]["kd"]["metrics"]["agreement"])
     assert "not finished" not in capsys.readouterr().err
 
@@ -90,13 +90,13 @@ OTHER = {"mean": [0.1], "std": [0.3]}
 
 def test_a_teacher_sees_images_as_its_own_moments_make_them(teacher, tensors):
     """Of the same pixels, whatever the students' moments are."""
-    found = load_teacher(section(teacher), DATA | {"normalisation": OTHER})
+    loaded = load_teacher(section(teacher), DATA | {"normalisation": OTHER})
     pixels = np.random.default_rng(3).integers(0, 256, (2, 28, 28, 1)) / 255
     expected = numpy_resnet.logits(tensors, (pixels - MEAN[0]) / STD[0])
     given = ((pixels - OTHER["mean"][0]) / OTHER["std"][0]).astype(np.float32)
-    answer = jax.jit(found.network.evaluate)(*found.variables, given).logits
+    answer = jax.jit(loaded.network.evaluate)(*loaded.variables, given).logits
     np.testing.assert_allclose(answer, expected, atol=3e-5 * np.abs(expected).max())
-    assert found.identity["normalisation"] == DATA["normalisation"]
+    assert loaded.identity["normalisation"] == DATA["normalisation"]
 
 
 def test_weights_that_are_trained_further_need_their_own_moments(teacher):
@@ -127,16 +127,18 @@ def test_its_type_is_part_of_who_a_teacher_is(teacher, flags, tmp_path, as_they_
     plain, other = (load_teacher(section(path), DATA) for path in (teacher, half))
     jax.tree.map(np.testing.assert_array_equal, plain.variables, other.variables)
     assert plain.identity["digest"] != other.identity["digest"]
-    told = json.loads((half / "imported.json").read_text())["imported"]
-    assert told["digest"] == other.identity["digest"]
+    record = json.loads((half / "imported.json").read_text())["imported"]
+    assert record["digest"] == other.identity["digest"]
     text = f'{checkpoints.digest(plain.variables)} {{"mean": [0.25], "std": [0.5]}}'
     assert plain.identity["digest"] == hashlib.sha256(text.encode()).hexdigest()
     small = DATA | {"image_shape": [14, 14, 1]}
-    asked = [f"{teacher},{teacher}", f"{teacher},{half}", str(teacher), str(half)]
-    sections = [section(path) | {"input_size": (28, 28)} for path in asked]
-    found = {load_teacher(each, small).identity["digest"] for each in sections}
-    found |= {load_teacher(section(path), DATA).identity["digest"] for path in asked}
-    assert len(found) == 8
+    workdirs = [f"{teacher},{teacher}", f"{teacher},{half}", str(teacher), str(half)]
+    sections = [section(path) | {"input_size": (28, 28)} for path in workdirs]
+    loaded = {load_teacher(each, small).identity["digest"] for each in sections}
+    loaded |= {
+        load_teacher(section(path), DATA).identity["digest"] for path in workdirs
+    }
+    assert len(loaded) == 8
 
 
 def test_a_second_import_changes_nothing_and_another_one_is_refused(
@@ -145,9 +147,11 @@ def test_a_second_import_changes_nothing_and_another_one_is_refused(
     before = (teacher / "imported.json").read_text()
     assert import_.main([*flags, f"--workdir={teacher}"]) == 0
     assert "has these weights already" in capsys.readouterr().err
-    with pytest.raises(InputError, match="or the same with other flags") as told:
+    with pytest.raises(InputError, match="or the same with other flags") as record:
         import_.main([*flags, "--std=0.25", f"--workdir={teacher}"])
-    assert "flags: --std was [0.5] and is [0.25]; FILE's digest was" in str(told.value)
+    assert "flags: --std was [0.5] and is [0.25]; FILE's digest was" in str(
+        record.value
+    )
     with pytest.raises(InputError, match="flags: --dtype was float32 and is bfloat16"):
         import_.main([*flags, "--dtype=bfloat16", f"--workdir={teacher}"])
     with pytest.raises(InputError, match="--student was resnet8 and is other"):

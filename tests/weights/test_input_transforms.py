@@ -34,8 +34,8 @@ def weights(size, wanted, method):
     scale = max(size / wanted, 1.0)  # a filter as wide as the new pixels
     centres = (np.arange(wanted) + 0.5) * size / wanted - 0.5
     distance = np.abs(centres[:, None] - np.arange(size)[None, :]) / scale
-    found = kernel(distance)
-    return found / found.sum(1, keepdims=True)
+    actual = kernel(distance)
+    return actual / actual.sum(1, keepdims=True)
 
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 12, 10, 3))
@@ -49,10 +49,10 @@ def test_images_are_resized_by_the_named_filter(method, size):
         weights(old, new, method) for old, new in zip((12, 10), size, strict=True)
     )
     expected = np.einsum("ih,jw,bhwc->bijc", rows, columns, IMAGES)
-    found = jax.jit(input_transforms.resized(SEEN, size, method).evaluate)(
+    actual = jax.jit(input_transforms.resized(SEEN, size, method).evaluate)(
         {}, {}, jnp.asarray(IMAGES, jnp.float32)
     )
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 def test_a_filter_without_a_name_is_refused():
@@ -63,21 +63,21 @@ def test_a_filter_without_a_name_is_refused():
 
 def test_logits_come_in_the_order_of_the_run_and_features_stay():
     features = {"pooled": jnp.ones((2, 4))}
-    said = jnp.asarray([[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]])
-    network = Network(None, None, lambda *_: Outputs(said, features))
+    logits = jnp.asarray([[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]])
+    network = Network(None, None, lambda *_: Outputs(logits, features))
     theirs, ours = ["ant", "bee", "cow", "dog"], ["dog", "ant", "cow"]
     places = input_transforms.places_of(theirs, ours)
-    found = input_transforms.reordered(network, places).evaluate({}, {}, None)
-    assert found.logits.tolist() == [[3.0, 0.0, 2.0], [7.0, 4.0, 6.0]]
-    assert found.features is features
+    actual = input_transforms.reordered(network, places).evaluate({}, {}, None)
+    assert actual.logits.tolist() == [[3.0, 0.0, 2.0], [7.0, 4.0, 6.0]]
+    assert actual.features is features
 
 
 def test_the_members_of_an_ensemble_are_reordered_with_it():
     members = jnp.arange(6.0).reshape(1, 2, 3)
     outputs = Outputs(members.mean(1), {"members": members})
     network = Network(None, None, lambda *_: outputs)
-    found = input_transforms.reordered(network, [2, 0]).evaluate({}, {}, None)
-    assert found.features["members"].tolist() == [[[2.0, 0.0], [5.0, 3.0]]]
+    actual = input_transforms.reordered(network, [2, 0]).evaluate({}, {}, None)
+    assert actual.features["members"].tolist() == [[[2.0, 0.0], [5.0, 3.0]]]
 
 
 def test_classes_that_do_not_fit_are_told():

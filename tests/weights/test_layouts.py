@@ -80,17 +80,17 @@ def draw(name, layout):
     rng = np.random.default_rng(5)
     network, shapes = wanted(name)
     variables = jax.tree.map(lambda leaf: numpy_mobile.fill(rng, leaf.shape), shapes)
-    tensors, found = trees.to_tensors(variables, layout)
-    assert found == layout
+    tensors, actual = trees.to_tensors(variables, layout)
+    assert actual == layout
     return network, shapes, tensors
 
 
 @pytest.mark.parametrize(("name", "layout"), PUBLISHED)
 def test_the_names_and_shapes_are_the_published_ones(name, layout):
-    arrays, known = PUBLISHED[name, layout]
+    arrays, published = PUBLISHED[name, layout]
     _, _, tensors = draw(name, layout)
     assert len(tensors) == arrays
-    assert {name: tensors[name].shape for name in known} == known
+    assert {name: tensors[name].shape for name in published} == published
 
 
 @pytest.mark.parametrize(("name", "layout"), REFERENCES)
@@ -100,8 +100,8 @@ def test_the_logits_are_those_of_the_names(name, layout):
     expected = REFERENCES[name, layout](tensors, images)
     read = trees.to_variables("f", tensors, shapes)
     assert read.layout == layout
-    found = jax.jit(network.evaluate)(*read.variables, images).logits
-    np.testing.assert_allclose(found, expected, atol=3e-5 * np.abs(expected).max())
+    actual = jax.jit(network.evaluate)(*read.variables, images).logits
+    np.testing.assert_allclose(actual, expected, atol=3e-5 * np.abs(expected).max())
 
 
 def test_the_two_activations_differ_on_these_weights():

@@ -60,8 +60,8 @@ def test_every_array_has_torchvisions_name_and_finds_back(name):
     assert None not in theirs
     assert {layouts.torchvision_name(name) for name in theirs} == theirs.keys()
     if name == "resnet50":
-        for known, shape in SHAPES.items():
-            array = np.broadcast_to(0.0, shapes[theirs[known]])
+        for published, shape in SHAPES.items():
+            array = np.broadcast_to(0.0, shapes[theirs[published]])
             assert names.to_torch(array).shape == shape
 
 

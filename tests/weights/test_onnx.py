@@ -21,9 +21,9 @@ PIXELS = np.random.default_rng(4).integers(0, 256, (5, 28, 28, 1), np.uint8)
 IMAGES = ((PIXELS / 255 - MEAN[0]) / STD[0]).astype(np.float32)
 
 
-def close(found, expected):
+def close(logits, expected):
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(found, expected, atol=3e-5 * scale)
+    np.testing.assert_allclose(logits, expected, atol=3e-5 * scale)
 
 
 @pytest.mark.parity
@@ -38,9 +38,9 @@ def test_the_graph_is_the_network(
     flags = ["--format=onnx", f"--output={output}"] + ["--pixels"] * pixels
     assert export.main([str(teacher), *flags]) == 0
     assert json.loads(capsys.readouterr().out)["largest_difference"] < 1e-4
-    told = {p.key: json.loads(p.value) for p in onnx.load(output).metadata_props}
+    metadata = {p.key: json.loads(p.value) for p in onnx.load(output).metadata_props}
     wanted = {"mean": list(MEAN), "std": list(STD), "image_shape": [28, 28, 1]}
-    assert told == wanted | {"classes": 10}
+    assert metadata == wanted | {"classes": 10}
     session = onnxruntime.InferenceSession(
         str(output), providers=["CPUExecutionProvider"]
     )

@@ -30,11 +30,11 @@ def test_what_was_made_by_hand_is_read(tmp_path):
     file = tmp_path / "made.safetensors"
     half = np.array([1.5, -2.0], np.float16)
     file.write_bytes(by_hand(a=("F32", ARRAY), b=("F16", half)))
-    found = imported.read(file)
-    assert found.keys() == {"a", "b"}
-    np.testing.assert_array_equal(found["a"], ARRAY)
-    np.testing.assert_array_equal(found["b"], half)
-    assert found["b"].dtype == np.float16
+    actual = imported.read(file)
+    assert actual.keys() == {"a", "b"}
+    np.testing.assert_array_equal(actual["a"], ARRAY)
+    np.testing.assert_array_equal(actual["b"], half)
+    assert actual["b"].dtype == np.float16
 
 
 def test_what_is_written_can_be_read_by_hand(tmp_path):
@@ -48,8 +48,8 @@ def test_what_is_written_can_be_read_by_hand(tmp_path):
         row = header[name]
         assert row["dtype"] == "F32" and row["shape"] == list(array.shape)
         # Rows first, though the array in memory was a transposed one.
-        found = np.frombuffer(data[slice(*row["data_offsets"])], np.float32)
-        np.testing.assert_array_equal(found.reshape(array.shape), array)
+        actual = np.frombuffer(data[slice(*row["data_offsets"])], np.float32)
+        np.testing.assert_array_equal(actual.reshape(array.shape), array)
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,11 @@ def test_a_state_dict_is_read_bare_or_wrapped(tmp_path):
     for number, saved in enumerate((state, {"state_dict": state, "epoch": 3})):
         file = tmp_path / f"{number}.th"
         torch.save(saved, file)
-        found = torch_files.read(file)
-        assert found.keys() == state.keys()
-        np.testing.assert_array_equal(found["a"], weight.numpy())
-        np.testing.assert_array_equal(found["b"], weight.numpy())
-        assert found["b"].dtype == np.float32 and found["c"].dtype == np.int64
+        actual = torch_files.read(file)
+        assert actual.keys() == state.keys()
+        np.testing.assert_array_equal(actual["a"], weight.numpy())
+        np.testing.assert_array_equal(actual["b"], weight.numpy())
+        assert actual["b"].dtype == np.float32 and actual["c"].dtype == np.int64
 
 
 @pytest.mark.parity
@@ -80,12 +80,12 @@ def test_averaged_weights_are_not_dropped(tmp_path, names):
         imported.read(file)
     with pytest.raises(InputError, match="--key is 'net'.* holds weights under"):
         imported.read(file, "net")
-    found = imported.read(file, plain)
-    np.testing.assert_array_equal(found["weight"], [[1, 1]])
-    found = imported.read(file, ema)
-    assert found.keys() == {"module.weight", "module.bias"}
+    actual = imported.read(file, plain)
+    np.testing.assert_array_equal(actual["weight"], [[1, 1]])
+    actual = imported.read(file, ema)
+    assert actual.keys() == {"module.weight", "module.bias"}
     wanted = average["module.weight"].numpy()
-    np.testing.assert_array_equal(found["module.weight"], wanted)
+    np.testing.assert_array_equal(actual["module.weight"], wanted)
 
 
 @pytest.mark.parity
@@ -99,21 +99,23 @@ def test_the_key_is_told_of_the_teacher(tensors, tmp_path, as_they_are):
     words = [str(tmp_path / "x.pth"), "--model=resnet8", "--image_shape=28,28,1"]
     words += ["--mean=0.5", "--std=0.5", f"--workdir={tmp_path / 'w'}"]
     assert import_.main([*words, "--key=model_ema"]) == 0
-    told = json.loads((tmp_path / "w" / "imported.json").read_text())
-    assert told["imported"]["key"] == "model_ema"
+    error = json.loads((tmp_path / "w" / "imported.json").read_text())
+    assert error["imported"]["key"] == "model_ema"
 
 
 @pytest.mark.parity
 def test_what_would_run_is_refused(tmp_path):
     import torch
 
-    file, made = tmp_path / "bomb.pth", tmp_path / "made"
-    torch.save({"state_dict": {"a": Bomb(made)}}, file)
-    with pytest.raises(InputError, match="does not load this as weights alone") as told:
+    file, created = tmp_path / "bomb.pth", tmp_path / "made"
+    torch.save({"state_dict": {"a": Bomb(created)}}, file)
+    with pytest.raises(
+        InputError, match="does not load this as weights alone"
+    ) as error:
         torch_files.read(file)
-    assert not made.exists()
-    assert "alone: UnpicklingError: Trying to load unsupported" in str(told.value)
-    assert "mkdir" in str(told.value)
+    assert not created.exists()
+    assert "alone: UnpicklingError: Trying to load unsupported" in str(error.value)
+    assert "mkdir" in str(error.value)
 
 
 @pytest.mark.parity
@@ -124,12 +126,12 @@ def test_an_object_is_named_and_what_to_do_where_the_file_is_trusted(tmp_path):
     torch.save(
         {"model": {"a": torch.ones(2)}, "args": pathlib.PurePosixPath("x")}, file
     )
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as error:
         torch_files.read(file)
-    assert "alone: WeightsUnpickler error: Unsupported" in str(told.value)
-    assert "pathlib.PurePosixPath" in str(told.value)
-    assert "\x1b" not in str(told.value) and len(str(told.value)) < 700
-    assert "torch.save(checkpoint['model'], 'weights.pth')" in str(told.value)
+    assert "alone: WeightsUnpickler error: Unsupported" in str(error.value)
+    assert "pathlib.PurePosixPath" in str(error.value)
+    assert "\x1b" not in str(error.value) and len(str(error.value)) < 700
+    assert "torch.save(checkpoint['model'], 'weights.pth')" in str(error.value)
 
 
 @pytest.mark.parity
@@ -140,19 +142,19 @@ def test_flags_of_a_training_may_lie_beside_the_weights(tmp_path):
     flags = argparse.Namespace(lr=0.1, model="resnet50", world=None, opt=("sgd", 0.9))
     saved = {"model": {"a": torch.ones(2)}, "args": flags, "epoch": 89}
     torch.save(saved, tmp_path / "checkpoint.pth")
-    found = torch_files.read(tmp_path / "checkpoint.pth")
-    np.testing.assert_array_equal(found["a"], [1.0, 1.0])
+    actual = torch_files.read(tmp_path / "checkpoint.pth")
+    np.testing.assert_array_equal(actual["a"], [1.0, 1.0])
 
 
 @pytest.mark.parity
 @pytest.mark.parametrize(
-    ("saved", "told"), (({"epoch": 3}, "it holds epoch"), ([1], "it holds a list"))
+    ("saved", "error"), (({"epoch": 3}, "it holds epoch"), ([1], "it holds a list"))
 )
-def test_a_file_without_weights_is_told(tmp_path, saved, told):
+def test_a_file_without_weights_is_told(tmp_path, saved, error):
     import torch
 
     torch.save(saved, tmp_path / "x.pt")
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=error):
         torch_files.read(tmp_path / "x.pt")
 
 
@@ -171,6 +173,6 @@ def test_published_cifar_weights_answer_as_their_authors_network(name):
     assert read.layout == "torchvision without projections"
     plain = {key.removeprefix("module."): x for key, x in tensors.items()}
     expected = numpy_resnet.logits(plain, images)
-    found = jax.jit(network.evaluate)(*read.variables, images).logits
+    actual = jax.jit(network.evaluate)(*read.variables, images).logits
     assert np.abs(expected).max() > 1
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, atol=1e-4 * np.abs(expected).max())
