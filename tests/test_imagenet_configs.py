@@ -10,9 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from kdjax.cli.arguments import load_config, load_grid
 from kdjax.contracts import InputError
 from kdjax.experiment.build import build_experiment
+from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.stages import split_stages
 from kdjax.runner import run
 from kdjax.runner.sample_weights import SampleInfo
@@ -115,7 +115,7 @@ def test_the_students_of_kl_versus_mse_take_a_step_in_one_program(jpeg_dir, tmp_
 @pytest.mark.parametrize("most", [1 << 30, 30_000], ids=["held", "decoded"])
 def test_data_selection_runs_to_its_end(jpeg_dir, tmp_path, monkeypatch, most):
     """Also where the training images, 36,864 bytes, are too much to be held."""
-    monkeypatch.setattr("kdjax.cli.scoring.MOST_HELD", most)
+    monkeypatch.setattr("kdjax.training.evaluator.MOST_HELD", most)
     config = small("lr_ds.py", jpeg_dir, "model.name=tests.networks:coarse")
     assert list(split_stages(config, tmp_path)) == ["reference", "student"]
     run.run(config, tmp_path)

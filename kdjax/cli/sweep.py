@@ -33,6 +33,7 @@ from kdjax.cli import arguments, time_slice
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment import schema
+from kdjax.experiment.overrides import load_grid, split_overrides
 from kdjax.reporting.files import replace
 from kdjax.reporting.grids import Line, as_json, print_lines
 from kdjax.runner import run, workdir
@@ -103,7 +104,7 @@ def _read(argv: list[str]):
     parser.add_argument("--rows", help="a file of rows in place of the grid")
     parser.add_argument("--row", type=int, help="only this one, from 0")
     time_slice.add_minutes(parser)
-    argv, words = arguments.split_overrides(argv, GRID)
+    argv, words = split_overrides(argv, GRID)
     options, config = arguments.parse(parser, argv)
     if options.students_per_program < 1:
         raise InputError(
@@ -121,7 +122,7 @@ def _read(argv: list[str]):
 def _rows(options, config, words: list[str]) -> list[Row]:
     """The grid's or the file's, or the one of them that is asked for."""
     if options.rows is None:
-        axes = read_axes(arguments.load_grid(options.config), words)
+        axes = read_axes(load_grid(options.config), words)
         rows = make_rows(config, axes)
     elif words:
         raise InputError("--rows and --grid each say what the rows are; expected one.")

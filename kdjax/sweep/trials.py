@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from kdjax.cli.arguments import set_override
 from kdjax.contracts import InputError
-from kdjax.experiment.schema import OPEN, plain, resolved
-from kdjax.experiment.stages import OPEN_KEYS
+from kdjax.experiment.overrides import set_override
+from kdjax.experiment.schema import BUILDERS, OPEN, plain, resolved
 from kdjax.runner.workdir import flat
 from kdjax.sweep.axes import Axis, Text
 from kdjax.sweep.interpolation import describe, fill
@@ -111,7 +110,7 @@ def _row(config: ConfigDict, axes: list[Axis], choice: tuple[int, ...]) -> Row:
 
 def put(config: ConfigDict, key: str, value: Any) -> None:
     """Sets a dotted key as an override does; a section without a name key by key."""
-    is_builder = key.rpartition(".")[2] in OPEN_KEYS
+    is_builder = key.rpartition(".")[2] in BUILDERS
     is_whole = key.split(".")[0] in OPEN
     is_whole |= is_builder and isinstance(value, Mapping) and "name" in value
     if isinstance(value, Mapping) and not is_whole:

@@ -19,7 +19,7 @@ PAIR += ["--classes=5", "--batch_size=64"]
 
 @pytest.fixture(autouse=True)
 def eight_devices(monkeypatch):
-    monkeypatch.setattr("kdjax.cli.devices.configure_cpu", lambda *_: 8)
+    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
 
 
 def told(capsys, *words):
@@ -184,10 +184,10 @@ def test_a_config_compiles_without_its_data(capsys):
 
 STREAMED = """
 from ml_collections import ConfigDict
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 
 def get_config(arg=""):
-    config = defaults.base()
+    config = schema.base()
     config.data.name = "imagenet2012"
     config.data.crops.size = 64
     config.model = ConfigDict({"name": "resnet8", "dtype": "bfloat16"})
