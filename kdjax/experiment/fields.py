@@ -23,10 +23,13 @@ class Limits(NamedTuple):
     high: float | None = None  # LARGEST, or LARGEST_WHOLE
     above: bool = False  # `low` itself is outside
 
-    def hold(self, number: Any) -> bool:
+    def highest(self, number: Any) -> float:
         largest = LARGEST_WHOLE if isinstance(number, numbers.Integral) else LARGEST
-        high = largest if self.high is None else self.high
-        return self.low <= number <= high and not (self.above and number == self.low)
+        return largest if self.high is None else self.high
+
+    def hold(self, number: Any) -> bool:
+        low = self.low < number if self.above else self.low <= number
+        return low and number <= self.highest(number)
 
     def __str__(self):
         if self == ANY:
@@ -51,11 +54,13 @@ def check_value(
       choices: the only values that it has, if any.
     """
     inner = value if isinstance(value, list | tuple) else (value,)
-    held = all(limits.hold(one) for one in inner if _is(one, numbers.Real))
+    given = [one for one in inner if _is(one, numbers.Real)]
+    held = all(map(limits.hold, given))
     if not fits(kind, value) or not held or (choices and value not in choices):
+        for one in given:
+            if one > limits.highest(one):
+                limits = limits._replace(high=limits.highest(one))
         expected = f"one of {', '.join(choices)}" if choices else describe(kind, limits)
-        if any(_is(one, numbers.Real) and one > LARGEST for one in inner):
-            expected += f", at most {LARGEST:g}"
         if isinstance(value, str) and len(value) > LONGEST_NAME:
             expected += f", of names of at most {LONGEST_NAME} bytes"
         hint = nearest(str(value), choices)

@@ -70,7 +70,7 @@ def test_of_a_file_crops_are_asked_for_and_moments_are_measured(tmp_path):
     named = {f"{s}_{k}": v for s in ("train", "test") for k, v in parts.items()}
     np.savez(tmp_path / "cifar100.npz", **named)
     config = configs.teacher(tmp_path)
-    config.data.name = "cifar100.npz"  # whose name says nothing
+    config.data.name, config.batch_size = "cifar100.npz", 4  # a name that says nothing
     config.data.train, config.data.test = "train", "test"
     with pytest.raises(InputError, match=r"config\.data\.padding is not set"):
         build_experiment(config)
