@@ -28,29 +28,27 @@ arguments of what it names. Those with a * may change between two starts of a ru
 """
 
 
+VARIED = "builder variant"
+SGD = {"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+SGD |= {"decay_norm_and_bias": False, "clip_norm": 0.0}
+COSINE = {"name": "cosine", "learning_rate": 0.1, "warmup_epochs": 0.0}
+
+
 @section
 class Crops:
     size: int = key(224, "side in pixels of what a network sees", low=1)
     short_side: int = key(256, "of an image, before evaluation's central crop", low=1)
-    smallest_area: float = key(
-        0.08, "least share of an image in a training crop", low=0, high=1, above=True
-    )
-    sizes: tuple = key(
-        (), "(from epoch, side) of training crops that begin smaller: ((0, 128), ...)"
-    )
+    smallest_area: float = key(0.08, "share of an image", low=0, high=1, above=True)
+    sizes: tuple = key((), "(from epoch, side) of training crops that grow")
 
 
 @section
 class Data:
     name: str = key("", "of a TFDS data set, or an .npz file")
-    data_dir: str = key(
-        "", "default: $TFDS_DATA_DIR or ~/tensorflow_datasets", free=True
-    )
+    data_dir: str = key("", "else $TFDS_DATA_DIR or ~/tensorflow_datasets", free=True)
     train: str = key("train", "split to train on, such as train[:90%]")
     test: str = key("test", "split to evaluate on")
-    padding: int | None = key(
-        None, "pixels around an image before its crop; None: usual for the set", low=0
-    )
+    padding: int | None = key(None, "before a crop; None: as usual for it", low=0)
     flip: bool | None = key(None, "mirror at random; None: usual for the set")
     mean: tuple[float, ...] = key((), "of each channel, of pixels scaled to [0, 1]")
     std: tuple[float, ...] = key((), "of each channel", low=0, above=True)
@@ -61,16 +59,8 @@ class Data:
         choices=("auto", "resident", "streamed"),
     )
     crops: Crops = key(Crops, "of a streamed set", marks="partial")
-    threads: int = key(
-        0,
-        "that decode in each process; 0: one for each core that it may use. Processes "
-        "that share a host divide its cores by the scheduler or by this",
-        low=0,
-        free=True,
-    )
-    skip_at_most: int = key(
-        100, "unreadable images of a host, before a run stops", low=0, free=True
-    )
+    threads: int = key(0, "decoding in each process; 0: one a core", low=0, free=True)
+    skip_at_most: int = key(100, "unreadable images of a host", low=0, free=True)
     mixup: float = key(
         0.0,
         "alpha of mixup; 0: none, 1: two images in any ratio. For methods that read no "
@@ -78,10 +68,8 @@ class Data:
         low=0,
         high=100,
     )
-    noise: dict = key(
-        {"name": "none"}, "of training labels, by kdjax.data.noise", marks="builder"
-    )
-    keep: str = key("", "selection.npz of the samples that are trained on", free=True)
+    noise: dict = key({"name": "none"}, "of training labels", marks="builder")
+    keep: str = key("", "selection.npz: trains on what it keeps alone", free=True)
 
 
 @section
@@ -91,13 +79,9 @@ class Teacher:
     checkpoint: str | int = key("latest", "latest, best or a step", low=0)
     network: str = key("", "instead of a run: package.module:function")
     cache: str = key("", "--workdir of `cache`: its outputs, written down", free=True)
-    input_size: tuple[int, ...] = key(
-        (), "(height, width) that it was trained on, where students have others", low=1
-    )
+    input_size: tuple[int, ...] = key((), "(height, width), if its own", low=1)
     resize: str = key("bilinear", "to input_size: bilinear, bicubic or lanczos3")
-    classes: str = key(
-        "", "file of its classes, one a line, where the data set has others or an order"
-    )
+    classes: str = key("", "file of its classes, one a line, if it has others")
 
 
 @section
@@ -109,39 +93,27 @@ class Initial:
 
 @section
 class Evaluation:
-    every_epochs: float = key(
-        1.0, "then a checkpoint follows; 0: only at the end", low=0
-    )
+    every_epochs: float = key(1.0, "a checkpoint follows; 0: only at the end", low=0)
     batch_size: int = key(500, "over all devices", low=1, free=True)
     on_train: bool = key(False, "also of the training split")
     keep_all: bool = key(
-        False, "all checkpoints stay, not the latest two and the best one", free=True
+        False, "keep more than two checkpoints and the best", free=True
     )
 
 
 @section
 class Config:
-    seed: int = key(
-        0, "of weights, order and crops", low=0, high=LARGEST_SEED, marks="variant"
-    )
-    model: dict = key(
-        {"name": ""},
-        "of kdjax.models, or package.module:function",
-        marks="builder variant",
-    )
-    method: dict = key({"name": ""}, "of kdjax.methods", marks="builder variant")
+    seed: int = key(0, "of all randomness", low=0, high=LARGEST_SEED, marks="variant")
+    model: dict = key({"name": ""}, "or package.module:function", marks=VARIED)
+    method: dict = key({"name": ""}, "of distillation, or of training", marks=VARIED)
     selection: dict = key(
         {"name": "all"},
-        "samples selected for the teacher, or trained on where there is none: all, "
+        "samples selected for the teacher, or for training where there is none: all, "
         "file, random, detector, influence or dividemix",
         free=("path", "reference"),
-        marks="builder variant",
+        marks=VARIED,
     )
-    students: dict = key(
-        {},
-        "several in one program: name -> model, method, selection, seed",
-        marks="open",
-    )
+    students: dict = key({}, "name -> model, method, selection, seed", marks="open")
     batch_norm: str = key(
         "global",
         "moments in training: global, of the whole batch, the same on any number of "
@@ -154,39 +126,17 @@ class Config:
     batch_size: int = key(128, "over all devices", low=1)
     total_epochs: float = key(200.0, "length of the run", low=0)
     total_steps: int = key(0, "length of the run instead, where above 0", low=0)
-    optimizer: dict = key(
-        {
-            "name": "sgd",
-            "momentum": 0.9,
-            "nesterov": True,
-            "weight_decay": 5e-4,
-            "decay_norm_and_bias": False,
-            "clip_norm": 0.0,
-        },
-        "sgd or adamw",
-        marks="builder",
-    )
-    schedule: dict = key(
-        {"name": "cosine", "learning_rate": 0.1, "warmup_epochs": 0.0},
-        "step, cosine, constant or linear",
-        marks="builder",
-    )
+    optimizer: dict = key(SGD, "sgd or adamw", marks="builder")
+    schedule: dict = key(COSINE, "step, cosine, constant or linear", marks="builder")
     evaluation: Evaluation = key(Evaluation, "of all networks, and saving")
-    stop_at_train_top1: float = key(
-        0.0, "in percent, looked at with each evaluation; 0: never", low=0, high=100
-    )
+    stop_at_train_top1: float = key(0.0, "percent; 0: never", low=0, high=100)
     log_every_steps: int = key(50, "between rows of metrics", low=1, free=True)
     tensorboard: bool = key(True, "metrics for TensorBoard too", free=True)
-    stages: dict = key(
-        {},
-        "of a run of several: name -> what differs from the rest of this config, where "
-        "stage:NAME stands for the workdir of an earlier one",
-        marks="open",
-    )
-    order: tuple[str, ...] = key((), "of the stages")
+    stages: dict = key({}, "name -> what differs from the rest of it", marks="open")
+    order: tuple[str, ...] = key((), "of the stages; stage:NAME is the workdir of one")
     select: dict = key(
         {},
-        "instead of training: detector, influence, oracle or random, and its arguments",
+        "instead of training: detector, influence, oracle or random",
         free=("proxies", "reference", "as_many_as"),
         marks="open",
     )

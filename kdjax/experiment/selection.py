@@ -27,7 +27,7 @@ def every_sample() -> None:
 
 
 def from_file(*, path: str, images: Images) -> SelectionSchedule:
-    """What `python -m kdjax select` kept."""
+    """The samples that `python -m kdjax select` keeps."""
     keep = read_keep(path, "config.selection.path", images.train)
     return _fixed(keep, keep_digest(keep))
 
@@ -59,7 +59,7 @@ def by_detector(
     labels = images.train.label
 
     def compute(outputs, sample_info):
-        # As FINE's authors do: directions come from what was kept before.
+        # As FINE's authors do: directions come from the last selection.
         result = detect(as_one(outputs, labels), sample_info["selection"] > 0)
         return {"selection": result.keep.astype(np.float32)}
 

@@ -41,7 +41,7 @@ def adapt(
       network: the teacher, as it was trained.
       trained_on: its classes, image_shape and normalisation, and their_names, the names
         of its classes, or None.
-      data: classes, class_names (None: not known), image_shape and normalisation of
+      data: classes, class_names (None: not read), image_shape and normalisation of
         the run.
       section: those of INPUT_KEYS that it has; earlier versions had none.
       own_moments: whether it may have another normalisation than the run.
@@ -132,8 +132,8 @@ def _class_order(
         return None
     if "class_names" not in data:
         raise InputError(
-            f"{path}: the teacher's classes have names and those of this run are not "
-            "known: it is of an earlier version."
+            f"{path}: the teacher's classes have names and this run, which is of an "
+            "earlier version, has none."
         )
     ours = data["class_names"]
     if ours is None:  # images that are described, not read: as many of the teacher's
