@@ -39,8 +39,7 @@ from kdjax.cli.cache_plan import (
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment import schema
-from kdjax.experiment.build import identity_of
-from kdjax.experiment.data import build_images
+from kdjax.experiment.data import load_data
 from kdjax.experiment.teachers import load_teacher
 from kdjax.runner import workdir
 from kdjax.training.loop import Preempted, stop_signals
@@ -63,8 +62,8 @@ def main(argv: list[str]) -> int:
 def _run(options: argparse.Namespace, config: dict) -> dict:
     """Writes or verifies; what is printed."""
     directory = paths.local(options.workdir, "--workdir").resolve()
-    images = build_images(config["data"])
-    teacher = load_teacher(config["teacher"], identity_of(images))
+    images = load_data(config["data"])
+    teacher = load_teacher(config["teacher"], images.identity)
     if teacher is None:
         raise InputError(
             "config.teacher names none; expected config.teacher.workdir, the --workdir "

@@ -13,7 +13,7 @@ from kdjax.contracts import InputError
 from kdjax.experiment import schema
 from kdjax.experiment.build import plan_of, versions
 from kdjax.experiment.cache import epochs_of, origin_of
-from kdjax.experiment.data import Images
+from kdjax.experiment.data import Data
 from kdjax.experiment.pretrained import Teacher
 from kdjax.runner import workdir
 
@@ -26,7 +26,7 @@ class CacheRequest(NamedTuple):
 
     options: argparse.Namespace
     config: dict
-    images: Images
+    images: Data
     teacher: Teacher
     directory: pathlib.Path
 

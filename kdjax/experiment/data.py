@@ -10,7 +10,6 @@ from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import Split, load_split, stored_bytes
 from kdjax.data.loaders.loader import is_stored
-from kdjax.data.noise import NOISES, describe
 from kdjax.data.npz import is_npz
 from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
 from kdjax.data.tfds.names import parse_name
@@ -28,16 +27,39 @@ _RESIDENT_SIZES = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Images:
+class Data:
     """What a run trains and is tested on."""
 
     train: Split  # with the labels that are trained on
     true_labels: np.ndarray  # of the training split, before noise
     test: Split
     augment: Augment
+    is_described: bool = False  # shapes alone, from `describe_data`
+
+    @property
+    def identity(self) -> dict:
+        """What every checkpoint says of the run's data, as JSON."""
+        augment, train = self.augment, self.train
+        # The names of described classes are not known, only how many there are.
+        names = None if self.is_described else list(train.class_names)
+        return {
+            "train": train.identity,
+            "test": self.test.identity,
+            "classes": len(train.class_names),
+            "class_names": names,
+            "image_shape": list(train.image.shape[1:]),
+            "normalisation": {"mean": list(augment.mean), "std": list(augment.std)},
+        }
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Sides of training crops that change their size; () where they do not."""
+        if not is_stored(self.train):
+            return ()
+        return tuple(side for _, side in self.train.image.geometry.sizes)
 
 
-def build_images(section: dict) -> Images:
+def load_data(section: dict) -> Data:
     """Loads both splits, makes labels noisy and drops samples as the section says."""
     how = {key: section[key] for key in ("skip_at_most", "threads")}
     how["data_dir"] = section["data_dir"] or None
@@ -57,7 +79,7 @@ def build_images(section: dict) -> Images:
     train = _with_noise(train, section["noise"])
     if section["keep"]:
         train, true_labels = _kept(train, true_labels, section["keep"])
-    return Images(train, true_labels, test, augment)
+    return Data(train, true_labels, test, augment)
 
 
 def check_feed(section: dict) -> Geometry:
@@ -97,13 +119,15 @@ def _with_noise(train: Split, section: dict) -> Split:
     """The same images under other labels; the noise becomes part of the identity."""
     if section.get("name") == "none":
         return train
+    from kdjax.data.noise import NOISES, describe
+
     classes = len(train.class_names)
     noisy = schema.call_named(
         "config.data.noise", NOISES, section, labels=train.label, num_classes=classes
     )
     rest = {key: value for key, value in section.items() if key != "name"}
-    told = describe(train.label, noisy, classes, name=section["name"], **rest)
-    return train._replace(label=noisy, identity=train.identity | {"noise": told})
+    facts = describe(train.label, noisy, classes, name=section["name"], **rest)
+    return train._replace(label=noisy, identity=train.identity | {"noise": facts})
 
 
 def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -150,9 +174,11 @@ def _kept(train: Split, true_labels: np.ndarray, path: str):
     keep = read_keep(path, "config.data.keep", train)
     if not keep.any():
         raise InputError(f"config.data.keep: {path} keeps no sample.")
-    told = {"kept": int(keep.sum()), "keep_sha256": keep_digest(keep)}
+    identity = {"kept": int(keep.sum()), "keep_sha256": keep_digest(keep)}
     kept = train._replace(
-        image=train.image[keep], label=train.label[keep], identity=train.identity | told
+        image=train.image[keep],
+        label=train.label[keep],
+        identity=train.identity | identity,
     )
     return kept, true_labels[keep]
 

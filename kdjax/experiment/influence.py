@@ -9,7 +9,7 @@ import numpy as np
 
 from kdjax import contracts
 from kdjax.contracts import InputError
-from kdjax.experiment.data import Images
+from kdjax.experiment.data import Data
 from kdjax.selection import influence
 from kdjax.selection.evidence import Evidence, SelectionResult
 from kdjax.supervision.revision import revision_weight
@@ -61,7 +61,7 @@ class Influence:
 
     def keep(
         self,
-        images: Images,
+        images: Data,
         outputs: list[dict[str, np.ndarray]],
         teacher_logits: np.ndarray | None,
         learning_rates: tuple[float, ...] = (),

@@ -6,6 +6,7 @@ Overrides are data: they are parsed as literals, never evaluated.
 
 import ast
 import contextlib
+import importlib
 import importlib.util
 import inspect
 import re
@@ -17,21 +18,16 @@ from ml_collections import ConfigDict
 
 from kdjax import paths
 from kdjax.contracts import InputError, nearest
-from kdjax.data.noise import NOISES
 from kdjax.experiment import schema
-from kdjax.experiment.selection import SELECTIONS
-from kdjax.methods import METHODS
-from kdjax.models import MODELS
-from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 
 OVERRIDE = "--config."
-TABLES = {
-    "model": MODELS,
-    "method": METHODS,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "noise": NOISES,
-    "selection": SELECTIONS,
+TABLES = {  # of builders, by section; imported where a name in it is changed
+    "model": "kdjax.models:MODELS",
+    "method": "kdjax.methods:METHODS",
+    "optimizer": "kdjax.training.optimizers:OPTIMIZERS",
+    "schedule": "kdjax.training.optimizers:SCHEDULES",
+    "noise": "kdjax.data.noise:NOISES",
+    "selection": "kdjax.experiment.selection:SELECTIONS",
 }
 
 
@@ -160,11 +156,14 @@ def _foreign_keys(names: list[str], section: ConfigDict) -> list[str]:
     """Keys that the builder called `section.name` does not take."""
     if names == ["model"] and ":" in str(section.name):
         return [key for key in section if key != "name"]  # a network of the user's own
-    entry = TABLES.get(names[0], {}).get(section.name) if names else None
-    if entry is None:  # unknown: `build` says so
+    if not names or names[0] not in TABLES:
         return []
-    build = entry if callable(entry) else entry.build
-    takes = inspect.signature(build).parameters
+    module, _, attribute = TABLES[names[0]].partition(":")
+    table = getattr(importlib.import_module(module), attribute)
+    if section.name not in table:  # the checks say so
+        return []
+    entry = table[section.name]
+    takes = inspect.signature(getattr(entry, "build", entry)).parameters
     return [key for key in section if key != "name" and key not in takes]
 
 

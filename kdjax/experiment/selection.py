@@ -11,7 +11,7 @@ import numpy as np
 
 from kdjax import contracts
 from kdjax.contracts import InputError, nearest
-from kdjax.experiment.data import Images, keep_digest, read_keep
+from kdjax.experiment.data import Data, keep_digest, read_keep
 from kdjax.experiment.fields import check_value, plain
 from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
@@ -26,13 +26,13 @@ def every_sample() -> None:
     return None
 
 
-def from_file(*, path: str, images: Images) -> SelectionSchedule:
+def from_file(*, path: str, images: Data) -> SelectionSchedule:
     """The samples that `python -m kdjax select` keeps."""
     keep = read_keep(path, "config.selection.path", images.train)
     return _fixed(keep, keep_digest(keep))
 
 
-def at_random(*, keep_ratio: float, seed: int = 0, images: Images) -> SelectionSchedule:
+def at_random(*, keep_ratio: float, seed: int = 0, images: Data) -> SelectionSchedule:
     """The control: a share of the samples, at random."""
     count = len(images.train.label)
     return _fixed(detectors.at_random(count, ratio=keep_ratio, seed=seed).keep)
@@ -40,7 +40,7 @@ def at_random(*, keep_ratio: float, seed: int = 0, images: Images) -> SelectionS
 
 def by_detector(
     *,
-    images: Images,
+    images: Data,
     detector: str,
     first_epoch: float,
     every_epochs: float = 0.0,
@@ -71,7 +71,7 @@ def by_detector(
 
 def by_dividemix(
     *,
-    images: Images,
+    images: Data,
     warmup_epochs: float,
     detector: str = "",
     probability: str = "loss",
@@ -122,7 +122,7 @@ def by_dividemix(
 @takes_influence
 def by_influence(
     *,
-    images: Images,
+    images: Data,
     teacher: Teacher | None,
     data: dict,
     reference: str = "",

@@ -8,7 +8,7 @@ from kdjax.caching.manifest import digest
 from kdjax.experiment.cache import read_manifest
 from kdjax.experiment.data import keep_digest, load_keep
 from kdjax.experiment.pretrained import load_trained
-from kdjax.experiment.students import described
+from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
 from kdjax.runner.select import each_step
 
@@ -43,7 +43,7 @@ def origins(config: dict) -> dict[str, Origin]:
         *("config.initial.workdir", config["initial"]["workdir"]),
         *(_network, config["initial"]),
     )
-    for name, row in described(config).items():
+    for name, row in student_sections(config).items():
         is_own = "selection" in config["students"].get(name, {})
         path = f"config.students.{name}.selection" if is_own else "config.selection"
         found |= _of_selection(path, f"selection of {name}", row["selection"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.experiment.checks import check_training
 from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.experiment.stages import split_stages
@@ -51,7 +51,7 @@ def run_part(config: dict, workdir: pathlib.Path, deadline: float = math.inf) ->
     elif config["select"]:
         select.select(config, workdir)
     else:
-        trainer.train(build_experiment(config), workdir, deadline)
+        trainer.train(build(config), workdir, deadline)
     collectives.barrier()
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from kdjax.contracts import InputError, nearest
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
-from kdjax.experiment.build import identity_of
-from kdjax.experiment.data import KEEP, Images, build_images, keep_digest, read_keep
+from kdjax.experiment.data import KEEP, Data, keep_digest, load_data, read_keep
 from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.selection import as_one, named_detector
@@ -34,9 +33,9 @@ def select(config: dict, workdir: pathlib.Path) -> dict:
     """
     schema.check_keys(config)
     workdirs.write_config(workdir, schema.resolved(config))
-    images = build_images(config["data"])
+    images = load_data(config["data"])
     section = config["select"]
-    same = {"select": schema.jsonable(section), "data": identity_of(images)}
+    same = {"select": schema.jsonable(section), "data": images.identity}
     collectives.assert_equal("this selection", same)
     known = {"images": images, "config": config}
     kept, asked = schema.call_named("config.select", SELECTORS, section, **known)
@@ -45,7 +44,7 @@ def select(config: dict, workdir: pathlib.Path) -> dict:
     told = {
         "select": schema.jsonable(section),
         "asked": asked,
-        "data": identity_of(images),
+        "data": images.identity,
         "samples": len(labels),
         "kept": int(kept.keep.sum()),
     }
@@ -85,7 +84,7 @@ def check(path: str, section: dict) -> None:
 
 def by_detector(
     *,
-    images: Images,
+    images: Data,
     config: dict,
     detector: str,
     proxies: str,
@@ -109,7 +108,7 @@ def by_detector(
     kept, digests = None, []
     for proxy in proxies.split(","):
         who = {"workdir": proxy.strip(), "student": student, "checkpoint": checkpoint}
-        trained = _trained(who, identity_of(images))
+        trained = _trained(who, images.identity)
         digests.append(trained.identity["digest"])
         said = as_one(_answers(trained, images, config), images.train.label)
         found = detect(said, None if kept is None else kept.keep)
@@ -120,13 +119,13 @@ def by_detector(
     return kept, {"proxies": digests}
 
 
-def by_oracle(*, images: Images) -> tuple[SelectionResult, dict]:
+def by_oracle(*, images: Data) -> tuple[SelectionResult, dict]:
     """Exactly the right labels: the upper bound, where the truth is known."""
     return detectors.oracle(images.train.label, images.true_labels), {}
 
 
 def at_random(
-    *, images: Images, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
+    *, images: Data, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
 ) -> tuple[SelectionResult, dict]:
     """The control: a share of the samples, or as many as another selection kept."""
     count = len(images.train.label)
@@ -146,7 +145,7 @@ def at_random(
 @takes_influence
 def by_influence(
     *,
-    images: Images,
+    images: Data,
     config: dict,
     reference: str,
     student: str = "",
@@ -173,7 +172,7 @@ def by_influence(
             f"config.select: {len(steps)} checkpoints and {len(learning_rates)} "
             "learning_rates; expected as many."
         )
-    who, data = {"workdir": reference, "student": student}, identity_of(images)
+    who, data = {"workdir": reference, "student": student}, images.identity
     said, asked = [], {"reference": []}
     for step in steps:
         trained = _trained(who | {"checkpoint": step}, data)
@@ -215,7 +214,7 @@ def _trained(who: dict, data: dict) -> Teacher:
 
 
 def _answers(
-    trained: Teacher, images: Images, config: dict, needs_features: bool = True
+    trained: Teacher, images: Data, config: dict, needs_features: bool = True
 ) -> dict[str, np.ndarray]:
     """What a trained network says of the training images, without crops, in order."""
     rows = config["evaluation"]["batch_size"]

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from kdjax import checkpoints
 from kdjax.cli import analyse
 from kdjax.contracts import InputError
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.runner import run
 from tests.experiment import configs
 from tests.networks import tiny
@@ -41,7 +41,7 @@ def test_distances_and_norms_are_those_of_the_checkpoints(
     assert call(where, f"--output={tmp_path}", f"--data_dir={data_dir}") == 0
     told = json.loads((tmp_path / "analysis.json").read_text())
     assert list(told) == ["kd", "mse"]
-    experiment = build_experiment(configs.teacher(data_dir))
+    experiment = build(configs.teacher(data_dir))
     images = experiment.augment.evaluate(experiment.train.image)
 
     def said(workdir, name):

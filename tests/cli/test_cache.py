@@ -12,7 +12,7 @@ from kdjax import __main__
 from kdjax.caching.teacher_runner import TeacherRunner
 from kdjax.cli import cache_plan
 from kdjax.contracts import InputError
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from tests.caching.test_files import fix_checksum
 from tests.cli.caches import files, printed
 
@@ -58,7 +58,7 @@ def test_a_signal_leaves_whole_epochs_and_exits_with_42(cached, tmp_path, monkey
     monkeypatch.setattr(TeacherRunner, "blocks", blocks)
     message = "has 1 of the 2 epochs that this run begins; epoch 1 is missing"
     with pytest.raises(InputError, match=message):
-        build_experiment(cached.config(f"teacher.cache={where}"))
+        build(cached.config(f"teacher.cache={where}"))
     assert __main__.main(argv) == 0
     assert files(where).items() >= files(cached.root / "half").items()
 

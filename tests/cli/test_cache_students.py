@@ -13,7 +13,7 @@ from kdjax.checkpoints import StorageError
 from kdjax.contracts import InputError
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.experiment import cache as caches
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.methods import METHODS
 from kdjax.methods.base import Method, Term
 from kdjax.runner import run
@@ -71,7 +71,7 @@ def test_another_batch_size_reads_the_same_answers(cached):
     *_, other = first(96, 4)
     for name in ("logits", "pooled"):
         np.testing.assert_array_equal(found[name], other[name])
-    experiment = build_experiment(cached.config())
+    experiment = build(cached.config())
     teacher = experiment.teacher
     asked = TeacherRunner(
         *(teacher.network, teacher.variables, experiment.train, experiment.augment),
@@ -103,13 +103,13 @@ def test_a_cache_that_does_not_fit_the_run(cached, overrides, message):
     overrides = [f"teacher.cache={cached.root / 'half'}", *overrides]
     overrides = [text.format(root=cached.root) for text in overrides]
     with pytest.raises(InputError, match=f"^config.teacher.cache.*{message}"):
-        build_experiment(cached.config(*overrides))
+        build(cached.config(*overrides))
 
 
 def test_crops_of_another_version_are_refused(cached, monkeypatch):
     monkeypatch.setattr(caches, "PREPROCESSING", 2)
     with pytest.raises(InputError, match="preprocessing.version is 1 there and 2 here"):
-        build_experiment(cached.config(f"teacher.cache={cached.root / 'half'}"))
+        build(cached.config(f"teacher.cache={cached.root / 'half'}"))
 
 
 def test_a_method_that_looks_at_a_feature_that_is_not_stored(
@@ -125,7 +125,7 @@ def test_a_method_that_looks_at_a_feature_that_is_not_stored(
         )
         return Method(terms=(term,), supervisor=METHODS["mse"].build().supervisor)
 
-    monkeypatch.setitem(METHODS, "hint", build)
+    monkeypatch.setitem(METHODS._entries, "hint", build)
 
     def trace(name):
         cache = f"teacher.cache={cached.root / name}"
@@ -184,7 +184,7 @@ def test_an_ensemble_s_members_are_stored_each(cached, tmp_path):
     assert cached.cache(tmp_path / "cache", *flags) == 0
     assert np.load(tmp_path / "cache" / "00000" / "logits.npy").shape == (256, 2, 10)
     assert cached.cache(tmp_path / "cache", *flags, "--verify") == 0
-    experiment = build_experiment(
+    experiment = build(
         cached.config(*two, "total_steps=4", f"teacher.cache={tmp_path / 'cache'}")
     )
     teacher = experiment.teacher

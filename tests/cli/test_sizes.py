@@ -15,11 +15,11 @@ from kdjax.data.loaders import in_memory, loader
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.loaders.streaming import StreamedFeed
 from kdjax.experiment import checks, schema
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.experiment.cache import origin_of
-from kdjax.experiment.data import build_images
+from kdjax.experiment.data import load_data
 from kdjax.experiment.pretrained import Teacher
-from kdjax.runner import run, steps
+from kdjax.runner import run
 from kdjax.training import loop, sharding
 from kdjax.training.loop import Preempted
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -62,7 +62,7 @@ def weights(workdir):
 
 
 def test_a_step_has_the_size_of_the_epoch_it_begins_in(jpeg_dir):
-    images = build_experiment(growing(jpeg_dir)).train.image
+    images = build(growing(jpeg_dir)).train.image
     how = {"seed": 3, "batch_size": BATCH, "threads": 2}
     feed = StreamedFeed(images, {}, **how)
     hosts = [StreamedFeed(images, {}, **how, process=i, processes=2) for i in (0, 1)]
@@ -91,7 +91,7 @@ def test_each_size_compiles_once_and_resuming_changes_nothing(
         traced.append(batch_spec["image"].shape[1])
         return gather_batch(source, batch_spec, decode)
 
-    monkeypatch.setattr(steps.resident, "materialise", noted)
+    monkeypatch.setattr(in_memory, "gather_batch", noted)
     run.run(growing(jpeg_dir), tmp_path / "whole")
     assert traced == [8, 12, 16]
     asked = []
@@ -126,7 +126,7 @@ def test_a_cache_holds_the_answers_to_the_crops_of_every_step(jpeg_dir, tmp_path
     config = growing(jpeg_dir)
     config.teacher.network = "tests.networks:pooled"
     config.method = ConfigDict({"name": "kd", "alpha": 0.9, "temperature": 4.0})
-    made, mesh = build_experiment(config), sharding.make_mesh()
+    made, mesh = build(config), sharding.make_mesh()
     network, variables = made.teacher.network, made.teacher.variables
     layout = layout_of(
         *(network, variables, made.train), dtype="float32", top_k=0, features=()
@@ -159,7 +159,7 @@ def test_a_cache_holds_the_answers_to_the_crops_of_every_step(jpeg_dir, tmp_path
 
 def test_a_cache_of_another_schedule_or_batch_is_another(jpeg_dir):
     def origin(sizes, batch_size=BATCH):
-        images = build_images(schema.plain(growing(jpeg_dir, sizes).data))
+        images = load_data(schema.plain(growing(jpeg_dir, sizes).data))
         teacher = Teacher(None, None, {"digest": "a"})
         return origin_of(teacher, images, 0, batch_size)
 
@@ -190,12 +190,12 @@ def test_what_cannot_have_sizes(jpeg_dir, data_dir):
         checks.check_training(schema.plain(growing(jpeg_dir, feed="resident")))
     with pytest.raises(InputError, match="fashion_mnist_subset is resident"):
         there = {"name": "fashion_mnist_subset", "feed": "auto"}
-        build_experiment(growing(data_dir, **there))
+        build(growing(data_dir, **there))
     config = growing(jpeg_dir)
     config.model = ConfigDict({"name": "tests.networks:coarse"})
     with pytest.raises(InputError, match="student ce: the network cannot take .*8x8"):
-        build_experiment(config)
+        build(config)
     config = growing(jpeg_dir)
     config.teacher.network = "tests.networks:coarse"
     with pytest.raises(InputError, match="config.teacher: the network cannot .*8x8"):
-        build_experiment(config)
+        build(config)

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from kdjax import checkpoints
 from kdjax.cli import evaluate
 from kdjax.experiment import schema
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.reporting.reporter import read_rows
 from kdjax.runner import run, trainer
 from kdjax.training import sharding
@@ -176,7 +176,7 @@ def test_a_state_that_two_processes_saved_comes_back_bit_for_bit(
 ):
     workdir, (first, _) = stopped
     shutil.copytree(workdir, tmp_path / "w")
-    experiment = build_experiment(students(root))
+    experiment = build(students(root))
     names, identity = tuple(experiment.students), experiment.identity
     checkpointer = checkpoints.Checkpointer(
         tmp_path / "w" / "checkpoints", names, identity

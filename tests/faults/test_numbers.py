@@ -167,11 +167,11 @@ def test_every_stage_is_checked_before_the_first_one_trains(code_of, override):
 
 
 def test_what_is_at_the_limits_is_taken(config):
-    from kdjax.experiment.build import build_experiment
+    from kdjax.experiment.build import build
     from kdjax.experiment.overrides import load_config
 
     words = (TEACHER, KD % "inf", f"batch_size={IMAGES}", "schedule.warmup_epochs=2")
     words += ("schedule.learning_rate=0", "stop_at_train_top1=100", "data.mean=(0,)")
     words += ("data.std=(1,)", f"seed={2**32 - 1}", "optimizer.momentum=0")
-    assert build_experiment(load_config(config, list(words))).batch_size == IMAGES
-    build_experiment(load_config(config, [TEACHER, KD % "1e6"]))
+    assert build(load_config(config, list(words))).batch_size == IMAGES
+    build(load_config(config, [TEACHER, KD % "1e6"]))

@@ -63,7 +63,7 @@ def made(data_dir, tmp_path_factory):
 def at_rest(monkeypatch):
     """Nothing trains or selects, and no images are loaded."""
     monkeypatch.setattr(trainer, "train", None)
-    monkeypatch.setattr(run, "build_experiment", None)
+    monkeypatch.setattr(run, "build", None)
     monkeypatch.setattr(select, "select", None)
 
 

@@ -1,4 +1,4 @@
-"""Data sets that are not there: their shapes, and the sizes of the sets we know."""
+"""Data of shapes alone: of known sets, or of any that is described."""
 
 import re
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from kdjax.data.npz import is_npz
 from kdjax.data.registry import AUGMENTS, STREAMED
 from kdjax.data.split import Split
 from kdjax.data.tfds.names import parse_name
-from kdjax.experiment.data import Images, augment_of, build_images, check_feed
+from kdjax.experiment.data import Data, augment_of, check_feed, load_data
 
 
 class Sizes(NamedTuple):
@@ -37,7 +37,7 @@ FLAGS = ("image_size", "classes", "examples")
 
 
 class DatasetSpec:
-    """Pictures of a streamed set, as far as a step knows them: shape and crops."""
+    """Images of a streamed set, as far as a step knows them: shape and crops."""
 
     dtype = np.dtype(np.uint8)
 
@@ -48,10 +48,10 @@ class DatasetSpec:
         return self.shape[0]
 
 
-def images_of(section: dict, given: Sizes, needs_labels: bool = False) -> Images:
-    """The data set of a `data` section, which need not be there where it is known.
+def describe_data(section: dict, given: Sizes, needs_labels: bool = False) -> Data:
+    """The data of a `data` section, whose set need not be there where it is known.
 
-    It is read where a config depends on more than its shapes, or where they are not
+    It is loaded where a config depends on more than its shapes, or where they are not
     known: not by its name, not from `given`.
 
     Args:
@@ -68,11 +68,11 @@ def images_of(section: dict, given: Sizes, needs_labels: bool = False) -> Images
     if not whole:
         known = known._replace(examples=None)
     if not any(given[:3]) and (None in known[1:3] or needs_labels or section["keep"]):
-        return _read(section)
-    return described(section, _settled(section, given, known))
+        return _load(section)
+    return data_of_sizes(section, _settled(section, given, known))
 
 
-def described(section: dict, sizes: Sizes) -> Images:
+def data_of_sizes(section: dict, sizes: Sizes) -> Data:
     """Images that take no memory: black ones, or for a streamed set their shape alone.
 
     Args:
@@ -91,12 +91,12 @@ def described(section: dict, sizes: Sizes) -> Images:
         for part in ("train", "test")
     )
     augment = augment_of(_usual(section, sizes.channels), train)
-    return Images(train, label, test, augment)
+    return Data(train, label, test, augment, is_described=True)
 
 
-def _read(section: dict) -> Images:
+def _load(section: dict) -> Data:
     try:
-        return build_images(section)
+        return load_data(section)
     except DataError as error:
         raise InputError(
             f"{error} Or describe it: compile needs no images, and reads none with "
@@ -114,7 +114,7 @@ def _settled(section: dict, given: Sizes, known: Sizes) -> Sizes:
                 f"--image_size is {given.image_size}, and crops of a streamed set are "
                 f"of {geometry.size} pixels; expected --config.data.crops.size."
             )
-    found = {}
+    sizes = {}
     for flag in FLAGS:
         value = getattr(given, flag)
         value = getattr(known, flag) if value is None else value
@@ -123,8 +123,8 @@ def _settled(section: dict, given: Sizes, known: Sizes) -> Sizes:
                 f"--{flag} is {value}, and config.data does not tell it; expected a "
                 "whole number above 0."
             )
-        found[flag] = value
-    return known._replace(**found)
+        sizes[flag] = value
+    return known._replace(**sizes)
 
 
 def _streams(section: dict) -> bool:
