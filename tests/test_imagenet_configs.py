@@ -18,7 +18,7 @@ from kdjax.runner import run
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.steps import Steps
 from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import make_rows
+from kdjax.sweep.trials import make_trials
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -101,7 +101,7 @@ def test_a_config_takes_a_step(name, jpeg_dir, tmp_path):
 def test_the_students_of_kl_versus_mse_take_a_step_in_one_program(jpeg_dir, tmp_path):
     name = "kl_versus_mse.py"
     config = small(name, jpeg_dir, "model.name=tests.networks:coarse")
-    rows = make_rows(config, read_axes(load_grid(str(CONFIGS / name)), []))
+    rows = make_trials(config, read_axes(load_grid(str(CONFIGS / name)), []))
     methods = {row.name.rpartition("-")[2]: row.config.method for row in rows}
     assert list(methods) == ["ce", "kd_tau1", "kd_tau20", "mse"]
     students = {n: {"method": m.to_dict()} for n, m in methods.items()}
@@ -115,7 +115,7 @@ def test_the_students_of_kl_versus_mse_take_a_step_in_one_program(jpeg_dir, tmp_
 @pytest.mark.parametrize("most", [1 << 30, 30_000], ids=["held", "decoded"])
 def test_data_selection_runs_to_its_end(jpeg_dir, tmp_path, monkeypatch, most):
     """Also where the training images, 36,864 bytes, are too much to be held."""
-    monkeypatch.setattr("kdjax.cli.scoring.MOST_HELD", most)
+    monkeypatch.setattr("kdjax.training.evaluator.MOST_HELD", most)
     config = small("lr_ds.py", jpeg_dir, "model.name=tests.networks:coarse")
     assert list(split_stages(config, tmp_path)) == ["reference", "student"]
     run.run(config, tmp_path)

@@ -202,4 +202,4 @@ def _verify(request: CacheRequest, told: dict) -> dict:
 
 
 def say(text: str) -> None:
-    collectives.say(text)
+    collectives.log(text)

@@ -4,9 +4,9 @@ import argparse
 import pathlib
 
 from kdjax import paths
-from kdjax.cli import time_slice
 from kdjax.contracts import InputError
 from kdjax.reproduce.plans import FLOAT32, STUDIES, Settings
+from kdjax.runner import time_slice
 
 
 def parser() -> argparse.ArgumentParser:

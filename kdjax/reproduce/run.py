@@ -13,12 +13,11 @@ import sys
 import time
 
 from kdjax import paths
-from kdjax.cli import time_slice
 from kdjax.distributed import devices
 from kdjax.reproduce import options, records, results
 from kdjax.reproduce.plans import STUDIES, Part, Settings, Study, parts_of
 from kdjax.runner import run as runs
-from kdjax.runner import workdir
+from kdjax.runner import time_slice, workdir
 from kdjax.training.loop import Preempted
 
 RESULTS = pathlib.Path(__file__).parent.parent / "configs" / "cifar100" / "results"

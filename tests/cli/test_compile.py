@@ -19,7 +19,7 @@ PAIR += ["--classes=5", "--batch_size=64"]
 
 @pytest.fixture(autouse=True)
 def eight_devices(monkeypatch):
-    monkeypatch.setattr("kdjax.cli.devices.configure_cpu", lambda *_: 8)
+    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
 
 
 def told(capsys, *words):

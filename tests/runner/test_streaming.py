@@ -249,6 +249,6 @@ def test_what_a_streamed_set_cannot_do(jpeg_dir, monkeypatch):
     with pytest.raises(InputError, match="takes two crops"):
         build_experiment(config)
     train = build_experiment(streamed(jpeg_dir)).train
-    monkeypatch.setattr("kdjax.cli.scoring.MOST_HELD", 1000)
+    monkeypatch.setattr("kdjax.training.evaluator.MOST_HELD", 1000)
     with pytest.raises(InputError, match="to score its 21 images, .* Score a slice"):
         evaluation_rows(train, 8, jax.make_mesh((1,), ("data",)))
