@@ -45,11 +45,7 @@ class Axis(NamedTuple):
 
 
 def read_axes(grid: Any, flags: list[str]) -> list[Axis]:
-    """The axes in order.
-
-    Args:
-      grid: what `get_grid` returned.
-      flags: "KEY=v1,v2,..." from the command line.
+    """The axes of what `get_grid` returned and of "KEY=v1,v2,..." flags, in order.
 
     Raises:
       InputError: an axis without values, or not of the form above; no axis at all.

@@ -62,19 +62,15 @@ def make_plan(
 ) -> Plan:
     """Reads the directory, in process 0; what was started goes on first, as it was.
 
-    Args:
-      root: of the sweep; need not exist.
-      trials: all that are wanted.
-      limit: most students of a program that is not started yet.
-      retry_failed: whether failed trials count as trials that have not run.
+    `limit` is the most students of a program that is not started yet. With
+    `retry_failed`, failed trials count as trials that have not run.
     """
     wanted = {trial.name: trial for trial in trials}
 
     def read() -> tuple[int, int, list]:
         done = {n: t for n, t in wanted.items() if (root / n / DONE).exists()}
-        failed = [
-            n for n in wanted if (root / n / FAILED).exists() and not retry_failed
-        ]
+        failed = [n for n in wanted if (root / n / FAILED).exists()]
+        failed = [] if retry_failed else failed
         pending = {n: t for n, t in wanted.items() if n not in {*done, *failed}}
         jobs = _started_programs(root, done, pending)
         for job in jobs:

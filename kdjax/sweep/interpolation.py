@@ -27,11 +27,7 @@ def describe(value: Any) -> str:
 
 
 def fill(config: dict, labels: Mapping[str, str]) -> dict:
-    """Puts a trial's own values where "{dotted.key}" stands.
-
-    Args:
-      config: plain.
-      labels: dotted key -> short name, which goes before the value.
+    """A plain config with values for "{dotted.key}"; `labels`, by key, go before them.
 
     Raises:
       InputError: there is no such key, or it holds no single value.

@@ -16,11 +16,9 @@ OWN = ("method", "selection")  # what the trials of one program may differ in
 def group(trials: list[Trial], limit: int, alone: set[str]) -> list[list[Trial]]:
     """Trials that share a program: those that differ in method and selection only.
 
-    Another seed has another order of data, and another network other shapes.
-
-    Args:
-      limit: most trials in a program; a larger group is divided evenly.
-      alone: names of trials that must not share.
+    Another seed has another order of data, and another network other shapes. A program
+    has at most `limit` trials, larger groups are divided evenly; trials named in
+    `alone` share with none.
     """
     groups: dict[Any, list[Trial]] = {}
     for trial in trials:

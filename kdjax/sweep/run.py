@@ -37,7 +37,7 @@ def run(
     retry_failed: bool = False,
     whole: bool = True,
 ) -> list[str]:
-    """Trains what is missing, and prints what the trials came to.
+    """Trains what is missing and prints all results; names of the failed trials.
 
     Args:
       root: of the sweep; created where it is missing.
@@ -45,11 +45,8 @@ def run(
       limit: most students of a program.
       deadline: on `time.monotonic()`; then the state is saved and `Preempted` raised.
       retry_failed: whether to try the failed ones again.
-      whole: of the whole sweep, which holds its directory and writes results.json; a
-        trial alone holds its own directory only.
-
-    Returns:
-      Names of the trials that failed.
+      whole: whether to lock `root` and write results.json; one trial of an array of
+        jobs locks its own directory only.
     """
     with workdirs.locked(root) if whole else contextlib.nullcontext():
         if retry_failed and collectives.is_primary():
@@ -80,10 +77,8 @@ def _run_job(root: pathlib.Path, job: directory.Job, deadline: float) -> None:
         collectives.log(f"{diverged[0].name} failed: {message}")
         if not alone:
             # Its checkpoints hold all students and cannot go on without one.
-            collectives.log(
-                f"the other {len(job.trials) - 1} of that program start afresh "
-                "without it"
-            )
+            rest = len(job.trials) - 1
+            collectives.log(f"the other {rest} of that program start afresh without it")
         return
     collectives.broadcast(lambda: directory.finish(root, job))
 
@@ -112,8 +107,7 @@ def _lines(root: pathlib.Path, trial: Trial) -> list[Line]:
     if not results:  # it selects and trains nothing
         return [Line(trial.name, trial.cells, "", "done", {}, None)]
     own = (trial.name, trial.cells)
+    last = [r for r in results if r.run == results[-1].run]
     return [
-        Line(*own, r.student, "done", r.metrics, r.seconds / r.students)
-        for r in results
-        if r.run == results[-1].run
+        Line(*own, r.student, "done", r.metrics, r.seconds / r.students) for r in last
     ]

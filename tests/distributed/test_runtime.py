@@ -93,7 +93,7 @@ def stopped(root):
     """Stopped by SIGTERM to the second of two processes: its directory, the records."""
     out = root / "stopped.record"
     request = {"out": str(out), "at": 3, "signal": "SIGTERM", "slow": 0.3}
-    how = {"flags": by_hand(2), "module": RECORDED, "SEEN": json.dumps(request)}
+    how = {"flags": by_hand(2), "module": RECORDED, "RECORD": json.dumps(request)}
     job = train(root, "stopped", 2, **how)
     assert job.codes() == [42, 42], job.text()
     assert "stopped by a signal at step" in job.logs[0].read_text()
@@ -228,7 +228,7 @@ def test_an_error_of_one_process_ends_all_with_its_code(root):
 
 def test_a_process_that_is_killed_takes_the_others_with_it(root):
     request = {"out": str(root / "killed.record"), "at": 3, "signal": "SIGKILL"}
-    how = {"flags": by_hand(2), "module": RECORDED, "SEEN": json.dumps(request)}
+    how = {"flags": by_hand(2), "module": RECORDED, "RECORD": json.dumps(request)}
     job = train(root, "killed", 1, **how)
     job.processes[1].wait(300)
     start = time.monotonic()
