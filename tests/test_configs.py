@@ -5,9 +5,9 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.cli.arguments import load_config, load_grid
 from kdjax.contracts import InputError
 from kdjax.experiment import recipes
+from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.stages import split_stages
 from kdjax.reproduce import experiments
 from kdjax.runner import run

@@ -47,6 +47,7 @@ from kdjax.data.synthetic import NAME, prepare_drawn
 from kdjax.distributed import devices
 from kdjax.experiment import schema
 from kdjax.experiment.data import build_images
+from kdjax.experiment.overrides import load_config, split_overrides
 from kdjax.reporting.speeds import print_feed_speeds
 from kdjax.training import sharding
 
@@ -69,7 +70,7 @@ class Request(NamedTuple):
 
 
 def main(argv: list[str]) -> int:
-    rest, overrides = arguments.split_overrides(argv)
+    rest, overrides = split_overrides(argv)
     options = _parser().parse_args(rest)
     _check(options, overrides)
     config = _config(options, overrides)
@@ -189,7 +190,7 @@ def _threads(text: str | None, usual: int) -> list[int]:
 def _config(options: argparse.Namespace, overrides: list[str]) -> dict | None:
     if not options.config:
         return None
-    config = schema.plain(arguments.load_config(options.config, overrides))
+    config = schema.plain(load_config(options.config, overrides))
     schema.check_keys(config)
     if options.data_dir:
         config["data"]["data_dir"] = options.data_dir

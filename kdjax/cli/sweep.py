@@ -30,6 +30,7 @@ from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment import schema
+from kdjax.experiment.overrides import load_grid, split_overrides
 from kdjax.runner import time_slice
 from kdjax.sweep import directory, run
 from kdjax.sweep.axes import read_axes
@@ -40,7 +41,7 @@ GRID = "--grid."
 
 
 def main(argv: list[str]) -> int:
-    argv, axes = arguments.split_overrides(argv, GRID)
+    argv, axes = split_overrides(argv, GRID)
     options, config = arguments.parse(_parser(), argv)
     limit = options.students_per_program
     if limit < 1:
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 def _trials(options: argparse.Namespace, config, axes: list[str]) -> list[Trial]:
     """The grid's or the file's, or the one of them that --trial names."""
     if options.trials is None:
-        axes = read_axes(arguments.load_grid(options.config), axes)
+        axes = read_axes(load_grid(options.config), axes)
         trials = make_trials(config, axes)
     elif axes:
         raise InputError("--trials and --grid both give the trials; expected one.")

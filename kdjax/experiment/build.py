@@ -84,6 +84,11 @@ def build_experiment(config) -> Experiment:
         )
     batch_size = schema.number(config, "batch_size", 1, integer=True)
     images = build_images(config["data"])
+    if batch_size > len(images.train.label):
+        raise InputError(
+            f"config.batch_size is {batch_size} and the training set has "
+            f"{len(images.train.label)} images; expected a batch that is no larger."
+        )
     plan = plan_of(config, len(images.train.label) / batch_size)
     data = identity_of(images)
     teacher = load_teacher(config["teacher"], data)
@@ -108,7 +113,7 @@ def build_experiment(config) -> Experiment:
         scores_train=bool(config["evaluation"]["on_train"] or plan.stop_at_train_top1),
         keep_all=bool(config["evaluation"]["keep_all"]),
         tensorboard=bool(config["tensorboard"]),
-        stacked=bool(config["stacked"]),
+        stacked=False,
         batch_norm=batch_norm_of(config),
         config=schema.resolved(config),
         identity=_identity(rows, data, teacher=teacher, cache=cache, initial=initial),

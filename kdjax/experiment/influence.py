@@ -1,6 +1,8 @@
-"""Data selection by influence: from what networks say to the samples that are kept."""
+"""Data selection by influence: from the outputs of networks to the samples to keep."""
 
 import dataclasses
+import inspect
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -19,13 +21,13 @@ class Influence:
 
     Attributes:
       estimator: a key of `kdjax.selection.influence.ESTIMATORS`.
-      keep_ratio: share of the samples on which the teacher is heard.
+      keep_ratio: share of the samples that are selected.
       class_balanced: the same share of every class.
       eta: of the label revision of the teacher's probabilities, in (0, 1); None leaves
         them as they are.
       damping: added to the diagonal of the curvature.
       validation_fraction: share of the training set that stands for unseen data.
-      seed: draws that share, and the random scores.
+      seed: of that share, and of random scores.
       largest: keep the largest scores instead of the smallest, for an estimator whose
         sign is in doubt.
     """
@@ -60,7 +62,7 @@ class Influence:
     def keep(
         self,
         images: Images,
-        answers: list[dict[str, np.ndarray]],
+        outputs: list[dict[str, np.ndarray]],
         teacher_logits: np.ndarray | None,
         learning_rates: tuple[float, ...] = (),
     ) -> SelectionResult:
@@ -68,22 +70,20 @@ class Influence:
 
         Args:
           images: whose training split is scored.
-          answers: {"logits", "features"} of the reference; for "gradient_dot" one for
+          outputs: {"logits", "features"} of the reference; for "gradient_dot" one for
             every checkpoint, else a single one.
           teacher_logits: [n, classes], where `wants_teacher`.
           learning_rates: of the checkpoints, for "gradient_dot".
         """
         labels = images.train.label
-        said = [Evidence(row["logits"], row["features"], labels) for row in answers]
+        evidence = [Evidence(one["logits"], one["features"], labels) for one in outputs]
         snapshots = None
         if learning_rates:
-            snapshots = list(zip(learning_rates, said, strict=True))
-        targets = None
-        if self.wants_teacher:
-            targets = self._targets(teacher_logits, labels)
+            snapshots = list(zip(learning_rates, evidence, strict=True))
+        targets = self._targets(teacher_logits, labels) if self.wants_teacher else None
         scores = influence.influence_scores(
             self.estimator,
-            evidence=said[-1],
+            evidence=evidence[-1],
             targets=targets,
             validation=influence.validation_indices(
                 labels, self.validation_fraction, seed=self.seed
@@ -99,10 +99,19 @@ class Influence:
         )
 
     def _targets(self, teacher_logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """What the teacher would teach with, [n, classes]."""
+        """The targets of distillation, [n, classes]."""
         probabilities = np.asarray(jax.nn.softmax(np.float32(teacher_logits)))
         if self.eta is None:
             return probabilities
         beta = np.asarray(revision_weight(probabilities, labels, self.eta))[:, None]
         one_hot = np.eye(probabilities.shape[1], dtype=np.float32)[labels]
         return beta * probabilities + (1 - beta) * one_hot
+
+
+def takes_influence(build: Callable) -> Callable:
+    """Lists the keys of `Influence` in a builder's signature, for its `**influence`."""
+    signature = inspect.signature(build)
+    keys = list(inspect.signature(Influence).parameters.values())
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    build.__signature__ = signature.replace(parameters=own + keys)
+    return build

@@ -63,14 +63,14 @@ def build_students(
     students = {}
     for name, row in rows.items():
         path = f"config.students.{name}" if config["students"] else "config"
-        method = schema.call_with_facts(f"{path}.method", METHODS, row["method"], facts)
+        method = schema.call_named(f"{path}.method", METHODS, row["method"], **facts)
         row["networks"] = method.networks
         network = student_network(f"{path}.model", row, data["classes"])
         classes = count_classes(f"{path}.model", network, data["image_shape"])
         check_classes(f"{path}.model", classes, data["classes"])
         known = {"images": images, "teacher": teacher, "data": data}
-        selection_schedule = schema.call_with_facts(
-            f"{path}.selection", SELECTIONS, row["selection"], known
+        selection_schedule = schema.call_named(
+            f"{path}.selection", SELECTIONS, row["selection"], **known
         )
         if selection_schedule is not None and selection_schedule.digest:
             row["selection_digest"] = selection_schedule.digest
@@ -79,8 +79,7 @@ def build_students(
         if method.supervisor is not None and selection_schedule is not None:
             method = with_label_fallback(method)
         if images.augment.mixup:
-            called = row["method"]["name"]
-            check_mixable(path, called, method, network, teacher, data["image_shape"])
+            check_mixable(path, row["method"]["name"], method)
         students[name] = Student(
             network=network,
             method=method,

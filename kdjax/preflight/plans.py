@@ -12,7 +12,7 @@ from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
 from kdjax.experiment.build import batch_norm_of, identity_of, plan_of, students_of
 from kdjax.experiment.data import Images
-from kdjax.experiment.defaults import nested
+from kdjax.experiment.schema import nested
 from kdjax.experiment.pretrained import Teacher
 from kdjax.experiment.students import described
 from kdjax.experiment.teachers import as_asked, load_teacher, shape_seen
@@ -102,7 +102,7 @@ def plan(
         examples=examples,
         resident=not is_stored(images.train),
         seed=schema.number(config, "seed", 0, integer=True),
-        stacked=bool(config["stacked"]),
+        stacked=False,
         batch_norm=batch_norm_of(config),
     )
 

@@ -12,7 +12,7 @@ from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.build import identity_of
 from kdjax.experiment.data import KEEP, Images, build_images, keep_digest, read_keep
-from kdjax.experiment.influence import Influence
+from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.selection import as_one, named_detector
 from kdjax.experiment.teachers import load_teacher
@@ -39,7 +39,7 @@ def select(config: dict, workdir: pathlib.Path) -> dict:
     same = {"select": schema.jsonable(section), "data": identity_of(images)}
     collectives.assert_equal("this selection", same)
     known = {"images": images, "config": config}
-    kept, asked = schema.call_with_facts("config.select", SELECTORS, section, known)
+    kept, asked = schema.call_named("config.select", SELECTORS, section, **known)
     collectives.assert_equal("this selection", asked)
     labels = images.train.label
     told = {
@@ -143,6 +143,7 @@ def at_random(
     return kept, {"as_many_as": None}
 
 
+@takes_influence
 def by_influence(
     *,
     images: Images,
@@ -151,14 +152,7 @@ def by_influence(
     student: str = "",
     checkpoints: str | int | tuple = "latest",
     learning_rates: float | tuple[float, ...] = (),
-    estimator: str = "teacher_influence",
-    keep_ratio: float = 0.8,
-    class_balanced: bool = False,
-    eta: float | None = 0.8,
-    damping: float = 1e-2,
-    validation_fraction: float = 0.1,
-    seed: int = 0,
-    largest: bool = False,
+    **influence,
 ) -> tuple[SelectionResult, dict]:
     """Samples on which the teacher helps, or that matter, by influence scores.
 
@@ -169,18 +163,9 @@ def by_influence(
       student: of the reference's run, where it trained several.
       checkpoints: of the reference; for "gradient_dot" several steps, with commas.
       learning_rates: at those steps, as many.
-      estimator: and the rest: see `kdjax.experiment.influence.Influence`.
+      **influence: see `kdjax.experiment.influence.Influence`.
     """
-    rule = Influence(
-        estimator=estimator,
-        keep_ratio=keep_ratio,
-        class_balanced=class_balanced,
-        eta=eta,
-        damping=damping,
-        validation_fraction=validation_fraction,
-        seed=seed,
-        largest=largest,
-    )
+    rule = Influence(**influence)
     steps = each_step(checkpoints)
     learning_rates = _tuple(learning_rates)
     if len(learning_rates) not in (0, len(steps)):

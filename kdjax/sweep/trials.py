@@ -21,10 +21,9 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from kdjax.cli.arguments import set_override
 from kdjax.contracts import InputError
-from kdjax.experiment.schema import OPEN, plain, resolved
-from kdjax.experiment.stages import OPEN_KEYS
+from kdjax.experiment.overrides import set_override
+from kdjax.experiment.schema import BUILDERS, OPEN, plain, resolved
 from kdjax.runner.workdir import flat
 from kdjax.sweep.axes import LABEL, Axis, Text, read_axes
 from kdjax.sweep.interpolation import describe, fill
@@ -164,7 +163,7 @@ def _make_trial(config: ConfigDict, axes: list[Axis], point: tuple[int, ...]) ->
 def _put(config: ConfigDict, key: str, value: Any) -> None:
     """Sets a dotted key as an override does; a section without a name key by key."""
     if isinstance(value, Mapping):
-        is_builder = key.rpartition(".")[2] in OPEN_KEYS and "name" in value
+        is_builder = key.rpartition(".")[2] in BUILDERS and "name" in value
         if not (is_builder or key.split(".")[0] in OPEN):
             for inner, part in value.items():
                 _put(config, f"{key}.{inner}", part)

@@ -16,7 +16,7 @@ from kdjax.data.images.fast_crop import resample
 from kdjax.data.load import load_split
 from kdjax.datasets.convert_images import derive, derived_name
 from kdjax.datasets.image_formats import Pixels, ShortSide, options_of
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from kdjax.experiment.data import build_images
 from tests.data.jpegs import decoded, encode, picture, pictures, prepare_jpegs
 
@@ -192,7 +192,7 @@ def test_it_is_made_once_and_outlives_its_source(tmp_path):
     again = derive("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)
     assert again == first._replace(source=None)
     crops = {"size": 16, "short_side": 20}
-    section = defaults.nested()["data"] | {
+    section = schema.nested()["data"] | {
         "name": "jpeg_set/pixels_20", "data_dir": str(tmp_path), "test": "train",
         "feed": "streamed", "crops": crops, "flip": True,
         "mean": (0.5,) * 3, "std": (0.2,) * 3,

@@ -14,7 +14,7 @@ from kdjax import checkpoints
 from kdjax.checkpoints import Checkpointer
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from kdjax.methods import ce
 from kdjax.runner import sample_weights, select, trainer
 from kdjax.sweep.axes import read_axes
@@ -201,7 +201,7 @@ def test_sample_info_is_that_of_the_first_process(second, tmp_path):
 
 def trials(**grid):
     """Of a sweep of a host: its grid, and where its data lie."""
-    config = defaults.base()
+    config = schema.base()
     config.data.data_dir = grid.pop("data_dir", "/data")
     axes = read_axes({}, [f"{key}={value}" for key, value in grid.items()])
     return in_common(make_trials(config, axes))

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from kdjax import checkpoints
 from kdjax.cli import evaluate
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from kdjax.experiment.build import build_experiment
 from kdjax.reporting.reporter import read_rows
 from kdjax.runner import run, trainer
@@ -46,7 +46,7 @@ def images(count, seed):
 
 def students(root) -> ConfigDict:
     """Two students of a fixed teacher, on 96 images and 37, which nothing divides."""
-    config = defaults.base()
+    config = schema.base()
     config.model = ConfigDict({"name": "tests.networks:tiny", "width": 4})
     config.teacher.network = "tests.networks:coarse"
     kd = {"name": "kd", "alpha": 0.9, "temperature": 4.0}

@@ -44,7 +44,7 @@ WRONG = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_the_last_part_is_checked_before_the_first_one_trains(what):
-    with pytest.raises(InputError, match=r"^part last: config\."):
+    with pytest.raises(InputError, match=r"^(part|stage) last: config\."):
         run.check(config_of(**WRONG[what]), WHERE)
 
 
@@ -62,9 +62,10 @@ def test_what_the_data_decide_is_left_to_the_run():
 def test_checking_leaves_the_devices_alone():
     """Their number is chosen after the config was read, and only once."""
     code = (
-        "import pathlib; from jax._src import xla_bridge; from kdjax.cli import "
-        "arguments, runs; config = arguments.load_config('configs/fashion_mnist/"
-        "alphas.py', []); runs.check(config, pathlib.Path('x')); "
+        "import pathlib; from jax._src import xla_bridge; from kdjax.runner import run;"
+        "from kdjax.experiment.overrides import load_config; "
+        "config = load_config('configs/fashion_mnist/alphas.py', []); "
+        "run.check(config, pathlib.Path('x')); "
         "assert not xla_bridge._backends"
     )
     root = pathlib.Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import pytest
 from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_stored
 from kdjax.data.registry import AUGMENTS, STREAMED
-from kdjax.experiment.defaults import nested
+from kdjax.experiment.schema import nested
 from kdjax.preflight.described import KNOWN, DatasetSpec, Sizes, images_of
 
 

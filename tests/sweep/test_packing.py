@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.experiment.students import described
 from kdjax.sweep import packing
@@ -19,7 +19,7 @@ KD = {"name": "kd", "alpha": 1.0, "temperature": 4.0}
 
 
 def config() -> ConfigDict:
-    base = defaults.base()
+    base = schema.base()
     base.model = ConfigDict({"name": "wide_resnet", "depth": 10, "widths": (4, 8, 16)})
     base.method = ConfigDict(dict(KD))
     return base

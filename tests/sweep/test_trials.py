@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 from kdjax.contracts import InputError
-from kdjax.experiment import defaults, recipes
+from kdjax.experiment import recipes, schema
 from kdjax.experiment.schema import resolved
 from kdjax.sweep.axes import read_axes, split_values
 from kdjax.sweep.trials import LONGEST, make_trials
@@ -20,7 +20,7 @@ KD = {"name": "kd", "alpha": 1.0, "temperature": 4.0}
 
 
 def config() -> ConfigDict:
-    base = defaults.base()
+    base = schema.base()
     base.model = ConfigDict({"name": "wide_resnet", "depth": 10, "widths": (4, 8, 16)})
     base.method = ConfigDict(dict(KD))
     return base
