@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
     run.check(trials)
     deadline = time_slice.deadline(options.minutes)
     root = paths.local(options.workdir, "--workdir").resolve()
-    sizes = [schema.number(t.config, "batch_size", 1, integer=True) for t in trials]
+    sizes = [schema.number(t.config, "batch_size") for t in trials]
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, math.gcd(*sizes), processes)
         collectives.assert_equal("this sweep", in_common(trials))
