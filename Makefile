@@ -3,6 +3,8 @@
 # make test: the tests. make parity: PyTorch and timm beside ours. make lint: ruff.
 # make preflight: ResNets compiled for TPU slices that are not there; minutes each.
 # make bench: images/s of kdjax and of PyTorch by turns; leave the machine alone meanwhile.
+# make accelerator: what is most worth knowing of a GPU or TPU, in 15 minutes; installs
+# nothing, and PYTHON has jax for it.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +17,7 @@ BIN := $(VENV)/bin
 TOGETHER := -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo experiments test parity bench preflight lint clean
+.PHONY: demo experiments test parity bench accelerator preflight lint clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/teacher.py \
@@ -27,7 +29,7 @@ demo: $(VENV)/.train
 	  --output=$(RUNS)/report --title="Five ways to teach a small network"
 
 experiments: $(VENV)/.train
-	$(BIN)/python -m kdjax.reproduce.experiments fashion_mnist --runs=$(EXPERIMENTS) \
+	$(BIN)/python -m kdjax reproduce fashion_mnist --runs=$(EXPERIMENTS) \
 	  --data_dir=$(EXPERIMENTS)/data --config.total_epochs=4
 
 test: $(VENV)/.test
@@ -42,6 +44,9 @@ parity: $(VENV)/.parity
 
 bench: $(VENV)/.parity
 	$(BIN)/python -m benchmarks.run --json=$(BENCH)
+
+accelerator:
+	PYTHON=$(PYTHON) launch/accelerator.sh
 
 # A step that does not fit is an answer too: exit code 2, and the next one follows.
 COMPILE := $(PREFLIGHT)/bin/python -m kdjax compile --image_size=224 --classes=1000 \

@@ -1,4 +1,4 @@
-"""kdjax's streamed feed as a contestant: tickets, as a training takes them.
+"""kdjax's streaming loader as a contestant: batches, as a training takes them.
 
 python -m benchmarks.feed_kdjax --data_dir=DIR    # then {"steps": 20}, Enter
 """
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The flags of every contestant."""
-    parser.add_argument("--data_dir", required=True, help="of the drawn set")
+    parser.add_argument("--data_dir", required=True, help="of the synthetic set")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
@@ -45,8 +45,8 @@ def start(options):
             done += 1
 
     packages = ("grain", "simplejpeg", "opencv-python-headless")
-    told = (f"{name} {importlib.metadata.version(name)}" for name in packages)
-    return {"version": ", ".join(told)}, run
+    versions = (f"{name} {importlib.metadata.version(name)}" for name in packages)
+    return {"version": ", ".join(versions)}, run
 
 
 if __name__ == "__main__":

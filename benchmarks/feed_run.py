@@ -1,10 +1,10 @@
-"""kdjax's streamed feed and tf.data by turns on the same JPEGs: images/s and ratios.
+"""kdjax's streaming loader and tf.data by turns on the same JPEGs: images/s and ratios.
 
 pip install tensorflow-cpu    # beside requirements-test.txt; nothing else needs it
 python -m benchmarks.feed_run --json=feed.json
 
-Every contestant is a process that stays warm and decodes only while it is asked for
-batches. Two ratios are taken within each round: of images/s by wall clock, and of
+Every contestant is a process that stays warm and decodes only while batches
+are requested. Two ratios are taken within each round: of images/s by wall clock, and of
 images by CPU second, which other programs on the machine move less.
 """
 
@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from benchmarks import flags, worker
-from benchmarks.run import INTERRUPTED, SETTLE, say, summary
+from benchmarks.run import INTERRUPTED, SETTLE, log, summary
 from kdjax.bench.feed import processor
 from kdjax.data.synthetic import prepare_drawn
 
@@ -30,7 +30,7 @@ RATES = ("images_per_second", "images_per_cpu_second")
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     with tempfile.TemporaryDirectory(prefix="kdjax-") as scratch:
-        say(f"drawing {options.count} JPEGs of {options.width}x{options.height}")
+        log(f"making {options.count} JPEGs of {options.width}x{options.height}")
         sides = {"height": options.height, "width": options.width}
         prepare_drawn(pathlib.Path(scratch), count=options.count, **sides)
         try:
@@ -60,7 +60,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def contestants(options: argparse.Namespace) -> dict[str, tuple[str, list[str]]]:
     """Name -> (module, flags)."""
     accurate = "--dct=INTEGER_ACCURATE"
-    known = {
+    entries = {
         OURS: (KDJAX, []),
         "tf.data": (TFDATA, []),
         "tf.data AUTOTUNE": (TFDATA, ["--autotune"]),
@@ -68,42 +68,42 @@ def contestants(options: argparse.Namespace) -> dict[str, tuple[str, list[str]]]
         "tf.data antialias": (TFDATA, [accurate, "--resize=antialias"]),
         "tf.data area": (TFDATA, [accurate, "--resize=area"]),
     }
-    names = options.only.split(",") if options.only else list(known)
+    names = options.only.split(",") if options.only else list(entries)
     for name in names:
-        if name not in known:
-            raise ValueError(f"--only: {name!r} is none of {', '.join(known)}.")
-    return {name: known[name] for name in names}
+        if name not in entries:
+            raise ValueError(f"--only: {name!r} is none of {', '.join(entries)}.")
+    return {name: entries[name] for name in names}
 
 
 def contest(options: argparse.Namespace, scratch: str) -> int:
-    """Starts all, runs the rounds, tells the result, ends all."""
+    """Starts all, runs the rounds, prints the result, ends all."""
     load, workers, code = os.getloadavg(), {}, 0
-    say(f"load average {load[0]:.2f} on {flags.cores()} cores at the start")
+    log(f"load average {load[0]:.2f} on {flags.cores()} cores at the start")
     names = ("size", "batch_size", "threads")
     same = [f"--{name}={getattr(options, name)}" for name in names]
     blocks: dict[str, list] = {}
     try:
         for name, (module, more) in contestants(options).items():
-            say(f"starting {name}")
+            log(f"starting {name}")
             how = [module, [f"--data_dir={scratch}", *same, *more]]
             try:
                 workers[name] = worker.Worker(name, *how, {"JAX_PLATFORMS": "cpu"})
             except worker.Unavailable as error:
-                say(f"{name} is left out: {error}")
+                log(f"{name} is left out: {error}")
         blocks |= {name: [] for name in workers}
         play(workers, blocks, options)
     except KeyboardInterrupt:
-        say("interrupted; whole rounds count")
+        log("interrupted; whole rounds count")
         code = INTERRUPTED
     finally:
         for contestant in workers.values():
             contestant.close()
     rounds = min(map(len, blocks.values()), default=0)
     if rounds:
-        told = result(options, workers, blocks, rounds, load)
-        print(table(told))
+        measured = result(options, workers, blocks, rounds, load)
+        print(table(measured))
         if options.json:
-            options.json.write_text(json.dumps(told, indent=2) + "\n")
+            options.json.write_text(json.dumps(measured, indent=2) + "\n")
     return code
 
 
@@ -117,28 +117,28 @@ def play(workers: dict, blocks: dict, options) -> None:
             images = options.batches * options.batch_size
             rates = images / block["seconds"], images / block["cpu_seconds"]
             blocks[name].append(dict(zip(RATES, rates, strict=True)))
-            say(
+            log(
                 f"round {number + 1}/{options.rounds}  {name}: {rates[0]:,.0f} "
                 f"images/s, {rates[1]:,.0f} a CPU second"
             )
 
 
 def result(options, workers: dict, blocks: dict, rounds: int, load) -> dict:
-    """Everything that was found, for JSON."""
+    """Everything that was measured, for JSON."""
     rows = [
         {"name": name, "version": workers[name].description["version"]}
-        | {rate: summary(block[rate] for block in found[:rounds]) for rate in RATES}
-        | {"rounds": found[:rounds]}
-        for name, found in blocks.items()
+        | {rate: summary(block[rate] for block in rates[:rounds]) for rate in RATES}
+        | {"rounds": rates[:rounds]}
+        for name, rates in blocks.items()
     ]
     ours = blocks.get(OURS, [])[:rounds]
     ratios = [
         {"against": name}
         | {
-            rate: summary(a[rate] / b[rate] for a, b in zip(ours, found, strict=False))
+            rate: summary(a[rate] / b[rate] for a, b in zip(ours, rates, strict=False))
             for rate in RATES
         }
-        for name, found in blocks.items()
+        for name, rates in blocks.items()
         if ours and name != OURS
     ]
     return {
@@ -152,19 +152,20 @@ def result(options, workers: dict, blocks: dict, rounds: int, load) -> dict:
     }
 
 
-def table(told: dict) -> str:
+def table(measured: dict) -> str:
     """For people, in Markdown."""
-    options, load = told["options"], told["load_average"]
+    options, load = measured["options"], measured["load_average"]
     lines = [
         f"JPEGs of {options['width']}x{options['height']}, crops of {options['size']}, "
         f"batch {options['batch_size']}, {options['threads']} threads; "
-        f"{told['processor']}, {told['cores']} cores, Python {told['python']}; load "
-        f"average {load['start'][0]:.1f} to {load['end'][0]:.1f}",
+        f"{measured['processor']}, {measured['cores']} cores, Python "
+        f"{measured['python']}; load average {load['start'][0]:.1f} to "
+        f"{load['end'][0]:.1f}",
         "",
         "| contestant | images/s | images/s of CPU time |",
         "|---|---|---|",
     ]
-    for row in told["rows"]:
+    for row in measured["rows"]:
         cells = " | ".join(_cell(row[rate], "{:,.0f}") for rate in RATES)
         lines.append(f"| {row['name']} ({row['version']}) | {cells} |")
     lines += [
@@ -172,14 +173,14 @@ def table(told: dict) -> str:
         "| kdjax against | images/s | images/s of CPU time |",
         "|---|---|---|",
     ]
-    for row in told["ratios"]:
+    for row in measured["ratios"]:
         cells = " | ".join(_cell(row[rate], "{:.2f}") for rate in RATES)
         lines.append(f"| {row['against']} | {cells} |")
     return "\n".join(lines)
 
 
-def _cell(found: dict[str, float], form: str) -> str:
-    median, low, high = (form.format(found[key]) for key in ("median", "low", "high"))
+def _cell(values: dict[str, float], form: str) -> str:
+    median, low, high = (form.format(values[key]) for key in ("median", "low", "high"))
     return f"{median} ({low} - {high})"
 
 

@@ -1,9 +1,9 @@
 """tf.data as a contestant: the same JPEGs and boxes, through TensorFlow alone.
 
-The records are those of the drawn set, written once more as TFRecord, which tf.data
+The records are those of the synthetic set, written once more as TFRecord, which tf.data
 reads; the boxes are kdjax's, in its order, and come ready: TensorFlow draws nothing.
-Each picture is decoded by `decode_and_crop_jpeg`, which skips what lies outside of the
-box, and resized. Batches may come in any order of their pictures, which is faster.
+Each image is decoded by `decode_and_crop_jpeg`, which skips what lies outside of the
+box, and resized. Batches may come in any order of their images, which is faster.
 
 python -m benchmarks.feed_tfdata --data_dir=DIR --resize=bilinear
 """
@@ -45,8 +45,7 @@ def start(options):
         raise worker.Unavailable(f"pip install tensorflow-cpu ({error})") from error
     tf.config.set_visible_devices([], "GPU")
     file, boxes = _written(tf, options)
-    chosen = _dataset(tf, options, file, boxes)
-    batches = chosen.as_numpy_iterator()
+    batches = _dataset(tf, options, file, boxes).as_numpy_iterator()
 
     def run(steps):
         steps = MORE if steps == 1 else steps
@@ -79,7 +78,7 @@ def _dataset(tf, options, file: str, boxes: np.ndarray):
     records = tf.data.TFRecordDataset(file).repeat(EPOCHS)
     pairs = tf.data.Dataset.zip((records, tf.data.Dataset.from_tensor_slices(boxes)))
     calls = tf.data.AUTOTUNE if options.autotune else options.threads
-    found = (
+    batches = (
         pairs.repeat()
         .map(prepared, num_parallel_calls=calls)
         .batch(options.batch_size, drop_remainder=True)
@@ -90,7 +89,7 @@ def _dataset(tf, options, file: str, boxes: np.ndarray):
     how.threading.max_intra_op_parallelism = 1
     if not options.autotune:
         how.threading.private_threadpool_size = options.threads
-    return found.with_options(how)
+    return batches.with_options(how)
 
 
 def _written(tf, options) -> tuple[str, np.ndarray]:

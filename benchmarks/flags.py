@@ -1,4 +1,4 @@
-"""What all contestants are told, so that they do the same work."""
+"""Options of all contestants, so that they do the same work."""
 
 import argparse
 import math
@@ -32,12 +32,12 @@ def wide(pair: str) -> tuple[tuple[int, int], tuple[int, int]]:
     Raises:
       ValueError: another kind of pair.
     """
-    found = re.fullmatch(r"wrn_(\d+)_(\d+):wrn_(\d+)_(\d+)", pair)
-    if not found:
+    match = re.fullmatch(r"wrn_(\d+)_(\d+):wrn_(\d+)_(\d+)", pair)
+    if not match:
         raise ValueError(
             f"--pair is {pair!r}; expected wide ResNets, such as wrn_28_4:wrn_16_2."
         )
-    depth, width, *student = map(int, found.groups())
+    depth, width, *student = map(int, match.groups())
     return (depth, width), tuple(student)
 
 

@@ -4,8 +4,8 @@ make bench
 python -m benchmarks.run --json=bench.json     # in an environment with both
 python -m benchmarks.run --quick               # tiny networks, two steps: a test
 
-Every contestant is a process that stays warm and computes only while it is asked for a
-block of steps, so no two compute at a time. The order turns round in every round, and
+Every contestant is a process that stays warm and computes only while a block of steps
+is requested, so no two compute at a time. The order turns round in every round, and
 ratios are taken within a round. See benchmarks/torch_loop.py for what PyTorch does.
 Where PyTorch finds a GPU, JAX has to find it too; --platform=cpu keeps both off it.
 """
@@ -68,7 +68,7 @@ def contestants(options: argparse.Namespace) -> dict[str, tuple[str, list[str]]]
     theirs += [f"--platform={options.platform}"] if options.platform else []
     theirs += ["--no-compile", "--images=64"] if options.quick else []
     grid = f"--students={options.students}"
-    known = {
+    entries = {
         "kdjax live": (KDJAX, ["--mode=live", *ours]),
         "kdjax cached": (KDJAX, ["--mode=cached", *ours]),
         "kdjax live grid": (KDJAX, ["--mode=live", grid, *ours]),
@@ -77,16 +77,16 @@ def contestants(options: argparse.Namespace) -> dict[str, tuple[str, list[str]]]
         "torch best": (TORCH, ["--variant=best", *theirs]),
         "torch amp": (TORCH, ["--variant=amp", *theirs]),
     }
-    names = options.only.split(",") if options.only else list(known)
+    names = options.only.split(",") if options.only else list(entries)
     for name in names:
-        if name not in known:
-            raise ValueError(f"--only: {name!r} is none of {', '.join(known)}.")
-    return {name: known[name] for name in names}
+        if name not in entries:
+            raise ValueError(f"--only: {name!r} is none of {', '.join(entries)}.")
+    return {name: entries[name] for name in names}
 
 
 def contest(options: argparse.Namespace) -> int:
-    """Starts all, runs the rounds, tells the result, ends all."""
-    say(f"load average {os.getloadavg()[0]:.2f} on {flags.cores()} cores at the start")
+    """Starts all, runs the rounds, prints the result, ends all."""
+    log(f"load average {os.getloadavg()[0]:.2f} on {flags.cores()} cores at the start")
     workers, blocks, code = {}, {}, 0
     load = os.getloadavg()
     try:
@@ -97,18 +97,18 @@ def contest(options: argparse.Namespace) -> int:
         blocks = {name: [] for name in workers}
         play(workers, steps, blocks, options)
     except KeyboardInterrupt:
-        say("interrupted; whole rounds count")
+        log("interrupted; whole rounds count")
         code = INTERRUPTED
     finally:
         for contestant in workers.values():
             contestant.close()
     rounds = min(map(len, blocks.values()), default=0)
     if rounds:
-        rates = {name: found[:rounds] for name, found in blocks.items()}
-        told = result(options, workers, steps, rates, load)
-        print(table(told))
+        rates = {name: of_all[:rounds] for name, of_all in blocks.items()}
+        measured = result(options, workers, steps, rates, load)
+        print(table(measured))
         if options.json:
-            options.json.write_text(json.dumps(told, indent=2) + "\n")
+            options.json.write_text(json.dumps(measured, indent=2) + "\n")
     return code
 
 
@@ -117,22 +117,22 @@ def start(workers: dict, name: str, module: str, more: list[str], options) -> No
     env = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # PyTorch needs memory as well
     if options.platform:
         env["JAX_PLATFORMS"] = options.platform
-    say(f"starting {name}")
+    log(f"starting {name}")
     try:
         workers[name] = worker.Worker(name, module, more, env)
     except worker.Unavailable as error:
-        return say(f"{name} is left out: {error}")
+        return log(f"{name} is left out: {error}")
     for note in workers[name].description["notes"]:
-        say(f"{name}: {note}")
+        log(f"{name}: {note}")
 
 
 def same_platform(workers: dict[str, worker.Worker]) -> None:
     """Raises ValueError where some compute on a GPU and others do not."""
-    found = {w.description["platform"] for w in workers.values()}
-    if len(found) > 1:
+    platforms = {w.description["platform"] for w in workers.values()}
+    if len(platforms) > 1:
         raise ValueError(
-            f"the contestants compute on {' and '.join(sorted(found))}; expected one: "
-            "install jax for the GPU, or give --platform=cpu."
+            f"the contestants compute on {' and '.join(sorted(platforms))}; expected "
+            "one: install jax for the GPU, or give --platform=cpu."
         )
 
 
@@ -153,16 +153,16 @@ def play(workers: dict, steps: dict, blocks: dict, options) -> None:
             seconds = workers[name].seconds(steps[name])
             rate = steps[name] * options.batch_size / seconds
             blocks[name].append(rate)
-            say(f"round {number + 1}/{options.rounds}  {name}: {rate:,.0f} images/s")
+            log(f"round {number + 1}/{options.rounds}  {name}: {rate:,.0f} images/s")
 
 
 def result(options, workers: dict, steps: dict, rates: dict, load) -> dict:
-    """Everything that was found, for JSON."""
+    """Everything that was measured, for JSON."""
     rows = [
         workers[name].description
-        | {"name": name, "steps": steps[name], "images_per_second": summary(found)}
-        | {"rounds": found}
-        for name, found in rates.items()
+        | {"name": name, "steps": steps[name], "images_per_second": summary(rounds)}
+        | {"rounds": rounds}
+        for name, rounds in rates.items()
     ]
     return {
         "command": [sys.executable, "-m", "benchmarks.run", *sys.argv[1:]],
@@ -204,7 +204,7 @@ def summary(values) -> dict[str, float]:
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """The processor's name, where the system names it."""
     info = pathlib.Path("/proc/cpuinfo")
     for line in info.read_text().splitlines() if info.exists() else ():
         if line.startswith("model name"):
@@ -212,20 +212,20 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def table(told: dict) -> str:
+def table(measured: dict) -> str:
     """For people, in Markdown."""
-    options, load = told["options"], told["load_average"]
+    options, load = measured["options"], measured["load_average"]
     lines = [
         f"{options['pair']}, batch {options['batch_size']}, "
-        f"{options['image_size']}x{options['image_size']}, {told['processor']}, "
-        f"{told['cores']} cores, Python {told['python']}; load average "
+        f"{options['image_size']}x{options['image_size']}, {measured['processor']}, "
+        f"{measured['cores']} cores, Python {measured['python']}; load average "
         f"{load['start'][0]:.2f} at the start",
         "",
         "| contestant | device | dtype | students | images/s | lowest - highest "
         "| x students | first step, s |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row in told["rows"]:
+    for row in measured["rows"]:
         rate = row["images_per_second"]
         lines.append(
             f"| {row['name']} ({row['version']}) | {row['device']} | {row['dtype']} | "
@@ -235,7 +235,7 @@ def table(told: dict) -> str:
         )
     lines += ["", "| images/s x students | against | ratio | lowest - highest |"]
     lines += ["|---|---|---|---|"]
-    for row in told["ratios"]:
+    for row in measured["ratios"]:
         ratio = row["ratio"]
         lines.append(
             f"| {row['ours']} | {row['theirs']} | {ratio['median']:.2f} | "
@@ -244,7 +244,7 @@ def table(told: dict) -> str:
     return "\n".join(lines)
 
 
-def say(sentence: str) -> None:
+def log(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 

@@ -70,7 +70,7 @@ class OnDevice:
                     yield self.augment(index, *self.draw()), self.labels[index]
 
     def draw(self):
-        """Offsets of rows and columns, and who is mirrored; all [b]."""
+        """Offsets of rows and columns, and which are mirrored; all [b]."""
         shape, most = (self.batch_size,), 2 * self.padding + 1
         row = torch.randint(most, shape, device=self.device)
         column = torch.randint(most, shape, device=self.device)

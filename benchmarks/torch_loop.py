@@ -4,7 +4,7 @@ python -m benchmarks.torch_loop --variant=plain   # then {"steps": 20}, Enter
 
   plain   eager float32, NCHW; a DataLoader with workers crops, flips and normalises
   best    the set on the device, batched augmentation, channels_last, torch.compile,
-          fused optimizer, TF32 where there is
+          fused optimizer, TF32 where the device has it
   amp     best with mixed precision; for devices that have bfloat16 or float16 units
 
 In each: the teacher forward in every step under no_grad, one student, cross entropy and
@@ -75,9 +75,13 @@ def start(options):
 
 
 def warmed_up(options, data, device, precision):
-    """(a step, notes); without the compiler where there is none."""
+    """(a step, notes); without the compiler where none works."""
     wanted = options.compile and options.variant != "plain"
-    notes = [] if wanted or options.variant == "plain" else ["not compiled, as asked"]
+    notes = (
+        []
+        if wanted or options.variant == "plain"
+        else ["not compiled, by --no-compile"]
+    )
     step = Trainer(options, data, device, precision, wanted)
     if wanted:
         try:

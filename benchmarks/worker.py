@@ -1,4 +1,4 @@
-"""A contestant lives in a process of its own, stays warm, and runs when it is asked.
+"""A contestant lives in a process of its own, stays warm, and runs on request.
 
 It answers one JSON line a request on its standard output: first what it is, then the
 seconds and CPU seconds of each block. Between requests it waits for a line and computes
@@ -22,11 +22,11 @@ class Unavailable(RuntimeError):
 
 
 def serve(start: Callable[[], tuple[dict, Callable[[int], None]]]) -> None:
-    """The contestant's side: starts, says what it is, and runs blocks until the end.
+    """The contestant's side: starts, describes itself, and runs blocks until the end.
 
     Args:
       start: returns a description for JSON, and `run(steps)`, which returns when the
-        last step's results are there. `first_seconds`, its time to the end of a first
+        last step's results are ready. `first_seconds`, its time to the end of a first
         step, is added to the description.
     """
     answers = os.fdopen(os.dup(1), "w")
@@ -36,20 +36,20 @@ def serve(start: Callable[[], tuple[dict, Callable[[int], None]]]) -> None:
         answers.write(json.dumps(values) + "\n")
         answers.flush()
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     try:
         description, run = start()
     except Unavailable as error:
         return answer(unavailable=str(error))
     run(1)
-    answer(**description, first_seconds=time.perf_counter() - begun)
+    answer(**description, first_seconds=time.perf_counter() - started)
     for line in sys.stdin:
         steps = json.loads(line)["steps"]
         run(1)  # not timed: batches that were prepared while waiting are gone after it
-        begun, cpu = time.perf_counter(), time.process_time()
+        started, cpu = time.perf_counter(), time.process_time()
         run(steps)
-        told = {"seconds": time.perf_counter() - begun}
-        answer(**told, cpu_seconds=time.process_time() - cpu)
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        answer(seconds=seconds, cpu_seconds=cpu)
 
 
 class Worker:
@@ -57,7 +57,7 @@ class Worker:
 
     def __init__(self, name: str, module: str, flags: list[str], env: dict[str, str]):
         self.name = name
-        # A session of its own: Ctrl-C reaches the referee, who ends the others.
+        # A session of its own: Ctrl-C reaches the referee, which ends the others.
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *flags],
             stdin=subprocess.PIPE,

@@ -4,11 +4,11 @@
 #   sbatch launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
 #   sbatch --nodes=4 --gpus-per-node=8 launch/slurm.sh --config=... --workdir=/runs/kd
 #   sbatch --array=0-4 launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
-#   KDJAX=sweep sbatch --array=0-11 launch/slurm.sh --config=... --rows=rows.jsonl \
-#     --workdir=/runs/sweep
-# A node has one task, which takes all its GPUs; srun tells each who it is. In an array
-# each job is a seed, or with KDJAX=sweep a row, and has a directory of its own. A grid
-# of methods belongs in one program instead: no --array.
+#   KDJAX=sweep sbatch --array=0-11 launch/slurm.sh --config=... \
+#     --trials=trials.jsonl --workdir=/runs/sweep
+# A node has one task, which takes all its GPUs; srun gives each task its rank. In an
+# array each job is a seed, or with KDJAX=sweep a trial, and has a directory of its own.
+# A grid of methods belongs in one program instead: no --array.
 #SBATCH --job-name=kdjax
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -17,7 +17,7 @@
 #SBATCH --time=04:00:00
 #SBATCH --requeue
 #SBATCH --open-mode=append
-# Two minutes before the end the step, not this script, is told to save and stop.
+# Two minutes before the end the step, not this script, gets the signal to save.
 #SBATCH --signal=TERM@120
 set -uo pipefail
 
@@ -37,7 +37,7 @@ job=${SLURM_JOB_ID:-}
 if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then
   job=${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}
   if [ "${KDJAX:-train}" = sweep ]; then
-    rest+=("--row=$SLURM_ARRAY_TASK_ID")
+    rest+=("--trial=$SLURM_ARRAY_TASK_ID")
   else
     workdir=$workdir/seed-$SLURM_ARRAY_TASK_ID
     rest+=("--config.seed=$SLURM_ARRAY_TASK_ID")

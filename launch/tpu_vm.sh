@@ -36,7 +36,7 @@ set_up() {
     "$root/requirements.txt" "$NAME:kdjax/" || return
   on_vm "{ [ -e ~/venv/whole ] || { sudo apt-get install -qq python3.11-venv nfs-common &&
       python3.11 -m venv ~/venv && ~/venv/bin/pip install --quiet \
-      -r kdjax/requirements.txt 'jax[tpu]>=0.10,<0.12' && touch ~/venv/whole; }; } &&
+      -r kdjax/requirements.txt 'jax[tpu]>=0.10,<0.13' && touch ~/venv/whole; }; } &&
     sudo mkdir -p /mnt/runs && { mountpoint -q /mnt/runs ||
       sudo mount ${SHARE:-/dev/sdb} /mnt/runs; } &&"' sudo chown "$USER" /mnt/runs'
 }

@@ -9,10 +9,9 @@ from kdjax.contracts import InputError
 from kdjax.experiment import recipes
 from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.stages import split_stages
-from kdjax.reproduce import experiments
 from kdjax.runner import run
 from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import make_rows
+from kdjax.sweep.trials import make_trials
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ("common", "__init__")
@@ -39,7 +38,7 @@ def test_a_config_is_well_formed(path):
 @pytest.mark.parametrize("path", GRIDS, ids=name_of)
 def test_a_grid_has_rows_and_each_is_well_formed(path):
     axes = read_axes(load_grid(str(path)), [])
-    rows = make_rows(load_config(str(path), []), axes)
+    rows = make_trials(load_config(str(path), []), axes)
     assert len(rows) > 1
     for row in rows:
         check(row.config)
@@ -49,19 +48,6 @@ def test_a_grid_has_rows_and_each_is_well_formed(path):
 def test_every_study_is_there_for_both_sets(data_set):
     for study in STUDIES:
         assert (ROOT / "configs" / data_set / f"{study}.py").exists()
-    commands = experiments.commands(data_set, pathlib.Path("/runs"), ["--devices=2"])
-    for words in commands:
-        config = next(w for w in words if w.startswith("--config=")).split("=")[1]
-        assert (ROOT / config.split(":")[0]).exists()
-        assert words[0] == "sweep" and words[-1] == "--devices=2"
-
-
-def test_the_experiments_name_the_sets_that_they_know(capsys):
-    with pytest.raises(SystemExit) as stop:
-        experiments.main(["fashion"])
-    assert stop.value.code == 2
-    said = capsys.readouterr().err
-    assert all(name in said for name in ("'fashion'", *SETS))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from kdjax.runner import run
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.trainer import Steps
 from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import make_rows
+from kdjax.sweep.trials import make_trials
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -101,7 +101,7 @@ def test_a_config_takes_a_step(name, jpeg_dir, tmp_path):
 def test_the_students_of_kl_versus_mse_take_a_step_in_one_program(jpeg_dir, tmp_path):
     name = "kl_versus_mse.py"
     config = small(name, jpeg_dir, "model.name=tests.networks:coarse")
-    rows = make_rows(config, read_axes(load_grid(str(CONFIGS / name)), []))
+    rows = make_trials(config, read_axes(load_grid(str(CONFIGS / name)), []))
     methods = {row.name.rpartition("-")[2]: row.config.method for row in rows}
     assert list(methods) == ["ce", "kd_tau1", "kd_tau20", "mse"]
     students = {n: {"method": m.to_dict()} for n, m in methods.items()}

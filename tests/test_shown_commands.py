@@ -12,7 +12,17 @@ import shlex
 
 import pytest
 
-from kdjax.cli import bench, bench_input, cache, export, import_, prepare, sweep, train
+from kdjax.cli import (
+    bench,
+    bench_input,
+    cache,
+    export,
+    import_,
+    prepare,
+    reproduce,
+    sweep,
+    train,
+)
 from kdjax.cli import compile as compile_
 from kdjax.datasets.convert_images import derived_name
 from kdjax.distributed import devices
@@ -21,13 +31,12 @@ from kdjax.experiment.schema import plain
 from kdjax.experiment.stages import split_stages
 from kdjax.models import MODELS
 from kdjax.preflight import topology
-from kdjax.reproduce import experiments
+from kdjax.reproduce import sweeps
 from kdjax.runner import run as runs
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
 SETS = sorted({path.parent.name for path in FILES})
-EXPERIMENTS = [path.parent.name for path in FILES if path.stem == "temperatures"]
 EMBEDDED = "fashion_mnist_subset"
 # Keys of a config that name runs, or several with commas.
 NAMING = ("workdir", "cache", "reference", "keep", "proxies", "as_many_as")
@@ -186,12 +195,15 @@ def test_the_page_on_imagenet_can_be_typed_line_by_line(shell):
         shell.type(words)
 
 
-@pytest.mark.parametrize("data_set", EXPERIMENTS)
-def test_the_list_of_the_experiments_can_be_typed(data_set, shell, capsys):
+@pytest.mark.parametrize("study, data_set", sweeps.DATA_SETS.items())
+def test_the_plan_of_sweeps_can_be_typed(study, data_set, shell, capsys, monkeypatch):
+    monkeypatch.setattr(
+        sweeps.pages, "configs", lambda name: pathlib.Path("configs", name)
+    )
     where = ["--runs=runs/all", "--data_dir=data", "--config.total_epochs=4"]
-    assert experiments.main([data_set, "--list", *where]) == 0
+    assert reproduce.main([study, "--plan", *where]) == 0
     commands = shown(capsys.readouterr().out)
-    assert len(commands) == len(experiments.commands(data_set, ROOT, []))
+    assert len(commands) == len(sweeps.commands(study, ROOT, []))
     shell.prepared[data_set] = str(pathlib.Path("data").resolve())
     for words in commands:
         assert "--config.total_epochs=4" in words

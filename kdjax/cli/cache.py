@@ -201,4 +201,4 @@ def _verify(request: CacheRequest, told: dict) -> dict:
 
 
 def say(text: str) -> None:
-    collectives.say(text)
+    collectives.log(text)

@@ -207,7 +207,7 @@ def _add_teacher(meta: dict, augment: Augment, batches: Batches) -> None:
         why = str(error)
     # All ask it together, or none does.
     for reason in filter(None, collectives.all_gather(why)):
-        collectives.say(f"kdjax evaluate: no agreement with the teacher: {reason}")
+        collectives.log(f"kdjax evaluate: no agreement with the teacher: {reason}")
         return
     if teacher.identity["digest"] != who["digest"]:
         raise InputError(

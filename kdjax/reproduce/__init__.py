@@ -1,1 +1,1 @@
-"""Long runs on an accelerator: what they train, in pieces, and what they measured."""
+"""The papers' studies: what they train, what they measured, and the pages of it."""

@@ -17,7 +17,7 @@ FLOAT32 = "float32"
 
 
 class Pair(NamedTuple):
-    """Who teaches whom; names of networks."""
+    """Names of a teacher's network and of its students'."""
 
     teacher: str
     student: str
@@ -25,45 +25,31 @@ class Pair(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """One table of one paper.
+    """One table of one paper."""
 
-    Attributes:
-      protocol: gives a config without data, network and method.
-      pairs: whose students are trained one after the other.
-      methods: of the students, which share a program.
-      selecting: those of them that hear their teacher where it helps a reference: the
-        student by cross entropy, which is trained before them.
-      networks: name -> config.model, where that is more than the name.
-    """
-
-    protocol: Callable[[], dict]
-    pairs: tuple[Pair, ...]
-    methods: Mapping[str, dict]
+    protocol: Callable[[], dict]  # a config without data, network and method
+    pairs: tuple[Pair, ...]  # whose students are trained one after the other
+    methods: Mapping[str, dict]  # of the students, which share a program
+    # Methods that distil only the samples which help a reference: the student by cross
+    # entropy, which is trained before them.
     selecting: tuple[str, ...] = ()
+    # Name -> config.model, where that is more than the name.
     networks: Mapping[str, dict] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is chosen at the start of a study.
+    """The user's choices for a study."""
 
-    Attributes:
-      data: name of a TFDS set, or of an .npz file.
-      data_dir: where it lies; "" for the usual place.
-      seeds: of the students.
-      dtype: of the networks' activations.
-      total_steps: above 0 for a rehearsal, which is not the protocol any more.
-    """
-
-    data: str = "cifar100"
-    data_dir: str = ""
-    seeds: tuple[int, ...] = (0,)
-    dtype: str = FLOAT32
-    total_steps: int = 0
+    data: str = "cifar100"  # a TFDS set, or an .npz file's name
+    data_dir: str = ""  # where it lies; "" for the usual place
+    seeds: tuple[int, ...] = (0,)  # of the students
+    dtype: str = FLOAT32  # of the networks' activations
+    total_steps: int = 0  # above 0 for a rehearsal, which is not the protocol any more
 
 
-class Part(NamedTuple):
-    """One run: its directory below the study's, its config, and whom it belongs to."""
+class Run(NamedTuple):
+    """A training: its directory below the study's, its config, and its pair."""
 
     name: str
     config: dict
@@ -85,42 +71,46 @@ STUDIES = {
 }
 
 
-def parts_of(study: Study, settings: Settings, root: pathlib.Path) -> list[Part]:
-    """All runs of a study, each after those that it needs.
-
-    Args:
-      study: from `STUDIES`.
-      settings: for all of its runs.
-      root: absolute; the directory of the study.
-    """
-    found = []
+def plan(study: Study, settings: Settings, root: pathlib.Path) -> list[Run]:
+    """All runs of a study below an absolute `root`, each after those that it needs."""
+    runs = []
     for pair in study.pairs:
         config = _base(study, settings, pair.teacher, TEACHER_SEED)
-        config["method"] = studies.CE
-        found.append(Part(pair.teacher, config, pair))
+        runs.append(Run(pair.teacher, config | {"method": studies.CE}, pair))
         for seed in settings.seeds:
-            reference = ""
+            config = _base(study, settings, pair.student, seed)
+            reference = f"{pair.student}-by-labels-seed{seed}"
             if study.selecting:
-                config = _base(study, settings, pair.student, seed)
-                config["method"] = studies.CE
-                reference = f"{pair.student}-by-labels-seed{seed}"
-                found.append(Part(reference, config, pair))
+                runs.append(Run(reference, config | {"method": studies.CE}, pair))
             config = _base(study, settings, pair.student, seed)
             config["teacher"]["workdir"] = str(root / pair.teacher)
-            config["students"] = _students(study, str(root / reference))
+            students = {name: {"method": m} for name, m in study.methods.items()}
+            selections = studies.selections(str(root / reference))
+            for name in study.selecting:
+                students[name]["selection"] = selections[name]
+            config["students"] = students
             name = f"{pair.student}-of-{pair.teacher}-seed{seed}"
-            found.append(Part(name, config, pair))
-    return found
+            runs.append(Run(name, config, pair))
+    return runs
+
+
+def describe(run: Run) -> str:
+    """A line about a run: what it trains, and how long."""
+    config = run.config
+    methods = ", ".join(config["students"] or [config["method"]["name"]])
+    steps = config["total_steps"]
+    length = f"{steps} steps" if steps else f"{config['total_epochs']:g} epochs"
+    return f"{run.name}: {config['model']['name']} by {methods}; {length}"
 
 
 def _base(study: Study, settings: Settings, network: str, seed: int) -> dict:
     """The protocol on the study's data, with a network and without a method."""
-    config, known = study.protocol(), AUGMENTS["cifar100"]
+    config, usual = study.protocol(), AUGMENTS["cifar100"]
     data = config["data"]
     data |= {"name": settings.data, "data_dir": settings.data_dir}
     # In full: what is usual for a set is not known of a file.
-    data |= {"padding": known.padding, "flip": known.flip}
-    data |= {"mean": data["mean"] or known.mean, "std": data["std"] or known.std}
+    data |= {"padding": usual.padding, "flip": usual.flip}
+    data |= {"mean": data["mean"] or usual.mean, "std": data["std"] or usual.std}
     config["model"] = dict(study.networks.get(network, {"name": network}))
     if settings.dtype != FLOAT32:
         config["model"]["dtype"] = settings.dtype
@@ -129,11 +119,3 @@ def _base(study: Study, settings: Settings, network: str, seed: int) -> dict:
     config["evaluation"]["every_epochs"] = EVALUATE_EVERY
     config["tensorboard"] = False  # metrics.jsonl says it all, and needs no package
     return config
-
-
-def _students(study: Study, reference: str) -> dict[str, dict]:
-    """Method and selection of every student."""
-    students = {name: {"method": method} for name, method in study.methods.items()}
-    for name in study.selecting:
-        students[name]["selection"] = studies.selections(reference)[name]
-    return students

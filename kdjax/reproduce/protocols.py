@@ -1,6 +1,6 @@
 """The protocols of CIFAR-100 as plain dicts, which need JAX and kdjax alone.
 
-configs/cifar100/common.py has them as ConfigDicts, launch/ as they are.
+configs/cifar100/common.py has them as ConfigDicts, `kdjax reproduce` as they are.
 """
 
 from kdjax.experiment import schema

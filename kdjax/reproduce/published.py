@@ -8,6 +8,10 @@ README = "RepDistiller's README"
 TRANSCRIBED = (
     '"LR" in arXiv:2408.07703, mean of 3 runs, read in a transcription, not verified'
 )
+TITLES = {
+    "cifar100": '"KL versus MSE" (Kim et al. 2021) at alpha 1',
+    "repdistiller": "RepDistiller's protocol",
+}
 # What the words in the tables mean.
 LEGEND = {
     "cifar100": "Source: the paper's table of losses; the draft is an earlier "

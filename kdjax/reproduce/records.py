@@ -14,52 +14,48 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.files import replace
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import SUMMARY
-from kdjax.reproduce import results
-from kdjax.reproduce.plans import FLOAT32, Part, Settings
+from kdjax.reproduce import tables
+from kdjax.reproduce.plans import FLOAT32, Run, Settings
 
-PIECES, RECORD = "pieces.jsonl", "record.json"
-
-
-class Book:
-    """Takes down every finished run of a study, once."""
-
-    def __init__(self, study: str, where: pathlib.Path, command: str):
-        """Where the files go; RESULTS.md is beside that directory."""
-        self.study, self.where, self.command = study, where, command
-
-    def enter(self, part: Part, workdir: pathlib.Path) -> None:
-        """Writes the run's record, if it is not there, and RESULTS.md."""
-        own = workdir / RECORD
-        if not own.exists():
-            told = {"study": self.study, "run": part.name, "command": self.command}
-            told |= {"pair": part.pair._asdict()} | measured(part, workdir)
-            replace(own, json.dumps(told, indent=2) + "\n")
-        digests = json.loads(own.read_text())["students"].values()
-        short = hashlib.sha256("".join(row["digest"] for row in digests).encode())
-        target = self.where / f"{self.study}-{part.name}-{short.hexdigest()[:12]}.json"
-        if not target.exists():
-            self.where.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(own, target)
-            results.write(self.study, self.where)
+TIME_SLICES, RECORD = "pieces.jsonl", "record.json"
 
 
-def note_piece(workdir: pathlib.Path) -> None:
-    """Writes down on what a piece of a run begins: a run may see several machines."""
+def add(
+    study: str, command: str, results: pathlib.Path, run: Run, workdir: pathlib.Path
+) -> None:
+    """Writes a finished run's record below `results` and the page, if they are new."""
+    own = workdir / RECORD
+    if not own.exists():
+        record = {"study": study, "run": run.name, "command": command}
+        record |= {"pair": run.pair._asdict()} | _measured(run, workdir)
+        replace(own, json.dumps(record, indent=2) + "\n")
+    students = json.loads(own.read_text())["students"].values()
+    digests = "".join(student["digest"] for student in students)
+    short = hashlib.sha256(digests.encode()).hexdigest()[:12]
+    target = results / f"{study}-{run.name}-{short}.json"
+    if not target.exists():
+        results.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(own, target)
+        tables.write(study, results)
+
+
+def note_time_slice(workdir: pathlib.Path) -> None:
+    """Appends on what a time slice of a run starts: a run may use several machines."""
     workdir.mkdir(parents=True, exist_ok=True)
-    found = jax.devices()
-    kinds = ", ".join(sorted({device.device_kind for device in found}))
+    devices = jax.devices()
+    kinds = ", ".join(sorted({device.device_kind for device in devices}))
     line = {
-        "device": f"{len(found)} x {kinds}",
+        "device": f"{len(devices)} x {kinds}",
         "python": platform.python_version(),
         "precision": jax.config.jax_default_matmul_precision or "default",
     }
-    with (workdir / PIECES).open("a") as file:
+    with (workdir / TIME_SLICES).open("a") as file:
         file.write(json.dumps(line) + "\n")
 
 
 def command(study: str, settings: Settings) -> str:
-    """What was typed, as far as it changes a number; files without their directory."""
-    words = [f"launch/reproduce_{study}.sh"]
+    """The command, as far as it changes a number; files without their directory."""
+    words = [f"python -m kdjax reproduce {study}"]
     if settings.data.endswith(".npz"):
         words.append(f"--data={settings.data}")
     words.append(f"--seeds={','.join(map(str, settings.seeds))}")
@@ -70,37 +66,37 @@ def command(study: str, settings: Settings) -> str:
     return " ".join(words)
 
 
-def measured(part: Part, workdir: pathlib.Path) -> dict:
+def _measured(run: Run, workdir: pathlib.Path) -> dict:
     """A finished run's devices, versions, protocol, data, teacher and students."""
-    whole = json.loads((workdir / SUMMARY).read_text())
-    identity, teacher = whole["identity"], whole["identity"]["teacher"]
-    pieces = read_rows(workdir / PIECES)
-    seen = {key: list(dict.fromkeys(row[key] for row in pieces)) for key in pieces[0]}
+    summary = json.loads((workdir / SUMMARY).read_text())
+    identity, teacher = summary["identity"], summary["identity"]["teacher"]
+    slices = read_rows(workdir / TIME_SLICES)
     return {
         "recorded": datetime.date.today().isoformat(),
-        **seen,
+        **{key: list(dict.fromkeys(s[key] for s in slices)) for key in slices[0]},
         "versions": identity["versions"],
-        "seed": part.config["seed"],
-        "dtype": part.config["model"].get("dtype", FLOAT32),
-        "batch_size": part.config["batch_size"],
-        "total_epochs": part.config["total_epochs"],
-        "total_steps": part.config["total_steps"],
+        "seed": run.config["seed"],
+        "dtype": run.config["model"].get("dtype", FLOAT32),
+        "batch_size": run.config["batch_size"],
+        "total_epochs": run.config["total_epochs"],
+        "total_steps": run.config["total_steps"],
         "data": identity["data"],
         "teacher": teacher and {key: teacher[key] for key in ("model", "digest")},
-        "seconds": whole["seconds"],
+        "seconds": summary["seconds"],
         "students": {
-            name: _student(workdir, name, row, whole["students"][name]["metrics"])
-            for name, row in identity["students"].items()
+            name: _student(workdir, name, student, summary["students"][name])
+            for name, student in identity["students"].items()
         },
     }
 
 
-def _student(workdir: pathlib.Path, name: str, row: dict, metrics: dict) -> dict:
-    """Who a student is, what its network came to, and what that scores."""
+def _student(workdir: pathlib.Path, name: str, identity: dict, scores: dict) -> dict:
+    """A student's model, method, digests of selection and weights, and metrics."""
     directory = workdir / CHECKPOINTS
     meta, _ = checkpoints.read_meta(directory)
     variables = checkpoints.read_variables(directory, meta["step"], name)
-    # Not the selection itself: it names directories. Its digest says what it chose.
+    # Not the selection itself, which names directories.
     keys = ("model", "method", "selection_digest")
-    kept = {key: row[key] for key in keys if key in row}
-    return kept | {"digest": checkpoints.digest(variables), "metrics": metrics}
+    student = {key: identity[key] for key in keys if key in identity}
+    digest = checkpoints.digest(variables)
+    return student | {"digest": digest, "metrics": scores["metrics"]}

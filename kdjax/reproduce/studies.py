@@ -92,7 +92,7 @@ def revisions(temperature: float) -> dict[str, dict]:
 
 
 def selections(reference: str) -> dict[str, dict]:
-    """Who of `revisions` hears its teacher on which samples."""
+    """Samples on which students of `revisions` distil: by influence, or at random."""
     influence = {"name": "influence", "reference": reference, "keep_ratio": 0.8}
     chance = {"name": "random", "keep_ratio": 0.8}
     return {

@@ -33,7 +33,7 @@ def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
             parts = split_stages(config, workdir)
             workdirs.write_config(workdir, resolved(config))
             for name, part in parts.items():
-                collectives.say(f"part {name} of {', '.join(parts)}")
+                collectives.log(f"part {name} of {', '.join(parts)}")
                 run(part, workdir / name, deadline)
             return
         run_part(config, workdir, deadline)
@@ -47,7 +47,7 @@ def run_part(config: dict, workdir: pathlib.Path, deadline: float = math.inf) ->
     collectives.broadcast(lambda: workdirs.check_config(workdir, resolved(config)))
     if collectives.broadcast(lambda: workdirs.is_done(workdir)):
         identities.check_finished(workdir, resolved(config))
-        collectives.say(f"{workdir} is finished; nothing to do.")
+        collectives.log(f"{workdir} is finished; nothing to do.")
     elif config["select"]:
         select.select(config, workdir)
     else:

@@ -59,7 +59,7 @@ def select(config: dict, workdir: pathlib.Path) -> dict:
         part.replace(workdir / KEEP)
     # The description comes last: where it is, the selection is whole.
     workdirs.write(workdir / workdirs.SELECTION, told)
-    collectives.say(_sentence(told))
+    collectives.log(_sentence(told))
     return told
 
 

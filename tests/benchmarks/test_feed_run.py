@@ -1,4 +1,4 @@
-"""The referee between the feed and tf.data: turns, ratios, and who is left out."""
+"""The referee between the loader and tf.data: turns, ratios, and what is left out."""
 
 import importlib.util
 import json
@@ -13,13 +13,13 @@ class Fake:
 
     def __init__(self, seconds, cpu, order, name):
         self.description = {"version": f"of {name}"}
-        self._told = {"seconds": seconds, "cpu_seconds": cpu}
+        self._block = {"seconds": seconds, "cpu_seconds": cpu}
         self._order, self._name = order, name
 
     def block(self, batches):
         assert batches == 5
         self._order.append(self._name)
-        return self._told
+        return self._block
 
 
 def test_ratios_are_taken_within_a_round(monkeypatch):
@@ -34,16 +34,16 @@ def test_ratios_are_taken_within_a_round(monkeypatch):
     feed_run.play(workers, blocks, options)
     assert order == ["kdjax", "tf.data", "tf.data", "kdjax"]
     blocks["tf.data"][1]["images_per_second"] = 100.0
-    told = feed_run.result(options, workers, blocks, 2, (1.0, 1.0, 1.0))
-    rates = {row["name"]: row["images_per_second"] for row in told["rows"]}
+    measured = feed_run.result(options, workers, blocks, 2, (1.0, 1.0, 1.0))
+    rates = {row["name"]: row["images_per_second"] for row in measured["rows"]}
     assert rates["kdjax"] == {"median": 25.0, "low": 25.0, "high": 25.0}
     assert rates["tf.data"]["low"] == 50.0 and rates["tf.data"]["high"] == 100.0
-    (ratio,) = told["ratios"]
+    (ratio,) = measured["ratios"]
     assert ratio["images_per_second"] == {"median": 0.375, "low": 0.25, "high": 0.5}
     assert ratio["images_per_cpu_second"]["median"] == pytest.approx(1.25)
-    text = feed_run.table(told)
+    text = feed_run.table(measured)
     assert "| tf.data | 0.38 (0.25 - 0.50) | 1.25 (1.25 - 1.25) |" in text
-    assert json.loads(json.dumps(told)) is not None
+    assert json.loads(json.dumps(measured)) is not None
 
 
 def test_real_contestants(tmp_path, capfd, monkeypatch):
@@ -52,14 +52,16 @@ def test_real_contestants(tmp_path, capfd, monkeypatch):
     small = ["--width=60", "--height=50", "--count=9", "--size=24", "--batch_size=4"]
     flags = ["--rounds=1", "--batches=2", "--threads=1", "--only=kdjax,tf.data"]
     assert feed_run.main([*small, *flags, f"--json={path}"]) == 0
-    told = json.loads(path.read_text())
-    there = importlib.util.find_spec("tensorflow") is not None
-    names = [row["name"] for row in told["rows"]]
-    assert names == ["kdjax", "tf.data"][: 1 + there]
-    said = capfd.readouterr()
-    assert ("tf.data is left out: pip install tensorflow-cpu" in said.err) != there
-    assert told["rows"][0]["images_per_cpu_second"]["low"] > 0
-    assert "| kdjax (grain " in said.out
+    measured = json.loads(path.read_text())
+    installed = importlib.util.find_spec("tensorflow") is not None
+    names = [row["name"] for row in measured["rows"]]
+    assert names == ["kdjax", "tf.data"][: 1 + installed]
+    captured = capfd.readouterr()
+    assert (
+        "tf.data is left out: pip install tensorflow-cpu" in captured.err
+    ) != installed
+    assert measured["rows"][0]["images_per_cpu_second"]["low"] > 0
+    assert "| kdjax (grain " in captured.out
 
 
 def test_an_unknown_contestant(capsys):

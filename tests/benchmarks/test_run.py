@@ -56,16 +56,16 @@ def fakes(tmp_path, monkeypatch):
 
 def test_they_take_turns_and_the_order_turns_round(fakes, tmp_path, capsys):
     log = fakes("kdjax a", "torch b")
-    flags_ = ["--steps=4", "--rounds=2", f"--json={tmp_path / 'told.json'}"]
+    flags_ = ["--steps=4", "--rounds=2", f"--json={tmp_path / 'bench.json'}"]
     assert run.main(flags_) == 0
     block = {name: [f"{name} 1", f"{name} 4"] for name in ("kdjax", "torch")}
-    begun = ["kdjax 1", "torch 1"]
+    first = ["kdjax 1", "torch 1"]
     turns = block["kdjax"] + block["torch"] + block["torch"] + block["kdjax"]
-    assert log.read_text().splitlines() == begun + turns
-    told = json.loads((tmp_path / "told.json").read_text())
-    assert [row["name"] for row in told["rows"]] == ["kdjax a", "torch b"]
-    assert all(len(row["rounds"]) == 2 for row in told["rows"])
-    (ratio,) = told["ratios"]
+    assert log.read_text().splitlines() == first + turns
+    measured = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["name"] for row in measured["rows"]] == ["kdjax a", "torch b"]
+    assert all(len(row["rounds"]) == 2 for row in measured["rows"])
+    (ratio,) = measured["ratios"]
     assert (ratio["ours"], ratio["theirs"]) == ("kdjax a", "torch b")
     captured = capsys.readouterr()
     assert "| kdjax a (v 1) | d | float32 | 1 |" in captured.out
@@ -77,8 +77,8 @@ def test_ratios_are_of_one_round_and_count_students():
         {"name": "kdjax grid", "students": 8, "rounds": [10.0, 40.0, 20.0]},
         {"name": "torch plain", "students": 1, "rounds": [10.0, 20.0, 40.0]},
     ]
-    (found,) = run.ratios(rows)
-    assert found["ratio"] == {"median": 8.0, "low": 4.0, "high": 16.0}
+    (ratio,) = run.ratios(rows)
+    assert ratio["ratio"] == {"median": 8.0, "low": 4.0, "high": 16.0}
 
 
 def test_blocks_without_a_number_last_as_long_as_asked():
@@ -105,13 +105,13 @@ def test_an_interruption_keeps_whole_rounds(fakes, monkeypatch, capsys):
     assert "| kdjax a | torch b | 2.00 | 2.00 - 2.00 |" in text
 
 
-def test_who_cannot_run_is_left_out(fakes, capsys):
+def test_a_contestant_that_cannot_run_is_left_out(fakes, capsys):
     fakes("torch amp", more=["--unavailable"])
     assert run.main(["--steps=2"]) == 0
     assert "torch amp is left out: no such device" in capsys.readouterr().err
 
 
-def test_who_dies_ends_the_contest(fakes, capsys):
+def test_a_contestant_that_dies_ends_the_contest(fakes, capsys):
     fakes("kdjax a", more=["--dies"])
     assert run.main(["--steps=2"]) == 2
     assert "kdjax a ended with code 7" in capsys.readouterr().err
@@ -149,10 +149,10 @@ def test_flags_reach_the_contestants():
 @pytest.mark.parity
 def test_a_round_in_small(tmp_path):
     """Real contestants on tiny networks; speed is of no interest here."""
-    path = tmp_path / "told.json"
+    path = tmp_path / "bench.json"
     only = "--only=kdjax cached,kdjax live grid,torch plain,torch best"
     command = [sys.executable, "-m", "benchmarks.run", "--quick", only]
-    found = subprocess.run(
+    result = subprocess.run(
         [*command, "--platform=cpu", f"--json={path}"],
         capture_output=True,
         text=True,
@@ -160,9 +160,9 @@ def test_a_round_in_small(tmp_path):
         env={k: v for k, v in os.environ.items() if k != "XLA_FLAGS"},
         timeout=600,
     )
-    assert found.returncode == 0, found.stderr
-    told = json.loads(path.read_text())
-    rows = {row["name"]: row for row in told["rows"]}
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(path.read_text())
+    rows = {row["name"]: row for row in measured["rows"]}
     assert {name: row["students"] for name, row in rows.items()} == {
         "kdjax cached": 1,
         "kdjax live grid": 2,
@@ -172,9 +172,9 @@ def test_a_round_in_small(tmp_path):
     for row in rows.values():
         assert row["platform"] == "cpu" and row["dtype"] == "float32"
         assert len(row["rounds"]) == 2 and min(row["rounds"]) > 0
-    assert len(told["ratios"]) == 4
-    assert rows["torch best"]["notes"] == ["not compiled, as asked"]
-    assert "| kdjax live grid | torch plain |" in found.stdout
+    assert len(measured["ratios"]) == 4
+    assert rows["torch best"]["notes"] == ["not compiled, by --no-compile"]
+    assert "| kdjax live grid | torch plain |" in result.stdout
 
 
 def test_a_worker_closes_twice(fakes, tmp_path):

@@ -55,9 +55,9 @@ def test_the_loss_is_that_of_the_reference(torch):
     labels = rng.integers(0, CLASSES, ROWS)
     hard = reference.cross_entropy(student, reference.one_hot(labels, CLASSES))
     soft, _ = reference.kl_divergence(student, teacher_outputs, flags.TEMPERATURE)
-    parts = (1 - flags.ALPHA) * hard + flags.ALPHA * flags.TEMPERATURE**2 * soft
-    found = kd_loss(*map(torch.from_numpy, (student, teacher_outputs, labels)))
-    assert float(found) == pytest.approx(parts.mean(), rel=1e-5)
+    expected = (1 - flags.ALPHA) * hard + flags.ALPHA * flags.TEMPERATURE**2 * soft
+    loss = kd_loss(*map(torch.from_numpy, (student, teacher_outputs, labels)))
+    assert float(loss) == pytest.approx(expected.mean(), rel=1e-5)
 
 
 def test_an_update_moves_the_weights_as_kdjax_does(torch):
@@ -77,9 +77,9 @@ def test_an_update_moves_the_weights_as_kdjax_does(torch):
     pixels = torch.from_numpy(images.transpose(0, 3, 1, 2)).double()
     theirs = []
     for _ in range(2):
-        seen = model(pixels)
+        outputs = model(pixels)
         loss = torch_loop.kd_loss(
-            seen, torch.from_numpy(teacher_outputs), torch.from_numpy(labels)
+            outputs, torch.from_numpy(teacher_outputs), torch.from_numpy(labels)
         )
         optimizer.zero_grad()
         loss.backward()
@@ -140,21 +140,21 @@ def test_batched_crops_are_kdjaxs(torch):
     options = types.SimpleNamespace(image_size=8, batch_size=5)
     feed = OnDevice(images, labels, options, torch.device("cpu"))
     index, (row, column, mirror) = torch.tensor([3, 0, 19, 7, 7]), feed.draw()
-    found = feed.augment(index, row, column, mirror)
-    assert found.is_contiguous(memory_format=torch.channels_last)
+    augmented = feed.augment(index, row, column, mirror)
+    assert augmented.is_contiguous(memory_format=torch.channels_last)
     draws = [jnp.asarray(part.numpy()) for part in (row, column, mirror)]
     draws[:2] = [part.astype(jnp.int32) for part in draws[:2]]
     crops = crop_and_flip(jnp.asarray(images[index]), *draws, padding=1)
     expected = normalise(crops, mean=(flags.MEAN,) * 3, std=(flags.STD,) * 3)
     np.testing.assert_allclose(
-        found.numpy().transpose(0, 2, 3, 1), expected, rtol=1e-5, atol=1e-6
+        augmented.numpy().transpose(0, 2, 3, 1), expected, rtol=1e-5, atol=1e-6
     )
-    seen = next(iter(feed))
-    assert seen[0].shape == (5, 3, 8, 8) and set(seen[1].tolist()) <= set(labels)
+    batch = next(iter(feed))
+    assert batch[0].shape == (5, 3, 8, 8) and set(batch[1].tolist()) <= set(labels)
 
 
 def test_a_workers_crop_is_a_crop(torch):
-    """Each of 60 draws is one of the 18 possible pictures, and most of those come."""
+    """Each of 60 draws is one of the 18 possible images, and most of those come."""
     from benchmarks.torch_data import OneByOne, noise
 
     images, labels = noise(3, 4, CLASSES)
@@ -166,21 +166,21 @@ def test_a_workers_crop_is_a_crop(torch):
     for row in range(3):
         for column in range(3):
             crop = padded[row : row + 4, column : column + 4]
-            for picture in (crop, crop[:, ::-1]):
-                pixels = (picture.transpose(2, 0, 1) / 255 - flags.MEAN) / flags.STD
+            for image in (crop, crop[:, ::-1]):
+                pixels = (image.transpose(2, 0, 1) / 255 - flags.MEAN) / flags.STD
                 possible[len(possible)] = pixels
     torch.manual_seed(0)
-    seen = set()
+    crops = set()
     for _ in range(60):
         pixels, label = data[2]
         assert label == labels[2] and pixels.dtype == np.float32
         fits = [k for k, p in possible.items() if np.allclose(p, pixels, atol=1e-5)]
         assert len(fits) == 1
-        seen.add(fits[0])
-    assert len(seen) > 12
+        crops.add(fits[0])
+    assert len(crops) > 12
 
 
-def test_the_default_of_a_machine_without_16_bits_is_said(torch, monkeypatch):
+def test_the_default_of_a_machine_without_16_bits_is_reported(torch, monkeypatch):
     from benchmarks import torch_loop, worker
 
     monkeypatch.setattr(torch_loop, "low_precision", lambda device: None)
@@ -189,7 +189,7 @@ def test_the_default_of_a_machine_without_16_bits_is_said(torch, monkeypatch):
         torch_loop.start(options)
 
 
-def test_a_missing_compiler_is_told_and_the_loop_goes_on(torch, monkeypatch):
+def test_a_missing_compiler_is_noted_and_the_loop_goes_on(torch, monkeypatch):
     from benchmarks import torch_loop
 
     def broken(function):

@@ -88,11 +88,11 @@ def test_a_task_of_an_array_is_a_seed_in_a_directory_of_its_own(shell):
     assert calls[1] == ["scontrol", "requeue", "7_2"]
 
 
-def test_a_job_of_an_array_may_be_a_row_of_a_sweep(shell):
+def test_a_job_of_an_array_may_be_a_trial_of_a_sweep(shell):
     array = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2", "KDJAX": "sweep"}
-    _, calls = shell("slurm.sh", [*TRAIN, "--rows=r"], [0], SLURM_JOB_ID="9", **array)
+    _, calls = shell("slurm.sh", [*TRAIN, "--trials=t"], [0], SLURM_JOB_ID="9", **array)
     assert "sweep" in calls[0]
-    assert calls[0][-3:] == ["--workdir=/runs/a b", "--rows=r", "--row=2"]
+    assert calls[0][-3:] == ["--workdir=/runs/a b", "--trials=t", "--trial=2"]
 
 
 def test_slurm_asks_for_what_a_run_needs(shell):
@@ -144,14 +144,14 @@ def test_skypilot_recovers_on_our_code_and_its_commands_are_bash():
     recovery = task["resources"]["job_recovery"]
     assert recovery["recover_on_exit_codes"] == [42]
     assert recovery["max_restarts_on_errors"] == 0
-    for part in ("setup", "run"):
-        subprocess.run(["bash", "-n"], input=task[part], text=True, check=True)
+    for stage in ("setup", "run"):
+        subprocess.run(["bash", "-n"], input=task[stage], text=True, check=True)
     used = set(re.findall(r"\$(\w+)", task["setup"] + task["run"]))
     given = {f"SKYPILOT_{name}" for name in ("NODE_IPS", "NUM_NODES", "NODE_RANK")}
     assert used - task["envs"].keys() == given
-    told = task["run"].replace("exec python3 -m kdjax", "env; true")
-    told = subprocess.run(
-        ["bash", "-c", told],
+    command = task["run"].replace("exec python3 -m kdjax", "env; true")
+    output = subprocess.run(
+        ["bash", "-c", command],
         env=dict(task["envs"])
         | dict.fromkeys(given, "2")
         | {"SKYPILOT_NODE_IPS": "10.0.0.7\n10.0.0.8", "PATH": os.environ["PATH"]},
@@ -159,8 +159,8 @@ def test_skypilot_recovers_on_our_code_and_its_commands_are_bash():
         text=True,
         check=True,
     ).stdout
-    assert "JAX_COORDINATOR_ADDRESS=10.0.0.7:8476\n" in told
-    assert "JAX_NUM_PROCESSES=2\n" in told and "JAX_PROCESS_ID=2\n" in told
+    assert "JAX_COORDINATOR_ADDRESS=10.0.0.7:8476\n" in output
+    assert "JAX_NUM_PROCESSES=2\n" in output and "JAX_PROCESS_ID=2\n" in output
 
 
 @pytest.mark.parametrize("path", CONTAINERS, ids=name_of)
@@ -174,7 +174,7 @@ def test_a_container_copies_what_is_there_and_passes_signals(path):
     assert 'ENTRYPOINT ["python", "-m", "kdjax", "train"]' in lines
 
 
-def test_a_container_of_gpus_can_ask_kubernetes_who_it_is():
+def test_a_container_of_gpus_can_ask_kubernetes_for_its_rank():
     text = (LAUNCH / "Containerfile.gpu").read_text()
     assert "k8s" in re.search(r'"jax\[(.*?)\]', text)[1].split(",")
 

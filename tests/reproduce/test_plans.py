@@ -1,4 +1,4 @@
-"""The drivers train what the config files say; the protocols are the papers'."""
+"""Studies train what the config files say; the protocols are the papers'."""
 
 import inspect
 import pathlib
@@ -7,19 +7,19 @@ import pytest
 
 from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.selection import by_influence
-from kdjax.reproduce.plans import STUDIES, Settings, parts_of
+from kdjax.reproduce.plans import STUDIES, Settings, describe, plan
 from kdjax.runner import run
 
 CONFIGS = pathlib.Path(__file__).parent.parent.parent / "configs" / "cifar100"
 ROOT = pathlib.Path("/runs")
-# What a driver may change: where data lie, how often it looks, what else it writes.
+# What a study may change: where data lie, how often it looks, what else it writes.
 FREE = ("data", "evaluation", "tensorboard", "seed", "model", "method", "students")
 FREE += ("teacher", "selection", "stages", "order")
 
 
-def parts(name, **settings):
-    found = parts_of(STUDIES[name], Settings(**settings), ROOT)
-    return {part.name: part.config for part in found}
+def configs(name, **settings):
+    runs = plan(STUDIES[name], Settings(**settings), ROOT)
+    return {run.name: run.config for run in runs}
 
 
 def file(spec):
@@ -35,28 +35,39 @@ def same_protocol(mine, theirs):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_every_part_would_train_after_those_that_it_names(name):
-    known = set()
-    for part in parts_of(STUDIES[name], Settings(seeds=(0, 7)), ROOT):
-        run.check(part.config, ROOT)
-        named = [part.config["teacher"]["workdir"]]
-        for student in part.config["students"].values():
+def test_every_run_would_train_after_those_that_it_names(name):
+    earlier = set()
+    for one in plan(STUDIES[name], Settings(seeds=(0, 7)), ROOT):
+        run.check(one.config, ROOT)
+        named = [one.config["teacher"]["workdir"]]
+        for student in one.config["students"].values():
             named.append(student.get("selection", {}).get("reference", ""))
-        assert set(filter(None, named)) <= known
-        known.add(str(ROOT / part.name))
+        assert set(filter(None, named)) <= earlier
+        earlier.add(str(ROOT / one.name))
+
+
+def test_a_plan_says_what_each_run_trains():
+    runs = plan(STUDIES["repdistiller"], Settings(seeds=(3,)), ROOT)
+    assert [describe(run) for run in runs[:3]] == [
+        "resnet56: resnet56 by ce; 240 epochs",
+        "resnet20-by-labels-seed3: resnet20 by ce; 240 epochs",
+        "resnet20-of-resnet56-seed3: resnet20 by kd, dtd_la, lr_mse, lr_ds; 240 epochs",
+    ]
+    rehearsal = plan(STUDIES["cifar100"], Settings(total_steps=20), ROOT)
+    assert describe(rehearsal[0]) == "wrn_28_4: wrn_28_4 by ce; 20 steps"
 
 
 def test_kl_versus_mse_is_the_configs_of_that_name():
-    found = parts("cifar100", seeds=(0, 1, 2))
+    runs = configs("cifar100", seeds=(0, 1, 2))
     seeds = [f"wrn_16_2-of-wrn_28_4-seed{seed}" for seed in (0, 1, 2)]
-    assert list(found) == ["wrn_28_4", *seeds]
-    teacher, theirs = found["wrn_28_4"], file("teacher.py")
+    assert list(runs) == ["wrn_28_4", *seeds]
+    teacher, theirs = runs["wrn_28_4"], file("teacher.py")
     same_protocol(teacher, theirs)
     assert (teacher["model"], teacher["seed"]) == ({"name": "wrn_28_4"}, 0)
     assert teacher["method"] == {"name": "ce"} and theirs["method"]["name"] == "ce"
     grid = load_grid(str(CONFIGS / "temperatures.py"))
     for seed, name in enumerate(seeds):
-        mine = found[name]
+        mine = runs[name]
         same_protocol(mine, file("temperatures.py"))
         assert mine["seed"] == seed and mine["model"] == {"name": "wrn_16_2"}
         assert mine["teacher"]["workdir"] == "/runs/wrn_28_4"
@@ -71,9 +82,9 @@ def test_kl_versus_mse_is_the_configs_of_that_name():
     "teacher, student", [("resnet56", "resnet20"), ("wrn_40_2", "wrn_16_2")]
 )
 def test_repdistiller_is_the_configs_of_that_name(teacher, student):
-    found = parts("repdistiller", seeds=(3,))
-    first, labels = found[teacher], found[f"{student}-by-labels-seed3"]
-    teacher_outputs = found[f"{student}-of-{teacher}-seed3"]
+    runs = configs("repdistiller", seeds=(3,))
+    first, labels = runs[teacher], runs[f"{student}-by-labels-seed3"]
+    teacher_outputs = runs[f"{student}-of-{teacher}-seed3"]
     for mine in (first, labels, teacher_outputs):
         same_protocol(mine, file("repdistiller_teacher.py"))
         # Tian et al., public code.
@@ -108,11 +119,11 @@ def test_repdistiller_is_the_configs_of_that_name(teacher, student):
     ] == ["lr_ds"]
 
 
-def test_settings_reach_every_part():
-    found = parts("repdistiller", data="a.npz", data_dir="/d", dtype="bfloat16")
-    for config in found.values():
+def test_settings_reach_every_run():
+    runs = configs("repdistiller", data="a.npz", data_dir="/d", dtype="bfloat16")
+    for config in runs.values():
         assert config["data"]["name"] == "a.npz" and config["data"]["data_dir"] == "/d"
         assert config["model"]["dtype"] == "bfloat16"
         assert config["total_steps"] == 0
-    for config in parts("cifar100", total_steps=5).values():
+    for config in configs("cifar100", total_steps=5).values():
         assert config["total_steps"] == 5 and "dtype" not in config["model"]

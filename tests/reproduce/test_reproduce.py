@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 
 from kdjax import checkpoints
+from kdjax.cli import reproduce
 from kdjax.contracts import InputError
 from kdjax.reporting.reporter import read_rows
-from kdjax.reproduce import options, run
-from kdjax.reproduce.plans import STUDIES, Settings, parts_of
+from kdjax.reproduce import pages, run
+from kdjax.reproduce.plans import STUDIES, Settings, plan
 from kdjax.training.loop import Preempted
 from tests.reproduce import bare
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-# The whole of `python -m kdjax.reproduce repdistiller`, but for networks that compile at once.
+# All of `python -m kdjax reproduce repdistiller`, with networks that compile at once.
 PROGRAM = """
 import dataclasses, json, os, sys
 from kdjax.__main__ import main as kdjax
-from kdjax.reproduce.__main__ import main
 from kdjax.reproduce.plans import STUDIES
 small = {{"name": "tests.networks:coarse"}}
 STUDIES["repdistiller"] = dataclasses.replace(
@@ -33,29 +33,30 @@ STUDIES["repdistiller"] = dataclasses.replace(
 )
 def words(data, runs):
     where = [f"--data={{data}}", f"--runs={{runs}}"]
-    return ["repdistiller", *where, "--total_steps=2", "--seeds=3", "--devices=1"]
+    small = ["--total_steps=2", "--seeds=3", "--devices=1"]
+    return ["reproduce", "repdistiller", *where, *small]
 here = words("{root}/small.npz", "{root}/begun")
-piece = [*here, "--once", "--minutes=1e-9"]
-codes = [main(piece), main(piece), main(here)]
+time_slice = [*here, "--once", "--minutes=1e-9"]
+codes = [kdjax(time_slice), kdjax(time_slice), kdjax(here)]
 os.mkdir("{root}/other")
 os.rename("{root}/small.npz", "{root}/other/small.npz")
 os.rename("{root}/begun", "{root}/runs")
-codes.append(main(words("{root}/other/small.npz", "{root}/runs")))
+codes.append(kdjax(words("{root}/other/small.npz", "{root}/runs")))
 scored = ["evaluate", "--workdir={root}/runs/{last}", "--data_dir={root}/other"]
 codes.append(kdjax([*scored, "--devices=1"]))
 print(json.dumps(codes))
 wrong = set(sys.modules) & set({never!r})
 assert not wrong, wrong
 """
-PARTS = ["resnet56", "resnet20-by-labels-seed3", "resnet20-of-resnet56-seed3"]
+RUNS = ["resnet56", "resnet20-by-labels-seed3", "resnet20-of-resnet56-seed3"]
 
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory):
-    """Two pieces, the rest, once more elsewhere, and a command that scores.
+    """Two time slices, the rest, once more elsewhere, and a command that scores.
 
     Returns:
-      (directory, exit codes, what scoring said, stderr).
+      (directory, exit codes, scores of the students, stderr).
     """
     root = tmp_path_factory.mktemp("launch")
     draw = np.random.default_rng(0)
@@ -65,15 +66,15 @@ def reproduced(tmp_path_factory):
         arrays[f"{name}_label"] = np.arange(count) % 5
     np.savez_compressed(root / "small.npz", **arrays)
     program = bare.prelude() + PROGRAM.format(
-        root=root, last=PARTS[-1], never=bare.NEVER
+        root=root, last=RUNS[-1], never=bare.NEVER
     )
-    kept = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     result = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=kept | {"JAX_PLATFORMS": "cpu"},
+        env=environment | {"JAX_PLATFORMS": "cpu"},
     )
     assert result.returncode == 0, result.stderr
     *_, scored, codes = map(json.loads, result.stdout.splitlines()[-2:])
@@ -82,36 +83,42 @@ def reproduced(tmp_path_factory):
 
 def records(root):
     paths = sorted((root / "runs" / "results").glob("*.json"))
-    return {told["run"]: told for told in (json.loads(p.read_text()) for p in paths)}
+    return {r["run"]: r for r in (json.loads(p.read_text()) for p in paths)}
 
 
-def test_it_goes_on_where_a_piece_ended_and_does_nothing_twice(reproduced):
-    root, codes, _, said = reproduced
+def test_it_goes_on_where_a_time_slice_ended_and_does_nothing_twice(reproduced):
+    root, codes, _, stderr = reproduced
     assert codes == [42, 42, 0, 0, 0]
-    assert said.count("is finished; nothing to do") == 1 + 3
-    assert "launch: stopped because its time is up at step 1 of 2" in said
-    assert f"launch: stopped before {PARTS[1]}, for which too little time" in said
-    assert said.count("training in one program") == 4  # the teacher in two pieces
-    steps = [r["step"] for r in read_rows(root / "runs" / PARTS[0] / "metrics.jsonl")]
-    assert steps == [1, 2, 2]  # 1 in the first piece; 2 and an evaluation in the next
-    assert len(read_rows(root / "runs" / PARTS[0] / "pieces.jsonl")) == 2
+    assert stderr.count("is finished; nothing to do") == 1 + 3
+    assert "kdjax reproduce: stopped because its time is up at step 1 of 2" in stderr
+    assert (
+        f"kdjax reproduce: stopped before {RUNS[1]}, for which too little time"
+        in stderr
+    )
+    assert (
+        stderr.count("training in one program") == 4
+    )  # the teacher in two time slices
+    steps = [r["step"] for r in read_rows(root / "runs" / RUNS[0] / "metrics.jsonl")]
+    assert steps == [1, 2, 2]  # 1 in the first slice; 2 and an evaluation in the next
+    assert len(read_rows(root / "runs" / RUNS[0] / "pieces.jsonl")) == 2
 
 
 def test_every_run_is_recorded_once(reproduced):
     root, _, scored, _ = reproduced
     paths = list((root / "runs" / "results").iterdir())
-    found = records(root)
-    assert len(paths) == 3 and sorted(found) == sorted(PARTS)
-    last = found[PARTS[2]]
+    runs = records(root)
+    assert len(paths) == 3 and sorted(runs) == sorted(RUNS)
+    last = runs[RUNS[2]]
     assert list(last["students"]) == ["kd", "dtd_la", "lr_mse", "lr_ds"]
     assert last["command"] == (
-        "launch/reproduce_repdistiller.sh --data=small.npz --seeds=3 --total_steps=2"
+        "python -m kdjax reproduce repdistiller --data=small.npz --seeds=3 "
+        "--total_steps=2"
     )
     assert last["device"] == ["1 x cpu"] and last["seed"] == 3
     assert "scikit-learn" not in last["versions"] and "jax" in last["versions"]
     assert last["data"]["train"]["name"] == "small.npz"
     assert last["seconds"] > 0
-    rows = read_rows(root / "runs" / PARTS[2] / "metrics.jsonl")
+    rows = read_rows(root / "runs" / RUNS[2] / "metrics.jsonl")
     for name, student in last["students"].items():
         assert student["metrics"]["top1"] == rows[-1][f"eval/{name}/top1"]
         assert student["metrics"]["top1"] == scored[name]["top1"]
@@ -122,13 +129,13 @@ def test_every_run_is_recorded_once(reproduced):
 
 def test_digests_say_whose_weights_these_are(reproduced):
     root, *_ = reproduced
-    found = records(root)
-    (teacher,) = found[PARTS[0]]["students"].values()
-    (reference,) = found[PARTS[1]]["students"].values()
-    last = found[PARTS[2]]
+    runs = records(root)
+    (teacher,) = runs[RUNS[0]]["students"].values()
+    (reference,) = runs[RUNS[1]]["students"].values()
+    last = runs[RUNS[2]]
     assert last["teacher"]["digest"] == teacher["digest"] != reference["digest"]
     assert last["students"]["lr_ds"]["selection_digest"] == reference["digest"]
-    directory = root / "runs" / PARTS[2] / "checkpoints"
+    directory = root / "runs" / RUNS[2] / "checkpoints"
     for name, student in last["students"].items():
         variables = checkpoints.read_variables(directory, 2, name)
         assert student["digest"] == checkpoints.digest(variables)
@@ -137,7 +144,7 @@ def test_digests_say_whose_weights_these_are(reproduced):
 def test_a_rehearsal_keeps_its_tables_with_its_runs(reproduced):
     root, *_ = reproduced
     text = (root / "runs" / "RESULTS.md").read_text()
-    student = records(root)[PARTS[2]]["students"]["dtd_la"]
+    student = records(root)[RUNS[2]]["students"]["dtd_la"]
     wanted = f"| resnet20 | dtd_la | {student['metrics']['top1']:.2f} | 3 |"
     assert wanted in text
     assert "A rehearsal, which measures nothing:" in text
@@ -153,69 +160,127 @@ class Clock:
         self.now, self.ran, self.each = 0.0, [], 60 * minutes_each
         time = type("time", (), {"monotonic": lambda: self.now})
         monkeypatch.setattr(run, "time", time)
-        monkeypatch.setattr(run.pieces, "deadline", lambda m: self.now + 60 * m)
+        monkeypatch.setattr(run.time_slice, "deadline", lambda m: self.now + 60 * m)
         monkeypatch.setattr(run.devices, "configure_cpu", lambda *_: 1)
-        monkeypatch.setattr(run.records, "note_piece", lambda where: None)
-        monkeypatch.setattr(run.runs, "run", self.run)
+        monkeypatch.setattr(run.records, "note_time_slice", lambda where: None)
+        monkeypatch.setattr(run.runner, "run", self.run)
 
     def run(self, config, where, deadline):
         self.now += self.each
         self.ran.append(where.name)
 
-    def enter(self, part, where):
+    def record(self, run, directory):
         pass
 
 
 @pytest.mark.parametrize(
-    "minutes_each, begun", [(1.9, 4), (2.1, 3), (2.9, 3), (3.1, 2), (7.0, 1), (9.0, 1)]
+    "minutes_each, started",
+    [(1.9, 4), (2.1, 3), (2.9, 3), (3.1, 2), (7.0, 1), (9.0, 1)],
 )
-def test_no_run_begins_in_the_last_quarter(monkeypatch, tmp_path, minutes_each, begun):
+def test_no_run_starts_in_the_last_quarter(
+    monkeypatch, tmp_path, minutes_each, started
+):
     clock = Clock(monkeypatch, minutes_each)
-    plan, settings = STUDIES["cifar100"], Settings(seeds=(0, 1, 2, 3, 4, 5))
+    settings = Settings(seeds=(0, 1, 2, 3, 4, 5))
+    runs = plan(STUDIES["cifar100"], settings, tmp_path)
     with pytest.raises(Preempted, match="stopped before wrn_16_2-of-wrn_28_4-seed"):
-        run.run(plan, settings, tmp_path, 8.0, clock)
-    names = [part.name for part in parts_of(plan, settings, tmp_path)]
-    assert clock.ran == names[:begun]
+        run.run(runs, tmp_path, 8.0, clock.record)
+    assert clock.ran == [one.name for one in runs[:started]]
 
 
-def test_without_pieces_all_runs_follow_one_another(monkeypatch, tmp_path):
+def test_without_time_slices_all_runs_follow_one_another(monkeypatch, tmp_path):
     clock = Clock(monkeypatch, 1000.0)
-    plan, settings = STUDIES["repdistiller"], Settings(seeds=(0, 1))
-    run.run(plan, settings, tmp_path, float("inf"), clock)
+    runs = plan(STUDIES["repdistiller"], Settings(seeds=(0, 1)), tmp_path)
+    run.run(runs, tmp_path, float("inf"), clock.record)
     assert len(clock.ran) == 2 * (1 + 2 * 2)
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    ["0,x", "²", ""],
+)
+def test_seeds_that_are_none(seeds):
+    with pytest.raises(InputError, match=f"--seeds is '{seeds}'; expected such as 0,1"):
+        reproduce.main(["cifar100", f"--seeds={seeds}"])
+
+
+def test_where_the_data_lie_is_not_what_they_are_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options, _ = reproduce.read(["cifar100", "--data=d/a.npz", "--seeds=2,1,2"])
+    settings = reproduce.read_settings(options)
+    assert (settings.data, settings.data_dir) == ("a.npz", str(tmp_path / "d"))
+    assert settings.seeds == (2, 1)
+    options, _ = reproduce.read(["cifar100", "--data_dir=d"])
+    settings = reproduce.read_settings(options)
+    assert (settings.data, settings.data_dir) == ("cifar100", str(tmp_path / "d"))
+
+
+@pytest.mark.parametrize(
+    "words, minutes",
+    [
+        ([], float("inf")),
+        (["--once"], 8.0),
+        (["--once", "--minutes=3"], 3.0),
+        (["--minutes=3"], 3.0),
+    ],
+)
+def test_how_long_a_time_slice_is(words, minutes, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(run, "run", lambda *args: calls.append(args))
+    results = [f"--results={tmp_path}/results", f"--runs={tmp_path}"]
+    assert reproduce.main(["cifar100", *results, *words]) == 0
+    assert calls[0][2] == minutes
+
+
+def test_a_plan_and_a_report_train_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "run", None)
+    where = [f"--runs={tmp_path}/runs", f"--results={tmp_path}/results"]
+    assert reproduce.main(["cifar100", "--plan", "--seeds=0,1", *where]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "wrn_28_4",
+        "wrn_16_2-of-wrn_28_4-seed0",
+        "wrn_16_2-of-wrn_28_4-seed1",
+    ]
+    assert not list(tmp_path.iterdir())
+    assert reproduce.main(["cifar100", "--report", *where]) == 0
+    assert "Nothing of this is measured yet." in (tmp_path / "RESULTS.md").read_text()
+
+
+@pytest.mark.parametrize("study", ["cifar100", "fashion_mnist"])
+def test_without_a_checkout_there_is_no_page(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "CHECKOUT", tmp_path)
+    with pytest.raises(InputError, match="configs and RESULTS.md come with a checkout"):
+        reproduce.main([study, "--report", f"--runs={tmp_path}"])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--seeds=0,x"], "--seeds is '0,x'; expected such as 0,1,2"),
-        (["--data=a.npz", "--data_dir=d"], "both given"),
-        (["--total_steps=3", "--results=d"], "stay with its runs"),
+        (["fashion"], "invalid choice: 'fashion'"),
+        (["cifar100", "--data=a.npz", "--data_dir=d"], "not allowed with argument"),
+        (["cifar100", "--total_steps=3", "--results=d"], "not allowed with argument"),
+        (["cifar100", "--config.seed=1"], "unrecognized arguments: --config.seed=1"),
+        ([], "required: STUDY"),
     ],
 )
-def test_options_that_make_no_sense(words, message):
-    given = options.parser().parse_args(["cifar100", *words])
-    with pytest.raises(InputError, match=message):
-        options.settings(given)
-
-
-def test_where_the_data_lie_is_not_what_they_are_called(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    given = options.parser().parse_args(["cifar100", "--data=d/a.npz", "--seeds=2,1,2"])
-    found = options.settings(given)
-    assert (found.data, found.data_dir) == ("a.npz", str(tmp_path / "d"))
-    assert found.seeds == (2, 1)
+def test_words_that_are_not_known(words, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        reproduce.main(words)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_the_scripts_run_from_anywhere(study, tmp_path):
     script = ROOT / "launch" / f"reproduce_{study}.sh"
     result = subprocess.run(
-        [script, "--data=gone.npz", "--once", "--total_steps=1"],
+        [script, "--data=missing.npz", "--once", "--total_steps=1"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
         env=os.environ | {"PYTHON": sys.executable, "JAX_PLATFORMS": "cpu"},
     )
     assert result.returncode == 2, result.stderr
-    assert f"{tmp_path / 'gone.npz'}: there is no such file" in result.stderr
+    assert f"{tmp_path / 'missing.npz'}: there is no such file" in result.stderr

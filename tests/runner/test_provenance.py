@@ -10,7 +10,7 @@ from kdjax.cli import sweep
 from kdjax.contracts import InputError
 from kdjax.runner import provenance, run, select, trainer
 from kdjax.sweep import directory
-from kdjax.sweep.trials import Row
+from kdjax.sweep.trials import Trial
 from tests.experiment import configs
 from tests.sweep import sweeps
 
@@ -190,9 +190,9 @@ def test_finished_parts_move_together_and_keep_their_teacher(
     with pytest.raises(InputError, match=message):
         run.run(parts(made, "second"), tmp_path / "moved")
     (tmp_path / "moved" / "DONE").touch()
-    directory.check_done(tmp_path, [Row("moved", {}, parts(made))])
+    directory.check_done(tmp_path, [Trial("moved", {}, parts(made))])
     with pytest.raises(InputError, match=message):
-        directory.check_done(tmp_path, [Row("moved", {}, parts(made, "second"))])
+        directory.check_done(tmp_path, [Trial("moved", {}, parts(made, "second"))])
 
 
 def test_the_rows_of_a_sweep_are_of_one_teacher(made, data_dir, tmp_path, monkeypatch):

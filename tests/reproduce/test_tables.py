@@ -7,7 +7,7 @@ import re
 import pytest
 
 from kdjax.contracts import InputError
-from kdjax.reproduce import claims, results
+from kdjax.reproduce import pages, tables
 from kdjax.reproduce.plans import STUDIES
 from kdjax.reproduce.published import PUBLISHED
 
@@ -20,7 +20,7 @@ PAIR = {"teacher": "wrn_28_4", "student": "wrn_16_2"}
 def record(run, seed, dtype="float32", **top1):
     return {
         **{"study": "cifar100", "run": run, "pair": PAIR, "seed": seed, "dtype": dtype},
-        **{"command": "launch/x.sh", "device": ["1 x A", "1 x B"], "python": ["3.12"]},
+        **{"command": "kdjax x", "device": ["1 x A", "1 x B"], "python": ["3.12"]},
         **{"versions": {"jax": "1"}, "seconds": 90.0, "recorded": "2020-01-02"},
         "total_steps": 0,
         "students": {name: {"metrics": {"top1": v}} for name, v in top1.items()},
@@ -35,7 +35,7 @@ def cells(text, network, method):
 
 
 def test_means_and_deviations_are_over_the_runs_that_are_there():
-    text = results.section(
+    text = tables.section(
         "cifar100",
         [
             record("wrn_28_4", 0, ce=78.0),
@@ -58,7 +58,7 @@ def test_means_and_deviations_are_over_the_runs_that_are_there():
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_without_records_nothing_is_measured(study, tmp_path):
-    text = results.section(study, results.read(study, tmp_path))
+    text = tables.section(study, tables.read(study, tmp_path))
     pairs = STUDIES[study].pairs
     rows = {(p, m) for p in pairs for m in (*STUDIES[study].methods, "ce", "teacher")}
     assert text.count("not measured") == len(rows)
@@ -76,26 +76,26 @@ def test_what_is_published_belongs_to_a_row(study):
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"study":'])
 def test_another_file_among_the_records_is_an_error(tmp_path, content):
     (tmp_path / "x.json").write_text(content)
-    with pytest.raises(InputError, match="x.json: not a record of launch/"):
-        results.read("cifar100", tmp_path)
+    with pytest.raises(InputError, match="x.json: not a record of `kdjax reproduce`"):
+        tables.read("cifar100", tmp_path)
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_the_committed_tables_are_made_of_the_committed_records(study):
-    text = results.section(study, results.read(study, PAGE.parent / "results"))
+    text = tables.section(study, tables.read(study, PAGE.parent / "results"))
     begin, end = f"<!-- launch {study}: begin -->", f"<!-- launch {study}: end -->"
     assert PAGE.read_text().split(begin)[1].split(end)[0] == f"\n\n{text}\n\n"
 
 
 def test_committed_records_are_of_the_whole_protocol_and_of_no_machine():
     for path in RECORDS:
-        told = json.loads(path.read_text())
-        protocol = STUDIES[told["study"]].protocol()
-        assert told["total_steps"] == 0, path.name
+        saved = json.loads(path.read_text())
+        protocol = STUDIES[saved["study"]].protocol()
+        assert saved["total_steps"] == 0, path.name
         for key in ("batch_size", "total_epochs"):
-            assert told[key] == protocol[key], path.name
-        assert told["data"]["train"]["num_examples"] == 50_000, path.name
-        assert told["data"]["test"]["num_examples"] == 10_000, path.name
+            assert saved[key] == protocol[key], path.name
+        assert saved["data"]["train"]["num_examples"] == 50_000, path.name
+        assert saved["data"]["test"]["num_examples"] == 10_000, path.name
         assert not re.search(r'"/|~/|=/', path.read_text()), path.name
 
 
@@ -103,7 +103,7 @@ def test_sections_of_a_page_leave_each_other_alone(tmp_path):
     page = tmp_path / "RESULTS.md"
     page.write_text("# Head\n\nwords\n")
     for name, text in (("a", "one"), ("b", "two"), ("a", "three")):
-        claims.write_section(page, text, name)
+        pages.write_section(page, text, name)
     assert page.read_text() == (
         "# Head\n\nwords\n\n<!-- a: begin -->\n\nthree\n\n<!-- a: end -->\n\n"
         "<!-- b: begin -->\n\ntwo\n\n<!-- b: end -->\n"

@@ -1,4 +1,4 @@
-"""Commands that may be run in pieces of some minutes each."""
+"""Commands that may be run in time slices of some minutes each."""
 
 import argparse
 import math
@@ -7,12 +7,12 @@ import time
 from kdjax.contracts import InputError
 
 
-def add_minutes(parser: argparse.ArgumentParser, default: float = math.inf) -> None:
+def add_minutes(parser: argparse.ArgumentParser) -> None:
     """The option --minutes."""
     parser.add_argument(
         "--minutes",
         type=float,
-        default=default,
+        default=math.inf,
         metavar="M",
         help="stop after so many, with the state saved and exit code 42",
     )

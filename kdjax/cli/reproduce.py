@@ -1,0 +1,138 @@
+"""python -m kdjax reproduce: trains a study of the papers and writes its tables.
+
+  python -m kdjax reproduce STUDY [options]
+  python -m kdjax reproduce STUDY --help
+
+  cifar100         "KL versus MSE" at alpha 1, its protocol: WRN-28-4 -> WRN-16-2
+  repdistiller     RepDistiller's protocol: resnet56 -> resnet20, WRN-40-2 -> WRN-16-2
+  fashion_mnist    the claims of all four papers, by sweeps on 12,000 small images
+  cifar100_claims  the same on CIFAR-100
+
+The same command goes on where it was stopped, and ends with the study's section of
+configs/SET/RESULTS.md. With --data=FILE.npz, cifar100 and repdistiller need no packages
+but jax, jaxtyping, flax, optax, orbax-checkpoint and numpy.
+"""
+
+import argparse
+import functools
+import math
+import pathlib
+
+from kdjax import cli, paths
+from kdjax.contracts import InputError
+from kdjax.reproduce import pages, plans, sweeps
+from kdjax.runner import time_slice
+
+SLICE = 8.0  # minutes of --once
+
+
+def main(argv: list[str]) -> int:
+    """Runs a study, or only prints its plan or writes its page."""
+    options, words = read(argv)
+    root = paths.local(options.runs, "--runs").resolve()
+    if options.study in plans.STUDIES:
+        return _train(options, root)
+    data = []
+    if options.data_dir is not None:
+        data = [f"--data_dir={paths.local(options.data_dir, '--data_dir').resolve()}"]
+    if options.plan:
+        print(sweeps.plan(options.study, root, data, words))
+    elif options.report:
+        sweeps.report(options.study, root, words)
+    else:
+        sweeps.run(options.study, root, data, words)
+    return 0
+
+
+def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
+    """A study whose runs are trained and recorded in this process."""
+    study, settings = options.study, read_settings(options)
+    runs = plans.plan(plans.STUDIES[study], settings, root)
+    if options.plan:
+        print("\n".join(map(plans.describe, runs)))
+        return 0
+    if options.results is not None:
+        results = paths.local(options.results, "--results").resolve()
+    elif settings.total_steps:  # a rehearsal, which measures nothing
+        results = root / "results"
+    else:
+        results = pages.configs("cifar100") / "results"
+    # Only here: they bring JAX and all of a training.
+    from kdjax.reproduce import records, run, tables
+
+    if not options.report:
+        sliced = options.once and options.minutes == math.inf
+        minutes = SLICE if sliced else options.minutes
+        command = records.command(study, settings)
+        record = functools.partial(records.add, study, command, results)
+        run.run(runs, root, minutes, record, options.devices)
+    print(f"wrote {tables.write(study, results)}")
+    return 0
+
+
+def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """(options, words that go to every sweep)."""
+    parser = cli.parser("reproduce", __doc__)
+    studies = parser.add_subparsers(dest="study", metavar="STUDY", required=True)
+    for name in (*plans.STUDIES, *sweeps.DATA_SETS):
+        one = studies.add_parser(name, allow_abbrev=False)
+        add, data = one.add_argument, one.add_mutually_exclusive_group().add_argument
+        data("--data_dir", metavar="DIR", help="TFDS data; default $TFDS_DATA_DIR")
+        add("--runs", metavar="DIR", default=f"runs/{name}", help="where the runs live")
+        add("--plan", action="store_true", help="only print what would run")
+        add("--report", action="store_true", help="train nothing; write RESULTS.md")
+        if name in plans.STUDIES:
+            data("--data", metavar="FILE", help="of `prepare cifar100 --npz=FILE`")
+            _add_trained(one)
+        else:
+            one.epilog = (
+                "All other options go to every sweep, such as --devices=2 or "
+                "--config.total_epochs=4."
+            )
+    options, words = parser.parse_known_args(argv)
+    if words and options.study in plans.STUDIES:
+        parser.error(f"unrecognized arguments: {' '.join(words)}")
+    return options, words
+
+
+def _add_trained(parser: argparse.ArgumentParser) -> None:
+    """The options of a study that is trained here."""
+    add = parser.add_argument
+    results = parser.add_mutually_exclusive_group().add_argument
+    results("--results", metavar="DIR", help="default configs/cifar100/results")
+    results(
+        "--total_steps",
+        type=int,
+        default=0,
+        metavar="N",
+        help="a rehearsal of N steps a run; its results stay in --runs",
+    )
+    add("--seeds", default="0", help="of the students, as 0,1,2; the teacher's is 0")
+    add(
+        "--once",
+        action="store_true",
+        help=f"one time slice of {SLICE:g} minutes, or --minutes; 42: there is more",
+    )
+    time_slice.add_minutes(parser)
+    add("--dtype", default=plans.FLOAT32, choices=(plans.FLOAT32, "bfloat16"))
+    add("--devices", type=int, help="virtual devices, on CPU only")
+
+
+def read_settings(options: argparse.Namespace) -> plans.Settings:
+    """Data, seeds, type and length."""
+    words = [word.strip() for word in options.seeds.split(",")]
+    if not all(word.isdecimal() for word in words):
+        raise InputError(f"--seeds is {options.seeds!r}; expected such as 0,1,2.")
+    data = {}
+    if options.data is not None:
+        file = paths.local(options.data, "--data").resolve()
+        data = {"data": file.name, "data_dir": str(file.parent)}
+    elif options.data_dir is not None:
+        data_dir = paths.local(options.data_dir, "--data_dir").resolve()
+        data = {"data_dir": str(data_dir)}
+    return plans.Settings(
+        seeds=tuple(dict.fromkeys(map(int, words))),
+        dtype=options.dtype,
+        total_steps=options.total_steps,
+        **data,
+    )

@@ -1,0 +1,104 @@
+"""Every study of the four papers on one data set, as sweeps that resume.
+
+Each command is `kdjax sweep` or `kdjax analyse`, in a process of its own. Those that
+are finished do nothing; one that stops with an error stops all, and the same command
+goes on from there.
+"""
+
+import pathlib
+import shlex
+import subprocess
+import sys
+
+from kdjax.reproduce import claims, pages
+
+DATA_SETS = {"fashion_mnist": "fashion_mnist", "cifar100_claims": "cifar100"}
+SEEDS = "--grid.seed=0,1,2"
+
+
+def run(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> None:
+    """Runs what is not finished, then writes the page.
+
+    Args:
+      study: a key of `DATA_SETS`.
+      runs: absolute; where all runs live.
+      data: options of every command that say where the data lie.
+      words: further options of every sweep.
+    """
+    for command in commands(study, runs, [*data, *words]):
+        _call(command)
+    for command, output in analyses(runs, data):
+        if not (output / "analysis.json").exists():
+            _call(command)
+    report(study, runs, words)
+
+
+def report(study: str, runs: pathlib.Path, words: list[str]) -> None:
+    """Writes the page from the finished sweeps."""
+    path = pages.configs(DATA_SETS[study]) / "RESULTS.md"
+    pages.write_section(path, claims.report(runs, [study, *words]), "experiments")
+    print(f"wrote {path}")
+
+
+def plan(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> str:
+    """The commands as a shell takes them; what depends on their output is a comment."""
+    page = pages.configs(DATA_SETS[study]) / "RESULTS.md"
+    analyse = ["analyse", "DIR/NAME", f"--output={runs / 'analysis' / 'NAME'}"]
+    return "\n".join(
+        [
+            *map(_typed, commands(study, runs, [*data, *words])),
+            f"# then, with DIR={runs}/temperatures/programs, for each NAME in it:",
+            f"# {_typed([*analyse, *data])}",
+            f"# and then {page} says which claims held",
+        ]
+    )
+
+
+def commands(study: str, runs: pathlib.Path, words: list[str]) -> list[list[str]]:
+    """The sweeps in order: what follows `python -m kdjax` in each."""
+    configs = pages.configs(DATA_SETS[study])
+    if pathlib.Path.cwd() == pages.CHECKOUT:
+        configs = configs.relative_to(pages.CHECKOUT)
+    noise = ("--config.data.noise.name=symmetric", "--config.data.noise.rate=0.4")
+    packed = "--students_per_program=16"
+
+    def sweep(name: str, config: str, *options: str) -> list[str]:
+        start = ["sweep", f"--config={configs}/{config}", f"--workdir={runs / name}"]
+        at_end = "--config.evaluation.every_epochs=0"
+        return [*start, at_end, *options, *words]
+
+    def teacher(name: str) -> str:
+        return f"--config.teacher.workdir={runs / name}/seed-{{seed}}"
+
+    corrections = f"corrections.py:{runs / 'baseline'}"
+    return [
+        sweep("teachers", "teacher.py", SEEDS),
+        sweep("temperatures", "temperatures.py", teacher("teachers"), packed),
+        sweep("detectors", "detectors.py"),
+        sweep("noisy_teachers", "teacher.py", SEEDS, *noise),
+        sweep("noisy_labels", "noisy_labels.py", teacher("noisy_teachers"), packed),
+        sweep("baseline", "baseline.py", SEEDS),
+        sweep("corrections", corrections, teacher("teachers"), packed),
+    ]
+
+
+def analyses(
+    runs: pathlib.Path, data: list[str]
+) -> list[tuple[list[str], pathlib.Path]]:
+    """(command, its output) for each seed of the temperatures: logit distances."""
+    programs = sorted((runs / "temperatures" / "programs").glob("*/summary.json"))
+    outputs = [(path.parent, runs / "analysis" / path.parent.name) for path in programs]
+    return [
+        (["analyse", str(program), f"--output={output}", *data], output)
+        for program, output in outputs
+    ]
+
+
+def _typed(words: list[str]) -> str:
+    return shlex.join(["python", "-m", "kdjax", *words])
+
+
+def _call(words: list[str]) -> None:
+    print(_typed(words), flush=True)
+    if code := subprocess.run([sys.executable, "-m", "kdjax", *words]).returncode:
+        raise SystemExit(code)  # 42 is a stop with the state saved, which passes on

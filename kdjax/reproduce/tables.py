@@ -1,0 +1,101 @@
+"""A study's section of RESULTS.md: what was measured beside what was published."""
+
+import json
+import pathlib
+
+from kdjax.contracts import InputError
+from kdjax.reproduce import pages
+from kdjax.reproduce.plans import FLOAT32, STUDIES, Pair, Study
+from kdjax.reproduce.published import LEGEND, PUBLISHED, TITLES
+
+COLUMNS = ("network", "method", "test top-1 %", "seeds", "published", "source")
+TEACHER = "teacher"
+NOT_MEASURED = "not measured"
+
+
+def write(study: str, directory: pathlib.Path) -> pathlib.Path:
+    """Writes the section from the records in a directory, beside it."""
+    path = directory.parent / "RESULTS.md"
+    # The marks have had this name since the first page.
+    pages.write_section(path, section(study, read(study, directory)), f"launch {study}")
+    return path
+
+
+def read(study: str, directory: pathlib.Path) -> list[dict]:
+    """The records of a study, in the order of their files' names.
+
+    Raises:
+      InputError: a file is not one that `kdjax.reproduce.records` wrote.
+    """
+    records = []
+    for path in sorted(directory.glob("*.json")):
+        try:
+            record = json.loads(path.read_text())
+            own = record["study"] == study
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}: not a record of `kdjax reproduce`: {error}; move it away."
+            ) from error
+        records += [record] if own else []
+    return records
+
+
+def section(study: str, records: list[dict]) -> str:
+    """The text between the marks."""
+    text = [
+        f"## CIFAR-100, {TITLES[study]} (`python -m kdjax reproduce {study}`)",
+        "Last epoch; mean and sample standard deviation over the students' seeds, of "
+        "the files in results/, one for each finished run. " + LEGEND[study],
+    ]
+    for pair in STUDIES[study].pairs:
+        lines = rows(study, STUDIES[study], pair, records)
+        text.append(pages.table(COLUMNS, lines))
+    return "\n\n".join([*text, _origin(records)])
+
+
+def rows(study: str, plan: Study, pair: Pair, records: list[dict]) -> list[tuple]:
+    """One for the teacher and each method of a pair, and for each type measured."""
+    records = [record for record in records if record["pair"] == pair._asdict()]
+    dtypes = {FLOAT32, *(record["dtype"] for record in records)}
+    published, lines = PUBLISHED[study][pair.student], []
+    for dtype in sorted(dtypes, reverse=True):
+        for method in dict.fromkeys((TEACHER, "ce", *plan.methods)):
+            top1 = _top1(records, dtype, method)
+            value, source = published.get(method, ("-", "none is known"))
+            network = pair.teacher if method == TEACHER else pair.student
+            name = network if dtype == FLOAT32 else f"{network}, {dtype}"
+            if top1 or dtype == FLOAT32:
+                seeds = ", ".join(str(seed) for seed, _ in top1)
+                mean = pages.spread(v for _, v in top1) if top1 else NOT_MEASURED
+                lines.append((name, method, mean, seeds, value, source))
+    return lines
+
+
+def _top1(records: list[dict], dtype: str, method: str) -> list[tuple[int, float]]:
+    """(seed, test top-1) of every run of a row."""
+    values = []
+    for record in records:
+        is_teacher = record["run"] == record["pair"]["teacher"]
+        if record["dtype"] != dtype or is_teacher != (method == TEACHER):
+            continue
+        for name, student in record["students"].items():
+            if is_teacher or name == method:
+                values.append((record["seed"], student["metrics"]["top1"]))
+    return sorted(values)
+
+
+def _origin(records: list[dict]) -> str:
+    """On what, with what and by which commands the records were measured."""
+    if not records:
+        return "Nothing of this is measured yet."
+    lines = []
+    for record in records:
+        versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
+        lines.append(
+            f"- `{record['run']}`: `{record['command']}`; {record['seconds'] / 60:.0f} "
+            f"minutes on {', then '.join(record['device'])}; Python "
+            f"{', then '.join(record['python'])}, {versions}; {record['recorded']}."
+        )
+    rehearsed = any(record["total_steps"] for record in records)
+    head = "A rehearsal, which measures nothing:" if rehearsed else "Measured:"
+    return "\n".join([head, "", *lines])

@@ -1,0 +1,110 @@
+"""accelerator.sh against a stand-in for Python: order, limits, answers, going on."""
+
+import os
+import subprocess
+
+import pytest
+
+from benchmarks import run as benchmark
+from kdjax.cli import bench, reproduce
+from kdjax.distributed import devices
+from tests.launch.standins import LAUNCH
+
+# Writes its words and a time down; ends with the code that $CODES has for a word.
+PYTHON = """#!/usr/bin/env bash
+printf '%s\\0' "$@" >> "$LOG"
+printf '\\1' >> "$LOG"
+echo "answer to $*"
+while read -r word code; do
+  case " $* " in *"$word"*) [ "$code" != slow ] || exec sleep 30; exit "$code" ;; esac
+done < "$CODES"
+"""
+STAGES = ["facts", "wrn_float32", "resnet_bfloat16", "wrn_bfloat16", "torch"]
+STAGES += ["grid_bfloat16", "cifar100"]
+
+
+@pytest.fixture
+def accelerator(tmp_path):
+    """Runs the script; returns (exit code, what Python was called with)."""
+    python, log, out = tmp_path / "python", tmp_path / "log", tmp_path / "a b"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+
+    def run(*words, codes="", **variables):
+        (tmp_path / "codes").write_text(codes)
+        log.write_text("")
+        files = {"PYTHON": python, "LOG": log, "OUT": out, "CODES": tmp_path / "codes"}
+        result = subprocess.run(
+            [LAUNCH / "accelerator.sh", *words],
+            env=os.environ | {k: str(v) for k, v in files.items()} | variables,
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=60,
+        )
+        calls = [call.split("\0")[:-1] for call in log.read_text().split("\1")[:-1]]
+        return result.returncode, [call for call in calls if "import torch" not in call]
+
+    return run, out
+
+
+def done(out):
+    return [name for name in STAGES if (out / f"{name}.done").exists()]
+
+
+def test_every_stage_runs_once_and_writes_its_answer(accelerator):
+    run, out = accelerator
+    code, calls = run(DATA="c.npz")
+    assert code == 0 and len(calls) == len(STAGES) and done(out) == STAGES
+    for name, call in zip(STAGES, calls, strict=True):
+        assert f"answer to {' '.join(call)}" in (out / f"{name}.out").read_text()
+    assert run(DATA="c.npz") == (0, [])
+
+
+def test_every_command_is_one_that_its_parser_takes(accelerator, monkeypatch):
+    run, out = accelerator
+    plans = []
+    monkeypatch.setattr(devices, "configure_cpu", lambda *sizes: None)
+    monkeypatch.setattr(bench, "run", lambda *args: plans.append(args) or 0)
+    for module, *words in [call[1:] for call in run(DATA="c.npz")[1][1:]]:
+        if module == "benchmarks.run":
+            entered = benchmark.contestants(benchmark.parse(words))
+            assert list(entered)[0].startswith("kdjax") and len(entered) == 4
+        elif words[0] == "bench":
+            assert bench.main(words[1:]) == 0
+        else:
+            assert (module, words[0]) == ("kdjax", "reproduce")
+            options, rest = reproduce.read(words[1:])
+            assert not rest and options.once and 10 <= options.minutes <= 13
+            assert options.results == str(out / "results")
+    assert len(plans) == 4
+
+
+def test_the_same_command_goes_on_with_what_is_not_done(accelerator):
+    run, out = accelerator
+    code, calls = run(codes="--students=8 2\nresnet34 124\n")
+    assert code == 2 and len(calls) == 6
+    assert done(out) == ["facts", "wrn_float32", "wrn_bfloat16", "torch"]
+    code, calls = run(codes="resnet34 124\n", DATA="c.npz")
+    assert code == 42 and [call[2] for call in calls] == ["bench", "bench", "reproduce"]
+    code, calls = run(DATA="c.npz")
+    assert code == 0 and ["--pair=resnet34:resnet18" in call for call in calls] == [
+        True
+    ]
+    text = (out / "log").read_text()
+    assert text.count("resnet_bfloat16: code 124") == 2
+
+
+def test_a_training_that_was_saved_goes_on(accelerator):
+    run, out = accelerator
+    assert run(codes="reproduce 42\n", DATA="c.npz")[0] == 42
+    code, (call,) = run(DATA="c.npz")
+    assert code == 0 and call[:4] == ["-m", "kdjax", "reproduce", "cifar100"]
+
+
+def test_no_stage_takes_time_that_is_not_there(accelerator):
+    run, out = accelerator
+    code, calls = run("11", codes="--students=1 slow\n", LEAST="1")
+    assert code == 42 and len(calls) <= 2 and done(out) == ["facts"]
+    assert "wrn_float32: code 124" in (out / "log").read_text()
+    assert "grid_bfloat16: no time left" in (out / "log").read_text()
+    assert run("10", LEAST="1") == (42, [])
