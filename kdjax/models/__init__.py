@@ -51,7 +51,7 @@ MODELS = LazyTable(
     }
     | {
         f"resnet{depth}_cifar": _fixed(
-            "imagenet_resnet", depth=depth, small_images=True
+            "residual:imagenet_resnet", depth=depth, small_images=True
         )
         for depth in (18, 34, 50)
     }
