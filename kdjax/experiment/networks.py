@@ -28,11 +28,7 @@ def build_network(path: str, section: dict, classes: int) -> Network:
 
 
 def count_classes(path: str, network: Network, image_shape) -> int:
-    """How many classes a network has on such images, without computing anything.
-
-    Raises:
-      InputError: the network cannot take the images.
-    """
+    """How many classes a network has on such images; computes nothing."""
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
 
     def forward(images):
@@ -45,17 +41,9 @@ def count_classes(path: str, network: Network, image_shape) -> int:
 
 
 def check_sides(path: str, network: Network, variables, channels: int, sides) -> None:
-    """Crops of every side must fit the weights; computes nothing.
+    """Refuses square crops of a side that does not fit the weights; computes nothing.
 
-    Args:
-      path: opens errors.
-      network: to try.
-      variables: params and batch_stats; arrays, or their shapes.
-      channels: of the crops.
-      sides: of square crops.
-
-    Raises:
-      InputError: one does not fit.
+    `variables` may be shapes.
     """
     for side in sides:
         images = jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32)

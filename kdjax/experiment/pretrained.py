@@ -1,6 +1,7 @@
 """One trained network: of a run, or of weights from elsewhere."""
 
 import dataclasses
+import pathlib
 
 from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
@@ -36,13 +37,7 @@ def load_trained(
         own; weights that are trained further, or compared, may not.
     """
     where = f"{path}.workdir"
-    workdir = paths.local(section["workdir"], where).resolve()
-    if not workdir.is_dir():
-        raise InputError(
-            f"{where} is {section['workdir']!r}, and there is no such directory; "
-            "expected the --workdir of the run that trained the network. Train it "
-            "first: python -m kdjax train --config=.../teacher.py --workdir=..."
-        )
+    workdir = _workdir(where, section["workdir"])
     directory = workdir / CHECKPOINTS
     meta, best = guarded(where, checkpoints.read_meta, directory)
     name = _choose_student(f"{path}.student", section["student"], meta)
@@ -74,6 +69,17 @@ def load_trained(
         identity["networks"] = student["networks"]
     own = {"normalisation": trained_on["normalisation"]} if is_imported else {}
     return identified(Teacher(network, variables, identity), own, changes, section)
+
+
+def _workdir(where: str, text: str) -> pathlib.Path:
+    workdir = paths.local(text, where).resolve()
+    if not workdir.is_dir():
+        raise InputError(
+            f"{where} is {text!r}, and there is no such directory; expected the "
+            "--workdir of the run that trained the network. Train it first: "
+            "python -m kdjax train --config=.../teacher.py --workdir=..."
+        )
+    return workdir
 
 
 def student_network(path: str, student: dict, classes: int) -> Network:

@@ -147,20 +147,13 @@ def by_influence(
         a single one.
       **influence: see `kdjax.experiment.influence.Influence`.
     """
-    rule = Influence(**influence)
-    if rule.estimator == "gradient_dot":
-        raise InputError(
-            "selection.estimator gradient_dot needs several checkpoints of a run; "
-            "expected `python -m kdjax select` and config.selection.name = 'file'."
-        )
+    rule, trained = Influence(**influence), None
     if not reference and not first_epoch:
         raise InputError(
             "selection: expected reference, the workdir of a trained network, or "
             "first_epoch above 0: an untrained student's gradients say nothing."
         )
-    if rule.wants_teacher and teacher is None:
-        raise InputError("selection: teacher_influence needs config.teacher.workdir.")
-    trained = None
+    _check_rule(rule, teacher)
     if reference:
         section = {"workdir": reference, "student": student, "checkpoint": checkpoint}
         trained = _single(load_trained("config.selection.reference", section, data))
@@ -178,6 +171,16 @@ def by_influence(
         wants_teacher=rule.wants_teacher,
         digest=trained.identity["digest"] if trained else "",
     )
+
+
+def _check_rule(rule: Influence, teacher: Teacher | None) -> None:
+    if rule.estimator == "gradient_dot":
+        raise InputError(
+            "selection.estimator gradient_dot needs several checkpoints of a run; "
+            "expected `python -m kdjax select` and config.selection.name = 'file'."
+        )
+    if rule.wants_teacher and teacher is None:
+        raise InputError("selection: teacher_influence needs config.teacher.workdir.")
 
 
 def _single(reference: Teacher) -> Teacher:
