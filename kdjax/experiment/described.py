@@ -63,21 +63,21 @@ def describe_data(section: dict, given: Sizes, needs_labels: bool = False) -> Da
       InputError: sizes that are not known, or do not fit the section.
       DataError: the set is to be read and is not there.
     """
-    known = KNOWN.get(_dataset(section["name"]), Sizes())
+    published = KNOWN.get(_dataset(section["name"]), Sizes())
     whole = re.fullmatch(r"\w+", section["train"])
     if not whole:
-        known = known._replace(examples=None)
-    if not any(given[:3]) and (None in known[1:3] or needs_labels or section["keep"]):
+        published = published._replace(examples=None)
+    if not any(given[:3]) and (
+        None in published[1:3] or needs_labels or section["keep"]
+    ):
         return _load(section)
-    return data_of_sizes(section, _settled(section, given, known))
+    return data_of_sizes(section, _settled(section, given, published))
 
 
 def data_of_sizes(section: dict, sizes: Sizes) -> Data:
     """Images that take no memory: black ones, or for a streamed set their shape alone.
 
-    Args:
-      section: of a plain config; name, feed, and what is done to the images.
-      sizes: all of them known.
+    `sizes` are all known.
     """
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
     if _streams(section):
@@ -104,11 +104,11 @@ def _load(section: dict) -> Data:
         ) from error
 
 
-def _settled(section: dict, given: Sizes, known: Sizes) -> Sizes:
+def _settled(section: dict, given: Sizes, published: Sizes) -> Sizes:
     """What is given, else what is known, else what the crops are."""
     geometry = check_feed(section)
     if _streams(section):
-        known = known._replace(image_size=geometry.size)
+        published = published._replace(image_size=geometry.size)
         if given.image_size not in (None, geometry.size):
             raise InputError(
                 f"--image_size is {given.image_size}, and crops of a streamed set are "
@@ -117,14 +117,14 @@ def _settled(section: dict, given: Sizes, known: Sizes) -> Sizes:
     sizes = {}
     for flag in FLAGS:
         value = getattr(given, flag)
-        value = getattr(known, flag) if value is None else value
+        value = getattr(published, flag) if value is None else value
         if value is None or value < 1:
             raise InputError(
                 f"--{flag} is {value}, and config.data does not tell it; expected a "
                 "whole number above 0."
             )
         sizes[flag] = value
-    return known._replace(**sizes)
+    return published._replace(**sizes)
 
 
 def _streams(section: dict) -> bool:

@@ -11,7 +11,6 @@ from kdjax.experiment.teacher_inputs import adapt, requested
 from kdjax.models.ensemble import ensemble
 from kdjax.models.network import Network
 from kdjax.types import PyTree
-from kdjax.weights import imported
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +95,8 @@ def identified(teacher: Teacher, own: dict, changes: dict, section: dict) -> Tea
         identity["adapted"] = changes
         identity |= {"asked": requested(section)} if requested(section) else {}
     if changes or own:
+        from kdjax.weights import imported
+
         moments = own | changes if changes else own["normalisation"]
         models = imported_models([identity])
         identity["digest"] = imported.digest(teacher.variables, moments, models)

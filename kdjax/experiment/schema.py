@@ -212,7 +212,7 @@ def check_keys(config: dict) -> None:
         fields.check_section(path, Config, student, partial=True)
 
 
-def number(config: dict, path: str, *_: Any, **__: Any) -> Any:
+def number(config: Mapping, path: str, *_: Any, **__: Any) -> Any:
     """The value at a dotted path, checked; of a config that may not have been."""
     value = config
     for name in path.split("."):

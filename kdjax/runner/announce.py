@@ -6,7 +6,7 @@ import pathlib
 from kdjax.distributed import devices
 from kdjax.experiment.build import Experiment
 from kdjax.reporting.reporter import Reporter
-from kdjax.runner import workdir as workdirs
+from kdjax.runner.workdir import is_done
 
 
 def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
@@ -47,6 +47,6 @@ def _of_teacher(identity: dict) -> list[str]:
     if "adapted" in identity:
         lines.append(f"teacher: adapted by {json.dumps(identity['adapted'])}")
     for path in identity["workdir"].split(",") if "workdir" in identity else ():
-        if not workdirs.is_done(pathlib.Path(path)):
+        if not is_done(pathlib.Path(path)):
             lines.append(f"teacher: {path} is not finished; its present state is used")
     return lines

@@ -16,10 +16,10 @@ from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
-from kdjax.runner import identities, skipped_images
-from kdjax.runner import workdir as workdirs
+from kdjax.runner import provenance, skipped_images
 from kdjax.runner.announce import announce
 from kdjax.runner.sample_weights import SampleInfo
+from kdjax.runner.workdir import finish, write_config
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.program import steps_per_dispatch, train_program
@@ -34,21 +34,9 @@ def train(
 
     Stops with its state saved, as by a signal, when `time.monotonic()` is `deadline`.
     """
-    devices.check_batch(experiment.batch_size)
-    devices.keep_programs()
-    collectives.assert_equal("this run", _shared_by_processes(experiment))
-    workdirs.write_config(workdir, experiment.config)
     mesh = sharding.make_mesh()
-    checkpointer = Checkpointer(
-        workdir / CHECKPOINTS,
-        tuple(experiment.students),
-        experiment.identity,
-        experiment.keep_all,
-    )
-    states, meta = begin(experiment, checkpointer, mesh)
+    checkpointer, states, meta = _start(experiment, workdir, mesh)
     start = meta["step"]
-    if "data" in meta:
-        identities.check_resumed(workdir, meta, experiment.identity)
     reporter = (Reporter if collectives.is_primary() else Silent)(
         workdir,
         start=start,
@@ -56,22 +44,16 @@ def train(
         steps_per_epoch=experiment.steps_per_epoch,
         tensorboard=experiment.tensorboard,
     )
-    skipping = skipped_images.told(experiment.train, workdir, start, reporter.say)
-    with (
-        contextlib.closing(checkpointer),
-        contextlib.closing(reporter),
-        skipping as skipped,
-    ):
+    collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
+    closing = contextlib.closing
+    with closing(checkpointer), closing(reporter), collected as skipped:
         announce(experiment, start, reporter)
-        variables = None
-        if experiment.teacher is not None:
-            host = experiment.teacher.variables
-            variables = sharding.place_replicated(host, mesh)
+        variables = experiment.teacher and sharding.place_replicated(
+            experiment.teacher.variables, mesh
+        )
         sample_info = SampleInfo(experiment, variables, mesh, workdir, start)
         if not experiment.plan.is_enough(meta.get("metrics")):
-            with contextlib.closing(
-                Steps(experiment, variables, mesh, sample_info)
-            ) as steps:
+            with closing(Steps(experiment, variables, mesh, sample_info)) as steps:
                 loop.run(
                     experiment.plan,
                     states,
@@ -85,34 +67,41 @@ def train(
                     should_stop=collectives.stopper(),
                 )
     results = reporter.last_evaluation or meta["metrics"]
-    workdirs.finish(workdir, summary(experiment, results, reporter.seconds, skipped))
+    finish(workdir, summary(experiment, results, reporter.seconds, skipped))
 
 
-def _shared_by_processes(experiment: Experiment) -> dict:
-    """What all processes must have been given alike."""
+def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
+    """(checkpointer, states, meta of the checkpoint that they are from).
+
+    All processes must have been given the same, and what a resumed run was made from
+    must still be there.
+    """
+    devices.check_batch(experiment.batch_size)
+    devices.keep_programs()
     config, identity = experiment.config, experiment.identity
     shared = {f"config.{key}": value for key, value in config.items() if key != "data"}
-    return shared | {f"identity.{key}": value for key, value in identity.items()}
+    shared |= {f"identity.{key}": value for key, value in identity.items()}
+    collectives.assert_equal("this run", shared)
+    write_config(workdir, config)
+    names, keep_all = tuple(experiment.students), experiment.keep_all
+    checkpointer = Checkpointer(workdir / CHECKPOINTS, names, identity, keep_all)
+    states, meta = begin(experiment, checkpointer, mesh)
+    if "data" in meta:
+        provenance.check_resumed(workdir, meta, identity)
+    return checkpointer, states, meta
 
 
 class Steps:
     """The train program and its input, as the loop wants them."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        variables: PyTree,
-        mesh,
-        sample_info: SampleInfo,
-        most: int | None = None,
-    ):
+    def __init__(self, experiment, variables, mesh, sample_info, most=None):
         """Places the images; compiles nothing yet.
 
         Args:
           experiment: what to train.
           variables: the teacher's, on the devices; None without one.
           mesh: what to train on.
-          sample_info: of the training split.
+          sample_info: a `SampleInfo` of the training split.
           most: steps of a dispatch; None: what is usual for the platform.
         """
         self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
@@ -159,16 +148,14 @@ class Steps:
         info = self.sample_info.before(number, states)
         source = self.feed.source | {"sample_info": info}
         counts = (count,) if self.most > 1 else ()
-        states, metrics = self.program(
-            states, self.variables, source, batch_specs, *counts
-        )
+        result = self.program(states, self.variables, source, batch_specs, *counts)
         if self._under_way is not None:
             # While one step computes, the images of the next are decoded and sent, and
             # no more of them are on the devices.
-            self._under_way.append(metrics)
+            self._under_way.append(result[1])
             if len(self._under_way) > 1:
                 jax.block_until_ready(self._under_way.popleft())
-        return states, metrics
+        return result
 
     def close(self) -> None:
         """Ends what decodes ahead."""
@@ -235,9 +222,12 @@ def summary(
         }
         for name, section in experiment.identity["students"].items()
     }
-    record = {"seconds": seconds, "students": students}
-    record |= skipped_images.as_json(skipped)
-    return record | {"identity": experiment.identity}
+    return {
+        "seconds": seconds,
+        "students": students,
+        **skipped_images.as_json(skipped),
+        "identity": experiment.identity,
+    }
 
 
 def evaluation(experiment: Experiment, variables, mesh):

@@ -18,7 +18,7 @@ from kdjax.experiment.stages import split_stages
 from kdjax.reporting.files import replace
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import SUMMARY
-from kdjax.runner import identities
+from kdjax.runner import provenance
 from kdjax.runner import workdir as workdirs
 from kdjax.sweep import packing
 from kdjax.sweep.trials import Trial
@@ -131,7 +131,7 @@ def check_done(root: pathlib.Path, trials: list[Trial]) -> None:
         workdirs.check_same(workdir, resolved(trial.config))
         stages = split_stages(trial.config, workdir) or {"": trial.config}
         for name, stage in stages.items():
-            identities.check_finished(workdir / name, resolved(stage), digests)
+            provenance.check_finished(workdir / name, resolved(stage), digests)
 
 
 def start(job: Job) -> None:

@@ -1,4 +1,10 @@
-"""Optimizers and learning-rate schedules, from Optax, with the papers' conventions."""
+"""Optimizers and learning-rate schedules, from Optax, with the papers' conventions.
+
+Optax's own cosine, linear, piecewise constant and warm-up schedules have the shapes of
+those below and round otherwise: up to two thirds of a run's steps get a learning rate
+with another last bit, so a run could not be resumed with the numbers that it began
+with. Beside that, our warm-up climbs to what the schedule itself says at that step.
+"""
 
 from collections.abc import Callable
 
@@ -45,8 +51,7 @@ def step_schedule(
         passed = sum((step >= b).astype(jnp.float32) for b in boundaries)
         return learning_rate * jnp.power(jnp.float32(factor), passed)
 
-    constant = constant_schedule(learning_rate=learning_rate)
-    base = schedule if boundaries else constant
+    base = schedule if boundaries else optax.constant_schedule(learning_rate)
     return _warmed(base, warmup_epochs * steps_per_epoch)
 
 
@@ -63,8 +68,7 @@ def cosine_schedule(
 
     def schedule(step):
         done = (_float(step) - warmup) / max(total_steps - warmup, 1)
-        done = jnp.clip(done, 0.0, 1.0)
-        height = 0.5 * (1 + jnp.cos(jnp.pi * done))
+        height = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(done, 0.0, 1.0)))
         return learning_rate * (final_fraction + (1 - final_fraction) * height)
 
     return _warmed(schedule, warmup)
@@ -100,16 +104,18 @@ def constant_schedule(
 ) -> Schedule:
     """The same rate throughout, after the warm-up."""
     del total_steps
-    return _warmed(
-        lambda step: jnp.full_like(_float(step), learning_rate),
-        warmup_epochs * steps_per_epoch,
-    )
+    schedule = optax.constant_schedule(learning_rate)
+    return _warmed(schedule, warmup_epochs * steps_per_epoch)
 
 
 def _not_negative(where: str, **values: float) -> None:
     for name, value in values.items():
         if not isinstance(value, int | float) or not 0 <= value < float("inf"):
             raise ValueError(f"{where}: {name} is {value!r}; expected a number >= 0.")
+
+
+def _clipped(clip_norm: float) -> optax.GradientTransformation:
+    return optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
 
 
 def matrices_only(params):
@@ -139,11 +145,10 @@ def sgd(
     """
     _not_negative("sgd", weight_decay=weight_decay, clip_norm=clip_norm)
     contracts.fraction("sgd", "momentum", momentum)
+    mask = None if decay_norm_and_bias else matrices_only
     return optax.chain(
-        optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
-        optax.add_decayed_weights(
-            weight_decay, mask=None if decay_norm_and_bias else matrices_only
-        ),
+        _clipped(clip_norm),
+        optax.add_decayed_weights(weight_decay, mask=mask),
         optax.sgd(schedule, momentum=momentum or None, nesterov=nesterov),
     )
 
@@ -159,15 +164,10 @@ def adamw(
 ) -> optax.GradientTransformation:
     """AdamW: decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
     _not_negative("adamw", weight_decay=weight_decay, clip_norm=clip_norm)
+    mask = None if decay_norm_and_bias else matrices_only
     return optax.chain(
-        optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
-        optax.adamw(
-            schedule,
-            b1=b1,
-            b2=b2,
-            weight_decay=weight_decay,
-            mask=None if decay_norm_and_bias else matrices_only,
-        ),
+        _clipped(clip_norm),
+        optax.adamw(schedule, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask),
     )
 
 

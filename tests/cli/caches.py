@@ -33,7 +33,7 @@ def get_config(arg=""):
 """
 
 
-class Made:
+class Caches:
     """A teacher, a config of two students, and where caches of that teacher lie."""
 
     def __init__(self, root: pathlib.Path, data_dir):

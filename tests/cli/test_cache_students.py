@@ -1,4 +1,4 @@
-"""Students taught from a cache are the students that the teacher itself would teach."""
+"""Students trained from a cache equal those trained with the teacher itself."""
 
 import shutil
 
@@ -56,14 +56,14 @@ def test_the_step_has_no_teacher_in_it(cached, monkeypatch):
     assert kernel in programs[0] and kernel not in programs[1]
 
 
-def test_another_batch_size_reads_the_same_answers(cached):
-    told = caches.read_manifest(cached.root / "single", "here")
-    reader = Reader(cached.root / "single", told)
+def test_another_batch_size_reads_the_same_outputs(cached):
+    record = caches.read_manifest(cached.root / "single", "here")
+    reader = Reader(cached.root / "single", record)
 
     def first(batch_size, steps):
-        tickets = [sample_positions(1, n, batch_size, 256) for n in range(steps)]
-        index, epoch = (np.concatenate(part) for part in zip(*tickets, strict=True))
-        rows = [reader.rows(*batch_spec) for batch_spec in tickets]
+        specs = [sample_positions(1, n, batch_size, 256) for n in range(steps)]
+        index, epoch = (np.concatenate(part) for part in zip(*specs, strict=True))
+        rows = [reader.rows(*batch_spec) for batch_spec in specs]
         whole = {n: np.concatenate([row[n] for row in rows]) for n in rows[0]}
         return index, epoch, whole
 
@@ -73,16 +73,16 @@ def test_another_batch_size_reads_the_same_answers(cached):
         np.testing.assert_array_equal(found[name], other[name])
     experiment = build(cached.config())
     teacher = experiment.teacher
-    asked = TeacherRunner(
+    runner = TeacherRunner(
         *(teacher.network, teacher.variables, experiment.train, experiment.augment),
         **{"seed": 1, "layout": reader.layout, "batch_size": 40},
     )
-    wanted = asked.answers(index, epoch)
+    wanted = runner.outputs(index, epoch)
     np.testing.assert_allclose(found["logits"], wanted["logits"], atol=1e-5)
     np.testing.assert_allclose(found["pooled"], wanted["pooled"], atol=1e-5)
-    # The same sample's crop of another epoch is another answer.
+    # The same sample's crop of another epoch has other outputs.
     assert (
-        np.abs(asked.answers(index, 1 - epoch)["logits"] - wanted["logits"]).max()
+        np.abs(runner.outputs(index, 1 - epoch)["logits"] - wanted["logits"]).max()
         > 1e-2
     )
 
@@ -189,12 +189,12 @@ def test_an_ensemble_s_members_are_stored_each(cached, tmp_path):
     )
     teacher = experiment.teacher
     layout = experiment.cache.layout
-    asked = TeacherRunner(
+    runner = TeacherRunner(
         *(teacher.network, teacher.variables, experiment.train, experiment.augment),
         **{"seed": 1, "layout": layout, "batch_size": 32},
     )
     index, epoch = np.arange(20, dtype=np.int32), np.zeros(20, np.int32)
-    wanted = asked.answers(index, epoch)
+    wanted = runner.outputs(index, epoch)
     found = experiment.cache.decode(experiment.cache.rows(index, epoch))
     np.testing.assert_allclose(found.logits, wanted["logits"], atol=1e-5)
     members = found.features["members"]

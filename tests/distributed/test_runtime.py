@@ -25,7 +25,7 @@ TIMES = ("seconds", "train/images_per_second", "train/input_percent")
 WITHOUT = """
 import sys
 from kdjax import __main__
-from kdjax.cli import evaluate
+from kdjax.runner import evaluate
 from kdjax.contracts import InputError
 
 def missing(*_):
@@ -131,7 +131,7 @@ def test_one_process_prints_and_writes(root, whole):
     assert "2 in each of 2 processes" in first and "one program" in first
     assert not [x for x in second.splitlines() if x and not x.startswith("[Gloo]")]
     assert {path.name for path in (root / "slurm").iterdir()} == {
-        *("config.json", "metrics.jsonl", "summary.json", "checkpoints", "notes"),
+        *("config.json", "metrics.jsonl", "summary.json", "checkpoints", "sample_info"),
         ".lock",
     }
     assert (root / "slurm" / "summary.json").stat().st_size > 100

@@ -55,12 +55,12 @@ def test_one_command_selects_and_retrains(tickets, data_dir):
     with np.load(tickets / "select" / "selection.npz") as saved:
         keep, labels = saved["keep"], saved["labels"]
     assert told["kept"] == keep.sum() and 0 < keep.sum() < 256
-    assert told["found"].keys() >= {"precision", "recall", "f1", "specificity"}
+    assert told["agreement"].keys() >= {"precision", "recall", "f1", "specificity"}
     clean = build(configs.teacher(data_dir)).train.label
     expected = NOISES["symmetric"](clean, 10, rate=0.4, seed=888)
     np.testing.assert_array_equal(labels, expected)
     precision = (labels == clean)[keep].mean()
-    assert told["found"]["precision"] == pytest.approx(precision)
+    assert told["agreement"]["precision"] == pytest.approx(precision)
     retrained = meta_of(tickets / "retrain")["data"]["train"]
     assert retrained["kept"] == keep.sum()
     assert meta_of(tickets / "proxy")["data"]["train"]["noise"]["rate"] == 0.4
@@ -177,7 +177,7 @@ def test_renewed_selections_survive_a_stop_bit_for_bit(
     proxy = str(tickets / "proxy")
     config = selecting(data_dir, proxy, first_epoch=0.25, every_epochs=0.5)
     run.run(config, tmp_path / "whole")
-    steps = sorted(int(p.stem) for p in (tmp_path / "whole/notes/ds").iterdir())
+    steps = sorted(int(p.stem) for p in (tmp_path / "whole/sample_info/ds").iterdir())
     assert steps == [1, 3, 5, 7]
     original = notes_module.SampleInfo.before
 
