@@ -1,4 +1,4 @@
-"""python -m kdjax COMMAND. A command is imported only when it is asked for."""
+"""kdjax COMMAND, or python -m kdjax COMMAND; a command is imported when it is called."""
 
 import difflib
 import importlib
@@ -6,53 +6,57 @@ import keyword
 import sys
 from collections.abc import Callable
 
+from kdjax import cli
+
 COMMANDS = {
-    "train": "train a teacher, or students against one teacher; resumes",
-    "sweep": "train a grid of settings, as few programs as can be; resumes",
-    "cache": "write a teacher's answers down, to train students from them",
+    "train": "train a teacher, or students with one teacher; resumes",
+    "sweep": "train a grid of settings in as few programs as possible; resumes",
+    "cache": "store a teacher's outputs, to train students from them",
     "evaluate": "score a run's networks; prints one JSON line",
     "select": "choose training samples: clean labels, or useful ones",
     "analyse": "how students differ from their teacher: distances, norms, planes",
-    "import": "weights from elsewhere as a teacher: python -m kdjax import FILE",
+    "import": "weights from elsewhere as a teacher",
     "export": "a network of a run as safetensors, StableHLO or ONNX",
-    "prepare": "make a data set readable: python -m kdjax prepare NAME",
-    "bench": "how fast a pair trains here, and how far that is from the roof",
-    "compile": "what a training asks of its devices, compiled for any, run on none",
+    "prepare": "convert a data set to the format that training reads",
+    "bench": "how fast a pair trains here, against the hardware's limits",
+    "compile": "memory and time that a training needs on any devices; runs on none",
     "report": "table, figures and a page from finished runs",
-    "reproduce": "train a study of the papers, and write its tables",
+    "reproduce": "train and tabulate the studies of the papers; resumes",
 }
-USAGE = "usage: python -m kdjax COMMAND [options]\n\n" + "\n".join(
-    f"  {name:<10} {text}" for name, text in COMMANDS.items()
-)
-HELP = f"""{USAGE}
-
-python -m kdjax COMMAND --help tells more. Exit codes: 0 finished, 2 bad input,
-3 loss not finite, 4 storage, 42 stopped with its state saved (run it again), 1 a bug.
-"""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; a user's error is one line, an error of ours a traceback."""
+    """Runs one command and returns its exit code.
+
+    A user's error is one line, a bug a traceback.
+    """
     argv = sys.argv[1:] if argv is None else argv
+    program = cli.program()
+    listed = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
+    usage = "\n".join([f"usage: {program} COMMAND [options]\n", *listed])
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(HELP)
+        print(
+            f"{usage}\n\n{program} COMMAND --help describes a command. Exit codes: 0 "
+            "finished, 2 bad input,\n3 loss not finite, 4 storage, 42 stopped with its "
+            "state saved (run it again), 1 a bug."
+        )
         return 0 if argv else 2
     name, *rest = argv
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
-        print(f"kdjax: {name!r} is not a command.{hint}\n\n{USAGE}", file=sys.stderr)
+        print(f"kdjax: {name!r} is not a command.{hint}\n\n{usage}", file=sys.stderr)
         return 2
-    # `import` is a word of Python's, so its module has an underscore more.
-    command = f"kdjax.cli.{name}{'_' * keyword.iskeyword(name)}"
+    # `import` is a keyword of Python, so its module is `import_`.
+    module = f"kdjax.cli.{name}{'_' * keyword.iskeyword(name)}"
     try:
-        return importlib.import_module(command).main(rest)
+        return importlib.import_module(module).main(rest)
     except BaseException as error:  # a signal's is no Exception, and has its code
         return code_of(f"kdjax {name}", error)
 
 
 def exit_code(name: str, run: Callable[[], int]) -> int:
-    """Calls, and turns the errors of users, data and disks into a line and a code."""
+    """Calls `run`, and turns errors of users, data and disks into a line and a code."""
     try:
         return run()
     except BaseException as error:  # a signal's is no Exception, and has its code

@@ -5,13 +5,13 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.cli.arguments import load_config, load_grid
 from kdjax.contracts import InputError
 from kdjax.experiment import recipes
+from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.stages import split_stages
 from kdjax.runner import run
 from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import make_rows
+from kdjax.sweep.trials import make_trials
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ("common", "__init__")
@@ -38,7 +38,7 @@ def test_a_config_is_well_formed(path):
 @pytest.mark.parametrize("path", GRIDS, ids=name_of)
 def test_a_grid_has_rows_and_each_is_well_formed(path):
     axes = read_axes(load_grid(str(path)), [])
-    rows = make_rows(load_config(str(path), []), axes)
+    rows = make_trials(load_config(str(path), []), axes)
     assert len(rows) > 1
     for row in rows:
         check(row.config)

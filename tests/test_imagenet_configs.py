@@ -10,15 +10,15 @@ import jax
 import numpy as np
 import pytest
 
-from kdjax.cli.arguments import load_config, load_grid
 from kdjax.contracts import InputError
 from kdjax.experiment.build import build
+from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.stages import split_stages
 from kdjax.runner import run
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.trainer import Steps
 from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import make_rows
+from kdjax.sweep.trials import make_trials
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -31,7 +31,7 @@ SMALL = (
     *("data.name=jpeg_set", "data.test=test", "data.flip=True"),
     *("data.mean=(0.4,0.5,0.5)", "data.std=(0.3,0.3,0.3)"),
     *("batch_size=8", "evaluation.batch_size=8", "evaluation.every_epochs=0"),
-    *("total_steps=1", "tensorboard=False"),
+    *("total_steps=1", "tensorboard=False", "schedule.warmup_epochs=0"),
 )
 
 
@@ -101,7 +101,7 @@ def test_a_config_takes_a_step(name, jpeg_dir, tmp_path):
 def test_the_students_of_kl_versus_mse_take_a_step_in_one_program(jpeg_dir, tmp_path):
     name = "kl_versus_mse.py"
     config = small(name, jpeg_dir, "model.name=tests.networks:coarse")
-    rows = make_rows(config, read_axes(load_grid(str(CONFIGS / name)), []))
+    rows = make_trials(config, read_axes(load_grid(str(CONFIGS / name)), []))
     methods = {row.name.rpartition("-")[2]: row.config.method for row in rows}
     assert list(methods) == ["ce", "kd_tau1", "kd_tau20", "mse"]
     students = {n: {"method": m.to_dict()} for n, m in methods.items()}
@@ -121,7 +121,7 @@ def test_data_selection_runs_to_its_end(jpeg_dir, tmp_path, monkeypatch, most):
     run.run(config, tmp_path)
     for part in ("reference", "student"):
         assert (tmp_path / part / "summary.json").exists()
-    (sample_info,) = (tmp_path / "student" / "sample_info" / "lr_ds").glob("*.npz")
+    (sample_info,) = (tmp_path / "student").glob("*/lr_ds/*.npz")
     with np.load(sample_info) as saved:
         assert saved["selection"].sum() == 10  # 80 % of 12, rounded
     told = json.loads((tmp_path / "student" / "summary.json").read_text())

@@ -1,4 +1,4 @@
-r"""CIFAR-100: one network, each generation taught by the one before it.
+r"""CIFAR-100: one network, each generation the teacher of the next.
 
 python -m kdjax prepare cifar100
 python -m kdjax train --config=configs/cifar100/born_again.py:3 \

@@ -1,4 +1,4 @@
-r"""Fashion-MNIST subset: one network, each generation taught by the one before it.
+r"""Fashion-MNIST subset: one network, each generation the teacher of the next.
 
 python -m kdjax train --config=configs/fashion_mnist/born_again.py:3 \
     --workdir=runs/born_again

@@ -7,11 +7,11 @@ that train the same teacher first may be typed one after the other.
 
 from ml_collections import ConfigDict
 
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 
 
 def base():
-    config = defaults.base()
+    config = schema.base()
     config.data.name = "fashion_mnist_subset"
     config.batch_size = 64
     config.total_epochs = 6.0

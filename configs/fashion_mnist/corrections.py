@@ -8,8 +8,8 @@ python -m kdjax sweep --config=configs/fashion_mnist/corrections.py:runs/baselin
     --workdir=runs/corrections --students_per_program=16 \
     --config.teacher.workdir="runs/teachers/seed-{seed}"
 
-Data selection asks the baseline, the same student trained on labels, where the teacher
-helps; its control hears the teacher on as many samples, whichever.
+Data selection uses the baseline, the same student trained on labels, to find where the
+teacher helps; its control selects as many samples at random.
 """
 
 from ml_collections import ConfigDict
@@ -31,6 +31,6 @@ def get_grid(arg=""):
     reference = f"{arg or 'runs/baselines'}/seed-{{seed}}"
     methods = studies.adjustments(temperature=4.0, spread=4.0)
     methods |= studies.revisions(temperature=4.0)
-    chosen = studies.selections(reference)
-    rows = {name: (m, chosen.get(name, {"name": "all"})) for name, m in methods.items()}
-    return {"seed": studies.SEEDS, "method,selection": rows}
+    selections = studies.selections(reference)
+    pairs = {n: (m, selections.get(n, {"name": "all"})) for n, m in methods.items()}
+    return {"seed": studies.SEEDS, "method,selection": pairs}

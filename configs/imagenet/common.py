@@ -14,12 +14,12 @@ student's activations take, for accelerators.
 
 from ml_collections import ConfigDict
 
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 
 
 def base() -> ConfigDict:
     """torchvision's ResNets, and what papers on distillation take: 100 epochs, SGD."""
-    config = defaults.base()
+    config = schema.base()
     config.data.name, config.data.test = "imagenet2012", "validation"
     config.data.feed = "streamed"
     config.batch_size = 256

@@ -7,16 +7,15 @@ python -m kdjax import resnet34-b627a593.pth --workdir=runs/resnet34 \
 python -m kdjax train --config=configs/imagenet/lr_ds.py --workdir=runs/lr_ds \
     --config.teacher.workdir=runs/resnet34
 
-The reference is the same network trained on labels; by its influence scores the student
-hears the teacher on 80 % of the samples and has labels for the rest. With a reference
-that is trained already:
+The reference is the same network trained on labels; its influence scores select 80 %
+of the samples for the teacher; the rest have labels. With a trained reference:
 
 python -m kdjax train --config=configs/imagenet/baseline.py --workdir=runs/baseline
 python -m kdjax train --config=configs/imagenet/lr_ds.py:runs/baseline \
     --workdir=runs/lr_ds_of_baseline --config.teacher.workdir=runs/resnet34
 
 The scores take all training images once through the reference and once through the
-teacher, decoded while they are asked, and their logits in memory: 5 GB each in float32,
+teacher, decoded on the way, and their logits in memory: 5 GB each in float32,
 a few times that while scores are computed.
 
 The paper's estimator, ratio and numbers could not be read; estimator and ratio are

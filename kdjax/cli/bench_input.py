@@ -35,7 +35,6 @@ import jax
 
 from kdjax import cli
 from kdjax.bench import feed as timing
-from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
@@ -47,6 +46,7 @@ from kdjax.data.synthetic import NAME, prepare_synthetic
 from kdjax.distributed import devices
 from kdjax.experiment import schema
 from kdjax.experiment.data import load_data
+from kdjax.experiment.overrides import load_config, split_overrides
 from kdjax.reporting.speeds import print_feed_speeds
 from kdjax.training import sharding
 
@@ -69,7 +69,7 @@ class Request(NamedTuple):
 
 
 def main(argv: list[str]) -> int:
-    rest, overrides = arguments.split_overrides(argv)
+    rest, overrides = split_overrides(argv)
     options = _parser().parse_args(rest)
     _check(options, overrides)
     config = _config(options, overrides)
@@ -189,7 +189,7 @@ def _threads(text: str | None, usual: int) -> list[int]:
 def _config(options: argparse.Namespace, overrides: list[str]) -> dict | None:
     if not options.config:
         return None
-    config = schema.plain(arguments.load_config(options.config, overrides))
+    config = schema.plain(load_config(options.config, overrides))
     schema.check_keys(config)
     if options.data_dir:
         config["data"]["data_dir"] = options.data_dir

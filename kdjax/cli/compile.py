@@ -32,10 +32,14 @@ import json
 import sys
 
 from kdjax import cli
-from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import devices
 from kdjax.experiment import described, schema
+from kdjax.experiment.overrides import (
+    load_config,
+    set_override,
+    split_overrides,
+)
 from kdjax.preflight import advice, plans, rows, topology
 from kdjax.preflight.page import page
 from kdjax.training import sharding
@@ -82,7 +86,7 @@ def _devices(options, batch_size: int) -> list | None:
 
 def read(argv: list[str]):
     """(options, plain config, `model` sections of the teachers or None)."""
-    words, overrides = arguments.split_overrides(argv)
+    words, overrides = split_overrides(argv)
     options = _parser().parse_args(words)
     if bool(options.config) == bool(options.pair):
         raise InputError("compile: expected either --config or --pair.")
@@ -104,9 +108,9 @@ def _config(options, overrides: list[str]):
         raise InputError(
             "--dtype is of a --pair or of --teacher; expected --config.model.dtype."
         )
-    config = arguments.load_config(options.config, overrides)
+    config = load_config(options.config, overrides)
     if options.data_dir:
-        arguments.set_override(config, "data.data_dir", options.data_dir)
+        set_override(config, "data.data_dir", options.data_dir)
     config, teacher_models = schema.plain(config), None
     if options.teacher:
         dtype = options.dtype or config["model"].get("dtype")

@@ -4,12 +4,12 @@
                         [--minutes=M]
 
 The same command resumes a run that was stopped, and does nothing for a finished one. A
-config of several parts (`stages`) runs them in order, each in a directory of DIR. With
+config of several `stages` runs them in order, each in a directory of DIR. With
 --minutes it stops after so many, its state saved, with exit code 42.
 
-On several hosts each runs the same command; DIR lies on storage that all of them see.
+On several hosts each runs the same command; DIR lies on storage that all of them share.
 SLURM, Open MPI, Cloud TPUs and Kubernetes are recognised; elsewhere the flags below, or
-JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, say who is who.
+JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, number the processes.
 """
 
 from kdjax import cli, paths
@@ -28,10 +28,10 @@ def main(argv: list[str]) -> int:
     deadline = time_slice.deadline(options.minutes)
     workdir = paths.local(options.workdir, "--workdir").resolve()
     with runtime.joined(options) as processes:
-        rows = config.get("batch_size", 0) or 1
-        devices.configure_cpu(options.devices, rows, processes)
+        batch_size = config.get("batch_size", 0) or 1
+        devices.configure_cpu(options.devices, batch_size, processes)
         run.run(config, workdir, deadline)
-        found = run.results(workdir) if collectives.is_primary() else []
-    if found:
-        print_table(found)
+        results = run.results(workdir) if collectives.is_primary() else []
+    if results:
+        print_table(results)
     return 0

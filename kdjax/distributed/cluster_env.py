@@ -1,7 +1,7 @@
-"""What JAX's readers of SLURM, Open MPI, Cloud TPUs and Kubernetes say of this process.
+"""What JAX reads of SLURM, Open MPI, Cloud TPUs and Kubernetes about this process.
 
-One that cannot be read is refused: several tasks that each took themselves for the only
-one would train in one directory.
+A cluster that cannot be read is an error: several tasks that each ran as if alone would
+train in one directory.
 """
 
 import time
@@ -13,20 +13,20 @@ from jax._src.clusters import ClusterEnv
 
 from kdjax.contracts import InputError
 
-WAIT = 300  # seconds until all processes must have come
+WAIT = 300  # seconds in which all processes must have started
 PAUSES = (1.0, 3.0, 9.0)  # seconds before a cluster's server is asked again
-INDEX = "JOB_COMPLETION_INDEX"  # of a pod of an indexed job of Kubernetes
+JOB_INDEX = "JOB_COMPLETION_INDEX"  # of a pod of an indexed job of Kubernetes
 VARIABLES = {
     "coordinator": "JAX_COORDINATOR_ADDRESS",
     "processes": "JAX_NUM_PROCESSES",
     "process": "JAX_PROCESS_ID",
 }
-HOW = (
+REMEDY = (
     f"Set {', '.join(VARIABLES.values())}, or --processes=1 --process=0 "
     "--coordinator=localhost:0 to run alone."
 )
-# Where it stands how many tasks there are. JAX reads those of SLURM's job, of which a
-# step may have a part, and asks Open MPI 5 through a package, also where it has one.
+# JAX reads the number of tasks of SLURM's job, of which a step may have a part, and
+# asks Open MPI 5 through a package even where these variables hold it.
 _COUNTS = {"slurm": "SLURM_STEP_NUM_TASKS", "ompi": "OMPI_COMM_WORLD_SIZE"}
 
 
@@ -40,40 +40,36 @@ class ProcessInfo(NamedTuple):
 
 
 class RendezvousError(RuntimeError):
-    """The processes of a run did not find each other; the next start may be luckier."""
+    """The processes of a run did not find each other; another start may succeed."""
 
     exit_code = 42
 
 
-def find_cluster(environ: Mapping) -> type[ClusterEnv] | None:
-    """JAX's reader of the cluster that this process runs on, where it knows it."""
-    for cluster in ClusterEnv._cluster_types:
-        if cluster.opt_in_only_method or not _may_be(cluster, environ):
-            continue
-        if _asked(cluster, cluster.is_env_present):
-            return cluster
-    return None
-
-
-def count_tasks(cluster: type[ClusterEnv], environ: Mapping) -> int:
-    """How many processes were started together.
+def read_cluster(environ: Mapping) -> tuple[str, ProcessInfo | None]:
+    """The name of this process's cluster, "" without one; the process, if of several.
 
     Raises:
       InputError: the cluster cannot be read.
-      Apart: it does not answer.
+      RendezvousError: it does not answer.
     """
-    here = environ.get(_COUNTS.get(cluster.name, ""))
-    return _asked(cluster, lambda: int(here) if here else cluster.get_process_count())
+    for cluster in ClusterEnv._cluster_types:
+        # Any container on Kubernetes looks like a cluster to JAX, which then wants a
+        # package; only those of an indexed job can be several.
+        lone_pod = cluster.__name__ == "K8sCluster" and JOB_INDEX not in environ
+        if cluster.opt_in_only_method or lone_pod:
+            continue
+        if _query(cluster, cluster.is_env_present):
+            return cluster.__name__, _query(
+                cluster, lambda c=cluster: _read(c, environ)
+            )
+    return "", None
 
 
-def read_process_info(
-    cluster: type[ClusterEnv], count: int, environ: Mapping
-) -> ProcessInfo:
-    """This process's place among `count`; errors as of `count_tasks`."""
-    return _asked(cluster, lambda: _read(cluster, count, environ))
-
-
-def _read(cluster: type[ClusterEnv], count: int, environ: Mapping) -> ProcessInfo:
+def _read(cluster: type[ClusterEnv], environ: Mapping) -> ProcessInfo | None:
+    count = environ.get(_COUNTS.get(cluster.name, ""))
+    count = int(count) if count else cluster.get_process_count()
+    if count == 1:
+        return None
     port = environ.get("JAX_COORDINATOR_PORT")
     address = environ.get(VARIABLES["coordinator"]) or cluster.get_coordinator_address(
         timeout_secs=WAIT, override_coordinator_port=port
@@ -82,43 +78,37 @@ def _read(cluster: type[ClusterEnv], count: int, environ: Mapping) -> ProcessInf
     return ProcessInfo(address, count, cluster.get_process_id(), devices)
 
 
-def _may_be(cluster: type[ClusterEnv], environ: Mapping) -> bool:
-    # Any container of a Kubernetes cluster looks like one to JAX, and is told what to
-    # install; only those of an indexed job can be several.
-    return cluster.__name__ != "K8sCluster" or INDEX in environ
-
-
-def _asked(cluster: type[ClusterEnv], ask: Callable[[], Any]) -> Any:
-    """What a cluster says; a server of its that does not answer is asked again."""
+def _query(cluster: type[ClusterEnv], read: Callable[[], Any]) -> Any:
+    """What `read` returns; it is called again where a server does not answer."""
     name = cluster.name or cluster.__name__  # Kubernetes' has none
     for pause in (*PAUSES, None):
         try:
-            return ask()
+            return read()
         except (OSError, RuntimeError, ValueError, KeyError) as error:
-            why = f"{type(error).__name__}: {error}"
-            if not _is_of_the_network(error):
+            reason = f"{type(error).__name__}: {error}"
+            if not _is_of_network(error):
                 raise InputError(
-                    f"this looks like {name}, which JAX cannot read: {why}. {HOW}"
+                    f"this looks like {name}, which JAX cannot read: {reason}. {REMEDY}"
                 ) from error
             if pause is None or not isinstance(error, OSError):
                 raise RendezvousError(
-                    f"{name} does not say who is who: {why}. {HOW}"
+                    f"{name} does not answer which process this is: {reason}. {REMEDY}"
                 ) from error
             time.sleep(pause)
     return None
 
 
-def _is_of_the_network(error: Exception) -> bool:
+def _is_of_network(error: Exception) -> bool:
     """Of Cloud TPUs: the metadata server; of many: process 0 has no address yet."""
     late = "recognize coordinator address" in str(error)
     return late or isinstance(error, OSError) or isinstance(error.__cause__, OSError)
 
 
 def _devices(local: int | None, count: int, environ: Mapping) -> list[int] | None:
-    """The GPU of a task that shares its host with others; all of them where it is
-    alone there, and those that the scheduler shows where it shows one."""
+    """The GPU of a task that shares its host; None where it is alone there or the
+    scheduler shows it one."""
     nodes = environ.get("SLURM_STEP_NUM_NODES")
     alone = environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1" or nodes == str(count)
-    shown = environ.get("CUDA_VISIBLE_DEVICES", "")
-    bound = bool(shown) and "," not in shown
+    visible = environ.get("CUDA_VISIBLE_DEVICES", "")
+    bound = bool(visible) and "," not in visible
     return None if local is None or alone or bound else [local]

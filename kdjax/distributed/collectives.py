@@ -1,6 +1,6 @@
-"""What the processes of one run tell each other beside the arrays of the step.
+"""What the processes of one run exchange beside the arrays of the step, as JSON.
 
-With one process every function does what it says at once.
+With one process every function returns at once.
 """
 
 import json
@@ -12,7 +12,7 @@ from kdjax.contracts import InputError
 from kdjax.distributed.process_group import ProcessGroup
 from kdjax.training.loop import NonFinite, Preempted
 
-# What all processes raise at the same step: they leave by the common door.
+# All processes raise these at the same step, and then leave together.
 COMMON = (Preempted, NonFinite)
 
 _group: ProcessGroup | None = None
@@ -29,27 +29,23 @@ def is_primary() -> bool:
 
 
 def broadcast(make: Callable[[], Any]) -> Any:
-    """What `make` returns in the first process; called in no other. JSON."""
+    """What `make` returns in process 0; it is called in no other."""
     return _group.broadcast(make) if _group else make()
 
 
 def all_gather(value: Any) -> list[Any]:
-    """The value of every process, in their order. JSON."""
+    """The values of all processes, in their order."""
     return _group.all_gather(value) if _group else [value]
 
 
 def barrier() -> None:
-    """Returns when all processes have come here: what the first wrote is there."""
+    """Waits for all processes: what process 0 wrote before, all can read."""
     if _group:
         _group.barrier()
 
 
 def assert_equal(what: str, value: dict[str, Any]) -> None:
-    """Refuses to go on with processes that were given different things.
-
-    Raises:
-      InputError: this one's value of a key is another than the first one's.
-    """
+    """Raises InputError where a key's value differs from that of process 0."""
     if _group is None:
         return
     value = json.loads(json.dumps(value))
@@ -63,28 +59,29 @@ def assert_equal(what: str, value: dict[str, Any]) -> None:
             )
 
 
-def say(text: str) -> None:
-    """Prints a sentence, once."""
+def log(text: str) -> None:
+    """Prints a line to stderr, in process 0."""
     if is_primary():
         print(text, file=sys.stderr)
 
 
 def stopper() -> Callable[[int, str], str]:
-    """Makes `agreed(done, why) -> why` of one training, called by all at equal steps.
+    """Makes `should_stop(done, reason) -> reason` of one training.
 
-    It returns the same in all processes: a reason of any of them, some steps later.
+    All processes call it after the same steps, and get "" until one of them has a
+    reason; some steps later all get that reason, after the same step.
     """
-    return _group.stopper() if _group else lambda done, why: why
+    return _group.stopper() if _group else lambda done, reason: reason
 
 
-def begin(client, process: int, processes: int) -> ProcessGroup:
-    """Makes the functions of this module speak for several processes."""
+def start(client, process: int, processes: int) -> ProcessGroup:
+    """Makes the functions of this module those of several processes."""
     global _group
     _group = ProcessGroup(client, process, processes)
     return _group
 
 
-def end() -> None:
-    """They speak for one process again."""
+def stop() -> None:
+    """Makes them those of one process again."""
     global _group
     _group = None

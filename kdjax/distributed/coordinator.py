@@ -9,11 +9,11 @@ import time
 from kdjax.contracts import InputError
 from kdjax.distributed.cluster_env import ProcessInfo, RendezvousError
 
-BIND = "JAX_COORDINATOR_BIND_ADDRESS"  # where users know better
+BIND = "JAX_COORDINATOR_BIND_ADDRESS"  # overrides what is detected here
 
 
 def check_address(name: str, text: str) -> None:
-    """Refuses what is no HOST:PORT; `name` says where it stands."""
+    """Raises InputError for what is no HOST:PORT; `name` says where it was given."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise InputError(
@@ -23,16 +23,15 @@ def check_address(name: str, text: str) -> None:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Host and port of an address that was checked."""
+    """Host and port of a checked address."""
     host, _, port = address.rpartition(":")
     return host, int(port)
 
 
 def check_free(coordinator: str, bind: str | None) -> None:
-    """Looks at the port of process 0, in that process.
+    """Raises InputError where the port of process 0 is taken, in that process.
 
-    Raises:
-      InputError: it is taken. JAX would end this process by a signal.
+    JAX would end this process by a signal.
     """
     if BIND in os.environ:
         return
@@ -49,45 +48,44 @@ def check_free(coordinator: str, bind: str | None) -> None:
                 ) from error
 
 
-def reach(place: ProcessInfo, seconds: float) -> None:
-    """Waits until process 0 listens: JAX would end this process without a word.
+def wait_for_coordinator(info: ProcessInfo, seconds: float) -> None:
+    """Waits until process 0 listens; JAX would end this process without a message.
 
     Raises:
-      Apart: it does not, all those seconds.
+      RendezvousError: it does not within these seconds.
     """
-    host, port = split_address(place.coordinator)
-    deadline, why = time.monotonic() + seconds, None
+    host, port = split_address(info.coordinator)
+    deadline, reason = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
         try:
             with socket.create_connection((host.strip("[]"), port), timeout=5):
                 return
         except OSError as error:
-            why = error
+            reason = error
             time.sleep(0.2)
     raise RendezvousError(
-        f"process {place.process} cannot reach {place.coordinator}, where process 0 "
-        f"should be ({why}). Is that one started, does this host resolve {host}, and "
-        f"does no firewall stand before port {port}?"
+        f"process {info.process} cannot reach {info.coordinator}, where process 0 "
+        f"should be ({reason}). Is that one started, does this host resolve {host}, "
+        f"and does no firewall stand before port {port}?"
     )
 
 
 def bind_address(coordinator: str) -> str | None:
-    """The one interface that the others know; None, for all of them, where that cannot
-    be told. The coordinator asks nobody who they are."""
+    """The one interface that the others know; None, for all, where it is not clear.
+
+    The coordinator does not authenticate, so it should listen nowhere else.
+    """
     host, port = split_address(coordinator)
     if BIND in os.environ:
         return None
+    is_local = host == "localhost" or host.startswith("127.")
     try:
         address = socket.gethostbyname(host)
         # Many hosts know their own name as a loopback address.
-        if ipaddress.ip_address(address).is_loopback and not _is_local(host):
+        if ipaddress.ip_address(address).is_loopback and not is_local:
             return None
         with socket.socket() as probe:
             probe.bind((address, 0))
     except OSError:
         return None
     return f"{address}:{port}"
-
-
-def _is_local(host: str) -> bool:
-    return host == "localhost" or host.startswith("127.")

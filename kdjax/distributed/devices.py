@@ -17,9 +17,9 @@ from kdjax.data.prefetch import cores
 
 SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 PROGRAMS = "~/.cache/kdjax/programs"
-# Of glibc's malloc.h, each with what keeps memory: blocks above 32 MiB are not asked of
-# the system one by one (mmap), what is freed is not given back, and all threads share
-# one arena, as the others cannot grow beyond 64 MiB.
+# Of glibc's malloc.h, each with the value that keeps memory: blocks above 32 MiB do not
+# come from mmap one by one, freed memory is not returned to the system, and all threads
+# share one arena, as the others cannot grow beyond 64 MiB.
 MALLOC = {
     "M_MMAP_MAX": (-4, 0),
     "M_TRIM_THRESHOLD": (-1, -1),
@@ -35,13 +35,21 @@ def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) ->
 
     Args:
       requested: how many, or None for the most cores that divide the batch.
-      batch_size: rows of one step, over all processes.
+      batch_size: of all processes together.
       processes: that share the run, each with as many devices.
 
     Returns:
-      The number set. Without effect where JAX finds an accelerator. Where there can be
-      none, memory is kept (see `keep_memory`).
+      The number set. Without effect where JAX finds an accelerator; where there can be
+      none, `keep_memory` is called.
+
+    Raises:
+      InputError: `requested` is below 1, or processes have different numbers.
     """
+    if requested is not None and requested < 1:
+        raise InputError(
+            f"--devices is {requested}; expected 1 or more, or no --devices for one on "
+            "each core."
+        )
     count = requested or max(
         n for n in range(1, cores() + 1) if batch_size % (n * processes) == 0 or n == 1
     )
@@ -49,7 +57,7 @@ def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) ->
     if "xla_cpu_multi_thread_eigen" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {SINGLE_THREAD}".strip()
     jax.config.update("jax_num_cpu_devices", count)
-    if _is_cpu_surely():
+    if _is_cpu_only():
         keep_memory()
     if processes > 1:
         _check_even()
@@ -58,17 +66,18 @@ def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) ->
 
 def _check_even() -> None:
     """Every process must have as many devices: each feeds an equal part of a batch."""
-    have = collections.Counter(d.process_index for d in jax.devices())
-    if len(set(have.values())) > 1:
-        told = ", ".join(f"process {i} has {n}" for i, n in sorted(have.items()))
+    counts = collections.Counter(d.process_index for d in jax.devices())
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"process {i} has {n}" for i, n in sorted(counts.items()))
         raise InputError(
-            f"{told} devices; expected as many in each process: choose hosts of one "
+            f"{listed} devices; expected as many in each process: choose hosts of one "
             "kind, or on CPUs --devices=N."
         )
 
 
-def _is_cpu_surely() -> bool:
-    """Told before JAX starts: nothing but the CPU is asked for, or nothing is there."""
+def _is_cpu_only() -> bool:
+    """Before JAX starts: the CPU alone is requested, or no accelerator's plugin is
+    installed."""
     if jax.config.jax_platforms:
         return jax.config.jax_platforms == "cpu"
     plugins = importlib.metadata.entry_points(group="jax_plugins")
@@ -78,20 +87,17 @@ def _is_cpu_surely() -> bool:
 def keep_memory() -> bool:
     """Lets a step on a CPU write into the memory that the step before has freed.
 
-    To be called before JAX starts its threads: what these hold already stays as it is.
-
-    XLA's CPU backend allocates all of a step's activations anew. glibc takes blocks of
-    that size from the system, which clears every page: 47,000 page faults and a seventh
-    of the time of a step of WRN-16-2 (batch 64 a core, jax 0.10). A process that does
-    this gives no memory back before it ends. What the user sets of malloc, in
-    $MALLOC_... or $GLIBC_TUNABLES, stays as it is.
+    To be called before JAX starts its threads. XLA's CPU backend allocates all of a
+    step's activations anew. glibc takes blocks of that size from the system, which
+    clears every page: 47,000 page faults and a seventh of the time of a step of
+    WRN-16-2 (batch 64 a core, jax 0.10). The process returns no memory before it ends.
 
     Returns:
-      Whether it did: with glibc, where nothing of malloc is set.
+      Whether it did: with glibc, where the user sets nothing of malloc in $MALLOC_...
+      or $GLIBC_TUNABLES.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
-    decided = any(k.startswith("MALLOC_") for k in os.environ) or "malloc" in tunables
-    if decided:
+    if any(k.startswith("MALLOC_") for k in os.environ) or "malloc" in tunables:
         return False
     library = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     if not hasattr(library, "gnu_get_libc_version"):  # musl has no such settings
@@ -100,14 +106,11 @@ def keep_memory() -> bool:
 
 
 def keep_programs(directory: str | pathlib.Path = PROGRAMS) -> None:
-    """Lets the next start find this one's compiled programs.
+    """Caches compiled programs for the next start, on accelerators.
 
-    On accelerators only: programs for a CPU are bound to the very machine. A directory
-    that is set already, as by $JAX_COMPILATION_CACHE_DIR, stays. Programs are code, so
-    nobody else may write there.
-
-    Args:
-      directory: where; created for this user alone.
+    Programs for a CPU fit one machine only. A directory that is set already, as by
+    $JAX_COMPILATION_CACHE_DIR, stays. Programs are code, so a new directory is writable
+    for this user alone.
     """
     is_cpu = jax.devices()[0].platform == "cpu"
     if is_cpu or jax.config.jax_compilation_cache_dir:
@@ -124,32 +127,19 @@ def keep_programs(directory: str | pathlib.Path = PROGRAMS) -> None:
 def describe() -> str:
     """One sentence on what this run computes with."""
     devices, processes = jax.devices(), jax.process_count()
-    if processes > 1:
-        kinds = sorted({device.device_kind for device in devices})
-        return (
-            f"devices: {len(devices)} x {', '.join(kinds)}, {jax.local_device_count()} "
-            f"in each of {processes} processes"
-        )
-    if devices[0].platform == "cpu":
+    if processes == 1 and devices[0].platform == "cpu":
         per = "one per core" if len(devices) == cores() else f"on {cores()} cores"
         return (
             f"devices: {len(devices)} virtual CPU device(s), {per}, one thread each "
             f"({SINGLE_THREAD}); choose another number with --devices=N"
         )
-    kinds = sorted({device.device_kind for device in devices})
-    return f"devices: {len(devices)} x {', '.join(kinds)}"
+    kinds = ", ".join(sorted({device.device_kind for device in devices}))
+    each = f", {jax.local_device_count()} in each of {processes} processes"
+    return f"devices: {len(devices)} x {kinds}{each if processes > 1 else ''}"
 
 
 def check_batch(batch_size: int, name: str = "config.batch_size") -> None:
-    """The batch is divided over the devices, so it must divide.
-
-    Args:
-      batch_size: rows of one step.
-      name: what the user calls it.
-
-    Raises:
-      InputError: with the numbers.
-    """
+    """Raises InputError where the devices do not divide the batch of key `name`."""
     count = jax.device_count()
     if batch_size % count:
         near = math.ceil(batch_size / count) * count

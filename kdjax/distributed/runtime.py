@@ -11,26 +11,26 @@ from collections.abc import Iterator
 
 import jax
 
-# The public interface does not lend its client.
+# Its client has no public name in jax 0.10 to 0.12.
 from jax._src import distributed
 
 from kdjax.distributed import collectives, coordinator
 from kdjax.distributed.cluster_env import WAIT, ProcessInfo, RendezvousError
-from kdjax.distributed.process_group import ProcessGroup, leave_at_once
+from kdjax.distributed.process_group import ProcessGroup, exit_now
 from kdjax.distributed.process_info import find_process_info
 
 
 class Killed(BaseException):
     """SIGTERM came while there was no training that could save its state.
 
-    No Exception: who calls a file damaged for any error must not take this for one.
+    No Exception: code that takes any error for a damaged file must not catch it.
     """
 
     exit_code = 42  # nothing is lost
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """The options that place a process; on clusters that JAX knows none is needed."""
+    """The options that number a process; on clusters that JAX knows none is needed."""
     group = parser.add_argument_group("several hosts")
     group.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0")
     group.add_argument("--processes", metavar="N", help="how many, one a host")
@@ -48,37 +48,34 @@ def joined(options: argparse.Namespace) -> Iterator[int]:
 
     Raises:
       InputError: flags or variables make no sense, or the port is taken.
-      Apart: the others cannot be reached.
+      RendezvousError: the others cannot be reached.
     """
-    place = find_process_info(options, os.environ)
-    if place is None:
+    info = find_process_info(options, os.environ)
+    if info is None:
         yield 1
         return
-    _start(place)
-    group = collectives.begin(distributed.global_state.client, *_numbers(place))
+    _start(info)
+    client = distributed.global_state.client
+    group = collectives.start(client, info.process, info.processes)
     signal.signal(signal.SIGTERM, _killed)
     try:
-        yield place.processes
+        yield info.processes
     except collectives.COMMON:
         _end(group)
         raise
     except BaseException as error:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it leaves already
-        told = group.fail(error)
-        if told is error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
+        final = group.fail(error)
+        if final is error:
             raise
-        raise told from error
+        raise final from error
     _end(group)
-
-
-def _numbers(place: ProcessInfo) -> tuple[int, int]:
-    return place.process, place.processes
 
 
 def _end(group: ProcessGroup) -> None:
     group.leave()
-    collectives.end()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done; do not spoil the code
+    collectives.stop()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done; keep the exit code
     jax.distributed.shutdown()
 
 
@@ -86,40 +83,40 @@ def _killed(*_) -> None:
     raise Killed("SIGTERM came while nothing was trained; run the same command again.")
 
 
-def _start(place: ProcessInfo) -> None:
-    # kdjax has its own way to stop at a common step, for SIGINT and --minutes too.
+def _start(info: ProcessInfo) -> None:
+    # `collectives.stopper` stops at a common step, for SIGINT and --minutes too.
     jax.config.update("jax_enable_preemption_service", False)
-    bind = coordinator.bind_address(place.coordinator)
-    if place.process:
-        coordinator.reach(place, WAIT)
+    bind = coordinator.bind_address(info.coordinator)
+    if info.process:
+        coordinator.wait_for_coordinator(info, WAIT)
     else:
-        coordinator.check_free(place.coordinator, bind)
+        coordinator.check_free(info.coordinator, bind)
     # JAX would end this process with a stack trace of C++.
-    timer = threading.Timer(WAIT, _give_up, [place])
+    timer = threading.Timer(WAIT, _give_up, [info])
     timer.daemon = True
     timer.start()
     try:
         jax.distributed.initialize(
-            *(place.coordinator, place.processes, place.process),
-            local_device_ids=place.devices,
+            *(info.coordinator, info.processes, info.process),
+            local_device_ids=info.devices,
             cluster_detection_method="deactivate",
             initialization_timeout=math.ceil(WAIT) + 60,
             coordinator_bind_address=bind,
         )
     except jax.errors.JaxRuntimeError as error:
-        raise RendezvousError(_not_met(place, str(error)[:300])) from error
+        raise RendezvousError(_not_met(info, str(error)[:300])) from error
     finally:
         timer.cancel()
 
 
-def _give_up(place: ProcessInfo) -> None:
-    print(f"kdjax: {_not_met(place, f'{WAIT} seconds are over')}", file=sys.stderr)
-    leave_at_once(RendezvousError.exit_code)
+def _give_up(info: ProcessInfo) -> None:
+    print(f"kdjax: {_not_met(info, f'{WAIT} seconds are over')}", file=sys.stderr)
+    exit_now(RendezvousError.exit_code)
 
 
-def _not_met(place: ProcessInfo, why: str) -> str:
+def _not_met(info: ProcessInfo, reason: str) -> str:
     return (
-        f"process {place.process}: the {place.processes} processes did not meet at "
-        f"{place.coordinator} ({why}). Expected all of them started by now, each with "
-        "a number of its own; on SLURM by srun."
+        f"process {info.process}: the {info.processes} processes did not meet at "
+        f"{info.coordinator} ({reason}). Expected all of them started by now, each "
+        "with a number of its own; on SLURM by srun."
     )

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from kdjax.caching.reader import Reader
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-BATCH_NORMS = ("global", "device")
 OPTIONAL = ("scikit-learn",)  # only some selections cluster
 
 
@@ -86,9 +85,15 @@ def build(
     """
     config = schema.plain(config)
     check_single(config)
-    batch_size = schema.number(config, "batch_size", 1, integer=True)
+    batch_size = config["batch_size"]
     data = load_data(config["data"]) if data is None else data
-    plan = plan_of(config, len(data.train.label) / batch_size)
+    examples = len(data.train.label)
+    if batch_size > examples:
+        raise InputError(
+            f"config.batch_size is {batch_size} and the training set has {examples} "
+            "images; expected a batch that is no larger."
+        )
+    plan = plan_of(config, examples / batch_size)
     facts, initial, cache = data.identity, None, None
     if teacher_models:
         teacher = untrained_teacher(teacher_models, facts, config["teacher"])
@@ -108,15 +113,13 @@ def build(
         cache=cache,
         initial=initial.variables if initial else None,
         data=data,
-        seed=schema.number(config, "seed", 0, integer=True),
+        seed=config["seed"],
         batch_size=batch_size,
-        evaluation_batch_size=schema.number(
-            config, "evaluation.batch_size", 1, integer=True
-        ),
+        evaluation_batch_size=config["evaluation"]["batch_size"],
         scores_train=bool(config["evaluation"]["on_train"] or plan.stop_at_train_top1),
         keep_all=bool(config["evaluation"]["keep_all"]),
         tensorboard=bool(config["tensorboard"]),
-        batch_norm=batch_norm_of(config),
+        batch_norm=config["batch_norm"],
         config=schema.resolved(config),
         identity=_identity(sections, facts, teacher, cache, initial),
     )
@@ -197,28 +200,18 @@ def versions() -> dict[str, str]:
     return {"kdjax": kdjax.__version__} | installed
 
 
-def batch_norm_of(config: dict) -> str:
-    """Whose moments a batch norm takes."""
-    value = config["batch_norm"]
-    if value not in BATCH_NORMS:
-        raise InputError(
-            f"config.batch_norm is {value!r}; expected {' or '.join(BATCH_NORMS)}."
-        )
-    return value
-
-
 def plan_of(config: dict, steps_per_epoch: float) -> Plan:
     """Epochs to steps; `total_steps` above 0 overrides `total_epochs`."""
-    total = schema.number(config, "total_steps", 0, integer=True)
-    epochs = schema.number(config, "total_epochs", 0)
+    total = config["total_steps"]
+    epochs = config["total_epochs"]
     # Rounded first: 60 epochs of 16666.67 steps are 1,000,000 steps, not one more.
     total = total or math.ceil(round(epochs * steps_per_epoch, 6))
     if not total:
         raise InputError("config.total_epochs is 0; expected a number above 0.")
-    every = schema.number(config, "evaluation.every_epochs", 0)
+    every = config["evaluation"]["every_epochs"]
     return Plan(
         total_steps=total,
-        log_every=schema.number(config, "log_every_steps", 1, integer=True),
+        log_every=config["log_every_steps"],
         evaluate_every=max(1.0, every * steps_per_epoch) if every else float(total),
-        stop_at_train_top1=schema.number(config, "stop_at_train_top1", 0),
+        stop_at_train_top1=config["stop_at_train_top1"],
     )

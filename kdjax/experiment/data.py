@@ -14,7 +14,7 @@ from kdjax.data.npz import is_npz
 from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.transforms.augment import Augment
-from kdjax.experiment import schema
+from kdjax.experiment import fields, schema
 
 KEEP = "selection.npz"  # what `select` writes
 FEEDS = ("auto", "resident", "streamed")
@@ -84,17 +84,8 @@ def load_data(section: dict) -> Data:
 
 def check_feed(section: dict) -> Geometry:
     """The crops of a streamed set, of a section whose keys are checked first."""
-    schema.number({"data": section}, "data.mixup", 0)
     path, feed, crops = "config.data.crops", section["feed"], section["crops"]
-    if feed not in FEEDS:
-        raise InputError(
-            f"config.data.feed is {feed!r}; expected one of {', '.join(FEEDS)}."
-        )
-    if not isinstance(crops, dict):
-        raise InputError(f"{path} is {crops!r}; expected a section.")
-    schema.check_arguments(path, "crops", Geometry, crops, {})
-    for key in ("skip_at_most", "threads"):
-        schema.number({"data": section}, f"data.{key}", 0, integer=True)
+    fields.check_section("config.data", schema.Data, section)
     geometry = schema.guarded(path, Geometry, **crops)
     if geometry.sizes and feed == "resident":
         raise InputError(_RESIDENT_SIZES.format("config.data.feed is 'resident'"))
@@ -199,7 +190,6 @@ def augment_of(data: dict, train: Split) -> Augment:
                 f"config.data.{key} is not set, and nothing is known of the set "
                 f"{name!r}; expected a value."
             )
-    schema.number({"data": values}, "data.padding", 0, integer=True)
     if data["mean"]:
         mean, std = (_per_channel(data, key, train) for key in ("mean", "std"))
     else:

@@ -1,4 +1,4 @@
-"""Data selection by influence: from what networks say to the samples that are kept."""
+"""Data selection by influence: from the outputs of networks to the samples to keep."""
 
 import dataclasses
 import inspect
@@ -21,13 +21,13 @@ class Influence:
 
     Attributes:
       estimator: a key of `kdjax.selection.influence.ESTIMATORS`.
-      keep_ratio: share of the samples on which the teacher is heard.
+      keep_ratio: share of the samples that are selected.
       class_balanced: the same share of every class.
       eta: of the label revision of the teacher's probabilities, in (0, 1); None leaves
         them as they are.
       damping: added to the diagonal of the curvature.
       validation_fraction: share of the training set that stands for unseen data.
-      seed: draws that share, and the random scores.
+      seed: of that share, and of random scores.
       largest: keep the largest scores instead of the smallest, for an estimator whose
         sign is in doubt.
     """
@@ -62,7 +62,7 @@ class Influence:
     def keep(
         self,
         images: Data,
-        answers: list[dict[str, np.ndarray]],
+        outputs: list[dict[str, np.ndarray]],
         teacher_logits: np.ndarray | None,
         learning_rates: tuple[float, ...] = (),
     ) -> SelectionResult:
@@ -70,22 +70,20 @@ class Influence:
 
         Args:
           images: whose training split is scored.
-          answers: {"logits", "features"} of the reference; for "gradient_dot" one for
+          outputs: {"logits", "features"} of the reference; for "gradient_dot" one for
             every checkpoint, else a single one.
           teacher_logits: [n, classes], where `wants_teacher`.
           learning_rates: of the checkpoints, for "gradient_dot".
         """
         labels = images.train.label
-        said = [Evidence(row["logits"], row["features"], labels) for row in answers]
+        evidence = [Evidence(one["logits"], one["features"], labels) for one in outputs]
         snapshots = None
         if learning_rates:
-            snapshots = list(zip(learning_rates, said, strict=True))
-        targets = None
-        if self.wants_teacher:
-            targets = self._targets(teacher_logits, labels)
+            snapshots = list(zip(learning_rates, evidence, strict=True))
+        targets = self._targets(teacher_logits, labels) if self.wants_teacher else None
         scores = influence.influence_scores(
             self.estimator,
-            evidence=said[-1],
+            evidence=evidence[-1],
             targets=targets,
             validation=influence.validation_indices(
                 labels, self.validation_fraction, seed=self.seed
@@ -101,7 +99,7 @@ class Influence:
         )
 
     def _targets(self, teacher_logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """What the teacher would teach with, [n, classes]."""
+        """The targets of distillation, [n, classes]."""
         probabilities = np.asarray(jax.nn.softmax(np.float32(teacher_logits)))
         if self.eta is None:
             return probabilities

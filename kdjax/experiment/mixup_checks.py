@@ -9,13 +9,7 @@ KEY = "config.data.mixup"
 def check_mixable(path: str, name: str, method: Method) -> None:
     """Refuses a method that needs what a mixture of two samples does not have.
 
-    Args:
-      path: of the student in the config, for errors.
-      name: of the method.
-      method: as it will train, with what a selection adds to it.
-
-    Raises:
-      InputError: it reads labels, remembers samples or makes mixtures of its own.
+    The method is as it will train, with what a selection adds to it.
     """
     refused = f"{KEY} is above 0, and {path}.method: {name}"
     if method.mixture is not None:

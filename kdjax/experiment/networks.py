@@ -1,10 +1,13 @@
 """Networks from a config: by name, or by "package.module:function"."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from kdjax.contracts import InputError
-from kdjax.experiment.schema import guarded
+from kdjax.experiment.builders import guarded
+from kdjax.experiment.fields import check_value
 from kdjax.models import create
 from kdjax.models.network import Network
 
@@ -13,17 +16,19 @@ CHECKPOINTS = "checkpoints"
 
 def build_network(path: str, section: dict, classes: int) -> Network:
     """Builds the network of a `model` section for so many classes."""
-    if not isinstance(section.get("name"), str):
-        raise InputError(f"{path}.name is {section.get('name')!r}; expected a string.")
+    check_value(f"{path}.name", str, section.get("name"))
+    if "num_classes" in section:
+        raise InputError(
+            f"{path}.num_classes is {section['num_classes']!r}; the data set says how "
+            "many classes there are. Leave it out."
+        )
+    for key, value in section.items():  # builders check the rest
+        check_value(f"{path}.{key}", Any, value)
     return guarded(path, create, num_classes=classes, **section)
 
 
 def count_classes(path: str, network: Network, image_shape) -> int:
-    """How many classes a network has on such images, without computing anything.
-
-    Raises:
-      InputError: the network cannot take the images.
-    """
+    """How many classes a network has on such images; computes nothing."""
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
 
     def forward(images):
@@ -36,35 +41,27 @@ def count_classes(path: str, network: Network, image_shape) -> int:
 
 
 def check_sides(path: str, network: Network, variables, channels: int, sides) -> None:
-    """Crops of every side must fit the weights; computes nothing.
+    """Refuses square crops of a side that does not fit the weights; computes nothing.
 
-    Args:
-      path: opens errors.
-      network: to try.
-      variables: params and batch_stats; arrays, or their shapes.
-      channels: of the crops.
-      sides: of square crops.
-
-    Raises:
-      InputError: one does not fit.
+    `variables` may be shapes.
     """
     for side in sides:
         images = jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32)
         try:
             jax.eval_shape(network.evaluate, *variables, images)
-        except Exception as error:  # whoever wrote the network chose the kind
+        except Exception as error:  # a network of the user's raises what it likes
             raise InputError(
                 f"{path}: the network cannot take crops of {side}x{side}, which "
                 f"config.data.crops.sizes names, with weights for another size: {error}"
             ) from error
 
 
-def check_classes(path: str, found: int, classes: int) -> None:
-    """Student, teacher and labels must speak of the same classes."""
-    if found != classes:
+def check_classes(path: str, outputs: int, classes: int) -> None:
+    """Student, teacher and labels must have the same classes."""
+    if outputs != classes:
         raise InputError(
-            f"{path}: the network has {found} classes and the data set has {classes}; "
-            "expected the same number. A teacher of other classes cannot teach these."
+            f"{path}: the network has {outputs} classes and the data set has "
+            f"{classes}; expected the same number."
         )
 
 

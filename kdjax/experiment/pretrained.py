@@ -1,12 +1,13 @@
 """One trained network: of a run, or of weights from elsewhere."""
 
 import dataclasses
+import pathlib
 
 from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
+from kdjax.experiment.builders import guarded
 from kdjax.experiment.networks import CHECKPOINTS, build_network, choose_step
-from kdjax.experiment.schema import guarded
-from kdjax.experiment.teacher_inputs import adapt, asked
+from kdjax.experiment.teacher_inputs import adapt, requested
 from kdjax.models.ensemble import ensemble
 from kdjax.models.network import Network
 from kdjax.types import PyTree
@@ -14,7 +15,7 @@ from kdjax.types import PyTree
 
 @dataclasses.dataclass(frozen=True)
 class Teacher:
-    """A frozen network, its weights on the host, and who it is."""
+    """A frozen network, its weights on the host, and its identity."""
 
     network: Network
     variables: tuple[PyTree, PyTree]
@@ -31,91 +32,93 @@ def load_trained(
       path: dotted path of the section, for errors.
       section: workdir, student, checkpoint.
       data: classes, image_shape and normalisation of the run that it is for.
-      teaches: it only answers, so imported weights may have a normalisation of their
+      teaches: it is a teacher, so imported weights may have a normalisation of their
         own; weights that are trained further, or compared, may not.
     """
     where = f"{path}.workdir"
-    workdir = paths.local(section["workdir"], where).resolve()
-    if not workdir.is_dir():
-        raise InputError(
-            f"{where} is {section['workdir']!r}, and there is no such directory; "
-            "expected the --workdir of the run that trained the network. Train it "
-            "first: python -m kdjax train --config=.../teacher.py --workdir=..."
-        )
+    workdir = _workdir(where, section["workdir"])
     directory = workdir / CHECKPOINTS
     meta, best = guarded(where, checkpoints.read_meta, directory)
     name = _choose_student(f"{path}.student", section["student"], meta)
     step = choose_step(
         f"{path}.checkpoint", section["checkpoint"], meta["step"], best.get(name)
     )
-    row, taught_on = meta["students"][name], meta["data"]
+    student, trained_on = meta["students"][name], meta["data"]
     is_imported = "imported" in meta
-    names = {"their_names": taught_on.get("class_names") if is_imported else None}
+    names = {"their_names": trained_on.get("class_names") if is_imported else None}
     if teaches and not is_imported:
-        names["their_names"] = _names_to_order(where, taught_on, data, section)
-    network, told = adapt(
+        names["their_names"] = _names_to_order(where, trained_on, data, section)
+    network, changes = adapt(
         path,
-        student_network(where, row, taught_on["classes"]),
-        taught_on | names,
+        student_network(where, student, trained_on["classes"]),
+        trained_on | names,
         data,
         section if teaches else {},
         own_moments=teaches and is_imported,
     )
-    if told and not teaches:
+    if changes and not teaches:
         raise InputError(
             f"{where}: the classes of these weights are in another order, or others, "
             "than those of the run; only a teacher may differ so."
         )
     variables = checkpoints.read_variables(directory, step, name)
     identity = {"workdir": str(workdir), "student": name, "step": step}
-    identity |= {"model": row["model"], "digest": checkpoints.digest(variables)}
-    if row.get("networks", 1) > 1:
-        identity["networks"] = row["networks"]
-    own = {"normalisation": taught_on["normalisation"]} if is_imported else {}
-    return identified(Teacher(network, variables, identity), own, told, section)
+    identity |= {"model": student["model"], "digest": checkpoints.digest(variables)}
+    if student.get("networks", 1) > 1:
+        identity["networks"] = student["networks"]
+    own = {"normalisation": trained_on["normalisation"]} if is_imported else {}
+    return identified(Teacher(network, variables, identity), own, changes, section)
 
 
-def student_network(path: str, row: dict, classes: int) -> Network:
-    """The network of a student's row: several copies where its method trains peers."""
-    network = build_network(path, row["model"], classes)
-    copies = row.get("networks", 1)
+def _workdir(where: str, text: str) -> pathlib.Path:
+    workdir = paths.local(text, where).resolve()
+    if not workdir.is_dir():
+        raise InputError(
+            f"{where} is {text!r}, and there is no such directory; expected the "
+            "--workdir of the run that trained the network. Train it first: "
+            "python -m kdjax train --config=.../teacher.py --workdir=..."
+        )
+    return workdir
+
+
+def student_network(path: str, student: dict, classes: int) -> Network:
+    """A student's network, or copies of it where its method trains several."""
+    network = build_network(path, student["model"], classes)
+    copies = student.get("networks", 1)
     return ensemble((network,) * copies) if copies > 1 else network
 
 
-def identified(found: Teacher, own: dict, told: dict, section: dict) -> Teacher:
-    """Says what is done for it, and makes that a part of its digest."""
-    identity = found.identity | own
-    if told or own:
+def identified(teacher: Teacher, own: dict, changes: dict, section: dict) -> Teacher:
+    """Makes what was adapted for it a part of its identity and its digest."""
+    identity = teacher.identity | own
+    if changes:
+        identity["adapted"] = changes
+        identity |= {"asked": requested(section)} if requested(section) else {}
+    if changes or own:
         from kdjax.weights import imported
 
-    if told:
-        identity["adapted"] = told
-        identity |= {"asked": asked(section)} if asked(section) else {}
+        moments = own | changes if changes else own["normalisation"]
         models = imported_models([identity])
-        identity["digest"] = imported.digest(found.variables, own | told, models)
-    elif own:
-        models = imported_models([identity])
-        whole = imported.digest(found.variables, own["normalisation"], models)
-        identity["digest"] = whole
-    return dataclasses.replace(found, identity=identity)
+        identity["digest"] = imported.digest(teacher.variables, moments, models)
+    return dataclasses.replace(teacher, identity=identity)
 
 
 def imported_models(identities: list[dict]) -> list[dict]:
     """Weights of a run are of one network; of imported ones the section decides."""
-    return [who["model"] if "normalisation" in who else {} for who in identities]
+    return [one["model"] if "normalisation" in one else {} for one in identities]
 
 
 def _names_to_order(
-    where: str, taught_on: dict, data: dict, section: dict
+    where: str, trained_on: dict, data: dict, section: dict
 ) -> list[str] | None:
     """A trained teacher's classes where the run has them in another order, else None.
 
-    Sets without names number their classes; then the order is believed to be the same.
+    Sets without names number their classes; the order is then taken to be the same.
 
     Raises:
       InputError: both have names, and they are others.
     """
-    theirs, ours = (d.get("class_names") for d in (taught_on, data))
+    theirs, ours = (d.get("class_names") for d in (trained_on, data))
     if section.get("classes") or not theirs or not ours or theirs == ours:
         return None
     numbers = [str(number) for number in range(len(theirs))]

@@ -1,7 +1,7 @@
-"""Runs of several parts: who is trained first, what is selected, who learns from whom.
+"""Runs of several stages, for config files: which network is trained on what, and when.
 
 Each function takes a config of one training and returns it with `stages` and `order`.
-"stage:NAME" stands for the workdir of a part. Seeds of parts are counted from the
+"stage:NAME" stands for the workdir of a stage. Seeds of stages are counted from the
 config's own, also where --config.seed sets it afterwards.
 """
 
@@ -15,15 +15,19 @@ TICKETS = re.compile(r"(clk|same|fine)(?:-([1-3]))?(-continued)?")
 
 
 def with_stages(config: ConfigDict, stages: dict[str, dict]) -> ConfigDict:
-    """The config with these parts, in this order."""
+    """The config with these stages, in this order."""
     config.stages = ConfigDict(stages)
     config.order = tuple(stages)
     return config
 
 
 def _seed(config: ConfigDict, number: int) -> dict:
-    """The seed of a part: `number` above the config's, whatever that comes to be."""
+    """The seed of a stage: `number` above the config's, also if that is set later."""
     return {"seed": config.get_ref("seed") + number} if number else {}
+
+
+def _students(methods: dict[str, dict]) -> dict:
+    return {name: {"method": method} for name, method in methods.items()}
 
 
 def tickets_arguments(words: str) -> dict:
@@ -40,11 +44,8 @@ def tickets_arguments(words: str) -> dict:
             "retraining goes on from the first one: fine, same-3, same-3-continued."
         )
     detector, proxies, continued = match.groups()
-    return {
-        "detector": detector,
-        "proxies": int(proxies or 1),
-        "fresh": continued is None,
-    }
+    fresh = continued is None
+    return {"detector": detector, "proxies": int(proxies or 1), "fresh": fresh}
 
 
 def tickets(
@@ -55,44 +56,42 @@ def tickets(
     Args:
       config: of the retraining; its method trains the proxies too.
       detector: clk, same or fine.
-      proxies: 1 to 3, which differ in their seeds; what all of them keep is kept.
+      proxies: 1 to 3, which differ in their seeds; a sample must be clean by all.
       fresh: retrain from new weights, or go on from the first proxy.
     """
     if proxies not in range(1, len(PROXIES) + 1):
         raise ValueError(f"tickets: {proxies!r} proxies; expected 1 to {len(PROXIES)}.")
     names = PROXIES[:proxies]
     stages = {name: _seed(config, i) for i, name in enumerate(names)}
-    where = ",".join(f"stage:{name}" for name in names)
-    chosen = {"name": "detector", "detector": detector, "proxies": where}
-    stages["select"] = {"select": chosen}
+    stages["select"] = {"select": _detector(detector, names)}
     stages["retrain"] = {"data": {"keep": "stage:select"}}
     if not fresh:
         stages["retrain"]["initial"] = {"workdir": "stage:proxy"}
     return with_stages(config, stages)
 
 
+def _detector(name: str, proxies: tuple[str, ...]) -> dict:
+    workdirs = ",".join(f"stage:{proxy}" for proxy in proxies)
+    return {"name": "detector", "detector": name, "proxies": workdirs}
+
+
 def compare_detectors(config: ConfigDict) -> ConfigDict:
     """One proxy, every detector and both controls, a retraining on each selection."""
+    selectors = {name: _detector(name, ("proxy",)) for name in ("clk", "same", "fine")}
+    selectors["oracle"] = {"name": "oracle"}
+    selectors["random"] = {"name": "random", "as_many_as": "stage:select_oracle"}
     stages = {"proxy": {}}
-    for name in ("clk", "same", "fine"):
-        stages[f"select_{name}"] = {
-            "select": {"name": "detector", "detector": name, "proxies": "stage:proxy"}
-        }
-    stages["select_oracle"] = {"select": {"name": "oracle"}}
-    stages["select_random"] = {
-        "select": {"name": "random", "as_many_as": "stage:select_oracle"}
-    }
-    for name in ("clk", "same", "fine", "oracle", "random"):
-        stages[name] = {"data": {"keep": f"stage:select_{name}"}}
+    stages |= {f"select_{name}": {"select": one} for name, one in selectors.items()}
+    stages |= {name: {"data": {"keep": f"stage:select_{name}"}} for name in selectors}
     return with_stages(config, stages)
 
 
 def chain(config: ConfigDict, models: dict[str, dict], links: list[dict]) -> ConfigDict:
-    """Network after network, each taught by the one before (Kim et al. 2021, H).
+    """Network after network, each the next one's teacher (Kim et al. 2021, H).
 
     Args:
       config: what all links have in common.
-      models: name of the part -> model, from the largest to the smallest.
+      models: name of the stage -> model, from the largest to the smallest.
       links: as many methods; the first trains on labels.
     """
     if len(links) != len(models):
@@ -100,17 +99,15 @@ def chain(config: ConfigDict, models: dict[str, dict], links: list[dict]) -> Con
             f"chain: {len(links)} losses for the {len(models)} networks "
             f"{', '.join(models)}; expected one each."
         )
-    stages, before = {}, ""
+    stages, teacher = {}, {}
     for (name, model), method in zip(models.items(), links, strict=True):
-        stages[name] = {"model": model, "method": method}
-        if before:
-            stages[name]["teacher"] = {"workdir": f"stage:{before}"}
-        before = name
+        stages[name] = {"model": model, "method": method} | teacher
+        teacher = {"teacher": {"workdir": f"stage:{name}"}}
     return with_stages(config, stages)
 
 
 def born_again(config: ConfigDict, generations: int, method: dict) -> ConfigDict:
-    """One architecture, each generation taught by the one before it.
+    """One architecture, each generation the teacher of the next one.
 
     Each has other initial weights and another order of samples.
     """
@@ -118,12 +115,10 @@ def born_again(config: ConfigDict, generations: int, method: dict) -> ConfigDict
         raise ValueError(f"born_again: {generations} generations; expected 1 or more.")
     stages = {"generation0": {"method": {"name": "ce"}}}
     for number in range(1, generations + 1):
-        before = f"stage:generation{number - 1}"
-        stages[f"generation{number}"] = {
-            "method": method,
-            "teacher": {"workdir": before},
-            **_seed(config, number),
-        }
+        teacher = {"teacher": {"workdir": f"stage:generation{number - 1}"}}
+        stages[f"generation{number}"] = (
+            {"method": method} | teacher | _seed(config, number)
+        )
     return with_stages(config, stages)
 
 
@@ -134,18 +129,16 @@ def ensemble(
 
     Args:
       config: of the students.
-      teachers: name of the part -> model.
+      teachers: name of the stage -> model.
       methods: name of the student -> method.
     """
     stages = {
         name: {"model": model, "method": {"name": "ce"}, **_seed(config, i)}
         for i, (name, model) in enumerate(teachers.items())
     }
-    stages["students"] = {
-        "teacher": {"workdir": ",".join(f"stage:{name}" for name in teachers)},
-        "students": {name: {"method": method} for name, method in methods.items()},
-    }
-    return with_stages(config, stages)
+    workdirs = ",".join(f"stage:{name}" for name in teachers)
+    students = {"teacher": {"workdir": workdirs}, "students": _students(methods)}
+    return with_stages(config, stages | {"students": students})
 
 
 def spoilt(word: str) -> dict:
@@ -154,16 +147,12 @@ def spoilt(word: str) -> dict:
     Raises:
       ValueError: another word.
     """
-    changes = {
-        "labels": {"data": {"noise": SYMMETRIC}},
-        "underfitted": {
-            "stop_at_train_top1": 53.8,
-            "evaluation": {"every_epochs": 0.1},
-        },
-    }
+    underfitted = {"stop_at_train_top1": 53.8, "evaluation": {"every_epochs": 0.1}}
+    changes = {"labels": {"data": {"noise": SYMMETRIC}}, "underfitted": underfitted}
     if word not in changes:
-        known = " or ".join(changes)
-        raise ValueError(f"noisy_teacher: {word!r} spoils none; expected {known}.")
+        raise ValueError(
+            f"noisy_teacher: {word!r} spoils none; expected {' or '.join(changes)}."
+        )
     return changes[word]
 
 
@@ -173,28 +162,21 @@ def noisy_teacher(
     """A teacher that is wrong about its images, then students on those images.
 
     Args:
-      config: of the students; alpha is 1, so they see no label.
+      config: of the students; alpha is 1, so that no label is read.
       teacher: its model.
       methods: name of the student -> method.
       changes: what makes the teacher bad, such as `spoilt` gives.
     """
-    students = {name: {"method": method} for name, method in methods.items()}
-    return with_stages(
-        config,
-        {
-            "teacher": {"model": teacher, "method": {"name": "ce"}} | changes,
-            "students": {
-                "teacher": {"workdir": "stage:teacher"},
-                "students": students,
-            },
-        },
-    )
+    stages = {"teacher": {"model": teacher, "method": {"name": "ce"}} | changes}
+    teacher = {"workdir": "stage:teacher"}
+    stages["students"] = {"teacher": teacher, "students": _students(methods)}
+    return with_stages(config, stages)
 
 
 def data_selection(config: ConfigDict, reference: str = "") -> ConfigDict:
-    """A reference by labels; the student's teacher is heard where its scores say so.
+    """A reference by labels, whose influence scores select samples for the teacher.
 
-    Lan et al. 2024, whose estimator and ratio of influence are not known.
+    Lan et al. 2024, whose estimator and ratio of influence could not be read.
 
     Args:
       config: of the student; its teacher is trained beforehand.
@@ -211,9 +193,6 @@ def data_selection(config: ConfigDict, reference: str = "") -> ConfigDict:
     )
     if reference:
         return config
-    alone = {
-        "method": {"name": "ce"},
-        "selection": {"name": "all"},
-        "teacher": {"workdir": "", "network": ""},
-    }
-    return with_stages(config, {"reference": alone, "student": {}})
+    labels = {"method": {"name": "ce"}, "selection": {"name": "all"}}
+    labels["teacher"] = {"workdir": "", "network": ""}
+    return with_stages(config, {"reference": labels, "student": {}})

@@ -1,59 +1,174 @@
-"""The shape of a config, and the one way in which a section becomes a call.
+"""Every key of a config, once: its type, default, limits and meaning.
 
-A section with a `name` is a builder and its keyword arguments. What a builder does not
-take, or refuses, is reported under the section's dotted path.
+The ConfigDict of config files, all checks, the JSON of a run and docs/config.md, which
+`python -m kdjax.experiment.schema` prints, are derived from the classes here.
 """
 
-import inspect
-import math
-import numbers
-from collections.abc import Callable, Mapping
+import dataclasses
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from kdjax.contracts import InputError, nearest
+from kdjax.experiment import fields
+from kdjax.experiment.builders import call_named, check_arguments, guarded
+from kdjax.experiment.fields import LARGEST_SEED, jsonable, key, plain, section
 
-SECTIONS = {
-    "data": (
-        *("name", "data_dir", "train", "test", "padding", "flip", "mean", "std"),
-        *("feed", "crops", "threads", "skip_at_most", "mixup", "noise", "keep"),
-    ),
-    "teacher": (
-        *("workdir", "student", "checkpoint", "network", "cache"),
-        *("input_size", "resize", "classes"),
-    ),
-    "initial": ("workdir", "student", "checkpoint"),
-    "evaluation": ("every_epochs", "batch_size", "on_train", "keep_all"),
-}
-NAMED = ("model", "method", "selection", "optimizer", "schedule")
-VALUES = (
-    *("seed", "batch_size", "total_epochs", "total_steps", "log_every_steps"),
-    *("stop_at_train_top1", "tensorboard", "stacked", "batch_norm"),
+__all__ = ["call_named", "check_arguments", "guarded"]  # what calls named sections
+
+LONGEST_NAME = 200  # of a student, which has directories; of 255 bytes at most
+PAGE = """# Keys of a config
+
+`kdjax.experiment.schema.base()` has them all; a config file changes some, as does
+`--config.KEY=VALUE` on the command line. A section with a `name` also takes the
+arguments of what it names. Those with a * may change between two starts of a run.
+
+| key | default | value | meaning |
+|---|---|---|---|
+"""
+
+
+VARIED = "builder variant"
+SGD = {"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+SGD |= {"decay_norm_and_bias": False, "clip_norm": 0.0}
+COSINE = {"name": "cosine", "learning_rate": 0.1, "warmup_epochs": 0.0}
+
+
+@section
+class Crops:
+    size: int = key(224, "side in pixels of what a network sees", low=1)
+    short_side: int = key(256, "of an image, before evaluation's central crop", low=1)
+    smallest_area: float = key(0.08, "share of an image", low=0, high=1, above=True)
+    sizes: tuple = key((), "(from epoch, side) of training crops that grow")
+
+
+@section
+class Data:
+    name: str = key("", "of a TFDS data set, or an .npz file")
+    data_dir: str = key("", "else $TFDS_DATA_DIR or ~/tensorflow_datasets", free=True)
+    train: str = key("train", "split to train on, such as train[:90%]")
+    test: str = key("test", "split to evaluate on")
+    padding: int | None = key(None, "before a crop; None: as usual for it", low=0)
+    flip: bool | None = key(None, "mirror at random; None: usual for the set")
+    mean: tuple[float, ...] = key((), "of each channel, of pixels scaled to [0, 1]")
+    std: tuple[float, ...] = key((), "of each channel", low=0, above=True)
+    feed: str = key(
+        "auto",
+        "resident: on the devices. streamed: decoded from a TFDS set while it trains, "
+        "with random resized crops. auto: streamed from 4 GiB on disk upwards",
+        choices=("auto", "resident", "streamed"),
+    )
+    crops: Crops = key(Crops, "of a streamed set", marks="partial")
+    threads: int = key(0, "decoding in each process; 0: one a core", low=0, free=True)
+    skip_at_most: int = key(100, "unreadable images of a host", low=0, free=True)
+    mixup: float = key(
+        0.0,
+        "alpha of mixup; 0: none, 1: two images in any ratio. For methods that read no "
+        "label; teacher and students see the same mixtures",
+        low=0,
+        high=100,
+    )
+    noise: dict = key({"name": "none"}, "of training labels", marks="builder")
+    keep: str = key("", "selection.npz: trains on what it keeps alone", free=True)
+
+
+@section
+class Teacher:
+    workdir: str = key("", "of its run; several with commas: an ensemble", free=True)
+    student: str = key("", "which network of that run, where it trained several")
+    checkpoint: str | int = key("latest", "latest, best or a step", low=0)
+    network: str = key("", "instead of a run: package.module:function")
+    cache: str = key("", "--workdir of `cache`: its outputs, written down", free=True)
+    input_size: tuple[int, ...] = key((), "(height, width), if its own", low=1)
+    resize: str = key("bilinear", "to input_size: bilinear, bicubic or lanczos3")
+    classes: str = key("", "file of its classes, one a line, if it has others")
+
+
+@section
+class Initial:
+    workdir: str = key("", "run whose weights training begins with", free=True)
+    student: str = key("", "which network of that run, where it trained several")
+    checkpoint: str | int = key("latest", "latest, best or a step", low=0)
+
+
+@section
+class Evaluation:
+    every_epochs: float = key(1.0, "a checkpoint follows; 0: only at the end", low=0)
+    batch_size: int = key(500, "over all devices", low=1, free=True)
+    on_train: bool = key(False, "also of the training split")
+    keep_all: bool = key(
+        False, "keep more than two checkpoints and the best", free=True
+    )
+
+
+@section
+class Config:
+    seed: int = key(0, "of all randomness", low=0, high=LARGEST_SEED, marks="variant")
+    model: dict = key({"name": ""}, "or package.module:function", marks=VARIED)
+    method: dict = key({"name": ""}, "of distillation, or of training", marks=VARIED)
+    selection: dict = key(
+        {"name": "all"},
+        "samples selected for the teacher, or for training where there is none: all, "
+        "file, random, detector, influence or dividemix",
+        free=("path", "reference"),
+        marks=VARIED,
+    )
+    students: dict = key({}, "name -> model, method, selection, seed", marks="open")
+    batch_norm: str = key(
+        "global",
+        "moments in training: global, of the whole batch, the same on any number of "
+        "devices; device, of each device's part, as most data-parallel training does",
+        choices=("global", "device"),
+    )
+    teacher: Teacher = key(Teacher, "the trained network that students learn from")
+    initial: Initial = key(Initial, "the weights that training begins with")
+    data: Data = key(Data, "images and labels")
+    batch_size: int = key(128, "over all devices", low=1)
+    total_epochs: float = key(200.0, "length of the run", low=0)
+    total_steps: int = key(0, "length of the run instead, where above 0", low=0)
+    optimizer: dict = key(SGD, "sgd or adamw", marks="builder")
+    schedule: dict = key(COSINE, "step, cosine, constant or linear", marks="builder")
+    evaluation: Evaluation = key(Evaluation, "of all networks, and saving")
+    stop_at_train_top1: float = key(0.0, "percent; 0: never", low=0, high=100)
+    log_every_steps: int = key(50, "between rows of metrics", low=1, free=True)
+    tensorboard: bool = key(True, "metrics for TensorBoard too", free=True)
+    stages: dict = key({}, "name -> what differs from the rest of it", marks="open")
+    order: tuple[str, ...] = key((), "of the stages; stage:NAME is the workdir of one")
+    select: dict = key(
+        {},
+        "instead of training: detector, influence, oracle or random",
+        free=("proxies", "reference", "as_many_as"),
+        marks="open",
+    )
+
+
+# Keys of earlier versions, and why they went.
+RETIRED = {"stacked": "each student has its own copy of a network in the program"}
+
+
+def _marked(mark: str) -> tuple[str, ...]:
+    every = (field for _, field, _ in fields.keys(Config))
+    return tuple(one.name for one in every if mark in one.metadata["marks"].split())
+
+
+OPEN, VARIANT, BUILDERS = _marked("open"), _marked("variant"), _marked("builder")
+FREE = tuple(
+    f"{path}.{argument}" if argument else path
+    for path, field, _ in fields.keys(Config)
+    for argument in field.metadata["free"]
 )
-OPEN = ("students", "stages", "select")
-TOP = (*SECTIONS, *NAMED, *VALUES, *OPEN, "order")
-VARIANT = ("model", "method", "selection", "seed")
 
 
-def plain(value: Any) -> Any:
-    """ConfigDicts to dicts and lists to tuples, all the way down."""
-    if hasattr(value, "to_dict"):
-        value = value.to_dict()
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return tuple(plain(inner) for inner in value)
-    return value
+def nested() -> dict:
+    """The defaults as dicts of one's own."""
+    return dataclasses.asdict(Config())
 
 
-def jsonable(value: Any) -> Any:
-    """The same as JSON holds it: tuples are lists, infinity is the string "inf"."""
-    if isinstance(value, Mapping):
-        return {key: jsonable(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+def base():
+    """The defaults as a ConfigDict, which config files change."""
+    from ml_collections import ConfigDict  # here, so that `nested` does without
+
+    return ConfigDict(nested())
 
 
 def resolved(config: Any) -> dict:
@@ -61,109 +176,69 @@ def resolved(config: Any) -> dict:
     return jsonable(plain(config))
 
 
+def with_defaults(stored: Mapping, kind: type = Config) -> dict:
+    """A config as an earlier version stored it, with the keys of this one.
+
+    What a run did before there was a key is the key's default. Builders' arguments stay
+    as they are.
+    """
+    rest = {name: value for name, value in stored.items() if name not in RETIRED}
+    for one in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(one.type):
+            rest[one.name] = with_defaults(rest.get(one.name, {}), one.type)
+    return jsonable(dataclasses.asdict(kind())) | rest
+
+
 def check_keys(config: dict) -> None:
-    """Refuses keys that are missing or that nobody reads."""
-    _same_keys("config", config, TOP)
-    for section, keys in SECTIONS.items():
-        _section(config, section)
-        _same_keys(f"config.{section}", config[section], keys)
-    for section in (*NAMED, *OPEN):
-        _section(config, section)
-    for name, row in config["students"].items():
-        if not isinstance(row, Mapping):
-            raise InputError(f"config.students.{name} is {row!r}; expected a section.")
-        for key in row:
-            if key not in VARIANT:
-                raise InputError(
-                    f"config.students.{name}.{key} is not read; a student may set "
-                    f"{', '.join(VARIANT)}." + nearest(key, VARIANT)
-                )
-
-
-def _section(config: dict, name: str) -> None:
-    if not isinstance(config[name], Mapping):
-        raise InputError(f"config.{name} is {config[name]!r}; expected a section.")
-
-
-def _same_keys(path: str, section: Mapping, expected: tuple[str, ...]) -> None:
-    for key in section:
-        if key not in expected:
+    """Refuses a plain config with a key that is missing or that nobody reads, or with a
+    value of another type or out of its limits."""
+    for name in config.keys() & RETIRED.keys():
+        raise InputError(f"config.{name} is not read any more: {RETIRED[name]}.")
+    fields.check_section("config", Config, config)
+    for name, student in config["students"].items():
+        path = f"config.students.{name}"
+        fields.check_value(path, dict, student)
+        if len(name) > LONGEST_NAME:
             raise InputError(
-                f"{path}.{key} is not read; {path} has {', '.join(expected)}."
-                + nearest(key, expected)
+                f"config.students: {name!r} names a directory; expected at most "
+                f"{LONGEST_NAME} letters."
             )
-    for key in expected:
-        if key not in section:
-            raise InputError(f"{path}.{key} is missing; every config sets it.")
+        for inner in student:
+            if inner not in VARIANT:
+                raise InputError(
+                    f"{path}.{inner} is not read; a student may set "
+                    f"{', '.join(VARIANT)}." + nearest(inner, VARIANT)
+                )
+        fields.check_section(path, Config, student, partial=True)
 
 
-def number(config: dict, path: str, low: float, integer: bool = False) -> Any:
-    """Reads a finite number >= low at a dotted path."""
+def number(config: Mapping, path: str, *_: Any, **__: Any) -> Any:
+    """The value at a dotted path, checked; of a config that may not have been."""
     value = config
-    for key in path.split("."):
-        value = value[key]
-    kind = numbers.Integral if integer else numbers.Real
-    right = isinstance(value, kind) and not isinstance(value, bool)
-    if not right or not math.isfinite(value) or value < low:
-        what = "whole number" if integer else "number"
-        raise InputError(f"config.{path} is {value!r}; expected a {what} >= {low:g}.")
+    for name in path.split("."):
+        value = value[name]
+    field = next(field for name, field, _ in fields.keys(Config) if name == path)
+    fields.check_field(f"config.{path}", field, value)
     return value
 
 
-def call_named(path: str, table: Mapping[str, Any], section: dict, **fixed: Any) -> Any:
-    """Calls the builder that `section["name"]` names in `table` with the other keys.
-
-    Args:
-      path: dotted path of the section, for errors.
-      table: name -> callable, or module with `build`.
-      section: name and keyword arguments.
-      **fixed: arguments that the config does not choose.
-    """
-    name = section.get("name")
-    if name not in table:
-        raise InputError(
-            f"{path}.name is {name!r}; expected one of {', '.join(table)}."
-            + nearest(str(name), table)
-        )
-    entry = table[name]
-    build = entry if callable(entry) else entry.build
-    arguments = {key: value for key, value in section.items() if key != "name"}
-    check_arguments(path, name, build, arguments, fixed)
-    return guarded(path, build, **fixed, **arguments)
+def is_free(name: str) -> bool:
+    """Whether a dotted key may change between two starts of a run."""
+    own = name.startswith("students.")  # selection.path of a student is free as well
+    return any(name == one or (own and name.endswith(f".{one}")) for one in FREE)
 
 
-def call_with_facts(path: str, table: Mapping[str, Any], section: dict, facts: dict):
-    """`call_named`, with those facts of a run that the builder has a parameter for."""
-    entry = table.get(section.get("name"))
-    build = getattr(entry, "build", entry)
-    takes = inspect.signature(build).parameters if build else ()
-    fixed = {name: fact for name, fact in facts.items() if name in takes}
-    return call_named(path, table, section, **fixed)
+def page() -> str:
+    """docs/config.md."""
+    rows = []
+    for name, field, default in fields.keys(Config):
+        limits, choices = field.metadata["limits"], field.metadata["choices"]
+        kind = ", ".join(choices) or fields.describe(field.type, limits)
+        star, text = "*" * (name in FREE), field.metadata["text"]
+        default = json.dumps(jsonable(default))
+        rows.append(f"| `{name}`{star} | `{default}` | {kind} | {text} |\n")
+    return PAGE + "".join(rows)
 
 
-def check_arguments(
-    path: str, name: str, build: Callable, arguments: dict, fixed: dict
-) -> None:
-    """Compares keyword arguments with a signature before anything is called."""
-    parameters = inspect.signature(build).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    takes = [key for key in parameters if key not in fixed]
-    for key in arguments:
-        if key not in takes:
-            known = ", ".join(takes) or "nothing"
-            raise InputError(
-                f"{path}.{key} is not a parameter of {name}; it takes {known}."
-                + nearest(key, takes)
-            )
-    for key in takes:
-        if parameters[key].default is inspect.Parameter.empty and key not in arguments:
-            raise InputError(f"{path}.{key} is missing; {name} needs it.")
-
-
-def guarded(path: str, function: Callable, /, *args: Any, **kwargs: Any) -> Any:
-    """Calls, and puts the config's path before what the callee complains of."""
-    try:
-        return function(*args, **kwargs)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: {error}") from error
+if __name__ == "__main__":
+    print(page(), end="")

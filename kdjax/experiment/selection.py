@@ -1,19 +1,20 @@
-"""Selections by name: which samples a student hears its teacher on, or trains on.
+"""Selections by name: the samples selected for the teacher, or those trained on.
 
-Each builder returns a `Refresh`: the weights to begin with, and how and when they are
-computed from what a network says of the training set. None stands for all samples.
+Each builder returns a `SelectionSchedule`: the weights to start with, and how and when
+they are computed from outputs on the training set. None stands for all samples.
 """
 
 import inspect
+from collections.abc import Callable
 
 import numpy as np
 
 from kdjax import contracts
 from kdjax.contracts import InputError, nearest
 from kdjax.experiment.data import Data, keep_digest, read_keep
-from kdjax.experiment.influence import Influence
+from kdjax.experiment.fields import check_value, plain
+from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
-from kdjax.experiment.schema import plain
 from kdjax.selection import detectors, evidence, fine, mixture
 from kdjax.training.state import SelectionSchedule
 
@@ -26,13 +27,13 @@ def every_sample() -> None:
 
 
 def from_file(*, path: str, images: Data) -> SelectionSchedule:
-    """What `python -m kdjax select` kept."""
+    """The samples that `python -m kdjax select` keeps."""
     keep = read_keep(path, "config.selection.path", images.train)
     return _fixed(keep, keep_digest(keep))
 
 
 def at_random(*, keep_ratio: float, seed: int = 0, images: Data) -> SelectionSchedule:
-    """The control: a share of the samples, whichever."""
+    """The control: a share of the samples, at random."""
     count = len(images.train.label)
     return _fixed(detectors.at_random(count, ratio=keep_ratio, seed=seed).keep)
 
@@ -45,7 +46,7 @@ def by_detector(
     every_epochs: float = 0.0,
     parameters: dict | None = None,
 ) -> SelectionSchedule:
-    """Labels that the student itself, so far, holds to be clean.
+    """Labels that are clean by the student's own outputs so far.
 
     Args:
       images: whose labels are in question.
@@ -57,10 +58,10 @@ def by_detector(
     detect = named_detector("selection", detector, parameters)
     labels = images.train.label
 
-    def compute(answers, sample_info):
-        # As FINE's authors do: directions come from what was kept before.
-        kept = detect(as_one(answers, labels), sample_info["selection"] > 0)
-        return {"selection": kept.keep.astype(np.float32)}
+    def compute(outputs, sample_info):
+        # As FINE's authors do: directions come from the last selection.
+        result = detect(as_one(outputs, labels), sample_info["selection"] > 0)
+        return {"selection": result.keep.astype(np.float32)}
 
     start = {"selection": np.ones(len(labels), np.float32)}
     return SelectionSchedule(
@@ -91,37 +92,34 @@ def by_dividemix(
       parameters: of the detector.
     """
     detect = named_detector("selection", detector, parameters) if detector else None
-    if probability not in PROBABILITIES:
-        raise InputError(
-            f"selection.probability is {probability!r}; expected one of "
-            f"{', '.join(PROBABILITIES)}." + nearest(probability, PROBABILITIES)
-        )
-    believed = PROBABILITIES[probability]
+    choices = tuple(PROBABILITIES)
+    check_value("selection.probability", str, probability, choices=choices)
     contracts.fraction("dividemix", "threshold", threshold)
     labels = images.train.label
 
     def weights(logits, features):
-        said = evidence.Evidence(logits, features, labels)
-        kept = detect(said).keep if detect else np.ones(len(labels), bool)
-        return mixture.labelled_weights(believed(said), kept, threshold)
+        outputs = evidence.Evidence(logits, features, labels)
+        keep = detect(outputs).keep if detect else np.ones(len(labels), bool)
+        clean = PROBABILITIES[probability](outputs)
+        return mixture.labelled_weights(clean, keep, threshold)
 
-    def compute(answers, sample_info):
+    def compute(outputs, sample_info):
         columns = [
-            # Network 0 is taught what network 1 believes, and the other way round.
-            weights(answers["logits"][:, other], answers["features"][:, other])
+            # Each network is trained on the set that the other one divides.
+            weights(outputs["logits"][:, other], outputs["features"][:, other])
             for other in (1, 0)
         ]
         return {"clean": np.stack(columns, 1).astype(np.float32)}
 
-    start = {"clean": np.zeros((len(labels), 2), np.float32)}
     return SelectionSchedule(
         first_epoch=warmup_epochs,
         every_epochs=every_epochs,
-        start=start,
+        start={"clean": np.zeros((len(labels), 2), np.float32)},
         compute=compute,
     )
 
 
+@takes_influence
 def by_influence(
     *,
     images: Data,
@@ -132,14 +130,7 @@ def by_influence(
     checkpoint: str = "latest",
     first_epoch: float = 0.0,
     every_epochs: float = 0.0,
-    estimator: str = "teacher_influence",
-    keep_ratio: float = 0.8,
-    class_balanced: bool = False,
-    eta: float | None = 0.8,
-    damping: float = 1e-2,
-    validation_fraction: float = 0.1,
-    seed: int = 0,
-    largest: bool = False,
+    **influence,
 ) -> SelectionSchedule:
     """Data selection (Lan et al., arXiv:2404.03693): the teacher where it helps.
 
@@ -151,107 +142,97 @@ def by_influence(
         same student trained on labels; "" for the student itself at `first_epoch`.
       student: of the reference's run, where it trained several.
       checkpoint: of the reference: latest, best or a step.
-      first_epoch: before it the teacher is heard on all samples.
+      first_epoch: before it all samples are selected.
       every_epochs: between two selections, the later ones by the student itself; 0 for
         a single one.
-      estimator: and the rest: see `kdjax.experiment.influence.Influence`.
+      **influence: see `kdjax.experiment.influence.Influence`.
     """
-    if estimator == "gradient_dot":
-        raise InputError(
-            "selection.estimator gradient_dot looks at several checkpoints of a run; "
-            "expected `python -m kdjax select` and config.selection.name = 'file'."
-        )
+    rule, trained = Influence(**influence), None
     if not reference and not first_epoch:
         raise InputError(
             "selection: expected reference, the workdir of a trained network, or "
             "first_epoch above 0: an untrained student's gradients say nothing."
         )
-    rule = Influence(
-        estimator=estimator,
-        keep_ratio=keep_ratio,
-        class_balanced=class_balanced,
-        eta=eta,
-        damping=damping,
-        validation_fraction=validation_fraction,
-        seed=seed,
-        largest=largest,
-    )
-    if rule.wants_teacher and teacher is None:
-        raise InputError("selection: teacher_influence needs config.teacher.workdir.")
-    known = None
+    _check_rule(rule, teacher)
     if reference:
-        who = {"workdir": reference, "student": student, "checkpoint": checkpoint}
-        known = _single(load_trained("config.selection.reference", who, data))
+        section = {"workdir": reference, "student": student, "checkpoint": checkpoint}
+        trained = _single(load_trained("config.selection.reference", section, data))
 
-    def compute(answers, sample_info):
-        kept = rule.keep(images, [answers], answers.get("teacher_logits"))
-        return {"selection": kept.keep.astype(np.float32)}
+    def compute(outputs, sample_info):
+        result = rule.keep(images, [outputs], outputs.get("teacher_logits"))
+        return {"selection": result.keep.astype(np.float32)}
 
     return SelectionSchedule(
         first_epoch=first_epoch,
         every_epochs=every_epochs,
         start={"selection": np.ones(len(images.train.label), np.float32)},
         compute=compute,
-        reference=(known.network, known.variables) if known else None,
+        reference=(trained.network, trained.variables) if trained else None,
         wants_teacher=rule.wants_teacher,
-        digest=known.identity["digest"] if known else "",
+        digest=trained.identity["digest"] if trained else "",
     )
+
+
+def _check_rule(rule: Influence, teacher: Teacher | None) -> None:
+    if rule.estimator == "gradient_dot":
+        raise InputError(
+            "selection.estimator gradient_dot needs several checkpoints of a run; "
+            "expected `python -m kdjax select` and config.selection.name = 'file'."
+        )
+    if rule.wants_teacher and teacher is None:
+        raise InputError("selection: teacher_influence needs config.teacher.workdir.")
 
 
 def _single(reference: Teacher) -> Teacher:
     if "networks" in reference.identity:
         raise InputError(
             f"selection.reference: {reference.identity['workdir']} trained several "
-            "networks at once; expected a single one, whose last layer can be looked "
-            "at."
+            "networks at once; expected a single one, for its last layer is examined."
         )
     return reference
 
 
-def named_detector(path: str, name: str, parameters: dict | None):
+def named_detector(path: str, name: str, parameters: dict | None) -> Callable:
     """A detector with its parameters set."""
-    if name not in detectors.DETECTORS:
-        raise InputError(
-            f"{path}.detector is {name!r}; expected one of "
-            f"{', '.join(detectors.DETECTORS)}." + nearest(name, detectors.DETECTORS)
-        )
-    chosen, detect = plain(parameters or {}), detectors.DETECTORS[name]
+    choices = tuple(detectors.DETECTORS)
+    check_value(f"{path}.detector", str, name, choices=choices)
+    parameters, detect = plain(parameters or {}), detectors.DETECTORS[name]
     takes = list(inspect.signature(detect).parameters)[1:]
-    for key in chosen:
+    for key in parameters:
         if key not in takes:
             raise InputError(
                 f"{path}.parameters.{key} is not a parameter of {name}; it takes "
                 f"{', '.join(takes) or 'nothing'}." + nearest(key, takes)
             )
 
-    def run(said: evidence.Evidence, basis: np.ndarray | None = None):
-        known = {} if basis is None or "basis" not in takes else {"basis": basis}
-        return detect(said, **known, **chosen)
+    def run(outputs: evidence.Evidence, basis: np.ndarray | None = None):
+        basis = {} if basis is None or "basis" not in takes else {"basis": basis}
+        return detect(outputs, **basis, **parameters)
 
     return run
 
 
-def as_one(answers: dict, labels: np.ndarray) -> evidence.Evidence:
+def as_one(outputs: dict, labels: np.ndarray) -> evidence.Evidence:
     """Of peers the mean logits, and their features side by side."""
-    logits, features = answers["logits"], answers["features"]
+    logits, features = outputs["logits"], outputs["features"]
     if logits.ndim == 3:
         logits, features = logits.mean(1), features.reshape(len(labels), -1)
     return evidence.Evidence(logits, features, labels)
 
 
-def _by_fine(said: evidence.Evidence) -> np.ndarray:
-    return fine.aligned_probability(fine.alignment(said), said.labels)
+def _by_fine(outputs: evidence.Evidence) -> np.ndarray:
+    return fine.aligned_probability(fine.alignment(outputs), outputs.labels)
 
 
 PROBABILITIES = {
-    "loss": lambda said: mixture.clean_probability(evidence.losses(said)),
+    "loss": lambda outputs: mixture.clean_probability(evidence.losses(outputs)),
     "fine": _by_fine,
-    "kept": lambda said: np.ones(len(said.labels)),
+    "kept": lambda outputs: np.ones(len(outputs.labels)),
 }
 
 
 def _fixed(keep: np.ndarray, digest: str = "") -> SelectionSchedule:
-    """Chosen before the run, and never again."""
+    """Selected before the run, and never again."""
     return SelectionSchedule(
         first_epoch=NEVER,
         every_epochs=0.0,

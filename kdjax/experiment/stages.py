@@ -1,7 +1,7 @@
-"""A config of several parts to the config of each part.
+"""A config of several stages to the config of each stage.
 
 `config.stages` says what differs from the rest of the config, `config.order` in which
-order the parts run. "stage:NAME" stands for the workdir of a part.
+order the stages run. "stage:NAME" stands for the workdir of a stage.
 """
 
 import pathlib
@@ -10,76 +10,76 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdjax.contracts import InputError, nearest
-from kdjax.experiment.schema import NAMED, plain
+from kdjax.experiment.schema import BUILDERS, check_keys, plain
 
 PREFIX = "stage:"
-OPEN_KEYS = (*NAMED, "noise")  # sections of a builder's own keys
-WHOLE = ("students", "select")  # sections that a part gives as a whole
+WHOLE = ("students", "select")  # sections that a stage gives as a whole
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}"  # of a directory
 
 
 def split_stages(config: Any, workdir: pathlib.Path) -> dict[str, dict]:
-    """Name -> plain config of every part, in order; empty where the config has none.
+    """Name -> plain config of every stage, in order; empty where the config has none.
 
     Raises:
-      InputError: order and stages name different parts, a part sets a key that the
-        config does not have, or refers to a part that does not come before it.
+      InputError: order and stages name different stages, a stage sets a key that the
+        config does not have, or refers to a stage that does not come before it.
     """
     config = plain(config)
+    check_keys(config)
     stages, order = config["stages"], config["order"]
     if sorted(order) != sorted(stages):
         raise InputError(
             f"config.order is {order!r} and config.stages has "
-            f"{', '.join(stages) or 'nothing'}; expected each part once."
+            f"{', '.join(stages) or 'nothing'}; expected each stage once."
         )
     rest = config | {"stages": {}, "order": ()}
-    result, known = {}, {}
+    result, workdirs = {}, {}
     for name in order:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise InputError(
-                f"config.order: {name!r} cannot name a part; expected letters, digits, "
-                "dots, dashes and underscores."
-            )
         path = f"config.stages.{name}"
+        if not re.fullmatch(NAME, name) or not isinstance(stages[name], Mapping):
+            raise InputError(
+                f"config.order: {name!r} cannot be a stage; expected the name of a "
+                "section, of at most 150 letters, digits, dots, dashes and underscores."
+            )
         merged = _merge(path, rest, stages[name])
-        result[name] = _resolve(path, merged, known)
-        known[name] = str(workdir / name)
+        result[name] = _resolve(path, merged, workdirs)
+        workdirs[name] = str(workdir / name)
     return result
 
 
 def _merge(path: str, base: Mapping, changes: Mapping) -> dict:
     """`changes` over `base`; a section with a name of its own replaces the old one."""
     merged = dict(base)
+    is_builder = path.rpartition(".")[2] in BUILDERS
     for key, value in changes.items():
-        place = f"{path}.{key}"
-        if key not in base and path.rpartition(".")[2] not in OPEN_KEYS:
+        if key not in base and not is_builder:
             raise InputError(
-                f"{place} is not read; a part may set {', '.join(base)}."
+                f"{path}.{key} is not read; a stage may set {', '.join(base)}."
                 + nearest(key, base)
             )
         old = base.get(key)
         nested = isinstance(value, Mapping) and isinstance(old, Mapping)
-        whole = key in WHOLE or (key in OPEN_KEYS and "name" in value)
-        if nested and not whole:
-            merged[key] = _merge(place, old, value)
-        else:
-            merged[key] = value
+        whole = key in WHOLE or (key in BUILDERS and "name" in value)
+        merges = nested and not whole
+        merged[key] = _merge(f"{path}.{key}", old, value) if merges else value
     return merged
 
 
-def _resolve(path: str, value: Any, known: dict[str, str]) -> Any:
+def _resolve(path: str, value: Any, workdirs: dict[str, str]) -> Any:
     """Puts workdirs where "stage:NAME" stands, also within a list of them."""
     if isinstance(value, Mapping):
-        return {k: _resolve(f"{path}.{k}", v, known) for k, v in value.items()}
-    if not isinstance(value, str) or PREFIX not in value:
+        return {k: _resolve(f"{path}.{k}", v, workdirs) for k, v in value.items()}
+    if not isinstance(value, str):
         return value
 
     def workdir(match):
         name = match.group(1)
-        if name not in known:
+        if name not in workdirs:
             raise InputError(
-                f"{path} refers to {PREFIX}{name}; expected a part that comes before "
-                f"it: {', '.join(known) or 'there is none'}." + nearest(name, known)
+                f"{path} refers to {PREFIX}{name}; expected a stage that comes before "
+                f"it: {', '.join(workdirs) or 'there is none'}."
+                + nearest(name, workdirs)
             )
-        return known[name]
+        return workdirs[name]
 
     return re.sub(rf"{PREFIX}([A-Za-z0-9._-]+)", workdir, value)

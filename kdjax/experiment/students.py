@@ -26,11 +26,6 @@ def student_sections(config: dict) -> dict[str, dict]:
                 f"config.students: {name!r} cannot name a student; expected letters, "
                 "digits, dots, dashes and underscores."
             )
-        if not isinstance(section["seed"], int) or not 0 <= section["seed"] < 2**32:
-            raise InputError(
-                f"config.students.{name}.seed is {section['seed']!r}; expected a whole "
-                "number from 0 to 4294967295."
-            )
     return sections
 
 
@@ -59,8 +54,8 @@ def build_students(
     students, shape = {}, data.train.image.shape[1:]
     for name, section in sections.items():
         path = f"config.students.{name}" if config["students"] else "config"
-        method = schema.call_with_facts(
-            f"{path}.method", METHODS, section["method"], facts
+        method = schema.call_named(
+            f"{path}.method", METHODS, section["method"], **facts
         )
         section["networks"] = method.networks
         network = student_network(f"{path}.model", section, facts["num_classes"])
@@ -96,7 +91,7 @@ def _selection_schedule(
     from kdjax.experiment.selection import SELECTIONS
 
     facts = {"images": data, "teacher": teacher, "data": data.identity}
-    return schema.call_with_facts(f"{path}.selection", SELECTIONS, section, facts)
+    return schema.call_named(f"{path}.selection", SELECTIONS, section, **facts)
 
 
 def _check_epochs(

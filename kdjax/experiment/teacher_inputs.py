@@ -1,7 +1,7 @@
 """A teacher that was trained on other images, or for other classes, than its students.
 
-What changes is told in its identity and is a part of its digest: a cache and a run that
-is resumed are of one way of asking it.
+What is adapted stands in its identity and is a part of its digest: a cache, and a run
+that is resumed, have the same teacher outputs.
 """
 
 import hashlib
@@ -9,58 +9,59 @@ from typing import NamedTuple
 
 from kdjax import paths
 from kdjax.contracts import InputError
+from kdjax.experiment.builders import guarded
+from kdjax.experiment.fields import jsonable
 from kdjax.experiment.networks import check_classes
-from kdjax.experiment.schema import jsonable
 from kdjax.models.network import Network
 from kdjax.weights import input_transforms
 from kdjax.weights.moments import renormalised
 
-ASKED = ("input_size", "resize", "classes")  # keys of a teacher's section
+INPUT_KEYS = ("input_size", "resize", "classes")  # of a teacher's section
 
 
 class Adapted(NamedTuple):
-    """A network that answers in a run, and what had to be done for it."""
+    """A network for the images and classes of a run, and what was done for it."""
 
     network: Network
-    told: dict  # as JSON; {} for nothing but another normalisation
+    changes: dict  # as JSON; {} for nothing but another normalisation
 
 
 def adapt(
     path: str,
     network: Network,
-    taught_on: dict,
+    trained_on: dict,
     data: dict,
     section: dict,
     own_moments: bool = False,
 ) -> Adapted:
-    """Makes a teacher answer to the images and classes of a run.
+    """Makes a teacher take the images and give the classes of a run.
 
     Args:
       path: of the teacher's section, for errors.
       network: the teacher, as it was trained.
-      taught_on: its classes, image_shape and normalisation, and their_names, the names
+      trained_on: its classes, image_shape and normalisation, and their_names, the names
         of its classes, or None.
-      data: classes, class_names (None: not known), image_shape and normalisation of
+      data: classes, class_names (None: not read), image_shape and normalisation of
         the run.
-      section: those of ASKED that it has; earlier versions had none.
+      section: those of INPUT_KEYS that it has; earlier versions had none.
       own_moments: whether it may have another normalisation than the run.
 
     Raises:
       InputError: they do not fit together.
     """
-    told = {}
-    places = _places(path, taught_on, data, section)
-    if places is not None:
-        network = input_transforms.reordered(network, places)
-        digest = hashlib.sha256(repr(places).encode()).hexdigest()
-        told |= {"of_classes": taught_on["classes"], "places_sha256": digest}
+    changes = {}
+    order = _class_order(path, trained_on, data, section)
+    if order is not None:
+        network = input_transforms.reordered(network, order)
+        digest = hashlib.sha256(repr(order).encode()).hexdigest()
+        changes |= {"of_classes": trained_on["classes"], "places_sha256": digest}
     size = input_size(path, section)
-    _check_shape(path, taught_on["image_shape"], data["image_shape"], size)
+    _check_shape(path, trained_on["image_shape"], data["image_shape"], size)
     if size:
         method = section.get("resize", "bilinear")
-        network = _named(path, input_transforms.resized, network, size, method)
-        told |= {"input_size": list(size), "resize": method}
-    own, given = taught_on["normalisation"], data["normalisation"]
+        network = guarded(path, input_transforms.resized, network, size, method)
+        changes |= {"input_size": list(size), "resize": method}
+    own, given = trained_on["normalisation"], data["normalisation"]
     if own != given and not own_moments:
         raise InputError(
             f"{path}.workdir: the teacher was trained with normalisation {own} and "
@@ -68,26 +69,19 @@ def adapt(
             "config.data.std to the teacher's."
         )
     network = network if own == given else renormalised(network, given, own)
-    return Adapted(network, told)
+    return Adapted(network, changes)
 
 
-def asked(section: dict) -> dict:
-    """What a section says of it, for the identity; {} where it says nothing."""
-    given = {key: section[key] for key in ASKED if section.get(key)}
-    if "input_size" not in given:
-        given.pop("resize", None)
-    return jsonable(given)
-
-
-def _named(path: str, function, *args):
-    try:
-        return function(*args)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+def requested(section: dict) -> dict:
+    """What a section sets of INPUT_KEYS, for the identity; {} where it sets nothing."""
+    keys = {key: section[key] for key in INPUT_KEYS if section.get(key)}
+    if "input_size" not in keys:
+        keys.pop("resize", None)
+    return jsonable(keys)
 
 
 def input_size(path: str, section: dict) -> tuple[int, int] | None:
-    """The (height, width) that a section asks for, or None."""
+    """The (height, width) that a section sets, or None."""
     value = section.get("input_size", ())
     if value in ((), []):
         return None
@@ -121,35 +115,36 @@ def read_names(where: str, file: str) -> list[str]:
     return names
 
 
-def _places(path: str, taught_on: dict, data: dict, section: dict) -> list[int] | None:
+def _class_order(
+    path: str, trained_on: dict, data: dict, section: dict
+) -> list[int] | None:
     """Which of the teacher's logits is each class; None where they are the same."""
-    file, theirs = section.get("classes", ""), taught_on.get("their_names")
+    file, theirs = section.get("classes", ""), trained_on.get("their_names")
     if file:
         theirs = read_names(f"{path}.classes", file)
-        if len(theirs) != taught_on["classes"]:
+        if len(theirs) != trained_on["classes"]:
             raise InputError(
                 f"{path}.classes: {file} names {len(theirs)} classes and the teacher "
-                f"has {taught_on['classes']}; expected as many."
+                f"has {trained_on['classes']}; expected as many."
             )
     if not theirs:
-        check_classes(f"{path}.workdir", taught_on["classes"], data["classes"])
+        check_classes(f"{path}.workdir", trained_on["classes"], data["classes"])
         return None
     if "class_names" not in data:
         raise InputError(
-            f"{path}: the teacher's classes have names and those of this run are not "
-            "known: it is of an earlier version."
+            f"{path}: the teacher's classes have names and this run, which is of an "
+            "earlier version, has none."
         )
     ours = data["class_names"]
     if ours is None:  # images that are described, not read: as many of the teacher's
         ours = theirs[: data["classes"]]
         check_classes(f"{path}.workdir", len(ours), data["classes"])
-    places = _named(path, input_transforms.places_of, theirs, ours)
-    return None if places == list(range(taught_on["classes"])) else places
+    order = guarded(path, input_transforms.places_of, theirs, ours)
+    return None if order == list(range(trained_on["classes"])) else order
 
 
 def _check_shape(path: str, theirs, ours, size: tuple[int, int] | None) -> None:
-    seen = [*(size or ours[:2]), ours[2]]
-    if seen == list(theirs):
+    if [*(size or ours[:2]), ours[2]] == list(theirs):
         return
     if size is None:
         raise InputError(

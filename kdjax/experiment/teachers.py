@@ -14,7 +14,7 @@ from kdjax.experiment.pretrained import (
     load_trained,
 )
 from kdjax.experiment.teacher_inputs import (
-    ASKED,
+    INPUT_KEYS,
     Adapted,
     adapt,
     input_size,
@@ -50,7 +50,7 @@ def load_teacher(section: dict, data: dict) -> Teacher | None:
 def _one_each(section: dict) -> list[dict]:
     """A section for every workdir; student and checkpoint come once or as often."""
     workdirs = [part.strip() for part in section["workdir"].split(",")]
-    shared = {key: section[key] for key in ASKED if key in section}
+    shared = {key: section[key] for key in INPUT_KEYS if key in section}
     sections = [{"workdir": workdir} | shared for workdir in workdirs]
     for key in ("student", "checkpoint"):
         values = [part.strip() for part in str(section[key]).split(",")]
@@ -151,4 +151,4 @@ def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
     variables = jax.tree.map(np.asarray, variables)
     identity = {"network": name, "digest": checkpoints.digest(variables)}
     teacher = Teacher(adapted.network, variables, identity)
-    return identified(teacher, {}, adapted.told, section)
+    return identified(teacher, {}, adapted.changes, section)

@@ -11,8 +11,8 @@ from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment.build import build, check_single
 from kdjax.experiment.data import Data
-from kdjax.experiment.defaults import nested
 from kdjax.experiment.pretrained import Teacher
+from kdjax.experiment.schema import nested
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import teacher_shape
 from kdjax.models.network import Network

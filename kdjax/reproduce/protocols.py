@@ -3,12 +3,12 @@
 configs/cifar100/common.py has them as ConfigDicts, `kdjax reproduce` as they are.
 """
 
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 
 
 def kl_versus_mse() -> dict:
     """Kim et al. 2021 (arXiv:2105.08919), public code: 200 epochs, step schedule."""
-    config = defaults.nested()
+    config = schema.nested()
     config["data"]["name"] = "cifar100"
     config["batch_size"] = 128
     config["total_epochs"] = 200.0

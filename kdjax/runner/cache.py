@@ -59,7 +59,7 @@ def verify_cache(config: dict, directory: pathlib.Path, rows: int, **options) ->
     result = verify(reader, runner, present, rows, random)
     problems = [f"epoch {epoch} is missing" for epoch in absent] + result["problems"]
     for problem in problems[:10]:
-        collectives.say(f"kdjax cache: {problem}")
+        collectives.log(f"kdjax cache: {problem}")
     counted = result | {"problems": len(problems), "sound": not problems}
     return _identity(directory, record) | {"epochs": len(present)} | counted
 
@@ -71,7 +71,7 @@ def _identity(directory: pathlib.Path, record: dict) -> dict:
 def _start(directory: pathlib.Path, layout: Layout, record: dict) -> list[int]:
     """Writes the manifest; returns the epochs that are missing."""
     todo = missing(directory, record["epochs"])
-    collectives.say(check_room(directory, layout, record["epochs"], len(todo)))
+    collectives.log(check_room(directory, layout, record["epochs"], len(todo)))
     manifest.write(directory, record)
     return todo
 
@@ -114,4 +114,4 @@ class _Progress:
         rate = self.done / max(self.reported - self.start, 1e-9)
         left = (self.total - self.done) / rate
         share = 100 * self.done / self.total
-        collectives.say(f"{share:5.1f}%  {rate:,.0f} images/s  ETA {left:,.0f}s")
+        collectives.log(f"{share:5.1f}%  {rate:,.0f} images/s  ETA {left:,.0f}s")

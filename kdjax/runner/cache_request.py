@@ -55,7 +55,7 @@ class CacheRequest:
                 "config.teacher names none; expected config.teacher.workdir, the "
                 "--workdir of the run that trained the teacher."
             )
-        collectives.say(devices.describe())
+        collectives.log(devices.describe())
         same = {"data": data.train.identity, "teacher": teacher.identity["digest"]}
         collectives.assert_equal("this cache", same)
         given = {"config": config, "data": data, "teacher": teacher}

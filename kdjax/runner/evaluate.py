@@ -196,7 +196,7 @@ def _add_teacher(meta: dict, augment: Augment, batches: Batches) -> None:
         why = str(error)
     # All processes compute its outputs together, or none does.
     for reason in filter(None, collectives.all_gather(why)):
-        collectives.say(f"kdjax evaluate: no agreement with the teacher: {reason}")
+        collectives.log(f"kdjax evaluate: no agreement with the teacher: {reason}")
         return
     digest = teacher.identity["digest"]
     if digest != identity["digest"]:

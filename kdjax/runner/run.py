@@ -33,7 +33,7 @@ def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
             stages = split_stages(config, workdir)
             write_config(workdir, resolved(config))
             for name, stage in stages.items():
-                collectives.say(f"stage {name} of {', '.join(stages)}")
+                collectives.log(f"stage {name} of {', '.join(stages)}")
                 run(stage, workdir / name, deadline)
         else:
             run_stage(config, workdir, deadline)
@@ -47,7 +47,7 @@ def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -
     collectives.broadcast(lambda: check_config(workdir, resolved(config)))
     if collectives.broadcast(lambda: is_done(workdir)):
         provenance.check_finished(workdir, resolved(config))
-        collectives.say(f"{workdir} is finished; nothing to do.")
+        collectives.log(f"{workdir} is finished; nothing to do.")
     elif config["select"]:
         from kdjax.runner import select
 

@@ -38,7 +38,7 @@ def select(config: dict, workdir: pathlib.Path) -> None:
     record = {"select": schema.jsonable(section), "data": images.identity}
     collectives.assert_equal("this selection", record)
     facts = {"images": images, "config": config}
-    result, sources = schema.call_with_facts("config.select", SELECTORS, section, facts)
+    result, sources = schema.call_named("config.select", SELECTORS, section, **facts)
     collectives.assert_equal("this selection", sources)
     labels = images.train.label
     record |= {
@@ -57,7 +57,7 @@ def select(config: dict, workdir: pathlib.Path) -> None:
         part.replace(workdir / KEEP)
     # The description comes last: where it is, the selection is whole.
     write_json(workdir / SELECTION, record)
-    collectives.say(_sentence(record))
+    collectives.log(_sentence(record))
 
 
 def read_selection(workdir: pathlib.Path) -> dict:

@@ -182,7 +182,7 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
         jax.eval_shape(initialise),
     )
     collectives.assert_equal("these checkpoints", {"steps": checkpointer.steps()})
-    restored = checkpointer.restore_latest(abstract, collectives.say)
+    restored = checkpointer.restore_latest(abstract, collectives.log)
     if restored:
         sums = {key: restored[1][key] for key in ("step", "checksums")}
         collectives.assert_equal("this checkpoint", sums)

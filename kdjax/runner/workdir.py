@@ -11,9 +11,8 @@ from collections.abc import Mapping
 
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.experiment.schema import SECTIONS, jsonable
 from kdjax.reporting.files import replace
 from kdjax.reporting.results import SUMMARY
 
@@ -22,27 +21,6 @@ SHARED_WITHIN = 60.0  # seconds; network file systems remember what was not ther
 CONFIG = "config.json"
 SELECTION = "selection.json"
 IMPORTED = "imported.json"
-# What may change between two starts of one run: where things lie, what is shown, and
-# how it is computed where that is a matter of rounding, as on another device.
-# What lies there may not; `identities` looks. The images of a finished run are not read
-# again to see whether they are the same in another data_dir.
-FREE = (
-    "data.data_dir",
-    "data.threads",
-    "data.skip_at_most",
-    "data.keep",
-    "teacher.workdir",
-    "teacher.cache",
-    "initial.workdir",
-    "select.proxies",
-    "select.reference",
-    "select.as_many_as",
-    "log_every_steps",
-    "tensorboard",
-    "stacked",
-    "evaluation.batch_size",
-    "evaluation.keep_all",
-)
 
 
 @contextlib.contextmanager
@@ -124,12 +102,12 @@ def check_same(workdir: pathlib.Path, config: dict) -> None:
     Raises:
       InputError: something differs that makes it another run.
     """
-    old = flat(_completed(json.loads((workdir / CONFIG).read_text())))
-    new = flat(_completed(config))
+    old = flat(schema.with_defaults(json.loads((workdir / CONFIG).read_text())))
+    new = flat(schema.with_defaults(config))
     changed = [
         f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not _is_free(key)
+        if old.get(key) != new.get(key) and not schema.is_free(key)
     ]
     if changed:
         raise InputError(
@@ -137,22 +115,6 @@ def check_same(workdir: pathlib.Path, config: dict) -> None:
             + "; ".join(changed[:5])
             + ". Use a new --workdir, or the old values."
         )
-
-
-def _completed(config: dict) -> dict:
-    """A config of an earlier version with today's keys: what it did is the default.
-
-    Named sections have keys of their own builders, and stay as they are.
-    """
-    usual = jsonable(defaults.nested())
-    inner = {key: usual[key] | config.get(key, {}) for key in SECTIONS}
-    inner["data"]["crops"] = usual["data"]["crops"] | inner["data"]["crops"]
-    return usual | config | inner
-
-
-def _is_free(key: str) -> bool:
-    # A selection's files move with the runs they lie beside.
-    return key in FREE or key.endswith(("selection.path", "selection.reference"))
 
 
 def write_config(workdir: pathlib.Path, config: dict) -> None:

@@ -44,34 +44,30 @@ class Axis(NamedTuple):
     points: tuple[tuple[Any, ...], ...]
 
 
-def read_axes(given: Any, words: list[str]) -> list[Axis]:
-    """The axes in order.
-
-    Args:
-      given: what `get_grid` returned.
-      words: "KEY=v1,v2,..." from the command line.
+def read_axes(grid: Any, flags: list[str]) -> list[Axis]:
+    """The axes of what `get_grid` returned and of "KEY=v1,v2,..." flags, in order.
 
     Raises:
       InputError: an axis without values, or not of the form above; no axis at all.
     """
-    if not isinstance(given, Mapping):
+    if not isinstance(grid, Mapping):
         raise InputError(
-            f"get_grid returned {type(given).__name__}; expected {{dotted key: values}}"
+            f"get_grid returned {type(grid).__name__}; expected {{dotted key: values}}"
         )
-    axes = dict(plain(given))
-    for word in words:
-        key, _, text = word.partition("=")
-        keys = key.split(",")
-        texts = split_values(f"--grid.{key}", text)
-        axes[key] = [_together(f"--grid.{key}", t) if keys[1:] else t for t in texts]
-    if not axes:
+    values = dict(plain(grid))
+    for flag in flags:
+        key, _, text = flag.partition("=")
+        values[key] = split_values(f"--grid.{key}", text)
+        if "," in key:
+            values[key] = [_split_tuple(f"--grid.{key}", t) for t in values[key]]
+    if not values:
         raise InputError(
             "the grid has no axis; expected --grid.KEY=v1,v2,... or a function "
             "get_grid(arg='') -> {dotted key: values} beside get_config."
         )
-    found = [_axis(key, values) for key, values in axes.items()]
-    _check_order([key for axis in found for key in axis.keys])
-    return found
+    axes = [_make_axis(key, points) for key, points in values.items()]
+    _check_order([key for axis in axes for key in axis.keys])
+    return axes
 
 
 def split_values(where: str, text: str) -> list[Text]:
@@ -108,7 +104,7 @@ def _unquoted(text: str) -> str:
         return text
 
 
-def _together(where: str, text: str) -> tuple[Text, ...]:
+def _split_tuple(where: str, text: str) -> tuple[Text, ...]:
     """The texts of (4,runs/small), for keys that share an axis."""
     if len(text) < 2 or BRACKETS.get(text[0]) != text[-1]:
         raise InputError(
@@ -118,7 +114,7 @@ def _together(where: str, text: str) -> tuple[Text, ...]:
     return tuple(split_values(where, text[1:-1]))
 
 
-def _axis(key: str, values: Any) -> Axis:
+def _make_axis(key: str, values: Any) -> Axis:
     """Checks one axis, and brings a single key to the form of several."""
     keys = tuple(key.split(","))
     if not all(map(KEY.fullmatch, keys)):
@@ -137,8 +133,8 @@ def _axis(key: str, values: Any) -> Axis:
     for label in labels or ():
         if not LABEL.fullmatch(label):
             raise InputError(
-                f"grid: {key}: {label!r} cannot name a row; expected letters, digits, "
-                "dots, dashes and underscores."
+                f"grid: {key}: {label!r} cannot name a trial; expected letters, "
+                "digits, dots, dashes and underscores."
             )
     if len(keys) == 1:
         points = [(point,) for point in points]

@@ -1,9 +1,9 @@
-"""A sweep's directory: what each row and program has come to. Nothing else remembers.
+"""A sweep's directory: the state of each trial and program. Nothing else holds it.
 
-    DIR/ROW/           config.json, metrics.jsonl, summary.json and then DONE; or FAILED
-    DIR/programs/ID/   a run of several rows at once, with its program.json
+    DIR/TRIAL/         config.json, metrics.jsonl, summary.json and then DONE; or FAILED
+    DIR/programs/ID/   a run of several trials at once, with its program.json
 
-A row that ran alone is an ordinary --workdir. One that ran in a program has the files
+A trial that ran alone is an ordinary --workdir. One that ran in a program has the files
 that it would have alone, but its checkpoints are the program's.
 """
 
@@ -11,6 +11,7 @@ import json
 import pathlib
 from typing import NamedTuple
 
+from kdjax.distributed import collectives
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import resolved
 from kdjax.experiment.stages import split_stages
@@ -20,7 +21,7 @@ from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance
 from kdjax.runner import workdir as workdirs
 from kdjax.sweep import packing
-from kdjax.sweep.trials import Row
+from kdjax.sweep.trials import Trial
 
 DONE, FAILED = "DONE", "FAILED"
 PROGRAMS, MEMBERS = "programs", "program.json"
@@ -28,69 +29,87 @@ METRICS = "metrics.jsonl"
 
 
 class Job(NamedTuple):
-    """One run: of a row alone, or of a program of several."""
+    """One run: of a trial alone, or of a program of several."""
 
     workdir: pathlib.Path
-    rows: list[Row]
+    trials: list[Trial]
+
+    def __str__(self) -> str:
+        names = ", ".join(trial.name for trial in self.trials)
+        shared = len(self.trials) > 1
+        return f"program {self.workdir.name}: {names}" if shared else f"alone: {names}"
 
 
 class Plan(NamedTuple):
-    """Where a sweep stands, and what is to run next, in order."""
+    """How many trials are done and failed; what is to run next, in order."""
 
-    done: list[Row]
-    failed: list[Row]
+    trials: int
+    done: int
+    failed: int
     jobs: list[Job]
+
+    def __str__(self) -> str:
+        shared = [len(job.trials) for job in self.jobs if len(job.trials) > 1]
+        return (
+            f"{self.trials} trials: {self.done} done, {self.failed} failed, "
+            f"{sum(shared)} in {len(shared)} programs, "
+            f"{len(self.jobs) - len(shared)} alone"
+        )
 
 
 def make_plan(
-    root: pathlib.Path, rows: list[Row], limit: int, retry_failed: bool = False
+    root: pathlib.Path, trials: list[Trial], limit: int, retry_failed: bool = False
 ) -> Plan:
-    """Reads the directory; what was begun goes on first, as it was begun.
+    """Reads the directory, in process 0; what was started goes on first, as it was.
 
-    Args:
-      root: of the sweep; need not exist.
-      rows: all that are wanted.
-      limit: most students of a program that is not begun yet.
-      retry_failed: whether failed rows count as rows that have not run.
+    `limit` is the most students of a program that is not started yet. With
+    `retry_failed`, failed trials count as trials that have not run.
     """
-    done = [row for row in rows if (root / row.name / DONE).exists()]
-    failed = [row for row in rows if (root / row.name / FAILED).exists()]
-    failed = [] if retry_failed else failed
-    pending = {row.name: row for row in rows}
-    for row in (*done, *failed):
-        pending.pop(row.name, None)
-    jobs = _begun(root, done, pending)
-    for job in jobs:
-        for row in job.rows:
-            pending.pop(row.name, None)
-    alone = {name for name in pending if _has_steps(root / name)}
-    for members in packing.group(list(pending.values()), limit, alone):
-        name = members[0].name
-        if len(members) > 1:
-            name = f"{PROGRAMS}/{packing.program_id(members)}"
-        jobs.append(Job(root / name, members))
-    return Plan(done, failed, jobs)
+    wanted = {trial.name: trial for trial in trials}
+
+    def read() -> tuple[int, int, list]:
+        done = {n: t for n, t in wanted.items() if (root / n / DONE).exists()}
+        failed = [n for n in wanted if (root / n / FAILED).exists()]
+        failed = [] if retry_failed else failed
+        pending = {n: t for n, t in wanted.items() if n not in {*done, *failed}}
+        jobs = _started_programs(root, done, pending)
+        for job in jobs:
+            for trial in job.trials:
+                pending.pop(trial.name, None)
+        alone = {name for name in pending if _has_steps(root / name)}
+        for members in packing.group(list(pending.values()), limit, alone):
+            name = members[0].name
+            if len(members) > 1:
+                name = f"{PROGRAMS}/{packing.program_id(members)}"
+            jobs.append(Job(root / name, members))
+        named = [(str(job.workdir), [t.name for t in job.trials]) for job in jobs]
+        return len(done), len(failed), named
+
+    done, failed, jobs = collectives.broadcast(read)
+    jobs = [Job(pathlib.Path(path), [wanted[n] for n in names]) for path, names in jobs]
+    return Plan(len(trials), done, failed, jobs)
 
 
-def _begun(root: pathlib.Path, done: list[Row], pending: dict[str, Row]) -> list[Job]:
-    """Programs on disk that can go on with the very rows that they have."""
-    known = {row.name: row for row in done} | pending
-    jobs, taken = [], set()
+def _started_programs(
+    root: pathlib.Path, done: dict[str, Trial], pending: dict[str, Trial]
+) -> list[Job]:
+    """Programs on disk that can go on with exactly the trials that they have."""
+    jobs, planned = [], set()
     paths = (root / PROGRAMS).glob(f"*/{MEMBERS}")
-    # A later program may have some of the rows of one that was given up.
+    # A later program may have some of the trials of one that was given up.
     for path in sorted(paths, key=lambda path: -path.stat().st_mtime_ns):
         names = json.loads(path.read_text())["rows"]
-        # A finished one may have been stopped while its rows were written.
+        # A finished program may have been stopped while its trials were written.
         is_finished = (path.parent / SUMMARY).exists()
-        wanted = known if is_finished else pending
-        left = pending.keys() & set(names)
-        if not left or left & taken or not wanted.keys() >= set(names):
+        usable = done | pending if is_finished else pending
+        missing = pending.keys() & set(names)
+        if not missing or missing & planned or not usable.keys() >= set(names):
             continue
-        members = [known[name] for name in names]
+        members = [usable[name] for name in names]
         still_one = len(packing.group(members, len(members), set())) == 1
         if still_one and (is_finished or _has_steps(path.parent)):
             jobs.append(Job(path.parent, members))
-            taken |= left
+            planned |= missing
     return jobs
 
 
@@ -98,84 +117,86 @@ def _has_steps(workdir: pathlib.Path) -> bool:
     return any(path.name.isdigit() for path in (workdir / CHECKPOINTS).glob("*"))
 
 
-def check_done(root: pathlib.Path, rows: list[Row]) -> None:
-    """Compares the rows that are done with what they are to be now.
+def check_done(root: pathlib.Path, trials: list[Trial]) -> None:
+    """Compares the trials that are done with what they are to be now.
 
     Raises:
       InputError: one had another config, or another teacher or selection.
     """
-    known = {}  # many rows have one teacher
-    for row in rows:
-        where = root / row.name
-        if not (where / DONE).exists():
+    digests = {}  # many trials have one teacher
+    for trial in trials:
+        workdir = root / trial.name
+        if not (workdir / DONE).exists():
             continue
-        workdirs.check_same(where, resolved(row.config))
-        parts = split_stages(row.config, where) or {"": row.config}
-        for name, part in parts.items():
-            provenance.check_finished(where / name, resolved(part), known)
+        workdirs.check_same(workdir, resolved(trial.config))
+        stages = split_stages(trial.config, workdir) or {"": trial.config}
+        for name, stage in stages.items():
+            provenance.check_finished(workdir / name, resolved(stage), digests)
 
 
-def begin(job: Job) -> None:
-    """Writes down which rows share a program, before it runs."""
-    if len(job.rows) > 1:
+def start(job: Job) -> None:
+    """Records which trials share a program, before it runs."""
+    if len(job.trials) > 1:
         job.workdir.mkdir(parents=True, exist_ok=True)
-        members = {"rows": [row.name for row in job.rows]}
+        members = {"rows": [trial.name for trial in job.trials]}
         replace(job.workdir / MEMBERS, json.dumps(members, indent=2) + "\n")
 
 
 def finish(root: pathlib.Path, job: Job) -> None:
-    """Gives every row what is its own of a finished job, DONE last."""
+    """Writes each trial's part of a finished job, DONE last."""
     ran = str(job.workdir.relative_to(root))
-    for row in job.rows:
-        where = root / row.name
-        if (where / DONE).exists():
+    for trial in job.trials:
+        workdir = root / trial.name
+        if (workdir / DONE).exists():
             continue
-        if where != job.workdir:
-            where.mkdir(exist_ok=True)
-            _write_share(job, row, where, ran)
-        replace(where / DONE, json.dumps({"ran": ran}) + "\n")
+        if workdir != job.workdir:
+            workdir.mkdir(exist_ok=True)
+            _write_trial(job, trial, workdir, ran)
+        replace(workdir / DONE, json.dumps({"ran": ran}) + "\n")
 
 
-def _write_share(job: Job, row: Row, where: pathlib.Path, ran: str) -> None:
-    """The files that the row would have written alone, from those of its program."""
-    whole = json.loads((job.workdir / SUMMARY).read_text())
-    student = str(row.config.method.name)  # as a run of one names it
-    history = read_rows(job.workdir / METRICS)
-    lines = [json.dumps(_own(line, row.name, student)) for line in history]
-    replace(where / METRICS, "".join(f"{line}\n" for line in lines))
-    workdirs.write_config(where, resolved(row.config))
-    described = {student: whole["identity"]["students"][row.name]}
-    shared = {"workdir": ran, "student": row.name, "seconds": whole["seconds"]}
+def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> None:
+    """The files that the trial would have written alone, from those of its program."""
+    program = json.loads((job.workdir / SUMMARY).read_text())
+    student = str(trial.config.method.name)  # as a run of one names it
+    lines = [
+        json.dumps(_own_metrics(line, trial.name, student)) + "\n"
+        for line in read_rows(job.workdir / METRICS)
+    ]
+    replace(workdir / METRICS, "".join(lines))
+    workdirs.write_config(workdir, resolved(trial.config))
+    identity = {student: program["identity"]["students"][trial.name]}
+    shared = {"workdir": ran, "student": trial.name, "seconds": program["seconds"]}
     summary = {
-        "seconds": whole["seconds"] / len(job.rows),
-        "students": {student: whole["students"][row.name]},
-        "identity": whole["identity"] | {"students": described},
-        "program": shared | {"students": len(job.rows)},
+        "seconds": program["seconds"] / len(job.trials),
+        "students": {student: program["students"][trial.name]},
+        "identity": program["identity"] | {"students": identity},
+        "program": shared | {"students": len(job.trials)},
     }
-    summary |= {key: whole[key] for key in ("unreadable_images",) if key in whole}
-    workdirs.finish(where, summary)
+    summary |= {key: program[key] for key in ("unreadable_images",) if key in program}
+    workdirs.finish(workdir, summary)
 
 
-def _own(line: dict, name: str, student: str) -> dict:
+def _own_metrics(line: dict, name: str, student: str) -> dict:
     """One line of a program's metrics as one student's run would have written it."""
     own = {}
     for key, value in line.items():
         space, _, rest = key.partition("/")
-        whose, _, metric = rest.partition("/")
-        if whose == name:
+        prefix, _, metric = rest.partition("/")
+        if prefix == name:
             own[f"{space}/{student}/{metric}"] = value
         elif not metric:  # step, epoch, seconds, train/images_per_second
             own[key] = value
     return own
 
 
-def fail(root: pathlib.Path, row: Row, message: str) -> None:
-    """Marks a row that cannot be trained; it is left out from now on."""
-    (root / row.name).mkdir(exist_ok=True)
-    replace(root / row.name / FAILED, message + "\n")
+def fail(root: pathlib.Path, trial: Trial, message: str) -> None:
+    """Marks a trial that cannot be trained; it is left out from now on."""
+    (root / trial.name).mkdir(exist_ok=True)
+    replace(root / trial.name / FAILED, message + "\n")
 
 
-def reset_failed(root: pathlib.Path, rows: list[Row]) -> None:
-    """Lets the failed rows be tried again."""
-    for row in rows:
-        (root / row.name / FAILED).unlink(missing_ok=True)
+def reset_failed(root: pathlib.Path, trials: list[Trial]) -> None:
+    """Lets the failed trials be tried again."""
+    for trial in trials:
+        (root / trial.name / FAILED).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Values in words, and words in a config that stand for values of the same config.
+"""Values in words, and placeholders in a config for values of the same config.
 
-"{seed}" or another dotted key in any text of a row's config stands for the row's own
+"{seed}" or another dotted key in any text of a trial's config stands for the trial's
 value of it, or for its short name on an axis that has them.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdjax.contracts import InputError, nearest
+from kdjax.runner.workdir import flat
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.-]*)\}")
 
@@ -26,26 +27,22 @@ def describe(value: Any) -> str:
 
 
 def fill(config: dict, labels: Mapping[str, str]) -> dict:
-    """Puts a row's own values where "{dotted.key}" stands.
-
-    Args:
-      config: plain.
-      labels: dotted key -> short name, which goes before the value.
+    """A plain config with values for "{dotted.key}"; `labels`, by key, go before them.
 
     Raises:
       InputError: there is no such key, or it holds no single value.
     """
-    leaves = dict(_leaves(config))
-    known = {k: describe(v) for k, v in leaves.items() if v not in (None, "", ())}
-    known = {k: v for k, v in known.items() if not PLACEHOLDER.search(v)} | labels
+    leaves = {k: v for k, v in flat(config).items() if v not in (None, "", (), {})}
+    words = {key: describe(value) for key, value in leaves.items()}
+    words = {k: v for k, v in words.items() if not PLACEHOLDER.search(v)} | labels
 
     def value_of(match):
-        if match.group(1) not in known:
+        if match.group(1) not in words:
             raise InputError(
                 f"config: {match.string!r} refers to {match.group(1)}; expected a "
-                "dotted key that holds one value." + nearest(match.group(1), known)
+                "dotted key that holds one value." + nearest(match.group(1), words)
             )
-        return known[match.group(1)]
+        return words[match.group(1)]
 
     def filled(value):
         if isinstance(value, Mapping):
@@ -55,12 +52,3 @@ def fill(config: dict, labels: Mapping[str, str]) -> dict:
         return PLACEHOLDER.sub(value_of, value) if isinstance(value, str) else value
 
     return filled(config)
-
-
-def _leaves(config: Mapping, path: str = ""):
-    """(dotted key, value) of everything that is not a section."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value

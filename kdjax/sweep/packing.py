@@ -1,4 +1,4 @@
-"""Which rows of a grid train together, and the config that trains them. Pure."""
+"""Which trials of a sweep train in one program, and that program's config. Pure."""
 
 import itertools
 import json
@@ -8,28 +8,25 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from kdjax.experiment.schema import OPEN, plain, resolved
-from kdjax.sweep.trials import Row, digest
+from kdjax.sweep.trials import Trial, digest
 
-OWN = ("method", "selection")  # what the rows of one program may differ in
+OWN = ("method", "selection")  # what the trials of one program may differ in
 
 
-def group(rows: list[Row], limit: int, alone: set[str]) -> list[list[Row]]:
-    """Rows that train in one program; a row that shares with nobody is one of one.
+def group(trials: list[Trial], limit: int, alone: set[str]) -> list[list[Trial]]:
+    """Trials that share a program: those that differ in method and selection only.
 
-    Those share a program that differ in nothing but method and selection: data order
-    belongs to the seed, and another network is another shape.
-
-    Args:
-      limit: most rows in a program; a larger group is divided evenly.
-      alone: names of rows that must not share.
+    Another seed has another order of data, and another network other shapes. A program
+    has at most `limit` trials, larger groups are divided evenly; trials named in
+    `alone` share with none.
     """
-    groups: dict[Any, list[Row]] = {}
-    for row in rows:
-        config = resolved(row.config)
-        shares = row.name not in alone and can_share(config)
+    groups: dict[Any, list[Trial]] = {}
+    for trial in trials:
+        config = resolved(trial.config)
+        shares = trial.name not in alone and _can_share(config)
         rest = {key: value for key, value in config.items() if key not in OWN}
-        key = json.dumps(rest, sort_keys=True) if shares else (row.name,)
-        groups.setdefault(key, []).append(row)
+        key = json.dumps(rest, sort_keys=True) if shares else (trial.name,)
+        groups.setdefault(key, []).append(trial)
     parts = []
     for members in groups.values():
         count = -(-len(members) // limit)
@@ -38,19 +35,18 @@ def group(rows: list[Row], limit: int, alone: set[str]) -> list[list[Row]]:
     return parts
 
 
-def can_share(config: Mapping) -> bool:
-    """Whether a run can be one student of a program of several."""
+def _can_share(config: Mapping) -> bool:
     own = any(config[key] for key in (*OPEN, "order", "stop_at_train_top1"))
     return not own and not config["initial"]["workdir"]
 
 
-def program(rows: list[Row]) -> ConfigDict:
-    """The config that trains all the rows at once, each as the student of its name."""
-    students = {row.name: {key: row.config[key] for key in OWN} for row in rows}
-    shared = plain(rows[0].config) | {"students": plain(students)}
+def program(trials: list[Trial]) -> ConfigDict:
+    """The config that trains all the trials, each as the student of its name."""
+    students = {t.name: {key: t.config[key] for key in OWN} for t in trials}
+    shared = plain(trials[0].config) | {"students": plain(students)}
     shared |= {"method": {"name": ""}, "selection": {"name": "all"}}
     return ConfigDict(shared, allow_dotted_keys=True)  # method.temperature-4.0
 
 
-def program_id(rows: list[Row]) -> str:
-    return digest("\n".join(row.name for row in rows))
+def program_id(trials: list[Trial]) -> str:
+    return digest("\n".join(trial.name for trial in trials))

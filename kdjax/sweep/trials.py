@@ -1,125 +1,175 @@
-"""The rows of a grid: a name and a config each. Pure functions.
+"""The trials of a sweep, a name and a config each: of a grid, or of a file's lines.
 
-A row is called after what its axes say, first axis first: `seed-0__method-tau4`. The
-name depends on the row alone, so a grid may grow and finds its old rows again; it also
-serves as a student's name.
+A trial is named after its values, first axis first: `seed-0__method-tau4`. The name
+depends on the trial alone, so a grid may grow and finds its old trials again; it also
+names the student in a program of several.
+
+A file has one JSON object a line, of dotted keys and what `--config.KEY` would be:
+
+    {"method.temperature": 4.0, "seed": 1}
+    {"name": "tau20-long", "method.temperature": 20.0, "total_epochs": 240.0}
 """
 
 import copy
 import hashlib
 import itertools
 import json
+import pathlib
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from kdjax.cli.arguments import set_override
 from kdjax.contracts import InputError
-from kdjax.experiment.schema import OPEN, plain, resolved
-from kdjax.experiment.stages import OPEN_KEYS
+from kdjax.experiment.overrides import set_override
+from kdjax.experiment.schema import BUILDERS, OPEN, plain, resolved
 from kdjax.runner.workdir import flat
-from kdjax.sweep.axes import Axis, Text
+from kdjax.sweep.axes import LABEL, Axis, Text, read_axes
 from kdjax.sweep.interpolation import describe, fill
 
-LONGEST = 150  # of a row's name; a directory's may have 255
+LONGEST = 150  # of a trial's name; a directory's may have 255
 LONGEST_VALUE = 48
-OWN = ("data.data_dir", "data.threads")  # of each host
-RESERVED = ("programs", "results.json")  # what else lies beside the rows
+OF_HOST = ("data.data_dir", "data.threads")  # may differ between hosts
+RESERVED = ("programs", "results.json")  # what else lies beside the trials
 
 
-class Row(NamedTuple):
-    """One run of the grid."""
+class Trial(NamedTuple):
+    """One run of the sweep."""
 
     name: str
     cells: dict[str, str]  # axis -> its value in words
     config: ConfigDict
 
 
-def make_rows(config: ConfigDict, axes: list[Axis]) -> list[Row]:
+def make_trials(config: ConfigDict, axes: list[Axis]) -> list[Trial]:
     """The product of the axes, the last one fastest.
 
     Raises:
       InputError: a key or value that does not fit the config, an unknown placeholder,
-        or two rows that would be the same.
+        or two trials that would be the same.
     """
-    choices = itertools.product(*(range(len(axis.points)) for axis in axes))
-    rows = [_row(config, axes, choice) for choice in choices]
-    check_rows(rows)
-    return rows
+    points = itertools.product(*(range(len(axis.points)) for axis in axes))
+    trials = [_make_trial(config, axes, point) for point in points]
+    _check_distinct(trials)
+    return trials
 
 
-def in_common(rows: list[Row]) -> dict:
-    """What all processes must have been given alike: the first row's config, and what
-    each of the others has that this one has not."""
-    every = {
-        row.name: {
+def read_trials(config: ConfigDict, path: pathlib.Path) -> list[Trial]:
+    """The trials of a file in the order of its lines; empty lines are skipped.
+
+    Raises:
+      InputError: the file cannot be read, or a line does not fit the config.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--trials: cannot read {path}: {error}.") from error
+    trials = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                trials.append(_read_trial(config, line))
+            except InputError as error:
+                where = f"--trials: line {number} of {path}"
+                raise InputError(f"{where}: {error}") from error
+    if not trials:
+        raise InputError(f"--trials: {path} is empty; expected a JSON object a line.")
+    _check_distinct(trials)
+    return trials
+
+
+def in_common(trials: list[Trial]) -> dict:
+    """What all processes must be given alike: the first trial's config, and what each
+    of the others has that this one has not."""
+    configs = {
+        trial.name: {
             key: value
-            for key, value in flat(resolved(row.config)).items()
-            if not key.endswith(OWN)
+            for key, value in flat(resolved(trial.config)).items()
+            if not key.endswith(OF_HOST)
         }
-        for row in rows
+        for trial in trials
     }
-    first = every[rows[0].name]
+    first = configs[trials[0].name]
     others = {
-        f"row {name}": {k: v for k, v in row.items() if k not in first or v != first[k]}
-        for name, row in every.items()
+        f"trial {name}": {k: v for k, v in c.items() if k not in first or v != first[k]}
+        for name, c in configs.items()
     }
     return others | {f"config.{key}": value for key, value in first.items()}
 
 
-def check_rows(rows: list[Row]) -> None:
-    """Raises InputError where two rows are the same, or a name is taken."""
-    names, contents = {}, {}
-    for row in rows:
-        content = json.dumps(resolved(row.config), sort_keys=True)
-        for seen, key in ((names, row.name.lower()), (contents, content)):
-            if key in seen:
+def _check_distinct(trials: list[Trial]) -> None:
+    """Raises InputError where two trials are the same, or a name is reserved."""
+    names, configs = {}, {}
+    for trial in trials:
+        config = json.dumps(resolved(trial.config), sort_keys=True)
+        for earlier, key in ((names, trial.name.lower()), (configs, config)):
+            if key in earlier:
                 raise InputError(
-                    f"grid: {seen[key]} and {row.name} are the same row; expected "
-                    "values that differ, or short names for them."
+                    f"grid: {earlier[key]} and {trial.name} are the same trial; "
+                    "expected values that differ, or short names for them."
                 )
-            seen[key] = row.name
-        if row.name in RESERVED:
-            raise InputError(f"grid: a row cannot be called {row.name}.")
+            earlier[key] = trial.name
+        if trial.name in RESERVED:
+            raise InputError(f"grid: a trial cannot be called {trial.name}.")
 
 
-def _row(config: ConfigDict, axes: list[Axis], choice: tuple[int, ...]) -> Row:
+def _read_trial(config: ConfigDict, line: str) -> Trial:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{error}; expected one JSON object.") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{line.strip()!r} is no JSON object.")
+    name = values.pop("name", None)
+    if name is not None and not (isinstance(name, str) and LABEL.fullmatch(name)):
+        raise InputError(
+            f"name is {name!r}; expected letters, digits, dots, dashes and underscores."
+        )
+    if not values:
+        raise InputError("it changes no key of the config; expected one at least.")
+    axes = read_axes({key: (plain(value),) for key, value in values.items()}, [])
+    (trial,) = make_trials(config, axes)
+    if name is None:
+        return trial
+    # The axis is called "row" in results.json.
+    return trial._replace(name=name, cells={"row": name} | trial.cells)
+
+
+def _make_trial(config: ConfigDict, axes: list[Axis], point: tuple[int, ...]) -> Trial:
     config = copy.deepcopy(config)  # what refers to an axis, such as a seed, follows
     parts, cells, labels = [], {}, {}
-    for axis, i in zip(axes, choice, strict=True):
-        for key, value in zip(axis.keys, axis.points[i], strict=True):
-            put(config, key, value)
-        label, together = axis.labels[i], ",".join(axis.keys)
+    for axis, i in zip(axes, point, strict=True):
+        values = dict(zip(axis.keys, axis.points[i], strict=True))
+        for key, value in values.items():
+            _put(config, key, value)
+        label, keys = axis.labels[i], ",".join(axis.keys)
         if label:
-            parts.append(label if axis.keys[1:] else f"{together}-{label}")
-            labels |= {key: label for key in axis.keys}
-            cells[together] = label
+            parts.append(label if axis.keys[1:] else f"{keys}-{label}")
+            labels |= dict.fromkeys(axis.keys, label)
+            cells[keys] = label
             continue
-        for key, value in zip(axis.keys, axis.points[i], strict=True):
-            # The config's own value: 3 is 3.0 where a float belongs.
-            given = isinstance(value, Mapping)
-            words = describe(value if given else plain(lookup(config, key)))
-            parts.append(f"{key}-{slug(words)}")
-            cells[key] = words
+        for key, value in values.items():
+            # A single value as the config holds it: 3 is 3.0 where a float belongs.
+            is_section = isinstance(value, Mapping)
+            cells[key] = describe(value if is_section else plain(_lookup(config, key)))
+            parts.append(f"{key}-{_slug(cells[key])}")
     name = "__".join(parts)
     if len(name) > LONGEST:
         name = f"{name[:LONGEST]}--{digest(name)}"
-    return Row(name, cells, ConfigDict(fill(plain(config), labels)))
+    return Trial(name, cells, ConfigDict(fill(plain(config), labels)))
 
 
-def put(config: ConfigDict, key: str, value: Any) -> None:
+def _put(config: ConfigDict, key: str, value: Any) -> None:
     """Sets a dotted key as an override does; a section without a name key by key."""
-    is_builder = key.rpartition(".")[2] in OPEN_KEYS
-    is_whole = key.split(".")[0] in OPEN
-    is_whole |= is_builder and isinstance(value, Mapping) and "name" in value
-    if isinstance(value, Mapping) and not is_whole:
-        for inner, part in value.items():
-            put(config, f"{key}.{inner}", part)
-        return
+    if isinstance(value, Mapping):
+        is_builder = key.rpartition(".")[2] in BUILDERS and "name" in value
+        if not (is_builder or key.split(".")[0] in OPEN):
+            for inner, part in value.items():
+                _put(config, f"{key}.{inner}", part)
+            return
     is_text = isinstance(value, Text) or (
-        isinstance(value, str) and isinstance(lookup(config, key), str)
+        isinstance(value, str) and isinstance(_lookup(config, key), str)
     )
     set_override(config, key, str(value) if is_text else repr(_literal(value)))
 
@@ -133,7 +183,7 @@ def _literal(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def lookup(config: Any, key: str) -> Any:
+def _lookup(config: Any, key: str) -> Any:
     """The value of a dotted key, or None."""
     for part in key.split("."):
         if not isinstance(config, Mapping | ConfigDict) or part not in config:
@@ -142,8 +192,8 @@ def lookup(config: Any, key: str) -> Any:
     return config
 
 
-def slug(words: str) -> str:
-    """The words as part of a file's name; what that loses comes back as a digest."""
+def _slug(words: str) -> str:
+    """The words as part of a file's name; a digest stands for what that loses."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", words)[:LONGEST_VALUE]
     return safe if safe == words else f"{safe}-{digest(words)}"
 

@@ -9,8 +9,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from kdjax.cli import cache
-from kdjax.cli.arguments import load_config
 from kdjax.experiment.build import build
+from kdjax.experiment.overrides import load_config
 from kdjax.runner import run
 from kdjax.runner.trainer import Steps
 from kdjax.training import sharding

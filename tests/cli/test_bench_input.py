@@ -14,10 +14,10 @@ pytestmark = pytest.mark.usefixtures("as_they_are")
 SMALL = ["--batch_size=8", "--batches=2", "--repeats=2"]
 DRAWN = ["--input-only", "--pictures=60x50", "--count=11", "--size=24", *SMALL]
 CONFIG = """
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 
 def get_config(argument=""):
-    config = defaults.base()
+    config = schema.base()
     config.seed = 3
     config.data.name, config.data.feed = "jpeg_set", "streamed"
     config.data.test = "train"

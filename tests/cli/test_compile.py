@@ -184,10 +184,10 @@ def test_a_config_compiles_without_its_data(capsys):
 
 STREAMED = """
 from ml_collections import ConfigDict
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 
 def get_config(arg=""):
-    config = defaults.base()
+    config = schema.base()
     config.data.name = "imagenet2012"
     config.data.crops.size = 64
     config.model = ConfigDict({"name": "resnet8", "dtype": "bfloat16"})

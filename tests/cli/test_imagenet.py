@@ -19,12 +19,12 @@ from tests.datasets.miniature_imagenet import (
 pytestmark = pytest.mark.usefixtures("as_they_are")
 SIZES = {"train": 1000, "validation": 96}
 CONFIG = """
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from ml_collections import ConfigDict
 
 
 def get_config(arg=""):
-    config = defaults.base()
+    config = schema.base()
     config.model.name, config.method.name = "resnet8", "ce"
     config.data.name, config.data.test = "imagenet2012", "validation"
     config.data.feed = "streamed"  # a miniature would fit

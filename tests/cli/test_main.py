@@ -1,5 +1,6 @@
 """The commands as a shell sees them: exit codes, streams, a real signal."""
 
+import importlib
 import json
 import os
 import pathlib
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 
 import pytest
 
@@ -44,16 +46,37 @@ def kdjax(*argv, data_dir="/nowhere", cwd=None):
 
 
 def test_help_is_instant_and_imports_nothing():
-    begun = time.monotonic()
+    start = time.monotonic()
     result = kdjax("--help")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - start < 2
     assert result.returncode == 0
     for name in (*COMMANDS, "42"):
         assert name in result.stdout
-    loaded = "import sys, kdjax.__main__; print('jax' in sys.modules)"
+    loaded = (
+        "import sys, kdjax.__main__ as m; m.main(['-h']); print('jax' in sys.modules)"
+    )
     program = [sys.executable, "-c", loaded]
-    found = subprocess.run(program, capture_output=True, text=True, cwd=ROOT)
-    assert found.stdout.strip() == "False"
+    result = subprocess.run(program, capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    "script, program",
+    (("/usr/bin/kdjax", "kdjax"), ("/p/kdjax/__main__.py", "python -m kdjax")),
+)
+def test_usage_names_the_program_as_it_was_called(monkeypatch, capsys, script, program):
+    monkeypatch.setattr(sys, "argv", [script])
+    assert kdjax_main() == 2
+    assert f"usage: {program} COMMAND" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        kdjax_main(["train", "--help"])
+    assert f"usage: {program} train " in capsys.readouterr().out
+
+
+def test_the_console_script_calls_main():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, name = project["scripts"]["kdjax"].partition(":")
+    assert getattr(importlib.import_module(module), name) is kdjax_main
 
 
 def test_without_the_train_extra_a_command_says_what_to_install(monkeypatch, capsys):

@@ -17,7 +17,7 @@ from kdjax.data.split import DataError
 from kdjax.data.tfds.names import format_options
 from kdjax.datasets.convert_images import convert_images, converted_name
 from kdjax.datasets.image_formats import Pixels, ShortSide
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from kdjax.experiment.data import load_data
 from tests.data.jpegs import decoded, encode, picture, pictures, prepare_jpegs
 
@@ -193,7 +193,7 @@ def test_it_is_made_once_and_outlives_its_source(tmp_path):
     again = convert_images("jpeg_set", Pixels(20), data_dir=tmp_path, skip_at_most=0)
     assert again == first._replace(source=None)
     crops = {"size": 16, "short_side": 20}
-    section = defaults.nested()["data"] | {
+    section = schema.nested()["data"] | {
         "name": "jpeg_set/pixels_20", "data_dir": str(tmp_path), "test": "train",
         "feed": "streamed", "crops": crops, "flip": True,
         "mean": (0.5,) * 3, "std": (0.2,) * 3,

@@ -9,7 +9,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-PLAIN, WATCHED = ("-m", "kdjax"), ("-m", "tests.distributed.worker")
+PLAIN, RECORDED = ("-m", "kdjax"), ("-m", "tests.distributed.worker")
 CONFIG = """
 import json
 from ml_collections import ConfigDict
@@ -32,7 +32,7 @@ class Job:
           module: what is run.
           env: more variables; a list has one value a process.
         """
-        self.begun, self.processes, self.logs = time.monotonic(), [], []
+        self.processes, self.logs = [], []
         for number, own in enumerate(flags if flags is not None else [[]]):
             more = {k: v[number] if isinstance(v, list) else v for k, v in env.items()}
             log = root / f"log-{time.monotonic_ns()}-{number}"
@@ -68,9 +68,9 @@ class Job:
 
 
 def clean() -> dict[str, str]:
-    """The environment, without what would place a process."""
-    start = ("SLURM_", "JAX_", "OMPI_", "KUBERNETES_", "XLA_")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(start)}
+    """The environment, without what would number a process."""
+    prefixes = ("SLURM_", "JAX_", "OMPI_", "KUBERNETES_", "XLA_")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
     return kept | {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
 
 
@@ -106,5 +106,5 @@ def write(path: pathlib.Path, config) -> pathlib.Path:
     return path
 
 
-def seen(out, count) -> list[dict]:
+def read_records(out, count) -> list[dict]:
     return [json.loads(pathlib.Path(f"{out}.{i}").read_text()) for i in range(count)]

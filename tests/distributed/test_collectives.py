@@ -1,4 +1,4 @@
-"""What processes agree on, with threads in their place and a store of their own."""
+"""What processes exchange, with threads in their place and a store of their own."""
 
 import random
 import threading
@@ -45,12 +45,12 @@ class Store:
 
 def run(count, work):
     """Calls work(group, number) in a thread for each; what they return."""
-    store, found, errors = Store(count), [None] * count, []
+    store, results, errors = Store(count), [None] * count, []
 
     def one(number):
         group = ProcessGroup(store, number, count)
         try:
-            found[number] = work(group, number)
+            results[number] = work(group, number)
         except BaseException as error:
             errors.append(error)
         group.leave()
@@ -63,17 +63,17 @@ def run(count, work):
         assert not thread.is_alive()
     if errors:
         raise errors[0]
-    return found
+    return results
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_all_stop_at_the_same_step_whoever_asks(seed):
+def test_all_stop_at_the_same_step_whichever_requests_it(seed):
     """However fast each one is: also in the next training, if it was the last step.
 
-    As in a training, whose steps wait for each other, nobody is far ahead.
+    As in a training, whose steps wait for each other, none is far ahead.
     """
     draw = random.Random(seed)
-    count, asks = draw.choice((2, 3, 5)), draw.randrange(1, 20)
+    count, request = draw.choice((2, 3, 5)), draw.randrange(1, 20)
     pauses = [draw.uniform(0, 0.004) for _ in range(count)]
     passed_by, moved = [0] * count, threading.Condition()
 
@@ -91,42 +91,42 @@ def test_all_stop_at_the_same_step_whoever_asks(seed):
             for done in range(1, 31):
                 passed += 1
                 pace(number, passed)
-                wants = passed == asks and number == count - 1
-                why = should_stop(done, "as its time is up" if wants else "")
-                if why:
+                wants = passed == request and number == count - 1
+                reason = should_stop(done, "as its time is up" if wants else "")
+                if reason:
                     pace(number, 10_000)  # the others need not wait for it
-                    return training, done, why
+                    return training, done, reason
         return None
 
-    found = run(count, work)
-    assert found[0] is not None and set(found) == {found[0]}
-    training, done, why = found[0]
-    assert why == "as its time is up" and 30 * training + done > asks
+    results = run(count, work)
+    assert results[0] is not None and set(results) == {results[0]}
+    training, done, reason = results[0]
+    assert reason == "as its time is up" and 30 * training + done > request
 
 
 def test_several_reasons_are_one():
     def work(group, number):
         should_stop = group.stopper()
         for done in range(1, 10_000):
-            time.sleep(0.001)  # who is faster than news of it runs to the end
-            why = should_stop(done, f"by {number}" if done > 2 else "")
-            if why:
-                return done, why
+            time.sleep(0.001)  # one that is faster than the event runs to the end
+            reason = should_stop(done, f"by {number}" if done > 2 else "")
+            if reason:
+                return done, reason
 
     assert len(set(run(4, work))) == 1
 
 
-def test_what_the_first_one_knows_and_what_everybody_says():
+def test_broadcast_and_all_gather():
     def work(group, number):
-        shared = group.broadcast(lambda: {"asked": number})
+        shared = group.broadcast(lambda: {"first": number})
         return shared, group.all_gather([number]), group.broadcast(lambda: number)
 
-    assert run(3, work) == [({"asked": 0}, [[0], [1], [2]], 0)] * 3
+    assert run(3, work) == [({"first": 0}, [[0], [1], [2]], 0)] * 3
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_error_of_one_is_everyones_end(monkeypatch, capsys):
-    """Those who wait leave with its code, and process 0 leaves last."""
+def test_an_error_of_one_process_ends_all(monkeypatch, capsys):
+    """The others end with its code, and process 0 ends last."""
     left, order = {}, []
 
     def leave(code):
@@ -134,24 +134,24 @@ def test_an_error_of_one_is_everyones_end(monkeypatch, capsys):
         left[threading.current_thread().name] = code
         raise SystemExit
 
-    monkeypatch.setattr(groups, "leave_at_once", leave)
+    monkeypatch.setattr(groups, "exit_now", leave)
     registered = []
     monkeypatch.setattr(
         groups.atexit, "register", lambda *call: registered.append(call)
     )
     store = Store(3)
-    made = [ProcessGroup(store, i, 3) for i in range(3)]
-    for number, one in enumerate(made):
+    members = [ProcessGroup(store, i, 3) for i in range(3)]
+    for number, one in enumerate(members):
         one._thread.name = str(number)
-    assert made[1].fail(InputError("no such key")).args == ("no such key",)
-    for one in (made[0], made[2]):
+    assert members[1].fail(InputError("no such key")).args == ("no such key",)
+    for one in (members[0], members[2]):
         one._thread.join(20)
     assert left == {"0": 2, "2": 2} and order == ["2", "0"]
     assert registered == [(leave, 2)]
-    made[1]._tell({"kind": "end"})
-    made[1]._thread.join(20)
-    told = capsys.readouterr().err
-    assert told.count("process 1 of 3 failed: InputError: no such key") == 2
+    members[1]._publish({"kind": "end"})
+    members[1]._thread.join(20)
+    err = capsys.readouterr().err
+    assert err.count("process 1 of 3 failed: InputError: no such key") == 2
 
 
 def test_a_lost_connection_is_no_bug(monkeypatch):
@@ -161,27 +161,29 @@ def test_a_lost_connection_is_no_bug(monkeypatch):
     def failed(error, cause=None):
         error.__cause__ = cause
         group = ProcessGroup(Store(2), 0, 2)
-        found = group.fail(error)
-        group._tell({"kind": "end"})
-        return found
+        final = group.fail(error)
+        group._publish({"kind": "end"})
+        return final
 
-    gone = jax.errors.JaxRuntimeError("INTERNAL: Gloo: Connection closed by peer")
+    lost = jax.errors.JaxRuntimeError("INTERNAL: Gloo: Connection closed by peer")
     full = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
-    assert isinstance(failed(gone), PeerLostError) and PeerLostError.exit_code == 42
-    assert isinstance(failed(RuntimeError("could not save"), gone), PeerLostError)
-    assert failed(full) is full and groups.code_of(full) == 1
-    assert groups.code_of(OSError()) == 4 and groups.code_of(InputError()) == 2
+    assert isinstance(failed(lost), PeerLostError) and PeerLostError.exit_code == 42
+    assert isinstance(failed(RuntimeError("could not save"), lost), PeerLostError)
+    assert failed(full) is full and groups.exit_code_of(full) == 1
+    assert (
+        groups.exit_code_of(OSError()) == 4 and groups.exit_code_of(InputError()) == 2
+    )
 
 
 @pytest.fixture
 def second(monkeypatch):
-    """This process is the second of two; what the first one says can be set."""
-    said = {"word": "abc"}
+    """This process is the second of two; what the first one broadcasts can be set."""
+    first = {"word": "abc"}
     monkeypatch.setattr(collectives, "processes", lambda: 2)
-    monkeypatch.setattr(collectives, "is_first", lambda: False)
-    monkeypatch.setattr(collectives, "share", lambda make: said["word"])
-    monkeypatch.setattr(collectives, "wait", lambda: None)
-    return said
+    monkeypatch.setattr(collectives, "is_primary", lambda: False)
+    monkeypatch.setattr(collectives, "broadcast", lambda make: first["word"])
+    monkeypatch.setattr(collectives, "barrier", lambda: None)
+    return first
 
 
 @pytest.mark.errors

@@ -9,21 +9,22 @@ import types
 import jax
 import pytest
 
+from kdjax.contracts import InputError
 from kdjax.distributed import devices
 
 
 @pytest.fixture
 def kept(monkeypatch):
-    """What is configured, on a device that says it is a GPU."""
-    found = {}
+    """What is configured, on a device that is a GPU by its name."""
+    configured = {}
     device = types.SimpleNamespace(platform="gpu")
     monkeypatch.setattr(jax, "devices", lambda: [device])
     settings = types.SimpleNamespace(
-        jax_compilation_cache_dir=None, update=found.__setitem__
+        jax_compilation_cache_dir=None, update=configured.__setitem__
     )
     monkeypatch.setattr(jax, "config", settings)
-    found |= {"device": device, "settings": settings}
-    return found
+    configured |= {"device": device, "settings": settings}
+    return configured
 
 
 def test_programs_are_kept_for_this_user_alone(kept, tmp_path):
@@ -55,7 +56,7 @@ def test_a_directory_that_cannot_be_made_stops_no_training(kept, tmp_path, capsy
 # page of it is written. Prints whether memory is kept, and by how much the heap shrank.
 TAKES_AND_FREES = """
 import ctypes, threading
-from kdjax.cli import devices
+from kdjax.distributed import devices
 
 library = ctypes.CDLL(None)
 library.malloc.restype = library.sbrk.restype = ctypes.c_void_p
@@ -82,15 +83,15 @@ print(kept, tops[0] - before > 2**31, tops[1] == tops[0])
     "name, value",
     (("", ""), ("MALLOC_ARENA_MAX", "4"), ("GLIBC_TUNABLES", "glibc.malloc.perturb=0")),
 )
-def test_memory_that_was_freed_stays_unless_the_user_has_decided(name, value):
+def test_memory_that_was_freed_stays_unless_the_user_sets_malloc(name, value):
     env = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
     env.pop("GLIBC_TUNABLES", None)
     env |= {"JAX_PLATFORMS": "cpu"} | ({name: value} if name else {})
     command = [sys.executable, "-c", TAKES_AND_FREES]
-    found = subprocess.run(
+    result = subprocess.run(
         command, env=env, stdout=subprocess.PIPE, text=True, check=True
     )
-    kept, from_the_heap, stays = found.stdout.split()
+    kept, from_the_heap, stays = result.stdout.split()
     if name:
         assert (kept, from_the_heap) == ("False", "False")
     else:
@@ -98,28 +99,35 @@ def test_memory_that_was_freed_stays_unless_the_user_has_decided(name, value):
 
 
 @pytest.mark.parametrize(
-    "platforms, plugins, surely",
+    "platforms, plugins, cpu_only",
     ((None, [], True), (None, ["cuda"], False), ("cpu", ["cuda"], True))
     + (("tpu,cpu", [], False),),
 )
 def test_memory_is_kept_where_no_accelerator_can_be(
-    monkeypatch, platforms, plugins, surely
+    monkeypatch, platforms, plugins, cpu_only
 ):
     monkeypatch.setattr(
         importlib.metadata,
         "entry_points",
         lambda group: {"jax_plugins": plugins}[group],
     )
-    asked = []
-    monkeypatch.setattr(devices, "keep_memory", lambda: asked.append(True))
+    calls = []
+    monkeypatch.setattr(devices, "keep_memory", lambda: calls.append(True))
     monkeypatch.setattr(devices, "jax", types.SimpleNamespace(config=Config(platforms)))
     monkeypatch.setenv("XLA_FLAGS", devices.SINGLE_THREAD)
     devices.configure_cpu(1, 8)
-    assert bool(asked) is surely
+    assert bool(calls) is cpu_only
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("count", (0, -1))
+def test_devices_are_one_or_more(count):
+    with pytest.raises(InputError, match=f"--devices is {count}; expected 1 or more"):
+        devices.configure_cpu(count, 8)
 
 
 class Config:
-    """Of JAX, as far as it is asked."""
+    """Of JAX, as far as it is read."""
 
     def __init__(self, platforms):
         self.jax_platforms = platforms

@@ -14,11 +14,11 @@ from kdjax import checkpoints
 from kdjax.checkpoints import Checkpointer
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from kdjax.methods import ce
 from kdjax.runner import sample_weights, select, trainer
 from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import in_common, make_rows
+from kdjax.sweep.trials import in_common, make_trials
 from tests.distributed.jobs import ROOT, Job, by_hand
 from tests.networks import linear
 from tests.training.problems import CLASSES, Problem, student
@@ -27,14 +27,14 @@ FRAME = """
 import argparse, json, pathlib, sys
 import jax
 from kdjax import __main__, checkpoints
-from kdjax.cli import hosts, together
+from kdjax.distributed import collectives, runtime
 
 def run():
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=pathlib.Path)
-    hosts.add_flags(parser)
+    runtime.add_flags(parser)
     options = parser.parse_args(sys.argv[1:])
-    with hosts.joined(options):
+    with runtime.joined(options):
 {}
     return 0
 
@@ -44,9 +44,9 @@ ALONE = """
 jax.devices()
 def read():
     meta, _ = checkpoints.read_meta(options.directory)
-    found = checkpoints.read_variables(options.directory, meta["step"], "s")
-    return [meta["step"], checkpoints.digest(found)]
-print(json.dumps(together.share(read)), flush=True)
+    variables = checkpoints.read_variables(options.directory, meta["step"], "s")
+    return [meta["step"], checkpoints.digest(variables)]
+print(json.dumps(collectives.broadcast(read)), flush=True)
 """
 
 
@@ -94,20 +94,20 @@ abstract = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
     jax.eval_shape(problem.initialise),
 )
-keeper = checkpointer.Checkpointer(options.directory, ("s",), {})
+saver = checkpointer.Checkpointer(options.directory, ("s",), {})
 if jax.process_index() == 1:
     def broken(manager, step, *rest, whole=checkpointer.check_shapes):
         if step == 2:
             raise OSError("bad sector")
         whole(manager, step, *rest)
     checkpointer.check_shapes = broken
-states, meta = keeper.restore_latest(abstract, together.say)
+states, meta = saver.restore_latest(abstract, collectives.log)
 variables = states["s"].params, states["s"].batch_stats
-told = [meta["step"], checkpoints.digest(variables)]
-print(json.dumps(told), flush=True)
+restored = [meta["step"], checkpoints.digest(variables)]
+print(json.dumps(restored), flush=True)
 states, _ = problem.run(states, 1, 2)
-keeper.save(2, states, None)
-keeper.close()
+saver.save(2, states, None)
+saver.close()
 """
 
 
@@ -122,28 +122,28 @@ def test_what_one_of_two_processes_cannot_read_is_set_aside_by_both(saved, tmp_p
         assert json.dumps([1, digest]) in log.read_text()
     damaged = "checkpoint 2 is damaged (another process cannot read it)"
     assert damaged in job.logs[0].read_text()
-    there = {path.name for path in directory.iterdir()}
-    assert there == {"1", "2", "2.damaged"}
+    names = {path.name for path in directory.iterdir()}
+    assert names == {"1", "2", "2.damaged"}
 
 
 @pytest.fixture
 def second(monkeypatch):
-    """This process is the second of two; what the first one shares can be set."""
-    said = []
-    monkeypatch.setattr(collectives, "_group", ProcessGroup(said))
-    return said
+    """This process is the second of two; what the first one broadcasts can be set."""
+    values = []
+    monkeypatch.setattr(collectives, "_group", ProcessGroup(values))
+    return values
 
 
 class ProcessGroup:
-    """Of a second process, for whom the first one has said all in advance."""
+    """Of a second process, with all that the first one broadcasts set in advance."""
 
     process, processes = 1, 2
 
-    def __init__(self, said):
-        self.said = said
+    def __init__(self, values):
+        self.values = values
 
-    def share(self, make):
-        return self.said.pop(0)
+    def broadcast(self, make):
+        return self.values.pop(0)
 
 
 @pytest.mark.errors
@@ -180,7 +180,7 @@ def test_a_host_that_restored_another_step_does_not_go_on(second):
         trainer.begin(experiment, Checkpointer(), mesh)
 
 
-def test_notes_are_those_that_the_first_one_found(second, tmp_path):
+def test_sample_info_is_that_of_the_first_process(second, tmp_path):
     for step in (3, 6):
         (tmp_path / "s").mkdir(exist_ok=True)
         np.savez(tmp_path / "s" / f"{step}.npz", keep=np.array([step]))
@@ -199,33 +199,33 @@ def test_notes_are_those_that_the_first_one_found(second, tmp_path):
     assert taken._saved("s", 9)["keep"] == [3]
 
 
-def rows(**grid):
+def trials(**grid):
     """Of a sweep of a host: its grid, and where its data lie."""
-    config = defaults.base()
+    config = schema.base()
     config.data.data_dir = grid.pop("data_dir", "/data")
     axes = read_axes({}, [f"{key}={value}" for key, value in grid.items()])
-    return in_common(make_rows(config, axes))
+    return in_common(make_trials(config, axes))
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize(
     "grid, message",
     (
-        ({"seed": "1,3"}, "row seed-2 is None here"),
+        ({"seed": "1,3"}, "trial seed-2 is None here"),
         ({"seed": "2,1"}, "config.seed is 2 here and 1 in"),
         ({"seed": "1,2", "batch_size": "64"}, "config.batch_size is 64 here and 128"),
     ),
 )
-def test_hosts_with_other_rows_do_not_sweep(second, grid, message):
-    same = rows(seed="1,2")
+def test_hosts_with_other_trials_do_not_sweep(second, grid, message):
+    same = trials(seed="1,2")
     second += [same, same]
-    collectives.assert_equal("this sweep", rows(seed="1,2", data_dir="/elsewhere"))
+    collectives.assert_equal("this sweep", trials(seed="1,2", data_dir="/elsewhere"))
     with pytest.raises(InputError, match=f"this sweep: .*{message}"):
-        collectives.assert_equal("this sweep", rows(**grid))
+        collectives.assert_equal("this sweep", trials(**grid))
 
 
 @pytest.mark.errors
-def test_a_sweep_of_two_processes_with_other_rows(tmp_path):
+def test_a_sweep_of_two_processes_with_other_trials(tmp_path):
     flags = by_hand(2)
     for number, own in enumerate(flags):
         own.append(f"--grid.seed=1,{2 + number}")
@@ -233,13 +233,13 @@ def test_a_sweep_of_two_processes_with_other_rows(tmp_path):
     words = ["sweep", f"--config={config}", f"--workdir={tmp_path / 'w'}", "--dry_run"]
     job = Job(tmp_path, words, flags=flags)
     assert job.codes(60) == [2, 2], job.text()
-    assert "process 1: this sweep: row seed-2 is None here" in job.text()
+    assert "process 1: this sweep: trial seed-2 is None here" in job.text()
 
 
 @pytest.mark.errors
-def test_a_network_that_is_asked_is_the_same_everywhere(second, monkeypatch):
-    found = type("Trained", (), {"identity": {"step": 8, "digest": "b"}})
-    monkeypatch.setattr(select, "load_trained", lambda *_: found)
+def test_a_selections_network_is_the_same_everywhere(second, monkeypatch):
+    trained = type("Trained", (), {"identity": {"step": 8, "digest": "b"}})
+    monkeypatch.setattr(select, "load_trained", lambda *_: trained)
     second.append({"step": 12, "digest": "a"})
     with pytest.raises(InputError, match="this selection's network: digest is 'b' he"):
         select._load({"workdir": "w"}, {})

@@ -1,4 +1,4 @@
-"""Who a process is, from flags, variables and what clusters set; nothing is started."""
+"""Which process this is, by flags, variables and what clusters set; none is started."""
 
 import argparse
 import os
@@ -40,25 +40,25 @@ def environ(monkeypatch):
     return put
 
 
-def test_alone_where_nobody_says_otherwise(environ):
+def test_alone_where_nothing_is_set(environ):
     assert find_process_info(options(), environ({})) is None
     alone = {"coordinator": "a:1", "processes": "1", "process": "0"}
     assert find_process_info(options(**alone), environ({})) is None
     # mpirun of one task, by any Open MPI: none of its servers is needed.
-    found = {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}
-    found |= {"OMPI_COMM_WORLD_LOCAL_RANK": "0", "PMI_SIZE": "1"}
-    assert find_process_info(options(), environ(found)) is None
+    variables = {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}
+    variables |= {"OMPI_COMM_WORLD_LOCAL_RANK": "0", "PMI_SIZE": "1"}
+    assert find_process_info(options(), environ(variables)) is None
 
 
 def test_a_pod_is_no_task_of_several(environ, monkeypatch):
     """JAX would want a package to find that out, and warns that it is not there."""
 
-    def asked():
-        raise AssertionError("it was asked")
+    def read():
+        raise AssertionError("it was read")
 
-    monkeypatch.setattr(K8sCluster, "is_env_present", asked)
-    found = environ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
-    assert find_process_info(options(), found) is None
+    monkeypatch.setattr(K8sCluster, "is_env_present", read)
+    variables = environ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    assert find_process_info(options(), variables) is None
 
 
 def test_flags_and_variables():
@@ -100,41 +100,43 @@ def test_variables_that_make_no_sense():
 
 
 def task(count, number, **more):
-    found = by_slurm(count) | {"JAX_COORDINATOR_PORT": "77"} | more
-    return {k: v[number] if isinstance(v, list) else v for k, v in found.items()}
+    variables = by_slurm(count) | {"JAX_COORDINATOR_PORT": "77"} | more
+    return {k: v[number] if isinstance(v, list) else v for k, v in variables.items()}
 
 
 def test_tasks_of_slurm(environ):
-    found = environ(task(2, 1))
-    assert find_process_info(options(), found) == ProcessInfo("localhost:77", 2, 1, [1])
+    variables = environ(task(2, 1))
+    assert find_process_info(options(), variables) == ProcessInfo(
+        "localhost:77", 2, 1, [1]
+    )
     # One task on a host has all its devices, and one that is bound what it is bound to.
-    found = environ(task(2, 1, SLURM_STEP_NUM_NODES="2"))
-    assert find_process_info(options(), found).devices is None
-    found = environ(task(2, 1, CUDA_VISIBLE_DEVICES="1"))
-    assert find_process_info(options(), found).devices is None
-    found = environ(task(1, 0))
-    assert find_process_info(options(), found) is None
+    variables = environ(task(2, 1, SLURM_STEP_NUM_NODES="2"))
+    assert find_process_info(options(), variables).devices is None
+    variables = environ(task(2, 1, CUDA_VISIBLE_DEVICES="1"))
+    assert find_process_info(options(), variables).devices is None
+    variables = environ(task(1, 0))
+    assert find_process_info(options(), variables) is None
 
 
 def test_an_interactive_step_of_a_larger_job_is_alone(environ):
     """A shell of salloc: a step of one task, with the number of the job's tasks."""
-    found = environ(task(4, 0, SLURM_STEP_NUM_TASKS="1"))
-    assert find_process_info(options(), found) is None
-    found = environ(task(4, 0, SLURM_STEP_NUM_TASKS="2"))
-    assert find_process_info(options(), found).processes == 2
+    variables = environ(task(4, 0, SLURM_STEP_NUM_TASKS="1"))
+    assert find_process_info(options(), variables) is None
+    variables = environ(task(4, 0, SLURM_STEP_NUM_TASKS="2"))
+    assert find_process_info(options(), variables).processes == 2
 
 
 @pytest.mark.errors
 def test_an_address_of_ones_own_needs_a_port_on_slurm_too(environ):
-    found = environ(task(2, 1, JAX_COORDINATOR_ADDRESS="node7"))
+    variables = environ(task(2, 1, JAX_COORDINATOR_ADDRESS="node7"))
     with pytest.raises(InputError, match="JAX_COORDINATOR_ADDRESS is 'node7'; expec"):
-        find_process_info(options(), found)
-    found = environ(task(2, 1, JAX_COORDINATOR_ADDRESS="node7:88"))
-    assert find_process_info(options(), found).coordinator == "node7:88"
+        find_process_info(options(), variables)
+    variables = environ(task(2, 1, JAX_COORDINATOR_ADDRESS="node7:88"))
+    assert find_process_info(options(), variables).coordinator == "node7:88"
 
 
 @pytest.mark.parametrize(
-    "found, message",
+    "variables, message",
     (
         ({"PMI_SIZE": "4", "PMI_RANK": "1"}, r"one of 4 tasks \(\$PMI_SIZE\)"),
         # Open MPI 5: JAX 0.10 does not know it, and 0.11 wants mpi4py.
@@ -153,10 +155,10 @@ def test_an_address_of_ones_own_needs_a_port_on_slurm_too(environ):
 )
 @pytest.mark.errors
 def test_one_of_several_that_cannot_be_placed_does_not_go_alone(
-    environ, found, message
+    environ, variables, message
 ):
     with pytest.raises(InputError, match=message) as caught:
-        find_process_info(options(), environ(found))
+        find_process_info(options(), environ(variables))
     assert "--processes=1" in str(caught.value)
 
 
@@ -181,22 +183,22 @@ def test_a_cluster_that_cannot_be_read_is_named(environ, monkeypatch):
 def test_a_server_that_does_not_answer_is_asked_again(environ, monkeypatch):
     """The metadata server of TPU hosts: never does one of several go on alone."""
     monkeypatch.setattr(cluster_env, "PAUSES", (0.0, 0.0))
-    asked = []
+    calls = []
 
     def is_present(silent):
-        asked.append(1)
-        if len(asked) <= silent:
+        calls.append(1)
+        if len(calls) <= silent:
             raise ConnectionRefusedError("metadata")
         return False
 
     monkeypatch.setattr(GceTpuCluster, "is_env_present", lambda: is_present(2))
-    assert find_process_info(options(), environ({})) is None and len(asked) == 3
+    assert find_process_info(options(), environ({})) is None and len(calls) == 3
     monkeypatch.setattr(GceTpuCluster, "is_env_present", lambda: is_present(99))
     with pytest.raises(
-        RendezvousError, match="gcetpu does not say .*ConnectionRefusedError"
+        RendezvousError, match="gcetpu does not answer .*ConnectionRefusedError"
     ):
         find_process_info(options(), environ({}))
-    assert len(asked) == 6 and RendezvousError.exit_code == 42
+    assert len(calls) == 6 and RendezvousError.exit_code == 42
 
 
 @pytest.mark.parametrize("name", ("cause", "text"))
@@ -218,9 +220,9 @@ def test_a_first_host_without_an_address_yet_is_late(environ, monkeypatch, name)
 def test_ranks_of_open_mpi(environ):
     uri = {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1:34911"}
     more = {"SIZE": "2", "RANK": "1", "LOCAL_RANK": "0", "LOCAL_SIZE": "1"}
-    found = uri | {f"OMPI_COMM_WORLD_{name}": value for name, value in more.items()}
-    place = find_process_info(options(), environ(found))
-    assert place.coordinator.startswith("10.96.0.1:") and place[1:] == (2, 1, None)
+    variables = uri | {f"OMPI_COMM_WORLD_{name}": value for name, value in more.items()}
+    info = find_process_info(options(), environ(variables))
+    assert info.coordinator.startswith("10.96.0.1:") and info[1:] == (2, 1, None)
 
 
 @pytest.mark.errors
@@ -229,20 +231,20 @@ def test_a_coordinator_that_nobody_reaches(monkeypatch):
         held.bind(("127.0.0.1", 0))  # and does not listen
         address = f"127.0.0.1:{held.getsockname()[1]}"
         monkeypatch.setattr(runtime, "WAIT", 0.5)
-        begun, all_three = time.monotonic(), {"processes": "2", "process": "1"}
+        start, all_three = time.monotonic(), {"processes": "2", "process": "1"}
         # A host that comes late is no bad input: launchers run that again.
         with pytest.raises(RendezvousError, match=f"cannot reach {address}.*firewall"):
             with runtime.joined(options(coordinator=address, **all_three)):
                 raise AssertionError("it went on")
-    assert time.monotonic() - begun < 20 and collectives.processes() == 1
+    assert time.monotonic() - start < 20 and collectives.processes() == 1
 
 
 ALONE = """
 import argparse, sys
-from kdjax.cli import hosts
-hosts.WAIT = 1.0
+from kdjax.distributed import runtime
+runtime.WAIT = 1.0
 first = argparse.Namespace(coordinator=sys.argv[1], processes="2", process="0")
-with hosts.joined(first):
+with runtime.joined(first):
     pass
 """
 

@@ -11,12 +11,12 @@ from ml_collections import ConfigDict
 
 from kdjax import checkpoints
 from kdjax.cli import evaluate
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from kdjax.experiment.build import build
 from kdjax.reporting.reporter import read_rows
 from kdjax.runner import run, trainer
 from kdjax.training import sharding
-from tests.distributed.jobs import WATCHED, Job, by_hand, by_slurm, seen, write
+from tests.distributed.jobs import RECORDED, Job, by_hand, by_slurm, read_records, write
 
 TIMES = ("seconds", "train/images_per_second", "train/input_percent")
 
@@ -28,11 +28,11 @@ from kdjax import __main__
 from kdjax.runner import evaluate
 from kdjax.contracts import InputError
 
-def gone(*_):
+def missing(*_):
     raise InputError("not on this host")
 
 if "--process=NUMBER" in sys.argv:
-    evaluate.load_teacher = gone
+    evaluate.load_teacher = missing
 sys.exit(__main__.main(sys.argv[1:]))
 """
 
@@ -46,14 +46,14 @@ def images(count, seed):
 
 def students(root) -> ConfigDict:
     """Two students of a fixed teacher, on 96 images and 37, which nothing divides."""
-    config = defaults.base()
+    config = schema.base()
     config.model = ConfigDict({"name": "tests.networks:tiny", "width": 4})
     config.teacher.network = "tests.networks:coarse"
     kd = {"name": "kd", "alpha": 0.9, "temperature": 4.0}
-    # Renewed on the way, from what all processes answer together.
-    chosen = {"name": "detector", "detector": "clk", "first_epoch": 1.0}
+    # Renewed during training, from the outputs of all processes.
+    selection = {"name": "detector", "detector": "clk", "first_epoch": 1.0}
     config.students = ConfigDict(
-        {"kd": {"method": kd, "selection": chosen}, "ce": {"method": {"name": "ce"}}}
+        {"kd": {"method": kd, "selection": selection}, "ce": {"method": {"name": "ce"}}}
     )
     config.data.name, config.data.data_dir = "set.npz", str(root)
     config.data.padding, config.data.flip = 1, True
@@ -90,17 +90,17 @@ def whole(root):
 
 @pytest.fixture(scope="module")
 def stopped(root):
-    """Stopped by SIGTERM to the second of two processes; where it is, what it saw."""
-    out = root / "stopped.seen"
-    told = {"out": str(out), "at": 3, "signal": "SIGTERM", "slow": 0.3}
-    how = {"flags": by_hand(2), "module": WATCHED, "SEEN": json.dumps(told)}
+    """Stopped by SIGTERM to the second of two processes: its directory, the records."""
+    out = root / "stopped.record"
+    request = {"out": str(out), "at": 3, "signal": "SIGTERM", "slow": 0.3}
+    how = {"flags": by_hand(2), "module": RECORDED, "RECORD": json.dumps(request)}
     job = train(root, "stopped", 2, **how)
     assert job.codes() == [42, 42], job.text()
     assert "stopped by a signal at step" in job.logs[0].read_text()
-    return root / "stopped", seen(out, 2)
+    return root / "stopped", read_records(out, 2)
 
 
-def told(workdir):
+def timeless(workdir):
     """Rows of numbers that do not depend on time."""
     rows = read_rows(workdir / "metrics.jsonl")
     return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
@@ -113,9 +113,9 @@ def assert_same(first, second):
 
 
 def test_tasks_of_slurm_train_what_one_process_trains(root, whole):
-    found, wanted = told(root / "slurm"), told(root / "alone")
-    assert_same(found, wanted)
-    counts = [row["eval/kd/count"] for row in found if "eval/kd/count" in row]
+    rows, wanted = timeless(root / "slurm"), timeless(root / "alone")
+    assert_same(rows, wanted)
+    counts = [row["eval/kd/count"] for row in rows if "eval/kd/count" in row]
     assert counts == [37.0, 37.0]
     weights = [
         checkpoints.read_variables(root / name / "checkpoints", 12, "kd")
@@ -126,7 +126,7 @@ def test_tasks_of_slurm_train_what_one_process_trains(root, whole):
     )
 
 
-def test_one_process_tells_and_writes(root, whole):
+def test_one_process_prints_and_writes(root, whole):
     first, second = (log.read_text() for log in whole.logs)
     assert "2 in each of 2 processes" in first and "one program" in first
     assert not [x for x in second.splitlines() if x and not x.startswith("[Gloo]")]
@@ -191,12 +191,12 @@ def test_a_state_that_two_processes_saved_comes_back_bit_for_bit(
 def test_four_processes_go_on_with_what_two_saved(root, stopped, whole):
     workdir, (first, _) = stopped
     shutil.copytree(workdir, root / "four")
-    out = root / "four.seen"
-    how = {"flags": by_hand(4), "module": WATCHED}
-    train(root, "four", 1, **how, SEEN=json.dumps({"out": str(out)})).check()
-    for row in seen(out, 4):
-        assert row["found"] == first["saved"]
-    assert_same(told(root / "four"), told(root / "alone"))
+    out = root / "four.record"
+    how = {"flags": by_hand(4), "module": RECORDED}
+    train(root, "four", 1, **how, RECORD=json.dumps({"out": str(out)})).check()
+    for row in read_records(out, 4):
+        assert row["restored"] == first["saved"]
+    assert_same(timeless(root / "four"), timeless(root / "alone"))
 
 
 def test_two_processes_go_on_bit_for_bit(root, stopped, whole):
@@ -207,13 +207,13 @@ def test_two_processes_go_on_bit_for_bit(root, stopped, whole):
         for name in ("slurm", "two")
     ]
     jax.tree.map(np.testing.assert_array_equal, *weights)
-    assert told(root / "two") == told(root / "slurm")
+    assert timeless(root / "two") == timeless(root / "slurm")
 
 
 def test_one_process_goes_on_with_what_two_saved(root, stopped, whole, as_they_are):
     shutil.copytree(stopped[0], root / "one")
     run.run(students(root), root / "one")
-    assert_same(told(root / "one"), told(root / "alone"))
+    assert_same(timeless(root / "one"), timeless(root / "alone"))
 
 
 def test_an_error_of_one_process_ends_all_with_its_code(root):
@@ -227,13 +227,13 @@ def test_an_error_of_one_process_ends_all_with_its_code(root):
 
 
 def test_a_process_that_is_killed_takes_the_others_with_it(root):
-    asked = {"out": str(root / "killed.seen"), "at": 3, "signal": "SIGKILL"}
-    how = {"flags": by_hand(2), "module": WATCHED, "SEEN": json.dumps(asked)}
+    request = {"out": str(root / "killed.record"), "at": 3, "signal": "SIGKILL"}
+    how = {"flags": by_hand(2), "module": RECORDED, "RECORD": json.dumps(request)}
     job = train(root, "killed", 1, **how)
     job.processes[1].wait(300)
-    begun = time.monotonic()
+    start = time.monotonic()
     code, killed = job.codes()
-    assert killed == -9 and time.monotonic() - begun < 30
+    assert killed == -9 and time.monotonic() - start < 30
     # 134: JAX's own end of a process whose coordinator says that another is gone.
     assert code in (42, -6, 134), job.text()
 
@@ -244,7 +244,7 @@ def test_a_sweep_on_two_hosts(root):
     words += ["--config.total_steps=2", "--devices=1"]
     words += ["--grid.method.name=ce,mse", "--grid.seed=0,1"]
     job = Job(root, words, flags=by_hand(2)).check()
-    assert "4 rows: 0 done, 0 failed, 4 in 2 programs" in job.text()
-    rows = json.loads((root / "grid" / "results.json").read_text())
-    assert len(rows["rows"] if isinstance(rows, dict) else rows) == 4
+    assert "4 trials: 0 done, 0 failed, 4 in 2 programs" in job.text()
+    results = json.loads((root / "grid" / "results.json").read_text())
+    assert len(results["rows"]) == 4
     assert len(list((root / "grid").glob("*/DONE"))) == 4

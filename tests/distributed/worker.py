@@ -1,8 +1,9 @@
-"""One process of a run of several: `python -m kdjax`, that writes down what it saw.
+"""One process of a run of several: `python -m kdjax` with a record of what it did.
 
-$SEEN is JSON: `out`, a file for each process; `at`, a step before which process 1 gets
-`signal`; `slow`, seconds that a step takes more. The file says which state was found,
-which was saved last, and how many pictures were decoded.
+$RECORD is JSON: `out`, a file for each process; `at`, a step before which process 1 is
+sent `signal`; `slow`, seconds that a step takes more; `images`, whether to count crops.
+The file holds which state was restored, which was saved last, and how many images were
+decoded.
 """
 
 import json
@@ -18,44 +19,44 @@ from kdjax import __main__, checkpoints
 from kdjax.runner import trainer
 from kdjax.runner.trainer import Steps
 
-ASKED = json.loads(os.environ["SEEN"])
-SEEN = {}
+REQUEST = json.loads(os.environ["RECORD"])
+RECORD = {}
 
 
-def note(**what) -> None:
-    SEEN.update(what)
-    path = pathlib.Path(f"{ASKED['out']}.{jax.process_index()}")
-    path.write_text(json.dumps(SEEN))
+def record(**values) -> None:
+    RECORD.update(values)
+    path = pathlib.Path(f"{REQUEST['out']}.{jax.process_index()}")
+    path.write_text(json.dumps(RECORD))
 
 
-class Watched(Steps):
-    """Steps that take their time, and are disturbed."""
+class Disturbed(Steps):
+    """Steps that take longer, and are interrupted."""
 
     def run(self, states, number, *rest):
-        time.sleep(ASKED.get("slow", 0.0))
-        if number == ASKED.get("at") and jax.process_index() == 1:
-            os.kill(os.getpid(), signal.Signals[ASKED["signal"]])
+        time.sleep(REQUEST.get("slow", 0.0))
+        if number == REQUEST.get("at") and jax.process_index() == 1:
+            os.kill(os.getpid(), signal.Signals[REQUEST["signal"]])
         return super().run(states, number, *rest)
 
 
-class Told(trainer.Checkpointer):
+class Recording(trainer.Checkpointer):
     def save(self, step, states, metrics):
         super().save(step, states, metrics)
-        note(saved=[step, checkpoints.digest(states)])
+        record(saved=[step, checkpoints.digest(states)])
 
 
 def begin(*arguments, whole=trainer.begin):
     states, meta = whole(*arguments)
-    note(found=[meta["step"], checkpoints.digest(states)])
+    record(restored=[meta["step"], checkpoints.digest(states)])
     return states, meta
 
 
-def count_pictures() -> None:
+def count_images() -> None:
     from kdjax.data.images.lazy import LazyImages
 
     def counted(name, whole):
         def crop(*arguments):
-            note(**{name: SEEN.get(name, 0) + 1})
+            record(**{name: RECORD.get(name, 0) + 1})
             return whole(*arguments)
 
         return crop
@@ -65,7 +66,7 @@ def count_pictures() -> None:
 
 
 if __name__ == "__main__":
-    trainer.Steps, trainer.Checkpointer, trainer.begin = Watched, Told, begin
-    if ASKED.get("pictures"):
-        count_pictures()
+    trainer.Steps, trainer.Checkpointer, trainer.begin = Disturbed, Recording, begin
+    if REQUEST.get("images"):
+        count_images()
     sys.exit(__main__.main(sys.argv[1:]))

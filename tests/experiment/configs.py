@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 
 METHODS = {
     "ce": {"name": "ce"},
@@ -12,7 +12,7 @@ METHODS = {
 
 
 def teacher(data_dir) -> ConfigDict:
-    config = defaults.base()
+    config = schema.base()
     config.model = ConfigDict({"name": "tests.networks:tiny", "width": 4})
     config.method = ConfigDict({"name": "ce"})
     config.data.name = "fashion_mnist_subset"

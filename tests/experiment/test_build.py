@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.cli.arguments import set_override
 from kdjax.contracts import InputError
 from kdjax.experiment.build import build
 from kdjax.experiment.data import load_data
 from kdjax.experiment.described import Sizes, data_of_sizes
+from kdjax.experiment.overrides import set_override
 from kdjax.experiment.schema import plain
 from tests.experiment import configs
 
@@ -101,7 +101,7 @@ def test_of_a_file_crops_are_asked_for_and_moments_are_measured(tmp_path):
     named = {f"{s}_{k}": v for s in ("train", "test") for k, v in parts.items()}
     np.savez(tmp_path / "cifar100.npz", **named)
     config = configs.teacher(tmp_path)
-    config.data.name = "cifar100.npz"  # whose name says nothing
+    config.data.name, config.batch_size = "cifar100.npz", 4  # a name that says nothing
     config.data.train, config.data.test = "train", "test"
     with pytest.raises(InputError, match=r"config\.data\.padding is not set"):
         build(config)
@@ -154,7 +154,7 @@ BAD = {
     ),
     "temperature NaN": (
         {"method": KD | {"temperature": float("nan")}},
-        r"config\.method: kd: temperature is nan",
+        r"config\.method\.temperature is nan",
     ),
     "alpha above 1": ({"method": KD | {"alpha": 1.5}}, r"config\.method: kd: alpha"),
     "an unknown network": (
@@ -205,7 +205,7 @@ BAD = {
     ),
     "statistics that are no numbers": (
         {"data": {"mean": ("a",), "std": (1.0,)}},
-        r"config\.data\.mean is \('a',\); expected 1 number",
+        r"config\.data\.mean is \('a',\); expected a tuple, each item a number",
     ),
     "a decay below 0": (
         {"optimizer": {"weight_decay": -0.1}},
@@ -220,7 +220,7 @@ BAD = {
                 "milestones": 3,
             }
         },
-        r"config\.schedule: ",
+        r"config\.schedule\.milestones is 3; expected a tuple",
     ),
     "a seed that is no 32-bit number": (
         {"students": {"a": {"seed": 2**32}}},

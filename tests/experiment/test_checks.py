@@ -62,9 +62,10 @@ def test_what_the_data_decide_is_left_to_the_run():
 def test_checking_leaves_the_devices_alone():
     """Their number is chosen after the config was read, and only once."""
     code = (
-        "import pathlib; from jax._src import xla_bridge; from kdjax.cli import "
-        "arguments, runs; config = arguments.load_config('configs/fashion_mnist/"
-        "alphas.py', []); runs.check(config, pathlib.Path('x')); "
+        "import pathlib; from jax._src import xla_bridge; from kdjax.runner import run;"
+        "from kdjax.experiment.overrides import load_config; "
+        "config = load_config('configs/fashion_mnist/alphas.py', []); "
+        "run.check(config, pathlib.Path('x')); "
         "assert not xla_bridge._backends"
     )
     root = pathlib.Path(__file__).parents[2]

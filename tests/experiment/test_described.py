@@ -6,8 +6,8 @@ import pytest
 from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.registry import AUGMENTS, DATASETS, STREAMED
-from kdjax.experiment.defaults import nested
 from kdjax.experiment.described import KNOWN, DatasetSpec, Sizes, describe_data
+from kdjax.experiment.schema import nested
 
 
 def data(name, **keys):

@@ -3,9 +3,9 @@
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.cli.arguments import load_config, set_override
 from kdjax.contracts import InputError
 from kdjax.experiment.build import build
+from kdjax.experiment.overrides import load_config, set_override
 from tests.experiment import configs
 
 

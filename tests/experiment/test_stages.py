@@ -6,7 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.contracts import InputError
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from kdjax.experiment.schema import plain
 from kdjax.experiment.stages import split_stages
 
@@ -14,7 +14,7 @@ WHERE = pathlib.Path("/runs/x")
 
 
 def config_of(stages, order=None):
-    config = defaults.base()
+    config = schema.base()
     config.model = ConfigDict({"name": "wrn_16_2"})
     config.method = ConfigDict({"name": "kd", "alpha": 1.0, "temperature": 4.0})
     config.stages = ConfigDict(stages)
@@ -50,7 +50,7 @@ def test_a_part_inherits_what_it_does_not_change():
 def test_the_order_is_that_of_order():
     stages = {"a": {}, "b": {}, "c": {}}
     assert list(split_stages(config_of(stages, ("c", "a", "b")), WHERE)) == list("cab")
-    assert split_stages(defaults.base(), WHERE) == {}
+    assert split_stages(schema.base(), WHERE) == {}
 
 
 def test_references_stand_anywhere_also_in_lists_of_them():
@@ -78,8 +78,10 @@ def test_references_stand_anywhere_also_in_lists_of_them():
             ("a", "b"),
             r"config\.order is \('a', 'b'\) and config\.stages has a",
         ),
-        ({"a": {}, "b": {}}, ("a",), "expected each part once"),
-        ({"a b": {}}, None, "'a b' cannot name a part"),
+        ({"a": {}, "b": {}}, ("a",), "expected each stage once"),
+        ({"a b": {}}, None, "'a b' cannot be a stage"),
+        ({"a" * 151: {}}, None, "a' cannot be a stage; .* at most 150 letters"),
+        ({"a": 1}, None, "'a' cannot be a stage; expected the name of a section"),
         ({"a": {"sede": 1}}, None, r"config\.stages\.a\.sede is not read.*mean seed\?"),
         (
             {"a": {"data": {"kep": "x"}}},

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from kdjax.cli.arguments import load_config, load_grid
+from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.selection import by_influence
 from kdjax.reproduce.plans import STUDIES, Settings, describe, plan
 from kdjax.runner import run

@@ -6,12 +6,11 @@ import shutil
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.cli import sweep
 from kdjax.contracts import InputError
 from kdjax.runner import provenance, run, select, trainer
 from kdjax.runner.select import read_selection
 from kdjax.sweep import directory
-from kdjax.sweep.trials import Row
+from kdjax.sweep.trials import Trial
 from tests.experiment import configs
 from tests.sweep import sweeps
 
@@ -208,9 +207,9 @@ def test_finished_stages_move_together_and_keep_their_teacher(
     with pytest.raises(InputError, match=message):
         run.run(staged(runs, "second"), tmp_path / "moved")
     (tmp_path / "moved" / "DONE").touch()
-    directory.check_done(tmp_path, [Row("moved", {}, staged(runs))])
+    directory.check_done(tmp_path, [Trial("moved", {}, staged(runs))])
     with pytest.raises(InputError, match=message):
-        directory.check_done(tmp_path, [Row("moved", {}, staged(runs, "second"))])
+        directory.check_done(tmp_path, [Trial("moved", {}, staged(runs, "second"))])
 
 
 def test_the_rows_of_a_sweep_are_of_one_teacher(runs, data_dir, tmp_path, monkeypatch):
@@ -229,7 +228,7 @@ def test_the_rows_of_a_sweep_are_of_one_teacher(runs, data_dir, tmp_path, monkey
     monkeypatch.setattr(
         provenance, "load_teacher", lambda *a: loaded.append(a) or original(*a)
     )
-    monkeypatch.setattr(sweep, "run_job", None)
+    monkeypatch.setattr("kdjax.sweep.run._run_job", None)
     assert start(runs / "first") == 0 and not loaded
     assert start(tmp_path / "copy") == 0 and len(loaded) == 1
     with pytest.raises(InputError, match="__method-ce was made with teacher digest"):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kdjax.contracts import InputError
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 from kdjax.runner import workdir
 
 
@@ -40,25 +40,23 @@ def test_a_second_writer_is_refused(tmp_path):
             raise AssertionError("it went on")
 
 
-def test_a_run_of_before_stacking_goes_on_stacked_or_not(tmp_path):
-    before = defaults.nested()
-    del before["stacked"]
-    write(tmp_path, before)
+def test_a_key_that_was_retired_is_read_and_dropped(tmp_path):
+    now = as_json(schema.nested())
     for stacked in (False, True):
-        now = as_json(defaults.nested() | {"stacked": stacked})
+        write(tmp_path, now | {"stacked": stacked})
         workdir.check_same(tmp_path, now)
-    with pytest.raises(InputError, match="config.batch_size was 128 and is now 64"):
-        workdir.check_same(tmp_path, now | {"batch_size": 64})
+        with pytest.raises(InputError, match="config.batch_size was 128 and is now 64"):
+            workdir.check_same(tmp_path, now | {"batch_size": 64})
 
 
 def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
-    before = defaults.nested()
+    before = schema.nested()
     del before["batch_norm"]
     for key in ("feed", "crops", "threads", "skip_at_most", "noise"):
         del before["data"][key]
     before["optimizer"] = {"name": "adamw", "weight_decay": 0.1}
     write(tmp_path, before)
-    now = as_json(defaults.nested() | {"optimizer": before["optimizer"]})
+    now = as_json(schema.nested() | {"optimizer": before["optimizer"]})
     workdir.check_same(tmp_path, now)
     with pytest.raises(InputError, match="config.batch_norm was 'global' and is now"):
         workdir.check_same(tmp_path, now | {"batch_norm": "device"})
@@ -75,10 +73,10 @@ def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
 
 
 def test_parts_of_a_section_may_be_newer_than_a_run(tmp_path):
-    before = defaults.nested()
+    before = schema.nested()
     del before["data"]["crops"]["sizes"]
     write(tmp_path, before)
-    now = as_json(defaults.nested())
+    now = as_json(schema.nested())
     workdir.check_same(tmp_path, now)
     del now["data"]["crops"]["smallest_area"]  # a config that sets some of them
     workdir.check_same(tmp_path, now)

@@ -18,7 +18,7 @@ def get_config(arg=""):
 def get_grid(arg=""):
     return {{"seed": (1, 2), "method": configs.METHODS}}
 """
-ROWS = [f"seed-{seed}__method-{name}" for seed in (1, 2) for name in configs.METHODS]
+TRIALS = [f"seed-{seed}__method-{name}" for seed in (1, 2) for name in configs.METHODS]
 
 
 def write(directory, data_dir):

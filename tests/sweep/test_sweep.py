@@ -1,4 +1,4 @@
-"""Whole sweeps: programs, rows, what a kill leaves behind, and rows that diverge."""
+"""Whole sweeps: programs, trials, and what a kill leaves behind."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from kdjax.runner import trainer
 from kdjax.runner.trainer import Steps
 from kdjax.training.loop import Preempted
 from tests.sweep import sweeps
-from tests.sweep.sweeps import ROWS, start
+from tests.sweep.sweeps import TRIALS, start
 
 
 class Killed(BaseException):
-    """As much as the machine says when the power goes."""
+    """As when the power fails."""
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,9 @@ def swept(file, tmp_path_factory):
         patch.setattr(trainer, "train", killed_before_the_second)
         with pytest.raises(Killed):
             start(file, workdir)
-        assert [name for name in ROWS if (workdir / name / "DONE").exists()] == ROWS[:3]
+        assert [
+            name for name in TRIALS if (workdir / name / "DONE").exists()
+        ] == TRIALS[:3]
         patch.setattr(trainer, "train", original)
         assert start(file, workdir) == 0
     return workdir
@@ -79,14 +81,14 @@ def programs_of(workdir):
 
 
 def test_a_sweep_goes_on_where_it_was(swept):
-    assert sorted(programs_of(swept).values()) == [ROWS[:3], ROWS[3:]]
-    first = next(p for p, rows in programs_of(swept).items() if rows == ROWS[:3])
+    assert sorted(programs_of(swept).values()) == [TRIALS[:3], TRIALS[3:]]
+    first = next(p for p, names in programs_of(swept).items() if names == TRIALS[:3])
     # Resumed at step 4, neither begun again nor trained twice.
     steps = [row["step"] for row in read_rows(first / "metrics.jsonl")]
     assert steps == [2, 4, 4, 6, 6]
 
 
-def test_each_row_has_what_its_program_says_of_it(swept, file):
+def test_each_trial_has_its_part_of_the_program(swept, file):
     for program, names in programs_of(swept).items():
         whole = {r.student: r for r in read_results(program)}
         assert list(whole) == names
@@ -100,17 +102,17 @@ def test_each_row_has_what_its_program_says_of_it(swept, file):
             assert result.metrics["agreement"] >= 0
             assert result.seconds == pytest.approx(whole[name].seconds / 3)
             own = [line for line in result.rows if f"eval/{method}/top1" in line]
-            seen = [line for line in whole[name].rows if f"eval/{name}/top1" in line]
+            shared = [line for line in whole[name].rows if f"eval/{name}/top1" in line]
             assert [line["step"] for line in own] == [4, 6]
             for key in ("eval/{}/top1", "eval/{}/loss"):
-                values = [line[key.format(name)] for line in seen]
+                values = [line[key.format(name)] for line in shared]
                 assert [line[key.format(method)] for line in own] == values
             keys = {key for line in result.rows for key in line}
             assert not any("__method" in key for key in keys)
             assert "train/images_per_second" in keys
 
 
-def test_a_row_of_a_program_is_what_it_is_alone(swept, file, tmp_path):
+def test_a_trial_of_a_program_is_what_it_is_alone(swept, file, tmp_path):
     words = ["--grid.seed=2", "--grid.method={'name': 'mse'}"]
     assert start(file, tmp_path / "w", *words) == 0
     (alone,) = read_results(tmp_path / "w" / "seed-2__method-mse")
@@ -130,20 +132,20 @@ def test_a_row_of_a_program_is_what_it_is_alone(swept, file, tmp_path):
     assert list(meta["students"]) == ["mse"] and meta["step"] == 6
 
 
-def test_a_second_start_does_nothing_but_tell(swept, file, monkeypatch, capsys):
+def test_a_second_start_only_prints(swept, file, monkeypatch, capsys):
     monkeypatch.setattr(trainer, "train", None)
     before = (swept / "results.json").read_text()
     assert start(file, swept) == 0
     assert (swept / "results.json").read_text() == before
     out, err = capsys.readouterr()
-    assert "6 rows: 6 done, 0 failed, 0 in 0 programs, 0 alone" in err
+    assert "6 trials: 6 done, 0 failed, 0 in 0 programs, 0 alone" in err
     assert "test top-1 %" in out and "±" in out
-    told = json.loads(before)
-    assert [row["row"] for row in told["rows"]] == ROWS
-    assert told["rows"][1]["cells"] == {"seed": "1", "method": "kd"}
-    means_ = {row["cells"]["method"]: row for row in told["over_seeds"]}
+    results = json.loads(before)
+    assert [row["row"] for row in results["rows"]] == TRIALS
+    assert results["rows"][1]["cells"] == {"seed": "1", "method": "kd"}
+    means_ = {row["cells"]["method"]: row for row in results["over_seeds"]}
     assert list(means_) == ["ce", "kd", "mse"] and means_["kd"]["seeds"] == 2
-    a, b = (told["rows"][i]["metrics"]["top1"] for i in (1, 4))
+    a, b = (results["rows"][i]["metrics"]["top1"] for i in (1, 4))
     assert means_["kd"]["mean"]["top1"] == pytest.approx((a + b) / 2)
     assert means_["kd"]["deviation"]["top1"] == pytest.approx(abs(a - b) / 2**0.5)
 
@@ -151,21 +153,21 @@ def test_a_second_start_does_nothing_but_tell(swept, file, monkeypatch, capsys):
 def test_a_grid_that_grew_runs_only_what_is_new(swept, file, capsys):
     assert start(file, swept, "--grid.seed=2,1,3", "--dry_run") == 0
     out = capsys.readouterr().out
-    assert "9 rows: 6 done, 0 failed, 3 in 1 programs, 0 alone" in out
+    assert "9 trials: 6 done, 0 failed, 3 in 1 programs, 0 alone" in out
     assert "seed-3__method-ce, seed-3__method-kd, seed-3__method-mse" in out
     flags = ["--grid.seed=3,4", "--students_per_program=2", "--dry_run"]
     assert start(file, swept, *flags) == 0
     out = capsys.readouterr().out
-    assert "6 rows: 0 done, 0 failed, 4 in 2 programs, 2 alone" in out
+    assert "6 trials: 0 done, 0 failed, 4 in 2 programs, 2 alone" in out
     assert "alone: seed-4__method-ce" in out
     assert not list(swept.glob("seed-3*"))
 
 
-def test_rows_lost_while_they_were_written_are_written_again(
+def test_trials_lost_while_they_were_written_are_written_again(
     swept, file, tmp_path, monkeypatch
 ):
     shutil.copytree(swept, tmp_path / "w")
-    lost = tmp_path / "w" / ROWS[4]
+    lost = tmp_path / "w" / TRIALS[4]
     before = (lost / "metrics.jsonl").read_text()
     shutil.rmtree(lost)
     monkeypatch.setattr(trainer, "train", None)
@@ -175,7 +177,7 @@ def test_rows_lost_while_they_were_written_are_written_again(
 
 
 @pytest.mark.errors
-def test_a_row_that_is_done_cannot_change(swept, file):
+def test_a_trial_that_is_done_cannot_change(swept, file):
     with pytest.raises(
         InputError, match=r"seed-1__method-ce holds .*total_steps was 6"
     ):
@@ -184,23 +186,23 @@ def test_a_row_that_is_done_cannot_change(swept, file):
         start(file, swept, "--config.batch_size=32", "--dry_run")
 
 
-def test_a_begun_program_keeps_its_rows_and_one_that_never_saved_does_not(
+def test_a_started_program_keeps_its_trials_and_one_that_never_saved_does_not(
     swept, file, tmp_path, capsys
 ):
     shutil.copytree(swept, tmp_path / "w")
     (program,) = (
-        p for p, rows in programs_of(tmp_path / "w").items() if rows == ROWS[3:]
+        p for p, names in programs_of(tmp_path / "w").items() if names == TRIALS[3:]
     )
-    for name in ROWS[3:]:
+    for name in TRIALS[3:]:
         shutil.rmtree(tmp_path / "w" / name)
     (program / "summary.json").unlink()
     flags = ["--students_per_program=2", "--dry_run"]
     assert start(file, tmp_path / "w", *flags) == 0
-    assert f"program {program.name}: {', '.join(ROWS[3:])}" in capsys.readouterr().out
-    # One of its rows is no longer wanted.
+    assert f"program {program.name}: {', '.join(TRIALS[3:])}" in capsys.readouterr().out
+    # One of its trials is no longer wanted.
     assert start(file, tmp_path / "w", "--grid.method={'name': 'ce'}", *flags) == 0
     assert program.name not in capsys.readouterr().out
-    # It had no memory for three students, say: a smaller limit is heard.
+    # It had no memory for three students, say: a smaller limit is used.
     shutil.rmtree(program / "checkpoints")
     assert start(file, tmp_path / "w", *flags) == 0
     out = capsys.readouterr().out

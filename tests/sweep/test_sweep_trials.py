@@ -1,4 +1,4 @@
-"""Single rows of a sweep: those that diverge, have parts, or do not fit."""
+"""Single trials of a sweep: those that diverge, have stages, or do not fit."""
 
 import json
 
@@ -40,7 +40,7 @@ def diverge(patch, wanted):
     patch.setattr(trainer, "Steps", Diverging)
 
 
-def test_a_row_that_diverges_does_not_cost_the_others(
+def test_a_trial_that_diverges_does_not_cost_the_others(
     file, tmp_path, monkeypatch, capsys
 ):
     kd = configs.METHODS["kd"]
@@ -50,7 +50,7 @@ def test_a_row_that_diverges_does_not_cost_the_others(
         diverge(patch, "method-kd")
         assert start(f"{file}:12", tmp_path / "w", *words) == 3
         err = capsys.readouterr().err
-        assert "2 rows: 0 done, 0 failed, 2 in 1 programs, 0 alone" in err
+        assert "2 trials: 0 done, 0 failed, 2 in 1 programs, 0 alone" in err
         assert "the other 1 of that program start afresh without it" in err
         assert f"kdjax sweep: failed: {kd}. FAILED in each" in err
         failed = tmp_path / "w" / kd
@@ -58,9 +58,9 @@ def test_a_row_that_diverges_does_not_cost_the_others(
         assert not (failed / "DONE").exists()
         done = json.loads((tmp_path / "w" / ce / "DONE").read_text())
         assert done == {"ran": ce}
-        told = json.loads((tmp_path / "w" / "results.json").read_text())
-        assert [row["state"] for row in told["rows"]] == ["done", "failed"]
-        # Not tried again unless it is asked for; then alone, as the other is done.
+        results = json.loads((tmp_path / "w" / "results.json").read_text())
+        assert [row["state"] for row in results["rows"]] == ["done", "failed"]
+        # Not tried again unless requested; then alone, as the other is done.
         patch.setattr(trainer, "train", None)
         assert start(f"{file}:12", tmp_path / "w", *words) == 3
     retry = [*words, "--retry_failed"]
@@ -72,7 +72,7 @@ def test_a_row_that_diverges_does_not_cost_the_others(
     assert json.loads((failed / "DONE").read_text()) == {"ran": kd}
 
 
-def test_a_row_of_several_parts_is_done_when_they_are(file, tmp_path, capsys):
+def test_a_trial_of_several_stages_is_done_when_they_are(file, tmp_path, capsys):
     stages = {
         "first": {"method": {"name": "ce"}, "teacher": {"network": ""}},
         "second": {"teacher": {"network": "", "workdir": "stage:first"}},
@@ -130,14 +130,15 @@ def test_a_grid_that_fails_says_where(tmp_path):
 def test_a_dry_run_leaves_nothing(file, tmp_path, capsys):
     assert start(file, tmp_path / "w", "--dry_run") == 0
     assert (
-        "6 rows: 0 done, 0 failed, 6 in 2 programs, 0 alone" in capsys.readouterr().out
+        "6 trials: 0 done, 0 failed, 6 in 2 programs, 0 alone"
+        in capsys.readouterr().out
     )
     assert not (tmp_path / "w").exists()
 
 
-def test_unreadable_pictures_of_a_program_are_told_in_each_row(tmp_path):
+def test_unreadable_images_of_a_program_are_in_each_trial(tmp_path):
     config = configs.teacher(tmp_path)
-    both = [directory.Row(name, {}, config) for name in ("a", "b")]
+    both = [directory.Trial(name, {}, config) for name in ("a", "b")]
     job = directory.Job(tmp_path / "programs" / "p", both)
     job.workdir.mkdir(parents=True)
     counted = {"count": 2, "first": ["x: cannot be read (y)"]}

@@ -1,4 +1,4 @@
-"""Grids without running them: axes, rows, names, placeholders."""
+"""Grids without running them: axes, trials, names, placeholders."""
 
 import math
 import re
@@ -10,62 +10,64 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 from kdjax.contracts import InputError
-from kdjax.experiment import defaults, recipes
+from kdjax.experiment import recipes, schema
 from kdjax.experiment.schema import resolved
 from kdjax.sweep.axes import read_axes, split_values
-from kdjax.sweep.trials import LONGEST, make_rows
+from kdjax.sweep.trials import LONGEST, make_trials
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 KD = {"name": "kd", "alpha": 1.0, "temperature": 4.0}
 
 
 def config() -> ConfigDict:
-    base = defaults.base()
+    base = schema.base()
     base.model = ConfigDict({"name": "wide_resnet", "depth": 10, "widths": (4, 8, 16)})
     base.method = ConfigDict(dict(KD))
     return base
 
 
 def grid(axes=None, *words, base=None):
-    return make_rows(base or config(), read_axes(axes or {}, list(words)))
+    return make_trials(base or config(), read_axes(axes or {}, list(words)))
 
 
-def names(rows):
-    return [row.name for row in rows]
+def names(trials):
+    return [trial.name for trial in trials]
 
 
 def test_the_product_has_the_last_axis_fastest():
-    rows = grid({"seed": (0, 1), "method.temperature": (1.0, math.inf)})
-    assert names(rows) == [
+    trials = grid({"seed": (0, 1), "method.temperature": (1.0, math.inf)})
+    assert names(trials) == [
         "seed-0__method.temperature-1.0",
         "seed-0__method.temperature-inf",
         "seed-1__method.temperature-1.0",
         "seed-1__method.temperature-inf",
     ]
-    assert rows[3].cells == {"seed": "1", "method.temperature": "inf"}
-    assert rows[3].config.seed == 1
-    assert rows[3].config.method.to_dict() == KD | {"temperature": math.inf}
-    assert rows[3].config.batch_size == config().batch_size
+    assert trials[3].cells == {"seed": "1", "method.temperature": "inf"}
+    assert trials[3].config.seed == 1
+    assert trials[3].config.method.to_dict() == KD | {"temperature": math.inf}
+    assert trials[3].config.batch_size == config().batch_size
 
 
-def test_rows_do_not_touch_each_other_nor_the_config_they_come_from():
+def test_trials_do_not_touch_each_other_nor_the_config_they_come_from():
     base = config()
-    rows = grid({"method.temperature": (1.0, 2.0)}, base=base)
-    rows[0].config.model.depth = 16
+    trials = grid({"method.temperature": (1.0, 2.0)}, base=base)
+    trials[0].config.model.depth = 16
     assert base.method.temperature == 4.0
-    assert rows[1].config.model.depth == base.model.depth == 10
+    assert trials[1].config.model.depth == base.model.depth == 10
 
 
 def test_what_refers_to_an_axis_follows_it():
-    """The seeds of a run's parts are counted from its own."""
-    rows = grid({"seed": (0, 4)}, base=recipes.tickets(config(), "same", proxies=2))
-    seeds = [resolved(row.config)["stages"]["second_proxy"]["seed"] for row in rows]
+    """The seeds of a run's stages are counted from its own."""
+    trials = grid({"seed": (0, 4)}, base=recipes.tickets(config(), "same", proxies=2))
+    seeds = [
+        resolved(trial.config)["stages"]["second_proxy"]["seed"] for trial in trials
+    ]
     assert seeds == [1, 5]
 
 
 def test_a_set_of_another_name_changes_its_name_only():
-    (row,) = grid({"data": ({"name": "cifar10", "noise": {"name": "none"}},)})
-    assert row.config.data.name == "cifar10" and row.config.data.train == "train"
+    (trial,) = grid({"data": ({"name": "cifar10", "noise": {"name": "none"}},)})
+    assert trial.config.data.name == "cifar10" and trial.config.data.train == "train"
 
 
 def test_a_section_with_a_name_replaces_and_one_without_changes_some_keys():
@@ -75,16 +77,20 @@ def test_a_section_with_a_name_replaces_and_one_without_changes_some_keys():
     assert base.config.method.to_dict() == KD
     assert warm.config.method.to_dict() == KD | {"temperature": 9.0}
     assert ce.config.method.to_dict() == {"name": "ce"}
-    assert [row.cells["method"] for row in (base, warm, ce)] == ["base", "warm", "ce"]
+    assert [trial.cells["method"] for trial in (base, warm, ce)] == [
+        "base",
+        "warm",
+        "ce",
+    ]
 
 
 def test_sections_without_short_names_are_called_after_what_they_say():
-    rows = grid({"method": [{"name": "ce"}, KD]})
-    assert names(rows) == ["method-ce", "method-kd_alpha-1.0_temperature-4.0"]
+    trials = grid({"method": [{"name": "ce"}, KD]})
+    assert names(trials) == ["method-ce", "method-kd_alpha-1.0_temperature-4.0"]
 
 
 def test_keys_that_share_an_axis_change_together():
-    rows = grid(
+    trials = grid(
         {
             "seed": range(2),
             "model.depth,teacher.workdir": {
@@ -93,15 +99,17 @@ def test_keys_that_share_an_axis_change_together():
             },
         }
     )
-    assert names(rows) == [
+    assert names(trials) == [
         "seed-0__small",
         "seed-0__large",
         "seed-1__small",
         "seed-1__large",
     ]
-    found = [(row.config.model.depth, row.config.teacher.workdir) for row in rows]
-    assert found == 2 * [(10, "runs/t10"), (16, "runs/t16")]
-    assert rows[1].cells == {"seed": "0", "model.depth,teacher.workdir": "large"}
+    pairs = [
+        (trial.config.model.depth, trial.config.teacher.workdir) for trial in trials
+    ]
+    assert pairs == 2 * [(10, "runs/t10"), (16, "runs/t16")]
+    assert trials[1].cells == {"seed": "0", "model.depth,teacher.workdir": "large"}
     plainly = grid({"seed,batch_size": [(0, 32), (1, 64)]})
     assert names(plainly) == ["seed-0__batch_size-32", "seed-1__batch_size-64"]
     assert plainly[1].cells == {"seed": "1", "batch_size": "64"}
@@ -111,37 +119,41 @@ def test_keys_that_share_an_axis_change_together():
 
 def test_the_command_line_replaces_an_axis_in_its_place_and_adds_others():
     axes = {"method.temperature": (1.0, 2.0), "seed": (0, 1)}
-    rows = grid(axes, "method.temperature=inf", "seed=7", "batch_size=16,32")
-    assert names(rows) == [
+    trials = grid(axes, "method.temperature=inf", "seed=7", "batch_size=16,32")
+    assert names(trials) == [
         "method.temperature-inf__seed-7__batch_size-16",
         "method.temperature-inf__seed-7__batch_size-32",
     ]
 
 
 def test_values_take_the_type_that_is_there():
-    rows = grid(None, "method.temperature=3,inf", "model.widths=(4,4,8),(8,8,8)")
-    assert rows[0].config.method.temperature == 3.0
-    assert isinstance(rows[0].config.method.temperature, float)
-    assert rows[0].config.model.widths == (4, 4, 8)
-    assert rows[3].name == "method.temperature-inf__model.widths-8x8x8"
+    trials = grid(None, "method.temperature=3,inf", "model.widths=(4,4,8),(8,8,8)")
+    assert trials[0].config.method.temperature == 3.0
+    assert isinstance(trials[0].config.method.temperature, float)
+    assert trials[0].config.model.widths == (4, 4, 8)
+    assert trials[3].name == "method.temperature-inf__model.widths-8x8x8"
     # One way of writing a value is as good as another.
     assert names(grid({"total_epochs": (1, 2.5)})) == names(
         grid(None, "total_epochs=1.0,2.5")
     )
-    rows = grid(None, "data.train=train[:10],'a,b',''", "data.flip=true,None")
-    assert [row.config.data.train for row in rows[::2]] == ["train[:10]", "a,b", ""]
-    assert [row.config.data.flip for row in rows[:2]] == [True, None]
-    (row,) = grid({"method.alpha": np.float32([0.5])})
-    assert row.config.method.alpha == 0.5 and type(row.config.method.alpha) is float
-    (row,) = grid({"method": [{"name": "kd", "alpha": np.float64(0.25)}]})
-    assert row.config.method.alpha == 0.25
+    trials = grid(None, "data.train=train[:10],'a,b',''", "data.flip=true,None")
+    assert [trial.config.data.train for trial in trials[::2]] == [
+        "train[:10]",
+        "a,b",
+        "",
+    ]
+    assert [trial.config.data.flip for trial in trials[:2]] == [True, None]
+    (trial,) = grid({"method.alpha": np.float32([0.5])})
+    assert trial.config.method.alpha == 0.5 and type(trial.config.method.alpha) is float
+    (trial,) = grid({"method": [{"name": "kd", "alpha": np.float64(0.25)}]})
+    assert trial.config.method.alpha == 0.25
 
 
 def test_texts_of_a_config_file_stay_texts():
     selection = {"name": "sample_info", "path": "7"}
-    (row,) = grid({"selection": [selection], "teacher.checkpoint": ["12"]})
-    assert row.config.selection.path == "7"
-    assert row.config.teacher.checkpoint == "12"
+    (trial,) = grid({"selection": [selection], "teacher.checkpoint": ["12"]})
+    assert trial.config.selection.path == "7"
+    assert trial.config.teacher.checkpoint == "12"
 
 
 @pytest.mark.parametrize(
@@ -158,17 +170,17 @@ def test_commas_within_brackets_and_quotes_do_not_separate(text, parts):
     assert split_values("here", text) == parts
 
 
-def test_placeholders_stand_for_the_rows_own_values():
+def test_placeholders_stand_for_the_trials_own_values():
     base = config()
     base.teacher.workdir = "runs/{model}/seed-{seed}_{method.temperature}"
     base.stages = ConfigDict({"proxy": {"teacher": {"workdir": "p/{seed}"}}})
     models = {"wrn10": {"depth": 10}, "wrn16": {"depth": 16}}
-    rows = grid({"model": models, "seed": (0, 3)}, base=base)
-    assert rows[3].config.teacher.workdir == "runs/wrn16/seed-3_4.0"
-    assert rows[3].config.stages.proxy.teacher.workdir == "p/3"
+    trials = grid({"model": models, "seed": (0, 3)}, base=base)
+    assert trials[3].config.teacher.workdir == "runs/wrn16/seed-3_4.0"
+    assert trials[3].config.stages.proxy.teacher.workdir == "p/3"
     base.teacher.workdir, base.data.train = "{not a key}", "{}"
-    (row,) = grid({"seed": [0]}, base=base)
-    assert row.config.teacher.workdir == "{not a key}"
+    (trial,) = grid({"seed": [0]}, base=base)
+    assert trial.config.teacher.workdir == "{not a key}"
 
 
 @pytest.mark.errors
@@ -181,9 +193,9 @@ def test_a_placeholder_without_a_value(key):
 
 
 def test_what_a_name_loses_comes_back_as_a_digest():
-    found = names(grid({"data.keep": ("a/b", "a b", "a_b", "x" * 300, "x" * 301)}))
-    assert found[2] == "data.keep-a_b"
-    assert len({name.lower() for name in found}) == 5
+    result = names(grid({"data.keep": ("a/b", "a b", "a_b", "x" * 300, "x" * 301)}))
+    assert result[2] == "data.keep-a_b"
+    assert len({name.lower() for name in result}) == 5
     many = {f"data.{key}": ["y" * 40] for key in ("train", "test", "keep", "name")}
     (name,) = names(grid(many))
     assert LONGEST < len(name) < 200
@@ -208,17 +220,17 @@ VALUES = {
         )
     )
 )
-def test_names_are_unique_safe_and_depend_on_the_row_alone(axes):
-    rows = grid(axes)
-    assert len({name.lower() for name in names(rows)}) == len(rows)
-    for row in rows:
-        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", row.name)
-    # Again, with other values before and after: the old rows keep their names.
+def test_names_are_unique_safe_and_depend_on_the_trial_alone(axes):
+    trials = grid(axes)
+    assert len({name.lower() for name in names(trials)}) == len(trials)
+    for trial in trials:
+        assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", trial.name)
+    # Again, with other values before and after: the old trials keep their names.
     more = {key: [*reversed(values)] for key, values in axes.items()}
-    found = {row.name: resolved(row.config) for row in grid(more)}
-    assert found == {row.name: resolved(row.config) for row in rows}
+    configs = {trial.name: resolved(trial.config) for trial in grid(more)}
+    assert configs == {trial.name: resolved(trial.config) for trial in trials}
     lone = {key: values[-1:] for key, values in axes.items()}
-    assert names(grid(lone)) == [rows[-1].name]
+    assert names(grid(lone)) == [trials[-1].name]
 
 
 @pytest.mark.errors
@@ -230,15 +242,19 @@ def test_names_are_unique_safe_and_depend_on_the_row_alone(axes):
         ({"seed": ()}, [], r"grid: seed has \(\); expected several values"),
         ({"seed": 3}, [], "grid: seed has 3; expected several values"),
         ({"data.train": "train"}, [], "grid: data.train has 'train'; expected several"),
-        ({"method": {"a b": KD}}, [], "grid: method: 'a b' cannot name a row"),
+        ({"method": {"a b": KD}}, [], "grid: method: 'a b' cannot name a trial"),
         ({"seed, batch_size": [(0, 1)]}, [], "'seed, batch_size' is not a dotted key"),
         ({"seed,batch_size": [(0,)]}, [], r"has \(0,\); expected a tuple of 2"),
         ({"sead": (0, 1)}, [], r"config\.sead does not exist; .*Did you mean seed"),
         ({"method.temperature": ("hot",)}, [], r"config\.method\.temperature is .*hot"),
         ({"method.alpha": (1,), "method": (KD,)}, [], "method would undo method.alpha"),
         ({"seed,seed": [(0, 1)]}, [], "seed would undo seed"),
-        ({"seed": (0, 1, 0)}, [], "seed-0 and seed-0 are the same row"),
-        ({"method": {"a": KD, "b": {}}}, [], "method-a and method-b are the same row"),
+        ({"seed": (0, 1, 0)}, [], "seed-0 and seed-0 are the same trial"),
+        (
+            {"method": {"a": KD, "b": {}}},
+            [],
+            "method-a and method-b are the same trial",
+        ),
         ({"seed,model.depth": {"programs": (1, 2)}}, [], "cannot be called programs"),
         ({}, ["seed=1,,2"], "--grid.seed is '1,,2'; expected values separated by"),
         ({}, ["seed=(1,2"], r"--grid.seed is '\(1,2'; expected .* brackets"),

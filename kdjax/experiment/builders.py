@@ -1,0 +1,89 @@
+"""How a section of a config becomes a call, and what its values may be.
+
+A section with a `name` is a builder and its keyword arguments. What a builder does not
+take, or refuses, is reported under the section's dotted path.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kdjax.contracts import InputError, nearest
+from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value
+
+NOT_NEGATIVE = Limits(low=0)
+# Of what builders take, by the name of the argument; the rest is for them to refuse.
+ARGUMENTS = dict.fromkeys(
+    (
+        *("learning_rate", "learning_rates", "factor", "milestones", "start_epoch"),
+        *("warmup_epochs", "first_epoch", "every_epochs", "gradual_epochs"),
+        *("agreement_steps", "unlabelled_weight"),
+    ),
+    NOT_NEGATIVE,
+)
+ARGUMENTS |= dict.fromkeys(("b1", "b2"), Limits(0, 0.999999))
+ARGUMENTS |= {"final_fraction": Limits(0, 1), "seed": Limits(0, LARGEST_SEED)}
+# Infinity stands for the exact limit of a softened loss, which is logit matching.
+INFINITE = ("temperature",)
+
+
+def named(path: str, table: Mapping[str, Any], section: Mapping) -> Callable:
+    """The builder that `section["name"]` names: an entry of `table`, or its `build`."""
+    check_value(f"{path}.name", str, section.get("name"), choices=tuple(table))
+    entry = table[section["name"]]
+    return entry if callable(entry) else entry.build
+
+
+def call_named(path: str, table: Mapping[str, Any], section: dict, **facts: Any) -> Any:
+    """Calls the builder that a section names with the section's other keys.
+
+    Args:
+      path: dotted path of the section, for errors.
+      table: name -> callable, or module with `build`.
+      section: name and keyword arguments.
+      **facts: what the config does not choose; a builder gets those that it takes.
+    """
+    build = named(path, table, section)
+    takes = inspect.signature(build).parameters
+    fixed = {name: fact for name, fact in facts.items() if name in takes}
+    arguments = {key: value for key, value in section.items() if key != "name"}
+    check_arguments(path, section["name"], build, arguments, fixed)
+    return guarded(path, build, **fixed, **arguments)
+
+
+def check_arguments(
+    path: str, name: str, build: Callable, arguments: dict, fixed: dict
+) -> None:
+    """Compares keyword arguments with a signature before anything is called."""
+    parameters = inspect.signature(build).parameters
+    takes = [key for key in parameters if key not in fixed]
+    for key, value in arguments.items():
+        if key not in takes:
+            raise InputError(
+                f"{path}.{key} is not a parameter of {name}; it takes "
+                f"{', '.join(takes) or 'nothing'}." + nearest(key, takes)
+            )
+        if not (key in INFINITE and value == float("inf")):
+            limits = ARGUMENTS.get(key, ANY)
+            check_value(f"{path}.{key}", parameters[key].annotation, value, limits)
+        if isinstance(value, Mapping):  # arguments of what the builder calls itself
+            for inner, one in value.items():
+                check_value(f"{path}.{key}.{inner}", Any, one)
+    for key in takes:
+        if parameters[key].default is inspect.Parameter.empty and key not in arguments:
+            raise InputError(f"{path}.{key} is missing; {name} needs it.")
+    steps, per_epoch = fixed.get("total_steps"), fixed.get("steps_per_epoch")
+    warmup = arguments.get("warmup_epochs", 0)
+    if steps and per_epoch and warmup * per_epoch > steps:
+        raise InputError(
+            f"{path}.warmup_epochs is {warmup:g} and the run has {steps / per_epoch:g} "
+            "epochs; expected a warm-up that is no longer than the run."
+        )
+
+
+def guarded(path: str, function: Callable, /, *args: Any, **kwargs: Any) -> Any:
+    """Calls, and puts the config's path before what the callee complains of."""
+    try:
+        return function(*args, **kwargs)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise InputError(f"{path}: {error}") from error

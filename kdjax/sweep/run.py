@@ -1,0 +1,113 @@
+"""Runs a sweep: its programs one after another, then a table of their results."""
+
+import contextlib
+import gc
+import json
+import math
+import pathlib
+
+from kdjax.contracts import InputError
+from kdjax.distributed import collectives
+from kdjax.reporting.files import replace
+from kdjax.reporting.grids import Line, as_json, print_lines
+from kdjax.runner import run as runs
+from kdjax.runner import workdir as workdirs
+from kdjax.sweep import directory, packing
+from kdjax.sweep.trials import Trial
+from kdjax.training.loop import NonFinite
+
+RESULTS = "results.json"
+
+
+def check(trials: list[Trial]) -> None:
+    """Raises InputError for a trial that no run would take."""
+    for trial in trials:
+        try:
+            runs.check(trial.config, pathlib.Path(trial.name))
+        except InputError as error:
+            raise InputError(f"{trial.name}: {error}") from error
+
+
+def run(
+    root: pathlib.Path,
+    trials: list[Trial],
+    limit: int,
+    deadline: float = math.inf,
+    *,
+    retry_failed: bool = False,
+    whole: bool = True,
+) -> list[str]:
+    """Trains what is missing and prints all results; names of the failed trials.
+
+    Args:
+      root: of the sweep; created where it is missing.
+      trials: checked.
+      limit: most students of a program.
+      deadline: on `time.monotonic()`; then the state is saved and `Preempted` raised.
+      retry_failed: whether to try the failed ones again.
+      whole: whether to lock `root` and write results.json; one trial of an array of
+        jobs locks its own directory only.
+    """
+    with workdirs.locked(root) if whole else contextlib.nullcontext():
+        if retry_failed and collectives.is_primary():
+            directory.reset_failed(root, trials)
+        plan = directory.make_plan(root, trials, limit)
+        collectives.log(str(plan))
+        while plan.jobs:
+            collectives.log(f"{len(plan.jobs)} to go; next {plan.jobs[0]}")
+            _run_job(root, plan.jobs[0], deadline)
+            gc.collect()  # its arrays leave the devices before the next ones come
+            plan = directory.make_plan(root, trials, limit)
+        return collectives.broadcast(lambda: _report(root, trials, whole))
+
+
+def _run_job(root: pathlib.Path, job: directory.Job, deadline: float) -> None:
+    """Runs a program or a trial alone; a trial that diverges is marked, not raised."""
+    collectives.broadcast(lambda: directory.start(job))
+    alone = len(job.trials) == 1
+    config = job.trials[0].config if alone else packing.program(job.trials)
+    try:
+        runs.run(config, job.workdir, deadline)
+    except NonFinite as error:
+        diverged = [t for t in job.trials if alone or t.name == error.student]
+        if not diverged:
+            raise
+        message = str(error)
+        collectives.broadcast(lambda: directory.fail(root, diverged[0], message))
+        collectives.log(f"{diverged[0].name} failed: {message}")
+        if not alone:
+            # Its checkpoints hold all students and cannot go on without one.
+            rest = len(job.trials) - 1
+            collectives.log(f"the other {rest} of that program start afresh without it")
+        return
+    collectives.broadcast(lambda: directory.finish(root, job))
+
+
+def _report(root: pathlib.Path, trials: list[Trial], whole: bool) -> list[str]:
+    """Prints and writes the results; names of the trials that failed."""
+    lines = [line for trial in trials for line in _lines(root, trial)]
+    if whole:
+        replace(root / RESULTS, json.dumps(as_json(lines), indent=2) + "\n")
+    print_lines(lines)
+    failed = [line.row for line in lines if line.state == "failed"]
+    if failed:
+        collectives.log(
+            f"kdjax sweep: failed: {', '.join(failed)}. {directory.FAILED} in each "
+            "one's directory says why; --retry_failed tries again."
+        )
+    return failed
+
+
+def _lines(root: pathlib.Path, trial: Trial) -> list[Line]:
+    """A line for each network of a trial's last stage."""
+    workdir = root / trial.name
+    if not (workdir / directory.DONE).exists():
+        return [Line(trial.name, trial.cells, "", "failed", {}, None)]
+    results = runs.results(workdir)
+    if not results:  # it selects and trains nothing
+        return [Line(trial.name, trial.cells, "", "done", {}, None)]
+    own = (trial.name, trial.cells)
+    last = [r for r in results if r.run == results[-1].run]
+    return [
+        Line(*own, r.student, "done", r.metrics, r.seconds / r.students) for r in last
+    ]
