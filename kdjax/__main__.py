@@ -1,10 +1,9 @@
-"""kdjax COMMAND, or python -m kdjax COMMAND; a command is imported when it is called."""
+"""kdjax COMMAND, or python -m kdjax COMMAND; imports the command that is called."""
 
 import difflib
 import importlib
 import keyword
 import sys
-from collections.abc import Callable
 
 from kdjax import cli
 
@@ -52,32 +51,26 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return importlib.import_module(module).main(rest)
     except BaseException as error:  # a signal's is no Exception, and has its code
-        return code_of(f"kdjax {name}", error)
+        code = exit_code(f"kdjax {name}", error)
+        if code is None:
+            raise
+        return code
 
 
-def exit_code(name: str, run: Callable[[], int]) -> int:
-    """Calls `run`, and turns errors of users, data and disks into a line and a code."""
-    try:
-        return run()
-    except BaseException as error:  # a signal's is no Exception, and has its code
-        return code_of(name, error)
-
-
-def code_of(name: str, error: BaseException) -> int:
-    """Prints an error of a user, data or disk as a line, and raises one of ours."""
-    if isinstance(error, ModuleNotFoundError):
-        if error.name and error.name.startswith("kdjax"):
-            raise error
-        print(
-            f"{name}: the package {error.name} is not installed; commands need more "
-            "than the losses do: pip install '.[train]'",
-            file=sys.stderr,
-        )
-        return 2
-    code = 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
-    if code is None:
-        raise error
-    print(f"{name}: {error}", file=sys.stderr)
+def exit_code(name: str, error: BaseException) -> int | None:
+    """Prints an error of users, data or disks as a line; None for a bug."""
+    text, code = str(error), getattr(error, "exit_code", None)
+    if isinstance(error, OSError):
+        code = 4
+    elif isinstance(error, ModuleNotFoundError):
+        if not (error.name or "").startswith("kdjax"):
+            text = (
+                f"the package {error.name} is not installed; commands need more than "
+                "the losses do: pip install '.[train]'"
+            )
+            code = 2
+    if code is not None:
+        print(f"{name}: {text}", file=sys.stderr)
     return code
 
 

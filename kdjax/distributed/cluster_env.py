@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-# The public interface cannot be asked what it would detect.
+# The public interface does not report what it would detect.
 from jax._src.clusters import ClusterEnv
 
 from kdjax.contracts import InputError
 
 WAIT = 300  # seconds in which all processes must have started
-PAUSES = (1.0, 3.0, 9.0)  # seconds before a cluster's server is asked again
+PAUSES = (1.0, 3.0, 9.0)  # seconds before a cluster's server is read again
 JOB_INDEX = "JOB_COMPLETION_INDEX"  # of a pod of an indexed job of Kubernetes
 VARIABLES = {
     "coordinator": "JAX_COORDINATOR_ADDRESS",

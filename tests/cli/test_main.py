@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 import tomllib
+import types
 
 import pytest
 
-from kdjax.__main__ import COMMANDS, exit_code
+from kdjax.__main__ import COMMANDS
 from kdjax.__main__ import main as kdjax_main
 from kdjax.distributed import runtime
 
@@ -88,14 +89,18 @@ def test_without_the_train_extra_a_command_says_what_to_install(monkeypatch, cap
     assert "orbax is not installed" in capsys.readouterr().err
 
 
-def test_a_signal_before_a_training_asks_for_another_start(capsys):
-    def stopped():
-        runtime._killed()
+def test_a_signal_before_a_training_asks_for_another_start(monkeypatch, capsys):
+    def start(error):
+        module = types.SimpleNamespace(main=lambda _: error())
+        monkeypatch.setattr(importlib, "import_module", lambda _: module)
+        return kdjax_main(["train"])
 
-    assert exit_code("kdjax train", stopped) == 42
+    assert start(runtime._killed) == 42
     assert capsys.readouterr().err.startswith("kdjax train: SIGTERM came while")
     with pytest.raises(KeyboardInterrupt):
-        exit_code("kdjax train", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+        start(lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(ModuleNotFoundError):  # a bug of ours
+        start(lambda: importlib.__import__("kdjax.nowhere"))
 
 
 def test_an_unknown_command_suggests_one():

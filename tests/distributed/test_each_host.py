@@ -36,9 +36,14 @@ def run():
     options = parser.parse_args(sys.argv[1:])
     with runtime.joined(options):
 {}
-    return 0
 
-sys.exit(__main__.exit_code("test", run))
+try:
+    run()
+except BaseException as error:
+    code = __main__.exit_code("test", error)
+    if code is None:
+        raise
+    sys.exit(code)
 """
 ALONE = """
 jax.devices()
