@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "kdjax"
 # From the ground up: a module imports its own floor and lower ones.
 FLOORS = (
-    "contracts paths types losses supervision models data datasets methods selection "
+    "contracts registry paths types losses supervision models data datasets methods selection "
     "training distributed analysis checkpoints weights reporting caching experiment "
     "bench preflight runner sweep reproduce cli __main__"
 ).split()
@@ -25,12 +25,14 @@ GUESTS = {
     "flax": ["models"],
     "optax": ["training"],
     "orbax": ["checkpoints"],
+    "etils": ["checkpoints"],
     "tensorflow_datasets": ["data", "datasets"],
     "array_record": ["data", "datasets"],  # TFDS does not let choose how it compresses
     "cv2": ["data", "datasets"],
     "grain": ["data"],
     "simplejpeg": ["data", "datasets"],
     "sklearn": ["selection"],
+    "scipy": ["analysis", "selection"],
     "ml_collections": ["experiment", "cli", "sweep"],
     "tensorboardX": ["reporting"],
     "rich": ["reporting"],

@@ -20,7 +20,7 @@ def student_sections(config: dict) -> dict[str, dict]:
     base = {key: config[key] for key in schema.VARIANT}
     sections = {name: base | own for name, own in config["students"].items()}
     sections = sections or {str(base["method"].get("name")): base}
-    for name, section in sections.items():
+    for name in sections:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
             raise InputError(
                 f"config.students: {name!r} cannot name a student; expected letters, "

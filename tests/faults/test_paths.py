@@ -16,10 +16,10 @@ from kdjax.reproduce import __main__ as reproduce
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = """
 from ml_collections import ConfigDict
-from kdjax.experiment import defaults
+from kdjax.experiment import schema
 
 def get_config(arg=""):
-    config = defaults.base()
+    config = schema.base()
     config.data.name, config.data.train, config.data.test = "t.npz", "train", "test"
     config.data.mean, config.data.std = (0.5,), (0.25,)
     config.data.padding, config.data.flip = 0, False

@@ -35,7 +35,7 @@ from ml_collections import ConfigDict
 try:
     from kdjax.experiment.schema import nested
 except ImportError:
-    from kdjax.experiment.defaults import nested
+    from kdjax.experiment.schema import nested
 
 def get_config(arg=""):
     """The config that was stored, without the keys that have gone since."""
