@@ -98,7 +98,7 @@ def test_what_is_not_in_a_package_is_an_attribute_error():
     with pytest.raises(
         AttributeError, match="module 'kdjax' has no attribute 'train_'"
     ):
-        kdjax.train_
+        _ = kdjax.train_
     with pytest.raises(ImportError):
         from kdjax.losses import kl_divergance  # noqa: F401
     assert not hasattr(kdjax.supervision, "dynamic")
