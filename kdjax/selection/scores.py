@@ -55,8 +55,6 @@ def select(
     >>> scores = np.array([0.4, -1.0, 0.3, 5.0])
     >>> print(select(scores, 0.5))
     [False  True  True False]
-    >>> print(select(scores, 0.5, labels=np.array([0, 1, 1, 0])))
-    [ True  True False False]
     """
     values = scores.values if isinstance(scores, Scores) else scores
     values = checked_scalars("select", "scores", values)

@@ -44,12 +44,6 @@ def reads(*fields: str) -> Callable[[Callable], Callable]:
 
     Of a rule without it both are assumed. What reads labels cannot train on mixtures
     of images, and what reads the index remembers samples.
-
-    >>> @reads("label")
-    ... def rule(target, signals):
-    ...     return jax.nn.one_hot(signals.labels, target.shape[-1])
-    >>> rule.reads
-    frozenset({'label'})
     """
 
     def declare(rule: Callable) -> Callable:
