@@ -26,38 +26,38 @@ def _fixed(target: str, **fixed) -> Callable:
     return build
 
 
+_wide, _cifar = "wide_resnet:wide_resnet", "residual:cifar_resnet"
+_imagenet, _mobile = "residual:imagenet_resnet", "mobilenet_v1:mobilenet_v1"
 MODELS = LazyTable(
-    {"wide_resnet": "kdjax.models.wide_resnet:wide_resnet"}
-    | {
-        f"wrn_{depth}_{width}": _fixed(
-            "wide_resnet:wide_resnet", depth=depth, width=width
-        )
-        for depth, widths in {16: (2, 4, 6), 28: (2, 4), 40: (1, 2, 6)}.items()
-        for width in widths
-    }
-    | {
-        f"resnet{depth}": _fixed("residual:cifar_resnet", depth=depth)
-        for depth in (8, 14, 20, 32, 44, 56, 110)
-    }
-    | {
-        f"resnet{depth}x4": _fixed(
-            "residual:cifar_resnet", depth=depth, four_times=True
-        )
-        for depth in (8, 32)
-    }
-    | {
-        f"resnet{depth}": _fixed("residual:imagenet_resnet", depth=depth)
-        for depth in (18, 34, 50, 101, 152)
-    }
-    | {
-        f"resnet{depth}_cifar": _fixed(
-            "residual:imagenet_resnet", depth=depth, small_images=True
-        )
-        for depth in (18, 34, 50)
-    }
-    | {
-        "mobilenet_v1": _fixed("mobilenet_v1:mobilenet_v1", activation="relu"),
-        "mobilenet_v1_relu6": _fixed("mobilenet_v1:mobilenet_v1", activation="relu6"),
+    {
+        "wide_resnet": "kdjax.models.wide_resnet:wide_resnet",
+        "wrn_16_2": _fixed(_wide, depth=16, width=2),
+        "wrn_16_4": _fixed(_wide, depth=16, width=4),
+        "wrn_16_6": _fixed(_wide, depth=16, width=6),
+        "wrn_28_2": _fixed(_wide, depth=28, width=2),
+        "wrn_28_4": _fixed(_wide, depth=28, width=4),
+        "wrn_40_1": _fixed(_wide, depth=40, width=1),
+        "wrn_40_2": _fixed(_wide, depth=40, width=2),
+        "wrn_40_6": _fixed(_wide, depth=40, width=6),
+        "resnet8": _fixed(_cifar, depth=8),
+        "resnet14": _fixed(_cifar, depth=14),
+        "resnet20": _fixed(_cifar, depth=20),
+        "resnet32": _fixed(_cifar, depth=32),
+        "resnet44": _fixed(_cifar, depth=44),
+        "resnet56": _fixed(_cifar, depth=56),
+        "resnet110": _fixed(_cifar, depth=110),
+        "resnet8x4": _fixed(_cifar, depth=8, four_times=True),
+        "resnet32x4": _fixed(_cifar, depth=32, four_times=True),
+        "resnet18": _fixed(_imagenet, depth=18),
+        "resnet34": _fixed(_imagenet, depth=34),
+        "resnet50": _fixed(_imagenet, depth=50),
+        "resnet101": _fixed(_imagenet, depth=101),
+        "resnet152": _fixed(_imagenet, depth=152),
+        "resnet18_cifar": _fixed(_imagenet, depth=18, small_images=True),
+        "resnet34_cifar": _fixed(_imagenet, depth=34, small_images=True),
+        "resnet50_cifar": _fixed(_imagenet, depth=50, small_images=True),
+        "mobilenet_v1": _fixed(_mobile, activation="relu"),
+        "mobilenet_v1_relu6": _fixed(_mobile, activation="relu6"),
         "mobilenet_v2": _fixed("mobilenet_v2:mobilenet_v2"),
     }
 )
