@@ -44,30 +44,36 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     # `import` is a word of Python's, so its module has an underscore more.
     command = f"kdjax.cli.{name}{'_' * keyword.iskeyword(name)}"
-    return exit_code(
-        f"kdjax {name}", lambda: importlib.import_module(command).main(rest)
-    )
+    try:
+        return importlib.import_module(command).main(rest)
+    except BaseException as error:  # a signal's is no Exception, and has its code
+        return code_of(f"kdjax {name}", error)
 
 
 def exit_code(name: str, run: Callable[[], int]) -> int:
     """Calls, and turns the errors of users, data and disks into a line and a code."""
     try:
         return run()
-    except ModuleNotFoundError as error:
+    except BaseException as error:  # a signal's is no Exception, and has its code
+        return code_of(name, error)
+
+
+def code_of(name: str, error: BaseException) -> int:
+    """Prints an error of a user, data or disk as a line, and raises one of ours."""
+    if isinstance(error, ModuleNotFoundError):
         if error.name and error.name.startswith("kdjax"):
-            raise
+            raise error
         print(
             f"{name}: the package {error.name} is not installed; commands need more "
             "than the losses do: pip install '.[train]'",
             file=sys.stderr,
         )
         return 2
-    except BaseException as error:  # a signal's is no Exception, and has its code
-        code = 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
-        if code is None:
-            raise
-        print(f"{name}: {error}", file=sys.stderr)
-        return code
+    code = 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
+    if code is None:
+        raise error
+    print(f"{name}: {error}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Checks at the door. Errors say where, what came and what was expected."""
+"""Checks of arguments. Errors say where, what came and what was expected."""
 
 import difflib
-import math
 import numbers
 
 import jax
@@ -14,9 +13,9 @@ class InputError(ValueError):
     exit_code = 2
 
 
-def nearest(word: str, known) -> str:
+def nearest(word: str, names) -> str:
     """Returns " Did you mean x?", or "" where nothing is close; it ends an error."""
-    close = difflib.get_close_matches(word, [str(k) for k in known], n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, [str(n) for n in names], n=1, cutoff=0.5)
     return f" Did you mean {close[0]}?" if close else ""
 
 
@@ -26,7 +25,7 @@ def shapes(where: str, **named) -> dict[str, int]:
     Runs while tracing, so it costs nothing in a compiled program.
 
     Args:
-      where: the function that asks; it opens the message.
+      where: the function that checks; it opens the message.
       **named: argument name -> (array, pattern, pattern, ...). A pattern is axis names
         separated by blanks; "" is a scalar. The first one of the array's rank counts.
 
@@ -49,11 +48,11 @@ def shapes(where: str, **named) -> dict[str, int]:
             wanted = " or ".join(f"[{', '.join(p.split())}]" for p in patterns)
             raise ValueError(f"{where}: {name} has shape {shape}; expected {wanted}.")
         for axis, size in zip(fits[0], shape, strict=True):
-            known, owner = bound.setdefault(axis, (size, name))
-            if size != known:
+            first, owner = bound.setdefault(axis, (size, name))
+            if size != first:
                 raise ValueError(
                     f"{where}: {name} has {axis}={size} (shape {shape}), but "
-                    f"{owner} has {axis}={known}."
+                    f"{owner} has {axis}={first}."
                 )
     return {axis: size for axis, (size, _) in bound.items()}
 
@@ -84,18 +83,16 @@ def fraction(where: str, name: str, value) -> None:
     """Raises ValueError unless `value` is one number in [0, 1]."""
     if is_traced(value):
         return
-    if (
-        not isinstance(value, numbers.Real)
-        or isinstance(value, bool)
-        or math.isnan(value)
-    ):
-        raise ValueError(
-            f"{where}: {name} is {value!r}; expected a number from 0 to 1."
-        )
-    if not 0 <= value <= 1:
-        raise ValueError(
-            f"{where}: {name} is {value:g}; expected a number from 0 to 1."
-        )
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not 0 <= value <= 1:
+        text = f"{value:g}" if real else repr(value)
+        raise ValueError(f"{where}: {name} is {text}; expected a number from 0 to 1.")
+
+
+def not_negative(where: str, name: str, value) -> None:
+    """Raises ValueError unless `value` is a finite number >= 0."""
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{where}: {name} is {value!r}; expected a number >= 0.")
 
 
 def labels_in_range(where: str, labels, classes: int) -> None:

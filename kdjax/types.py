@@ -1,37 +1,34 @@
-"""The nouns that all floors share: tuples of arrays, which jit and grad take."""
+"""The nouns that all rooms share: tuples of arrays, which jit and grad take."""
 
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int
 
 PyTree = Any
+# What of a sample, beside its image, a rule or a term may look at: see `Method.reads`.
+SAMPLE_FIELDS = frozenset({"label", "index"})
 
 
 class Outputs(NamedTuple):
-    """What a network returns. jit drops the features that nobody reads."""
+    """What a network returns. jit drops the features that nothing reads."""
 
     logits: Float[Array, "batch classes"]  # unnormalised log-probabilities
-    features: dict[
-        str, Array
-    ]  # "stem", "stage1", "stage2", ... [b, h, w, c] and "pooled" [b, c]
+    # "stem", "stage1", "stage2", ... [b, h, w, c] and "pooled" [b, c]
+    features: dict[str, Array]
 
 
 class Batch(NamedTuple):
-    """What one step trains on. Feeds give uint8; the rest happens inside jit."""
+    """What one step trains on. Loaders give uint8; the rest happens inside jit."""
 
-    image: Array  # [b, h, w, c]; uint8 from a feed, normalised floats after `augment`
+    image: Array  # [b, h, w, c]; normalised floats after `augment`
     label: Int[Array, " batch"]
     index: Int[Array, " batch"]  # position of the sample in the training split
-    epoch: Int[
-        Array, " batch"
-    ]  # how often the split had been seen before; draws the sample's crop
-    # student -> name -> [b, ...]: what is known of each sample beside its label, such
-    # as "selection"; a student that has none hears its teacher on every sample.
+    epoch: Int[Array, " batch"]  # passes over the split before; seeds the sample's crop
+    # student -> name -> [b, ...]: what belongs to each sample beside its label, such as
+    # "selection"; for a student without it every sample is selected for the teacher.
     sample_info: dict[str, dict[str, Array]]
     second: Array | None = None  # another crop of `image`, where a method asks for one
-    teacher_outputs: Outputs | None = (
-        None  # the teacher's answers, where they come from a cache
-    )
+    teacher_outputs: Outputs | None = None  # where they come from a cache
 
 
 class Signals(NamedTuple):
@@ -43,7 +40,7 @@ class Signals(NamedTuple):
     index: Int[Array, " batch"]
     selection: Float[Array, " batch"]
     step: Int[Array, ""]
-    # Each teacher's own logits; None where a single network teaches.
+    # Each teacher's own logits; None with a single teacher.
     members: Float[Array, "batch teachers classes"] | None = None
 
 
@@ -57,16 +54,12 @@ class MemoryInputs(NamedTuple):
 
 
 class Supervision(NamedTuple):
-    """What a student is taught with; constants to the gradient."""
+    """What a student is trained by; constants to the gradient."""
 
     logits: Float[Array, "batch classes"]  # the teacher's, after adjustment
-    target: Float[
-        Array, "batch classes"
-    ]  # softened and revised probabilities; rows sum to 1
+    target: Float[Array, "batch classes"]  # softened and revised; rows sum to 1
     temperature: Float[Array, " batch"]  # > 0, may be infinite
-    weight: Float[
-        Array, " batch"
-    ]  # >= 0; 0 means that the teacher is not heard on this sample
+    weight: Float[Array, " batch"]  # >= 0; 0: the teacher plays no part on this sample
 
 
 class LossInputs(NamedTuple):
@@ -76,8 +69,8 @@ class LossInputs(NamedTuple):
     teacher: Outputs | None
     labels: Int[Array, " batch"]
     supervision: Supervision | None
-    # The run's choice of samples: what a weight below 1 means is the method's business.
+    # The run's selection of samples; what a weight below 1 means, the method decides.
     selection: Float[Array, " batch"] | None = None
     step: Int[Array, ""] | None = None
-    remembered: PyTree = None  # what the method's memory says of these samples
+    remembered: PyTree = None  # the method's memory of these samples
     mixed: PyTree = None  # what the method's mixture prepared beside its images

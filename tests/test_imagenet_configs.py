@@ -12,11 +12,11 @@ import pytest
 
 from kdjax.cli.arguments import load_config, load_grid
 from kdjax.contracts import InputError
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.experiment.stages import split_stages
 from kdjax.runner import run
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.sweep.axes import read_axes
 from kdjax.sweep.trials import make_rows
 from kdjax.training import sharding
@@ -55,7 +55,7 @@ def small(name, jpeg_dir, *overrides, crops="{'size': 32, 'short_side': 36}"):
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_config_builds_with_its_own_networks(name, jpeg_dir):
-    made = build_experiment(small(name, jpeg_dir))
+    made = build(small(name, jpeg_dir))
     assert made.train.image.shape == (12, 32, 32, 3)
     wanted = {"kl_versus_mse.py": "resnet50", "patient.py": "resnet50"}
     wanted |= {"teacher.py": "resnet34", "mobilenet_v1.py": "mobilenet_v1"}
@@ -90,7 +90,7 @@ def step_of(made, tmp_path):
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_config_takes_a_step(name, jpeg_dir, tmp_path):
     config = small(name, jpeg_dir, "model.name=tests.networks:coarse")
-    before, after, metrics = step_of(build_experiment(config), tmp_path)
+    before, after, metrics = step_of(build(config), tmp_path)
     for student in metrics:
         assert np.isfinite(metrics[student]["loss"]) and not metrics[student]["skipped"]
         kernels = (jax.tree.leaves(x[student].params) for x in (before, after))
@@ -107,7 +107,7 @@ def test_the_students_of_kl_versus_mse_take_a_step_in_one_program(jpeg_dir, tmp_
     students = {n: {"method": m.to_dict()} for n, m in methods.items()}
     with config.unlocked():
         config.students = students
-    _, _, metrics = step_of(build_experiment(config), tmp_path)
+    _, _, metrics = step_of(build(config), tmp_path)
     assert set(metrics) == set(methods)
     assert all(np.isfinite(row["loss"]) for row in metrics.values())
 

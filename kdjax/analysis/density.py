@@ -7,14 +7,14 @@ import numpy as np
 from kdjax import contracts
 from kdjax.analysis.student_teacher import finite
 
-# Bandwidths in the range of the values, at most: no picture shows more detail.
+# Bandwidths in the range of the values, at most: no figure shows more detail.
 _FINEST = 1000
 
 
 def density(
     values: Any, *, bandwidth: float | None = None, lowest: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Probability density of the values: a sum of Gaussians on a grid that resolves it.
+    """Gaussian kernel density of the values, on a grid that resolves it.
 
     By the trapezoid rule it integrates to 1 over the grid, which reaches four
     bandwidths beyond the values.
@@ -31,50 +31,44 @@ def density(
       grid [m], rising; density [m], one over the unit of the values.
 
     Raises:
-      ValueError: fewer than two different values and no bandwidth; a value below
-        `lowest`; a number that is not finite.
+      ValueError: fewer than two different values; a value below `lowest`; a number that
+        is not finite.
 
     >>> grid, pdf = density([1.0, 2.0, 4.0])
     >>> round(float(np.trapezoid(pdf, grid)), 4)
     1.0
     """
+    from scipy import stats  # only when a figure is drawn
+
     contracts.shapes("density", values=(values, "n"))
     values = finite("density", "values", values)
+    if not np.ptp(values) > 0:
+        raise ValueError(
+            f"density: all {len(values)} values are {values[0]:g}; expected different "
+            "ones."
+        )
     if lowest is not None and values.min() < lowest:
         raise ValueError(
             f"density: values go down to {values.min():g}; expected none below "
             f"lowest={lowest:g}."
         )
-    if bandwidth is None:
-        bandwidth = _silverman(values)
+    bandwidth = _silverman(values) if bandwidth is None else bandwidth
     contracts.positive("density", "bandwidth", bandwidth)
     left, right = values.min() - 4 * bandwidth, values.max() + 4 * bandwidth
     left = left if lowest is None else max(left, lowest)
     # Two points a bandwidth: enough for the trapezoid rule to be exact to 1e-8.
     grid = np.linspace(left, right, int(np.ceil(2 * (right - left) / bandwidth)) + 1)
-    pdf = _sum_of_gaussians(grid, values, bandwidth)
+    # Centred, for SciPy divides by the bandwidth before it takes differences.
+    centre = values.mean()
+    kde = stats.gaussian_kde(values - centre, bandwidth / np.std(values, ddof=1))
+    pdf = kde(grid - centre)
     if lowest is not None:
-        pdf += _sum_of_gaussians(2 * lowest - grid, values, bandwidth)
+        pdf += kde(2 * lowest - grid - centre)
     return grid, pdf
 
 
 def _silverman(values: np.ndarray) -> float:
-    width = values.max() - values.min()
-    if not width > 0:
-        raise ValueError(
-            f"density: all {len(values)} values are {values[0]:g}; expected different "
-            "ones, or a bandwidth."
-        )
     lower, upper = np.quantile(values, [0.25, 0.75])
     spreads = [np.std(values, ddof=1), (upper - lower) / 1.349]
     narrow = min(spread for spread in spreads if spread > 0)
-    return max(0.9 * narrow * len(values) ** -0.2, width / _FINEST)
-
-
-def _sum_of_gaussians(
-    grid: np.ndarray, values: np.ndarray, bandwidth: float
-) -> np.ndarray:
-    pdf = np.empty_like(grid)
-    for i, x in enumerate(grid):  # a row at a time: [m, n] may not fit
-        pdf[i] = np.mean(np.exp(-0.5 * ((x - values) / bandwidth) ** 2))
-    return pdf / (bandwidth * np.sqrt(2 * np.pi))
+    return max(0.9 * narrow * len(values) ** -0.2, np.ptp(values) / _FINEST)

@@ -50,10 +50,8 @@ def _basis(where: str, templates: np.ndarray) -> np.ndarray:
     """Orthonormal basis of the plane through three points, [2, dim]."""
     first, second = templates[1] - templates[0], templates[2] - templates[0]
     length = np.linalg.norm(first)
-    across = second
-    if length > 0:
-        first = first / length
-        across = second - (second @ first) * first
+    first = first / length if length > 0 else first
+    across = second - (second @ first) * first
     height = np.linalg.norm(across)
     if not length > 0 or not height > 1e-9 * np.linalg.norm(second):
         raise ValueError(
@@ -67,8 +65,8 @@ def elongation(points: Any, labels: Any) -> dict[int, float]:
     """How elongated each class's cluster is: the ratio of principal deviations.
 
     Standard deviation along the cluster's longest axis over that across it: 1 is round.
-    Kim et al. 2021 (arXiv:2105.08919) see elongated clusters with KL at infinite
-    temperature, and round ones with MSE.
+    Elongated for KL at infinite temperature, round for MSE in Kim et al. 2021
+    (arXiv:2105.08919).
 
     Args:
       points: [n, 2], from `three_class_projection`.
@@ -90,7 +88,7 @@ def elongation(points: Any, labels: Any) -> dict[int, float]:
         raise ValueError(
             f"elongation: points have shape {points.shape}; expected [n, 2]."
         )
-    found = {}
+    ratios = {}
     for label in np.unique(labels).tolist():
         cluster = points[labels == label]
         long, short = _deviations(cluster)
@@ -100,8 +98,8 @@ def elongation(points: Any, labels: Any) -> dict[int, float]:
                 f"{len(np.unique(cluster, axis=0))} place(s); expected three or more, "
                 "not all in one."
             )
-        found[label] = long / short if short > 1e-12 * long else float("inf")
-    return found
+        ratios[label] = long / short if short > 1e-12 * long else float("inf")
+    return ratios
 
 
 def _deviations(cluster: np.ndarray) -> tuple[float, float]:

@@ -1,12 +1,15 @@
 """What a finished student has in common with its teacher, in float64 NumPy.
 
-The quantities by which Kim et al. 2021 (arXiv:2105.08919) tell KL from MSE. With
+The quantities in which Kim et al. 2021 (arXiv:2105.08919) compare KL with MSE. With
 d = student logits - teacher logits over K classes,
 
     tau^2 KL  ->  ||d||^2 / 2K  -  (sum_j d_j)^2 / 2K^2      for tau -> infinity,
 
 which are `logit_matching`, `half_mean_square` and `delta_infinity`. So KL at infinite
 temperature leaves the mean of d free, `logit_mean_gap`; MSE does not.
+
+Each function takes logits [n, classes] of both and gives one number a sample, [n]; it
+raises ValueError where shapes disagree or a number is not finite.
 """
 
 from typing import Any
@@ -19,17 +22,7 @@ QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
 
 
 def logit_distance(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """Euclidean distance between the logits, ||d||; its pdf is the paper's figure.
-
-    Args:
-      student_logits: [n, classes].
-      teacher_logits: [n, classes].
-
-    Returns:
-      [n], logits, >= 0.
-
-    Raises:
-      ValueError: shapes disagree or a number is not finite; so do all others here.
+    """Euclidean distance between the logits, ||d||; its density is the paper's figure.
 
     >>> logit_distance([[3.0, 1.0]], [[0.0, 5.0]])
     array([5.])
@@ -39,7 +32,7 @@ def logit_distance(student_logits: Any, teacher_logits: Any) -> np.ndarray:
 
 
 def half_mean_square(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """Half the mean square difference of the logits: ||d||^2 / 2K, [n].
+    """Half the mean square difference of the logits: ||d||^2 / 2K.
 
     >>> half_mean_square([[3.0, 1.0]], [[0.0, 5.0]])
     array([6.25])
@@ -49,7 +42,7 @@ def half_mean_square(student_logits: Any, teacher_logits: Any) -> np.ndarray:
 
 
 def delta_infinity(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """What tells KL at infinite temperature from MSE: -(sum_j d_j)^2 / 2K^2, [n], <= 0.
+    """KL at infinite temperature minus MSE: -(sum_j d_j)^2 / 2K^2 <= 0.
 
     >>> delta_infinity([[3.0, 1.0]], [[0.0, 5.0]])
     array([-0.125])
@@ -59,7 +52,7 @@ def delta_infinity(student_logits: Any, teacher_logits: Any) -> np.ndarray:
 
 
 def logit_matching(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """Exact limit of tau^2 KL: half the population variance of d over classes, [n].
+    """Exact limit of tau^2 KL: half the population variance of d over classes.
 
     `half_mean_square + delta_infinity`; in float64 what `losses.limits.logit_matching`
     is in float32.
@@ -72,7 +65,7 @@ def logit_matching(student_logits: Any, teacher_logits: Any) -> np.ndarray:
 
 
 def logit_mean_gap(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """How far the student's mean logit is above the teacher's: mean_j d_j, [n].
+    """How far the student's mean logit is above the teacher's: mean_j d_j.
 
     >>> logit_mean_gap([[3.0, 1.0]], [[0.0, 5.0]])
     array([-0.5])
@@ -81,8 +74,18 @@ def logit_mean_gap(student_logits: Any, teacher_logits: Any) -> np.ndarray:
     return np.mean(d, axis=-1)
 
 
+# The order is that of the keys of `summary`.
+QUANTITIES = (
+    logit_distance,
+    half_mean_square,
+    delta_infinity,
+    logit_matching,
+    logit_mean_gap,
+)
+
+
 def agreement(student_logits: Any, teacher_logits: Any) -> np.ndarray:
-    """Whether student and teacher name the same class, bool [n]; ties: lowest index.
+    """Whether student and teacher predict the same class, bool; ties: lowest index.
 
     >>> agreement([[3.0, 1.0]], [[0.0, 5.0]])
     array([False])
@@ -92,13 +95,7 @@ def agreement(student_logits: Any, teacher_logits: Any) -> np.ndarray:
 
 
 def feature_norms(features: Any) -> np.ndarray:
-    """Euclidean norms of the penultimate features.
-
-    Args:
-      features: [n, dim].
-
-    Returns:
-      [n], >= 0.
+    """Euclidean norms of penultimate features [n, dim].
 
     >>> feature_norms([[3.0, 4.0]])
     array([5.])
@@ -126,40 +123,29 @@ def summary(
       "<quantity>/mean", "/q05", "/median" and "/q95" of every quantity; agreement in
       percent; count.
 
-    >>> found = summary([[3.0, 1.0], [1.0, 0.0]], [[0.0, 5.0], [1.0, 0.0]])
-    >>> found["agreement"], found["logit_distance/mean"], found["logit_distance/q95"]
+    >>> result = summary([[3.0, 1.0], [1.0, 0.0]], [[0.0, 5.0], [1.0, 0.0]])
+    >>> result["agreement"], result["logit_distance/mean"], result["logit_distance/q95"]
     (50.0, 2.5, 4.75)
     """
     pair = (student_logits, teacher_logits)
     same = agreement(*pair)
     by_sample = {f.__name__: f(*pair) for f in QUANTITIES}
-    for owner, features in (
-        ("student", student_features),
-        ("teacher", teacher_features),
-    ):
-        if features is not None:
-            norms = by_sample[f"{owner}_feature_norm"] = feature_norms(features)
-            if len(norms) != len(same):
-                raise ValueError(
-                    f"summary: {owner}_features has {len(norms)} samples; expected "
-                    f"{len(same)}, as many as logits."
-                )
-    found = {"count": float(len(same)), "agreement": 100.0 * float(np.mean(same))}
+    both = {"student": student_features, "teacher": teacher_features}
+    for owner, features in both.items():
+        if features is None:
+            continue
+        norms = by_sample[f"{owner}_feature_norm"] = feature_norms(features)
+        if len(norms) != len(same):
+            raise ValueError(
+                f"summary: {owner}_features has {len(norms)} samples; expected "
+                f"{len(same)}, as many as logits."
+            )
+    result = {"count": float(len(same)), "agreement": 100.0 * float(np.mean(same))}
     for name, values in by_sample.items():
-        found[f"{name}/mean"] = float(np.mean(values))
+        result[f"{name}/mean"] = float(np.mean(values))
         for quantile, level in QUANTILES.items():
-            found[f"{name}/{quantile}"] = float(np.quantile(values, level))
-    return found
-
-
-# Functions of (student_logits, teacher_logits) that give one number a sample.
-QUANTITIES = (
-    logit_distance,
-    half_mean_square,
-    delta_infinity,
-    logit_matching,
-    logit_mean_gap,
-)
+            result[f"{name}/{quantile}"] = float(np.quantile(values, level))
+    return result
 
 
 def finite(where: str, name: str, values: Any) -> np.ndarray:
@@ -177,15 +163,9 @@ def finite(where: str, name: str, values: Any) -> np.ndarray:
 
 
 def _pair(where: str, student_logits: Any, teacher_logits: Any):
-    contracts.shapes(
-        where,
-        student_logits=(student_logits, "n classes"),
-        teacher_logits=(teacher_logits, "n classes"),
-    )
-    return (
-        finite(where, "student_logits", student_logits),
-        finite(where, "teacher_logits", teacher_logits),
-    )
+    both = {"student_logits": student_logits, "teacher_logits": teacher_logits}
+    contracts.shapes(where, **{name: (x, "n classes") for name, x in both.items()})
+    return tuple(finite(where, name, x) for name, x in both.items())
 
 
 def _difference(where: str, student_logits: Any, teacher_logits: Any) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The programs that are timed: the trainer's own step on images made in memory."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 
 import jax
@@ -16,8 +15,8 @@ from kdjax.methods import kd
 from kdjax.models.network import Network
 from kdjax.training import sharding
 from kdjax.training.optimizers import constant_schedule, sgd
+from kdjax.training.program import train_program
 from kdjax.training.state import Student, initial_state
-from kdjax.training.step import make_train_step
 from kdjax.types import Outputs, PyTree
 
 MODES = ("live", "cached", "input")
@@ -63,7 +62,6 @@ def start(
     mode: str,
     students: int,
     mesh: Mesh,
-    stacked: bool = False,
 ) -> Running:
     """Builds one program; nothing of its step is compiled yet.
 
@@ -73,7 +71,6 @@ def start(
         the ticket. "input": images are gathered and augmented, and no network runs.
       students: how many, side by side; "input" has none.
       mesh: what to train on.
-      stacked: whether they share one copy of the network.
     """
     split = fake_split(problem)
     feed = in_memory.place(split, mesh, seed=SEED, batch_size=problem.batch_size)
@@ -89,29 +86,27 @@ def start(
             batch_spec |= {"teacher_outputs": answers[batch_spec["index"]]}
         return sharding.place_rows(batch_spec, mesh)
 
-    build = with_cached_teacher if cached else with_live_teacher
-    step = build(problem, grid, stacked)
-    step = sharding.compile_train_step(step, mesh)
+    program = program_of(problem, grid, mesh, cached)
     states, variables = _initialise(problem, grid, cached, mesh)
 
     def advance(states, batch_spec):
-        return step(states, variables, feed.source, batch_spec)[0]
+        return program(states, variables, feed.source, batch_spec)[0]
 
     return Running(advance, states, ready)
 
 
-def with_live_teacher(
-    problem: Problem, grid: dict[str, Student], stacked: bool = False
-) -> Callable:
-    """The trainer's step."""
-    return _train_step(problem, grid, problem.teacher, stacked)
-
-
-def with_cached_teacher(
-    problem: Problem, grid: dict[str, Student], stacked: bool = False
-) -> Callable:
-    """The trainer's step with the ticket's logits in place of the teacher's forward."""
-    return _train_step(problem, grid, None, stacked, lambda said: Outputs(said, {}))
+def program_of(
+    problem: Problem, grid: dict[str, Student], mesh: Mesh, cached: bool = False
+):
+    """The trainer's program; `cached`: logits in place of the teacher's forward."""
+    return train_program(
+        grid,
+        None if cached else problem.teacher,
+        augment(problem),
+        mesh,
+        seed=SEED,
+        decode=(lambda logits: Outputs(logits, {})) if cached else None,
+    )
 
 
 def load(problem: Problem, mode: str, students: int) -> roofline.Load:
@@ -168,19 +163,6 @@ def fake_answers(problem: Problem, count: int) -> np.ndarray:
     """Logits of a teacher that has seen everything before, float32 [count, classes]."""
     rng = np.random.default_rng(SEED + 1)
     return rng.normal(0.0, 3.0, (count, problem.classes)).astype(np.float32)
-
-
-def _train_step(
-    problem: Problem, grid: dict[str, Student], teacher, stacked: bool, decode=None
-):
-    crops = augment(problem)
-    return make_train_step(
-        grid,
-        teacher,
-        functools.partial(in_memory.gather_batch, decode=decode),
-        lambda batch, view: crops.train(batch, SEED, view),
-        stacked=stacked,
-    )
 
 
 def _initialise(problem: Problem, grid: dict[str, Student], cached: bool, mesh: Mesh):

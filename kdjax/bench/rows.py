@@ -14,7 +14,6 @@ KEYS = {
     "pair": "teacher and student",
     "mode": "live, cached or input",
     "students": "trained side by side in one program; 0 where only input runs",
-    "stacked": "whether they share one copy of the network in the program",
     "batch_size": "images of a step, over all devices",
     "image_size": "pixels of a side",
     "classes": "of the made-up labels",
@@ -47,7 +46,6 @@ def measure(
     *,
     steps: int,
     repeats: int,
-    stacked: bool = False,
 ) -> dict:
     """Builds, compiles and times one program; the keys are those of KEYS.
 
@@ -56,7 +54,7 @@ def measure(
     """
     asked = programs.load(problem, mode, students)
     try:
-        program = programs.start(problem, mode, students, mesh, stacked)
+        program = programs.start(problem, mode, students, mesh)
         timed = timing.measure(program, steps=steps, repeats=repeats)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
@@ -66,8 +64,7 @@ def measure(
             f"{mesh.devices.flat[0].device_kind}; expected fewer --students or a "
             "smaller --batch_size."
         ) from error
-    told = {"pair": pair, "stacked": stacked}
-    return told | row(problem, mode, students, asked, timed, mesh)
+    return {"pair": pair} | row(problem, mode, students, asked, timed, mesh)
 
 
 def row(

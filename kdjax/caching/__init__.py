@@ -1,12 +1,8 @@
-"""A teacher's answers on disk, for the very crops that its students will see.
+"""A teacher's outputs on disk, for the very crops that its students are trained on.
 
-Crops are a pure function of (seed, epoch, index), so answers are too: they are laid out
-[epoch][index], whatever the batch size. A cache is a directory:
+Crops are a pure function of (seed, epoch, index), so teacher outputs are too: they are
+laid out [epoch][index], whatever the batch size. A cache is a directory:
 
-    manifest.json            what the answers depend on, and what is stored of them
+    manifest.json            what the outputs depend on, and what is stored of them
     00000/ 00001/ ...        an epoch each: arrays as .npy, and their checksums
-
-It stands above checkpoints, whose error for damaged files it shares and whose digests
-it names its teacher by, and above reporting, whose way to replace a file it uses;
-`build` finds the cache that a config names.
 """

@@ -31,26 +31,25 @@ class Layout:
     features: dict[str, tuple[int, ...]]
 
     @classmethod
-    def of(cls, manifest: dict) -> "Layout":
-        """The layout that a manifest tells of."""
-        found = {field.name: manifest[field.name] for field in dataclasses.fields(cls)}
-        shapes = {name: tuple(shape) for name, shape in found["features"].items()}
-        return cls(**found | {"features": shapes})
+    def from_json(cls, manifest: dict) -> "Layout":
+        """The layout that a manifest describes among other things."""
+        values = {field.name: manifest[field.name] for field in dataclasses.fields(cls)}
+        shapes = {name: tuple(shape) for name, shape in values["features"].items()}
+        return cls(**values | {"features": shapes})
 
     def as_json(self) -> dict:
-        told = dataclasses.asdict(self)
         shapes = {name: list(shape) for name, shape in self.features.items()}
-        return told | {"features": shapes}
+        return dataclasses.asdict(self) | {"features": shapes}
 
     def arrays(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """Name -> shape and type of a sample's row; an epoch has `examples` rows."""
         dtype = np.dtype(self.dtype)
         lead = (self.members,) if self.members else ()
-        found = {name: (shape, dtype) for name, shape in self.features.items()}
+        arrays = {name: (shape, dtype) for name, shape in self.features.items()}
         if not self.top_k:
-            return found | {"logits": ((*lead, self.classes), dtype)}
+            return arrays | {"logits": ((*lead, self.classes), dtype)}
         number = np.dtype(np.uint16 if self.classes <= 1 << 16 else np.uint32)
-        return found | {
+        return arrays | {
             "logits": ((*lead, self.top_k), dtype),
             "classes": ((*lead, self.top_k), number),
             "rest": (lead, dtype),
@@ -69,24 +68,17 @@ class Layout:
 def header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     """What a .npy file of such an array begins with."""
     file = io.BytesIO()
-    told = {
-        "descr": np.lib.format.dtype_to_descr(dtype),
-        "fortran_order": False,
-        "shape": shape,
-    }
-    np.lib.format.write_array_header_1_0(file, told)
+    descr = np.lib.format.dtype_to_descr(dtype)
+    fields = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, fields)
     return file.getvalue()
 
 
 def epoch_directory(directory: pathlib.Path, epoch: int) -> pathlib.Path:
+    """It gets this name when all that is in it is written."""
     return directory / f"{epoch:05d}"
-
-
-def is_finished(directory: pathlib.Path, epoch: int) -> bool:
-    """An epoch's directory gets its name when all that is in it is written."""
-    return epoch_directory(directory, epoch).is_dir()
 
 
 def missing(directory: pathlib.Path, epochs: int) -> list[int]:
     """Of the first so many epochs, those that are not there."""
-    return [epoch for epoch in range(epochs) if not is_finished(directory, epoch)]
+    return [n for n in range(epochs) if not epoch_directory(directory, n).is_dir()]

@@ -1,4 +1,4 @@
-"""What a cache's answers depend on: two caches of one digest hold the same answers."""
+"""What a cache's outputs depend on: two caches of one digest hold the same outputs."""
 
 import hashlib
 import json
@@ -11,15 +11,15 @@ from kdjax.reporting.files import replace
 
 FORMAT = 1  # raise it when the files of a cache change their meaning
 MANIFEST = "manifest.json"
-VIEW = 0  # of the crops: the one that teachers see
-# Not of the answers: how many epochs of them there are, and who wrote them.
-APART = ("epochs", "made_by")
+VIEW = 0  # of the crops: the teacher's
+# No part of the digest: how many epochs there are, and what they were written with.
+NOT_DIGESTED = ("epochs", "made_by")
 
 
 def origin(
     *, teacher: str, data: dict, preprocessing: dict, seed: int, classes: int
 ) -> dict:
-    """What a teacher's answers are a function of, as JSON.
+    """What teacher outputs are a function of, as JSON.
 
     Args:
       teacher: digest of its weights.
@@ -28,9 +28,9 @@ def origin(
       seed: of the run; draws the crops.
       classes: number of classes.
     """
-    # Labels are not looked at: the same images with noisy ones get the same answers.
+    # The same images with noisy labels get the same outputs.
     data = {key: value for key, value in data.items() if key != "noise"}
-    found = {
+    record = {
         "format": FORMAT,
         "teacher": teacher,
         "data": data,
@@ -39,44 +39,44 @@ def origin(
         "view": VIEW,
         "classes": classes,
     }
-    return json.loads(json.dumps(found))
+    return json.loads(json.dumps(record))
 
 
 def read(directory: pathlib.Path, what: str) -> dict | None:
     """Reads the manifest of a cache; None where the directory is none.
 
     Raises:
-      InputError: it is damaged; `what` says who named the directory.
+      InputError: it is damaged; `what` is the option or key that named the directory.
     """
     path = directory / MANIFEST
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text())
+        record = json.loads(path.read_text())
     except ValueError as error:
         raise InputError(f"{what}: {path} is damaged: {error}.") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InputError(
             f"{what}: {path} is not the manifest of a cache of format {FORMAT}; "
             "expected what `python -m kdjax cache` of this version writes."
         )
-    return found
+    return record
 
 
-def write(directory: pathlib.Path, manifest: dict) -> None:
-    replace(directory / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+def write(directory: pathlib.Path, record: dict) -> None:
+    replace(directory / MANIFEST, json.dumps(record, indent=2) + "\n")
 
 
-def digest(manifest: dict) -> str:
-    """SHA-256 of what the answers are; the same for more epochs of them."""
-    found = {key: value for key, value in manifest.items() if key not in APART}
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+def digest(record: dict) -> str:
+    """SHA-256 of what the outputs depend on; the same for more epochs of them."""
+    record = {key: x for key, x in record.items() if key not in NOT_DIGESTED}
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
-def differences(there: dict, here: dict) -> list[str]:
-    """Sentences on every key of `here` of which a manifest says something else."""
-    there = {key: there.get(key) for key in here}
-    old, new = dict(_flat(there)), dict(_flat(here))
+def differences(stored: dict, wanted: dict) -> list[str]:
+    """A sentence for every key of `wanted` that has another value in a manifest."""
+    old = dict(_flat({key: stored.get(key) for key in wanted}))
+    new = dict(_flat(wanted))
     return [
         f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
         for key in sorted(old.keys() | new.keys())

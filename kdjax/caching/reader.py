@@ -1,4 +1,4 @@
-"""Gives a step the answers to its samples, from files mapped into memory."""
+"""Gives a step its samples' teacher outputs, from files mapped into memory."""
 
 import functools
 import hashlib
@@ -15,85 +15,76 @@ from kdjax.types import Outputs
 
 
 class Reader:
-    """The answers of one cache: a host's half, `rows`, and jit's half, `decode`."""
+    """One cache: `rows` on the host, `decode` inside jit."""
 
-    def __init__(self, directory: pathlib.Path, told: dict):
-        """Opens no file yet.
-
-        Args:
-          directory: of the cache.
-          told: its manifest.
-        """
-        self.directory, self.layout = directory, Layout.of(told)
-        self.identity = {"path": str(directory), "digest": manifest.digest(told)}
-        for key in ("dtype", "top_k", "features"):
-            self.identity[key] = told[key]
+    def __init__(self, directory: pathlib.Path, record: dict):
+        """Opens no file yet; `record` is the manifest."""
+        self.directory, self.layout = directory, Layout.from_json(record)
+        self.identity = {"path": str(directory), "digest": manifest.digest(record)}
+        self.identity |= {key: record[key] for key in ("dtype", "top_k", "features")}
         # A batch straddles two epochs, or several of a tiny set.
-        self._epoch = functools.lru_cache(maxsize=4)(self._mapped)
-        self._sound: set[int] = set()
+        self._epoch = functools.lru_cache(maxsize=4)(self._open)
+        self._verified: set[int] = set()
 
     def rows(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
         """What is stored of samples, each [b, ...].
 
         Args:
           index: [b], positions in the training split.
-          epoch: [b], in which each is seen.
+          epoch: [b], of each sample.
 
         Raises:
           StorageError: an epoch is not there, or damaged. Its files are compared with
             their checksums when the first row of it is read.
         """
-        found = {
+        rows = {
             name: np.empty((len(index), *shape), dtype)
             for name, (shape, dtype) in self.layout.arrays().items()
         }
         for number in np.unique(epoch):
             here = epoch == number
             for name, array in self._epoch(int(number)).items():
-                found[name][here] = array[index[here]]
-        return found
+                rows[name][here] = array[index[here]]
+        return rows
 
     def decode(self, rows: dict[str, Array]) -> Outputs:
         """The teacher's outputs, of what `rows` gave; pure."""
         return codec.decode(rows, self.layout)
 
     def check(self, epoch: int) -> None:
-        """Reads an epoch's files and compares them with their checksums.
+        """Compares an epoch's files with their checksums.
 
         Raises:
-          StorageError: names the file.
+          StorageError: a file is damaged or not there.
         """
         where = epoch_directory(self.directory, epoch)
         try:
-            sums = json.loads((where / CHECKSUMS).read_text())
+            checksums = json.loads((where / CHECKSUMS).read_text())
             for name in self.layout.arrays():
                 with (where / f"{name}.npy").open("rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
-                if found != sums[f"{name}.npy"]:
-                    raise StorageError(
-                        _advice(where, f"{name}.npy differs from its checksum")
-                    )
+                    checksum = hashlib.file_digest(file, "sha256").hexdigest()
+                if checksum != checksums[f"{name}.npy"]:
+                    raise _unusable(where, f"{name}.npy differs from its checksum")
         except (OSError, ValueError, KeyError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise StorageError(_advice(where, reason)) from error
-        self._sound.add(epoch)
+            raise _unusable(where, f"{type(error).__name__}: {error}") from error
+        self._verified.add(epoch)
 
-    def _mapped(self, epoch: int) -> dict[str, np.ndarray]:
-        if epoch not in self._sound:
+    def _open(self, epoch: int) -> dict[str, np.ndarray]:
+        if epoch not in self._verified:
             self.check(epoch)
         where, arrays = epoch_directory(self.directory, epoch), {}
         for name, (shape, dtype) in self.layout.arrays().items():
             array = np.load(where / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            wanted = ((self.layout.examples, *shape), dtype)
-            if (array.shape, array.dtype) != wanted:
+            expected = ((self.layout.examples, *shape), dtype)
+            if (array.shape, array.dtype) != expected:
                 reason = f"{name}.npy is {array.dtype} of shape {array.shape}"
-                raise StorageError(_advice(where, f"{reason}, not {wanted}"))
+                raise _unusable(where, f"{reason}, not {expected}")
             arrays[name] = array
         return arrays
 
 
-def _advice(where: pathlib.Path, reason: str) -> str:
-    return (
+def _unusable(where: pathlib.Path, reason: str) -> StorageError:
+    return StorageError(
         f"cache: {where} cannot be used ({reason}). Delete that directory and run "
         "`python -m kdjax cache` again; it writes what is missing."
     )

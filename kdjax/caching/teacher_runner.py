@@ -1,4 +1,4 @@
-"""The teacher itself, asked about the crops of any sample in any epoch."""
+"""Runs a teacher on the crops of any sample in any epoch."""
 
 from collections.abc import Iterator
 
@@ -32,27 +32,27 @@ def layout_of(
       InputError: the teacher has no such feature, or fewer classes than `top_k`.
     """
     images = jax.ShapeDtypeStruct((1, *train.image.shape[1:]), np.float32)
-    said = jax.eval_shape(network.evaluate, *variables, images)
-    classes = said.logits.shape[-1]
+    outputs = jax.eval_shape(network.evaluate, *variables, images)
+    classes = outputs.logits.shape[-1]
     if not 0 <= top_k < classes:
         raise InputError(
             f"--top_k is {top_k} and the teacher has {classes} classes; expected 0, "
             f"for all of them, to {classes - 1}."
         )
     for name in features:
-        if name not in said.features:
-            known = ", ".join(said.features) or "none"
+        if name not in outputs.features:
+            names = ", ".join(outputs.features) or "none"
             raise InputError(
-                f"--features: the teacher has no feature {name!r}; it has {known}."
+                f"--features: the teacher has no feature {name!r}; it has {names}."
             )
-    members = said.features.get("members")
+    members = outputs.features.get("members")
     return Layout(
         examples=len(train.label),
         classes=classes,
         members=0 if members is None else members.shape[1],
         dtype=dtype,
         top_k=top_k,
-        features={name: said.features[name].shape[1:] for name in features},
+        features={name: outputs.features[name].shape[1:] for name in features},
     )
 
 
@@ -77,10 +77,10 @@ class TeacherRunner:
           network: the teacher.
           variables: its weights and statistics.
           train: the images.
-          augment: makes crops of them.
-          seed: of the run; draws the crops.
-          layout: what is to be stored of an answer.
-          batch_size: rows at a time, rounded up to a multiple of the devices.
+          augment: makes crops of them, from the run's seed.
+          seed: of the run.
+          layout: which outputs are stored.
+          batch_size: samples at a time, rounded up to a multiple of the devices.
           step_size: samples of a step of the run; needed where crops change their size.
         """
         self.mesh = sharding.make_mesh()
@@ -89,80 +89,76 @@ class TeacherRunner:
         feed = loader.place(train, self.mesh, seed=seed, batch_size=self.batch_size)
         self._feed = feed
         self._sides = loader.sides(train, seed, step_size)
-        placed = sharding.place_replicated(variables, self.mesh)
-        self._held = (placed, feed.source)
+        self._placed = (sharding.place_replicated(variables, self.mesh), feed.source)
 
-        def ask(held, batch_spec):
-            variables, source = held
+        def run(placed, batch_spec):
+            variables, source = placed
             batch = in_memory.gather_batch(source, batch_spec)
-            images = augment.train(batch, seed, VIEW)
-            return network.evaluate(*variables, images)
+            return network.evaluate(*variables, augment.train(batch, seed, VIEW))
 
-        def encoded(held, batch_spec):
-            return codec.encode(ask(held, batch_spec), layout)
+        def encoded(placed, batch_spec):
+            return codec.encode(run(placed, batch_spec), layout)
 
-        def whole(held, batch_spec):
-            said = ask(held, batch_spec)
+        def unrounded(placed, batch_spec):
+            outputs = run(placed, batch_spec)
             names = ["members"] * bool(layout.members) + list(layout.features)
-            kept = {name: said.features[name] for name in names}
-            return kept | {"logits": said.logits}
+            features = {name: outputs.features[name] for name in names}
+            return features | {"logits": outputs.logits}
 
         self._encoded = sharding.compile_evaluate_step(encoded, self.mesh)
-        self._whole = sharding.compile_evaluate_step(whole, self.mesh)
+        self._unrounded = sharding.compile_evaluate_step(unrounded, self.mesh)
 
     def blocks(self, epoch: int) -> Iterator[dict[str, np.ndarray]]:
         """What is to be stored of an epoch, in the order of the samples."""
         index = np.arange(self.examples, dtype=np.int32)
-        return self._answers(self._encoded, index, np.full_like(index, epoch))
+        return self._blocks(self._encoded, index, np.full_like(index, epoch))
 
-    def answers(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
+    def outputs(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
         """All logits, members and stored features of any samples, unrounded."""
-        found = list(self._answers(self._whole, index, epoch))
-        return {name: np.concatenate([row[name] for row in found]) for name in found[0]}
+        blocks = list(self._blocks(self._unrounded, index, epoch))
+        return {name: np.concatenate([b[name] for b in blocks]) for name in blocks[0]}
 
-    def _answers(self, compiled, index, epoch) -> Iterator[dict[str, np.ndarray]]:
+    def _blocks(self, compiled, index, epoch) -> Iterator[dict[str, np.ndarray]]:
         """In blocks of one size; the next one is computed while one is written."""
-        before = None
+        previous = None
         for start in range(0, len(index), self.batch_size):
             here = slice(start, start + self.batch_size)
             count = len(index[here])
             fill = (0, self.batch_size - count)
             padded = [np.pad(numbers[here], fill, "edge") for numbers in (index, epoch)]
-            found = [
-                (compiled(self._held, placed), rows)
-                for placed, rows in self._tickets(*padded)
+            parts = [
+                (compiled(self._placed, batch_spec), rows)
+                for batch_spec, rows in self._batch_specs(*padded)
             ]
-            if before is not None:
-                yield _fetched(*before)
-            before = (found, count)
-        if before is not None:
-            yield _fetched(*before)
+            if previous is not None:
+                yield _fetched(*previous)
+            previous = (parts, count)
+        if previous is not None:
+            yield _fetched(*previous)
 
-    def _own(self, numbers: np.ndarray) -> np.ndarray:
-        """Those that this process makes a ticket of; pictures are decoded once."""
-        parts = self._feed.parts
-        return numbers if parts == 1 else np.split(numbers, parts)[jax.process_index()]
-
-    def _tickets(self, index, epoch) -> Iterator[tuple[dict, np.ndarray]]:
-        """Tickets, placed, and which of their rows count: all, but where sizes mix."""
+    def _batch_specs(self, index, epoch) -> Iterator[tuple[dict, np.ndarray]]:
+        """On the devices, one for each size of crops, and which rows have that size."""
         if self._sides is None:
-            yield self._placed(index, epoch), np.ones(len(index), bool)
+            yield self._batch_spec(index, epoch), np.ones(len(index), bool)
             return
         sides = self._sides(index, epoch)
         for side in np.unique(sides).tolist():
-            yield self._placed(index, epoch, side), sides == side
+            yield self._batch_spec(index, epoch, side), sides == side
 
-    def _placed(self, index, epoch, *side: int) -> dict:
-        batch_spec = self._feed.rows(self._own(index), self._own(epoch), *side)
-        return sharding.place_rows(batch_spec, self.mesh, parts=self._feed.parts)
+    def _batch_spec(self, index, epoch, *side: int) -> dict:
+        """Each process decodes its own rows only, where the loader works so."""
+        parts = self._feed.parts
+        own = [np.split(x, parts)[jax.process_index() % parts] for x in (index, epoch)]
+        batch_spec = self._feed.rows(*own, *side)
+        return sharding.place_rows(batch_spec, self.mesh, parts=parts)
 
 
-def _fetched(found: list[tuple[dict, np.ndarray]], count: int) -> dict[str, np.ndarray]:
-    """The rows that count of each ticket's answers, in the order of the samples."""
-    (first, _), *others = found
+def _fetched(parts: list[tuple[dict, np.ndarray]], count: int) -> dict[str, np.ndarray]:
+    """The first `count` rows on the host, in the order of the samples."""
+    (first, _), *others = parts
     copy = np.array if others else np.asarray
-    told = {name: copy(x) for name, x in first.items()}
-    for said, rows in others:
-        for name, x in said.items():
-            told[name][rows] = np.asarray(x)[rows]
-    return {name: x[:count] for name, x in told.items()}
+    block = {name: copy(x) for name, x in first.items()}
+    for outputs, rows in others:
+        for name, x in outputs.items():
+            block[name][rows] = np.asarray(x)[rows]
+    return {name: x[:count] for name, x in block.items()}

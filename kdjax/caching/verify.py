@@ -1,4 +1,4 @@
-"""Is a cache what its teacher says? Checksums of all files, and rows asked anew."""
+"""Compares a cache with its checksums, and random samples with the teacher itself."""
 
 import numpy as np
 
@@ -8,21 +8,21 @@ from kdjax.caching.teacher_runner import TeacherRunner
 from kdjax.checkpoints import StorageError
 
 # In units of the largest logit of a sample: what bfloat16, TF32 or another kind of
-# device may change. The report says what it was.
-NOISE = 5e-3
+# device may change. The report gives the largest difference.
+TOLERANCE = 5e-3
 
 
 def verify(
-    reader: Reader, live: TeacherRunner, epochs: list[int], rows: int, random
+    reader: Reader, teacher: TeacherRunner, epochs: list[int], rows: int, random
 ) -> dict[str, object]:
-    """Compares every file with its checksum, and random rows with the live teacher.
+    """Compares every file with its checksum, and random samples with the teacher.
 
     Args:
       reader: of the cache.
-      live: its teacher.
+      teacher: the one that it was written with.
       epochs: to look at.
-      rows: how many to ask anew, over all epochs, none twice.
-      random: a NumPy generator, draws them.
+      rows: how many samples to compute again, over all epochs, none twice.
+      random: a NumPy generator.
 
     Returns:
       rows, largest_difference (in units of a sample's largest logit), allowed, and
@@ -37,58 +37,53 @@ def verify(
             problems.append(str(error))
     examples, layout = reader.layout.examples, reader.layout
     count = min(rows, len(sound) * examples)
-    drawn = np.sort(random.choice(len(sound) * examples, count, replace=False))
-    number, index = np.divmod(drawn, examples)
-    epoch = np.array(sound, np.int32)[number]
-    index = index.astype(np.int32)
-    worst = np.zeros(0)
+    samples = np.sort(random.choice(len(sound) * examples, count, replace=False))
+    number, index = np.divmod(samples, examples)
+    epoch, index = np.array(sound, np.int32)[number], index.astype(np.int32)
+    errors = np.zeros(0)
     if count:
-        found = reader.rows(index, epoch)
-        worst = differences(found, live.answers(index, epoch), layout)
-    allowed = NOISE + float(np.finfo(layout.dtype).eps) / 2
+        outputs = teacher.outputs(index, epoch)
+        errors = differences(reader.rows(index, epoch), outputs, layout)
+    allowed = TOLERANCE + float(np.finfo(layout.dtype).eps) / 2
     problems += [
-        f"epoch {epoch[i]}, sample {index[i]}: differs from the teacher's answer by "
-        f"{worst[i]:.2g} of its largest logit; allowed are {allowed:.2g}"
-        for i in np.flatnonzero(~(worst <= allowed))
+        f"epoch {epoch[i]}, sample {index[i]}: differs from the teacher's output by "
+        f"{errors[i]:.2g} of its largest logit; allowed are {allowed:.2g}"
+        for i in np.flatnonzero(~(errors <= allowed))
     ]
     return {
         "rows": count,
-        "largest_difference": float(worst.max(initial=0.0)),
+        "largest_difference": float(errors.max(initial=0.0)),
         "allowed": allowed,
         "problems": problems,
     }
 
 
 def differences(
-    rows: dict[str, np.ndarray], said: dict[str, np.ndarray], layout: Layout
+    rows: dict[str, np.ndarray], outputs: dict[str, np.ndarray], layout: Layout
 ) -> np.ndarray:
-    """How far each sample's row is from what the teacher says, in float64; [b].
+    """The largest difference of each sample in any array, in float64; [b].
+
+    In units of the sample's largest number there.
 
     Args:
       rows: what is stored, each [b, ...].
-      said: the teacher's logits and, where stored, members and features, [b, ...].
+      outputs: the teacher's logits and, where stored, members and features, [b, ...].
       layout: says what is stored.
-
-    Returns:
-      The largest difference in any array, in units of the sample's largest number
-      there.
     """
-    rows, said = (
-        {name: np.asarray(array, np.float64) for name, array in pairs.items()}
-        for pairs in (rows, said)
+    rows, outputs = (
+        {name: np.asarray(array, np.float64) for name, array in arrays.items()}
+        for arrays in (rows, outputs)
     )
-    logits = said["members"] if layout.members else said["logits"]
-    # A cache of members stands for their mean: is that what the teacher says?
+    logits = outputs["members"] if layout.members else outputs["logits"]
+    # A cache of members stands for their mean: is that what the teacher gives?
     mean = logits.mean(1) if layout.members else logits
-    found = [_relative(mean - said["logits"], said["logits"])]
-    found += [
-        _relative(rows[name] - said[name], said[name]) for name in layout.features
-    ]
-    if not layout.top_k:
-        found.append(_relative(rows["logits"] - logits, logits))
+    errors = [_relative(mean - outputs["logits"], outputs["logits"])]
+    errors += [_relative(rows[n] - outputs[n], outputs[n]) for n in layout.features]
+    if layout.top_k:
+        errors += [_relative(error, logits) for error in _of_top(rows, logits)]
     else:
-        found += [_relative(error, logits) for error in _of_top(rows, logits)]
-    return np.max(found, axis=0)
+        errors.append(_relative(rows["logits"] - logits, logits))
+    return np.max(errors, axis=0)
 
 
 def _of_top(rows: dict[str, np.ndarray], logits: np.ndarray) -> list[np.ndarray]:

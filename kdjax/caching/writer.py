@@ -14,14 +14,48 @@ from kdjax.caching.layout import CHECKSUMS, Layout, epoch_directory, header
 from kdjax.checkpoints import StorageError
 from kdjax.contracts import InputError
 
-Block = dict[str, np.ndarray]
+
+def check_room(
+    directory: pathlib.Path, layout: Layout, epochs: int, to_write: int
+) -> str:
+    """A sentence on how large a cache is, and how much of it is still to be written.
+
+    Raises:
+      StorageError: the disk has less room than that.
+    """
+    each, free = layout.bytes_per_epoch(), shutil.disk_usage(directory).free
+    if to_write * each > free:
+        raise StorageError(
+            f"--workdir: {directory} has {readable(free)} free and the cache still "
+            f"needs {readable(to_write * each)}; expected more room, fewer --epochs, "
+            "float16 or a smaller --top_k."
+        )
+    largest = f"the {layout.top_k} largest of " if layout.top_k else ""
+    return (
+        f"cache: {epochs} epochs of {layout.examples:,} samples, {largest}"
+        f"{layout.classes} logits in {layout.dtype}: {readable(epochs * each)}; "
+        f"{epochs - to_write} epochs are there, {readable(to_write * each)} to write, "
+        f"{readable(free)} free"
+    )
+
+
+def readable(count: int) -> str:
+    """A number of bytes with its unit.
+
+    >>> readable(2_000_025_600), readable(1536), readable(7)
+    ('2.00 GB', '1.54 kB', '7 bytes')
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    power = min((len(str(count)) - 1) // 3, 4)
+    return f"{count / 1000**power:.2f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
 def write_epoch(
     directory: pathlib.Path,
     epoch: int,
     layout: Layout,
-    blocks: Iterable[Block],
+    blocks: Iterable[dict[str, np.ndarray]],
     check: Callable[[int], None] = lambda rows: None,
 ) -> None:
     """Writes one epoch beside its place, then renames it there.
@@ -30,8 +64,7 @@ def write_epoch(
       directory: of the cache.
       epoch: its number.
       layout: which arrays.
-      blocks: the arrays' rows in the order of the samples, as `codec.encode` gives
-        them; all together `layout.examples`.
+      blocks: rows of `codec.encode` in the order of the samples.
       check: called after each block with its rows; what it raises stops the writing.
 
     Raises:
@@ -55,66 +88,38 @@ def write_epoch(
 
 
 def _write(part: pathlib.Path, epoch: int, layout: Layout, blocks, check) -> None:
-    written = 0
+    arrays, files, written = layout.arrays(), {}, 0
+    digests = {name: hashlib.sha256() for name in arrays}
+
+    def append(name: str, data) -> None:
+        files[name].write(data)
+        digests[name].update(data)
+
     with contextlib.ExitStack() as stack:
-        files = {
-            name: stack.enter_context(_Shard(part / f"{name}.npy", layout, name))
-            for name in layout.arrays()
-        }
+        for name, (shape, dtype) in arrays.items():
+            files[name] = stack.enter_context((part / f"{name}.npy").open("wb"))
+            append(name, header((layout.examples, *shape), dtype))
         for block in blocks:
-            for name, file in files.items():
-                file.append(stored(name, block[name], file.dtype, epoch, written))
+            for name, (_, dtype) in arrays.items():
+                rows = rounded(name, block[name], dtype, epoch, written)
+                append(name, np.ascontiguousarray(rows).data.cast("B"))
             written += len(block["logits"])
             check(len(block["logits"]))
         if written != layout.examples:
             raise ValueError(
                 f"write_epoch: {written} rows came; expected {layout.examples}."
             )
-        sums = {f"{name}.npy": file.finish() for name, file in files.items()}
-    (part / CHECKSUMS).write_text(json.dumps(sums, indent=2) + "\n")
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
+    checksums = {f"{name}.npy": sha.hexdigest() for name, sha in digests.items()}
+    (part / CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n")
 
 
-class _Shard:
-    """A .npy file that is written row after row, hashed on the way."""
-
-    def __init__(self, path: pathlib.Path, layout: Layout, name: str):
-        shape, self.dtype = layout.arrays()[name]
-        self._begin = header((layout.examples, *shape), self.dtype)
-        self._path, self._digest = path, hashlib.sha256()
-
-    def __enter__(self) -> "_Shard":
-        self._file = self._path.open("wb")
-        self._put(self._begin)
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._file.close()
-
-    def append(self, rows: np.ndarray) -> None:
-        self._put(np.ascontiguousarray(rows).data.cast("B"))
-
-    def _put(self, data) -> None:
-        self._file.write(data)
-        self._digest.update(data)
-
-    def finish(self) -> str:
-        """SHA-256 of the file, when it is safely on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._digest.hexdigest()
-
-
-def stored(
+def rounded(
     name: str, rows: np.ndarray, dtype: np.dtype, epoch: int, first: int
 ) -> np.ndarray:
-    """Rows in the type that they are stored in.
-
-    Args:
-      name: of the array.
-      rows: [b, ...], those of the samples from `first` on.
-      dtype: to be stored in.
-      epoch: for errors.
-      first: for errors.
+    """Rows [b, ...] of the samples from `first` on, in the type that is stored.
 
     Raises:
       InputError: names the first number that cannot be stored.
@@ -122,10 +127,10 @@ def stored(
     if dtype.kind != "f":
         return rows.astype(dtype)
     with np.errstate(over="ignore"):
-        found = rows.astype(dtype)
-    bad = np.argwhere(~np.isfinite(found))
+        stored = rows.astype(dtype)
+    bad = np.argwhere(~np.isfinite(stored))
     if not len(bad):
-        return found
+        return stored
     sample, *place = (int(i) for i in bad[0])
     value = rows[tuple(bad[0])]
     where = f"cache: epoch {epoch}, sample {first + sample}: {name}{place or ''}"

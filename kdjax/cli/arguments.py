@@ -17,12 +17,7 @@ from ml_collections import ConfigDict
 
 from kdjax import paths
 from kdjax.contracts import InputError, nearest
-from kdjax.data.noise import NOISES
 from kdjax.distributed import runtime
-from kdjax.experiment.selection import SELECTIONS
-from kdjax.methods import METHODS
-from kdjax.models import MODELS
-from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 
 OVERRIDE = "--config."
 
@@ -158,6 +153,12 @@ def set_override(config: ConfigDict, key: str, text: str) -> None:
 
 def _foreign_keys(section: list[str], place: ConfigDict) -> list[str]:
     """Keys that the builder called `place.name` does not take."""
+    from kdjax.data.noise import NOISES
+    from kdjax.experiment.selection import SELECTIONS
+    from kdjax.methods import METHODS
+    from kdjax.models import MODELS
+    from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
+
     tables = {
         "model": MODELS,
         "method": METHODS,

@@ -2,8 +2,7 @@
 
   python -m kdjax bench --pair=wrn_28_4:wrn_16_2 --batch_size=128 [--image_size=32]
                         [--classes=100] [--students=1,8] [--modes=live,cached,input]
-                        [--stacked=no,yes] [--dtype=bfloat16] [--steps=N]
-                        [--repeats=N] [--json]
+                        [--dtype=bfloat16] [--steps=N] [--repeats=N] [--json]
 
 Images are noise made in memory; the step is the trainer's own. The modes:
 
@@ -12,9 +11,6 @@ Images are noise made in memory; the step is the trainer's own. The modes:
   input   images are gathered, cropped, flipped and normalised, and no network runs
 
 Students are a grid of temperatures in one program, one for each number of --students.
-It holds a copy of the network for each of them or, stacked, one that they go through in
-turn, to compile less. --stacked says which, or both to compare them; config.stacked is
-the same for training.
 
 Two shares say how far a speed is from what the device could do. Model FLOP/s
 utilisation: the teacher's forward and three forwards of each student, counted from the
@@ -56,12 +52,10 @@ def main(argv: list[str]) -> int:
         return bench_input.main(argv)
     options = _options(argv)
     modes = _modes(options.modes)
-    ways = _ways(options.stacked)
     plan = [
-        (mode, students, way)
+        (mode, students)
         for mode in modes
         for students in _students(mode, options.students)
-        for way in (ways if students > 1 else [False])  # one has nobody to share with
     ]
     for name in ("batch_size", "image_size", "classes", "repeats"):
         _at_least(name, getattr(options, name), 1)
@@ -73,12 +67,11 @@ def main(argv: list[str]) -> int:
     return run(options, problem, plan)
 
 
-def run(options, problem: Problem, plan: list[tuple[str, int, bool]]) -> int:
+def run(options, problem: Problem, plan: list[tuple[str, int]]) -> int:
     """Times one program after another; tells what it has if it is interrupted."""
     mesh, found, code = sharding.make_mesh(), [], 0
-    for number, (mode, students, stacked) in enumerate(plan, start=1):
+    for number, (mode, students) in enumerate(plan, start=1):
         what = f"{mode}, {students} student(s)" if students else mode
-        what += ", stacked" * stacked
         print(f"{number}/{len(plan)} {what}: compiles, then runs", file=sys.stderr)
         try:
             row = rows.measure(
@@ -89,7 +82,6 @@ def run(options, problem: Problem, plan: list[tuple[str, int, bool]]) -> int:
                 mesh,
                 steps=options.steps,
                 repeats=options.repeats,
-                stacked=stacked,
             )
         except KeyboardInterrupt:
             told = "this is what was measured" if found else "nothing was measured yet"
@@ -117,7 +109,6 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--image_size", type=int, default=32, help="pixels of a side")
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--students", default="1,8", help="numbers, with commas")
-    parser.add_argument("--stacked", default="no", help="no, yes or no,yes")
     parser.add_argument("--modes", default=",".join(MODES), help="some of these")
     parser.add_argument(
         "--dtype", help="of the activations; default: the networks' own"
@@ -137,14 +128,6 @@ def _modes(text: str) -> list[str]:
                 + nearest(mode, MODES)
             )
     return text.split(",")
-
-
-def _ways(text: str) -> list[bool]:
-    """Whether to stack, once or both ways."""
-    known = {"no": False, "yes": True}
-    if not set(text.split(",")) <= known.keys():
-        raise InputError(f"--stacked is {text!r}; expected no, yes or no,yes.")
-    return [known[word] for word in text.split(",")]
 
 
 def _students(mode: str, text: str) -> list[int]:

@@ -46,7 +46,7 @@ from kdjax.data.split import Split
 from kdjax.data.synthetic import NAME, prepare_drawn
 from kdjax.distributed import devices
 from kdjax.experiment import schema
-from kdjax.experiment.data import build_images
+from kdjax.experiment.data import load_data
 from kdjax.reporting.speeds import print_feed_speeds
 from kdjax.training import sharding
 
@@ -202,7 +202,7 @@ def _config(options: argparse.Namespace, overrides: list[str]) -> dict | None:
 def _split(options: argparse.Namespace, config: dict | None) -> Iterator[Split]:
     """The pictures; those that were drawn are gone afterwards."""
     if config:
-        yield build_images(config["data"]).train
+        yield load_data(config["data"]).train
         return
     size = options.size or SIZE
     crops = dataclasses.replace(Geometry(), size=size, short_side=max(256, size))

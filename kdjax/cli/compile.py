@@ -35,8 +35,8 @@ from kdjax import cli
 from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import devices
-from kdjax.experiment import schema
-from kdjax.preflight import advice, described, plans, rows, topology
+from kdjax.experiment import described, schema
+from kdjax.preflight import advice, plans, rows, topology
 from kdjax.preflight.page import page
 from kdjax.training import sharding
 
@@ -48,14 +48,14 @@ DOES_NOT_FIT = 2
 
 
 def main(argv: list[str]) -> int:
-    options, config, taught_by = read(argv)
+    options, config, teacher_models = read(argv)
     batch_size = schema.number(config, "batch_size", 1, integer=True)
     mesh = sharding.make_mesh(_devices(options, batch_size))
     _check_batch(batch_size, mesh.size)
     given = described.Sizes(options.image_size, options.classes, options.examples)
     needs_labels = plans.needs_labels(config)
-    images = described.images_of(config["data"], given, needs_labels)
-    plan = plans.plan(config, images, batch_size, taught_by=taught_by)
+    data = described.describe_data(config["data"], given, needs_labels)
+    plan = plans.plan(config, data, batch_size, teacher_models=teacher_models)
     print(f"compiles for {mesh.size} device(s); nothing runs", file=sys.stderr)
     if plan.sides:
         print(
@@ -91,10 +91,10 @@ def read(argv: list[str]):
     if options.slices < 1 or (options.slices > 1 and not options.topology):
         raise InputError("compile: expected --slices of 1 or more of a --topology.")
     build = _pair if options.pair else _config
-    config, taught_by = build(options, overrides)
+    config, teacher_models = build(options, overrides)
     if options.batch_size is not None:
         config["batch_size"] = options.batch_size
-    return options, config, taught_by
+    return options, config, teacher_models
 
 
 def _config(options, overrides: list[str]):
@@ -107,12 +107,12 @@ def _config(options, overrides: list[str]):
     config = arguments.load_config(options.config, overrides)
     if options.data_dir:
         arguments.set_override(config, "data.data_dir", options.data_dir)
-    config, taught_by = schema.plain(config), None
+    config, teacher_models = schema.plain(config), None
     if options.teacher:
         dtype = options.dtype or config["model"].get("dtype")
         names = [name.strip() for name in options.teacher.split(",")]
-        taught_by = [_network(name, dtype) for name in names]
-    return config, taught_by
+        teacher_models = [_network(name, dtype) for name in names]
+    return config, teacher_models
 
 
 def _pair(options, overrides: list[str]):

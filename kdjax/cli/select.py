@@ -1,10 +1,10 @@
-"""python -m kdjax select: chooses training samples; prints one JSON line.
+"""python -m kdjax select: selects training samples; prints one JSON line.
 
   python -m kdjax select --config=FILE[:ARG] --workdir=DIR [--config.a.b=value ...]
 
 `config.select` names the selector: detector (clk, same, fine), influence, oracle,
 random. DIR/selection.npz is what `config.data.keep` takes to train on those samples
-only, and `config.selection` to hear a teacher on them only.
+only, and `config.selection` to use a teacher on them only.
 """
 
 import json
@@ -15,7 +15,8 @@ from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment.schema import plain
 from kdjax.runner import run
-from kdjax.runner import workdir as workdirs
+from kdjax.runner.select import read_selection
+from kdjax.runner.workdir import locked
 
 
 def main(argv: list[str]) -> int:
@@ -33,8 +34,8 @@ def main(argv: list[str]) -> int:
     with runtime.joined(options) as processes:
         rows = config.evaluation.batch_size
         devices.configure_cpu(options.devices, rows, processes)
-        with workdirs.locked(workdir):
-            run.run_part(plain(config), workdir)
+        with locked(workdir):
+            run.run_stage(plain(config), workdir)
         if collectives.is_primary():
-            print(json.dumps(json.loads((workdir / workdirs.SELECTION).read_text())))
+            print(json.dumps(read_selection(workdir)))
     return 0

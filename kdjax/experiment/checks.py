@@ -15,7 +15,7 @@ from kdjax.experiment.data import check_feed
 from kdjax.experiment.mixup_checks import refuse_mixed
 from kdjax.experiment.networks import build_network
 from kdjax.experiment.selection import SELECTIONS
-from kdjax.experiment.students import described
+from kdjax.experiment.students import student_sections
 from kdjax.methods import METHODS
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 
@@ -44,7 +44,7 @@ def check_training(config: dict) -> None:
     check_feed(config["data"])
     if config["teacher"]["cache"]:
         refuse_mixed(config["data"]["mixup"])
-    for name, row in described(config).items():
+    for name, row in student_sections(config).items():
         path = f"config.students.{name}" if config["students"] else "config"
         _check(f"{path}.method", METHODS, row["method"])
         _check(f"{path}.selection", SELECTIONS, row["selection"])

@@ -10,7 +10,6 @@ from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import Split, load_split, stored_bytes
 from kdjax.data.loaders.loader import is_stored
-from kdjax.data.noise import NOISES, describe
 from kdjax.data.npz import is_npz
 from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
 from kdjax.data.tfds.names import parse_name
@@ -23,29 +22,52 @@ FEEDS = ("auto", "resident", "streamed")
 RESIDENT_BELOW = 4 << 30
 _RESIDENT_SIZES = (
     "config.data.crops.sizes is set and {}: resident images are of one size. Expected "
-    "config.data.feed=streamed and a set of pictures in files, or no sizes."
+    "config.data.feed=streamed and a set of image files, or no sizes."
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class Images:
+class Data:
     """What a run trains and is tested on."""
 
     train: Split  # with the labels that are trained on
     true_labels: np.ndarray  # of the training split, before noise
     test: Split
     augment: Augment
+    is_described: bool = False  # shapes alone, from `describe_data`
+
+    @property
+    def identity(self) -> dict:
+        """What every checkpoint says of the run's data, as JSON."""
+        augment, train = self.augment, self.train
+        # The names of described classes are not known, only how many there are.
+        names = None if self.is_described else list(train.class_names)
+        return {
+            "train": train.identity,
+            "test": self.test.identity,
+            "classes": len(train.class_names),
+            "class_names": names,
+            "image_shape": list(train.image.shape[1:]),
+            "normalisation": {"mean": list(augment.mean), "std": list(augment.std)},
+        }
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Sides of training crops that change their size; () where they do not."""
+        if not is_stored(self.train):
+            return ()
+        return tuple(side for _, side in self.train.image.geometry.sizes)
 
 
-def build_images(section: dict) -> Images:
+def load_data(section: dict) -> Data:
     """Loads both splits, makes labels noisy and drops samples as the section says."""
-    how = {key: section[key] for key in ("skip_at_most", "threads")}
-    how["data_dir"] = section["data_dir"] or None
+    options = {key: section[key] for key in ("skip_at_most", "threads")}
+    options["data_dir"] = section["data_dir"] or None
     crops = _crops(section)
-    still = crops and dataclasses.replace(crops, sizes=())  # evaluation has one size
+    one_size = crops and dataclasses.replace(crops, sizes=())  # of evaluation
     train, test = (
-        load_split(section["name"], section[part], crops=geometry, **how)
-        for part, geometry in (("train", crops), ("test", still))
+        load_split(section["name"], section[part], crops=geometry, **options)
+        for part, geometry in (("train", crops), ("test", one_size))
     )
     if train.image.shape[1:] != test.image.shape[1:]:
         raise InputError(
@@ -56,15 +78,12 @@ def build_images(section: dict) -> Images:
     true_labels = train.label
     train = _with_noise(train, section["noise"])
     if section["keep"]:
-        train, true_labels = _kept(train, true_labels, section["keep"])
-    return Images(train, true_labels, test, augment)
+        train, true_labels = _selected(train, true_labels, section["keep"])
+    return Data(train, true_labels, test, augment)
 
 
 def check_feed(section: dict) -> Geometry:
-    """The crops of a streamed set, once what is said of images makes sense.
-
-    Reads nothing.
-    """
+    """The crops of a streamed set, of a section whose keys are checked first."""
     schema.number({"data": section}, "data.mixup", 0)
     path, feed, crops = "config.data.crops", section["feed"], section["crops"]
     if feed not in FEEDS:
@@ -83,7 +102,7 @@ def check_feed(section: dict) -> Geometry:
 
 
 def _crops(section: dict) -> Geometry | None:
-    """Of a set whose pictures stay on disk; None where it is read into memory."""
+    """Of a set whose images stay on disk; None where it is read into memory."""
     geometry, feed = check_feed(section), section["feed"]
     if feed == "auto":
         size = stored_bytes(section["name"], section["data_dir"] or None)
@@ -97,13 +116,15 @@ def _with_noise(train: Split, section: dict) -> Split:
     """The same images under other labels; the noise becomes part of the identity."""
     if section.get("name") == "none":
         return train
+    from kdjax.data.noise import NOISES, describe
+
     classes = len(train.class_names)
     noisy = schema.call_named(
         "config.data.noise", NOISES, section, labels=train.label, num_classes=classes
     )
     rest = {key: value for key, value in section.items() if key != "name"}
-    told = describe(train.label, noisy, classes, name=section["name"], **rest)
-    return train._replace(label=noisy, identity=train.identity | {"noise": told})
+    facts = describe(train.label, noisy, classes, name=section["name"], **rest)
+    return train._replace(label=noisy, identity=train.identity | {"noise": facts})
 
 
 def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -146,15 +167,14 @@ def read_keep(path: str, what: str, train: Split) -> np.ndarray:
     return keep
 
 
-def _kept(train: Split, true_labels: np.ndarray, path: str):
+def _selected(train: Split, true_labels: np.ndarray, path: str):
     keep = read_keep(path, "config.data.keep", train)
     if not keep.any():
         raise InputError(f"config.data.keep: {path} keeps no sample.")
-    told = {"kept": int(keep.sum()), "keep_sha256": keep_digest(keep)}
-    kept = train._replace(
-        image=train.image[keep], label=train.label[keep], identity=train.identity | told
-    )
-    return kept, true_labels[keep]
+    facts = {"kept": int(keep.sum()), "keep_sha256": keep_digest(keep)}
+    image, label = train.image[keep], train.label[keep]
+    train = train._replace(image=image, label=label, identity=train.identity | facts)
+    return train, true_labels[keep]
 
 
 def augment_of(data: dict, train: Split) -> Augment:
@@ -165,38 +185,38 @@ def augment_of(data: dict, train: Split) -> Augment:
     """
     name, streamed = data["name"], is_stored(train)
     table = STREAMED if streamed else AUGMENTS
-    known = None if is_npz(name) else table.get(parse_name(name).dataset)
+    usual = None if is_npz(name) else table.get(parse_name(name).dataset)
     if bool(data["mean"]) != bool(data["std"]):
         raise InputError("config.data: expected mean and std both set, or neither.")
-    chosen = {"mixup": data["mixup"]}
+    values = {"mixup": data["mixup"]}
     if streamed:
         data = data | {"padding": data["padding"] or 0}
-        _check_streamed(data, known)
+        _check_streamed(data, usual)
     for key in ("padding", "flip"):
-        chosen[key] = data[key] if data[key] is not None else getattr(known, key, None)
-        if chosen[key] is None:
+        values[key] = data[key] if data[key] is not None else getattr(usual, key, None)
+        if values[key] is None:
             raise InputError(
                 f"config.data.{key} is not set, and nothing is known of the set "
                 f"{name!r}; expected a value."
             )
-    schema.number({"data": chosen}, "data.padding", 0, integer=True)
+    schema.number({"data": values}, "data.padding", 0, integer=True)
     if data["mean"]:
         mean, std = (_per_channel(data, key, train) for key in ("mean", "std"))
     else:
-        known = known or schema.guarded(
+        usual = usual or schema.guarded(
             "config.data", measured_augment, train.image, padding=0, flip=False
         )
-        mean, std = known.mean, known.std
-    return schema.guarded("config.data", Augment, mean=mean, std=std, **chosen)
+        mean, std = usual.mean, usual.std
+    return schema.guarded("config.data", Augment, mean=mean, std=std, **values)
 
 
-def _check_streamed(data: dict, known: Augment | None) -> None:
+def _check_streamed(data: dict, usual: Augment | None) -> None:
     if data["padding"]:
         raise InputError(
             f"config.data.padding is {data['padding']!r}, and streamed images come as "
             "random resized crops; expected 0."
         )
-    if not data["mean"] and known is None:
+    if not data["mean"] and usual is None:
         raise InputError(
             f"config.data.mean and std are not set, and those of {data['name']!r} are "
             "not known; a streamed set is not measured. Expected both."

@@ -106,7 +106,7 @@ DEFAULTS = {
 
 
 def nested() -> dict:
-    """The defaults as dicts of one's own; `build_experiment` takes them as they are."""
+    """The defaults as dicts of one's own; `build` takes them as they are."""
     return copy.deepcopy(DEFAULTS)
 
 

@@ -1,13 +1,15 @@
 """Data selection by influence: from what networks say to the samples that are kept."""
 
 import dataclasses
+import inspect
+from collections.abc import Callable
 
 import jax
 import numpy as np
 
 from kdjax import contracts
 from kdjax.contracts import InputError
-from kdjax.experiment.data import Images
+from kdjax.experiment.data import Data
 from kdjax.selection import influence
 from kdjax.selection.evidence import Evidence, SelectionResult
 from kdjax.supervision.revision import revision_weight
@@ -59,7 +61,7 @@ class Influence:
 
     def keep(
         self,
-        images: Images,
+        images: Data,
         answers: list[dict[str, np.ndarray]],
         teacher_logits: np.ndarray | None,
         learning_rates: tuple[float, ...] = (),
@@ -106,3 +108,12 @@ class Influence:
         beta = np.asarray(revision_weight(probabilities, labels, self.eta))[:, None]
         one_hot = np.eye(probabilities.shape[1], dtype=np.float32)[labels]
         return beta * probabilities + (1 - beta) * one_hot
+
+
+def takes_influence(build: Callable) -> Callable:
+    """Lists the keys of `Influence` in a builder's signature, for its `**influence`."""
+    signature = inspect.signature(build)
+    keys = list(inspect.signature(Influence).parameters.values())
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    build.__signature__ = signature.replace(parameters=own + keys)
+    return build

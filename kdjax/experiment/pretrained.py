@@ -10,7 +10,6 @@ from kdjax.experiment.teacher_inputs import adapt, asked
 from kdjax.models.ensemble import ensemble
 from kdjax.models.network import Network
 from kdjax.types import PyTree
-from kdjax.weights import imported
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +85,9 @@ def student_network(path: str, row: dict, classes: int) -> Network:
 def identified(found: Teacher, own: dict, told: dict, section: dict) -> Teacher:
     """Says what is done for it, and makes that a part of its digest."""
     identity = found.identity | own
+    if told or own:
+        from kdjax.weights import imported
+
     if told:
         identity["adapted"] = told
         identity |= {"asked": asked(section)} if asked(section) else {}

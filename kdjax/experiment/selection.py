@@ -10,7 +10,7 @@ import numpy as np
 
 from kdjax import contracts
 from kdjax.contracts import InputError, nearest
-from kdjax.experiment.data import Images, keep_digest, read_keep
+from kdjax.experiment.data import Data, keep_digest, read_keep
 from kdjax.experiment.influence import Influence
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.schema import plain
@@ -25,13 +25,13 @@ def every_sample() -> None:
     return None
 
 
-def from_file(*, path: str, images: Images) -> SelectionSchedule:
+def from_file(*, path: str, images: Data) -> SelectionSchedule:
     """What `python -m kdjax select` kept."""
     keep = read_keep(path, "config.selection.path", images.train)
     return _fixed(keep, keep_digest(keep))
 
 
-def at_random(*, keep_ratio: float, seed: int = 0, images: Images) -> SelectionSchedule:
+def at_random(*, keep_ratio: float, seed: int = 0, images: Data) -> SelectionSchedule:
     """The control: a share of the samples, whichever."""
     count = len(images.train.label)
     return _fixed(detectors.at_random(count, ratio=keep_ratio, seed=seed).keep)
@@ -39,7 +39,7 @@ def at_random(*, keep_ratio: float, seed: int = 0, images: Images) -> SelectionS
 
 def by_detector(
     *,
-    images: Images,
+    images: Data,
     detector: str,
     first_epoch: float,
     every_epochs: float = 0.0,
@@ -70,7 +70,7 @@ def by_detector(
 
 def by_dividemix(
     *,
-    images: Images,
+    images: Data,
     warmup_epochs: float,
     detector: str = "",
     probability: str = "loss",
@@ -124,7 +124,7 @@ def by_dividemix(
 
 def by_influence(
     *,
-    images: Images,
+    images: Data,
     teacher: Teacher | None,
     data: dict,
     reference: str = "",

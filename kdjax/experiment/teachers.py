@@ -21,7 +21,6 @@ from kdjax.experiment.teacher_inputs import (
     read_names,
 )
 from kdjax.models.ensemble import ensemble
-from kdjax.weights import imported
 
 
 def load_teacher(section: dict, data: dict) -> Teacher | None:
@@ -31,8 +30,7 @@ def load_teacher(section: dict, data: dict) -> Teacher | None:
       section: workdir (several, separated by commas, are an ensemble), student and
         checkpoint (one for all, or one each), network; input_size, resize and classes
         for all.
-      data: classes, class_names, image_shape and normalisation of the run that it is
-        to teach in.
+      data: `Data.identity` of the run.
     """
     if section["network"] and section["workdir"]:
         raise InputError(
@@ -43,32 +41,32 @@ def load_teacher(section: dict, data: dict) -> Teacher | None:
     if not section["workdir"]:
         return None
     members = [
-        load_trained("config.teacher", row, data, teaches=True)
-        for row in _one_each(section)
+        load_trained("config.teacher", one, data, teaches=True)
+        for one in _one_each(section)
     ]
-    return members[0] if len(members) == 1 else _together(members)
+    return members[0] if len(members) == 1 else _ensemble_of(members)
 
 
 def _one_each(section: dict) -> list[dict]:
     """A section for every workdir; student and checkpoint come once or as often."""
     workdirs = [part.strip() for part in section["workdir"].split(",")]
     shared = {key: section[key] for key in ASKED if key in section}
-    rows = [{"workdir": workdir} | shared for workdir in workdirs]
+    sections = [{"workdir": workdir} | shared for workdir in workdirs]
     for key in ("student", "checkpoint"):
         values = [part.strip() for part in str(section[key]).split(",")]
         if len(values) == 1:
-            values *= len(rows)
-        if len(values) != len(rows):
+            values *= len(sections)
+        if len(values) != len(sections):
             raise InputError(
                 f"config.teacher.{key} names {len(values)}, and workdir names "
-                f"{len(rows)} runs; expected one for all, or one each."
+                f"{len(sections)} runs; expected one for all, or one each."
             )
-        for row, value in zip(rows, values, strict=True):
-            row[key] = value
-    return rows
+        for one, value in zip(sections, values, strict=True):
+            one[key] = value
+    return sections
 
 
-def _together(members: list[Teacher]) -> Teacher:
+def _ensemble_of(members: list[Teacher]) -> Teacher:
     """An ensemble; its identity lists its members under the keys of a single one."""
     named = {f"member{i}": member.variables for i, member in enumerate(members)}
     variables = tuple(
@@ -80,46 +78,63 @@ def _together(members: list[Teacher]) -> Teacher:
     }
     identity["model"] = [member.identity["model"] for member in members]
     identity["digest"] = checkpoints.digest(variables)
-    models = imported_models([member.identity for member in members])
-    moments = [member.identity.get("normalisation") for member in members]
+    moments, adapted = (
+        [member.identity.get(key) for member in members]
+        for key in ("normalisation", "adapted")
+    )
+    if any(moments) or any(adapted):
+        from kdjax.weights import imported
+
+        models = imported_models([member.identity for member in members])
+        changes = {"normalisation": moments, "adapted": adapted}
+        changes = changes if any(adapted) else moments
+        identity["digest"] = imported.digest(variables, changes, models)
     if any(moments):
-        told = {"digest": imported.digest(variables, moments, models)}
-        identity |= told | {"normalisation": moments}
-    adapted = [member.identity.get("adapted") for member in members]
+        identity["normalisation"] = moments
     if any(adapted):
-        told = {"normalisation": moments, "adapted": adapted}
-        digest = imported.digest(variables, told, models)
-        identity |= {"digest": digest, "adapted": adapted}
-        asked_of = [m.identity["asked"] for m in members if "asked" in m.identity]
-        identity |= {"asked": asked_of[0]} if asked_of else {}
+        identity["adapted"] = adapted
+        requests = [m.identity["asked"] for m in members if "asked" in m.identity]
+        identity |= {"asked": requests[0]} if requests else {}
     network = ensemble(tuple(member.network for member in members))
     return Teacher(network, variables, identity, len(members))
 
 
-def shape_seen(data: dict, section: dict) -> list[int]:
-    """(height, width, channels) of the images that a teacher itself sees in a run."""
+def teacher_shape(data: dict, section: dict) -> list[int]:
+    """(height, width, channels) of a teacher's own input in a run."""
     size = input_size("config.teacher", section) or data["image_shape"][:2]
     return [*size, data["image_shape"][2]]
 
 
-def as_asked(path: str, model: dict, data: dict, section: dict) -> Adapted:
-    """A network without a run, asked as a `teacher` section asks its teachers.
+def untrained_teacher(models: list[dict], data: dict, section: dict) -> Teacher:
+    """Networks of `model` sections as a teacher without weights, only their shapes."""
+    members = [
+        adapted_network("--teacher", model, data, section).network for model in models
+    ]
+    network = members[0] if len(members) == 1 else ensemble(tuple(members))
+    images = jax.ShapeDtypeStruct((2, *teacher_shape(data, section)), jnp.float32)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), images)
+    names = ",".join(model["name"] for model in models)
+    return Teacher(network, shapes, {"network": names, "digest": ""}, len(members))
+
+
+def adapted_network(path: str, model: dict, data: dict, section: dict) -> Adapted:
+    """A network without a run, adapted as a `teacher` section says.
 
     Args:
       path: of where the network is named, for errors.
       model: `model` section.
-      data: classes, class_names, image_shape and normalisation of the run.
+      data: `Data.identity` of the run.
       section: of the teacher.
     """
-    shape, file = shape_seen(data, section), section.get("classes", "")
-    wanted = data["classes"]
+    shape, file = teacher_shape(data, section), section.get("classes", "")
+    expected = data["classes"]
     if file:
-        wanted = len(read_names("config.teacher.classes", file))
-    network = build_network(path, model, wanted)
+        expected = len(read_names("config.teacher.classes", file))
+    network = build_network(path, model, expected)
     classes = count_classes(path, network, shape)
-    check_classes(path, classes, wanted)
-    taught_on = data | {"classes": classes, "image_shape": shape}
-    return adapt("config.teacher", network, taught_on, data, section)
+    check_classes(path, classes, expected)
+    trained_on = data | {"classes": classes, "image_shape": shape}
+    return adapt("config.teacher", network, trained_on, data, section)
 
 
 def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
@@ -130,10 +145,10 @@ def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
             f"{path} is {name!r}; expected package.module:function. A network of kdjax "
             "has no weights of its own: name the workdir that trained it instead."
         )
-    adapted = as_asked(path, {"name": name}, data, section)
-    images = jnp.zeros((1, *shape_seen(data, section)), jnp.float32)
+    adapted = adapted_network(path, {"name": name}, data, section)
+    images = jnp.zeros((1, *teacher_shape(data, section)), jnp.float32)
     variables = jax.jit(adapted.network.init)(jax.random.key(0), images)
     variables = jax.tree.map(np.asarray, variables)
     identity = {"network": name, "digest": checkpoints.digest(variables)}
-    found = Teacher(adapted.network, variables, identity)
-    return identified(found, {}, adapted.told, section)
+    teacher = Teacher(adapted.network, variables, identity)
+    return identified(teacher, {}, adapted.told, section)

@@ -1,8 +1,20 @@
 """Losses: arrays in, one number per sample out; need jax and jaxtyping only.
 
-    from kdjax.losses import logits
+    from kdjax import losses
+    losses.kl_divergence(student_logits, teacher_logits, temperature=4.0)
 
-Every loss returns `[batch]` in float32 whatever comes in. None averages over the batch,
-multiplies by the squared temperature or stops a gradient: that is the caller's
-business.
+Every loss takes `[batch, classes]` unnormalised log-probabilities in any float
+precision and returns `[batch]` in float32. None averages over the batch, multiplies by
+the squared temperature or stops a gradient: that is the caller's business. Shapes that
+disagree, and values out of range where they are not traced, raise ValueError.
 """
+
+from kdjax.registry import lazy_package
+
+__all__, __getattr__, __dir__ = lazy_package(
+    __name__,
+    limits="label_matching logit_matching mean_squared_error smooth_l1 squared_error",
+    logits="cross_entropy kl_divergence kl_to_target",
+    robust="clipped_probabilities early_learning_regularization "
+    "generalized_cross_entropy reverse_cross_entropy",
+)

@@ -17,17 +17,8 @@ def logit_matching(student_logits: Logits, teacher_logits: Logits) -> PerSample:
         1/(2K) sum_k (d_k - mean(d))^2,   gradient (d_k - mean(d)) / K
 
     Half the population variance over classes of the difference: the mean of the logits
-    is free. arXiv:2105.08919, Theorem 1, first limit, integrated; the constant is 0.
-
-    Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      teacher_logits: [batch, classes], same classes in the same order.
-
-    Returns:
-      [batch], logits squared, >= 0, float32.
-
-    Raises:
-      ValueError: shapes disagree.
+    is free. In logits squared, >= 0. arXiv:2105.08919, Theorem 1, first limit,
+    integrated; the constant is 0.
 
     >>> import numpy as np
     >>> print(logit_matching(np.float32([[3, 1]]), np.float32([[7, 7]])))
@@ -44,19 +35,9 @@ def label_matching(student_logits: Logits, teacher_logits: Logits) -> PerSample:
 
         max_j s_j - s_c,  c = argmax_j t_j,   gradient 1[argmax s = k] - 1[argmax t = k]
 
-    arXiv:2105.08919, Theorem 1, second limit. Without the factor 1/tau there is nothing
-    to learn: tau^2 KL itself tends to 0, and so does its gradient.
-
-    Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      teacher_logits: [batch, classes]; only the largest counts; ties: lowest index,
-        here and in the student.
-
-    Returns:
-      [batch], logits, >= 0, float32; 0 where student and teacher name the same class.
-
-    Raises:
-      ValueError: shapes disagree.
+    In logits, >= 0; of equal logits the lowest index is the largest. arXiv:2105.08919,
+    Theorem 1, second limit. Without the factor 1/tau there is nothing to learn: tau^2
+    KL itself tends to 0, and so does its gradient.
 
     >>> import numpy as np
     >>> print(label_matching(np.float32([[3, 1]]), np.float32([[7, 8]])))
@@ -77,7 +58,7 @@ def squared_error(student_logits: Logits, teacher_logits: Logits) -> PerSample:
     """Squared distance between logits, summed over the classes: sum_k d_k^2.
 
     arXiv:2105.08919, L_MSE as the paper writes it. Unlike `logit_matching` it also
-    aligns the mean of the logits. Arguments, returns and errors as `logit_matching`.
+    aligns the mean of the logits.
 
     >>> import numpy as np
     >>> print(squared_error(np.float32([[3, 1]]), np.float32([[7, 7]])))
@@ -93,7 +74,7 @@ def mean_squared_error(student_logits: Logits, teacher_logits: Logits) -> PerSam
 
     arXiv:2105.08919, L_MSE as the authors' code computes it (https://github.com/
     jhoon-oh/kd_data): K times smaller than `squared_error`; learning rates follow it.
-    Arguments, returns and errors as `logit_matching`.
+
 
     >>> import numpy as np
     >>> print(mean_squared_error(np.float32([[3, 1]]), np.float32([[7, 7]])))
@@ -107,7 +88,7 @@ def smooth_l1(student_logits: Logits, teacher_logits: Logits) -> PerSample:
     """Mean over classes of d^2 / 2 where |d| < 1, of |d| - 1/2 elsewhere.
 
     Girshick 2015 (arXiv:1504.08083), equation 3; an option of the code of
-    arXiv:2105.08919. Arguments, returns and errors as `logit_matching`.
+    arXiv:2105.08919.
 
     >>> import numpy as np
     >>> print(smooth_l1(np.float32([[3, 1]]), np.float32([[7, 0.5]])))

@@ -52,17 +52,12 @@ def cross_entropy(
     Label smoothing: Szegedy et al. 2016 (arXiv:1512.00567), section 7.
 
     Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      labels: [batch] integers in 0..classes-1, or [batch, classes] probabilities.
+      student_logits: unnormalised log-probabilities.
+      labels: [batch] integers in 0..classes-1, or [batch, classes] probabilities. NaN,
+        gradient too, where a traced one is out of range.
       label_smoothing: eps, from 0 to 1.
 
-    Returns:
-      [batch], nats, >= 0, float32. NaN, gradient too, where a traced label is out of
-      range: no label trains as another class.
-
     Raises:
-      ValueError: shapes disagree, a concrete label is out of range, or label_smoothing
-        is outside [0, 1].
       TypeError: labels of shape [batch] are not integers.
 
     >>> import numpy as np
@@ -98,11 +93,11 @@ def _at_label(where: str, log_q: Array, labels, classes: int) -> PerSample:
         )
     contracts.labels_in_range(where, labels, classes)
     labels = labels.astype(jnp.int32)  # 300 does not fit a uint8
-    known = (labels >= 0) & (labels < classes)
-    at = jnp.where(known, labels, 0)[:, None]
+    valid = (labels >= 0) & (labels < classes)
+    at = jnp.where(valid, labels, 0)[:, None]
     picked = jnp.take_along_axis(log_q, at, axis=-1)[:, 0]
     # A product and not a choice: the gradient is NaN too.
-    return -picked * one_or_nan(known)
+    return -picked * one_or_nan(valid)
 
 
 def kl_divergence(
@@ -113,7 +108,7 @@ def kl_divergence(
         p_i = softmax(t_i / tau_i),  q_i = softmax(s_i / tau_i)
         KL_i = sum_k p_ik (log p_ik - log q_ik),   dKL_i / ds_ik = (q_ik - p_ik) / tau_i
 
-    Hinton, Vinyals, Dean 2015 (arXiv:1503.02531), section 2. Not multiplied by tau^2.
+    Hinton, Vinyals, Dean 2015 (arXiv:1503.02531), section 2. Nats, not times tau^2.
 
     Keeps its relative precision at every temperature (the sum above has no digit left
     at tau = 1e4 in float32): with u = log q - log p, sum_k p_k exp(u_k) = 1, so KL =
@@ -121,17 +116,9 @@ def kl_divergence(
     - t) / tau as d - log sum_k p_k exp(d_k). Above tau ~ 1e18 the value underflows.
 
     Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      teacher_logits: [batch, classes], same classes in the same order. A class masked
-        with -inf on both sides plays no part.
-      temperature: a number, a scalar array or [batch]; dimensionless, > 0, finite.
-
-    Returns:
-      [batch], nats, >= 0, float32.
-
-    Raises:
-      ValueError: shapes disagree, or a concrete temperature is not above 0 or not
-        finite.
+      student_logits: a class masked with -inf on both sides plays no part.
+      teacher_logits: of the same classes in the same order.
+      temperature: a number, a scalar array or [batch]; > 0, finite.
 
     >>> import numpy as np
     >>> student, teacher = np.float32([[1, 0, 0]]), np.float32([[0, 2, 0]])
@@ -169,16 +156,9 @@ def kl_to_target(
     in float32 have lost the digits that matter above tau ~ 1e2.
 
     Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      target: [batch, classes], >= 0, rows sum to 1; already softened.
+      student_logits: unnormalised log-probabilities.
+      target: >= 0, rows sum to 1; already softened.
       temperature: of the student; a number, a scalar array or [batch]; > 0, finite.
-
-    Returns:
-      [batch], nats, >= 0, float32.
-
-    Raises:
-      ValueError: shapes disagree, or a concrete temperature is not above 0 or not
-        finite.
 
     >>> import numpy as np
     >>> print(kl_to_target(np.float32([[0, 0]]), np.float32([[0, 1]]), 4.0).round(4))

@@ -42,11 +42,7 @@ def one_hot(
 
 
 def column(where: str, temperature: Temperature, batch: int) -> Float[Array, "batch 1"]:
-    """The temperature as one float32 per row, checked where its value is known.
-
-    Raises:
-      ValueError: a concrete temperature is not above 0, NaN or infinite.
-    """
+    """The temperature as one float32 per row; unless traced, > 0 and finite."""
     if not contracts.is_traced(temperature) and np.isposinf(np.max(temperature)):
         raise ValueError(
             f"{where}: temperature is inf; expected a finite number above 0; "
@@ -96,11 +92,8 @@ def soften(
 def excess(weight: Array, x: Array, weight_exp_x: Array) -> Array:
     """weight * (exp(x) - 1 - x), never negative, with all digits for any x.
 
-    Args:
-      weight: >= 0.
-      x: same shape.
-      weight_exp_x: weight * exp(x), known to the caller without overflow; read where x
-        is large, because there weight may be 0 while the product is not.
+    `weight_exp_x` is weight * exp(x), which the caller has without overflow; it is read
+    where x is large, because there weight may be 0 while the product is not.
     """
     small, large = jnp.abs(x) < 0.5, x > _LARGE
     # Double where: the branch not taken sees a harmless x, so its derivative is finite.
@@ -119,17 +112,11 @@ def log_mean_exp(
 ) -> Float[Array, "batch 1"]:
     """log sum_k weight_k exp(x_k), weights summing to 1, with all digits of a small x.
 
-    Args:
-      weight: [batch, classes], rows sum to 1.
-      x: [batch, classes].
-      weight_exp_x: [batch, classes], as in `excess`.
-      otherwise: [batch, 1], the same quantity from a difference of logsumexps; used
-        where it is so far from 0 that a difference is exact enough.
+    `weight_exp_x` is as in `excess`; `otherwise`, [batch, 1], is the same quantity from
+    a difference of logsumexps, used so far from 0 that this is exact enough.
     """
     large = x > _LARGE
-    known = weight * jnp.expm1(jnp.where(large, 0.0, x))
-    total = jnp.sum(
-        jnp.where(large, weight_exp_x - weight, known), axis=-1, keepdims=True
-    )
+    small = weight * jnp.expm1(jnp.where(large, 0.0, x))
+    total = jnp.where(large, weight_exp_x - weight, small).sum(axis=-1, keepdims=True)
     near = jnp.abs(total) < 0.5
     return jnp.where(near, jnp.log1p(jnp.where(near, total, 0.0)), otherwise)

@@ -1,7 +1,7 @@
-"""Losses for noisy labels: they give less to a label that the network does not believe.
+"""Losses for noisy labels: a label that the network does not believe counts less.
 
-Early-learning regularisation needs what the network said before; who remembers it is
-the caller's business.
+Early-learning regularisation needs earlier predictions; remembering them is the
+caller's business.
 """
 
 import jax
@@ -35,20 +35,13 @@ def generalized_cross_entropy(
 
     Zhang, Sabuncu 2018 (arXiv:1805.07836), the L_q loss. q -> 0 is cross entropy; q = 1
     is half the absolute error. The gradient is that of cross entropy times p_y^q: a
-    label that is not believed teaches little. Computed as -expm1(q log p_y) / q, which
+    label that is not believed counts little. Computed as -expm1(q log p_y) / q, which
     keeps its digits at every q.
 
     Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      labels: [batch] integers in 0..classes-1.
-      q: above 0, up to 1; dimensionless.
-
-    Returns:
-      [batch], from 0 to 1 / q, float32. NaN where a traced label is out of range.
-
-    Raises:
-      ValueError: shapes disagree, a concrete label is out of range, or q is outside (0,
-        1].
+      student_logits: unnormalised log-probabilities.
+      labels: in 0..classes-1; NaN where a traced one is out of range.
+      q: above 0, up to 1.
 
     >>> import numpy as np
     >>> print(generalized_cross_entropy(np.float32([[0, 0]]), np.array([1]), 1.0))
@@ -73,17 +66,9 @@ def reverse_cross_entropy(
     authors' code; a class below that has no gradient.
 
     Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      labels: [batch] integers in 0..classes-1.
+      student_logits: unnormalised log-probabilities.
+      labels: in 0..classes-1; NaN, gradient too, where a traced one is out of range.
       log_zero: A, what log 0 is taken to be; below 0, finite, nats.
-
-    Returns:
-      [batch], nats, >= 0, float32. NaN, gradient too, where a traced label is out of
-      range.
-
-    Raises:
-      ValueError: shapes disagree, a concrete label is out of range, or log_zero is not
-        below 0 or not finite.
 
     >>> import numpy as np
     >>> print(reverse_cross_entropy(np.float32([[0, 0]]), np.array([1])))
@@ -94,34 +79,28 @@ def reverse_cross_entropy(
     contracts.positive(where, "-log_zero", -log_zero)
     p = jnp.maximum(jax.nn.softmax(as_float32(student_logits)), _SMALLEST)
     labels = jnp.asarray(labels).astype(jnp.int32)
-    known = (labels >= 0) & (labels < classes)
+    valid = (labels >= 0) & (labels < classes)
     # Without 1 - p_y, which has no digit left where the label is believed.
     others = jnp.where(one_hot(labels, classes), 0.0, p)
     # A product and not a choice: the gradient is NaN too.
-    return -log_zero * jnp.sum(others, axis=-1) * one_or_nan(known)
+    return -log_zero * jnp.sum(others, axis=-1) * one_or_nan(valid)
 
 
 def early_learning_regularization(
     student_logits: Logits, remembered: Float[AnyArray, "batch classes"]
 ) -> PerSample:
-    """Keeps predictions near what the network used to say of the sample.
+    """Keeps predictions near the network's earlier ones for the sample.
 
         ELR_i = log(1 - <t_i, p_i>),   p = clip(softmax(s), 1e-4, 1 - 1e-4)
 
     Liu et al. 2020 (arXiv:2007.00151). Beside cross entropy it keeps the gradient of
     samples whose label agrees with t and cancels that of the others. A clipped class
-    has no gradient.
+    has no gradient. In nats, <= 0 and above -10.
 
     Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-      remembered: [batch, classes], t: a mean of `clipped_probabilities`, >= 0, rows sum
-        to at most 1. A constant as a rule; it has a gradient here.
-
-    Returns:
-      [batch], nats, <= 0 and above -10, float32.
-
-    Raises:
-      ValueError: shapes disagree.
+      student_logits: unnormalised log-probabilities.
+      remembered: t: a mean of `clipped_probabilities`, >= 0, rows sum to at most 1. A
+        constant as a rule; it has a gradient here.
 
     >>> import numpy as np
     >>> logits, remembered = np.float32([[0, 0]]), np.float32([[0.9, 0.1]])
@@ -142,16 +121,7 @@ def clipped_probabilities(student_logits: Logits) -> Float[Array, "batch classes
 
         clip(softmax(s), 1e-4, 1 - 1e-4), divided by its sum over the classes
 
-    By the authors' code of Liu et al. 2020 (arXiv:2007.00151).
-
-    Args:
-      student_logits: [batch, classes], unnormalised log-probabilities.
-
-    Returns:
-      [batch, classes], above 0, rows sum to 1, float32.
-
-    Raises:
-      ValueError: not two axes.
+    By the authors' code of Liu et al. 2020 (arXiv:2007.00151). Above 0, rows sum to 1.
 
     >>> import numpy as np
     >>> print(clipped_probabilities(np.float32([[1e5, 0]])).round(4))

@@ -14,9 +14,18 @@ from jaxtyping import Array, Float
 from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.supervision.pipeline import Supervisor
-from kdjax.types import Batch, LossInputs, MemoryInputs, Outputs, PyTree, Supervision
+from kdjax.types import (
+    SAMPLE_FIELDS,
+    Batch,
+    LossInputs,
+    MemoryInputs,
+    Outputs,
+    PyTree,
+    Supervision,
+)
 
 Schedule = Callable[[Array], Array]
+NOTHING: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,31 +36,34 @@ class Term:
       name: under which it is logged; unique within a method.
       coefficient: a number, or a schedule of the step.
       values: LossInputs -> [batch].
+      reads: what of a sample it looks at by itself, of "label" and "index".
     """
 
     name: str
     coefficient: float | Schedule
     values: Callable[[LossInputs], Float[Array, " batch"]]
+    reads: frozenset[str] = frozenset({"label"})
 
 
 class Memory(NamedTuple):
     """What a method remembers of each sample between steps: two pure functions.
 
     init() gives the first state, a pytree of arrays that is donated and checkpointed
-    with the train state; update(state, traces) gives (what it says of these samples,
-    next state). Terms find the first as `LossInputs.remembered`.
+    with the train state; update(state, inputs) gives (what it remembers of these
+    samples, next state). Terms find the first as `LossInputs.remembered`.
     """
 
     init: Callable[[], PyTree]
     update: Callable[[PyTree, MemoryInputs], tuple[PyTree, PyTree]]
+    reads: frozenset[str] = SAMPLE_FIELDS
 
 
 class Mixture(NamedTuple):
-    """Trains on other images than the feed's, made of them inside the step.
+    """Trains on other images than the loader's, prepared from them inside the step.
 
-    prepare(predict, batch, notes, step) gives (images, mixed): what the network is
-    trained on, and what terms find as `LossInputs.mixed`. `predict(images)` is the network
-    as it is before the step, in evaluation mode and without gradient; `batch.second` is
+    prepare(predict, batch, sample_info, step) gives (images, mixed): what the network
+    is trained on, and what terms find as `LossInputs.mixed`. `predict(images)` is the
+    network before the step, in evaluation mode and without gradient; `batch.second` is
     another crop of the same samples. With several networks, images may be a tuple, one
     array each.
     """
@@ -68,16 +80,18 @@ class Method:
 
     Attributes:
       terms: summed into the objective.
-      supervisor: what the student is taught with; None where no teacher is needed.
-      memory: what is remembered of each sample; None where nothing is.
-      mixture: makes the images to train on; None for the feed's own.
+      supervisor: what makes the supervision out of a teacher's logits; None for none.
+      memory: of each sample; None for none.
+      mixture: prepares the images to train on; None for the loader's own.
       networks: how many networks of one architecture the student consists of. With two
-        or more, `LossInputs.student.features["members"]` is [batch, networks, classes] and
-        `LossInputs.student.logits` their mean.
-      needs: what the method cannot train without: names of per-sample notes, such as
+        or more, the feature "members" of `LossInputs.student` is [batch, networks,
+        classes], and its logits are their mean.
+      needs: what the method cannot train without: names in `Batch.sample_info`, such as
         "selection", or "members", several teachers.
-      labels_the_rest: whether the terms see to the samples on which the teacher is not
-        heard; where not, a run that selects samples applies `with_label_fallback`.
+      needs_teacher: True with a supervisor; say so where terms look at a teacher
+        without one.
+      has_label_fallback: whether the terms use the labels of the samples that are not
+        selected; if not, a run that selects samples applies `with_label_fallback`.
 
     Raises:
       ValueError: no term, or two terms of one name.
@@ -89,6 +103,7 @@ class Method:
     mixture: Mixture | None = None
     networks: int = 1
     needs: tuple[str, ...] = ()
+    needs_teacher: bool = False
     has_label_fallback: bool = False
 
     def __post_init__(self):
@@ -101,6 +116,14 @@ class Method:
                 f"Method: {twice} name more than one term; expected unique names, "
                 "under which the terms are logged."
             )
+        if self.supervisor is not None:
+            object.__setattr__(self, "needs_teacher", True)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Which of "label" and "index" of a sample the objective looks at."""
+        parts = (*self.terms, self.supervisor, self.memory)
+        return NOTHING.union(*(part.reads for part in parts if part is not None))
 
 
 def hard_label(coefficient: float | Schedule, label_smoothing: float = 0.0) -> Term:
@@ -113,76 +136,6 @@ def hard_label(coefficient: float | Schedule, label_smoothing: float = 0.0) -> T
     return Term("hard_label", coefficient, values)
 
 
-def label_unselected(coefficient: float | Schedule) -> Term:
-    """Cross entropy on the samples on which the teacher is not heard.
-
-    values = (1 - selection) CE * batch / sum(1 - selection); the batch mean is then the
-    mean over those samples, and 0 where there are none.
-    """
-
-    def values(inputs):
-        loss = losses.cross_entropy(inputs.student.logits, inputs.labels)
-        return share(1.0 - inputs.selection) * loss
-
-    return Term("label_unselected", coefficient, values)
-
-
-def chosen(term: Term) -> Term:
-    """The same term over the selected samples only: for methods without a teacher.
-
-    values times selection * batch / sum(selection); with nothing selected it is 0.
-    """
-
-    def values(inputs):
-        if inputs.selection is None:
-            return term.values(inputs)
-        return share(inputs.selection) * term.values(inputs)
-
-    return dataclasses.replace(term, values=values)
-
-
-def heard(term: Term) -> Term:
-    """A teacher's term as the mean over the samples on which the teacher is heard."""
-
-    def values(inputs):
-        s = _supervision(term.name, inputs)
-        s = s._replace(weight=share(s.weight))
-        return term.values(inputs._replace(supervision=s))
-
-    return dataclasses.replace(term, values=values)
-
-
-def with_label_fallback(method: Method) -> Method:
-    """The same method on the selected samples, cross entropy on the others.
-
-    What data selection makes of any method with a teacher (Lan et al., arXiv:
-    2404.03693): each part of the objective is the mean over its own samples, and the
-    labels of selected samples are used as far as the method uses labels.
-
-    Args:
-      method: with a supervisor. One that sees to the rest by itself comes back as it
-        is.
-    """
-    if method.has_label_fallback:
-        return method
-    own = tuple(
-        chosen(term) if term.name == "hard_label" else heard(term)
-        for term in method.terms
-    )
-    terms = (label_unselected(1.0), *own)
-    return dataclasses.replace(method, terms=terms, has_label_fallback=True)
-
-
-def share(weight: Float[Array, " batch"]) -> Float[Array, " batch"]:
-    """Weights scaled to a mean of 1 over the batch, or all 0.
-
-    The batch mean of share(w) * x is the weighted mean of x.
-    """
-    total = jnp.sum(weight)
-    scale = jnp.where(total > 0, weight.shape[0] / jnp.where(total > 0, total, 1.0), 0)
-    return weight * scale
-
-
 def soft_logits(coefficient: float | Schedule) -> Term:
     """weight * tau^2 KL against the adjusted teacher logits, at any finite tau."""
 
@@ -191,7 +144,7 @@ def soft_logits(coefficient: float | Schedule) -> Term:
         kl = losses.kl_divergence(inputs.student.logits, s.logits, s.temperature)
         return s.weight * s.temperature**2 * kl
 
-    return Term("soft_logits", coefficient, values)
+    return Term("soft_logits", coefficient, values, NOTHING)
 
 
 def soft_target(coefficient: float | Schedule) -> Term:
@@ -202,33 +155,7 @@ def soft_target(coefficient: float | Schedule) -> Term:
         kl = losses.kl_to_target(inputs.student.logits, s.target, s.temperature)
         return s.weight * s.temperature**2 * kl
 
-    return Term("soft_target", coefficient, values)
-
-
-def soft_teacher(where: str, supervisor: Supervisor, label_weight: float) -> Method:
-    """tau^2 KL against whatever the supervisor says, and cross entropy with the label.
-
-    Probabilities have fewer digits than logits, so the target is compared only where
-    the supervisor has rules on targets.
-
-    Args:
-      where: names the method in errors.
-      supervisor: stages of any kind.
-      label_weight: of the cross entropy, >= 0; left out at 0.
-
-    Raises:
-      ValueError: label_weight is outside its range.
-
-    >>> from kdjax.supervision.temperature import fixed
-    >>> method = soft_teacher("kd", Supervisor(temperature=fixed(4)), label_weight=0.1)
-    >>> [term.name for term in method.terms]
-    ['hard_label', 'soft_logits']
-    """
-    terms = ((soft_target if supervisor.target else soft_logits)(1.0),)
-    if label_weight != 0:
-        contracts.positive(where, "label_weight", label_weight)
-        terms = (hard_label(label_weight), *terms)
-    return Method(terms=terms, supervisor=supervisor)
+    return Term("soft_target", coefficient, values, NOTHING)
 
 
 def match_logits(name: str, coefficient: float | Schedule, distance: Callable) -> Term:
@@ -241,13 +168,112 @@ def match_logits(name: str, coefficient: float | Schedule, distance: Callable) -
         s = _supervision(name, inputs)
         return s.weight * distance(inputs.student.logits, s.logits)
 
-    return Term(name, coefficient, values)
+    return Term(name, coefficient, values, NOTHING)
+
+
+def on_selected(term: Term) -> Term:
+    """The same term averaged over the selected samples: for methods without a teacher.
+
+    values times selection * batch / sum(selection); with nothing selected it is 0.
+    """
+
+    def values(inputs):
+        if inputs.selection is None:
+            return term.values(inputs)
+        return normalise_weights(inputs.selection) * term.values(inputs)
+
+    return dataclasses.replace(term, values=values)
+
+
+def on_supervised(term: Term) -> Term:
+    """A teacher's term averaged over the samples that are selected for the teacher."""
+
+    def values(inputs):
+        s = _supervision(term.name, inputs)
+        s = s._replace(weight=normalise_weights(s.weight))
+        return term.values(inputs._replace(supervision=s))
+
+    return dataclasses.replace(term, values=values)
+
+
+def label_unselected(coefficient: float | Schedule) -> Term:
+    """Cross entropy averaged over the samples that are not selected for the teacher.
+
+    values = (1 - selection) CE * batch / sum(1 - selection); 0 where there are none.
+    """
+
+    def values(inputs):
+        loss = losses.cross_entropy(inputs.student.logits, inputs.labels)
+        return normalise_weights(1.0 - inputs.selection) * loss
+
+    return Term("label_unselected", coefficient, values)
+
+
+def with_label_fallback(method: Method) -> Method:
+    """The same method on the selected samples, cross entropy on the others.
+
+    What data selection makes of any method with a teacher (Lan et al., arXiv:
+    2404.03693): each part of the objective is the mean over its own samples, and the
+    labels of selected samples are used as far as the method uses labels.
+
+    A method that has a fallback of its own comes back as it is.
+    """
+    if method.has_label_fallback:
+        return method
+    own = tuple(
+        on_selected(term) if term.name == "hard_label" else on_supervised(term)
+        for term in method.terms
+    )
+    terms = (label_unselected(1.0), *own)
+    return dataclasses.replace(method, terms=terms, has_label_fallback=True)
+
+
+def normalise_weights(weight: Float[Array, " batch"]) -> Float[Array, " batch"]:
+    """Weights scaled to a mean of 1 over the batch, or all 0.
+
+    The batch mean of normalise_weights(w) * x is the weighted mean of x.
+    """
+    total = jnp.sum(weight)
+    scale = jnp.where(total > 0, weight.shape[0] / jnp.where(total > 0, total, 1.0), 0)
+    return weight * scale
+
+
+def labels_and_teacher(
+    alpha: float, term: Term, supervisor: Supervisor, label_smoothing: float = 0.0
+) -> Method:
+    """(1 - alpha) cross entropy and the teacher's term; a part of weight 0 is left out.
+
+    >>> from kdjax.supervision.temperature import fixed
+    >>> rules = Supervisor(temperature=fixed(4))
+    >>> [term.name for term in labels_and_teacher(0.5, soft_logits(0.5), rules).terms]
+    ['hard_label', 'soft_logits']
+    """
+    labels = hard_label(1.0 - alpha, label_smoothing)
+    if alpha == 0:
+        return Method(terms=(on_selected(labels),))
+    terms = (term,) if alpha == 1 else (labels, term)
+    return Method(terms=terms, supervisor=supervisor)
+
+
+def soft_teacher(where: str, supervisor: Supervisor, label_weight: float) -> Method:
+    """tau^2 KL against the supervision, and cross entropy with the label.
+
+    Probabilities have fewer digits than logits, so the target is compared only where
+    the supervisor has rules on targets.
+
+    `where` names the method in errors; at a label_weight of 0 the label is left out.
+    """
+    contracts.not_negative(where, "label_weight", label_weight)
+    terms = ((soft_target if supervisor.target else soft_logits)(1.0),)
+    if label_weight:
+        terms = (hard_label(label_weight), *terms)
+    return Method(terms=terms, supervisor=supervisor)
 
 
 def _supervision(term: str, inputs: LossInputs) -> Supervision:
     if inputs.supervision is None:
         raise ValueError(
-            f"{term}: views.supervision is None; expected what a teacher said: "
-            "give the Method a supervisor and the step a teacher."
+            f"{term}: inputs.supervision is None; expected the teacher's: give the "
+            "Method a supervisor and the step a teacher."
         )
     return inputs.supervision

@@ -1,4 +1,4 @@
-"""Self-distillation: one generation of networks that are taught by their like.
+"""Self-distillation: one generation, trained by networks of the same architecture.
 
 T. Furlanello, Z. C. Lipton, M. Tschannen, L. Itti, A. Anandkumar, "Born-Again Neural
 Networks", ICML 2018 (arXiv:1805.04770); in the form of T. Kim, J. Oh, N. Kim, S. Cho,
@@ -29,17 +29,11 @@ REFERENCE = "Furlanello et al., Born-Again Neural Networks, ICML 2018"
 
 
 def build(*, alpha: float = 1.0, temperature: float = 20.0) -> Method:
-    """One generation, taught by the one before.
+    """One generation, trained by the one before.
 
     Args:
       alpha: share of the teacher, above 0 and up to 1. At 1 no label is used.
       temperature: > 0; `float("inf")` is logit matching.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> [term.name for term in build().terms]
-    ['soft_logits']
     """
     contracts.fraction("born_again", "alpha", alpha)
     contracts.positive("born_again", "alpha", alpha)

@@ -8,7 +8,7 @@ Mean Squared Error Loss in Knowledge Distillation", IJCAI 2021 (arXiv:2105.08919
     L = 1/K ||s - t||^2                                        link = "mse"
 
 Each network of the chain learns from the one before, which is frozen; the first learns
-from the labels. The chain itself, which run's network teaches which, is the config's
+from the labels. The chain itself, which run is the teacher of which, is the config's
 `stages`; a stage names one link.
 
 | symbol | argument    |
@@ -35,12 +35,6 @@ def build(*, link: str, temperature: float = 3.0) -> Method:
     Args:
       link: "ce" for the first network, else "kl" or "mse".
       temperature: of "kl", > 0; `float("inf")` is logit matching.
-
-    Raises:
-      ValueError: link is another word, or temperature is not above 0.
-
-    >>> [build(link=link).terms[0].name for link in ("ce", "kl", "mse")]
-    ['hard_label', 'soft_logits', 'mean_squared_error']
     """
     contracts.positive("chain", "temperature", temperature, infinity=True)
     if link == "ce":

@@ -1,4 +1,4 @@
-"""Co-teaching: two networks choose each other's samples by their loss; no teacher.
+"""Co-teaching: two networks select each other's samples by their loss; no teacher.
 
 B. Han et al., "Co-teaching: Robust Training of Deep Neural Networks with Extremely
 Noisy Labels", NeurIPS 2018 (arXiv:1804.06872). With a detector of clean labels: T. Kim
@@ -32,7 +32,7 @@ from jaxtyping import Array, Bool, Float
 
 from kdjax import contracts
 from kdjax.losses import logits as losses
-from kdjax.methods.base import Method, Term, share
+from kdjax.methods.base import Method, Term, normalise_weights
 from kdjax.types import LossInputs
 
 REFERENCE = "Han et al., Co-teaching, NeurIPS 2018"
@@ -44,19 +44,12 @@ Weigh = Callable[[LossInputs, Float[Array, "batch networks"]], tuple[Array, Arra
 def build(
     *, noise_rate: float, steps_per_epoch: float, gradual_epochs: int = 40
 ) -> Method:
-    """Cross entropy of each network over the samples that the other believes.
+    """Cross entropy of each network over samples of small loss in the other.
 
     Args:
       noise_rate: share of the batch that is left out in the end, from 0 to 1.
       steps_per_epoch: of the run; need not be whole.
       gradual_epochs: how many epochs it takes until then, >= 0.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> method = build(noise_rate=0.4, steps_per_epoch=390.6)
-    >>> method.networks, [term.name for term in method.terms]
-    (2, ['member0', 'member1'])
     """
     kept = kept_counts("coteaching", noise_rate, gradual_epochs, steps_per_epoch)
 
@@ -70,7 +63,7 @@ def peers(weigh: Weigh) -> Method:
     """Two networks, a term each, over the samples that `weigh` gives it.
 
     Args:
-      weigh: (views, losses [batch, 2]) -> weights [batch] of the two networks' terms.
+      weigh: (inputs, losses [batch, 2]) -> weights [batch] of the two networks' terms.
         Nothing in it has a gradient.
     """
 
@@ -78,9 +71,9 @@ def peers(weigh: Weigh) -> Method:
         def values(inputs):
             members = inputs.student.features["members"]
             loss = [losses.cross_entropy(m, inputs.labels) for m in _columns(members)]
-            # Which samples are chosen is a matter of order: no gradient crosses over.
+            # Which samples are selected is a matter of order: no gradient crosses over.
             weights = weigh(inputs, jnp.stack(loss, axis=1))
-            return share(weights[number]) * loss[number]
+            return normalise_weights(weights[number]) * loss[number]
 
         return Term(f"member{number}", 1.0, values)
 
@@ -91,9 +84,9 @@ def exchanged(
     inputs: LossInputs, loss: Float[Array, "batch networks"], kept: Callable
 ) -> tuple[Array, Array]:
     """Weights of Co-teaching: the other's small losses, then the run's selection."""
-    everyone = jnp.ones(loss.shape[0], bool)
-    count = kept(inputs.step, loss.shape[0])[loss.shape[0]]
-    small = [least(column, everyone, count) for column in _columns(loss)]
+    batch = loss.shape[0]
+    count = kept(inputs.step, batch)[batch]
+    small = [least(column, jnp.ones(batch, bool), count) for column in _columns(loss)]
     selection = selected(inputs)
     return jnp.where(small[1], selection, 0.0), jnp.where(small[0], selection, 0.0)
 
@@ -110,7 +103,7 @@ def least(
 ) -> Bool[Array, " batch"]:
     """True for the `count` samples with the least loss of those in `among`.
 
-    Of equal losses the earlier in the batch; a loss of NaN comes last.
+    Of equal losses the earlier in the batch; NaN comes last.
     """
     order = jnp.lexsort((loss, jnp.where(among, 0, 1)))
     return (jnp.argsort(order) < count) & among

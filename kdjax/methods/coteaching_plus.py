@@ -29,6 +29,7 @@ import math
 
 import jax.numpy as jnp
 
+from kdjax import contracts
 from kdjax.methods.base import Method
 from kdjax.methods.coteaching import exchanged, kept_counts, least, peers, selected
 
@@ -43,54 +44,41 @@ def build(
     agreement_steps: int = 5000,
     warmup_epochs: float = 0.0,
 ) -> Method:
-    """Cross entropy of each network over disputed samples that the other believes.
+    """Cross entropy of each network over disputed samples of small loss in the other.
 
     Args:
-      noise_rate: share of the disputed that is left out in the end, from 0 to 1.
-      steps_per_epoch: of the run; need not be whole.
-      gradual_epochs: how many epochs it takes until then, >= 0.
+      noise_rate, steps_per_epoch, gradual_epochs: as in `coteaching`, of the disputed.
       agreement_steps: before it, a batch without dispute is trained on as it is; from
-        there on it teaches nothing. >= 0.
+        there on not at all. >= 0.
       warmup_epochs: before it, plain Co-teaching. >= 0.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> method = build(noise_rate=0.4, steps_per_epoch=390.6)
-    >>> method.networks, [term.name for term in method.terms]
-    (2, ['member0', 'member1'])
     """
     where = "coteaching_plus"
     kept = kept_counts(where, noise_rate, gradual_epochs, steps_per_epoch)
-    for name, value in (
-        ("agreement_steps", agreement_steps),
-        ("warmup_epochs", warmup_epochs),
-    ):
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"{where}: {name} is {value}; expected a number >= 0.")
-
+    contracts.not_negative(where, "agreement_steps", agreement_steps)
+    contracts.not_negative(where, "warmup_epochs", warmup_epochs)
     warmup_steps = math.ceil(warmup_epochs * steps_per_epoch)
 
     def weigh(inputs, loss):
         plain = exchanged(inputs, loss, kept)
         warm = inputs.step < warmup_steps
-        chosen = _disputed(inputs, loss, kept, agreement_steps)
-        return tuple(jnp.where(warm, p, c) for p, c in zip(plain, chosen, strict=True))
+        disputed = _disputed(inputs, loss, kept, agreement_steps)
+        pairs = zip(plain, disputed, strict=True)
+        return tuple(jnp.where(warm, p, d) for p, d in pairs)
 
     return peers(weigh)
 
 
 def _disputed(inputs, loss, kept, agreement_steps):
     """Weights where the networks disagree; where they never do, those of agreement."""
-    said = jnp.argmax(inputs.student.features["members"], axis=-1)
+    predicted = jnp.argmax(inputs.student.features["members"], axis=-1)
     selection = selected(inputs)
-    disputed = (said[:, 0] != said[:, 1]) & (selection > 0)
+    disputed = (predicted[:, 0] != predicted[:, 1]) & (selection > 0)
     total = jnp.sum(disputed, dtype=jnp.int32)
     count = kept(inputs.step, loss.shape[0])[total]
-    should_stop = jnp.where(inputs.step < agreement_steps, selection, 0.0)
+    undisputed = jnp.where(inputs.step < agreement_steps, selection, 0.0)
 
     def weight(other):
         small = least(loss[:, other], disputed, count)
-        return jnp.where(total > 0, jnp.where(small, selection, 0.0), should_stop)
+        return jnp.where(total > 0, jnp.where(small, selection, 0.0), undisputed)
 
     return weight(1), weight(0)

@@ -1,4 +1,4 @@
-"""DivideMix: two networks, semi-supervised on what the other holds to be noise.
+"""DivideMix: two networks, semi-supervised on what the other takes for noise.
 
 J. Li, R. Socher, S. C. H. Hoi, "DivideMix: Learning with Noisy Labels as
 Semi-supervised Learning", ICLR 2020 (arXiv:2002.07394). With a detector of clean
@@ -16,7 +16,7 @@ labels: T. Kim et al., "Winning Ticket in Noisy Image Classification", 2021.
 
 | symbol   | argument          |
 |----------|-------------------|
-| w_n      | note "clean"      |
+| w_n      | sample info clean |
 | T        | temperature       |
 | alpha    | mixup             |
 | lambda_u | unlabelled_weight |
@@ -45,7 +45,7 @@ from jaxtyping import Array, Float, Int
 from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.losses.numerics import as_float32
-from kdjax.methods.base import Method, Mixture, Term, share
+from kdjax.methods.base import Method, Mixture, Term, normalise_weights
 
 REFERENCE = "Li et al., DivideMix, ICLR 2020"
 
@@ -69,30 +69,19 @@ def build(
     Args:
       num_classes: of the labels.
       steps_per_epoch: of the run; need not be whole.
-      warmup_epochs: >= 0; until then the note "clean" is not read.
+      warmup_epochs: >= 0; until then the sample info "clean" is not read.
       temperature: of sharpening, > 0; at 1 it does nothing.
       mixup: both parameters of the Beta distribution, > 0.
       unlabelled_weight: of the squared error on unlabelled rows, >= 0.
       ramp_epochs: in which that weight climbs from 0, > 0.
       entropy_penalty: penalise confidence in the warm-up, for asymmetric noise.
       seed: of the mixing.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> method = build(num_classes=10, steps_per_epoch=390.6, warmup_epochs=10)
-    >>> method.networks, method.needs, [term.name for term in method.terms]
-    (2, ('clean',), ['labelled', 'unlabelled', 'uniform'])
     """
     contracts.positive("dividemix", "temperature", temperature)
     contracts.positive("dividemix", "mixup", mixup)
     contracts.positive("dividemix", "ramp_epochs", ramp_epochs)
-    for name, value in (
-        ("warmup_epochs", warmup_epochs),
-        ("unlabelled_weight", unlabelled_weight),
-    ):
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"dividemix: {name} is {value}; expected a number >= 0.")
+    contracts.not_negative("dividemix", "warmup_epochs", warmup_epochs)
+    contracts.not_negative("dividemix", "unlabelled_weight", unlabelled_weight)
     warmup_steps = math.ceil(warmup_epochs * steps_per_epoch)
 
     def prepare(predict, batch, sample_info, step):
@@ -102,10 +91,10 @@ def build(
         images = jnp.concatenate([batch.image, batch.second])
 
         def divided():
-            said = as_float32(predict(images).features["members"])
-            wanted = targets(jax.nn.softmax(said), label, clean, temperature)
+            logits = as_float32(predict(images).features["members"])
+            target = targets(jax.nn.softmax(logits), label, clean, temperature)
             key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), step)
-            return mixed(images, wanted, clean, mixup, key)
+            return mixed(images, target, clean, mixup, key)
 
         return jax.lax.cond(
             step < warmup_steps, lambda: _unmixed(images, label), divided
@@ -153,14 +142,8 @@ def targets(
 ) -> Float[Array, "batch networks classes"]:
     """Refined labels where a network has one, guesses of both networks elsewhere.
 
-    Args:
-      probabilities: of the first crop of all samples, then of the second, 2 * batch.
-      label: one-hot.
-      clean: weight of the label for each network, 0 to 1; 0 is unlabelled.
-      temperature: of sharpening.
-
-    Returns:
-      Rows sum to 1.
+    `probabilities` are of the first crop of all samples, then of the second; `clean` is
+    the weight of the one-hot label for each network, 0 to 1; 0 is unlabelled.
     """
     own = jnp.mean(jnp.stack(jnp.split(probabilities, 2)), axis=0)
     guessed = jnp.mean(own, axis=1, keepdims=True)
@@ -234,13 +217,13 @@ def _over_networks(one):
 
 @_over_networks
 def _labelled(logits, target, labelled):
-    return share(labelled) * losses.cross_entropy(logits, target)
+    return normalise_weights(labelled) * losses.cross_entropy(logits, target)
 
 
 @_over_networks
 def _unlabelled(logits, target, labelled):
     distance = jnp.mean((jax.nn.softmax(logits) - target) ** 2, axis=-1)
-    return share(1.0 - labelled) * distance
+    return normalise_weights(1.0 - labelled) * distance
 
 
 @_over_networks

@@ -1,4 +1,4 @@
-"""Data selection: knowledge distillation on chosen samples, labels on the others.
+"""Data selection: knowledge distillation on selected samples, labels on the others.
 
 W. Lan, Y.-m. Cheung, Q. Xu, B. Liu, Z. Hu, M. Li, Z. Chen, "Improve Knowledge
 Distillation via Label Revision and Data Selection", 2024 (arXiv:2404.03693).
@@ -12,12 +12,12 @@ D are the selected samples of the batch; a mean over no sample is 0.
 |--------|------------------|
 | alpha  | alpha            |
 | tau    | temperature      |
-| D      | note "selection" |
+| D      | run's selection  |
 
 Departs from the paper: it says that a part of the samples is supervised by the teacher
 and the rest by the labels; Hinton's loss as the teacher's, each set's own mean and
 infinity as a temperature are choices made here. Its label revision is left out (see
-lr_ds). How D is chosen is not the method's business: it comes as a note.
+lr_ds). How D is selected is not the method's business.
 """
 
 import dataclasses
@@ -36,12 +36,6 @@ def build(*, temperature: float, alpha: float = 1.0) -> Method:
       temperature: > 0; `float("inf")` is logit matching.
       alpha: share of the teacher on the selected samples, above 0 and up to 1; at 1
         their labels are not used.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> [term.name for term in build(temperature=4).terms]
-    ['label_unselected', 'soft_logits']
     """
     contracts.fraction("ds", "alpha", alpha)
     contracts.positive("ds", "alpha", alpha)

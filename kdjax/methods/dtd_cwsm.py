@@ -27,10 +27,10 @@ R, all off by default, are additions; R is the label revision of Lan et al. 2024
 """
 
 from kdjax.methods.base import Method, soft_teacher
-from kdjax.supervision.dynamic import by_confidence
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import with_revision
+from kdjax.supervision.temperature import by_confidence
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 
@@ -50,20 +50,9 @@ def build(
     Args:
       base: the mean temperature, not below lowest.
       spread: of the temperatures, >= 0.
-      lowest: floor of the temperatures, > 0.
-      label_weight: of the cross entropy with the label, >= 0; left out at 0.
-      memory_decay: from 0 to 1, of each sample's running mean; None for no memory.
-      num_examples: size of the training split; only the memory needs it.
-      eta: of label revision, above 0 and below 1; None for none.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> build(base=4.0).supervisor.temperature.lowest
-    1.0
+      lowest, label_weight, memory_decay, num_examples, eta: as in `dtd_flsw`.
     """
     rule = by_confidence(base, spread, lowest)
-    if memory_decay is not None:
-        rule = remembered(rule, num_examples, memory_decay)
+    rule = remembered(rule, num_examples, memory_decay)
     supervisor = with_revision(Supervisor(temperature=rule), eta)
     return soft_teacher("dtd_cwsm", supervisor, label_weight)

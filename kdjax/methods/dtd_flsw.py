@@ -31,15 +31,15 @@ step logs `temperature/mean` and `temperature/floored`). The defaults could not 
 verified: try gamma from 0.25 to 2 and spread from 0.5 to 4 times base. The memory, the
 cross entropy and R, all off by default, are additions; R is the label revision of Lan
 et al. 2024 (arXiv:2404.03693). The temperature of its b could not be verified; with b
-of the softened teacher, as here, the label is on top at every tau_x. Where only chosen
-samples hear the teacher, the mean of w is still over the batch.
+of the softened teacher, as here, the label is on top at every tau_x. Where samples are
+selected for the teacher, the mean of w is still over the batch.
 """
 
 from kdjax.methods.base import Method, soft_teacher
-from kdjax.supervision.dynamic import by_confusion, by_confusion_of_probabilities
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule
 from kdjax.supervision.revision import with_revision
+from kdjax.supervision.temperature import by_confusion, by_confusion_of_probabilities
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 
@@ -70,17 +70,9 @@ def build(
       memory_decay: from 0 to 1, of each sample's running mean; None for no memory.
       num_examples: size of the training split; only the memory needs it.
       eta: of label revision, above 0 and below 1; None for none.
-
-    Raises:
-      ValueError: a number is outside its range, or similarity is another word; the
-        message names it.
-
-    >>> build(base=4.0, spread=2.0).supervisor.temperature.lowest
-    1.0
     """
     rule = by_similarity("dtd_flsw", similarity, base, spread, gamma, lowest)
-    if memory_decay is not None:
-        rule = remembered(rule, num_examples, memory_decay)
+    rule = remembered(rule, num_examples, memory_decay)
     supervisor = with_revision(Supervisor(temperature=rule), eta)
     return soft_teacher("dtd_flsw", supervisor, label_weight)
 

@@ -38,10 +38,10 @@ from kdjax.supervision.adjustment import (
     shift_probabilities,
     smoothed_label,
 )
-from kdjax.supervision.dynamic import by_confidence
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule
 from kdjax.supervision.revision import with_revision
+from kdjax.supervision.temperature import by_confidence
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 
@@ -68,36 +68,19 @@ def build(
       base: the mean temperature, not below lowest.
       adjustment: "shift_first", "shift_last" or "lsr".
       confusion: "flsw" or "cwsm".
-      similarity: of "flsw": "cosine" of the logits, or of "probabilities".
+      similarity: of "flsw" alone: "cosine" of the logits, or of "probabilities".
       gamma: of "flsw", > 0.
       epsilon: of "lsr", from 0 to 1.
-      lowest: floor of the temperatures, > 0.
-      label_weight: of the cross entropy with the label, >= 0; left out at 0.
-      memory_decay: from 0 to 1, of each sample's running mean; None for no memory.
-      num_examples: size of the training split; only the memory needs it.
-      eta: of label revision, above 0 and below 1; None for none.
-
-    Raises:
-      ValueError: a number is outside its range, a word is another one, or similarity
-        is given with "cwsm"; the message names it.
-
-    >>> [term.name for term in build(spread=40.0).terms]
-    ['soft_logits']
+      lowest, label_weight, memory_decay, num_examples, eta: as in `dtd_flsw`.
     """
     rule = _temperature(confusion, similarity, base, spread, gamma, lowest)
-    if memory_decay is not None:
-        rule = remembered(rule, num_examples, memory_decay)
+    rule = remembered(rule, num_examples, memory_decay)
     supervisor = Supervisor(temperature=rule, **_stages(adjustment, epsilon))
     return soft_teacher("dtd_la", with_revision(supervisor, eta), label_weight)
 
 
 def _temperature(
-    confusion: str,
-    similarity: str,
-    base: float,
-    spread: float,
-    gamma: float,
-    lowest: float,
+    confusion: str, similarity: str, base: float, spread: float, gamma, lowest
 ) -> TemperatureRule:
     if confusion == "flsw":
         return dtd_flsw.by_similarity("dtd_la", similarity, base, spread, gamma, lowest)

@@ -1,4 +1,4 @@
-"""Early-learning regularisation: stay near what the network said early; no teacher.
+"""Early-learning regularisation: stay near early predictions; no teacher.
 
 S. Liu, J. Niles-Weed, N. Razavian, C. Fernandez-Granda, "Early-Learning Regularization
 Prevents Memorization of Noisy Labels", NeurIPS 2020 (arXiv:2007.00151). On the clean
@@ -19,8 +19,8 @@ The second paper's settings: CIFAR-10 beta 0.7, lambda 3 (asymmetric noise and R
 Departs from the paper: nothing in the equations. As in the authors' code t starts at 0,
 is renewed before it is used, and the gradient runs through the present p only. Where a
 batch crosses the border of an epoch a sample may stand in it twice: then the later
-place, that of the later epoch, is remembered and serves both. The run's selection, if
-it has one, says which samples are averaged over; all that are seen are remembered.
+prediction is remembered and serves both. The run's selection, if it has one, says which
+samples are averaged over; all are remembered.
 """
 
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from jaxtyping import Array
 
 from kdjax import contracts
 from kdjax.losses import robust
-from kdjax.methods.base import Memory, Method, Term, chosen, hard_label
+from kdjax.methods.base import Memory, Method, Term, hard_label, on_selected
 
 REFERENCE = "Liu et al., Early-Learning Regularization, NeurIPS 2020"
 
@@ -41,15 +41,8 @@ def build(
     Args:
       num_examples: size of the training split.
       num_classes: of the labels; with num_examples, the size of the memory in float32.
-      beta: share of the old in what is remembered, from 0 to 1.
+      beta: weight of the old value in what is remembered, from 0 to 1.
       weight: of the regulariser, > 0.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> method = build(num_examples=5, num_classes=3)
-    >>> [term.name for term in method.terms], method.memory.init().shape
-    (['hard_label', 'early_learning'], (5, 3))
     """
     contracts.fraction("elr", "beta", beta)
     contracts.positive("elr", "weight", weight)
@@ -57,27 +50,26 @@ def build(
     def init():
         return jnp.zeros((num_examples, num_classes), jnp.float32)
 
-    def update(table, traces):
-        probabilities = robust.clipped_probabilities(traces.student_logits)
-        old = table[traces.index]
+    def update(table, inputs):
+        probabilities = robust.clipped_probabilities(inputs.student_logits)
+        old = table[inputs.index]
         remembered = beta * old + (1.0 - beta) * probabilities
-        # Equal rows for equal indices, so it is all the same which is written last.
-        remembered = remembered[_last_of_its_kind(traces.index)]
-        return remembered, table.at[traces.index].set(remembered)
+        # Equal rows for equal indices, so the order of writing does not matter.
+        remembered = remembered[_last_position(inputs.index)]
+        return remembered, table.at[inputs.index].set(remembered)
 
     def values(inputs):
         logits = inputs.student.logits
         return robust.early_learning_regularization(logits, inputs.remembered)
 
-    regulariser = Term("early_learning", weight, values)
+    regulariser = Term("early_learning", weight, values, frozenset())
     return Method(
-        terms=(chosen(hard_label(1.0)), chosen(regulariser)),
-        memory=Memory(init, update),
+        terms=(on_selected(hard_label(1.0)), on_selected(regulariser)),
+        memory=Memory(init, update, reads=frozenset({"index"})),
     )
 
 
-def _last_of_its_kind(index: Array) -> Array:
-    """For each place in the batch, the last place that holds the same sample."""
+def _last_position(index: Array) -> Array:
+    """For each position in the batch, the last one that holds the same sample."""
     same = index[:, None] == index[None, :]
-    places = jnp.arange(len(index))
-    return jnp.max(jnp.where(same, places[None, :], -1), axis=1)
+    return jnp.max(jnp.where(same, jnp.arange(len(index))[None, :], -1), axis=1)

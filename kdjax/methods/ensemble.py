@@ -20,13 +20,14 @@ teacher's temperature were tau / M, with "mse" by logits M times as large. The m
 probabilities is an addition. By default alpha is 1 and tau 20, as the paper prefers.
 """
 
+import dataclasses
 import math
 
 from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.methods.base import (
     Method,
-    hard_label,
+    labels_and_teacher,
     match_logits,
     soft_logits,
     soft_target,
@@ -51,7 +52,7 @@ def build(
     alpha: float = 1.0,
     temperature: float = 20.0,
 ) -> Method:
-    """Cross entropy and an ensemble's answer.
+    """Cross entropy and the combined outputs of several teachers.
 
     Args:
       combine: "mean_logits", "sum_logits" or, with "kl" only, "mean_probabilities".
@@ -61,30 +62,23 @@ def build(
         matching.
 
     Raises:
-      ValueError: a number or word is not one of these; in use, a single network
-        teaches.
-
-    >>> [term.name for term in build(combine="mean_probabilities").terms]
-    ['soft_target']
+      ValueError: in use, if there is a single teacher.
     """
     _check(combine, loss, alpha, temperature)
-    terms = (hard_label(1.0 - alpha),) if alpha < 1 else ()
     if combine == "mean_probabilities":
-        target = (ensemble.mean_of_probabilities(temperature),)
-        supervisor = Supervisor(temperature=fixed(temperature), target=target)
-        return Method(
-            terms=(*terms, soft_target(alpha)),
-            supervisor=supervisor,
-            needs=("members",),
-        )
-    if loss == "mse":
-        term = match_logits("mean_squared_error", alpha, losses.mean_squared_error)
-    elif math.isinf(temperature):
-        term = match_logits("logit_matching", alpha, losses.logit_matching)
+        stages = {"target": (ensemble.mean_of_probabilities(temperature),)}
+        term = soft_target(alpha)
     else:
-        term = soft_logits(alpha)
-    supervisor = Supervisor(temperature=fixed(temperature), logits=(_LOGITS[combine],))
-    return Method(terms=(*terms, term), supervisor=supervisor, needs=("members",))
+        stages = {"logits": (_LOGITS[combine],)}
+        if loss == "mse":
+            term = match_logits("mean_squared_error", alpha, losses.mean_squared_error)
+        elif math.isinf(temperature):
+            term = match_logits("logit_matching", alpha, losses.logit_matching)
+        else:
+            term = soft_logits(alpha)
+    supervisor = Supervisor(temperature=fixed(temperature), **stages)
+    method = labels_and_teacher(alpha, term, supervisor)
+    return dataclasses.replace(method, needs=("members",))
 
 
 def _check(combine: str, loss: str, alpha: float, temperature: float) -> None:

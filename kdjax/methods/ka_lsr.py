@@ -51,12 +51,6 @@ def build(
       epsilon: share of the label spread evenly over all classes, from 0 to 1.
       label_weight: of the cross entropy with the label, >= 0; left out at 0.
       eta: of label revision, above 0 and below 1; None for none.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> [term.name for term in build().terms]
-    ['soft_target']
     """
     contracts.positive("ka_lsr", "temperature", temperature)
     contracts.fraction("ka_lsr", "epsilon", epsilon)

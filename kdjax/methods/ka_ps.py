@@ -42,12 +42,6 @@ def build(
       temperature: > 0, finite.
       label_weight: of the cross entropy with the label, >= 0.
       eta: of label revision, above 0 and below 1; None for none.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> [term.name for term in build().terms]
-    ['soft_logits']
     """
     contracts.positive("ka_ps", "temperature", temperature)
     supervisor = Supervisor(temperature=fixed(temperature), logits=(probability_shift,))

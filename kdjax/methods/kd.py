@@ -27,14 +27,7 @@ import math
 
 from kdjax import contracts
 from kdjax.losses import logits as losses
-from kdjax.methods.base import (
-    Method,
-    Term,
-    chosen,
-    hard_label,
-    match_logits,
-    soft_logits,
-)
+from kdjax.methods.base import Method, labels_and_teacher, match_logits, soft_logits
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
 
@@ -57,26 +50,16 @@ def build(
         temperature <= 1; without it that part vanishes as the temperature tends to 0.
       label_smoothing: of the cross entropy, from 0 to 1.
 
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
     >>> [term.name for term in build(alpha=0.9, temperature=4).terms]
     ['hard_label', 'soft_logits']
     """
     contracts.fraction("kd", "alpha", alpha)
     contracts.positive("kd", "temperature", temperature, infinity=True)
     contracts.fraction("kd", "label_smoothing", label_smoothing)
-    terms = ()
-    if alpha < 1:
-        terms += (hard_label(1.0 - alpha, label_smoothing),)
-    if alpha == 0:
-        return Method(terms=tuple(map(chosen, terms)))
-    terms += (_teacher_term(alpha, temperature, small_temperature_fix),)
-    return Method(terms=terms, supervisor=Supervisor(temperature=fixed(temperature)))
-
-
-def _teacher_term(alpha: float, temperature: float, small_fix: bool) -> Term:
     if math.isinf(temperature):
-        return match_logits("logit_matching", float(alpha), losses.logit_matching)
-    scale = 1.0 / temperature if small_fix and temperature <= 1 else 1.0
-    return soft_logits(alpha * scale)
+        term = match_logits("logit_matching", float(alpha), losses.logit_matching)
+    else:
+        fix = small_temperature_fix and temperature <= 1
+        term = soft_logits(alpha * (1.0 / temperature if fix else 1.0))
+    supervisor = Supervisor(temperature=fixed(temperature))
+    return labels_and_teacher(alpha, term, supervisor, label_smoothing)

@@ -1,4 +1,4 @@
-"""Label revision with data selection: the teacher is heard on chosen samples only.
+"""Label revision with data selection: a teacher on the selected samples only.
 
 W. Lan, Y.-m. Cheung, Q. Xu, B. Liu, Z. Hu, M. Li, Z. Chen, "Improve Knowledge
 Distillation via Label Revision and Data Selection", 2024 (arXiv:2404.03693).
@@ -14,11 +14,11 @@ correctly, W the other ones of D; a mean over no sample is 0. p is lr_mse's.
 | lambda1 | lambda1            |
 | lambda2 | lambda2            |
 | eta     | eta                |
-| D       | note "selection"   |
+| D       | run's selection    |
 
 Departs from the paper: as lr_mse does. The paper supervises D by the revised teacher
 and the rest by the labels; that the labels of the rest and of R share one mean is a
-choice made here. How D is chosen is not the method's business: it comes as a note.
+choice made here. How D is selected is not the method's business.
 """
 
 import dataclasses
@@ -32,16 +32,7 @@ REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 def build(*, lambda1: float = 4.0, lambda2: float = 1.0, eta: float = 0.8) -> Method:
     """lr_mse on the selected samples, labels on the others.
 
-    Args:
-      lambda1: of the logits, >= 0; at 0 the part is left out.
-      lambda2: of the revised probabilities, >= 0; at 0 the part is left out.
-      eta: above 0 and below 1; near 1 revises least.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> build().needs
-    ('selection',)
+    Arguments as `lr_mse`.
     """
     method = lr_mse.compose("lr_ds", lambda1, lambda2, eta)
     return dataclasses.replace(method, needs=("selection",))

@@ -48,15 +48,8 @@ def build(
       eta: above 0 and below 1; near 1 revises least.
       softened: takes beta of the softened teacher instead of temperature 1.
       only_wrong: leaves the target as it is where the teacher is right.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> [term.name for term in build().terms]
-    ['hard_label', 'soft_target']
     """
-    if gamma != 0:
-        contracts.positive("lr_kl", "gamma", gamma)
+    contracts.not_negative("lr_kl", "gamma", gamma)
     contracts.positive("lr_kl", "alpha", alpha)
     contracts.positive("lr_kl", "temperature", temperature)
     if temperature < 1 and not softened:

@@ -31,7 +31,7 @@ from jaxtyping import Array, Float
 from kdjax import contracts
 from kdjax.losses import logits as losses
 from kdjax.losses.numerics import as_float32
-from kdjax.methods.base import Method, Term, share
+from kdjax.methods.base import Method, Term, normalise_weights
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import label_revision
 from kdjax.supervision.temperature import fixed
@@ -41,18 +41,12 @@ REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 
 
 def build(*, lambda1: float = 4.0, lambda2: float = 1.0, eta: float = 0.8) -> Method:
-    """Labels and logits where the teacher is right, its revised answer where not.
+    """Labels and logits where the teacher is right, its revised target where not.
 
     Args:
       lambda1: of the logits, >= 0; at 0 the part is left out.
       lambda2: of the revised probabilities, >= 0; at 0 the part is left out.
       eta: above 0 and below 1; near 1 revises least.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> [term.name for term in build().terms]
-    ['hard_label', 'right_logits', 'revised_probabilities']
     """
     return compose("lr_mse", lambda1, lambda2, eta)
 
@@ -60,12 +54,11 @@ def build(*, lambda1: float = 4.0, lambda2: float = 1.0, eta: float = 0.8) -> Me
 def compose(where: str, lambda1: float, lambda2: float, eta: float) -> Method:
     """The method; `where` opens its errors.
 
-    The teacher is heard by its weight m on each sample, so every set is a weight: R is
-    m right, W is m wrong, and labels are used on R and where nobody is heard.
+    With m the weight of the teacher on each sample every set is a weight: R is m right,
+    W is m wrong, and labels are used on R and where m is 0.
     """
     for name, value in (("lambda1", lambda1), ("lambda2", lambda2)):
-        if value != 0:
-            contracts.positive(where, name, value)
+        contracts.not_negative(where, name, value)
     parts = (
         Term("hard_label", 1.0, _labels),
         Term("right_logits", lambda1, _right_logits),
@@ -80,23 +73,23 @@ def compose(where: str, lambda1: float, lambda2: float, eta: float) -> Method:
 
 def _labels(inputs: LossInputs) -> Float[Array, " batch"]:
     loss = losses.cross_entropy(inputs.student.logits, inputs.labels)
-    return share(1.0 - inputs.supervision.weight * _wrong(inputs)) * loss
+    return normalise_weights(1.0 - inputs.supervision.weight * _wrong(inputs)) * loss
 
 
 def _right_logits(inputs: LossInputs) -> Float[Array, " batch"]:
     s = inputs.supervision
     distance = losses.mean_squared_error(inputs.student.logits, s.logits)
-    return share(s.weight * (1.0 - _wrong(inputs))) * distance
+    return normalise_weights(s.weight * (1.0 - _wrong(inputs))) * distance
 
 
 def _revised_probabilities(inputs: LossInputs) -> Float[Array, " batch"]:
     s = inputs.supervision
     p = jax.nn.softmax(as_float32(inputs.student.logits))
     distance = jnp.mean((p - s.target) ** 2, axis=-1)
-    return share(s.weight * _wrong(inputs)) * distance
+    return normalise_weights(s.weight * _wrong(inputs)) * distance
 
 
 def _wrong(inputs: LossInputs) -> Float[Array, " batch"]:
-    """1 where the teacher names another class than the label's, else 0."""
-    named = jnp.argmax(inputs.supervision.logits, axis=-1)
-    return (named != inputs.labels).astype(jnp.float32)
+    """1 where the teacher predicts another class than the label, else 0."""
+    predicted = jnp.argmax(inputs.supervision.logits, axis=-1)
+    return (predicted != inputs.labels).astype(jnp.float32)

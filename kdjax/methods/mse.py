@@ -18,7 +18,7 @@ The code allows no cross entropy beside it (alpha = 1, the default here).
 
 from kdjax import contracts
 from kdjax.losses import logits as losses
-from kdjax.methods.base import Method, chosen, hard_label, match_logits
+from kdjax.methods.base import Method, labels_and_teacher, match_logits
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
 
@@ -33,19 +33,10 @@ def build(*, alpha: float = 1.0, reduction: str = "mean") -> Method:
     Args:
       alpha: share of the teacher, from 0 to 1. At 1 no label is used, at 0 no teacher.
       reduction: over the classes, "mean" or "sum".
-
-    Raises:
-      ValueError: alpha is outside [0, 1], or reduction is another word.
-
-    >>> [term.name for term in build(reduction="sum").terms]
-    ['squared_error']
     """
     contracts.fraction("mse", "alpha", alpha)
     if reduction not in _DISTANCES:
         raise ValueError(f"mse: reduction is {reduction!r}; expected 'mean' or 'sum'.")
-    terms = (hard_label(1.0 - alpha),) if alpha < 1 else ()
-    if alpha == 0:
-        return Method(terms=tuple(map(chosen, terms)))
     distance = _DISTANCES[reduction]
-    terms += (match_logits(distance.__name__, float(alpha), distance),)
-    return Method(terms=terms, supervisor=Supervisor(temperature=fixed(1.0)))
+    term = match_logits(distance.__name__, float(alpha), distance)
+    return labels_and_teacher(alpha, term, Supervisor(temperature=fixed(1.0)))

@@ -35,12 +35,6 @@ def build(*, temperature: float = 0.5, small_temperature_fix: bool = True) -> Me
       temperature: > 0; `float("inf")` is logit matching.
       small_temperature_fix: multiplies the loss by 1 / temperature where temperature <=
         1; without it the loss vanishes as the temperature tends to 0.
-
-    Raises:
-      ValueError: temperature is not above 0.
-
-    >>> [(term.name, term.coefficient) for term in build().terms]
-    [('soft_logits', 2.0)]
     """
     contracts.positive("noisy_teacher", "temperature", temperature, infinity=True)
     return kd.build(

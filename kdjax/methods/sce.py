@@ -21,7 +21,7 @@ selection, if it has one, says which samples are averaged over.
 
 from kdjax import contracts
 from kdjax.losses import robust
-from kdjax.methods.base import Method, Term, chosen, hard_label
+from kdjax.methods.base import Method, Term, hard_label, on_selected
 
 REFERENCE = "Wang et al., Symmetric Cross Entropy, ICCV 2019"
 
@@ -33,12 +33,6 @@ def build(*, alpha: float = 0.1, beta: float = 1.0, log_zero: float = -4.0) -> M
       alpha: of the cross entropy, > 0.
       beta: of the reverse cross entropy, > 0.
       log_zero: what log 0 is taken to be, below 0; only beta * log_zero matters.
-
-    Raises:
-      ValueError: a number is outside its range; the message names it.
-
-    >>> [term.name for term in build().terms]
-    ['hard_label', 'reverse_cross_entropy']
     """
     contracts.positive("sce", "alpha", alpha)
     contracts.positive("sce", "beta", beta)
@@ -49,4 +43,4 @@ def build(*, alpha: float = 0.1, beta: float = 1.0, log_zero: float = -4.0) -> M
         return robust.reverse_cross_entropy(logits, labels, log_zero)
 
     reverse = Term("reverse_cross_entropy", beta, values)
-    return Method(terms=(chosen(hard_label(alpha)), chosen(reverse)))
+    return Method(terms=(on_selected(hard_label(alpha)), on_selected(reverse)))

@@ -17,7 +17,7 @@ paper. The code allows no cross entropy beside it (alpha = 1, the default here).
 
 from kdjax import contracts
 from kdjax.losses import logits as losses
-from kdjax.methods.base import Method, chosen, hard_label, match_logits
+from kdjax.methods.base import Method, labels_and_teacher, match_logits
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
 
@@ -29,16 +29,7 @@ def build(*, alpha: float = 1.0) -> Method:
 
     Args:
       alpha: share of the teacher, from 0 to 1. At 1 no label is used, at 0 no teacher.
-
-    Raises:
-      ValueError: alpha is outside [0, 1].
-
-    >>> [term.name for term in build(alpha=0.5).terms]
-    ['hard_label', 'smooth_l1']
     """
     contracts.fraction("smooth_l1", "alpha", alpha)
-    terms = (hard_label(1.0 - alpha),) if alpha < 1 else ()
-    if alpha == 0:
-        return Method(terms=tuple(map(chosen, terms)))
-    terms += (match_logits("smooth_l1", float(alpha), losses.smooth_l1),)
-    return Method(terms=terms, supervisor=Supervisor(temperature=fixed(1.0)))
+    term = match_logits("smooth_l1", float(alpha), losses.smooth_l1)
+    return labels_and_teacher(alpha, term, Supervisor(temperature=fixed(1.0)))

@@ -13,11 +13,11 @@ network trained on the whole noisy set. Proxy and detector are the config's `sta
 | symbol | argument                                   |
 |--------|--------------------------------------------|
 | l      | loss, with the numbers of it in parameters |
-| T      | config.data.keep, or the note "selection"  |
+| T      | config.data.keep, or the run's selection   |
 
 The authors retrain with the proxy's loss or, by default, with cross entropy.
 
-Departs from the paper: nothing where T is cut out. Where T is chosen anew while the
+Departs from the paper: nothing where T is cut out. Where T is selected anew while the
 network trains (config.selection, as FINE does), the other samples stay in the batch at
 weight 0: batch norm and elr's memory still see them.
 """
@@ -27,21 +27,16 @@ from collections.abc import Mapping
 
 from kdjax import contracts
 from kdjax.methods import elr, gce, sce
-from kdjax.methods.base import Method, chosen, hard_label
+from kdjax.methods.base import Method, hard_label, on_selected
 
 REFERENCE = "Kim et al., Winning Ticket in Noisy Image Classification, 2021"
 
 
 def _cross_entropy() -> Method:
-    return Method(terms=(chosen(hard_label(1.0)),))
+    return Method(terms=(on_selected(hard_label(1.0)),))
 
 
-_LOSSES = {
-    "ce": _cross_entropy,
-    "gce": gce.build,
-    "sce": sce.build,
-    "elr": elr.build,
-}
+_LOSSES = {"ce": _cross_entropy, "gce": gce.build, "sce": sce.build, "elr": elr.build}
 _SIZES = ("num_examples", "num_classes")
 
 
@@ -60,13 +55,6 @@ def build(
         there has that method's default.
       num_examples: size of the training split, for "elr".
       num_classes: of the labels, for "elr".
-
-    Raises:
-      ValueError: loss is another word, or parameters names what that loss does not
-        take, or lacks what it needs, or has a number outside its range.
-
-    >>> [term.name for term in build(loss="sce").terms]
-    ['hard_label', 'reverse_cross_entropy']
     """
     if loss not in _LOSSES:
         raise ValueError(

@@ -1,73 +1,70 @@
 """Architectures by name. `create("wrn_16_2", num_classes=100)` gives a `Network`.
 
 A name of the form "package.module:function" calls a function of yours with the same
-keywords, so a network of your own needs no change here.
+keywords, so a network of your own needs no change here. Of every network here `dtype`
+is of the activations; parameters, statistics and logits are float32.
 """
 
 import difflib
 import importlib
 import inspect
 from collections.abc import Callable
-from functools import partial
 
-from kdjax.models.cifar_resnet import cifar_resnet
-from kdjax.models.imagenet_resnet import imagenet_resnet
-from kdjax.models.mobilenet_v1 import mobilenet_v1
-from kdjax.models.mobilenet_v2 import mobilenet_v2
-from kdjax.models.network import Network, from_linen
-from kdjax.models.wide_resnet import wide_resnet
+from kdjax.registry import LazyTable, lazy_package
 
-__all__ = ["MODELS", "Network", "create", "from_linen"]
+__all__, __getattr__, __dir__ = lazy_package(__name__, network="Network from_linen")
+__all__ += ["MODELS", "create"]
 
 
-def _fixed(builder: Callable[..., Network], **fixed) -> Callable[..., Network]:
-    """A builder whose architecture is settled; the caller gives classes and dtype."""
+def _fixed(target: str, **fixed) -> Callable:
+    """A builder of one architecture; the caller gives classes and dtype."""
 
-    def build(*, num_classes: int, dtype: str = "float32") -> Network:
+    def build(*, num_classes: int, dtype: str = "float32"):
+        builder = _imported(f"kdjax.models.{target}")
         return builder(num_classes=num_classes, dtype=dtype, **fixed)
 
     return build
 
 
-_wrn = partial(_fixed, wide_resnet)
-_cifar = partial(_fixed, cifar_resnet)
-_imagenet = partial(_fixed, imagenet_resnet)
+MODELS = LazyTable(
+    {"wide_resnet": "kdjax.models.wide_resnet:wide_resnet"}
+    | {
+        f"wrn_{depth}_{width}": _fixed(
+            "wide_resnet:wide_resnet", depth=depth, width=width
+        )
+        for depth, widths in {16: (2, 4, 6), 28: (2, 4), 40: (1, 2, 6)}.items()
+        for width in widths
+    }
+    | {
+        f"resnet{depth}": _fixed("residual:cifar_resnet", depth=depth)
+        for depth in (8, 14, 20, 32, 44, 56, 110)
+    }
+    | {
+        f"resnet{depth}x4": _fixed(
+            "residual:cifar_resnet", depth=depth, four_times=True
+        )
+        for depth in (8, 32)
+    }
+    | {
+        f"resnet{depth}": _fixed("residual:imagenet_resnet", depth=depth)
+        for depth in (18, 34, 50, 101, 152)
+    }
+    | {
+        f"resnet{depth}_cifar": _fixed(
+            "imagenet_resnet", depth=depth, small_images=True
+        )
+        for depth in (18, 34, 50)
+    }
+    | {
+        "mobilenet_v1": _fixed("mobilenet_v1:mobilenet_v1", activation="relu"),
+        "mobilenet_v1_relu6": _fixed("mobilenet_v1:mobilenet_v1", activation="relu6"),
+        "mobilenet_v2": _fixed("mobilenet_v2:mobilenet_v2"),
+    }
+)
 
-MODELS: dict[str, Callable[..., Network]] = {
-    "wide_resnet": wide_resnet,
-    "wrn_16_2": _wrn(depth=16, width=2),
-    "wrn_16_4": _wrn(depth=16, width=4),
-    "wrn_16_6": _wrn(depth=16, width=6),
-    "wrn_28_2": _wrn(depth=28, width=2),
-    "wrn_28_4": _wrn(depth=28, width=4),
-    "wrn_40_1": _wrn(depth=40, width=1),
-    "wrn_40_2": _wrn(depth=40, width=2),
-    "wrn_40_6": _wrn(depth=40, width=6),
-    "resnet8": _cifar(depth=8),
-    "resnet14": _cifar(depth=14),
-    "resnet20": _cifar(depth=20),
-    "resnet32": _cifar(depth=32),
-    "resnet44": _cifar(depth=44),
-    "resnet56": _cifar(depth=56),
-    "resnet110": _cifar(depth=110),
-    "resnet8x4": _cifar(depth=8, four_times=True),
-    "resnet32x4": _cifar(depth=32, four_times=True),
-    "resnet18": _imagenet(depth=18),
-    "resnet34": _imagenet(depth=34),
-    "resnet50": _imagenet(depth=50),
-    "resnet101": _imagenet(depth=101),
-    "resnet152": _imagenet(depth=152),
-    "resnet18_cifar": _imagenet(depth=18, small_images=True),
-    "resnet34_cifar": _imagenet(depth=34, small_images=True),
-    "resnet50_cifar": _imagenet(depth=50, small_images=True),
-    "mobilenet_v1": _fixed(mobilenet_v1, activation="relu"),
-    "mobilenet_v1_relu6": _fixed(mobilenet_v1, activation="relu6"),
-    "mobilenet_v2": _fixed(mobilenet_v2),
-}
 
-
-def create(name: str, *, num_classes: int, **rest) -> Network:
-    """Builds the network called `name`.
+def create(name: str, *, num_classes: int, **rest):
+    """Builds the `Network` called `name`.
 
     Args:
       name: a key of `MODELS`, or "package.module:function", a function that returns a
@@ -86,7 +83,15 @@ def create(name: str, *, num_classes: int, **rest) -> Network:
     >>> network.evaluate(params, batch_stats, images).logits.shape
     (2, 10)
     """
-    builder = _imported(name) if ":" in name else _listed(name)
+    from kdjax.models.network import Network  # brings Flax
+
+    if ":" not in name and name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, n=3) or sorted(MODELS)
+        raise ValueError(
+            f"create: there is no model {name!r}; near are {', '.join(near)}. "
+            '"package.module:function" takes one of yours.'
+        )
+    builder = _imported(name) if ":" in name else MODELS[name]
     if _takes(builder, "num_classes"):
         rest["num_classes"] = num_classes
     _check_keywords(name, builder, rest)
@@ -97,16 +102,6 @@ def create(name: str, *, num_classes: int, **rest) -> Network:
             "Wrap a Linen module: kdjax.models.from_linen(module)."
         )
     return network
-
-
-def _listed(name: str) -> Callable[..., Network]:
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=3) or sorted(MODELS)
-        raise ValueError(
-            f"create: there is no model {name!r}; near are {', '.join(near)}. "
-            '"package.module:function" takes one of yours.'
-        )
-    return MODELS[name]
 
 
 def _imported(name: str) -> Callable:
@@ -134,15 +129,15 @@ def _takes(builder: Callable, keyword: str) -> bool:
     return any(p.name == keyword or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
-def _check_keywords(name: str, builder: Callable, given: dict) -> None:
-    """Raises ValueError unless `builder(**given)` is a well-formed call."""
+def _check_keywords(name: str, builder: Callable, arguments: dict) -> None:
+    """Raises ValueError unless `builder(**arguments)` is a well-formed call."""
     signature = inspect.signature(builder)
     others = [keyword for keyword in signature.parameters if keyword != "num_classes"]
     takes = f"it takes {', '.join(others) or 'nothing else'}."
-    for keyword in given:
+    for keyword in arguments:
         if not _takes(builder, keyword):
             raise ValueError(f"create: {keyword} is not a parameter of {name}; {takes}")
     try:
-        signature.bind(**given)
+        signature.bind(**arguments)
     except TypeError as error:
         raise ValueError(f"create: {name}: {error}; {takes}") from error

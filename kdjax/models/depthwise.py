@@ -25,14 +25,11 @@ def convolve(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
       kernel: [3, 3, 1, c], of the same dtype.
       stride: 1 or 2, both ways.
 
-    Returns:
-      [b, ceil(h / stride), ceil(w / stride), c], summed in float32 at least.
-
     >>> images, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 1, 2))
     >>> convolve(images, kernel, 1)[0, :2, :2, 0].tolist()
     [[4.0, 6.0], [6.0, 9.0]]
     """
-    # The shifted images are as large as nine inputs: made again for the gradient.
+    # The shifted images are as large as nine inputs: recomputed for the gradient.
     shifts = jax.checkpoint(functools.partial(_shifts, stride=stride))
     grouped = functools.partial(_grouped, stride=stride)
     return jax.lax.platform_dependent(images, kernel, cpu=shifts, default=grouped)
@@ -50,7 +47,7 @@ def _grouped(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def _shifts(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """The sum over the kernel's places of the image from there on, times the weight."""
+    """The sum over the kernel of the shifted image times the weight."""
     height, width = ((size - 1) // stride + 1 for size in images.shape[1:3])
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))).astype(jnp.float32)
     rows, columns = ((size - 1) * stride + 1 for size in (height, width))
@@ -83,7 +80,7 @@ class DepthwiseConv(nn.Module):
 
 
 def _initialise(key, shape, dtype=jnp.float32) -> jax.Array:
-    """He's, over the fan-out of an input: its nine places in one channel."""
+    """He's, over the fan-out of an input: nine weights in one channel."""
     height, width, one, channels = shape
     flipped = layers.fan_out_normal(key, (height, width, channels, one), dtype)
     return flipped.reshape(shape)

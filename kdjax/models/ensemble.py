@@ -1,4 +1,4 @@
-"""Several networks as one: teachers that speak together, or students that are peers."""
+"""Several networks as one: an ensemble of teachers, or students that are peers."""
 
 import jax
 import jax.numpy as jnp
@@ -9,20 +9,13 @@ from kdjax.types import Outputs, PyTree
 
 
 def ensemble(networks: tuple[Network, ...]) -> Network:
-    """Makes one `Network` of several; its logits are the mean of theirs.
+    """One `Network` of two or more of the same classes; its logits are their mean.
 
     Every member's own logits are the feature "members" [batch, networks, classes], and
     their pooled features, where all have as many, "pooled" [batch, networks, channels];
     so a method can combine them as its paper does. `train` takes one array of images
     for all, or a tuple with one array each. Parameters and statistics are dicts
     "member0", "member1", ...
-
-    Args:
-      networks: two or more, of the same classes.
-
-    Raises:
-      ValueError: fewer than two networks; while tracing, other numbers of classes or of
-        image arrays.
 
     >>> from kdjax.models import create
     >>> pair = ensemble((create("resnet8", num_classes=10),) * 2)
@@ -39,20 +32,22 @@ def ensemble(networks: tuple[Network, ...]) -> Network:
 
     def init(key, images) -> tuple[PyTree, PyTree]:
         keys = jax.random.split(key, len(names))
-        drawn = [members[n].init(k, images) for n, k in zip(names, keys, strict=True)]
-        params = {n: p for n, (p, _) in zip(names, drawn, strict=True)}
-        return params, {n: s for n, (_, s) in zip(names, drawn, strict=True)}
+        pairs = [members[n].init(k, images) for n, k in zip(names, keys, strict=True)]
+        params, stats = zip(*pairs, strict=True)
+        return dict(zip(names, params, strict=True)), dict(
+            zip(names, stats, strict=True)
+        )
 
     def train(params, batch_stats, images) -> tuple[Outputs, PyTree]:
         results = {
             name: members[name].train(params[name], batch_stats[name], own)
             for name, own in zip(names, _one_each(images, len(names)), strict=True)
         }
-        outputs = _together([outputs for outputs, _ in results.values()])
+        outputs = _combined([outputs for outputs, _ in results.values()])
         return outputs, {name: stats for name, (_, stats) in results.items()}
 
     def evaluate(params, batch_stats, images) -> Outputs:
-        return _together(
+        return _combined(
             [members[n].evaluate(params[n], batch_stats[n], images) for n in names]
         )
 
@@ -70,7 +65,7 @@ def _one_each(images: Array | tuple[Array, ...], count: int) -> tuple[Array, ...
     return images
 
 
-def _together(outputs: list[Outputs]) -> Outputs:
+def _combined(outputs: list[Outputs]) -> Outputs:
     """Mean logits, and the members' own logits and pooled features side by side."""
     shapes = {each.logits.shape for each in outputs}
     if len(shapes) > 1:

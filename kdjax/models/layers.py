@@ -1,4 +1,4 @@
-"""What the architectures share: convolution, batch norm, head, the check at the door.
+"""What the architectures share: convolution, batch norm, head, checks.
 
 Conventions are those of the PyTorch models in the literature, so that their weights and
 results carry over: symmetric padding (`SAME` pads strided convolutions unevenly), He's
@@ -150,11 +150,10 @@ def head(classes: int, fan_in: int, *, zero_bias: bool) -> nn.Dense:
 
 def activation_dtype(where: str, dtype) -> jnp.dtype:
     """Reads the `dtype` argument of a builder: "float32" or "bfloat16"."""
-    known = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
     name = dtype if isinstance(dtype, str) else getattr(dtype, "__name__", str(dtype))
-    if name not in known:
+    if name not in ("float32", "bfloat16"):
         raise ValueError(f"{where}: dtype is {dtype!r}; expected float32 or bfloat16.")
-    return jnp.dtype(known[name])
+    return jnp.dtype(name)
 
 
 def positive_integer(where: str, name: str, value) -> None:

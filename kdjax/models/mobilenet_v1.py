@@ -83,24 +83,12 @@ def mobilenet_v1(
     the authors' own code, and timm after it, has ReLU6.
 
     Args:
-      num_classes: number of classes.
       activation: "relu" or "relu6".
-      dtype: of the activations; parameters, statistics and logits are float32.
-
-    Raises:
-      ValueError: a value is out of range.
-
-    >>> network = mobilenet_v1(num_classes=10)
-    >>> images = jnp.ones((2, 32, 32, 3))
-    >>> params, _ = jax.eval_shape(network.init, jax.random.key(0), images)
-    >>> params["stage5_block2"]["conv1"]["kernel"].shape
-    (3, 3, 1, 1024)
     """
     where = "mobilenet_v1" + ("_relu6" if activation == "relu6" else "")
     if activation not in ACTIVATIONS:
-        known = list(ACTIVATIONS)
         raise ValueError(
-            f"{where}: activation is {activation!r}; expected one of {known}."
+            f"{where}: activation is {activation!r}; expected 'relu' or 'relu6'."
         )
     layers.positive_integer(where, "num_classes", num_classes)
     dtype = layers.activation_dtype(where, dtype)

@@ -87,21 +87,7 @@ class MobileNetV2(nn.Module):
 
 
 def mobilenet_v2(*, num_classes: int, dtype: str = "float32") -> Network:
-    """mobilenet_v2, of 3.50 million parameters at 1000 classes.
-
-    Args:
-      num_classes: number of classes.
-      dtype: of the activations; parameters, statistics and logits are float32.
-
-    Raises:
-      ValueError: a value is out of range.
-
-    >>> network = mobilenet_v2(num_classes=10)
-    >>> images = jnp.ones((2, 32, 32, 3))
-    >>> params, _ = jax.eval_shape(network.init, jax.random.key(0), images)
-    >>> params["stage7_block1"]["conv2"]["kernel"].shape
-    (3, 3, 1, 960)
-    """
+    """mobilenet_v2, of 3.50 million parameters at 1000 classes."""
     where = "mobilenet_v2"
     layers.positive_integer(where, "num_classes", num_classes)
     dtype = layers.activation_dtype(where, dtype)

@@ -1,6 +1,6 @@
 """A network is three pure functions. Flax Linen stays behind them.
 
-Plain-dict pytrees cross this seam and nothing else, so the rest of the project knows no
+Only plain-dict pytrees pass between it and the rest of the project, which has no
 module, no variable collection, no train flag. Batch norm sees the global batch under
 `jax.jit` (no axis name anywhere), so it is synchronised over devices by construction.
 """
@@ -144,7 +144,7 @@ class _Linen:
         return Outputs(logits.astype(jnp.float32), features), changed
 
     def _call(self, function, training: bool, *args, **kwargs):
-        """Calls Flax with the flag; says in our words what it would say about state."""
+        """Calls Flax with the flag; its errors about state become ours."""
         if self.flag is not None:
             kwargs[self.flag] = _FLAGS[self.flag] == training
         try:
@@ -171,19 +171,19 @@ class _Linen:
         )
         features = {}
         for name, path in self.paths.items():
-            seen = calls.get(f"{path}/__call__", ())
-            if len(seen) != 1:
+            outputs = calls.get(f"{path}/__call__", ())
+            if len(outputs) != 1:
                 raise ValueError(
                     f"{self.where}: features[{name!r}] is {path!r}, which was called "
-                    f"{len(seen)} times; expected the path of a submodule that is "
+                    f"{len(outputs)} times; expected the path of a submodule that is "
                     "called once. module.tabulate(key, images) lists them."
                 )
-            features[name] = seen[0]
+            features[name] = outputs[0]
         return features
 
 
 def _read(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Takes apart what the module returned."""
+    """(logits, features) of what the module returned."""
     pair = isinstance(result, tuple) and len(result) == 2
     if pair and isinstance(result[1], Mapping):
         logits, features = result[0], dict(result[1])

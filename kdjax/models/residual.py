@@ -1,8 +1,7 @@
 """Residual networks with the ReLU after the sum, He et al., arXiv 1512.03385.
 
-One module for the CIFAR and ImageNet families. Features: "stem" after its ReLU, before
-a max pool; "stage1".. after the stage's last ReLU; "stage1_preact".. before it; and
-"pooled", [b, c] in float32.
+Features: "stem" after its ReLU, before a max pool; "stage1".. after the stage's last
+ReLU; "stage1_preact".. before it; and "pooled", [b, c] in float32.
 """
 
 import jax
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from kdjax.models import layers
+from kdjax.models.network import Network, from_linen
 from kdjax.types import Outputs
 
 
@@ -93,3 +93,74 @@ class ResNet(nn.Module):
         pooled = layers.global_average_pool(x)
         logits = layers.head(self.classes, pooled.shape[-1], zero_bias=False)(pooled)
         return Outputs(logits, features | {"pooled": pooled})
+
+
+def cifar_resnet(
+    *, num_classes: int, depth: int, four_times: bool = False, dtype: str = "float32"
+) -> Network:
+    """resnet`depth`, depth 6 n + 2, or resnet`depth`x4 with `four_times`.
+
+    The three-stage CIFAR ResNets of the distillation benchmark (CRD, arXiv 1910.10699).
+    resnet8 to resnet110 have 16, 32 and 64 channels and a stem of 16; "x4" has 64, 128
+    and 256 and a stem of 32. Where shapes change the shortcut is a 1x1 convolution with
+    batch norm, not the parameter-free one of He et al., as in the benchmark.
+    """
+    where = f"resnet{depth}{'x4' if four_times else ''}"
+    if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
+        raise ValueError(
+            f"{where}: depth is {depth!r}; expected 6n + 2: 8, 14, 20, ..."
+        )
+    layers.positive_integer(where, "num_classes", num_classes)
+    return from_linen(
+        ResNet(
+            where,
+            num_classes,
+            BasicBlock,
+            stem=32 if four_times else 16,
+            widths=(64, 128, 256) if four_times else (16, 32, 64),
+            blocks=((depth - 2) // 6,) * 3,
+            dtype=layers.activation_dtype(where, dtype),
+        )
+    )
+
+
+_DEPTHS = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
+}
+
+
+def imagenet_resnet(
+    *, num_classes: int, depth: int, small_images: bool = False, dtype: str = "float32"
+) -> Network:
+    """resnet`depth` as in torchvision, or resnet`depth`_cifar with `small_images`.
+
+    Widths 64 to 512, stride in the bottleneck's 3x3, He initialisation over the
+    fan-out, batch norm scales all 1 (no zero-initialised residual). The stem for small
+    images, 8x8 and up, is one 3x3 convolution of stride 1 without max pool, as in
+    CIFAR-100 papers; the other takes 32x32 and up.
+    """
+    where = f"resnet{depth}{'_cifar' if small_images else ''}"
+    if depth not in _DEPTHS:
+        raise ValueError(
+            f"{where}: depth is {depth!r}; expected one of {list(_DEPTHS)}."
+        )
+    layers.positive_integer(where, "num_classes", num_classes)
+    block, blocks = _DEPTHS[depth]
+    hint = f"{where}_cifar takes smaller ones" if depth <= 50 else ""
+    return from_linen(
+        ResNet(
+            where,
+            num_classes,
+            block,
+            stem=64,
+            widths=(64, 128, 256, 512),
+            blocks=blocks,
+            dtype=layers.activation_dtype(where, dtype),
+            large_images=not small_images,
+            hint="" if small_images else hint,
+        )
+    )

@@ -84,21 +84,10 @@ def wide_resnet(
     """WRN-`depth`-`width`, or with `widths` any three stage widths.
 
     Args:
-      num_classes: number of classes.
       depth: 6 n + 4, for n blocks a stage.
       width: the widening factor k; the stages have 16 k, 32 k and 64 k channels.
       widths: the three stages' channels instead of `width`.
       stem: channels of the first convolution.
-      dtype: of the activations; parameters, statistics and logits are float32.
-
-    Raises:
-      ValueError: a number is out of range, or not one of width and widths is given.
-
-    >>> network = wide_resnet(num_classes=10, depth=10, widths=(8, 16, 32))
-    >>> images = jnp.ones((2, 16, 16, 1))
-    >>> params, batch_stats = jax.jit(network.init)(jax.random.key(0), images)
-    >>> params["stage1_block1"]["conv1"]["kernel"].shape
-    (3, 3, 16, 8)
     """
     where = "wide_resnet" if width is None else f"wrn_{depth}_{width}"
     if not isinstance(depth, int) or depth < 10 or (depth - 4) % 6:

@@ -1,4 +1,4 @@
-"""3x3 convolutions with a quarter of the products, for networks that answer on a CPU.
+"""3x3 convolutions with a quarter of the products, for evaluation on a CPU.
 
 Lavin & Gray, arXiv 1509.09308, F(4x4, 3x3): tiles of 4x4 outputs come from tiles of 6x6
 inputs by 36 products in place of 144; in between is one matrix product a position. In
@@ -44,7 +44,7 @@ OUTPUT = (
 CHANNELS, TILES, IMAGES, TILED = 32, 16, 8, 2**20
 
 
-# What programs are traced for, where that is not what this process computes with.
+# What programs are traced for, where this process computes with something else.
 _elsewhere = contextvars.ContextVar("platform", default=None)
 
 
@@ -81,14 +81,9 @@ def suits(images: jax.Array, kernel: jax.Array, stride: int) -> bool:
 def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
     """The 3x3 convolution of stride 1, padded by 1.
 
-    Args:
-      images: [b, h, w, c] in float32, h and w multiples of 4.
-      kernel: [3, 3, c, k].
-
-    Returns:
-      [b, h, w, k]. Of outputs of variance 1 it is off by 2e-6 (root mean square), where
-      a direct sum is off by 4e-7. An outlier among the inputs costs all outputs of its
-      tiles about 1e-6 of it.
+    Images are [b, h, w, c] in float32, h and w multiples of 4; the kernel [3, 3, c, k].
+    Outputs of variance 1 are off by 2e-6 (root mean square), a direct sum by 4e-7. An
+    outlier among the inputs costs all outputs of its tiles about 1e-6 of it.
 
     >>> images, kernel = jnp.ones((1, 8, 8, 2)), jnp.ones((3, 3, 2, 5))
     >>> y = convolve(images, kernel)
@@ -102,15 +97,15 @@ def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
     # Devices share the batch, so every group has its part of each device's images.
     devices, group = _devices(batch), max(1, _group(images.shape))
     groups = images.reshape(devices, -1, group, *shape)
-    answers = lax.map(
+    outputs = lax.map(
         functools.partial(_convolve_group, factors), jnp.moveaxis(groups, 1, 0)
     )
-    answers = jnp.moveaxis(answers, 0, 1)
-    return answers.reshape(batch, *shape[:-1], kernel.shape[-1])
+    outputs = jnp.moveaxis(outputs, 0, 1)
+    return outputs.reshape(batch, *shape[:-1], kernel.shape[-1])
 
 
 def _devices(batch: int) -> int:
-    """How many share a batch; one program need not be on all that there are."""
+    """How many share a batch; one program need not be on all of the process's."""
     return math.gcd(batch, jax.device_count())
 
 
@@ -134,9 +129,9 @@ def _convolve_group(factors: jax.Array, images: jax.Array) -> jax.Array:
     # The products; each of 36 positions has a matrix of its own.
     products = jnp.einsum("adtc,ack->adtk", transformed, factors)
     products = products.reshape(REACH, REACH, devices, group, rows, columns, -1)
-    answers = _transform(OUTPUT, list(products), axis=5)
-    answers = _transform(OUTPUT, list(answers), axis=3)
-    return answers.reshape(devices, group, height, width, -1)
+    outputs = _transform(OUTPUT, list(products), axis=5)
+    outputs = _transform(OUTPUT, list(outputs), axis=3)
+    return outputs.reshape(devices, group, height, width, -1)
 
 
 def _every_fourth(images: jax.Array, axis: int, tiles: int) -> list[jax.Array]:

@@ -1,23 +1,20 @@
 """The trainer's own train step, of shapes in place of arrays, compiled and measured."""
 
-import functools
 import time
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
-from kdjax.data.loaders import in_memory
 from kdjax.models import winograd
 from kdjax.preflight import memory
 from kdjax.preflight.collectives import Tally, tally
 from kdjax.preflight.plans import Plan, variables
 from kdjax.training import sharding
-from kdjax.training.dispatch import many_steps, steps_per_dispatch
+from kdjax.training.program import steps_per_dispatch, train_program
 from kdjax.training.state import initial_state
-from kdjax.training.step import make_train_step
 from kdjax.types import PyTree
 
 
@@ -100,21 +97,20 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
     """The trainer's step as a jaxpr."""
     steps, platform = steps_of(plan, mesh), mesh.devices.flat[0].platform
     given = _placed(arguments(plan, batch_size, steps), mesh, axis=int(steps > 1))
-    step = make_train_step(
-        sharding.normalised(plan.students, plan.batch_norm, mesh),
+    program = train_program(
+        plan.students,
         plan.teacher,
-        functools.partial(in_memory.gather_batch, decode=None),
-        lambda batch, view: plan.augment.train(batch, plan.seed, view),
-        stacked=plan.stacked,
+        plan.augment,
+        mesh,
+        seed=plan.seed,
+        batch_norm=plan.batch_norm,
+        steps=steps,
     )
-    if steps == 1:
-        jitted = sharding.compile_train_step(step, mesh)
-    else:
-        jitted = sharding.compile_train_steps(many_steps(step, steps), mesh)
+    if steps > 1:
         count = jax.ShapeDtypeStruct((), jnp.int32, weak_type=True)
         given = (*given, count)
     with winograd.traced_for(platform):
-        return jitted.trace(*given)
+        return program.trace(*given)
 
 
 def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
@@ -134,7 +130,7 @@ def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
 
 def _placed(given: Arguments, mesh: Mesh, axis: int) -> Arguments:
     """The shapes where the trainer's arrays lie; tracing looks at that."""
-    rows = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+    rows = sharding.split(mesh, axis)
     places = Arguments(*[sharding.replicated(mesh)] * 3, batch_spec=rows)
     return Arguments(
         *(

@@ -95,7 +95,7 @@ def cells(row: dict) -> tuple[str, ...]:
     trains = row["students"] > 0
     return (
         row["mode"],
-        f"{row['students']}{' stacked' * row['stacked']}" if trains else "-",
+        str(row["students"]) if trains else "-",
         f"{row['compile_seconds']:.1f}",
         _number(rate),
         _percent(spread / rate),

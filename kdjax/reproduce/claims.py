@@ -131,7 +131,8 @@ def _detectors(runs: pathlib.Path) -> str:
         where = runs / "detectors" / line["row"]
         for name in DETECTORS:
             told = json.loads((where / f"select_{name}" / "selection.json").read_text())
-            found.setdefault((rate, name), {})[seed] = 100 * told["found"]["f1"]
+            agreement = told.get("agreement") or told["found"]  # of earlier versions
+            found.setdefault((rate, name), {})[seed] = 100 * agreement["f1"]
             kept.setdefault((rate, name), {})[seed] = told["kept"]
             found.setdefault((rate, "all"), {})[seed] = 100 * told["keep_all"]["f1"]
         for name in ("proxy", *DETECTORS, "oracle", "random"):

@@ -1,20 +1,26 @@
-"""What a config takes from elsewhere, networks and selections, and who they are."""
+"""What a run takes from elsewhere: where that lies may change, what lies there may not.
 
+Digests are compared: of a network's weights, of a cache, of which samples a selection
+keeps. A run records them in its checkpoints, in summary.json or in selection.json.
+"""
+
+import json
+import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kdjax import paths
-from kdjax.caching.manifest import digest
-from kdjax.experiment.cache import read_manifest
+from kdjax.contracts import InputError
 from kdjax.experiment.data import keep_digest, load_keep
 from kdjax.experiment.pretrained import load_trained
-from kdjax.experiment.students import described
+from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
-from kdjax.runner.select import each_step
+from kdjax.reporting.results import SUMMARY
+from kdjax.runner.workdir import CONFIG, SELECTION
 
 
-class Origin(NamedTuple):
-    """Something that lies elsewhere."""
+class Source(NamedTuple):
+    """A network, cache or selection that a config names."""
 
     key: str  # of the config, dotted
     path: str  # its value
@@ -22,62 +28,140 @@ class Origin(NamedTuple):
     section: Any
 
 
-def origins(config: dict) -> dict[str, Origin]:
-    """All of them, under the names that `identities` has for their digests.
+def check_resumed(workdir: pathlib.Path, saved: dict, current: dict) -> None:
+    """Compares the identity in a checkpoint with that of the experiment to resume.
+
+    Raises:
+      InputError: a teacher was trained on, say, or the images are others.
+    """
+    old, new = (
+        {f"{what} digest": value for what, value in _digests(identity).items()}
+        | {f"data {part}": identity["data"][part] for part in ("train", "test")}
+        for identity in (saved, current)
+    )
+    for what in new:
+        if old[what] != new[what]:
+            raise InputError(
+                f"--workdir: {workdir} was trained with {what} {old[what]}, and this "
+                f"is {new[what]}; a run cannot change them on the way. Use a new "
+                "--workdir."
+            )
+
+
+def check_finished(
+    workdir: pathlib.Path, config: dict, digests: dict[str, Any] | None = None
+) -> None:
+    """Compares what a finished run was made from with what a config names now.
+
+    Nothing is read where the config names the same path.
 
     Args:
-      config: resolved, of one training or one selection.
+      workdir: of the run.
+      config: resolved; the same as the run's but for free keys.
+      digests: that were read before, to be added to.
+
+    Raises:
+      InputError: something else lies where the config now points, or nothing.
     """
-    keep, teacher = config["data"]["keep"], config["teacher"]["workdir"]
-    found = {
-        "data.keep": Origin("config.data.keep", keep, _keep, keep),
-        "teacher": Origin(
-            "config.teacher.workdir", teacher, _teacher, config["teacher"]
-        ),
+    written, digests = workdir / CONFIG, {} if digests is None else digests
+    if not written.exists():
+        return
+    old, new = sources(json.loads(written.read_text())), sources(config)
+    changed = [what for what in new if new[what].path != old[what].path]
+    recorded, data = _recorded(workdir, config) if changed else ({}, {})
+    for what in changed:
+        if what not in recorded:  # the selector does not use the teacher
+            continue
+        key, path, read, section = new[what]
+        name = json.dumps([read.__name__, section])
+        if name not in digests:
+            digests[name] = read(key, section, data)
+        if digests[name] != recorded[what]:
+            raise InputError(
+                f"--workdir: {workdir} was made with {what} digest {recorded[what]} "
+                f"at {old[what].path!r}; {key} is now {path!r}, with {digests[name]}. "
+                "Use a new --workdir, or the old value."
+            )
+
+
+def _digests(identity: dict) -> dict[str, str | None]:
+    """Of all that a training was made from, but its images."""
+    kinds = ("teacher", "cache", "initial")  # of earlier versions: without a cache
+    digests = {key: (identity.get(key) or {}).get("digest") for key in kinds}
+    for name, row in identity["students"].items():
+        digests[f"selection of {name}"] = row.get("selection_digest")
+    return digests
+
+
+def _recorded(workdir: pathlib.Path, config: dict) -> tuple[dict, dict]:
+    """Digests of what a finished run was made from, and the identity of its data."""
+    if config["select"]:
+        from kdjax.runner.select import read_selection
+
+        record = read_selection(workdir)
+        if "sources" not in record:
+            raise InputError(
+                f"--workdir: {workdir / SELECTION} is of an earlier version "
+                "and does not say which networks it was made from; expected a new "
+                "--workdir, or the config that is there."
+            )
+        digests, data = record["sources"], record["data"]
+    else:
+        identity = json.loads((workdir / SUMMARY).read_text())["identity"]
+        digests, data = _digests(identity), identity["data"]
+    return digests | {"data.keep": data["train"].get("keep_sha256")}, data
+
+
+def sources(config: dict) -> dict[str, Source]:
+    """What a resolved config names, under the names that the digests have."""
+    keep, teacher, key = config["data"]["keep"], config["teacher"], "config.teacher"
+    named = {
+        "data.keep": Source("config.data.keep", keep, _keep, keep),
+        "teacher": Source(f"{key}.workdir", teacher["workdir"], _teacher, teacher),
     }
     if config["select"]:
-        return found | _of_selector(config["select"])
-    cache = config["teacher"].get("cache", "")  # earlier versions had none
-    found["cache"] = Origin("config.teacher.cache", cache, _cache, cache)
-    found["initial"] = Origin(
-        *("config.initial.workdir", config["initial"]["workdir"]),
-        *(_network, config["initial"]),
-    )
-    for name, row in described(config).items():
+        return named | _of_selector(config["select"])
+    cache = teacher.get("cache", "")  # earlier versions had none
+    named["cache"] = Source(f"{key}.cache", cache, _cache, cache)
+    initial, key = config["initial"], "config.initial.workdir"
+    named["initial"] = Source(key, initial["workdir"], _networks, initial)
+    for name, row in student_sections(config).items():
         is_own = "selection" in config["students"].get(name, {})
         path = f"config.students.{name}.selection" if is_own else "config.selection"
-        found |= _of_selection(path, f"selection of {name}", row["selection"])
-    return found
+        named |= _of_selection(path, f"selection of {name}", row["selection"])
+    return named
 
 
-def _of_selection(path: str, what: str, section: dict) -> dict[str, Origin]:
+def _of_selection(path: str, what: str, section: dict) -> dict[str, Source]:
     if section["name"] == "file":
         file = section["path"]
-        return {what: Origin(f"{path}.path", file, _keep, file)}
+        return {what: Source(f"{path}.path", file, _keep, file)}
     if section["name"] == "influence":
         reference = section.get("reference", "")
-        who = _who(section, reference, section.get("checkpoint", "latest"))
-        return {what: Origin(f"{path}.reference", reference, _network, who)}
+        network = _section(section, reference, section.get("checkpoint", "latest"))
+        return {what: Source(f"{path}.reference", reference, _networks, network)}
     return {}
 
 
-def _of_selector(section: dict) -> dict[str, Origin]:
+def _of_selector(section: dict) -> dict[str, Source]:
     path, name = "config.select", section["name"]
     if name == "detector":
         step, proxies = section.get("checkpoint", "latest"), section["proxies"]
-        who = [_who(section, proxy.strip(), step) for proxy in proxies.split(",")]
-        return {"proxies": Origin(f"{path}.proxies", proxies, _networks, who)}
+        each = [_section(section, proxy.strip(), step) for proxy in proxies.split(",")]
+        return {"proxies": Source(f"{path}.proxies", proxies, _networks, each)}
     if name == "influence":
+        from kdjax.runner.select import each_step
+
         steps, reference = section.get("checkpoints", "latest"), section["reference"]
-        who = [_who(section, reference, step) for step in each_step(steps)]
-        return {"reference": Origin(f"{path}.reference", reference, _networks, who)}
+        each = [_section(section, reference, step) for step in each_step(steps)]
+        return {"reference": Source(f"{path}.reference", reference, _networks, each)}
     if name == "random":
         other = section.get("as_many_as", "")
-        return {"as_many_as": Origin(f"{path}.as_many_as", other, _keep, other)}
+        return {"as_many_as": Source(f"{path}.as_many_as", other, _keep, other)}
     return {}
 
 
-def _who(section: dict, workdir: str, checkpoint: str) -> dict:
+def _section(section: dict, workdir: str, checkpoint: str) -> dict:
     student = section.get("student", "")
     return {"workdir": workdir, "student": student, "checkpoint": checkpoint}
 
@@ -89,16 +173,19 @@ def _keep(key: str, path: str, data: dict) -> str | None:
 def _cache(key: str, path: str, data: dict) -> str | None:
     if not path:
         return None
+    from kdjax.caching.manifest import digest
+    from kdjax.experiment.cache import read_manifest
+
     return digest(read_manifest(paths.local(path, key).resolve(), path))
 
 
-def _network(key: str, section: dict, data: dict) -> str | None:
-    return _networks(key, [section], data)[0] if section["workdir"] else None
-
-
-def _networks(key: str, sections: list[dict], data: dict) -> list[str]:
-    where = key.removesuffix(".workdir")
-    return [load_trained(where, row, data).identity["digest"] for row in sections]
+def _networks(key: str, section: dict | list[dict], data: dict):
+    """The digest of one network, or those of several."""
+    if isinstance(section, list):
+        return [_networks(key, row, data) for row in section]
+    if not section["workdir"]:
+        return None
+    return load_trained(key.removesuffix(".workdir"), section, data).identity["digest"]
 
 
 def _teacher(key: str, section: dict, data: dict) -> str | None:

@@ -1,5 +1,6 @@
-"""What is known of each sample while a run goes on: placed, renewed, kept on disk."""
+"""Weights and other numbers of each sample that are computed again during a run."""
 
+import functools
 import pathlib
 import shutil
 
@@ -14,13 +15,14 @@ from kdjax.training import sharding
 from kdjax.training.evaluator import answerer, passing_rows, predictions
 from kdjax.training.state import SelectionSchedule, Student, TrainState
 
-NOTES = "notes"
+DIRECTORY = "sample_info"
+EARLIER = "notes"  # what earlier versions called it; their runs go on with it
 
 
 class SampleInfo:
-    """Each student's notes at any step.
+    """Each student's numbers of each sample, at any step.
 
-    Renewed ones are written to `notes/STUDENT/STEP.npz` before the step that first
+    New ones are written to `sample_info/STUDENT/STEP.npz` before the step that first
     reads them, so a resumed run goes on with the very numbers.
     """
 
@@ -32,31 +34,29 @@ class SampleInfo:
         workdir: pathlib.Path,
         start: int,
     ):
-        """Takes up the notes as they were before step number `start`."""
+        """Reads what step number `start - 1` read."""
         self.experiment, self.mesh = experiment, mesh
         self.teacher_variables = teacher_variables
-        self.directory = workdir / NOTES
-        self.refreshes = {
+        self.schedules = {
             name: student.selection_schedule
             for name, student in experiment.students.items()
             if student.selection_schedule is not None
         }
         if not start and collectives.is_primary():
-            # What a run left that never came to its first checkpoint.
-            shutil.rmtree(self.directory, ignore_errors=True)
-        self.values = {name: self._saved(name, start) for name in self.refreshes}
+            # Of a run that was killed before its first checkpoint.
+            for name in (DIRECTORY, EARLIER):
+                shutil.rmtree(workdir / name, ignore_errors=True)
+        is_earlier = start and collectives.broadcast((workdir / EARLIER).is_dir)
+        self.directory = workdir / (EARLIER if is_earlier else DIRECTORY)
+        self.values = {name: self._saved(name, start) for name in self.schedules}
         self.placed = self._place()
-        self._batches, self._answerers, self._teacher_logits = None, {}, None
+        self._answerers = {}
 
     def before(self, step: int, states: dict[str, TrainState]):
-        """The notes that step number `step` reads, on the devices."""
-        due = [
-            name
-            for name, selection_schedule in self.refreshes.items()
-            if selection_schedule.due(step, self.experiment.steps_per_epoch)
-        ]
+        """What step number `step` reads, on the devices."""
+        due = [n for n in self.schedules if self._is_due(n, step)]
         for name in due:
-            self.values[name] = self._renewed(name, states[name])
+            self.values[name] = self._compute(name, states[name])
             path = self.directory / name / f"{step}.npz"
             if collectives.is_primary():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,84 +72,75 @@ class SampleInfo:
         return self.placed
 
     def same_for(self, step: int, most: int) -> int:
-        """How many steps from number `step` on read the same notes, up to `most`."""
-        per_epoch = self.experiment.steps_per_epoch
+        """How many steps from number `step` on read the same numbers, up to `most`."""
         for count in range(1, most):
-            if any(r.due(step + count, per_epoch) for r in self.refreshes.values()):
+            if any(self._is_due(name, step + count) for name in self.schedules):
                 return count
         return most
+
+    def _is_due(self, name: str, step: int) -> bool:
+        return self.schedules[name].due(step, self.experiment.steps_per_epoch)
 
     def _place(self):
         count = len(self.experiment.train.label)
         return in_memory.place_sample_info(self.values, self.mesh, count)
 
     def _saved(self, name: str, start: int) -> dict[str, np.ndarray]:
-        """The notes that the step before `start` read.
+        """What the step before `start` read.
 
         Raises:
-          InputError: they were renewed before, and the file is not there.
+          InputError: it was computed before, and the file is not there.
         """
-        selection_schedule = self.refreshes[name]
-        steps_per_epoch = self.experiment.steps_per_epoch
-        if not any(
-            selection_schedule.due(step, steps_per_epoch) for step in range(start)
-        ):
-            return selection_schedule.start
+        if not any(self._is_due(name, step) for step in range(start)):
+            return self.schedules[name].start
         newest = collectives.broadcast(lambda: _newest(self.directory / name, start))
         return _read(self.directory / name / f"{newest}.npz")
 
-    def _renewed(self, name: str, state: TrainState) -> dict[str, np.ndarray]:
-        selection_schedule, student = (
-            self.refreshes[name],
-            self.experiment.students[name],
-        )
-        answers = self._answers(selection_schedule, student, state)
-        if selection_schedule.wants_teacher:
-            answers = answers | {"teacher_logits": self._teacher()}
+    def _compute(self, name: str, state: TrainState) -> dict[str, np.ndarray]:
+        schedule, student = self.schedules[name], self.experiment.students[name]
+        outputs = self._outputs(schedule, student, state)
+        if schedule.wants_teacher:
+            outputs = outputs | {"teacher_logits": self._teacher_logits}
         where = f"selection of {name}, before step {int(state.step)}"
-        return guarded(where, selection_schedule.compute, answers, self.values[name])
+        return guarded(where, schedule.compute, outputs, self.values[name])
 
-    def _answers(
-        self, selection_schedule: SelectionSchedule, student: Student, state: TrainState
-    ):
+    def _outputs(
+        self, schedule: SelectionSchedule, student: Student, state: TrainState
+    ) -> dict[str, np.ndarray]:
         """Of the reference the first time, where there is one; else the student's."""
         network, variables = student.network, (state.params, state.batch_stats)
-        first = selection_schedule.first_step(self.experiment.steps_per_epoch)
-        if selection_schedule.reference is not None and int(state.step) == first:
-            network, host = selection_schedule.reference
+        first = schedule.first_step(self.experiment.steps_per_epoch)
+        if schedule.reference is not None and int(state.step) == first:
+            network, host = schedule.reference
             variables = sharding.place_replicated(host, self.mesh)
         if id(network) not in self._answerers:
             normalise = self.experiment.augment.evaluate
-            self._answerers[id(network)] = answerer(network, normalise, self._rows())
+            self._answerers[id(network)] = answerer(network, normalise, self._batches)
         return self._answerers[id(network)](variables)
 
-    def _rows(self):
-        if self._batches is None:
-            rows = self.experiment.evaluation_batch_size
-            self._batches = passing_rows(self.experiment.train, rows, self.mesh)
-        return self._batches
+    @functools.cached_property
+    def _batches(self):
+        rows = self.experiment.evaluation_batch_size
+        return passing_rows(self.experiment.train, rows, self.mesh)
 
-    def _teacher(self) -> np.ndarray:
-        """The teacher's logits on the training images, without crops; [n, classes]."""
-        if self._teacher_logits is None:
-            network = self.experiment.teacher.network
-            normalise = self.experiment.augment.evaluate
-            rows = self._rows()
-            said = predictions(network, self.teacher_variables, normalise, rows)
-            self._teacher_logits = np.concatenate(
-                [x[:count] for x, count in zip(said, rows.counts, strict=True)]
-            )
-        return self._teacher_logits
+    @functools.cached_property
+    def _teacher_logits(self) -> np.ndarray:
+        """On the training images, without crops; [n, classes]."""
+        network, batches = self.experiment.teacher.network, self._batches
+        normalise = self.experiment.augment.evaluate
+        logits = predictions(network, self.teacher_variables, normalise, batches)
+        pairs = zip(logits, batches.counts, strict=True)
+        return np.concatenate([x[:count] for x, count in pairs])
 
 
 def _newest(directory: pathlib.Path, start: int) -> int:
-    """The last step before `start` that notes were renewed for."""
+    """The last step before `start` that numbers were computed for."""
     files = directory.glob("*.npz")
     steps = [int(f.stem) for f in files if f.stem.isdigit() and int(f.stem) < start]
     if not steps:
         raise InputError(
-            f"--workdir: {directory} has no notes from before step {start}, which this "
-            "run cannot go on without; restore that directory or use a new --workdir."
+            f"--workdir: {directory} has nothing from before step {start}, which this "
+            "run needs to go on; restore that directory or use a new --workdir."
         )
     return max(steps)
 

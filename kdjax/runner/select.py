@@ -1,8 +1,10 @@
-"""Chooses training samples once, and writes selection.npz and selection.json.
+"""Selects training samples once; writes selection.npz and selection.json.
 
-Each selector returns what it keeps, and the digests of whom it asked.
+Each selector returns what it keeps, and the digests of the networks or selections that
+it was made from.
 """
 
+import json
 import pathlib
 
 import numpy as np
@@ -10,66 +12,62 @@ import numpy as np
 from kdjax.contracts import InputError, nearest
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
-from kdjax.experiment.build import identity_of
-from kdjax.experiment.data import KEEP, Images, build_images, keep_digest, read_keep
-from kdjax.experiment.influence import Influence
+from kdjax.experiment.data import KEEP, Data, keep_digest, load_data, read_keep
+from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.selection import as_one, named_detector
 from kdjax.experiment.teachers import load_teacher
-from kdjax.runner import workdir as workdirs
+from kdjax.runner.workdir import SELECTION, write_config, write_json
 from kdjax.selection import detectors, statistics
 from kdjax.selection.evidence import SelectionResult
 from kdjax.training.evaluator import answers
 
+# Keys of selection.json in earlier versions.
+RENAMED = {"asked": "sources", "found": "agreement"}
 
-def select(config: dict, workdir: pathlib.Path) -> dict:
-    """Runs the selector that `config.select` names; returns what selection.json holds.
 
-    Args:
-      config: plain; data (with its noise), select and evaluation are read.
-      workdir: exists; what is written there replaces what was.
+def select(config: dict, workdir: pathlib.Path) -> None:
+    """Runs the selector that a plain config names; replaces what is in the workdir.
 
     Raises:
       InputError: with the dotted path of what does not fit.
     """
     schema.check_keys(config)
-    workdirs.write_config(workdir, schema.resolved(config))
-    images = build_images(config["data"])
-    section = config["select"]
-    same = {"select": schema.jsonable(section), "data": identity_of(images)}
-    collectives.assert_equal("this selection", same)
-    known = {"images": images, "config": config}
-    kept, asked = schema.call_with_facts("config.select", SELECTORS, section, known)
-    collectives.assert_equal("this selection", asked)
+    write_config(workdir, schema.resolved(config))
+    images, section = load_data(config["data"]), config["select"]
+    record = {"select": schema.jsonable(section), "data": images.identity}
+    collectives.assert_equal("this selection", record)
+    facts = {"images": images, "config": config}
+    result, sources = schema.call_with_facts("config.select", SELECTORS, section, facts)
+    collectives.assert_equal("this selection", sources)
     labels = images.train.label
-    told = {
-        "select": schema.jsonable(section),
-        "asked": asked,
-        "data": identity_of(images),
+    record |= {
+        "sources": sources,
         "samples": len(labels),
-        "kept": int(kept.keep.sum()),
+        "kept": int(result.keep.sum()),
     }
     if "noise" in images.train.identity:
-        told |= {
-            "found": statistics.agreement(kept.keep, labels, images.true_labels),
+        record |= {
+            "agreement": statistics.agreement(result.keep, labels, images.true_labels),
             "keep_all": statistics.keep_all(labels, images.true_labels),
         }
     if collectives.is_primary():
         part = workdir / "selection.part.npz"
-        np.savez_compressed(part, keep=kept.keep, score=kept.score, labels=labels)
+        np.savez_compressed(part, keep=result.keep, score=result.score, labels=labels)
         part.replace(workdir / KEEP)
     # The description comes last: where it is, the selection is whole.
-    workdirs.write(workdir / workdirs.SELECTION, told)
-    collectives.say(_sentence(told))
-    return told
+    write_json(workdir / SELECTION, record)
+    collectives.say(_sentence(record))
+
+
+def read_selection(workdir: pathlib.Path) -> dict:
+    """selection.json of this version or the one before, with the keys of this one."""
+    record = json.loads((workdir / SELECTION).read_text())
+    return {RENAMED.get(key, key): value for key, value in record.items()}
 
 
 def check(path: str, section: dict) -> None:
-    """What can be known of a selector before the networks that it asks are trained.
-
-    Raises:
-      InputError: an unknown selector, argument or detector.
-    """
+    """Checks a selector's section before the networks that it needs are trained."""
     name = section.get("name")
     if name not in SELECTORS:
         raise InputError(
@@ -77,15 +75,15 @@ def check(path: str, section: dict) -> None:
             + nearest(str(name), SELECTORS)
         )
     arguments = {key: value for key, value in section.items() if key != "name"}
-    known = {"images": None, "config": None}
-    schema.check_arguments(path, name, SELECTORS[name], arguments, known)
+    facts = {"images": None, "config": None}
+    schema.check_arguments(path, name, SELECTORS[name], arguments, facts)
     if name == "detector":
         named_detector(path, arguments["detector"], arguments.get("parameters"))
 
 
 def by_detector(
     *,
-    images: Images,
+    images: Data,
     config: dict,
     detector: str,
     proxies: str,
@@ -93,11 +91,11 @@ def by_detector(
     checkpoint: str = "latest",
     parameters: dict | None = None,
 ) -> tuple[SelectionResult, dict]:
-    """Labels that trained proxies hold to be clean: CLK, SAME or FINE.
+    """Labels that are clean by the outputs of trained proxies.
 
     Args:
       images: whose labels are in question.
-      config: of the run; its evaluation.batch_size is read.
+      config: of the run.
       detector: clk, same or fine.
       proxies: workdirs, separated by commas; what all of them keep is kept. A later
         proxy's directions come from the samples kept so far (Kim et al. 2021).
@@ -106,27 +104,28 @@ def by_detector(
       parameters: of the detector.
     """
     detect = named_detector("config.select", detector, parameters)
-    kept, digests = None, []
+    result, digests = None, []
     for proxy in proxies.split(","):
-        who = {"workdir": proxy.strip(), "student": student, "checkpoint": checkpoint}
-        trained = _trained(who, identity_of(images))
+        section = {"workdir": proxy.strip(), "student": student}
+        trained = _load(section | {"checkpoint": checkpoint}, images.identity)
         digests.append(trained.identity["digest"])
-        said = as_one(_answers(trained, images, config), images.train.label)
-        found = detect(said, None if kept is None else kept.keep)
-        if kept is not None:
-            keep = detectors.intersection(kept.keep, found.keep)
-            found = SelectionResult(keep, np.minimum(kept.score, found.score))
-        kept = found
-    return kept, {"proxies": digests}
+        outputs = as_one(_outputs(trained, images, config), images.train.label)
+        if result is None:
+            result = detect(outputs, None)
+            continue
+        own = detect(outputs, result.keep)
+        keep = detectors.intersection(result.keep, own.keep)
+        result = SelectionResult(keep, np.minimum(result.score, own.score))
+    return result, {"proxies": digests}
 
 
-def by_oracle(*, images: Images) -> tuple[SelectionResult, dict]:
-    """Exactly the right labels: the upper bound, where the truth is known."""
+def by_oracle(*, images: Data) -> tuple[SelectionResult, dict]:
+    """Exactly the right labels: the upper bound, where the true ones are known."""
     return detectors.oracle(images.train.label, images.true_labels), {}
 
 
 def at_random(
-    *, images: Images, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
+    *, images: Data, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
 ) -> tuple[SelectionResult, dict]:
     """The control: a share of the samples, or as many as another selection kept."""
     count = len(images.train.label)
@@ -137,64 +136,48 @@ def at_random(
         )
     if as_many_as:
         other = read_keep(as_many_as, "config.select.as_many_as", images.train)
-        kept = detectors.at_random(count, count=int(other.sum()), seed=seed)
-        return kept, {"as_many_as": keep_digest(other)}
-    kept = detectors.at_random(count, ratio=keep_ratio, seed=seed)
-    return kept, {"as_many_as": None}
+        result = detectors.at_random(count, count=int(other.sum()), seed=seed)
+        return result, {"as_many_as": keep_digest(other)}
+    result = detectors.at_random(count, ratio=keep_ratio, seed=seed)
+    return result, {"as_many_as": None}
 
 
+@takes_influence
 def by_influence(
     *,
-    images: Images,
+    images: Data,
     config: dict,
     reference: str,
     student: str = "",
     checkpoints: str | int | tuple = "latest",
     learning_rates: float | tuple[float, ...] = (),
-    estimator: str = "teacher_influence",
-    keep_ratio: float = 0.8,
-    class_balanced: bool = False,
-    eta: float | None = 0.8,
-    damping: float = 1e-2,
-    validation_fraction: float = 0.1,
-    seed: int = 0,
-    largest: bool = False,
+    **influence,
 ) -> tuple[SelectionResult, dict]:
     """Samples on which the teacher helps, or that matter, by influence scores.
 
     Args:
       images: whose training split is scored.
-      config: of the run; its teacher is asked by "teacher_influence".
+      config: of the run; "teacher_influence" uses its teacher.
       reference: workdir of the network that the scores are about.
       student: of the reference's run, where it trained several.
       checkpoints: of the reference; for "gradient_dot" several steps, with commas.
       learning_rates: at those steps, as many.
-      estimator: and the rest: see `kdjax.experiment.influence.Influence`.
+      **influence: of `kdjax.experiment.influence.Influence`.
     """
-    rule = Influence(
-        estimator=estimator,
-        keep_ratio=keep_ratio,
-        class_balanced=class_balanced,
-        eta=eta,
-        damping=damping,
-        validation_fraction=validation_fraction,
-        seed=seed,
-        largest=largest,
-    )
-    steps = each_step(checkpoints)
-    learning_rates = _tuple(learning_rates)
+    rule = Influence(**influence)
+    steps, learning_rates = each_step(checkpoints), _tuple(learning_rates)
     if len(learning_rates) not in (0, len(steps)):
         raise InputError(
             f"config.select: {len(steps)} checkpoints and {len(learning_rates)} "
             "learning_rates; expected as many."
         )
-    who, data = {"workdir": reference, "student": student}, identity_of(images)
-    said, asked = [], {"reference": []}
+    outputs, sources, data = [], {"reference": []}, images.identity
     for step in steps:
-        trained = _trained(who | {"checkpoint": step}, data)
-        asked["reference"].append(trained.identity["digest"])
-        said.append(_answers(trained, images, config))
-    teacher_outputs = None
+        section = {"workdir": reference, "student": student, "checkpoint": step}
+        trained = _load(section, data)
+        sources["reference"].append(trained.identity["digest"])
+        outputs.append(_outputs(trained, images, config))
+    teacher_logits = None
     if rule.wants_teacher:
         teacher = load_teacher(config["teacher"], data)
         if teacher is None:
@@ -202,14 +185,10 @@ def by_influence(
                 "config.select: teacher_influence needs config.teacher.workdir."
             )
         collectives.assert_equal("this selection's teacher", teacher.identity)
-        asked["teacher"] = teacher.identity["digest"]
-        teacher_outputs = _answers(teacher, images, config, needs_features=False)[
-            "logits"
-        ]
-        teacher_outputs = (
-            teacher_outputs if teacher_outputs.ndim == 2 else teacher_outputs.mean(1)
-        )
-    return rule.keep(images, said, teacher_outputs, learning_rates), asked
+        sources["teacher"] = teacher.identity["digest"]
+        logits = _outputs(teacher, images, config, needs_features=False)["logits"]
+        teacher_logits = logits if logits.ndim == 2 else logits.mean(1)
+    return rule.keep(images, outputs, teacher_logits, learning_rates), sources
 
 
 def each_step(checkpoints: str | int | tuple) -> list[str]:
@@ -222,31 +201,31 @@ def _tuple(values) -> tuple:
     return tuple(values) if isinstance(values, list | tuple) else (values,)
 
 
-def _trained(who: dict, data: dict) -> Teacher:
-    """A network to ask; all processes have taken the same step of it."""
-    trained = load_trained("config.select", who, data)
+def _load(section: dict, data: dict) -> Teacher:
+    """A trained network; all processes have taken the same step of it."""
+    trained = load_trained("config.select", section, data)
     collectives.assert_equal("this selection's network", trained.identity)
     return trained
 
 
-def _answers(
-    trained: Teacher, images: Images, config: dict, needs_features: bool = True
+def _outputs(
+    trained: Teacher, images: Data, config: dict, needs_features: bool = True
 ) -> dict[str, np.ndarray]:
-    """What a trained network says of the training images, without crops, in order."""
-    rows = config["evaluation"]["batch_size"]
-    held = trained.network, trained.variables, images.augment.evaluate
-    return answers(*held, images.train, rows, needs_features)
+    """Outputs on the training images, without crops, in order."""
+    rows, normalise = config["evaluation"]["batch_size"], images.augment.evaluate
+    network, variables = trained.network, trained.variables
+    return answers(network, variables, normalise, images.train, rows, needs_features)
 
 
-def _sentence(told: dict) -> str:
-    text = f"selected {told['kept']:,} of {told['samples']:,} samples"
-    if "found" not in told:
+def _sentence(record: dict) -> str:
+    text = f"selected {record['kept']:,} of {record['samples']:,} samples"
+    if "agreement" not in record:
         return text
-    found, everything = told["found"], told["keep_all"]
+    scores, keep_all = record["agreement"], record["keep_all"]
     return (
-        f"{text}: precision {found['precision']:.3f}, recall {found['recall']:.3f}, F1 "
-        f"{found['f1']:.3f} (keep all: {everything['f1']:.3f}), specificity "
-        f"{found['specificity']:.3f}"
+        f"{text}: precision {scores['precision']:.3f}, recall {scores['recall']:.3f}, "
+        f"F1 {scores['f1']:.3f} (keep all: {keep_all['f1']:.3f}), specificity "
+        f"{scores['specificity']:.3f}"
     )
 
 

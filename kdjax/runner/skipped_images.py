@@ -1,4 +1,4 @@
-"""What all processes could not read of a streamed set, told by the first."""
+"""Images of a streamed set that no process could read: counted, listed, reported."""
 
 import contextlib
 import json
@@ -10,62 +10,63 @@ from kdjax.data.loaders.loader import is_stored
 from kdjax.distributed import collectives
 from kdjax.reporting.files import replace
 
-FILE = "unreadable.json"  # in a run's directory: what its pieces have found
+FILE = "unreadable.json"  # in a run's directory: of all its time slices so far
 
 
 @contextlib.contextmanager
-def told(
+def collect(
     split: Split, workdir: pathlib.Path, start: int, say: Callable[[str], None]
 ) -> Iterator[dict[str, str] | None]:
-    """Tells of it when a training ends, also where all processes stop on the way.
+    """Reports them when a training ends, also where all processes stop on the way.
 
     Args:
       split: of the training.
-      workdir: keeps what earlier pieces of the run have told.
-      start: step at which this one begins; at 0 there was none.
+      workdir: keeps those of earlier time slices of the run.
+      start: step at which this one starts; at 0 there was none.
       say: takes a line for the user.
 
     Yields:
-      Where it lies -> what is wrong, complete at the end; None of a set in memory.
+      Image -> what is wrong with it, complete at the end; None of a set in memory.
     """
-    unread = {} if is_stored(split) else None
-    try:
-        yield unread
-    except (
-        collectives.COMMON
-    ):  # else some processes would wait for others that are gone
-        _tell(split, workdir / FILE, start, say, unread)
-        raise
-    _tell(split, workdir / FILE, start, say, unread)
-
-
-def as_json(unread: dict[str, str] | None) -> dict:
-    """For the summary. What a piece had found that was killed may be missing."""
-    if unread is None:
-        return {}
-    return {"unreadable_images": {"count": len(unread), "first": _first(unread)}}
-
-
-def _tell(split: Split, path: pathlib.Path, start: int, say, unread) -> None:
-    """All processes come here: each has seen the pictures that it decoded."""
-    if unread is None:
+    if not is_stored(split):
+        yield None
         return
+    skipped = {}
+    try:
+        yield skipped
+    except collectives.COMMON:
+        # After any other error some processes would wait for others that have ended.
+        _report(split, workdir / FILE, start, say, skipped)
+        raise
+    _report(split, workdir / FILE, start, say, skipped)
+
+
+def as_json(skipped: dict[str, str] | None) -> dict:
+    """For the summary; those of a time slice that was killed may be missing."""
+    if skipped is None:
+        return {}
+    return {"unreadable_images": {"count": len(skipped), "first": _first(skipped)}}
+
+
+def _report(split: Split, path: pathlib.Path, start: int, say, skipped) -> None:
+    """Called by all processes: each knows the images that it decoded."""
     each = collectives.all_gather(split.image.skipped.found)
-    now = {name: why for one in each for name, why in one.items()}
-    unread |= collectives.broadcast(lambda: _kept(path, start, now))
-    if unread:
-        for line in _first(unread):
+
+    def write() -> dict[str, str]:
+        images = json.loads(path.read_text()) if start and path.exists() else {}
+        for own in each:
+            images |= own
+        if images or path.exists():
+            replace(path, json.dumps(images, indent=2) + "\n")
+        return images
+
+    skipped |= collectives.broadcast(write)
+    if skipped:
+        for line in _first(skipped):
             say(line)
-        say(f"data: {len(unread):,} unreadable images, replaced by the next")
+        say(f"data: {len(skipped):,} unreadable images, replaced by the next")
 
 
-def _kept(path: pathlib.Path, start: int, now: dict[str, str]) -> dict[str, str]:
-    """With what earlier pieces have found."""
-    before = json.loads(path.read_text()) if start and path.exists() else {}
-    if before | now or path.exists():
-        replace(path, json.dumps(before | now, indent=2) + "\n")
-    return before | now
-
-
-def _first(unread: dict[str, str]) -> list[str]:
-    return [f"{name}: cannot be read ({why})" for name, why in list(unread.items())[:3]]
+def _first(skipped: dict[str, str]) -> list[str]:
+    lines = list(skipped.items())[:3]
+    return [f"{name}: cannot be read ({why})" for name, why in lines]

@@ -1,8 +1,8 @@
-"""One training run in its directory: begin or resume, loop, summary."""
+"""One training run in its directory: start or resume, loop, summary."""
 
+import collections
 import contextlib
 import dataclasses
-import json
 import math
 import pathlib
 
@@ -11,16 +11,18 @@ import numpy as np
 
 from kdjax.checkpoints import Checkpointer
 from kdjax.contracts import InputError
+from kdjax.data.loaders import loader
 from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
-from kdjax.runner import identities, skipped_images
-from kdjax.runner import workdir as workdirs
+from kdjax.runner import provenance, skipped_images
+from kdjax.runner.announce import announce
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.steps import Steps
+from kdjax.runner.workdir import finish, write_config
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
+from kdjax.training.program import steps_per_dispatch, train_program
 from kdjax.training.state import TrainState, initial_state
 from kdjax.types import PyTree
 
@@ -30,33 +32,32 @@ def train(
 ) -> None:
     """Runs an experiment in its directory, from its newest checkpoint if any.
 
-    Stops with its state saved, as by a signal, when `time.monotonic()` is `until`.
+    Stops with its state saved, as by a signal, when `time.monotonic()` is `deadline`.
     """
-    devices.check_batch(experiment.batch_size)
-    devices.keep_programs()
-    collectives.assert_equal("this run", _in_common(experiment))
-    workdirs.write_config(workdir, experiment.config)
     mesh = sharding.make_mesh()
-    names = tuple(experiment.students)
-    checkpointer = Checkpointer(
-        workdir / CHECKPOINTS, names, experiment.identity, experiment.keep_all
+    checkpointer, states, meta = _start(experiment, workdir, mesh)
+    start = meta["step"]
+    reporter = (Reporter if collectives.is_primary() else Silent)(
+        workdir,
+        start=start,
+        total_steps=experiment.plan.total_steps,
+        steps_per_epoch=experiment.steps_per_epoch,
+        tensorboard=experiment.tensorboard,
     )
-    states, meta = begin(experiment, checkpointer, mesh)
-    if "data" in meta:
-        identities.check_resumed(workdir, meta, experiment.identity)
-    reporter = _reporter(experiment, workdir, meta["step"])
-    told = skipped_images.told(experiment.train, workdir, meta["step"], reporter.say)
-    with contextlib.closing(checkpointer), contextlib.closing(reporter), told as unread:
-        announce(experiment, meta["step"], reporter)
-        variables = _teacher_variables(experiment, mesh)
-        sample_info = SampleInfo(experiment, variables, mesh, workdir, meta["step"])
+    collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
+    closing = contextlib.closing
+    with closing(checkpointer), closing(reporter), collected as skipped:
+        announce(experiment, start, reporter)
+        variables = experiment.teacher and sharding.place_replicated(
+            experiment.teacher.variables, mesh
+        )
+        sample_info = SampleInfo(experiment, variables, mesh, workdir, start)
         if not experiment.plan.is_enough(meta.get("metrics")):
-            made = Steps(experiment, variables, mesh, sample_info)
-            with contextlib.closing(made) as steps:
+            with closing(Steps(experiment, variables, mesh, sample_info)) as steps:
                 loop.run(
                     experiment.plan,
                     states,
-                    start=meta["step"],
+                    start=start,
                     steps=steps,
                     evaluate=evaluation(experiment, variables, mesh),
                     checkpointer=checkpointer,
@@ -66,31 +67,106 @@ def train(
                     should_stop=collectives.stopper(),
                 )
     results = reporter.last_evaluation or meta["metrics"]
-    workdirs.finish(workdir, summary(experiment, results, reporter.seconds, unread))
+    finish(workdir, summary(experiment, results, reporter.seconds, skipped))
 
 
-def _reporter(experiment: Experiment, workdir: pathlib.Path, start: int):
-    """The first process tells what happens."""
-    return (Reporter if collectives.is_primary() else Silent)(
-        workdir,
-        start=start,
-        total_steps=experiment.plan.total_steps,
-        steps_per_epoch=experiment.steps_per_epoch,
-        tensorboard=experiment.tensorboard,
-    )
+def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
+    """(checkpointer, states, meta of the checkpoint that they are from).
 
-
-def _in_common(experiment: Experiment) -> dict:
-    """What all processes must have been given alike."""
+    All processes must have been given the same, and what a resumed run was made from
+    must still be there.
+    """
+    devices.check_batch(experiment.batch_size)
+    devices.keep_programs()
     config, identity = experiment.config, experiment.identity
-    told = {f"config.{key}": value for key, value in config.items() if key != "data"}
-    return told | {f"identity.{key}": value for key, value in identity.items()}
+    shared = {f"config.{key}": value for key, value in config.items() if key != "data"}
+    shared |= {f"identity.{key}": value for key, value in identity.items()}
+    collectives.assert_equal("this run", shared)
+    write_config(workdir, config)
+    names, keep_all = tuple(experiment.students), experiment.keep_all
+    checkpointer = Checkpointer(workdir / CHECKPOINTS, names, identity, keep_all)
+    states, meta = begin(experiment, checkpointer, mesh)
+    if "data" in meta:
+        provenance.check_resumed(workdir, meta, identity)
+    return checkpointer, states, meta
 
 
-def _teacher_variables(experiment: Experiment, mesh) -> PyTree | None:
-    if experiment.teacher is None:
-        return None
-    return sharding.place_replicated(experiment.teacher.variables, mesh)
+class Steps:
+    """The train program and its input, as the loop wants them."""
+
+    def __init__(self, experiment, variables, mesh, sample_info, most=None):
+        """Places the images; compiles nothing yet.
+
+        Args:
+          experiment: what to train.
+          variables: the teacher's, on the devices; None without one.
+          mesh: what to train on.
+          sample_info: a `SampleInfo` of the training split.
+          most: steps of a dispatch; None: what is usual for the platform.
+        """
+        self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
+        streamed = loader.is_stored(experiment.train)
+        if streamed:
+            most = 1  # a batch_spec brings all images of a step
+        self.most = most or steps_per_dispatch(mesh.devices.flat[0].platform)
+        # Of a streamed set, the steps under way: their images are on the devices.
+        self._under_way = collections.deque() if streamed else None
+        # With a cache the program has no teacher in it, and no weights of one.
+        teacher = experiment.teacher if self.cache is None else None
+        self.variables = variables if teacher else None
+        self.program = train_program(
+            experiment.students,
+            teacher.network if teacher else None,
+            experiment.augment,
+            mesh,
+            seed=experiment.seed,
+            batch_norm=experiment.batch_norm,
+            steps=self.most,
+            decode=self.cache.decode if self.cache else None,
+        )
+        self.feed = loader.place(
+            experiment.train,
+            mesh,
+            seed=experiment.seed,
+            batch_size=experiment.batch_size,
+        )
+
+    def ready(self, number: int, most: int) -> tuple[int, PyTree]:
+        """(how many steps come next, their batch_specs on the devices)."""
+        if self.most == 1:
+            batch_spec, parts = self._batch_spec(number), self.feed.parts
+            return 1, sharding.place_rows(batch_spec, self.mesh, parts=parts)
+        count = self.sample_info.same_for(number, min(most, self.most))
+        batch_specs = [self._batch_spec(number + i) for i in range(count)]
+        # All programs have as many batch_specs; those after the last are not read.
+        batch_specs += batch_specs[-1:] * (self.most - count)
+        stacked = jax.tree.map(lambda *rows: np.stack(rows), *batch_specs)
+        return count, sharding.place_rows(stacked, self.mesh, axis=1)
+
+    def run(self, states, number: int, count: int, batch_specs):
+        """(states, metrics) after those steps."""
+        info = self.sample_info.before(number, states)
+        source = self.feed.source | {"sample_info": info}
+        counts = (count,) if self.most > 1 else ()
+        result = self.program(states, self.variables, source, batch_specs, *counts)
+        if self._under_way is not None:
+            # While one step computes, the images of the next are decoded and sent, and
+            # no more of them are on the devices.
+            self._under_way.append(result[1])
+            if len(self._under_way) > 1:
+                jax.block_until_ready(self._under_way.popleft())
+        return result
+
+    def close(self) -> None:
+        """Ends what decodes ahead."""
+        self.feed.close()
+
+    def _batch_spec(self, number: int) -> dict:
+        batch_spec = self.feed.batch_spec(number)
+        if self.cache:
+            outputs = self.cache.rows(batch_spec["index"], batch_spec["epoch"])
+            batch_spec = batch_spec | {"teacher_outputs": outputs}
+        return batch_spec
 
 
 def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
@@ -135,34 +211,38 @@ def _begin_with(name: str, state: TrainState, initial: PyTree, mesh) -> TrainSta
 
 
 def summary(
-    experiment: Experiment, results: dict, seconds: float, unread: dict | None
+    experiment: Experiment, results: dict, seconds: float, skipped: dict | None
 ) -> dict:
     """What a finished run says of itself."""
     students = {
         name: {
-            "model": row["model"]["name"],
-            "method": row["method"]["name"],
+            "model": section["model"]["name"],
+            "method": section["method"]["name"],
             "metrics": results[name],
         }
-        for name, row in experiment.identity["students"].items()
+        for name, section in experiment.identity["students"].items()
     }
-    told = {"seconds": seconds, "students": students} | skipped_images.as_json(unread)
-    return told | {"identity": experiment.identity}
+    return {
+        "seconds": seconds,
+        "students": students,
+        **skipped_images.as_json(skipped),
+        "identity": experiment.identity,
+    }
 
 
 def evaluation(experiment: Experiment, variables, mesh):
-    """states -> name -> metrics; the teacher's answers are computed once, here."""
+    """states -> name -> metrics; the teacher's outputs are computed once, here."""
     normalise = experiment.augment.evaluate
-    rows = experiment.evaluation_batch_size
-    batches = evaluation_rows(experiment.test, rows, mesh)
-    if experiment.teacher:
-        add_teacher(experiment.teacher.network, variables, normalise, batches)
     networks = {name: s.network for name, s in experiment.students.items()}
-    score = scorer(networks, normalise, batches)
-    score_train = None
-    if experiment.scores_train:
-        batches = evaluation_rows(experiment.train, rows, mesh)
-        score_train = scorer(networks, normalise, batches)
+
+    def scorer_of(split, teacher=None):
+        batches = evaluation_rows(split, experiment.evaluation_batch_size, mesh)
+        if teacher:
+            add_teacher(teacher.network, variables, normalise, batches)
+        return scorer(networks, normalise, batches)
+
+    score = scorer_of(experiment.test, experiment.teacher)
+    score_train = scorer_of(experiment.train) if experiment.scores_train else None
 
     def evaluate(states):
         variables = {name: (s.params, s.batch_stats) for name, s in states.items()}
@@ -172,39 +252,3 @@ def evaluation(experiment: Experiment, variables, mesh):
         return results
 
     return evaluate
-
-
-def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
-    """Says what is about to run."""
-    data, plan = experiment.identity["data"], experiment.plan
-    reporter.say(devices.describe())
-    reporter.say(
-        f"data: {data['train']['name']}, {len(experiment.train.label):,} training and "
-        f"{len(experiment.test.label):,} test images"
-    )
-    for epoch, side in data["train"].get("crops", {}).get("sizes", ()):
-        reporter.say(f"crops: {side}x{side} from epoch {epoch} on")
-    if "noise" in data["train"]:
-        noise = data["train"]["noise"]
-        wrong = 100 * noise["effective_rate"]
-        reporter.say(f"labels: {noise['name']} noise, {wrong:.1f} % are wrong")
-    if "kept" in data["train"]:
-        reporter.say(f"selection: trained on {data['train']['kept']:,} samples")
-    if experiment.teacher:
-        who = experiment.teacher.identity
-        where = who.get("workdir", who.get("network"))
-        step = f" at step {who['step']}" if "step" in who else ""
-        reporter.say(f"teacher: {where}{step}, digest {who['digest'][:12]}")
-        if "adapted" in who:
-            reporter.say(f"teacher: asked through {json.dumps(who['adapted'])}")
-        for path in who.get("workdir", "").split(",") if "workdir" in who else ():
-            if not workdirs.is_done(pathlib.Path(path)):
-                reporter.say(f"{path} is not finished; it teaches as it is now")
-    if experiment.cache:
-        who = experiment.cache.identity
-        largest = f", the {who['top_k']} largest" if who["top_k"] else ""
-        reporter.say(f"its answers: from {who['path']}, {who['dtype']}{largest}")
-    if start:
-        reporter.say(f"resuming at step {start} of {plan.total_steps}")
-    names = ", ".join(experiment.students)
-    reporter.say(f"training in one program: {names}; the first step compiles")

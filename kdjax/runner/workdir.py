@@ -17,8 +17,8 @@ from kdjax.experiment.schema import SECTIONS, jsonable
 from kdjax.reporting.files import replace
 from kdjax.reporting.results import SUMMARY
 
-LOCK, SEEN = ".lock", ".hosts"  # of the processes that are at work here
-SEEN_WITHIN = 60.0  # seconds; network file systems remember what was not there
+LOCK, SHARED = ".lock", ".hosts"  # of the processes that are at work here
+SHARED_WITHIN = 60.0  # seconds; network file systems remember what was not there
 CONFIG = "config.json"
 SELECTION = "selection.json"
 IMPORTED = "imported.json"
@@ -49,22 +49,21 @@ FREE = (
 def locked(workdir: pathlib.Path):
     """Creates the directory and holds it against a second writer.
 
-    Of several processes the first holds it, and all must see it.
+    Of several processes the first holds it, and all must share it.
     """
-    with contextlib.ExitStack() as held:
-        collectives.broadcast(lambda: _lock(workdir, held))
+    with contextlib.ExitStack() as stack:
+        collectives.broadcast(lambda: _lock(workdir, stack))
         if collectives.processes() > 1:
-            _check_seen(workdir)
+            _check_shared(workdir)
         yield
 
 
-def _lock(workdir: pathlib.Path, held: contextlib.ExitStack) -> None:
+def _lock(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = (workdir / LOCK).open("w")
+        file = stack.enter_context((workdir / LOCK).open("w"))
     except OSError as error:
         raise InputError(f"--workdir: cannot write to {workdir}: {error}.") from error
-    held.enter_context(file)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -80,12 +79,18 @@ def _lock(workdir: pathlib.Path, held: contextlib.ExitStack) -> None:
         ) from error
 
 
-def _check_seen(workdir: pathlib.Path) -> None:
+def _check_shared(workdir: pathlib.Path) -> None:
     """Refuses a directory that only some of the hosts have."""
-    path = workdir / SEEN
-    word = collectives.broadcast(lambda: _put(path, secrets.token_hex(8)))
-    deadline = time.monotonic() + SEEN_WITHIN
-    while _text_of(path) != word:
+    path = workdir / SHARED
+
+    def write_token() -> str:
+        token = secrets.token_hex(8)
+        replace(path, token)
+        return token
+
+    token = collectives.broadcast(write_token)
+    deadline = time.monotonic() + SHARED_WITHIN
+    while _text_of(path) != token:
         if time.monotonic() > deadline:
             raise InputError(
                 f"--workdir: {workdir} on {socket.gethostname()} is not the directory "
@@ -105,17 +110,8 @@ def _text_of(path: pathlib.Path) -> str:
         return ""
 
 
-def _put(path: pathlib.Path, word: str) -> str:
-    replace(path, word)
-    return word
-
-
 def check_config(workdir: pathlib.Path, config: dict) -> None:
-    """Compares with the config of what was trained here, if anything was.
-
-    Raises:
-      InputError: the directory holds a run of another config.
-    """
+    """`check_same`, where something was trained or selected already."""
     path = workdir / CONFIG
     steps = [p for p in (workdir / CHECKPOINTS).glob("*") if p.name.isdigit()]
     if path.exists() and (steps or is_done(workdir)):
@@ -160,13 +156,13 @@ def _is_free(key: str) -> bool:
 
 
 def write_config(workdir: pathlib.Path, config: dict) -> None:
-    write(workdir / CONFIG, config)
+    write_json(workdir / CONFIG, config)
 
 
-def write(path: pathlib.Path, told: dict) -> None:
-    """Writes JSON, in the first process."""
+def write_json(path: pathlib.Path, record: dict) -> None:
+    """Writes, in the first process."""
     if collectives.is_primary():
-        replace(path, json.dumps(told, indent=2) + "\n")
+        replace(path, json.dumps(record, indent=2) + "\n")
 
 
 def is_done(workdir: pathlib.Path) -> bool:
@@ -174,14 +170,14 @@ def is_done(workdir: pathlib.Path) -> bool:
 
 
 def finish(workdir: pathlib.Path, summary: dict) -> None:
-    write(workdir / SUMMARY, summary)
+    write_json(workdir / SUMMARY, summary)
 
 
 def flat(value, path: str = "") -> dict:
     """Dotted key -> value, of nested dicts."""
     if not isinstance(value, Mapping) or not value:
         return {path: value}
-    rows = {}
+    values = {}
     for key, inner in value.items():
-        rows |= flat(inner, f"{path}.{key}" if path else str(key))
-    return rows
+        values |= flat(inner, f"{path}.{key}" if path else str(key))
+    return values

@@ -2,8 +2,8 @@
 
     H = mean_i x_i x_i^T (x) (diag p_i - p_i p_i^T) + damping I
 
-of the mean cross entropy plus damping / 2 ||Theta||^2, in the order of `last_layer`. It
-knows no target: for softmax and cross entropy it is exact and equals Gauss-Newton's.
+of the mean cross entropy plus damping / 2 ||Theta||^2, in the order of `last_layer`.
+For softmax and cross entropy it is exact, Gauss-Newton's, and depends on no target.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from kdjax.selection.last_layer import Layer, blocks
 
 
 class Solution(NamedTuple):
-    """x with product(x) = right, as far as the residual tells."""
+    """x with product(x) = right, up to the residual."""
 
     vector: np.ndarray
     iterations: int
@@ -37,13 +37,7 @@ class Kronecker(NamedTuple):
 
 
 def hessian_product(evidence: Evidence, direction: Layer, damping: float) -> Layer:
-    """H times a direction: two matrix products over the samples.
-
-    >>> flat = Evidence(np.zeros((1, 2)), np.array([[1.0]]), np.array([0]))
-    >>> print(hessian_product(flat, np.array([[2.0, 0.0], [0.0, 0.0]]), damping=0.1))
-    [[ 0.7 -0.5]
-     [ 0.5 -0.5]]
-    """
+    """H times a direction: two matrix products over the samples."""
     total = np.zeros_like(direction)
     for _, x, p in blocks(evidence):
         moved = x @ direction
@@ -98,17 +92,14 @@ def solve(
     factors: Kronecker | None = None,
     tolerance: float = 1e-8,
 ) -> Solution:
-    """H^-1 times a direction, by conjugate gradients with Kronecker's as a guide.
+    """H^-1 times a direction, by conjugate gradients, preconditioned by Kronecker's.
 
     Args:
-      evidence: of n samples.
-      right: [features + 1, classes], not all zero.
+      evidence: of the reference network.
+      right: not all zero.
       damping: > 0.
-      factors: `kronecker(evidence, damping)`, for who solves more than once.
-      tolerance: of the residual relative to `right`; > 0.
-
-    Raises:
-      ValueError: no convergence; the message says how far it came.
+      factors: `kronecker(evidence, damping)`, for callers that solve more than once.
+      tolerance: of the residual relative to `right`; ValueError if it is not reached.
     """
     factors = kronecker(evidence, damping) if factors is None else factors
     return conjugate_gradients(
@@ -128,38 +119,38 @@ def conjugate_gradients(
 ) -> Solution:
     """Solves product(x) = right for a symmetric, positive definite product.
 
-    Hestenes & Stiefel 1952, preconditioned.
-
     Args:
       product: array -> array of the same shape, linear.
-      right: an array, not all zero.
+      right: not all zero.
       precondition: roughly the inverse of product, symmetric and positive definite.
-      tolerance: of the residual relative to `right`; > 0.
+      tolerance: of the residual relative to `right`; ValueError if it is not reached.
       max_iterations: each costs one product and one precondition.
-
-    Raises:
-      ValueError: the residual is still above the tolerance.
-
-    >>> ten = lambda x: 10 * x
-    >>> conjugate_gradients(ten, np.array([20.0, 30.0]), lambda x: x).vector.tolist()
-    [2.0, 3.0]
     """
-    size, iterations = np.linalg.norm(right), 0
-    x, residual = np.zeros_like(right), right.copy()
-    direction, slope = np.zeros_like(right), 1.0
-    # Half: what the recursion below believes and the true residual drift apart.
-    while np.linalg.norm(residual) > tolerance / 2 * size:
-        if iterations == max_iterations:
-            break
-        guided = precondition(residual)
-        previous, slope = slope, np.vdot(residual, guided)
-        direction = guided + slope / previous * direction
-        curved = product(direction)
-        step = slope / np.vdot(direction, curved)
-        x += step * direction
-        residual -= step * curved
+    from scipy.sparse.linalg import LinearOperator, cg
+
+    def operator(function) -> LinearOperator:
+        def of_vector(vector):
+            return function(vector.reshape(right.shape)).ravel()
+
+        return LinearOperator((right.size,) * 2, of_vector, dtype=right.dtype)
+
+    iterations = 0
+
+    def count(_) -> None:
+        nonlocal iterations
         iterations += 1
-    error = float(np.linalg.norm(product(x) - right) / size)
+
+    x, _ = cg(
+        operator(product),
+        right.ravel(),
+        # Half: the recursion's residual and the true one drift apart.
+        rtol=tolerance / 2,
+        maxiter=max_iterations,
+        M=operator(precondition),
+        callback=count,
+    )
+    x = x.reshape(right.shape)
+    error = float(np.linalg.norm(product(x) - right) / np.linalg.norm(right))
     if not error <= tolerance:
         raise ValueError(
             f"conjugate_gradients: residual {error:.1e} after {iterations} iterations; "

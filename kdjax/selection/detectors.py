@@ -1,4 +1,4 @@
-"""Detectors of clean labels: `DETECTORS[name](evidence, **numbers)` gives a `SelectionResult`.
+"""Detectors of clean labels: `DETECTORS[name](evidence, **numbers)`.
 
 T. Kim et al., "Winning Ticket in Noisy Image Classification", 2021: a robust method
 trained on the clean part of a noisy set beats the same method trained on all of it.
@@ -32,14 +32,7 @@ def clk(evidence: Evidence) -> SelectionResult:
     Kim et al. 2021, by the authors' code (https://github.com/Kthyeon/FINE_official).
     Losses that do not differ, by 1e-6 nats, show no noise: all are kept.
 
-    Args:
-      evidence: of n samples; features are not read.
-
-    Returns:
-      keep, and as score minus the loss, nats.
-
-    Raises:
-      ValueError: the evidence is malformed.
+    The score is minus the loss, in nats; features are not read.
 
     >>> logits = np.float32([[4, 0], [0, 3], [5, 0], [0, 4]])
     >>> print(clk(Evidence(logits, logits, np.array([0, 1, 1, 1]))).keep)
@@ -58,18 +51,9 @@ def intersection(*keeps: Mask) -> Mask:
     """What all of several proxies keep.
 
     Kim et al. 2021, by the authors' code, which takes up to three proxies.
-
-    Args:
-      *keeps: one or more [samples] bool.
-
-    Raises:
-      ValueError: nothing came, or it is not bool of one shape.
-
-    >>> print(intersection(np.array([True, True]), np.array([False, True])))
-    [False  True]
     """
     if not keeps:
-        raise ValueError("intersection: no set came; expected at least one.")
+        raise ValueError("intersection: no set is given; expected at least one.")
     samples = np.size(keeps[0])
     for i, keep in enumerate(keeps):
         checked_mask("intersection", f"keeps[{i}]", keep, samples)
@@ -79,18 +63,7 @@ def intersection(*keeps: Mask) -> Mask:
 def oracle(labels: Labels, true_labels: Labels) -> SelectionResult:
     """Control, upper bound: keeps exactly the samples whose label is the true one.
 
-    Args:
-      labels: [samples] int, the labels given.
-      true_labels: [samples] int.
-
-    Returns:
-      keep, and score 1 or 0.
-
-    Raises:
-      ValueError: shapes disagree, or labels are not integers.
-
-    >>> print(oracle(np.array([3, 1, 2]), np.array([3, 0, 2])).keep)
-    [ True False  True]
+    The score is 1 or 0.
     """
     keep = checked_labels("oracle", "labels", labels)
     true = checked_labels("oracle", "true_labels", true_labels)
@@ -102,22 +75,13 @@ def oracle(labels: Labels, true_labels: Labels) -> SelectionResult:
 def at_random(
     samples: int, *, count: int | None = None, ratio: float | None = None, seed: int
 ) -> SelectionResult:
-    """Control: keeps so many samples, whichever. What it scores, chance scores.
+    """Control: keeps so many samples, whichever. The score is uniform in [0, 1).
 
     Args:
-      samples: how many there are.
-      count: how many to keep, such as what a detector kept.
-      ratio: or which share, from 0 to 1, rounded to the nearest count.
+      samples: the number of them.
+      count: how many to keep, such as the number that a detector kept; or
+      ratio: which share, from 0 to 1, rounded to the nearest count.
       seed: the same seed keeps the same samples, and more of them for a larger count.
-
-    Returns:
-      keep, and as score the draw in [0, 1): the largest are kept.
-
-    Raises:
-      ValueError: both or neither of count and ratio came, or one is out of range.
-
-    >>> at_random(1000, ratio=0.8, seed=0).keep.sum().item()
-    800
     """
     if (count is None) == (ratio is None):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a network said of every training sample, and what a detector made of it."""
+"""A network's outputs for every training sample, and a detector's result."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ Labels = Int[np.ndarray, " samples"]
 
 
 class Evidence(NamedTuple):
-    """What one network, the proxy, says of every training sample.
+    """The outputs of one network, the proxy, for every training sample.
 
     Taken in evaluation mode, with the test transform, in the order of the data set: row
     i is sample i. Batch statistics, a shuffle or an augmentation would scramble what a
@@ -26,10 +26,10 @@ class Evidence(NamedTuple):
 
 
 class SelectionResult(NamedTuple):
-    """What a detector holds to be clean."""
+    """What a detector takes for clean."""
 
     keep: Mask  # True: the label is believed
-    score: Scalars  # larger = cleaner, never NaN; -inf where nothing could be said
+    score: Scalars  # larger = cleaner, never NaN; -inf where there is no basis
 
 
 def losses(evidence: Evidence) -> Scalars:
@@ -37,18 +37,7 @@ def losses(evidence: Evidence) -> Scalars:
 
         l_i = log sum_k exp(z_ik) - z_iy   with y the label of sample i
 
-    Args:
-      evidence: of n samples; features are not read.
-
-    Returns:
-      [samples], nats, >= 0, float64, finite.
-
-    Raises:
-      ValueError: shapes disagree, a number is not finite, a label is not a class.
-
-    >>> flat = Evidence(np.zeros((2, 4)), np.ones((2, 1)), np.array([0, 3]))
-    >>> print(losses(flat).round(6))
-    [1.386294 1.386294]
+    In nats, float64, finite; features are not read. Errors as `checked`.
     """
     logits, _, labels = checked("losses", evidence)
     result = np.empty(len(labels))
@@ -65,19 +54,9 @@ def losses(evidence: Evidence) -> Scalars:
 def checked(where: str, evidence: Evidence) -> Evidence:
     """The evidence as NumPy arrays, or an error that says what is wrong with it.
 
-    Args:
-      where: the function that asks; it opens the message.
-      evidence: NumPy or JAX arrays.
-
     Raises:
       ValueError: shapes disagree, there is no sample, a logit or feature is not finite,
-        labels are not integers from 0 to classes - 1.
-
-    >>> checked("clk", Evidence(np.zeros((2, 4)), np.full((2, 1), np.nan), [0, 3]))
-    Traceback (most recent call last):
-    ...
-    ValueError: clk: features of sample 0 are not finite (2 of 2 samples); the network \
-that gave this evidence has diverged.
+        labels are not integers from 0 to classes - 1. `where` opens the message.
     """
     arrays = Evidence(*(np.asarray(part) for part in evidence))
     sizes = contracts.shapes(
@@ -131,6 +110,6 @@ def checked_scalars(where: str, name: str, values: Scalars) -> Scalars:
     values = values.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size or not values.size:
-        what = f"{name}[{bad[0]}] is {values[bad[0]]}" if bad.size else "no sample came"
+        what = f"{name}[{bad[0]}] is {values[bad[0]]}" if bad.size else "there are none"
         raise ValueError(f"{where}: {what}; expected one finite number per sample.")
     return values

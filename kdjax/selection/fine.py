@@ -36,26 +36,19 @@ def fine(
         s_i = |<u_c, h_i / ||h_i||>|,  kept where p(larger-mean group | s_i) > threshold
 
     arXiv:2102.11628; see `alignment` and `aligned_probability`. A class whose samples
-    all align alike, or determine no direction, is kept: nothing speaks against it.
+    all align alike, or determine no direction, is kept. The score is the alignment.
 
     Args:
-      evidence: of n samples; logits are not read.
-      basis: [samples] bool, the samples u_c comes from: what was kept the last time;
-        all of them if None, as in the first round. A class it has no sample of is
-        dropped with score -inf: there is nothing to compare it with.
+      evidence: of the proxy; logits are not read.
+      basis: [samples] bool, the samples u_c comes from: those kept the last time; all
+        of them if None, as in the first round. A class it has no sample of is dropped
+        with score -inf: there is nothing to compare it with.
       clustering: a name in `CLUSTERINGS`.
       threshold: zeta, from 0 to 1.
 
-    Returns:
-      keep, and as score the alignment.
-
-    Raises:
-      ValueError: evidence or basis is malformed, threshold is outside [0, 1], there is
-        no such clustering.
-
     >>> features = np.float32([[2, 0.1], [1.9, 0], [2.1, -0.1], [0.1, 1.5], [0, 1.2]])
-    >>> seen = Evidence(np.zeros((5, 2)), features, np.zeros(5, int))
-    >>> print(fine(seen).keep)
+    >>> evidence = Evidence(np.zeros((5, 2)), features, np.zeros(5, int))
+    >>> print(fine(evidence).keep)
     [ True  True  True False False]
     """
     contracts.fraction("fine", "threshold", threshold)
@@ -71,15 +64,11 @@ def alignment(evidence: Evidence, *, basis: Mask | None = None) -> Scalars:
 
     arXiv:2102.11628, as the authors' code has it (https://github.com/Kthyeon/
     FINE_official); its square would have the same order and another mixture. u_c comes
-    from features that are not normalised. Arguments and errors as `fine`.
+    from features that are not normalised. Arguments as `fine`.
 
     Returns:
       [samples], the absolute cosine, in [0, 1]; 0 for a feature of zeros; -inf for a
       class that basis has no sample of.
-
-    >>> features = np.float32([[3, 4], [6, 8]])
-    >>> print(alignment(Evidence(features, features, np.array([0, 0]))))
-    [1. 1.]
     """
     evidence = checked("fine", evidence)
     basis = checked_basis("fine", basis, evidence)
@@ -102,22 +91,12 @@ def aligned_probability(
     "mixture": posterior of the larger-mean one of two Gaussians (100 steps, tolerance
     1e-6, seed 0). "kmeans": 1 or 0, the cluster of `two_means`. Where there is but one
     group it is 1: scores within 1e-3 of each other, or two Gaussians so alike that no
-    sample is rather of the larger-mean one (seen in classes of ten samples and fewer).
+    sample is rather of the larger-mean one (in classes of ten samples and fewer).
 
     Args:
-      score: [samples], from `alignment`.
+      score: [samples], from `alignment`. Where it is -inf the result is 0.
       labels: [samples], the labels given.
       clustering: a name in `CLUSTERINGS`.
-
-    Returns:
-      [samples], in [0, 1]; 0 where score is -inf.
-
-    Raises:
-      ValueError: shapes disagree, a score is NaN, there is no such clustering.
-
-    >>> score = np.array([0.99, 0.98, 0.97, 0.1, 0.2])
-    >>> print(aligned_probability(score, np.zeros(5, int), clustering="kmeans"))
-    [1. 1. 1. 0. 0.]
     """
     labels = checked_labels("fine", "labels", labels)
     contracts.shapes("fine", score=(score, "samples"), labels=(labels, "samples"))

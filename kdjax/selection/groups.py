@@ -1,6 +1,6 @@
 """One number per sample, split in two groups.
 
-Both ways are fitted to the sorted numbers, so the order of the samples decides nothing.
+Both ways are fitted to the sorted numbers, so the order of the samples does not matter.
 scikit-learn is imported where it is used: it takes a second, and most runs select
 nothing.
 """
@@ -15,14 +15,8 @@ from kdjax.selection.evidence import Mask, Scalars
 def two_means(values: Scalars) -> Mask:
     """k-means with k = 2, run until it stands still, best of ten starts from seed 0.
 
-    Args:
-      values: [samples], finite, at least two different ones.
-
-    Returns:
-      [samples], True in the cluster with the larger mean. Either cluster has a sample.
-
-    >>> print(two_means(np.array([0.1, 7.0, 0.3, 6.0])))
-    [False  True False  True]
+    Of finite values, at least two different ones. True in the cluster with the larger
+    mean; either cluster has a sample.
     """
     from sklearn.cluster import KMeans
 
@@ -37,30 +31,17 @@ def mixture_posterior(
     """Two Gaussians by expectation maximisation; posterior of one of them.
 
     Args:
-      values: [samples], finite, at least two different ones.
+      values: finite, at least two different ones.
       larger: of the component with the larger mean, or else with the smaller.
       max_iter: steps at most. Ending there is part of a recipe and no cause to warn.
       tol: ends the fit once the mean log-likelihood (nats) gains less in a step.
       reg_covar: added to either variance, in squared units of `values`.
-
-    Returns:
-      [samples], in [0, 1].
-
-    >>> settings = dict(max_iter=100, tol=1e-6, reg_covar=1e-6)
-    >>> values = np.array([0.1, 0.2, 0.3, 6.0, 7.0, 8.0])
-    >>> print(mixture_posterior(values, larger=True, **settings).round(3))
-    [0. 0. 0. 1. 1. 1.]
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     mixture = GaussianMixture(
-        2,
-        covariance_type="full",
-        max_iter=max_iter,
-        tol=tol,
-        reg_covar=reg_covar,
-        random_state=0,
+        2, max_iter=max_iter, tol=tol, reg_covar=reg_covar, random_state=0
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

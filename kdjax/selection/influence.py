@@ -1,4 +1,4 @@
-"""Data selection: which samples the teacher should teach, by influence.
+"""Data selection: for which samples to use the teacher, by influence.
 
 Lan et al. (arXiv:2404.03693) give teacher supervision to the part of the training set
 that an influence score picks, labels to the rest. What could be read of the paper does
@@ -10,13 +10,13 @@ first. All look at the last linear layer of a reference network only, in closed 
 """
 
 import inspect
+from collections.abc import Sequence
 
 import numpy as np
 
 from kdjax import contracts
 from kdjax.selection.curvature import Solution, solve
 from kdjax.selection.evidence import Evidence, checked
-from kdjax.selection.gradient_dot import gradient_dot
 from kdjax.selection.last_layer import (
     Indices,
     Probabilities,
@@ -49,7 +49,7 @@ def teacher_influence(
     *,
     damping: float = 1e-2,
 ) -> Scores:
-    """What it does to the validation loss that the teacher and not the label teaches i.
+    """What the teacher in place of the label of sample i does to the validation loss.
 
         I_i = -g_V^T H^-1 (g_i(q_i) - g_i(e_y))
 
@@ -57,17 +57,13 @@ def teacher_influence(
     goes from its label to q_i. Negative: the teacher helps there, so keep the smallest.
     Lan et al. (arXiv:2404.03693); their estimator is not published in what we could
     read, so this is Koh & Liang's (arXiv:1703.04730) for the choice that data selection
-    makes. A sample of V favours its own label a little.
+    makes. A sample of V favours its own label a little. In nats, of either sign.
 
     Args:
-      evidence: of n samples by the reference network.
-      targets: [samples, classes], what the teacher would teach with, revised or not;
-        >= 0, rows sum to 1.
-      validation: [validation] int, positions of V; `validation_indices` draws them.
+      evidence: of the reference network.
+      targets: [samples, classes], the teacher's, revised or not; >= 0, rows sum to 1.
+      validation: positions of V; `validation_indices` draws them.
       damping: > 0, added to the diagonal of H.
-
-    Returns:
-      values in nats, of either sign; 0 where the target is the label.
 
     Raises:
       ValueError: an argument is malformed, the gradient on V is exactly zero, or
@@ -84,7 +80,7 @@ def teacher_influence(
     evidence = checked(where, evidence)
     checked_targets(where, targets, evidence)
     targets = np.asarray(targets)
-    found = _response(where, evidence, validation, damping)
+    solution = _response(where, evidence, validation, damping)
 
     def more_of_the_label(at, p):
         residual = targets[at].astype(np.float64)
@@ -92,44 +88,65 @@ def teacher_influence(
         return residual
 
     # -(g_i(q) - g_i(e_y)) = x_i (q - e_y)^T: the network's own p_i drops out.
-    values = along(evidence, found.vector, more_of_the_label)
-    return Scores(values, found.iterations, found.residual)
+    values = along(evidence, solution.vector, more_of_the_label)
+    return Scores(values, solution.iterations, solution.residual)
 
 
 def label_influence(
     evidence: Evidence, validation: Indices, *, damping: float = 1e-2
 ) -> Scores:
-    """What it does to the validation loss that sample i, with its label, weighs more.
+    """What a larger weight of sample i and its label does to the validation loss.
 
         I_i = -g_V^T H^-1 g_i(e_y)
 
     Koh & Liang 2017 (arXiv:1703.04730), equation 2: the derivative of the mean
     validation loss in the weight of sample i. Negative: the sample helps, and to leave
-    it out changes the validation loss by -I_i / n, upwards. Keep the smallest.
-
-    Args:
-      evidence: of n samples by the reference network.
-      validation: [validation] int, positions of V; `validation_indices` draws them.
-      damping: > 0, added to the diagonal of H.
-
-    Returns:
-      values in nats, of either sign.
-
-    Raises:
-      ValueError: an argument is malformed, the gradient on V is exactly zero, or
-        conjugate gradients do not converge.
+    it out changes the validation loss by -I_i / n, upwards. Keep the smallest. In nats,
+    of either sign. Arguments and errors as `teacher_influence`.
 
     >>> logits = np.array([[2.0, 0.0], [0.0, 2.0], [0.0, 2.0]])
     >>> wrong = Evidence(logits, logits, np.array([0, 1, 0]))  # the last label is noise
-    >>> scores = label_influence(wrong, validation=np.array([0, 1]))
-    >>> print(np.argmax(scores.values))
+    >>> print(np.argmax(label_influence(wrong, np.array([0, 1])).values))
     2
     """
     where = "label_influence"
     evidence = checked(where, evidence)
-    found = _response(where, evidence, validation, damping)
-    pull = along(evidence, found.vector, label_residual(evidence))
-    return Scores(-pull, found.iterations, found.residual)
+    solution = _response(where, evidence, validation, damping)
+    pull = along(evidence, solution.vector, label_residual(evidence))
+    return Scores(-pull, solution.iterations, solution.residual)
+
+
+def gradient_dot(
+    snapshots: Sequence[tuple[float, Evidence]], validation: Indices
+) -> Scores:
+    """Minus what the steps on sample i took off the validation loss: TracIn.
+
+        score_i = -sum_t eta_t g_V(t)^T g_i(t)      labels as targets
+
+    Pruthi et al. 2020 (arXiv:2002.08484), TracInCP on the last layer: `label_influence`
+    with the identity for H, summed along the training run. Negative: the sample helps.
+
+    Args:
+      snapshots: (learning rate, evidence) of the network at each saved checkpoint; the
+        same samples with the same labels in the same order.
+      validation: as in `teacher_influence`.
+    """
+    where, values = "gradient_dot", 0.0
+    if not len(snapshots):
+        raise ValueError(f"{where}: no snapshot is given; expected at least one.")
+    labels = np.asarray(snapshots[0][1].labels)
+    for number, (learning_rate, evidence) in enumerate(snapshots):
+        contracts.positive(where, f"learning rate {number}", learning_rate)
+        evidence = checked(where, evidence)
+        if not np.array_equal(evidence.labels, labels):
+            raise ValueError(
+                f"{where}: labels of snapshot {number} are not those of snapshot 0; "
+                "expected the same samples in the same order."
+            )
+        direction = validation_gradient(where, evidence, validation)
+        pull = along(evidence, direction, label_residual(evidence))
+        values = values - learning_rate * pull
+    return Scores(values)
 
 
 ESTIMATORS = {
@@ -142,24 +159,15 @@ ESTIMATORS = {
 
 
 def influence_scores(estimator: str, **inputs) -> Scores:
-    """Scores by an estimator's name; of all that may be known it takes what it needs.
+    """Scores by an estimator's name, which takes of the inputs those that it needs.
 
     Args:
       estimator: a key of `ESTIMATORS`.
       **inputs: arguments of any of the estimators: evidence, targets, validation,
         snapshots, damping, seed and more. None stands for not given.
 
-    Returns:
-      what the estimator returns; smaller = keep first.
-
     Raises:
-      ValueError: there is no such estimator or argument, or the estimator needs one
-        that is not there.
-
-    >>> flat = Evidence(np.zeros((3, 2)), np.ones((3, 1)), np.array([0, 1, 1]))
-    >>> known = dict(evidence=flat, validation=np.array([0]), seed=0, targets=None)
-    >>> print(influence_scores("label_influence", **known).values.round(3))
-    [-0.99  0.99  0.99]
+      ValueError: there is no such estimator or argument, or a needed one is missing.
     """
     if estimator not in ESTIMATORS:
         raise ValueError(
@@ -167,12 +175,12 @@ def influence_scores(estimator: str, **inputs) -> Scores:
             f"{', '.join(ESTIMATORS)}.{contracts.nearest(estimator, ESTIMATORS)}"
         )
     takes = {name: inspect.signature(f).parameters for name, f in ESTIMATORS.items()}
-    known = {argument for parameters in takes.values() for argument in parameters}
+    arguments = {argument for parameters in takes.values() for argument in parameters}
     for argument in inputs:
-        if argument not in known:
+        if argument not in arguments:
             raise ValueError(
                 f"influence_scores: no estimator takes {argument}."
-                f"{contracts.nearest(argument, known)}"
+                f"{contracts.nearest(argument, arguments)}"
             )
     given = {a: inputs[a] for a in takes[estimator] if inputs.get(a) is not None}
     for argument, parameter in takes[estimator].items():
@@ -181,9 +189,7 @@ def influence_scores(estimator: str, **inputs) -> Scores:
     return ESTIMATORS[estimator](**given)
 
 
-def _response(
-    where: str, evidence: Evidence, validation: Indices, damping: float
-) -> Solution:
+def _response(where: str, evidence: Evidence, validation, damping) -> Solution:
     """H^-1 g_V."""
     contracts.positive(where, "damping", damping)
     return solve(evidence, validation_gradient(where, evidence, validation), damping)

@@ -58,13 +58,7 @@ def label_residual(evidence: Evidence) -> Residual:
 
 
 def mean_label_gradient(evidence: Evidence, at: Indices) -> Layer:
-    """mean_{v in at} g_v(e_y), the gradient of the mean cross entropy with the label.
-
-    >>> one = Evidence(np.zeros((1, 2)), np.array([[3.0]]), np.array([0]))
-    >>> print(mean_label_gradient(one, np.array([0])))
-    [[-1.5  1.5]
-     [-0.5  0.5]]
-    """
+    """mean_{v in at} g_v(e_y), the gradient of the mean cross entropy with labels."""
     part = Evidence(*(array[at] for array in evidence))
     total = 0.0
     for block, x, p in blocks(part):
@@ -73,16 +67,7 @@ def mean_label_gradient(evidence: Evidence, at: Indices) -> Layer:
 
 
 def along(evidence: Evidence, direction: Layer, residual: Residual) -> Scalars:
-    """<direction, x_i r_i^T> of every sample: how far it pulls along a direction.
-
-    Args:
-      evidence: of n samples.
-      direction: [features + 1, classes].
-      residual: r of a block of samples.
-
-    Returns:
-      [samples], float64.
-    """
+    """<direction, x_i r_i^T> of every sample: how far it pulls along a direction."""
     result = np.empty(len(evidence.labels))
     for at, x, p in blocks(evidence):
         result[at] = np.sum((x @ direction) * residual(at, p), axis=1)
@@ -94,7 +79,7 @@ def validation_gradient(where: str, evidence: Evidence, validation: Indices) -> 
 
     Raises:
       ValueError: the indices are not different integers in range, or the network fits
-        these samples so well that no direction is left to judge by.
+        these samples so well that their gradient is 0.
     """
     at, samples = np.asarray(validation), len(evidence.labels)
     if at.ndim != 1 or not at.size or not np.issubdtype(at.dtype, np.integer):

@@ -21,19 +21,9 @@ def clean_probability(losses: Scalars) -> Scalars:
         w_i = p(low-mean component | (l_i - min l) / (max l - min l))
 
     Two Gaussians fitted in at most 10 steps, tolerance 1e-2, variances regularised by
-    5e-4, seed 0: the settings of the authors' code. w does not change if all losses are
-    multiplied by a number or moved by one. Losses that do not differ show no noise:
-    w = 1 for all.
-
-    Args:
-      losses: [samples], nats, finite; `kdjax.selection.evidence.losses` gives them.
-
-    Returns:
-      [samples], in [0, 1], float64. Not always decreasing in the loss: the broader
-      Gaussian wins on both sides.
-
-    Raises:
-      ValueError: not one finite number per sample.
+    5e-4, seed 0: the settings of the authors' code. w does not change if all losses, in
+    nats, are scaled or shifted. Losses that do not differ show no noise: w = 1 for all.
+    w is not always decreasing in the loss: the broader Gaussian wins on both sides.
 
     >>> print(clean_probability([0.1, 0.2, 0.1, 0.3, 4.0, 5.0]).round(3))
     [1. 1. 1. 1. 0. 0.]
@@ -54,20 +44,14 @@ def labelled_weights(
         w_i   where w_i > threshold and sample i is kept,   else 0
 
     A positive weight: labelled for the *other* network, and the weight is the share of
-    the given label when labels are refined. Zero: unlabelled. Without the losses' say,
-    give probabilities of 1: what is kept is labelled, with weight 1.
+    the given label when labels are refined. Zero: unlabelled. With probabilities of 1
+    the losses play no part: what is kept is labelled, with weight 1.
 
     Args:
-      probabilities: [samples] in [0, 1], from `clean_probability`, or for F-DivideMix
-        from `kdjax.selection.fine.aligned_probability`.
+      probabilities: in [0, 1], from `clean_probability`, or for F-DivideMix from
+        `kdjax.selection.fine.aligned_probability`.
       kept: [samples] bool, a detector's `keep`.
       threshold: from 0 to 1; a probability must be above it.
-
-    Returns:
-      [samples], 0 or above the threshold.
-
-    Raises:
-      ValueError: shapes disagree, or a number is outside [0, 1].
 
     >>> print(labelled_weights([0.9, 0.4, 0.8], np.array([True, True, False])))
     [0.9 0.  0. ]

@@ -11,14 +11,10 @@ from kdjax.selection.curvature import (
     solve,
 )
 from kdjax.selection.evidence import Evidence, Scalars, checked
-from kdjax.selection.last_layer import (
-    blocks,
-    mean_label_gradient,
-    minus_label,
-)
+from kdjax.selection.last_layer import blocks, mean_label_gradient, minus_label
 from kdjax.selection.scores import AUDIT, Scores, random_bits
 
-# Below it the approximation no longer says who is large and who is small.
+# Below it the approximation does not rank the samples.
 _LEAST_CORRELATION = 0.8
 
 
@@ -34,40 +30,29 @@ def parameter_change(
 
         score_i = -|| H^-1 g_i(e_y) ||
 
-    So the largest norms are kept first; negate the values to keep the smallest. Yang et
+    The largest norms are kept first; negate the values to keep the smallest. Yang et
     al., "Dataset Pruning", ICLR 2023 (arXiv:2205.09329), drop a set whose summed change
-    is small in norm; here each sample is ranked by its own norm, and those of a dropped
-    set bound the norm of their sum.
+    is small in norm; the norms of a dropped set bound that of their sum.
 
     With P = (features + 1) * classes parameters of the layer:
 
     * P <= exact_up_to: exact. H is formed and inverted, about 4 n P^2 + 3 P^3 floating
-      point operations and 24 P^2 bytes (50,000 samples, P = 4096: 3e12 and 0.4 GB; P =
-      12,900: 4e13 and 4 GB).
-    * above: approximate. The norm is taken with the Kronecker approximation of H
-      (`curvature.Kronecker`), in closed form. `audited` random samples are solved
-      exactly, by conjugate gradients, which is what takes the time; their mean ratio
-      scales all values, and Spearman's correlation of their exact and approximate
-      norms is the `rank_correlation` returned. Below 0.8 is an error.
+      point operations and 24 P^2 bytes (50,000 samples, P = 4096: 3e12 and 0.4 GB).
+    * above: by the Kronecker approximation of H, in closed form. `audited` random
+      samples are solved exactly, by conjugate gradients, which takes the time; their
+      mean ratio scales all values, and Spearman's correlation of their exact and
+      approximate norms is the `rank_correlation` returned. Below 0.8 is an error.
 
     Args:
-      evidence: of n samples by the reference network.
+      evidence: of the reference network.
       damping: > 0, added to the diagonal of H.
       exact_up_to: P up to which H is formed, >= 0.
       audited: samples solved exactly where H is not formed, >= 8.
       seed: which samples are audited, 0 <= seed < 2**63.
 
-    Returns:
-      values <= 0, with the rank correlation where they are approximate.
-
     Raises:
-      ValueError: the evidence is malformed, a number is out of range, every gradient is
-        zero, or the approximation does not hold on this evidence.
-
-    >>> sure, unsure = np.array([9.0, 0.0]), np.array([1.0, 0.0])
-    >>> pair = Evidence(np.stack([sure, unsure]), np.ones((2, 1)), np.array([0, 0]))
-    >>> print(np.argsort(parameter_change(pair).values))
-    [1 0]
+      ValueError: an argument is out of range, every gradient is zero, or the
+        approximation does not hold on this evidence.
     """
     where = "parameter_change"
     evidence = checked(where, evidence)
@@ -140,7 +125,7 @@ def _exact(evidence: Evidence, damping: float) -> Scores:
         r = minus_label(p, evidence.labels[at])
         gradients = (x[:, :, None] * r[:, None, :]).reshape(len(at), -1)
         norms[at] = np.linalg.norm(gradients @ inverse, axis=1)
-    # The product over the samples knows nothing of the matrix: an honest witness.
+    # The product over the samples does not use the matrix: an independent check.
     probe = np.ones((evidence.features.shape[1] + 1, evidence.logits.shape[1]))
     probe[::2] = -1.0
     solved = (inverse @ probe.ravel()).reshape(probe.shape)

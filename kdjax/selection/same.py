@@ -21,28 +21,23 @@ def same(
         score_i = |<v_1, h_i>| - |<v_2, h_i>|,   kept where score_i >= 0
 
     Kim et al. 2021, by the authors' code (https://github.com/Kthyeon/FINE_official).
-    A class without two determined directions (see `directions`) is kept where v_2 or
-    both count as 0: nothing speaks against it. One that basis has no sample of is
-    dropped with score -inf: there is nothing to compare it with.
+    A class is kept where v_2 or both count as 0 (see `directions`). One that basis has
+    no sample of is dropped with score -inf.
 
     Args:
-      evidence: of n samples; logits are not read.
+      evidence: of the proxy; logits are not read.
       basis: [samples] bool, the samples the singular vectors come from; all of them if
-        None. A second proxy takes what the first kept; intersect the two.
-      rounds: how often at most the singular vectors are taken again from what the last
-        round kept: 1 is the one-step form; the iterated form is 100. A class ends early
-        once nothing changes; one that never settles ends with its last round.
+        None. For a second proxy give the first one's; intersect the two.
+      rounds: how often at most the singular vectors are taken again from those kept by
+        the last round: 1 is the one-step form; the iterated form is 100.
 
     Returns:
       keep, and score in units of a feature. Of every class that basis has a sample of,
       at least one is kept.
 
-    Raises:
-      ValueError: the evidence or the basis is malformed; rounds is not at least 1.
-
     >>> features = np.float32([[2, 0.1], [1.9, 0], [2.1, -0.1], [0.1, 1.5]])
-    >>> seen = Evidence(np.zeros((4, 2)), features, np.zeros(4, int))
-    >>> print(same(seen).keep)
+    >>> evidence = Evidence(np.zeros((4, 2)), features, np.zeros(4, int))
+    >>> print(same(evidence).keep)
     [ True  True  True False]
     """
     evidence = checked("same", evidence)

@@ -1,4 +1,4 @@
-"""One number per sample, the smaller the sooner kept; and what is kept, of how many."""
+"""One number per sample, smaller = keep first; and the samples that are kept."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ _VALIDATION, _CONTROL, AUDIT = (2**63 + purpose for purpose in (1, 2, 3))
 
 
 class Scores(NamedTuple):
-    """What an estimator says of every training sample, and how well it was computed."""
+    """An estimator's value for every training sample, and how well it was computed."""
 
     values: Scalars  # smaller = keep first, whatever the estimator; float64, finite
     iterations: int = 0  # of conjugate gradients; the most of any solve, 0 without
@@ -30,22 +30,7 @@ class Scores(NamedTuple):
 
 
 def random_scores(evidence: Evidence, *, seed: int) -> Scores:
-    """Control: uniform draws that know nothing. What it scores, chance scores.
-
-    Args:
-      evidence: of n samples; only their number counts.
-      seed: 0 <= seed < 2**63; the same seed gives the same scores in every release.
-
-    Returns:
-      values in [0, 1).
-
-    Raises:
-      ValueError: the evidence is malformed, or the seed is out of range.
-
-    >>> flat = Evidence(np.zeros((3, 2)), np.ones((3, 1)), np.array([0, 1, 1]))
-    >>> select(random_scores(flat, seed=0), keep_ratio=0.7).sum().item()
-    2
-    """
+    """Control: uniform draws in [0, 1), the same of a seed in every release."""
     labels = checked("random_scores", evidence).labels
     bits = random_bits("random_scores", seed, _CONTROL, len(labels))
     return Scores((bits >> np.uint64(11)) * 2.0**-53)
@@ -62,17 +47,10 @@ def select(
     comes first is kept first.
 
     Args:
-      scores: [samples], finite, smaller = keep first; or the `Scores` of an estimator.
+      scores: finite, smaller = keep first.
       keep_ratio: above 0, at most 1.
-      labels: [samples] int; where given, the ratio holds inside every class. Scores of
+      labels: [samples] int; if given, the ratio holds inside every class. Scores of
         different classes then need no common scale.
-
-    Returns:
-      [samples] bool, True where the sample is kept.
-
-    Raises:
-      ValueError: a score is not finite, the ratio is out of range, or labels are not
-        integers, one per score.
 
     >>> scores = np.array([0.4, -1.0, 0.3, 5.0])
     >>> print(select(scores, 0.5))
@@ -83,11 +61,7 @@ def select(
     values = scores.values if isinstance(scores, Scores) else scores
     values = checked_scalars("select", "scores", values)
     _ratio("select", "keep_ratio", keep_ratio)
-    keep = np.zeros(len(values), bool)
-    for members in _groups("select", labels, len(values)):
-        order = members[np.argsort(values[members], kind="stable")]
-        keep[order[: _count(keep_ratio, len(members))]] = True
-    return keep
+    return _smallest("select", values, keep_ratio, labels)
 
 
 def validation_indices(
@@ -97,36 +71,17 @@ def validation_indices(
 
         max(1, round(fraction * n_c)) samples of every class c
 
-    A reference network that was trained without them tells more: on samples that it
-    has fitted the validation gradient is small and mostly their own doing.
+    Train the reference network without them: on samples that it has fitted the
+    validation gradient is small and mostly their own.
 
-    Args:
-      labels: [samples] int.
-      fraction: above 0, at most 1.
-      seed: 0 <= seed < 2**63. The same seed draws the same samples in every release,
-        and a larger fraction draws them and more.
-
-    Returns:
-      positions in the training set, int64, ascending.
-
-    Raises:
-      ValueError: labels are not integers [samples], or a number is out of range.
-
-    >>> labels = np.array([0, 0, 0, 0, 1, 1])
-    >>> print(labels[validation_indices(labels, 0.5, seed=0)])
-    [0 0 1]
+    Positions in the training set, ascending. A seed, 0 <= seed < 2**63, draws the same
+    samples in every release, and a larger fraction draws them and more.
     """
     where = "validation_indices"
     labels = checked_labels(where, "labels", labels)
     draw = random_bits(where, seed, _VALIDATION, len(labels))
     _ratio(where, "fraction", fraction)
-    drawn = [
-        members[np.argsort(draw[members], kind="stable")][
-            : _count(fraction, len(members))
-        ]
-        for members in _groups(where, labels, len(labels))
-    ]
-    return np.sort(np.concatenate(drawn))
+    return np.flatnonzero(_smallest(where, draw, fraction, labels))
 
 
 def random_bits(where: str, seed: int, purpose: int, count: int) -> np.ndarray:
@@ -137,21 +92,25 @@ def random_bits(where: str, seed: int, purpose: int, count: int) -> np.ndarray:
     return np.random.Philox(key=key).random_raw(count)
 
 
-def _count(ratio: float, members: int) -> int:
-    return max(1, round(ratio * members))
-
-
-def _groups(where: str, labels: Labels | None, samples: int) -> list[np.ndarray]:
-    """Positions of the samples of each class, or of all at once, ascending."""
-    if labels is None:
-        return [np.arange(samples)]
-    labels = checked_labels(where, "labels", labels)
+def _smallest(
+    where: str, values: np.ndarray, ratio: float, labels: Labels | None
+) -> Mask:
+    """True for a ratio of the samples, of each class where there are labels."""
+    samples = len(values)
+    labels = (
+        np.zeros(samples) if labels is None else checked_labels(where, "labels", labels)
+    )
     if len(labels) != samples or not samples:
         raise ValueError(
-            f"{where}: {len(labels)} labels came for {samples} samples; expected one "
-            "label per sample, and at least one sample."
+            f"{where}: {len(labels)} labels for {samples} samples; expected one label "
+            "per sample, and at least one sample."
         )
-    return [np.flatnonzero(labels == c) for c in np.unique(labels)]
+    keep = np.zeros(samples, bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        order = members[np.argsort(values[members], kind="stable")]
+        keep[order[: max(1, round(ratio * len(members)))]] = True
+    return keep
 
 
 def _ratio(where: str, name: str, value: float) -> None:

@@ -1,4 +1,4 @@
-"""How well a kept set agrees with the truth, where the truth is known."""
+"""How well a kept set agrees with the true labels, where there are any."""
 
 import numpy as np
 
@@ -18,17 +18,7 @@ def agreement(
     Convention: a fraction whose denominator is 0 is 0.0 (nothing kept: precision; no
     clean sample: recall; neither: F1; no noisy sample: specificity).
 
-    Args:
-      keep: [samples] bool.
-      labels: [samples] int, the labels given.
-      true_labels: [samples] int.
-
-    Returns:
-      the four above as floats in [0, 1], and "kept", the count. F1 is the harmonic mean
-      of precision and recall.
-
-    Raises:
-      ValueError: shapes or dtypes are not these.
+    "kept" is the count. Everything is [samples].
 
     >>> keep = np.array([True, True, False, False])
     >>> agreement(keep, np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1]))
@@ -54,11 +44,7 @@ def agreement(
 def keep_all(labels: Labels, true_labels: Labels) -> dict[str, float | int]:
     """The `agreement` of keeping every sample: what a detector has to beat.
 
-    Precision is then 1 - noise rate, recall 1, specificity 0. Arguments and errors as
-    `agreement`.
-
-    >>> round(keep_all(np.array([0, 1, 1, 0]), np.array([0, 1, 1, 1]))["f1"], 6)
-    0.857143
+    Precision is then 1 - noise rate, recall 1, specificity 0.
     """
     return agreement(np.ones(np.size(labels), bool), labels, true_labels)
 

@@ -1,4 +1,19 @@
-"""Supervision: what a student is taught with; needs jax and jaxtyping only.
+"""Supervision: what a student is trained by; needs jax and jaxtyping only.
 
-from kdjax.supervision import pipeline, temperature
+from kdjax import supervision as sv
+rules = sv.Supervisor(temperature=sv.fixed(4.0), logits=(sv.probability_shift,))
+result, state = sv.supervise(rules, state, signals)
 """
+
+from kdjax.registry import lazy_package
+
+__all__, __getattr__, __dir__ = lazy_package(
+    __name__,
+    adjustment="probability_shift shift_probabilities smoothed_label",
+    ensemble="mean_of_logits mean_of_probabilities sum_of_logits",
+    memory="remembered",
+    pipeline="Supervisor TemperatureRule reads stateless supervise",
+    revision="label_revision revision_weight where_wrong with_revision",
+    temperature="by_confidence by_confusion by_confusion_of_probabilities "
+    "fixed scheduled",
+)

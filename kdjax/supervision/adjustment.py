@@ -12,10 +12,11 @@ from jaxtyping import Array, Bool, Float
 
 from kdjax import contracts
 from kdjax.losses.numerics import AnyArray, Number, as_float32, one_or_nan
-from kdjax.supervision.pipeline import TargetRule
+from kdjax.supervision.pipeline import TargetRule, reads
 from kdjax.types import Signals
 
 
+@reads("label")
 def probability_shift(signals: Signals) -> Float[Array, "batch classes"]:
     """The teacher's logits, those of the label and of the teacher's class swapped.
 
@@ -25,24 +26,16 @@ def probability_shift(signals: Signals) -> Float[Array, "batch classes"]:
     first stage: a temperature rule after it sees the adjusted logits. For one that
     shall see the teacher's own there is `shift_probabilities`.
 
-    Args:
-      signals: teacher_logits [batch, classes]; labels [batch], 0..classes-1.
+    NaN where a traced label is out of range; a concrete one is a ValueError.
 
-    Returns:
-      [batch, classes], logits, float32: a permutation of each row whose largest logit
-      is the label's. NaN where a traced label is out of range.
-
-    Raises:
-      ValueError: a concrete label is out of range.
-
-    >>> from kdjax.supervision.pipeline import Supervisor
-    >>> from kdjax.supervision.temperature import fixed
+    >>> from kdjax.supervision import Supervisor, fixed
     >>> rules = Supervisor(temperature=fixed(4), logits=(probability_shift,))
     """
-    label, top = _places("probability_shift", signals)
+    label, top = _label_and_top("probability_shift", signals)
     return _swapped(as_float32(signals.teacher_logits), label, top)
 
 
+@reads("label")
 def shift_probabilities(
     target: Float[AnyArray, "batch classes"], signals: Signals
 ) -> Float[Array, "batch classes"]:
@@ -51,23 +44,12 @@ def shift_probabilities(
         q'_y = q_m,  q'_m = q_y,  m = argmax t;  q' = q where m = y
 
     m is taken from the logits: at a high temperature all of q round to one number.
+    Labels out of range as in `probability_shift`.
 
-    Args:
-      target: [batch, classes], the softened teacher.
-      signals: teacher_logits [batch, classes]; labels [batch], 0..classes-1.
-
-    Returns:
-      [batch, classes], float32: a permutation of each row. NaN where a traced label is
-      out of range.
-
-    Raises:
-      ValueError: a concrete label is out of range.
-
-    >>> from kdjax.supervision.dynamic import by_confusion
-    >>> from kdjax.supervision.pipeline import Supervisor
+    >>> from kdjax.supervision import Supervisor, by_confusion
     >>> last = Supervisor(temperature=by_confusion(4, 2), target=(shift_probabilities,))
     """
-    label, top = _places("shift_probabilities", signals)
+    label, top = _label_and_top("shift_probabilities", signals)
     return _swapped(as_float32(target), label, top)
 
 
@@ -80,24 +62,17 @@ def smoothed_label(epsilon: Number) -> TargetRule:
     outweigh the others: in the worked example of the tests, 12.3 and 11.5 against 0.25
     at temperature 4. Their gradient is up to tau times that of cross entropy.
 
-    Args:
-      epsilon: share of the label spread evenly over all classes, from 0 to 1.
+    NaN where a traced label is out of range or the teacher's logits are NaN, so that
+    neither trains as a label.
 
-    Returns:
-      A target rule. It gives NaN where a traced label is out of range or the teacher's
-      logits are NaN, so that neither trains as a label.
-
-    Raises:
-      ValueError: epsilon is outside [0, 1]; in use: a concrete label is out of range.
-
-    >>> from kdjax.supervision.pipeline import Supervisor
-    >>> from kdjax.supervision.temperature import fixed
+    >>> from kdjax.supervision import Supervisor, fixed
     >>> rules = Supervisor(temperature=fixed(4), target=(smoothed_label(0.1),))
     """
     contracts.fraction("smoothed_label", "epsilon", epsilon)
 
+    @reads("label")
     def rule(target: AnyArray, signals: Signals) -> Array:
-        label, top = _places("smoothed_label", signals)
+        label, top = _label_and_top("smoothed_label", signals)
         spread = epsilon / target.shape[-1]
         smooth = jnp.where(label, 1.0 - epsilon + spread, spread)
         broken = jnp.any(jnp.isnan(signals.teacher_logits), axis=-1, keepdims=True)
@@ -108,7 +83,7 @@ def smoothed_label(epsilon: Number) -> TargetRule:
     return rule
 
 
-def _places(
+def _label_and_top(
     where: str, signals: Signals
 ) -> tuple[Bool[Array, "batch classes"], Bool[Array, "batch classes"]]:
     """Where the label is, and where the largest logit; a label out of range: nowhere.
@@ -127,8 +102,8 @@ def _swapped(
     first: Bool[Array, "batch classes"],
     second: Bool[Array, "batch classes"],
 ) -> Float[Array, "batch classes"]:
-    def at(place):  # a choice and not a product: 0 * -inf would be NaN
-        return jnp.sum(jnp.where(place, values, 0.0), axis=-1, keepdims=True)
+    def at(mask):  # a choice and not a product: 0 * -inf would be NaN
+        return jnp.sum(jnp.where(mask, values, 0.0), axis=-1, keepdims=True)
 
     swapped = jnp.where(first, at(second), jnp.where(second, at(first), values))
     return swapped * one_or_nan(_exists(first))

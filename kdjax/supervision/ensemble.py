@@ -1,4 +1,4 @@
-"""What several teachers say together, of each one's own logits (`Signals.members`).
+"""Several teachers combined, from each one's own logits (`Signals.members`).
 
 The paper distils from ensembles of teachers without saying how they are joined; its
 authors' code adds their logits: T. Kim, J. Oh, N. Kim, S. Cho, S.-Y. Yun, "Comparing
@@ -12,32 +12,26 @@ from jaxtyping import Array, Float
 
 from kdjax import contracts
 from kdjax.losses.numerics import Number, soften
-from kdjax.supervision.pipeline import TargetRule
+from kdjax.supervision.pipeline import TargetRule, reads
 from kdjax.types import Signals
 
 
+@reads()
 def mean_of_logits(signals: Signals) -> Float[Array, "batch classes"]:
     """Logits rule: z = 1/M sum_i z_i, the normalised geometric mean of the teachers.
 
     Raises:
-      ValueError: a single network teaches.
-
-    >>> from kdjax.supervision.pipeline import Supervisor
-    >>> from kdjax.supervision.temperature import fixed
-    >>> rules = Supervisor(temperature=fixed(4), logits=(mean_of_logits,))
+      ValueError: there is a single teacher.
     """
     return jnp.mean(_members("mean_of_logits", signals), axis=1)
 
 
+@reads()
 def sum_of_logits(signals: Signals) -> Float[Array, "batch classes"]:
     """Logits rule: z = sum_i z_i, as in the code of arXiv:2105.08919.
 
     The target at temperature tau is that of the mean at tau / M; a squared error asks
     for logits M times as large. Errors as `mean_of_logits`.
-
-    >>> from kdjax.supervision.pipeline import Supervisor
-    >>> from kdjax.supervision.temperature import fixed
-    >>> rules = Supervisor(temperature=fixed(4), logits=(sum_of_logits,))
     """
     return jnp.sum(_members("sum_of_logits", signals), axis=1)
 
@@ -48,20 +42,16 @@ def mean_of_probabilities(temperature: Number) -> TargetRule:
     A target rule does not see the temperature: give it that of the supervisor's `fixed`
     rule. Rules on logits have no effect on this target, which is of the teachers' own.
 
-    Args:
-      temperature: > 0, dimensionless; infinity makes the target uniform.
+    Infinity makes the target uniform.
 
-    Raises:
-      ValueError: temperature is not above 0; in use, a single network teaches.
-
-    >>> from kdjax.supervision.pipeline import Supervisor
-    >>> from kdjax.supervision.temperature import fixed
+    >>> from kdjax.supervision import Supervisor, fixed
     >>> rules = Supervisor(temperature=fixed(4), target=(mean_of_probabilities(4),))
     """
     where = "mean_of_probabilities"
     contracts.shapes(where, temperature=(temperature, ""))
     contracts.positive(where, "temperature", temperature, infinity=True)
 
+    @reads()
     def rule(target: Array, signals: Signals) -> Array:
         del target
         tau = jnp.full((signals.labels.shape[0], 1), temperature, jnp.float32)

@@ -10,34 +10,27 @@ from kdjax.types import PyTree, Signals
 
 
 def remembered(
-    rule: TemperatureRule, num_examples: int, decay: Number
+    rule: TemperatureRule, num_examples: int | None, decay: Number | None
 ) -> TemperatureRule:
     """Averages a rule's temperatures of each sample over the epochs.
 
-        tau <- decay * tau + (1 - decay) * the rule's;   the rule's at first sight
+        tau <- decay * tau + (1 - decay) * the rule's;   at first the rule's
 
-    The state is one float32 a sample, 0 where it was not seen yet, beside the rule's
-    own. A batch across the border of two epochs may hold a sample twice: both blend
+    The state is one float32 a sample, 0 before its first batch, beside the rule's own.
+    A batch across the border of two epochs may hold a sample twice: both blend
     with the same old value, and the lower result is kept, in whatever order they come.
 
     Args:
       rule: gives the temperatures of this step.
-      num_examples: size of the training split, that `Signals.index` points into.
-      decay: from 0, no memory, to 1, the first temperature for ever.
+      num_examples: size of the training split; `Signals.index` points into it. NaN
+        where a traced index is out of range; a concrete one is a ValueError.
+      decay: from 0 to 1, the first temperature for ever; None returns the rule itself.
 
-    Returns:
-      A rule that never goes below `rule.lowest`. NaN where a traced index is out of
-      range.
-
-    Raises:
-      ValueError: num_examples is not a whole number above 0, or decay is outside
-        [0, 1]; in use: a concrete index is out of range.
-
-    >>> from kdjax.supervision.dynamic import by_confusion
+    >>> from kdjax.supervision import by_confusion
     >>> rule = remembered(by_confusion(4.0, 2.0), num_examples=50000, decay=0.9)
-    >>> rule.init()["table"].shape
-    (50000,)
     """
+    if decay is None:
+        return rule
     if not isinstance(num_examples, int) or num_examples < 1:
         raise ValueError(
             f"remembered: num_examples is {num_examples!r}; expected the size of the "
@@ -56,19 +49,19 @@ def remembered(
         blended = jnp.maximum(blended, rule.lowest)  # rounding may end just below it
         temperature = jnp.where(before == 0, fresh, blended)
         temperature = temperature * one_or_nan(index < num_examples)
-        # Which of several writes to one row is the last is nowhere said: first a value
-        # that is the same for all, then the minimum, which knows no order.
+        # The order of several writes to one entry is undefined: first a value that is
+        # the same for all, then the minimum, which has no order.
         table = table.at[index].set(jnp.inf, mode="drop")
         table = table.at[index].min(temperature, mode="drop")
         return temperature, {"rule": inner, "table": table}
 
-    return TemperatureRule(init=init, update=update, lowest=rule.lowest)
+    return TemperatureRule(init, update, rule.lowest, rule.reads | {"index"})
 
 
 def _in_table(
     index: Integer[AnyArray, " batch"], num_examples: int
 ) -> Integer[Array, " batch"]:
-    """Indices as int32, checked where known; below 0 becomes num_examples."""
+    """Indices as int32, checked unless traced; below 0 becomes num_examples."""
     if not contracts.is_traced(index):
         low, high = int(jnp.min(index)), int(jnp.max(index))
         if low < 0 or high >= num_examples:

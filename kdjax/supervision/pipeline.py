@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from kdjax import contracts
 from kdjax.losses.numerics import as_float32, soften
-from kdjax.types import PyTree, Signals, Supervision
+from kdjax.types import SAMPLE_FIELDS, PyTree, Signals, Supervision
 
 LogitsRule = Callable[[Signals], Float[Array, "batch classes"]]
 TargetRule = Callable[
@@ -28,21 +28,42 @@ class TemperatureRule(NamedTuple):
 
     init() gives the first state, a pytree of arrays that is donated and checkpointed
     with the train state; update(state, signals) gives ([batch] temperatures, next
-    state). The rule keeps its temperatures above 0: inside jit nobody else can. Where
+    state). The rule keeps its temperatures above 0: inside jit nothing else can. Where
     it does so by clipping, `lowest` is the floor, and the step logs how often it acts.
+    `reads` is as in `reads` below.
     """
 
     init: Callable[[], PyTree]
     update: Callable[[PyTree, Signals], tuple[Float[Array, " batch"], PyTree]]
     lowest: float = 0.0
+    reads: frozenset[str] = SAMPLE_FIELDS
+
+
+def reads(*fields: str) -> Callable[[Callable], Callable]:
+    """Declares what of a sample a rule looks at: "label", "index", both or nothing.
+
+    Of a rule without it both are assumed. What reads labels cannot train on mixtures
+    of images, and what reads the index remembers samples.
+
+    >>> @reads("label")
+    ... def rule(target, signals):
+    ...     return jax.nn.one_hot(signals.labels, target.shape[-1])
+    >>> rule.reads
+    frozenset({'label'})
+    """
+
+    def declare(rule: Callable) -> Callable:
+        rule.reads = frozenset(fields)
+        return rule
+
+    return declare
 
 
 def stateless(
     rule: Callable[[Signals], Float[Array, " batch"]], lowest: float = 0.0
 ) -> TemperatureRule:
-    """A temperature rule that remembers nothing.
+    """A temperature rule without a memory.
 
-    >>> import jax.numpy as jnp
     >>> warm = stateless(lambda signals: 1.0 + signals.selection)
     >>> warm.init()
     ()
@@ -51,6 +72,7 @@ def stateless(
         init=lambda: (),
         update=lambda state, signals: (rule(signals), state),
         lowest=lowest,
+        reads=getattr(rule, "reads", SAMPLE_FIELDS),
     )
 
 
@@ -71,6 +93,12 @@ class Supervisor:
     target: tuple[TargetRule, ...] = ()
     weight: tuple[WeightRule, ...] = ()
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """What of a sample its rules look at."""
+        rules = (self.temperature, *self.logits, *self.target, *self.weight)
+        return frozenset().union(*(getattr(r, "reads", SAMPLE_FIELDS) for r in rules))
+
 
 def supervise(
     rules: Supervisor, state: PyTree, signals: Signals
@@ -85,17 +113,17 @@ def supervise(
     Args:
       rules: the stages.
       state: of the temperature rule; `rules.temperature.init()` before the first step.
-      signals: what the rules may look at; any float precision.
+      signals: any float precision.
 
     Returns:
       (Supervision, next state).
 
     Raises:
       ValueError: signals disagree in shape, or a rule returns another shape than its
-        stage's; the message names the stage and the rule's place in it.
+        stage's; the message names the rule.
 
     >>> import numpy as np
-    >>> from kdjax.supervision.temperature import fixed
+    >>> from kdjax.supervision import fixed
     >>> signals = Signals(
     ...     student_logits=np.zeros((1, 2), np.float32),
     ...     teacher_logits=np.float32([[0, 4]]),
@@ -106,8 +134,16 @@ def supervise(
     >>> print(np.float64(supervision.target).round(4), supervision.temperature)
     [[0.2689 0.7311]] [4.]
     """
-    _check(signals)
-    signals = jax.lax.stop_gradient(  # the only one on this floor
+    contracts.shapes(
+        "supervise",
+        student_logits=(signals.student_logits, "batch classes"),
+        teacher_logits=(signals.teacher_logits, "batch classes"),
+        labels=(signals.labels, "batch"),
+        index=(signals.index, "batch"),
+        selection=(signals.selection, "batch"),
+        step=(signals.step, ""),
+    )
+    signals = jax.lax.stop_gradient(  # the only one in these rooms
         signals._replace(
             student_logits=as_float32(signals.student_logits),
             teacher_logits=as_float32(signals.teacher_logits),
@@ -129,20 +165,8 @@ def supervise(
     return Supervision(signals.teacher_logits, target, temperature, weight), state
 
 
-def _check(signals: Signals) -> None:
-    contracts.shapes(
-        "supervise",
-        student_logits=(signals.student_logits, "batch classes"),
-        teacher_logits=(signals.teacher_logits, "batch classes"),
-        labels=(signals.labels, "batch"),
-        index=(signals.index, "batch"),
-        selection=(signals.selection, "batch"),
-        step=(signals.step, ""),
-    )
-
-
 def _output(rule: str, value: Array, like: Array) -> Array:
-    """What a rule returned, as float32; a wrong shape is the rule's error."""
+    """A rule's output as float32; ValueError if it has another shape than `like`."""
     if jnp.shape(value) != like.shape:
         raise ValueError(
             f"supervise: the rule {rule} returned shape {jnp.shape(value)}; "

@@ -19,8 +19,8 @@ from kdjax.losses.numerics import (
     below_top,
     one_hot,
 )
-from kdjax.supervision.pipeline import Supervisor, TargetRule
-from kdjax.types import Signals
+from kdjax.supervision.pipeline import Supervisor, TargetRule, reads
+from kdjax.types import SAMPLE_FIELDS, Signals
 
 
 def revision_weight(
@@ -33,19 +33,13 @@ def revision_weight(
         beta = eta / (max_k p_k - p_y + 1)
 
     The label has the largest entry of beta p + (1 - beta) e_y exactly when beta < 1 /
-    (max_k p_k - p_y + 1), so eta says how far below that bound to stay. Where the
-    teacher is right, beta = eta.
+    (max_k p_k - p_y + 1), so eta says how far below that bound to stay. From eta / 2 to
+    eta, which it is where the teacher is right.
 
     Args:
-      probabilities: [batch, classes], of the teacher; rows sum to 1.
-      labels: [batch], integers in 0..classes-1.
+      probabilities: of the teacher; rows sum to 1.
+      labels: in 0..classes-1; NaN where a traced one is out of range.
       eta: above 0 and below 1; near 1 revises least.
-
-    Returns:
-      [batch], from eta / 2 to eta, float32. NaN where a traced label is out of range.
-
-    Raises:
-      ValueError: shapes disagree, a concrete label is out of range, or eta is.
 
     >>> import numpy as np
     >>> p = np.float32([[0.625, 0.25, 0.125]])
@@ -71,25 +65,20 @@ def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
     classes stay as they were. Below 1 that holds with `softened` only, and then at any
     temperature, one per sample too.
 
-    Args:
-      eta: above 0 and below 1, as in `revision_weight`.
-      softened: takes beta of the softened target itself.
+    With `softened` beta is of the softened target itself.
 
-    Raises:
-      ValueError: eta is out of range.
-
-    >>> from kdjax.supervision.pipeline import Supervisor
-    >>> from kdjax.supervision.temperature import fixed
+    >>> from kdjax.supervision import Supervisor, fixed
     >>> rules = Supervisor(temperature=fixed(4), target=(label_revision(0.8),))
     """
     _check_eta("label_revision", eta)
 
+    @reads("label")
     def rule(target: Array, signals: Signals) -> Array:
         plain = jax.nn.softmax(below_top(signals.teacher_logits))
-        judged = target if softened else plain
-        beta = revision_weight(judged, signals.labels, eta)[:, None]
+        probabilities = target if softened else plain
+        beta = revision_weight(probabilities, signals.labels, eta)[:, None]
         top = jnp.max(target, axis=-1, keepdims=True)
-        gaps = _gap(judged, signals.labels) - _gap(target, signals.labels)
+        gaps = _gap(probabilities, signals.labels) - _gap(target, signals.labels)
         # beta p_y + 1 - beta, written so that rounding cannot put it below beta * top:
         # 1 - beta is 1 - eta + beta gap.
         at_label = beta * top + (1.0 - eta) + beta * gaps[:, None]
@@ -100,13 +89,12 @@ def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
 
 
 def where_wrong(rule: TargetRule) -> TargetRule:
-    """The same rule, applied only to samples whose teacher names another class.
+    """The same rule, applied only where the teacher predicts another class.
 
     Among equal logits the lowest index counts as the teacher's class.
-
-    >>> cautious = where_wrong(label_revision(0.8))
     """
 
+    @reads("label", *getattr(rule, "reads", SAMPLE_FIELDS))
     def revise(target: Array, signals: Signals) -> Array:
         right = jnp.argmax(signals.teacher_logits, axis=-1) == signals.labels
         return jnp.where(right[:, None], target, rule(target, signals))
@@ -119,20 +107,13 @@ def with_revision(supervisor: Supervisor, eta: Number | None) -> Supervisor:
 
         p'_y - max_{k != y} p'_k >= 1 - eta,   equal where p has another class on top
 
-    This holds for any probabilities p: at every temperature, one per sample too, and
-    whatever earlier target rules did. It has to be the last: a swap after it would take
-    the label from the top again. Where the label is on top already, as after logits
-    adjustment, beta = eta.
+    This holds for any probabilities p, at every temperature and after any target rules.
+    It has to be the last: a swap after it would take the label from the top again.
+    Where the label is on top already, as after logits adjustment, beta = eta.
 
-    Args:
-      supervisor: its own target rules come first.
-      eta: above 0 and below 1, as in `revision_weight`; None for no revision.
+    Without eta the supervisor comes back as it is.
 
-    Raises:
-      ValueError: eta is out of range.
-
-    >>> from kdjax.supervision.adjustment import shift_probabilities
-    >>> from kdjax.supervision.temperature import fixed
+    >>> from kdjax.supervision import fixed, shift_probabilities
     >>> rules = Supervisor(temperature=fixed(0.5), target=(shift_probabilities,))
     >>> len(with_revision(rules, 0.8).target), len(with_revision(rules, None).target)
     (2, 1)

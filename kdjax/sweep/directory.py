@@ -17,7 +17,7 @@ from kdjax.experiment.stages import split_stages
 from kdjax.reporting.files import replace
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import SUMMARY
-from kdjax.runner import identities
+from kdjax.runner import provenance
 from kdjax.runner import workdir as workdirs
 from kdjax.sweep import packing
 from kdjax.sweep.trials import Row
@@ -112,7 +112,7 @@ def check_done(root: pathlib.Path, rows: list[Row]) -> None:
         workdirs.check_same(where, resolved(row.config))
         parts = split_stages(row.config, where) or {"": row.config}
         for name, part in parts.items():
-            identities.check_finished(where / name, resolved(part), known)
+            provenance.check_finished(where / name, resolved(part), known)
 
 
 def begin(job: Job) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from kdjax.losses.logits import cross_entropy, kl_divergence
-from kdjax.models.network import Network
 from kdjax.types import PyTree
 
 DISTANCES = ("logit_distance", "half_mean_square", "delta_infinity")
@@ -75,8 +74,8 @@ def _among_first(logits, labels, k):
     index = jnp.arange(logits.shape[-1])[None, :]
     before = (logits > own) | ((logits == own) & (index < labels[:, None]))
     # NaN compares as False with everything and would stand first: it is never right.
-    found = (jnp.sum(before, -1) < k) & jnp.all(jnp.isfinite(logits), -1)
-    return found.astype(jnp.float32)
+    among = (jnp.sum(before, -1) < k) & jnp.all(jnp.isfinite(logits), -1)
+    return among.astype(jnp.float32)
 
 
 def finish(total: dict[str, np.ndarray]) -> dict[str, float]:
@@ -100,50 +99,6 @@ def finish(total: dict[str, np.ndarray]) -> dict[str, float]:
         if name in total:
             metrics[name] = float(total[name]) / count
     return metrics
-
-
-def make_evaluate_step(networks: dict[str, Network], normalise: Callable):
-    """Builds `step({name: variables}, batch) -> {name: sums}`; pure, not jitted.
-
-    `batch` holds image (uint8), label, valid and, for the two comparisons with the
-    teacher, teacher_logits.
-    """
-
-    def evaluate_step(variables: PyTree, batch: dict[str, Array]):
-        images = normalise(batch["image"])
-        rest = (batch["label"], batch["valid"], batch.get("teacher_logits"))
-        return {
-            name: sums(network.evaluate(*variables[name], images).logits, *rest)
-            for name, network in networks.items()
-        }
-
-    return evaluate_step
-
-
-def make_predict_step(network: Network, normalise: Callable):
-    """Builds `step(variables, batch) -> logits`: what the teacher says, once a run."""
-
-    def predict_step(variables: PyTree, batch: dict[str, Array]):
-        return network.evaluate(*variables, normalise(batch["image"])).logits
-
-    return predict_step
-
-
-def make_answer_step(network: Network, normalise: Callable):
-    """Builds `step(variables, batch) -> {"logits", "features"}` of every sample.
-
-    Of several networks each one's own: [b, networks, classes] and [b, networks, d].
-    A network without a feature "pooled" gives logits alone.
-    """
-
-    def answer_step(variables: PyTree, batch: dict[str, Array]):
-        outputs = network.evaluate(*variables, normalise(batch["image"]))
-        said = {"logits": outputs.features.get("members", outputs.logits)}
-        if "pooled" in outputs.features:
-            said["features"] = outputs.features["pooled"]
-        return said
-
-    return answer_step
 
 
 def evaluate(step: Callable, variables: PyTree, batches: Iterable) -> dict[str, dict]:

@@ -1,4 +1,4 @@
-"""Evaluation as the commands need it: batches, teacher's answers, compiled scorer."""
+"""Networks on a whole split: scored, or asked for their outputs; compiled once."""
 
 import dataclasses
 import math
@@ -14,12 +14,7 @@ from kdjax.data.loaders.in_memory import evaluation_batches
 from kdjax.data.loaders.loader import is_stored
 from kdjax.models.network import Network
 from kdjax.training import sharding
-from kdjax.training.evaluate import (
-    evaluate,
-    make_answer_step,
-    make_evaluate_step,
-    make_predict_step,
-)
+from kdjax.training.evaluate import evaluate, sums
 from kdjax.types import PyTree
 
 MOST_HELD = 16 << 30  # bytes; the 50,000 test images of ImageNet are 7 GiB
@@ -51,33 +46,6 @@ class Batches:
         return np.split(whole, jax.process_count())[jax.process_index()]
 
 
-def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
-    """A split as padded batches of about `batch_size` rows, divisible by the mesh.
-
-    All of them are held at once: an evaluation goes through them again and again.
-
-    Raises:
-      InputError: that is too much, which it can be of pictures that stay on disk.
-    """
-    if _is_too_much(split):
-        held = _held(split)
-        raise InputError(
-            f"{split.identity['name']}, {split.identity['split']}: to score its "
-            f"{len(split.label):,} images, {held / 2**30:.0f} GiB would be held in "
-            f"memory; expected {MOST_HELD / 2**30:.0f} GiB at most. Score a slice."
-        )
-    decoded = _batches(split, batch_size, mesh)
-    return dataclasses.replace(decoded, rows=list(decoded.rows))
-
-
-def passing_rows(split: Split, batch_size: int, mesh) -> Batches:
-    """The same for whoever asks a network once: what is too much to be held is decoded
-    while it is gone through, each time anew."""
-    if _is_too_much(split):
-        return _batches(split, batch_size, mesh)
-    return evaluation_rows(split, batch_size, mesh)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Decoded:
     """This process's rows of a split's batches, made when they are asked for."""
@@ -86,10 +54,36 @@ class _Decoded:
     batch_size: int
 
     def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
-        who = {"process": jax.process_index(), "processes": jax.process_count()}
-        batches = evaluation_batches(self.split, self.batch_size, **who)
+        process = {"process": jax.process_index(), "processes": jax.process_count()}
+        batches = evaluation_batches(self.split, self.batch_size, **process)
         for image, label, valid in batches:
             yield {"image": image, "label": label, "valid": valid}
+
+
+def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
+    """A split as padded batches of about `batch_size` rows, divisible by the mesh.
+
+    All of them are held at once: an evaluation goes through them again and again.
+
+    Raises:
+      InputError: that is too much, which it can be of images that stay on disk.
+    """
+    held = _held(split)
+    if is_stored(split) and held > MOST_HELD:
+        raise InputError(
+            f"{split.identity['name']}, {split.identity['split']}: to score its "
+            f"{len(split.label):,} images, {held / 2**30:.0f} GiB would be held in "
+            f"memory; expected {MOST_HELD / 2**30:.0f} GiB at most. Score a slice."
+        )
+    batches = _batches(split, batch_size, mesh)
+    return dataclasses.replace(batches, rows=list(batches.rows))
+
+
+def passing_rows(split: Split, batch_size: int, mesh) -> Batches:
+    """The same for a single pass: what is too much to be held is decoded on the way."""
+    if is_stored(split) and _held(split) > MOST_HELD:
+        return _batches(split, batch_size, mesh)
+    return evaluation_rows(split, batch_size, mesh)
 
 
 def _batches(split: Split, batch_size: int, mesh) -> Batches:
@@ -100,44 +94,50 @@ def _batches(split: Split, batch_size: int, mesh) -> Batches:
 
 
 def _held(split: Split) -> int:
-    """Bytes of its pictures in this process's memory."""
+    """Bytes of its images in this process's memory."""
     return math.prod(split.image.shape) // jax.process_count()
-
-
-def _is_too_much(split: Split) -> bool:
-    return is_stored(split) and _held(split) > MOST_HELD
 
 
 def predictions(
     network: Network, variables: PyTree, normalise: Callable, batches: Batches
 ) -> Iterator[np.ndarray]:
     """A network's logits on every batch, padding included."""
-    predict = make_predict_step(network, normalise)
-    predict = sharding.compile_evaluate_step(predict, batches.mesh)
+
+    def predict(variables, batch):
+        return network.evaluate(*variables, normalise(batch["image"])).logits
+
+    compiled = sharding.compile_evaluate_step(predict, batches.mesh)
     for placed in batches.placed():
-        yield np.asarray(predict(variables, placed))
+        yield np.asarray(compiled(variables, placed))
 
 
 def add_teacher(
     network: Network, variables: PyTree, normalise: Callable, batches: Batches
 ) -> None:
     """Adds "teacher_logits" to every batch: computed once, compared with ever after."""
-    said = predictions(network, variables, normalise, batches)
-    for batch, logits in zip(batches.rows, list(said), strict=True):
+    every = list(predictions(network, variables, normalise, batches))
+    for batch, logits in zip(batches.rows, every, strict=True):
         batch["teacher_logits"] = batches.own(logits)
 
 
 def scorer(
     networks: dict[str, Network], normalise: Callable, batches: Batches
 ) -> Callable[[PyTree], dict[str, dict[str, float]]]:
-    """Builds {name: variables} -> {name: metrics}, compiled once."""
-    step = make_evaluate_step(networks, normalise)
+    """Builds {name: variables} -> {name: metrics}, compiled once.
+
+    With "teacher_logits" in the batches, the comparisons with the teacher as well.
+    """
+
+    def step(variables, batch):
+        images = normalise(batch["image"])
+        rest = (batch["label"], batch["valid"], batch.get("teacher_logits"))
+        return {
+            name: sums(network.evaluate(*variables[name], images).logits, *rest)
+            for name, network in networks.items()
+        }
+
     compiled = sharding.compile_evaluate_step(step, batches.mesh)
-
-    def score(variables):
-        return evaluate(compiled, variables, batches.placed())
-
-    return score
+    return lambda variables: evaluate(compiled, variables, batches.placed())
 
 
 def answerer(
@@ -146,23 +146,34 @@ def answerer(
     batches: Batches,
     needs_features: bool = True,
 ) -> Callable[[PyTree], dict[str, np.ndarray]]:
-    """Builds variables -> {"logits", "features"} of every valid row, compiled once."""
-    step = make_answer_step(network, normalise)
+    """Builds variables -> {"logits", "features"} of every sample, compiled once.
+
+    Of several networks each one's own: [n, networks, classes] and [n, networks, d].
+    A network without a feature "pooled" gives logits alone, if `needs_features` is not
+    set; else it is an InputError.
+    """
+
+    def step(variables, batch):
+        outputs = network.evaluate(*variables, normalise(batch["image"]))
+        arrays = {"logits": outputs.features.get("members", outputs.logits)}
+        if "pooled" in outputs.features:
+            arrays["features"] = outputs.features["pooled"]
+        return arrays
+
     compiled = sharding.compile_evaluate_step(step, batches.mesh)
 
     def answer(variables):
-        rows = []
+        parts = []
         for placed, count in zip(batches.placed(), batches.counts, strict=True):
-            found = compiled(variables, placed)
-            rows.append({name: np.asarray(x)[:count] for name, x in found.items()})
-        said = {name: np.concatenate([r[name] for r in rows]) for name in rows[0]}
-        if needs_features and "features" not in said:
+            arrays = compiled(variables, placed)
+            parts.append({name: np.asarray(x)[:count] for name, x in arrays.items()})
+        if needs_features and "features" not in parts[0]:
             raise InputError(
                 "evaluate: the network has no feature 'pooled', which this looks at. "
                 "Name the layer before the last: "
                 "from_linen(module, features={'pooled': PATH})."
             )
-        return said
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     return answer
 
@@ -175,7 +186,7 @@ def answers(
     batch_size: int,
     needs_features: bool = True,
 ) -> dict[str, np.ndarray]:
-    """What a network on the host says of a split, in order; see `answerer`."""
+    """The outputs on a split, in order, of a network on the host; see `answerer`."""
     mesh = sharding.make_mesh()
     rows = passing_rows(split, batch_size, mesh)
     answer = answerer(network, normalise, rows, needs_features)

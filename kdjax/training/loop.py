@@ -1,4 +1,4 @@
-"""The order of operations, once: step, look, evaluate, save, stop."""
+"""The order of operations, once: step, report, evaluate, save, stop."""
 
 import dataclasses
 import itertools
@@ -28,7 +28,7 @@ class NonFinite(RuntimeError):
 
 
 class Preempted(RuntimeError):
-    """The run was told to stop and saved its state; the same command goes on."""
+    """The run was stopped and saved its state; the same command resumes it."""
 
     exit_code = 42
 
@@ -39,22 +39,16 @@ class Steps(Protocol):
     def ready(self, number: int, most: int) -> tuple[int, PyTree]:
         """(how many steps from `number` on come next, 1 to `most`; their input)."""
 
-    def run(
-        self, states: PyTree, number: int, count: int, rows: PyTree
-    ) -> tuple[PyTree, dict]:
+    def run(self, states: PyTree, number: int, count: int, batch_specs: PyTree):
         """(states after them, metrics on the device; of each the first `count`)."""
 
 
 class Checkpointer(Protocol):
-    """What the loop needs of a checkpointer."""
-
     def save(self, step: int, states: PyTree, metrics: dict | None) -> None: ...
     def wait(self) -> None: ...
 
 
 class Reporter(Protocol):
-    """What the loop needs of a reporter."""
-
     def train(self, step: int, metrics: dict, timing: dict) -> None: ...
     def evaluation(self, step: int, metrics: dict) -> None: ...
 
@@ -75,7 +69,7 @@ class Plan:
         return done == self.total_steps or periods > before
 
     def next_event(self, done: int) -> int:
-        """The first step after `done` of which something is told or saved."""
+        """The first step after `done` of which something is reported or saved."""
         log = (done // self.log_every + 1) * self.log_every
         periods = math.floor(done / self.evaluate_every) + 1
         # Rounding may put the product a step off; `evaluates_at` decides.
@@ -85,10 +79,10 @@ class Plan:
 
     def is_enough(self, results: dict[str, dict[str, float]] | None) -> bool:
         """True where an evaluation says that every student has learnt enough."""
-        wanted = self.stop_at_train_top1
-        if not wanted or not results:
+        enough = self.stop_at_train_top1
+        if not enough or not results:
             return False
-        return all(row["train_top1"] >= wanted for row in results.values())
+        return all(row["train_top1"] >= enough for row in results.values())
 
 
 def run(
@@ -107,50 +101,41 @@ def run(
     """Trains from `start` to `plan.total_steps`.
 
     Evaluation and saving follow the same rhythm, so "best" always refers to a state
-    that was evaluated; a stop signal, or the time `until`, saves at once.
+    that was evaluated; a stop signal, or `deadline`, saves at once.
 
     Args:
       steps: several of them at a time, where that is faster; what is logged, evaluated
         and saved stays where it is.
       evaluate: states -> name -> metrics.
-      until: on `time.monotonic()`; the steps that are running then are the last ones.
-        One step is always made, so that a run gets on however little time it has.
-      agreed: (steps done, why this process would stop, or "") -> why all of them do.
+      deadline: on `time.monotonic()`; the steps that are running then are the last
+        ones. One step is always made, so that a run gets on however little time it has.
+      should_stop: (steps done, why this process would stop, or "") -> why all do.
 
     Raises:
       NonFinite: PATIENCE steps in a row were skipped.
       Preempted: SIGTERM or SIGINT came, or the time is up; the state is saved.
     """
-    pending, since, waited, bad, done = [], time.monotonic(), 0.0, {}, start
+    window, done = _Window(images_per_step), start
     with stop_signals() as stop:
         while done < plan.total_steps:
-            begun = time.monotonic()
-            count, rows = steps.ready(done, plan.next_event(done) - done)
-            waited += time.monotonic() - begun
-            states, metrics = steps.run(states, done, count, rows)
-            pending.append((count, metrics))
+            started = time.monotonic()
+            count, batch_specs = steps.ready(done, plan.next_event(done) - done)
+            window.waited += time.monotonic() - started
+            states, metrics = steps.run(states, done, count, batch_specs)
+            window.pending.append((count, metrics))
             done += count
-            last, why = (
-                done == plan.total_steps,
-                should_stop(done, _why_stop(stop, deadline)),
-            )
+            why = should_stop(done, _why_stop(stop, deadline))
+            last = done == plan.total_steps
             if last or done % plan.log_every == 0 or why:
-                window = _one_by_one(jax.device_get(pending))
-                seconds, images = (
-                    time.monotonic() - since,
-                    len(window) * images_per_step,
-                )
-                reporter.train(done, average(window), _timing(seconds, images, waited))
-                _check_finite(window, done, bad)
-                pending, since, waited = [], since + seconds, 0.0
+                window.report(done, reporter)
             if plan.evaluates_at(done):
-                jax.block_until_ready(pending)
+                jax.block_until_ready(window.pending)
                 paused = time.monotonic()
                 results = evaluate(states)
                 reporter.evaluation(done, results)
                 checkpointer.save(done, states, results)
                 # Evaluation is not training: images/s and ETA leave it out.
-                since += time.monotonic() - paused
+                window.since += time.monotonic() - paused
                 if plan.is_enough(results):
                     break
             elif why:
@@ -165,14 +150,29 @@ def run(
     return states
 
 
-def _timing(seconds: float, images: int, waited: float) -> dict[str, float]:
-    """Of a window: `waited` is what the host took to get the input ready. On an
-    accelerator it does so while the device computes, so the device waits for less."""
-    return {
-        "seconds": seconds,
-        "images_per_second": images / seconds,
-        "input_percent": 100 * waited / seconds,
-    }
+class _Window:
+    """The steps since the last report: their metrics, and the time that they took."""
+
+    def __init__(self, images_per_step: int):
+        self.images_per_step = images_per_step
+        self.pending: list[tuple[int, dict]] = []  # (steps, their metrics)
+        # Since when, and for how long the host got the input ready. On an accelerator
+        # it does so while the device computes, so the device waits for less.
+        self.since, self.waited = time.monotonic(), 0.0
+        self.skipped_in_a_row: dict[str, int] = {}
+
+    def report(self, done: int, reporter: Reporter) -> None:
+        """Reports the means after step `done`, and begins anew."""
+        steps = _one_by_one(jax.device_get(self.pending))
+        seconds = time.monotonic() - self.since
+        timing = {
+            "seconds": seconds,
+            "images_per_second": len(steps) * self.images_per_step / seconds,
+            "input_percent": 100 * self.waited / seconds,
+        }
+        reporter.train(done, average(steps), timing)
+        _check_finite(steps, done, self.skipped_in_a_row)
+        self.pending, self.since, self.waited = [], self.since + seconds, 0.0
 
 
 def _one_by_one(pending: list[tuple[int, dict]]) -> list[dict]:
@@ -202,12 +202,12 @@ def average(window: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, floa
     return result
 
 
-def _check_finite(window: list[dict], done: int, bad: dict[str, int]) -> None:
+def _check_finite(window: list[dict], done: int, skipped: dict[str, int]) -> None:
     """Counts skipped steps in a row, across windows, and gives up at PATIENCE."""
     for offset, metrics in enumerate(window):
         for name, row in metrics.items():
-            bad[name] = bad.get(name, 0) + 1 if row["skipped"] else 0
-            if bad[name] >= PATIENCE:
+            skipped[name] = skipped.get(name, 0) + 1 if row["skipped"] else 0
+            if skipped[name] >= PATIENCE:
                 at = done - len(window) + offset + 1
                 raise NonFinite(
                     f"train: the loss or gradient of {name} was not finite in steps "

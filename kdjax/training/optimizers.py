@@ -1,4 +1,10 @@
-"""Optimizers and learning-rate schedules, from Optax, with the papers' conventions."""
+"""Optimizers and learning-rate schedules, from Optax, with the papers' conventions.
+
+Optax's own cosine, linear, piecewise constant and warm-up schedules have the shapes of
+those below and round otherwise: up to two thirds of a run's steps get a learning rate
+with another last bit, so a run could not be resumed with the numbers that it began
+with. Beside that, our warm-up climbs to what the schedule itself says at that step.
+"""
 
 from collections.abc import Callable
 
@@ -45,8 +51,7 @@ def step_schedule(
         passed = sum((step >= b).astype(jnp.float32) for b in boundaries)
         return learning_rate * jnp.power(jnp.float32(factor), passed)
 
-    constant = constant_schedule(learning_rate=learning_rate)
-    base = schedule if boundaries else constant
+    base = schedule if boundaries else optax.constant_schedule(learning_rate)
     return _warmed(base, warmup_epochs * steps_per_epoch)
 
 
@@ -63,8 +68,7 @@ def cosine_schedule(
 
     def schedule(step):
         done = (_float(step) - warmup) / max(total_steps - warmup, 1)
-        done = jnp.clip(done, 0.0, 1.0)
-        height = 0.5 * (1 + jnp.cos(jnp.pi * done))
+        height = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(done, 0.0, 1.0)))
         return learning_rate * (final_fraction + (1 - final_fraction) * height)
 
     return _warmed(schedule, warmup)
@@ -100,10 +104,8 @@ def constant_schedule(
 ) -> Schedule:
     """The same rate throughout, after the warm-up."""
     del total_steps
-    return _warmed(
-        lambda step: jnp.full_like(_float(step), learning_rate),
-        warmup_epochs * steps_per_epoch,
-    )
+    schedule = optax.constant_schedule(learning_rate)
+    return _warmed(schedule, warmup_epochs * steps_per_epoch)
 
 
 def _not_negative(where: str, **values: float) -> None:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.extend.core import Jaxpr, Var
 
 from kdjax.methods import Method
-from kdjax.training.objective import objective_of
+from kdjax.training.objective import compute_loss
 from kdjax.training.state import initial_memory
 from kdjax.types import Batch, Outputs
 
@@ -23,16 +23,17 @@ def reads(
     number = jax.ShapeDtypeStruct(student_outputs.logits.shape[:1], jnp.int32)
     asked = {"index": number, "label": number}
     rest = {
-        "seen": student_outputs,
+        "student_outputs": student_outputs,
         "teacher_outputs": teacher_outputs,
         "selection": jax.ShapeDtypeStruct(number.shape, jnp.float32),
         "step": jax.ShapeDtypeStruct((), jnp.int32),
-        "known": jax.eval_shape(lambda: initial_memory(method)),
+        "supervision_state": jax.eval_shape(lambda: initial_memory(method)),
     }
 
     def objective(asked, rest):
         batch = Batch(image=None, epoch=None, sample_info={}, **asked)
-        return objective_of(method, batch=batch, **rest)
+        loss, (memory, _) = compute_loss(method, batch=batch, **rest)
+        return loss, memory
 
     jaxpr = jax.make_jaxpr(objective)(asked, rest).jaxpr
     used = needed(jaxpr)

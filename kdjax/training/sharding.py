@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from kdjax.models.network import Network, same
+from kdjax.models.network import Network
 from kdjax.types import PyTree
 
 
@@ -33,9 +33,9 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def split(mesh: Mesh) -> NamedSharding:
-    """Axis 0, the batch, divided over the devices."""
-    return NamedSharding(mesh, PartitionSpec("data"))
+def split(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """One axis, the batch, divided over the devices."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
 
 
 def compile_init(init, mesh: Mesh):
@@ -45,29 +45,6 @@ def compile_init(init, mesh: Mesh):
     donating it would then delete the source.
     """
     return jax.jit(init, out_shardings=replicated(mesh))
-
-
-def compile_train_step(step, mesh: Mesh):
-    """Jits `step(states, teacher_variables, source, ticket)`; donates the states."""
-    same, rows = replicated(mesh), split(mesh)
-    return jax.jit(
-        step,
-        in_shardings=(same, same, same, rows),
-        out_shardings=(same, same),
-        donate_argnums=0,
-    )
-
-
-def compile_train_steps(steps, mesh: Mesh):
-    """Jits `many_steps`: tickets have their rows on axis 1; donates the states."""
-    same = replicated(mesh)
-    rows = NamedSharding(mesh, PartitionSpec(None, "data"))
-    return jax.jit(
-        steps,
-        in_shardings=(same, same, same, rows, same),
-        out_shardings=(same, same),
-        donate_argnums=0,
-    )
 
 
 def compile_evaluate_step(step, mesh: Mesh):
@@ -85,7 +62,7 @@ def place_rows(rows: PyTree, mesh: Mesh, axis: int = 0, parts: int = 1) -> PyTre
       axis: the one that is divided.
       parts: how many processes hold other parts of it; 1 where each holds it all.
     """
-    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+    sharding = split(mesh, axis)
 
     def put(x):
         shape = *x.shape[:axis], parts * x.shape[axis], *x.shape[axis + 1 :]
@@ -112,40 +89,29 @@ def per_device(network: Network, mesh: Mesh) -> Network:
     Running moments are the means over the devices. All else of a step, such as its
     loss, is still of the whole batch. On one device nothing changes.
     """
-    return network._replace(train=_PerDevice(network, mesh).train)
+    everywhere, rows = replicated(mesh).spec, split(mesh).spec
+
+    def own(params, batch_stats, images):
+        outputs, moments = network.train(params, batch_stats, images)
+        return outputs, jax.lax.pmean(moments, "data")
+
+    divided = jax.shard_map(
+        own,
+        mesh=mesh,
+        in_specs=(everywhere, everywhere, rows),
+        out_specs=(rows, everywhere),
+    )
+    return network._replace(train=divided)
 
 
 def normalised(students: dict, batch_norm: str, mesh: Mesh) -> dict:
-    """Students with batch norms over the whole batch, "global", or "device"'s rows."""
+    """Students with batch norms over the whole batch, "global", or "device"'s part."""
     if batch_norm == "global":
         return students
     return {
         name: dataclasses.replace(s, network=per_device(s.network, mesh))
         for name, s in students.items()
     }
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _PerDevice:
-    network: Network
-    mesh: Mesh
-
-    def __eq__(self, other) -> bool:
-        return self.mesh == other.mesh and same(self.network, other.network)
-
-    def train(self, params, batch_stats, images):
-        def own(params, batch_stats, images):
-            outputs, moments = self.network.train(params, batch_stats, images)
-            return outputs, jax.lax.pmean(moments, "data")
-
-        everywhere, rows = PartitionSpec(), PartitionSpec("data")
-        divided = jax.shard_map(
-            own,
-            mesh=self.mesh,
-            in_specs=(everywhere, everywhere, rows),
-            out_specs=(rows, everywhere),
-        )
-        return divided(params, batch_stats, images)
 
 
 def copy_replicated(tree: PyTree, mesh: Mesh) -> PyTree:

@@ -28,17 +28,17 @@ class TrainState:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelectionSchedule:
-    """Renews what is known of each sample from the student's own present answers.
+    """Renews a student's sample_info from its own present outputs.
 
     Attributes:
-      first_epoch: before it, the student's notes are `start`.
+      first_epoch: before it, the sample_info is `start`.
       every_epochs: between two renewals; 0 for a single one.
-      start: notes of the epochs before; name -> [n, ...].
-      compute: {"logits": [n, k], "features": [n, d]} (with several networks [n, m, k]
-        and [n, m, d]), and the notes until now -> notes; NumPy, on the host. None: the
-        notes stay as they start.
-      reference: (network, variables) that answers at `first_epoch` in the student's
-        stead, before that has learnt anything.
+      start: name -> [n, ...].
+      compute: ({"logits": [n, k], "features": [n, d]}, present sample_info) -> next;
+        with several networks [n, m, k] and [n, m, d]; NumPy, on the host. None keeps
+        `start`.
+      reference: (network, variables) whose outputs are taken at `first_epoch`, where
+        the student has not learnt anything yet.
       wants_teacher: whether `compute` reads "teacher_logits" [n, k] as well.
       digest: of the file or the network that it comes from, where there is one.
     """
@@ -58,11 +58,11 @@ class SelectionSchedule:
                 raise ValueError(f"selection: {name} is {value}; expected >= 0.")
 
     def first_step(self, steps_per_epoch: float) -> int:
-        """The number of the step before which the first renewal is due."""
+        """Number of the step before which the first renewal is due."""
         return math.ceil(self.first_epoch * steps_per_epoch)
 
     def due(self, step: int, steps_per_epoch: float) -> bool:
-        """True where the notes are to be renewed before step number `step`."""
+        """True where a renewal is due before step number `step`."""
         if self.compute is None:
             return False
         since = step - self.first_step(steps_per_epoch)
@@ -80,9 +80,7 @@ class Student:
     method: Method
     optimizer: optax.GradientTransformation
     seed: int  # of the initial weights; data order belongs to the run
-    selection_schedule: SelectionSchedule | None = (
-        None  # renews its notes while it trains
-    )
+    selection_schedule: SelectionSchedule | None = None
 
 
 def initial_state(student: Student, images: Array) -> TrainState:

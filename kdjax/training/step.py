@@ -4,40 +4,15 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
+import optax
 
 from kdjax.models.network import Network
-from kdjax.training import stack
+from kdjax.training.objective import compute_loss
 from kdjax.training.state import Student, TrainState
-from kdjax.training.update import update_student
-from kdjax.types import Batch, PyTree
+from kdjax.types import Batch, Outputs, PyTree
 
-Metrics = dict[str, dict[str, jax.Array]]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TrainStep:
-    """`step(states, teacher_variables, source, ticket) -> (states, metrics)`.
-
-    Attributes:
-      parts: students that are updated together; the states of several are stacked.
-      packed: the same step on packed states, for a loop that packs them once.
-    """
-
-    parts: list[dict[str, Student]]
-    packed: Callable[..., tuple[stack.Packed, Metrics]]
-
-    def __call__(
-        self, states: dict[str, TrainState], teacher_variables, source, batch_spec
-    ) -> tuple[dict[str, TrainState], Metrics]:
-        packed = self.pack(states)
-        packed, metrics = self.packed(packed, teacher_variables, source, batch_spec)
-        return self.unpack(packed), metrics
-
-    def pack(self, states: dict[str, TrainState]) -> stack.Packed:
-        return stack.pack(self.parts, states)
-
-    def unpack(self, packed: stack.Packed) -> dict[str, TrainState]:
-        return stack.unpack(self.parts, packed)
+Metrics = dict[str, jax.Array]
 
 
 def make_train_step(
@@ -45,10 +20,8 @@ def make_train_step(
     teacher: Network | None,
     gather_batch: Callable[[PyTree, PyTree], Batch],
     augment: Callable[[Batch, int], jax.Array],
-    *,
-    stacked: bool = False,
-) -> TrainStep:
-    """Builds the step.
+) -> Callable[..., tuple[dict[str, TrainState], dict[str, Metrics]]]:
+    """Builds `(states, teacher_variables, source, batch_spec) -> (states, metrics)`.
 
     Data, augmentation and teacher are computed once and shared by all students, so a
     grid of students is one program.
@@ -56,41 +29,97 @@ def make_train_step(
     Args:
       students: name -> functions. A single student is a dict of one.
       teacher: only its `evaluate` is used; None where no method needs one, and where
-        `materialise` gives its answers as `Batch.taught`.
-      materialise: (source, ticket) -> Batch; the feed's pure half.
+        `gather_batch` gives its outputs as `Batch.teacher_outputs`.
+      gather_batch: (source, batch_spec) -> Batch; the loader's pure half.
       augment: (Batch, view) -> normalised images; another view is another crop.
-      stacked: whether students of one network share its forward and backward in the
-        program. States and metrics are the same, numbers to the rounding of float32.
-        In a loop XLA's CPU backend does not use its fast convolutions: four WRN-16-2
-        take 2.65 s a student and step instead of 0.61 s (jax 0.10, 2 cores, batch 128).
     """
-    crops_twice = any(s.method.mixture is not None for s in students.values())
-    alone = [{name: student} for name, student in students.items()]
-    parts = stack.alike(students) if stacked else alone
+    has_second_view = any(s.method.mixture is not None for s in students.values())
 
-    def packed_step(packed, teacher_variables, source, batch_spec):
+    def train_step(states, teacher_variables, source, batch_spec):
         batch = gather_batch(source, batch_spec)
-        second = augment(batch, 1) if crops_twice else None
+        second = augment(batch, 1) if has_second_view else None
         batch = batch._replace(image=augment(batch, 0), second=second)
         teacher_outputs = batch.teacher_outputs
         if teacher_outputs is None and teacher is not None:
             teacher_outputs = teacher.evaluate(*teacher_variables, batch.image)
         teacher_outputs = jax.lax.stop_gradient(teacher_outputs)
-        after, metrics = [], {}
-        for part, held in zip(parts, packed, strict=True):
-            update = stack.update_stacked if len(part) > 1 else _update_one
-            held, told = update(part, held, teacher_outputs, batch)
-            after.append(held)
-            metrics |= told
-        return after, metrics
+        next_states, metrics = {}, {}
+        for name, student in students.items():
+            info = batch.sample_info.get(name, {})
+            next_states[name], metrics[name] = update_student(
+                student, states[name], teacher_outputs, batch, info
+            )
+        return next_states, metrics
 
-    return TrainStep(parts, packed_step)
+    return train_step
 
 
-def _update_one(
-    part: dict[str, Student], state: TrainState, teacher_outputs, batch: Batch
+def update_student(
+    student: Student,
+    state: TrainState,
+    teacher_outputs: Outputs | None,
+    batch: Batch,
+    sample_info: dict[str, jax.Array],
+) -> tuple[TrainState, Metrics]:
+    """One optimizer step. A non-finite loss or gradient leaves the state as it was.
+
+    Returns:
+      The next state, and scalars: loss, loss/<term>, top1, gradient_norm, skipped and
+      what the supervisor reports.
+    """
+    images, mixed = _training_images(student, state, batch, sample_info)
+    selection = sample_info.get("selection", jnp.ones(batch.label.shape, jnp.float32))
+
+    def loss_of(params):
+        outputs, batch_stats = student.network.train(params, state.batch_stats, images)
+        loss, (supervision_state, metrics) = compute_loss(
+            student.method,
+            outputs,
+            teacher_outputs,
+            batch,
+            selection,
+            state.step,
+            state.supervision_state,
+            mixed,
+        )
+        return loss, (batch_stats, supervision_state, metrics)
+
+    gradients, (*rest, metrics) = jax.grad(loss_of, has_aux=True)(state.params)
+    norm = optax.tree.norm(gradients)
+    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
+    metrics |= {"gradient_norm": norm, "skipped": 1.0 - finite.astype(jnp.float32)}
+    new = apply_gradients(student, state, gradients, *rest)
+    # A bad batch must not poison weights, statistics or momentum: only step moves on.
+    # The loop counts such steps and stops the run when it happens again and again.
+    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
+    return dataclasses.replace(kept, step=new.step), metrics
+
+
+def apply_gradients(
+    student: Student, state: TrainState, gradients, batch_stats, supervision_state
+) -> TrainState:
+    """The state after the optimizer's update, with the other states of the step."""
+    updates, opt_state = student.optimizer.update(
+        gradients, state.opt_state, state.params
+    )
+    return TrainState(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+        supervision_state=supervision_state,
+    )
+
+
+def _training_images(
+    student: Student, state: TrainState, batch: Batch, sample_info: dict
 ):
-    ((name, student),) = part.items()
-    sample_info = batch.sample_info.get(name, {})
-    state, told = update_student(student, state, teacher_outputs, batch, sample_info)
-    return state, {name: told}
+    """(images that the network is trained on, what a mixture prepared beside them)."""
+    if student.method.mixture is None:
+        return batch.image, None
+
+    def predict(images):
+        return student.network.evaluate(state.params, state.batch_stats, images)
+
+    prepared = student.method.mixture.prepare(predict, batch, sample_info, state.step)
+    return jax.lax.stop_gradient(prepared)

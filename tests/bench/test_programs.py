@@ -32,16 +32,22 @@ def test_a_cached_teacher_moves_students_as_a_live_one():
     images = np.zeros((2, *PROBLEM.image_shape), np.float32)
     states = {name: initial_state(s, images) for name, s in grid.items()}
     variables = PROBLEM.teacher.init(jax.random.key(3), images)
-    live = jax.jit(programs.with_live_teacher(PROBLEM, grid))
-    after, metrics = live(states, variables, source, batch_spec)
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    live = programs.program_of(PROBLEM, grid, mesh)
+    after, metrics = live(
+        jax.tree.map(jax.numpy.copy, states), variables, source, batch_spec
+    )
 
     seen = programs.augment(PROBLEM).train(
         in_memory.gather_batch(source, batch_spec), programs.SEED
     )
     teacher_outputs = PROBLEM.teacher.evaluate(*variables, seen).logits
-    cached = jax.jit(programs.with_cached_teacher(PROBLEM, grid))
+    cached = programs.program_of(PROBLEM, grid, mesh, cached=True)
     same, told = cached(
-        states, None, source, batch_spec | {"teacher_outputs": teacher_outputs}
+        jax.tree.map(jax.numpy.copy, states),
+        None,
+        source,
+        batch_spec | {"teacher_outputs": teacher_outputs},
     )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
@@ -64,16 +70,6 @@ def test_a_program_trains_every_student_step_by_step(mode, mesh):
     for state in states.values():
         assert int(state.step) == 2
         assert np.isfinite(jax.tree.leaves(state.params)[0]).all()
-
-
-def test_a_stacked_grid_trains_as_copies_do(mesh):
-    states = []
-    for stacked in (False, True):
-        program = programs.start(PROBLEM, "cached", 2, mesh, stacked)
-        states.append(program.step(program.ready(0)))
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), *states
-    )
 
 
 def test_a_grid_has_one_optimizer():

@@ -13,7 +13,7 @@ from kdjax.methods import kd
 from kdjax.models import create
 from kdjax.training.optimizers import constant_schedule, sgd
 from kdjax.training.state import Student, initial_state
-from kdjax.training.update import update_student
+from kdjax.training.step import update_student
 from kdjax.types import Batch, Outputs
 from tests import reference
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.caching.codec import Stored, decode, encode
+from kdjax.caching.codec import StoredFeatures, decode, encode
 from kdjax.caching.layout import Layout
 from kdjax.contracts import InputError
 from kdjax.types import Outputs
@@ -20,7 +20,7 @@ def layout(classes=CLASSES, **changes):
 
 @pytest.fixture(scope="module")
 def logits():
-    """Classes in groups of ten, as species are; three answers in four are sure."""
+    """Classes in groups of ten, as species are; three of four are certain."""
     random = np.random.default_rng(0)
     groups = np.repeat(random.normal(size=(CLASSES // 10, 64)), 10, 0)
     weights = groups + random.normal(size=(CLASSES, 64))
@@ -137,13 +137,13 @@ def test_members_come_back_each_and_as_their_mean(top_k):
     here = layout(classes=6, members=2, top_k=top_k, features={"pooled": (2, 5)})
     pooled = random.normal(size=(4, 2, 5)).astype(np.float32)
     features = {"members": jnp.asarray(members), "pooled": jnp.asarray(pooled)}
-    said = Outputs(jnp.asarray(members.mean(1)), features)
-    found = jax.jit(lambda said: decode(encode(said, here), here))(said)
+    outputs = Outputs(jnp.asarray(members.mean(1)), features)
+    found = jax.jit(lambda outputs: decode(encode(outputs, here), here))(outputs)
     np.testing.assert_array_equal(found.features["pooled"], pooled)
     each = members.reshape(8, 6)
     wanted = log_softmax(np.log(reference(each, 3))) if top_k else log_softmax(each)
-    seen = np.asarray(found.features["members"], np.float64).reshape(8, 6)
-    np.testing.assert_allclose(log_softmax(seen), wanted, atol=1e-5)
+    own = np.asarray(found.features["members"], np.float64).reshape(8, 6)
+    np.testing.assert_allclose(log_softmax(own), wanted, atol=1e-5)
     mean = np.asarray(found.features["members"]).mean(1)
     np.testing.assert_allclose(found.logits, mean, atol=1e-6)
 
@@ -164,9 +164,9 @@ def test_a_divided_batch_is_decoded_where_it_lies():
 
 @pytest.mark.errors
 def test_a_feature_that_is_not_there_is_named():
-    stored = Stored(pooled=jnp.ones(3))
+    stored = StoredFeatures(pooled=jnp.ones(3))
     assert "members" not in stored and stored.get("members") is None
     with pytest.raises(InputError, match=r"feature 'stage1', and the cache holds pool"):
         stored["stage1"]
     doubled = jax.jit(lambda s: jax.tree.map(lambda x: 2 * x, s))(stored)
-    assert type(doubled) is Stored and doubled["pooled"][0] == 2
+    assert type(doubled) is StoredFeatures and doubled["pooled"][0] == 2

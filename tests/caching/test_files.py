@@ -9,7 +9,7 @@ import pytest
 from kdjax.caching import manifest
 from kdjax.caching.layout import CHECKSUMS, Layout, missing
 from kdjax.caching.reader import Reader
-from kdjax.caching.writer import stored, write_epoch
+from kdjax.caching.writer import rounded, write_epoch
 from kdjax.checkpoints import StorageError
 from kdjax.contracts import InputError
 
@@ -39,17 +39,17 @@ def blocks(arrays, rows=4):
 
 
 def reader(directory, layout):
-    told = layout.as_json() | {"epochs": 2, "format": 1}
-    return Reader(directory, json.loads(json.dumps(told)))
+    record = layout.as_json() | {"epochs": 2, "format": 1}
+    return Reader(directory, json.loads(json.dumps(record)))
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_rows_come_back_and_the_size_is_what_was_said(name, tmp_path):
-    layout, told = LAYOUTS[name], []
+    layout, sizes = LAYOUTS[name], []
     wanted = [epoch_of(layout, seed) for seed in (0, 1)]
     for epoch, arrays in enumerate(wanted):
-        write_epoch(tmp_path, epoch, layout, blocks(arrays), told.append)
-    assert told == [4, 4, 2] * 2
+        write_epoch(tmp_path, epoch, layout, blocks(arrays), sizes.append)
+    assert sizes == [4, 4, 2] * 2
     on_disk = sum(path.stat().st_size for path in tmp_path.glob("*/*.npy"))
     assert on_disk == 2 * layout.bytes_per_epoch()
     index = np.array([3, 3, 0, 9, 7], np.int32)
@@ -115,9 +115,9 @@ def test_numbers_that_cannot_be_stored_are_named(value, dtype, message):
     rows = np.ones((3, 6), np.float32)
     rows[1, 4] = value
     with pytest.raises(InputError, match=message):
-        stored("logits", rows, np.dtype(dtype), 3, 20)
+        rounded("logits", rows, np.dtype(dtype), 3, 20)
     if np.isfinite(value):
-        assert stored("logits", rows, np.dtype(np.float32), 3, 20)[1, 4] == value
+        assert rounded("logits", rows, np.dtype(np.float32), 3, 20)[1, 4] == value
 
 
 @pytest.mark.parametrize("kind", ("byte", "short", "gone", "no sums", "other shape"))
@@ -159,7 +159,7 @@ def test_an_epoch_beyond_the_cache(tmp_path):
         reader(tmp_path, layout).rows(index, np.array([0, 1], np.int32))
 
 
-def made(**changes):
+def origin(**changes):
     given = {
         "teacher": "abc",
         "data": {"name": "set", "sha256": "1", "num_examples": 10},
@@ -171,31 +171,31 @@ def made(**changes):
 
 
 def test_what_two_caches_differ_in_is_named():
-    there = made() | LAYOUTS["all"].as_json()
-    assert manifest.differences(there, made()) == []
-    other = made(seed=3, preprocessing={"version": 2, "mean": (0.5,), "flip": True})
-    assert manifest.differences(there, other) == [
+    stored = origin() | LAYOUTS["all"].as_json()
+    assert manifest.differences(stored, origin()) == []
+    other = origin(seed=3, preprocessing={"version": 2, "mean": (0.5,), "flip": True})
+    assert manifest.differences(stored, other) == [
         "preprocessing.version is 1 there and 2 here",
         "seed is 0 there and 3 here",
     ]
-    kept = made(data=made()["data"] | {"keep_sha256": "k"})
-    assert manifest.differences(there, kept) == [
+    kept = origin(data=origin()["data"] | {"keep_sha256": "k"})
+    assert manifest.differences(stored, kept) == [
         "data.keep_sha256 is None there and 'k' here"
     ]
 
 
-def test_noise_in_the_labels_does_not_change_the_answers():
-    noisy = made()["data"] | {"noise": {"name": "symmetric", "rate": 0.4}}
-    assert made(data=noisy) == made()
+def test_noise_in_the_labels_does_not_change_the_outputs():
+    noisy = origin()["data"] | {"noise": {"name": "symmetric", "rate": 0.4}}
+    assert origin(data=noisy) == origin()
 
 
-def test_the_digest_is_of_the_answers_and_not_of_their_number(tmp_path):
-    told = made() | LAYOUTS["all"].as_json() | {"epochs": 3, "made_by": {}}
-    digest = manifest.digest(told)
-    assert manifest.digest(told | {"epochs": 9, "made_by": {"who": 1}}) == digest
+def test_the_digest_is_of_the_outputs_and_not_of_their_number(tmp_path):
+    record = origin() | LAYOUTS["all"].as_json() | {"epochs": 3, "made_by": {}}
+    digest = manifest.digest(record)
+    assert manifest.digest(record | {"epochs": 9, "made_by": {"who": 1}}) == digest
     for change in ({"seed": 1}, {"top_k": 2}, {"dtype": "float32"}, {"teacher": "x"}):
-        assert manifest.digest(told | change) != digest
-    manifest.write(tmp_path, told)
+        assert manifest.digest(record | change) != digest
+    manifest.write(tmp_path, record)
     assert manifest.digest(manifest.read(tmp_path, "here")) == digest
 
 

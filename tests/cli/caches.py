@@ -10,9 +10,9 @@ from ml_collections import ConfigDict
 
 from kdjax.cli import cache
 from kdjax.cli.arguments import load_config
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.runner import run
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 
@@ -33,7 +33,7 @@ def get_config(arg=""):
 """
 
 
-class Made:
+class Caches:
     """A teacher, a config of two students, and where caches of that teacher lie."""
 
     def __init__(self, root: pathlib.Path, data_dir):
@@ -79,11 +79,7 @@ def step_of(config, monkeypatch, compiled=None):
 
     `compiled(step)` takes the place of the compiled step.
     """
-    if compiled:
-        monkeypatch.setattr(
-            sharding, "compile_train_step", lambda step, mesh: compiled(step)
-        )
-    experiment, mesh = build_experiment(config), sharding.make_mesh()
+    experiment, mesh = build(config), sharding.make_mesh()
     variables = sharding.place_replicated(experiment.teacher.variables, mesh)
     sample_info = types.SimpleNamespace(before=lambda number, states: {})
     images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
@@ -91,6 +87,8 @@ def step_of(config, monkeypatch, compiled=None):
         lambda: {n: initial_state(s, images) for n, s in experiment.students.items()}
     )
     steps = Steps(experiment, variables, mesh, sample_info)
+    if compiled:
+        monkeypatch.setattr(steps, "program", compiled(steps.program.__wrapped__))
 
     def step(states, number):
         count, rows = steps.ready(number, 1)

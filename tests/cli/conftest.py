@@ -3,7 +3,7 @@
 import pytest
 
 from kdjax.distributed import devices
-from tests.cli.caches import Made
+from tests.cli.caches import Caches
 
 
 @pytest.fixture
@@ -17,7 +17,9 @@ def cached(data_dir, tmp_path_factory):
     root = tmp_path_factory.mktemp("caches")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "configure_cpu", lambda *_: 8)
-        made = Made(root, data_dir)
-        assert made.cache(root / "single", "--dtype=float32", "--features=pooled") == 0
-        assert made.cache(root / "half") == 0
-    return made
+        caches = Caches(root, data_dir)
+        assert (
+            caches.cache(root / "single", "--dtype=float32", "--features=pooled") == 0
+        )
+        assert caches.cache(root / "half") == 0
+    return caches

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from kdjax import checkpoints
 from kdjax.cli import analyse
 from kdjax.contracts import InputError
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.runner import run
 from tests.experiment import configs
 from tests.networks import tiny
@@ -39,22 +39,22 @@ def test_distances_and_norms_are_those_of_the_checkpoints(
 ):
     where = workdirs / "students"
     assert call(where, f"--output={tmp_path}", f"--data_dir={data_dir}") == 0
-    told = json.loads((tmp_path / "analysis.json").read_text())
-    assert list(told) == ["kd", "mse"]
-    experiment = build_experiment(configs.teacher(data_dir))
+    summaries = json.loads((tmp_path / "analysis.json").read_text())
+    assert list(summaries) == ["kd", "mse"]
+    experiment = build(configs.teacher(data_dir))
     images = experiment.augment.evaluate(experiment.train.image)
 
-    def said(workdir, name):
+    def outputs_of(workdir, name):
         meta, _ = checkpoints.read_meta(workdir / "checkpoints")
         found = checkpoints.read_variables(workdir / "checkpoints", meta["step"], name)
         outputs = tiny(10, width=4).evaluate(*found, images)
         return np.float64(outputs.logits), np.float64(outputs.features["pooled"])
 
-    teacher, _ = said(workdirs / "teacher", "ce")
-    for name in told:
-        logits, features = said(where, name)
+    teacher, _ = outputs_of(workdirs / "teacher", "ce")
+    for name in summaries:
+        logits, features = outputs_of(where, name)
         d = logits - teacher
-        row = told[name]
+        row = summaries[name]
         expected = np.median(np.linalg.norm(d, axis=-1))
         assert row["logit_distance/median"] == pytest.approx(expected, rel=1e-4)
         gap = -(d.sum(-1) ** 2) / (2 * 10**2)

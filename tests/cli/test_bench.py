@@ -28,7 +28,6 @@ def eight_devices(monkeypatch):
 def fake(mode="live", students=1, **changes):
     row = dict.fromkeys(rows.KEYS, 1.0) | {"mode": mode, "students": students}
     row |= {"pair": "a:b", "device": "cpu", "flops_per_image": {"float32": 1.0}}
-    row["stacked"] = False
     return row | {"flop_utilisation": None, "memory_utilisation": None} | changes
 
 
@@ -56,25 +55,6 @@ def test_one_json_object_a_line(capsys):
     assert two["flops_per_second"] == pytest.approx(achieved)
     assert two["flops_per_image"]["float32"] == 2 * (8 * 8 * 3 + 2 * 3 * 12) * 5
     assert alone["flops_per_second"] == 0 and alone["flops_per_image"] == {}
-
-
-def test_copies_and_one_for_all_are_timed_side_by_side(capsys):
-    flags = ["--students=1,2", "--modes=cached", "--stacked=no,yes", "--json"]
-    assert bench.main([*SMALL, *flags]) == 0
-    captured = capsys.readouterr()
-    found = [json.loads(line) for line in captured.out.splitlines()]
-    wanted = [(1, False), (2, False), (2, True)]
-    assert [(r["students"], r["stacked"]) for r in found] == wanted
-    assert "3/3 cached, 2 student(s), stacked" in captured.err
-
-
-def test_students_have_copies_unless_asked(monkeypatch, capsys):
-    asked = []
-    monkeypatch.setattr(
-        rows, "measure", lambda *_, stacked, **__: asked.append(stacked) or fake()
-    )
-    assert bench.main([*SMALL, "--students=1,2", "--modes=live"]) == 0
-    assert asked == [False, False]
 
 
 def test_a_known_device_is_held_against_its_peak(monkeypatch, capsys):
@@ -118,7 +98,6 @@ def test_an_interruption_keeps_what_was_measured(monkeypatch, capsys, as_json):
     [
         (["--modes=live,cache"], "Did you mean cached?"),
         (["--students=1,0"], "--students is '1,0'"),
-        (["--stacked=maybe"], "expected no, yes or no,yes"),
         (["--students="], "expected whole numbers"),
         (["--pair=wrn_28_4"], "expected TEACHER:STUDENT"),
         (["--pair=wrn_28_4:wrn_16_3"], "near are wrn_16_"),

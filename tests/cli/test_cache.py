@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from kdjax import __main__
+from kdjax.caching import writer
 from kdjax.caching.teacher_runner import TeacherRunner
-from kdjax.cli import cache_plan
 from kdjax.contracts import InputError
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from tests.caching.test_files import fix_checksum
 from tests.cli.caches import files, printed
 
@@ -58,7 +58,7 @@ def test_a_signal_leaves_whole_epochs_and_exits_with_42(cached, tmp_path, monkey
     monkeypatch.setattr(TeacherRunner, "blocks", blocks)
     message = "has 1 of the 2 epochs that this run begins; epoch 1 is missing"
     with pytest.raises(InputError, match=message):
-        build_experiment(cached.config(f"teacher.cache={where}"))
+        build(cached.config(f"teacher.cache={where}"))
     assert __main__.main(argv) == 0
     assert files(where).items() >= files(cached.root / "half").items()
 
@@ -75,11 +75,11 @@ def test_a_signal_leaves_whole_epochs_and_exits_with_42(cached, tmp_path, monkey
         (["--features=pooled"], r"features.pooled is None there and \[49\] here"),
     ),
 )
-def test_a_cache_of_other_answers_is_not_gone_on_with(cached, flags, message):
+def test_a_cache_of_other_outputs_is_not_gone_on_with(cached, flags, message):
     before = (cached.root / "half" / "manifest.json").read_text()
     flags = [flag.format(root=cached.root) for flag in flags]
     with pytest.raises(
-        InputError, match=f"holds a cache of other answers: .*{message}"
+        InputError, match=f"holds a cache of other outputs: .*{message}"
     ):
         cached.cache(cached.root / "half", *flags)
     assert (cached.root / "half" / "manifest.json").read_text() == before
@@ -117,11 +117,11 @@ def test_a_disk_with_less_room_is_refused_before_anything_is_written(
     cached, tmp_path, monkeypatch, capsys
 ):
     usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
-    monkeypatch.setattr(cache_plan.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(writer.shutil, "disk_usage", lambda _: usage)
     argv = ["cache", f"--config={cached.file}", f"--workdir={tmp_path / 'cache'}"]
     assert __main__.main(argv) == 4
-    said = capsys.readouterr().err
-    assert "has 10.00 kB free and the cache still needs 10.50 kB" in said
+    errors = capsys.readouterr().err
+    assert "has 10.00 kB free and the cache still needs 10.50 kB" in errors
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
@@ -154,15 +154,15 @@ def test_verify_finds(cached, tmp_path, capsys, kind):
         np.save(path, logits)
         fix_checksum(path.parent, path.name)
     assert cached.cache(where, "--verify=1000") == 4
-    out, said = capsys.readouterr()
+    out, errors = capsys.readouterr()
     line = json.loads(out)
     assert not line["sound"] and line["problems"] == (2 if kind == "row" else 1)
-    told = {
+    expected = {
         "byte": "logits.npy differs from its checksum",
-        "row": "epoch 1, sample 7: differs from the teacher's answer by",
+        "row": "epoch 1, sample 7: differs from the teacher's output by",
         "epoch": "epoch 1 is missing",
     }
-    assert told[kind] in said
+    assert expected[kind] in errors
 
 
 def test_the_largest_logits_alone(cached, tmp_path, capsys):

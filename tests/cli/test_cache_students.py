@@ -1,4 +1,4 @@
-"""Students taught from a cache are the students that the teacher itself would teach."""
+"""Students trained from a cache equal those trained with the teacher itself."""
 
 import shutil
 
@@ -13,7 +13,7 @@ from kdjax.checkpoints import StorageError
 from kdjax.contracts import InputError
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.experiment import cache as caches
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.methods import METHODS
 from kdjax.methods.base import Method, Term
 from kdjax.runner import run
@@ -56,14 +56,14 @@ def test_the_step_has_no_teacher_in_it(cached, monkeypatch):
     assert kernel in programs[0] and kernel not in programs[1]
 
 
-def test_another_batch_size_reads_the_same_answers(cached):
-    told = caches.read_manifest(cached.root / "single", "here")
-    reader = Reader(cached.root / "single", told)
+def test_another_batch_size_reads_the_same_outputs(cached):
+    record = caches.read_manifest(cached.root / "single", "here")
+    reader = Reader(cached.root / "single", record)
 
     def first(batch_size, steps):
-        tickets = [sample_positions(1, n, batch_size, 256) for n in range(steps)]
-        index, epoch = (np.concatenate(part) for part in zip(*tickets, strict=True))
-        rows = [reader.rows(*batch_spec) for batch_spec in tickets]
+        specs = [sample_positions(1, n, batch_size, 256) for n in range(steps)]
+        index, epoch = (np.concatenate(part) for part in zip(*specs, strict=True))
+        rows = [reader.rows(*batch_spec) for batch_spec in specs]
         whole = {n: np.concatenate([row[n] for row in rows]) for n in rows[0]}
         return index, epoch, whole
 
@@ -71,18 +71,18 @@ def test_another_batch_size_reads_the_same_answers(cached):
     *_, other = first(96, 4)
     for name in ("logits", "pooled"):
         np.testing.assert_array_equal(found[name], other[name])
-    experiment = build_experiment(cached.config())
+    experiment = build(cached.config())
     teacher = experiment.teacher
-    asked = TeacherRunner(
+    runner = TeacherRunner(
         *(teacher.network, teacher.variables, experiment.train, experiment.augment),
         **{"seed": 1, "layout": reader.layout, "batch_size": 40},
     )
-    wanted = asked.answers(index, epoch)
+    wanted = runner.outputs(index, epoch)
     np.testing.assert_allclose(found["logits"], wanted["logits"], atol=1e-5)
     np.testing.assert_allclose(found["pooled"], wanted["pooled"], atol=1e-5)
-    # The same sample's crop of another epoch is another answer.
+    # The same sample's crop of another epoch has other outputs.
     assert (
-        np.abs(asked.answers(index, 1 - epoch)["logits"] - wanted["logits"]).max()
+        np.abs(runner.outputs(index, 1 - epoch)["logits"] - wanted["logits"]).max()
         > 1e-2
     )
 
@@ -103,13 +103,13 @@ def test_a_cache_that_does_not_fit_the_run(cached, overrides, message):
     overrides = [f"teacher.cache={cached.root / 'half'}", *overrides]
     overrides = [text.format(root=cached.root) for text in overrides]
     with pytest.raises(InputError, match=f"^config.teacher.cache.*{message}"):
-        build_experiment(cached.config(*overrides))
+        build(cached.config(*overrides))
 
 
 def test_crops_of_another_version_are_refused(cached, monkeypatch):
     monkeypatch.setattr(caches, "PREPROCESSING", 2)
     with pytest.raises(InputError, match="preprocessing.version is 1 there and 2 here"):
-        build_experiment(cached.config(f"teacher.cache={cached.root / 'half'}"))
+        build(cached.config(f"teacher.cache={cached.root / 'half'}"))
 
 
 def test_a_method_that_looks_at_a_feature_that_is_not_stored(
@@ -125,7 +125,7 @@ def test_a_method_that_looks_at_a_feature_that_is_not_stored(
         )
         return Method(terms=(term,), supervisor=METHODS["mse"].build().supervisor)
 
-    monkeypatch.setitem(METHODS, "hint", build)
+    monkeypatch.setitem(METHODS._entries, "hint", build)
 
     def trace(name):
         cache = f"teacher.cache={cached.root / name}"
@@ -184,17 +184,17 @@ def test_an_ensemble_s_members_are_stored_each(cached, tmp_path):
     assert cached.cache(tmp_path / "cache", *flags) == 0
     assert np.load(tmp_path / "cache" / "00000" / "logits.npy").shape == (256, 2, 10)
     assert cached.cache(tmp_path / "cache", *flags, "--verify") == 0
-    experiment = build_experiment(
+    experiment = build(
         cached.config(*two, "total_steps=4", f"teacher.cache={tmp_path / 'cache'}")
     )
     teacher = experiment.teacher
     layout = experiment.cache.layout
-    asked = TeacherRunner(
+    runner = TeacherRunner(
         *(teacher.network, teacher.variables, experiment.train, experiment.augment),
         **{"seed": 1, "layout": layout, "batch_size": 32},
     )
     index, epoch = np.arange(20, dtype=np.int32), np.zeros(20, np.int32)
-    wanted = asked.answers(index, epoch)
+    wanted = runner.outputs(index, epoch)
     found = experiment.cache.decode(experiment.cache.rows(index, epoch))
     np.testing.assert_allclose(found.logits, wanted["logits"], atol=1e-5)
     members = found.features["members"]

@@ -1,4 +1,4 @@
-"""Imported weights are scored on pictures of several sizes, as their authors do it."""
+"""Imported weights are scored on images of several sizes, as their authors do it."""
 
 import io
 import json
@@ -19,7 +19,7 @@ SIDE, MEAN, STD = 28, (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
 SIZES = [(40 + 3 * i, 90 - 2 * i) for i in range(17)]
 
 
-def seen(content, short_side):
+def preprocessed(content, short_side):
     """torchvision's Resize and CenterCrop, by Pillow."""
     image = Image.open(io.BytesIO(content)).convert("RGB")
     width, height = image.size
@@ -39,18 +39,18 @@ def contents():
 def tensors(contents):
     pytest.importorskip("safetensors")
     how = {"head": "fc", "projection": "downsample", "channels": 3, "classes": 5}
-    found = numpy_resnet.draw(5, **how)
-    # Else the bias decides, whatever the picture.
-    found["fc.bias"] -= logits(found, contents, 32).mean(0).astype(np.float32)
-    return found
+    tensors = numpy_resnet.draw(5, **how)
+    # Else the bias decides, whatever the image.
+    tensors["fc.bias"] -= logits(tensors, contents, 32).mean(0).astype(np.float32)
+    return tensors
 
 
 @pytest.fixture(scope="module")
 def flags(tensors, contents, tmp_path_factory):
-    """Of `evaluate`, whose labels are what the reference says at a short side of 32."""
+    """Of `evaluate`; labels are the reference's predictions at a short side of 32."""
     root = tmp_path_factory.mktemp("named")
-    said = answers(tensors, contents, 32)
-    prepare_jpegs(root, {"test": list(zip(contents, said.tolist(), strict=True))})
+    labels = answers(tensors, contents, 32)
+    prepare_jpegs(root, {"test": list(zip(contents, labels.tolist(), strict=True))})
     safetensors.write(root / "x.safetensors", tensors, {"format": "pt"})
     moments = [
         f"--{key}={','.join(map(str, value))}"
@@ -65,12 +65,12 @@ def flags(tensors, contents, tmp_path_factory):
 
 
 def logits(tensors, contents, short_side):
-    pixels = np.stack([seen(content, short_side) for content in contents])
+    pixels = np.stack([preprocessed(content, short_side) for content in contents])
     return numpy_resnet.logits(tensors, (pixels / 255 - MEAN) / STD)
 
 
-def answers(*pictures):
-    return logits(*pictures).argmax(-1)
+def answers(*images):
+    return logits(*images).argmax(-1)
 
 
 def scored(capsys, words):
@@ -80,16 +80,16 @@ def scored(capsys, words):
     return line["students"]["resnet8"]["top1"], line["split"]
 
 
-def test_pictures_are_resized_and_cut_as_for_the_published_number(
+def test_images_are_resized_and_cut_as_for_the_published_number(
     flags, tensors, contents, capsys
 ):
-    top1, told = scored(capsys, [*flags, "--feed=streamed"])
-    assert told["crops"]["size"] == SIDE and told["crops"]["short_side"] == 32
+    top1, identity = scored(capsys, [*flags, "--feed=streamed"])
+    assert identity["crops"]["size"] == SIDE and identity["crops"]["short_side"] == 32
     assert top1 == 100.0  # 28 * 256 / 224 is 32
     other = answers(tensors, contents, 60) == answers(tensors, contents, 32)
     assert 0.1 < other.mean() < 0.95
-    top1, told = scored(capsys, [*flags, "--short_side=60"])
-    assert told["crops"]["short_side"] == 60
+    top1, identity = scored(capsys, [*flags, "--short_side=60"])
+    assert identity["crops"]["short_side"] == 60
     assert top1 == pytest.approx(100 * other.mean())
 
 

@@ -1,4 +1,4 @@
-"""Crops that begin small: tickets, compilations, resuming, caches, what is refused."""
+"""Crops that begin small: batches, compilations, resuming, caches, what is refused."""
 
 import json
 
@@ -15,11 +15,11 @@ from kdjax.data.loaders import in_memory, loader
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.loaders.streaming import StreamedFeed
 from kdjax.experiment import checks, schema
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.experiment.cache import origin_of
-from kdjax.experiment.data import build_images
+from kdjax.experiment.data import load_data
 from kdjax.experiment.pretrained import Teacher
-from kdjax.runner import run, steps
+from kdjax.runner import run
 from kdjax.training import loop, sharding
 from kdjax.training.loop import Preempted
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -62,7 +62,7 @@ def weights(workdir):
 
 
 def test_a_step_has_the_size_of_the_epoch_it_begins_in(jpeg_dir):
-    images = build_experiment(growing(jpeg_dir)).train.image
+    images = build(growing(jpeg_dir)).train.image
     how = {"seed": 3, "batch_size": BATCH, "threads": 2}
     feed = StreamedFeed(images, {}, **how)
     hosts = [StreamedFeed(images, {}, **how, process=i, processes=2) for i in (0, 1)]
@@ -87,24 +87,24 @@ def test_each_size_compiles_once_and_resuming_changes_nothing(
 ):
     traced, gather_batch = [], in_memory.gather_batch
 
-    def noted(source, batch_spec, decode=None):
+    def recorded(source, batch_spec, decode=None):
         traced.append(batch_spec["image"].shape[1])
         return gather_batch(source, batch_spec, decode)
 
-    monkeypatch.setattr(steps.resident, "materialise", noted)
+    monkeypatch.setattr(in_memory, "gather_batch", recorded)
     run.run(growing(jpeg_dir), tmp_path / "whole")
     assert traced == [8, 12, 16]
-    asked = []
+    calls = []
     with monkeypatch.context() as patch, pytest.raises(Preempted):
-        stop = lambda *_: asked.append(1) or "here" * (len(asked) == 5)  # noqa: E731
+        stop = lambda *_: calls.append(1) or "here" * (len(calls) == 5)  # noqa: E731
         patch.setattr(loop, "_why_stop", stop)  # among the steps of the second size
-        run.run(growing(jpeg_dir), tmp_path / "pieces")
-    run.run(growing(jpeg_dir), tmp_path / "pieces")
+        run.run(growing(jpeg_dir), tmp_path / "stopped")
+    run.run(growing(jpeg_dir), tmp_path / "stopped")
     assert traced == [8, 12, 16, 8, 12, 12, 16]
-    whole, pieces = (weights(tmp_path / name) for name in ("whole", "pieces"))
-    jax.tree.map(np.testing.assert_array_equal, whole, pieces)
-    told = "".join(capsys.readouterr().err.split())
-    assert "crops:12x12fromepoch1on" in told
+    whole, stopped = (weights(tmp_path / name) for name in ("whole", "stopped"))
+    jax.tree.map(np.testing.assert_array_equal, whole, stopped)
+    printed = "".join(capsys.readouterr().err.split())
+    assert "crops:12x12fromepoch1on" in printed
     # Evaluated at the last size, from what the run wrote of itself.
     summary = json.loads((tmp_path / "whole" / "summary.json").read_text())
     data = summary["identity"]["data"]
@@ -122,21 +122,21 @@ def test_another_schedule_is_another_run(jpeg_dir, tmp_path):
         run.run(growing(jpeg_dir, ((0, 8), (2, 16))), tmp_path)
 
 
-def test_a_cache_holds_the_answers_to_the_crops_of_every_step(jpeg_dir, tmp_path):
+def test_a_cache_holds_the_outputs_on_the_crops_of_every_step(jpeg_dir, tmp_path):
     config = growing(jpeg_dir)
     config.teacher.network = "tests.networks:pooled"
     config.method = ConfigDict({"name": "kd", "alpha": 0.9, "temperature": 4.0})
-    made, mesh = build_experiment(config), sharding.make_mesh()
+    made, mesh = build(config), sharding.make_mesh()
     network, variables = made.teacher.network, made.teacher.variables
     layout = layout_of(
         *(network, variables, made.train), dtype="float32", top_k=0, features=()
     )
     how = {"seed": made.seed, "layout": layout, "batch_size": 8}
-    live = TeacherRunner(
+    runner = TeacherRunner(
         network, variables, made.train, made.augment, step_size=BATCH, **how
     )
     stored = [
-        np.concatenate([row["logits"] for row in live.blocks(epoch)])
+        np.concatenate([row["logits"] for row in runner.blocks(epoch)])
         for epoch in range(4)
     ]
     feed = loader.place(made.train, mesh, seed=made.seed, batch_size=BATCH)
@@ -150,8 +150,8 @@ def test_a_cache_holds_the_answers_to_the_crops_of_every_step(jpeg_dir, tmp_path
         index, epoch = batch_spec["index"], batch_spec["epoch"]
         found = np.stack([stored[e][i] for e, i in zip(epoch, index, strict=True)])
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-        asked = live.answers(index, epoch)["logits"]
-        np.testing.assert_allclose(asked, wanted, rtol=1e-4, atol=1e-5)
+        again = runner.outputs(index, epoch)["logits"]
+        np.testing.assert_allclose(again, wanted, rtol=1e-4, atol=1e-5)
     feed.close()
     with pytest.raises(ValueError, match="step_size is not given"):
         TeacherRunner(network, variables, made.train, made.augment, **how)
@@ -159,7 +159,7 @@ def test_a_cache_holds_the_answers_to_the_crops_of_every_step(jpeg_dir, tmp_path
 
 def test_a_cache_of_another_schedule_or_batch_is_another(jpeg_dir):
     def origin(sizes, batch_size=BATCH):
-        images = build_images(schema.plain(growing(jpeg_dir, sizes).data))
+        images = load_data(schema.plain(growing(jpeg_dir, sizes).data))
         teacher = Teacher(None, None, {"digest": "a"})
         return origin_of(teacher, images, 0, batch_size)
 
@@ -190,12 +190,12 @@ def test_what_cannot_have_sizes(jpeg_dir, data_dir):
         checks.check_training(schema.plain(growing(jpeg_dir, feed="resident")))
     with pytest.raises(InputError, match="fashion_mnist_subset is resident"):
         there = {"name": "fashion_mnist_subset", "feed": "auto"}
-        build_experiment(growing(data_dir, **there))
+        build(growing(data_dir, **there))
     config = growing(jpeg_dir)
     config.model = ConfigDict({"name": "tests.networks:coarse"})
     with pytest.raises(InputError, match="student ce: the network cannot take .*8x8"):
-        build_experiment(config)
+        build(config)
     config = growing(jpeg_dir)
     config.teacher.network = "tests.networks:coarse"
     with pytest.raises(InputError, match="config.teacher: the network cannot .*8x8"):
-        build_experiment(config)
+        build(config)

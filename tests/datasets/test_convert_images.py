@@ -17,7 +17,7 @@ from kdjax.data.load import load_split
 from kdjax.datasets.convert_images import derive, derived_name
 from kdjax.datasets.image_formats import Pixels, ShortSide, options_of
 from kdjax.experiment import defaults
-from kdjax.experiment.data import build_images
+from kdjax.experiment.data import load_data
 from tests.data.jpegs import decoded, encode, picture, pictures, prepare_jpegs
 
 pytestmark = pytest.mark.usefixtures("no_network")
@@ -197,7 +197,7 @@ def test_it_is_made_once_and_outlives_its_source(tmp_path):
         "feed": "streamed", "crops": crops, "flip": True,
         "mean": (0.5,) * 3, "std": (0.2,) * 3,
     }  # fmt: skip
-    assert build_images(section).test.image[:].shape == (3, 16, 16, 3)
+    assert load_data(section).test.image[:].shape == (3, 16, 16, 3)
 
 
 @pytest.mark.parametrize(

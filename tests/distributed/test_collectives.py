@@ -186,10 +186,10 @@ def second(monkeypatch):
 
 @pytest.mark.errors
 def test_a_directory_that_is_not_shared(second, tmp_path, monkeypatch):
-    monkeypatch.setattr(workdir, "SEEN_WITHIN", 0.2)
+    monkeypatch.setattr(workdir, "SHARED_WITHIN", 0.2)
     with pytest.raises(InputError, match=f"{tmp_path} on .* network file system"):
         with workdir.locked(tmp_path):
             raise AssertionError("it went on")
-    (tmp_path / workdir.SEEN).write_text("abc")
+    (tmp_path / workdir.SHARED).write_text("abc")
     with workdir.locked(tmp_path):
         assert not (tmp_path / workdir.LOCK).exists()  # the first one holds it

@@ -194,7 +194,7 @@ def test_notes_are_those_that_the_first_one_found(second, tmp_path):
             return step == 3
 
     taken = sample_weights.SampleInfo.__new__(sample_weights.SampleInfo)
-    taken.refreshes, taken.directory = {"s": SelectionSchedule()}, tmp_path
+    taken.schedules, taken.directory = {"s": SelectionSchedule()}, tmp_path
     taken.experiment = type("Experiment", (), {"steps_per_epoch": 3})
     assert taken._saved("s", 9)["keep"] == [3]
 
@@ -242,4 +242,4 @@ def test_a_network_that_is_asked_is_the_same_everywhere(second, monkeypatch):
     monkeypatch.setattr(select, "load_trained", lambda *_: found)
     second.append({"step": 12, "digest": "a"})
     with pytest.raises(InputError, match="this selection's network: digest is 'b' he"):
-        select._trained({"workdir": "w"}, {})
+        select._load({"workdir": "w"}, {})

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from kdjax import checkpoints
 from kdjax.cli import evaluate
 from kdjax.experiment import defaults
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.reporting.reporter import read_rows
 from kdjax.runner import run, trainer
 from kdjax.training import sharding
@@ -25,7 +25,7 @@ TIMES = ("seconds", "train/images_per_second", "train/input_percent")
 WITHOUT = """
 import sys
 from kdjax import __main__
-from kdjax.cli import evaluate
+from kdjax.runner import evaluate
 from kdjax.contracts import InputError
 
 def gone(*_):
@@ -131,7 +131,7 @@ def test_one_process_tells_and_writes(root, whole):
     assert "2 in each of 2 processes" in first and "one program" in first
     assert not [x for x in second.splitlines() if x and not x.startswith("[Gloo]")]
     assert {path.name for path in (root / "slurm").iterdir()} == {
-        *("config.json", "metrics.jsonl", "summary.json", "checkpoints", "notes"),
+        *("config.json", "metrics.jsonl", "summary.json", "checkpoints", "sample_info"),
         ".lock",
     }
     assert (root / "slurm" / "summary.json").stat().st_size > 100
@@ -176,7 +176,7 @@ def test_a_state_that_two_processes_saved_comes_back_bit_for_bit(
 ):
     workdir, (first, _) = stopped
     shutil.copytree(workdir, tmp_path / "w")
-    experiment = build_experiment(students(root))
+    experiment = build(students(root))
     names, identity = tuple(experiment.students), experiment.identity
     checkpointer = checkpoints.Checkpointer(
         tmp_path / "w" / "checkpoints", names, identity

@@ -16,7 +16,7 @@ import jax
 
 from kdjax import __main__, checkpoints
 from kdjax.runner import trainer
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 
 ASKED = json.loads(os.environ["SEEN"])
 SEEN = {}

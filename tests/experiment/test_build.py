@@ -9,12 +9,12 @@ from ml_collections import ConfigDict
 
 from kdjax.cli.arguments import set_override
 from kdjax.contracts import InputError
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from tests.experiment import configs
 
 
 def test_a_config_becomes_a_run(data_dir):
-    experiment = build_experiment(configs.teacher(data_dir))
+    experiment = build(configs.teacher(data_dir))
     assert list(experiment.students) == ["ce"]
     assert experiment.teacher is None
     assert experiment.plan.total_steps == 8
@@ -35,7 +35,7 @@ def test_the_configs_schedule_and_decay_reach_the_optimizer(data_dir):
         "'weight_decay': 0.2}",
     }.items():
         set_override(config, key, value)
-    optimizer = build_experiment(config).students["ce"].optimizer
+    optimizer = build(config).students["ce"].optimizer
     params = {"kernel": jnp.ones((1, 1)), "bias": jnp.ones(1)}
     state, sizes = optimizer.init(params), []
     for _ in range(5):
@@ -48,19 +48,19 @@ def test_the_configs_schedule_and_decay_reach_the_optimizer(data_dir):
 def test_total_steps_overrides_epochs(data_dir):
     config = configs.teacher(data_dir)
     config.total_steps = 3
-    assert build_experiment(config).plan.total_steps == 3
+    assert build(config).plan.total_steps == 3
 
 
 def test_partial_epochs_are_rounded_up_to_a_step(data_dir):
     config = configs.teacher(data_dir)
     config.batch_size, config.total_epochs = 100, 1.0
-    assert build_experiment(config).plan.total_steps == math.ceil(256 / 100)
+    assert build(config).plan.total_steps == math.ceil(256 / 100)
 
 
 def test_unknown_sets_are_measured(data_dir):
     config = configs.teacher(data_dir)
     config.data.mean, config.data.std = (0.1,), (0.2,)
-    assert build_experiment(config).augment.std == (0.2,)
+    assert build(config).augment.std == (0.2,)
 
 
 def test_of_a_file_crops_are_asked_for_and_moments_are_measured(tmp_path):
@@ -73,9 +73,9 @@ def test_of_a_file_crops_are_asked_for_and_moments_are_measured(tmp_path):
     config.data.name = "cifar100.npz"  # whose name says nothing
     config.data.train, config.data.test = "train", "test"
     with pytest.raises(InputError, match=r"config\.data\.padding is not set"):
-        build_experiment(config)
+        build(config)
     config.data.padding, config.data.flip = 2, True
-    experiment = build_experiment(config)
+    experiment = build(config)
     assert (experiment.augment.mean, experiment.augment.std) == ((0.5,), (0.5,))
     assert experiment.identity["data"]["classes"] == 2
 
@@ -85,7 +85,7 @@ def test_infinity_survives_json(data_dir):
     config.teacher.network = "tests.networks:tiny"
     kd = {"name": "kd", "alpha": 1.0, "temperature": float("inf")}
     config.method = ConfigDict(kd)
-    experiment = build_experiment(config)
+    experiment = build(config)
     assert experiment.config["method"]["temperature"] == "inf"
     assert experiment.students["kd"].method.terms[0].name == "logit_matching"
 
@@ -226,12 +226,12 @@ def test_bad_input_is_named(data_dir, case):
             value = config[key] | value
         config[key] = value
     with pytest.raises(InputError, match=message) as caught:
-        build_experiment(config)
+        build(config)
     assert caught.value.exit_code == 2
 
 
 def test_sets_by_version_have_the_statistics_of_the_set(data_dir):
     config = configs.teacher(data_dir)
     config.data.name = "fashion_mnist_subset:1.0.0"
-    augment = build_experiment(config).augment
+    augment = build(config).augment
     assert (augment.mean, augment.padding, augment.flip) == ((0.2860,), 2, True)

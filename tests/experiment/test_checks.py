@@ -44,7 +44,7 @@ WRONG = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_the_last_part_is_checked_before_the_first_one_trains(what):
-    with pytest.raises(InputError, match=r"^part last: config\."):
+    with pytest.raises(InputError, match=r"^stage last: config\."):
         run.check(config_of(**WRONG[what]), WHERE)
 
 

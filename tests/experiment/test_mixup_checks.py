@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 
 from kdjax.contracts import InputError
 from kdjax.experiment import cache
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.runner import run
 from tests.experiment import configs
 
@@ -25,9 +25,9 @@ def config_of(data_dir, method=MATCHING, mixup=1.0, **changes):
 
 def test_methods_with_the_teacher_alone_may(data_dir):
     for method in (MATCHING, {"name": "mse"}, {"name": "dtd_flsw", "spread": 10.0}):
-        made = build_experiment(config_of(data_dir, method))
+        made = build(config_of(data_dir, method))
         assert made.augment.mixup == 1.0
-    assert build_experiment(config_of(data_dir, mixup=0.0)).augment.mixup == 0.0
+    assert build(config_of(data_dir, mixup=0.0)).augment.mixup == 0.0
 
 
 @pytest.mark.errors
@@ -68,7 +68,7 @@ def test_others_may_not(data_dir, changes, message):
     with pytest.raises(
         InputError, match=f"config.data.mixup is above 0, and .*{message}"
     ):
-        build_experiment(config)
+        build(config)
 
 
 @pytest.mark.errors
@@ -77,21 +77,21 @@ def test_what_is_no_strength(data_dir, mixup):
     config = config_of(data_dir).to_dict()
     config["data"]["mixup"] = mixup
     with pytest.raises(InputError, match="mixup is .*expected a number"):
-        build_experiment(config)
+        build(config)
 
 
 @pytest.mark.errors
 def test_a_cache_has_answers_to_single_images(data_dir, tmp_path):
     config = config_of(data_dir)
-    made = build_experiment(config)
+    made = build(config)
     with pytest.raises(InputError, match="config.data.mixup is 1, and a cache has"):
-        cache.origin_of(made.teacher, made.images, 0, 8)
+        cache.origin_of(made.teacher, made.data, 0, 8)
     config.teacher.cache = str(tmp_path)
     with pytest.raises(InputError, match="config.data.mixup is 1, and a cache has"):
         run.check(config, tmp_path)
 
 
 def test_manifests_of_caches_are_what_they_were(data_dir):
-    made = build_experiment(config_of(data_dir, mixup=0.0))
-    crops = cache.origin_of(made.teacher, made.images, 0, 8)["preprocessing"]
+    made = build(config_of(data_dir, mixup=0.0))
+    crops = cache.origin_of(made.teacher, made.data, 0, 8)["preprocessing"]
     assert sorted(crops) == ["flip", "mean", "padding", "std", "version"]

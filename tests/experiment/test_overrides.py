@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 
 from kdjax.cli.arguments import load_config, set_override
 from kdjax.contracts import InputError
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from tests.experiment import configs
 
 
@@ -58,7 +58,7 @@ def test_a_new_name_drops_what_its_builder_does_not_take(data_dir):
     set_override(config, "method.name", "mse")
     assert config.method.to_dict() == {"name": "mse", "alpha": 1.0}
     config.teacher.network = "tests.networks:tiny"
-    assert list(build_experiment(config).students) == ["mse"]
+    assert list(build(config).students) == ["mse"]
 
 
 def test_students_can_be_added_and_changed_on_the_command_line(data_dir):
@@ -69,7 +69,7 @@ def test_students_can_be_added_and_changed_on_the_command_line(data_dir):
     set_override(
         config, "students.linear", "{'model': {'name': 'tests.networks:linear'}}"
     )
-    experiment = build_experiment(config)
+    experiment = build(config)
     assert set(experiment.students) == {"ce", "kd", "mse", "linear"}
     assert experiment.students["kd"].seed == 7
     assert experiment.students["kd"].method.terms[1].name == "logit_matching"

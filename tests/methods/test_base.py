@@ -41,7 +41,7 @@ def test_soft_logits_holds_at_a_high_temperature():
     np.testing.assert_allclose(values, SELECTION * limit, rtol=1e-5)
 
 
-def test_soft_target_hears_target_rules():
+def test_soft_target_follows_target_rules():
     one_hot = np.float32(reference.one_hot(GOLDEN_LABELS, 4))
 
     def label(target, s):
@@ -98,7 +98,7 @@ def test_weight_zero_gives_no_gradient():
 )
 def test_a_term_without_supervision_says_so(term):
     student_outputs = LossInputs(Outputs(GOLDEN_STUDENT, {}), None, GOLDEN_LABELS, None)
-    with pytest.raises(ValueError, match=f"{term.name}: views.supervision is None"):
+    with pytest.raises(ValueError, match=f"{term.name}: inputs.supervision is None"):
         term.values(student_outputs)
 
 
@@ -113,10 +113,10 @@ def test_a_method_has_terms_of_unique_names():
 
 @pytest.mark.parametrize("alpha", [1.0, 0.75])
 def test_selected_samples_get_the_teacher_and_the_rest_their_labels(alpha):
-    chosen = np.float32([1, 0, 1])
+    selection = np.float32([1, 0, 1])
     method = with_label_fallback(kd.build(alpha=alpha, temperature=4.0))
     given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
-    value = objective(method, *given, chosen)
+    value = objective(method, *given, selection)
     hard = reference.cross_entropy(GOLDEN_STUDENT, reference.one_hot(GOLDEN_LABELS, 4))
     own = alpha * np.array(GOLDEN_KL[4.0]) + (1 - alpha) * hard
     np.testing.assert_allclose(value, own[[0, 2]].mean() + hard[1], rtol=1e-5)
@@ -128,7 +128,7 @@ def test_selected_samples_get_the_teacher_and_the_rest_their_labels(alpha):
     np.testing.assert_allclose(nowhere, hard.mean(), rtol=1e-5)
 
 
-def test_a_method_that_sees_to_the_rest_stays_as_it_is():
+def test_a_method_with_a_label_fallback_stays_as_it_is():
     method = lr_mse.build()
     assert with_label_fallback(method) is method
     once = with_label_fallback(kd.build(alpha=1.0, temperature=4.0))

@@ -12,13 +12,13 @@ from ml_collections import ConfigDict
 
 from kdjax.bench import flops
 from kdjax.contracts import InputError
-from kdjax.experiment import schema
-from kdjax.experiment.build import build_experiment
-from kdjax.experiment.data import build_images
+from kdjax.experiment import described, schema
+from kdjax.experiment.build import build
+from kdjax.experiment.data import load_data
 from kdjax.models import winograd
-from kdjax.preflight import described, plans, program, rows
+from kdjax.preflight import plans, program, rows
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -57,7 +57,7 @@ def operations(jaxpr):
 
 def as_trained(config, workdir, most):
     """The step that the trainer compiles for a config, traced with its own arrays."""
-    experiment, mesh = build_experiment(config), sharding.make_mesh()
+    experiment, mesh = build(config), sharding.make_mesh()
     variables = sharding.place_replicated(experiment.teacher.variables, mesh)
     sample_info = SampleInfo(experiment, variables, mesh, workdir, 0)
     steps = Steps(experiment, variables, mesh, sample_info, most)
@@ -69,8 +69,8 @@ def as_trained(config, workdir, most):
     _, batch_spec = steps.ready(0, most)
     steps.close()
     source = steps.feed.source | {"sample_info": sample_info.before(0, states)}
-    jitted, count = (steps._one, ()) if steps.most == 1 else (steps._many, (most,))
-    return jitted.trace(states, variables, source, batch_spec, *count)
+    count = () if steps.most == 1 else (most,)
+    return steps.program.trace(states, variables, source, batch_spec, *count)
 
 
 def check_same(ours, theirs):
@@ -89,7 +89,7 @@ def test_it_is_the_very_step_of_the_trainer(
     config.batch_norm = batch_norm
     theirs = as_trained(config, tmp_path, most)
     monkeypatch.setattr(program, "steps_per_dispatch", lambda platform: most)
-    images = build_images(schema.plain(config)["data"])
+    images = load_data(schema.plain(config)["data"])
     plan = plans.plan(schema.plain(config), images, 64)
     check_same(program.trace(plan, mesh, 64), theirs)
 
@@ -108,7 +108,7 @@ def test_it_is_the_very_step_of_a_streamed_training(tmp_path):
     config.data.data_dir = "/nowhere"
     config = schema.plain(config)
     given = described.Sizes(classes=5, examples=21)
-    images = described.images_of(config["data"], given)
+    images = described.describe_data(config["data"], given)
     plan = plans.plan(config, images, 64)
     assert not plan.resident
     check_same(program.trace(plan, sharding.make_mesh(), 64), theirs)
@@ -122,9 +122,9 @@ def test_a_teacher_sees_images_of_its_own_size(data_dir, tmp_path, untrained):
     config.teacher.input_size = (20, 12)
     theirs = as_trained(config, tmp_path, 1)
     plain = schema.plain(config)
-    images = build_images(plain["data"])
+    images = load_data(plain["data"])
     by = [{"name": "tests.networks:linear"}] if untrained else None
-    plan = plans.plan(plain, images, 64, taught_by=by)
+    plan = plans.plan(plain, images, 64, teacher_models=by)
     assert plan.teacher_shape == (20, 12, 1) and plan.image_shape == (28, 28, 1)
     check_same(program.trace(plan, mesh, 64), theirs)
     plan = dataclasses.replace(plan, students={})
@@ -133,19 +133,19 @@ def test_a_teacher_sees_images_of_its_own_size(data_dir, tmp_path, untrained):
 
 def test_a_plan_knows_where_its_teacher_is_from(data_dir, teacher):
     config = schema.plain(teacher_outputs(data_dir))
-    images = build_images(config["data"])
+    images = load_data(config["data"])
     assert plans.plan(config, images, 64).teacher_from == "run"
     by = [{"name": "tests.networks:tiny"}]
-    assert plans.plan(config, images, 64, taught_by=by).teacher_from == "untrained"
+    assert plans.plan(config, images, 64, teacher_models=by).teacher_from == "untrained"
     config["teacher"] |= {"network": "", "workdir": str(teacher)}
     assert plans.plan(config, images, 64).teacher_from == "imported"
 
 
-def planned(config, feed="resident", taught_by=("tests.networks:tiny",)):
+def planned(config, feed="resident", teacher_models=("tests.networks:tiny",)):
     data = config["data"] | {"feed": feed, "mean": (0.5,), "std": (0.2,)}
-    images = described.described(data, described.Sizes(28, 10, 1000, channels=1))
-    named = [{"name": name} for name in taught_by]
-    return plans.plan(config, images, 64, taught_by=named)
+    images = described.data_of_sizes(data, described.Sizes(28, 10, 1000, channels=1))
+    named = [{"name": name} for name in teacher_models]
+    return plans.plan(config, images, 64, teacher_models=named)
 
 
 def absent(**method):
@@ -178,14 +178,14 @@ def test_classes_of_described_images_are_any_of_the_teachers(
     config["teacher"] |= {"classes": str(tmp_path / "names.txt")}
     sizes = described.Sizes(28, classes, 1000, channels=1)
     data = config["data"] | {"feed": "resident", "mean": (0.5,), "std": (0.2,)}
-    plan = plans.plan(config, described.described(data, sizes), 64)
+    plan = plans.plan(config, described.data_of_sizes(data, sizes), 64)
     seen = jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32)
     weights = plans.variables(plan.teacher, plan.image_shape)
     answer = jax.eval_shape(plan.teacher.evaluate, *weights, seen)
     assert answer.logits.shape == (2, classes)
     sizes = sizes._replace(classes=11)
     with pytest.raises(InputError, match="has 10 classes .* has 11"):
-        plans.plan(config, described.described(data, sizes), 64)
+        plans.plan(config, described.data_of_sizes(data, sizes), 64)
 
 
 def test_mixtures_of_images_are_in_the_step():
@@ -196,7 +196,7 @@ def test_mixtures_of_images_are_in_the_step():
 
     def sent(mixup):
         config["data"]["mixup"] = mixup
-        plan = planned(config, taught_by=("tests.networks:coarse",))
+        plan = planned(config, teacher_models=("tests.networks:coarse",))
         compiled = program.compile_step(plan, mesh, 64)
         return compiled.collectives.get("collective-permute")
 
@@ -208,16 +208,16 @@ def test_mixtures_of_images_are_in_the_step():
 @pytest.mark.errors
 def test_a_missing_teacher_is_asked_for():
     with pytest.raises(InputError, match="no directory '/nowhere/teacher'.*--teacher"):
-        planned(absent(), taught_by=())
+        planned(absent(), teacher_models=())
     unnamed = absent()
     unnamed["teacher"]["workdir"] = ""
     with pytest.raises(InputError, match="kd needs a teacher.*--teacher=NAME"):
-        planned(unnamed, taught_by=())
+        planned(unnamed, teacher_models=())
 
 
 def test_several_teachers_are_an_ensemble():
     config = absent(name="ensemble", alpha=0.9)
-    plan = planned(config, taught_by=("tests.networks:linear",) * 2)
+    plan = planned(config, teacher_models=("tests.networks:linear",) * 2)
     given = program.arguments(plan, 64, 1)
     assert sorted(given.teacher[0]) == ["member0", "member1"]
 
@@ -248,13 +248,13 @@ def test_parts_weigh_what_their_arrays_do():
     config["model"] = {"name": "tests.networks:linear"}
     teacher = ("tests.networks:linear",)
     weights = 28 * 28 * 10 + 10
-    found = parts(planned(config, taught_by=teacher))
+    found = parts(planned(config, teacher_models=teacher))
     # Weights and momentum, and beside them a few counters.
     assert 0 < found["state"] - 4 * 2 * weights <= 64
     assert found["teacher"] == 4 * weights
     assert found["data"] == 1000 * (28 * 28 + 4)
     assert found["batch"] == 64 * (4 + 4) // 8 and found["ahead"] == 0
-    found = parts(planned(config, feed="streamed", taught_by=teacher))
+    found = parts(planned(config, feed="streamed", teacher_models=teacher))
     assert found["data"] == 1000 * 4
     assert found["batch"] == found["ahead"] == 64 * (4 + 4 + 28 * 28) // 8
 

@@ -8,7 +8,6 @@ ROW = {
     "pair": "wrn_28_4:wrn_16_2",
     "mode": "live",
     "students": 8,
-    "stacked": False,
     "batch_size": 128,
     "image_size": 32,
     "device": "cpu",
@@ -57,6 +56,5 @@ def test_cells():
         *("live", "8", "71.3", "1,234", "5.0 %", "9,876", "8,080", "17.3 %"),
         *("590", "65.0 %", "1.2 %"),
     )
-    assert cells(ROW | {"stacked": True})[1] == "8 stacked"
     alone = ROW | {"mode": "input", "students": 0}
     assert cells(alone)[5:10] == ("-",) * 5

@@ -14,8 +14,8 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from kdjax.experiment.build import build_experiment
-from kdjax.runner import steps as module
+from kdjax.experiment.build import build
+from kdjax.runner import trainer
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.training import sharding
 from tests.data.jpegs import pictures, prepare_jpegs
@@ -69,7 +69,7 @@ def made(tmp_path, monkeypatch):
     config.data.crops = ConfigDict({"size": 16, "short_side": 20})
     config.data.mean, config.data.std = (0.5,) * 3, (0.3,) * 3
     config.data.flip, config.batch_size = False, BATCH
-    experiment = build_experiment(config)
+    experiment = build(config)
     decoded, sent, lock = [], [], threading.Lock()
     images, place_rows = experiment.train.image, sharding.place_rows
     crop = images.training_crop
@@ -88,8 +88,8 @@ def made(tmp_path, monkeypatch):
     monkeypatch.setattr(sharding, "place_rows", placed)
     mesh = sharding.make_mesh(jax.devices()[:BATCH])
     sample_info = SampleInfo(experiment, None, mesh, tmp_path / "run", 0)
-    steps, device = module.Steps(experiment, None, mesh, sample_info), Device()
-    monkeypatch.setattr(steps, "_one", device)
+    steps, device = trainer.Steps(experiment, None, mesh, sample_info), Device()
+    monkeypatch.setattr(steps, "program", device)
     with contextlib.closing(steps):
         yield steps, device, decoded, sent
     device.pool.shutdown()

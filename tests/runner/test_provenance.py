@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from kdjax.cli import sweep
 from kdjax.contracts import InputError
 from kdjax.runner import provenance, run, select, trainer
+from kdjax.runner.select import read_selection
 from kdjax.sweep import directory
 from kdjax.sweep.trials import Row
 from tests.experiment import configs
@@ -36,7 +37,7 @@ def student(made) -> ConfigDict:
     config.method = ConfigDict({"name": "kd", "alpha": 0.5, "temperature": 4.0})
     config.teacher.workdir = config.initial.workdir = str(made / "first")
     config.data.keep = str(made / "keep")
-    config.selection = ConfigDict({"name": "file", "path": str(made / "heard")})
+    config.selection = ConfigDict({"name": "file", "path": str(made / "file")})
     return config
 
 
@@ -52,7 +53,7 @@ def made(data_dir, tmp_path_factory):
     for seed, name in enumerate(("keep", "other_keep")):
         most = {"name": "random", "keep_ratio": 0.75, "seed": seed}
         run.run(picked(data_dir, **most), root / name)
-    for seed, name in enumerate(("heard", "other_heard")):
+    for seed, name in enumerate(("file", "other_file")):
         half = {"name": "random", "keep_ratio": 0.5, "seed": seed}
         run.run(picked(data_dir, root / "keep", **half), root / name)
     run.run(student(root), root / "student")
@@ -63,7 +64,7 @@ def made(data_dir, tmp_path_factory):
 def at_rest(monkeypatch):
     """Nothing trains or selects, and no images are loaded."""
     monkeypatch.setattr(trainer, "train", None)
-    monkeypatch.setattr(run, "build_experiment", None)
+    monkeypatch.setattr(run, "build", None)
     monkeypatch.setattr(select, "select", None)
 
 
@@ -84,7 +85,7 @@ ELSEWHERE = {
     "teacher.workdir": ("first", "second"),
     "initial.workdir": ("first", "second"),
     "data.keep": ("keep", "other_keep"),
-    "selection.path": ("heard", "other_heard"),
+    "selection.path": ("file", "other_file"),
 }
 
 
@@ -108,7 +109,7 @@ def test_a_finished_run_is_of_what_it_was_made_from(made, tmp_path, at_rest, key
         run.run(put(config, key, ""), workdir)
 
 
-def test_the_same_words_read_nothing(made, at_rest, blind):
+def test_the_same_paths_read_nothing(made, at_rest, blind):
     run.run(student(made), made / "student")
 
 
@@ -148,26 +149,43 @@ SELECTORS = {
 
 
 @pytest.mark.parametrize("key", SELECTORS)
-def test_a_selection_is_of_whom_it_asked(made, data_dir, tmp_path, key):
+def test_a_selection_is_of_its_sources(made, data_dir, tmp_path, key):
     section = dict(SELECTORS[key])
     name = key.removeprefix("select.")
     own = made / section[name]
     config = put(picked(data_dir, **section), key, own)
     config.teacher.workdir = str(made / "second")
     run.run(config, tmp_path / "w")
-    asked = json.loads((tmp_path / "w" / "selection.json").read_text())["asked"]
-    assert asked.keys() - {"teacher"} == {name}
+    sources = read_selection(tmp_path / "w")["sources"]
+    assert sources.keys() - {"teacher"} == {name}
     other = made / ("other_keep" if own.name == "keep" else "second")
     check_moves(config, tmp_path / "w", key, own, other, tmp_path / "copy")
     put(put(config, key, own), "teacher.workdir", made / "first")
     if name == "reference":
         with pytest.raises(InputError, match="was made with teacher digest"):
             run.run(config, tmp_path / "w")
-    else:  # they never ask the teacher
+    else:  # they do not use the teacher
         run.run(config, tmp_path / "w")
 
 
-def parts(made, teacher="first") -> ConfigDict:
+def test_a_selection_of_the_version_before_is_read(made, data_dir, tmp_path):
+    config = picked(data_dir, name="random", as_many_as=str(made / "keep"))
+    run.run(config, tmp_path / "w")
+    path = tmp_path / "w" / "selection.json"
+    record = json.loads(path.read_text())
+    old = dict(record)
+    old["asked"], old["found"] = old.pop("sources"), {"f1": 0.5}
+    path.write_text(json.dumps(old))
+    assert read_selection(tmp_path / "w") == record | {"agreement": {"f1": 0.5}}
+    key, own, other = "select.as_many_as", made / "keep", made / "other_keep"
+    check_moves(config, tmp_path / "w", key, own, other, tmp_path / "copy")
+    del old["asked"]
+    path.write_text(json.dumps(old))
+    with pytest.raises(InputError, match="does not say which networks"):
+        run.run(put(config, key, other), tmp_path / "w")
+
+
+def staged(made, teacher="first") -> ConfigDict:
     config = base(made / "data")
     config.method = ConfigDict({"name": "kd", "alpha": 0.5, "temperature": 4.0})
     config.teacher.workdir = str(made / teacher)
@@ -179,20 +197,20 @@ def parts(made, teacher="first") -> ConfigDict:
     return config
 
 
-def test_finished_parts_move_together_and_keep_their_teacher(
+def test_finished_stages_move_together_and_keep_their_teacher(
     made, tmp_path, monkeypatch
 ):
-    run.run(parts(made), tmp_path / "row")
-    (tmp_path / "row").rename(tmp_path / "moved")
+    run.run(staged(made), tmp_path / "trial")
+    (tmp_path / "trial").rename(tmp_path / "moved")
     monkeypatch.setattr(trainer, "train", None)
-    run.run(parts(made), tmp_path / "moved")
+    run.run(staged(made), tmp_path / "moved")
     message = r"moved/train was made with teacher .* is now '.*/second'"
     with pytest.raises(InputError, match=message):
-        run.run(parts(made, "second"), tmp_path / "moved")
+        run.run(staged(made, "second"), tmp_path / "moved")
     (tmp_path / "moved" / "DONE").touch()
-    directory.check_done(tmp_path, [Row("moved", {}, parts(made))])
+    directory.check_done(tmp_path, [Row("moved", {}, staged(made))])
     with pytest.raises(InputError, match=message):
-        directory.check_done(tmp_path, [Row("moved", {}, parts(made, "second"))])
+        directory.check_done(tmp_path, [Row("moved", {}, staged(made, "second"))])
 
 
 def test_the_rows_of_a_sweep_are_of_one_teacher(made, data_dir, tmp_path, monkeypatch):

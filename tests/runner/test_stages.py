@@ -13,7 +13,7 @@ from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.data.noise import NOISES
 from kdjax.experiment import recipes
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
 from kdjax.runner import run, trainer
@@ -55,12 +55,12 @@ def test_one_command_selects_and_retrains(tickets, data_dir):
     with np.load(tickets / "select" / "selection.npz") as saved:
         keep, labels = saved["keep"], saved["labels"]
     assert told["kept"] == keep.sum() and 0 < keep.sum() < 256
-    assert told["found"].keys() >= {"precision", "recall", "f1", "specificity"}
-    clean = build_experiment(configs.teacher(data_dir)).train.label
+    assert told["agreement"].keys() >= {"precision", "recall", "f1", "specificity"}
+    clean = build(configs.teacher(data_dir)).train.label
     expected = NOISES["symmetric"](clean, 10, rate=0.4, seed=888)
     np.testing.assert_array_equal(labels, expected)
     precision = (labels == clean)[keep].mean()
-    assert told["found"]["precision"] == pytest.approx(precision)
+    assert told["agreement"]["precision"] == pytest.approx(precision)
     retrained = meta_of(tickets / "retrain")["data"]["train"]
     assert retrained["kept"] == keep.sum()
     assert meta_of(tickets / "proxy")["data"]["train"]["noise"]["rate"] == 0.4
@@ -71,14 +71,14 @@ def test_one_command_selects_and_retrains(tickets, data_dir):
 def test_what_is_kept_is_what_is_trained_on(tickets, data_dir):
     config = noisy(data_dir)
     config.data.keep = str(tickets / "select")
-    experiment = build_experiment(config)
-    whole = build_experiment(noisy(data_dir))
+    experiment = build(config)
+    whole = build(noisy(data_dir))
     with np.load(tickets / "select" / "selection.npz") as saved:
         keep = saved["keep"]
     np.testing.assert_array_equal(experiment.train.image, whole.train.image[keep])
     np.testing.assert_array_equal(experiment.train.label, whole.train.label[keep])
     np.testing.assert_array_equal(
-        experiment.images.true_labels, whole.images.true_labels[keep]
+        experiment.data.true_labels, whole.data.true_labels[keep]
     )
 
 
@@ -177,7 +177,7 @@ def test_renewed_selections_survive_a_stop_bit_for_bit(
     proxy = str(tickets / "proxy")
     config = selecting(data_dir, proxy, first_epoch=0.25, every_epochs=0.5)
     run.run(config, tmp_path / "whole")
-    steps = sorted(int(p.stem) for p in (tmp_path / "whole/notes/ds").iterdir())
+    steps = sorted(int(p.stem) for p in (tmp_path / "whole/sample_info/ds").iterdir())
     assert steps == [1, 3, 5, 7]
     original = notes_module.SampleInfo.before
 
@@ -215,7 +215,7 @@ def test_what_cannot_run_says_so_before_it_does(tickets, data_dir, tmp_path):
 
     def refused(config, message):
         with pytest.raises(InputError, match=message):
-            build_experiment(config)
+            build(config)
 
     config = configs.students(data_dir, proxy)
     config.students = ConfigDict()

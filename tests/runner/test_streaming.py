@@ -15,7 +15,7 @@ from kdjax.data.errors import DataError
 from kdjax.data.loaders import in_memory, loader
 from kdjax.data.loaders.loader import is_stored
 from kdjax.experiment import data as images
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.runner import run
 from kdjax.training import evaluator, sharding
 from kdjax.training.evaluator import evaluation_rows
@@ -51,7 +51,7 @@ def streamed(data_dir, **data):
 
 
 def test_a_config_says_how_many_threads_decode(jpeg_dir):
-    experiment = build_experiment(streamed(jpeg_dir, threads=7))
+    experiment = build(streamed(jpeg_dir, threads=7))
     assert experiment.train.image.threads == experiment.test.image.threads == 7
 
 
@@ -148,12 +148,12 @@ def test_every_piece_tells_of_what_it_could_not_read(tmp_path, capsys):
 def test_size_on_disk_chooses(jpeg_dir, monkeypatch):
     config = streamed(jpeg_dir, feed="auto")
     monkeypatch.setattr(images, "RESIDENT_BELOW", 10_000)
-    assert is_stored(build_experiment(config).train)
+    assert is_stored(build(config).train)
     monkeypatch.setattr(images, "RESIDENT_BELOW", 1 << 30)
     with pytest.raises(
         InputError, match="expected uint8 of shape.*feed=streamed, with"
     ):
-        build_experiment(config)  # read into memory, where all are of one size
+        build(config)  # read into memory, where all are of one size
 
 
 def test_a_cache_holds_the_answers_to_the_very_crops_of_a_step(jpeg_dir, tmp_path):
@@ -161,7 +161,7 @@ def test_a_cache_holds_the_answers_to_the_very_crops_of_a_step(jpeg_dir, tmp_pat
     config = streamed(jpeg_dir)
     config.method = ConfigDict({"name": "kd", "alpha": 0.9, "temperature": 4.0})
     config.teacher.workdir = str(tmp_path / "teacher")
-    made, mesh = build_experiment(config), sharding.make_mesh()
+    made, mesh = build(config), sharding.make_mesh()
     network, variables = made.teacher.network, made.teacher.variables
     layout = layout_of(
         *(network, variables, made.train), dtype="float32", top_k=0, features=()
@@ -183,14 +183,14 @@ def test_a_cache_holds_the_answers_to_the_very_crops_of_a_step(jpeg_dir, tmp_pat
 def test_noise_and_a_selection_apply_to_what_is_streamed(jpeg_dir, tmp_path):
     noise = ConfigDict({"name": "symmetric", "rate": 0.5, "seed": 1})
     plain, noisy = (
-        build_experiment(streamed(jpeg_dir, noise=how)).images
+        build(streamed(jpeg_dir, noise=how)).data
         for how in (ConfigDict({"name": "none"}), noise)
     )
     np.testing.assert_array_equal(noisy.true_labels, plain.train.label)
     assert (noisy.train.label != plain.train.label).any()
     keep = np.arange(21) % 2 == 0
     np.savez(tmp_path / "selection.npz", keep=keep, labels=plain.train.label)
-    kept = build_experiment(streamed(jpeg_dir, keep=str(tmp_path))).train
+    kept = build(streamed(jpeg_dir, keep=str(tmp_path))).train
     assert kept.image.shape == (11, 16, 16, 3)
     np.testing.assert_array_equal(kept.label, plain.train.label[keep])
 
@@ -213,11 +213,11 @@ def test_errors(jpeg_dir, wrong, message):
     config = streamed(jpeg_dir).to_dict()
     config["data"] |= wrong
     with pytest.raises(InputError, match=message):
-        build_experiment(config)
+        build(config)
 
 
 def test_what_is_too_much_to_hold_is_asked_while_it_is_decoded(jpeg_dir, monkeypatch):
-    made = build_experiment(streamed(jpeg_dir))
+    made = build(streamed(jpeg_dir))
     train, normalise = made.train, made.augment.evaluate
     network = coarse(5)
     images = np.zeros((1, 16, 16, 3), np.float32)
@@ -247,8 +247,8 @@ def test_what_a_streamed_set_cannot_do(jpeg_dir, monkeypatch):
     config.method = ConfigDict({"name": "dividemix", "warmup_epochs": 1.0})
     config.selection = ConfigDict({"name": "dividemix", "warmup_epochs": 1.0})
     with pytest.raises(InputError, match="takes two crops"):
-        build_experiment(config)
-    train = build_experiment(streamed(jpeg_dir)).train
+        build(config)
+    train = build(streamed(jpeg_dir)).train
     monkeypatch.setattr("kdjax.training.evaluator.MOST_HELD", 1000)
     with pytest.raises(InputError, match="to score its 21 images, .* Score a slice"):
         evaluation_rows(train, 8, jax.make_mesh((1,), ("data",)))

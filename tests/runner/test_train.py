@@ -12,12 +12,12 @@ from kdjax import checkpoints
 from kdjax.cli import evaluate as evaluate_command
 from kdjax.cli import report as report_command
 from kdjax.contracts import InputError
-from kdjax.experiment.build import build_experiment
+from kdjax.experiment.build import build
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
 from kdjax.runner import trainer as command
 from kdjax.runner import workdir as workdirs
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.training.loop import Preempted
 from tests.experiment import configs
 
@@ -32,7 +32,7 @@ def runs(data_dir, tmp_path_factory):
 
 
 def start(config, workdir):
-    experiment = build_experiment(config)
+    experiment = build(config)
     with workdirs.locked(workdir):
         workdirs.check_config(workdir, experiment.config)
         command.train(experiment, workdir)
@@ -92,7 +92,7 @@ def test_batch_norms_of_one_device_reach_the_step(runs, data_dir, tmp_path):
     assert abs(together - own) > 1e-4  # of 8 images on each of 8 devices
     config.batch_norm = "local"
     with pytest.raises(InputError, match="config.batch_norm is 'local'; .* or device"):
-        build_experiment(config)
+        build(config)
 
 
 def test_a_student_that_repeats_its_teachers_training_is_its_teacher(
@@ -276,7 +276,7 @@ def test_a_teacher_of_another_shape_or_normalisation(runs, data_dir):
     with pytest.raises(
         InputError, match=r"config\.teacher\.workdir: .*with normalisation"
     ):
-        build_experiment(config)
+        build(config)
 
 
 @pytest.mark.errors
@@ -292,4 +292,4 @@ def test_a_teacher_that_the_run_does_not_have(runs, data_dir, key, value, messag
     config = configs.students(data_dir, runs / "teacher")
     config.teacher[key] = value
     with pytest.raises(InputError, match=message):
-        build_experiment(config)
+        build(config)

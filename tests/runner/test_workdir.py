@@ -15,7 +15,7 @@ def as_json(config):
     return json.loads(json.dumps(config))
 
 
-def wrote(tmp_path, config):
+def write(tmp_path, config):
     (tmp_path / workdir.CONFIG).write_text(json.dumps(config))
 
 
@@ -43,7 +43,7 @@ def test_a_second_writer_is_refused(tmp_path):
 def test_a_run_of_before_stacking_goes_on_stacked_or_not(tmp_path):
     before = defaults.nested()
     del before["stacked"]
-    wrote(tmp_path, before)
+    write(tmp_path, before)
     for stacked in (False, True):
         now = as_json(defaults.nested() | {"stacked": stacked})
         workdir.check_same(tmp_path, now)
@@ -57,7 +57,7 @@ def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
     for key in ("feed", "crops", "threads", "skip_at_most", "noise"):
         del before["data"][key]
     before["optimizer"] = {"name": "adamw", "weight_decay": 0.1}
-    wrote(tmp_path, before)
+    write(tmp_path, before)
     now = as_json(defaults.nested() | {"optimizer": before["optimizer"]})
     workdir.check_same(tmp_path, now)
     with pytest.raises(InputError, match="config.batch_norm was 'global' and is now"):
@@ -77,7 +77,7 @@ def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
 def test_parts_of_a_section_may_be_newer_than_a_run(tmp_path):
     before = defaults.nested()
     del before["data"]["crops"]["sizes"]
-    wrote(tmp_path, before)
+    write(tmp_path, before)
     now = as_json(defaults.nested())
     workdir.check_same(tmp_path, now)
     del now["data"]["crops"]["smallest_area"]  # a config that sets some of them

@@ -140,7 +140,7 @@ def test_seeds_differ():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: intersection(), "intersection: no set came"),
+        (lambda: intersection(), "intersection: no set is given"),
         (lambda: intersection(np.arange(3)), r"keeps\[0\] is int64 .*np.isin"),
         (
             lambda: intersection(np.ones(3, bool), np.ones(4, bool)),

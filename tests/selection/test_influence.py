@@ -251,7 +251,7 @@ def test_every_estimator_is_public():
         ("label_influence", {"validation": np.array([1, 60])}, "runs from 1 to 60"),
         ("label_influence", {"validation": np.array([-1, 2])}, "runs from -1 to 2"),
         ("gradient_dot", {"validation": np.array([3, 3])}, "1 of 2 different"),
-        ("gradient_dot", {"snapshots": []}, "no snapshot came"),
+        ("gradient_dot", {"snapshots": []}, "no snapshot is given"),
         ("teacher_influence", {"targets": np.ones((60, 3))}, r"targets\[0\] .* sum 3"),
         (
             "teacher_influence",

@@ -86,7 +86,7 @@ def test_at_the_threshold_a_label_is_not_believed():
     ("call", "message"),
     [
         (lambda: clean_probability([0.1, np.nan]), r"losses\[1\] is nan; .*finite"),
-        (lambda: clean_probability([]), "no sample came; expected one finite"),
+        (lambda: clean_probability([]), "there are none; expected one finite"),
         (lambda: clean_probability(np.ones((2, 2))), r"losses has shape \(2, 2\)"),
         (
             lambda: labelled_weights([0.4, 1.2], [True, True]),

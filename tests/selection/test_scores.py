@@ -104,12 +104,12 @@ def test_random_scores_are_uniform_and_repeat():
     [
         (([1.0, np.nan], 0.5), r"scores\[1\] is nan"),
         (([1.0, np.inf], 0.5), r"scores\[1\] is inf"),
-        (([], 0.5), "no sample came"),
+        (([], 0.5), "there are none"),
         (([[1.0]], 0.5), "scores has shape"),
         (([1.0], 0.0), "keep_ratio is 0; expected a number above 0"),
         (([1.0], 1.5), "keep_ratio is 1.5; expected a number from 0 to 1"),
         (([1.0], np.nan), "keep_ratio is nan"),
-        (([1.0], 0.5, np.array([0, 1])), "2 labels came for 1 samples"),
+        (([1.0], 0.5, np.array([0, 1])), "2 labels for 1 samples"),
         (([1.0], 0.5, np.array([0.0])), "labels have dtype float64"),
     ],
 )
@@ -126,5 +126,5 @@ def test_validation_says_what_is_wrong():
         validation_indices(labels, 0.0, seed=0)
     with pytest.raises(ValueError, match="validation_indices: seed is -1"):
         validation_indices(labels, seed=-1)
-    with pytest.raises(ValueError, match="validation_indices: 0 labels came"):
+    with pytest.raises(ValueError, match="validation_indices: 0 labels for"):
         validation_indices(np.array([], int), seed=0)

@@ -12,9 +12,8 @@ from kdjax.supervision.adjustment import (
     shift_probabilities,
     smoothed_label,
 )
-from kdjax.supervision.dynamic import by_confusion
 from kdjax.supervision.pipeline import Supervisor, stateless, supervise
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.temperature import by_confusion, fixed
 from tests import reference
 from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER

@@ -3,10 +3,9 @@ import numpy as np
 import pytest
 
 from kdjax.losses import logits as losses
-from kdjax.supervision.dynamic import by_confusion
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule, supervise
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.temperature import by_confusion, fixed
 from kdjax.training.sharding import make_mesh, replicated, split
 from kdjax.types import Signals
 from tests import reference

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from kdjax.experiment import defaults
 from kdjax.experiment.schema import check_keys, plain, resolved
-from kdjax.experiment.students import described
+from kdjax.experiment.students import student_sections
 from kdjax.sweep import packing
 from kdjax.sweep.axes import read_axes
 from kdjax.sweep.trials import make_rows
@@ -88,9 +88,9 @@ def test_a_program_trains_each_row_as_it_would_train_alone():
     rows = grid({"seed": [5], "method": methods, "selection": {"all": {}}})
     together = plain(packing.program(rows))
     check_keys(together)
-    students = described(together)
+    students = student_sections(together)
     for row in rows:
-        (alone,) = described(plain(row.config)).values()
+        (alone,) = student_sections(plain(row.config)).values()
         assert json.dumps(students[row.name]) == json.dumps(alone)
     rest = {k: v for k, v in together.items() if k not in ("students", *packing.OWN)}
     own = {k: v for k, v in plain(rows[2].config).items() if k in rest}

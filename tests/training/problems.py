@@ -9,8 +9,8 @@ from kdjax.data.transforms.augment import Augment
 from kdjax.methods import kd, mse
 from kdjax.training import sharding
 from kdjax.training.optimizers import constant_schedule, sgd
+from kdjax.training.program import train_program
 from kdjax.training.state import Student, initial_state
-from kdjax.training.step import make_train_step
 from tests.networks import linear, tiny
 
 CLASSES, SIZE, COUNT = 8, 8, 64
@@ -64,22 +64,21 @@ class Problem:
             batch_size=batch_size,
             sample_info=changes.get("sample_info"),
         )
-        self.pure = make_train_step(
-            students,
-            self.teacher,
-            in_memory.gather_batch,
-            self.augment,
-            stacked=changes.get("stacked", False),
-        )
-        self.compiled = sharding.compile_train_step(self.pure, self.mesh)
+        self.compiled = self.program()
         self.initialise = sharding.compile_init(
             lambda: {n: initial_state(s, images) for n, s in students.items()},
             self.mesh,
         )
 
-    def augment(self, batch, view):
+    def program(self, **changes):
+        """The jitted program; `self.traces` counts how often it is traced."""
+        return train_program(
+            self.students, self.teacher, self, self.mesh, seed=1, **changes
+        )
+
+    def train(self, batch, seed, view):
         self.traces += view == 0
-        return self.crops.train(batch, 1 + view)
+        return self.crops.train(batch, seed, view)
 
     def run(self, states, start, stop):
         metrics = None

@@ -14,7 +14,7 @@ from kdjax.training.loop import PATIENCE, NonFinite, Plan, Preempted, average, r
 
 
 class Recorder:
-    """Keeper and teller in one: notes what happens, in order."""
+    """Checkpointer and reporter in one: records what happens, in order."""
 
     def __init__(self):
         self.events = []
@@ -58,8 +58,8 @@ def drive(
     def evaluate(states):
         return {"s": {"top1": 0.0}}
 
-    keep = {"keeper": recorder, "teller": recorder, "images_per_step": 4}
-    keep["until"] = deadline
+    keep = {"checkpointer": recorder, "reporter": recorder, "images_per_step": 4}
+    keep["deadline"] = deadline
     try:
         states = run(plan, start, start=start, steps=Steps(), evaluate=evaluate, **keep)
     except (NonFinite, Preempted) as error:
@@ -102,7 +102,7 @@ def test_it_gives_up_at_the_same_step_however_many_come_at_a_time(most):
 
 def test_the_log_tells_what_the_input_took(clock):
     """A second of ten for the rows, nine for the steps."""
-    told = []
+    timings = []
 
     class Slow:
         def ready(self, number, most):
@@ -115,12 +115,12 @@ def test_the_log_tells_what_the_input_took(clock):
             return states, {"s": {"loss": 0.0, "skipped": 0.0}}
 
     recorder = Recorder()
-    recorder.train = lambda step, metrics, timing: told.append(timing)
+    recorder.train = lambda step, metrics, timing: timings.append(timing)
     plan = Plan(total_steps=4, log_every=2, evaluate_every=9.0)
-    keep = {"keeper": recorder, "teller": recorder, "images_per_step": 4}
+    keep = {"checkpointer": recorder, "reporter": recorder, "images_per_step": 4}
     run(plan, 0, start=0, steps=Slow(), evaluate=lambda states: {}, **keep)
     expected = {"seconds": 20.0, "images_per_second": 0.4, "input_percent": 10.0}
-    assert told == [expected, expected]
+    assert timings == [expected, expected]
 
 
 def test_a_resumed_run_does_only_the_rest():
@@ -176,8 +176,8 @@ def test_a_signal_saves_and_stops(number):
 def clock(monkeypatch):
     """A clock that stands still unless it is moved."""
     now = types.SimpleNamespace(seconds=100.0)
-    told = types.SimpleNamespace(monotonic=lambda: now.seconds)
-    monkeypatch.setattr(loop, "time", told)
+    stopped = types.SimpleNamespace(monotonic=lambda: now.seconds)
+    monkeypatch.setattr(loop, "time", stopped)
 
     def second(step):
         now.seconds += 1.0

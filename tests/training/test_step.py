@@ -7,7 +7,7 @@ import pytest
 
 from kdjax.data.loaders import in_memory
 from kdjax.data.transforms.augment import Augment
-from kdjax.methods import ce
+from kdjax.methods import ce, elr
 from kdjax.models.network import Network
 from kdjax.types import Outputs
 from tests import reference
@@ -92,7 +92,7 @@ def test_jitted_equals_eager():
     problem = Problem(1, {"mse": students()["mse"]})
     batch_spec = jax.tree.map(jnp.asarray, problem.feed.batch_spec(0))
     arguments = (problem.variables, problem.feed.source, batch_spec)
-    eager, _ = problem.pure(problem.initialise(), *arguments)
+    eager, _ = problem.compiled.__wrapped__(problem.initialise(), *arguments)
     jitted, _ = problem.run(problem.initialise(), 0, 1)
     assert largest_difference(eager, jitted) < 1e-5
 
@@ -102,6 +102,23 @@ def test_students_in_one_program_equal_students_alone(single):
         alone = Problem(1, {name: students()[name]})
         states, _ = alone.run(alone.initialise(), 0, 6)
         assert largest_difference(states[name], single[2][name]) < 2e-5
+
+
+def test_memories_are_kept_apart():
+    """Of two students that remember each sample, each its own outputs."""
+    memory = {"num_examples": problems.COUNT, "num_classes": problems.CLASSES}
+    students = {
+        "early": student(elr.build(**memory)),
+        "late": student(elr.build(**memory, beta=0.9), seed=5),
+    }
+    both = Problem(1, students, teacher=False)
+    states, _ = both.run(both.initialise(), 0, 3)
+    for name, one in students.items():
+        alone = Problem(1, {name: one}, teacher=False)
+        own, _ = alone.run(alone.initialise(), 0, 3)
+        assert largest_difference(states[name], own[name]) < 2e-5
+    memories = (states[name].supervision_state["memory"] for name in students)
+    assert largest_difference(*memories) > 1e-3
 
 
 def test_two_and_two_steps_equal_four_bitwise():

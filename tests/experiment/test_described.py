@@ -7,7 +7,7 @@ from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_stored
 from kdjax.data.registry import AUGMENTS, STREAMED
 from kdjax.experiment.defaults import nested
-from kdjax.preflight.described import KNOWN, DatasetSpec, Sizes, images_of
+from kdjax.experiment.described import KNOWN, DatasetSpec, Sizes, describe_data
 
 
 def data(name, **keys):
@@ -15,20 +15,20 @@ def data(name, **keys):
 
 
 def test_imagenet_needs_no_pictures():
-    found = images_of(data("imagenet2012"), Sizes())
+    found = describe_data(data("imagenet2012"), Sizes())
     assert is_stored(found.train) and isinstance(found.train.image, DatasetSpec)
     assert found.train.image.shape == (1_281_167, 224, 224, 3)
     assert found.train.label.shape == (1_281_167,)
     assert len(found.train.class_names) == 1000
     assert found.augment == STREAMED["imagenet2012"]
     crops = {"size": 160, "short_side": 182, "smallest_area": 0.25}
-    found = images_of(data("imagenet2012:5.1.0", crops=crops), Sizes())
+    found = describe_data(data("imagenet2012:5.1.0", crops=crops), Sizes())
     assert found.train.image.shape[1:] == (160, 160, 3)
 
 
 @pytest.mark.parametrize("name", sorted(AUGMENTS.keys() & KNOWN.keys()))
 def test_what_is_prepared_here_is_known(name):
-    found, sizes = images_of(data(name), Sizes()), KNOWN[name]
+    found, sizes = describe_data(data(name), Sizes()), KNOWN[name]
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
     assert found.train.image.shape == shape and not is_stored(found.train)
     assert found.train.image.nbytes == np.prod(shape)
@@ -44,20 +44,20 @@ def test_all_that_can_be_prepared_is_known():
 
 
 def test_flags_come_first():
-    found = images_of(data("cifar100"), Sizes(classes=7, examples=300))
+    found = describe_data(data("cifar100"), Sizes(classes=7, examples=300))
     assert found.train.image.shape == (300, 32, 32, 3)
     assert len(found.train.class_names) == 7
     own = data("my_set", feed="resident")
-    found = images_of(own, Sizes(40, 3, 50))
+    found = describe_data(own, Sizes(40, 3, 50))
     assert found.train.image.shape == (50, 40, 40, 3) and found.augment.flip
-    found = images_of(own | {"feed": "streamed"}, Sizes(classes=3, examples=50))
+    found = describe_data(own | {"feed": "streamed"}, Sizes(classes=3, examples=50))
     assert found.train.image.shape == (50, 224, 224, 3)
     assert found.augment.padding == 0
 
 
 def test_what_is_more_than_shapes_is_read(data_dir):
     embedded = data("fashion_mnist_subset", data_dir=str(data_dir))
-    found = images_of(embedded, Sizes())
+    found = describe_data(embedded, Sizes())
     assert found.train.image.any() and found.train.label.any()
 
 
@@ -77,10 +77,10 @@ def test_what_is_more_than_shapes_is_read(data_dir):
 )
 def test_errors(section, sizes, message):
     with pytest.raises(InputError, match=message):
-        images_of(section, sizes)
+        describe_data(section, sizes)
 
 
 @pytest.mark.errors
 def test_labels_that_a_selection_reads_must_be_there():
     with pytest.raises(InputError, match="cifar100 is not prepared"):
-        images_of(data("cifar100"), Sizes(), needs_labels=True)
+        describe_data(data("cifar100"), Sizes(), needs_labels=True)

@@ -11,12 +11,12 @@ from hypothesis.extra import numpy as hnp
 
 from kdjax.losses import logits as losses
 from kdjax.supervision.adjustment import probability_shift
-from kdjax.supervision.dynamic import (
+from kdjax.supervision.pipeline import Supervisor, supervise
+from kdjax.supervision.temperature import (
     by_confidence,
     by_confusion,
     by_confusion_of_probabilities,
 )
-from kdjax.supervision.pipeline import Supervisor, supervise
 from kdjax.training.sharding import make_mesh, split
 from tests import reference
 from tests.objectives import signals

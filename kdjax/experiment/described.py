@@ -1,4 +1,4 @@
-"""Data sets that are not there: their shapes, and the sizes of the sets we know."""
+"""Data of shapes alone: of known sets, or of any that is described."""
 
 import re
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from kdjax.data.npz import is_npz
 from kdjax.data.registry import AUGMENTS, STREAMED
 from kdjax.data.split import Split
 from kdjax.data.tfds.names import parse_name
-from kdjax.experiment.data import Images, augment_of, build_images, check_feed
+from kdjax.experiment.data import Data, augment_of, check_feed, load_data
 
 
 class Sizes(NamedTuple):
@@ -37,7 +37,7 @@ FLAGS = ("image_size", "classes", "examples")
 
 
 class DatasetSpec:
-    """Pictures of a streamed set, as far as a step knows them: shape and crops."""
+    """Images of a streamed set, as far as a step knows them: shape and crops."""
 
     dtype = np.dtype(np.uint8)
 
@@ -48,10 +48,10 @@ class DatasetSpec:
         return self.shape[0]
 
 
-def images_of(section: dict, given: Sizes, needs_labels: bool = False) -> Images:
-    """The data set of a `data` section, which need not be there where it is known.
+def describe_data(section: dict, given: Sizes, needs_labels: bool = False) -> Data:
+    """The data of a `data` section, whose set need not be there where it is known.
 
-    It is read where a config depends on more than its shapes, or where they are not
+    It is loaded where a config depends on more than its shapes, or where they are not
     known: not by its name, not from `given`.
 
     Args:
@@ -63,21 +63,21 @@ def images_of(section: dict, given: Sizes, needs_labels: bool = False) -> Images
       InputError: sizes that are not known, or do not fit the section.
       DataError: the set is to be read and is not there.
     """
-    known = KNOWN.get(_dataset(section["name"]), Sizes())
+    published = KNOWN.get(_dataset(section["name"]), Sizes())
     whole = re.fullmatch(r"\w+", section["train"])
     if not whole:
-        known = known._replace(examples=None)
-    if not any(given[:3]) and (None in known[1:3] or needs_labels or section["keep"]):
-        return _read(section)
-    return described(section, _settled(section, given, known))
+        published = published._replace(examples=None)
+    if not any(given[:3]) and (
+        None in published[1:3] or needs_labels or section["keep"]
+    ):
+        return _load(section)
+    return data_of_sizes(section, _settled(section, given, published))
 
 
-def described(section: dict, sizes: Sizes) -> Images:
+def data_of_sizes(section: dict, sizes: Sizes) -> Data:
     """Images that take no memory: black ones, or for a streamed set their shape alone.
 
-    Args:
-      section: of a plain config; name, feed, and what is done to the images.
-      sizes: all of them known.
+    `sizes` are all known.
     """
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
     if _streams(section):
@@ -91,12 +91,12 @@ def described(section: dict, sizes: Sizes) -> Images:
         for part in ("train", "test")
     )
     augment = augment_of(_usual(section, sizes.channels), train)
-    return Images(train, label, test, augment)
+    return Data(train, label, test, augment, is_described=True)
 
 
-def _read(section: dict) -> Images:
+def _load(section: dict) -> Data:
     try:
-        return build_images(section)
+        return load_data(section)
     except DataError as error:
         raise InputError(
             f"{error} Or describe it: compile needs no images, and reads none with "
@@ -104,27 +104,27 @@ def _read(section: dict) -> Images:
         ) from error
 
 
-def _settled(section: dict, given: Sizes, known: Sizes) -> Sizes:
+def _settled(section: dict, given: Sizes, published: Sizes) -> Sizes:
     """What is given, else what is known, else what the crops are."""
     geometry = check_feed(section)
     if _streams(section):
-        known = known._replace(image_size=geometry.size)
+        published = published._replace(image_size=geometry.size)
         if given.image_size not in (None, geometry.size):
             raise InputError(
                 f"--image_size is {given.image_size}, and crops of a streamed set are "
                 f"of {geometry.size} pixels; expected --config.data.crops.size."
             )
-    found = {}
+    sizes = {}
     for flag in FLAGS:
         value = getattr(given, flag)
-        value = getattr(known, flag) if value is None else value
+        value = getattr(published, flag) if value is None else value
         if value is None or value < 1:
             raise InputError(
                 f"--{flag} is {value}, and config.data does not tell it; expected a "
                 "whole number above 0."
             )
-        found[flag] = value
-    return known._replace(**found)
+        sizes[flag] = value
+    return published._replace(**sizes)
 
 
 def _streams(section: dict) -> bool:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kdjax.training import sharding
-from kdjax.training.dispatch import many_steps, steps_per_dispatch
+from kdjax.training.program import steps_per_dispatch
 from tests.networks import linear
 from tests.training.problems import CLASSES, Problem, student, students
 
@@ -27,14 +27,14 @@ def test_so_many_steps_are_those_steps(devices):
         for name, made in students().items()
     }
     problem = Problem(devices, linears)
-    many = sharding.compile_train_steps(many_steps(problem.pure, MOST), problem.mesh)
+    many = problem.program(steps=MOST)
     traced, states, done = problem.traces, problem.initialise(), 0
     for count in (4, 1, 3):
         rows = batch_specs(problem, done, count)
-        held = (problem.variables, problem.feed.source)
-        states, told = many(states, *held, rows, count)
+        fixed = (problem.variables, problem.feed.source)
+        states, several = many(states, *fixed, rows, count)
         done += count
-    # Once for what it tells, once for the loop.
+    # Once for the shapes of metrics, once for the loop.
     assert problem.traces - traced == 2
     single, expected = problem.initialise(), []
     for number in range(done):
@@ -42,7 +42,7 @@ def test_so_many_steps_are_those_steps(devices):
         expected.append(metrics)
     close = {"rtol": 1e-5, "atol": 1e-6}
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **close), states, single)
-    for name, row in told.items():
+    for name, row in several.items():
         for key, values in row.items():
             want = [np.asarray(metrics[name][key]) for metrics in expected[-3:]]
             np.testing.assert_allclose(values[:3], want, **close)

@@ -1,0 +1,115 @@
+"""Compares finished students with their teacher: a JSON file and three figures."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+
+from kdjax import checkpoints
+from kdjax.analysis import student_teacher
+from kdjax.analysis.projection import elongation, three_class_projection
+from kdjax.contracts import InputError, nearest
+from kdjax.data.load import Split
+from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.experiment.pretrained import Teacher, load_trained
+from kdjax.experiment.teachers import load_teacher
+from kdjax.reporting import analysis_figures
+from kdjax.reporting.files import replace
+from kdjax.runner.evaluate import ROWS, normaliser, run_split, teacher_section
+from kdjax.training.evaluator import answers
+
+
+def analyse(
+    workdirs: list[pathlib.Path], output: pathlib.Path, *, classes: str = "", **images
+) -> dict[str, dict[str, float]]:
+    """Writes analysis.json and the figures; returns a summary of every student.
+
+    Args:
+      workdirs: of finished runs with a teacher.
+      output: directory, created where it is missing.
+      classes: names of the three that are projected, separated by commas.
+      **images: split and data_dir of `run_split`; default: the training split.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    summaries, distances, norms, clusters = {}, {}, {}, {}
+    for workdir in workdirs:
+        meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
+        if not meta["teacher"]:
+            raise InputError(f"{workdir}: its students had no teacher to compare with.")
+        data = meta["data"]
+        split = run_split(workdir, data["train"], **images)
+        names = _three_classes(split, classes)
+        teacher = load_teacher(teacher_section(meta["teacher"]), data)
+        teacher_outputs = _outputs(teacher, data, split, needs_features=False)
+        teacher_features = teacher_outputs.get("features")
+        for student in meta["students"]:
+            section = {"workdir": str(workdir), "student": student}
+            trained = load_trained("analyse", section | {"checkpoint": "latest"}, data)
+            outputs = _outputs(trained, data, split)
+            pair, features = (outputs, teacher_outputs), outputs["features"]
+            pair = [row["logits"] for row in pair]
+            name = student if len(workdirs) == 1 else f"{workdir.name}/{student}"
+            clusters[name] = _cluster(trained, features, split.label, names)
+            stretch = elongation(*clusters[name])
+            summaries[name] = student_teacher.summary(
+                *pair, student_features=features, teacher_features=teacher_features
+            ) | {f"elongation/{names[k]}": ratio for k, ratio in stretch.items()}
+            distances[name] = student_teacher.logit_distance(*pair)
+            norms[name] = student_teacher.feature_norms(features)
+    replace(output / "analysis.json", json.dumps(summaries, indent=2) + "\n")
+    own = teacher_features
+    own = None if own is None else student_teacher.feature_norms(own)
+    figures = analysis_figures
+    figures.logit_distance_densities(distances, output / "logit_distances.png")
+    figures.feature_norm_densities(norms, output / "feature_norms.png", teacher=own)
+    figures.class_projections(clusters, names, output / "projections.png")
+    return summaries
+
+
+def _three_classes(split: Split, given: str) -> dict[int, str]:
+    """Class -> name of the three classes to project; the first three by default."""
+    names = given.split(",") if given else list(split.class_names[:3])
+    for name in names:
+        if name not in split.class_names:
+            raise InputError(
+                f"--classes: {name!r} is not a class of {split.identity['name']}."
+                + nearest(name, split.class_names)
+            )
+    if len(set(names)) != 3:
+        raise InputError(f"--classes is {given!r}; expected three class names.")
+    return {split.class_names.index(name): name for name in names}
+
+
+def _outputs(
+    trained: Teacher, data: dict, split: Split, needs_features: bool = True
+) -> dict[str, np.ndarray]:
+    """Logits [n, k] and features [n, d]; of an ensemble the mean, side by side.
+
+    Teachers of different widths have no features together, and no norms of them.
+    """
+    network, normalise = (trained.network, trained.variables), normaliser(data).evaluate
+    outputs = answers(*network, normalise, split, ROWS, needs_features)
+    if outputs["logits"].ndim == 3:
+        outputs["logits"] = outputs["logits"].mean(1)
+        if "features" in outputs:
+            outputs["features"] = outputs["features"].reshape(len(split.label), -1)
+    return outputs
+
+
+def _cluster(trained: Teacher, features, labels, names: dict[int, str]):
+    """The three classes' samples in the plane of their weights, and their labels."""
+    shape = (features.shape[1], int(labels.max()) + 1)
+    kernels = [
+        leaf
+        for leaf in jax.tree.leaves(trained.variables[0])
+        if leaf.ndim == 2 and leaf.shape[0] == shape[0] and leaf.shape[1] >= shape[1]
+    ]
+    if len(kernels) != 1:
+        raise InputError(
+            f"analyse: found {len(kernels)} kernels of {shape[0]} features; expected "
+            "one, the last layer."
+        )
+    shown = np.isin(labels, list(names))
+    templates = np.asarray(kernels[0])[:, list(names)].T
+    return three_class_projection(features[shown], templates), labels[shown]

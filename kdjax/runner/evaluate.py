@@ -1,0 +1,209 @@
+"""Scores the networks of a run's directory, or imported weights on a set."""
+
+import json
+import pathlib
+from typing import NamedTuple
+
+from kdjax import checkpoints
+from kdjax.contracts import InputError, nearest
+from kdjax.data.errors import DataError
+from kdjax.data.images.crops import Geometry
+from kdjax.data.load import Split, crops_of, exact_name, load_split, stored_bytes
+from kdjax.data.npz import is_npz
+from kdjax.data.registry import STREAMED
+from kdjax.data.tfds.names import parse_name
+from kdjax.data.transforms.augment import Augment
+from kdjax.distributed import collectives
+from kdjax.experiment.data import RESIDENT_BELOW
+from kdjax.experiment.networks import CHECKPOINTS, choose_step
+from kdjax.experiment.pretrained import student_network
+from kdjax.experiment.schema import guarded
+from kdjax.experiment.teachers import load_teacher
+from kdjax.runner.workdir import CONFIG
+from kdjax.training import sharding
+from kdjax.training.evaluator import Batches, add_teacher, evaluation_rows, scorer
+from kdjax.weights.input_transforms import places_of, reordered
+
+ROWS = 500  # images at a time
+
+
+class SplitRequest(NamedTuple):
+    """Which images are scored; see `python -m kdjax evaluate --help`."""
+
+    split: str = ""  # "": the run's test split
+    data_dir: str = ""
+    data: str = ""  # the set, for imported weights; so are the next two
+    feed: str = "auto"
+    short_side: int | None = None
+
+
+def evaluate(
+    workdir: pathlib.Path,
+    images: SplitRequest,
+    checkpoint: str = "latest",
+    student: str = "",
+) -> dict:
+    """Metrics of every student of a run, or of one.
+
+    Args:
+      workdir: of the run, absolute.
+      images: to score on.
+      checkpoint: latest, best (each student's own) or a step.
+      student: "" for all.
+    """
+    directory = workdir / CHECKPOINTS
+    mesh = sharding.make_mesh()  # here: processes find their devices together only
+    # A run that goes on may write another step before the next process looks.
+    meta, best = collectives.broadcast(lambda: checkpoints.read_meta(directory))
+    students, data = meta["students"], meta["data"]
+    if student and student not in students:
+        raise InputError(
+            f"--student is {student!r}; that run trained {', '.join(students)}."
+            + nearest(student, students)
+        )
+    if data["test"] is None:
+        split, places = _named_split(workdir, data, images)
+    else:
+        split, places = _test_split(workdir, data["test"], images), None
+    augment = normaliser(data)
+    batches = evaluation_rows(split, ROWS, mesh)
+    _add_teacher(meta, augment, batches)
+    result = {"workdir": str(workdir), "split": split.identity, "students": {}}
+    for name in [student] if student else students:
+        step = choose_step("--checkpoint", checkpoint, meta["step"], best.get(name))
+        variables = checkpoints.read_variables(directory, step, name)
+        path, classes = f"{workdir.name}: {name}", data["classes"]
+        network = student_network(path, students[name], classes)
+        if places is not None:
+            network = reordered(network, places)
+        score = scorer({name: network}, augment.evaluate, batches)
+        metrics = score(sharding.place_replicated({name: variables}, mesh))
+        result["students"][name] = {"step": step} | metrics[name]
+    return result
+
+
+def normaliser(data: dict) -> Augment:
+    """What a run's networks see of images in evaluation."""
+    return Augment(**data["normalisation"], padding=0, flip=False)
+
+
+def run_split(
+    workdir: pathlib.Path, identity: dict, split: str = "", data_dir: str | None = None
+) -> Split:
+    """The split of an identity in a run, or another split with its crops."""
+    section = json.loads((workdir / CONFIG).read_text())["data"]
+    return load_split(
+        exact_name(section["name"], identity),
+        split or identity["split"],
+        data_dir=data_dir or section["data_dir"] or None,
+        crops=crops_of(identity),
+    )
+
+
+def teacher_section(identity: dict) -> dict:
+    """The `teacher` section of a config that loads the teacher of an identity."""
+    return {
+        "workdir": identity.get("workdir", ""),
+        "network": identity.get("network", ""),
+        "student": identity.get("student", ""),
+        "checkpoint": str(identity.get("step", "latest")),
+        **identity.get("asked", {}),
+    }
+
+
+def _test_split(workdir: pathlib.Path, test: dict, images: SplitRequest) -> Split:
+    """The run's test split, checked to be the same images; or another split."""
+    if images.data or images.short_side or images.feed != "auto":
+        raise InputError(
+            "--data, --feed and --short_side are for imported weights; expected "
+            "--split for another split of the set that a run was trained on."
+        )
+    split = run_split(workdir, test, images.split, images.data_dir)
+    if not images.split and split.identity != test:
+        raise InputError(
+            f"--data_dir: these are other images than the run's: {split.identity} "
+            f"instead of {test}."
+        )
+    return split
+
+
+def _named_split(
+    workdir: pathlib.Path, data: dict, images: SplitRequest
+) -> tuple[Split, list[int] | None]:
+    """The split that is named, and which logit each of its classes is.
+
+    The latter is None where imported weights do not name their classes.
+    """
+    if not images.data:
+        raise InputError(
+            f"--workdir: {workdir} holds imported weights, which have no test split; "
+            "expected --data=NAME, the set to score them on."
+        )
+    crops = _named_crops(data["image_shape"], images)
+    part, data_dir = images.split or "test", images.data_dir or None
+    try:
+        split = load_split(images.data, part, data_dir=data_dir, crops=crops)
+    except DataError as error:
+        if crops is None and "expected uint8 of shape" in str(error):
+            raise InputError(
+                f"{error} Or see crops of them: --feed=streamed."
+            ) from error
+        raise
+    names = data.get("class_names")
+    classes = data["classes"] if names is None else len(split.class_names)
+    shape, count = list(split.image.shape[1:]), len(split.class_names)
+    if (shape, count) != (data["image_shape"], classes):
+        raise InputError(
+            f"--data: {images.data} has images of {shape} in {count} classes; "
+            f"expected {data['image_shape']} in {data['classes']}."
+        )
+    return split, None if names is None else places_of(names, split.class_names)
+
+
+def _named_crops(image_shape: list[int], images: SplitRequest) -> Geometry | None:
+    """What the network sees of images of several sizes; None of those of one.
+
+    Which they are is decided as for `config.data.feed`, before anything is read.
+    """
+    feed, name = images.feed, images.data
+    if feed == "auto" and images.short_side:
+        feed = "streamed"
+    if feed == "auto" and not is_npz(name):
+        large = stored_bytes(name, images.data_dir or None) >= RESIDENT_BELOW
+        feed = "streamed" if large or parse_name(name).dataset in STREAMED else feed
+    if feed != "streamed":
+        if images.short_side:
+            raise InputError("--short_side is of --feed=streamed; images are resident.")
+        return None
+    height, width, _ = image_shape
+    if height != width:
+        raise InputError(
+            f"--feed: crops of a streamed set are squares, and the network sees "
+            f"{height}x{width}; expected --feed=resident and images of that size."
+        )
+    short_side = images.short_side or round(height * 256 / 224)
+    return guarded("--short_side", Geometry, size=height, short_side=short_side)
+
+
+def _add_teacher(meta: dict, augment: Augment, batches: Batches) -> None:
+    """Adds the teacher's logits to the batches, where the run had one that is there."""
+    identity = meta["teacher"]
+    if not identity:
+        return
+    try:
+        teacher, why = load_teacher(teacher_section(identity), meta["data"]), ""
+    except InputError as error:
+        why = str(error)
+    # All processes compute its outputs together, or none does.
+    for reason in filter(None, collectives.all_gather(why)):
+        collectives.say(f"kdjax evaluate: no agreement with the teacher: {reason}")
+        return
+    digest = teacher.identity["digest"]
+    if digest != identity["digest"]:
+        raise InputError(
+            f"{identity.get('workdir', identity.get('network'))}: this is not the "
+            f"teacher that the run had (digest {digest[:12]}, was "
+            f"{identity['digest'][:12]})."
+        )
+    variables = sharding.place_replicated(teacher.variables, batches.mesh)
+    add_teacher(teacher.network, variables, augment.evaluate, batches)
