@@ -19,7 +19,7 @@ import time
 
 from benchmarks import flags, worker
 from benchmarks.run import INTERRUPTED, SETTLE, say, summary
-from kdjax.bench.feed import processor
+from kdjax.bench.loader_speed import processor
 from kdjax.data.synthetic import prepare_drawn
 
 OURS = "kdjax"

@@ -140,17 +140,20 @@ def describe() -> str:
     return f"devices: {len(devices)} x {', '.join(kinds)}"
 
 
-def check_batch(batch_size: int, name: str = "config.batch_size") -> None:
+def check_batch(
+    batch_size: int, name: str = "config.batch_size", count: int | None = None
+) -> None:
     """The batch is divided over the devices, so it must divide.
 
     Args:
       batch_size: rows of one step.
       name: what the user calls it.
+      count: of the devices; None: of all at hand.
 
     Raises:
       InputError: with the numbers.
     """
-    count = jax.device_count()
+    count = count or jax.device_count()
     if batch_size % count:
         near = math.ceil(batch_size / count) * count
         raise InputError(
