@@ -76,8 +76,7 @@ def build_students(
         if data.augment.mixup:
             from kdjax.experiment.mixup_checks import check_mixable
 
-            called = section["method"]["name"]
-            check_mixable(path, called, method, network, teacher, shape)
+            check_mixable(path, section["method"]["name"], method)
         students[name] = Student(
             network=network,
             method=method,

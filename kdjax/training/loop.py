@@ -43,16 +43,6 @@ class Steps(Protocol):
         """(states after them, metrics on the device; of each the first `count`)."""
 
 
-class Checkpointer(Protocol):
-    def save(self, step: int, states: PyTree, metrics: dict | None) -> None: ...
-    def wait(self) -> None: ...
-
-
-class Reporter(Protocol):
-    def train(self, step: int, metrics: dict, timing: dict) -> None: ...
-    def evaluation(self, step: int, metrics: dict) -> None: ...
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
     """When things happen, in steps."""
@@ -92,8 +82,8 @@ def run(
     start: int,
     steps: Steps,
     evaluate: Callable[[PyTree], dict[str, dict[str, float]]],
-    checkpointer: Checkpointer,
-    reporter: Reporter,
+    checkpointer,
+    reporter,
     images_per_step: int,
     deadline: float = math.inf,
     should_stop: Callable[[int, str], str] = lambda done, why: why,
@@ -107,6 +97,8 @@ def run(
       steps: several of them at a time, where that is faster; what is logged, evaluated
         and saved stays where it is.
       evaluate: states -> name -> metrics.
+      checkpointer: has `save(step, states, metrics or None)` and `wait()`.
+      reporter: has `train(step, metrics, timing)` and `evaluation(step, metrics)`.
       deadline: on `time.monotonic()`; the steps that are running then are the last
         ones. One step is always made, so that a run gets on however little time it has.
       should_stop: (steps done, why this process would stop, or "") -> why all do.
@@ -161,7 +153,7 @@ class _Window:
         self.since, self.waited = time.monotonic(), 0.0
         self.skipped_in_a_row: dict[str, int] = {}
 
-    def report(self, done: int, reporter: Reporter) -> None:
+    def report(self, done: int, reporter) -> None:
         """Reports the means after step `done`, and begins anew."""
         steps = _one_by_one(jax.device_get(self.pending))
         seconds = time.monotonic() - self.since

@@ -114,6 +114,10 @@ def _not_negative(where: str, **values: float) -> None:
             raise ValueError(f"{where}: {name} is {value!r}; expected a number >= 0.")
 
 
+def _clipped(clip_norm: float) -> optax.GradientTransformation:
+    return optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
+
+
 def matrices_only(params):
     """True for kernels, False for biases and normalisation: one-axis parameters."""
     return jax.tree.map(lambda p: p.ndim > 1, params)
@@ -141,11 +145,10 @@ def sgd(
     """
     _not_negative("sgd", weight_decay=weight_decay, clip_norm=clip_norm)
     contracts.fraction("sgd", "momentum", momentum)
+    mask = None if decay_norm_and_bias else matrices_only
     return optax.chain(
-        optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
-        optax.add_decayed_weights(
-            weight_decay, mask=None if decay_norm_and_bias else matrices_only
-        ),
+        _clipped(clip_norm),
+        optax.add_decayed_weights(weight_decay, mask=mask),
         optax.sgd(schedule, momentum=momentum or None, nesterov=nesterov),
     )
 
@@ -161,15 +164,10 @@ def adamw(
 ) -> optax.GradientTransformation:
     """AdamW: decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
     _not_negative("adamw", weight_decay=weight_decay, clip_norm=clip_norm)
+    mask = None if decay_norm_and_bias else matrices_only
     return optax.chain(
-        optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
-        optax.adamw(
-            schedule,
-            b1=b1,
-            b2=b2,
-            weight_decay=weight_decay,
-            mask=None if decay_norm_and_bias else matrices_only,
-        ),
+        _clipped(clip_norm),
+        optax.adamw(schedule, b1=b1, b2=b2, weight_decay=weight_decay, mask=mask),
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from ml_collections import ConfigDict
 from kdjax.cli.arguments import set_override
 from kdjax.contracts import InputError
 from kdjax.experiment.build import build
+from kdjax.experiment.data import load_data
+from kdjax.experiment.described import Sizes, data_of_sizes
+from kdjax.experiment.schema import plain
 from tests.experiment import configs
 
 
@@ -24,6 +28,33 @@ def test_a_config_becomes_a_run(data_dir):
     assert experiment.identity["data"]["classes"] == 10
     assert experiment.identity["students"]["ce"]["model"]["width"] == 4
     assert experiment.identity["versions"].keys() >= {"kdjax", "jax", "flax"}
+
+
+def test_data_that_are_given_are_not_loaded(data_dir):
+    config = configs.teacher(data_dir)
+    data = load_data(plain(config)["data"])
+    config.data.data_dir = "/nowhere"
+    experiment = build(config, data)
+    assert experiment.data is data and experiment.plan.total_steps == 8
+
+
+def test_data_may_be_described_and_a_teacher_untrained():
+    """As `compile` knows them: the same run, of shapes alone."""
+    config = configs.students("/nowhere", "/nowhere/teacher")
+    config.data.flip, config.teacher.workdir = True, ""
+    sizes = Sizes(28, 10, 256, channels=1)
+    section = plain(config)["data"] | {"feed": "resident"}
+    data = data_of_sizes(section, sizes)
+    model = {"name": "tests.networks:tiny", "width": 4}
+    experiment = build(config, data, teacher_models=[model])
+    assert list(experiment.students) == list(configs.METHODS)
+    assert experiment.plan.total_steps == 8
+    leaves = jax.tree.leaves(experiment.teacher.variables)
+    assert leaves and all(isinstance(x, jax.ShapeDtypeStruct) for x in leaves)
+    identity = experiment.identity["data"]
+    assert identity["classes"] == 10 and identity["class_names"] is None
+    two = build(config, data, teacher_models=[model, model]).teacher
+    assert two.members == 2 and sorted(two.variables[0]) == ["member0", "member1"]
 
 
 def test_the_configs_schedule_and_decay_reach_the_optimizer(data_dir):

@@ -25,7 +25,7 @@ def trained(data_dir, workdir):
     )
     run.run(config, workdir)
     return read_rows(workdir / "metrics.jsonl"), {
-        int(path.stem) for path in (workdir / "notes" / "ce").glob("*.npz")
+        int(path.stem) for path in (workdir / "sample_info" / "ce").glob("*.npz")
     }
 
 
