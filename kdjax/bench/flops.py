@@ -1,4 +1,4 @@
-"""Counts a network's work from its jaxpr, so whatever its name and its framework.
+"""Counts a network's work from its jaxpr, whatever its name and its framework.
 
 Multiplications and additions both count (2 MAC). Convolutions and matrix products do,
 and nothing else: the rest of a convolutional network is below one percent.
@@ -11,19 +11,14 @@ from typing import NamedTuple
 import jax
 
 from kdjax.contracts import InputError
+from kdjax.models.network import Network
 
 
 class Work(NamedTuple):
-    """What one call computes.
+    """What a call computes, or a step for each image."""
 
-    Attributes:
-      flops: dtype of the inputs -> floating-point operations.
-      convolved_bytes: size of all outputs of convolutions, which is what
-        `roof.TRAINING_PASSES` multiplies.
-    """
-
-    flops: dict[str, float]
-    convolved_bytes: float
+    flops: dict[str, float]  # dtype of the inputs -> floating-point operations
+    bytes: float  # of all outputs of convolutions; see `roofline` for a step's
 
     @property
     def total(self) -> float:
@@ -32,11 +27,11 @@ class Work(NamedTuple):
     def __add__(self, other: "Work") -> "Work":
         kinds = self.flops.keys() | other.flops.keys()
         flops = {k: self.flops.get(k, 0.0) + other.flops.get(k, 0.0) for k in kinds}
-        return Work(flops, self.convolved_bytes + other.convolved_bytes)
+        return Work(flops, self.bytes + other.bytes)
 
     def times(self, factor: float) -> "Work":
         flops = {kind: factor * count for kind, count in self.flops.items()}
-        return Work(flops, factor * self.convolved_bytes)
+        return Work(flops, factor * self.bytes)
 
 
 NOTHING = Work({}, 0.0)
@@ -45,9 +40,8 @@ NOTHING = Work({}, 0.0)
 def count(function: Callable, *args) -> Work:
     """The work of `function(*args)`; arguments may be ShapeDtypeStructs.
 
-    A convolution costs two operations for each output element and weight that it sees;
-    padding counts as pixels do, as in the tables of torchvision and timm. Of a branch
-    the dearer side counts.
+    Padding counts as pixels do, as in the tables of torchvision and timm. Of a branch
+    the side with more operations counts.
 
     Raises:
       InputError: convolutions or products inside a loop of unknown length.
@@ -57,6 +51,23 @@ def count(function: Callable, *args) -> Work:
     {'float32': 60.0}
     """
     return _of_jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
+
+
+def of_image(network: Network, image_shape, images: int = 1) -> Work:
+    """The work of a network's forward for each of so many images.
+
+    By `train` for teachers too: a network that is evaluated may convolve by a shorter
+    algorithm, and model FLOPs are those of the model.
+    """
+    batch = jax.ShapeDtypeStruct((images, *image_shape), "float32")
+    work = count(network.train, *variables_of(network, image_shape), batch)
+    return work.times(1.0 / images)
+
+
+def variables_of(network: Network, image_shape) -> tuple:
+    """Shapes of a network's (params, batch_stats)."""
+    images = jax.ShapeDtypeStruct((2, *image_shape), "float32")
+    return jax.eval_shape(network.init, jax.random.key(0), images)
 
 
 def _of_jaxpr(jaxpr) -> Work:
@@ -77,8 +88,8 @@ def _of_equation(equation) -> Work:
         return work.times(params["length"])
     if name == "while" and work.total:
         raise InputError(
-            "bench: the network convolves or multiplies matrices inside a while loop, "
-            "and nobody knows how often; expected jax.lax.scan or a fixed number of "
+            "bench: the network convolves or multiplies matrices inside a while loop "
+            "of unknown length; expected jax.lax.scan or a fixed number of "
             "layers."
         )
     return work

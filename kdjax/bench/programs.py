@@ -1,23 +1,25 @@
 """The programs that are timed: the trainer's own step on images made in memory."""
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from kdjax.bench import flops, roofline
+from kdjax.bench.timing import Program
+from kdjax.contracts import InputError
 from kdjax.data.load import Split
 from kdjax.data.loaders import in_memory
 from kdjax.data.transforms.augment import Augment
+from kdjax.experiment.networks import build_network, check_classes, count_classes
 from kdjax.methods import kd
 from kdjax.models.network import Network
 from kdjax.training import sharding
 from kdjax.training.optimizers import constant_schedule, sgd
 from kdjax.training.program import train_program
 from kdjax.training.state import Student, initial_state
-from kdjax.types import Outputs, PyTree
+from kdjax.types import Outputs
 
 MODES = ("live", "cached", "input")
 SEED = 0
@@ -34,73 +36,83 @@ class Problem:
     batch_size: int
     image_size: int
     classes: int
-    channels: int = 3
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        return self.image_size, self.image_size, self.channels
-
-    def images(self) -> jax.ShapeDtypeStruct:
-        """A batch as the networks see it."""
-        shape = (self.batch_size, *self.image_shape)
-        return jax.ShapeDtypeStruct(shape, np.float32)
+        return self.image_size, self.image_size, 3
 
 
-class Running:
-    """A compiled program with its state, its feed and the steps that it has done."""
+def pair_names(pair: str, example: str) -> list[str]:
+    """The names in TEACHER:STUDENT, or in TEACHER,STUDENT where one has a colon."""
+    names = pair.split("," if "," in pair else ":")
+    if len(names) != 2:
+        raise InputError(
+            f"--pair is {pair!r}; expected TEACHER:STUDENT, such as {example}, or "
+            "TEACHER,STUDENT where a name has a colon."
+        )
+    return names
 
-    def __init__(self, step: Callable, state: PyTree, ready: Callable[[int], PyTree]):
-        self._step, self._state, self.ready = step, state, ready
 
-    def step(self, batch_spec: PyTree) -> PyTree:
-        self._state = self._step(self._state, batch_spec)
-        return self._state
+def problem_of(
+    pair: str, dtype: str | None, *, batch_size: int, image_size: int, classes: int
+) -> Problem:
+    """The networks of a --pair, checked against the images and classes."""
+    networks = []
+    for name in pair_names(pair, "wrn_28_4:wrn_16_2"):
+        section = {"name": name} | ({"dtype": dtype} if dtype else {})
+        network, path = build_network("--pair", section, classes), f"--pair: {name}"
+        shape = image_size, image_size, 3
+        check_classes(path, count_classes(path, network, shape), classes)
+        networks.append(network)
+    teacher, student = networks
+    sizes = {"batch_size": batch_size, "image_size": image_size, "classes": classes}
+    return Problem(teacher=teacher, student=student, **sizes)
 
 
-def start(
-    problem: Problem,
-    mode: str,
-    students: int,
-    mesh: Mesh,
-) -> Running:
+def start(problem: Problem, mode: str, students: int, mesh: Mesh) -> Program:
     """Builds one program; nothing of its step is compiled yet.
 
     Args:
-      problem: what to train.
       mode: "live": the teacher computes in every step. "cached": its logits come with
-        the ticket. "input": images are gathered and augmented, and no network runs.
+        the batch. "input": images are gathered and augmented, and no network runs.
       students: how many, side by side; "input" has none.
-      mesh: what to train on.
     """
-    split = fake_split(problem)
-    feed = in_memory.make_loader(split, mesh, seed=SEED, batch_size=problem.batch_size)
-    if mode == "input":
-        return _input(feed, augment(problem), mesh)
-    cached = mode == "cached"
-    answers = fake_answers(problem, len(split.label)) if cached else None
-    grid = temperature_grid(problem.student, students)
+    split, cached = noise_split(problem), mode == "cached"
+    loader = in_memory.place(split, mesh, seed=SEED, batch_size=problem.batch_size)
+    logits = noise_logits(problem, len(split.label)) if cached else None
 
     def ready(number):
-        batch_spec = feed.batch_spec(number)
+        batch_spec = loader.batch_spec(number)
         if cached:
-            batch_spec |= {"teacher_outputs": answers[batch_spec["index"]]}
+            batch_spec |= {"teacher_outputs": logits[batch_spec["index"]]}
         return sharding.place_rows(batch_spec, mesh)
 
+    if mode == "input":
+        prepare = input_program(problem, mesh)
+        return Program(lambda _, spec: prepare(loader.source, spec), None, ready)
+    grid = temperature_grid(problem.student, students)
+    images = np.zeros((2, *problem.image_shape), np.float32)
+
+    def init():
+        states = {name: initial_state(s, images) for name, s in grid.items()}
+        key = jax.random.key(SEED)
+        return states, None if cached else problem.teacher.init(key, images)
+
+    states, variables = sharding.compile_init(init, mesh)()
     program = program_of(problem, grid, mesh, cached)
-    states, variables = _initialise(problem, grid, cached, mesh)
 
-    def advance(states, batch_spec):
-        return program(states, variables, feed.source, batch_spec)[0]
+    def step(states, batch_spec):
+        return program(states, variables, loader.source, batch_spec)[0]
 
-    return Running(advance, states, ready)
+    return Program(step, states, ready)
 
 
 def program_of(
-    problem: Problem, grid: dict[str, Student], mesh: Mesh, cached: bool = False
+    problem: Problem, students: dict[str, Student], mesh: Mesh, cached: bool = False
 ):
     """The trainer's program; `cached`: logits in place of the teacher's forward."""
     return train_program(
-        grid,
+        students,
         None if cached else problem.teacher,
         augment(problem),
         mesh,
@@ -109,47 +121,51 @@ def program_of(
     )
 
 
-def load(problem: Problem, mode: str, students: int) -> roofline.Load:
-    """What a step of that program asks of the device, for each image."""
+def input_program(problem: Problem, mesh: Mesh):
+    """Jits (source, batch_spec) -> augmented images, with no network."""
+
+    def prepare(source, batch_spec):
+        batch = in_memory.gather_batch(source, batch_spec)
+        return augment(problem).train(batch, SEED)
+
+    same, rows = sharding.replicated(mesh), sharding.split(mesh)
+    return jax.jit(prepare, in_shardings=(same, rows), out_shardings=rows)
+
+
+def load(problem: Problem, mode: str, students: int) -> flops.Work:
+    """What a step of that program takes of the device, for each image."""
     if mode == "input":
-        return roofline.Load({}, 0.0)
-    # By `train` for both: a network that answers may convolve by a shorter algorithm,
-    # and model FLOPs are those of the model.
-    teacher_outputs, seen = (
-        flops.count(network.train, *_variables(network, problem)).times(
-            1.0 / problem.batch_size
-        )
+        return flops.NOTHING
+    teacher, student = (
+        flops.of_image(network, problem.image_shape, problem.batch_size)
         for network in (problem.teacher, problem.student)
     )
-    return roofline.load(teacher_outputs if mode == "live" else None, seen, students)
+    return roofline.load(teacher if mode == "live" else None, student, students)
 
 
 def temperature_grid(network: Network, students: int) -> dict[str, Student]:
     """KD at so many temperatures, from 1 to 20; a single student takes 4."""
-    warm = np.geomspace(1.0, 20.0, students) if students > 1 else (4.0,)
+    temperatures = np.geomspace(1.0, 20.0, students) if students > 1 else (4.0,)
     optimizer = sgd(schedule=constant_schedule(learning_rate=0.01))
     return {
-        f"tau-{tau:.4g}": Student(
+        f"tau-{temperature:.4g}": Student(
             network=network,
-            method=kd.build(alpha=0.9, temperature=float(tau)),
+            method=kd.build(alpha=0.9, temperature=float(temperature)),
             optimizer=optimizer,
             seed=seed,
         )
-        for seed, tau in enumerate(warm)
+        for seed, temperature in enumerate(temperatures)
     }
 
 
 def augment(problem: Problem) -> Augment:
     """Crop, flip and normalise, as on CIFAR."""
-    half = (0.5,) * problem.channels
     padding = max(1, problem.image_size // 8)
-    return Augment(
-        mean=half, std=(0.25,) * problem.channels, padding=padding, flip=True
-    )
+    return Augment(mean=(0.5,) * 3, std=(0.25,) * 3, padding=padding, flip=True)
 
 
-def fake_split(problem: Problem) -> Split:
-    """Noise that is as large as the batch needs and memory likes."""
+def noise_split(problem: Problem) -> Split:
+    """As many images as a batch needs and LARGEST allows."""
     size = int(np.prod(problem.image_shape))
     count = max(problem.batch_size, min(MOST_IMAGES, LARGEST // size))
     rng = np.random.default_rng(SEED)
@@ -159,42 +175,7 @@ def fake_split(problem: Problem) -> Split:
     return Split(image, label, names, {"name": "noise", "split": "train"})
 
 
-def fake_answers(problem: Problem, count: int) -> np.ndarray:
-    """Logits of a teacher that has seen everything before, float32 [count, classes]."""
+def noise_logits(problem: Problem, count: int) -> np.ndarray:
+    """In place of a teacher's, float32 [count, classes]."""
     rng = np.random.default_rng(SEED + 1)
     return rng.normal(0.0, 3.0, (count, problem.classes)).astype(np.float32)
-
-
-def _initialise(problem: Problem, grid: dict[str, Student], cached: bool, mesh: Mesh):
-    """(every student's first state, the teacher's variables where it computes)."""
-    images = np.zeros((2, *problem.image_shape), np.float32)
-
-    def draw():
-        states = {name: initial_state(s, images) for name, s in grid.items()}
-        if cached:
-            return states, None
-        return states, problem.teacher.init(jax.random.key(SEED), images)
-
-    return sharding.compile_init(draw, mesh)()
-
-
-def _input(feed: in_memory.InMemoryLoader, crops: Augment, mesh: Mesh) -> Running:
-    def prepare(source, batch_spec):
-        return crops.train(in_memory.gather_batch(source, batch_spec), SEED)
-
-    rows = sharding.split(mesh)
-    compiled = jax.jit(
-        prepare, in_shardings=(sharding.replicated(mesh), rows), out_shardings=rows
-    )
-    return Running(
-        lambda _, batch_spec: compiled(feed.source, batch_spec),
-        None,
-        lambda number: sharding.place_rows(feed.batch_spec(number), mesh),
-    )
-
-
-def _variables(network: Network, problem: Problem):
-    """Abstract (params, batch_stats, images) of a network."""
-    images = problem.images()
-    variables = jax.eval_shape(network.init, jax.random.key(SEED), images)
-    return *variables, images

@@ -2,7 +2,7 @@
 
 Model FLOPs are what the mathematics asks for: the teacher forward, and three times the
 student's forward (forward, gradients of its inputs, gradients of its weights). What an
-implementation computes beside that earns nothing.
+implementation computes beside that does not count.
 
 Traffic is a model, not a measurement: each output of a convolution passes the device's
 memory so many times, while batch norms are not folded and ReLUs not fused.
@@ -18,8 +18,6 @@ A convolutional network is usually bound by memory: at 65 % of that roof an H100
 ResNet-50 with 17 % of its FLOP/s (MLPerf Training 3.0).
 """
 
-from typing import NamedTuple
-
 from kdjax.bench.flops import Work
 from kdjax.bench.peaks import Peak
 
@@ -27,47 +25,31 @@ EVALUATION_PASSES = 4.5
 TRAINING_PASSES = 14.0
 
 
-class Load(NamedTuple):
-    """What a step asks of the device, for each image."""
-
-    flops: dict[str, float]  # dtype -> floating-point operations
-    bytes: float  # through the device's main memory, by the model above
-
-    @property
-    def total(self) -> float:
-        return sum(self.flops.values())
-
-
-def load(teacher: Work | None, student: Work, students: int) -> Load:
-    """The load of distilling into so many students of one kind.
-
-    Args:
-      teacher: of one forward for evaluation; None where no teacher computes.
-      student: of one student's forward while training.
-      students: how many train side by side.
+def load(teacher: Work | None, student: Work, students: int) -> Work:
+    """Of distilling into so many students of one kind, given the work of a forward.
 
     >>> one = Work({"float32": 10.0}, 2.0)
     >>> load(one, one, students=2)
-    Load(flops={'float32': 70.0}, bytes=65.0)
+    Work(flops={'float32': 70.0}, bytes=65.0)
     """
     work = student.times(3.0 * students)
-    traffic = TRAINING_PASSES * students * student.convolved_bytes
+    traffic = TRAINING_PASSES * students * student.bytes
     if teacher is not None:
         work += teacher
-        traffic += EVALUATION_PASSES * teacher.convolved_bytes
-    return Load(work.flops, traffic)
+        traffic += EVALUATION_PASSES * teacher.bytes
+    return Work(work.flops, traffic)
 
 
 def shares(
-    asked: Load, images_per_second: float, peak: Peak | None, devices: int
+    load: Work, images_per_second: float, peak: Peak | None, devices: int
 ) -> tuple[float | None, float | None]:
     """(model FLOP/s utilisation, share of the memory roof), each from 0 to 1.
 
     Work in several dtypes is weighed with the peak of each. None: that peak is not
-    known, or nothing is asked of it.
+    known, or nothing is computed.
 
     Args:
-      asked: of one image.
+      load: of one image.
       images_per_second: over all devices.
       peak: of one device.
       devices: how many shared the work.
@@ -75,9 +57,9 @@ def shares(
     if peak is None:
         return None, None
     rate, arithmetic, memory = images_per_second / devices, None, None
-    if asked.flops and asked.flops.keys() <= peak.flops.keys():
-        seconds = sum(n / peak.flops[kind] for kind, n in asked.flops.items())
+    if load.flops and load.flops.keys() <= peak.flops.keys():
+        seconds = sum(n / peak.flops[kind] for kind, n in load.flops.items())
         arithmetic = rate * seconds
-    if asked.bytes:
-        memory = rate * asked.bytes / peak.bytes_per_second
+    if load.bytes:
+        memory = rate * load.bytes / peak.bytes_per_second
     return arithmetic, memory

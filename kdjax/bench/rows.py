@@ -1,15 +1,20 @@
-"""One measured program as a row of numbers, and what the numbers mean."""
+"""Measured programs as rows of numbers, and what the numbers mean."""
 
 import importlib.metadata
+import json
+import sys
+from collections.abc import Callable, Iterable
 
 import jax
 from jax.sharding import Mesh
 
 import kdjax
 from kdjax.bench import peaks, programs, timing
-from kdjax.bench.roofline import Load, shares
+from kdjax.bench.flops import Work
+from kdjax.bench.roofline import shares
 from kdjax.contracts import InputError
 
+INTERRUPTED = 130
 KEYS = {
     "pair": "teacher and student",
     "mode": "live, cached or input",
@@ -27,7 +32,7 @@ KEYS = {
     "images_per_second_low": "of the slowest block",
     "images_per_second_high": "of the fastest block",
     "student_images_per_second": "images/s times students",
-    "input_wait": "share of the time in which the loop waited for its next ticket",
+    "input_wait": "share of the time in which the loop waited for its next batch",
     "flops_per_image": "model FLOPs by dtype: teacher forward, 3 student forwards",
     "flops_per_second": "model FLOP/s that were achieved",
     "flop_utilisation": "of the devices' peak, or null where that is not known",
@@ -35,6 +40,32 @@ KEYS = {
     "bytes_per_second": "by that model",
     "memory_utilisation": "of the devices' peak, or null where that is not known",
 }
+
+
+def measure_each(
+    cases: Iterable[tuple[str, Callable[[], dict]]],
+    print_table: Callable[[list[dict]], None],
+    as_json: bool,
+) -> int:
+    """Measures (name, function) pairs in order and returns the command's exit code.
+
+    Rows are printed as JSON, each at once, or as a table, also after an interruption.
+    """
+    rows, code = [], 0
+    for name, measure_case in cases:
+        print(name, file=sys.stderr)
+        try:
+            rows.append(measure_case())
+        except KeyboardInterrupt:
+            result = "this is what was measured" if rows else "nothing was measured yet"
+            print(f"interrupted; {result}", file=sys.stderr)
+            code = INTERRUPTED
+            break
+        if as_json:
+            print(json.dumps(rows[-1]), flush=True)
+    if rows and not as_json:
+        print_table(rows)
+    return code
 
 
 def measure(
@@ -52,7 +83,7 @@ def measure(
     Raises:
       InputError: the program does not fit the device's memory.
     """
-    asked = programs.load(problem, mode, students)
+    load = programs.load(problem, mode, students)
     try:
         program = programs.start(problem, mode, students, mesh)
         timed = timing.measure(program, steps=steps, repeats=repeats)
@@ -64,49 +95,44 @@ def measure(
             f"{mesh.devices.flat[0].device_kind}; expected fewer --students or a "
             "smaller --batch_size."
         ) from error
-    return {"pair": pair} | row(problem, mode, students, asked, timed, mesh)
-
-
-def row(
-    problem: programs.Problem,
-    mode: str,
-    students: int,
-    asked: Load,
-    timed: timing.Timing,
-    mesh: Mesh,
-) -> dict:
-    """The numbers of a timing on the devices of a mesh."""
-    kind = mesh.devices.flat[0].device_kind
-    rate, low, high = timed.rates(problem.batch_size)
-    arithmetic, memory = shares(asked, rate, peaks.find(kind), mesh.size)
     return {
+        "pair": pair,
         "mode": mode,
         "students": students,
         "batch_size": problem.batch_size,
         "image_size": problem.image_size,
         "classes": problem.classes,
+    } | _speed(problem.batch_size, students, load, timed, mesh)
+
+
+def _speed(
+    batch_size: int, students: int, load: Work, timed: timing.Timing, mesh: Mesh
+) -> dict:
+    """What follows from a timing on the devices of a mesh."""
+    kind = mesh.devices.flat[0].device_kind
+    rates = timed.rates(batch_size)
+    rate = rates["images_per_second"]
+    arithmetic, memory = shares(load, rate, peaks.find(kind), mesh.size)
+    return {
         "device": kind,
         "devices": mesh.size,
-        "versions": versions(),
+        "versions": versions("jax", "jaxlib"),
         "compile_seconds": timed.compile_seconds,
         "steps": timed.steps,
         "repeats": len(timed.seconds),
-        "images_per_second": rate,
-        "images_per_second_low": low,
-        "images_per_second_high": high,
+        **rates,
         "student_images_per_second": rate * students,
         "input_wait": timed.input_wait,
-        "flops_per_image": asked.flops,
-        "flops_per_second": rate * asked.total,
+        "flops_per_image": load.flops,
+        "flops_per_second": rate * load.total,
         "flop_utilisation": arithmetic,
-        "bytes_per_image": asked.bytes,
-        "bytes_per_second": rate * asked.bytes,
+        "bytes_per_image": load.bytes,
+        "bytes_per_second": rate * load.bytes,
         "memory_utilisation": memory,
     }
 
 
-def versions() -> dict[str, str]:
-    """Versions of what the speed depends on."""
-    names = ("jax", "jaxlib")
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"kdjax": kdjax.__version__} | found
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of kdjax and of packages that numbers depend on."""
+    installed = {name: importlib.metadata.version(name) for name in packages}
+    return {"kdjax": kdjax.__version__} | installed

@@ -3,29 +3,42 @@
 import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax
 
-BLOCK_SECONDS = 2.0  # the length of a block where nobody names a number of steps
+from kdjax.types import PyTree
+
+BLOCK_SECONDS = 2.0  # the length of a block where no number of steps is given
 MOST_STEPS = 2000
 WARM_STEPS = 2
 
 
-class Program(Protocol):
-    """Something that can be stepped."""
+class Program:
+    """A step, its state, and the batch specs that it takes.
 
-    def ready(self, number: int): ...  # the next ticket, on the devices
-    def step(self, batch_spec): ...  # dispatches one step; returns what to wait for
+    Args:
+      step: (state, batch_spec) -> state; dispatches a step and does not wait.
+      state: before the first step.
+      ready: number of a step -> its batch_spec, on the devices.
+    """
+
+    def __init__(self, step: Callable, state: PyTree, ready: Callable[[int], PyTree]):
+        self._step, self._state, self.ready = step, state, ready
+
+    def step(self, batch_spec: PyTree) -> PyTree:
+        """Returns the new state, which may be waited for."""
+        self._state = self._step(self._state, batch_spec)
+        return self._state
 
 
 class Timing(NamedTuple):
     """Blocks of `steps` steps, in seconds."""
 
-    compile_seconds: float
     steps: int
     seconds: tuple[float, ...]  # of each block
-    waited: tuple[float, ...]  # of which until the tickets were there
+    waited: tuple[float, ...]  # of which until the batch specs were ready
+    compile_seconds: float = 0.0
 
     @property
     def step_seconds(self) -> float:
@@ -37,11 +50,14 @@ class Timing(NamedTuple):
         """Share of all time, from 0 to 1."""
         return sum(self.waited) / sum(self.seconds)
 
-    def rates(self, images: int) -> tuple[float, float, float]:
-        """Images/s at so many a step: (median, lowest, highest) over the blocks."""
-        done = self.steps * images
-        seconds = statistics.median(self.seconds), max(self.seconds), min(self.seconds)
-        return tuple(done / s for s in seconds)
+    def rates(self, batch_size: int) -> dict[str, float]:
+        """Images/s over the blocks, by their keys in a row."""
+        images, median = self.steps * batch_size, statistics.median(self.seconds)
+        return {
+            "images_per_second": images / median,
+            "images_per_second_low": images / max(self.seconds),
+            "images_per_second_high": images / min(self.seconds),
+        }
 
 
 def measure(
@@ -53,25 +69,27 @@ def measure(
 ) -> Timing:
     """Times a program after its compilation and a few steps to warm up.
 
-    A block begins with an idle device and ends when its last result is there.
-
-    Args:
-      program: what to run.
-      steps: of a block; 0 takes what fills BLOCK_SECONDS.
-      repeats: blocks.
-      clock: for tests.
+    A block has so many `steps`; 0: as many as fill BLOCK_SECONDS.
     """
-    number, first = 1, block(program, 0, 1, clock)[0]
-    warm = block(program, number, WARM_STEPS, clock)[0] / WARM_STEPS
-    number += WARM_STEPS
-    steps = steps or max(WARM_STEPS, min(MOST_STEPS, round(BLOCK_SECONDS / warm)))
-    blocks = []
-    for _ in range(repeats):
-        blocks.append(block(program, number, steps, clock))
-        number += steps
-    seconds, waited = zip(*blocks, strict=True)
-    timing = Timing(0.0, steps, seconds, waited)
+    first, _ = block(program, 0, 1, clock)
+    warm, _ = block(program, 1, WARM_STEPS, clock)
+    filling = round(BLOCK_SECONDS * WARM_STEPS / warm)
+    steps = steps or max(WARM_STEPS, min(MOST_STEPS, filling))
+    timing = blocks(program, 1 + WARM_STEPS, steps, repeats, clock)
     return timing._replace(compile_seconds=max(0.0, first - timing.step_seconds))
+
+
+def blocks(
+    program: Program,
+    start: int,
+    steps: int,
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Timing:
+    """Times blocks that follow each other, from step number `start` on."""
+    starts = range(start, start + repeats * steps, steps)
+    times = [block(program, number, steps, clock) for number in starts]
+    return Timing(steps, *zip(*times, strict=True))
 
 
 def block(
@@ -80,13 +98,15 @@ def block(
     steps: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[float, float]:
-    """(seconds of `steps` steps, of which the loop waited for tickets)."""
-    waited, result = 0.0, None
-    begun = clock()
+    """(seconds of `steps` steps, of which the loop waited for batch specs).
+
+    It begins with an idle device and ends when the last result is computed.
+    """
+    waited, state, block_start = 0.0, None, clock()
     for number in range(start, start + steps):
-        asked = clock()
+        wait_start = clock()
         batch_spec = program.ready(number)
-        waited += clock() - asked
-        result = program.step(batch_spec)
-    jax.block_until_ready(result)
-    return clock() - begun, waited
+        waited += clock() - wait_start
+        state = program.step(batch_spec)
+    jax.block_until_ready(state)
+    return clock() - block_start, waited

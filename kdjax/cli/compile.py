@@ -7,31 +7,33 @@
   python -m kdjax compile --pair=resnet34:resnet18 --image_size=224 --classes=1000
                           --batch_size=4096 --topology=v5e:4x4 [--dtype=bfloat16]
 
-It compiles the trainer's own step for the chips of a TPU slice, with none of them
-there, and runs nothing; without --topology for the devices at hand. It tells the bytes
-on one device, the model FLOPs, what the devices send each other in a step, and the
-largest batch that fits. That takes a few more compilations, --probes at most, each of
-them minutes long for large networks. For TPUs it needs libtpu: pip install
-'.[preflight]'.
+It compiles the trainer's own step for the chips of a TPU slice, without any of them,
+and runs nothing; without --topology for the devices at hand. It prints the bytes on one
+device, the model FLOPs, what the devices send each other in a step, and the largest
+batch that fits. That takes a few more compilations, --probes at most, each of them
+minutes long for large networks. For TPUs it needs libtpu: pip install '.[preflight]'.
 
-The data set need not be there: sizes of imagenet2012, cifar10, cifar100, cinic10,
+The data set may be absent: sizes of imagenet2012, cifar10, cifar100, cinic10,
 tiny_imagenet and fashion_mnist are known, and --classes, --examples and --image_size
-describe any other (of a streamed set config.data.crops.size says the last; where
+describe any other (of a streamed set config.data.crops.size is the last; where
 config.data.crops.sizes has several, the step of the largest is compiled). A teacher
 that is not trained yet is named by --teacher, several with commas are an ensemble; it
 computes in --dtype, by default in config.model.dtype.
 
-Of a --pair, --feed says where the images are: "streamed", each batch brings its own;
+Of a --pair, --feed is where the images are: "streamed", each batch brings its own;
 or "resident", --examples of them on every device.
 
-Exit codes: 0 it fits, or nobody knows the device's memory; 2 bad input, or it does not
-fit.
+Exit codes: 0 it fits, or the device's memory is not known; 2 bad input, or it does
+not fit.
 """
 
 import json
 import sys
 
 from kdjax import cli
+from kdjax.bench.programs import pair_names
+from kdjax.cli import arguments
+from kdjax.cli.bench import at_least
 from kdjax.contracts import InputError
 from kdjax.distributed import devices
 from kdjax.experiment import described, schema
@@ -44,10 +46,8 @@ from kdjax.preflight import advice, plans, rows, topology
 from kdjax.preflight.page import page
 from kdjax.training import sharding
 
-FEEDS = ("resident", "streamed")
-IMAGENET = described.KNOWN[
-    "imagenet2012"
-].examples  # training images of a pair that says nothing else
+# Training images of a pair without --examples.
+IMAGENET = described.KNOWN["imagenet2012"].examples
 DOES_NOT_FIT = 2
 
 
@@ -55,22 +55,22 @@ def main(argv: list[str]) -> int:
     options, config, teacher_models = read(argv)
     batch_size = schema.number(config, "batch_size", 1, integer=True)
     mesh = sharding.make_mesh(_devices(options, batch_size))
-    _check_batch(batch_size, mesh.size)
-    given = described.Sizes(options.image_size, options.classes, options.examples)
+    devices.check_batch(batch_size, "--batch_size", mesh.size)
+    sizes = described.Sizes(options.image_size, options.classes, options.examples)
     needs_labels = plans.needs_labels(config)
-    data = described.describe_data(config["data"], given, needs_labels)
-    plan = plans.plan(config, data, batch_size, teacher_models=teacher_models)
+    data = described.describe_data(config["data"], sizes, needs_labels)
+    plan = plans.plan(config, data, teacher_models)
     print(f"compiles for {mesh.size} device(s); nothing runs", file=sys.stderr)
-    if plan.sides:
+    if data.sides:
+        largest, count = max(data.sides), len(set(data.sides))
         print(
-            f"crops of {max(plan.sides)}x{max(plan.sides)}: the largest of "
-            f"{len(set(plan.sides))} sizes in config.data.crops.sizes",
+            f"crops of {largest}x{largest}: the largest of {count} sizes in "
+            "config.data.crops.sizes",
             file=sys.stderr,
         )
-    memory = int(options.memory * 2**30) if options.memory else None
-    flags = advice.PAIR if options.pair else advice.of_config(plan.teacher_from)
-    how = {"memory": memory, "probes": options.probes, "flags": flags}
-    row = rows.measure(plan, mesh, batch_size, **how)
+    memory = int(options.memory * 2**30) or None
+    flags = advice.PAIR if options.pair else advice.flags_of(plan.teacher_from)
+    row = rows.measure(plan, mesh, memory=memory, probes=options.probes, flags=flags)
     print(json.dumps(row) if options.json else page(row))
     return DOES_NOT_FIT if row["fits"] is False else 0
 
@@ -78,7 +78,6 @@ def main(argv: list[str]) -> int:
 def _devices(options, batch_size: int) -> list | None:
     """Those of the topology; None for those at hand."""
     if options.topology:
-        topology.prepare(options.topology)
         return topology.describe(options.topology, options.slices)
     devices.configure_cpu(options.devices, batch_size)
     return None
@@ -90,10 +89,10 @@ def read(argv: list[str]):
     options = _parser().parse_args(words)
     if bool(options.config) == bool(options.pair):
         raise InputError("compile: expected either --config or --pair.")
-    if options.probes < 0 or options.memory < 0:
-        raise InputError("compile: expected --probes and --memory of 0 or more.")
-    if options.slices < 1 or (options.slices > 1 and not options.topology):
-        raise InputError("compile: expected --slices of 1 or more of a --topology.")
+    for name, low in (("probes", 0), ("memory", 0), ("slices", 1)):
+        at_least(options, name, low)
+    if options.slices > 1 and not options.topology:
+        raise InputError(f"--slices is {options.slices}; it is of a --topology.")
     build = _pair if options.pair else _config
     config, teacher_models = build(options, overrides)
     if options.batch_size is not None:
@@ -120,21 +119,15 @@ def _config(options, overrides: list[str]):
 
 
 def _pair(options, overrides: list[str]):
-    names = options.pair.split("," if "," in options.pair else ":")
-    if len(names) != 2 or overrides or options.teacher or options.data_dir:
-        raise InputError(
-            f"--pair is {options.pair!r}; expected TEACHER:STUDENT, such as "
-            "resnet34:resnet18, or TEACHER,STUDENT where a name has a colon. "
-            "--teacher, --data_dir and --config.a.b are of a --config."
-        )
-    feed = options.feed or ("resident" if options.examples else "streamed")
-    if feed not in FEEDS:
-        raise InputError(f"--feed is {feed!r}; expected {' or '.join(FEEDS)}.")
-    options.image_size = options.image_size or 32
+    if overrides or options.teacher or options.data_dir:
+        raise InputError("--teacher, --data_dir and --config.a.b are of a --config.")
+    names = pair_names(options.pair, "resnet34:resnet18")
+    teacher, student = (_network(name, options.dtype) for name in names)
+    size = options.image_size = options.image_size or 32
+    config = plans.pair_config(student, size, options.feed, options.examples)
     options.classes = options.classes or 100
     options.examples = options.examples or IMAGENET
-    teacher, student = (_network(name, options.dtype) for name in names)
-    return plans.pair_config(student, options.image_size, feed), [teacher]
+    return config, [teacher]
 
 
 def _network(name: str, dtype: str | None) -> dict:
@@ -163,11 +156,3 @@ def _parser():
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     return parser
-
-
-def _check_batch(batch_size: int, count: int) -> None:
-    if batch_size % count:
-        raise InputError(
-            f"--batch_size is {batch_size} and there are {count} devices; expected a "
-            f"multiple of {count}, such as {-(-batch_size // count) * count}."
-        )

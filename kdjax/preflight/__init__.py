@@ -1,1 +1,1 @@
-"""What a training will ask of its devices, told by the compiler before it runs."""
+"""What a training will take of its devices, from the compiler, before it runs."""

@@ -70,26 +70,26 @@ def _bits(kind: str) -> int:
     if kind == "pred":
         return 8
     digits = re.match(r"[a-z]+(\d+)", kind)
-    return int(digits.group(1)) if digits else 0  # tokens and such weigh nothing
+    return int(digits.group(1)) if digits else 0  # tokens and such take nothing
 
 
 def _computations(hlo: str) -> tuple[dict[str, list[tuple[str, str, str]]], str | None]:
     """name -> its (shape, opcode, rest) lines, and the name of the entry."""
-    found, entry, lines = {}, None, []
+    computations, entry, lines = {}, None, []
     for line in hlo.splitlines():
         head = COMPUTATION.match(line)
         if head:
-            lines = found[head.group(2)] = []
+            lines = computations[head.group(2)] = []
             entry = head.group(2) if head.group(1) else entry
             continue
         instruction = INSTRUCTION.match(line)
         if instruction:
             lines.append(instruction.groups())
-    return found, entry
+    return computations, entry
 
 
-def _tally(name: str, computations: dict, known: dict[str, Tally]) -> Tally:
-    if name not in known:
+def _tally(name: str, computations: dict, tallies: dict[str, Tally]) -> Tally:
+    if name not in tallies:
         total: Tally = {}
         for shape, opcode, rest in computations.get(name, ()):
             _add(total, _own(shape, opcode, rest))
@@ -98,14 +98,14 @@ def _tally(name: str, computations: dict, known: dict[str, Tally]) -> Tally:
                 times = int(trips.group(1))
             ended = opcode in ("async-update", "async-done")  # counted at its start
             for inner in () if ended else _names(CALLED, rest):
-                _add(total, _tally(inner, computations, known), times)
+                _add(total, _tally(inner, computations, tallies), times)
             branches = [
-                _tally(inner, computations, known) for inner in _names(BRANCHES, rest)
+                _tally(inner, computations, tallies) for inner in _names(BRANCHES, rest)
             ]
             if branches:
-                _add(total, max(branches, key=weight))
-        known[name] = total
-    return known[name]
+                _add(total, max(branches, key=_all_bytes))
+        tallies[name] = total
+    return tallies[name]
 
 
 def _own(shape: str, opcode: str, rest: str) -> Tally:
@@ -124,32 +124,25 @@ def _result(shape: str) -> str:
     >>> _result("(f32[2]{0}, f32[8]{0}, u32[])"), _result("((f32[1]), (f32[4], s8[2]))")
     ('f32[8]{0}', '(f32[4], s8[2])')
     """
-    parts, depth, begun = [], 0, 1
+    parts, depth, start = [], 0, 1
     for place, letter in enumerate(shape):
         depth += (letter in "([{") - (letter in ")]}")
         if (letter == "," and depth == 1) or (depth == 0 and letter == ")"):
-            parts.append(shape[begun:place].strip())
-            begun = place + 1
+            parts.append(shape[start:place].strip())
+            start = place + 1
     return parts[1] if len(parts) > 1 else shape
 
 
 def _names(pattern: re.Pattern, rest: str) -> list[str]:
-    return [
-        name.strip().lstrip("%")
-        for group in pattern.findall(rest)
-        for name in group.split(",")
-        if name.strip()
-    ]
+    groups = pattern.findall(rest)
+    return [name for group in groups for name in re.findall(r"[\w.\-]+", group)]
 
 
-def weight(told: Tally) -> int:
-    """All bytes."""
-    return sum(sent.bytes for sent in told.values())
+def _all_bytes(tally: Tally) -> int:
+    return sum(sent.bytes for sent in tally.values())
 
 
 def _add(total: Tally, more: Tally, times: int = 1) -> None:
     for kind, sent in more.items():
-        had = total.get(kind, Sent(0, 0))
-        total[kind] = Sent(
-            had.count + times * sent.count, had.bytes + times * sent.bytes
-        )
+        count, bytes_ = total.get(kind, Sent(0, 0))
+        total[kind] = Sent(count + times * sent.count, bytes_ + times * sent.bytes)

@@ -1,8 +1,16 @@
-"""Bytes of a compiled program on one device, and what the compiler refuses."""
+"""Bytes of a compiled program, of a device, and in a compiler's refusal."""
 
 import re
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from kdjax.bench import peaks
+from kdjax.training import sharding
+
+TOO_MUCH = 1 << 40  # bytes; no chip has as many
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 NUMBER = r"([\d.]+)([KMGT]?)i?B?"
 REFUSED = re.compile(rf"Used {NUMBER} of {NUMBER} hbm", re.IGNORECASE)
@@ -29,7 +37,7 @@ class Memory(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """What the compiler said of a program that does not fit; None: it did not say."""
+    """A compiler's numbers on a program that does not fit; None where it gives none."""
 
     used: int | None  # by all of the program
     limit: int | None
@@ -38,13 +46,13 @@ class Refused(NamedTuple):
 
 def of(compiled) -> Memory:
     """The memory of a `jax.stages.Compiled`."""
-    found = compiled.memory_analysis()
+    analysis = compiled.memory_analysis()
     return Memory(
-        arguments=found.argument_size_in_bytes,
-        outputs=found.output_size_in_bytes,
-        reused=found.alias_size_in_bytes,
-        temporaries=found.temp_size_in_bytes,
-        code=found.generated_code_size_in_bytes,
+        arguments=analysis.argument_size_in_bytes,
+        outputs=analysis.output_size_in_bytes,
+        reused=analysis.alias_size_in_bytes,
+        temporaries=analysis.temp_size_in_bytes,
+        code=analysis.generated_code_size_in_bytes,
     )
 
 
@@ -54,30 +62,57 @@ def refusal(message: str) -> Refused | None:
     >>> refusal("RESOURCE_EXHAUSTED: Used 20.50G of 15.75G hbm. Exceeded by 4.75G.")
     Refused(used=22011707392, limit=16911433728, temporaries=None)
     """
-    about = "RESOURCE_EXHAUSTED" in message or "Ran out of memory" in message
-    if not about:
+    if "RESOURCE_EXHAUSTED" not in message and "Ran out of memory" not in message:
         return None
     for pattern in (REFUSED, AT_ONCE):
-        found = pattern.search(message)
-        if found:
-            needed, unit, limit, limit_unit = found.groups()
+        if match := pattern.search(message):
+            needed, unit, limit, limit_unit = match.groups()
             needed, limit = _bytes(needed, unit), _bytes(limit, limit_unit)
             whole = pattern is REFUSED
             return Refused(*((needed, limit) if whole else (None, limit, needed)))
     return Refused(None, None)
 
 
-def _bytes(number: str, unit: str) -> int:
-    return round(float(number) * UNITS[unit.upper()])
+def capacity_of(mesh: Mesh) -> int | None:
+    """Bytes of a device for programs: of itself, its compiler, or its data sheet.
+
+    They differ: a TPU v5e has 16 GiB, of which its compiler hands out 15.75.
+    """
+    device = mesh.devices.flat[0]
+    if device.platform == "cpu":
+        return None  # the host's memory, which everything shares
+    if device in jax.devices():
+        limit = (device.memory_stats() or {}).get("bytes_limit")
+    else:
+        limit = _compilers_limit(mesh)
+    peak = peaks.find(device.device_kind)
+    return limit or (peak.memory if peak else None)
 
 
-def told(count: float) -> str:
-    """For people.
+def size_text(count: float) -> str:
+    """Bytes for people.
 
-    >>> told(3 * 2**30), told(1536), told(12)
+    >>> size_text(3 * 2**30), size_text(1536), size_text(12)
     ('3.00 GiB', '1.50 KiB', '12 B')
     """
     for unit, size in reversed(UNITS.items()):
         if unit and abs(count) >= size:
             return f"{count / size:,.2f} {unit}iB"
     return f"{count:.0f} B"
+
+
+def _bytes(number: str, unit: str) -> int:
+    return round(float(number) * UNITS[unit.upper()])
+
+
+def _compilers_limit(mesh: Mesh) -> int | None:
+    """The one in its refusal of a program that is too large; half a second."""
+    same = sharding.replicated(mesh)
+    bytes_ = jax.ShapeDtypeStruct((TOO_MUCH,), jnp.int8, sharding=same)
+    traced = jax.jit(lambda x: x + 1).trace(bytes_)
+    try:
+        traced.lower(lowering_platforms=(mesh.devices.flat[0].platform,)).compile()
+    except jax.errors.JaxRuntimeError as error:
+        refused = refusal(str(error))
+        return refused.limit if refused else None
+    return None

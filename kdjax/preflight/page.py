@@ -1,18 +1,8 @@
 """A row of a preflight as text, for people."""
 
-from kdjax.preflight.memory import told
+from kdjax.preflight.memory import size_text
 from kdjax.preflight.rows import PARTS
 
-NAMES = {
-    "state": "students' state",
-    "teacher": "teacher",
-    "batch": "batch",
-    "ahead": "next batch, sent ahead",
-    "padding": "padding of layouts",
-    "temporaries": "activations",
-    "outputs": "outputs",
-    "code": "program",
-}
 SMALL = 1 << 20  # bytes, below which a part is not worth a line
 
 
@@ -20,6 +10,8 @@ def page(row: dict) -> str:
     """What `python -m kdjax compile` prints."""
     many = f", {row['steps']} steps a dispatch" if row["steps"] > 1 else ""
     names = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+    flops = row["flops_per_image"]
+    dtypes = " and ".join(sorted(flops))
     lines = [
         f"{row['devices']} x {row['device']}, batch {row['batch_size']:,}: "
         f"{row['rows']:,} images a device, {row['feed']}{many}",
@@ -28,7 +20,9 @@ def page(row: dict) -> str:
         "",
         *_memory(row),
         "",
-        *_work(row),
+        "model FLOPs",
+        f"  an image          {sum(flops.values()) / 1e9:12,.2f} G, {dtypes}",
+        f"  a step and device {row['flops_per_step'] / 1e12:12,.2f} T",
         "",
         *_collectives(row),
         "",
@@ -43,14 +37,13 @@ def _memory(row: dict) -> list[str]:
 
     def line(name: str, count: int, of: int | None = capacity) -> None:
         share = f"{100 * count / of:6.1f} %" if of else ""
-        lines.append(f"  {name:<24}{told(count):>12}{share}")
+        lines.append(f"  {name:<24}{size_text(count):>12}{share}")
 
-    data = "images and labels" if row["feed"] == "resident" else "labels"
     rest = 0
-    for key in PARTS:
+    for key, name in PARTS.items():
         count = row[key] or 0
         if abs(count) >= SMALL:
-            line(NAMES.get(key, data), count)
+            line(name, count)
         else:
             rest += count
     if rest:
@@ -58,26 +51,16 @@ def _memory(row: dict) -> list[str]:
     if row["total"] is not None:
         line("together", row["total"])
     if capacity:
-        line("there is", capacity, of=None)
+        line("available", capacity, of=None)
     return lines + _verdict(row)
 
 
 def _verdict(row: dict) -> list[str]:
     if row["fits"] is None:
-        return ["  nobody knows this device's memory: --memory=GIB says it"]
+        return ["  this device's memory is not known: give it by --memory=GIB"]
     if row["fits"]:
         return ["  it fits"]
     return ["  it does not fit:", *(f"  - {text}" for text in row["advice"])]
-
-
-def _work(row: dict) -> list[str]:
-    an_image = sum(row["flops_per_image"].values())
-    kinds = " and ".join(sorted(row["flops_per_image"]))
-    return [
-        "model FLOPs",
-        f"  an image          {an_image / 1e9:12,.2f} G, {kinds}",
-        f"  a step and device {row['flops_per_step'] / 1e12:12,.2f} T",
-    ]
 
 
 def _collectives(row: dict) -> list[str]:
@@ -86,7 +69,7 @@ def _collectives(row: dict) -> list[str]:
     if not row["collectives"]:
         return ["collectives: none"]
     return ["collectives of a step and device"] + [
-        f"  {kind:<18}{sent['count']:>12,} with {told(sent['bytes'])}"
+        f"  {kind:<18}{sent['count']:>12,} with {size_text(sent['bytes'])}"
         for kind, sent in sorted(row["collectives"].items())
     ]
 

@@ -1,50 +1,67 @@
-"""A training whose data and teacher's weights may be absent, as its step needs it."""
+"""A training as its step needs it; its data and its teacher's weights may be absent."""
 
 import dataclasses
 
-import jax
-import jax.numpy as jnp
-
 from kdjax import paths
 from kdjax.contracts import InputError
-from kdjax.data.loaders.loader import is_streamed
-from kdjax.data.transforms.augment import Augment
-from kdjax.experiment.build import build, check_single
+from kdjax.data.loaders.loader import is_stored
+from kdjax.experiment.build import Experiment, build, check_single
 from kdjax.experiment.data import Data
-from kdjax.experiment.pretrained import Teacher
-from kdjax.experiment.schema import nested
+from kdjax.experiment.defaults import nested
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import teacher_shape
 from kdjax.models.network import Network
-from kdjax.training.state import Student
+
+FEEDS = ("resident", "streamed")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a step is made of; no arrays."""
+    """An experiment, and what its data and config say of its step; no arrays."""
 
-    students: dict[str, Student]
-    teacher: Network | None  # takes images of image_shape
+    experiment: Experiment
     teacher_from: str  # "", "untrained", "imported", or "run" of whatever is trained
-    teacher_shape: tuple[int, int, int]  # of its own input
-    augment: Augment
-    image_shape: tuple[int, int, int]  # of training, the largest of several
-    sides: tuple[int, ...]  # of crops that change their size; () where they do not
-    classes: int
-    examples: int
-    resident: bool  # whether all images lie on the devices, or come with each batch
-    seed: int
-    batch_norm: str
+
+    @property
+    def teacher(self) -> Network | None:
+        teacher = self.experiment.teacher
+        return teacher.network if teacher else None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Of training; of the largest crops where they change their size."""
+        data = self.experiment.data
+        height, width, channels = data.train.image.shape[1:]
+        if data.sides:
+            height = width = max(data.sides)
+        return height, width, channels
+
+    @property
+    def teacher_shape(self) -> tuple[int, int, int]:
+        """Of the teacher's own input."""
+        images = {"image_shape": self.image_shape}
+        return tuple(teacher_shape(images, self.experiment.config["teacher"]))
+
+    @property
+    def examples(self) -> int:
+        return len(self.experiment.train.label)
+
+    @property
+    def resident(self) -> bool:
+        """Whether all images lie on the devices, or come with each batch."""
+        return not is_stored(self.experiment.train)
 
 
-def pair_config(student: dict, image_size: int, feed: str) -> dict:
-    """The config of KD into a network on images that have no name.
+def pair_config(
+    student: dict, image_size: int, feed: str | None, examples: int | None
+) -> dict:
+    """The config of KD into the network of a `model` section on unnamed images.
 
-    Args:
-      student: a `model` section.
-      image_size: pixels of a side.
-      feed: resident or streamed.
+    They are resident where `feed` is None and the number of `examples` is given.
     """
+    feed = feed or ("resident" if examples else "streamed")
+    if feed not in FEEDS:
+        raise InputError(f"--feed is {feed!r}; expected {' or '.join(FEEDS)}.")
     config = nested()
     config["model"] = student
     config["method"] = {"name": "kd", "alpha": 0.9, "temperature": 4.0}
@@ -56,53 +73,23 @@ def pair_config(student: dict, image_size: int, feed: str) -> dict:
     return config
 
 
-def plan(
-    config: dict,
-    data: Data,
-    batch_size: int,
-    *,
-    teacher_models: list[dict] | None = None,
-) -> Plan:
-    """The training of a plain config.
-
-    Args:
-      config: of one training.
-      data: from `described.describe_data` or `load_data`.
-      batch_size: of a step, which schedules count in.
-      teacher_models: as `experiment.build.build` takes them.
-
-    Raises:
-      InputError: with the dotted path of what does not fit.
-    """
+def plan(config: dict, data: Data, teacher_models: list[dict] | None = None) -> Plan:
+    """The training of a plain config; arguments and errors are those of `build`."""
     check_single(config)
     _check_teacher(config["teacher"], teacher_models)
     # The weights that a training starts with do not change its program.
-    changes = {"batch_size": batch_size, "initial": config["initial"] | {"workdir": ""}}
+    untrained = config | {"initial": config["initial"] | {"workdir": ""}}
     try:
-        experiment = build(config | changes, data, teacher_models=teacher_models)
+        experiment = build(untrained, data, teacher_models=teacher_models)
     except InputError as error:
         if "needs a teacher" in str(error):
             raise InputError(f"{error} Or --teacher=NAME, its network.") from error
         raise
-    identity, sides, teacher = data.identity, data.sides, experiment.teacher
-    *size, channels = identity["image_shape"]
-    shape = [*((max(sides),) * 2 if sides else size), channels]
-    return Plan(
-        students=experiment.students,
-        teacher=teacher.network if teacher else None,
-        augment=data.augment,
-        teacher_from=_source(teacher, teacher_models),
-        teacher_shape=tuple(
-            teacher_shape(identity | {"image_shape": shape}, config["teacher"])
-        ),
-        image_shape=tuple(shape),
-        sides=sides,
-        classes=identity["classes"],
-        examples=len(data.train.label),
-        resident=not is_streamed(data.train),
-        seed=experiment.seed,
-        batch_norm=experiment.batch_norm,
-    )
+    teacher, teacher_from = experiment.teacher, ""
+    if teacher:
+        imported = teacher.identity.get("normalisation")
+        teacher_from = "imported" if imported else "run"
+    return Plan(experiment, "untrained" if teacher_models else teacher_from)
 
 
 def needs_labels(config: dict) -> bool:
@@ -113,31 +100,18 @@ def needs_labels(config: dict) -> bool:
     )
 
 
-def variables(network: Network, image_shape) -> tuple:
-    """Shapes of a network's (params, batch_stats)."""
-    images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
-    return jax.eval_shape(network.init, jax.random.key(0), images)
-
-
 def _check_teacher(section: dict, teacher_models: list | None) -> None:
-    """Refuses a teacher that is not described here, and one that is not there."""
+    """Refuses a cache, and a run that does not exist where no network is named."""
     if section["cache"]:
         raise InputError(
             "config.teacher.cache: steps that read a teacher's outputs from a cache "
             "cannot be compiled here; expected none, which needs more memory than one "
             "with it."
         )
-    for part in () if teacher_models else section["workdir"].split(","):
-        if part and not paths.local(part.strip(), "config.teacher.workdir").is_dir():
+    for name in () if teacher_models else section["workdir"].split(","):
+        name = name.strip()
+        if name and not paths.local(name, "config.teacher.workdir").is_dir():
             raise InputError(
-                f"config.teacher.workdir: there is no directory {part.strip()!r}; "
-                "expected --teacher=NAME, the network that is to teach, or a run."
+                f"config.teacher.workdir: there is no directory {name!r}; expected "
+                "--teacher=NAME, the teacher's network, or a run."
             )
-
-
-def _source(teacher: Teacher | None, teacher_models: list | None) -> str:
-    if teacher is None:
-        return ""
-    if teacher_models:
-        return "untrained"
-    return "imported" if teacher.identity.get("normalisation") else "run"

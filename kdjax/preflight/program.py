@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from kdjax.bench.flops import variables_of
 from kdjax.models import winograd
 from kdjax.preflight import memory
 from kdjax.preflight.collectives import Tally, tally
-from kdjax.preflight.plans import Plan, variables
+from kdjax.preflight.plans import Plan
 from kdjax.training import sharding
 from kdjax.training.program import steps_per_dispatch, train_program
 from kdjax.training.state import initial_state
@@ -19,7 +20,7 @@ from kdjax.types import PyTree
 
 
 class Compiled(NamedTuple):
-    """What the compiler says of a step."""
+    """The compiler's numbers on a step."""
 
     seconds: float  # to trace and compile
     memory: memory.Memory | None  # None where it did not fit
@@ -43,18 +44,19 @@ def steps_of(plan: Plan, mesh: Mesh) -> int:
 
 
 def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
-    """What a step is compiled for; tickets of several steps have an axis for them."""
+    """Of a step; batch specs of several steps have an axis for them."""
+    students = plan.experiment.students
     states = jax.eval_shape(
-        lambda images: {n: initial_state(s, images) for n, s in plan.students.items()},
+        lambda images: {name: initial_state(s, images) for name, s in students.items()},
         jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32),
     )
-    teacher = variables(plan.teacher, plan.teacher_shape) if plan.teacher else None
+    teacher = variables_of(plan.teacher, plan.teacher_shape) if plan.teacher else None
     sample_info = {
         name: {
-            key: jax.ShapeDtypeStruct(np.shape(note), jnp.float32)
-            for key, note in student.selection_schedule.start.items()
+            key: jax.ShapeDtypeStruct(np.shape(value), jnp.float32)
+            for key, value in student.selection_schedule.start.items()
         }
-        for name, student in plan.students.items()
+        for name, student in students.items()
         if student.selection_schedule is not None
     }
     rows = (batch_size,) if steps == 1 else (steps, batch_size)
@@ -71,18 +73,36 @@ def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
 def parts(plan: Plan, batch_size: int, steps: int, devices: int) -> dict[str, int]:
     """Bytes on one device, without the padding of layouts, before anything computes.
 
-    "ahead" is no argument: while a step computes, a streamed feed sends the next one's
-    pictures. The numbers of a resident feed's tickets are too few to count twice.
+    "ahead" is no argument: while a step computes, a streaming loader sends the next
+    one's images. An in-memory loader's batch specs are too small to count twice.
     """
-    given = arguments(plan, batch_size, steps)
-    batch = _bytes(given.batch_spec) // devices
+    shapes = arguments(plan, batch_size, steps)
+    batch = _bytes(shapes.batch_spec) // devices
     return {
-        "state": _bytes(given.states),
-        "teacher": _bytes(given.teacher),
-        "data": _bytes(given.source),
+        "state": _bytes(shapes.states),
+        "teacher": _bytes(shapes.teacher),
+        "data": _bytes(shapes.source),
         "batch": batch,
         "ahead": 0 if plan.resident else batch,
     }
+
+
+def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
+    """The trainer's step as a jaxpr."""
+    steps, experiment = steps_of(plan, mesh), plan.experiment
+    program = train_program(
+        experiment.students,
+        plan.teacher,
+        experiment.augment,
+        mesh,
+        seed=experiment.seed,
+        batch_norm=experiment.batch_norm,
+        steps=steps,
+    )
+    shapes = _placed(arguments(plan, batch_size, steps), mesh, axis=int(steps > 1))
+    count = jax.ShapeDtypeStruct((), jnp.int32, weak_type=True)
+    with winograd.traced_for(mesh.devices.flat[0].platform):
+        return program.trace(*shapes, *([count] if steps > 1 else []))
 
 
 def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:
@@ -93,29 +113,9 @@ def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:
     return traced.lower()
 
 
-def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
-    """The trainer's step as a jaxpr."""
-    steps, platform = steps_of(plan, mesh), mesh.devices.flat[0].platform
-    given = _placed(arguments(plan, batch_size, steps), mesh, axis=int(steps > 1))
-    program = train_program(
-        plan.students,
-        plan.teacher,
-        plan.augment,
-        mesh,
-        seed=plan.seed,
-        batch_norm=plan.batch_norm,
-        steps=steps,
-    )
-    if steps > 1:
-        count = jax.ShapeDtypeStruct((), jnp.int32, weak_type=True)
-        given = (*given, count)
-    with winograd.traced_for(platform):
-        return program.trace(*given)
-
-
 def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
-    """Compiles the step; one that does not fit is an answer, not an error."""
-    begun = time.perf_counter()
+    """Compiles the step; one that does not fit is a result, not an error."""
+    start = time.perf_counter()
     lowered = lower(plan, mesh, batch_size)
     try:
         compiled = lowered.compile()
@@ -123,26 +123,21 @@ def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
         refused = memory.refusal(str(error))
         if refused is None:
             raise
-        return Compiled(time.perf_counter() - begun, None, refused, {})
-    seconds = time.perf_counter() - begun
+        return Compiled(time.perf_counter() - start, None, refused, {})
+    seconds = time.perf_counter() - start
     return Compiled(seconds, memory.of(compiled), None, tally(compiled.as_text()))
 
 
-def _placed(given: Arguments, mesh: Mesh, axis: int) -> Arguments:
+def _placed(shapes: Arguments, mesh: Mesh, axis: int) -> Arguments:
     """The shapes where the trainer's arrays lie; tracing looks at that."""
-    rows = sharding.split(mesh, axis)
-    places = Arguments(*[sharding.replicated(mesh)] * 3, batch_spec=rows)
-    return Arguments(
-        *(
-            jax.tree.map(
-                lambda x, place=place: jax.ShapeDtypeStruct(
-                    x.shape, x.dtype, sharding=place
-                ),
-                tree,
-            )
-            for tree, place in zip(given, places, strict=True)
+    same, rows = sharding.replicated(mesh), sharding.split(mesh, axis)
+
+    def placed(place, tree):
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree
         )
-    )
+
+    return jax.tree.map(placed, Arguments(same, same, same, rows), shapes)
 
 
 def _bytes(tree: PyTree) -> int:

@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 CLOSE = 16  # the ends are a sixteenth apart
 # Of the device: above it a compiler computes again what it has no room to keep, so that
-# bytes hardly grow any more, and a line through such answers leads far too high.
+# bytes hardly grow any more, and a line through such results leads far too high.
 SQUEEZED = 0.85
 
 
-class Found(NamedTuple):
-    """What compilations have shown, in rows a device."""
+class Bracket(NamedTuple):
+    """The ends of a search, in rows a device; each of them was compiled."""
 
-    fits: int  # the most that was seen to fit; 0 for none
-    fails: int | None  # the fewest that were seen not to fit; None for none
+    fits: int | None  # the most that fit; 0 for none, None where none was tried
+    fails: int | None  # the fewest that do not fit; None for none
     probes: int  # compilations that it took
 
 
@@ -23,26 +23,25 @@ def largest(
     first: tuple[bool, int | None],
     capacity: int | None,
     most: int,
-) -> Found:
-    """Searches from a number of rows whose answer is known.
+) -> Bracket:
+    """Searches from a number of rows whose result is known.
 
-    Bytes grow almost as the rows do, so a line through two answers says where to look
-    next; before there are two, and where it says nothing, it doubles, halves or
-    bisects; above answers that are squeezed it goes up by half. It ends with `most`
-    probes, or when both ends are a sixteenth apart: what fits and what does not was
-    compiled, what lies between is not known.
+    Bytes grow almost as the rows do, so the next number is where a line through two
+    results meets `capacity`; before there are two, and where the line does not rise, it
+    doubles, halves or bisects; above results that are squeezed it goes up by half. It
+    ends with `most` probes, or when both ends are a sixteenth apart.
 
     Args:
-      needs: whether so many rows fit, and the bytes that they take, if that is told.
+      needs: whether so many rows fit, and the bytes that they take, or None.
       start: rows above 0.
-      first: the answer for these.
+      first: the result for these.
       capacity: bytes of a device, or None.
       most: compilations at most.
 
     >>> def needs(rows):
     ...     return rows <= 100, 1000 + 10 * rows
     >>> largest(needs, 32, needs(32), 2005, most=9)
-    Found(fits=96, fails=104, probes=3)
+    Bracket(fits=96, fails=104, probes=3)
     """
     low, high = (start, None) if first[0] else (0, start)
     bytes_, probes = {start: first[1]}, 0
@@ -51,7 +50,7 @@ def largest(
         fits, bytes_[rows] = needs(rows)
         probes += 1
         low, high = (rows, high) if fits else (low, rows)
-    return Found(low, high, probes)
+    return Bracket(low, high, probes)
 
 
 def _close(low: int, high: int | None) -> bool:
@@ -69,7 +68,7 @@ def _next(low: int, high: int | None, bytes_: dict, capacity: int | None) -> int
     slope = (bytes_[two] - bytes_[one]) / (two - one)
     if slope <= 0:
         return _between(low, high)
-    # Just inside what the line promises, then just outside, so that both ends are seen.
+    # Just inside what the line promises, then just outside, for both ends.
     guess = max(1, int(one + (capacity - bytes_[one]) / slope))
     step = max(1, 8 * (guess >= CLOSE), guess // CLOSE)
     rows = _round(guess)
@@ -84,11 +83,11 @@ def _nearest(
     bytes_: dict[int, int | None], capacity: int | None
 ) -> tuple[int, int] | None:
     """The two rows, in order, whose bytes are nearest to the device's."""
-    told = [rows for rows, total in bytes_.items() if total]
-    if capacity is None or len(told) < 2:
+    sized = [rows for rows, total in bytes_.items() if total]
+    if capacity is None or len(sized) < 2:
         return None
     return tuple(
-        sorted(sorted(told, key=lambda rows: abs(bytes_[rows] - capacity))[:2])
+        sorted(sorted(sized, key=lambda rows: abs(bytes_[rows] - capacity))[:2])
     )
 
 

@@ -1,4 +1,4 @@
-"""TPU slices that are not there, as devices that programs can be compiled for."""
+"""Described TPU slices, as devices that programs can be compiled for."""
 
 import importlib.util
 import os
@@ -16,46 +16,29 @@ PATTERN = r"((?:v|tpu)\d+[a-z]*):([1-9]\d*(?:x[1-9]\d*){1,2})"
 FLAT = "1x1, 2x2, 2x4, 4x4, 4x8, 8x8, 8x16 and 16x16"
 SOLID = "2x2x1, 2x2x2, 2x2x4, 2x4x4, 4x4x4, 4x4x8, 4x8x8 and 8x8x8"
 KNOWN = f"v5e and v6e have {FLAT}; v4 and v5p have {SOLID}, and larger ones"
-# libtpu asks the virtual machine that it believes to be on who it is. These answer in
-# its place: nobody else would, and each question is an error on the terminal.
+# libtpu queries the metadata server of a TPU virtual machine. Without these each query
+# waits and prints an error.
 ENVIRONMENT = {
-    "TPU_SKIP_MDS_QUERY": "1",  # there is no metadata server
+    "TPU_SKIP_MDS_QUERY": "1",  # there is none
     "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-16",  # of any slice: the name decides
+    "TPU_ACCELERATOR_TYPE": "v5litepod-16",  # of any slice: its name decides
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # there is no chip to lock
 }
-
-
-def prepare(name: str) -> None:
-    """Keeps JAX from looking for a TPU; call it before the first computation.
-
-    Raises:
-      InputError: the name is no topology, or libtpu, the compiler, is not installed.
-    """
-    if not re.fullmatch(PATTERN, name):
-        raise InputError(
-            f"--topology is {name!r}; expected a kind of TPU and the chips of a slice "
-            f"along each axis, such as {EXAMPLES}. {KNOWN}."
-        )
-    if importlib.util.find_spec("libtpu") is None:
-        raise InputError(
-            "--topology needs libtpu, the compiler for TPUs, and it is not installed; "
-            "expected pip install '.[preflight]'. No TPU is needed."
-        )
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
-    jax.config.update("jax_platforms", "cpu")
 
 
 def describe(name: str, slices: int = 1) -> list:
     """The devices of one slice or of several. Programs compile for them and never run.
 
+    Call it before the first computation: JAX must not look for a TPU.
+
     Raises:
-      InputError: libtpu knows no such slice.
+      InputError: the name is no topology, libtpu has no such slice, or libtpu, the
+        compiler, is not installed.
     """
+    _prepare(name)
     try:
-        how = _options(name) | ({"num_slices": slices} if slices > 1 else {})
-        return topologies.get_topology_desc(name, platform="tpu", **how).devices
+        options = _options(name) | ({"num_slices": slices} if slices > 1 else {})
+        return topologies.get_topology_desc(name, platform="tpu", **options).devices
     except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0].removesuffix(".")
         raise InputError(
@@ -73,3 +56,19 @@ def _options(name: str) -> dict:
     if chips == "1x1":
         options["chips_per_host_bounds"] = [1, 1, 1]
     return options
+
+
+def _prepare(name: str) -> None:
+    if not re.fullmatch(PATTERN, name):
+        raise InputError(
+            f"--topology is {name!r}; expected a kind of TPU and the chips of a slice "
+            f"along each axis, such as {EXAMPLES}. {KNOWN}."
+        )
+    if importlib.util.find_spec("libtpu") is None:
+        raise InputError(
+            "--topology needs libtpu, the compiler for TPUs, and it is not installed; "
+            "expected pip install '.[preflight]'. No TPU is needed."
+        )
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    jax.config.update("jax_platforms", "cpu")

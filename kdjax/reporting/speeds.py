@@ -54,7 +54,7 @@ def print_speeds(rows: list[dict], stream=None) -> None:
 
 
 def print_feed_speeds(rows: list[dict], stream=None) -> None:
-    """Prints rows of `kdjax.bench.feed`."""
+    """Prints rows of `kdjax.bench.loader_speed`."""
     first = rows[0]
     load = first["load_average"]
     title = (

@@ -31,7 +31,7 @@ def test_imagenet_networks_cost_what_torchvision_and_timm_print(
 ):
     work = forward(name, 224, 1000)
     assert work.total / 2e9 == pytest.approx(giga_macs, abs=0.0006)
-    assert work.convolved_bytes / 4e6 == pytest.approx(mega_outputs, abs=0.006)
+    assert work.bytes / 4e6 == pytest.approx(mega_outputs, abs=0.006)
 
 
 def wide_macs(depth, k, classes):
@@ -54,14 +54,14 @@ def test_wide_networks_cost_what_their_paper_draws(depth, k):
     work = forward(f"wrn_{depth}_{k}", 32, 100)
     macs, outputs = wide_macs(depth, k, 100)
     assert work.flops == {"float32": 2.0 * macs}
-    assert work.convolved_bytes == 4.0 * outputs
+    assert work.bytes == 4.0 * outputs
 
 
 def test_each_dtype_is_counted_by_itself_and_halves_its_bytes():
     work = forward("wrn_16_2", 32, 100, dtype="bfloat16")
     macs, outputs = wide_macs(16, 2, 100)
     assert work.flops == {"bfloat16": 2.0 * (macs - 12_800), "float32": 25_600.0}
-    assert work.convolved_bytes == 2.0 * outputs
+    assert work.bytes == 2.0 * outputs
 
 
 def convolve(image, kernel, **more):

@@ -1,4 +1,4 @@
-"""Names as JAX gives them, and names that only look like those."""
+"""Names as JAX gives them, and names that only look like those; memory of each."""
 
 import pytest
 
@@ -64,6 +64,33 @@ def test_what_only_looks_alike_is_unknown(kind):
 
 
 def test_no_kind_fits_two_rows():
-    seen = [find(kind) for kind in ("TPU v5", "TPU v5 lite", "TPU v6 lite")]
-    assert len(set(map(id, seen))) == 3
+    peaks = [find(kind) for kind in ("TPU v5", "TPU v5 lite", "TPU v6 lite")]
+    assert len(set(map(id, peaks))) == 3
     assert len({pattern for pattern, _ in PEAKS}) == len(PEAKS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gib"),
+    [
+        *(("TPU v4", 32), ("TPU v5 lite", 16), ("TPU v5e", 16), ("TPU v5", 95)),
+        *(("TPU v5p", 95), ("TPU v6 lite", 32), ("TPU v6e", 32)),
+    ],
+)
+def test_a_tpus_memory(kind, gib):
+    assert find(kind).memory == gib * 2**30
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("NVIDIA H100 80GB HBM3", "NVIDIA H100 PCIe", "NVIDIA H100 NVL"),
+        *("NVIDIA H200", "NVIDIA A100-SXM4-40GB", "NVIDIA A100-PCIE-40GB"),
+        *("NVIDIA A100-SXM4-80GB", "NVIDIA A100 80GB PCIe", "NVIDIA L4", "Tesla T4"),
+        *("Tesla V100-SXM2-16GB", "Tesla V100-SXM2-32GB-LS", "Tesla V100-PCIE-32GB"),
+        *("NVIDIA GeForce RTX 3090", "NVIDIA GeForce RTX 4090", "TPU v6 lite"),
+    ],
+)
+def test_a_gpus_memory(kind):
+    assert find(kind).memory >= 16 * 10**9
+    named = [int(word[:-2]) for word in kind.replace("-", " ").split() if "GB" in word]
+    assert not named or find(kind).memory == named[0] * 10**9

@@ -1,6 +1,10 @@
-"""What is timed is the trainer's step, and a cached teacher teaches as a live one."""
+"""What is timed is the trainer's step; cached logits train as a live teacher does."""
 
 import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -13,6 +17,7 @@ from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.networks import coarse, linear, tiny
 
+ROOT = pathlib.Path(__file__).parent.parent.parent
 PROBLEM = programs.Problem(
     teacher=linear(5), student=coarse(5), batch_size=8, image_size=8, classes=5
 )
@@ -23,9 +28,9 @@ def mesh():
     return sharding.make_mesh(jax.devices()[:2])
 
 
-def test_a_cached_teacher_moves_students_as_a_live_one():
+def test_cached_logits_move_students_as_a_live_teacher_does():
     grid = programs.temperature_grid(PROBLEM.student, 2)
-    split = programs.fake_split(PROBLEM)
+    split = programs.noise_split(PROBLEM)
     source = {"image": split.image, "label": split.label, "sample_info": {}}
     batch_spec = {"index": np.arange(8, dtype=np.int32), "epoch": np.zeros(8, np.int32)}
     source, batch_spec = jax.tree.map(jax.numpy.asarray, (source, batch_spec))
@@ -38,12 +43,12 @@ def test_a_cached_teacher_moves_students_as_a_live_one():
         jax.tree.map(jax.numpy.copy, states), variables, source, batch_spec
     )
 
-    seen = programs.augment(PROBLEM).train(
+    images = programs.augment(PROBLEM).train(
         in_memory.gather_batch(source, batch_spec), programs.SEED
     )
-    teacher_outputs = PROBLEM.teacher.evaluate(*variables, seen).logits
+    teacher_outputs = PROBLEM.teacher.evaluate(*variables, images).logits
     cached = programs.program_of(PROBLEM, grid, mesh, cached=True)
-    same, told = cached(
+    cached_after, cached_metrics = cached(
         jax.tree.map(jax.numpy.copy, states),
         None,
         source,
@@ -52,7 +57,7 @@ def test_a_cached_teacher_moves_students_as_a_live_one():
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
         (after, metrics),
-        (same, told),
+        (cached_after, cached_metrics),
     )
     other, _ = cached(
         states, None, source, batch_spec | {"teacher_outputs": -teacher_outputs}
@@ -80,9 +85,9 @@ def test_a_grid_has_one_optimizer():
 def test_input_alone_gives_the_augmented_batch(mesh):
     program = programs.start(PROBLEM, "input", 0, mesh)
     images = program.step(program.ready(0))
-    split = programs.fake_split(PROBLEM)
-    feed = in_memory.make_loader(split, mesh, seed=programs.SEED, batch_size=8)
-    rows = in_memory.gather_batch(feed.source, feed.batch_spec(0))
+    split = programs.noise_split(PROBLEM)
+    loader = in_memory.place(split, mesh, seed=programs.SEED, batch_size=8)
+    rows = in_memory.gather_batch(loader.source, loader.batch_spec(0))
     expected = programs.augment(PROBLEM).train(rows, programs.SEED)
     np.testing.assert_allclose(images, expected, rtol=1e-6)
     assert images.sharding == sharding.split(mesh)
@@ -112,7 +117,29 @@ def test_noise_stays_small_and_covers_a_batch():
         mean=(0.5,) * 3, std=(0.25,) * 3, padding=1, flip=True
     )
     large = dataclasses.replace(PROBLEM, image_size=512, batch_size=400)
-    assert len(programs.fake_split(large).label) == 400
-    small = programs.fake_split(PROBLEM)
+    assert len(programs.noise_split(large).label) == 400
+    small = programs.noise_split(PROBLEM)
     assert len(small.label) == programs.MOST_IMAGES
     assert set(small.label) == set(range(5)) and small.image.dtype == np.uint8
+
+
+def test_the_command_needs_no_config_and_no_data_set():
+    code = """
+import sys
+for name in ("ml_collections", "tensorflow_datasets", "grain", "array_record"):
+    sys.modules[name] = None
+from kdjax.cli import bench
+words = "--batch_size=8 --image_size=8 --classes=5 --students=1 --devices=1 --json"
+pair = "--pair=tests.networks:linear,tests.networks:coarse"
+sys.exit(bench.main([pair, *words.split(), "--steps=1", "--repeats=1"]))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        cwd=ROOT,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("images_per_second_low") == 3  # of every mode

@@ -6,7 +6,7 @@ import pytest
 
 from kdjax.bench.flops import Work, count
 from kdjax.bench.peaks import Peak, find
-from kdjax.bench.roofline import Load, load, shares
+from kdjax.bench.roofline import load, shares
 from kdjax.models import create
 
 
@@ -35,10 +35,10 @@ def work():
     ],
 )
 def test_published_speeds_of_resnet_50(work, kind, rate, arithmetic, memory):
-    asked = load(None, work["resnet50"], 1)
-    found = shares(asked, rate, find(kind), devices=1)
-    assert found == pytest.approx((arithmetic, memory), abs=0.02)
-    assert shares(asked, 8 * rate, find(kind), devices=8) == pytest.approx(found)
+    step = load(None, work["resnet50"], 1)
+    both = shares(step, rate, find(kind), devices=1)
+    assert both == pytest.approx((arithmetic, memory), abs=0.02)
+    assert shares(step, 8 * rate, find(kind), devices=8) == pytest.approx(both)
 
 
 def test_distillation_pays_the_teacher_once(work):
@@ -53,17 +53,17 @@ def test_distillation_pays_the_teacher_once(work):
 
 def test_every_dtype_is_weighed_with_its_own_peak():
     peak = Peak({"bfloat16": 100.0, "float32": 10.0}, 50.0)
-    asked = Load({"bfloat16": 20.0, "float32": 3.0}, 5.0)
-    assert shares(asked, 1.0, peak, 1) == pytest.approx((0.2 + 0.3, 0.1))
-    assert shares(asked, 1.0, peak, 2) == pytest.approx((0.25, 0.05))
+    step = Work({"bfloat16": 20.0, "float32": 3.0}, 5.0)
+    assert shares(step, 1.0, peak, 1) == pytest.approx((0.2 + 0.3, 0.1))
+    assert shares(step, 1.0, peak, 2) == pytest.approx((0.25, 0.05))
 
 
-def test_nothing_is_said_of_what_is_not_known():
+def test_what_is_not_known_has_no_share():
     peak = Peak({"float32": 10.0}, 50.0)
-    assert shares(Load({"float32": 1.0}, 1.0), 1.0, None, 1) == (None, None)
-    assert shares(Load({}, 0.0), 1.0, peak, 1) == (None, None)
-    assert shares(Load({"bfloat16": 1.0}, 5.0), 1.0, peak, 1) == (None, 0.1)
-    assert shares(Load({"float32": 1.0}, 0.0), 1.0, peak, 1) == (0.1, None)
+    assert shares(Work({"float32": 1.0}, 1.0), 1.0, None, 1) == (None, None)
+    assert shares(Work({}, 0.0), 1.0, peak, 1) == (None, None)
+    assert shares(Work({"bfloat16": 1.0}, 5.0), 1.0, peak, 1) == (None, 0.1)
+    assert shares(Work({"float32": 1.0}, 0.0), 1.0, peak, 1) == (0.1, None)
 
 
 def test_work_adds_up():

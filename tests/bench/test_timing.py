@@ -14,7 +14,7 @@ class Clock:
 
 
 class Slow:
-    """Its first step takes 10 s more; a ticket takes 1 s, a step what `pace` says."""
+    """Its first step takes 10 s more; a batch takes 1 s, a step what `pace` says."""
 
     def __init__(self, clock, pace):
         self.clock, self.pace, self.numbers = clock, pace, []
@@ -32,12 +32,12 @@ class Slow:
 def test_compilation_blocks_and_waiting():
     clock = Clock()
     program = Slow(clock, lambda number: 3.0)
-    found = timing.measure(program, steps=5, repeats=3, clock=clock)
-    assert found.steps == 5 and found.seconds == (20.0,) * 3
-    assert found.step_seconds == 4.0
-    assert found.compile_seconds == 10.0
-    assert found.input_wait == 0.25
-    assert found.rates(images=8) == (2.0, 2.0, 2.0)
+    timed = timing.measure(program, steps=5, repeats=3, clock=clock)
+    assert timed.steps == 5 and timed.seconds == (20.0,) * 3
+    assert timed.step_seconds == 4.0
+    assert timed.compile_seconds == 10.0
+    assert timed.input_wait == 0.25
+    assert set(timed.rates(8).values()) == {2.0}
     assert len(program.numbers) == 1 + timing.WARM_STEPS + 3 * 5
 
 
@@ -45,16 +45,19 @@ def test_the_median_block_counts_and_the_others_are_its_spread():
     clock = Clock()
     pace = dict(enumerate([0, 0, 0, 1, 1, 3, 3, 7, 7]))
     program = Slow(clock, pace.__getitem__)
-    found = timing.measure(program, steps=2, repeats=3, clock=clock)
-    assert found.seconds == (4.0, 8.0, 16.0)
-    assert found.rates(images=8) == (2.0, 1.0, 4.0)
+    timed = timing.measure(program, steps=2, repeats=3, clock=clock)
+    assert timed.seconds == (4.0, 8.0, 16.0)
+    rates = timed.rates(8)
+    assert rates["images_per_second"] == 2.0
+    assert rates["images_per_second_low"] == 1.0
+    assert rates["images_per_second_high"] == 4.0
 
 
 def test_a_block_without_a_number_fills_its_time():
     clock = Clock()
-    program = Slow(clock, lambda number: -0.9)  # 0.1 s a step, its ticket included
-    found = timing.measure(program, steps=0, repeats=1, clock=clock)
-    assert found.steps == pytest.approx(timing.BLOCK_SECONDS / 0.1)
+    program = Slow(clock, lambda number: -0.9)  # 0.1 s a step, its batch included
+    timed = timing.measure(program, steps=0, repeats=1, clock=clock)
+    assert timed.steps == pytest.approx(timing.BLOCK_SECONDS / 0.1)
     slow = Slow(Clock(), lambda number: 99.0)
-    found = timing.measure(slow, steps=0, repeats=1, clock=slow.clock)
-    assert found.steps == timing.WARM_STEPS
+    timed = timing.measure(slow, steps=0, repeats=1, clock=slow.clock)
+    assert timed.steps == timing.WARM_STEPS

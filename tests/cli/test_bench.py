@@ -5,7 +5,7 @@ import json
 import jax
 import pytest
 
-from kdjax.bench import peaks, rows
+from kdjax.bench import peaks, programs, rows
 from kdjax.cli import bench
 from kdjax.contracts import InputError
 
@@ -33,13 +33,13 @@ def fake(mode="live", students=1, **changes):
 
 def test_one_json_object_a_line(capsys):
     assert bench.main([*SMALL, "--students=1,2", "--modes=live,input", "--json"]) == 0
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(r["mode"], r["students"]) for r in found] == [
+    measured = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(r["mode"], r["students"]) for r in measured] == [
         ("live", 1),
         ("live", 2),
         ("input", 0),
     ]
-    for row in found:
+    for row in measured:
         assert row.keys() == rows.KEYS.keys()
         assert row["device"] == "cpu" and row["devices"] == 8
         assert row["versions"]["jax"] == jax.__version__
@@ -49,7 +49,7 @@ def test_one_json_object_a_line(capsys):
         assert 0 < low <= row["images_per_second"] <= high
         assert 0 < row["input_wait"] < 1
         assert row["compile_seconds"] > 0
-    _, two, alone = found
+    _, two, alone = measured
     assert two["student_images_per_second"] == 2 * two["images_per_second"]
     achieved = two["images_per_second"] * two["flops_per_image"]["float32"]
     assert two["flops_per_second"] == pytest.approx(achieved)
@@ -77,17 +77,17 @@ def test_a_table_for_people(monkeypatch, capsys):
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_an_interruption_keeps_what_was_measured(monkeypatch, capsys, as_json):
-    answers = iter([fake("live"), KeyboardInterrupt()])
+    results = iter([fake("live"), KeyboardInterrupt()])
 
     def measure(*_, **__):
-        answer = next(answers)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+        result = next(results)
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     monkeypatch.setattr(rows, "measure", measure)
     flags = ["--students=1", *(["--json"] if as_json else [])]
-    assert bench.main([*SMALL, *flags]) == bench.INTERRUPTED == 130
+    assert bench.main([*SMALL, *flags]) == rows.INTERRUPTED == 130
     captured = capsys.readouterr()
     assert "live" in captured.out and "cached" not in captured.out
     assert "interrupted" in captured.err
@@ -119,7 +119,7 @@ def test_too_little_memory_is_the_users_to_mend(monkeypatch):
     def start(*_):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 80 GiB")
 
-    monkeypatch.setattr("kdjax.bench.programs.start", start)
+    monkeypatch.setattr(programs, "start", start)
     with pytest.raises(InputError, match="live with 8 students does not fit"):
         bench.main([*SMALL, "--students=8"])
 

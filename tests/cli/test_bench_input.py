@@ -1,18 +1,18 @@
-"""`bench --input-only`: rows, a table, where pictures come from, what is refused."""
+"""`bench --input-only`: rows, a table, where images come from, what is refused."""
 
 import json
 import pathlib
 
 import pytest
 
-from kdjax.bench import feed as timing
-from kdjax.cli import bench, bench_input
+from kdjax.bench import loader_speed
+from kdjax.cli import bench
 from kdjax.contracts import InputError
 from tests.data.jpegs import pictures, prepare_jpegs
 
 pytestmark = pytest.mark.usefixtures("as_they_are")
 SMALL = ["--batch_size=8", "--batches=2", "--repeats=2"]
-DRAWN = ["--input-only", "--pictures=60x50", "--count=11", "--size=24", *SMALL]
+SYNTHETIC = ["--input-only", "--images=60x50", "--count=11", "--size=24", *SMALL]
 CONFIG = """
 from kdjax.experiment import schema
 
@@ -41,11 +41,11 @@ def rows(capsys, *argv):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_anybody_can_run_it_without_data(capsys):
-    one, three = rows(capsys, *DRAWN, "--threads=1,3", "--place")
+def test_it_runs_without_data(capsys):
+    one, three = rows(capsys, *SYNTHETIC, "--threads=1,3", "--place")
     assert [one["threads"], three["threads"]] == [1, 3]
     for row in (one, three):
-        assert row.keys() == timing.KEYS.keys()
+        assert row.keys() == loader_speed.KEYS.keys()
         assert row["placed"] and row["pictures"] == 11
         assert row["picture_pixels"] == 3000 and 500 < row["picture_bytes"] < 5000
         assert (row["image_size"], row["batch_size"]) == (24, 8)
@@ -56,17 +56,21 @@ def test_anybody_can_run_it_without_data(capsys):
         assert {"simplejpeg", "grain", "kdjax"} <= row["versions"].keys()
 
 
-def test_nothing_stays_behind(capsys, monkeypatch):
-    where = []
+def test_nothing_stays_behind_and_old_spellings_are_read(capsys, monkeypatch):
+    sizes, directories = [], []
 
-    def run(asked):
-        where.append(pathlib.Path(asked.split.image.opened.builder.data_dir))
-        assert where[0].is_dir()
-        return 0
+    def measure_split(split, mesh, **options):
+        directories.append(pathlib.Path(split.image.opened.builder.data_dir))
+        sizes.append(split.image.pixels(0))
+        assert directories[-1].is_dir()
+        return {}
 
-    monkeypatch.setattr(bench_input, "run", run)
-    assert bench.main([f for f in DRAWN if f != "--input-only"] + ["--input_only"]) == 0
-    assert not where[0].exists()
+    monkeypatch.setattr(loader_speed, "measure_split", measure_split)
+    old = ["--input_only", "--pictures=60x50", "--count=11", "--size=24", *SMALL]
+    for flags in (old, SYNTHETIC):
+        assert bench.main([*flags, "--threads=1", "--json"]) == 0
+    assert sizes == [60 * 50] * 2
+    assert not any(directory.exists() for directory in directories)
 
 
 def test_a_prepared_set_by_name_and_by_config(jpeg_dir, capsys):
@@ -77,30 +81,30 @@ def test_a_prepared_set_by_name_and_by_config(jpeg_dir, capsys):
     assert named["set"] == "jpeg_set" and named["pictures"] == 21
     config = f"--config={jpeg_dir / 'config.py'}"
     crops = "--config.data.crops.size=18"
-    (told,) = rows(capsys, "--input-only", config, crops, where, *SMALL)
-    assert told["image_size"] == 18 and told["batch_size"] == 8
-    assert told["picture_bytes"] == pytest.approx(named["picture_bytes"])
+    (configured,) = rows(capsys, "--input-only", config, crops, where, *SMALL)
+    assert configured["image_size"] == 18 and configured["batch_size"] == 8
+    assert configured["picture_bytes"] == pytest.approx(named["picture_bytes"])
 
 
 def test_a_table_for_people(capsys):
-    assert bench.main([*DRAWN, "--threads=2"]) == 0
-    told = capsys.readouterr()
-    assert "synthetic_images: files of" in told.out and "batch 8;" in told.out
-    assert "images/s of CPU time: by what cores" in told.out
-    assert "drawing 11 JPEGs of 60x50" in told.err
+    assert bench.main([*SYNTHETIC, "--threads=2"]) == 0
+    captured = capsys.readouterr()
+    assert "drawn_pictures: files of" in captured.out and "batch 8;" in captured.out
+    assert "images/s of CPU time: by what cores" in captured.out
+    assert "11 synthetic JPEGs of 60x50" in captured.err
 
 
 def test_an_interruption_keeps_what_was_measured(capsys, monkeypatch):
-    answers = iter([{"threads": 1}, KeyboardInterrupt()])
+    results = iter([{"threads": 1}, KeyboardInterrupt()])
 
-    def measured(*_):
-        answer = next(answers)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+    def measure_split(*_, **__):
+        result = next(results)
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
-    monkeypatch.setattr(bench_input, "_measured", measured)
-    assert bench.main([*DRAWN, "--threads=1,2", "--json"]) == 130
+    monkeypatch.setattr(loader_speed, "measure_split", measure_split)
+    assert bench.main([*SYNTHETIC, "--threads=1,2", "--json"]) == 130
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
@@ -108,9 +112,9 @@ def test_an_interruption_keeps_what_was_measured(capsys, monkeypatch):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--pictures=400"], "--pictures is '400'; expected WIDTHxHEIGHT"),
-        (["--pictures=1x50"], "--pictures is '1x50'"),
-        (["--data=a", "--pictures=9x9"], "--data and --pictures each name pictures"),
+        (["--images=400"], "--images is '400'; expected WIDTHxHEIGHT"),
+        (["--images=1x50"], "--images is '1x50'"),
+        (["--data=a", "--images=9x9"], "--data and --images each name images"),
         (["--threads=0"], "--threads is '0'"),
         (["--repeats=0"], "--repeats is 0"),
         (["--size=0"], "--size is 0"),
@@ -127,9 +131,9 @@ def test_bad_input_is_refused_in_one_sentence(flags, message, jpeg_dir):
 
 @pytest.mark.errors
 def test_a_resident_set_is_not_decoded(data_dir, tmp_path):
-    made = CONFIG.replace('"jpeg_set", "streamed"', '"fashion_mnist_subset", "auto"')
+    text = CONFIG.replace('"jpeg_set", "streamed"', '"fashion_mnist_subset", "auto"')
     (tmp_path / "config.py").write_text(
-        made.replace("(0.5,) * 3, (0.2,) * 3", "(), ()")
+        text.replace("(0.5,) * 3, (0.2,) * 3", "(), ()")
     )
     flags = [f"--config={tmp_path / 'config.py'}", f"--data_dir={data_dir}"]
     with pytest.raises(InputError, match="fashion_mnist_subset is resident"):
@@ -140,5 +144,6 @@ def test_the_help_explains_every_key(capsys):
     with pytest.raises(SystemExit):
         bench.main(["--input-only", "--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for word in ("--pictures", "CPU time", "130", *timing.KEYS):
+    assert "--pictures" not in text
+    for word in ("--images", "CPU time", "130", *loader_speed.KEYS):
         assert word in text

@@ -3,13 +3,11 @@
 import json
 import pathlib
 
-import jax
 import pytest
 
-from kdjax.bench import flops
 from kdjax.cli import compile as command
 from kdjax.contracts import InputError
-from kdjax.preflight import advice, memory, plans, program, rows
+from kdjax.preflight import advice, memory, program, rows
 from kdjax.preflight.page import page
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -22,13 +20,13 @@ def eight_devices(monkeypatch):
     monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
 
 
-def told(capsys, *words):
+def compiled_row(capsys, *words):
     code = command.main([*PAIR, *words, "--json"])
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_a_row_where_nobody_knows_the_memory(capsys):
-    code, row = told(capsys)
+def test_a_row_where_the_memory_is_not_known(capsys):
+    code, row = compiled_row(capsys)
     assert code == 0 and row.keys() == rows.KEYS.keys()
     assert (row["devices"], row["batch_size"], row["rows"]) == (8, 64, 8)
     assert row["fits"] is None and row["largest_batch"] is None and not row["advice"]
@@ -41,17 +39,17 @@ def test_a_row_where_nobody_knows_the_memory(capsys):
 
 
 def test_the_largest_batch_fits_and_the_next_does_not(capsys, monkeypatch):
-    totals, honest = {}, program.compile_step
+    totals, compile_step_of = {}, program.compile_step
 
     def compile_step(plan, mesh, batch_size):
-        compiled = honest(plan, mesh, batch_size)
+        compiled = compile_step_of(plan, mesh, batch_size)
         totals[batch_size] = compiled.memory.total
         return compiled
 
     monkeypatch.setattr(program, "compile_step", compile_step)
     words = ("--examples=100", "--memory=0.0009765625", "--probes=20")
     mebibyte = 2**20
-    code, row = told(capsys, *words)
+    code, row = compiled_row(capsys, *words)
     assert code == 0 and row["fits"] and row["capacity"] == mebibyte
     low, high = row["largest_batch"], row["smallest_too_large"]
     assert 64 < low < high and low % 8 == 0
@@ -60,9 +58,9 @@ def test_the_largest_batch_fits_and_the_next_does_not(capsys, monkeypatch):
 
 
 def test_what_does_not_fit_says_by_how_much_and_what_to_change(capsys):
-    code, row = told(capsys, "--memory=1e-6", "--probes=1")
+    code, row = compiled_row(capsys, "--memory=1e-6", "--probes=1")
     assert code == command.DOES_NOT_FIT == 2 and row["fits"] is False
-    over = memory.told(row["total"] - row["capacity"])
+    over = memory.size_text(row["total"] - row["capacity"])
     assert row["advice"][0] == f"it is {over} too large for a device"
     half = [text for text in row["advice"] if "bfloat16" in text]
     assert half == ["activations of --dtype=bfloat16 are half as large"]
@@ -88,13 +86,13 @@ def test_bfloat16_is_advised_where_it_is_not_set(tmp_path, capsys, dtypes, flags
     assert command.main([*words, "--json"]) == 2
     row = json.loads(capsys.readouterr().out)
     assert row["flops_per_image"]["float32"] > 0
-    told = [text.split()[2] for text in row["advice"] if "bfloat16" in text]
-    assert told == flags
+    advised = [text.split()[2] for text in row["advice"] if "bfloat16" in text]
+    assert advised == flags
 
 
 def test_what_is_imported_is_imported_anew():
-    assert advice.of_config("imported").teacher == "import --dtype=bfloat16"
-    assert advice.of_config("run").teacher == ""  # that run is done
+    assert advice.flags_of("imported").teacher == "import --dtype=bfloat16"
+    assert advice.flags_of("run").teacher == ""  # that run is done
 
 
 GIB = 2**30
@@ -109,19 +107,19 @@ GIB = 2**30
         (memory.Refused(used=None, limit=2 * GIB, temporaries=3 * GIB), 3 * GIB),
     ],
 )
-def test_what_a_compiler_refuses_is_told(monkeypatch, capsys, refused, total):
+def test_what_a_compiler_refuses_is_in_the_row(monkeypatch, capsys, refused, total):
     def compile_step(plan, mesh, batch_size):
         if batch_size > 16:
             return program.Compiled(1.0, None, refused, {})
         return program.Compiled(1.0, memory.Memory(8, 8, 8, 8, 8), None, {})
 
     monkeypatch.setattr(program, "compile_step", compile_step)
-    code, row = told(capsys)
-    given = ("ahead",) if refused.used else rows.PARTS[:5]
-    assert row["total"] == total + sum(row[part] for part in given)
+    code, row = compiled_row(capsys)
+    added = ("ahead",) if refused.used else list(rows.PARTS)[:5]
+    assert row["total"] == total + sum(row[part] for part in added)
     assert code == 2 and row["capacity"] == 2 * GIB and row["fits"] is False
     assert row["temporaries"] == refused.temporaries and row["padding"] is None
-    over = memory.told(row["total"] - 2 * GIB)
+    over = memory.size_text(row["total"] - 2 * GIB)
     assert row["advice"][0] == f"it is {over} too large for a device"
     assert (row["largest_batch"], row["smallest_too_large"]) == (16, 24)
     assert "--batch_size=16 fits on these devices" in row["advice"]
@@ -155,10 +153,10 @@ def test_a_page_for_people(capsys):
         (["--feed=neither"], "expected resident or streamed"),
         (["--config=a.py"], "either --config or --pair"),
         (["--pair=resnet34"], "expected TEACHER:STUDENT"),
-        (["--probes=-1"], "0 or more"),
+        (["--probes=-1"], "--probes is -1; expected 0 or more"),
         (["--topology=v5e"], "such as v5e:4x4"),
         (["--slices=2"], "of a --topology"),
-        (["--topology=v5e:4x4", "--slices=0"], "--slices of 1 or more"),
+        (["--topology=v5e:4x4", "--slices=0"], "--slices is 0; expected 1 or more"),
         (["--pair=wrn_16_2:wrn_16_3"], "near are wrn_16_"),
         (["--pair=wrn_16_2:resnet18"], "cannot take the data set"),
         (["--teacher=resnet34"], "are of a --config"),
@@ -197,12 +195,12 @@ def get_config(arg=""):
 """
 
 
-def test_imagenet_and_its_teacher_may_be_nowhere(tmp_path, monkeypatch, capsys):
+def test_imagenet_and_its_teacher_may_be_absent(tmp_path, monkeypatch, capsys):
     (tmp_path / "kd.py").write_text(STREAMED)
-    seen = []
+    measured = []
 
-    def measure(plan, mesh, batch_size, **how):
-        seen.append(plan)
+    def measure(plan, mesh, **options):
+        measured.append(plan)
         return {"fits": True}
 
     monkeypatch.setattr(rows, "measure", measure)
@@ -210,20 +208,18 @@ def test_imagenet_and_its_teacher_may_be_nowhere(tmp_path, monkeypatch, capsys):
     with pytest.raises(InputError, match="--teacher=NAME"):
         command.main(words)
     assert command.main([*words, "--teacher=resnet20"]) == 0
-    plan = seen[0]
-    assert not plan.resident and plan.examples == 1_281_167 and plan.classes == 1000
+    plan = measured[0]
+    assert (
+        not plan.resident
+        and plan.examples == 1_281_167
+        and len(plan.experiment.train.class_names) == 1000
+    )
     assert plan.image_shape == (64, 64, 3)
     # The teacher computes in what its student does.
-    images = jax.ShapeDtypeStruct((2, 64, 64, 3), "float32")
-    work = flops.count(
-        plan.teacher.train, *plans.variables(plan.teacher, plan.image_shape), images
-    )
+    work = rows.work_of(plan)["teacher"]
     assert max(work.flops, key=work.flops.get) == "bfloat16"
     assert command.main([*words, "--teacher=resnet20", "--dtype=float32"]) == 0
-    work = flops.count(
-        seen[1].teacher.train, *plans.variables(plan.teacher, (64, 64, 3)), images
-    )
-    assert set(work.flops) == {"float32"}
+    assert set(rows.work_of(measured[1])["teacher"].flops) == {"float32"}
 
 
 def test_of_crops_that_grow_the_largest_is_compiled(tmp_path, capsys):
@@ -238,12 +234,12 @@ def test_of_crops_that_grow_the_largest_is_compiled(tmp_path, capsys):
         captured = capsys.readouterr()
         return json.loads(captured.out), captured.err
 
-    fixed, said = row("")
-    assert "sizes" not in said and fixed["image_shape"] == [64, 64, 3]
-    grown, said = row("((0,32),(30,48),(60,96),(80,32))")
-    assert "crops of 96x96: the largest of 3 sizes" in said
+    fixed, progress = row("")
+    assert "sizes" not in progress and fixed["image_shape"] == [64, 64, 3]
+    grown, progress = row("((0,32),(30,48),(60,96),(80,32))")
+    assert "crops of 96x96: the largest of 3 sizes" in progress
     assert grown["image_shape"] == [96, 96, 3]
-    # 64 pictures over 8 devices, with their index and epoch.
+    # 64 images over 8 devices, with their index and epoch.
     assert grown["batch"] == grown["ahead"] == 8 * (96 * 96 * 3 + 8)
     # 3x3x3 to 4 at every other pixel, and 1,000 classes, of a teacher and a student.
     work = 2 * (48 * 48 * 27 * 4 + 4 * 1000)
@@ -261,14 +257,14 @@ def test_of_crops_that_grow_the_largest_is_compiled(tmp_path, capsys):
         (["--teacher=resnet34"], "cifar100.*not prepared|--examples"),
     ],
 )
-def test_what_a_config_says_itself(words, message):
+def test_what_a_config_has_is_no_option(words, message):
     config = f"--config={ROOT}/configs/cifar100/kd.py"
     with pytest.raises(InputError, match=message):
         sliced = "--config.data.train=train[:100]"
         command.main([config, sliced, "--data_dir=/nowhere", *words])
 
 
-def test_the_help_says_what_the_keys_are(capsys):
+def test_the_help_explains_every_key(capsys):
     with pytest.raises(SystemExit):
         command.main(["--help"])
     text = capsys.readouterr().out

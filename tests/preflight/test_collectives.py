@@ -97,8 +97,8 @@ def compiled(function, *shapes):
         in_shardings=sharding.split(mesh),
         out_shardings=sharding.replicated(mesh),
     )
-    found = (jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes)
-    return tally(jitted.lower(*found).compile().as_text())
+    arrays = (jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes)
+    return tally(jitted.lower(*arrays).compile().as_text())
 
 
 def test_a_sum_over_the_batch_sends_the_sum():

@@ -1,7 +1,6 @@
-"""The step that is compiled is the trainer's, and its parts weigh what they should."""
+"""The compiled step is the trainer's, and its parts have the bytes of their arrays."""
 
 import collections
-import dataclasses
 import functools
 
 import jax
@@ -28,8 +27,8 @@ from tests.weights.conftest import file, flags, teacher, tensors
 __all__ = ["file", "flags", "teacher", "tensors"]  # fixtures
 
 
-def teacher_outputs(data_dir):
-    """Two students, one with notes, and a teacher that brings its weights."""
+def two_students(data_dir):
+    """One with sample weights, and a teacher that brings its weights."""
     config = configs.teacher(data_dir)
     config.teacher.network = "tests.networks:tiny"
     config.students = ConfigDict(
@@ -45,14 +44,14 @@ def teacher_outputs(data_dir):
 
 
 def operations(jaxpr):
-    """How often each primitive stands there, by the shapes that it makes."""
-    found = collections.Counter()
+    """How often each primitive is used, by the shapes of its results."""
+    counts = collections.Counter()
     for equation in jaxpr.eqns:
         shapes = tuple(str(variable.aval) for variable in equation.outvars)
-        found[equation.primitive.name, shapes] += 1
+        counts[equation.primitive.name, shapes] += 1
         for inner in flops._inner(equation.params):
-            found += operations(inner)
-    return found
+            counts += operations(inner)
+    return counts
 
 
 def as_trained(config, workdir, most):
@@ -74,7 +73,7 @@ def as_trained(config, workdir, most):
 
 
 def check_same(ours, theirs):
-    """To the letter: operations, constants, donated arguments, and where all lie."""
+    """To the letter: operations, constants, donated arguments, and shardings."""
     assert operations(ours.jaxpr.jaxpr) == operations(theirs.jaxpr.jaxpr)
     assert ours.lower().as_text() == theirs.lower().as_text()
 
@@ -85,20 +84,20 @@ def check_same(ours, theirs):
 def test_it_is_the_very_step_of_the_trainer(
     data_dir, tmp_path, monkeypatch, most, batch_norm
 ):
-    config, mesh = teacher_outputs(data_dir), sharding.make_mesh()
+    config, mesh = two_students(data_dir), sharding.make_mesh()
     config.batch_norm = batch_norm
     theirs = as_trained(config, tmp_path, most)
     monkeypatch.setattr(program, "steps_per_dispatch", lambda platform: most)
     images = load_data(schema.plain(config)["data"])
-    plan = plans.plan(schema.plain(config), images, 64)
+    plan = plans.plan(schema.plain(config), images)
     check_same(program.trace(plan, mesh, 64), theirs)
 
 
 def test_it_is_the_very_step_of_a_streamed_training(tmp_path):
-    """Whose data are there for the trainer only."""
+    """Whose data are on disk for the trainer only."""
     rows = pictures(21)
     prepare_jpegs(tmp_path, {"train": rows, "test": rows[:9]})
-    config = teacher_outputs(tmp_path)
+    config = two_students(tmp_path)
     config.data.name, config.data.feed = "jpeg_set", "streamed"
     config.data.train, config.data.test = "train", "test"
     config.data.crops = ConfigDict({"size": 16, "short_side": 20})
@@ -109,47 +108,46 @@ def test_it_is_the_very_step_of_a_streamed_training(tmp_path):
     config = schema.plain(config)
     given = described.Sizes(classes=5, examples=21)
     images = described.describe_data(config["data"], given)
-    plan = plans.plan(config, images, 64)
+    plan = plans.plan(config, images)
     assert not plan.resident
     check_same(program.trace(plan, sharding.make_mesh(), 64), theirs)
 
 
 @pytest.mark.parametrize("untrained", [False, True])
-def test_a_teacher_sees_images_of_its_own_size(data_dir, tmp_path, untrained):
-    """And is resized for as in the trainer's step; its FLOPs are of that size."""
-    config, mesh = teacher_outputs(data_dir), sharding.make_mesh()
+def test_a_teacher_gets_images_of_its_own_size(data_dir, tmp_path, untrained):
+    """They are resized as in the trainer's step; its FLOPs are of that size."""
+    config, mesh = two_students(data_dir), sharding.make_mesh()
     config.teacher.network = "tests.networks:linear"
     config.teacher.input_size = (20, 12)
     theirs = as_trained(config, tmp_path, 1)
     plain = schema.plain(config)
     images = load_data(plain["data"])
-    by = [{"name": "tests.networks:linear"}] if untrained else None
-    plan = plans.plan(plain, images, 64, teacher_models=by)
+    models = [{"name": "tests.networks:linear"}] if untrained else None
+    plan = plans.plan(plain, images, models)
     assert plan.teacher_shape == (20, 12, 1) and plan.image_shape == (28, 28, 1)
     check_same(program.trace(plan, mesh, 64), theirs)
-    plan = dataclasses.replace(plan, students={})
-    assert rows._work(plan)["teacher"].flops == {"float32": 2 * 20 * 12 * 10}
+    assert rows.work_of(plan)["teacher"].flops == {"float32": 2 * 20 * 12 * 10}
 
 
 def test_a_plan_knows_where_its_teacher_is_from(data_dir, teacher):
-    config = schema.plain(teacher_outputs(data_dir))
+    config = schema.plain(two_students(data_dir))
     images = load_data(config["data"])
-    assert plans.plan(config, images, 64).teacher_from == "run"
-    by = [{"name": "tests.networks:tiny"}]
-    assert plans.plan(config, images, 64, teacher_models=by).teacher_from == "untrained"
+    assert plans.plan(config, images).teacher_from == "run"
+    models = [{"name": "tests.networks:tiny"}]
+    assert plans.plan(config, images, models).teacher_from == "untrained"
     config["teacher"] |= {"network": "", "workdir": str(teacher)}
-    assert plans.plan(config, images, 64).teacher_from == "imported"
+    assert plans.plan(config, images).teacher_from == "imported"
 
 
 def planned(config, feed="resident", teacher_models=("tests.networks:tiny",)):
     data = config["data"] | {"feed": feed, "mean": (0.5,), "std": (0.2,)}
     images = described.data_of_sizes(data, described.Sizes(28, 10, 1000, channels=1))
     named = [{"name": name} for name in teacher_models]
-    return plans.plan(config, images, 64, teacher_models=named)
+    return plans.plan(config, images, named)
 
 
 def absent(**method):
-    """A config whose data and whose teacher are nowhere."""
+    """A config whose data and whose teacher do not exist."""
     config = configs.teacher("/nowhere")
     config.teacher.workdir = "/nowhere/teacher"
     config.data.flip = True
@@ -157,35 +155,35 @@ def absent(**method):
     return schema.plain(config)
 
 
-def test_neither_data_nor_teacher_need_be_there():
+def test_data_and_teacher_may_be_absent():
     plan = planned(absent())
-    given = program.arguments(plan, 64, 1)
-    assert given.source["image"].shape == (1000, 28, 28, 1)
-    assert given.source["image"].dtype == np.uint8
-    seen = program.compile_step(plan, sharding.make_mesh(), 64)
-    assert seen.memory.total > 0 and seen.refused is None
-    assert seen.collectives["all-reduce"].count >= 1
+    shapes = program.arguments(plan, 64, 1)
+    assert shapes.source["image"].shape == (1000, 28, 28, 1)
+    assert shapes.source["image"].dtype == np.uint8
+    compiled = program.compile_step(plan, sharding.make_mesh(), 64)
+    assert compiled.memory.total > 0 and compiled.refused is None
+    assert compiled.collectives["all-reduce"].count >= 1
 
 
 @pytest.mark.parametrize("classes", [3, 10])
 def test_classes_of_described_images_are_any_of_the_teachers(
     teacher, tmp_path, classes
 ):
-    """The names are in the data, which need not be there."""
+    """The names are in the data, which are absent."""
     (tmp_path / "names.txt").write_text("\n".join(f"class {n}" for n in range(10)))
     config = absent()
     config["teacher"] |= {"workdir": str(teacher)}
     config["teacher"] |= {"classes": str(tmp_path / "names.txt")}
     sizes = described.Sizes(28, classes, 1000, channels=1)
     data = config["data"] | {"feed": "resident", "mean": (0.5,), "std": (0.2,)}
-    plan = plans.plan(config, described.data_of_sizes(data, sizes), 64)
-    seen = jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32)
-    weights = plans.variables(plan.teacher, plan.image_shape)
-    answer = jax.eval_shape(plan.teacher.evaluate, *weights, seen)
-    assert answer.logits.shape == (2, classes)
+    plan = plans.plan(config, described.data_of_sizes(data, sizes))
+    images = jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32)
+    weights = flops.variables_of(plan.teacher, plan.image_shape)
+    outputs = jax.eval_shape(plan.teacher.evaluate, *weights, images)
+    assert outputs.logits.shape == (2, classes)
     sizes = sizes._replace(classes=11)
     with pytest.raises(InputError, match="has 10 classes .* has 11"):
-        plans.plan(config, described.data_of_sizes(data, sizes), 64)
+        plans.plan(config, described.data_of_sizes(data, sizes))
 
 
 def test_mixtures_of_images_are_in_the_step():
@@ -201,12 +199,12 @@ def test_mixtures_of_images_are_in_the_step():
         return compiled.collectives.get("collective-permute")
 
     assert sent(0.0) is None
-    found = sent(1.0)  # one image of float32 from each device to the next
-    assert (found.count, found.bytes) == (1, 28 * 28 * 4)
+    shifts = sent(1.0)  # one image of float32 from each device to the next
+    assert (shifts.count, shifts.bytes) == (1, 28 * 28 * 4)
 
 
 @pytest.mark.errors
-def test_a_missing_teacher_is_asked_for():
+def test_a_missing_teacher_is_named_by_an_option():
     with pytest.raises(InputError, match="no directory '/nowhere/teacher'.*--teacher"):
         planned(absent(), teacher_models=())
     unnamed = absent()
@@ -218,8 +216,8 @@ def test_a_missing_teacher_is_asked_for():
 def test_several_teachers_are_an_ensemble():
     config = absent(name="ensemble", alpha=0.9)
     plan = planned(config, teacher_models=("tests.networks:linear",) * 2)
-    given = program.arguments(plan, 64, 1)
-    assert sorted(given.teacher[0]) == ["member0", "member1"]
+    shapes = program.arguments(plan, 64, 1)
+    assert sorted(shapes.teacher[0]) == ["member0", "member1"]
 
 
 @pytest.mark.errors
@@ -228,7 +226,7 @@ def test_several_teachers_are_an_ensemble():
     [
         ({"stages": {"a": {}}}, "the config of one training"),
         ({"select": {"name": "clk"}}, "the config of one training"),
-        ({"teacher": {"cache": "runs/answers"}}, "config.teacher.cache"),
+        ({"teacher": {"cache": "runs/cache"}}, "config.teacher.cache"),
     ],
 )
 def test_what_is_no_single_step_is_refused(change, message):
@@ -243,28 +241,28 @@ def parts(plan):
     return program.parts(plan, 64, steps=1, devices=8)
 
 
-def test_parts_weigh_what_their_arrays_do():
+def test_parts_have_the_bytes_of_their_arrays():
     config = absent()
     config["model"] = {"name": "tests.networks:linear"}
     teacher = ("tests.networks:linear",)
     weights = 28 * 28 * 10 + 10
-    found = parts(planned(config, teacher_models=teacher))
+    sizes = parts(planned(config, teacher_models=teacher))
     # Weights and momentum, and beside them a few counters.
-    assert 0 < found["state"] - 4 * 2 * weights <= 64
-    assert found["teacher"] == 4 * weights
-    assert found["data"] == 1000 * (28 * 28 + 4)
-    assert found["batch"] == 64 * (4 + 4) // 8 and found["ahead"] == 0
-    found = parts(planned(config, feed="streamed", teacher_models=teacher))
-    assert found["data"] == 1000 * 4
-    assert found["batch"] == found["ahead"] == 64 * (4 + 4 + 28 * 28) // 8
+    assert 0 < sizes["state"] - 4 * 2 * weights <= 64
+    assert sizes["teacher"] == 4 * weights
+    assert sizes["data"] == 1000 * (28 * 28 + 4)
+    assert sizes["batch"] == 64 * (4 + 4) // 8 and sizes["ahead"] == 0
+    sizes = parts(planned(config, feed="streamed", teacher_models=teacher))
+    assert sizes["data"] == 1000 * 4
+    assert sizes["batch"] == sizes["ahead"] == 64 * (4 + 4 + 28 * 28) // 8
 
 
 def test_a_streamed_batch_is_divided_over_the_devices():
     plan = planned(absent(), feed="streamed")
     mesh = sharding.make_mesh()
-    seen = program.compile_step(plan, mesh, 64).memory
-    found = parts(plan)
-    assert seen.arguments == sum(found.values()) - found["ahead"]
+    memory = program.compile_step(plan, mesh, 64).memory
+    sizes = parts(plan)
+    assert memory.arguments == sum(sizes.values()) - sizes["ahead"]
 
 
 def test_a_program_for_an_accelerator_has_no_convolutions_for_cpus():
@@ -276,7 +274,7 @@ def test_a_program_for_an_accelerator_has_no_convolutions_for_cpus():
     assert winograd.suits(images, kernel, 1)
 
 
-def test_an_error_that_is_not_about_memory_is_not_an_answer(monkeypatch):
+def test_only_an_error_about_memory_is_a_result(monkeypatch):
     plan = planned(absent())
 
     def fails(message):

@@ -1,4 +1,4 @@
-"""Names of slices, and what is said where the compiler is not installed."""
+"""Names of slices, and the error where the compiler is not installed."""
 
 import importlib.util
 import json
@@ -19,13 +19,13 @@ HERE = importlib.util.find_spec("libtpu") is not None
 @pytest.mark.parametrize("name", ["", "v5e", "v5e-16", "v5e:16", "v5e:0x4", "4x4"])
 def test_what_is_no_slice_is_refused(name):
     with pytest.raises(InputError, match="such as v5e:4x4.*v5e and v6e have 1x1, 2x2"):
-        topology.prepare(name)
+        topology.describe(name)
 
 
-def test_without_the_compiler_it_says_what_to_install(monkeypatch):
+def test_without_the_compiler_the_error_is_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install '\.\[preflight\]'"):
-        topology.prepare("v5e:4x4")
+        topology.describe("v5e:4x4")
 
 
 def compile_for(*words):
@@ -78,6 +78,6 @@ def test_a_step_that_is_too_large_says_by_how_much():
 
 
 @needs_libtpu
-def test_a_slice_that_nobody_makes_is_refused():
+def test_a_slice_that_does_not_exist_is_refused():
     error = compile_for("--topology=v9:2x2", "--batch_size=64")
     assert "Invalid TPU external name" in error and "v5e and v6e have" in error
