@@ -18,9 +18,9 @@ import tempfile
 import time
 
 from benchmarks import flags, worker
-from benchmarks.run import INTERRUPTED, SETTLE, say, summary
+from benchmarks.run import INTERRUPTED, SETTLE, log, summary
 from kdjax.bench.loader_speed import processor
-from kdjax.data.synthetic import prepare_drawn
+from kdjax.data.synthetic import prepare_synthetic
 
 OURS = "kdjax"
 KDJAX, TFDATA = "benchmarks.feed_kdjax", "benchmarks.feed_tfdata"

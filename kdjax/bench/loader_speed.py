@@ -18,13 +18,13 @@ from kdjax.bench.rows import versions
 from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.images.decode import Unreadable
-from kdjax.data.images.lazy import StoredImages
+from kdjax.data.images.lazy import LazyImages
 from kdjax.data.load import load_split
 from kdjax.data.loaders import streaming
-from kdjax.data.loaders.streaming import StreamedFeed
+from kdjax.data.loaders.streaming import StreamingLoader
 from kdjax.data.prefetch import cores
 from kdjax.data.split import Split
-from kdjax.data.synthetic import NAME, prepare_drawn
+from kdjax.data.synthetic import NAME, prepare_synthetic
 from kdjax.training import sharding
 
 PACKAGES = ("array-record", "grain", "opencv-python-headless", "simplejpeg")
@@ -67,7 +67,7 @@ def synthetic_split(
     """JPEGs in a directory that is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="kdjax-") as scratch:
         data_dir = pathlib.Path(scratch)
-        prepare_drawn(data_dir, height=height, width=width, count=count)
+        prepare_synthetic(data_dir, height=height, width=width, count=count)
         yield load_split(NAME, "train", data_dir=data_dir, crops=crops)
 
 
@@ -128,7 +128,7 @@ def measure(
 
 
 def row(
-    images: StoredImages, loader: StreamedFeed, timed: LoaderTiming, cores: int
+    images: LazyImages, loader: StreamingLoader, timed: LoaderTiming, cores: int
 ) -> dict:
     """The numbers of a timing; errors are those of `side_of`."""
     rates = timed.blocks.rates(loader.batch_size)
@@ -148,7 +148,7 @@ def row(
     }
 
 
-def side_of(images: StoredImages, loader: StreamedFeed, timed: LoaderTiming) -> int:
+def side_of(images: LazyImages, loader: StreamingLoader, timed: LoaderTiming) -> int:
     """Side of the crops that were timed.
 
     Raises:

@@ -78,7 +78,9 @@ def start(problem: Problem, mode: str, students: int, mesh: Mesh) -> Program:
       students: how many, side by side; "input" has none.
     """
     split, cached = noise_split(problem), mode == "cached"
-    loader = in_memory.place(split, mesh, seed=SEED, batch_size=problem.batch_size)
+    loader = in_memory.make_loader(
+        split, mesh, seed=SEED, batch_size=problem.batch_size
+    )
     logits = noise_logits(problem, len(split.label)) if cached else None
 
     def ready(number):

@@ -30,12 +30,11 @@ import sys
 from kdjax import cli
 from kdjax.bench import loader_speed
 from kdjax.bench.rows import measure_each
-from kdjax.cli import arguments
 from kdjax.cli.bench import INPUT_ONLY, at_least, whole_numbers
 from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.split import Split
 from kdjax.distributed import devices
 from kdjax.experiment import schema

@@ -32,7 +32,6 @@ import sys
 
 from kdjax import cli
 from kdjax.bench.programs import pair_names
-from kdjax.cli import arguments
 from kdjax.cli.bench import at_least
 from kdjax.contracts import InputError
 from kdjax.distributed import devices

@@ -138,9 +138,11 @@ def describe() -> str:
     return f"devices: {len(devices)} x {kinds}{each if processes > 1 else ''}"
 
 
-def check_batch(batch_size: int, name: str = "config.batch_size") -> None:
-    """Raises InputError where the devices do not divide the batch of key `name`."""
-    count = jax.device_count()
+def check_batch(
+    batch_size: int, name: str = "config.batch_size", count: int | None = None
+) -> None:
+    """Raises InputError where the devices, `count` or all, do not divide the batch."""
+    count = count or jax.device_count()
     if batch_size % count:
         near = math.ceil(batch_size / count) * count
         raise InputError(

@@ -4,10 +4,10 @@ import dataclasses
 
 from kdjax import paths
 from kdjax.contracts import InputError
-from kdjax.data.loaders.loader import is_stored
+from kdjax.data.loaders.loader import is_streamed
 from kdjax.experiment.build import Experiment, build, check_single
 from kdjax.experiment.data import Data
-from kdjax.experiment.defaults import nested
+from kdjax.experiment.schema import nested
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import teacher_shape
 from kdjax.models.network import Network
@@ -49,7 +49,7 @@ class Plan:
     @property
     def resident(self) -> bool:
         """Whether all images lie on the devices, or come with each batch."""
-        return not is_stored(self.experiment.train)
+        return not is_streamed(self.experiment.train)
 
 
 def pair_config(

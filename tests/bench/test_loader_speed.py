@@ -12,11 +12,11 @@ from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.images.decode import decode
 from kdjax.data.images.fast_crop import crop
-from kdjax.data.images.lazy import StoredImages
+from kdjax.data.images.lazy import LazyImages
 from kdjax.data.load import load_split
 from kdjax.data.loaders.sampler import sample_positions
-from kdjax.data.loaders.streaming import StreamedFeed
-from kdjax.data.synthetic import CLASSES, NAME, draw, prepare_drawn
+from kdjax.data.loaders.streaming import StreamingLoader
+from kdjax.data.synthetic import CLASSES, NAME, draw, prepare_synthetic
 
 GEOMETRY = Geometry(size=112, short_side=128)
 COUNT, BATCH = 48, 16
@@ -25,7 +25,7 @@ COUNT, BATCH = 48, 16
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
     data_dir = tmp_path_factory.mktemp("synthetic")
-    prepare_drawn(data_dir, height=350, width=400, count=COUNT)
+    prepare_synthetic(data_dir, height=350, width=400, count=COUNT)
     return load_split(NAME, "train", data_dir=data_dir, crops=GEOMETRY)
 
 
@@ -82,7 +82,7 @@ BLOCKS = timing.Timing(4, (1.0, 2.0, 4.0), (1.0, 2.0, 4.0))
 
 
 def test_a_row_has_what_is_measured(split):
-    loader = StreamedFeed(split.image, {}, seed=0, batch_size=BATCH, threads=3)
+    loader = StreamingLoader(split.image, {}, seed=0, batch_size=BATCH, threads=3)
     timed = loader_speed.LoaderTiming(BLOCKS, 6.0, range(3, 15))
     row = loader_speed.row(split.image, loader, timed, cores=2)
     assert row["images_per_second"] == 4 * BATCH / 2
@@ -95,8 +95,8 @@ def test_a_row_has_what_is_measured(split):
 
 def test_the_size_is_that_of_the_crops_that_were_timed(split):
     growing = dataclasses.replace(GEOMETRY, sizes=((0, 64), (2, 80), (6, 112)))
-    images = StoredImages(split.image.opened, growing, split.image.skipped)
-    loader = StreamedFeed(images, {}, seed=0, batch_size=BATCH, threads=1)
+    images = LazyImages(split.image.opened, growing, split.image.skipped)
+    loader = StreamingLoader(images, {}, seed=0, batch_size=BATCH, threads=1)
     timed = loader_speed.LoaderTiming(BLOCKS, 6.0, range(6, 18))
     with contextlib.closing(loader):
         sides = {loader.batch_spec(step)["image"].shape[1] for step in range(6, 18)}
@@ -110,7 +110,7 @@ def test_the_size_is_that_of_the_crops_that_were_timed(split):
 
 def test_the_loader_costs_little_beside_decoding_the_same_crops(split):
     """CPU time, by turns, so that a busy machine slows both; generous all the same."""
-    loader = StreamedFeed(split.image, {}, seed=1, batch_size=BATCH, threads=1)
+    loader = StreamingLoader(split.image, {}, seed=1, batch_size=BATCH, threads=1)
     contents = [split.image.content(index) for index in range(COUNT)]
     step, into = 0, np.empty((112, 112, 3), np.uint8)
     for _ in range(3):

@@ -86,7 +86,7 @@ def test_input_alone_gives_the_augmented_batch(mesh):
     program = programs.start(PROBLEM, "input", 0, mesh)
     images = program.step(program.ready(0))
     split = programs.noise_split(PROBLEM)
-    loader = in_memory.place(split, mesh, seed=programs.SEED, batch_size=8)
+    loader = in_memory.make_loader(split, mesh, seed=programs.SEED, batch_size=8)
     rows = in_memory.gather_batch(loader.source, loader.batch_spec(0))
     expected = programs.augment(PROBLEM).train(rows, programs.SEED)
     np.testing.assert_allclose(images, expected, rtol=1e-6)
