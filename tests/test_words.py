@@ -44,7 +44,6 @@ NAMES = {
     "descend": "apply_gradients",
     "label_where_silent": "label_unselected",
     "label_the_rest": "with_label_fallback",
-    "check_same": "assert_equal",
     "is_first": "is_primary",
     "Place": "ProcessInfo",
     "Apart": "RendezvousError",
@@ -53,7 +52,6 @@ NAMES = {
     "forgive": "reset_failed",
     "Traces": "MemoryInputs",
     "Views": "LossInputs",
-    "Live": "TeacherRunner",
     "Absent": "DatasetSpec",
     "drawn": "synthetic",
 }
@@ -63,11 +61,14 @@ PHRASES = re.compile(
     r"|label_where_silent|label_the_rest)\b",
     re.IGNORECASE,
 )
-# A batch was a ticket; a selection of clean samples is one, by its paper's name.
+# A batch was a ticket; a selection of clean samples is one, by its paper's name, and
+# `tickets` is the method of that paper.
 TICKETS = re.compile(r"\btickets?\b", re.IGNORECASE)
-WINNING = re.compile(r"winning\s+tickets?", re.IGNORECASE)
+WINNING = re.compile(
+    r"winning\s+tickets?|tickets\.py|methods\.tickets|def tickets", re.IGNORECASE
+)
 # Keys and names that earlier versions wrote to disk.
-ON_DISK = {"asked", "found", "notes", "pieces.jsonl"}
+ON_DISK = {"asked", "found", "notes", "pieces.jsonl", "pictures", "--pictures"}
 
 
 def names(source):

@@ -89,7 +89,7 @@ def measure_split(
     """
     facts = about(split) | {"placed": place, "load_average": load_average()}
     options = {"seed": seed, "batch_size": batch_size, "threads": threads}
-    loader = streaming.place(split, mesh, **options)
+    loader = streaming.make_loader(split, mesh, **options)
 
     def ready(step: int) -> None:
         batch_spec = loader.batch_spec(step)

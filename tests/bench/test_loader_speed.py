@@ -16,7 +16,7 @@ from kdjax.data.images.lazy import LazyImages
 from kdjax.data.load import load_split
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.loaders.streaming import StreamingLoader
-from kdjax.data.synthetic import CLASSES, NAME, draw, prepare_synthetic
+from kdjax.data.synthetic import CLASSES, NAME, prepare_synthetic, synthetic_jpegs
 
 GEOMETRY = Geometry(size=112, short_side=128)
 COUNT, BATCH = 48, 16
@@ -30,8 +30,8 @@ def split(tmp_path_factory):
 
 
 def test_synthetic_jpegs_are_as_hard_as_photographs():
-    content = list(draw(350, 400, 20))
-    assert list(draw(350, 400, 20)) == content  # of the seed alone
+    content = list(synthetic_jpegs(350, 400, 20))
+    assert list(synthetic_jpegs(350, 400, 20)) == content  # of the seed alone
     assert len(set(content)) == 20
     sizes = [len(one) for one in content]
     assert 30_000 < min(sizes) and max(sizes) < 65_000

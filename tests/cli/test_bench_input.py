@@ -89,7 +89,7 @@ def test_a_prepared_set_by_name_and_by_config(jpeg_dir, capsys):
 def test_a_table_for_people(capsys):
     assert bench.main([*SYNTHETIC, "--threads=2"]) == 0
     captured = capsys.readouterr()
-    assert "drawn_pictures: files of" in captured.out and "batch 8;" in captured.out
+    assert "synthetic_images: files of" in captured.out and "batch 8;" in captured.out
     assert "images/s of CPU time: by what cores" in captured.out
     assert "11 synthetic JPEGs of 60x50" in captured.err
 

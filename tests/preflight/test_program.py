@@ -95,7 +95,7 @@ def test_it_is_the_very_step_of_the_trainer(
 
 def test_it_is_the_very_step_of_a_streamed_training(tmp_path):
     """Whose data are on disk for the trainer only."""
-    rows = pictures(21)
+    rows = pictures(21) * 4
     prepare_jpegs(tmp_path, {"train": rows, "test": rows[:9]})
     config = two_students(tmp_path)
     config.data.name, config.data.feed = "jpeg_set", "streamed"
@@ -106,7 +106,7 @@ def test_it_is_the_very_step_of_a_streamed_training(tmp_path):
     theirs = as_trained(config, tmp_path, 1)
     config.data.data_dir = "/nowhere"
     config = schema.plain(config)
-    given = described.Sizes(classes=5, examples=21)
+    given = described.Sizes(classes=5, examples=84)
     images = described.describe_data(config["data"], given)
     plan = plans.plan(config, images)
     assert not plan.resident
