@@ -3,6 +3,7 @@
 `methods.md` gets a row for each method of `METHODS`, between its two marks.
 """
 
+import inspect
 import pathlib
 import re
 import sys
@@ -42,10 +43,33 @@ def _row(name: str, module) -> str:
         f"[`{name}`](../kdjax/methods/{name}.py)",
         what[:1].lower() + what[1:] if what[1:2].islower() else what,
         f"{module.REFERENCE}; {papers}",
-        getattr(module, "NEEDS", "labels"),
+        _needs(module),
         _configs(name),
     )
     return f"| {' | '.join(cells)} |\n"
+
+
+# Arguments that have no default; any value that is in range says what a method needs.
+NUMBERS = {"alpha": 0.9, "temperature": 4.0, "base": 4.0, "spread": 4.0, "gamma": 1.0}
+OTHERS = {"link": "kl", "noise_rate": 0.4, "warmup_epochs": 1.0}
+RUN = {"num_examples": 10, "num_classes": 10, "steps_per_epoch": 10, "total_steps": 10}
+
+
+def _needs(module) -> str:
+    """What a method cannot do without, as it declares."""
+    parameters = inspect.signature(module.build).parameters.values()
+    usual = NUMBERS | OTHERS | RUN
+    given = {p.name: usual[p.name] for p in parameters if p.default is p.empty}
+    method = module.build(**given)
+    needs = ["a teacher"] if method.needs_teacher else []
+    if "members" in method.needs:
+        needs = ["several teachers"]
+    needs += ["labels"] if "label" in method.reads else []
+    needs += ["a selection"] if {"selection", "clean"} & set(method.needs) else []
+    needs += ["a memory of each sample"] if method.memory else []
+    needs += [f"{method.networks} networks"] if method.networks > 1 else []
+    needs += ["two crops"] if method.mixture else []
+    return ", ".join(needs)
 
 
 def _configs(name: str) -> str:
