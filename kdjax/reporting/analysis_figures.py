@@ -1,8 +1,6 @@
-"""Figures of an analysis: how far students are from their teacher, and their clusters.
+"""Figures of an analysis, those of Kim et al. 2021 (arXiv:2105.08919).
 
-They are those of Kim et al. 2021 (arXiv:2105.08919): densities over the samples of
-the distance between logits and of the features' norm, and three classes in the plane
-of their templates.
+Densities of a number over the samples, and three classes in the plane of their weights.
 """
 
 import pathlib
@@ -21,34 +19,35 @@ _DASHES = ("-", "--", ":", "-.")  # tell lines apart when the colours come round
 _COLUMNS = 3
 
 
-def logit_distance_densities(
-    distances: dict[str, np.ndarray], path: pathlib.Path
-) -> None:
-    """Draws the density of ||student logits - teacher logits||, a line a student.
-
-    Args:
-      distances: student -> [n], of `compare_logits`.
-      path: PNG to write.
-    """
-    unit = "distance of the logits from the teacher's"
-    _densities(distances, None, unit, "Logit distance", path)
-
-
-def feature_norm_densities(
-    norms: dict[str, np.ndarray],
+def densities(
+    students: dict[str, np.ndarray],
     path: pathlib.Path,
-    *,
+    title: str,
+    unit: str,
     teacher: np.ndarray | None = None,
 ) -> None:
-    """Draws the density of the norm of penultimate features, a line a network.
+    """Draws the density of a number that is not negative, a line a network.
 
     Args:
-      norms: student -> [n], of `feature_norms`.
+      students: name -> [n], such as distances of logits or norms of features.
       path: PNG to write.
-      teacher: [n], its norms; in black, wider than the others.
+      title: of the figure.
+      unit: of the axis.
+      teacher: [n]; in black, wider than the others.
     """
-    unit = "norm of the penultimate features"
-    _densities(norms, teacher, unit, "Feature norm", path)
+    figure = Figure(figsize=(6.4, 4.2), dpi=120, layout="constrained")
+    axis = figure.subplots()
+    if teacher is not None:
+        _draw(axis, teacher, label="teacher", color=_TEACHER, lw=3.2)
+    for i, (name, values) in enumerate(students.items()):
+        dashes = _DASHES[i // len(_STUDENTS) % len(_DASHES)]
+        colour = _STUDENTS[i % len(_STUDENTS)]
+        _draw(axis, values, label=name, color=colour, ls=dashes, lw=1.8)
+    axis.set(xlabel=unit, ylabel="density over the samples", title=title)
+    axis.set_ylim(bottom=0)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    save(figure, path)
 
 
 def class_projections(
@@ -61,14 +60,9 @@ def class_projections(
     Below a panel's title stand the elongations of its clusters, in the legend's order.
 
     Args:
-      clusters: network -> (points [n, 2], labels [n]), points from
-        `projection.three_class_projection`.
+      clusters: network -> (points [n, 2] of `three_class_projection`, labels [n]).
       class_names: label -> name, of exactly the labels that occur.
       path: PNG to write.
-
-    Raises:
-      ValueError: there is no network, labels and class_names differ, or a cluster has
-        fewer than three points.
     """
     if not clusters:
         raise ValueError("class_projections: no network; expected one or more.")
@@ -104,22 +98,6 @@ def _panel(axis: Axes, name, points, labels, class_names: dict[int, str]) -> Non
     axis.set_aspect("equal", adjustable="datalim")
     axis.grid(alpha=0.3)
     axis.tick_params(labelsize=7)
-
-
-def _densities(students: dict, teacher, unit: str, title: str, path) -> None:
-    figure = Figure(figsize=(6.4, 4.2), dpi=120, layout="constrained")
-    axis = figure.subplots()
-    if teacher is not None:
-        _draw(axis, teacher, label="teacher", color=_TEACHER, lw=3.2)
-    for i, (name, values) in enumerate(students.items()):
-        dashes = _DASHES[i // len(_STUDENTS) % len(_DASHES)]
-        colour = _STUDENTS[i % len(_STUDENTS)]
-        _draw(axis, values, label=name, color=colour, ls=dashes, lw=1.8)
-    axis.set(xlabel=unit, ylabel="density over the samples", title=title)
-    axis.set_ylim(bottom=0)
-    axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
-    save(figure, path)
 
 
 def _draw(axis: Axes, values: np.ndarray, **style) -> None:

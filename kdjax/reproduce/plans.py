@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from kdjax.data.registry import AUGMENTS
-from kdjax.reproduce import protocols, studies
+from kdjax.reproduce import studies
 
 EVALUATE_EVERY = 10.0  # epochs; the last one counts, the others show how it goes
 TEACHER_SEED = 0  # one teacher for all students, as in the papers
@@ -58,12 +58,12 @@ class Run(NamedTuple):
 
 STUDIES = {
     "cifar100": Study(
-        protocol=protocols.kl_versus_mse,
+        protocol=studies.kl_versus_mse_protocol,
         pairs=(Pair("wrn_28_4", "wrn_16_2"),),
         methods=studies.temperatures(),
     ),
     "repdistiller": Study(
-        protocol=protocols.repdistiller,
+        protocol=studies.repdistiller_protocol,
         pairs=(Pair("resnet56", "resnet20"), Pair("wrn_40_2", "wrn_16_2")),
         methods=studies.repdistiller(),
         selecting=("lr_ds",),

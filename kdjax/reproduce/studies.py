@@ -1,8 +1,10 @@
-"""The methods that each study of the four papers compares, by the name of the student.
+"""The methods that each study of the four papers compares, and CIFAR-100's protocols.
 
-The same on every data set; the configs beside each set's `common.py` add networks and
-protocol.
+Methods stand by the name of the student, the same on every data set; configs add what
+is a data set's own. All are plain dicts, which need JAX and kdjax alone.
 """
+
+from kdjax.experiment import schema
 
 INFINITY = float("inf")
 SEEDS = (0, 1, 2)
@@ -113,3 +115,33 @@ def repdistiller() -> dict[str, dict]:
         "lr_mse": {"name": "lr_mse", **revision},
         "lr_ds": {"name": "lr_ds", **revision},
     }
+
+
+def kl_versus_mse_protocol() -> dict:
+    """Kim et al. 2021 (arXiv:2105.08919), public code: 200 epochs, step schedule."""
+    config = schema.nested()
+    config["data"]["name"] = "cifar100"
+    config["batch_size"] = 128
+    config["total_epochs"] = 200.0
+    config["schedule"] = {
+        "name": "step",
+        "learning_rate": 0.1,
+        "milestones": (100.0, 150.0),
+        "factor": 0.1,
+        "warmup_epochs": 0.0,
+    }
+    return config
+
+
+def repdistiller_protocol() -> dict:
+    """Tian et al. 2020 (arXiv:1910.10699), public code: 240 epochs, batches of 64."""
+    config = kl_versus_mse_protocol()
+    config["data"]["mean"] = (0.5071, 0.4867, 0.4408)
+    config["data"]["std"] = (0.2675, 0.2565, 0.2761)
+    config["batch_size"] = 64
+    config["total_epochs"] = 240.0
+    config["optimizer"]["nesterov"] = False
+    config["optimizer"]["decay_norm_and_bias"] = True
+    config["schedule"]["learning_rate"] = 0.05
+    config["schedule"]["milestones"] = (150.0, 180.0, 210.0)
+    return config

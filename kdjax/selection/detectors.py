@@ -14,8 +14,8 @@ from kdjax.selection.evidence import (
     Labels,
     Mask,
     SelectionResult,
-    checked_labels,
     checked_mask,
+    correct_labels,
     losses,
 )
 from kdjax.selection.fine import fine
@@ -30,28 +30,24 @@ def clk(evidence: Evidence) -> SelectionResult:
         l_i = cross entropy with the label given; k-means on all {l_i}, k = 2
 
     Kim et al. 2021, by the authors' code (https://github.com/Kthyeon/FINE_official).
-    Losses that do not differ, by 1e-6 nats, show no noise: all are kept.
-
-    The score is minus the loss, in nats; features are not read.
+    Losses that do not differ, by 1e-6 nats, show no noise: all are kept. The score is
+    minus the loss, in nats; features are not read.
 
     >>> logits = np.float32([[4, 0], [0, 3], [5, 0], [0, 4]])
     >>> print(clk(Evidence(logits, logits, np.array([0, 1, 1, 1]))).keep)
     [ True  True False  True]
     """
     loss = losses(evidence)
-    if np.ptp(loss) <= LOSS_RESOLUTION:
-        return SelectionResult(np.ones(len(loss), bool), -loss)
-    return SelectionResult(~two_means(loss), -loss)
+    alike = np.ptp(loss) <= LOSS_RESOLUTION
+    keep = np.ones(len(loss), bool) if alike else ~two_means(loss)
+    return SelectionResult(keep, -loss)
 
 
 DETECTORS = {"clk": clk, "same": same, "fine": fine}
 
 
 def intersection(*keeps: Mask) -> Mask:
-    """What all of several proxies keep.
-
-    Kim et al. 2021, by the authors' code, which takes up to three proxies.
-    """
+    """What all of several proxies keep (Kim et al. 2021, up to three)."""
     if not keeps:
         raise ValueError("intersection: no set is given; expected at least one.")
     samples = np.size(keeps[0])
@@ -61,14 +57,8 @@ def intersection(*keeps: Mask) -> Mask:
 
 
 def oracle(labels: Labels, true_labels: Labels) -> SelectionResult:
-    """Control, upper bound: keeps exactly the samples whose label is the true one.
-
-    The score is 1 or 0.
-    """
-    keep = checked_labels("oracle", "labels", labels)
-    true = checked_labels("oracle", "true_labels", true_labels)
-    contracts.shapes("oracle", labels=(keep, "samples"), true_labels=(true, "samples"))
-    keep = keep == true
+    """Control, upper bound: keeps exactly the samples whose label is the true one."""
+    keep = correct_labels("oracle", labels, true_labels)
     return SelectionResult(keep, keep.astype(np.float64))
 
 
@@ -78,7 +68,7 @@ def at_random(
     """Control: keeps so many samples, whichever. The score is uniform in [0, 1).
 
     Args:
-      samples: the number of them.
+      samples: how many there are.
       count: how many to keep, such as the number that a detector kept; or
       ratio: which share, from 0 to 1, rounded to the nearest count.
       seed: the same seed keeps the same samples, and more of them for a larger count.

@@ -1,8 +1,6 @@
-"""One number per sample, split in two groups.
+"""One number per sample, split in two groups, whatever the order of the samples.
 
-Both ways are fitted to the sorted numbers, so the order of the samples does not matter.
-scikit-learn is imported where it is used: it takes a second, and most runs select
-nothing.
+scikit-learn is imported where it is used: it takes a second.
 """
 
 import warnings
@@ -13,10 +11,10 @@ from kdjax.selection.evidence import Mask, Scalars
 
 
 def two_means(values: Scalars) -> Mask:
-    """k-means with k = 2, run until it stands still, best of ten starts from seed 0.
+    """k-means with k = 2: True in the cluster with the larger mean.
 
-    Of finite values, at least two different ones. True in the cluster with the larger
-    mean; either cluster has a sample.
+    Of finite values, at least two different ones; run until it stands still, best of
+    ten starts from seed 0.
     """
     from sklearn.cluster import KMeans
 
@@ -33,7 +31,7 @@ def mixture_posterior(
     Args:
       values: finite, at least two different ones.
       larger: of the component with the larger mean, or else with the smaller.
-      max_iter: steps at most. Ending there is part of a recipe and no cause to warn.
+      max_iter: steps at most.
       tol: ends the fit once the mean log-likelihood (nats) gains less in a step.
       reg_covar: added to either variance, in squared units of `values`.
     """
@@ -43,7 +41,7 @@ def mixture_posterior(
     mixture = GaussianMixture(
         2, max_iter=max_iter, tol=tol, reg_covar=reg_covar, random_state=0
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings():  # to end at max_iter is part of a recipe
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit(np.sort(values)[:, None])
     pick = np.argmax if larger else np.argmin

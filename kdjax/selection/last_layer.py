@@ -1,13 +1,11 @@
 """Gradients of a network's last layer: closed form, float64, no backward pass.
 
 With inputs x_i = [h_i; 1] and logits x_i Theta, the cross entropy of sample i with
-target q has the gradient
+target q has in Theta [features + 1, classes], whose last row is the bias, the gradient
 
     g_i(q) = x_i (p_i - q)^T      p_i = softmax(logits_i)
 
-in Theta, a matrix [features + 1, classes] whose last row belongs to the bias. As a
-vector, row by row, it is x_i (x) (p_i - q). Samples pass in blocks, so memory holds the
-evidence and a few matrices of the layer's size.
+or x_i (x) (p_i - q) row by row. Samples pass in blocks, which bounds the memory.
 """
 
 from collections.abc import Callable, Iterator
@@ -74,12 +72,7 @@ def along(evidence: Evidence, direction: Layer, residual: Residual) -> Scalars:
 
 
 def validation_gradient(where: str, evidence: Evidence, validation: Indices) -> Layer:
-    """`mean_label_gradient` over checked indices; never all zero.
-
-    Raises:
-      ValueError: the indices are not different integers in range, or the network fits
-        these samples so well that their gradient is 0.
-    """
+    """`mean_label_gradient` over indices that are checked; ValueError if it is zero."""
     at, samples = np.asarray(validation), len(evidence.labels)
     if at.ndim != 1 or not at.size or not np.issubdtype(at.dtype, np.integer):
         raise ValueError(

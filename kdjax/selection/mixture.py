@@ -21,9 +21,9 @@ def clean_probability(losses: Scalars) -> Scalars:
         w_i = p(low-mean component | (l_i - min l) / (max l - min l))
 
     Two Gaussians fitted in at most 10 steps, tolerance 1e-2, variances regularised by
-    5e-4, seed 0: the settings of the authors' code. w does not change if all losses, in
-    nats, are scaled or shifted. Losses that do not differ show no noise: w = 1 for all.
-    w is not always decreasing in the loss: the broader Gaussian wins on both sides.
+    5e-4, seed 0: the settings of the authors' code. Losses, in nats, that do not differ
+    show no noise: w = 1 for all. w is not always decreasing in the loss: the broader
+    Gaussian wins on both sides.
 
     >>> print(clean_probability([0.1, 0.2, 0.1, 0.3, 4.0, 5.0]).round(3))
     [1. 1. 1. 1. 0. 0.]
@@ -44,8 +44,7 @@ def labelled_weights(
         w_i   where w_i > threshold and sample i is kept,   else 0
 
     A positive weight: labelled for the *other* network, and the weight is the share of
-    the given label when labels are refined. Zero: unlabelled. With probabilities of 1
-    the losses play no part: what is kept is labelled, with weight 1.
+    the given label when labels are refined. Zero: unlabelled.
 
     Args:
       probabilities: in [0, 1], from `clean_probability`, or for F-DivideMix from

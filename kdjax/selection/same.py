@@ -7,8 +7,8 @@ import numbers
 
 import numpy as np
 
-from kdjax.selection.directions import checked_basis, classes, singular_vectors
-from kdjax.selection.evidence import Evidence, Mask, Scalars, SelectionResult, checked
+from kdjax.selection.directions import scores_by_class, singular_vectors
+from kdjax.selection.evidence import Evidence, Mask, SelectionResult
 
 
 def same(
@@ -31,26 +31,20 @@ def same(
       rounds: how often at most the singular vectors are taken again from those kept by
         the last round: 1 is the one-step form; the iterated form is 100.
     """
-    evidence = checked("same", evidence)
-    basis = checked_basis("same", basis, evidence)
     whole = isinstance(rounds, numbers.Integral) and not isinstance(rounds, bool)
     if not whole or rounds < 1:
         raise ValueError(f"same: rounds is {rounds!r}; expected an integer above 0.")
-    score = np.full(len(evidence.labels), -np.inf)
-    for members in classes(evidence.labels):
-        if basis[members].any():
-            features = evidence.features[members].astype(np.float64)
-            score[members] = _same_scores(features, basis[members], rounds)
+
+    def leaning(features, kept):
+        # What is kept never becomes empty: over the samples that gave the vectors, the
+        # squared projections on v_1 add up to no less than those on v_2.
+        for _ in range(rounds):
+            first, second = np.abs(features @ singular_vectors(features[kept]).T).T
+            score = first - second
+            if np.array_equal(score >= 0, kept):
+                break
+            kept = score >= 0
+        return score
+
+    score = scores_by_class("same", evidence, basis, leaning)
     return SelectionResult(score >= 0, score)
-
-
-def _same_scores(features: np.ndarray, kept: Mask, rounds: int) -> Scalars:
-    # What is kept never becomes empty: over the samples that gave the vectors, the
-    # squared projections on v_1 add up to no less than those on v_2.
-    for _ in range(rounds):
-        first, second = np.abs(features @ singular_vectors(features[kept]).T).T
-        score = first - second
-        if np.array_equal(score >= 0, kept):
-            break
-        kept = score >= 0
-    return score

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from kdjax import contracts
-from kdjax.selection.evidence import Labels, Mask, checked_labels, checked_mask
+from kdjax.selection.evidence import Labels, Mask, checked_mask, correct_labels
 
 
 def agreement(
@@ -14,21 +13,15 @@ def agreement(
         precision = clean and kept / kept        specificity = noisy and dropped / noisy
         recall    = clean and kept / clean       F1 = 2 clean and kept / (kept + clean)
 
-    What Kim et al., "Winning Ticket in Noisy Image Classification", 2021, report.
-    A fraction whose denominator is 0 is 0.0. "kept" is the count. Masks and labels are
-    [samples].
+    What Kim et al., "Winning Ticket in Noisy Image Classification", 2021, report. A
+    fraction of nothing is 0.0. "kept" is the count. Masks and labels are [samples].
 
     >>> keep = np.array([True, True, False, False])
     >>> agreement(keep, np.array([0, 1, 1, 0]), np.array([0, 0, 1, 1]))
     {'precision': 0.5, 'recall': 0.5, 'f1': 0.5, 'specificity': 0.5, 'kept': 2}
     """
-    labels = checked_labels("agreement", "labels", labels)
-    true = checked_labels("agreement", "true_labels", true_labels)
-    contracts.shapes(
-        "agreement", labels=(labels, "samples"), true_labels=(true, "samples")
-    )
-    keep = checked_mask("agreement", "keep", keep, len(labels))
-    clean = labels == true
+    clean = correct_labels("agreement", labels, true_labels)
+    keep = checked_mask("agreement", "keep", keep, len(clean))
     both = np.sum(keep & clean)
     return {
         "precision": _ratio(both, np.sum(keep)),
@@ -40,10 +33,7 @@ def agreement(
 
 
 def keep_all(labels: Labels, true_labels: Labels) -> dict[str, float | int]:
-    """The `agreement` of keeping every sample: what a detector has to beat.
-
-    Precision is then 1 - noise rate, recall 1, specificity 0.
-    """
+    """The `agreement` of keeping every sample: what a detector has to beat."""
     return agreement(np.ones(np.size(labels), bool), labels, true_labels)
 
 

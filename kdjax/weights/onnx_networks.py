@@ -15,12 +15,8 @@ SIX = {"mobilenet_v1_relu6", "mobilenet_v2"}  # whose activation is ReLU6
 def builder(model: str, variables: tuple[PyTree, PyTree]) -> Callable:
     """What adds a network's nodes to a graph, for `onnx_graphs.build`.
 
-    Args:
-      model: the network's name, for its activation.
-      variables: its weights, for everything else.
-
-    Raises:
-      InputError: a network of no known family.
+    The name of the model says its activation, the variables say everything else;
+    InputError for a network of no family of `layouts`.
     """
     shapes = {path: leaf.shape for path, leaf in trees.flatten(variables).items()}
     convolved = {

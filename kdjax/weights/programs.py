@@ -1,8 +1,7 @@
 """A network with its weights as one StableHLO program, for any batch size.
 
-The file is what `jax.export` writes: StableHLO in its portable form, with what calling
-it needs. `jax.export.deserialize(FILE).call(images)` runs it on each of PLATFORMS,
-without kdjax and without Flax; `.mlir_module()` shows it.
+`jax.export.deserialize(FILE).call(images)` runs it on each of PLATFORMS, without kdjax
+and without Flax; `.mlir_module()` shows it.
 """
 
 import importlib.util
@@ -29,13 +28,12 @@ def build(
     """Traces `images -> logits` with the weights as constants; returns the file.
 
     Args:
-      network: what answers.
+      network: the function.
       variables: its weights.
       image_shape: (height, width, channels).
-      normalise: uint8 [b, h, w, c] -> floats, which then is a part of the program and
-        its input uint8; None: its input is normalised float32. It is not multiplied
-        into the first kernel: that would be wrong at the borders, where zeros stand
-        for the mean.
+      normalise: uint8 [b, h, w, c] -> floats, as the program's first part; None: its
+        input is normalised float32. Not multiplied into the first kernel: zeros stand
+        for the mean at the borders.
 
     Raises:
       InputError: the package that writes such files is not installed.

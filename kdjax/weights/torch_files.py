@@ -24,11 +24,10 @@ def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
 
     Args:
       file: to read.
-      key: of the checkpoint, that weights lie under; "": the only one that has some.
+      key: that the weights lie under; "": the only one that has some.
 
     Raises:
-      InputError: PyTorch is not installed or refuses the file, or no weights are there,
-        or several, such as those of a training and their average.
+      InputError: PyTorch is missing or refuses the file; it has no weights, or several.
     """
     loaded = _load(file)
     if key or not _is_weights(loaded):

@@ -6,9 +6,8 @@ import pytest
 
 from kdjax.reporting.grids import Line, print_lines
 from kdjax.reporting.reporter import Reporter
-from kdjax.reporting.results import Result
+from kdjax.reporting.results import Result, print_table
 from kdjax.reporting.speeds import print_feed_speeds, print_speeds
-from kdjax.reporting.table import print_table
 from tests.reporting.test_speeds import ROW
 
 NAME = "Größe"
