@@ -69,14 +69,8 @@ def summary(
 ) -> dict[str, float]:
     """Mean and quantiles of all the above over the samples.
 
-    Args:
-      student_logits: [n, classes].
-      teacher_logits: [n, classes].
-      student_features: [n, dim]; adds student_feature_norm.
-      teacher_features: [n, other dim]; adds teacher_feature_norm.
-
-    Returns:
-      "<quantity>/mean", "/q05", "/median", "/q95"; agreement in percent; count.
+    "<quantity>/mean", "/q05", "/median", "/q95"; agreement in percent; count. Features
+    [n, dim], of a width for each, add student_feature_norm and teacher_feature_norm.
 
     >>> result = summary([[3.0, 1.0], [1.0, 0.0]], [[0.0, 5.0], [1.0, 0.0]])
     >>> result["agreement"], result["logit_distance/mean"], result["logit_distance/q95"]

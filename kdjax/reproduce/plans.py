@@ -1,7 +1,4 @@
-"""What each study trains: runs in their order, as plain configs.
-
-Protocols and methods are those of configs/; a test compares them with the config files.
-"""
+"""What each study trains: runs in their order, as plain configs, those of configs/."""
 
 import dataclasses
 import pathlib
@@ -78,9 +75,9 @@ def plan(study: Study, settings: Settings, root: pathlib.Path) -> list[Run]:
         config = _base(study, settings, pair.teacher, TEACHER_SEED)
         runs.append(Run(pair.teacher, config | {"method": studies.CE}, pair))
         for seed in settings.seeds:
-            config = _base(study, settings, pair.student, seed)
             reference = f"{pair.student}-by-labels-seed{seed}"
             if study.selecting:
+                config = _base(study, settings, pair.student, seed)
                 runs.append(Run(reference, config | {"method": studies.CE}, pair))
             config = _base(study, settings, pair.student, seed)
             config["teacher"]["workdir"] = str(root / pair.teacher)
@@ -114,8 +111,6 @@ def _base(study: Study, settings: Settings, network: str, seed: int) -> dict:
     config["model"] = dict(study.networks.get(network, {"name": network}))
     if settings.dtype != FLOAT32:
         config["model"]["dtype"] = settings.dtype
-    config["seed"] = seed
-    config["total_steps"] = settings.total_steps
     config["evaluation"]["every_epochs"] = EVALUATE_EVERY
     config["tensorboard"] = False  # metrics.jsonl says it all, and needs no package
-    return config
+    return config | {"seed": seed, "total_steps": settings.total_steps}

@@ -13,25 +13,14 @@ MSE = {"name": "mse"}
 
 
 def kd(temperature: float, alpha: float = 1.0, fix: bool = False) -> dict:
-    return {
-        "name": "kd",
-        "alpha": alpha,
-        "temperature": temperature,
-        "small_temperature_fix": fix,
-    }
+    method = {"name": "kd", "alpha": alpha, "temperature": temperature}
+    return method | {"small_temperature_fix": fix}
 
 
 def temperatures() -> dict[str, dict]:
     """Kim et al. 2021, the table of losses: alpha 1, tau up to infinity, MSE."""
-    return {
-        "ce": CE,
-        "kd_tau1": kd(1.0),
-        "kd_tau3": kd(3.0),
-        "kd_tau5": kd(5.0),
-        "kd_tau20": kd(20.0),
-        "kd_inf": kd(INFINITY),
-        "mse": MSE,
-    }
+    taus = {f"kd_tau{tau}": kd(float(tau)) for tau in (1, 3, 5, 20)}
+    return {"ce": CE, **taus, "kd_inf": kd(INFINITY), "mse": MSE}
 
 
 def alphas_and_temperatures() -> dict[str, dict]:
@@ -45,26 +34,17 @@ def alphas_and_temperatures() -> dict[str, dict]:
 
 def under_noise() -> dict[str, dict]:
     """Kim et al. 2021, noisy labels: small tau, with the factor 1/tau and without."""
-    return {
-        "kd_tau01": kd(0.1, fix=True),
-        "kd_tau05": kd(0.5, fix=True),
-        "kd_tau05_plain": kd(0.5),
-        "kd_tau1": kd(1.0),
-        "kd_tau5": kd(5.0),
-        "kd_tau20": kd(20.0),
-        "kd_inf": kd(INFINITY),
-        "mse": MSE,
-    }
+    small = {"kd_tau01": kd(0.1, fix=True), "kd_tau05": kd(0.5, fix=True)}
+    taus = {f"kd_tau{tau}": kd(float(tau)) for tau in (1, 5, 20)}
+    large = {"kd_inf": kd(INFINITY), "mse": MSE}
+    return {**small, "kd_tau05_plain": kd(0.5), **taus, **large}
 
 
 def bad_teacher() -> dict[str, dict]:
     """Kim et al. 2021, teachers that are wrong: small tau with the factor 1/tau."""
     taus = {"tau01": 0.1, "tau05": 0.5, "tau1": 1.0, "tau20": 20.0}
-    methods = {
-        name: {"name": "noisy_teacher", "temperature": tau}
-        for name, tau in taus.items()
-    }
-    return {**methods, "mse": MSE}
+    own = {k: {"name": "noisy_teacher", "temperature": tau} for k, tau in taus.items()}
+    return {**own, "mse": MSE}
 
 
 def adjustments(temperature: float, spread: float) -> dict[str, dict]:
@@ -97,12 +77,8 @@ def selections(reference: str) -> dict[str, dict]:
     """Samples on which students of `revisions` distil: by influence, or at random."""
     influence = {"name": "influence", "reference": reference, "keep_ratio": 0.8}
     chance = {"name": "random", "keep_ratio": 0.8}
-    return {
-        "ds": influence,
-        "ds_random": chance,
-        "lr_ds": influence,
-        "lr_ds_random": chance,
-    }
+    ds = {"ds": influence, "ds_random": chance}
+    return {**ds, "lr_ds": influence, "lr_ds_random": chance}
 
 
 def repdistiller() -> dict[str, dict]:

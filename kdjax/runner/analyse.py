@@ -14,7 +14,7 @@ from kdjax.data.load import Split
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
-from kdjax.reporting.analysis_figures import class_projections, densities
+from kdjax.reporting.figures import class_projections, densities
 from kdjax.reporting.files import replace
 from kdjax.runner.evaluate import ROWS, normaliser, run_split, teacher_section
 from kdjax.training.evaluator import answers

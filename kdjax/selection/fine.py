@@ -7,7 +7,6 @@ Labels", NeurIPS 2021 (arXiv:2102.11628).
 import numpy as np
 
 from kdjax import contracts
-from kdjax.selection.directions import classes, scores_by_class, singular_vectors
 from kdjax.selection.evidence import (
     Evidence,
     Labels,
@@ -16,7 +15,8 @@ from kdjax.selection.evidence import (
     SelectionResult,
     checked_labels,
 )
-from kdjax.selection.groups import mixture_posterior, two_means
+from kdjax.selection.mixture import mixture_posterior, two_means
+from kdjax.selection.same import classes, scores_by_class, singular_vectors
 
 # Alignments closer than the narrowest Gaussian, sqrt(reg_covar), are one group.
 REG_COVAR = 1e-6

@@ -131,7 +131,7 @@ ESTIMATORS = {
 
 
 def influence_scores(estimator: str, **inputs) -> Scores:
-    """Scores by a name in `ESTIMATORS`, of arguments for any of them; None: not given."""
+    """Scores by a name in `ESTIMATORS`; inputs for any of them, None: not given."""
     if estimator not in ESTIMATORS:
         raise ValueError(
             f"influence_scores: estimator is {estimator!r}; expected one of "

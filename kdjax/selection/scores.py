@@ -69,8 +69,9 @@ def validation_indices(
         max(1, round(fraction * n_c)) samples of every class c
 
     Train the reference network without them: on samples that it has fitted the
-    validation gradient is small. Positions in the training set, ascending. A seed,
-    0 <= seed < 2**63, draws the same in every release, a larger fraction these and more.
+    validation gradient is small. Returns positions in the training set, ascending. A
+    seed, 0 <= seed < 2**63, draws the same in every release; a larger fraction adds to
+    them.
     """
     where = "validation_indices"
     labels = checked_labels(where, "labels", labels)

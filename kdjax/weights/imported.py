@@ -60,10 +60,8 @@ def sha256(file: pathlib.Path) -> str:
 def digest(variables: PyTree, normalisation, models: Sequence[dict] = ()) -> str:
     """The digest of a teacher from elsewhere: its weights, and what answers with them.
 
-    Args:
-      variables: of one network or of several.
-      normalisation: of its images, and what else is done for it, as JSON holds it.
-      models: the `model` section of each imported network.
+    `normalisation` also holds what else is done for it, as JSON does; `models` are the
+    config sections of the networks.
     """
     inputs = json.dumps(normalisation, sort_keys=True)
     text = f"{checkpoints.digest(variables)} {inputs}"
@@ -74,13 +72,7 @@ def digest(variables: PyTree, normalisation, models: Sequence[dict] = ()) -> str
 
 
 def _unusual(model: dict) -> dict:
-    """The keys of a `model` section that its arrays do not show.
-
-    >>> _unusual({"name": "resnet50", "dtype": "float32"})
-    {}
-    >>> _unusual({"name": "mobilenet_v1_relu6", "dtype": "bfloat16"})
-    {'name': 'mobilenet_v1_relu6', 'dtype': 'bfloat16'}
-    """
+    """The keys of a `model` section that its arrays do not show."""
     usual = {"dtype": "float32"}
     if model.get("name") not in layouts.OTHERS:
         usual["name"] = model.get("name")

@@ -32,8 +32,8 @@ def renormalised(network: Network, given: Moments, own: Moments) -> Network:
     """
     mean, std = (np.asarray(given[key], np.float64) for key in ("mean", "std"))
     own_mean, own_std = (np.asarray(own[key], np.float64) for key in ("mean", "std"))
-    factor = (std / own_std).astype(np.float32)
-    offset = ((mean - own_mean) / own_std).astype(np.float32)
+    factor = (std / own_std).astype(np.float32)[None, None, None, :]
+    offset = ((mean - own_mean) / own_std).astype(np.float32)[None, None, None, :]
 
     def evaluate(params, batch_stats, images):
         return network.evaluate(params, batch_stats, images * factor + offset)
@@ -48,9 +48,9 @@ def resized(network: Network, size: tuple[int, int], method: str) -> Network:
     of a pixel's sources sum to 1, so normalising before or after is the same. `method`
     is a key of METHODS.
 
-    >>> seen = Network(None, None, lambda params, stats, images: images)
+    >>> identity = Network(None, None, lambda params, stats, images: images)
     >>> small = jnp.arange(4.0).reshape(1, 2, 2, 1)
-    >>> resized(seen, (1, 1), "bilinear").evaluate({}, {}, small).item()
+    >>> resized(identity, (1, 1), "bilinear").evaluate({}, {}, small).item()
     1.5
     """
     if method not in METHODS:
@@ -83,10 +83,7 @@ def reordered(network: Network, places: Sequence[int]) -> Network:
 
 
 def places_of(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:
-    """Where each of our classes is among theirs.
-
-    Raises:
-      InputError: a class of ours is none of theirs, or one of theirs is named twice.
+    """Where each of our classes is among theirs, whose names must be different.
 
     >>> places_of(["cat", "dog", "emu"], ["emu", "cat"])
     [2, 0]

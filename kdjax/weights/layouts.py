@@ -133,13 +133,7 @@ def blocks(paths: Iterable[Path]) -> list[tuple[int, int]]:
 
 
 def names_of(kind: str, layout: str, paths: Iterable[Path]) -> dict[Path, str | None]:
-    """What a layout calls the array at each path; None where it has no name for it.
-
-    Args:
-      kind: of `family`.
-      layout: a key of LAYOUTS[kind].
-      paths: all those of the network.
-    """
+    """What LAYOUTS[kind][layout] calls the array at each path of a network, or None."""
     paths = list(paths)
     order = blocks(paths)
     return {path: _name(LAYOUTS[kind][layout], order, path) for path in paths}

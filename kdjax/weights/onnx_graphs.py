@@ -24,7 +24,7 @@ def build(
     moments: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The file of a network.
+    """The file of a network, from "images" [b, height, width, channels] to "logits".
 
     Args:
       variables: its weights.
@@ -33,9 +33,6 @@ def build(
       moments: (mean, standard deviation) a channel, of pixels from 0 to 1, for a graph
         that takes uint8 images; None: normalised float32 images.
       metadata: of the file (metadata_props).
-
-    Returns:
-      A model from "images" [batch, height, width, channels] to "logits".
     """
     onnx, _ = _packages()
     graph = Graph(onnx, variables)

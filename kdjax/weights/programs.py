@@ -27,16 +27,9 @@ def build(
 ) -> bytearray:
     """Traces `images -> logits` with the weights as constants; returns the file.
 
-    Args:
-      network: the function.
-      variables: its weights.
-      image_shape: (height, width, channels).
-      normalise: uint8 [b, h, w, c] -> floats, as the program's first part; None: its
-        input is normalised float32. Not multiplied into the first kernel: zeros stand
-        for the mean at the borders.
-
-    Raises:
-      InputError: the package that writes such files is not installed.
+    `normalise`, uint8 [b, h, w, c] -> floats, is the program's first part; without it
+    the input is normalised float32. It is not multiplied into the first kernel: zeros
+    stand for the mean at the borders. `image_shape` is (height, width, channels).
     """
     if importlib.util.find_spec("flatbuffers") is None:
         raise InputError(

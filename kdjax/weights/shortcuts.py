@@ -14,11 +14,8 @@ from kdjax.weights.layouts import Path
 def pads_with_zeros(given: set[Path], wanted: dict[Path, tuple], heads: set[str]):
     """Whether a file is of such a network: CIFAR's, and no shortcut has an array.
 
-    Args:
-      given: paths that the file has arrays for.
-      wanted: the shape of every path of the network.
-      heads: what the file calls its classifier: such networks are published with
-        `linear`; a file with `fc` that lacks projections is a damaged one.
+    `heads` is what the file calls its classifier: such networks are published with
+    `linear`; a file with `fc` that lacks projections is a damaged one.
     """
     stages = {path[1] for path in wanted if path[1].startswith("stage4")}
     projected = any(is_shortcut(path) for path in given)

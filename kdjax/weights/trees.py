@@ -62,9 +62,6 @@ def to_tensors(
     Returns:
       (name -> array, the layout). PyTorch's counters of steps are left out;
       `load_state_dict` fills them in.
-
-    Raises:
-      InputError: the layout lacks names for this network.
     """
     arrays = {path: np.asarray(leaf) for path, leaf in flatten(variables).items()}
     by_layout = _layouts({path: array.shape for path, array in arrays.items()})
@@ -95,14 +92,9 @@ def to_variables(
 ) -> Read:
     """The variables of a network from a file's tensors.
 
-    Args:
-      where: the file, for errors.
-      tensors: name -> array.
-      wanted: (params, batch_stats) of anything with a shape.
-
-    Raises:
-      InputError: names those missing, unknown, twice there, of another shape, not
-        floating point or not finite.
+    `wanted` is (params, batch_stats) of anything with a shape; `where` names the file.
+    InputError names the tensors that are missing, unknown, twice there, of another
+    shape, not floating point or not finite.
     """
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten(wanted).items()}
     layout, named = _named(where, tensors, shapes)
@@ -113,7 +105,8 @@ def to_variables(
         if path not in shapes:
             problems["of no array of the network"].append(name)
         elif array.shape != shapes[path]:
-            shape = _shape(shapes[path], ours)
+            empty = np.broadcast_to(0.0, shapes[path])
+            shape = shapes[path] if ours else layouts.to_torch(empty).shape
             text = f"{name} {tensors[name].shape}, expected {shape}"
             problems["of another shape"].append(text)
             arrays[path] = None  # not missing
@@ -212,11 +205,6 @@ def _float32(where: str, name: str, array: np.ndarray) -> np.ndarray:
     if not np.isfinite(array).all():
         raise InputError(f"{where}: {name} holds NaN or infinity.")
     return array
-
-
-def _shape(shape: tuple[int, ...], ours: bool) -> tuple[int, ...]:
-    """A shape as the file would have it."""
-    return shape if ours else layouts.to_torch(np.broadcast_to(0.0, shape)).shape
 
 
 def _listed(items: list[str]) -> str:
