@@ -22,7 +22,6 @@ from kdjax.selection.last_layer import (
     Probabilities,
     along,
     checked_targets,
-    label_residual,
     validation_gradient,
 )
 from kdjax.selection.parameter_change import parameter_change
@@ -58,16 +57,8 @@ def teacher_influence(
     where = "teacher_influence"
     evidence = checked(where, evidence)
     checked_targets(where, targets, evidence)
-    targets = np.asarray(targets)
     solution = _response(where, evidence, validation, damping)
-
-    def more_of_the_label(at, p):
-        residual = targets[at].astype(np.float64)
-        residual[np.arange(len(at)), evidence.labels[at]] -= 1.0
-        return residual
-
-    # -(g_i(q) - g_i(e_y)) = x_i (q - e_y)^T: the network's own p_i drops out.
-    values = along(evidence, solution.vector, more_of_the_label)
+    values = along(evidence, solution.vector, np.asarray(targets))
     return Scores(values, solution.iterations, solution.residual)
 
 
@@ -85,7 +76,7 @@ def label_influence(
     where = "label_influence"
     evidence = checked(where, evidence)
     solution = _response(where, evidence, validation, damping)
-    pull = along(evidence, solution.vector, label_residual(evidence))
+    pull = along(evidence, solution.vector)
     return Scores(-pull, solution.iterations, solution.residual)
 
 
@@ -116,8 +107,7 @@ def gradient_dot(
                 "expected the same samples in the same order."
             )
         direction = validation_gradient(where, evidence, validation)
-        pull = along(evidence, direction, label_residual(evidence))
-        values = values - learning_rate * pull
+        values = values - learning_rate * along(evidence, direction)
     return Scores(values)
 
 
