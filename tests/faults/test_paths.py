@@ -34,7 +34,7 @@ IMPORT = ["--model=resnet18", "--image_shape=8,8,1", "--mean=0.5", "--std=0.5"]
 REQUIRED = {
     "train --workdir": ["train", *RUN, "--workdir={}"],
     "sweep --workdir": ["sweep", *RUN, "--workdir={}", "--grid.seed=0,1"],
-    "sweep --rows": ["sweep", *RUN, "--rows={}"],
+    "sweep --trials": ["sweep", *RUN, "--trials={}"],
     "select --workdir": [
         "select",
         *RUN,
