@@ -8,17 +8,17 @@ other.
 
 from ml_collections import ConfigDict
 
-from kdjax.reproduce import protocols
+from kdjax.reproduce import studies
 
 
 def base():
     """Kim et al. 2021 (arXiv:2105.08919), "KL versus MSE"."""
-    return ConfigDict(protocols.kl_versus_mse())
+    return ConfigDict(studies.kl_versus_mse_protocol())
 
 
 def repdistiller():
     """Tian et al. 2020 (arXiv:1910.10699), RepDistiller."""
-    return ConfigDict(protocols.repdistiller())
+    return ConfigDict(studies.repdistiller_protocol())
 
 
 def winning_tickets():

@@ -14,25 +14,18 @@ _FINEST = 1000
 def density(
     values: Any, *, bandwidth: float | None = None, lowest: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian kernel density of the values, on a grid that resolves it.
+    """Gaussian kernel density of values [n]: (grid [m], density [m]).
 
-    By the trapezoid rule it integrates to 1 over the grid, which reaches four
+    By the trapezoid rule it integrates to 1 over the grid, which rises and reaches four
     bandwidths beyond the values.
 
     Args:
-      values: [n].
+      values: finite, at least two different ones.
       bandwidth: standard deviation of a Gaussian; when left out Silverman's rule
         0.9 min(std, interquartile range / 1.349) n^(-1/5) (1986, equation 3.31), but
         not below a thousandth of the values' range.
       lowest: no value can be below that (0 for distances); what a Gaussian has there is
         reflected at it, and the grid starts there.
-
-    Returns:
-      grid [m], rising; density [m], one over the unit of the values.
-
-    Raises:
-      ValueError: fewer than two different values; a value below `lowest`; a number that
-        is not finite.
 
     >>> grid, pdf = density([1.0, 2.0, 4.0])
     >>> round(float(np.trapezoid(pdf, grid)), 4)

@@ -17,28 +17,20 @@ def three_class_projection(features: Any, class_weights: Any) -> np.ndarray:
 
     Args:
       features: [n, dim], penultimate.
-      class_weights: [3, dim]; of a Flax kernel [dim, classes] that is
+      class_weights: [3, dim], not on one line; of a Flax kernel [dim, classes]
         `kernel[:, [a, b, c]].T`.
 
     Returns:
       [n, 2], in the unit of the features; 0 is where the features' origin falls.
-
-    Raises:
-      ValueError: shapes disagree, a number is not finite, or the templates lie on one
-        line.
 
     >>> templates = [[1.0, 0.0, 0.0], [3.0, 0.0, 0.0], [1.0, 5.0, 0.0]]
     >>> three_class_projection([[7.0, 8.0, 9.0]], templates)
     array([[7., 8.]])
     """
     where = "three_class_projection"
-    contracts.shapes(
-        where,
-        features=(features, "n dim"),
-        class_weights=(class_weights, "templates dim"),
-    )
-    features = finite(where, "features", features)
-    templates = finite(where, "class_weights", class_weights)
+    both = {"features": (features, "n dim"), "class_weights": (class_weights, "k dim")}
+    contracts.shapes(where, **both)
+    features, templates = (finite(where, name, x) for name, (x, _) in both.items())
     if len(templates) != 3:
         raise ValueError(
             f"{where}: class_weights has {len(templates)} templates; expected 3."
@@ -62,22 +54,15 @@ def _basis(where: str, templates: np.ndarray) -> np.ndarray:
 
 
 def elongation(points: Any, labels: Any) -> dict[int, float]:
-    """How elongated each class's cluster is: the ratio of principal deviations.
+    """How elongated the cluster of each label is: {label: ratio >= 1}.
 
-    Standard deviation along the cluster's longest axis over that across it: 1 is round.
-    Elongated for KL at infinite temperature, round for MSE in Kim et al. 2021
-    (arXiv:2105.08919).
+    Standard deviation along the cluster's longest axis over that across it: 1 is round,
+    infinity a line. Elongated for KL at infinite temperature, round for MSE in Kim et
+    al. 2021 (arXiv:2105.08919).
 
     Args:
       points: [n, 2], from `three_class_projection`.
-      labels: [n].
-
-    Returns:
-      label -> ratio, >= 1; infinity where all points are on one line.
-
-    Raises:
-      ValueError: shapes disagree, or a class has fewer than three points or all in one
-        place.
+      labels: [n], three points or more of each, not all in one place.
 
     >>> round(elongation([[-3, 0], [3, 0], [0, 1], [0, -1]], [7, 7, 7, 7])[7], 6)
     3.0

@@ -29,12 +29,7 @@ def compare_logits(student_logits: Any, teacher_logits: Any) -> dict[str, np.nda
         logit_mean_gap      mean_j d_j
         agreement           whether both predict the same class; ties: lowest index
 
-    Args:
-      student_logits: [n, classes].
-      teacher_logits: [n, classes].
-
-    Raises:
-      ValueError: shapes disagree or a number is not finite.
+    Logits are [n, classes], finite.
 
     >>> values = compare_logits([[3.0, 1.0]], [[0.0, 5.0]])
     >>> {name: value.item() for name, value in values.items()}  # doctest: +ELLIPSIS
@@ -74,15 +69,8 @@ def summary(
 ) -> dict[str, float]:
     """Mean and quantiles of all the above over the samples.
 
-    Args:
-      student_logits: [n, classes].
-      teacher_logits: [n, classes].
-      student_features: [n, dim]; adds student_feature_norm.
-      teacher_features: [n, other dim]; adds teacher_feature_norm.
-
-    Returns:
-      "<quantity>/mean", "/q05", "/median" and "/q95" of every quantity; agreement in
-      percent; count.
+    "<quantity>/mean", "/q05", "/median", "/q95"; agreement in percent; count. Features
+    [n, dim], of a width for each, add student_feature_norm and teacher_feature_norm.
 
     >>> result = summary([[3.0, 1.0], [1.0, 0.0]], [[0.0, 5.0], [1.0, 0.0]])
     >>> result["agreement"], result["logit_distance/mean"], result["logit_distance/q95"]
@@ -109,11 +97,7 @@ def summary(
 
 
 def finite(where: str, name: str, values: Any) -> np.ndarray:
-    """The values as float64.
-
-    Raises:
-      ValueError: there are none, or one of them is infinite or not a number.
-    """
+    """The values as float64; ValueError unless there are some, all finite."""
     values = np.asarray(values, np.float64)
     bad = int((~np.isfinite(values)).sum())
     if bad or not values.size:

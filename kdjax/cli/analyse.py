@@ -13,6 +13,7 @@ import sys
 
 from kdjax import cli, paths
 from kdjax.distributed import devices
+from kdjax.reporting.console import say
 from kdjax.runner.analyse import analyse
 from kdjax.runner.evaluate import ROWS
 
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
         data_dir=options.data_dir,
     )
     for name, row in summaries.items():
-        print(
+        say(
             f"{name}: median distance {row['logit_distance/median']:.3f}, mean gap "
             f"{row['logit_mean_gap/mean']:.3f}, agreement {row['agreement']:.2f} %"
         )

@@ -5,8 +5,7 @@ python -m kdjax report WORKDIR [WORKDIR ...] --output=DIR [--title=TEXT]
 
 from kdjax import cli, paths
 from kdjax.reporting.page import write_report
-from kdjax.reporting.results import read_results
-from kdjax.reporting.table import print_table
+from kdjax.reporting.results import print_table, read_results
 
 
 def main(argv: list[str]) -> int:

@@ -20,6 +20,7 @@ import pathlib
 
 from kdjax import cli, paths
 from kdjax.contracts import InputError
+from kdjax.reporting.console import say
 from kdjax.reproduce import pages, plans, sweeps
 from kdjax.runner import time_slice
 
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
     if options.data_dir is not None:
         data = [f"--data_dir={paths.local(options.data_dir, '--data_dir').resolve()}"]
     if options.plan:
-        print(sweeps.plan(options.study, root, data, words))
+        say(sweeps.plan(options.study, root, data, words))
     elif options.report:
         sweeps.report(options.study, root, words)
     else:
@@ -49,7 +50,7 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     study, settings = options.study, read_settings(options)
     runs = plans.plan(plans.STUDIES[study], settings, root)
     if options.plan:
-        print("\n".join(map(plans.describe, runs)))
+        say("\n".join(map(plans.describe, runs)))
         return 0
     if options.results is not None:
         results = paths.local(options.results, "--results").resolve()
@@ -66,7 +67,7 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
         command = records.command(study, settings)
         record = functools.partial(records.add, study, command, results)
         run.run(runs, root, minutes, record, options.devices)
-    print(f"wrote {tables.write(study, results)}")
+    say(f"wrote {tables.write(study, results)}")
     return 0
 
 

@@ -15,7 +15,7 @@ JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, number the proces
 from kdjax import cli, paths
 from kdjax.cli import arguments
 from kdjax.distributed import collectives, devices, runtime
-from kdjax.reporting.table import print_table
+from kdjax.reporting.results import print_table
 from kdjax.runner import run, time_slice
 
 

@@ -12,6 +12,7 @@ from kdjax.contracts import InputError
 from kdjax.experiment.data import Data
 from kdjax.selection import influence
 from kdjax.selection.evidence import Evidence, SelectionResult
+from kdjax.selection.scores import select, validation_indices
 from kdjax.supervision.revision import revision_weight
 
 
@@ -85,7 +86,7 @@ class Influence:
             self.estimator,
             evidence=evidence[-1],
             targets=targets,
-            validation=influence.validation_indices(
+            validation=validation_indices(
                 labels, self.validation_fraction, seed=self.seed
             ),
             snapshots=snapshots,
@@ -94,9 +95,7 @@ class Influence:
         )
         groups = labels if self.class_balanced else None
         values = -scores.values if self.largest else scores.values
-        return SelectionResult(
-            influence.select(values, self.keep_ratio, groups), -values
-        )
+        return SelectionResult(select(values, self.keep_ratio, groups), -values)
 
     def _targets(self, teacher_logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The targets of distillation, [n, classes]."""

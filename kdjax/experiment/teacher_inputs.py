@@ -14,7 +14,6 @@ from kdjax.experiment.fields import jsonable
 from kdjax.experiment.networks import check_classes
 from kdjax.models.network import Network
 from kdjax.weights import input_transforms
-from kdjax.weights.moments import renormalised
 
 INPUT_KEYS = ("input_size", "resize", "classes")  # of a teacher's section
 
@@ -68,7 +67,8 @@ def adapt(
             f"this run has {given}; expected the same. Set config.data.mean and "
             "config.data.std to the teacher's."
         )
-    network = network if own == given else renormalised(network, given, own)
+    if own != given:
+        network = input_transforms.renormalised(network, given, own)
     return Adapted(network, changes)
 
 

@@ -10,10 +10,19 @@ from rich.table import Table
 
 def console(stream=None, **options) -> Console:
     """A console, by default on stdout; characters its encoding lacks become "?"."""
+    return Console(file=_tolerant(stream), highlight=False, **options)
+
+
+def say(text: str, stream=None) -> None:
+    """Prints a text as it is, by default on stdout, as `console` does."""
+    print(text, file=_tolerant(stream), flush=True)
+
+
+def _tolerant(stream):
     stream = stream or sys.stdout
     if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")
-    return Console(file=stream, highlight=False, **options)
+    return stream
 
 
 def table(
@@ -23,14 +32,10 @@ def table(
     no_wrap: bool = False,
     **options,
 ) -> Table:
-    """A table of texts, whose square brackets are shown; numbers stand to the right.
+    """A table of texts, whose square brackets are shown.
 
-    Args:
-      columns: headings.
-      rows: cells.
-      left: the headings of columns that stand to the left.
-      no_wrap: of all cells.
-      options: of `rich.table.Table`.
+    Columns stand to the right but those whose headings are in `left`. Options are those
+    of `rich.table.Table`.
     """
     result = Table(**options)
     for column in columns:

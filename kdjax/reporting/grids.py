@@ -1,5 +1,6 @@
 """The results of a sweep: one line a network, and means over its seeds."""
 
+import collections
 import math
 import statistics
 from typing import NamedTuple
@@ -24,16 +25,14 @@ class Line(NamedTuple):
 def means(lines: list[Line]) -> list[dict]:
     """Mean and sample standard deviation over `seed`, for each choice of the rest.
 
-    Returns:
-      {"cells", "student", "seeds", "mean": {metric: x}, "deviation": {metric: x}}; the
-      deviation of a single seed is None. Empty where `seed` is no axis.
+    Rows of {"cells", "student", "seeds", "mean": {metric: x}, "deviation": ...}; the
+    deviation of a single seed is None. Empty where `seed` is no axis.
     """
-    groups: dict[tuple, list[Line]] = {}
+    groups = collections.defaultdict(list)
     for line in lines:
         if SEED in line.cells and line.metrics:
-            rest = {k: v for k, v in line.cells.items() if k != SEED}
-            key = (tuple(rest.items()), line.student)
-            groups.setdefault(key, []).append(line)
+            rest = tuple((k, v) for k, v in line.cells.items() if k != SEED)
+            groups[rest, line.student].append(line)
     return [
         _over_seeds(dict(cells), student, members)
         for (cells, student), members in groups.items()

@@ -5,7 +5,7 @@ import pathlib
 
 import jinja2
 
-from kdjax.reporting import figures, table
+from kdjax.reporting import figures, results
 from kdjax.reporting.results import Result
 
 TEMPLATE = """<!doctype html>
@@ -19,7 +19,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
        padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; width: 100%; }
 th, td { padding: .35rem .7rem; border-bottom: 1px solid #ddd; text-align: left; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+:is(td, th):nth-child(n+4) { text-align: right; font-variant-numeric: tabular-nums; }
 img { max-width: 100%; height: auto; }
 p.note { color: #555; font-size: .9rem; }
 </style>
@@ -27,15 +27,10 @@ p.note { color: #555; font-size: .9rem; }
 <body>
 <h1>{{ title }}</h1>
 <table>
-<thead><tr>
-{% for column in columns %}<th{% if loop.index > 3 %} class="number"{% endif %}>
-{{ column }}</th>{% endfor %}
-</tr></thead>
+<thead><tr>{% for column in columns %}<th>{{ column }}</th>{% endfor %}</tr></thead>
 <tbody>
-{% for row in rows %}<tr>
-{% for cell in row %}<td{% if loop.index > 3 %} class="number"{% endif %}>
-{{ cell }}</td>{% endfor %}
-</tr>{% endfor %}
+{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
 </tbody>
 </table>
 <p class="note">{{ caption }}</p>
@@ -48,28 +43,18 @@ p.note { color: #555; font-size: .9rem; }
 """
 
 
-def write_report(results: list[Result], output: pathlib.Path, title: str) -> list:
-    """Writes index.html, training_curves.png and accuracy_by_method.png.
-
-    Returns:
-      The paths written.
-    """
+def write_report(runs: list[Result], output: pathlib.Path, title: str) -> list:
+    """Writes index.html and two figures beside it; returns their paths."""
     curves, bars = output / "training_curves.png", output / "accuracy_by_method.png"
-    figures.training_curves(results, curves)
-    figures.accuracy_by_method(results, bars)
+    figures.training_curves(runs, curves)
+    figures.accuracy_by_method(runs, bars)
     images = [
         (name, base64.b64encode(path.read_bytes()).decode())
         for name, path in (("Accuracy by method", bars), ("Training curves", curves))
     ]
     page = output / "index.html"
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE)
-    page.write_text(
-        template.render(
-            title=title,
-            columns=table.COLUMNS,
-            rows=table.rows(results),
-            caption=table.caption(results),
-            images=images,
-        )
-    )
+    values = {"columns": results.COLUMNS, "rows": results.rows(runs)}
+    values |= {"title": title, "caption": results.caption(runs), "images": images}
+    page.write_text(template.render(values))
     return [page, curves, bars]

@@ -7,8 +7,8 @@ import pathlib
 import sys
 import time
 
-from rich.live import Live
-from rich.text import Text
+from rich.progress import Progress, TextColumn
+from rich.table import Column
 
 from kdjax.reporting.console import console
 from kdjax.reporting.files import replace
@@ -166,15 +166,16 @@ class _Line:
 
     def __init__(self, stream):
         self._console = console(stream, soft_wrap=True)
-        self._live, self._last = None, -math.inf
+        self._last = -math.inf
+        one = Column(overflow="ellipsis", no_wrap=True)
+        text = TextColumn("{task.description}", markup=False, table_column=one)
+        self._live = Progress(text, console=self._console, auto_refresh=False)
+        self._task = self._live.add_task("")
 
     def show(self, text: str, last: bool) -> None:
         if self._console.is_terminal:
-            if self._live is None:
-                self._live = Live(console=self._console, auto_refresh=False)
-                self._live.start()
-            line = Text(text, overflow="ellipsis", no_wrap=True)
-            self._live.update(line, refresh=True)
+            self._live.start()
+            self._live.update(self._task, description=text, refresh=True)
         elif last or time.monotonic() - self._last >= PLAIN_SECONDS:
             self._last = time.monotonic()
             self.keep(text)
@@ -183,5 +184,5 @@ class _Line:
         self._console.print(text, markup=False)
 
     def close(self) -> None:
-        if self._live:
+        if self._live.live.is_started:
             self._live.stop()

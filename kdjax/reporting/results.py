@@ -1,14 +1,18 @@
-"""The results of finished runs: one record a student, read from their directories."""
+"""The results of finished runs: one record a student, and their table."""
 
 import json
 import pathlib
 from typing import NamedTuple
 
+from rich.markup import escape
+
 from kdjax.contracts import InputError
+from kdjax.reporting.console import console, table
 from kdjax.reporting.reporter import read_rows
 
 SUMMARY = "summary.json"
 IMPORTED = "imported.json"
+COLUMNS = ("", "network", "method", "test top-1 %", "agreement %", "seconds")
 
 
 class Result(NamedTuple):
@@ -23,44 +27,24 @@ class Result(NamedTuple):
     students: int  # trained in that program
     rows: list[dict]  # of metrics.jsonl
 
-    @property
-    def has_teacher(self) -> bool:
-        """Whether there was a teacher to agree with."""
-        return "agreement" in self.metrics
-
 
 def read_results(workdir: pathlib.Path) -> list[Result]:
-    """Reads a finished run.
-
-    Raises:
-      InputError: the directory holds no finished run.
-    """
+    """Reads a finished run; InputError where there is none."""
     path = workdir / SUMMARY
     if not path.exists():
+        expected = "expected the --workdir of a finished run."
         if not (workdir / IMPORTED).exists():
-            raise InputError(
-                f"{workdir}: no {SUMMARY} here; expected the --workdir of a finished "
-                "run."
-            )
+            raise InputError(f"{workdir}: no {SUMMARY} here; {expected}")
         raise InputError(
-            f"{workdir}: imported weights, which were not trained here; expected the "
-            "--workdir of a finished run. `python -m kdjax evaluate --workdir="
-            f"{workdir} --data=NAME` scores them."
+            f"{workdir}: imported weights, which were not trained here; {expected} "
+            f"`python -m kdjax evaluate --workdir={workdir} --data=NAME` scores them."
         )
     summary = json.loads(path.read_text())
-    rows = read_rows(workdir / "metrics.jsonl")
+    students, keys = summary["students"], ("model", "method", "metrics")
+    shared = (summary["seconds"], len(students), read_rows(workdir / "metrics.jsonl"))
     return [
-        Result(
-            run=workdir.name,
-            student=name,
-            model=row["model"],
-            method=row["method"],
-            metrics=row["metrics"],
-            seconds=summary["seconds"],
-            students=len(summary["students"]),
-            rows=rows,
-        )
-        for name, row in summary["students"].items()
+        Result(workdir.name, name, *(row[key] for key in keys), *shared)
+        for name, row in students.items()
     ]
 
 
@@ -81,3 +65,38 @@ def labels(results: list[Result]) -> list[str]:
         f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
         for i, name in enumerate(names)
     ]
+
+
+def rows(results: list[Result]) -> list[tuple[str, ...]]:
+    """The cells; seconds is a student's equal share of its program's time."""
+    return [
+        (
+            name,
+            result.model,
+            result.method,
+            *(
+                f"{result.metrics[key]:.2f}" if key in result.metrics else "-"
+                for key in ("top1", "agreement")
+            ),
+            f"{result.seconds / result.students:.1f}",
+        )
+        for name, result in zip(labels(results), results, strict=True)
+    ]
+
+
+def caption(results: list[Result]) -> str:
+    """Says what shared a program and what the seconds mean."""
+    programs = {r.run: r for r in results if r.students > 1}
+    return " ".join(
+        f"{r.students} students of '{r.run}' trained in one program in "
+        f"{r.seconds:.1f} s, data and teacher forward paid once; seconds is each one's "
+        "equal share."
+        for r in programs.values()
+    )
+
+
+def print_table(results: list[Result], stream=None) -> None:
+    """Prints the comparison."""
+    text = escape(caption(results)) or None
+    style = {"caption": text, "caption_justify": "left"}
+    console(stream).print(table(COLUMNS, rows(results), COLUMNS[:3], **style))

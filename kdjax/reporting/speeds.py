@@ -50,7 +50,12 @@ def print_speeds(rows: list[dict], stream=None) -> None:
     legend = LEGEND + SHARES * has_peak
     if not has_peak:
         legend += f"\npeak of {rows[0]['device']} is not known: no utilisation"
-    _print(_title(rows[0]), columns, texts, legend, stream)
+    first = rows[0]
+    title = (
+        f"{first['pair']}, batch {first['batch_size']}, {first['image_size']}x"
+        f"{first['image_size']}, {first['devices']} x {first['device']}"
+    )
+    _print(title, columns, texts, legend, stream)
 
 
 def print_feed_speeds(rows: list[dict], stream=None) -> None:
@@ -65,18 +70,13 @@ def print_feed_speeds(rows: list[dict], stream=None) -> None:
         f"{first['cores']} core(s)"
         + (f", load average {load:.1f}" if load is not None else "")
     )
-    texts = (
-        (
-            str(row["threads"]),
-            _number(row["images_per_second"]),
-            " - ".join(
-                _number(row[f"images_per_second_{end}"]) for end in ("low", "high")
-            ),
-            _number(row["images_per_second_per_core"]),
-            _number(row["images_per_cpu_second"]),
-        )
-        for row in rows
-    )
+    texts = []
+    for row in rows:
+        rates = {key: _number(row[key]) for key in row if key.startswith("images_per_")}
+        low, high = rates["images_per_second_low"], rates["images_per_second_high"]
+        text = [str(row["threads"]), rates["images_per_second"], f"{low} - {high}"]
+        text += [rates["images_per_second_per_core"], rates["images_per_cpu_second"]]
+        texts.append(text)
     _print(title, FEED_COLUMNS, texts, FEED_LEGEND, stream)
 
 
@@ -115,11 +115,3 @@ def _number(value: float) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
-
-
-def _title(row: dict) -> str:
-    size = row["image_size"]
-    return (
-        f"{row['pair']}, batch {row['batch_size']}, {size}x{size}, "
-        f"{row['devices']} x {row['device']}"
-    )

@@ -5,6 +5,7 @@ comparison is between runs of the same seed. A claim "held" where it did with ev
 seed, "held in the mean" where it did so only there.
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -63,8 +64,8 @@ def _temperatures(runs: pathlib.Path) -> str:
     top1 = _top1(runs / "temperatures", "method")
     distances = _distances(runs / "analysis")
     rows = [
-        (name, _mean(top1[name]), _mean(distances[name]) if name in distances else "-")
-        for name in top1
+        (name, mean, _mean(distances[name]) if name in distances else "-")
+        for name, mean in _rows(top1)
     ]
     mse = distances["mse"]
     least = all(mse[s] == min(column[s] for column in distances.values()) for s in mse)
@@ -125,7 +126,7 @@ def _detectors(runs: pathlib.Path) -> str:
 
 def _detector_values(sweep: pathlib.Path) -> tuple[dict, dict]:
     """(noise rate, detector) -> seed -> F1 of its selection, and test accuracy."""
-    f1, top1 = {}, {}
+    f1, top1 = collections.defaultdict(dict), collections.defaultdict(dict)
     for trial in _json(sweep / "results.json")["rows"]:
         rate, seed = trial["cells"]["data.noise.rate"], trial["cells"]["seed"]
         directory = sweep / trial["row"]
@@ -133,14 +134,12 @@ def _detector_values(sweep: pathlib.Path) -> tuple[dict, dict]:
             selection = _json(directory / f"select_{name}" / "selection.json")
             # "found" until version 0.1.
             agreement = selection.get("agreement") or selection["found"]
-            f1.setdefault((rate, name), {})[seed] = 100 * agreement["f1"]
-            everything = 100 * selection["keep_all"]["f1"]
-            f1.setdefault((rate, "all"), {})[seed] = everything
+            f1[rate, name][seed] = 100 * agreement["f1"]
+            f1[rate, "all"][seed] = 100 * selection["keep_all"]["f1"]
         for name in ("proxy", *DETECTORS, "oracle", "random"):
-            students = _json(directory / name / "summary.json")["students"]
-            metrics = next(iter(students.values()))["metrics"]
-            top1.setdefault((rate, name), {})[seed] = metrics["top1"]
-    return f1, top1
+            student, *_ = _json(directory / name / "summary.json")["students"].values()
+            top1[rate, name][seed] = student["metrics"]["top1"]
+    return dict(f1), dict(top1)
 
 
 def _corrections(runs: pathlib.Path) -> str:
@@ -204,19 +203,19 @@ def _json(path: pathlib.Path) -> dict:
 
 def _top1(sweep: pathlib.Path, axis: str) -> dict[str, Values]:
     """Value of an axis -> seed -> test accuracy."""
-    values: dict[str, Values] = {}
+    values = collections.defaultdict(dict)
     for trial in _json(sweep / "results.json")["rows"]:
         if trial["state"] == "done":
-            cells, top1 = trial["cells"], trial["metrics"]["top1"]
-            values.setdefault(cells.get(axis, ""), {})[cells["seed"]] = top1
-    return values
+            cells = trial["cells"]
+            values[cells.get(axis, "")][cells["seed"]] = trial["metrics"]["top1"]
+    return dict(values)
 
 
 def _distances(analyses: pathlib.Path) -> dict[str, Values]:
     """Student -> seed -> median distance of its logits to the teacher's."""
-    values: dict[str, Values] = {}
+    values = collections.defaultdict(dict)
     for path in sorted(analyses.glob("*/analysis.json")):
         for trial, metrics in _json(path).items():
             seed, name = trial.removeprefix("seed-").split("__method-")
-            values.setdefault(name, {})[seed] = metrics["logit_distance/median"]
-    return values
+            values[name][seed] = metrics["logit_distance/median"]
+    return dict(values)

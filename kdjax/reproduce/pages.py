@@ -15,9 +15,8 @@ def configs(data_set: str) -> pathlib.Path:
     if not path.is_dir():
         raise InputError(
             f"there is no {path}: configs and RESULTS.md come with a checkout of "
-            "kdjax's repository, not with an installed package. Run `python -m kdjax "
-            "reproduce STUDY` in a checkout; cifar100 and repdistiller also run "
-            "anywhere else with --results=DIR."
+            "kdjax's repository, not with an installed package. Run it in a checkout; "
+            "cifar100 and repdistiller also run anywhere else with --results=DIR."
         )
     return path
 

@@ -1,7 +1,4 @@
-"""What each study trains: runs in their order, as plain configs.
-
-Protocols and methods are those of configs/; a test compares them with the config files.
-"""
+"""What each study trains: runs in their order, as plain configs, those of configs/."""
 
 import dataclasses
 import pathlib
@@ -9,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from kdjax.data.registry import AUGMENTS
-from kdjax.reproduce import protocols, studies
+from kdjax.reproduce import studies
 
 EVALUATE_EVERY = 10.0  # epochs; the last one counts, the others show how it goes
 TEACHER_SEED = 0  # one teacher for all students, as in the papers
@@ -58,12 +55,12 @@ class Run(NamedTuple):
 
 STUDIES = {
     "cifar100": Study(
-        protocol=protocols.kl_versus_mse,
+        protocol=studies.kl_versus_mse_protocol,
         pairs=(Pair("wrn_28_4", "wrn_16_2"),),
         methods=studies.temperatures(),
     ),
     "repdistiller": Study(
-        protocol=protocols.repdistiller,
+        protocol=studies.repdistiller_protocol,
         pairs=(Pair("resnet56", "resnet20"), Pair("wrn_40_2", "wrn_16_2")),
         methods=studies.repdistiller(),
         selecting=("lr_ds",),
@@ -78,9 +75,9 @@ def plan(study: Study, settings: Settings, root: pathlib.Path) -> list[Run]:
         config = _base(study, settings, pair.teacher, TEACHER_SEED)
         runs.append(Run(pair.teacher, config | {"method": studies.CE}, pair))
         for seed in settings.seeds:
-            config = _base(study, settings, pair.student, seed)
             reference = f"{pair.student}-by-labels-seed{seed}"
             if study.selecting:
+                config = _base(study, settings, pair.student, seed)
                 runs.append(Run(reference, config | {"method": studies.CE}, pair))
             config = _base(study, settings, pair.student, seed)
             config["teacher"]["workdir"] = str(root / pair.teacher)
@@ -114,8 +111,6 @@ def _base(study: Study, settings: Settings, network: str, seed: int) -> dict:
     config["model"] = dict(study.networks.get(network, {"name": network}))
     if settings.dtype != FLOAT32:
         config["model"]["dtype"] = settings.dtype
-    config["seed"] = seed
-    config["total_steps"] = settings.total_steps
     config["evaluation"]["every_epochs"] = EVALUATE_EVERY
     config["tensorboard"] = False  # metrics.jsonl says it all, and needs no package
-    return config
+    return config | {"seed": seed, "total_steps": settings.total_steps}

@@ -28,12 +28,9 @@ def run(
     Args:
       runs: in order, of `plans.plan`.
       root: absolute; where they live.
-      minutes: of this time slice; infinity for all at once.
+      minutes: of this time slice, whose end raises Preempted; infinity for all at once.
       record: called with every finished run and its directory.
       virtual: number of virtual devices, on CPU only.
-
-    Raises:
-      Preempted: the time is up, or a signal came; all is saved.
     """
     deadline, started = time_slice.deadline(minutes), False
     for one in runs:

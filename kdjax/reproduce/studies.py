@@ -1,8 +1,10 @@
-"""The methods that each study of the four papers compares, by the name of the student.
+"""The methods that each study of the four papers compares, and CIFAR-100's protocols.
 
-The same on every data set; the configs beside each set's `common.py` add networks and
-protocol.
+Methods stand by the name of the student, the same on every data set; configs add what
+is a data set's own. All are plain dicts, which need JAX and kdjax alone.
 """
+
+from kdjax.experiment import schema
 
 INFINITY = float("inf")
 SEEDS = (0, 1, 2)
@@ -11,25 +13,14 @@ MSE = {"name": "mse"}
 
 
 def kd(temperature: float, alpha: float = 1.0, fix: bool = False) -> dict:
-    return {
-        "name": "kd",
-        "alpha": alpha,
-        "temperature": temperature,
-        "small_temperature_fix": fix,
-    }
+    method = {"name": "kd", "alpha": alpha, "temperature": temperature}
+    return method | {"small_temperature_fix": fix}
 
 
 def temperatures() -> dict[str, dict]:
     """Kim et al. 2021, the table of losses: alpha 1, tau up to infinity, MSE."""
-    return {
-        "ce": CE,
-        "kd_tau1": kd(1.0),
-        "kd_tau3": kd(3.0),
-        "kd_tau5": kd(5.0),
-        "kd_tau20": kd(20.0),
-        "kd_inf": kd(INFINITY),
-        "mse": MSE,
-    }
+    taus = {f"kd_tau{tau}": kd(float(tau)) for tau in (1, 3, 5, 20)}
+    return {"ce": CE, **taus, "kd_inf": kd(INFINITY), "mse": MSE}
 
 
 def alphas_and_temperatures() -> dict[str, dict]:
@@ -43,26 +34,17 @@ def alphas_and_temperatures() -> dict[str, dict]:
 
 def under_noise() -> dict[str, dict]:
     """Kim et al. 2021, noisy labels: small tau, with the factor 1/tau and without."""
-    return {
-        "kd_tau01": kd(0.1, fix=True),
-        "kd_tau05": kd(0.5, fix=True),
-        "kd_tau05_plain": kd(0.5),
-        "kd_tau1": kd(1.0),
-        "kd_tau5": kd(5.0),
-        "kd_tau20": kd(20.0),
-        "kd_inf": kd(INFINITY),
-        "mse": MSE,
-    }
+    small = {"kd_tau01": kd(0.1, fix=True), "kd_tau05": kd(0.5, fix=True)}
+    taus = {f"kd_tau{tau}": kd(float(tau)) for tau in (1, 5, 20)}
+    large = {"kd_inf": kd(INFINITY), "mse": MSE}
+    return {**small, "kd_tau05_plain": kd(0.5), **taus, **large}
 
 
 def bad_teacher() -> dict[str, dict]:
     """Kim et al. 2021, teachers that are wrong: small tau with the factor 1/tau."""
     taus = {"tau01": 0.1, "tau05": 0.5, "tau1": 1.0, "tau20": 20.0}
-    methods = {
-        name: {"name": "noisy_teacher", "temperature": tau}
-        for name, tau in taus.items()
-    }
-    return {**methods, "mse": MSE}
+    own = {k: {"name": "noisy_teacher", "temperature": tau} for k, tau in taus.items()}
+    return {**own, "mse": MSE}
 
 
 def adjustments(temperature: float, spread: float) -> dict[str, dict]:
@@ -95,12 +77,8 @@ def selections(reference: str) -> dict[str, dict]:
     """Samples on which students of `revisions` distil: by influence, or at random."""
     influence = {"name": "influence", "reference": reference, "keep_ratio": 0.8}
     chance = {"name": "random", "keep_ratio": 0.8}
-    return {
-        "ds": influence,
-        "ds_random": chance,
-        "lr_ds": influence,
-        "lr_ds_random": chance,
-    }
+    ds = {"ds": influence, "ds_random": chance}
+    return {**ds, "lr_ds": influence, "lr_ds_random": chance}
 
 
 def repdistiller() -> dict[str, dict]:
@@ -113,3 +91,33 @@ def repdistiller() -> dict[str, dict]:
         "lr_mse": {"name": "lr_mse", **revision},
         "lr_ds": {"name": "lr_ds", **revision},
     }
+
+
+def kl_versus_mse_protocol() -> dict:
+    """Kim et al. 2021 (arXiv:2105.08919), public code: 200 epochs, step schedule."""
+    config = schema.nested()
+    config["data"]["name"] = "cifar100"
+    config["batch_size"] = 128
+    config["total_epochs"] = 200.0
+    config["schedule"] = {
+        "name": "step",
+        "learning_rate": 0.1,
+        "milestones": (100.0, 150.0),
+        "factor": 0.1,
+        "warmup_epochs": 0.0,
+    }
+    return config
+
+
+def repdistiller_protocol() -> dict:
+    """Tian et al. 2020 (arXiv:1910.10699), public code: 240 epochs, batches of 64."""
+    config = kl_versus_mse_protocol()
+    config["data"]["mean"] = (0.5071, 0.4867, 0.4408)
+    config["data"]["std"] = (0.2675, 0.2565, 0.2761)
+    config["batch_size"] = 64
+    config["total_epochs"] = 240.0
+    config["optimizer"]["nesterov"] = False
+    config["optimizer"]["decay_norm_and_bias"] = True
+    config["schedule"]["learning_rate"] = 0.05
+    config["schedule"]["milestones"] = (150.0, 180.0, 210.0)
+    return config

@@ -1,8 +1,7 @@
 """Every study of the four papers on one data set, as sweeps that resume.
 
-Each command is `kdjax sweep` or `kdjax analyse`, in a process of its own. Those that
-are finished do nothing; one that stops with an error stops all, and the same command
-goes on from there.
+Each command is `kdjax sweep` or `kdjax analyse`, in a process of its own, and does
+nothing where it is finished; an error in one stops all.
 """
 
 import pathlib
@@ -10,6 +9,7 @@ import shlex
 import subprocess
 import sys
 
+from kdjax.reporting.console import say
 from kdjax.reproduce import claims, pages
 
 DATA_SETS = {"fashion_mnist": "fashion_mnist", "cifar100_claims": "cifar100"}
@@ -19,11 +19,8 @@ SEEDS = "--grid.seed=0,1,2"
 def run(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> None:
     """Runs what is not finished, then writes the page.
 
-    Args:
-      study: a key of `DATA_SETS`.
-      runs: absolute; where all runs live.
-      data: options of every command that say where the data lie.
-      words: further options of every sweep.
+    All runs live below `runs`, which is absolute; `data` are options of every command,
+    `words` further ones of every sweep.
     """
     for command in commands(study, runs, [*data, *words]):
         _call(command)
@@ -37,7 +34,7 @@ def report(study: str, runs: pathlib.Path, words: list[str]) -> None:
     """Writes the page from the finished sweeps."""
     path = pages.configs(DATA_SETS[study]) / "RESULTS.md"
     pages.write_section(path, claims.report(runs, [study, *words]), "experiments")
-    print(f"wrote {path}")
+    say(f"wrote {path}")
 
 
 def plan(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> str:
@@ -86,12 +83,12 @@ def analyses(
     runs: pathlib.Path, data: list[str]
 ) -> list[tuple[list[str], pathlib.Path]]:
     """(command, its output) for each seed of the temperatures: logit distances."""
-    programs = sorted((runs / "temperatures" / "programs").glob("*/summary.json"))
-    outputs = [(path.parent, runs / "analysis" / path.parent.name) for path in programs]
-    return [
-        (["analyse", str(program), f"--output={output}", *data], output)
-        for program, output in outputs
-    ]
+    pairs = []
+    for path in sorted((runs / "temperatures" / "programs").glob("*/summary.json")):
+        output = runs / "analysis" / path.parent.name
+        words = ["analyse", str(path.parent), f"--output={output}", *data]
+        pairs.append((words, output))
+    return pairs
 
 
 def _typed(words: list[str]) -> str:
@@ -99,6 +96,6 @@ def _typed(words: list[str]) -> str:
 
 
 def _call(words: list[str]) -> None:
-    print(_typed(words), flush=True)
+    say(_typed(words))
     if code := subprocess.run([sys.executable, "-m", "kdjax", *words]).returncode:
         raise SystemExit(code)  # 42 is a stop with the state saved, which passes on

@@ -22,11 +22,7 @@ def write(study: str, directory: pathlib.Path) -> pathlib.Path:
 
 
 def read(study: str, directory: pathlib.Path) -> list[dict]:
-    """The records of a study, in the order of their files' names.
-
-    Raises:
-      InputError: a file is not one that `kdjax.reproduce.records` wrote.
-    """
+    """The records of a study, in the order of their files' names."""
     records = []
     for path in sorted(directory.glob("*.json")):
         try:

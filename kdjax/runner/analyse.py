@@ -14,7 +14,7 @@ from kdjax.data.load import Split
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
-from kdjax.reporting import analysis_figures
+from kdjax.reporting.figures import class_projections, densities
 from kdjax.reporting.files import replace
 from kdjax.runner.evaluate import ROWS, normaliser, run_split, teacher_section
 from kdjax.training.evaluator import answers
@@ -60,10 +60,11 @@ def analyse(
     replace(output / "analysis.json", json.dumps(summaries, indent=2) + "\n")
     own = teacher_features
     own = None if own is None else student_teacher.feature_norms(own)
-    figures = analysis_figures
-    figures.logit_distance_densities(distances, output / "logit_distances.png")
-    figures.feature_norm_densities(norms, output / "feature_norms.png", teacher=own)
-    figures.class_projections(clusters, names, output / "projections.png")
+    path, unit = output / "logit_distances.png", "distance of the logits"
+    densities(distances, path, "Logit distance", f"{unit} from the teacher's")
+    path, unit = output / "feature_norms.png", "norm of the penultimate features"
+    densities(norms, path, "Feature norm", unit, own)
+    class_projections(clusters, names, output / "projections.png")
     return summaries
 
 

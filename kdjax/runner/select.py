@@ -18,7 +18,7 @@ from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.selection import as_one, named_detector
 from kdjax.experiment.teachers import load_teacher
 from kdjax.runner.workdir import SELECTION, write_config, write_json
-from kdjax.selection import detectors, statistics
+from kdjax.selection import detectors
 from kdjax.selection.evidence import SelectionResult
 from kdjax.training.evaluator import answers
 
@@ -48,8 +48,8 @@ def select(config: dict, workdir: pathlib.Path) -> None:
     }
     if "noise" in images.train.identity:
         record |= {
-            "agreement": statistics.agreement(result.keep, labels, images.true_labels),
-            "keep_all": statistics.keep_all(labels, images.true_labels),
+            "agreement": detectors.agreement(result.keep, labels, images.true_labels),
+            "keep_all": detectors.keep_all(labels, images.true_labels),
         }
     if collectives.is_primary():
         part = workdir / "selection.part.npz"

@@ -28,7 +28,7 @@ class Kronecker(NamedTuple):
 
         (mean_i x_i x_i^T) (x) (mean_i diag p_i - p_i p_i^T) + damping I
 
-    Diagonal in the axes below; Martens & Grosse 2015 (arXiv:1503.05671), section 3.
+    Diagonal in these axes; Martens & Grosse 2015 (arXiv:1503.05671), section 3.
     """
 
     input_axes: np.ndarray  # [inputs, inputs], eigenvectors in the columns
@@ -94,12 +94,8 @@ def solve(
 ) -> Solution:
     """H^-1 times a direction, by conjugate gradients, preconditioned by Kronecker's.
 
-    Args:
-      evidence: of the reference network.
-      right: not all zero.
-      damping: > 0.
-      factors: `kronecker(evidence, damping)`, for callers that solve more than once.
-      tolerance: of the residual relative to `right`; ValueError if it is not reached.
+    `factors` are `kronecker(evidence, damping)`, for callers that solve more than once.
+    Other arguments as `conjugate_gradients`.
     """
     factors = kronecker(evidence, damping) if factors is None else factors
     return conjugate_gradients(
@@ -124,7 +120,7 @@ def conjugate_gradients(
       right: not all zero.
       precondition: roughly the inverse of product, symmetric and positive definite.
       tolerance: of the residual relative to `right`; ValueError if it is not reached.
-      max_iterations: each costs one product and one precondition.
+      max_iterations: of one product and one precondition each.
     """
     from scipy.sparse.linalg import LinearOperator, cg
 

@@ -15,8 +15,7 @@ Labels = Int[np.ndarray, " samples"]
 class Evidence(NamedTuple):
     """The outputs of one network, the proxy, for every training sample.
 
-    Taken in evaluation mode, with the test transform, in the order of the data set: row
-    i is sample i. Nothing downstream could tell a shuffle or an augmentation.
+    Taken in evaluation mode, with the test transform: row i is sample i of the set.
     """
 
     logits: Float[np.ndarray, "samples classes"]  # unnormalised log-probabilities
@@ -51,11 +50,11 @@ def losses(evidence: Evidence) -> Scalars:
 
 
 def checked(where: str, evidence: Evidence) -> Evidence:
-    """The evidence as NumPy arrays, or an error that says what is wrong with it.
+    """The evidence as NumPy arrays.
 
     Raises:
       ValueError: shapes disagree, there is no sample, a logit or feature is not finite,
-        labels are not integers from 0 to classes - 1. `where` opens the message.
+        labels are not integers from 0 to classes - 1.
     """
     arrays = Evidence(*(np.asarray(part) for part in evidence))
     sizes = contracts.shapes(
@@ -88,6 +87,14 @@ def checked_labels(where: str, name: str, labels: Labels) -> Labels:
             f"{where}: {name} have dtype {labels.dtype}; expected integers."
         )
     return labels.astype(np.int64)
+
+
+def correct_labels(where: str, labels: Labels, true_labels: Labels) -> Mask:
+    """Where the labels given are the true ones."""
+    labels = checked_labels(where, "labels", labels)
+    true = checked_labels(where, "true_labels", true_labels)
+    contracts.shapes(where, labels=(labels, "samples"), true_labels=(true, "samples"))
+    return labels == true
 
 
 def checked_mask(where: str, name: str, mask: Mask, samples: int) -> Mask:

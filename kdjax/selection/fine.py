@@ -7,17 +7,16 @@ Labels", NeurIPS 2021 (arXiv:2102.11628).
 import numpy as np
 
 from kdjax import contracts
-from kdjax.selection.directions import checked_basis, classes, singular_vectors
 from kdjax.selection.evidence import (
     Evidence,
     Labels,
     Mask,
     Scalars,
     SelectionResult,
-    checked,
     checked_labels,
 )
-from kdjax.selection.groups import mixture_posterior, two_means
+from kdjax.selection.mixture import mixture_posterior, two_means
+from kdjax.selection.same import classes, scores_by_class, singular_vectors
 
 # Alignments closer than the narrowest Gaussian, sqrt(reg_covar), are one group.
 REG_COVAR = 1e-6
@@ -42,7 +41,7 @@ def fine(
       evidence: of the proxy; logits are not read.
       basis: [samples] bool, the samples u_c comes from: those kept the last time; all
         of them if None, as in the first round. A class it has no sample of is dropped
-        with score -inf: there is nothing to compare it with.
+        with score -inf.
       clustering: a name in `CLUSTERINGS`.
       threshold: zeta, from 0 to 1.
     """
@@ -62,17 +61,13 @@ def alignment(evidence: Evidence, *, basis: Mask | None = None) -> Scalars:
     from features that are not normalised. 0 for a feature of zeros; -inf for a class
     that basis has no sample of. Arguments as `fine`.
     """
-    evidence = checked("fine", evidence)
-    basis = checked_basis("fine", basis, evidence)
-    score = np.full(len(evidence.labels), -np.inf)
-    for members in classes(evidence.labels):
-        within = basis[members]
-        if within.any():
-            features = evidence.features[members].astype(np.float64)
-            along = np.abs(features @ singular_vectors(features[within])[0])
-            length = np.linalg.norm(features, axis=1)
-            score[members] = along / np.where(length > 0, length, 1.0)
-    return np.minimum(score, 1.0)
+
+    def cosine(features, within):
+        along = np.abs(features @ singular_vectors(features[within])[0])
+        length = np.linalg.norm(features, axis=1)
+        return along / np.where(length > 0, length, 1.0)
+
+    return np.minimum(scores_by_class("fine", evidence, basis, cosine), 1.0)
 
 
 def aligned_probability(
@@ -83,12 +78,7 @@ def aligned_probability(
     "mixture": posterior of the larger-mean one of two Gaussians (100 steps, tolerance
     1e-6, seed 0). "kmeans": 1 or 0, the cluster of `two_means`. Where there is but one
     group it is 1: scores within 1e-3 of each other, or two Gaussians so alike that no
-    sample is rather of the larger-mean one (in classes of ten samples and fewer).
-
-    Args:
-      score: [samples], from `alignment`. Where it is -inf the result is 0.
-      labels: [samples], the labels given.
-      clustering: a name in `CLUSTERINGS`.
+    sample is rather of the larger-mean one. 0 where the score is -inf.
     """
     labels = checked_labels("fine", "labels", labels)
     contracts.shapes("fine", score=(score, "samples"), labels=(labels, "samples"))

@@ -1,9 +1,9 @@
 """Data selection: for which samples to use the teacher, by influence.
 
-Lan et al. (arXiv:2404.03693) give teacher supervision to the part of the training set
-that an influence score picks, labels to the rest. What could be read of the paper does
-not say which estimator, so here are the known ones behind one sign: smaller = keep
-first. All look at the last linear layer of a reference network only, in closed form:
+Lan et al. (arXiv:2404.03693) give teacher supervision to the samples that an influence
+score picks, labels to the rest. What could be read of the paper does not say which
+estimator, so here are the known ones behind one sign: smaller = keep first. All look at
+the last linear layer of a reference network only, in closed form:
 
     g_i(q) = (p_i - q) (x) [h_i; 1]      g_V = mean_{v in V} g_v(e_y)
     H      = mean_i (diag p_i - p_i p_i^T) (x) [h_i; 1] [h_i; 1]^T + damping I
@@ -22,24 +22,10 @@ from kdjax.selection.last_layer import (
     Probabilities,
     along,
     checked_targets,
-    label_residual,
     validation_gradient,
 )
 from kdjax.selection.parameter_change import parameter_change
-from kdjax.selection.scores import Scores, random_scores, select, validation_indices
-
-__all__ = [
-    "ESTIMATORS",
-    "Scores",
-    "gradient_dot",
-    "influence_scores",
-    "label_influence",
-    "parameter_change",
-    "random_scores",
-    "select",
-    "teacher_influence",
-    "validation_indices",
-]
+from kdjax.selection.scores import Scores, random_scores
 
 
 def teacher_influence(
@@ -53,16 +39,15 @@ def teacher_influence(
 
         I_i = -g_V^T H^-1 (g_i(q_i) - g_i(e_y))
 
-    n times the first-order change of the mean validation loss when sample i's target
-    goes from its label to q_i. Negative: the teacher helps there, so keep the smallest.
-    Lan et al. (arXiv:2404.03693); their estimator is not published in what we could
-    read, so this is Koh & Liang's (arXiv:1703.04730) for the choice that data selection
-    makes. A sample of V favours its own label a little. In nats, of either sign.
+    n times the first-order change of the mean validation loss, in nats, when sample i's
+    target goes from its label to q_i. Negative: the teacher helps there. Koh & Liang's
+    estimator (arXiv:1703.04730) for the choice that Lan et al. (arXiv:2404.03693) make.
+    A sample of V favours its own label a little.
 
     Args:
       evidence: of the reference network.
       targets: [samples, classes], the teacher's, revised or not; >= 0, rows sum to 1.
-      validation: positions of V; `validation_indices` draws them.
+      validation: positions of V, of `scores.validation_indices`.
       damping: > 0, added to the diagonal of H.
 
     Raises:
@@ -72,16 +57,8 @@ def teacher_influence(
     where = "teacher_influence"
     evidence = checked(where, evidence)
     checked_targets(where, targets, evidence)
-    targets = np.asarray(targets)
     solution = _response(where, evidence, validation, damping)
-
-    def more_of_the_label(at, p):
-        residual = targets[at].astype(np.float64)
-        residual[np.arange(len(at)), evidence.labels[at]] -= 1.0
-        return residual
-
-    # -(g_i(q) - g_i(e_y)) = x_i (q - e_y)^T: the network's own p_i drops out.
-    values = along(evidence, solution.vector, more_of_the_label)
+    values = along(evidence, solution.vector, np.asarray(targets))
     return Scores(values, solution.iterations, solution.residual)
 
 
@@ -93,14 +70,13 @@ def label_influence(
         I_i = -g_V^T H^-1 g_i(e_y)
 
     Koh & Liang 2017 (arXiv:1703.04730), equation 2: the derivative of the mean
-    validation loss in the weight of sample i. Negative: the sample helps, and to leave
-    it out changes the validation loss by -I_i / n, upwards. Keep the smallest. In nats,
-    of either sign. Arguments and errors as `teacher_influence`.
+    validation loss, in nats, in the weight of sample i. Negative: the sample helps; to
+    leave it out changes that loss by -I_i / n. Arguments as `teacher_influence`.
     """
     where = "label_influence"
     evidence = checked(where, evidence)
     solution = _response(where, evidence, validation, damping)
-    pull = along(evidence, solution.vector, label_residual(evidence))
+    pull = along(evidence, solution.vector)
     return Scores(-pull, solution.iterations, solution.residual)
 
 
@@ -115,8 +91,7 @@ def gradient_dot(
     with the identity for H, summed along the training run. Negative: the sample helps.
 
     Args:
-      snapshots: (learning rate, evidence) of the network at each saved checkpoint; the
-        same samples with the same labels in the same order.
+      snapshots: (learning rate, evidence) at each checkpoint, of the same samples.
       validation: as in `teacher_influence`.
     """
     where, values = "gradient_dot", 0.0
@@ -132,8 +107,7 @@ def gradient_dot(
                 "expected the same samples in the same order."
             )
         direction = validation_gradient(where, evidence, validation)
-        pull = along(evidence, direction, label_residual(evidence))
-        values = values - learning_rate * pull
+        values = values - learning_rate * along(evidence, direction)
     return Scores(values)
 
 
@@ -147,11 +121,7 @@ ESTIMATORS = {
 
 
 def influence_scores(estimator: str, **inputs) -> Scores:
-    """Scores by an estimator's name, which takes of the inputs those that it needs.
-
-    `estimator` is a key of `ESTIMATORS`, `inputs` are arguments of any of them; None
-    stands for not given.
-    """
+    """Scores by a name in `ESTIMATORS`; inputs for any of them, None: not given."""
     if estimator not in ESTIMATORS:
         raise ValueError(
             f"influence_scores: estimator is {estimator!r}; expected one of "

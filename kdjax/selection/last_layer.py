@@ -1,16 +1,14 @@
 """Gradients of a network's last layer: closed form, float64, no backward pass.
 
 With inputs x_i = [h_i; 1] and logits x_i Theta, the cross entropy of sample i with
-target q has the gradient
+target q has in Theta [features + 1, classes], whose last row is the bias, the gradient
 
     g_i(q) = x_i (p_i - q)^T      p_i = softmax(logits_i)
 
-in Theta, a matrix [features + 1, classes] whose last row belongs to the bias. As a
-vector, row by row, it is x_i (x) (p_i - q). Samples pass in blocks, so memory holds the
-evidence and a few matrices of the layer's size.
+or x_i (x) (p_i - q) row by row. Samples pass in blocks, which bounds the memory.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,8 +21,6 @@ from kdjax.selection.evidence import Evidence, Scalars
 Layer = Float[np.ndarray, "inputs classes"]
 Probabilities = Float[AnyArray, "samples classes"]
 Indices = Int[AnyArray, " validation"]
-# (positions [b], probabilities [b, classes]) -> r [b, classes] of a gradient x r^T.
-Residual = Callable[[np.ndarray, np.ndarray], np.ndarray]
 BLOCK = 2048  # samples; a block of [samples, classes] stays in the cache
 
 
@@ -51,11 +47,6 @@ def minus_label(p: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return residual
 
 
-def label_residual(evidence: Evidence) -> Residual:
-    """The residual whose gradient is g_i(e_y), for `along`."""
-    return lambda at, p: minus_label(p, evidence.labels[at])
-
-
 def mean_label_gradient(evidence: Evidence, at: Indices) -> Layer:
     """mean_{v in at} g_v(e_y), the gradient of the mean cross entropy with labels."""
     part = Evidence(*(array[at] for array in evidence))
@@ -65,21 +56,22 @@ def mean_label_gradient(evidence: Evidence, at: Indices) -> Layer:
     return total / len(at)
 
 
-def along(evidence: Evidence, direction: Layer, residual: Residual) -> Scalars:
-    """<direction, x_i r_i^T> of every sample: how far it pulls along a direction."""
+def along(
+    evidence: Evidence, direction: Layer, targets: Probabilities | None = None
+) -> Scalars:
+    """<direction, g_i(e_y)> of every sample; with targets, of g_i(e_y) - g_i(q_i)."""
     result = np.empty(len(evidence.labels))
     for at, x, p in blocks(evidence):
-        result[at] = np.sum((x @ direction) * residual(at, p), axis=1)
+        residual = minus_label(p, evidence.labels[at])
+        if targets is not None:  # q_i - e_y: the network's own p_i drops out
+            residual = targets[at].astype(np.float64)
+            residual[np.arange(len(at)), evidence.labels[at]] -= 1.0
+        result[at] = np.sum((x @ direction) * residual, axis=1)
     return result
 
 
 def validation_gradient(where: str, evidence: Evidence, validation: Indices) -> Layer:
-    """`mean_label_gradient` over checked indices; never all zero.
-
-    Raises:
-      ValueError: the indices are not different integers in range, or the network fits
-        these samples so well that their gradient is 0.
-    """
+    """`mean_label_gradient` over indices that are checked; ValueError if it is zero."""
     at, samples = np.asarray(validation), len(evidence.labels)
     if at.ndim != 1 or not at.size or not np.issubdtype(at.dtype, np.integer):
         raise ValueError(

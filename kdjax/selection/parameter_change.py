@@ -30,18 +30,13 @@ def parameter_change(
 
         score_i = -|| H^-1 g_i(e_y) ||
 
-    The largest norms are kept first; negate the values to keep the smallest. Yang et
-    al., "Dataset Pruning", ICLR 2023 (arXiv:2205.09329), drop a set whose summed change
-    is small in norm; the norms of a dropped set bound that of their sum.
-
-    With P = (features + 1) * classes parameters of the layer:
-
-    * P <= exact_up_to: exact. H is formed and inverted, about 4 n P^2 + 3 P^3 floating
-      point operations and 24 P^2 bytes (50,000 samples, P = 4096: 3e12 and 0.4 GB).
-    * above: by the Kronecker approximation of H, in closed form. `audited` random
-      samples are solved exactly, by conjugate gradients, which takes the time; their
-      mean ratio scales all values, and Spearman's correlation of their exact and
-      approximate norms is the `rank_correlation` returned. Below 0.8 is an error.
+    Yang et al., "Dataset Pruning", ICLR 2023 (arXiv:2205.09329), drop a set whose
+    summed change is small in norm; the norms of a dropped set bound that of their sum.
+    The layer has P = (features + 1) * classes parameters. Up to `exact_up_to` H is
+    formed and inverted: 4 n P^2 + 3 P^3 operations, 24 P^2 bytes. Above, H is the
+    Kronecker approximation, scaled by the mean ratio to the exact norms of `audited`
+    random samples; their rank correlation (Spearman's) is returned, and below 0.8 an
+    error.
 
     Args:
       evidence: of the reference network.
@@ -64,9 +59,8 @@ def parameter_change(
         scores = _exact(evidence, damping)
     else:
         draw = random_bits(where, seed, AUDIT, len(evidence.labels))
-        scores = _approximate(
-            evidence, damping, np.argsort(draw, kind="stable"), audited
-        )
+        order = np.argsort(draw, kind="stable")
+        scores = _approximate(evidence, damping, order, audited)
     if not scores.values.any():
         raise ValueError(
             f"{where}: the gradient of every sample is 0; nothing differs."
@@ -83,16 +77,10 @@ def _approximate(
     sample = order[norms[order] > 0][:audited]
     if not sample.size:
         return Scores(-norms)
-    solutions = [
-        solve(
-            evidence,
-            mean_label_gradient(evidence, sample[i : i + 1]),
-            damping,
-            factors=factors,
-            tolerance=1e-4,  # far below the difference that it measures
-        )
-        for i in range(len(sample))
-    ]
+    gradients = [mean_label_gradient(evidence, at) for at in sample[:, None]]
+    # The tolerance is far below the difference that it measures.
+    accuracy = {"factors": factors, "tolerance": 1e-4}
+    solutions = [solve(evidence, g, damping, **accuracy) for g in gradients]
     exact = np.array([np.linalg.norm(s.vector) for s in solutions])
     correlation = _rank_correlation(exact, norms[sample])
     if not correlation >= _LEAST_CORRELATION:

@@ -49,8 +49,7 @@ def select(
     Args:
       scores: finite, smaller = keep first.
       keep_ratio: above 0, at most 1.
-      labels: [samples] int; if given, the ratio holds inside every class. Scores of
-        different classes then need no common scale.
+      labels: [samples] int; if given, the ratio holds inside every class.
 
     >>> scores = np.array([0.4, -1.0, 0.3, 5.0])
     >>> print(select(scores, 0.5))
@@ -70,10 +69,9 @@ def validation_indices(
         max(1, round(fraction * n_c)) samples of every class c
 
     Train the reference network without them: on samples that it has fitted the
-    validation gradient is small and mostly their own.
-
-    Positions in the training set, ascending. A seed, 0 <= seed < 2**63, draws the same
-    samples in every release, and a larger fraction draws them and more.
+    validation gradient is small. Returns positions in the training set, ascending. A
+    seed, 0 <= seed < 2**63, draws the same in every release; a larger fraction adds to
+    them.
     """
     where = "validation_indices"
     labels = checked_labels(where, "labels", labels)
@@ -95,9 +93,8 @@ def _smallest(
 ) -> Mask:
     """True for a ratio of the samples, of each class where there are labels."""
     samples = len(values)
-    labels = (
-        np.zeros(samples) if labels is None else checked_labels(where, "labels", labels)
-    )
+    given = np.zeros(samples, int) if labels is None else labels
+    labels = checked_labels(where, "labels", given)
     if len(labels) != samples or not samples:
         raise ValueError(
             f"{where}: {len(labels)} labels for {samples} samples; expected one label "

@@ -1,4 +1,1 @@
-"""Weights from elsewhere and for elsewhere: files, names, layouts, programs.
-
-Stands above checkpoints: an import ends in one, an export begins with one.
-"""
+"""Weights from elsewhere and for elsewhere: files, names, layouts, programs."""

@@ -19,7 +19,7 @@ OURS = "kdjax"  # key of the metadata that `export` writes
 
 
 def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
-    """Name -> array; the suffix decides how, `key` is of PyTorch's files only."""
+    """Name -> array; the suffix decides how. `key` is for PyTorch's files alone."""
     if not file.is_file():
         raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
     if file.suffix == SAFETENSORS:
@@ -60,27 +60,19 @@ def sha256(file: pathlib.Path) -> str:
 def digest(variables: PyTree, normalisation, models: Sequence[dict] = ()) -> str:
     """The digest of a teacher from elsewhere: its weights, and what answers with them.
 
-    Args:
-      variables: of one network or of several.
-      normalisation: of its images, and what else is done for it, as JSON holds it.
-      models: the `model` section of each imported network.
+    `normalisation` also holds what else is done for it, as JSON does; `models` are the
+    config sections of the networks.
     """
-    text = json.dumps(normalisation, sort_keys=True)
+    inputs = json.dumps(normalisation, sort_keys=True)
+    text = f"{checkpoints.digest(variables)} {inputs}"
     unusual = [_unusual(model) for model in models]
     if any(unusual):  # else the digest is that of versions that did not look
         text += json.dumps(unusual, sort_keys=True)
-    both = f"{checkpoints.digest(variables)} {text}"
-    return hashlib.sha256(both.encode()).hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _unusual(model: dict) -> dict:
-    """The keys of a `model` section that its arrays do not show.
-
-    >>> _unusual({"name": "resnet50", "dtype": "float32"})
-    {}
-    >>> _unusual({"name": "mobilenet_v1_relu6", "dtype": "bfloat16"})
-    {'name': 'mobilenet_v1_relu6', 'dtype': 'bfloat16'}
-    """
+    """The keys of a `model` section that its arrays do not show."""
     usual = {"dtype": "float32"}
     if model.get("name") not in layouts.OTHERS:
         usual["name"] = model.get("name")
@@ -90,12 +82,7 @@ def _unusual(model: dict) -> dict:
 def identity(name: str, model: dict, data: dict, source: dict, versions: dict) -> dict:
     """The identity that the checkpoint stores, with the keys of a run's.
 
-    Args:
-      name: of the network.
-      model: section of a config that builds it.
-      data: classes, image_shape and normalisation.
-      source: which file it was, and how it was read.
-      versions: of the packages.
+    `source` says which file it was and how it was read, `model` is a config's section.
     """
     student = {"model": model, "method": {"name": "imported"}, "networks": 1}
     return {
@@ -119,9 +106,8 @@ def save(
         opt_state=(),
         supervision_state=(),
     )
-    with contextlib.closing(
-        checkpoints.Checkpointer(directory, (name,), meta)
-    ) as checkpointer:
+    checkpointer = checkpoints.Checkpointer(directory, (name,), meta)
+    with contextlib.closing(checkpointer):
         checkpointer.save(0, {name: state}, None)
         checkpointer.wait()
 

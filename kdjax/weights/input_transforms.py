@@ -1,6 +1,6 @@
-"""A teacher among students that see smaller images, or that number classes otherwise.
+"""A teacher whose images or classes are not those of its students.
 
-Both keep the parameters as they are and change what goes in, or the order of logits.
+The parameters stay as they are; what goes in or the order of the logits changes.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,42 @@ from kdjax.types import Outputs
 
 # Names that image libraries have, and jax.image's.
 METHODS = {"bilinear": "linear", "bicubic": "cubic", "lanczos3": "lanczos3"}
+Moments = dict[str, list[float]]  # mean and std of each channel, of pixels from 0 to 1
+
+
+def renormalised(network: Network, given: Moments, own: Moments) -> Network:
+    """The network, evaluated on images that `given` normalised instead of its `own`.
+
+    With x = (p - m) / s the pixels p give (x s + m - m') / s' under (m', s'): exact for
+    the black borders of crops too, which are pixels.
+
+    >>> shifted = Network(None, None, lambda params, stats, images: images)
+    >>> ours, theirs = {"mean": [0.5], "std": [0.25]}, {"mean": [0.0], "std": [1.0]}
+    >>> pixels = renormalised(shifted, ours, theirs)  # of mean 0 and deviation 1
+    >>> pixels.evaluate({}, {}, np.full((1, 1, 1, 1), 2.0, np.float32)).item()
+    1.0
+    """
+    mean, std = (np.asarray(given[key], np.float64) for key in ("mean", "std"))
+    own_mean, own_std = (np.asarray(own[key], np.float64) for key in ("mean", "std"))
+    factor = (std / own_std).astype(np.float32)[None, None, None, :]
+    offset = ((mean - own_mean) / own_std).astype(np.float32)[None, None, None, :]
+
+    def evaluate(params, batch_stats, images):
+        return network.evaluate(params, batch_stats, images * factor + offset)
+
+    return network._replace(evaluate=evaluate)
 
 
 def resized(network: Network, size: tuple[int, int], method: str) -> Network:
-    """The network, evaluated on images of another size than those that come.
+    """The network, evaluated on images resized to `size`, (height, width).
 
     Shrinking widens the filter by the factor (antialias), as Pillow does. The weights
-    of a pixel's sources sum to 1, so normalising before or after is the same.
+    of a pixel's sources sum to 1, so normalising before or after is the same. `method`
+    is a key of METHODS.
 
-    Args:
-      network: to evaluate.
-      size: (height, width) that it sees.
-      method: a key of METHODS.
-
-    >>> seen = Network(None, None, lambda params, stats, images: images)
+    >>> identity = Network(None, None, lambda params, stats, images: images)
     >>> small = jnp.arange(4.0).reshape(1, 2, 2, 1)
-    >>> resized(seen, (1, 1), "bilinear").evaluate({}, {}, small).item()
+    >>> resized(identity, (1, 1), "bilinear").evaluate({}, {}, small).item()
     1.5
     """
     if method not in METHODS:
@@ -47,9 +67,7 @@ def resized(network: Network, size: tuple[int, int], method: str) -> Network:
 def reordered(network: Network, places: Sequence[int]) -> Network:
     """The network with its logits in another order, or with some of them left out.
 
-    Args:
-      network: to evaluate.
-      places: for each class of the students, which of the network's logits it is.
+    `places` are, for each class of the students, which of the network's logits it is.
     """
     where = np.asarray(places, np.int32)
 
@@ -65,10 +83,7 @@ def reordered(network: Network, places: Sequence[int]) -> Network:
 
 
 def places_of(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:
-    """Where each of our classes is among theirs.
-
-    Raises:
-      InputError: a class of ours is none of theirs, or one of theirs is named twice.
+    """Where each of our classes is among theirs, whose names must be different.
 
     >>> places_of(["cat", "dog", "emu"], ["emu", "cat"])
     [2, 0]

@@ -12,10 +12,23 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from kdjax.weights import names
-from kdjax.weights.names import Path
+import numpy as np
+
+Path = tuple[str, ...]  # the collection (params or batch_stats), modules, the leaf
 
 OURS = "kdjax"
+COUNTER = "num_batches_tracked"  # PyTorch counts steps in it; nothing here reads it
+# Kind of a module -> our collection and leaf -> PyTorch's leaf.
+_LEAVES = {
+    "conv": {("params", "kernel"): "weight"},
+    "norm": {
+        ("params", "scale"): "weight",
+        ("params", "bias"): "bias",
+        ("batch_stats", "mean"): "running_mean",
+        ("batch_stats", "var"): "running_var",
+    },
+    "head": {("params", "kernel"): "weight", ("params", "bias"): "bias"},
+}
 _BLOCK = re.compile(r"stage([1-9]\d*)_block([1-9]\d*)")
 
 
@@ -80,7 +93,6 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
 }
 HEADS = ("fc", "linear", "classifier", "classifier.1")  # what classifiers are called
 
-
 # MobileNetV1 has two activations; its arrays do not show which.
 ACTIVATIONS = {"mdistiller": "mobilenet_v1", "timm": "mobilenet_v1_relu6"}
 OTHERS = ("mobilenet_v1_relu6",)  # have the arrays of another network here
@@ -121,13 +133,7 @@ def blocks(paths: Iterable[Path]) -> list[tuple[int, int]]:
 
 
 def names_of(kind: str, layout: str, paths: Iterable[Path]) -> dict[Path, str | None]:
-    """What a layout of a family calls the array at each path; None where it has none.
-
-    Args:
-      kind: of `family`.
-      layout: a key of LAYOUTS[kind].
-      paths: all paths of the network.
-    """
+    """What LAYOUTS[kind][layout] calls the array at each path of a network, or None."""
     paths = list(paths)
     order = blocks(paths)
     return {path: _name(LAYOUTS[kind][layout], order, path) for path in paths}
@@ -159,5 +165,21 @@ def _name(table: Layout, order: list[tuple[int, int]], path: Path) -> str | None
 
 
 def _joined(module: str | None, path: Path) -> str | None:
-    leaf = names.torch_leaf(path)
-    return f"{module}.{leaf}" if module and leaf else None
+    collection, *_, own, leaf = path
+    kind = next((kind for kind in _LEAVES if kind in own), None)
+    theirs = _LEAVES.get(kind, {}).get((collection, leaf))
+    return f"{module}.{theirs}" if module and theirs else None
+
+
+def to_ours(tensor: np.ndarray) -> np.ndarray:
+    """OIHW -> HWIO and OI -> IO; vectors stay.
+
+    >>> to_ours(np.zeros((64, 3, 7, 7))).shape
+    (7, 7, 3, 64)
+    """
+    return tensor.transpose(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T
+
+
+def to_torch(array: np.ndarray) -> np.ndarray:
+    """HWIO -> OIHW and IO -> OI; vectors stay."""
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T

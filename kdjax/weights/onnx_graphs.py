@@ -1,9 +1,6 @@
-"""A network as an ONNX graph, written node by node from its arrays.
+"""A network as an ONNX graph, written node by node from its arrays, norms folded in.
 
-The graph is the network's, not a trace's: convolutions with their batch norms folded
-in, activations, sums, one matrix product. Converters of whole JAX programs exist; the
-one that is kept up, jax2onnx (0.17), asks for an Orbax older than the one of this
-project.
+The kept-up converter of JAX programs, jax2onnx (0.17), asks for an older Orbax.
 """
 
 import pathlib
@@ -14,7 +11,7 @@ import numpy as np
 from kdjax.contracts import InputError
 from kdjax.models.layers import BatchNorm
 from kdjax.types import PyTree
-from kdjax.weights import names, trees
+from kdjax.weights import layouts, trees
 
 OPSET, IR = 17, 8  # of 2022: what runs ONNX today reads them
 INSTALL = "pip install onnx onnxruntime"
@@ -27,21 +24,15 @@ def build(
     moments: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The file of a network.
+    """The file of a network, from "images" [b, height, width, channels] to "logits".
 
     Args:
       variables: its weights.
       image_shape: (height, width, channels).
       network: adds its nodes, from the name of images [b, c, h, w] to that of logits.
-      moments: (mean, standard deviation) a channel, of pixels from 0 to 1: the graph
-        takes uint8 images and normalises them. None: normalised float32 images.
+      moments: (mean, standard deviation) a channel, of pixels from 0 to 1, for a graph
+        that takes uint8 images; None: normalised float32 images.
       metadata: of the file (metadata_props).
-
-    Returns:
-      A model from "images" [batch, height, width, channels] to "logits".
-
-    Raises:
-      InputError: the package onnx is not installed.
     """
     onnx, _ = _packages()
     graph = Graph(onnx, variables)
@@ -77,10 +68,7 @@ def call(file: pathlib.Path, images: np.ndarray) -> np.ndarray:
 
 
 class Graph:
-    """Nodes and constants of a graph; a node's name is its output's.
-
-    Modules are named by their paths with slashes between: stage1_block1/conv1.
-    """
+    """Nodes, named by their outputs, and constants; modules are stage1_block1/conv1."""
 
     def __init__(self, onnx, variables: tuple[PyTree, PyTree]):
         self.onnx = onnx
@@ -106,11 +94,9 @@ class Graph:
         """Relu or Relu6."""
         if kind == "Relu":
             return self.add("Relu", x)
-        ends = [
-            self.constant(f"{end}{len(self.nodes)}", value)
-            for end, value in (("least", 0.0), ("most", 6.0))
-        ]
-        return self.add("Clip", x, *ends)
+        least = self.constant(f"least{len(self.nodes)}", 0.0)
+        most = self.constant(f"most{len(self.nodes)}", 6.0)
+        return self.add("Clip", x, least, most)
 
     def conv(
         self, x: str, conv: str, norm: str, stride: int, depthwise: bool = False
@@ -118,10 +104,8 @@ class Graph:
         """norm(conv(x)) as one convolution with a bias; norm "" for none."""
         kernel = self._array("params", conv, "kernel")  # HWIO
         multiplier, offset = self._affine(norm) if norm else (1.0, None)
-        inputs = [
-            x,
-            self.constant(f"{conv}/kernel", names.to_torch(kernel * multiplier)),
-        ]
+        folded = layouts.to_torch(kernel * multiplier)
+        inputs = [x, self.constant(f"{conv}/kernel", folded)]
         if offset is not None:
             inputs.append(self.constant(f"{conv}/bias", offset))
         side, features = kernel.shape[0], kernel.shape[-1]
@@ -131,20 +115,15 @@ class Graph:
 
     def norm(self, x: str, norm: str) -> str:
         """A batch norm by itself."""
-        multiplier, offset = (
-            self.constant(f"{norm}/{name}", values[:, None, None])
-            for name, values in zip(
-                ("multiplier", "offset"), self._affine(norm), strict=True
-            )
-        )
+        multiplier, offset = self._affine(norm)
+        multiplier = self.constant(f"{norm}/multiplier", multiplier[:, None, None])
+        offset = self.constant(f"{norm}/offset", offset[:, None, None])
         return self.add("Add", self.add("Mul", x, multiplier), offset)
 
     def dense(self, x: str, dense: str) -> str:
-        inputs = [
-            self.constant(f"{dense}/{leaf}", self._array("params", dense, leaf))
-            for leaf in ("kernel", "bias")
-        ]
-        return self.add("Gemm", x, *inputs)
+        kernel, bias = (self._array("params", dense, n) for n in ("kernel", "bias"))
+        kernel = self.constant(f"{dense}/kernel", kernel)
+        return self.add("Gemm", x, kernel, self.constant(f"{dense}/bias", bias))
 
     def _array(self, collection: str, module: str, leaf: str) -> np.ndarray:
         return self.arrays[collection, *module.split("/"), leaf].astype(np.float64)

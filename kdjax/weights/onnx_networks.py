@@ -1,6 +1,6 @@
 """The networks of `layouts` as ONNX nodes, read off their arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from kdjax.contracts import InputError
 from kdjax.models.mobilenet_v1 import STAGES as FIRST
@@ -15,12 +15,8 @@ SIX = {"mobilenet_v1_relu6", "mobilenet_v2"}  # whose activation is ReLU6
 def builder(model: str, variables: tuple[PyTree, PyTree]) -> Callable:
     """What adds a network's nodes to a graph, for `onnx_graphs.build`.
 
-    Args:
-      model: the network's name, for its activation.
-      variables: its weights, for everything else.
-
-    Raises:
-      InputError: a network of no known family.
+    The name of the model says its activation, the variables say everything else;
+    InputError for a network of no family of `layouts`.
     """
     shapes = {path: leaf.shape for path, leaf in trees.flatten(variables).items()}
     convolved = {
@@ -49,51 +45,33 @@ def _resnet(graph: Graph, x: str, activation: str) -> str:
     if large:
         window = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4}
         x = graph.add("MaxPool", x, **window)
-    for stage, block in layouts.blocks(graph.shapes):
-        stride = 2 if stage > 1 and block == 1 else 1
-        x = _residual_block(graph, x, f"stage{stage}_block{block}", stride)
+    for name, stride in _blocks(graph):
+        y = _convolutions(graph, x, name, stride, activation)
+        if graph.has(f"{name}/conv_shortcut"):
+            x = graph.conv(x, f"{name}/conv_shortcut", f"{name}/norm_shortcut", stride)
+        x = graph.add("Relu", graph.add("Add", y, x))
     return x
 
 
-def _residual_block(graph: Graph, x: str, name: str, stride: int) -> str:
-    """A basic block or a bottleneck, which has the stride in its 3x3 convolution."""
-    count = 3 if graph.has(f"{name}/conv3") else 2
-    y = x
-    for number in range(1, count + 1):
-        own = stride if number == count - 1 else 1
-        y = graph.conv(y, f"{name}/conv{number}", f"{name}/norm{number}", own)
-        y = graph.add("Relu", y) if number < count else y
-    if graph.has(f"{name}/conv_shortcut"):
-        x = graph.conv(x, f"{name}/conv_shortcut", f"{name}/norm_shortcut", stride)
-    return graph.add("Relu", graph.add("Add", y, x))
-
-
 def _wide_resnet(graph: Graph, x: str, activation: str) -> str:
-    x = graph.conv(x, "stem_conv", "", 1)
-    for stage, block in layouts.blocks(graph.shapes):
-        stride = 2 if stage > 1 and block == 1 else 1
-        x = _wide_block(graph, x, f"stage{stage}_block{block}", stride)
-    return graph.add("Relu", graph.norm(x, "norm"))
-
-
-def _wide_block(graph: Graph, x: str, name: str, stride: int) -> str:
     """Activations first; a projection reads the activated input."""
-    activated = graph.add("Relu", graph.norm(x, f"{name}/norm1"))
-    y = graph.conv(activated, f"{name}/conv1", f"{name}/norm2", stride)
-    y = graph.conv(graph.add("Relu", y), f"{name}/conv2", "", 1)
-    if graph.has(f"{name}/conv_shortcut"):
-        x = graph.conv(activated, f"{name}/conv_shortcut", "", stride)
-    return graph.add("Add", x, y)
+    x = graph.conv(x, "stem_conv", "", 1)
+    for name, stride in _blocks(graph):
+        activated = graph.add("Relu", graph.norm(x, f"{name}/norm1"))
+        y = graph.conv(activated, f"{name}/conv1", f"{name}/norm2", stride)
+        y = graph.conv(graph.add("Relu", y), f"{name}/conv2", "", 1)
+        if graph.has(f"{name}/conv_shortcut"):
+            x = graph.conv(activated, f"{name}/conv_shortcut", "", stride)
+        x = graph.add("Add", x, y)
+    return graph.add("Relu", graph.norm(x, "norm"))
 
 
 def _mobilenet(graph: Graph, x: str, activation: str) -> str:
     second = graph.has("last_conv")
     stages = SECOND if second else FIRST
     x = graph.activate(activation, graph.conv(x, "stem_conv", "stem_norm", 2))
-    for stage, block in layouts.blocks(graph.shapes):
-        stride = stages[stage - 1][2] if block == 1 else 1
-        name = f"stage{stage}_block{block}"
-        y = _mobile_block(graph, x, name, stride, activation)
+    for name, stride in _blocks(graph, [stage[2] for stage in stages]):
+        y = _convolutions(graph, x, name, stride, activation, depthwise=True)
         inputs = graph.shapes["params", name, "conv1", "kernel"][2]
         inverted = graph.has(f"{name}/conv3")
         outputs = graph.shapes["params", name, "conv3", "kernel"][3] if inverted else 0
@@ -105,13 +83,22 @@ def _mobilenet(graph: Graph, x: str, activation: str) -> str:
     return x
 
 
-def _mobile_block(graph: Graph, x: str, name: str, stride: int, activation: str):
-    """Depthwise and 1x1, or 1x1, depthwise and 1x1; nothing after the last norm."""
+def _blocks(graph: Graph, strides=()) -> Iterator[tuple[str, int]]:
+    """(name, stride) of every block; strides of stages are 1 and then 2 by default."""
+    for stage, block in layouts.blocks(graph.shapes):
+        own = strides[stage - 1] if strides else min(stage, 2)
+        yield f"stage{stage}_block{block}", own if block == 1 else 1
+
+
+def _convolutions(
+    graph: Graph, x: str, name: str, stride: int, activation: str, depthwise=False
+) -> str:
+    """Two or three with norms, the last but one 3x3, without the last activation."""
     count = 3 if graph.has(f"{name}/conv3") else 2
     for number in range(1, count + 1):
-        depthwise = number == count - 1
-        own = stride if depthwise else 1
+        spatial = number == count - 1
         conv, norm = f"{name}/conv{number}", f"{name}/norm{number}"
-        x = graph.conv(x, conv, norm, own, depthwise)
+        own = stride if spatial else 1
+        x = graph.conv(x, conv, norm, own, depthwise and spatial)
         x = graph.activate(activation, x) if number < count else x
     return x

@@ -1,8 +1,7 @@
 """A network with its weights as one StableHLO program, for any batch size.
 
-The file is what `jax.export` writes: StableHLO in its portable form, with what calling
-it needs. `jax.export.deserialize(FILE).call(images)` runs it on each of PLATFORMS,
-without kdjax and without Flax; `.mlir_module()` shows it.
+`jax.export.deserialize(FILE).call(images)` runs it on each of PLATFORMS, without kdjax
+and without Flax; `.mlir_module()` shows it.
 """
 
 import importlib.util
@@ -28,17 +27,9 @@ def build(
 ) -> bytearray:
     """Traces `images -> logits` with the weights as constants; returns the file.
 
-    Args:
-      network: what answers.
-      variables: its weights.
-      image_shape: (height, width, channels).
-      normalise: uint8 [b, h, w, c] -> floats, which then is a part of the program and
-        its input uint8; None: its input is normalised float32. It is not multiplied
-        into the first kernel: that would be wrong at the borders, where zeros stand
-        for the mean.
-
-    Raises:
-      InputError: the package that writes such files is not installed.
+    `normalise`, uint8 [b, h, w, c] -> floats, is the program's first part; without it
+    the input is normalised float32. It is not multiplied into the first kernel: zeros
+    stand for the mean at the borders. `image_shape` is (height, width, channels).
     """
     if importlib.util.find_spec("flatbuffers") is None:
         raise InputError(

@@ -11,11 +11,7 @@ INSTALL = "pip install '.[weights]'"
 
 
 def read(file: pathlib.Path) -> dict[str, np.ndarray]:
-    """Name -> array.
-
-    Raises:
-      InputError: not such a file, or the package is not installed.
-    """
+    """Name -> array; InputError for another file, or where the package is missing."""
     package, error = _package(str(file))
     try:
         return package.load_file(file)
@@ -39,20 +35,14 @@ def read_metadata(file: pathlib.Path) -> dict[str, str]:
 def write(
     file: pathlib.Path, tensors: Mapping[str, np.ndarray], metadata: dict[str, str]
 ) -> None:
-    """Writes arrays and their metadata.
-
-    Args:
-      file: overwritten.
-      tensors: name -> array.
-      metadata: text by name; "format" is "pt" where PyTorch is to read it.
-    """
+    """Writes or overwrites a file; metadata's "format" is "pt" for PyTorch to read."""
     package, _ = _package(str(file))
     dense = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     package.save_file(dense, file, metadata=metadata)
 
 
 def _package(where: str):
-    """The package's part for NumPy, and its error; imported when a file is there."""
+    """The package's part for NumPy, and its error."""
     try:
         from safetensors import SafetensorError
         from safetensors import numpy as package

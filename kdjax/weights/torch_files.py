@@ -22,13 +22,8 @@ def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
     Nothing in the file is run: `weights_only` refuses whatever is no tensor, number,
     string or container.
 
-    Args:
-      file: to read.
-      key: of the checkpoint, that weights lie under; "": the only one that has some.
-
-    Raises:
-      InputError: PyTorch is not installed or refuses the file, or no weights are there,
-        or several, such as those of a training and their average.
+    `key` is the one that the weights lie under; "": the only one that has some.
+    InputError where PyTorch is missing or refuses the file, or weights are not unique.
     """
     loaded = _load(file)
     if key or not _is_weights(loaded):
@@ -43,9 +38,10 @@ def _only_weights(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
     parts = loaded.items() if isinstance(loaded, Mapping) else ()
     sets = {str(name): part for name, part in parts if _is_weights(part)}
     if not sets:
+        keys = ", ".join(map(str, list(loaded)[:6])) if parts else ""
         raise InputError(
-            f"{file}: {_described(loaded)}; expected tensors by name, alone or under "
-            f"one of {', '.join(WRAPPERS)}."
+            f"{file}: it holds {keys or f'a {type(loaded).__name__}'}; expected "
+            f"tensors by name, alone or under one of {', '.join(WRAPPERS)}."
         )
     if key and key not in sets:
         raise InputError(
@@ -90,11 +86,7 @@ def _load(file: pathlib.Path) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """PyTorch's error, without the advice around it, and without colours.
-
-    >>> _reason(ValueError("\x1b[1madvice\x1b[0m\\n\\nIt is odd.\\n\\nCheck the docs."))
-    'ValueError: It is odd.'
-    """
+    """PyTorch's error, without the advice around it, and without colours."""
     text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
     parts = [p for p in text.split("\n\n") if not p.strip().startswith("Check the ")]
     _, begin, rest = (parts or [""])[-1].partition(_REASON)
@@ -110,9 +102,3 @@ def _array(tensor: Any) -> np.ndarray:
     tensor = tensor.detach()
     # NumPy has no bfloat16; float32 holds it exactly.
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-
-
-def _described(loaded: Any) -> str:
-    if isinstance(loaded, Mapping):
-        return f"it holds {', '.join(map(str, list(loaded)[:6]))}"
-    return f"it holds a {type(loaded).__name__}"

@@ -1,8 +1,7 @@
 """A file's tensors as (params, batch_stats), and back; each is used once.
 
-Files have either the names of one of PyTorch's packages (`layouts`), or ours: a path
-with dots between, such as params.stage1_block1.conv1.kernel, and arrays as they are
-here.
+Files have the names of one of PyTorch's packages (`layouts`), or ours, such as
+params.stage1_block1.conv1.kernel, with arrays as they are here.
 """
 
 from collections.abc import Mapping
@@ -13,8 +12,8 @@ import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.types import PyTree
-from kdjax.weights import layouts, names, shortcuts, variants
-from kdjax.weights.names import Path
+from kdjax.weights import layouts, shortcuts, variants
+from kdjax.weights.layouts import Path
 
 COLLECTIONS = ("params", "batch_stats")
 HEAD = (("params", "head", "kernel"), ("params", "head", "bias"))
@@ -58,14 +57,11 @@ def to_tensors(
 
     Args:
       variables: of a network.
-      layout: a key of `layouts.LAYOUTS` or "kdjax"; "": the first of its family.
+      layout: of `layouts.LAYOUTS`, or "kdjax"; "": the first that has all names.
 
     Returns:
       (name -> array, the layout). PyTorch's counters of steps are left out;
       `load_state_dict` fills them in.
-
-    Raises:
-      InputError: no such layout has names for all arrays.
     """
     arrays = {path: np.asarray(leaf) for path, leaf in flatten(variables).items()}
     by_layout = _layouts({path: array.shape for path, array in arrays.items()})
@@ -78,7 +74,7 @@ def to_tensors(
             f"{', '.join((*by_layout, layouts.OURS))}."
         )
     theirs = by_layout[layout]
-    return {theirs[path]: names.to_torch(a) for path, a in arrays.items()}, layout
+    return {theirs[path]: layouts.to_torch(a) for path, a in arrays.items()}, layout
 
 
 def _layouts(shapes: Mapping[Path, tuple]) -> dict[str, dict[Path, str]]:
@@ -96,25 +92,21 @@ def to_variables(
 ) -> Read:
     """The variables of a network from a file's tensors.
 
-    Args:
-      where: the file, for errors.
-      tensors: name -> array.
-      wanted: (params, batch_stats) of anything with a shape.
-
-    Raises:
-      InputError: tensors are missing, unknown, twice there, of another shape, not
-        floating point or not finite; it names them.
+    `wanted` is (params, batch_stats) of anything with a shape; `where` names the file.
+    InputError names the tensors that are missing, unknown, twice there, of another
+    shape, not floating point or not finite.
     """
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten(wanted).items()}
     layout, named = _named(where, tensors, shapes)
     ours = layout == layouts.OURS
     arrays, problems = {}, {"of no array of the network": [], "of another shape": []}
     for name, path in named.items():
-        array = tensors[name] if ours else names.to_ours(tensors[name])
+        array = tensors[name] if ours else layouts.to_ours(tensors[name])
         if path not in shapes:
             problems["of no array of the network"].append(name)
         elif array.shape != shapes[path]:
-            shape = _shape(shapes[path], ours)
+            empty = np.broadcast_to(0.0, shapes[path])
+            shape = shapes[path] if ours else layouts.to_torch(empty).shape
             text = f"{name} {tensors[name].shape}, expected {shape}"
             problems["of another shape"].append(text)
             arrays[path] = None  # not missing
@@ -122,15 +114,11 @@ def to_variables(
             arrays[path] = _float32(where, name, array)
     theirs = {} if ours else _layouts(shapes).get(layout, {})
     heads = {name.split(".")[-2] for name, path in named.items() if path in HEAD}
-    if layout == "torchvision" and shortcuts.pads_with_zeros(
-        set(arrays), shapes, heads
-    ):
+    padded = shortcuts.pads_with_zeros(set(arrays), shapes, heads)
+    if layout == "torchvision" and padded:
         layout = "torchvision without projections"
-        arrays |= {
-            path: shortcuts.zero_padded(path, shape)
-            for path, shape in shapes.items()
-            if shortcuts.is_shortcut(path)
-        }
+        for path in filter(shortcuts.is_shortcut, shapes):
+            arrays[path] = shortcuts.zero_padded(path, shapes[path])
     problems["missing"] = [
         theirs.get(path, ".".join(path)) for path in shapes if path not in arrays
     ]
@@ -168,7 +156,7 @@ def _unwrapped(where: str, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
         raise InputError(
             f"{where}: there are no tensors; expected a network's weights."
         )
-    given = [name for name in tensors if name.split(".")[-1] != names.COUNTER]
+    given = [name for name in tensors if name.split(".")[-1] != layouts.COUNTER]
     # What DataParallel saved has one module more around it.
     wrapped = all(name.startswith("module.") for name in given)
     return {name.removeprefix("module.") if wrapped else name: name for name in given}
@@ -177,10 +165,7 @@ def _unwrapped(where: str, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
 def _named(
     where: str, tensors: Mapping[str, np.ndarray], shapes: Mapping[Path, tuple]
 ) -> tuple[str, dict[str, Path | None]]:
-    """The file's layout, and where each tensor belongs; None where it belongs nowhere.
-
-    The layout is that of the network's with the most names in common.
-    """
+    """The layout with the most names in common, and each tensor's path or None."""
     plain = _unwrapped(where, tensors)
     if all(name.split(".")[0] in COLLECTIONS for name in plain):
         return layouts.OURS, {name: tuple(name.split(".")) for name in plain}
@@ -220,11 +205,6 @@ def _float32(where: str, name: str, array: np.ndarray) -> np.ndarray:
     if not np.isfinite(array).all():
         raise InputError(f"{where}: {name} holds NaN or infinity.")
     return array
-
-
-def _shape(shape: tuple[int, ...], ours: bool) -> tuple[int, ...]:
-    """A shape as the file would have it."""
-    return shape if ours else names.to_torch(np.broadcast_to(0.0, shape)).shape
 
 
 def _listed(items: list[str]) -> str:

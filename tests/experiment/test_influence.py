@@ -8,6 +8,7 @@ import pytest
 from kdjax.experiment.influence import Influence
 from kdjax.selection import influence
 from kdjax.selection.evidence import Evidence
+from kdjax.selection.scores import validation_indices
 
 COUNT, CLASSES, ETA = 120, 3, 0.8
 RNG = np.random.default_rng(5)
@@ -33,7 +34,7 @@ def scores():
         "teacher_influence",
         evidence=Evidence(LOGITS, FEATURES, LABELS),
         targets=targets.astype(np.float32),
-        validation=influence.validation_indices(LABELS, 0.1, seed=0),
+        validation=validation_indices(LABELS, 0.1, seed=0),
     ).values
 
 

@@ -4,11 +4,11 @@ import io
 
 import pytest
 
+from kdjax.cli import analyse, reproduce
 from kdjax.reporting.grids import Line, print_lines
 from kdjax.reporting.reporter import Reporter
-from kdjax.reporting.results import Result
+from kdjax.reporting.results import Result, print_table
 from kdjax.reporting.speeds import print_feed_speeds, print_speeds
-from kdjax.reporting.table import print_table
 from tests.reporting.test_speeds import ROW
 
 NAME = "Größe"
@@ -47,6 +47,25 @@ def test_tables_are_printed_in_any_encoding(show):
     whole = printed(show, "utf-8")
     assert NAME in whole and "?" not in whole
     assert len(text.splitlines()) == len(whole.splitlines())
+
+
+def test_analyse_and_reproduce_print_in_any_encoding(tmp_path, monkeypatch):
+    quantities = ("logit_distance/median", "logit_mean_gap/mean", "agreement")
+    metrics = dict.fromkeys(quantities, 1.0)
+    monkeypatch.setattr(analyse, "analyse", lambda *_, **__: {NAME: metrics})
+    monkeypatch.setattr(analyse.devices, "configure_cpu", lambda *_: None)
+    commands = {
+        analyse.main: ["WORKDIR", f"--output={tmp_path}"],
+        reproduce.main: ["fashion_mnist", "--plan", f"--runs={tmp_path / NAME}"],
+    }
+    for main, words in commands.items():
+
+        def show(stream, main=main, words=words):
+            monkeypatch.setattr("sys.stdout", stream)
+            assert main(words) == 0
+
+        assert "Gr??e" in printed(show, "ascii")
+        assert NAME in printed(show, "utf-8")
 
 
 def test_a_deviation_has_a_sign_in_ascii():

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from kdjax import paths
-from kdjax.__main__ import COMMANDS, main
+from kdjax.__main__ import main
 from kdjax.contracts import InputError
-from kdjax.reproduce import __main__ as reproduce
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = """
@@ -35,7 +34,7 @@ IMPORT = ["--model=resnet18", "--image_shape=8,8,1", "--mean=0.5", "--std=0.5"]
 REQUIRED = {
     "train --workdir": ["train", *RUN, "--workdir={}"],
     "sweep --workdir": ["sweep", *RUN, "--workdir={}", "--grid.seed=0,1"],
-    "sweep --rows": ["sweep", *RUN, "--rows={}"],
+    "sweep --trials": ["sweep", *RUN, "--trials={}"],
     "select --workdir": [
         "select",
         *RUN,
@@ -101,10 +100,7 @@ def directory(tmp_path, monkeypatch):
 
 
 def run(words, path):
-    name, *rest = [word.replace("{}", path) for word in words]
-    if name == "reproduce" and name not in COMMANDS:
-        return reproduce.main(rest)
-    return main([name, *rest])
+    return main([word.replace("{}", path) for word in words])
 
 
 @pytest.mark.parametrize("kind", BAD)

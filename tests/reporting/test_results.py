@@ -3,8 +3,7 @@
 import pytest
 
 from kdjax.contracts import InputError
-from kdjax.reporting.results import Result, labels, read_results, series
-from kdjax.reporting.table import rows
+from kdjax.reporting.results import Result, labels, read_results, rows, series
 
 
 def result(run, student, students=1, **metrics):

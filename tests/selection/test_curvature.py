@@ -33,7 +33,7 @@ def test_gradients_are_those_of_the_equation():
     given, evidence, direction = case(0, features=4, classes=3)
     p, q = softmax(evidence.logits), one_hot(given.labels, 3)
     expected = logistic.gradients(given.inputs, p, q)
-    result = last_layer.along(evidence, direction, last_layer.label_residual(evidence))
+    result = last_layer.along(evidence, direction)
     np.testing.assert_allclose(
         result, expected @ logistic.vector(direction), rtol=1e-10
     )

@@ -5,14 +5,15 @@ from hypothesis import strategies as st
 
 from kdjax.selection.detectors import (
     DETECTORS,
+    agreement,
     at_random,
     clk,
     intersection,
+    keep_all,
     oracle,
 )
 from kdjax.selection.evidence import Evidence
 from kdjax.selection.same import same
-from kdjax.selection.statistics import agreement, keep_all
 from tests import reference
 from tests.selection.problems import mislabelled, renamed, reordered, scattered
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdjax.selection.directions import classes, singular_vectors
+from kdjax.selection.same import classes, singular_vectors
 from tests.selection.problems import GOLDEN_FEATURES
 
 

@@ -6,7 +6,7 @@ import sklearn.mixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdjax.selection.groups import mixture_posterior, two_means
+from kdjax.selection.mixture import mixture_posterior, two_means
 from tests import reference
 
 FINE = {"max_iter": 100, "tol": 1e-6, "reg_covar": 1e-6}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kdjax.models import create
-from kdjax.weights import layouts, names, trees
+from kdjax.weights import layouts, trees
 
 # Arrays in a torchvision state dict without its counters, and parameters at 1000
 # classes, as torchvision's documentation has them.
@@ -62,7 +62,7 @@ def test_every_array_has_torchvisions_name_and_finds_back(name):
     if name == "resnet50":
         for published, shape in SHAPES.items():
             array = np.broadcast_to(0.0, shapes[theirs[published]])
-            assert names.to_torch(array).shape == shape
+            assert layouts.to_torch(array).shape == shape
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_what_belongs_nowhere(name):
 
 def test_layouts_are_permuted_as_convolutions_read_them():
     tensor = np.arange(2 * 3 * 5 * 7).reshape(2, 3, 5, 7)  # OIHW
-    ours = names.to_ours(tensor)
+    ours = layouts.to_ours(tensor)
     assert ours.shape == (5, 7, 3, 2)
     assert ours[4, 6, 2, 1] == tensor[1, 2, 4, 6]
-    np.testing.assert_array_equal(names.to_torch(ours), tensor)
+    np.testing.assert_array_equal(layouts.to_torch(ours), tensor)
     matrix = np.arange(6).reshape(2, 3)
-    np.testing.assert_array_equal(names.to_ours(matrix), matrix.T)
+    np.testing.assert_array_equal(layouts.to_ours(matrix), matrix.T)

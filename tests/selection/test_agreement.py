@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from kdjax.selection.statistics import agreement, keep_all
+from kdjax.selection.detectors import agreement, keep_all
 
 FRACTIONS = ("precision", "recall", "f1", "specificity")
 

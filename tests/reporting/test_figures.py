@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from kdjax.reporting import analysis_figures
+from kdjax.reporting import figures
 from kdjax.reporting.figures import COLOURS
 
 
@@ -34,7 +34,7 @@ NAMES = {0: "apple", 1: "aquarium_fish", 2: "baby"}
 def test_a_line_a_student(tmp_path):
     path = tmp_path / "new" / "distances.png"
     distances = {f"student {i}": norms(i, 3 + 4 * i) for i in range(3)}
-    analysis_figures.logit_distance_densities(distances, path)
+    figures.densities(distances, path, "Distance", "distance")
     counts = colours_in(path)
     assert min(counts[1:4]) > 100 and max(counts[4:]) == 0
 
@@ -42,10 +42,11 @@ def test_a_line_a_student(tmp_path):
 def test_the_teacher_is_the_black_line(tmp_path):
     path = tmp_path / "norms.png"
     students = {"kd": norms(1), "mse": norms(2)}
-    analysis_figures.feature_norm_densities(students, path)
+    figures.densities(students, path, "Norm", "norm")
     without = colours_in(path)
     assert min(without[1:3]) > 100 and max(without[3:]) == 0
-    analysis_figures.feature_norm_densities(students, path, teacher=norms(3, 12.0))
+    teacher = norms(3, 12.0)
+    figures.densities(students, path, "Norm", "norm", teacher)
     counts = colours_in(path)
     assert min(counts[1:3]) > 100 and max(counts[3:]) == 0
     # Text is black too; the teacher's line and its sample in the legend come on top.
@@ -55,7 +56,7 @@ def test_the_teacher_is_the_black_line(tmp_path):
 def test_a_network_compared_with_itself(tmp_path):
     path = tmp_path / "distances.png"
     distances = {"itself": np.zeros(5), "student": norms(1)}
-    analysis_figures.logit_distance_densities(distances, path)
+    figures.densities(distances, path, "Distance", "distance")
     # A vertical line through the whole panel, and a curve.
     assert min(colours_in(path)[1:3]) > 300
 
@@ -64,7 +65,7 @@ def test_a_network_compared_with_itself(tmp_path):
 def test_a_panel_a_network(tmp_path, count):
     path = tmp_path / "projection.png"
     clusters = {f"net {i}": cluster(i) for i in range(count)}
-    analysis_figures.class_projections(clusters, NAMES, path)
+    figures.class_projections(clusters, NAMES, path)
     counts = colours_in(path, opacity=0.5)
     # A sample in the legend has some 80 pixels; the others are points of clusters.
     assert min(counts[1:4]) > 200 * count and max(counts[4:]) == 0
@@ -75,13 +76,12 @@ def test_a_panel_a_network(tmp_path, count):
 @pytest.mark.errors
 def test_refused(tmp_path):
     with pytest.raises(ValueError, match="values go down to -1"):
-        analysis_figures.feature_norm_densities(
-            {"kd": np.array([-1.0, 2.0])}, tmp_path / "a.png"
-        )
+        students = {"kd": np.array([-1.0, 2.0])}
+        figures.densities(students, tmp_path / "a.png", "Norm", "norm")
     with pytest.raises(ValueError, match="no network"):
-        analysis_figures.class_projections({}, NAMES, tmp_path / "a.png")
+        figures.class_projections({}, NAMES, tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"kd has points of labels \[0, 1, 2\]"):
-        analysis_figures.class_projections(
+        figures.class_projections(
             {"kd": cluster(0)}, {0: "a", 1: "b"}, tmp_path / "a.png"
         )
     assert not list(tmp_path.iterdir())
@@ -90,5 +90,5 @@ def test_refused(tmp_path):
 def test_a_dozen_students_use_every_colour(tmp_path):
     path = tmp_path / "distances.png"
     distances = {f"student {i}": norms(i, 3 + 4 * i) for i in range(12)}
-    analysis_figures.logit_distance_densities(distances, path)
+    figures.densities(distances, path, "Distance", "distance")
     assert min(colours_in(path)[1:]) > 100
