@@ -218,7 +218,7 @@ def test_a_signal_while_reading_is_no_damage(problem, tmp_path, monkeypatch, at)
     try:
         with pytest.raises(runtime.Killed):
             saver.restore_latest(abstract(problem, 1), messages.append)
-        with pytest.raises(runtime.Killed), storage.storage("read", 2):
+        with pytest.raises(runtime.Killed), storage.errors("read", 2):
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -5,10 +5,10 @@ All logits, or the `top_k` largest, their classes, and one logit for all other c
     rest = log mean_j exp(z_j),  j not among the top k
 
 At temperature 1 the stored classes keep their exact probability, and so does the rest
-as a whole. At temperature tau a class of the rest weighs (mean_j exp(z_j))^(1 / tau)
-instead of mean_j exp(z_j / tau): too much above 1, too little below (Jensen). The share
-of KL(teacher || uniform) that is lost, for synthetic logits of 1000 classes of which
-the first has a probability of 75 % on average:
+as a whole. At tau a class of the rest weighs (mean_j exp(z_j))^(1 / tau) instead of
+mean_j exp(z_j / tau): too much above 1, too little below (Jensen). The share of
+KL(teacher || uniform) that is lost, for synthetic logits of 1000 classes of which the
+first has a probability of 75 % on average:
 
     top k    tau 1    tau 2    tau 4    tau 20
        10    3.5 %    21 %     62 %     87 %

@@ -74,10 +74,9 @@ class TeacherRunner:
         """Puts teacher and images on all devices.
 
         Args:
-          network: the teacher.
-          variables: its weights and statistics.
+          network, variables: of the teacher.
           train: the images.
-          augment: makes crops of them, from the run's seed.
+          augment: makes crops of them.
           seed: of the run.
           layout: which outputs are stored.
           batch_size: samples at a time, rounded up to a multiple of the devices.
@@ -86,12 +85,11 @@ class TeacherRunner:
         self.mesh = sharding.make_mesh()
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         self.examples = len(train.label)
-        feed = loader.make_loader(
-            train, self.mesh, seed=seed, batch_size=self.batch_size
-        )
-        self._feed = feed
+        sizes = {"seed": seed, "batch_size": self.batch_size}
+        self._feed = loader.make_loader(train, self.mesh, **sizes)
         self._sides = loader.sides(train, seed, step_size)
-        self._placed = (sharding.place_replicated(variables, self.mesh), feed.source)
+        placed = sharding.place_replicated(variables, self.mesh)
+        self._placed = (placed, self._feed.source)
 
         def run(placed, batch_spec):
             variables, source = placed

@@ -63,12 +63,8 @@ def differences(
 ) -> np.ndarray:
     """The largest difference of each sample in any array, in float64; [b].
 
-    In units of the sample's largest number there.
-
-    Args:
-      rows: what is stored, each [b, ...].
-      outputs: the teacher's logits and, where stored, members and features, [b, ...].
-      layout: says what is stored.
+    In units of the sample's largest number there. `rows` is what is stored, `outputs`
+    what the teacher gives; each [b, ...].
     """
     rows, outputs = (
         {name: np.asarray(array, np.float64) for name, array in arrays.items()}

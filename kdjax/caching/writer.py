@@ -61,9 +61,7 @@ def write_epoch(
     """Writes one epoch beside its place, then renames it there.
 
     Args:
-      directory: of the cache.
-      epoch: its number.
-      layout: which arrays.
+      directory, epoch, layout: of the cache.
       blocks: rows of `codec.encode` in the order of the samples.
       check: called after each block with its rows; what it raises stops the writing.
 

@@ -28,15 +28,18 @@ def find_process_info(
     """This process in a run of several; None where it runs alone.
 
     Raises:
-      InputError: something is missing, no number or out of its range; or there are
-        several tasks, and nothing says which one this is.
-      RendezvousError: the cluster does not answer.
+      InputError, RendezvousError: what says so is incomplete, or does not answer.
     """
     flags = {name: getattr(options, name) for name in VARIABLES}
     variables = {name: environ.get(key) for name, key in VARIABLES.items()}
     # JAX takes its variable for the address alone as well, and detects the rest.
     if not any((*flags.values(), variables["processes"], variables["process"])):
-        return _detect(environ)
+        cluster, info = read_cluster(environ)
+        if info:
+            check_address(VARIABLES["coordinator"], info.coordinator)
+        else:
+            _check_alone(environ, has_cluster=bool(cluster))
+        return info
     values = {name: flags[name] or variables[name] for name in VARIABLES}
     missing = [f"--{n} (or ${VARIABLES[n]})" for n in values if not values[n]]
     if missing:
@@ -49,15 +52,6 @@ def find_process_info(
     check_address(names["coordinator"], values["coordinator"])
     info = ProcessInfo(values["coordinator"], processes, process)
     return info if processes > 1 else None
-
-
-def _detect(environ: Mapping) -> ProcessInfo | None:
-    cluster, info = read_cluster(environ)
-    if info:
-        check_address(VARIABLES["coordinator"], info.coordinator)
-    else:
-        _check_alone(environ, has_cluster=bool(cluster))
-    return info
 
 
 def _number(name: str, text: str, low: int, limit: int) -> int:

@@ -41,10 +41,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def joined(options: argparse.Namespace) -> Iterator[int]:
     """Starts the runtime where the run has several processes, and ends it.
 
-    An error in one of them ends them all, with its exit code.
-
-    Yields:
-      The number of processes.
+    Yields the number of processes. An error in one ends them all, with its exit code.
 
     Raises:
       InputError: flags or variables make no sense, or the port is taken.

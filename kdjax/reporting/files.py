@@ -1,7 +1,9 @@
 """Writing files so that a crash leaves the old one or the new one, never half of it."""
 
+import json
 import os
 import pathlib
+from typing import Any
 
 
 def replace(path: pathlib.Path, text: str) -> None:
@@ -9,3 +11,7 @@ def replace(path: pathlib.Path, text: str) -> None:
     part = path.with_name(f"{path.name}.part")
     part.write_text(text)
     os.replace(part, path)
+
+
+def replace_json(path: pathlib.Path, record: Any) -> None:
+    replace(path, json.dumps(record, indent=2) + "\n")

@@ -1,6 +1,5 @@
 """Compares finished students with their teacher: a JSON file and three figures."""
 
-import json
 import pathlib
 
 import jax
@@ -14,8 +13,8 @@ from kdjax.data.load import Split
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
-from kdjax.reporting import analysis_figures
-from kdjax.reporting.files import replace
+from kdjax.reporting import analysis_figures as figures
+from kdjax.reporting.files import replace_json
 from kdjax.runner.evaluate import ROWS, normaliser, run_split, teacher_section
 from kdjax.training.evaluator import answers
 
@@ -47,8 +46,8 @@ def analyse(
             section = {"workdir": str(workdir), "student": student}
             trained = load_trained("analyse", section | {"checkpoint": "latest"}, data)
             outputs = _outputs(trained, data, split)
-            pair, features = (outputs, teacher_outputs), outputs["features"]
-            pair = [row["logits"] for row in pair]
+            features = outputs["features"]
+            pair = outputs["logits"], teacher_outputs["logits"]
             name = student if len(workdirs) == 1 else f"{workdir.name}/{student}"
             clusters[name] = _cluster(trained, features, split.label, names)
             stretch = elongation(*clusters[name])
@@ -57,10 +56,9 @@ def analyse(
             ) | {f"elongation/{names[k]}": ratio for k, ratio in stretch.items()}
             distances[name] = student_teacher.compare_logits(*pair)["logit_distance"]
             norms[name] = student_teacher.feature_norms(features)
-    replace(output / "analysis.json", json.dumps(summaries, indent=2) + "\n")
+    replace_json(output / "analysis.json", summaries)
     own = teacher_features
     own = None if own is None else student_teacher.feature_norms(own)
-    figures = analysis_figures
     figures.logit_distance_densities(distances, output / "logit_distances.png")
     figures.feature_norm_densities(norms, output / "feature_norms.png", teacher=own)
     figures.class_projections(clusters, names, output / "projections.png")
@@ -99,16 +97,13 @@ def _outputs(
 
 def _cluster(trained: Teacher, features, labels, names: dict[int, str]):
     """The three classes' samples in the plane of their weights, and their labels."""
-    shape = (features.shape[1], int(labels.max()) + 1)
-    kernels = [
-        leaf
-        for leaf in jax.tree.leaves(trained.variables[0])
-        if leaf.ndim == 2 and leaf.shape[0] == shape[0] and leaf.shape[1] >= shape[1]
-    ]
+    width, classes = features.shape[1], int(labels.max()) + 1
+    matrices = (x for x in jax.tree.leaves(trained.variables[0]) if x.ndim == 2)
+    kernels = [x for x in matrices if x.shape[0] == width and x.shape[1] >= classes]
     if len(kernels) != 1:
         raise InputError(
-            f"analyse: found {len(kernels)} kernels of {shape[0]} features; expected "
-            "one, the last layer."
+            f"analyse: found {len(kernels)} kernels of {width} features; expected one, "
+            "the last layer."
         )
     shown = np.isin(labels, list(names))
     templates = np.asarray(kernels[0])[:, list(names)].T

@@ -24,14 +24,12 @@ def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
         lines.append(f"labels: {data['noise']['name']} noise, {wrong:.1f} % are wrong")
     if "kept" in data:
         lines.append(f"selection: trained on {data['kept']:,} samples")
-    if experiment.teacher:
-        lines += _of_teacher(experiment.teacher.identity)
+    lines += _of_teacher(experiment.teacher.identity) if experiment.teacher else []
     if experiment.cache:
         cache = experiment.cache.identity
         largest = f", the {cache['top_k']} largest" if cache["top_k"] else ""
-        lines.append(
-            f"teacher outputs: from {cache['path']}, {cache['dtype']}{largest}"
-        )
+        source = f"{cache['path']}, {cache['dtype']}{largest}"
+        lines.append(f"teacher outputs: from {source}")
     if start:
         lines.append(f"resuming at step {start} of {experiment.plan.total_steps}")
     names = ", ".join(experiment.students)

@@ -24,25 +24,17 @@ TOP_K = 50
 class CacheRequest:
     """A teacher's outputs for the students of a config, to be written or verified.
 
-    Attributes:
-      config: plain, of one training of students.
-      data: of that config.
-      teacher: of that config.
-      directory: of the cache.
-      epochs: None: those of the config. The same below: what is stored, or else
-        float16, all logits up to FULL_UP_TO classes and TOP_K above, no features.
-      dtype: of what is stored.
-      top_k: how many logits of a sample; 0 for all.
-      features: names of features that are stored as well.
+    What is None stays as it is stored; of a new cache it is float16, all logits up to
+    FULL_UP_TO classes and TOP_K above, no features.
     """
 
-    config: dict
+    config: dict  # plain, of one training of students
     data: Data
     teacher: Teacher
     directory: pathlib.Path
-    epochs: int | None = None
+    epochs: int | None = None  # None: those of the config
     dtype: str | None = None
-    top_k: int | None = None
+    top_k: int | None = None  # how many logits of a sample; 0 for all
     features: tuple[str, ...] | None = None
 
     @classmethod
@@ -64,10 +56,8 @@ class CacheRequest:
     def runner(self, layout: Layout) -> TeacherRunner:
         """The teacher on the devices."""
         return TeacherRunner(
-            self.teacher.network,
-            self.teacher.variables,
-            self.data.train,
-            self.data.augment,
+            *(self.teacher.network, self.teacher.variables),
+            *(self.data.train, self.data.augment),
             seed=self.config["seed"],
             layout=layout,
             batch_size=self.config["evaluation"]["batch_size"],

@@ -43,7 +43,7 @@ def evaluate(
     checkpoint: str = "latest",
     student: str = "",
 ) -> dict:
-    """Metrics of every student of a run, or of one.
+    """Metrics of every student of a run, or of one, as JSON holds them.
 
     Args:
       workdir: of the run, absolute.
@@ -130,10 +130,7 @@ def _test_split(workdir: pathlib.Path, test: dict, images: SplitRequest) -> Spli
 def _named_split(
     workdir: pathlib.Path, data: dict, images: SplitRequest
 ) -> tuple[Split, list[int] | None]:
-    """The split that is named, and which logit each of its classes is.
-
-    The latter is None where imported weights do not name their classes.
-    """
+    """The split, and which logit each class is, where the weights name theirs."""
     if not images.data:
         raise InputError(
             f"--workdir: {workdir} holds imported weights, which have no test split; "
@@ -161,10 +158,7 @@ def _named_split(
 
 
 def _named_crops(image_shape: list[int], images: SplitRequest) -> Geometry | None:
-    """What the network sees of images of several sizes; None of those of one.
-
-    Which they are is decided as for `config.data.feed`, before anything is read.
-    """
+    """What the network sees of images of several sizes; None of those of one."""
     feed, name = images.feed, images.data
     if feed == "auto" and images.short_side:
         feed = "streamed"

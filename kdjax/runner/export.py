@@ -12,9 +12,9 @@ import numpy as np
 import kdjax
 from kdjax import checkpoints
 from kdjax.contracts import InputError
-from kdjax.data.transforms.augment import Augment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained, student_network
+from kdjax.runner.evaluate import normaliser
 from kdjax.weights import (
     layouts,
     onnx_graphs,
@@ -51,7 +51,7 @@ def export(
 
     Args:
       workdir: absolute, of a run or of imported weights.
-      output: absolute; nothing is left there where the logits differ.
+      output: absolute.
       format: a key of FORMATS.
       student: of a run with several.
       checkpoint: latest, best or a step.
@@ -64,7 +64,7 @@ def export(
 
     Raises:
       InputError: the options do not fit each other, or the run.
-      StorageError: the logits differ.
+      StorageError: the logits differ; nothing is left at `output`.
     """
     _check(format, dtype, names, pixels)
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
@@ -124,16 +124,10 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     tensors = {name: array.astype(dtype) for name, array in tensors.items()}
     safetensors.write(part, tensors, metadata)
     read = trees.to_variables(str(part), safetensors.read(part), trained.variables)
-    normalise = _normalise(data)
-    network = trained.network
-    answer = jax.jit(lambda pair, x: network.evaluate(*pair, normalise(x)).logits)
     tolerance = 0.0 if dtype == "float32" else TOLERANCE[dtype]
     worst = _largest_difference(
-        part,
-        data,
-        lambda pixels: answer(read.variables, pixels),
-        lambda pixels: answer(trained.variables, pixels),
-        tolerance,
+        *(part, trained, data, tolerance),
+        lambda network, pixels, images: network(read.variables, images),
     )
     return {"layout": layout, "tensors": len(tensors), "largest_difference": worst}
 
@@ -144,15 +138,15 @@ def _write_stablehlo(part, trained: Teacher, data: dict, dtype, pixels: bool) ->
         identity = trained.identity | {"model": model}
         network = student_network("--dtype", identity, data["classes"])
         trained = dataclasses.replace(trained, network=network, identity=identity)
-    normalise = _normalise(data) if pixels else None
+    normalise = normaliser(data).evaluate if pixels else None
     shape = tuple(data["image_shape"])
     program = programs.build(trained.network, trained.variables, shape, normalise)
     part.write_bytes(program)
     program = part.read_bytes()
-    line = _check_program(
+    check = _check_program(
         part, trained, data, pixels, lambda images: programs.call(program, images)
     )
-    return {"platforms": programs.PLATFORMS} | line
+    return {"platforms": programs.PLATFORMS} | check
 
 
 def _write_onnx(part, trained: Teacher, data: dict, pixels: bool) -> dict:
@@ -185,32 +179,31 @@ def _images(data: dict) -> dict:
 
 def _check_program(part, trained: Teacher, data: dict, pixels: bool, call) -> dict:
     """Compares the logits of a written program with those of the network."""
-    normalise = _normalise(data)
-    network = jax.jit(lambda pair, x: trained.network.evaluate(*pair, x).logits)
+    tolerance = TOLERANCE[trained.identity["model"].get("dtype", "float32")]
     worst = _largest_difference(
-        part,
-        data,
-        lambda images: call(images if pixels else normalise(images)),
-        lambda images: network(trained.variables, normalise(images)),
-        TOLERANCE[trained.identity["model"].get("dtype", "float32")],
+        *(part, trained, data, tolerance),
+        lambda network, raw, images: call(raw if pixels else images),
     )
     return {"input": "uint8" if pixels else "float32", "largest_difference": worst}
 
 
-def _normalise(data: dict):
-    return Augment(**data["normalisation"], padding=0, flip=False).evaluate
-
-
 def _largest_difference(
-    part: pathlib.Path, data: dict, written, original, tolerance: float
+    part: pathlib.Path, trained: Teacher, data: dict, tolerance: float, written
 ) -> float:
-    """Between the logits of two functions of uint8 images, in the largest logit."""
+    """Of the network's logits and those of the file, in the largest logit.
+
+    `written` takes the network, a function of variables and images, uint8 images, and
+    the same normalised.
+    """
     random, worst = np.random.default_rng(0), 0.0
+    network = jax.jit(lambda pair, x: trained.network.evaluate(*pair, x).logits)
     for rows in BATCHES:
         pixels = random.integers(0, 256, (rows, *data["image_shape"]), np.uint8)
-        expected = np.asarray(original(pixels), np.float64)
+        images = normaliser(data).evaluate(pixels)
+        expected = np.asarray(network(trained.variables, images), np.float64)
         largest = max(np.abs(expected).max(), np.finfo(np.float64).tiny)
-        difference = np.abs(np.asarray(written(pixels), np.float64) - expected).max()
+        answer = np.asarray(written(network, pixels, images), np.float64)
+        difference = np.abs(answer - expected).max()
         if not difference <= tolerance * largest:  # NaN is not
             raise checkpoints.StorageError(
                 f"{part}: read again, its logits differ from the network's by "

@@ -27,12 +27,7 @@ class SampleInfo:
     """
 
     def __init__(
-        self,
-        experiment: Experiment,
-        teacher_variables,
-        mesh,
-        workdir: pathlib.Path,
-        start: int,
+        self, experiment: Experiment, teacher_variables, mesh, workdir, start: int
     ):
         """Reads what step number `start - 1` read."""
         self.experiment, self.mesh = experiment, mesh
@@ -86,11 +81,7 @@ class SampleInfo:
         return in_memory.place_sample_info(self.values, self.mesh, count)
 
     def _saved(self, name: str, start: int) -> dict[str, np.ndarray]:
-        """What the step before `start` read.
-
-        Raises:
-          InputError: it was computed before, and the file is not there.
-        """
+        """What the step before `start` read."""
         if not any(self._is_due(name, step) for step in range(start)):
             return self.schedules[name].start
         newest = collectives.broadcast(lambda: _newest(self.directory / name, start))

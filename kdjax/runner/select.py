@@ -22,6 +22,7 @@ from kdjax.selection import detectors, statistics
 from kdjax.selection.evidence import SelectionResult
 from kdjax.training.evaluator import answers
 
+SCORES = ("precision", "recall", "f1", "specificity")  # that are printed
 # Keys of selection.json in earlier versions.
 RENAMED = {"asked": "sources", "found": "agreement"}
 
@@ -40,17 +41,12 @@ def select(config: dict, workdir: pathlib.Path) -> None:
     facts = {"images": images, "config": config}
     result, sources = schema.call_named("config.select", SELECTORS, section, **facts)
     collectives.assert_equal("this selection", sources)
-    labels = images.train.label
-    record |= {
-        "sources": sources,
-        "samples": len(labels),
-        "kept": int(result.keep.sum()),
-    }
+    labels, true = images.train.label, images.true_labels
+    record |= {"sources": sources, "samples": len(labels)}
+    record["kept"] = int(result.keep.sum())
     if "noise" in images.train.identity:
-        record |= {
-            "agreement": statistics.agreement(result.keep, labels, images.true_labels),
-            "keep_all": statistics.keep_all(labels, images.true_labels),
-        }
+        record["agreement"] = statistics.agreement(result.keep, labels, true)
+        record["keep_all"] = statistics.keep_all(labels, true)
     if collectives.is_primary():
         part = workdir / "selection.part.npz"
         np.savez_compressed(part, keep=result.keep, score=result.score, labels=labels)
@@ -128,18 +124,17 @@ def at_random(
     *, images: Data, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
 ) -> tuple[SelectionResult, dict]:
     """The control: a share of the samples, or as many as another selection kept."""
-    count = len(images.train.label)
     if bool(keep_ratio) == bool(as_many_as):
         raise InputError(
             "config.select: expected one of keep_ratio and as_many_as, the directory "
             "of another selection."
         )
+    share, digest = {"ratio": keep_ratio}, None
     if as_many_as:
         other = read_keep(as_many_as, "config.select.as_many_as", images.train)
-        result = detectors.at_random(count, count=int(other.sum()), seed=seed)
-        return result, {"as_many_as": keep_digest(other)}
-    result = detectors.at_random(count, ratio=keep_ratio, seed=seed)
-    return result, {"as_many_as": None}
+        share, digest = {"count": int(other.sum())}, keep_digest(other)
+    result = detectors.at_random(len(images.train.label), **share, seed=seed)
+    return result, {"as_many_as": digest}
 
 
 @takes_influence
@@ -221,12 +216,8 @@ def _sentence(record: dict) -> str:
     text = f"selected {record['kept']:,} of {record['samples']:,} samples"
     if "agreement" not in record:
         return text
-    scores, keep_all = record["agreement"], record["keep_all"]
-    return (
-        f"{text}: precision {scores['precision']:.3f}, recall {scores['recall']:.3f}, "
-        f"F1 {scores['f1']:.3f} (keep all: {keep_all['f1']:.3f}), specificity "
-        f"{scores['specificity']:.3f}"
-    )
+    scores = [f"{name} {record['agreement'][name]:.3f}" for name in SCORES]
+    return f"{text}: {', '.join(scores)} (keep all: f1 {record['keep_all']['f1']:.3f})"
 
 
 SELECTORS = {

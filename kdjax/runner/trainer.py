@@ -16,10 +16,11 @@ from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
+from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
 from kdjax.runner.announce import announce
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.workdir import finish, write_config
+from kdjax.runner.workdir import write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.program import steps_per_dispatch, train_program
@@ -67,7 +68,8 @@ def train(
                     should_stop=collectives.stopper(),
                 )
     results = reporter.last_evaluation or meta["metrics"]
-    finish(workdir, summary(experiment, results, reporter.seconds, skipped))
+    record = summary(experiment, results, reporter.seconds, skipped)
+    write_json(workdir / SUMMARY, record)
 
 
 def _start(experiment: Experiment, workdir: pathlib.Path, mesh):

@@ -7,13 +7,12 @@ import pathlib
 import secrets
 import socket
 import time
-from collections.abc import Mapping
 
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, flat
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.reporting.files import replace
+from kdjax.reporting.files import replace, replace_json
 from kdjax.reporting.results import SUMMARY
 
 LOCK, SHARED = ".lock", ".hosts"  # of the processes that are at work here
@@ -97,11 +96,7 @@ def check_config(workdir: pathlib.Path, config: dict) -> None:
 
 
 def check_same(workdir: pathlib.Path, config: dict) -> None:
-    """Compares with the config that is written here.
-
-    Raises:
-      InputError: something differs that makes it another run.
-    """
+    """Raises InputError where the config that is written here is of another run."""
     old = flat(schema.with_defaults(json.loads((workdir / CONFIG).read_text())))
     new = flat(schema.with_defaults(config))
     changed = [
@@ -124,22 +119,8 @@ def write_config(workdir: pathlib.Path, config: dict) -> None:
 def write_json(path: pathlib.Path, record: dict) -> None:
     """Writes, in the first process."""
     if collectives.is_primary():
-        replace(path, json.dumps(record, indent=2) + "\n")
+        replace_json(path, record)
 
 
 def is_done(workdir: pathlib.Path) -> bool:
     return any((workdir / name).exists() for name in (SUMMARY, SELECTION, IMPORTED))
-
-
-def finish(workdir: pathlib.Path, summary: dict) -> None:
-    write_json(workdir / SUMMARY, summary)
-
-
-def flat(value, path: str = "") -> dict:
-    """Dotted key -> value, of nested dicts."""
-    if not isinstance(value, Mapping) or not value:
-        return {path: value}
-    values = {}
-    for key, inner in value.items():
-        values |= flat(inner, f"{path}.{key}" if path else str(key))
-    return values

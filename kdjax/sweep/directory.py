@@ -15,7 +15,7 @@ from kdjax.distributed import collectives
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import resolved
 from kdjax.experiment.stages import split_stages
-from kdjax.reporting.files import replace
+from kdjax.reporting.files import replace, replace_json
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance
@@ -139,7 +139,7 @@ def start(job: Job) -> None:
     if len(job.trials) > 1:
         job.workdir.mkdir(parents=True, exist_ok=True)
         members = {"rows": [trial.name for trial in job.trials]}
-        replace(job.workdir / MEMBERS, json.dumps(members, indent=2) + "\n")
+        replace_json(job.workdir / MEMBERS, members)
 
 
 def finish(root: pathlib.Path, job: Job) -> None:
@@ -174,7 +174,7 @@ def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> Non
         "program": shared | {"students": len(job.trials)},
     }
     summary |= {key: program[key] for key in ("unreadable_images",) if key in program}
-    workdirs.finish(workdir, summary)
+    workdirs.write_json(workdir / SUMMARY, summary)
 
 
 def _own_metrics(line: dict, name: str, student: str) -> dict:

@@ -8,8 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kdjax.contracts import InputError, nearest
-from kdjax.runner.workdir import flat
+from kdjax.contracts import InputError, flat, nearest
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.-]*)\}")
 

@@ -21,10 +21,9 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, flat
 from kdjax.experiment.overrides import set_override
 from kdjax.experiment.schema import BUILDERS, OPEN, plain, resolved
-from kdjax.runner.workdir import flat
 from kdjax.sweep.axes import LABEL, Axis, Text, read_axes
 from kdjax.sweep.interpolation import describe, fill
 
