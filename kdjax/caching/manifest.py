@@ -23,8 +23,7 @@ def origin(
       teacher: digest of its weights.
       data: identity of the training split.
       preprocessing: version and values of what makes crops of its images.
-      seed: of the run, and so of the crops.
-      classes: how many.
+      seed, classes: of the run.
     """
     # The same images with noisy labels get the same outputs.
     data = {key: value for key, value in data.items() if key != "noise"}

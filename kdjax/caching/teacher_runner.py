@@ -26,11 +26,7 @@ def layout_of(
     top_k: int,
     features: tuple[str, ...],
 ) -> Layout:
-    """What a cache of this teacher holds; computes nothing.
-
-    Raises:
-      InputError: the teacher has no such feature, or fewer classes than `top_k`.
-    """
+    """What a cache of this teacher holds; computes nothing."""
     images = jax.ShapeDtypeStruct((1, *train.image.shape[1:]), np.float32)
     outputs = jax.eval_shape(network.evaluate, *variables, images)
     classes = outputs.logits.shape[-1]
@@ -75,9 +71,7 @@ class TeacherRunner:
 
         Args:
           network, variables: of the teacher.
-          train: the images.
-          augment: makes crops of them.
-          seed: of the run.
+          train, augment, seed: of the run, which make the crops.
           layout: which outputs are stored.
           batch_size: samples at a time, rounded up to a multiple of the devices.
           step_size: samples of a step of the run; needed where crops change their size.

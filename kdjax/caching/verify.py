@@ -25,7 +25,7 @@ def verify(
       random: a NumPy generator.
 
     Returns:
-      rows, largest_difference (in units of a sample's largest logit), allowed, and
+      rows; largest_difference and allowed, in units of a sample's largest logit;
       problems, a sentence each.
     """
     problems, sound = [], []

@@ -117,11 +117,7 @@ def _write(part: pathlib.Path, epoch: int, layout: Layout, blocks, check) -> Non
 def rounded(
     name: str, rows: np.ndarray, dtype: np.dtype, epoch: int, first: int
 ) -> np.ndarray:
-    """Rows [b, ...] of the samples from `first` on, in the type that is stored.
-
-    Raises:
-      InputError: names the first number that cannot be stored.
-    """
+    """Rows [b, ...] of the samples from `first` on, in the type that is stored."""
     if dtype.kind != "f":
         return rows.astype(dtype)
     with np.errstate(over="ignore"):

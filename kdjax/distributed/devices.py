@@ -43,14 +43,10 @@ def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) ->
 
     Returns:
       The number set, without effect where JAX finds an accelerator.
-
-    Raises:
-      InputError: `requested` is below 1, or processes have different numbers.
     """
     if requested is not None and requested < 1:
         raise InputError(
-            f"--devices is {requested}; expected 1 or more, or no --devices for one on "
-            "each core."
+            f"--devices is {requested}; expected 1 or more, or none: one on each core."
         )
     count = requested or max(
         n for n in range(1, cores() + 1) if batch_size % (n * processes) == 0 or n == 1

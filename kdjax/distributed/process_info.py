@@ -1,9 +1,7 @@
 """Which process of a run this is, and where the others are; nothing is started.
 
-By flags (--coordinator, --processes, --process), by the variables
-JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or as JAX detects SLURM,
-Open MPI, Cloud TPUs and Kubernetes, where they run more than one task. One task alone
-starts nothing; one of several that JAX cannot number is refused.
+By flags, by JAX's variables, or as JAX detects SLURM, Open MPI, Cloud TPUs and
+Kubernetes. One of several tasks that JAX cannot number is refused.
 """
 
 import argparse
@@ -25,11 +23,7 @@ MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 def find_process_info(
     options: argparse.Namespace, environ: Mapping
 ) -> ProcessInfo | None:
-    """This process in a run of several; None where it runs alone.
-
-    Raises:
-      InputError, RendezvousError: what says so is incomplete, or does not answer.
-    """
+    """This process in a run of several; None where it runs alone."""
     flags = {name: getattr(options, name) for name in VARIABLES}
     variables = {name: environ.get(key) for name, key in VARIABLES.items()}
     # JAX takes its variable for the address alone as well, and detects the rest.

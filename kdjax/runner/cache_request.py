@@ -80,11 +80,7 @@ class CacheRequest:
         return record
 
     def manifest(self, verify: bool = False) -> dict:
-        """Of the cache as it is to be, or, to verify it, as it is.
-
-        Raises:
-          InputError: the directory holds other outputs, or something else.
-        """
+        """Of the cache as it is to be, or, to verify it, as it is."""
         stored = self._stored(verify)
         seed = schema.number(self.config, "seed", 0, integer=True)
         batch_size = schema.number(self.config, "batch_size", 1, integer=True)

@@ -63,7 +63,6 @@ def export(
       The file and what is in it, as JSON holds it.
 
     Raises:
-      InputError: the options do not fit each other, or the run.
       StorageError: the logits differ; nothing is left at `output`.
     """
     _check(format, dtype, names, pixels)
@@ -165,8 +164,8 @@ def _write_onnx(part, trained: Teacher, data: dict, pixels: bool) -> dict:
 def _images(data: dict) -> dict:
     """The images that the network was trained on, and the classes of its logits.
 
-    `mean` and `std` are of pixels from 0 to 1; `crop` is of images of any size: the
-    shorter side becomes `short_side`, and the square of `size` in the middle is cut.
+    `crop` is of images of any size: the shorter side becomes `short_side`, and the
+    square of `size` in the middle is cut.
     """
     record = data["normalisation"] | {k: data[k] for k in ("image_shape", "classes")}
     if data.get("class_names"):

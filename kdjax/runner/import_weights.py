@@ -46,9 +46,6 @@ def import_weights(
 
     Returns:
       What was imported, as JSON holds it.
-
-    Raises:
-      InputError: the file, the flags or the directory do not fit each other.
     """
     data = _images(image_shape, mean, std)
     tensors = imported.read(file, key)
@@ -109,10 +106,9 @@ def _class_names(file: str, classes: int) -> dict[str, list[str]]:
         if name in lines:
             raise InputError(
                 f"--classes: {file} names {name!r} twice, in lines {lines[name]} and "
-                f"{line}; expected names that tell the classes apart. Write in both "
-                "lines what the students' data set calls them: ImageNet's usual list "
-                "has crane and maillot twice, where its synsets, such as n02012849 and "
-                "n03126707, do not repeat."
+                f"{line}; expected names that tell the classes apart, as the students' "
+                "data set has them: ImageNet's usual list has crane and maillot twice, "
+                "where its synsets, such as n02012849 and n03126707, do not repeat."
             )
         lines[name] = line
     return {"class_names": names}

@@ -58,11 +58,7 @@ def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -
 
 
 def check(config: Any, workdir: pathlib.Path) -> None:
-    """Refuses a misspelt last stage before the first one has trained for a day.
-
-    Raises:
-      InputError: with the stage and the dotted path of what does not fit.
-    """
+    """Refuses a misspelt last stage before the first one has trained for a day."""
     from kdjax.experiment.stages import split_stages
 
     stages = split_stages(config, workdir)

@@ -1,7 +1,6 @@
 """Selects training samples once; writes selection.npz and selection.json.
 
-Each selector returns what it keeps, and the digests of the networks or selections that
-it was made from.
+Each selector returns what it keeps, and the digests of what it was made from.
 """
 
 import json
@@ -28,11 +27,7 @@ RENAMED = {"asked": "sources", "found": "agreement"}
 
 
 def select(config: dict, workdir: pathlib.Path) -> None:
-    """Runs the selector that a plain config names; replaces what is in the workdir.
-
-    Raises:
-      InputError: with the dotted path of what does not fit.
-    """
+    """Runs the selector that a plain config names; replaces what is in the workdir."""
     schema.check_keys(config)
     write_config(workdir, schema.resolved(config))
     images, section = load_data(config["data"]), config["select"]

@@ -1,22 +1,14 @@
 """The axes of a grid, from a config file's `get_grid` and from `--grid.KEY=v1,v2,...`.
 
-An axis is a dotted key of the config and the values that it takes:
+An axis is a dotted key of the config, or several that change together, and its values:
 
-    {"seed": (0, 1, 2), "method.temperature": (1.0, 4.0)}
+    {"seed": (0, 1, 2),
+     "method": {"ce": {"name": "ce"}, "tau4": {"name": "kd", "temperature": 4.0}},
+     "model.width,teacher.workdir": {"small": (4, "runs/t4"), "big": (8, "runs/t8")}}
 
-A value may be a section. One of model, method, selection, optimizer, schedule and noise
-with a `name` replaces what is there; all others change some keys. A dict in place of
-the values gives them short names:
-
-    {"method": {"ce": {"name": "ce"},
-                "tau4": {"name": "kd", "alpha": 1.0, "temperature": 4.0}}}
-
-Keys that change together share an axis, joined by commas; its values are tuples:
-
-    {"model.width,teacher.workdir": {"small": (4, "runs/t4"), "big": (8, "runs/t8")}}
-
-On the command line values are parsed as overrides are; commas within brackets or quotes
-do not separate. An axis given there replaces that of the same key, in its place.
+A dict gives the values short names. A value may be a section: one of model, method,
+selection, optimizer, schedule and noise with a `name` replaces what is there; all
+others change some keys. A flag replaces the axis of its key, in its place.
 """
 
 import ast
@@ -45,11 +37,7 @@ class Axis(NamedTuple):
 
 
 def read_axes(grid: Any, flags: list[str]) -> list[Axis]:
-    """The axes of what `get_grid` returned and of "KEY=v1,v2,..." flags, in order.
-
-    Raises:
-      InputError: an axis without values, or not of the form above; no axis at all.
-    """
+    """The axes of what `get_grid` returned and of "KEY=v1,v2,..." flags, in order."""
     if not isinstance(grid, Mapping):
         raise InputError(
             f"get_grid returned {type(grid).__name__}; expected {{dotted key: values}}"

@@ -3,8 +3,8 @@
     DIR/TRIAL/         config.json, metrics.jsonl, summary.json and then DONE; or FAILED
     DIR/programs/ID/   a run of several trials at once, with its program.json
 
-A trial that ran alone is an ordinary --workdir. One that ran in a program has the files
-that it would have alone, but its checkpoints are the program's.
+A trial that ran in a program has the files that it would have alone; its checkpoints
+are the program's.
 """
 
 import json
@@ -118,11 +118,7 @@ def _has_steps(workdir: pathlib.Path) -> bool:
 
 
 def check_done(root: pathlib.Path, trials: list[Trial]) -> None:
-    """Compares the trials that are done with what they are to be now.
-
-    Raises:
-      InputError: one had another config, or another teacher or selection.
-    """
+    """Raises InputError where a trial was done with another config or teacher."""
     digests = {}  # many trials have one teacher
     for trial in trials:
         workdir = root / trial.name

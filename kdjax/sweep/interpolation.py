@@ -26,11 +26,7 @@ def describe(value: Any) -> str:
 
 
 def fill(config: dict, labels: Mapping[str, str]) -> dict:
-    """A plain config with values for "{dotted.key}"; `labels`, by key, go before them.
-
-    Raises:
-      InputError: there is no such key, or it holds no single value.
-    """
+    """A plain config with values for "{dotted.key}"; `labels`, by key, come first."""
     leaves = {k: v for k, v in flat(config).items() if v not in (None, "", (), {})}
     words = {key: describe(value) for key, value in leaves.items()}
     words = {k: v for k, v in words.items() if not PLACEHOLDER.search(v)} | labels

@@ -44,8 +44,7 @@ def run(
       limit: most students of a program.
       deadline: on `time.monotonic()`; then the state is saved and `Preempted` raised.
       retry_failed: whether to try the failed ones again.
-      whole: whether to lock `root` and write results.json; one trial of an array of
-        jobs locks its own directory only.
+      whole: lock `root` and write results.json; not for one job of an array.
     """
     with workdirs.locked(root) if whole else contextlib.nullcontext():
         if retry_failed and collectives.is_primary():

@@ -2,11 +2,8 @@
 
 A trial is named after its values, first axis first: `seed-0__method-tau4`. The name
 depends on the trial alone, so a grid may grow and finds its old trials again; it also
-names the student in a program of several.
+names the student in a program of several. A line of a file is a JSON object:
 
-A file has one JSON object a line, of dotted keys and what `--config.KEY` would be:
-
-    {"method.temperature": 4.0, "seed": 1}
     {"name": "tau20-long", "method.temperature": 20.0, "total_epochs": 240.0}
 """
 
@@ -42,12 +39,7 @@ class Trial(NamedTuple):
 
 
 def make_trials(config: ConfigDict, axes: list[Axis]) -> list[Trial]:
-    """The product of the axes, the last one fastest.
-
-    Raises:
-      InputError: a key or value that does not fit the config, an unknown placeholder,
-        or two trials that would be the same.
-    """
+    """The product of the axes, the last one fastest; no two trials are the same."""
     points = itertools.product(*(range(len(axis.points)) for axis in axes))
     trials = [_make_trial(config, axes, point) for point in points]
     _check_distinct(trials)
@@ -55,11 +47,7 @@ def make_trials(config: ConfigDict, axes: list[Axis]) -> list[Trial]:
 
 
 def read_trials(config: ConfigDict, path: pathlib.Path) -> list[Trial]:
-    """The trials of a file in the order of its lines; empty lines are skipped.
-
-    Raises:
-      InputError: the file cannot be read, or a line does not fit the config.
-    """
+    """The trials of a file in the order of its lines; empty lines are skipped."""
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -79,8 +67,7 @@ def read_trials(config: ConfigDict, path: pathlib.Path) -> list[Trial]:
 
 
 def in_common(trials: list[Trial]) -> dict:
-    """What all processes must be given alike: the first trial's config, and what each
-    of the others has that this one has not."""
+    """What processes must share: a config, and what the other trials change in it."""
     configs = {
         trial.name: {
             key: value
