@@ -14,7 +14,6 @@ from kdjax import checkpoints
 from kdjax.checkpoints import (
     Checkpointer,
     StorageError,
-    checkpointer,
     checksums,
     storage,
 )
@@ -212,7 +211,7 @@ def test_a_signal_while_reading_is_no_damage(problem, tmp_path, monkeypatch, at)
     saved(problem, tmp_path, [scores(0.5, 0.5)] * 2)
     existing = sorted(path.name for path in tmp_path.iterdir())
     before = signal.signal(signal.SIGTERM, runtime._killed)
-    monkeypatch.setattr(checkpointer, at, lambda *_: signal.raise_signal(15))
+    monkeypatch.setattr(storage, at, lambda *_: signal.raise_signal(15))
     saver = Checkpointer(tmp_path, ("conv", "flat"), META)
     messages = []
     try:

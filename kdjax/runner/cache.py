@@ -35,7 +35,9 @@ def write_cache(config: dict, directory: pathlib.Path, **options) -> dict:
         todo = collectives.broadcast(lambda: _start(directory, layout, record))
         if todo:
             _write_epochs(directory, layout, request.runner(layout), todo)
-    return _identity(directory, record) | {
+    return {
+        "cache": str(directory),
+        "digest": manifest.digest(record),
         **layout.as_json(),
         "epochs": record["epochs"],
         "bytes": record["epochs"] * layout.bytes_per_epoch(),
@@ -60,12 +62,9 @@ def verify_cache(config: dict, directory: pathlib.Path, rows: int, **options) ->
     problems = [f"epoch {epoch} is missing" for epoch in absent] + result["problems"]
     for problem in problems[:10]:
         collectives.log(f"kdjax cache: {problem}")
-    counted = result | {"problems": len(problems), "sound": not problems}
-    return _identity(directory, record) | {"epochs": len(present)} | counted
-
-
-def _identity(directory: pathlib.Path, record: dict) -> dict:
-    return {"cache": str(directory), "digest": manifest.digest(record)}
+    identity = {"cache": str(directory), "digest": manifest.digest(record)}
+    counts = {"problems": len(problems), "sound": not problems}
+    return identity | {"epochs": len(present)} | result | counts
 
 
 def _start(directory: pathlib.Path, layout: Layout, record: dict) -> list[int]:

@@ -20,7 +20,7 @@ FULL_UP_TO = 200  # classes; above it only the TOP_K largest logits are stored
 TOP_K = 50
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class CacheRequest:
     """A teacher's outputs for the students of a config, to be written or verified.
 
@@ -50,8 +50,7 @@ class CacheRequest:
         collectives.log(devices.describe())
         same = {"data": data.train.identity, "teacher": teacher.identity["digest"]}
         collectives.assert_equal("this cache", same)
-        given = {"config": config, "data": data, "teacher": teacher}
-        return cls(**given, directory=directory, **options)
+        return cls(config, data, teacher, directory, **options)
 
     def runner(self, layout: Layout) -> TeacherRunner:
         """The teacher on the devices."""
@@ -69,21 +68,19 @@ class CacheRequest:
         record = manifest.read(self.directory, "--workdir")
         if record is None and verify:
             raise InputError(f"--verify: there is no cache in {self.directory}.")
-        if record is None:
-            names = {path.name for path in self.directory.iterdir()} - {LOCK, SHARED}
-            if names:
-                raise InputError(
-                    f"--workdir: {self.directory} holds "
-                    f"{', '.join(sorted(names)[:3])} and no cache; expected a new "
-                    "directory."
-                )
+        names = {path.name for path in self.directory.iterdir()} - {LOCK, SHARED}
+        if record is None and names:
+            raise InputError(
+                f"--workdir: {self.directory} holds {', '.join(sorted(names)[:3])} and "
+                "no cache; expected a new directory."
+            )
         return record
 
     def manifest(self, verify: bool = False) -> dict:
         """Of the cache as it is to be, or, to verify it, as it is."""
         stored = self._stored(verify)
-        seed = schema.number(self.config, "seed", 0, integer=True)
-        batch_size = schema.number(self.config, "batch_size", 1, integer=True)
+        seed = schema.number(self.config, "seed")
+        batch_size = schema.number(self.config, "batch_size")
         wanted = origin_of(self.teacher, self.data, seed, batch_size)
         self._check_same(stored, wanted)
         wanted |= self._layout(stored).as_json()

@@ -97,9 +97,9 @@ def _recorded(workdir: pathlib.Path, config: dict) -> tuple[dict, dict]:
         record = read_selection(workdir)
         if "sources" not in record:
             raise InputError(
-                f"--workdir: {workdir / SELECTION} is of an earlier version "
-                "and does not say which networks it was made from; expected a new "
-                "--workdir, or the config that is there."
+                f"--workdir: {workdir / SELECTION} is of an earlier version and does "
+                "not say which networks it was made from; expected a new --workdir, or "
+                "the config that is there."
             )
         digests, data = record["sources"], record["data"]
     else:

@@ -8,9 +8,10 @@ import pathlib
 
 import numpy as np
 
-from kdjax.contracts import InputError, nearest
+from kdjax.contracts import InputError
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
+from kdjax.experiment.builders import call_named, check_arguments, named
 from kdjax.experiment.data import KEEP, Data, keep_digest, load_data, read_keep
 from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
@@ -34,7 +35,7 @@ def select(config: dict, workdir: pathlib.Path) -> None:
     record = {"select": schema.jsonable(section), "data": images.identity}
     collectives.assert_equal("this selection", record)
     facts = {"images": images, "config": config}
-    result, sources = schema.call_named("config.select", SELECTORS, section, **facts)
+    result, sources = call_named("config.select", SELECTORS, section, **facts)
     collectives.assert_equal("this selection", sources)
     labels, true = images.train.label, images.true_labels
     record |= {"sources": sources, "samples": len(labels)}
@@ -59,16 +60,11 @@ def read_selection(workdir: pathlib.Path) -> dict:
 
 def check(path: str, section: dict) -> None:
     """Checks a selector's section before the networks that it needs are trained."""
-    name = section.get("name")
-    if name not in SELECTORS:
-        raise InputError(
-            f"{path}.name is {name!r}; expected one of {', '.join(SELECTORS)}."
-            + nearest(str(name), SELECTORS)
-        )
+    selector = named(path, SELECTORS, section)
     arguments = {key: value for key, value in section.items() if key != "name"}
     facts = {"images": None, "config": None}
-    schema.check_arguments(path, name, SELECTORS[name], arguments, facts)
-    if name == "detector":
+    check_arguments(path, section["name"], selector, arguments, facts)
+    if selector is by_detector:
         named_detector(path, arguments["detector"], arguments.get("parameters"))
 
 
@@ -161,15 +157,14 @@ def by_influence(
             f"config.select: {len(steps)} checkpoints and {len(learning_rates)} "
             "learning_rates; expected as many."
         )
-    outputs, sources, data = [], {"reference": []}, images.identity
+    outputs, sources, teacher_logits = [], {"reference": []}, None
     for step in steps:
         section = {"workdir": reference, "student": student, "checkpoint": step}
-        trained = _load(section, data)
+        trained = _load(section, images.identity)
         sources["reference"].append(trained.identity["digest"])
         outputs.append(_outputs(trained, images, config))
-    teacher_logits = None
     if rule.wants_teacher:
-        teacher = load_teacher(config["teacher"], data)
+        teacher = load_teacher(config["teacher"], images.identity)
         if teacher is None:
             raise InputError(
                 "config.select: teacher_influence needs config.teacher.workdir."

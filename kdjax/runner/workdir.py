@@ -45,8 +45,8 @@ def _lock(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InputError(
-            f"--workdir: another run is writing to {workdir}; wait for it or "
-            "choose another directory."
+            f"--workdir: another run is writing to {workdir}; wait for it or choose "
+            "another directory."
         ) from None
     except OSError as error:
         raise InputError(
@@ -58,14 +58,9 @@ def _lock(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
 
 def _check_shared(workdir: pathlib.Path) -> None:
     """Refuses a directory that only some of the hosts have."""
-    path = workdir / SHARED
-
-    def write_token() -> str:
-        token = secrets.token_hex(8)
+    path, token = workdir / SHARED, collectives.broadcast(lambda: secrets.token_hex(8))
+    if collectives.is_primary():
         replace(path, token)
-        return token
-
-    token = collectives.broadcast(write_token)
     deadline = time.monotonic() + SHARED_WITHIN
     while _text_of(path) != token:
         if time.monotonic() > deadline:
@@ -107,8 +102,7 @@ def check_same(workdir: pathlib.Path, config: dict) -> None:
     if changed:
         raise InputError(
             f"--workdir: {workdir} holds a run of another config: "
-            + "; ".join(changed[:5])
-            + ". Use a new --workdir, or the old values."
+            f"{'; '.join(changed[:5])}. Use a new --workdir, or the old values."
         )
 
 

@@ -12,6 +12,7 @@ others change some keys. A flag replaces the axis of its key, in its place.
 """
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -84,12 +85,9 @@ def split_values(where: str, text: str) -> list[Text]:
 
 
 def _unquoted(text: str) -> str:
-    if text[0] not in "'\"":
-        return text
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):  # such as 'a'b: taken as it is
-        return text
+    with contextlib.suppress(ValueError, SyntaxError):  # 'a'b is taken as it is
+        return ast.literal_eval(text) if text[0] in "'\"" else text
+    return text
 
 
 def _split_tuple(where: str, text: str) -> tuple[Text, ...]:
