@@ -33,10 +33,9 @@ def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, 
     """Reads one student's (params, batch_stats) as host arrays, checked."""
     with contextlib.closing(_open(directory)) as manager, storage.errors("read", step):
         if step not in manager.all_steps():
-            raise InputError(
-                f"{directory}: there is no step {step}; expected one of "
-                f"{sorted(manager.all_steps())}."
-            )
+            steps = sorted(manager.all_steps())
+            text = f"{directory}: there is no step {step}; expected one of {steps}."
+            raise InputError(text)
         saved = manager.item_metadata(step)["variables"]
         # Without a sharding Orbax wants the very devices that it was saved from.
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

@@ -72,7 +72,12 @@ def _read(cluster: type[ClusterEnv], environ: Mapping) -> ProcessInfo | None:
     address = environ.get(VARIABLES["coordinator"]) or cluster.get_coordinator_address(
         timeout_secs=WAIT, override_coordinator_port=port
     )
-    devices = _devices(cluster.get_local_process_id(), count, environ)
+    # The GPU of a task that shares its host and sees more than one.
+    local, nodes = cluster.get_local_process_id(), environ.get("SLURM_STEP_NUM_NODES")
+    alone = environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1" or nodes == str(count)
+    visible = environ.get("CUDA_VISIBLE_DEVICES", "")
+    bound = bool(visible) and "," not in visible
+    devices = None if local is None or alone or bound else [local]
     return ProcessInfo(address, count, cluster.get_process_id(), devices)
 
 
@@ -97,12 +102,3 @@ def _query(cluster: type[ClusterEnv], read: Callable[[], Any]) -> Any:
                 ) from error
             time.sleep(pause)
     return None
-
-
-def _devices(local: int | None, count: int, environ: Mapping) -> list[int] | None:
-    """The GPU of a task that shares its host and sees more than one; else None."""
-    nodes = environ.get("SLURM_STEP_NUM_NODES")
-    alone = environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1" or nodes == str(count)
-    visible = environ.get("CUDA_VISIBLE_DEVICES", "")
-    bound = bool(visible) and "," not in visible
-    return None if local is None or alone or bound else [local]

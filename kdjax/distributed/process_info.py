@@ -37,9 +37,8 @@ def find_process_info(
     values = {name: flags[name] or variables[name] for name in VARIABLES}
     missing = [f"--{n} (or ${VARIABLES[n]})" for n in values if not values[n]]
     if missing:
-        raise InputError(
-            f"{', '.join(missing)} is missing; expected all three or none."
-        )
+        text = f"{', '.join(missing)} is missing; expected all three or none."
+        raise InputError(text)
     names = {n: f"--{n}" if flags[n] else VARIABLES[n] for n in flags}
     processes = _number(names["processes"], values["processes"], 1, 1 << 20)
     process = _number(names["process"], values["process"], 0, processes)
@@ -68,9 +67,7 @@ def _check_alone(environ: Mapping, *, has_cluster: bool) -> None:
                 "it without the package kubernetes: pip install 'jax[k8s]'"
             )
         elif environ.get(VARIABLES["coordinator"]):
-            reason = (
-                f"{VARIABLES['coordinator']} is set, and nothing says how many "
-                "processes there are"
-            )
+            name = VARIABLES["coordinator"]
+            reason = f"{name} is set, and nothing says how many processes there are"
     if reason:
         raise InputError(f"{reason}. {REMEDY}")

@@ -1,9 +1,14 @@
 """Writing files so that a crash leaves the old one or the new one, never half of it."""
 
+import functools
 import json
 import os
 import pathlib
 from typing import Any
+
+from rich import filesize
+
+in_bytes = functools.partial(filesize.decimal, precision=2)  # 1536 -> "1.54 kB"
 
 
 def replace(path: pathlib.Path, text: str) -> None:

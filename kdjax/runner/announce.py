@@ -12,10 +12,10 @@ from kdjax.runner.workdir import is_done
 def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
     """Says what is about to run, from step `start` on."""
     data = experiment.identity["data"]["train"]
+    train, test = len(experiment.train.label), len(experiment.test.label)
     lines = [
         devices.describe(),
-        f"data: {data['name']}, {len(experiment.train.label):,} training and "
-        f"{len(experiment.test.label):,} test images",
+        f"data: {data['name']}, {train:,} training and {test:,} test images",
     ]
     for epoch, side in data.get("crops", {}).get("sizes", ()):
         lines.append(f"crops: {side}x{side} from epoch {epoch} on")

@@ -22,6 +22,7 @@ from kdjax.experiment.schema import plain
 
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what a student may be called, too
+OF_LABEL = "letters, digits, dots, dashes and underscores"
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -118,10 +119,8 @@ def _make_axis(key: str, values: Any) -> Axis:
         )
     for label in labels or ():
         if not LABEL.fullmatch(label):
-            raise InputError(
-                f"grid: {key}: {label!r} cannot name a trial; expected letters, "
-                "digits, dots, dashes and underscores."
-            )
+            text = f"grid: {key}: {label!r} cannot name a trial; expected {OF_LABEL}."
+            raise InputError(text)
     if len(keys) == 1:
         points = [(point,) for point in points]
     for point in points:

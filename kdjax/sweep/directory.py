@@ -50,10 +50,10 @@ class Plan(NamedTuple):
 
     def __str__(self) -> str:
         shared = [len(job.trials) for job in self.jobs if len(job.trials) > 1]
+        alone = len(self.jobs) - len(shared)
         return (
             f"{self.trials} trials: {self.done} done, {self.failed} failed, "
-            f"{sum(shared)} in {len(shared)} programs, "
-            f"{len(self.jobs) - len(shared)} alone"
+            f"{sum(shared)} in {len(shared)} programs, {alone} alone"
         )
 
 
@@ -73,9 +73,8 @@ def make_plan(
         failed = [] if retry_failed else failed
         pending = {n: t for n, t in wanted.items() if n not in {*done, *failed}}
         jobs = _started_programs(root, done, pending)
-        for job in jobs:
-            for trial in job.trials:
-                pending.pop(trial.name, None)
+        for trial in [trial for job in jobs for trial in job.trials]:
+            pending.pop(trial.name, None)
         alone = {name for name in pending if _has_steps(root / name)}
         for members in packing.group(list(pending.values()), limit, alone):
             name = members[0].name
@@ -155,10 +154,8 @@ def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> Non
     """The files that the trial would have written alone, from those of its program."""
     program = json.loads((job.workdir / SUMMARY).read_text())
     student = str(trial.config.method.name)  # as a run of one names it
-    lines = [
-        json.dumps(_own_metrics(line, trial.name, student)) + "\n"
-        for line in read_rows(job.workdir / METRICS)
-    ]
+    rows = read_rows(job.workdir / METRICS)
+    lines = [json.dumps(_own_metrics(row, trial.name, student)) + "\n" for row in rows]
     replace(workdir / METRICS, "".join(lines))
     workdirs.write_config(workdir, resolved(trial.config))
     identity = {student: program["identity"]["students"][trial.name]}

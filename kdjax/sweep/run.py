@@ -98,13 +98,11 @@ def _report(root: pathlib.Path, trials: list[Trial], whole: bool) -> list[str]:
 
 def _lines(root: pathlib.Path, trial: Trial) -> list[Line]:
     """A line for each network of a trial's last stage."""
-    workdir = root / trial.name
-    if not (workdir / directory.DONE).exists():
-        return [Line(trial.name, trial.cells, "", "failed", {}, None)]
-    results = runs.results(workdir)
-    if not results:  # it selects and trains nothing
-        return [Line(trial.name, trial.cells, "", "done", {}, None)]
-    own = (trial.name, trial.cells)
+    own, workdir = (trial.name, trial.cells), root / trial.name
+    done = (workdir / directory.DONE).exists()
+    results = runs.results(workdir) if done else []
+    if not results:  # it failed, or selects and trains nothing
+        return [Line(*own, "", "done" if done else "failed", {}, None)]
     last = [r for r in results if r.run == results[-1].run]
     return [
         Line(*own, r.student, "done", r.metrics, r.seconds / r.students) for r in last
