@@ -72,7 +72,6 @@ class TeacherRunner:
         Args:
           network, variables: of the teacher.
           train, augment, seed: of the run, which make the crops.
-          layout: which outputs are stored.
           batch_size: samples at a time, rounded up to a multiple of the devices.
           step_size: samples of a step of the run; needed where crops change their size.
         """

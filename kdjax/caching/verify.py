@@ -18,9 +18,8 @@ def verify(
     """Compares every file with its checksum, and random samples with the teacher.
 
     Args:
-      reader: of the cache.
+      reader, epochs: of the cache.
       teacher: the one that it was written with.
-      epochs: to look at.
       rows: how many samples to compute again, over all epochs, none twice.
       random: a NumPy generator.
 

@@ -46,11 +46,7 @@ class RendezvousError(RuntimeError):
 
 
 def read_cluster(environ: Mapping) -> tuple[str, ProcessInfo | None]:
-    """The name of this process's cluster, "" without one; the process, if of several.
-
-    Raises:
-      InputError, RendezvousError: the cluster cannot be read, or does not answer.
-    """
+    """The name of this process's cluster or "", and the process if of several."""
     for cluster in ClusterEnv._cluster_types:
         # Any container on Kubernetes looks like a cluster to JAX, which then wants a
         # package; only those of an indexed job can be several.

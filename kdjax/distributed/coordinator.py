@@ -45,10 +45,7 @@ def check_free(coordinator: str, bind: str | None) -> None:
 
 
 def wait_for_coordinator(info: ProcessInfo, seconds: float) -> None:
-    """Waits until process 0 listens, or raises RendezvousError.
-
-    JAX would end this process without a message.
-    """
+    """Waits until process 0 listens; JAX would end this process without a message."""
     host, port = _split(info.coordinator)
     deadline, reason = time.monotonic() + seconds, None
     while time.monotonic() < deadline:

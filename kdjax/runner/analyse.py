@@ -26,7 +26,6 @@ def analyse(
 
     Args:
       workdirs: of finished runs with a teacher.
-      output: directory, created where it is missing.
       classes: names of the three that are projected, separated by commas.
       **images: split and data_dir of `run_split`; default: the training split.
     """
@@ -82,10 +81,7 @@ def _three_classes(split: Split, given: str) -> dict[int, str]:
 def _outputs(
     trained: Teacher, data: dict, split: Split, needs_features: bool = True
 ) -> dict[str, np.ndarray]:
-    """Logits [n, k] and features [n, d]; of an ensemble the mean, side by side.
-
-    Teachers of different widths have no features together, and no norms of them.
-    """
+    """Logits [n, k] and features [n, d]; of an ensemble the mean, side by side."""
     network, normalise = (trained.network, trained.variables), normaliser(data).evaluate
     outputs = answers(*network, normalise, split, ROWS, needs_features)
     if outputs["logits"].ndim == 3:

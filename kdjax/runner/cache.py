@@ -32,10 +32,7 @@ SECONDS = 10.0  # between two reports
 def write_cache(config: dict, directory: pathlib.Path, **options) -> dict:
     """Writes the epochs that are missing; returns what the command prints.
 
-    Args:
-      config: plain, of one training of students.
-      directory: of the cache, absolute; created where it is missing.
-      **options: epochs, dtype, top_k, features of `CacheRequest`.
+    `config` is of one training of students; the options are those of `CacheRequest`.
     """
     request = CacheRequest.load(config, directory, **options)
     with locked(directory):

@@ -45,11 +45,7 @@ def evaluate(
 ) -> dict:
     """Metrics of every student of a run, or of one, as JSON holds them.
 
-    Args:
-      workdir: of the run, absolute.
-      images: to score on.
-      checkpoint: latest, best (each student's own) or a step.
-      student: "" for all.
+    `checkpoint` is latest, best (each student's own) or a step.
     """
     directory = workdir / CHECKPOINTS
     mesh = sharding.make_mesh()  # here: processes find their devices together only

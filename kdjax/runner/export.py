@@ -1,6 +1,7 @@
 """A network of a run as a file for others, compared with the network itself."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -50,10 +51,8 @@ def export(
     """Writes a network, reads it again and compares the logits.
 
     Args:
-      workdir: absolute, of a run or of imported weights.
-      output: absolute.
+      workdir: absolute, of a run or of imported weights; so is `output`.
       format: a key of FORMATS.
-      student: of a run with several.
       checkpoint: latest, best or a step.
       dtype: of FORMATS[format]; "": the network's own.
       names: of safetensors: a layout of `kdjax.weights.layouts`; "": the usual one.
@@ -95,8 +94,8 @@ def _check(format: str, dtype: str, names: str, pixels: bool) -> None:
         raise InputError("--names is of safetensors; programs have no names.")
     if dtype and dtype not in FORMATS[format]:
         raise InputError(
-            f"--dtype is {dtype!r}; expected one of {', '.join(FORMATS[format])} for "
-            f"--format={format}."
+            f"--dtype is {dtype!r}; expected, for --format={format}, one of "
+            f"{', '.join(FORMATS[format])}."
         )
 
 
@@ -109,12 +108,12 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     tensors, layout = trees.to_tensors(trained.variables, names)
     other = layouts.activated(layout, model)
     if other:
-        print(
+        text = (
             f"kdjax export: the network of {layout} with these names is {other}, which "
             f"has another activation than {model}; load them into one that has the "
-            "same, as with timm's act_layer='relu'.",
-            file=sys.stderr,
+            "same, as with timm's act_layer='relu'."
         )
+        print(text, file=sys.stderr)
     record = {"layout": layout} | trained.identity | _images(data)
     record.pop("workdir", None)
     record["version"] = kdjax.__version__
@@ -142,9 +141,8 @@ def _write_stablehlo(part, trained: Teacher, data: dict, dtype, pixels: bool) ->
     program = programs.build(trained.network, trained.variables, shape, normalise)
     part.write_bytes(program)
     program = part.read_bytes()
-    check = _check_program(
-        part, trained, data, pixels, lambda images: programs.call(program, images)
-    )
+    call = functools.partial(programs.call, program)
+    check = _check_program(part, trained, data, pixels, call)
     return {"platforms": programs.PLATFORMS} | check
 
 
@@ -156,9 +154,8 @@ def _write_onnx(part, trained: Teacher, data: dict, pixels: bool) -> dict:
     shape = tuple(data["image_shape"])
     metadata = {key: json.dumps(value) for key, value in _images(data).items()}
     part.write_bytes(onnx_graphs.build(variables, shape, network, moments, metadata))
-    return _check_program(
-        part, trained, data, pixels, lambda images: onnx_graphs.call(part, images)
-    )
+    call = functools.partial(onnx_graphs.call, part)
+    return _check_program(part, trained, data, pixels, call)
 
 
 def _images(data: dict) -> dict:

@@ -36,10 +36,8 @@ def import_weights(
     Args:
       file: .safetensors, or .pth and .th where PyTorch is installed.
       workdir: absolute; of its own, or that of the same import.
-      model: name of the architecture.
       image_shape: (height, width, channels).
       mean, std: of each channel, of pixels from 0 to 1, in training.
-      student: name of the network; "": the model's.
       classes: text file with the name of a class on each line.
       key: of a .pth with several weights.
       dtype: of the activations.
@@ -78,17 +76,16 @@ def import_weights(
 def _images(image_shape, mean, std) -> dict:
     """Shape and normalisation of the images, checked."""
     if len(image_shape) != 3 or min(image_shape) < 1:
-        raise InputError(
-            f"--image_shape is {image_shape}; expected HEIGHT,WIDTH,CHANNELS."
-        )
+        text = f"--image_shape is {image_shape}; expected HEIGHT,WIDTH,CHANNELS."
+        raise InputError(text)
     try:
         Augment(mean=mean, std=std, padding=0, flip=False)
     except ValueError as error:
         raise InputError(f"--mean, --std: {error}") from error
-    if len(mean) != image_shape[2]:
+    channels = image_shape[2]
+    if len(mean) != channels:
         raise InputError(
-            f"--mean has {len(mean)} number(s); expected {image_shape[2]}, one for "
-            "each channel of --image_shape."
+            f"--mean has {len(mean)} number(s); expected {channels}, as --image_shape."
         )
     normalisation = {"mean": list(mean), "std": list(std)}
     return {"image_shape": list(image_shape), "normalisation": normalisation}
@@ -103,14 +100,14 @@ def _class_names(file: str, classes: int) -> dict[str, list[str]]:
         )
     lines = {}
     for line, name in enumerate(names, start=1):
-        if name in lines:
+        first = lines.setdefault(name, line)
+        if first != line:
             raise InputError(
-                f"--classes: {file} names {name!r} twice, in lines {lines[name]} and "
+                f"--classes: {file} names {name!r} twice, in lines {first} and "
                 f"{line}; expected names that tell the classes apart, as the students' "
                 "data set has them: ImageNet's usual list has crane and maillot twice, "
                 "where its synsets, such as n02012849 and n03126707, do not repeat."
             )
-        lines[name] = line
     return {"class_names": names}
 
 
@@ -154,9 +151,8 @@ def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:
     directory = workdir / CHECKPOINTS
     old, config = imported.present(directory), workdir / workdirs.CONFIG
     if config.exists() or (old is None and workdirs.is_done(workdir)):
-        raise InputError(
-            f"--workdir: {workdir} holds a run; expected a directory of its own."
-        )
+        text = f"--workdir: {workdir} holds a run; expected a directory of its own."
+        raise InputError(text)
     same = ("students", "data", "imported")
     if old is None:
         imported.save(directory, name, variables, meta)

@@ -11,6 +11,7 @@ from kdjax.data.loaders import in_memory
 from kdjax.distributed import collectives
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.schema import guarded
+from kdjax.reporting.files import replace_npz
 from kdjax.training import sharding
 from kdjax.training.evaluator import answerer, passing_rows, predictions
 from kdjax.training.state import SelectionSchedule, Student, TrainState
@@ -55,9 +56,7 @@ class SampleInfo:
             path = self.directory / name / f"{step}.npz"
             if collectives.is_primary():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                part = path.with_suffix(".part.npz")
-                np.savez_compressed(part, **self.values[name])
-                part.replace(path)
+                replace_npz(path, **self.values[name])
             if collectives.processes() > 1:
                 # Hosts may round differently; all take the numbers of the first.
                 collectives.barrier()

@@ -17,6 +17,7 @@ from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.selection import as_one, named_detector
 from kdjax.experiment.teachers import load_teacher
+from kdjax.reporting.files import replace_npz
 from kdjax.runner.workdir import SELECTION, write_config, write_json
 from kdjax.selection import detectors, statistics
 from kdjax.selection.evidence import SelectionResult
@@ -44,9 +45,8 @@ def select(config: dict, workdir: pathlib.Path) -> None:
         record["agreement"] = statistics.agreement(result.keep, labels, true)
         record["keep_all"] = statistics.keep_all(labels, true)
     if collectives.is_primary():
-        part = workdir / "selection.part.npz"
-        np.savez_compressed(part, keep=result.keep, score=result.score, labels=labels)
-        part.replace(workdir / KEEP)
+        arrays = {"keep": result.keep, "score": result.score, "labels": labels}
+        replace_npz(workdir / KEEP, **arrays)
     # The description comes last: where it is, the selection is whole.
     write_json(workdir / SELECTION, record)
     collectives.log(_sentence(record))
@@ -81,14 +81,11 @@ def by_detector(
     """Labels that are clean by the outputs of trained proxies.
 
     Args:
-      images: whose labels are in question.
-      config: of the run.
-      detector: clk, same or fine.
+      detector: clk, same or fine, with these `parameters`.
       proxies: workdirs, separated by commas; what all of them keep is kept. A later
         proxy's directions come from the samples kept so far (Kim et al. 2021).
       student: of the proxies' runs, where they trained several.
       checkpoint: latest, best or a step.
-      parameters: of the detector.
     """
     detect = named_detector("config.select", detector, parameters)
     result, digests = None, []
@@ -142,7 +139,6 @@ def by_influence(
     """Samples on which the teacher helps, or that matter, by influence scores.
 
     Args:
-      images: whose training split is scored.
       config: of the run; "teacher_influence" uses its teacher.
       reference: workdir of the network that the scores are about.
       student: of the reference's run, where it trained several.

@@ -73,11 +73,7 @@ def train(
 
 
 def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
-    """(checkpointer, states, meta of the checkpoint that they are from).
-
-    All processes must have been given the same, and what a resumed run was made from
-    must still be there.
-    """
+    """(checkpointer, states, meta of the checkpoint that they are from), checked."""
     devices.check_batch(experiment.batch_size)
     devices.keep_programs()
     config, identity = experiment.config, experiment.identity
@@ -99,12 +95,8 @@ class Steps:
     def __init__(self, experiment, variables, mesh, sample_info, most=None):
         """Places the images; compiles nothing yet.
 
-        Args:
-          experiment: what to train.
-          variables: the teacher's, on the devices; None without one.
-          mesh: what to train on.
-          sample_info: a `SampleInfo` of the training split.
-          most: steps of a dispatch; None: what is usual for the platform.
+        `variables` are the teacher's, on the devices; `most` steps are in a dispatch,
+        or what is usual for the platform.
         """
         self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
         streamed = loader.is_streamed(experiment.train)
@@ -200,9 +192,8 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
 
 def _begin_with(name: str, state: TrainState, initial: PyTree, mesh) -> TrainState:
     """The state with another run's weights and statistics."""
-    own = jax.tree.map(lambda x: tuple(x.shape), (state.params, state.batch_stats))
-    given = jax.tree.map(lambda x: tuple(x.shape), initial)
-    if own != given:
+    own = jax.tree.map(np.shape, (state.params, state.batch_stats))
+    if own != jax.tree.map(np.shape, initial):
         raise InputError(
             f"config.initial: that run's network is not the one of {name}: it has "
             f"{len(jax.tree.leaves(initial))} arrays of other names or shapes than "
@@ -217,12 +208,9 @@ def summary(
 ) -> dict:
     """What a finished run says of itself."""
     students = {
-        name: {
-            "model": section["model"]["name"],
-            "method": section["method"]["name"],
-            "metrics": results[name],
-        }
-        for name, section in experiment.identity["students"].items()
+        name: {key: row[key]["name"] for key in ("model", "method")}
+        | {"metrics": results[name]}
+        for name, row in experiment.identity["students"].items()
     }
     return {
         "seconds": seconds,

@@ -84,9 +84,7 @@ def _text_of(path: pathlib.Path) -> str:
 
 def check_config(workdir: pathlib.Path, config: dict) -> None:
     """`check_same`, where something was trained or selected already."""
-    path = workdir / CONFIG
-    steps = [p for p in (workdir / CHECKPOINTS).glob("*") if p.name.isdigit()]
-    if path.exists() and (steps or is_done(workdir)):
+    if (workdir / CONFIG).exists() and (has_steps(workdir) or is_done(workdir)):
         check_same(workdir, config)
 
 
@@ -114,6 +112,10 @@ def write_json(path: pathlib.Path, record: dict) -> None:
     """Writes, in the first process."""
     if collectives.is_primary():
         replace_json(path, record)
+
+
+def has_steps(workdir: pathlib.Path) -> bool:
+    return any(path.name.isdigit() for path in (workdir / CHECKPOINTS).glob("*"))
 
 
 def is_done(workdir: pathlib.Path) -> bool:

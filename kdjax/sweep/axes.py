@@ -106,8 +106,7 @@ def _make_axis(key: str, values: Any) -> Axis:
     keys = tuple(key.split(","))
     if not all(map(KEY.fullmatch, keys)):
         raise InputError(
-            f"grid: {key!r} is not a dotted key of the config, nor several of them "
-            "joined by commas."
+            f"grid: {key!r} is not a dotted key of the config, nor several of them."
         )
     labels = tuple(values) if isinstance(values, Mapping) else None
     points = values.values() if labels else values
@@ -125,10 +124,8 @@ def _make_axis(key: str, values: Any) -> Axis:
         points = [(point,) for point in points]
     for point in points:
         if not isinstance(point, list | tuple) or len(point) != len(keys):
-            raise InputError(
-                f"grid: {key} has {point!r}; expected a tuple of {len(keys)}, a value "
-                "for each key."
-            )
+            text = f"grid: {key} has {point!r}; expected a tuple of {len(keys)} values."
+            raise InputError(text)
     return Axis(keys, labels or (None,) * len(points), tuple(map(tuple, points)))
 
 

@@ -12,7 +12,6 @@ import pathlib
 from typing import NamedTuple
 
 from kdjax.distributed import collectives
-from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import resolved
 from kdjax.experiment.stages import split_stages
 from kdjax.reporting.files import replace, replace_json
@@ -75,7 +74,7 @@ def make_plan(
         jobs = _started_programs(root, done, pending)
         for trial in [trial for job in jobs for trial in job.trials]:
             pending.pop(trial.name, None)
-        alone = {name for name in pending if _has_steps(root / name)}
+        alone = {name for name in pending if workdirs.has_steps(root / name)}
         for members in packing.group(list(pending.values()), limit, alone):
             name = members[0].name
             if len(members) > 1:
@@ -106,14 +105,10 @@ def _started_programs(
             continue
         members = [usable[name] for name in names]
         still_one = len(packing.group(members, len(members), set())) == 1
-        if still_one and (is_finished or _has_steps(path.parent)):
+        if still_one and (is_finished or workdirs.has_steps(path.parent)):
             jobs.append(Job(path.parent, members))
             planned |= missing
     return jobs
-
-
-def _has_steps(workdir: pathlib.Path) -> bool:
-    return any(path.name.isdigit() for path in (workdir / CHECKPOINTS).glob("*"))
 
 
 def check_done(root: pathlib.Path, trials: list[Trial]) -> None:

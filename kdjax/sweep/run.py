@@ -40,7 +40,6 @@ def run(
 
     Args:
       root: of the sweep; created where it is missing.
-      trials: checked.
       limit: most students of a program.
       deadline: on `time.monotonic()`; then the state is saved and `Preempted` raised.
       retry_failed: whether to try the failed ones again.
