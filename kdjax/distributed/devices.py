@@ -52,8 +52,7 @@ def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) ->
         n for n in range(1, cores() + 1) if batch_size % (n * processes) == 0 or n == 1
     )
     flags = os.environ.get("XLA_FLAGS", "")
-    names = [flag.strip("-").partition("=")[0] for flag in CPU_FLAGS]
-    ours = [f for f, n in zip(CPU_FLAGS, names, strict=True) if n not in flags]
+    ours = [f for f in CPU_FLAGS if f.strip("-").partition("=")[0] not in flags]
     os.environ["XLA_FLAGS"] = " ".join([flags, *ours]).strip()
     jax.config.update("jax_num_cpu_devices", count)
     if _is_cpu_only():
