@@ -2,6 +2,8 @@
 
 import difflib
 import numbers
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,6 +19,20 @@ def nearest(word: str, names) -> str:
     """Returns " Did you mean x?", or "" where nothing is close; it ends an error."""
     close = difflib.get_close_matches(word, [str(n) for n in names], n=1, cutoff=0.5)
     return f" Did you mean {close[0]}?" if close else ""
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Dotted key -> value, of nested dicts.
+
+    >>> flat({"seed": 0, "model": {"name": "wrn", "width": 2}})
+    {'seed': 0, 'model.name': 'wrn', 'model.width': 2}
+    """
+    if not isinstance(value, Mapping) or not value:
+        return {path: value}
+    values = {}
+    for key, inner in value.items():
+        values |= flat(inner, f"{path}.{key}" if path else str(key))
+    return values
 
 
 def shapes(where: str, **named) -> dict[str, int]:

@@ -35,3 +35,11 @@ def data_dir(tmp_path_factory):
     directory = tmp_path_factory.mktemp("data")
     load_split("fashion_mnist_subset", "test", data_dir=directory)
     return directory
+
+
+@pytest.fixture
+def as_they_are(monkeypatch):
+    """Commands leave the number of devices as it is set above."""
+    from kdjax.distributed import devices
+
+    monkeypatch.setattr(devices, "configure_cpu", lambda *_: 8)

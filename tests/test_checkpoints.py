@@ -14,7 +14,6 @@ from kdjax import checkpoints
 from kdjax.checkpoints import (
     Checkpointer,
     StorageError,
-    checkpointer,
     checksums,
     storage,
 )
@@ -212,13 +211,13 @@ def test_a_signal_while_reading_is_no_damage(problem, tmp_path, monkeypatch, at)
     saved(problem, tmp_path, [scores(0.5, 0.5)] * 2)
     existing = sorted(path.name for path in tmp_path.iterdir())
     before = signal.signal(signal.SIGTERM, runtime._killed)
-    monkeypatch.setattr(checkpointer, at, lambda *_: signal.raise_signal(15))
+    monkeypatch.setattr(storage, at, lambda *_: signal.raise_signal(15))
     saver = Checkpointer(tmp_path, ("conv", "flat"), META)
     messages = []
     try:
         with pytest.raises(runtime.Killed):
             saver.restore_latest(abstract(problem, 1), messages.append)
-        with pytest.raises(runtime.Killed), storage.storage("read", 2):
+        with pytest.raises(runtime.Killed), storage.errors("read", 2):
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -5,10 +5,10 @@ All logits, or the `top_k` largest, their classes, and one logit for all other c
     rest = log mean_j exp(z_j),  j not among the top k
 
 At temperature 1 the stored classes keep their exact probability, and so does the rest
-as a whole. At temperature tau a class of the rest weighs (mean_j exp(z_j))^(1 / tau)
-instead of mean_j exp(z_j / tau): too much above 1, too little below (Jensen). The share
-of KL(teacher || uniform) that is lost, for synthetic logits of 1000 classes of which
-the first has a probability of 75 % on average:
+as a whole. At tau a class of the rest weighs (mean_j exp(z_j))^(1 / tau) instead of
+mean_j exp(z_j / tau): too much above 1, too little below (Jensen). The share of
+KL(teacher || uniform) that is lost, for synthetic logits of 1000 classes of which the
+first has a probability of 75 % on average:
 
     top k    tau 1    tau 2    tau 4    tau 20
        10    3.5 %    21 %     62 %     87 %
@@ -18,8 +18,6 @@ the first has a probability of 75 % on average:
 So `top_k` is for temperatures near 1. Store all logits for higher ones, and for losses
 on logits.
 """
-
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -52,15 +50,10 @@ jax.tree_util.register_pytree_with_keys(
 
 
 def encode(outputs: Outputs, layout: Layout) -> dict[str, Array]:
-    """A teacher's outputs on a batch -> the layout's arrays, each [batch, ...].
-
-    Still float32, and classes int32: the writer rounds and checks.
-    """
+    """A teacher's outputs -> the layout's arrays, each [batch, ...] and unrounded."""
     logits = outputs.features["members"] if layout.members else outputs.logits
     logits = logits.astype(jnp.float32)
-    arrays = {
-        name: outputs.features[name].astype(jnp.float32) for name in layout.features
-    }
+    arrays = {n: outputs.features[n].astype(jnp.float32) for n in layout.features}
     if not layout.top_k:
         return arrays | {"logits": logits}
     values, classes = jax.lax.top_k(logits, layout.top_k)
@@ -79,12 +72,15 @@ def decode(rows: dict[str, Array], layout: Layout) -> Outputs:
     >>> [round(p, 3) for p in jax.nn.softmax(stored.logits)[0].tolist()]
     [0.7, 0.1, 0.1, 0.1]
     """
+
+    def fill(values, top, rest):
+        return jnp.full(layout.classes, rest).at[top].set(values)
+
     features = {name: rows[name].astype(jnp.float32) for name in layout.features}
     logits = rows["logits"].astype(jnp.float32)
     if layout.top_k:
-        fill = functools.partial(_fill, layout.classes)
-        rest, classes = rows["rest"], rows["classes"].astype(jnp.int32)
-        logits = _over_rows(fill, logits)(logits, classes, rest.astype(jnp.float32))
+        rest, classes = rows["rest"].astype(jnp.float32), rows["classes"]
+        logits = _over_rows(fill, logits)(logits, classes.astype(jnp.int32), rest)
     if layout.members:
         features["members"] = logits
         logits = jnp.mean(logits, axis=1)
@@ -103,12 +99,3 @@ def _rest(logits: Float[Array, " classes"], top: Int[Array, " top_k"]) -> Array:
     others = logits.at[top].set(-jnp.inf)
     count = logits.shape[0] - top.shape[0]
     return jax.nn.logsumexp(others) - jnp.log(jnp.float32(count))
-
-
-def _fill(
-    classes: int,
-    values: Float[Array, " top_k"],
-    top: Int[Array, " top_k"],
-    rest: Float[Array, ""],
-) -> Float[Array, " classes"]:
-    return jnp.full(classes, rest).at[top].set(values)

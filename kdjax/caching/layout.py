@@ -12,23 +12,14 @@ DTYPES = ("float16", "float32")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What a cache holds of each sample in each epoch.
+    """What a cache holds of each sample in each epoch."""
 
-    Attributes:
-      examples: samples of the training split.
-      classes: number of classes.
-      members: networks of an ensemble, each of whose logits are stored; 0 for one.
-      dtype: of logits and features, "float16" or "float32".
-      top_k: how many of the largest logits are stored; 0 for all.
-      features: name -> shape of a sample's, such as {"pooled": (64,)}.
-    """
-
-    examples: int
+    examples: int  # samples of the training split
     classes: int
-    members: int
-    dtype: str
-    top_k: int
-    features: dict[str, tuple[int, ...]]
+    members: int  # networks of an ensemble, each of whose logits are stored; 0 for one
+    dtype: str  # of DTYPES; of logits and features
+    top_k: int  # how many of the largest logits are stored; 0 for all
+    features: dict[str, tuple[int, ...]]  # shape of a sample's: {"pooled": (64,)}
 
     @classmethod
     def from_json(cls, manifest: dict) -> "Layout":

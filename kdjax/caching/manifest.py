@@ -3,11 +3,9 @@
 import hashlib
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
-from typing import Any
 
-from kdjax.contracts import InputError
-from kdjax.reporting.files import replace
+from kdjax.contracts import InputError, flat
+from kdjax.reporting.files import replace_json
 
 FORMAT = 1  # raise it when the files of a cache change their meaning
 MANIFEST = "manifest.json"
@@ -25,8 +23,7 @@ def origin(
       teacher: digest of its weights.
       data: identity of the training split.
       preprocessing: version and values of what makes crops of its images.
-      seed: of the run; of the crops.
-      classes: number of classes.
+      seed, classes: of the run.
     """
     # The same images with noisy labels get the same outputs.
     data = {key: value for key, value in data.items() if key != "noise"}
@@ -36,10 +33,10 @@ def origin(
 
 
 def read(directory: pathlib.Path, what: str) -> dict | None:
-    """Reads the manifest of a cache; None where the directory is none.
+    """The manifest of a cache; None where the directory is none.
 
-    Raises:
-      InputError: it is damaged; `what` is the option or key that named the directory.
+    `what` is the option or key that named the directory; it opens the InputError about
+    a manifest that is damaged.
     """
     path = directory / MANIFEST
     if not path.is_file():
@@ -57,7 +54,7 @@ def read(directory: pathlib.Path, what: str) -> dict | None:
 
 
 def write(directory: pathlib.Path, record: dict) -> None:
-    replace(directory / MANIFEST, json.dumps(record, indent=2) + "\n")
+    replace_json(directory / MANIFEST, record)
 
 
 def digest(record: dict) -> str:
@@ -68,18 +65,9 @@ def digest(record: dict) -> str:
 
 def differences(stored: dict, wanted: dict) -> list[str]:
     """A sentence for every key of `wanted` that has another value in a manifest."""
-    old = dict(_flat({key: stored.get(key) for key in wanted}))
-    new = dict(_flat(wanted))
+    old, new = flat({key: stored.get(key) for key in wanted}), flat(wanted)
     return [
         f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     ]
-
-
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, Mapping):
-        yield path, value
-        return
-    for key, inner in value.items():
-        yield from _flat(inner, f"{path}.{key}" if path else key)

@@ -27,11 +27,7 @@ class Reader:
         self._verified: set[int] = set()
 
     def rows(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
-        """What is stored of samples, each [b, ...].
-
-        Args:
-          index: [b], positions in the training split.
-          epoch: [b], of each sample.
+        """What is stored of samples at `index` [b] in `epoch` [b], each [b, ...].
 
         Raises:
           StorageError: an epoch is not there, or damaged. Its files are compared with
@@ -52,11 +48,7 @@ class Reader:
         return codec.decode(rows, self.layout)
 
     def check(self, epoch: int) -> None:
-        """Compares an epoch's files with their checksums.
-
-        Raises:
-          StorageError: a file is damaged or not there.
-        """
+        """Raises StorageError where an epoch's files are not there, or damaged."""
         where = epoch_directory(self.directory, epoch)
         try:
             checksums = json.loads((where / CHECKSUMS).read_text())

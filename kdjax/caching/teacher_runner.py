@@ -26,11 +26,7 @@ def layout_of(
     top_k: int,
     features: tuple[str, ...],
 ) -> Layout:
-    """What a cache of this teacher holds; computes nothing.
-
-    Raises:
-      InputError: the teacher has no such feature, or fewer classes than `top_k`.
-    """
+    """What a cache of this teacher holds; computes nothing."""
     images = jax.ShapeDtypeStruct((1, *train.image.shape[1:]), np.float32)
     outputs = jax.eval_shape(network.evaluate, *variables, images)
     classes = outputs.logits.shape[-1]
@@ -74,24 +70,19 @@ class TeacherRunner:
         """Puts teacher and images on all devices.
 
         Args:
-          network: the teacher.
-          variables: its weights and statistics.
-          train: the images.
-          augment: makes crops of them, from the run's seed.
-          seed: of the run.
-          layout: which outputs are stored.
+          network, variables: of the teacher.
+          train, augment, seed: of the run, which make the crops.
           batch_size: samples at a time, rounded up to a multiple of the devices.
           step_size: samples of a step of the run; needed where crops change their size.
         """
         self.mesh = sharding.make_mesh()
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         self.examples = len(train.label)
-        feed = loader.make_loader(
-            train, self.mesh, seed=seed, batch_size=self.batch_size
-        )
-        self._feed = feed
+        sizes = {"seed": seed, "batch_size": self.batch_size}
+        self._feed = loader.make_loader(train, self.mesh, **sizes)
         self._sides = loader.sides(train, seed, step_size)
-        self._placed = (sharding.place_replicated(variables, self.mesh), feed.source)
+        placed = sharding.place_replicated(variables, self.mesh)
+        self._placed = (placed, self._feed.source)
 
         def run(placed, batch_spec):
             variables, source = placed

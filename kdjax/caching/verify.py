@@ -18,14 +18,13 @@ def verify(
     """Compares every file with its checksum, and random samples with the teacher.
 
     Args:
-      reader: of the cache.
+      reader, epochs: of the cache.
       teacher: the one that it was written with.
-      epochs: to look at.
       rows: how many samples to compute again, over all epochs, none twice.
       random: a NumPy generator.
 
     Returns:
-      rows, largest_difference (in units of a sample's largest logit), allowed, and
+      rows; largest_difference and allowed, in units of a sample's largest logit;
       problems, a sentence each.
     """
     problems, sound = [], []
@@ -63,12 +62,8 @@ def differences(
 ) -> np.ndarray:
     """The largest difference of each sample in any array, in float64; [b].
 
-    In units of the sample's largest number there.
-
-    Args:
-      rows: what is stored, each [b, ...].
-      outputs: the teacher's logits and, where stored, members and features, [b, ...].
-      layout: says what is stored.
+    In units of the sample's largest number there. `rows` is what is stored, `outputs`
+    what the teacher gives; each [b, ...].
     """
     rows, outputs = (
         {name: np.asarray(array, np.float64) for name, array in arrays.items()}

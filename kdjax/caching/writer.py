@@ -13,6 +13,7 @@ import numpy as np
 from kdjax.caching.layout import CHECKSUMS, Layout, epoch_directory, header
 from kdjax.checkpoints import StorageError
 from kdjax.contracts import InputError
+from kdjax.reporting.files import in_bytes
 
 
 def check_room(
@@ -26,29 +27,17 @@ def check_room(
     each, free = layout.bytes_per_epoch(), shutil.disk_usage(directory).free
     if to_write * each > free:
         raise StorageError(
-            f"--workdir: {directory} has {readable(free)} free and the cache still "
-            f"needs {readable(to_write * each)}; expected more room, fewer --epochs, "
+            f"--workdir: {directory} has {in_bytes(free)} free and the cache still "
+            f"needs {in_bytes(to_write * each)}; expected more room, fewer --epochs, "
             "float16 or a smaller --top_k."
         )
     largest = f"the {layout.top_k} largest of " if layout.top_k else ""
     return (
         f"cache: {epochs} epochs of {layout.examples:,} samples, {largest}"
-        f"{layout.classes} logits in {layout.dtype}: {readable(epochs * each)}; "
-        f"{epochs - to_write} epochs are there, {readable(to_write * each)} to write, "
-        f"{readable(free)} free"
+        f"{layout.classes} logits in {layout.dtype}: {in_bytes(epochs * each)}; "
+        f"{epochs - to_write} epochs are there, {in_bytes(to_write * each)} to write, "
+        f"{in_bytes(free)} free"
     )
-
-
-def readable(count: int) -> str:
-    """A number of bytes with its unit.
-
-    >>> readable(2_000_025_600), readable(1536), readable(7)
-    ('2.00 GB', '1.54 kB', '7 bytes')
-    """
-    if count < 1000:
-        return f"{count} bytes"
-    power = min((len(str(count)) - 1) // 3, 4)
-    return f"{count / 1000**power:.2f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
 
 
 def write_epoch(
@@ -61,9 +50,7 @@ def write_epoch(
     """Writes one epoch beside its place, then renames it there.
 
     Args:
-      directory: of the cache.
-      epoch: its number.
-      layout: which arrays.
+      directory, epoch, layout: of the cache.
       blocks: rows of `codec.encode` in the order of the samples.
       check: called after each block with its rows; what it raises stops the writing.
 
@@ -106,9 +93,8 @@ def _write(part: pathlib.Path, epoch: int, layout: Layout, blocks, check) -> Non
             written += len(block["logits"])
             check(len(block["logits"]))
         if written != layout.examples:
-            raise ValueError(
-                f"write_epoch: {written} rows came; expected {layout.examples}."
-            )
+            text = f"write_epoch: {written} rows came; expected {layout.examples}."
+            raise ValueError(text)
         for file in files.values():
             file.flush()
             os.fsync(file.fileno())
@@ -119,11 +105,7 @@ def _write(part: pathlib.Path, epoch: int, layout: Layout, blocks, check) -> Non
 def rounded(
     name: str, rows: np.ndarray, dtype: np.dtype, epoch: int, first: int
 ) -> np.ndarray:
-    """Rows [b, ...] of the samples from `first` on, in the type that is stored.
-
-    Raises:
-      InputError: names the first number that cannot be stored.
-    """
+    """Rows [b, ...] of the samples from `first` on, in the type that is stored."""
     if dtype.kind != "f":
         return rows.astype(dtype)
     with np.errstate(over="ignore"):

@@ -10,17 +10,8 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
+from kdjax.checkpoints import storage
 from kdjax.checkpoints.checksums import sums_of
-from kdjax.checkpoints.storage import (
-    StorageError,
-    check_shapes,
-    join,
-    open_manager,
-    open_reader,
-    restore,
-    split,
-    storage,
-)
 from kdjax.contracts import InputError
 from kdjax.types import PyTree
 
@@ -41,7 +32,7 @@ class Checkpointer:
           directory: absolute; nothing else may live in it.
           students: names; the best of each is kept, by "top1" of its evaluation.
           meta: JSON identity, stored in every step.
-          keep_all: keeps every step that was saved.
+          keep_all: every step that was saved.
         """
         self.meta = meta
         best = (
@@ -53,7 +44,7 @@ class Checkpointer:
             for name in students
         )
         keep = policies.AnyPreservationPolicy([policies.LatestN(2), *best])
-        self._manager = open_manager(
+        self._manager = storage.open_manager(
             directory,
             preservation_policy=policies.EveryNSteps(1) if keep_all else keep,
             cleanup_tmp_directories=True,
@@ -64,18 +55,18 @@ class Checkpointer:
 
     def save(self, step: int, states: PyTree, metrics: dict | None) -> None:
         """Begins to save; the arrays are copied before this returns."""
-        items = split(states)
+        items = storage.split(states)
         meta = self.meta | {"step": step, "checksums": sums_of(items)}
         if metrics:
             meta["metrics"] = metrics
         arrays = {n: ocp.args.StandardSave(tree) for n, tree in items.items()}
         args = ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays)
-        with storage("save", step):
+        with storage.errors("save", step):
             self._manager.save(step, args=args, metrics=metrics)
 
     def wait(self) -> None:
         """Returns when everything saved is safely on disk."""
-        with storage("save", "in the background"):
+        with storage.errors("save", "in the background"):
             self._manager.wait_until_finished()
 
     def steps(self) -> list[int]:
@@ -85,14 +76,13 @@ class Checkpointer:
     def restore_latest(
         self, abstract: PyTree, say: Callable[[str], None]
     ) -> tuple[PyTree, dict] | None:
-        """Restores the newest sound step; damaged ones before it are set aside.
+        """(states, meta) of the newest sound step; damaged ones after it are set aside.
+
+        None where nothing was saved yet.
 
         Args:
           abstract: states as ShapeDtypeStructs with the sharding to restore into.
           say: takes one sentence for each damaged step.
-
-        Returns:
-          (states, meta), or None where nothing was saved yet.
 
         Raises:
           StorageError: there are steps, and none of them is sound.
@@ -108,20 +98,20 @@ class Checkpointer:
                 continue
             self._set_aside(damaged)
             items, meta = restored
-            return join(items), meta
+            return storage.join(items), meta
         if damaged:
-            raise StorageError(
+            raise storage.StorageError(
                 f"{self._manager.directory}: none of the checkpoints {damaged} can be "
                 "read. They are left as they are; use a new --workdir to start afresh."
             )
         return None
 
     def _read(self, step: int, abstract: PyTree):
-        """What `restore` returns, or None and why; without the other processes."""
-        with contextlib.closing(open_reader(self._manager.directory)) as reader:
+        """(what `restore` returns, or None; why), without the other processes."""
+        with contextlib.closing(storage.open_reader(self._manager.directory)) as reader:
             try:
-                check_shapes(reader, step, abstract)
-                return restore(reader, step, split(abstract)), ""
+                storage.check_shapes(reader, step, abstract)
+                return storage.restore(reader, step, storage.split(abstract)), ""
             except InputError:
                 raise
             except Exception as error:  # Orbax raises five kinds for damaged files

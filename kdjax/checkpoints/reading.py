@@ -8,12 +8,12 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from kdjax.checkpoints.storage import open_reader, restore, storage
+from kdjax.checkpoints import storage
 from kdjax.contracts import InputError
 
 
 def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
-    """Reads the newest step's identity and each student's best step by top-1.
+    """The newest step's identity, and each student's best step by top-1.
 
     Raises:
       InputError: there is no checkpoint in the directory.
@@ -31,12 +31,11 @@ def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
 
 def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, Any]:
     """Reads one student's (params, batch_stats) as host arrays, checked."""
-    with contextlib.closing(_open(directory)) as manager, storage("read", step):
+    with contextlib.closing(_open(directory)) as manager, storage.errors("read", step):
         if step not in manager.all_steps():
-            raise InputError(
-                f"{directory}: there is no step {step}; expected one of "
-                f"{sorted(manager.all_steps())}."
-            )
+            steps = sorted(manager.all_steps())
+            text = f"{directory}: there is no step {step}; expected one of {steps}."
+            raise InputError(text)
         saved = manager.item_metadata(step)["variables"]
         # Without a sharding Orbax wants the very devices that it was saved from.
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -44,13 +43,13 @@ def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, 
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
             dict(saved),
         )
-        items, _ = restore(manager, step, {"variables": abstract})
+        items, _ = storage.restore(manager, step, {"variables": abstract})
     host = jax.tree.map(np.asarray, items["variables"][name])
     return host["params"], host["batch_stats"]
 
 
 def _meta(manager, step: int) -> dict:
-    with storage("read", step):
+    with storage.errors("read", step):
         args = ocp.args.Composite(meta=ocp.args.JsonRestore())
         return manager.restore(step, args=args)["meta"]
 
@@ -62,7 +61,7 @@ def _open(directory: pathlib.Path):
             f"{directory}: no checkpoints here; expected the --workdir of a run that "
             "`python -m kdjax train` has brought to its first evaluation."
         )
-    manager = open_reader(directory)
+    manager = storage.open_reader(directory)
     if not manager.all_steps():
         manager.close()
         raise InputError(f"{directory}: no finished checkpoint here yet; train first.")

@@ -21,20 +21,17 @@ class StorageError(RuntimeError):
     exit_code = 4
 
 
+# Item of a step -> which fields of a state are in it.
+ITEMS = {
+    "variables": ("params", "batch_stats"),
+    "training": ("step", "opt_state", "supervision_state"),
+}
+
+
 def split(states: dict[str, TrainState]) -> dict[str, PyTree]:
     return {
-        "variables": {
-            name: {"params": s.params, "batch_stats": s.batch_stats}
-            for name, s in states.items()
-        },
-        "training": {
-            name: {
-                "step": s.step,
-                "opt_state": s.opt_state,
-                "supervision_state": s.supervision_state,
-            }
-            for name, s in states.items()
-        },
+        item: {name: {f: getattr(s, f) for f in fields} for name, s in states.items()}
+        for item, fields in ITEMS.items()
     }
 
 
@@ -72,9 +69,8 @@ def restore(manager, step: int, abstract: dict[str, PyTree]):
     for name, sums in sums_of(items).items():
         wrong = sum(a != b for a, b in zip(meta["checksums"][name], sums, strict=True))
         if wrong:
-            raise StorageError(
-                f"step {step}: {wrong} arrays differ from their checksum"
-            )
+            text = f"step {step}: {wrong} arrays differ from their checksum"
+            raise StorageError(text)
     return items, meta
 
 
@@ -106,20 +102,15 @@ def open_manager(directory: pathlib.Path, **options):
 
 
 def open_reader(directory):
-    """Reads in this process, without the others.
-
-    One that cannot read, or is the only one to, must not leave the others waiting in a
-    collective of Orbax's.
-    """
+    """Reads without the other processes: none may wait for another in a collective."""
     here = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=here, active_processes={here}
-    )
+    options = ocp.options.MultiprocessingOptions
+    alone = options(primary_host=here, active_processes={here})
     return open_manager(directory, read_only=True, multiprocessing_options=alone)
 
 
 @contextlib.contextmanager
-def storage(what: str, step: int | str):
+def errors(what: str, step: int | str):
     """Raises a StorageError, which exits with 4, for errors of the disk and Orbax."""
     try:
         yield

@@ -24,7 +24,6 @@ from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment import schema
 from kdjax.experiment.build import check_single
 from kdjax.runner import cache
-from kdjax.runner.cache_request import FULL_UP_TO, TOP_K
 
 ROWS = 256  # that --verify computes again
 REQUESTED = ("epochs", "dtype", "top_k", "features")
@@ -56,8 +55,8 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     parser.add_argument(
         "--top_k",
         type=int,
-        help=f"how many logits of a sample; 0: all, the default up to {FULL_UP_TO} "
-        f"classes; above, {TOP_K}",
+        help="how many logits of a sample; 0: all, the default up to "
+        f"{cache.FULL_UP_TO} classes; above, {cache.TOP_K}",
     )
     parser.add_argument(
         "--features", choices=("pooled",), action="append", help="store them as well"

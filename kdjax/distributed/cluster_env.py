@@ -46,12 +46,7 @@ class RendezvousError(RuntimeError):
 
 
 def read_cluster(environ: Mapping) -> tuple[str, ProcessInfo | None]:
-    """The name of this process's cluster, "" without one; the process, if of several.
-
-    Raises:
-      InputError: the cluster cannot be read.
-      RendezvousError: it does not answer.
-    """
+    """The name of this process's cluster or "", and the process if of several."""
     for cluster in ClusterEnv._cluster_types:
         # Any container on Kubernetes looks like a cluster to JAX, which then wants a
         # package; only those of an indexed job can be several.
@@ -59,9 +54,8 @@ def read_cluster(environ: Mapping) -> tuple[str, ProcessInfo | None]:
         if cluster.opt_in_only_method or lone_pod:
             continue
         if _query(cluster, cluster.is_env_present):
-            return cluster.__name__, _query(
-                cluster, lambda c=cluster: _read(c, environ)
-            )
+            info = _query(cluster, lambda c=cluster: _read(c, environ))
+            return cluster.__name__, info
     return "", None
 
 
@@ -74,7 +68,12 @@ def _read(cluster: type[ClusterEnv], environ: Mapping) -> ProcessInfo | None:
     address = environ.get(VARIABLES["coordinator"]) or cluster.get_coordinator_address(
         timeout_secs=WAIT, override_coordinator_port=port
     )
-    devices = _devices(cluster.get_local_process_id(), count, environ)
+    # The GPU of a task that shares its host and sees more than one.
+    local, nodes = cluster.get_local_process_id(), environ.get("SLURM_STEP_NUM_NODES")
+    alone = environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1" or nodes == str(count)
+    visible = environ.get("CUDA_VISIBLE_DEVICES", "")
+    bound = bool(visible) and "," not in visible
+    devices = None if local is None or alone or bound else [local]
     return ProcessInfo(address, count, cluster.get_process_id(), devices)
 
 
@@ -86,29 +85,16 @@ def _query(cluster: type[ClusterEnv], read: Callable[[], Any]) -> Any:
             return read()
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             reason = f"{type(error).__name__}: {error}"
-            if not _is_of_network(error):
+            # Of Cloud TPUs the metadata server; of many: process 0 has no address yet.
+            late = "recognize coordinator address" in reason
+            may_retry = isinstance(error, OSError)
+            if not (late or may_retry or isinstance(error.__cause__, OSError)):
                 raise InputError(
                     f"this looks like {name}, which JAX cannot read: {reason}. {REMEDY}"
                 ) from error
-            if pause is None or not isinstance(error, OSError):
+            if pause is None or not may_retry:
                 raise RendezvousError(
                     f"{name} does not answer which process this is: {reason}. {REMEDY}"
                 ) from error
             time.sleep(pause)
     return None
-
-
-def _is_of_network(error: Exception) -> bool:
-    """Of Cloud TPUs: the metadata server; of many: process 0 has no address yet."""
-    late = "recognize coordinator address" in str(error)
-    return late or isinstance(error, OSError) or isinstance(error.__cause__, OSError)
-
-
-def _devices(local: int | None, count: int, environ: Mapping) -> list[int] | None:
-    """The GPU of a task that shares its host; None where it is alone there or the
-    scheduler shows it one."""
-    nodes = environ.get("SLURM_STEP_NUM_NODES")
-    alone = environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1" or nodes == str(count)
-    visible = environ.get("CUDA_VISIBLE_DEVICES", "")
-    bound = bool(visible) and "," not in visible
-    return None if local is None or alone or bound else [local]

@@ -22,20 +22,16 @@ def check_address(name: str, text: str) -> None:
         )
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of a checked address."""
+def _split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     return host, int(port)
 
 
 def check_free(coordinator: str, bind: str | None) -> None:
-    """Raises InputError where the port of process 0 is taken, in that process.
-
-    JAX would end this process by a signal.
-    """
+    """Raises InputError where process 0 finds its port taken; JAX would abort."""
     if BIND in os.environ:
         return
-    host, port = split_address(bind or coordinator)
+    host, port = _split(bind or coordinator)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -49,12 +45,8 @@ def check_free(coordinator: str, bind: str | None) -> None:
 
 
 def wait_for_coordinator(info: ProcessInfo, seconds: float) -> None:
-    """Waits until process 0 listens; JAX would end this process without a message.
-
-    Raises:
-      RendezvousError: it does not within these seconds.
-    """
-    host, port = split_address(info.coordinator)
+    """Waits until process 0 listens; JAX would end this process without a message."""
+    host, port = _split(info.coordinator)
     deadline, reason = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
         try:
@@ -75,7 +67,7 @@ def bind_address(coordinator: str) -> str | None:
 
     The coordinator does not authenticate, so it should listen nowhere else.
     """
-    host, port = split_address(coordinator)
+    host, port = _split(coordinator)
     if BIND in os.environ:
         return None
     is_local = host == "localhost" or host.startswith("127.")

@@ -16,15 +16,18 @@ from kdjax.contracts import InputError
 from kdjax.data.prefetch import cores
 
 SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false"
+# A starved machine is slow and not stuck: XLA would end the process, 40 seconds after
+# the first of its devices has come to a collective.
+CPU_FLAGS = (
+    SINGLE_THREAD,
+    "--xla_cpu_collective_call_warn_stuck_timeout_seconds=600",
+    "--xla_cpu_collective_call_terminate_timeout_seconds=86400",
+)
 PROGRAMS = "~/.cache/kdjax/programs"
 # Of glibc's malloc.h, each with the value that keeps memory: blocks above 32 MiB do not
 # come from mmap one by one, freed memory is not returned to the system, and all threads
 # share one arena, as the others cannot grow beyond 64 MiB.
-MALLOC = {
-    "M_MMAP_MAX": (-4, 0),
-    "M_TRIM_THRESHOLD": (-1, -1),
-    "M_ARENA_MAX": (-8, 1),
-}
+MALLOC = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1), "M_ARENA_MAX": (-8, 1)}
 
 
 def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) -> int:
@@ -39,23 +42,18 @@ def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) ->
       processes: that share the run, each with as many devices.
 
     Returns:
-      The number set. Without effect where JAX finds an accelerator; where there can be
-      none, `keep_memory` is called.
-
-    Raises:
-      InputError: `requested` is below 1, or processes have different numbers.
+      The number set, without effect where JAX finds an accelerator.
     """
     if requested is not None and requested < 1:
         raise InputError(
-            f"--devices is {requested}; expected 1 or more, or no --devices for one on "
-            "each core."
+            f"--devices is {requested}; expected 1 or more, or none: one on each core."
         )
     count = requested or max(
         n for n in range(1, cores() + 1) if batch_size % (n * processes) == 0 or n == 1
     )
     flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_cpu_multi_thread_eigen" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {SINGLE_THREAD}".strip()
+    ours = [f for f in CPU_FLAGS if f.strip("-").partition("=")[0] not in flags]
+    os.environ["XLA_FLAGS"] = " ".join([flags, *ours]).strip()
     jax.config.update("jax_num_cpu_devices", count)
     if _is_cpu_only():
         keep_memory()
@@ -76,8 +74,7 @@ def _check_even() -> None:
 
 
 def _is_cpu_only() -> bool:
-    """Before JAX starts: the CPU alone is requested, or no accelerator's plugin is
-    installed."""
+    """Before JAX starts: by what is requested, or which plugins are installed."""
     if jax.config.jax_platforms:
         return jax.config.jax_platforms == "cpu"
     plugins = importlib.metadata.entry_points(group="jax_plugins")
@@ -90,11 +87,8 @@ def keep_memory() -> bool:
     To be called before JAX starts its threads. XLA's CPU backend allocates all of a
     step's activations anew. glibc takes blocks of that size from the system, which
     clears every page: 47,000 page faults and a seventh of the time of a step of
-    WRN-16-2 (batch 64 a core, jax 0.10). The process returns no memory before it ends.
-
-    Returns:
-      Whether it did: with glibc, where the user sets nothing of malloc in $MALLOC_...
-      or $GLIBC_TUNABLES.
+    WRN-16-2 (batch 64 a core, jax 0.10). Returns whether it did: with glibc, where the
+    user sets nothing of malloc in $MALLOC_... or $GLIBC_TUNABLES.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if any(k.startswith("MALLOC_") for k in os.environ) or "malloc" in tunables:
@@ -109,8 +103,7 @@ def keep_programs(directory: str | pathlib.Path = PROGRAMS) -> None:
     """Caches compiled programs for the next start, on accelerators.
 
     Programs for a CPU fit one machine only. A directory that is set already, as by
-    $JAX_COMPILATION_CACHE_DIR, stays. Programs are code, so a new directory is writable
-    for this user alone.
+    $JAX_COMPILATION_CACHE_DIR, stays. A new one is writable for this user alone.
     """
     is_cpu = jax.devices()[0].platform == "cpu"
     if is_cpu or jax.config.jax_compilation_cache_dir:

@@ -1,9 +1,7 @@
 """Which process of a run this is, and where the others are; nothing is started.
 
-By flags (--coordinator, --processes, --process), by the variables
-JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or as JAX detects SLURM,
-Open MPI, Cloud TPUs and Kubernetes, where they run more than one task. One task alone
-starts nothing; one of several that JAX cannot number is refused.
+By flags, by JAX's variables, or as JAX detects SLURM, Open MPI, Cloud TPUs and
+Kubernetes. One of several tasks that JAX cannot number is refused.
 """
 
 import argparse
@@ -25,39 +23,28 @@ MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 def find_process_info(
     options: argparse.Namespace, environ: Mapping
 ) -> ProcessInfo | None:
-    """This process in a run of several; None where it runs alone.
-
-    Raises:
-      InputError: something is missing, no number or out of its range; or there are
-        several tasks, and nothing says which one this is.
-      RendezvousError: the cluster does not answer.
-    """
+    """This process in a run of several; None where it runs alone."""
     flags = {name: getattr(options, name) for name in VARIABLES}
     variables = {name: environ.get(key) for name, key in VARIABLES.items()}
     # JAX takes its variable for the address alone as well, and detects the rest.
     if not any((*flags.values(), variables["processes"], variables["process"])):
-        return _detect(environ)
+        cluster, info = read_cluster(environ)
+        if info:
+            check_address(VARIABLES["coordinator"], info.coordinator)
+        else:
+            _check_alone(environ, has_cluster=bool(cluster))
+        return info
     values = {name: flags[name] or variables[name] for name in VARIABLES}
     missing = [f"--{n} (or ${VARIABLES[n]})" for n in values if not values[n]]
     if missing:
-        raise InputError(
-            f"{', '.join(missing)} is missing; expected all three or none."
-        )
+        text = f"{', '.join(missing)} is missing; expected all three or none."
+        raise InputError(text)
     names = {n: f"--{n}" if flags[n] else VARIABLES[n] for n in flags}
     processes = _number(names["processes"], values["processes"], 1, 1 << 20)
     process = _number(names["process"], values["process"], 0, processes)
     check_address(names["coordinator"], values["coordinator"])
     info = ProcessInfo(values["coordinator"], processes, process)
     return info if processes > 1 else None
-
-
-def _detect(environ: Mapping) -> ProcessInfo | None:
-    cluster, info = read_cluster(environ)
-    if info:
-        check_address(VARIABLES["coordinator"], info.coordinator)
-    else:
-        _check_alone(environ, has_cluster=bool(cluster))
-    return info
 
 
 def _number(name: str, text: str, low: int, limit: int) -> int:
@@ -80,9 +67,7 @@ def _check_alone(environ: Mapping, *, has_cluster: bool) -> None:
                 "it without the package kubernetes: pip install 'jax[k8s]'"
             )
         elif environ.get(VARIABLES["coordinator"]):
-            reason = (
-                f"{VARIABLES['coordinator']} is set, and nothing says how many "
-                "processes there are"
-            )
+            name = VARIABLES["coordinator"]
+            reason = f"{name} is set, and nothing says how many processes there are"
     if reason:
         raise InputError(f"{reason}. {REMEDY}")

@@ -21,10 +21,7 @@ from kdjax.distributed.process_info import find_process_info
 
 
 class Killed(BaseException):
-    """SIGTERM came while there was no training that could save its state.
-
-    No Exception: code that takes any error for a damaged file must not catch it.
-    """
+    """SIGTERM came outside a training. No Exception: no code may take it for damage."""
 
     exit_code = 42  # nothing is lost
 
@@ -41,14 +38,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def joined(options: argparse.Namespace) -> Iterator[int]:
     """Starts the runtime where the run has several processes, and ends it.
 
-    An error in one of them ends them all, with its exit code.
-
-    Yields:
-      The number of processes.
-
-    Raises:
-      InputError: flags or variables make no sense, or the port is taken.
-      RendezvousError: the others cannot be reached.
+    Yields the number of processes. An error in one ends them all, with its exit code.
     """
     info = find_process_info(options, os.environ)
     if info is None:

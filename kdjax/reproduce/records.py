@@ -11,7 +11,7 @@ import jax
 
 from kdjax import checkpoints
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.reporting.files import replace
+from kdjax.reporting.files import replace_json
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import SUMMARY
 from kdjax.reproduce import tables
@@ -28,7 +28,7 @@ def add(
     if not own.exists():
         record = {"study": study, "run": run.name, "command": command}
         record |= {"pair": run.pair._asdict()} | _measured(run, workdir)
-        replace(own, json.dumps(record, indent=2) + "\n")
+        replace_json(own, record)
     students = json.loads(own.read_text())["students"].values()
     digests = "".join(student["digest"] for student in students)
     short = hashlib.sha256(digests.encode()).hexdigest()[:12]

@@ -1,6 +1,5 @@
 """Compares finished students with their teacher: a JSON file and three figures."""
 
-import json
 import pathlib
 
 import jax
@@ -15,7 +14,7 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
 from kdjax.reporting.figures import class_projections, densities
-from kdjax.reporting.files import replace
+from kdjax.reporting.files import replace_json
 from kdjax.runner.evaluate import ROWS, normaliser, run_split, teacher_section
 from kdjax.training.evaluator import answers
 
@@ -27,7 +26,6 @@ def analyse(
 
     Args:
       workdirs: of finished runs with a teacher.
-      output: directory, created where it is missing.
       classes: names of the three that are projected, separated by commas.
       **images: split and data_dir of `run_split`; default: the training split.
     """
@@ -47,8 +45,8 @@ def analyse(
             section = {"workdir": str(workdir), "student": student}
             trained = load_trained("analyse", section | {"checkpoint": "latest"}, data)
             outputs = _outputs(trained, data, split)
-            pair, features = (outputs, teacher_outputs), outputs["features"]
-            pair = [row["logits"] for row in pair]
+            features = outputs["features"]
+            pair = outputs["logits"], teacher_outputs["logits"]
             name = student if len(workdirs) == 1 else f"{workdir.name}/{student}"
             clusters[name] = _cluster(trained, features, split.label, names)
             stretch = elongation(*clusters[name])
@@ -57,7 +55,7 @@ def analyse(
             ) | {f"elongation/{names[k]}": ratio for k, ratio in stretch.items()}
             distances[name] = student_teacher.compare_logits(*pair)["logit_distance"]
             norms[name] = student_teacher.feature_norms(features)
-    replace(output / "analysis.json", json.dumps(summaries, indent=2) + "\n")
+    replace_json(output / "analysis.json", summaries)
     own = teacher_features
     own = None if own is None else student_teacher.feature_norms(own)
     path, unit = output / "logit_distances.png", "distance of the logits"
@@ -85,10 +83,7 @@ def _three_classes(split: Split, given: str) -> dict[int, str]:
 def _outputs(
     trained: Teacher, data: dict, split: Split, needs_features: bool = True
 ) -> dict[str, np.ndarray]:
-    """Logits [n, k] and features [n, d]; of an ensemble the mean, side by side.
-
-    Teachers of different widths have no features together, and no norms of them.
-    """
+    """Logits [n, k] and features [n, d]; of an ensemble the mean, side by side."""
     network, normalise = (trained.network, trained.variables), normaliser(data).evaluate
     outputs = answers(*network, normalise, split, ROWS, needs_features)
     if outputs["logits"].ndim == 3:
@@ -100,16 +95,13 @@ def _outputs(
 
 def _cluster(trained: Teacher, features, labels, names: dict[int, str]):
     """The three classes' samples in the plane of their weights, and their labels."""
-    shape = (features.shape[1], int(labels.max()) + 1)
-    kernels = [
-        leaf
-        for leaf in jax.tree.leaves(trained.variables[0])
-        if leaf.ndim == 2 and leaf.shape[0] == shape[0] and leaf.shape[1] >= shape[1]
-    ]
+    width, classes = features.shape[1], int(labels.max()) + 1
+    matrices = (x for x in jax.tree.leaves(trained.variables[0]) if x.ndim == 2)
+    kernels = [x for x in matrices if x.shape[0] == width and x.shape[1] >= classes]
     if len(kernels) != 1:
         raise InputError(
-            f"analyse: found {len(kernels)} kernels of {shape[0]} features; expected "
-            "one, the last layer."
+            f"analyse: found {len(kernels)} kernels of {width} features; expected one, "
+            "the last layer."
         )
     shown = np.isin(labels, list(names))
     templates = np.asarray(kernels[0])[:, list(names)].T

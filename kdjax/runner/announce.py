@@ -12,10 +12,10 @@ from kdjax.runner.workdir import is_done
 def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
     """Says what is about to run, from step `start` on."""
     data = experiment.identity["data"]["train"]
+    train, test = len(experiment.train.label), len(experiment.test.label)
     lines = [
         devices.describe(),
-        f"data: {data['name']}, {len(experiment.train.label):,} training and "
-        f"{len(experiment.test.label):,} test images",
+        f"data: {data['name']}, {train:,} training and {test:,} test images",
     ]
     for epoch, side in data.get("crops", {}).get("sizes", ()):
         lines.append(f"crops: {side}x{side} from epoch {epoch} on")
@@ -24,14 +24,12 @@ def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
         lines.append(f"labels: {data['noise']['name']} noise, {wrong:.1f} % are wrong")
     if "kept" in data:
         lines.append(f"selection: trained on {data['kept']:,} samples")
-    if experiment.teacher:
-        lines += _of_teacher(experiment.teacher.identity)
+    lines += _of_teacher(experiment.teacher.identity) if experiment.teacher else []
     if experiment.cache:
         cache = experiment.cache.identity
         largest = f", the {cache['top_k']} largest" if cache["top_k"] else ""
-        lines.append(
-            f"teacher outputs: from {cache['path']}, {cache['dtype']}{largest}"
-        )
+        source = f"{cache['path']}, {cache['dtype']}{largest}"
+        lines.append(f"teacher outputs: from {source}")
     if start:
         lines.append(f"resuming at step {start} of {experiment.plan.total_steps}")
     names = ", ".join(experiment.students)

@@ -1,5 +1,6 @@
 """Writes a teacher's outputs for the students of a config to disk, or verifies them."""
 
+import dataclasses
 import pathlib
 import secrets
 import time
@@ -9,24 +10,29 @@ import numpy as np
 from kdjax.caching import manifest
 from kdjax.caching.layout import Layout, missing
 from kdjax.caching.reader import Reader
-from kdjax.caching.teacher_runner import TeacherRunner
+from kdjax.caching.teacher_runner import TeacherRunner, layout_of
 from kdjax.caching.verify import verify
 from kdjax.caching.writer import check_room, write_epoch
-from kdjax.distributed import collectives
-from kdjax.runner.cache_request import CacheRequest
-from kdjax.runner.workdir import locked
+from kdjax.contracts import InputError
+from kdjax.distributed import collectives, devices
+from kdjax.experiment import schema
+from kdjax.experiment.build import plan_of, versions
+from kdjax.experiment.cache import epochs_of, origin_of
+from kdjax.experiment.data import Data, load_data
+from kdjax.experiment.pretrained import Teacher
+from kdjax.experiment.teachers import load_teacher
+from kdjax.runner.workdir import LOCK, SHARED, locked
 from kdjax.training.loop import Preempted, stop_signals
 
+FULL_UP_TO = 200  # classes; above it only the TOP_K largest logits are stored
+TOP_K = 50
 SECONDS = 10.0  # between two reports
 
 
 def write_cache(config: dict, directory: pathlib.Path, **options) -> dict:
     """Writes the epochs that are missing; returns what the command prints.
 
-    Args:
-      config: plain, of one training of students.
-      directory: of the cache, absolute; created where it is missing.
-      **options: epochs, dtype, top_k, features of `CacheRequest`.
+    `config` is of one training of students; the options are those of `CacheRequest`.
     """
     request = CacheRequest.load(config, directory, **options)
     with locked(directory):
@@ -35,7 +41,9 @@ def write_cache(config: dict, directory: pathlib.Path, **options) -> dict:
         todo = collectives.broadcast(lambda: _start(directory, layout, record))
         if todo:
             _write_epochs(directory, layout, request.runner(layout), todo)
-    return _identity(directory, record) | {
+    return {
+        "cache": str(directory),
+        "digest": manifest.digest(record),
         **layout.as_json(),
         "epochs": record["epochs"],
         "bytes": record["epochs"] * layout.bytes_per_epoch(),
@@ -60,12 +68,103 @@ def verify_cache(config: dict, directory: pathlib.Path, rows: int, **options) ->
     problems = [f"epoch {epoch} is missing" for epoch in absent] + result["problems"]
     for problem in problems[:10]:
         collectives.log(f"kdjax cache: {problem}")
-    counted = result | {"problems": len(problems), "sound": not problems}
-    return _identity(directory, record) | {"epochs": len(present)} | counted
+    identity = {"cache": str(directory), "digest": manifest.digest(record)}
+    counts = {"problems": len(problems), "sound": not problems}
+    return identity | {"epochs": len(present)} | result | counts
 
 
-def _identity(directory: pathlib.Path, record: dict) -> dict:
-    return {"cache": str(directory), "digest": manifest.digest(record)}
+@dataclasses.dataclass(frozen=True)
+class CacheRequest:
+    """A teacher's outputs for the students of a config, to be written or verified.
+
+    What is None stays as it is stored; of a new cache it is float16, all logits up to
+    FULL_UP_TO classes and TOP_K above, no features.
+    """
+
+    config: dict  # plain, of one training of students
+    data: Data
+    teacher: Teacher
+    directory: pathlib.Path
+    epochs: int | None = None  # None: those of the config
+    dtype: str | None = None
+    top_k: int | None = None  # how many logits of a sample; 0 for all
+    features: tuple[str, ...] | None = None
+
+    @classmethod
+    def load(cls, config: dict, directory: pathlib.Path, **options) -> "CacheRequest":
+        """Loads data and teacher, the same in all processes."""
+        data = load_data(config["data"])
+        teacher = load_teacher(config["teacher"], data.identity)
+        if teacher is None:
+            raise InputError(
+                "config.teacher names none; expected config.teacher.workdir, the "
+                "--workdir of the run that trained the teacher."
+            )
+        collectives.log(devices.describe())
+        same = {"data": data.train.identity, "teacher": teacher.identity["digest"]}
+        collectives.assert_equal("this cache", same)
+        return cls(config, data, teacher, directory, **options)
+
+    def runner(self, layout: Layout) -> TeacherRunner:
+        """The teacher on the devices."""
+        return TeacherRunner(
+            *(self.teacher.network, self.teacher.variables),
+            *(self.data.train, self.data.augment),
+            seed=self.config["seed"],
+            layout=layout,
+            batch_size=self.config["evaluation"]["batch_size"],
+            step_size=self.config["batch_size"],
+        )
+
+    def manifest(self, verify: bool = False) -> dict:
+        """Of the cache as it is to be, or, to verify it, as it is."""
+        stored = self._stored(verify)
+        seed = schema.number(self.config, "seed")
+        batch_size = schema.number(self.config, "batch_size")
+        wanted = origin_of(self.teacher, self.data, seed, batch_size)
+        self._check_same(stored, wanted)
+        wanted |= self._layout(stored).as_json()
+        self._check_same(stored, wanted)
+        if verify:
+            return stored
+        examples, epochs = len(self.data.train.label), self.epochs
+        if epochs is None:
+            total_steps = plan_of(self.config, examples / batch_size).total_steps
+            epochs = epochs_of(total_steps, batch_size, examples)
+        if stored is not None:
+            return stored | {"epochs": max(epochs, stored["epochs"])}
+        made_by = {"teacher": self.teacher.identity, "versions": versions()}
+        return wanted | {"epochs": epochs, "made_by": made_by}
+
+    def _stored(self, verify: bool) -> dict | None:
+        """The manifest in the directory, or None of an empty one."""
+        record = manifest.read(self.directory, "--workdir")
+        if record is None and verify:
+            raise InputError(f"--verify: there is no cache in {self.directory}.")
+        names = {path.name for path in self.directory.iterdir()} - {LOCK, SHARED}
+        if record is None and names:
+            raise InputError(
+                f"--workdir: {self.directory} holds {', '.join(sorted(names)[:3])} and "
+                "no cache; expected a new directory."
+            )
+        return record
+
+    def _layout(self, stored: dict | None) -> Layout:
+        many = len(self.data.train.class_names) > FULL_UP_TO
+        new = {"dtype": "float16", "top_k": TOP_K if many else 0, "features": ()}
+        given = {key: getattr(self, key) for key in new}
+        values = {key: (stored or new)[key] for key in new}
+        values |= {key: value for key, value in given.items() if value is not None}
+        network, variables = self.teacher.network, self.teacher.variables
+        return layout_of(network, variables, self.data.train, **values)
+
+    def _check_same(self, stored: dict | None, wanted: dict) -> None:
+        different = manifest.differences(stored, wanted) if stored else []
+        if different:
+            raise InputError(
+                f"--workdir: {self.directory} holds a cache of other outputs: "
+                f"{'; '.join(different[:5])}. Use a new --workdir, or the old values."
+            )
 
 
 def _start(directory: pathlib.Path, layout: Layout, record: dict) -> list[int]:

@@ -43,13 +43,9 @@ def evaluate(
     checkpoint: str = "latest",
     student: str = "",
 ) -> dict:
-    """Metrics of every student of a run, or of one.
+    """Metrics of every student of a run, or of one, as JSON holds them.
 
-    Args:
-      workdir: of the run, absolute.
-      images: to score on.
-      checkpoint: latest, best (each student's own) or a step.
-      student: "" for all.
+    `checkpoint` is latest, best (each student's own) or a step.
     """
     directory = workdir / CHECKPOINTS
     mesh = sharding.make_mesh()  # here: processes find their devices together only
@@ -67,13 +63,14 @@ def evaluate(
         split, order = _test_split(workdir, data["test"], images), None
     augment = normaliser(data)
     batches = evaluation_rows(split, ROWS, mesh)
-    _add_teacher(meta, augment, batches)
+    if meta["teacher"]:
+        _add_teacher(meta["teacher"], data, augment, batches)
     result = {"workdir": str(workdir), "split": split.identity, "students": {}}
     for name in [student] if student else students:
         step = choose_step("--checkpoint", checkpoint, meta["step"], best.get(name))
         variables = checkpoints.read_variables(directory, step, name)
-        path, classes = f"{workdir.name}: {name}", data["classes"]
-        network = student_network(path, students[name], classes)
+        path = f"{workdir.name}: {name}"
+        network = student_network(path, students[name], data["classes"])
         if order is not None:
             network = reordered(network, order)
         score = scorer({name: network}, augment.evaluate, batches)
@@ -130,10 +127,7 @@ def _test_split(workdir: pathlib.Path, test: dict, images: SplitRequest) -> Spli
 def _named_split(
     workdir: pathlib.Path, data: dict, images: SplitRequest
 ) -> tuple[Split, list[int] | None]:
-    """The split that is named, and which logit each of its classes is.
-
-    The latter is None where imported weights do not name their classes.
-    """
+    """The split, and which logit each class is, where the weights name theirs."""
     if not images.data:
         raise InputError(
             f"--workdir: {workdir} holds imported weights, which have no test split; "
@@ -145,26 +139,20 @@ def _named_split(
         split = load_split(images.data, part, data_dir=data_dir, crops=crops)
     except DataError as error:
         if crops is None and "expected uint8 of shape" in str(error):
-            raise InputError(
-                f"{error} Or see crops of them: --feed=streamed."
-            ) from error
+            raise InputError(f"{error} Or crop them: --feed=streamed.") from error
         raise
-    names = data.get("class_names")
-    classes = data["classes"] if names is None else len(split.class_names)
-    shape, count = list(split.image.shape[1:]), len(split.class_names)
-    if (shape, count) != (data["image_shape"], classes):
+    names, count = data.get("class_names"), len(split.class_names)
+    shape, classes = list(split.image.shape[1:]), data["classes"]
+    if shape != data["image_shape"] or (names is None and count != classes):
         raise InputError(
             f"--data: {images.data} has images of {shape} in {count} classes; "
-            f"expected {data['image_shape']} in {data['classes']}."
+            f"expected {data['image_shape']} in {classes}."
         )
     return split, None if names is None else places_of(names, split.class_names)
 
 
 def _named_crops(image_shape: list[int], images: SplitRequest) -> Geometry | None:
-    """What the network sees of images of several sizes; None of those of one.
-
-    Which they are is decided as for `config.data.feed`, before anything is read.
-    """
+    """What the network sees of images of several sizes; None of those of one."""
     feed, name = images.feed, images.data
     if feed == "auto" and images.short_side:
         feed = "streamed"
@@ -185,25 +173,21 @@ def _named_crops(image_shape: list[int], images: SplitRequest) -> Geometry | Non
     return guarded("--short_side", Geometry, size=height, short_side=short_side)
 
 
-def _add_teacher(meta: dict, augment: Augment, batches: Batches) -> None:
-    """Adds the teacher's logits to the batches, where the run had one that is there."""
-    identity = meta["teacher"]
-    if not identity:
-        return
+def _add_teacher(identity: dict, data: dict, augment: Augment, batches: Batches):
+    """Adds the logits of the run's teacher to the batches, where it is there."""
     try:
-        teacher, why = load_teacher(teacher_section(identity), meta["data"]), ""
+        teacher, why = load_teacher(teacher_section(identity), data), ""
     except InputError as error:
         why = str(error)
     # All processes compute its outputs together, or none does.
     for reason in filter(None, collectives.all_gather(why)):
         collectives.log(f"kdjax evaluate: no agreement with the teacher: {reason}")
         return
-    digest = teacher.identity["digest"]
-    if digest != identity["digest"]:
+    is_now, was = teacher.identity["digest"], identity["digest"]
+    if is_now != was:
         raise InputError(
             f"{identity.get('workdir', identity.get('network'))}: this is not the "
-            f"teacher that the run had (digest {digest[:12]}, was "
-            f"{identity['digest'][:12]})."
+            f"teacher that the run had (digest {is_now[:12]}, was {was[:12]})."
         )
     variables = sharding.place_replicated(teacher.variables, batches.mesh)
     add_teacher(teacher.network, variables, augment.evaluate, batches)

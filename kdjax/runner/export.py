@@ -1,6 +1,7 @@
 """A network of a run as a file for others, compared with the network itself."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -12,9 +13,9 @@ import numpy as np
 import kdjax
 from kdjax import checkpoints
 from kdjax.contracts import InputError
-from kdjax.data.transforms.augment import Augment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained, student_network
+from kdjax.runner.evaluate import normaliser
 from kdjax.weights import (
     layouts,
     onnx_graphs,
@@ -50,10 +51,8 @@ def export(
     """Writes a network, reads it again and compares the logits.
 
     Args:
-      workdir: absolute, of a run or of imported weights.
-      output: absolute; nothing is left there where the logits differ.
+      workdir: absolute, of a run or of imported weights; so is `output`.
       format: a key of FORMATS.
-      student: of a run with several.
       checkpoint: latest, best or a step.
       dtype: of FORMATS[format]; "": the network's own.
       names: of safetensors: a layout of `kdjax.weights.layouts`; "": the usual one.
@@ -63,8 +62,7 @@ def export(
       The file and what is in it, as JSON holds it.
 
     Raises:
-      InputError: the options do not fit each other, or the run.
-      StorageError: the logits differ.
+      StorageError: the logits differ; nothing is left at `output`.
     """
     _check(format, dtype, names, pixels)
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
@@ -96,8 +94,8 @@ def _check(format: str, dtype: str, names: str, pixels: bool) -> None:
         raise InputError("--names is of safetensors; programs have no names.")
     if dtype and dtype not in FORMATS[format]:
         raise InputError(
-            f"--dtype is {dtype!r}; expected one of {', '.join(FORMATS[format])} for "
-            f"--format={format}."
+            f"--dtype is {dtype!r}; expected, for --format={format}, one of "
+            f"{', '.join(FORMATS[format])}."
         )
 
 
@@ -110,12 +108,12 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     tensors, layout = trees.to_tensors(trained.variables, names)
     other = layouts.activated(layout, model)
     if other:
-        print(
+        text = (
             f"kdjax export: the network of {layout} with these names is {other}, which "
             f"has another activation than {model}; load them into one that has the "
-            "same, as with timm's act_layer='relu'.",
-            file=sys.stderr,
+            "same, as with timm's act_layer='relu'."
         )
+        print(text, file=sys.stderr)
     record = {"layout": layout} | trained.identity | _images(data)
     record.pop("workdir", None)
     record["version"] = kdjax.__version__
@@ -124,16 +122,10 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     tensors = {name: array.astype(dtype) for name, array in tensors.items()}
     safetensors.write(part, tensors, metadata)
     read = trees.to_variables(str(part), safetensors.read(part), trained.variables)
-    normalise = _normalise(data)
-    network = trained.network
-    answer = jax.jit(lambda pair, x: network.evaluate(*pair, normalise(x)).logits)
     tolerance = 0.0 if dtype == "float32" else TOLERANCE[dtype]
     worst = _largest_difference(
-        part,
-        data,
-        lambda pixels: answer(read.variables, pixels),
-        lambda pixels: answer(trained.variables, pixels),
-        tolerance,
+        *(part, trained, data, tolerance),
+        lambda network, pixels, images: network(read.variables, images),
     )
     return {"layout": layout, "tensors": len(tensors), "largest_difference": worst}
 
@@ -144,15 +136,14 @@ def _write_stablehlo(part, trained: Teacher, data: dict, dtype, pixels: bool) ->
         identity = trained.identity | {"model": model}
         network = student_network("--dtype", identity, data["classes"])
         trained = dataclasses.replace(trained, network=network, identity=identity)
-    normalise = _normalise(data) if pixels else None
+    normalise = normaliser(data).evaluate if pixels else None
     shape = tuple(data["image_shape"])
     program = programs.build(trained.network, trained.variables, shape, normalise)
     part.write_bytes(program)
     program = part.read_bytes()
-    line = _check_program(
-        part, trained, data, pixels, lambda images: programs.call(program, images)
-    )
-    return {"platforms": programs.PLATFORMS} | line
+    call = functools.partial(programs.call, program)
+    check = _check_program(part, trained, data, pixels, call)
+    return {"platforms": programs.PLATFORMS} | check
 
 
 def _write_onnx(part, trained: Teacher, data: dict, pixels: bool) -> dict:
@@ -163,16 +154,15 @@ def _write_onnx(part, trained: Teacher, data: dict, pixels: bool) -> dict:
     shape = tuple(data["image_shape"])
     metadata = {key: json.dumps(value) for key, value in _images(data).items()}
     part.write_bytes(onnx_graphs.build(variables, shape, network, moments, metadata))
-    return _check_program(
-        part, trained, data, pixels, lambda images: onnx_graphs.call(part, images)
-    )
+    call = functools.partial(onnx_graphs.call, part)
+    return _check_program(part, trained, data, pixels, call)
 
 
 def _images(data: dict) -> dict:
     """The images that the network was trained on, and the classes of its logits.
 
-    `mean` and `std` are of pixels from 0 to 1; `crop` is of images of any size: the
-    shorter side becomes `short_side`, and the square of `size` in the middle is cut.
+    `crop` is of images of any size: the shorter side becomes `short_side`, and the
+    square of `size` in the middle is cut.
     """
     record = data["normalisation"] | {k: data[k] for k in ("image_shape", "classes")}
     if data.get("class_names"):
@@ -185,32 +175,31 @@ def _images(data: dict) -> dict:
 
 def _check_program(part, trained: Teacher, data: dict, pixels: bool, call) -> dict:
     """Compares the logits of a written program with those of the network."""
-    normalise = _normalise(data)
-    network = jax.jit(lambda pair, x: trained.network.evaluate(*pair, x).logits)
+    tolerance = TOLERANCE[trained.identity["model"].get("dtype", "float32")]
     worst = _largest_difference(
-        part,
-        data,
-        lambda images: call(images if pixels else normalise(images)),
-        lambda images: network(trained.variables, normalise(images)),
-        TOLERANCE[trained.identity["model"].get("dtype", "float32")],
+        *(part, trained, data, tolerance),
+        lambda network, raw, images: call(raw if pixels else images),
     )
     return {"input": "uint8" if pixels else "float32", "largest_difference": worst}
 
 
-def _normalise(data: dict):
-    return Augment(**data["normalisation"], padding=0, flip=False).evaluate
-
-
 def _largest_difference(
-    part: pathlib.Path, data: dict, written, original, tolerance: float
+    part: pathlib.Path, trained: Teacher, data: dict, tolerance: float, written
 ) -> float:
-    """Between the logits of two functions of uint8 images, in the largest logit."""
+    """Of the network's logits and those of the file, in the largest logit.
+
+    `written` takes the network, a function of variables and images, uint8 images, and
+    the same normalised.
+    """
     random, worst = np.random.default_rng(0), 0.0
+    network = jax.jit(lambda pair, x: trained.network.evaluate(*pair, x).logits)
     for rows in BATCHES:
         pixels = random.integers(0, 256, (rows, *data["image_shape"]), np.uint8)
-        expected = np.asarray(original(pixels), np.float64)
+        images = normaliser(data).evaluate(pixels)
+        expected = np.asarray(network(trained.variables, images), np.float64)
         largest = max(np.abs(expected).max(), np.finfo(np.float64).tiny)
-        difference = np.abs(np.asarray(written(pixels), np.float64) - expected).max()
+        answer = np.asarray(written(network, pixels, images), np.float64)
+        difference = np.abs(answer - expected).max()
         if not difference <= tolerance * largest:  # NaN is not
             raise checkpoints.StorageError(
                 f"{part}: read again, its logits differ from the network's by "

@@ -1,6 +1,5 @@
 """Weights from elsewhere, checked and written as a teacher's directory."""
 
-import json
 import pathlib
 import re
 import sys
@@ -13,7 +12,6 @@ from kdjax.data.transforms.augment import Augment
 from kdjax.experiment.build import versions
 from kdjax.experiment.networks import CHECKPOINTS, build_network, count_classes
 from kdjax.experiment.teacher_inputs import read_names
-from kdjax.reporting.files import replace
 from kdjax.runner import workdir as workdirs
 from kdjax.weights import imported, layouts, trees, variants
 
@@ -38,32 +36,29 @@ def import_weights(
     Args:
       file: .safetensors, or .pth and .th where PyTorch is installed.
       workdir: absolute; of its own, or that of the same import.
-      model: name of the architecture.
       image_shape: (height, width, channels).
-      mean: of each channel, of pixels from 0 to 1, in training.
-      std: the same, the standard deviation.
-      student: name of the network; "": the model's.
+      mean, std: of each channel, of pixels from 0 to 1, in training.
       classes: text file with the name of a class on each line.
       key: of a .pth with several weights.
       dtype: of the activations.
 
     Returns:
       What was imported, as JSON holds it.
-
-    Raises:
-      InputError: the file, the flags or the directory do not fit each other.
     """
     data = _images(image_shape, mean, std)
     tensors = imported.read(file, key)
     data["classes"] = trees.counted_classes(str(file), tensors)
     names = _class_names(classes, data["classes"]) if classes else {}
     section = {"name": model} | ({} if dtype == "float32" else {"dtype": dtype})
-    _check_pools(file, model)
     record = imported.origin(file)
-    _check_origin(str(file), record, model, data)
+    _check_origin(file, record, model, data)
     read = _convert(str(file), tensors, section, data)
-    if not record:
-        _check_activation(str(file), read.layout, model)
+    other = None if record else layouts.activated(read.layout, model)
+    if other:
+        raise InputError(
+            f"--model is {model}, and {file} has the names of {read.layout}, whose "
+            f"network has another activation; expected --model={other}."
+        )
     name = student or re.sub(r"[^A-Za-z0-9._-]", "_", model)
     source = {
         "file": file.name,
@@ -81,17 +76,16 @@ def import_weights(
 def _images(image_shape, mean, std) -> dict:
     """Shape and normalisation of the images, checked."""
     if len(image_shape) != 3 or min(image_shape) < 1:
-        raise InputError(
-            f"--image_shape is {image_shape}; expected HEIGHT,WIDTH,CHANNELS."
-        )
+        text = f"--image_shape is {image_shape}; expected HEIGHT,WIDTH,CHANNELS."
+        raise InputError(text)
     try:
         Augment(mean=mean, std=std, padding=0, flip=False)
     except ValueError as error:
         raise InputError(f"--mean, --std: {error}") from error
-    if len(mean) != image_shape[2]:
+    channels = image_shape[2]
+    if len(mean) != channels:
         raise InputError(
-            f"--mean has {len(mean)} number(s); expected {image_shape[2]}, one for "
-            "each channel of --image_shape."
+            f"--mean has {len(mean)} number(s); expected {channels}, as --image_shape."
         )
     normalisation = {"mean": list(mean), "std": list(std)}
     return {"image_shape": list(image_shape), "normalisation": normalisation}
@@ -106,15 +100,14 @@ def _class_names(file: str, classes: int) -> dict[str, list[str]]:
         )
     lines = {}
     for line, name in enumerate(names, start=1):
-        if name in lines:
+        first = lines.setdefault(name, line)
+        if first != line:
             raise InputError(
-                f"--classes: {file} names {name!r} twice, in lines {lines[name]} and "
-                f"{line}; expected names that tell the classes apart. Write in both "
-                "lines what the students' data set calls them: ImageNet's usual list "
-                "has crane and maillot twice, where its synsets, such as n02012849 and "
-                "n03126707, do not repeat."
+                f"--classes: {file} names {name!r} twice, in lines {first} and "
+                f"{line}; expected names that tell the classes apart, as the students' "
+                "data set has them: ImageNet's usual list has crane and maillot twice, "
+                "where its synsets, such as n02012849 and n03126707, do not repeat."
             )
-        lines[name] = line
     return {"class_names": names}
 
 
@@ -127,8 +120,9 @@ def _convert(where: str, tensors: dict, model: dict, data: dict) -> trees.Read:
     return trees.to_variables(where, tensors, wanted)
 
 
-def _check_pools(file: pathlib.Path, model: str) -> None:
-    """timm's networks with other pools have the names and the shapes of ours."""
+def _check_origin(file: pathlib.Path, record: dict, model: str, data: dict) -> None:
+    """The name of a file, and the record that `export` wrote into it, must fit."""
+    # timm's networks with other pools have the names and the shapes of ours.
     other = variants.unseen([file.name, *imported.metadata(file).values()])
     if other:
         raise InputError(
@@ -137,10 +131,6 @@ def _check_pools(file: pathlib.Path, model: str) -> None:
             "weights; what was imported before is scored by `python -m kdjax evaluate "
             "--data=imagenet2012 --split=validation`."
         )
-
-
-def _check_origin(where: str, record: dict, model: str, data: dict) -> None:
-    """The record in a file of `export` must agree with the flags."""
     flags = {"model": model, "image_shape": data["image_shape"]}
     flags |= data["normalisation"]
     origin = record | {"model": record.get("model", {}).get("name")}
@@ -151,17 +141,8 @@ def _check_origin(where: str, record: dict, model: str, data: dict) -> None:
     ]
     if different:
         raise InputError(
-            f"{where} says of itself what it is: {'; '.join(different)}. Expected the "
+            f"{file} says of itself what it is: {'; '.join(different)}. Expected the "
             "same; mean and standard deviation are those that it was trained with."
-        )
-
-
-def _check_activation(where: str, layout: str, model: str) -> None:
-    other = layouts.activated(layout, model)
-    if other:
-        raise InputError(
-            f"--model is {model}, and {where} has the names of {layout}, whose network "
-            f"has another activation; expected --model={other}."
         )
 
 
@@ -170,35 +151,29 @@ def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:
     directory = workdir / CHECKPOINTS
     old, config = imported.present(directory), workdir / workdirs.CONFIG
     if config.exists() or (old is None and workdirs.is_done(workdir)):
-        raise InputError(
-            f"--workdir: {workdir} holds a run; expected a directory of its own."
-        )
+        text = f"--workdir: {workdir} holds a run; expected a directory of its own."
+        raise InputError(text)
     same = ("students", "data", "imported")
     if old is None:
         imported.save(directory, name, variables, meta)
     elif any(old.get(key) != meta[key] for key in same):
+        before = _flags_of(old) if "imported" in old else {}
+        changed = [
+            f"{flag} was {str(before[flag])[:80]} and is {str(value)[:80]}"
+            for flag, value in _flags_of(meta).items()
+            if before and before[flag] != value
+        ]
         raise InputError(
             f"--workdir: {workdir} holds other weights, or the same with other flags: "
-            f"{'; '.join(_changed(old, meta))}. Use a new --workdir."
+            f"{'; '.join(changed) or 'they are a run'}. Use a new --workdir."
         )
     else:
         print(f"{workdir} has these weights already.", file=sys.stderr)
-    replace(workdir / workdirs.IMPORTED, json.dumps(meta, indent=2) + "\n")
-
-
-def _changed(old: dict, new: dict) -> list[str]:
-    """What differs, by the flag that says it."""
-    if "imported" not in old:
-        return ["it is a run's"]
-    before, after = _flags_of(old), _flags_of(new)
-    return [
-        f"{flag} was {str(before[flag])[:80]} and is {str(value)[:80]}"
-        for flag, value in after.items()
-        if before[flag] != value
-    ]
+    workdirs.write_json(workdir / workdirs.IMPORTED, meta)
 
 
 def _flags_of(meta: dict) -> dict:
+    """What was imported, by the flag that says it."""
     (name, row), *_ = meta["students"].items()
     model, data, source = row["model"], meta["data"], meta["imported"]
     return {

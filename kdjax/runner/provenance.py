@@ -29,10 +29,9 @@ class Source(NamedTuple):
 
 
 def check_resumed(workdir: pathlib.Path, saved: dict, current: dict) -> None:
-    """Compares the identity in a checkpoint with that of the experiment to resume.
+    """Raises InputError where a checkpoint is not of the experiment to resume.
 
-    Raises:
-      InputError: a teacher was trained on, say, or the images are others.
+    A teacher was trained on, say, or the images are others.
     """
     old, new = (
         {f"{what} digest": value for what, value in _digests(identity).items()}
@@ -51,7 +50,7 @@ def check_resumed(workdir: pathlib.Path, saved: dict, current: dict) -> None:
 def check_finished(
     workdir: pathlib.Path, config: dict, digests: dict[str, Any] | None = None
 ) -> None:
-    """Compares what a finished run was made from with what a config names now.
+    """Raises InputError where a config names other sources than a run was made from.
 
     Nothing is read where the config names the same path.
 
@@ -59,9 +58,6 @@ def check_finished(
       workdir: of the run.
       config: resolved; the same as the run's but for free keys.
       digests: read for other runs before; those of this one are added.
-
-    Raises:
-      InputError: something else lies where the config now points, or nothing.
     """
     written, digests = workdir / CONFIG, {} if digests is None else digests
     if not written.exists():
@@ -101,9 +97,9 @@ def _recorded(workdir: pathlib.Path, config: dict) -> tuple[dict, dict]:
         record = read_selection(workdir)
         if "sources" not in record:
             raise InputError(
-                f"--workdir: {workdir / SELECTION} is of an earlier version "
-                "and does not say which networks it was made from; expected a new "
-                "--workdir, or the config that is there."
+                f"--workdir: {workdir / SELECTION} is of an earlier version and does "
+                "not say which networks it was made from; expected a new --workdir, or "
+                "the config that is there."
             )
         digests, data = record["sources"], record["data"]
     else:

@@ -17,8 +17,6 @@ from kdjax.runner.workdir import CONFIG, check_config, is_done, locked, write_co
 def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
     """Does what the config says; resumes what is unfinished, skips what is finished.
 
-    Devices are configured before, by `devices.configure_cpu`.
-
     Args:
       config: as `get_config` gives it, overrides applied, or nested dicts.
       workdir: absolute; created where it is missing.
@@ -40,10 +38,7 @@ def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
 
 
 def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -> None:
-    """A training or a selection, plain, in a directory that is held.
-
-    When it returns, all processes see what was written.
-    """
+    """A training or a selection, plain, in a directory that is held."""
     collectives.broadcast(lambda: check_config(workdir, resolved(config)))
     if collectives.broadcast(lambda: is_done(workdir)):
         provenance.check_finished(workdir, resolved(config))
@@ -58,11 +53,7 @@ def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -
 
 
 def check(config: Any, workdir: pathlib.Path) -> None:
-    """Refuses a misspelt last stage before the first one has trained for a day.
-
-    Raises:
-      InputError: with the stage and the dotted path of what does not fit.
-    """
+    """Refuses a misspelt last stage before the first one has trained for a day."""
     from kdjax.experiment.stages import split_stages
 
     stages = split_stages(config, workdir)

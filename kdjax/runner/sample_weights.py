@@ -11,6 +11,7 @@ from kdjax.data.loaders import in_memory
 from kdjax.distributed import collectives
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.schema import guarded
+from kdjax.reporting.files import replace_npz
 from kdjax.training import sharding
 from kdjax.training.evaluator import answerer, passing_rows, predictions
 from kdjax.training.state import SelectionSchedule, Student, TrainState
@@ -27,12 +28,7 @@ class SampleInfo:
     """
 
     def __init__(
-        self,
-        experiment: Experiment,
-        teacher_variables,
-        mesh,
-        workdir: pathlib.Path,
-        start: int,
+        self, experiment: Experiment, teacher_variables, mesh, workdir, start: int
     ):
         """Reads what step number `start - 1` read."""
         self.experiment, self.mesh = experiment, mesh
@@ -60,9 +56,7 @@ class SampleInfo:
             path = self.directory / name / f"{step}.npz"
             if collectives.is_primary():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                part = path.with_suffix(".part.npz")
-                np.savez_compressed(part, **self.values[name])
-                part.replace(path)
+                replace_npz(path, **self.values[name])
             if collectives.processes() > 1:
                 # Hosts may round differently; all take the numbers of the first.
                 collectives.barrier()
@@ -86,11 +80,7 @@ class SampleInfo:
         return in_memory.place_sample_info(self.values, self.mesh, count)
 
     def _saved(self, name: str, start: int) -> dict[str, np.ndarray]:
-        """What the step before `start` read.
-
-        Raises:
-          InputError: it was computed before, and the file is not there.
-        """
+        """What the step before `start` read."""
         if not any(self._is_due(name, step) for step in range(start)):
             return self.schedules[name].start
         newest = collectives.broadcast(lambda: _newest(self.directory / name, start))

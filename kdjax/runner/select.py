@@ -1,7 +1,6 @@
 """Selects training samples once; writes selection.npz and selection.json.
 
-Each selector returns what it keeps, and the digests of the networks or selections that
-it was made from.
+Each selector returns what it keeps, and the digests of what it was made from.
 """
 
 import json
@@ -9,52 +8,45 @@ import pathlib
 
 import numpy as np
 
-from kdjax.contracts import InputError, nearest
+from kdjax.contracts import InputError
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
+from kdjax.experiment.builders import call_named, check_arguments, named
 from kdjax.experiment.data import KEEP, Data, keep_digest, load_data, read_keep
 from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.selection import as_one, named_detector
 from kdjax.experiment.teachers import load_teacher
+from kdjax.reporting.files import replace_npz
 from kdjax.runner.workdir import SELECTION, write_config, write_json
 from kdjax.selection import detectors
 from kdjax.selection.evidence import SelectionResult
 from kdjax.training.evaluator import answers
 
+SCORES = ("precision", "recall", "f1", "specificity")  # that are printed
 # Keys of selection.json in earlier versions.
 RENAMED = {"asked": "sources", "found": "agreement"}
 
 
 def select(config: dict, workdir: pathlib.Path) -> None:
-    """Runs the selector that a plain config names; replaces what is in the workdir.
-
-    Raises:
-      InputError: with the dotted path of what does not fit.
-    """
+    """Runs the selector that a plain config names; replaces what is in the workdir."""
     schema.check_keys(config)
     write_config(workdir, schema.resolved(config))
     images, section = load_data(config["data"]), config["select"]
     record = {"select": schema.jsonable(section), "data": images.identity}
     collectives.assert_equal("this selection", record)
     facts = {"images": images, "config": config}
-    result, sources = schema.call_named("config.select", SELECTORS, section, **facts)
+    result, sources = call_named("config.select", SELECTORS, section, **facts)
     collectives.assert_equal("this selection", sources)
-    labels = images.train.label
-    record |= {
-        "sources": sources,
-        "samples": len(labels),
-        "kept": int(result.keep.sum()),
-    }
+    labels, true = images.train.label, images.true_labels
+    record |= {"sources": sources, "samples": len(labels)}
+    record["kept"] = int(result.keep.sum())
     if "noise" in images.train.identity:
-        record |= {
-            "agreement": detectors.agreement(result.keep, labels, images.true_labels),
-            "keep_all": detectors.keep_all(labels, images.true_labels),
-        }
+        record["agreement"] = detectors.agreement(result.keep, labels, true)
+        record["keep_all"] = detectors.keep_all(labels, true)
     if collectives.is_primary():
-        part = workdir / "selection.part.npz"
-        np.savez_compressed(part, keep=result.keep, score=result.score, labels=labels)
-        part.replace(workdir / KEEP)
+        arrays = {"keep": result.keep, "score": result.score, "labels": labels}
+        replace_npz(workdir / KEEP, **arrays)
     # The description comes last: where it is, the selection is whole.
     write_json(workdir / SELECTION, record)
     collectives.log(_sentence(record))
@@ -68,16 +60,11 @@ def read_selection(workdir: pathlib.Path) -> dict:
 
 def check(path: str, section: dict) -> None:
     """Checks a selector's section before the networks that it needs are trained."""
-    name = section.get("name")
-    if name not in SELECTORS:
-        raise InputError(
-            f"{path}.name is {name!r}; expected one of {', '.join(SELECTORS)}."
-            + nearest(str(name), SELECTORS)
-        )
+    selector = named(path, SELECTORS, section)
     arguments = {key: value for key, value in section.items() if key != "name"}
     facts = {"images": None, "config": None}
-    schema.check_arguments(path, name, SELECTORS[name], arguments, facts)
-    if name == "detector":
+    check_arguments(path, section["name"], selector, arguments, facts)
+    if selector is by_detector:
         named_detector(path, arguments["detector"], arguments.get("parameters"))
 
 
@@ -94,14 +81,11 @@ def by_detector(
     """Labels that are clean by the outputs of trained proxies.
 
     Args:
-      images: whose labels are in question.
-      config: of the run.
-      detector: clk, same or fine.
+      detector: clk, same or fine, with these `parameters`.
       proxies: workdirs, separated by commas; what all of them keep is kept. A later
         proxy's directions come from the samples kept so far (Kim et al. 2021).
       student: of the proxies' runs, where they trained several.
       checkpoint: latest, best or a step.
-      parameters: of the detector.
     """
     detect = named_detector("config.select", detector, parameters)
     result, digests = None, []
@@ -128,18 +112,17 @@ def at_random(
     *, images: Data, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
 ) -> tuple[SelectionResult, dict]:
     """The control: a share of the samples, or as many as another selection kept."""
-    count = len(images.train.label)
     if bool(keep_ratio) == bool(as_many_as):
         raise InputError(
             "config.select: expected one of keep_ratio and as_many_as, the directory "
             "of another selection."
         )
+    share, digest = {"ratio": keep_ratio}, None
     if as_many_as:
         other = read_keep(as_many_as, "config.select.as_many_as", images.train)
-        result = detectors.at_random(count, count=int(other.sum()), seed=seed)
-        return result, {"as_many_as": keep_digest(other)}
-    result = detectors.at_random(count, ratio=keep_ratio, seed=seed)
-    return result, {"as_many_as": None}
+        share, digest = {"count": int(other.sum())}, keep_digest(other)
+    result = detectors.at_random(len(images.train.label), **share, seed=seed)
+    return result, {"as_many_as": digest}
 
 
 @takes_influence
@@ -156,7 +139,6 @@ def by_influence(
     """Samples on which the teacher helps, or that matter, by influence scores.
 
     Args:
-      images: whose training split is scored.
       config: of the run; "teacher_influence" uses its teacher.
       reference: workdir of the network that the scores are about.
       student: of the reference's run, where it trained several.
@@ -171,15 +153,14 @@ def by_influence(
             f"config.select: {len(steps)} checkpoints and {len(learning_rates)} "
             "learning_rates; expected as many."
         )
-    outputs, sources, data = [], {"reference": []}, images.identity
+    outputs, sources, teacher_logits = [], {"reference": []}, None
     for step in steps:
         section = {"workdir": reference, "student": student, "checkpoint": step}
-        trained = _load(section, data)
+        trained = _load(section, images.identity)
         sources["reference"].append(trained.identity["digest"])
         outputs.append(_outputs(trained, images, config))
-    teacher_logits = None
     if rule.wants_teacher:
-        teacher = load_teacher(config["teacher"], data)
+        teacher = load_teacher(config["teacher"], images.identity)
         if teacher is None:
             raise InputError(
                 "config.select: teacher_influence needs config.teacher.workdir."
@@ -221,12 +202,8 @@ def _sentence(record: dict) -> str:
     text = f"selected {record['kept']:,} of {record['samples']:,} samples"
     if "agreement" not in record:
         return text
-    scores, keep_all = record["agreement"], record["keep_all"]
-    return (
-        f"{text}: precision {scores['precision']:.3f}, recall {scores['recall']:.3f}, "
-        f"F1 {scores['f1']:.3f} (keep all: {keep_all['f1']:.3f}), specificity "
-        f"{scores['specificity']:.3f}"
-    )
+    scores = [f"{name} {record['agreement'][name]:.3f}" for name in SCORES]
+    return f"{text}: {', '.join(scores)} (keep all: f1 {record['keep_all']['f1']:.3f})"
 
 
 SELECTORS = {

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from kdjax.data.load import Split
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.distributed import collectives
-from kdjax.reporting.files import replace
+from kdjax.reporting.files import replace_json
 
 FILE = "unreadable.json"  # in a run's directory: of all its time slices so far
 
@@ -19,14 +19,8 @@ def collect(
 ) -> Iterator[dict[str, str] | None]:
     """Reports them when a training ends, also where all processes stop on the way.
 
-    Args:
-      split: of the training.
-      workdir: keeps those of earlier time slices of the run.
-      start: step at which this one starts; at 0 there was none.
-      say: takes a line for the user.
-
-    Yields:
-      Image -> what is wrong with it, complete at the end; None of a set in memory.
+    Yields image -> what is wrong with it, complete at the end; None of a set in memory.
+    `workdir` keeps those of earlier time slices; at `start` step 0 there was none.
     """
     if not is_streamed(split):
         yield None
@@ -50,14 +44,14 @@ def as_json(skipped: dict[str, str] | None) -> dict:
 
 def _report(split: Split, path: pathlib.Path, start: int, say, skipped) -> None:
     """Called by all processes: each knows the images that it decoded."""
-    each = collectives.all_gather(split.image.skipped.found)
+    each = collectives.all_gather(split.image.skipped.errors)
 
     def write() -> dict[str, str]:
         images = json.loads(path.read_text()) if start and path.exists() else {}
         for own in each:
             images |= own
         if images or path.exists():
-            replace(path, json.dumps(images, indent=2) + "\n")
+            replace_json(path, images)
         return images
 
     skipped |= collectives.broadcast(write)

@@ -19,11 +19,7 @@ def add_minutes(parser: argparse.ArgumentParser) -> None:
 
 
 def deadline(minutes: float) -> float:
-    """When so many minutes will be over, on `time.monotonic()`.
-
-    Raises:
-      InputError: not above 0.
-    """
+    """When so many minutes, above 0, will be over, on `time.monotonic()`."""
     if not minutes > 0:
         raise InputError(f"--minutes is {minutes:g}; expected a number above 0.")
     return time.monotonic() + 60 * minutes

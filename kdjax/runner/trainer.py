@@ -16,10 +16,11 @@ from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
+from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
 from kdjax.runner.announce import announce
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.workdir import finish, write_config
+from kdjax.runner.workdir import write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.program import steps_per_dispatch, train_program
@@ -67,15 +68,12 @@ def train(
                     should_stop=collectives.stopper(),
                 )
     results = reporter.last_evaluation or meta["metrics"]
-    finish(workdir, summary(experiment, results, reporter.seconds, skipped))
+    record = summary(experiment, results, reporter.seconds, skipped)
+    write_json(workdir / SUMMARY, record)
 
 
 def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
-    """(checkpointer, states, meta of the checkpoint that they are from).
-
-    All processes must have been given the same, and what a resumed run was made from
-    must still be there.
-    """
+    """(checkpointer, states, meta of the checkpoint that they are from), checked."""
     devices.check_batch(experiment.batch_size)
     devices.keep_programs()
     config, identity = experiment.config, experiment.identity
@@ -97,12 +95,8 @@ class Steps:
     def __init__(self, experiment, variables, mesh, sample_info, most=None):
         """Places the images; compiles nothing yet.
 
-        Args:
-          experiment: what to train.
-          variables: the teacher's, on the devices; None without one.
-          mesh: what to train on.
-          sample_info: a `SampleInfo` of the training split.
-          most: steps of a dispatch; None: what is usual for the platform.
+        `variables` are the teacher's, on the devices; `most` steps are in a dispatch,
+        or what is usual for the platform.
         """
         self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
         streamed = loader.is_streamed(experiment.train)
@@ -198,9 +192,8 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
 
 def _begin_with(name: str, state: TrainState, initial: PyTree, mesh) -> TrainState:
     """The state with another run's weights and statistics."""
-    own = jax.tree.map(lambda x: tuple(x.shape), (state.params, state.batch_stats))
-    given = jax.tree.map(lambda x: tuple(x.shape), initial)
-    if own != given:
+    own = jax.tree.map(np.shape, (state.params, state.batch_stats))
+    if own != jax.tree.map(np.shape, initial):
         raise InputError(
             f"config.initial: that run's network is not the one of {name}: it has "
             f"{len(jax.tree.leaves(initial))} arrays of other names or shapes than "
@@ -215,12 +208,9 @@ def summary(
 ) -> dict:
     """What a finished run says of itself."""
     students = {
-        name: {
-            "model": section["model"]["name"],
-            "method": section["method"]["name"],
-            "metrics": results[name],
-        }
-        for name, section in experiment.identity["students"].items()
+        name: {key: row[key]["name"] for key in ("model", "method")}
+        | {"metrics": results[name]}
+        for name, row in experiment.identity["students"].items()
     }
     return {
         "seconds": seconds,

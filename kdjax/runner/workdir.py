@@ -7,13 +7,12 @@ import pathlib
 import secrets
 import socket
 import time
-from collections.abc import Mapping
 
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, flat
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.reporting.files import replace
+from kdjax.reporting.files import replace, replace_json
 from kdjax.reporting.results import SUMMARY
 
 LOCK, SHARED = ".lock", ".hosts"  # of the processes that are at work here
@@ -46,8 +45,8 @@ def _lock(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise InputError(
-            f"--workdir: another run is writing to {workdir}; wait for it or "
-            "choose another directory."
+            f"--workdir: another run is writing to {workdir}; wait for it or choose "
+            "another directory."
         ) from None
     except OSError as error:
         raise InputError(
@@ -59,14 +58,9 @@ def _lock(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
 
 def _check_shared(workdir: pathlib.Path) -> None:
     """Refuses a directory that only some of the hosts have."""
-    path = workdir / SHARED
-
-    def write_token() -> str:
-        token = secrets.token_hex(8)
+    path, token = workdir / SHARED, collectives.broadcast(lambda: secrets.token_hex(8))
+    if collectives.is_primary():
         replace(path, token)
-        return token
-
-    token = collectives.broadcast(write_token)
     deadline = time.monotonic() + SHARED_WITHIN
     while _text_of(path) != token:
         if time.monotonic() > deadline:
@@ -90,18 +84,12 @@ def _text_of(path: pathlib.Path) -> str:
 
 def check_config(workdir: pathlib.Path, config: dict) -> None:
     """`check_same`, where something was trained or selected already."""
-    path = workdir / CONFIG
-    steps = [p for p in (workdir / CHECKPOINTS).glob("*") if p.name.isdigit()]
-    if path.exists() and (steps or is_done(workdir)):
+    if (workdir / CONFIG).exists() and (has_steps(workdir) or is_done(workdir)):
         check_same(workdir, config)
 
 
 def check_same(workdir: pathlib.Path, config: dict) -> None:
-    """Compares with the config that is written here.
-
-    Raises:
-      InputError: something differs that makes it another run.
-    """
+    """Raises InputError where the config that is written here is of another run."""
     old = flat(schema.with_defaults(json.loads((workdir / CONFIG).read_text())))
     new = flat(schema.with_defaults(config))
     changed = [
@@ -112,8 +100,7 @@ def check_same(workdir: pathlib.Path, config: dict) -> None:
     if changed:
         raise InputError(
             f"--workdir: {workdir} holds a run of another config: "
-            + "; ".join(changed[:5])
-            + ". Use a new --workdir, or the old values."
+            f"{'; '.join(changed[:5])}. Use a new --workdir, or the old values."
         )
 
 
@@ -124,22 +111,12 @@ def write_config(workdir: pathlib.Path, config: dict) -> None:
 def write_json(path: pathlib.Path, record: dict) -> None:
     """Writes, in the first process."""
     if collectives.is_primary():
-        replace(path, json.dumps(record, indent=2) + "\n")
+        replace_json(path, record)
+
+
+def has_steps(workdir: pathlib.Path) -> bool:
+    return any(path.name.isdigit() for path in (workdir / CHECKPOINTS).glob("*"))
 
 
 def is_done(workdir: pathlib.Path) -> bool:
     return any((workdir / name).exists() for name in (SUMMARY, SELECTION, IMPORTED))
-
-
-def finish(workdir: pathlib.Path, summary: dict) -> None:
-    write_json(workdir / SUMMARY, summary)
-
-
-def flat(value, path: str = "") -> dict:
-    """Dotted key -> value, of nested dicts."""
-    if not isinstance(value, Mapping) or not value:
-        return {path: value}
-    values = {}
-    for key, inner in value.items():
-        values |= flat(inner, f"{path}.{key}" if path else str(key))
-    return values

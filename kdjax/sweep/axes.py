@@ -1,25 +1,18 @@
 """The axes of a grid, from a config file's `get_grid` and from `--grid.KEY=v1,v2,...`.
 
-An axis is a dotted key of the config and the values that it takes:
+An axis is a dotted key of the config, or several that change together, and its values:
 
-    {"seed": (0, 1, 2), "method.temperature": (1.0, 4.0)}
+    {"seed": (0, 1, 2),
+     "method": {"ce": {"name": "ce"}, "tau4": {"name": "kd", "temperature": 4.0}},
+     "model.width,teacher.workdir": {"small": (4, "runs/t4"), "big": (8, "runs/t8")}}
 
-A value may be a section. One of model, method, selection, optimizer, schedule and noise
-with a `name` replaces what is there; all others change some keys. A dict in place of
-the values gives them short names:
-
-    {"method": {"ce": {"name": "ce"},
-                "tau4": {"name": "kd", "alpha": 1.0, "temperature": 4.0}}}
-
-Keys that change together share an axis, joined by commas; its values are tuples:
-
-    {"model.width,teacher.workdir": {"small": (4, "runs/t4"), "big": (8, "runs/t8")}}
-
-On the command line values are parsed as overrides are; commas within brackets or quotes
-do not separate. An axis given there replaces that of the same key, in its place.
+A dict gives the values short names. A value may be a section: one of model, method,
+selection, optimizer, schedule and noise with a `name` replaces what is there; all
+others change some keys. A flag replaces the axis of its key, in its place.
 """
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -29,6 +22,7 @@ from kdjax.experiment.schema import plain
 
 KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what a student may be called, too
+OF_LABEL = "letters, digits, dots, dashes and underscores"
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -45,11 +39,7 @@ class Axis(NamedTuple):
 
 
 def read_axes(grid: Any, flags: list[str]) -> list[Axis]:
-    """The axes of what `get_grid` returned and of "KEY=v1,v2,..." flags, in order.
-
-    Raises:
-      InputError: an axis without values, or not of the form above; no axis at all.
-    """
+    """The axes of what `get_grid` returned and of "KEY=v1,v2,..." flags, in order."""
     if not isinstance(grid, Mapping):
         raise InputError(
             f"get_grid returned {type(grid).__name__}; expected {{dotted key: values}}"
@@ -96,12 +86,9 @@ def split_values(where: str, text: str) -> list[Text]:
 
 
 def _unquoted(text: str) -> str:
-    if text[0] not in "'\"":
-        return text
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):  # such as 'a'b: taken as it is
-        return text
+    with contextlib.suppress(ValueError, SyntaxError):  # 'a'b is taken as it is
+        return ast.literal_eval(text) if text[0] in "'\"" else text
+    return text
 
 
 def _split_tuple(where: str, text: str) -> tuple[Text, ...]:
@@ -119,8 +106,7 @@ def _make_axis(key: str, values: Any) -> Axis:
     keys = tuple(key.split(","))
     if not all(map(KEY.fullmatch, keys)):
         raise InputError(
-            f"grid: {key!r} is not a dotted key of the config, nor several of them "
-            "joined by commas."
+            f"grid: {key!r} is not a dotted key of the config, nor several of them."
         )
     labels = tuple(values) if isinstance(values, Mapping) else None
     points = values.values() if labels else values
@@ -132,18 +118,14 @@ def _make_axis(key: str, values: Any) -> Axis:
         )
     for label in labels or ():
         if not LABEL.fullmatch(label):
-            raise InputError(
-                f"grid: {key}: {label!r} cannot name a trial; expected letters, "
-                "digits, dots, dashes and underscores."
-            )
+            text = f"grid: {key}: {label!r} cannot name a trial; expected {OF_LABEL}."
+            raise InputError(text)
     if len(keys) == 1:
         points = [(point,) for point in points]
     for point in points:
         if not isinstance(point, list | tuple) or len(point) != len(keys):
-            raise InputError(
-                f"grid: {key} has {point!r}; expected a tuple of {len(keys)}, a value "
-                "for each key."
-            )
+            text = f"grid: {key} has {point!r}; expected a tuple of {len(keys)} values."
+            raise InputError(text)
     return Axis(keys, labels or (None,) * len(points), tuple(map(tuple, points)))
 
 

@@ -3,8 +3,8 @@
     DIR/TRIAL/         config.json, metrics.jsonl, summary.json and then DONE; or FAILED
     DIR/programs/ID/   a run of several trials at once, with its program.json
 
-A trial that ran alone is an ordinary --workdir. One that ran in a program has the files
-that it would have alone, but its checkpoints are the program's.
+A trial that ran in a program has the files that it would have alone; its checkpoints
+are the program's.
 """
 
 import json
@@ -12,10 +12,9 @@ import pathlib
 from typing import NamedTuple
 
 from kdjax.distributed import collectives
-from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import resolved
 from kdjax.experiment.stages import split_stages
-from kdjax.reporting.files import replace
+from kdjax.reporting.files import replace, replace_json
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance
@@ -50,10 +49,10 @@ class Plan(NamedTuple):
 
     def __str__(self) -> str:
         shared = [len(job.trials) for job in self.jobs if len(job.trials) > 1]
+        alone = len(self.jobs) - len(shared)
         return (
             f"{self.trials} trials: {self.done} done, {self.failed} failed, "
-            f"{sum(shared)} in {len(shared)} programs, "
-            f"{len(self.jobs) - len(shared)} alone"
+            f"{sum(shared)} in {len(shared)} programs, {alone} alone"
         )
 
 
@@ -73,10 +72,9 @@ def make_plan(
         failed = [] if retry_failed else failed
         pending = {n: t for n, t in wanted.items() if n not in {*done, *failed}}
         jobs = _started_programs(root, done, pending)
-        for job in jobs:
-            for trial in job.trials:
-                pending.pop(trial.name, None)
-        alone = {name for name in pending if _has_steps(root / name)}
+        for trial in [trial for job in jobs for trial in job.trials]:
+            pending.pop(trial.name, None)
+        alone = {name for name in pending if workdirs.has_steps(root / name)}
         for members in packing.group(list(pending.values()), limit, alone):
             name = members[0].name
             if len(members) > 1:
@@ -107,22 +105,14 @@ def _started_programs(
             continue
         members = [usable[name] for name in names]
         still_one = len(packing.group(members, len(members), set())) == 1
-        if still_one and (is_finished or _has_steps(path.parent)):
+        if still_one and (is_finished or workdirs.has_steps(path.parent)):
             jobs.append(Job(path.parent, members))
             planned |= missing
     return jobs
 
 
-def _has_steps(workdir: pathlib.Path) -> bool:
-    return any(path.name.isdigit() for path in (workdir / CHECKPOINTS).glob("*"))
-
-
 def check_done(root: pathlib.Path, trials: list[Trial]) -> None:
-    """Compares the trials that are done with what they are to be now.
-
-    Raises:
-      InputError: one had another config, or another teacher or selection.
-    """
+    """Raises InputError where a trial was done with another config or teacher."""
     digests = {}  # many trials have one teacher
     for trial in trials:
         workdir = root / trial.name
@@ -139,7 +129,7 @@ def start(job: Job) -> None:
     if len(job.trials) > 1:
         job.workdir.mkdir(parents=True, exist_ok=True)
         members = {"rows": [trial.name for trial in job.trials]}
-        replace(job.workdir / MEMBERS, json.dumps(members, indent=2) + "\n")
+        replace_json(job.workdir / MEMBERS, members)
 
 
 def finish(root: pathlib.Path, job: Job) -> None:
@@ -159,10 +149,8 @@ def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> Non
     """The files that the trial would have written alone, from those of its program."""
     program = json.loads((job.workdir / SUMMARY).read_text())
     student = str(trial.config.method.name)  # as a run of one names it
-    lines = [
-        json.dumps(_own_metrics(line, trial.name, student)) + "\n"
-        for line in read_rows(job.workdir / METRICS)
-    ]
+    rows = read_rows(job.workdir / METRICS)
+    lines = [json.dumps(_own_metrics(row, trial.name, student)) + "\n" for row in rows]
     replace(workdir / METRICS, "".join(lines))
     workdirs.write_config(workdir, resolved(trial.config))
     identity = {student: program["identity"]["students"][trial.name]}
@@ -174,7 +162,7 @@ def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> Non
         "program": shared | {"students": len(job.trials)},
     }
     summary |= {key: program[key] for key in ("unreadable_images",) if key in program}
-    workdirs.finish(workdir, summary)
+    workdirs.write_json(workdir / SUMMARY, summary)
 
 
 def _own_metrics(line: dict, name: str, student: str) -> dict:

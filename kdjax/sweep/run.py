@@ -2,13 +2,12 @@
 
 import contextlib
 import gc
-import json
 import math
 import pathlib
 
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
-from kdjax.reporting.files import replace
+from kdjax.reporting.files import replace_json
 from kdjax.reporting.grids import Line, as_json, print_lines
 from kdjax.runner import run as runs
 from kdjax.runner import workdir as workdirs
@@ -41,12 +40,10 @@ def run(
 
     Args:
       root: of the sweep; created where it is missing.
-      trials: checked.
       limit: most students of a program.
       deadline: on `time.monotonic()`; then the state is saved and `Preempted` raised.
       retry_failed: whether to try the failed ones again.
-      whole: whether to lock `root` and write results.json; one trial of an array of
-        jobs locks its own directory only.
+      whole: lock `root` and write results.json; not for one job of an array.
     """
     with workdirs.locked(root) if whole else contextlib.nullcontext():
         if retry_failed and collectives.is_primary():
@@ -87,7 +84,7 @@ def _report(root: pathlib.Path, trials: list[Trial], whole: bool) -> list[str]:
     """Prints and writes the results; names of the trials that failed."""
     lines = [line for trial in trials for line in _lines(root, trial)]
     if whole:
-        replace(root / RESULTS, json.dumps(as_json(lines), indent=2) + "\n")
+        replace_json(root / RESULTS, as_json(lines))
     print_lines(lines)
     failed = [line.row for line in lines if line.state == "failed"]
     if failed:
@@ -100,13 +97,11 @@ def _report(root: pathlib.Path, trials: list[Trial], whole: bool) -> list[str]:
 
 def _lines(root: pathlib.Path, trial: Trial) -> list[Line]:
     """A line for each network of a trial's last stage."""
-    workdir = root / trial.name
-    if not (workdir / directory.DONE).exists():
-        return [Line(trial.name, trial.cells, "", "failed", {}, None)]
-    results = runs.results(workdir)
-    if not results:  # it selects and trains nothing
-        return [Line(trial.name, trial.cells, "", "done", {}, None)]
-    own = (trial.name, trial.cells)
+    own, workdir = (trial.name, trial.cells), root / trial.name
+    done = (workdir / directory.DONE).exists()
+    results = runs.results(workdir) if done else []
+    if not results:  # it failed, or selects and trains nothing
+        return [Line(*own, "", "done" if done else "failed", {}, None)]
     last = [r for r in results if r.run == results[-1].run]
     return [
         Line(*own, r.student, "done", r.metrics, r.seconds / r.students) for r in last

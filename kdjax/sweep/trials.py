@@ -2,11 +2,8 @@
 
 A trial is named after its values, first axis first: `seed-0__method-tau4`. The name
 depends on the trial alone, so a grid may grow and finds its old trials again; it also
-names the student in a program of several.
+names the student in a program of several. A line of a file is a JSON object:
 
-A file has one JSON object a line, of dotted keys and what `--config.KEY` would be:
-
-    {"method.temperature": 4.0, "seed": 1}
     {"name": "tau20-long", "method.temperature": 20.0, "total_epochs": 240.0}
 """
 
@@ -16,21 +13,20 @@ import itertools
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, flat, nearest
 from kdjax.experiment.overrides import set_override
 from kdjax.experiment.schema import BUILDERS, OPEN, plain, resolved
-from kdjax.runner.workdir import flat
-from kdjax.sweep.axes import LABEL, Axis, Text, read_axes
-from kdjax.sweep.interpolation import describe, fill
+from kdjax.sweep.axes import LABEL, OF_LABEL, Axis, Text, read_axes
 
 LONGEST = 150  # of a trial's name; a directory's may have 255
 LONGEST_VALUE = 48
 OF_HOST = ("data.data_dir", "data.threads")  # may differ between hosts
+PLACEHOLDER = re.compile(r"\{([A-Za-z_][\w.-]*)\}")  # for a value of the same config
 RESERVED = ("programs", "results.json")  # what else lies beside the trials
 
 
@@ -43,12 +39,7 @@ class Trial(NamedTuple):
 
 
 def make_trials(config: ConfigDict, axes: list[Axis]) -> list[Trial]:
-    """The product of the axes, the last one fastest.
-
-    Raises:
-      InputError: a key or value that does not fit the config, an unknown placeholder,
-        or two trials that would be the same.
-    """
+    """The product of the axes, the last one fastest; no two trials are the same."""
     points = itertools.product(*(range(len(axis.points)) for axis in axes))
     trials = [_make_trial(config, axes, point) for point in points]
     _check_distinct(trials)
@@ -56,11 +47,7 @@ def make_trials(config: ConfigDict, axes: list[Axis]) -> list[Trial]:
 
 
 def read_trials(config: ConfigDict, path: pathlib.Path) -> list[Trial]:
-    """The trials of a file in the order of its lines; empty lines are skipped.
-
-    Raises:
-      InputError: the file cannot be read, or a line does not fit the config.
-    """
+    """The trials of a file in the order of its lines; empty lines are skipped."""
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -80,8 +67,7 @@ def read_trials(config: ConfigDict, path: pathlib.Path) -> list[Trial]:
 
 
 def in_common(trials: list[Trial]) -> dict:
-    """What all processes must be given alike: the first trial's config, and what each
-    of the others has that this one has not."""
+    """What processes must share: a config, and what the other trials change in it."""
     configs = {
         trial.name: {
             key: value
@@ -123,9 +109,7 @@ def _read_trial(config: ConfigDict, line: str) -> Trial:
         raise InputError(f"{line.strip()!r} is no JSON object.")
     name = values.pop("name", None)
     if name is not None and not (isinstance(name, str) and LABEL.fullmatch(name)):
-        raise InputError(
-            f"name is {name!r}; expected letters, digits, dots, dashes and underscores."
-        )
+        raise InputError(f"name is {name!r}; expected {OF_LABEL}.")
     if not values:
         raise InputError("it changes no key of the config; expected one at least.")
     axes = read_axes({key: (plain(value),) for key, value in values.items()}, [])
@@ -152,12 +136,12 @@ def _make_trial(config: ConfigDict, axes: list[Axis], point: tuple[int, ...]) ->
         for key, value in values.items():
             # A single value as the config holds it: 3 is 3.0 where a float belongs.
             is_section = isinstance(value, Mapping)
-            cells[key] = describe(value if is_section else plain(_lookup(config, key)))
+            cells[key] = _describe(value if is_section else plain(_lookup(config, key)))
             parts.append(f"{key}-{_slug(cells[key])}")
     name = "__".join(parts)
     if len(name) > LONGEST:
         name = f"{name[:LONGEST]}--{digest(name)}"
-    return Trial(name, cells, ConfigDict(fill(plain(config), labels)))
+    return Trial(name, cells, ConfigDict(_fill(plain(config), labels)))
 
 
 def _put(config: ConfigDict, key: str, value: Any) -> None:
@@ -171,16 +155,21 @@ def _put(config: ConfigDict, key: str, value: Any) -> None:
     is_text = isinstance(value, Text) or (
         isinstance(value, str) and isinstance(_lookup(config, key), str)
     )
-    set_override(config, key, str(value) if is_text else repr(_literal(value)))
+    set_override(config, key, str(value) if is_text else repr(_each(_literal, value)))
 
 
 def _literal(value: Any) -> Any:
     """NumPy's scalars and arrays as Python writes them."""
-    if isinstance(value, Mapping):
-        return {key: _literal(inner) for key, inner in value.items()}
-    if isinstance(value, tuple):
-        return tuple(map(_literal, value))
     return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _each(function: Callable[[Any], Any], value: Any) -> Any:
+    """The function of every value in nested dicts and tuples."""
+    if isinstance(value, Mapping):
+        return {key: _each(function, inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_each(function, inner) for inner in value)
+    return function(value)
 
 
 def _lookup(config: Any, key: str) -> Any:
@@ -201,3 +190,35 @@ def _slug(words: str) -> str:
 def digest(text: str) -> str:
     """Eight letters that stand for a longer text."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _describe(value: Any) -> str:
+    """A value in words: kd_temperature-4.0, 16x32x64, true."""
+    if isinstance(value, Mapping):
+        rest = [f"{key}-{_describe(v)}" for key, v in value.items() if key != "name"]
+        value = "_".join([str(value["name"]), *rest] if "name" in value else rest)
+    elif isinstance(value, list | tuple):
+        value = "x".join(map(_describe, value))
+    elif isinstance(value, bool):
+        value = str(value).lower()
+    return str(value) or "empty"
+
+
+def _fill(config: dict, labels: Mapping[str, str]) -> dict:
+    """A plain config with values for "{dotted.key}"; `labels`, by key, come first."""
+    leaves = {k: v for k, v in flat(config).items() if v not in (None, "", (), {})}
+    words = {key: _describe(value) for key, value in leaves.items()}
+    words = {k: v for k, v in words.items() if not PLACEHOLDER.search(v)} | labels
+
+    def value_of(match):
+        if match.group(1) not in words:
+            raise InputError(
+                f"config: {match.string!r} refers to {match.group(1)}; expected a "
+                "dotted key that holds one value." + nearest(match.group(1), words)
+            )
+        return words[match.group(1)]
+
+    def filled(value):
+        return PLACEHOLDER.sub(value_of, value) if isinstance(value, str) else value
+
+    return _each(filled, config)

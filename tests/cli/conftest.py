@@ -6,12 +6,6 @@ from kdjax.distributed import devices
 from tests.cli.caches import Caches
 
 
-@pytest.fixture
-def as_they_are(monkeypatch):
-    """The number of devices is the tests', settled long before."""
-    monkeypatch.setattr(devices, "configure_cpu", lambda *_: 8)
-
-
 @pytest.fixture(scope="session")
 def cached(data_dir, tmp_path_factory):
     root = tmp_path_factory.mktemp("caches")

@@ -86,7 +86,7 @@ def test_one_of_two_processes_reads_a_checkpoint_alone(saved, tmp_path):
 
 
 RESTORE = """
-from kdjax.checkpoints import checkpointer
+from kdjax.checkpoints import checkpointer, storage
 from kdjax.methods import ce
 from kdjax.training import sharding
 from tests.networks import linear
@@ -101,11 +101,11 @@ abstract = jax.tree.map(
 )
 saver = checkpointer.Checkpointer(options.directory, ("s",), {})
 if jax.process_index() == 1:
-    def broken(manager, step, *rest, whole=checkpointer.check_shapes):
+    def broken(manager, step, *rest, whole=storage.check_shapes):
         if step == 2:
             raise OSError("bad sector")
         whole(manager, step, *rest)
-    checkpointer.check_shapes = broken
+    storage.check_shapes = broken
 states, meta = saver.restore_latest(abstract, collectives.log)
 variables = states["s"].params, states["s"].batch_stats
 restored = [meta["step"], checkpoints.digest(variables)]

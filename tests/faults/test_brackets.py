@@ -72,11 +72,15 @@ def test_a_stopped_run_goes_on(root, data_dir):
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
 
-def test_a_sweep_is_trained_and_read_again(root, data_dir, tmp_path):
+def test_a_sweep_goes_on_and_is_read_again(root, data_dir, tmp_path, capsys):
     (tmp_path / "conf.py").write_text(CONFIG)
     words = [f"--config={tmp_path / 'conf.py'}:{data_dir}", f"--workdir={root}"]
     sweep = ["sweep", *words, "--grid.seed=0,1", "--students_per_program=1"]
-    for _ in range(2):  # the second time it finds everything finished
-        assert main(sweep) == 0
+    assert main(sweep) == 0
+    for name in ("DONE", "summary.json"):  # as if one was stopped after its checkpoint
+        (root / "seed-1" / name).unlink()
+    assert main(sweep) == 0
+    output = capsys.readouterr()
+    assert "resuming at step 2 of 2" in output.out + output.err
     results = json.loads((root / "results.json").read_text())
     assert [row["state"] for row in results["rows"]] == ["done", "done"]
