@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from configs import recipes
 from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.data.noise import NOISES
-from kdjax.experiment import recipes
 from kdjax.experiment.build import build
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
