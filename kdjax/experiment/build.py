@@ -15,6 +15,7 @@ from kdjax.data.load import Split
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
+from kdjax.experiment.builders import call_named
 from kdjax.experiment.data import Data, load_data
 from kdjax.experiment.networks import check_sides
 from kdjax.experiment.pretrained import Teacher, load_trained
@@ -155,10 +156,8 @@ def _students(config, sections, data, teacher, plan, batch_size) -> dict[str, St
         "total_steps": plan.total_steps,
     }
     length = {key: facts[key] for key in ("total_steps", "steps_per_epoch")}
-    schedule = schema.call_named(
-        "config.schedule", SCHEDULES, config["schedule"], **length
-    )
-    optimizer = schema.call_named(
+    schedule = call_named("config.schedule", SCHEDULES, config["schedule"], **length)
+    optimizer = call_named(
         "config.optimizer", OPTIMIZERS, config["optimizer"], schedule=schedule
     )
     students = build_students(config, sections, data, teacher, optimizer, facts)

@@ -3,13 +3,16 @@
 import re
 
 from kdjax.contracts import InputError
-from kdjax.experiment import schema
+from kdjax.experiment.builders import call_named
 from kdjax.experiment.data import Data
 from kdjax.experiment.networks import check_classes, count_classes
 from kdjax.experiment.pretrained import Teacher, student_network
+from kdjax.experiment.schema import VARIANT
 from kdjax.methods import METHODS
 from kdjax.methods.base import Method, with_label_fallback
 from kdjax.training.state import SelectionSchedule, Student
+
+MIXUP = "config.data.mixup"
 
 
 def student_sections(config: dict) -> dict[str, dict]:
@@ -17,7 +20,7 @@ def student_sections(config: dict) -> dict[str, dict]:
 
     `build_students` adds what a reader of a checkpoint cannot see in the config.
     """
-    base = {key: config[key] for key in schema.VARIANT}
+    base = {key: config[key] for key in VARIANT}
     sections = {name: base | own for name, own in config["students"].items()}
     sections = sections or {str(base["method"].get("name")): base}
     for name in sections:
@@ -48,15 +51,13 @@ def build_students(
       data: what the run trains on.
       teacher: or None.
       optimizer: of all students.
-      facts: numbers of the run that a method may need to know: num_examples,
-        num_classes, steps_per_epoch, total_steps.
+      facts: numbers that a method may need: num_examples, num_classes,
+        steps_per_epoch, total_steps.
     """
     students, shape = {}, data.train.image.shape[1:]
     for name, section in sections.items():
         path = f"config.students.{name}" if config["students"] else "config"
-        method = schema.call_named(
-            f"{path}.method", METHODS, section["method"], **facts
-        )
+        method = call_named(f"{path}.method", METHODS, section["method"], **facts)
         section["networks"] = method.networks
         network = student_network(f"{path}.model", section, facts["num_classes"])
         classes = count_classes(f"{path}.model", network, shape)
@@ -69,9 +70,7 @@ def build_students(
         if method.needs_teacher and schedule is not None:
             method = with_label_fallback(method)
         if data.augment.mixup:
-            from kdjax.experiment.mixup_checks import check_mixable
-
-            check_mixable(path, section["method"]["name"], method)
+            _check_mixable(path, section["method"]["name"], method)
         students[name] = Student(
             network=network,
             method=method,
@@ -91,7 +90,7 @@ def _selection_schedule(
     from kdjax.experiment.selection import SELECTIONS
 
     facts = {"images": data, "teacher": teacher, "data": data.identity}
-    return schema.call_named(f"{path}.selection", SELECTIONS, section, **facts)
+    return call_named(f"{path}.selection", SELECTIONS, section, **facts)
 
 
 def _check_epochs(
@@ -151,3 +150,32 @@ def _check_needs(
                 f"{path}.method: {name} needs {need!r} of each sample; expected "
                 f"{expected}."
             )
+
+
+def _check_mixable(path: str, name: str, method: Method) -> None:
+    """Refuses a method that needs what a mixture of two samples does not have."""
+    refused = f"{MIXUP} is above 0, and {path}.method: {name}"
+    if method.mixture is not None:
+        raise InputError(
+            f"{refused} mixes images by itself; expected {MIXUP} = 0 with it."
+        )
+    if "label" in method.reads:
+        raise InputError(
+            f"{refused} reads labels, and a mixture of two images has none of its own; "
+            "expected a method that has the teacher alone, such as kd with alpha = 1 "
+            "on all samples."
+        )
+    if method.reads:
+        raise InputError(
+            f"{refused} remembers each sample, and a mixture is of two; expected it "
+            "without its memory."
+        )
+
+
+def refuse_mixed(mixup: float) -> None:
+    """Raises InputError if the images that a cache is for are mixtures."""
+    if mixup:
+        raise InputError(
+            f"{MIXUP} is {mixup:g}, and a cache has a teacher's outputs for single "
+            "images, not for mixtures; expected 0 with a cache, or no cache."
+        )

@@ -8,7 +8,6 @@ from kdjax.caching.layout import Layout
 from kdjax.caching.teacher_runner import TeacherRunner, layout_of
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices
-from kdjax.experiment import schema
 from kdjax.experiment.build import plan_of, versions
 from kdjax.experiment.cache import epochs_of, origin_of
 from kdjax.experiment.data import Data, load_data
@@ -96,8 +95,7 @@ class CacheRequest:
           InputError: the directory holds other outputs, or something else.
         """
         stored = self._stored(verify)
-        seed = schema.number(self.config, "seed", 0, integer=True)
-        batch_size = schema.number(self.config, "batch_size", 1, integer=True)
+        seed, batch_size = self.config["seed"], self.config["batch_size"]
         wanted = origin_of(self.teacher, self.data, seed, batch_size)
         self._check_same(stored, wanted)
         wanted |= self._layout(stored).as_json()

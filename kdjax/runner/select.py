@@ -9,9 +9,9 @@ import pathlib
 
 import numpy as np
 
-from kdjax.contracts import InputError, nearest
+from kdjax.contracts import InputError
 from kdjax.distributed import collectives
-from kdjax.experiment import schema
+from kdjax.experiment import builders, schema
 from kdjax.experiment.data import KEEP, Data, keep_digest, load_data, read_keep
 from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
@@ -38,7 +38,7 @@ def select(config: dict, workdir: pathlib.Path) -> None:
     record = {"select": schema.jsonable(section), "data": images.identity}
     collectives.assert_equal("this selection", record)
     facts = {"images": images, "config": config}
-    result, sources = schema.call_named("config.select", SELECTORS, section, **facts)
+    result, sources = builders.call_named("config.select", SELECTORS, section, **facts)
     collectives.assert_equal("this selection", sources)
     labels = images.train.label
     record |= {
@@ -68,16 +68,10 @@ def read_selection(workdir: pathlib.Path) -> dict:
 
 def check(path: str, section: dict) -> None:
     """Checks a selector's section before the networks that it needs are trained."""
-    name = section.get("name")
-    if name not in SELECTORS:
-        raise InputError(
-            f"{path}.name is {name!r}; expected one of {', '.join(SELECTORS)}."
-            + nearest(str(name), SELECTORS)
-        )
-    arguments = {key: value for key, value in section.items() if key != "name"}
+    build = builders.named(path, SELECTORS, section)
     facts = {"images": None, "config": None}
-    schema.check_arguments(path, name, SELECTORS[name], arguments, facts)
-    if name == "detector":
+    arguments = builders.check_arguments(path, build, section, facts)
+    if section["name"] == "detector":
         named_detector(path, arguments["detector"], arguments.get("parameters"))
 
 
