@@ -101,12 +101,9 @@ class Shell:
             check_training(config)
             assert re.fullmatch(topology.PATTERN, options.topology or "v5e:1x1")
         elif command == "import":
-            options, data = import_.read(words)
-            assert options.model in MODELS
-            about = {"name": None} | data["normalisation"]
-            self.runs[pathlib.Path(options.workdir).resolve()] = about
+            assert import_.main(words) == 0
         elif command == "export":
-            assert pathlib.Path(export.read(words).workdir).resolve() in self.runs
+            assert export.main(words) == 0
         else:
             self.read(rest)
 
@@ -115,6 +112,17 @@ class Shell:
         given = [w.removeprefix("--workdir=") for w in words]
         found = [w for w in given if not w.startswith("--")]
         assert found and {pathlib.Path(w).resolve() for w in found} <= set(self.runs)
+
+    def imported(self, file, workdir, *, model, mean, std, **options):
+        """In place of an import: weights have a normalisation, and no set."""
+        assert model in MODELS
+        self.runs[workdir] = {"name": None, "mean": mean, "std": std}
+        return {"classes": 1000}
+
+    def exported(self, workdir, output, **options):
+        """In place of an export."""
+        assert workdir in self.runs
+        return {}
 
     def run(self, config, workdir, deadline=None):
         """In place of a training: checks, and notes which networks there are now."""
@@ -154,6 +162,8 @@ def shell(monkeypatch, tmp_path):
     for module in (bench, bench_input):
         monkeypatch.setattr(module, "run", lambda *plan: 0)
     monkeypatch.setattr(runs, "run", shell.run)
+    monkeypatch.setattr(import_, "import_weights", shell.imported)
+    monkeypatch.setattr(export, "export", shell.exported)
     monkeypatch.setattr(sweep.directory, "check_done", rows)
     return shell
 

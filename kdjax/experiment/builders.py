@@ -37,11 +37,7 @@ def named(path: str, table: Mapping[str, Any], section: Mapping) -> Callable:
 def call_named(path: str, table: Mapping[str, Any], section: dict, **facts: Any) -> Any:
     """Calls the builder that a section names with the section's other keys.
 
-    Args:
-      path: dotted path of the section, for errors.
-      table: name -> callable, or module with `build`.
-      section: name and keyword arguments.
-      **facts: what the config does not choose; a builder gets those that it takes.
+    Of the facts, which the config does not choose, it gets those that it takes.
     """
     build = named(path, table, section)
     takes = inspect.signature(build).parameters

@@ -23,10 +23,7 @@ FACTS |= {"images", "teacher", "data", "labels", "schedule"}
 
 
 def check_training(config: dict) -> None:
-    """Refuses what no data set and no teacher could make right.
-
-    Args:
-      config: plain, of one training.
+    """Refuses of a plain config what no data set and no teacher could make right.
 
     Raises:
       InputError: with the dotted path of the key, name or number.

@@ -51,7 +51,7 @@ def check_value(
       kind: its annotation; where that is no plain type, anything passes.
       value: plain.
       limits: of its numbers.
-      choices: the only values that it has, if any.
+      choices: the only values, if any.
     """
     inner = value if isinstance(value, list | tuple) else (value,)
     given = [one for one in inner if _is(one, numbers.Real)]

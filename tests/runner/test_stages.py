@@ -129,7 +129,7 @@ def test_two_networks_train_each_other_and_teach_later(data_dir, tmp_path):
     config = configs.students(data_dir, tmp_path / "w")
     config.total_steps = 1
     run.run(config, tmp_path / "students")
-    assert read_results(tmp_path / "students")[0].teacher_outputs
+    assert read_results(tmp_path / "students")[0].has_teacher
 
 
 def test_training_stops_when_the_training_accuracy_is_there(data_dir, tmp_path):
