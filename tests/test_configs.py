@@ -5,8 +5,8 @@ import pathlib
 import pytest
 from ml_collections import ConfigDict
 
+from configs import recipes
 from kdjax.contracts import InputError
-from kdjax.experiment import recipes
 from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.stages import split_stages
 from kdjax.runner import run
@@ -101,9 +101,9 @@ def test_tickets_are_what_their_argument_says(
 ):
     parts = parts_of(load(data_set, f"tickets.py{argument}"))
     assert list(parts) == [*proxies, "select", "retrain"]
-    chosen = parts["select"].select
-    assert (chosen.name, chosen.detector) == ("detector", detector)
-    assert chosen.proxies == ",".join(f"/runs/{name}" for name in proxies)
+    selector = parts["select"].select
+    assert (selector.name, selector.detector) == ("detector", detector)
+    assert selector.proxies == ",".join(f"/runs/{name}" for name in proxies)
     assert [parts[name].seed for name in proxies] == [0, 1, 2][: len(proxies)]
     assert parts["retrain"].data.keep == "/runs/select"
     assert parts["retrain"].initial.workdir == initial

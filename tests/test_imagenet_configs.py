@@ -55,30 +55,30 @@ def small(name, jpeg_dir, *overrides, crops="{'size': 32, 'short_side': 36}"):
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_config_builds_with_its_own_networks(name, jpeg_dir):
-    made = build(small(name, jpeg_dir))
-    assert made.train.image.shape == (12, 32, 32, 3)
+    experiment = build(small(name, jpeg_dir))
+    assert experiment.train.image.shape == (12, 32, 32, 3)
     wanted = {"kl_versus_mse.py": "resnet50", "patient.py": "resnet50"}
     wanted |= {"teacher.py": "resnet34", "mobilenet_v1.py": "mobilenet_v1"}
-    (row,) = made.identity["students"].values()
+    (row,) = experiment.identity["students"].values()
     assert row["model"]["name"] == wanted.get(name, "resnet18")
-    assert (made.teacher is None) == (name in ALONE)
+    assert (experiment.teacher is None) == (name in ALONE)
 
 
-def step_of(made, tmp_path):
+def step_of(experiment, tmp_path):
     """(students before and after the first step of a run, its metrics)."""
     mesh = sharding.make_mesh(jax.devices()[:2])
     variables = None
-    if made.teacher:
-        variables = sharding.place_replicated(made.teacher.variables, mesh)
-    sample_info = SampleInfo(made, variables, mesh, tmp_path, 0)
-    images = np.zeros((2, *made.train.image.shape[1:]), np.float32)
+    if experiment.teacher:
+        variables = sharding.place_replicated(experiment.teacher.variables, mesh)
+    sample_info = SampleInfo(experiment, variables, mesh, tmp_path, 0)
+    images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
 
     def draw():
-        return {n: initial_state(s, images) for n, s in made.students.items()}
+        return {n: initial_state(s, images) for n, s in experiment.students.items()}
 
     states = sharding.compile_init(draw, mesh)()
     before = jax.tree.map(np.array, states)
-    steps = Steps(made, variables, mesh, sample_info)
+    steps = Steps(experiment, variables, mesh, sample_info)
     try:
         count, rows = steps.ready(0, 1)
         after, metrics = steps.run(states, 0, count, rows)
@@ -124,8 +124,8 @@ def test_data_selection_runs_to_its_end(jpeg_dir, tmp_path, monkeypatch, most):
     (sample_info,) = (tmp_path / "student").glob("*/lr_ds/*.npz")
     with np.load(sample_info) as saved:
         assert saved["selection"].sum() == 10  # 80 % of 12, rounded
-    told = json.loads((tmp_path / "student" / "summary.json").read_text())
-    assert list(told["students"]) == ["lr_ds"]
+    summary = json.loads((tmp_path / "student" / "summary.json").read_text())
+    assert list(summary["students"]) == ["lr_ds"]
 
 
 def test_the_protocol_is_torchvisions():

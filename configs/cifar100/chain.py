@@ -11,8 +11,8 @@ ce-kl-mse could not be verified. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.cifar100 import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

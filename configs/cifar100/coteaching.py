@@ -12,8 +12,8 @@ code goes down to 0.1 at epoch 80. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.cifar100 import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

@@ -14,8 +14,8 @@ and, on this set, begins with 5 of plain Co-teaching: --config.method.gradual_ep
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.cifar100 import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

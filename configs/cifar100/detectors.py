@@ -10,8 +10,8 @@ selection; three rates of symmetric noise, three seeds. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.cifar100 import common
-from kdjax.experiment import recipes
 from kdjax.reproduce import studies
 
 

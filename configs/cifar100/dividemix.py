@@ -12,8 +12,8 @@ asymmetric noise: --config.method.unlabelled_weight=0. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.cifar100 import common
-from kdjax.experiment import recipes
 
 WARMUP = 30.0
 

@@ -10,8 +10,8 @@ learning rate and a decay of its own. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.cifar100 import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

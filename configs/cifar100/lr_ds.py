@@ -19,8 +19,8 @@ Logits", public code. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.cifar100 import common
-from kdjax.experiment import recipes
 from kdjax.reproduce import studies
 
 

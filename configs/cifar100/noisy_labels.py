@@ -14,8 +14,8 @@ this in a figure whose rates and numbers could not be verified. Not measured her
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.cifar100 import common
-from kdjax.experiment import recipes
 from kdjax.reproduce import studies
 
 

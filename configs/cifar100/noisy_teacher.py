@@ -10,8 +10,8 @@ public summary. A whole grid over them is noisy_labels.py. Not measured here yet
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.cifar100 import common
-from kdjax.experiment import recipes
 from kdjax.reproduce import studies
 
 

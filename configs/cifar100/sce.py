@@ -10,8 +10,8 @@ for other networks it has alpha 6, beta 0.1 and a factor of 0.1. Not measured he
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.cifar100 import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

@@ -6,8 +6,8 @@ python -m kdjax train --config=configs/fashion_mnist/born_again.py:3 \
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.fashion_mnist import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

@@ -6,8 +6,8 @@ python -m kdjax train --config=configs/fashion_mnist/chain.py:ce-kl-mse \
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.fashion_mnist import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

@@ -8,8 +8,8 @@ gradual_epochs is chosen here, for six epochs. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.fashion_mnist import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

@@ -9,8 +9,8 @@ selection; three rates of symmetric noise, three seeds.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.fashion_mnist import common
-from kdjax.experiment import recipes
 from kdjax.reproduce import studies
 
 

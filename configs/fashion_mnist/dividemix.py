@@ -8,8 +8,8 @@ The epochs of warm-up and ramp are chosen here, for six in all. Not measured her
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.fashion_mnist import common
-from kdjax.experiment import recipes
 
 WARMUP = 2.0
 

@@ -17,8 +17,8 @@ chosen here. corrections.py has the control, as many samples at random.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.fashion_mnist import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

@@ -8,8 +8,8 @@ here yet.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.fashion_mnist import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

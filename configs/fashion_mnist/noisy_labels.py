@@ -12,8 +12,8 @@ Alpha is 1: the students see no label, and the test labels are clean.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.fashion_mnist import common
-from kdjax.experiment import recipes
 from kdjax.reproduce import studies
 
 

@@ -9,8 +9,8 @@ public summary. A whole grid over them is noisy_labels.py.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.fashion_mnist import common
-from kdjax.experiment import recipes
 from kdjax.reproduce import studies
 
 

@@ -12,8 +12,8 @@ first one.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.fashion_mnist import common
-from kdjax.experiment import recipes
 
 
 def get_config(arg=""):

@@ -25,8 +25,8 @@ Logits", public code. Not measured here yet.
 
 from ml_collections import ConfigDict
 
+from configs import recipes
 from configs.imagenet import common
-from kdjax.experiment import recipes
 from kdjax.reproduce import studies
 
 

@@ -7,20 +7,27 @@ from kdjax.distributed import runtime
 from kdjax.experiment.overrides import load_config, set_override, split_overrides
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
-    """Adds --config, --data_dir, --devices and what several processes need."""
+def add_config(parser: argparse.ArgumentParser, workdir: str) -> None:
+    """Adds --config, --workdir (with its help) and the options of `add_data`."""
     parser.add_argument("--config", required=True, help="Python file with get_config")
+    parser.add_argument("--workdir", required=True, help=workdir)
+    add_data(parser)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Adds --data_dir, --devices and what several processes need."""
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
     parser.add_argument("--devices", type=int, help="of each process, on CPUs only")
     runtime.add_flags(parser)
 
 
 def parse(parser: argparse.ArgumentParser, argv: list[str]):
-    """Parses argv, overrides included: (options, config)."""
+    """Parses argv, overrides included: (options, config); the workdir is a path."""
     rest, overrides = split_overrides(argv)
     options = parser.parse_args(rest)
     config = load_config(options.config, overrides)
     if options.data_dir:
         data_dir = str(paths.local(options.data_dir, "--data_dir").resolve())
         set_override(config, "data.data_dir", data_dir)
+    options.workdir = paths.local(options.workdir, "--workdir").resolve()
     return options, config

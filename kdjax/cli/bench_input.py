@@ -130,8 +130,6 @@ def _config(options: argparse.Namespace, overrides: list[str]) -> dict | None:
     schema.check_keys(config)
     if options.data_dir:
         config["data"]["data_dir"] = options.data_dir
-    schema.number(config, "seed", 0, integer=True)
-    schema.number(config, "batch_size", 1, integer=True)
     return config
 
 

@@ -15,7 +15,7 @@ Prints one JSON line.
 import argparse
 import json
 
-from kdjax import cli, paths
+from kdjax import cli
 from kdjax.caching.layout import DTYPES
 from kdjax.checkpoints import StorageError
 from kdjax.cli import arguments
@@ -31,15 +31,15 @@ REQUESTED = ("epochs", "dtype", "top_k", "features")
 
 def main(argv: list[str]) -> int:
     options, config = read(argv)
-    rows = schema.number(config, "evaluation.batch_size", 1, integer=True)
+    batch_size = config["evaluation"]["batch_size"]
     request = {name: getattr(options, name) for name in REQUESTED}
     with runtime.joined(options) as processes:
-        devices.configure_cpu(options.devices, rows, processes)
-        directory = paths.local(options.workdir, "--workdir").resolve()
+        devices.configure_cpu(options.devices, batch_size, processes)
         if options.verify:
-            line = cache.verify_cache(config, directory, options.verify, **request)
+            rows = options.verify
+            line = cache.verify_cache(config, options.workdir, rows, **request)
         else:
-            line = cache.write_cache(config, directory, **request)
+            line = cache.write_cache(config, options.workdir, **request)
         if collectives.is_primary():
             print(json.dumps(line))
     return 0 if line.get("sound", True) else StorageError.exit_code
@@ -48,8 +48,7 @@ def main(argv: list[str]) -> int:
 def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     """The options, and the config as plain dicts."""
     parser = cli.parser("cache", __doc__)
-    arguments.add_config(parser)
-    parser.add_argument("--workdir", required=True, help="where the cache lives")
+    arguments.add_config(parser, workdir="where the cache lives")
     parser.add_argument("--epochs", type=int, help="default: those of the config")
     parser.add_argument("--dtype", choices=DTYPES, help="default: float16")
     parser.add_argument(

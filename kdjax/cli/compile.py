@@ -52,7 +52,7 @@ DOES_NOT_FIT = 2
 
 def main(argv: list[str]) -> int:
     options, config, teacher_models = read(argv)
-    batch_size = schema.number(config, "batch_size", 1, integer=True)
+    batch_size = config["batch_size"]
     mesh = sharding.make_mesh(_devices(options, batch_size))
     devices.check_batch(batch_size, "--batch_size", mesh.size)
     sizes = described.Sizes(options.image_size, options.classes, options.examples)
@@ -96,6 +96,7 @@ def read(argv: list[str]):
     config, teacher_models = build(options, overrides)
     if options.batch_size is not None:
         config["batch_size"] = options.batch_size
+    schema.check_keys(config)
     return options, config, teacher_models
 
 

@@ -18,8 +18,9 @@ squares; weights that were published with another one, such as 235 for 224, say 
 import json
 
 from kdjax import cli, paths
+from kdjax.cli import arguments
 from kdjax.distributed import collectives, devices, runtime
-from kdjax.experiment.data import FEEDS
+from kdjax.experiment.schema import FEEDS
 from kdjax.runner.evaluate import ROWS, SplitRequest, evaluate
 
 
@@ -32,9 +33,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--data", default="", help="the set, for imported weights")
     parser.add_argument("--feed", default="auto", choices=FEEDS, help="of --data")
     parser.add_argument("--short_side", type=int, help="of --data, before the crop")
-    parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
-    parser.add_argument("--devices", type=int, help="of each process, on CPUs only")
-    runtime.add_flags(parser)
+    arguments.add_data(parser)
     options = parser.parse_args(argv)
     images = SplitRequest(*(getattr(options, name) for name in SplitRequest._fields))
     with runtime.joined(options) as processes:

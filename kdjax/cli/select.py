@@ -9,7 +9,7 @@ only, and `config.selection` to use a teacher on them only.
 
 import json
 
-from kdjax import cli, paths
+from kdjax import cli
 from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
@@ -21,8 +21,7 @@ from kdjax.runner.workdir import locked
 
 def main(argv: list[str]) -> int:
     parser = cli.parser("select", __doc__)
-    arguments.add_config(parser)
-    parser.add_argument("--workdir", required=True, help="where the selection goes")
+    arguments.add_config(parser, workdir="where the selection goes")
     options, config = arguments.parse(parser, argv)
     if not config.select:
         raise InputError(
@@ -30,12 +29,11 @@ def main(argv: list[str]) -> int:
             "--config.select.name=detector --config.select.detector=fine "
             "--config.select.proxies=WORKDIR."
         )
-    workdir = paths.local(options.workdir, "--workdir").resolve()
     with runtime.joined(options) as processes:
-        rows = config.evaluation.batch_size
-        devices.configure_cpu(options.devices, rows, processes)
-        with locked(workdir):
-            run.run_stage(plain(config), workdir)
+        batch_size = config.evaluation.batch_size
+        devices.configure_cpu(options.devices, batch_size, processes)
+        with locked(options.workdir):
+            run.run_stage(plain(config), options.workdir)
         if collectives.is_primary():
-            print(json.dumps(read_selection(workdir)))
+            print(json.dumps(read_selection(options.workdir)))
     return 0

@@ -29,7 +29,6 @@ from kdjax import cli, paths
 from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
-from kdjax.experiment import schema
 from kdjax.experiment.overrides import load_grid, split_overrides
 from kdjax.runner import time_slice
 from kdjax.sweep import directory, run
@@ -49,13 +48,12 @@ def main(argv: list[str]) -> int:
     trials = _trials(options, config, axes)
     run.check(trials)
     deadline = time_slice.deadline(options.minutes)
-    root = paths.local(options.workdir, "--workdir").resolve()
-    sizes = [schema.number(t.config, "batch_size") for t in trials]
+    root, retry = options.workdir, options.retry_failed
+    sizes = [trial.config["batch_size"] for trial in trials]
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, math.gcd(*sizes), processes)
         collectives.assert_equal("this sweep", in_common(trials))
         directory.check_done(root, trials)
-        retry = options.retry_failed
         if options.dry_run:
             plan = directory.make_plan(root, trials, limit, retry)
             if collectives.is_primary():
@@ -68,8 +66,7 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("sweep", __doc__)
-    arguments.add_config(parser)
-    parser.add_argument("--workdir", required=True, help="where the sweep lives")
+    arguments.add_config(parser, workdir="where the sweep lives")
     parser.add_argument("--students_per_program", type=int, default=8)
     parser.add_argument("--dry_run", action="store_true", help="only print the plan")
     parser.add_argument("--retry_failed", action="store_true")

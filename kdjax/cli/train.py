@@ -12,7 +12,7 @@ SLURM, Open MPI, Cloud TPUs and Kubernetes are recognised; elsewhere the flags b
 JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, number the processes.
 """
 
-from kdjax import cli, paths
+from kdjax import cli
 from kdjax.cli import arguments
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.reporting.results import print_table
@@ -21,17 +21,15 @@ from kdjax.runner import run, time_slice
 
 def main(argv: list[str]) -> int:
     parser = cli.parser("train", __doc__)
-    arguments.add_config(parser)
-    parser.add_argument("--workdir", required=True, help="where the run lives")
+    arguments.add_config(parser, workdir="where the run lives")
     time_slice.add_minutes(parser)
     options, config = arguments.parse(parser, argv)
     deadline = time_slice.deadline(options.minutes)
-    workdir = paths.local(options.workdir, "--workdir").resolve()
     with runtime.joined(options) as processes:
         batch_size = config.get("batch_size", 0) or 1
         devices.configure_cpu(options.devices, batch_size, processes)
-        run.run(config, workdir, deadline)
-        results = run.results(workdir) if collectives.is_primary() else []
+        run.run(config, options.workdir, deadline)
+        results = run.results(options.workdir) if collectives.is_primary() else []
     if results:
         print_table(results)
     return 0

@@ -6,22 +6,16 @@ import importlib.metadata
 import math
 from typing import TYPE_CHECKING
 
-import jax
-import jax.numpy as jnp
-
 import kdjax
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
-from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
 from kdjax.experiment.data import Data, load_data
-from kdjax.experiment.networks import check_sides
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.students import build_students, student_sections
 from kdjax.experiment.teachers import load_teacher, untrained_teacher
 from kdjax.training.loop import Plan
-from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import Student
 from kdjax.types import PyTree
 
@@ -87,18 +81,18 @@ def build(
     check_single(config)
     batch_size = config["batch_size"]
     data = load_data(config["data"]) if data is None else data
-    examples = len(data.train.label)
+    facts, examples = data.identity, len(data.train.label)
     if batch_size > examples:
         raise InputError(
             f"config.batch_size is {batch_size} and the training set has {examples} "
             "images; expected a batch that is no larger."
         )
     plan = plan_of(config, examples / batch_size)
-    facts, initial, cache = data.identity, None, None
     if teacher_models:
         teacher = untrained_teacher(teacher_models, facts, config["teacher"])
     else:
         teacher = load_teacher(config["teacher"], facts)
+    initial = cache = None
     if config["teacher"]["cache"]:
         from kdjax.experiment.cache import open_cache
 
@@ -108,7 +102,7 @@ def build(
     sections = student_sections(config)
     return Experiment(
         plan=plan,
-        students=_students(config, sections, data, teacher, plan, batch_size),
+        students=build_students(config, sections, data, teacher, plan.total_steps),
         teacher=teacher,
         cache=cache,
         initial=initial.variables if initial else None,
@@ -141,54 +135,6 @@ def _identity(sections: dict, facts: dict, teacher, cache, initial) -> dict:
     identities = {name: x.identity if x else None for name, x in sources.items()}
     students = schema.jsonable(sections)
     return {"students": students, "data": facts, "versions": versions()} | identities
-
-
-def _students(config, sections, data, teacher, plan, batch_size) -> dict[str, Student]:
-    """All students of a plain config.
-
-    Methods may ask for the numbers of the run: examples, classes and steps.
-    """
-    facts = {
-        "num_examples": len(data.train.label),
-        "num_classes": len(data.train.class_names),
-        "steps_per_epoch": len(data.train.label) / batch_size,
-        "total_steps": plan.total_steps,
-    }
-    length = {key: facts[key] for key in ("total_steps", "steps_per_epoch")}
-    schedule = schema.call_named(
-        "config.schedule", SCHEDULES, config["schedule"], **length
-    )
-    optimizer = schema.call_named(
-        "config.optimizer", OPTIMIZERS, config["optimizer"], schedule=schedule
-    )
-    students = build_students(config, sections, data, teacher, optimizer, facts)
-    if is_streamed(data.train):
-        _check_crops(students, teacher, data)
-    return students
-
-
-def _check_crops(
-    students: dict[str, Student], teacher: Teacher | None, data: Data
-) -> None:
-    """A streamed set gives one crop of a sample and step, and may change its size."""
-    two_views = [name for name, s in students.items() if s.method.mixture is not None]
-    if two_views:
-        raise InputError(
-            f"config.data.feed: the method of {', '.join(two_views)} takes two crops "
-            "of each image, and a streamed set gives one; expected another method, or "
-            "resident."
-        )
-    if not data.sides:
-        return
-    shape = data.train.image.shape[1:]
-    first = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
-    checked = {f"student {name}": (s.network, None) for name, s in students.items()}
-    if teacher:
-        checked["config.teacher"] = teacher.network, teacher.variables
-    for path, (network, variables) in checked.items():
-        if variables is None:
-            variables = jax.eval_shape(network.init, jax.random.key(0), first)
-        check_sides(path, network, variables, shape[-1], data.sides)
 
 
 def versions() -> dict[str, str]:

@@ -37,25 +37,20 @@ def named(path: str, table: Mapping[str, Any], section: Mapping) -> Callable:
 def call_named(path: str, table: Mapping[str, Any], section: dict, **facts: Any) -> Any:
     """Calls the builder that a section names with the section's other keys.
 
-    Args:
-      path: dotted path of the section, for errors.
-      table: name -> callable, or module with `build`.
-      section: name and keyword arguments.
-      **facts: what the config does not choose; a builder gets those that it takes.
+    Of the facts, which the config does not choose, it gets those that it takes.
     """
     build = named(path, table, section)
     takes = inspect.signature(build).parameters
     fixed = {name: fact for name, fact in facts.items() if name in takes}
-    arguments = {key: value for key, value in section.items() if key != "name"}
-    check_arguments(path, section["name"], build, arguments, fixed)
+    arguments = check_arguments(path, build, section, fixed)
     return guarded(path, build, **fixed, **arguments)
 
 
-def check_arguments(
-    path: str, name: str, build: Callable, arguments: dict, fixed: dict
-) -> None:
-    """Compares keyword arguments with a signature before anything is called."""
+def check_arguments(path: str, build: Callable, section: dict, fixed: dict) -> dict:
+    """The arguments in a section, compared with the signature before it is called."""
     parameters = inspect.signature(build).parameters
+    name = section["name"]
+    arguments = {key: value for key, value in section.items() if key != "name"}
     takes = [key for key in parameters if key not in fixed]
     for key, value in arguments.items():
         if key not in takes:
@@ -79,6 +74,7 @@ def check_arguments(
             f"{path}.warmup_epochs is {warmup:g} and the run has {steps / per_epoch:g} "
             "epochs; expected a warm-up that is no longer than the run."
         )
+    return arguments
 
 
 def guarded(path: str, function: Callable, /, *args: Any, **kwargs: Any) -> Any:

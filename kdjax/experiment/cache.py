@@ -11,6 +11,7 @@ from kdjax.contracts import InputError
 from kdjax.data.transforms.augment import PREPROCESSING
 from kdjax.experiment.data import Data
 from kdjax.experiment.pretrained import Teacher
+from kdjax.experiment.students import refuse_mixed
 
 KEY = "config.teacher.cache"
 
@@ -25,10 +26,7 @@ def origin_of(teacher: Teacher, data: Data, seed: int, batch_size: int) -> dict:
       InputError: the images of the run are mixed.
     """
     crops = {"version": PREPROCESSING} | dataclasses.asdict(data.augment)
-    if crops.pop("mixup"):
-        from kdjax.experiment.mixup_checks import refuse_mixed
-
-        refuse_mixed(data.augment.mixup)
+    refuse_mixed(crops.pop("mixup"))
     if data.train.identity.get("crops", {}).get("sizes"):
         crops["batch_size"] = batch_size
     return manifest.origin(
@@ -51,19 +49,13 @@ def epochs_of(total_steps: int, batch_size: int, examples: int) -> int:
 
 def open_cache(
     config: dict, teacher: Teacher | None, data: Data, total_steps: int
-) -> Reader | None:
-    """Opens the cache that `config.teacher.cache` names, or None where it names none.
-
-    Args:
-      config: plain.
-      teacher: of the run, like the rest.
+) -> Reader:
+    """Opens the cache that `config.teacher.cache` of a plain config names.
 
     Raises:
       InputError: there is none, or it holds other outputs, or not enough of them.
     """
     path = config["teacher"]["cache"]
-    if not path:
-        return None
     if teacher is None:
         raise InputError(
             f"{KEY} is {path!r} and there is no teacher; expected "
@@ -90,7 +82,7 @@ def open_cache(
 
 
 def read_manifest(directory: pathlib.Path, path: str) -> dict:
-    """The manifest of the cache that the key names."""
+    """The manifest of the cache in `directory`, which the config calls `path`."""
     content = manifest.read(directory, KEY)
     if content is None:
         raise InputError(

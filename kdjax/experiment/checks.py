@@ -11,25 +11,19 @@ from kdjax.data.noise import NOISES
 from kdjax.experiment import builders, schema
 from kdjax.experiment.build import plan_of
 from kdjax.experiment.data import check_feed
-from kdjax.experiment.mixup_checks import refuse_mixed
 from kdjax.experiment.networks import build_network
 from kdjax.experiment.selection import SELECTIONS
-from kdjax.experiment.students import student_sections
+from kdjax.experiment.students import refuse_mixed, student_sections
 from kdjax.methods import METHODS
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 
 # What builders get from the run, not from the config.
-FACTS = dict.fromkeys(
-    ("num_examples", "num_classes", "steps_per_epoch", "total_steps")
-    + ("images", "teacher", "data", "labels", "schedule")
-)
+FACTS = {"num_examples", "num_classes", "steps_per_epoch", "total_steps"}
+FACTS |= {"images", "teacher", "data", "labels", "schedule"}
 
 
 def check_training(config: dict) -> None:
-    """Refuses what no data set and no teacher could make right.
-
-    Args:
-      config: plain, of one training.
+    """Refuses of a plain config what no data set and no teacher could make right.
 
     Raises:
       InputError: with the dotted path of the key, name or number.
@@ -55,12 +49,11 @@ def check_training(config: dict) -> None:
 def _check(path: str, table: Mapping[str, Any], section: dict, **length) -> None:
     """Name and arguments of a section; a builder that needs no fact is called too."""
     build = builders.named(path, table, section)
-    needed = FACTS.keys() & inspect.signature(build).parameters.keys()
+    needed = FACTS & inspect.signature(build).parameters.keys()
     if not needed:
-        schema.call_named(path, table, section)
+        builders.call_named(path, table, section)
         return
-    arguments = {key: value for key, value in section.items() if key != "name"}
-    facts = {key: FACTS[key] for key in needed}
+    facts = dict.fromkeys(needed)
     if length:
         facts |= length | {"steps_per_epoch": 1.0}
-    builders.check_arguments(path, section["name"], build, arguments, facts)
+    builders.check_arguments(path, build, section, facts)

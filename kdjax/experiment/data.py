@@ -14,10 +14,9 @@ from kdjax.data.npz import is_npz
 from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.transforms.augment import Augment
-from kdjax.experiment import fields, schema
+from kdjax.experiment import builders, fields, schema
 
 KEEP = "selection.npz"  # what `select` writes
-FEEDS = ("auto", "resident", "streamed")
 # Of PNG or JPEG on disk, which decoded is two to ten times as much on every device.
 RESIDENT_BELOW = 4 << 30
 _RESIDENT_SIZES = (
@@ -86,7 +85,7 @@ def check_feed(section: dict) -> Geometry:
     """The crops of a streamed set, of a section whose keys are checked first."""
     path, feed, crops = "config.data.crops", section["feed"], section["crops"]
     fields.check_section("config.data", schema.Data, section)
-    geometry = schema.guarded(path, Geometry, **crops)
+    geometry = builders.guarded(path, Geometry, **crops)
     if geometry.sizes and feed == "resident":
         raise InputError(_RESIDENT_SIZES.format("config.data.feed is 'resident'"))
     return geometry
@@ -110,7 +109,7 @@ def _with_noise(train: Split, section: dict) -> Split:
     from kdjax.data.noise import NOISES, describe
 
     classes = len(train.class_names)
-    noisy = schema.call_named(
+    noisy = builders.call_named(
         "config.data.noise", NOISES, section, labels=train.label, num_classes=classes
     )
     rest = {key: value for key, value in section.items() if key != "name"}
@@ -176,7 +175,7 @@ def augment_of(data: dict, train: Split) -> Augment:
     """
     name, streamed = data["name"], is_streamed(train)
     table = STREAMED if streamed else AUGMENTS
-    usual = None if is_npz(name) else table.get(parse_name(name).dataset)
+    usual = table.get(dataset_of(name))
     if bool(data["mean"]) != bool(data["std"]):
         raise InputError("config.data: expected mean and std both set, or neither.")
     values = {"mixup": data["mixup"]}
@@ -190,14 +189,26 @@ def augment_of(data: dict, train: Split) -> Augment:
                 f"config.data.{key} is not set, and nothing is known of the set "
                 f"{name!r}; expected a value."
             )
-    if data["mean"]:
-        mean, std = (_per_channel(data, key, train) for key in ("mean", "std"))
-    else:
-        usual = usual or schema.guarded(
+    mean, std = data["mean"], data["std"]
+    channels = train.image.shape[-1]
+    for key in ("mean", "std"):
+        if mean and len(data[key]) != channels:
+            raise InputError(
+                f"config.data.{key} is {data[key]!r}; expected {channels} number(s), "
+                "one for each channel of the images."
+            )
+    if not mean:
+        usual = usual or builders.guarded(
             "config.data", measured_augment, train.image, padding=0, flip=False
         )
         mean, std = usual.mean, usual.std
-    return schema.guarded("config.data", Augment, mean=mean, std=std, **values)
+    moments = {"mean": tuple(map(float, mean)), "std": tuple(map(float, std))}
+    return builders.guarded("config.data", Augment, **moments, **values)
+
+
+def dataset_of(name: str) -> str:
+    """The TFDS data set that a name is of; "" for an .npz file."""
+    return "" if is_npz(name) else parse_name(name).dataset
 
 
 def _check_streamed(data: dict, usual: Augment | None) -> None:
@@ -211,16 +222,3 @@ def _check_streamed(data: dict, usual: Augment | None) -> None:
             f"config.data.mean and std are not set, and those of {data['name']!r} are "
             "not known; a streamed set is not measured. Expected both."
         )
-
-
-def _per_channel(data: dict, key: str, train: Split) -> tuple[float, ...]:
-    values, channels = data[key], train.image.shape[-1]
-    numbers = isinstance(values, tuple) and all(
-        isinstance(value, int | float) for value in values
-    )
-    if not numbers or len(values) != channels:
-        raise InputError(
-            f"config.data.{key} is {values!r}; expected {channels} number(s), one for "
-            "each channel of the images."
-        )
-    return tuple(map(float, values))

@@ -6,11 +6,9 @@ import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
-from kdjax.data.npz import is_npz
 from kdjax.data.registry import AUGMENTS, DATASETS, STREAMED, Sizes
 from kdjax.data.split import DataError, Split
-from kdjax.data.tfds.names import parse_name
-from kdjax.experiment.data import Data, augment_of, check_feed, load_data
+from kdjax.experiment.data import Data, augment_of, check_feed, dataset_of, load_data
 
 KNOWN = {name: d.sizes for name, d in DATASETS.items() if d.sizes.classes}
 FLAGS = ("image_size", "classes", "examples")
@@ -36,29 +34,32 @@ def describe_data(section: dict, given: Sizes, needs_labels: bool = False) -> Da
 
     Args:
       section: of a plain config.
-      given: in place of what is known.
+      given: in place of published sizes.
       needs_labels: whether the config looks at labels before it trains.
 
     Raises:
       InputError: sizes that are not known, or do not fit the section.
       DataError: the set is to be read and is not there.
     """
-    published = KNOWN.get(_dataset(section["name"]), Sizes())
+    published = KNOWN.get(dataset_of(section["name"]), Sizes())
     whole = re.fullmatch(r"\w+", section["train"])
     if not whole:
         published = published._replace(examples=None)
     if not any(given[:3]) and (
         None in published[1:3] or needs_labels or section["keep"]
     ):
-        return _load(section)
+        try:
+            return load_data(section)
+        except DataError as error:
+            raise InputError(
+                f"{error} Or describe it: compile needs no images, and reads none with "
+                "--classes, --examples and, where they are not streamed, --image_size."
+            ) from error
     return data_of_sizes(section, _settled(section, given, published))
 
 
 def data_of_sizes(section: dict, sizes: Sizes) -> Data:
-    """Images that take no memory: black ones, or for a streamed set their shape alone.
-
-    `sizes` are all known.
-    """
+    """Black images that take no memory, or for a streamed set their shape alone."""
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
     if _streams(section):
         image = DatasetSpec(shape, check_feed(section))
@@ -72,16 +73,6 @@ def data_of_sizes(section: dict, sizes: Sizes) -> Data:
     )
     augment = augment_of(_usual(section, sizes.channels), train)
     return Data(train, label, test, augment, is_described=True)
-
-
-def _load(section: dict) -> Data:
-    try:
-        return load_data(section)
-    except DataError as error:
-        raise InputError(
-            f"{error} Or describe it: compile needs no images, and reads none with "
-            "--classes, --examples and, where they are not streamed, --image_size."
-        ) from error
 
 
 def _settled(section: dict, given: Sizes, published: Sizes) -> Sizes:
@@ -109,9 +100,9 @@ def _settled(section: dict, given: Sizes, published: Sizes) -> Sizes:
 
 def _streams(section: dict) -> bool:
     """What `auto` would choose, which looks at the set on disk."""
-    dataset = _dataset(section["name"])
     if section["feed"] != "auto":
         return section["feed"] == "streamed"
+    dataset = dataset_of(section["name"])
     if dataset in KNOWN:
         return dataset in STREAMED
     raise InputError(
@@ -121,20 +112,13 @@ def _streams(section: dict) -> bool:
 
 
 def _usual(section: dict, channels: int) -> dict:
-    """The section, with numbers of no consequence for what nobody knows of the set.
-
-    Means and deviations are constants of the program.
-    """
+    """The section, with numbers of no consequence in place of unknown ones."""
     streamed = _streams(section)
     table = STREAMED if streamed else AUGMENTS
-    if _dataset(section["name"]) in table:
+    if dataset_of(section["name"]) in table:
         return section
     usual = {"padding": 0 if streamed else 4, "flip": True}
     missing = {key: value for key, value in usual.items() if section[key] is None}
     if not section["mean"] and not section["std"]:
         missing |= {"mean": (0.5,) * channels, "std": (0.25,) * channels}
     return section | missing
-
-
-def _dataset(name: str) -> str:
-    return "" if is_npz(name) else parse_name(name).dataset

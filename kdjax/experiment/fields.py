@@ -51,7 +51,7 @@ def check_value(
       kind: its annotation; where that is no plain type, anything passes.
       value: plain.
       limits: of its numbers.
-      choices: the only values that it has, if any.
+      choices: the only values, if any.
     """
     inner = value if isinstance(value, list | tuple) else (value,)
     given = [one for one in inner if _is(one, numbers.Real)]
@@ -137,19 +137,17 @@ def check_section(
                 + nearest(name, fields)
             )
     for name, one in fields.items():
-        if name in values:
-            check_field(f"{path}.{name}", one, values[name])
-        elif not partial:
-            raise InputError(f"{path}.{name} is missing; every config sets it.")
-
-
-def check_field(path: str, field: dataclasses.Field, value: Any) -> None:
-    marks, limits = field.metadata["marks"], field.metadata["limits"]
-    if dataclasses.is_dataclass(field.type):
-        check_value(path, dict, value)
-        check_section(path, field.type, value, partial="partial" in marks)
-    else:
-        check_value(path, field.type, value, limits, field.metadata["choices"])
+        inner, facts = f"{path}.{name}", one.metadata
+        if name not in values:
+            if not partial:
+                raise InputError(f"{inner} is missing; every config sets it.")
+        elif dataclasses.is_dataclass(one.type):
+            check_value(inner, dict, values[name])
+            may_lack = "partial" in facts["marks"]
+            check_section(inner, one.type, values[name], partial=may_lack)
+        else:
+            limits, choices = facts["limits"], facts["choices"]
+            check_value(inner, one.type, values[name], limits, choices)
 
 
 def keys(kind: type, path: str = "") -> Iterator[tuple[str, dataclasses.Field, Any]]:

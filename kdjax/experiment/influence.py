@@ -10,6 +10,7 @@ import numpy as np
 from kdjax import contracts
 from kdjax.contracts import InputError
 from kdjax.experiment.data import Data
+from kdjax.experiment.fields import check_value
 from kdjax.selection import influence
 from kdjax.selection.evidence import Evidence, SelectionResult
 from kdjax.selection.scores import select, validation_indices
@@ -49,12 +50,8 @@ class Influence:
             contracts.positive("influence", name, getattr(self, name))
         if self.eta is not None and not 0 < self.eta < 1:
             raise InputError(f"influence: eta is {self.eta}; expected 0 < eta < 1.")
-        if self.estimator not in influence.ESTIMATORS:
-            raise InputError(
-                f"estimator is {self.estimator!r}; expected one of "
-                f"{', '.join(influence.ESTIMATORS)}."
-                + contracts.nearest(self.estimator, influence.ESTIMATORS)
-            )
+        choices = tuple(influence.ESTIMATORS)
+        check_value("influence: estimator", str, self.estimator, choices=choices)
 
     @property
     def wants_teacher(self) -> bool:

@@ -89,13 +89,14 @@ def load_grid(spec: str) -> Any:
 def _load_module(spec: str) -> tuple[str, Any, str]:
     """Runs a config file: (its name, the module, ARG)."""
     # Folders may have colons, and so may ARG.
-    ends = [found.end() for found in re.finditer(r"\.py(?=:|$)", spec)]
-    names = [spec[:end] for end in ends] or [spec]
-    is_file = {name: paths.local(name, "--config").is_file() for name in names}
-    name = next((name for name in names if is_file[name]), names[0])
-    if not ends or not is_file[name]:
-        raise InputError(f"--config: there is no file {name}; expected a Python file.")
-    path = paths.local(name, "--config").resolve()
+    names = [spec[: match.end()] for match in re.finditer(r"\.py(?=:|$)", spec)]
+    files = {name: paths.local(name, "--config") for name in names or [spec]}
+    name = next((name for name in names if files[name].is_file()), None)
+    if name is None:
+        raise InputError(
+            f"--config: there is no file {next(iter(files))}; expected a Python file."
+        )
+    path = files[name].resolve()
     for parent in path.parents:
         # Configs share defaults by `from configs import ...`, wherever we are.
         if parent.name == "configs" and str(parent.parent) not in sys.path:

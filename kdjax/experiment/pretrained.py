@@ -31,7 +31,7 @@ def load_trained(
     Args:
       path: dotted path of the section, for errors.
       section: workdir, student, checkpoint.
-      data: classes, image_shape and normalisation of the run that it is for.
+      data: `Data.identity` of the run that it is for.
       teaches: it is a teacher, so imported weights may have a normalisation of their
         own; weights that are trained further, or compared, may not.
     """

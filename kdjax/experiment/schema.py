@@ -11,10 +11,7 @@ from typing import Any
 
 from kdjax.contracts import InputError, nearest
 from kdjax.experiment import fields
-from kdjax.experiment.builders import call_named, check_arguments, guarded
 from kdjax.experiment.fields import LARGEST_SEED, jsonable, key, plain, section
-
-__all__ = ["call_named", "check_arguments", "guarded"]  # what calls named sections
 
 LONGEST_NAME = 200  # of a student, which has directories; of 255 bytes at most
 PAGE = """# Keys of a config
@@ -26,8 +23,7 @@ arguments of what it names. Those with a * may change between two starts of a ru
 | key | default | value | meaning |
 |---|---|---|---|
 """
-
-
+FEEDS = ("auto", "resident", "streamed")
 VARIED = "builder variant"
 SGD = {"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
 SGD |= {"decay_norm_and_bias": False, "clip_norm": 0.0}
@@ -56,7 +52,7 @@ class Data:
         "auto",
         "resident: on the devices. streamed: decoded from a TFDS set while it trains, "
         "with random resized crops. auto: streamed from 4 GiB on disk upwards",
-        choices=("auto", "resident", "streamed"),
+        choices=FEEDS,
     )
     crops: Crops = key(Crops, "of a streamed set", marks="partial")
     threads: int = key(0, "decoding in each process; 0: one a core", low=0, free=True)
@@ -210,16 +206,6 @@ def check_keys(config: dict) -> None:
                     f"{', '.join(VARIANT)}." + nearest(inner, VARIANT)
                 )
         fields.check_section(path, Config, student, partial=True)
-
-
-def number(config: Mapping, path: str, *_: Any, **__: Any) -> Any:
-    """The value at a dotted path, checked; of a config that may not have been."""
-    value = config
-    for name in path.split("."):
-        value = value[name]
-    field = next(field for name, field, _ in fields.keys(Config) if name == path)
-    fields.check_field(f"config.{path}", field, value)
-    return value
 
 
 def is_free(name: str) -> bool:

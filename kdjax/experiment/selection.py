@@ -23,7 +23,6 @@ NEVER = float("inf")
 
 def every_sample() -> None:
     """All samples, all the time."""
-    return None
 
 
 def from_file(*, path: str, images: Data) -> SelectionSchedule:
@@ -50,10 +49,9 @@ def by_detector(
 
     Args:
       images: whose labels are in question.
-      detector: clk, same or fine.
+      detector: clk, same or fine, with its `parameters`.
       first_epoch: until then all samples count; FINE's authors warm up for 40.
       every_epochs: between two selections; 0 for a single one.
-      parameters: of the detector.
     """
     detect = named_detector("selection", detector, parameters)
     labels = images.train.label
@@ -84,12 +82,12 @@ def by_dividemix(
     Args:
       images: whose labels are in question.
       warmup_epochs: before the first division; the method's own number.
-      detector: clk, same or fine, whose set is intersected; "" for the losses alone.
+      detector: clk, same or fine, with its `parameters`, whose set is intersected; ""
+        for the losses alone.
       probability: that a label is clean, by the "loss", as DivideMix does; by "fine",
         as F-DivideMix does; or "kept", 1 for what the detector keeps.
       threshold: on that probability.
       every_epochs: between two divisions.
-      parameters: of the detector.
     """
     detect = named_detector("selection", detector, parameters) if detector else None
     choices = tuple(PROBABILITIES)
@@ -137,7 +135,7 @@ def by_influence(
     Args:
       images: whose training split is scored.
       teacher: of the run.
-      data: classes, image_shape and normalisation.
+      data: `Data.identity` of the run.
       reference: workdir of the network that the first scores are about, such as the
         same student trained on labels; "" for the student itself at `first_epoch`.
       student: of the reference's run, where it trained several.
@@ -145,7 +143,7 @@ def by_influence(
       first_epoch: before it all samples are selected.
       every_epochs: between two selections, the later ones by the student itself; 0 for
         a single one.
-      **influence: see `kdjax.experiment.influence.Influence`.
+      **influence: of `kdjax.experiment.influence.Influence`.
     """
     rule, trained = Influence(**influence), None
     if not reference and not first_epoch:
@@ -220,13 +218,11 @@ def as_one(outputs: dict, labels: np.ndarray) -> evidence.Evidence:
     return evidence.Evidence(logits, features, labels)
 
 
-def _by_fine(outputs: evidence.Evidence) -> np.ndarray:
-    return fine.aligned_probability(fine.alignment(outputs), outputs.labels)
-
-
 PROBABILITIES = {
     "loss": lambda outputs: mixture.clean_probability(evidence.losses(outputs)),
-    "fine": _by_fine,
+    "fine": lambda outputs: fine.aligned_probability(
+        fine.alignment(outputs), outputs.labels
+    ),
     "kept": lambda outputs: np.ones(len(outputs.labels)),
 }
 

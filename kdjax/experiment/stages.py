@@ -59,9 +59,9 @@ def _merge(path: str, base: Mapping, changes: Mapping) -> dict:
             )
         old = base.get(key)
         nested = isinstance(value, Mapping) and isinstance(old, Mapping)
-        whole = key in WHOLE or (key in BUILDERS and "name" in value)
-        merges = nested and not whole
-        merged[key] = _merge(f"{path}.{key}", old, value) if merges else value
+        if nested and key not in WHOLE and not (key in BUILDERS and "name" in value):
+            value = _merge(f"{path}.{key}", old, value)
+        merged[key] = value
     return merged
 
 

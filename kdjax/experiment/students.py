@@ -2,14 +2,22 @@
 
 import re
 
+import jax
+import jax.numpy as jnp
+
 from kdjax.contracts import InputError
-from kdjax.experiment import schema
+from kdjax.data.loaders.loader import is_streamed
+from kdjax.experiment.builders import call_named
 from kdjax.experiment.data import Data
-from kdjax.experiment.networks import check_classes, count_classes
+from kdjax.experiment.networks import check_classes, check_sides, count_classes
 from kdjax.experiment.pretrained import Teacher, student_network
+from kdjax.experiment.schema import VARIANT
 from kdjax.methods import METHODS
 from kdjax.methods.base import Method, with_label_fallback
+from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import SelectionSchedule, Student
+
+MIXUP = "config.data.mixup"
 
 
 def student_sections(config: dict) -> dict[str, dict]:
@@ -17,7 +25,7 @@ def student_sections(config: dict) -> dict[str, dict]:
 
     `build_students` adds what a reader of a checkpoint cannot see in the config.
     """
-    base = {key: config[key] for key in schema.VARIANT}
+    base = {key: config[key] for key in VARIANT}
     sections = {name: base | own for name, own in config["students"].items()}
     sections = sections or {str(base["method"].get("name")): base}
     for name in sections:
@@ -34,52 +42,64 @@ def build_students(
     sections: dict[str, dict],
     data: Data,
     teacher: Teacher | None,
-    optimizer,
-    facts: dict,
+    total_steps: int,
 ) -> dict[str, Student]:
-    """Builds every student.
+    """Builds every student of a plain config; `sections` are of `student_sections`.
 
     Adds to a section `networks`, how many its method trains, and `selection_digest`
     where its selection comes from a file or from another network.
-
-    Args:
-      config: plain.
-      sections: from `student_sections`.
-      data: what the run trains on.
-      teacher: or None.
-      optimizer: of all students.
-      facts: numbers of the run that a method may need to know: num_examples,
-        num_classes, steps_per_epoch, total_steps.
     """
-    students, shape = {}, data.train.image.shape[1:]
+    examples = len(data.train.label)
+    # Methods may ask for the numbers of the run.
+    facts = {
+        "num_examples": examples,
+        "num_classes": len(data.train.class_names),
+        "steps_per_epoch": examples / config["batch_size"],
+        "total_steps": total_steps,
+    }
+    length = {key: facts[key] for key in ("total_steps", "steps_per_epoch")}
+    schedule = call_named("config.schedule", SCHEDULES, config["schedule"], **length)
+    optimizer = call_named(
+        "config.optimizer", OPTIMIZERS, config["optimizer"], schedule=schedule
+    )
+    students = {}
     for name, section in sections.items():
         path = f"config.students.{name}" if config["students"] else "config"
-        method = schema.call_named(
-            f"{path}.method", METHODS, section["method"], **facts
-        )
-        section["networks"] = method.networks
-        network = student_network(f"{path}.model", section, facts["num_classes"])
-        classes = count_classes(f"{path}.model", network, shape)
-        check_classes(f"{path}.model", classes, facts["num_classes"])
-        schedule = _selection_schedule(path, section["selection"], data, teacher)
-        if schedule is not None and schedule.digest:
-            section["selection_digest"] = schedule.digest
-        _check_needs(path, section["method"]["name"], method, teacher, schedule)
-        _check_epochs(path, section, schedule, facts)
-        if method.needs_teacher and schedule is not None:
-            method = with_label_fallback(method)
-        if data.augment.mixup:
-            from kdjax.experiment.mixup_checks import check_mixable
-
-            check_mixable(path, section["method"]["name"], method)
-        students[name] = Student(
-            network=network,
-            method=method,
-            optimizer=optimizer,
-            seed=section["seed"],
-            selection_schedule=schedule,
-        )
+        students[name] = _student(path, section, data, teacher, optimizer, facts)
+    if is_streamed(data.train):
+        _check_crops(students, teacher, data)
     return students
+
+
+def _student(
+    path: str,
+    section: dict,
+    data: Data,
+    teacher: Teacher | None,
+    optimizer,
+    facts: dict,
+) -> Student:
+    method = call_named(f"{path}.method", METHODS, section["method"], **facts)
+    section["networks"] = method.networks
+    network = student_network(f"{path}.model", section, facts["num_classes"])
+    classes = count_classes(f"{path}.model", network, data.train.image.shape[1:])
+    check_classes(f"{path}.model", classes, facts["num_classes"])
+    schedule = _selection_schedule(path, section["selection"], data, teacher)
+    if schedule is not None and schedule.digest:
+        section["selection_digest"] = schedule.digest
+    _check_needs(path, section["method"]["name"], method, teacher, schedule)
+    _check_epochs(path, section, schedule, facts)
+    if method.needs_teacher and schedule is not None:
+        method = with_label_fallback(method)
+    if data.augment.mixup:
+        _check_mixable(path, section["method"]["name"], method)
+    return Student(
+        network=network,
+        method=method,
+        optimizer=optimizer,
+        seed=section["seed"],
+        selection_schedule=schedule,
+    )
 
 
 def _selection_schedule(
@@ -91,7 +111,7 @@ def _selection_schedule(
     from kdjax.experiment.selection import SELECTIONS
 
     facts = {"images": data, "teacher": teacher, "data": data.identity}
-    return schema.call_named(f"{path}.selection", SELECTIONS, section, **facts)
+    return call_named(f"{path}.selection", SELECTIONS, section, **facts)
 
 
 def _check_epochs(
@@ -151,3 +171,56 @@ def _check_needs(
                 f"{path}.method: {name} needs {need!r} of each sample; expected "
                 f"{expected}."
             )
+
+
+def _check_crops(
+    students: dict[str, Student], teacher: Teacher | None, data: Data
+) -> None:
+    """A streamed set gives one crop of a sample and step, and may change its size."""
+    two_views = [name for name, s in students.items() if s.method.mixture is not None]
+    if two_views:
+        raise InputError(
+            f"config.data.feed: the method of {', '.join(two_views)} takes two crops "
+            "of each image, and a streamed set gives one; expected another method, or "
+            "resident."
+        )
+    if not data.sides:
+        return
+    shape = data.train.image.shape[1:]
+    first = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    checked = {f"student {name}": (s.network, None) for name, s in students.items()}
+    if teacher:
+        checked["config.teacher"] = teacher.network, teacher.variables
+    for path, (network, variables) in checked.items():
+        if variables is None:
+            variables = jax.eval_shape(network.init, jax.random.key(0), first)
+        check_sides(path, network, variables, shape[-1], data.sides)
+
+
+def _check_mixable(path: str, name: str, method: Method) -> None:
+    """Refuses a method that needs what a mixture of two samples does not have."""
+    refused = f"{MIXUP} is above 0, and {path}.method: {name}"
+    if method.mixture is not None:
+        raise InputError(
+            f"{refused} mixes images by itself; expected {MIXUP} = 0 with it."
+        )
+    if "label" in method.reads:
+        raise InputError(
+            f"{refused} reads labels, and a mixture of two images has none of its own; "
+            "expected a method that has the teacher alone, such as kd with alpha = 1 "
+            "on all samples."
+        )
+    if method.reads:
+        raise InputError(
+            f"{refused} remembers each sample, and a mixture is of two; expected it "
+            "without its memory."
+        )
+
+
+def refuse_mixed(mixup: float) -> None:
+    """Raises InputError if the images that a cache is for are mixtures."""
+    if mixup:
+        raise InputError(
+            f"{MIXUP} is {mixup:g}, and a cache has a teacher's outputs for single "
+            "images, not for mixtures; expected 0 with a cache, or no cache."
+        )

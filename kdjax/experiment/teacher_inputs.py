@@ -37,7 +37,7 @@ def adapt(
 
     Args:
       path: of the teacher's section, for errors.
-      network: the teacher, as it was trained.
+      network: as it was trained.
       trained_on: its classes, image_shape and normalisation, and their_names, the names
         of its classes, or None.
       data: classes, class_names (None: not read), image_shape and normalisation of

@@ -118,14 +118,7 @@ def untrained_teacher(models: list[dict], data: dict, section: dict) -> Teacher:
 
 
 def adapted_network(path: str, model: dict, data: dict, section: dict) -> Adapted:
-    """A network without a run, adapted as a `teacher` section says.
-
-    Args:
-      path: of where the network is named, for errors.
-      model: `model` section.
-      data: `Data.identity` of the run.
-      section: of the teacher.
-    """
+    """The network of a `model` section, adapted as a `teacher` section says."""
     shape, file = teacher_shape(data, section), section.get("classes", "")
     expected = data["classes"]
     if file:

@@ -119,8 +119,7 @@ class CacheRequest:
     def manifest(self, verify: bool = False) -> dict:
         """Of the cache as it is to be, or, to verify it, as it is."""
         stored = self._stored(verify)
-        seed = schema.number(self.config, "seed")
-        batch_size = schema.number(self.config, "batch_size")
+        seed, batch_size = self.config["seed"], self.config["batch_size"]
         wanted = origin_of(self.teacher, self.data, seed, batch_size)
         self._check_same(stored, wanted)
         wanted |= self._layout(stored).as_json()

@@ -14,10 +14,10 @@ from kdjax.data.split import DataError
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.transforms.augment import Augment
 from kdjax.distributed import collectives
+from kdjax.experiment.builders import guarded
 from kdjax.experiment.data import RESIDENT_BELOW
 from kdjax.experiment.networks import CHECKPOINTS, choose_step
 from kdjax.experiment.pretrained import student_network
-from kdjax.experiment.schema import guarded
 from kdjax.experiment.teachers import load_teacher
 from kdjax.runner.workdir import CONFIG
 from kdjax.training import sharding

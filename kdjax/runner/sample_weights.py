@@ -10,7 +10,7 @@ from kdjax.contracts import InputError
 from kdjax.data.loaders import in_memory
 from kdjax.distributed import collectives
 from kdjax.experiment.build import Experiment
-from kdjax.experiment.schema import guarded
+from kdjax.experiment.builders import guarded
 from kdjax.reporting.files import replace_npz
 from kdjax.training import sharding
 from kdjax.training.evaluator import answerer, passing_rows, predictions

@@ -10,8 +10,7 @@ import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
-from kdjax.experiment import schema
-from kdjax.experiment.builders import call_named, check_arguments, named
+from kdjax.experiment import builders, schema
 from kdjax.experiment.data import KEEP, Data, keep_digest, load_data, read_keep
 from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
@@ -36,7 +35,7 @@ def select(config: dict, workdir: pathlib.Path) -> None:
     record = {"select": schema.jsonable(section), "data": images.identity}
     collectives.assert_equal("this selection", record)
     facts = {"images": images, "config": config}
-    result, sources = call_named("config.select", SELECTORS, section, **facts)
+    result, sources = builders.call_named("config.select", SELECTORS, section, **facts)
     collectives.assert_equal("this selection", sources)
     labels, true = images.train.label, images.true_labels
     record |= {"sources": sources, "samples": len(labels)}
@@ -60,11 +59,10 @@ def read_selection(workdir: pathlib.Path) -> dict:
 
 def check(path: str, section: dict) -> None:
     """Checks a selector's section before the networks that it needs are trained."""
-    selector = named(path, SELECTORS, section)
-    arguments = {key: value for key, value in section.items() if key != "name"}
+    build = builders.named(path, SELECTORS, section)
     facts = {"images": None, "config": None}
-    check_arguments(path, section["name"], selector, arguments, facts)
-    if selector is by_detector:
+    arguments = builders.check_arguments(path, build, section, facts)
+    if section["name"] == "detector":
         named_detector(path, arguments["detector"], arguments.get("parameters"))
 
 

@@ -46,8 +46,10 @@ def test_distances_and_norms_are_those_of_the_checkpoints(
 
     def outputs_of(workdir, name):
         meta, _ = checkpoints.read_meta(workdir / "checkpoints")
-        found = checkpoints.read_variables(workdir / "checkpoints", meta["step"], name)
-        outputs = tiny(10, width=4).evaluate(*found, images)
+        variables = checkpoints.read_variables(
+            workdir / "checkpoints", meta["step"], name
+        )
+        outputs = tiny(10, width=4).evaluate(*variables, images)
         return np.float64(outputs.logits), np.float64(outputs.features["pooled"])
 
     teacher, _ = outputs_of(workdirs / "teacher", "ce")

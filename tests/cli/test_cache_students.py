@@ -40,8 +40,8 @@ def test_students_from_a_cache_are_those_of_the_teacher(cached, monkeypatch):
     assert (live[0][-1] < live[0][0]).all()
     for name, least, most in (("single", 0, 2e-6), ("half", 1e-7, 5e-4)):
         config = cached.config(f"teacher.cache={cached.root / name}", method=kd)
-        found = trained(config, monkeypatch)
-        errors = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), found, live)
+        own = trained(config, monkeypatch)
+        errors = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), own, live)
         # Exactly the same in half precision would be the teacher itself.
         assert least <= max(jax.tree.leaves(errors)) <= most, name
 
@@ -67,10 +67,10 @@ def test_another_batch_size_reads_the_same_outputs(cached):
         whole = {n: np.concatenate([row[n] for row in rows]) for n in rows[0]}
         return index, epoch, whole
 
-    index, epoch, found = first(64, 6)
+    index, epoch, outputs = first(64, 6)
     *_, other = first(96, 4)
     for name in ("logits", "pooled"):
-        np.testing.assert_array_equal(found[name], other[name])
+        np.testing.assert_array_equal(outputs[name], other[name])
     experiment = build(cached.config())
     teacher = experiment.teacher
     runner = TeacherRunner(
@@ -78,8 +78,8 @@ def test_another_batch_size_reads_the_same_outputs(cached):
         **{"seed": 1, "layout": reader.layout, "batch_size": 40},
     )
     wanted = runner.outputs(index, epoch)
-    np.testing.assert_allclose(found["logits"], wanted["logits"], atol=1e-5)
-    np.testing.assert_allclose(found["pooled"], wanted["pooled"], atol=1e-5)
+    np.testing.assert_allclose(outputs["logits"], wanted["logits"], atol=1e-5)
+    np.testing.assert_allclose(outputs["pooled"], wanted["pooled"], atol=1e-5)
     # The same sample's crop of another epoch has other outputs.
     assert (
         np.abs(runner.outputs(index, 1 - epoch)["logits"] - wanted["logits"]).max()
@@ -195,9 +195,9 @@ def test_an_ensemble_s_members_are_stored_each(cached, tmp_path):
     )
     index, epoch = np.arange(20, dtype=np.int32), np.zeros(20, np.int32)
     wanted = runner.outputs(index, epoch)
-    found = experiment.cache.decode(experiment.cache.rows(index, epoch))
-    np.testing.assert_allclose(found.logits, wanted["logits"], atol=1e-5)
-    members = found.features["members"]
+    outputs = experiment.cache.decode(experiment.cache.rows(index, epoch))
+    np.testing.assert_allclose(outputs.logits, wanted["logits"], atol=1e-5)
+    members = outputs.features["members"]
     np.testing.assert_allclose(members, wanted["members"], atol=1e-5)
     assert np.abs(members[:, 0] - members[:, 1]).max() > 1e-2
 

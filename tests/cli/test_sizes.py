@@ -150,8 +150,8 @@ def test_a_cache_holds_the_outputs_on_the_crops_of_every_step(jpeg_dir, tmp_path
         images = experiment.augment.train(batch, experiment.seed)
         wanted = evaluated(*variables, images).logits
         index, epoch = batch_spec["index"], batch_spec["epoch"]
-        found = np.stack([stored[e][i] for e, i in zip(epoch, index, strict=True)])
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+        outputs = np.stack([stored[e][i] for e, i in zip(epoch, index, strict=True)])
+        np.testing.assert_allclose(outputs, wanted, rtol=1e-4, atol=1e-5)
         again = runner.outputs(index, epoch)["logits"]
         np.testing.assert_allclose(again, wanted, rtol=1e-4, atol=1e-5)
     feed.close()

@@ -26,7 +26,7 @@ WRONG = {
     "method.alpha": {"method": {"name": "kd", "alpha": 2.0, "temperature": 4.0}},
     "method.temprature": {"method": {"name": "kd", "alpha": 1.0, "temprature": 4.0}},
     "method.name": {"method": {"name": "kdd"}},
-    "elr is told what the data say": {"method": {"name": "elr", "num_classes": 3}},
+    "elr has what the data set says": {"method": {"name": "elr", "num_classes": 3}},
     "model.name": {"model": {"name": "wrn_16_200"}},
     "selection.detektor": {"selection": {"name": "detector", "detektor": "clk"}},
     "selection.name": {"selection": {"name": "influenza"}},

@@ -15,26 +15,26 @@ def data(name, **keys):
 
 
 def test_imagenet_needs_no_pictures():
-    found = describe_data(data("imagenet2012"), Sizes())
-    assert is_streamed(found.train) and isinstance(found.train.image, DatasetSpec)
-    assert found.train.image.shape == (1_281_167, 224, 224, 3)
-    assert found.train.label.shape == (1_281_167,)
-    assert len(found.train.class_names) == 1000
-    assert found.augment == STREAMED["imagenet2012"]
+    images = describe_data(data("imagenet2012"), Sizes())
+    assert is_streamed(images.train) and isinstance(images.train.image, DatasetSpec)
+    assert images.train.image.shape == (1_281_167, 224, 224, 3)
+    assert images.train.label.shape == (1_281_167,)
+    assert len(images.train.class_names) == 1000
+    assert images.augment == STREAMED["imagenet2012"]
     crops = {"size": 160, "short_side": 182, "smallest_area": 0.25}
-    found = describe_data(data("imagenet2012:5.1.0", crops=crops), Sizes())
-    assert found.train.image.shape[1:] == (160, 160, 3)
+    images = describe_data(data("imagenet2012:5.1.0", crops=crops), Sizes())
+    assert images.train.image.shape[1:] == (160, 160, 3)
 
 
 @pytest.mark.parametrize("name", sorted(AUGMENTS.keys() & KNOWN.keys()))
 def test_what_is_prepared_here_is_known(name):
-    found, sizes = describe_data(data(name), Sizes()), KNOWN[name]
+    images, sizes = describe_data(data(name), Sizes()), KNOWN[name]
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
-    assert found.train.image.shape == shape and not is_streamed(found.train)
-    assert found.train.image.nbytes == np.prod(shape)
-    assert np.shares_memory(found.train.image[0], found.train.image[-1])
-    assert found.augment == AUGMENTS[name]
-    assert len(found.augment.mean) == sizes.channels
+    assert images.train.image.shape == shape and not is_streamed(images.train)
+    assert images.train.image.nbytes == np.prod(shape)
+    assert np.shares_memory(images.train.image[0], images.train.image[-1])
+    assert images.augment == AUGMENTS[name]
+    assert len(images.augment.mean) == sizes.channels
 
 
 def test_all_that_can_be_prepared_is_known():
@@ -43,21 +43,21 @@ def test_all_that_can_be_prepared_is_known():
 
 
 def test_flags_come_first():
-    found = describe_data(data("cifar100"), Sizes(classes=7, examples=300))
-    assert found.train.image.shape == (300, 32, 32, 3)
-    assert len(found.train.class_names) == 7
+    images = describe_data(data("cifar100"), Sizes(classes=7, examples=300))
+    assert images.train.image.shape == (300, 32, 32, 3)
+    assert len(images.train.class_names) == 7
     own = data("my_set", feed="resident")
-    found = describe_data(own, Sizes(40, 3, 50))
-    assert found.train.image.shape == (50, 40, 40, 3) and found.augment.flip
-    found = describe_data(own | {"feed": "streamed"}, Sizes(classes=3, examples=50))
-    assert found.train.image.shape == (50, 224, 224, 3)
-    assert found.augment.padding == 0
+    images = describe_data(own, Sizes(40, 3, 50))
+    assert images.train.image.shape == (50, 40, 40, 3) and images.augment.flip
+    images = describe_data(own | {"feed": "streamed"}, Sizes(classes=3, examples=50))
+    assert images.train.image.shape == (50, 224, 224, 3)
+    assert images.augment.padding == 0
 
 
 def test_what_is_more_than_shapes_is_read(data_dir):
     embedded = data("fashion_mnist_subset", data_dir=str(data_dir))
-    found = describe_data(embedded, Sizes())
-    assert found.train.image.any() and found.train.label.any()
+    images = describe_data(embedded, Sizes())
+    assert images.train.image.any() and images.train.label.any()
 
 
 @pytest.mark.errors

@@ -13,19 +13,19 @@ from kdjax.selection.scores import validation_indices
 COUNT, CLASSES, ETA = 120, 3, 0.8
 RNG = np.random.default_rng(5)
 LABELS = np.arange(COUNT, dtype=np.int32) % CLASSES
-LOGITS, TAUGHT = RNG.normal(0, 2, (2, COUNT, CLASSES)).astype(np.float32)
+LOGITS, TEACHER = RNG.normal(0, 2, (2, COUNT, CLASSES)).astype(np.float32)
 FEATURES = RNG.normal(size=(COUNT, 5)).astype(np.float32)
 IMAGES = types.SimpleNamespace(train=types.SimpleNamespace(label=LABELS))
 
 
 def kept(**changes):
     answers = [{"logits": LOGITS, "features": FEATURES}]
-    return Influence(eta=ETA, **changes).keep(IMAGES, answers, TAUGHT)
+    return Influence(eta=ETA, **changes).keep(IMAGES, answers, TEACHER)
 
 
 def scores():
     """By the estimator itself, on targets revised here by the paper's equation."""
-    q = np.exp(TAUGHT - TAUGHT.max(1, keepdims=True).astype(np.float64))
+    q = np.exp(TEACHER - TEACHER.max(1, keepdims=True).astype(np.float64))
     q /= q.sum(1, keepdims=True)
     own = q[np.arange(COUNT), LABELS]
     beta = (ETA / (q.max(1) - own + 1))[:, None]
@@ -41,10 +41,12 @@ def scores():
 @pytest.mark.parametrize("largest", (False, True))
 def test_the_most_helpful_samples_are_kept(largest):
     order = np.argsort(-scores() if largest else scores())
-    found = kept(keep_ratio=0.25, largest=largest)
-    assert set(np.flatnonzero(found.keep)) == set(order[: COUNT // 4])
+    result = kept(keep_ratio=0.25, largest=largest)
+    assert set(np.flatnonzero(result.keep)) == set(order[: COUNT // 4])
 
 
 def test_every_class_keeps_its_share_where_that_is_asked_for():
-    found = kept(keep_ratio=0.25, class_balanced=True)
-    assert np.bincount(LABELS[found.keep]).tolist() == [COUNT // CLASSES // 4] * CLASSES
+    result = kept(keep_ratio=0.25, class_balanced=True)
+    assert (
+        np.bincount(LABELS[result.keep]).tolist() == [COUNT // CLASSES // 4] * CLASSES
+    )

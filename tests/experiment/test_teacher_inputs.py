@@ -36,13 +36,13 @@ def section(workdir, **more):
     return named | {"network": ""} | more
 
 
-def logits(found, images):
-    return jax.jit(found.network.evaluate)(*found.variables, images).logits
+def logits(loaded, images):
+    return jax.jit(loaded.network.evaluate)(*loaded.variables, images).logits
 
 
-def close(found, expected):
+def close(actual, expected):
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(found, expected, atol=5e-5 * scale)
+    np.testing.assert_allclose(actual, expected, atol=5e-5 * scale)
 
 
 @pytest.fixture(scope="module")
@@ -59,22 +59,25 @@ def named(flags, tmp_path_factory):
 
 @pytest.mark.parametrize("method", ["bilinear", "bicubic"])
 def test_students_images_are_resized_for_it(teacher, tensors, method):
-    found = load_teacher(section(teacher, input_size=(28, 28), resize=method), SMALL)
+    loaded = load_teacher(section(teacher, input_size=(28, 28), resize=method), SMALL)
     images = np.random.default_rng(3).normal(size=(2, 14, 20, 1)).astype(np.float32)
     rows, columns = weights(14, 28, method), weights(20, 28, method)
-    seen = np.einsum("ih,jw,bhwc->bijc", rows, columns, images)
-    close(logits(found, images), numpy_resnet.logits(tensors, seen))
-    assert found.identity["adapted"] == {"input_size": [28, 28], "resize": method}
-    assert found.identity["asked"] == {"input_size": [28, 28], "resize": method}
+    resized = np.einsum("ih,jw,bhwc->bijc", rows, columns, images)
+    close(logits(loaded, images), numpy_resnet.logits(tensors, resized))
+    assert loaded.identity["adapted"] == {"input_size": [28, 28], "resize": method}
+    assert loaded.identity["asked"] == {"input_size": [28, 28], "resize": method}
 
 
 def test_how_it_is_asked_is_part_of_who_it_is(teacher, named):
     small = [section(teacher, input_size=[28, 28], resize=r) for r in ("bicubic", "")]
     small[1]["resize"] = "bilinear"
     order = DATA | {"class_names": NAMES[::-1]}
-    found = [load_teacher(each, SMALL) for each in small]
-    found += [load_teacher(section(teacher), DATA), load_teacher(section(named), order)]
-    digests = [each.identity["digest"] for each in found]
+    loaded = [load_teacher(each, SMALL) for each in small]
+    loaded += [
+        load_teacher(section(teacher), DATA),
+        load_teacher(section(named), order),
+    ]
+    digests = [each.identity["digest"] for each in loaded]
     assert len(set(digests)) == 4
     same = load_teacher(section(named), DATA)
     assert same.identity["digest"] == digests[2] and "adapted" not in same.identity
@@ -84,33 +87,33 @@ def test_its_classes_may_have_another_order_or_be_more(named, tensors):
     expected = numpy_resnet.logits(tensors, IMAGES)
     for ours in (NAMES[::-1], [NAMES[7], NAMES[2], NAMES[5]]):
         data = DATA | {"class_names": ours, "classes": len(ours)}
-        found = load_teacher(section(named), data)
+        loaded = load_teacher(section(named), data)
         places = [NAMES.index(name) for name in ours]
-        close(logits(found, IMAGES), expected[:, places])
-        assert found.identity["adapted"]["of_classes"] == 10
+        close(logits(loaded, IMAGES), expected[:, places])
+        assert loaded.identity["adapted"]["of_classes"] == 10
 
 
 def test_a_file_names_the_classes_of_a_teacher_without_names(
     teacher, tensors, tmp_path
 ):
     (tmp_path / "names.txt").write_text("\n".join(NAMES[::-1]))
-    asked = section(teacher, classes=str(tmp_path / "names.txt"))
-    found = load_teacher(asked, DATA)
-    close(logits(found, IMAGES), numpy_resnet.logits(tensors, IMAGES)[:, ::-1])
-    pair = load_teacher(asked | {"workdir": f"{teacher},{teacher}"}, DATA)
-    close(logits(pair, IMAGES), logits(found, IMAGES))
-    assert pair.identity["asked"] == found.identity["asked"]
+    request = section(teacher, classes=str(tmp_path / "names.txt"))
+    loaded = load_teacher(request, DATA)
+    close(logits(loaded, IMAGES), numpy_resnet.logits(tensors, IMAGES)[:, ::-1])
+    pair = load_teacher(request | {"workdir": f"{teacher},{teacher}"}, DATA)
+    close(logits(pair, IMAGES), logits(loaded, IMAGES))
+    assert pair.identity["asked"] == loaded.identity["asked"]
 
 
 def test_a_network_of_ones_own_is_asked_likewise(tmp_path):
     (tmp_path / "names.txt").write_text("\n".join([*NAMES[::-1], "another"]))
     own = {"network": "tests.networks:eleven_classes", "workdir": ""}
-    asked = section("", classes=str(tmp_path / "names.txt")) | own
+    request = section("", classes=str(tmp_path / "names.txt")) | own
     plain = load_teacher(own | section("") | own, DATA | {"classes": 11})
-    found = load_teacher(asked | {"input_size": (28, 28)}, SMALL)
+    loaded = load_teacher(request | {"input_size": (28, 28)}, SMALL)
     images = np.repeat(np.repeat(IMAGES[:, :14, :14], 2, 1), 2, 2)  # any image
-    assert logits(found, images[:, :14, :20]).shape == (2, 10)
-    same = load_teacher(asked, DATA)
+    assert logits(loaded, images[:, :14, :20]).shape == (2, 10)
+    same = load_teacher(request, DATA)
     expected = np.asarray(logits(plain, IMAGES))[:, 9::-1]
     np.testing.assert_allclose(logits(same, IMAGES), expected, rtol=1e-6)
 
@@ -170,14 +173,14 @@ WILD = {
 def test_the_classes_of_a_trained_teacher_may_have_another_order(trained):
     images = np.random.default_rng(6).normal(size=(4, 8, 8, 1)).astype(np.float32)
     plain = load_teacher(section(trained), WILD)
-    said = np.asarray(logits(plain, images))
+    outputs = np.asarray(logits(plain, images))
     params = plain.variables[0]["Dense_0"]
     own = images.reshape(4, -1) @ params["kernel"] + params["bias"]
-    np.testing.assert_allclose(said, own, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs, own, rtol=1e-4, atol=1e-5)
     other = WILD | {"class_names": ["emu", "cat", "dog"]}
-    found = load_teacher(section(trained), other)
-    np.testing.assert_allclose(logits(found, images), own[:, [2, 0, 1]], rtol=1e-4)
-    assert found.identity["digest"] != plain.identity["digest"]
+    loaded = load_teacher(section(trained), other)
+    np.testing.assert_allclose(logits(loaded, images), own[:, [2, 0, 1]], rtol=1e-4)
+    assert loaded.identity["digest"] != plain.identity["digest"]
     # Classes without names are numbers, in whatever order they are.
     numbered = load_teacher(section(trained), WILD | {"class_names": ["0", "1", "2"]})
     assert numbered.identity == plain.identity
@@ -213,9 +216,9 @@ def test_lists_of_names_are_counted(teacher, flags, tmp_path, as_they_are):
     more = [f"--classes={names}", f"--workdir={tmp_path / 'w'}"]
     with pytest.raises(InputError, match="names 2 classes and the weights have 10"):
         import_.main([*flags, *more])
-    for text, told in (("one\n\ntwo", "an empty line"), ("", "no line")):
+    for text, reason in (("one\n\ntwo", "an empty line"), ("", "no line")):
         names.write_text(text)
-        with pytest.raises(InputError, match=f"{told}; expected the name of a class"):
+        with pytest.raises(InputError, match=f"{reason}; expected the name of a class"):
             load_teacher(section(teacher, classes=str(names)), DATA)
 
 
@@ -262,6 +265,6 @@ def test_imported_weights_are_scored_in_the_order_of_their_names(
     ]
     assert evaluate.main([*workdir, *more]) == 0
     row = json.loads(capsys.readouterr().out)["students"]["resnet8"]
-    said = numpy_resnet.logits(tensors, (split.image / 255 - MEAN[0]) / STD[0])
-    expected = (said[:, ::-1].argmax(-1) == split.label).mean()
+    outputs = numpy_resnet.logits(tensors, (split.image / 255 - MEAN[0]) / STD[0])
+    expected = (outputs[:, ::-1].argmax(-1) == split.label).mean()
     assert row["top1"] == pytest.approx(100 * expected)

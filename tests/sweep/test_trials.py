@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
+from configs import recipes
 from kdjax.contracts import InputError
-from kdjax.experiment import recipes, schema
+from kdjax.experiment import schema
 from kdjax.experiment.schema import resolved
 from kdjax.sweep.axes import read_axes, split_values
 from kdjax.sweep.trials import LONGEST, make_trials

@@ -1,4 +1,4 @@
-"""Mixup from a config: who may, and who may not."""
+"""Mixup from a config: which methods may have it."""
 
 import pytest
 from ml_collections import ConfigDict
@@ -25,8 +25,8 @@ def config_of(data_dir, method=MATCHING, mixup=1.0, **changes):
 
 def test_methods_with_the_teacher_alone_may(data_dir):
     for method in (MATCHING, {"name": "mse"}, {"name": "dtd_flsw", "spread": 10.0}):
-        made = build(config_of(data_dir, method))
-        assert made.augment.mixup == 1.0
+        experiment = build(config_of(data_dir, method))
+        assert experiment.augment.mixup == 1.0
     assert build(config_of(data_dir, mixup=0.0)).augment.mixup == 0.0
 
 
@@ -83,15 +83,15 @@ def test_what_is_no_strength(data_dir, mixup):
 @pytest.mark.errors
 def test_a_cache_has_answers_to_single_images(data_dir, tmp_path):
     config = config_of(data_dir)
-    made = build(config)
+    experiment = build(config)
     with pytest.raises(InputError, match="config.data.mixup is 1, and a cache has"):
-        cache.origin_of(made.teacher, made.data, 0, 8)
+        cache.origin_of(experiment.teacher, experiment.data, 0, 8)
     config.teacher.cache = str(tmp_path)
     with pytest.raises(InputError, match="config.data.mixup is 1, and a cache has"):
         run.check(config, tmp_path)
 
 
 def test_manifests_of_caches_are_what_they_were(data_dir):
-    made = build(config_of(data_dir, mixup=0.0))
-    crops = cache.origin_of(made.teacher, made.data, 0, 8)["preprocessing"]
+    experiment = build(config_of(data_dir, mixup=0.0))
+    crops = cache.origin_of(experiment.teacher, experiment.data, 0, 8)["preprocessing"]
     assert sorted(crops) == ["flip", "mean", "padding", "std", "version"]
