@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 
 from kdjax.bench import flops, roofline
 from kdjax.data.load import Split
-from kdjax.data.loaders import in_memory
+from kdjax.data.loaders import in_memory, loader
 from kdjax.data.transforms.augment import Augment
 from kdjax.methods import kd
 from kdjax.models.network import Network
@@ -73,7 +73,7 @@ def start(
       mesh: what to train on.
     """
     split = fake_split(problem)
-    feed = in_memory.make_loader(split, mesh, seed=SEED, batch_size=problem.batch_size)
+    feed = loader.make_loader(split, mesh, seed=SEED, batch_size=problem.batch_size)
     if mode == "input":
         return _input(feed, augment(problem), mesh)
     cached = mode == "cached"

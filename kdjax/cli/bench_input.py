@@ -38,8 +38,7 @@ from kdjax.bench import feed as timing
 from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
-from kdjax.data.loaders import streaming
-from kdjax.data.loaders.loader import is_streamed
+from kdjax.data.loaders.loader import is_streamed, make_loader
 from kdjax.data.prefetch import cores
 from kdjax.data.split import Split
 from kdjax.data.synthetic import NAME, prepare_synthetic
@@ -116,7 +115,7 @@ def run(request: Request) -> int:
 
 def _measured(request: Request, threads: int, mesh) -> dict:
     how = {"seed": request.seed, "batch_size": request.batch_size, "threads": threads}
-    feed = streaming.make_loader(request.split, mesh, **how)
+    feed = make_loader(request.split, mesh, **how)
 
     def take(step: int) -> None:
         batch_spec = feed.batch_spec(step)

@@ -71,11 +71,11 @@ def _open_lazily(name, split, directory, crops, skip_at_most, threads) -> Split:
     from kdjax.data.images.lazy import LazyImages
     from kdjax.data.images.skipped import SkippedImages
     from kdjax.data.tfds.labels import read_labels
-    from kdjax.data.tfds.records import identity_of, open_split
+    from kdjax.data.tfds.records import open_split
 
     opened = open_split(name, split, directory)
     opened.check_colour()
-    label, class_names = read_labels(opened), tuple(opened.features["label"].names)
+    label, class_names = read_labels(opened), opened.class_names
     # Names and sizes of the files instead of pixels: reading ImageNet takes minutes.
     files = [
         (os.path.basename(file.filename), os.stat(file.filename).st_size)
@@ -83,7 +83,8 @@ def _open_lazily(name, split, directory, crops, skip_at_most, threads) -> Split:
     ]
     content = hashlib.sha256(repr((class_names, files)).encode())
     content.update(label.astype("<i4").data)
-    identity = identity_of(opened, len(label), content.hexdigest())
+    identity = opened.identity()
+    identity |= {"num_examples": len(label), "sha256": content.hexdigest()}
     identity |= {"crops": crops.identity(), "pixels": PIXELS}
     images = LazyImages(opened, crops, SkippedImages(skip_at_most), threads)
     return Split(images, label, class_names, identity)
@@ -111,6 +112,6 @@ def crops_of(identity: dict) -> Geometry | None:
 
 def exact_name(name: str, identity: dict) -> str:
     """The name, with its version, that loads the set of a run again."""
-    return (
-        f"{identity['name']}:{identity['version']}" if "version" in identity else name
-    )
+    if "version" not in identity:
+        return name
+    return f"{identity['name']}:{identity['version']}"

@@ -16,8 +16,7 @@ import secrets
 
 import numpy as np
 
-from kdjax import contracts
-from kdjax.data.split import DataError, Split, digest
+from kdjax.data.split import DataError, Split, check_labels, in_memory
 
 SUFFIX, NAMES = ".npz", "class_names"
 IMAGE, LABEL = "_image", "_label"
@@ -64,13 +63,7 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
     image, label = image[part], label[part]
     if not len(label):
         raise DataError(f"{path}: split {split!r} is empty; choose a wider slice.")
-    identity = {
-        "name": path.name,
-        "split": split,
-        "num_examples": len(label),
-        "sha256": digest(image, label, classes),
-    }
-    return Split(image, label, classes, identity)
+    return in_memory(image, label, classes, name=path.name, split=split)
 
 
 def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:
@@ -129,10 +122,7 @@ def _arrays(path: pathlib.Path, file, name: str, classes: int):
             f"{path}: {name}{LABEL} has shape {label.shape} and {name}{IMAGE} "
             f"{image.shape}; expected a label for each image."
         )
-    try:
-        contracts.labels_in_range(str(path), label, classes)
-    except ValueError as error:
-        raise DataError(f"{name}{LABEL} of {error}") from error
+    check_labels(f"{path}: {name}{LABEL}", label, classes, "Write the file anew.")
     return image, label.astype(np.int32)
 
 

@@ -75,7 +75,7 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.info.features[feature].names = names
 
 
-def dataset_info(builder, description: str, homepage: str, features: dict):
+def dataset_info(builder, description: str, homepage: str, **features):
     """What TFDS writes beside the records of a labelled set of images."""
     return tfds.core.DatasetInfo(
         builder=builder,

@@ -42,11 +42,9 @@ class Imagenet2012(ShardedBuilder, skip_registration=True):
             self,
             "ImageNet, ILSVRC 2012: photographs of many sizes, 1,000 classes.",
             "https://image-net.org/",
-            {
-                "image": tfds.features.Image(encoding_format="jpeg"),
-                "label": tfds.features.ClassLabel(names=imagenet.class_names()),
-                "file_name": tfds.features.Text(),
-            },
+            image=tfds.features.Image(encoding_format="jpeg"),
+            label=tfds.features.ClassLabel(names=imagenet.class_names()),
+            file_name=tfds.features.Text(),
         )
 
     def entries(self):

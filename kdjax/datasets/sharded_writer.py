@@ -1,16 +1,14 @@
 """TFDS sets of any size, written shard by shard in an order that is known beforehand.
 
-TFDS's usual writer sorts what it is given: above 1 GB that takes TensorFlow and the
-set's size on disk once more. Here the list of a split is sorted, by the same hash of
-the same keys, and the images are read in that order. So the records come out in the
-order in which TFDS's writer puts them.
+TFDS's usual writer sorts records: above 1 GB that takes TensorFlow and the set's size
+on disk once more. Here the list of a split is sorted, by the same hash of the same
+keys, and the images are read in that order.
 """
 
 import functools
 import itertools
 import os
 import time
-import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -70,10 +68,7 @@ class ShardedBuilder(ShardBasedBuilder, skip_registration=True):
     def named(cls, name: str, version: str, **attributes) -> type["ShardedBuilder"]:
         """A subclass with the name and version of a set, as TFDS wants it."""
         attributes |= {"name": name, "VERSION": tfds.core.Version(version)}
-        settings = {"skip_registration": True}
-        return types.new_class(
-            "Named", (cls,), settings, lambda body: body.update(attributes)
-        )
+        return type("Named", (cls,), attributes, skip_registration=True)
 
     def entries(self) -> dict[str, list[Entry]]:
         """What each split is to hold, in the order of the records."""

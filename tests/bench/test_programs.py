@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kdjax.bench import programs
-from kdjax.data.loaders import in_memory
+from kdjax.data.loaders import in_memory, loader
 from kdjax.data.transforms.augment import Augment
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
@@ -81,7 +81,7 @@ def test_input_alone_gives_the_augmented_batch(mesh):
     program = programs.start(PROBLEM, "input", 0, mesh)
     images = program.step(program.ready(0))
     split = programs.fake_split(PROBLEM)
-    feed = in_memory.make_loader(split, mesh, seed=programs.SEED, batch_size=8)
+    feed = loader.make_loader(split, mesh, seed=programs.SEED, batch_size=8)
     rows = in_memory.gather_batch(feed.source, feed.batch_spec(0))
     expected = programs.augment(PROBLEM).train(rows, programs.SEED)
     np.testing.assert_allclose(images, expected, rtol=1e-6)

@@ -117,14 +117,20 @@ def check_sizes(sizes: tuple) -> None:
         for pair in sizes
     )
     epochs = [epoch for epoch, _ in sizes] if pairs else []
-    rises = all(one < other for one, other in itertools.pairwise(epochs))
-    starts = epochs[:1] in ([], [0])
-    if not (pairs and starts and rises and all(side >= 1 for _, side in sizes)):
-        raise ValueError(
-            f"Geometry: sizes is {sizes!r}; expected pairs of whole numbers, (from "
-            "epoch, side), whose epochs rise from 0 and whose sides are 1 pixel or "
-            "more, such as ((0, 128), (30, 160), (60, 224))."
-        )
+    if not pairs:
+        expected = "pairs of whole numbers, (from epoch, side)"
+    elif epochs[:1] not in ([], [0]):
+        expected = "the first pair to be from epoch 0"
+    elif any(later <= epoch for epoch, later in itertools.pairwise(epochs)):
+        expected = "each epoch to be above the one before"
+    elif any(side < 1 for _, side in sizes):
+        expected = "sides of 1 pixel or more"
+    else:
+        return
+    raise ValueError(
+        f"Geometry: sizes is {sizes!r}; expected {expected}, such as ((0, 128), "
+        "(30, 160), (60, 224))."
+    )
 
 
 def crop_bits(seed: int, epoch: int, index: int) -> np.ndarray:

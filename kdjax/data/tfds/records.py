@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax.data.split import DataError, Split, digest
+from kdjax.data.split import DataError, Split, check_labels, in_memory
 from kdjax.data.tfds import file_limits, find
 
 UNDECODED = {"image": tfds.decode.SkipDecoding()}  # decoders that leave images files
@@ -26,6 +26,15 @@ class OpenSplit(NamedTuple):
     def where(self) -> str:
         """Opens errors."""
         return f"{self.builder.info.full_name}, {self.split}"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.features["label"].names)
+
+    def identity(self) -> dict[str, str]:
+        """What a run stores of a split, but for its length and content."""
+        name, _, version = self.builder.info.full_name.rpartition("/")
+        return {"name": name, "version": version, "split": self.split}
 
     def files(self) -> list:
         """The files of the split, in order: filename, skip, take, examples_in_shard."""
@@ -72,13 +81,8 @@ class OpenSplit(NamedTuple):
 
     def check_labels(self, labels: np.ndarray) -> None:
         """Raises DataError if a label is none of the set's classes."""
-        classes = self.features["label"].num_classes
-        bad = np.flatnonzero((labels < 0) | (labels >= classes))
-        if bad.size:
-            raise DataError(
-                f"{self.where}: label {bad[0]} is {labels[bad[0]]}; expected 0 to "
-                f"{classes - 1}. Unlabelled splits cannot be used."
-            )
+        advice = "Unlabelled splits cannot be used."
+        check_labels(f"{self.where}: label", labels, len(self.class_names), advice)
 
 
 def open_split(name: str, split: str, data_dir: pathlib.Path) -> OpenSplit:
@@ -92,21 +96,7 @@ def open_split(name: str, split: str, data_dir: pathlib.Path) -> OpenSplit:
 def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     """Loads a split of a prepared set; see `kdjax.data.load.load_split`."""
     opened = open_split(name, split, data_dir)
-    class_names = tuple(opened.features["label"].names)
-    image, label = _read(opened)
-    content = digest(image, label, class_names)
-    return Split(image, label, class_names, identity_of(opened, len(label), content))
-
-
-def identity_of(opened: OpenSplit, num_examples: int, sha256: str) -> dict:
-    """What a run stores of a split."""
-    return {
-        "name": opened.builder.info.full_name.rsplit("/", 1)[0],
-        "version": str(opened.builder.version),
-        "split": opened.split,
-        "num_examples": num_examples,
-        "sha256": sha256,
-    }
+    return in_memory(*_read(opened), opened.class_names, **opened.identity())
 
 
 def no_such_split(name: str, split: str, splits, error: Exception) -> DataError:
@@ -176,10 +166,8 @@ def examples(opened: OpenSplit, decoders=None) -> Iterator[tuple[int, dict]]:
         try:
             chunk = records.__getitems__(list(positions))
             for position, record in zip(positions, chunk, strict=True):
-                yield (
-                    position,
-                    features.deserialize_example_np(record, decoders=decoders),
-                )
+                example = features.deserialize_example_np(record, decoders=decoders)
+                yield position, example
         except Exception as error:
             raise DataError(
                 f"{opened.where}: examples from {position} on cannot be read "

@@ -2,16 +2,16 @@
 
 import gzip
 import pathlib
-import zlib
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from kdjax.data import embedded
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, check_labels
 from kdjax.data.tfds.names import EMBEDDED
 from kdjax.datasets import encode
 from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
+from kdjax.datasets.archives.reading import reading
 
 _PREFIX = {"train": "train", "test": "t10k"}
 
@@ -42,15 +42,12 @@ class FashionMnist(ArchiveBuilder, skip_registration=True):
             self,
             "Fashion-MNIST: Zalando's article images, 28 by 28, grey, 10 classes.",
             "https://github.com/zalandoresearch/fashion-mnist",
-            {
-                "image": tfds.features.Image(shape=(28, 28, 1)),
-                "label": tfds.features.ClassLabel(names=embedded.CLASS_NAMES),
-            },
+            image=tfds.features.Image(shape=embedded.IMAGE_SHAPE),
+            label=tfds.features.ClassLabel(names=embedded.CLASS_NAMES),
         )
 
     def _generate_examples(self, split):
-        pairs = zip(*self._read(split), strict=True)
-        for number, (image, label) in enumerate(pairs):
+        for number, (image, label) in enumerate(zip(*self._read(split), strict=True)):
             yield number, {"image": encode.png(image), "label": int(label)}
 
     def _read(self, split):
@@ -79,22 +76,14 @@ def read_split(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndar
             f"{directory}: {split} images have shape {image.shape} and labels "
             f"{label.shape}; expected [n, 28, 28] and [n]. Fetch the four files anew."
         )
-    if label.size and label.max() > 9:
-        raise DataError(
-            f"{directory}: {split} label[{int(np.argmax(label > 9))}] is "
-            f"{label.max()}; expected 0 to 9. Fetch the four files anew."
-        )
+    check_labels(f"{directory}: {split} label", label, 10, "Fetch the four files anew.")
     return image[..., None], label
 
 
 def read_idx(path: pathlib.Path, ranks: int) -> np.ndarray:
     """Reads one gzipped IDX file of unsigned bytes with `ranks` axes."""
-    try:
+    with reading(path, "gzip file", gzip.BadGzipFile):
         content = gzip.decompress(path.read_bytes())
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(
-            f"{path}: not a complete gzip file ({error}); fetch it anew."
-        ) from error
     start = 4 + 4 * ranks
     # Two zero bytes, 8 for unsigned bytes, the number of axes; then big-endian sizes.
     if len(content) < start or content[:4] != bytes([0, 0, 8, ranks]):
