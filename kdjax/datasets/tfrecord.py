@@ -20,8 +20,8 @@ from kdjax.data.images.skipped import SkippedImages
 from kdjax.data.prefetch import map_ahead
 from kdjax.data.split import DataError
 from kdjax.data.tfds import find
-from kdjax.data.tfds.example_proto import bytes_feature, with_bytes
 from kdjax.data.tfds.labels import save_labels
+from kdjax.data.tfds.records import bytes_feature, with_bytes
 from kdjax.datasets.encode import as_plain_jpeg
 from kdjax.datasets.sharded_writer import Writer
 from kdjax.datasets.staging import staged

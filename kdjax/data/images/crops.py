@@ -28,6 +28,11 @@ class Box(NamedTuple):
     height: int
     width: int
 
+    def of(self, image: np.ndarray) -> np.ndarray:
+        """Its part of an image; nothing is copied."""
+        bottom, right = self.top + self.height, self.left + self.width
+        return image[self.top : bottom, self.left : right]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Geometry:
@@ -82,9 +87,9 @@ class Geometry:
         return fields | ({"sizes": [list(pair) for pair in sizes]} if sizes else {})
 
     def random(self, height: int, width: int, bits: np.ndarray) -> Box:
-        """A crop of 8-100 % of the area with sides of 3:4 to 4:3.
+        """A crop of `smallest_area` to 1 of the area, with sides of 3:4 to 4:3.
 
-        Area is uniform, the sides' ratio uniform in its logarithm. After ten that do
+        Area is uniform, the sides' ratio uniform in its logarithm. After TRIES that do
         not fit: the largest central crop of an allowed ratio. `bits` are `crop_bits`.
         """
         least, most = (math.log(limit) for limit in _RATIO)
@@ -161,11 +166,6 @@ def _unit(bits: int) -> float:
 
 
 def _largest(height: int, width: int) -> Box:
-    ratio = width / height
-    if ratio < _RATIO[0]:
-        high, wide = round(width / _RATIO[0]), width
-    elif ratio > _RATIO[1]:
-        high, wide = height, round(height * _RATIO[1])
-    else:
-        high, wide = height, width
+    high = min(height, round(width / _RATIO[0]))
+    wide = min(width, round(height * _RATIO[1]))
     return Box((height - high) // 2, (width - wide) // 2, high, wide)

@@ -30,8 +30,7 @@ class Augment:
     Attributes:
       mean: per channel, of pixels scaled to [0, 1].
       std: per channel, > 0.
-      padding: black pixels around the image before the random crop back to its size, >=
-        0.
+      padding: black pixels around the image before the random crop to its size, >= 0.
       flip: mirror left to right with probability 1/2.
       mixup: alpha of the Beta distribution of `kdjax.data.transforms.mixup`; 0: none.
 
@@ -69,14 +68,8 @@ class Augment:
         Each view, 0 to 127, is another crop of the same samples.
         """
         epoch = batch.epoch + view * _VIEWS_APART
-        image = random_crop_and_flip(
-            batch.image,
-            seed,
-            epoch,
-            batch.index,
-            padding=self.padding,
-            flip=self.flip,
-        )
+        how = {"padding": self.padding, "flip": self.flip}
+        image = random_crop_and_flip(batch.image, seed, epoch, batch.index, **how)
         image = normalise(image, self.mean, self.std)
         if not self.mixup:
             return image
@@ -121,13 +114,8 @@ def random_crop_and_flip(
 ) -> UInt8[Array, "batch height width channels"]:
     """Pads with black, crops back at a random offset and mirrors every second image.
 
-    Args:
-      image: uint8 [batch, height, width, channels].
-      seed: the run's seed.
-      epoch: [batch], of the samples, from 0.
-      index: [batch], position of the sample in the split.
-      padding: pixels on each side; offsets are uniform over 0..2 * padding.
-      flip: whether to mirror at all.
+    `epoch`, from 0, and `index` in the split are of the samples. Offsets are uniform
+    over 0..2 * padding.
     """
     contracts.shapes(
         "random_crop_and_flip",

@@ -52,7 +52,7 @@ def test_narrow_pictures_are_reduced_no_further(width, factor):
 )
 def test_other_kinds_are_decoded_whole(options):
     content = encode(NOISE, quality=60, **options)
-    assert partial_jpeg.decode_rows(content, 40, 150, 1, {}) is None
+    assert partial_jpeg.decode_rows(content, (211, 150), 24, 1) is None
     actual = decode_reduced(content, (211, 150), 20, 1)
     np.testing.assert_array_equal(actual, whole(content, 1))
 
