@@ -31,10 +31,8 @@ def is_npz(name: str) -> bool:
 def load_npz(path: pathlib.Path, split: str) -> Split:
     """Loads a split, or a slice of one as TFDS cuts it, into memory.
 
-    The file's name becomes part of the identity, its directory does not.
-
-    Raises:
-      DataError: no such file, split or slice, or arrays of another form.
+    The file's name becomes part of the identity, its directory does not. Raises
+    DataError: no such file, split or slice, or arrays of another form.
     """
     match = _SLICE.fullmatch(split)
     if match is None:
@@ -141,7 +139,5 @@ def _position(path: pathlib.Path, border: str | None, count: int) -> int | None:
         return None
     number, is_percent = int(border.removesuffix("%")), border.endswith("%")
     if abs(number) > (100 if is_percent else count):
-        raise DataError(
-            f"{path}: {border} is outside the {count} samples of the split."
-        )
+        raise DataError(f"{path}: {border} is outside the split's {count} samples.")
     return round(number * count / 100) if is_percent else number

@@ -79,4 +79,4 @@ def test_damage_above_the_bottom_is_noticed():
 
 def test_a_header_without_an_end():
     for content in (b"\xff\xd8", b"\xff\xd8\xff\xe0\x00\x02", encode(NOISE)[:30]):
-        assert partial_jpeg.decode_rows(content, 5, 10, 1, {}) is None
+        assert partial_jpeg.decode_rows(content, (211, 150), 5, 1) is None
