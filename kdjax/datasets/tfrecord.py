@@ -40,9 +40,7 @@ def convert_tfrecord(
     skip_at_most: int,
     log: Log = silent,
 ) -> Prepared:
-    """Converts a set that TFDS prepared as TFRecord in `source`, once.
-
-    `data_dir` is another one, since TFDS keeps one format a version.
+    """Converts a set that TFDS prepared as TFRecord in `source`, unless it exists.
 
     Raises:
       DataError: there is no such set in `source`, a file of it is damaged, or more than
@@ -85,18 +83,17 @@ def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, skipped, log: Log) -
     """Writes the set anew; returns the labels of each split."""
     source, labels = tfds.builder_from_directory(old).info, {}
     for row in info["splits"]:
-        split, lengths = source.splits[row["name"]], []
+        split, row["shardLengths"] = source.splits[row["name"]], []
         labels[split.name] = []
         counts = zip(split.filepaths, split.shard_lengths, strict=True)
         for number, (path, count) in enumerate(counts, start=1):
             target = new / os.path.basename(path).replace(_OLD, _NEW)
             file = _File(pathlib.Path(path), source.features, skipped)
             Writer("array_record").write(target, enumerate(file.records(count)))
-            lengths.append(str(file.count))
+            row["shardLengths"].append(str(file.count))
             labels[split.name] += file.labels
             if number % 100 == 0:
                 log(f"{split.name}: {number} of {split.num_shards} files")
-        row["shardLengths"] = lengths
         template = row.get("filepathTemplate", "")
         row["filepathTemplate"] = template.replace("tfrecord", "array_record")
     for path in old.iterdir():

@@ -64,15 +64,23 @@ def draw_shares(
     True
     """
     contracts.shapes("draw_shares", epoch=(epoch, "batch"), index=(index, "batch"))
-    stream = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), _STREAM)
+    # To the middle of one of 2 ** 24 cells: float32 has no more digits below 1.
+    cell = (sample_bits(seed, _STREAM, epoch, index) >> 8).astype(jnp.float32)
+    return _quantile((cell + 0.5) * jnp.float32(2.0**-24), alpha)
+
+
+def sample_bits(seed, stream: int, epoch: Array, index: Array, shape=()) -> Array:
+    """Draws uint32 [batch, *shape], by (seed, stream, epoch, index) alone.
+
+    The generator is named, so that no global setting of JAX can change the bits.
+    """
+    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), stream)
 
     def bits(epoch, index):
-        key = jax.random.fold_in(jax.random.fold_in(stream, epoch), index)
-        return jax.random.bits(key, (), jnp.uint32)
+        own = jax.random.fold_in(jax.random.fold_in(key, epoch), index)
+        return jax.random.bits(own, shape, jnp.uint32)
 
-    # To the middle of one of 2 ** 24 cells: float32 has no more digits below 1.
-    cell = (jax.vmap(bits)(epoch, index) >> 8).astype(jnp.float32)
-    return _quantile((cell + 0.5) * jnp.float32(2.0**-24), alpha)
+    return jax.vmap(bits)(epoch, index)
 
 
 def _quantile(u: Float[Array, " batch"], alpha: float) -> Float[Array, " batch"]:

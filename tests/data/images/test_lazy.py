@@ -156,7 +156,7 @@ def test_a_directory_that_cannot_be_written(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(pathlib.Path, "write_bytes", refuse)
+    monkeypatch.setattr(np, "save", refuse)
     with pytest.warns(UserWarning, match="kdjax-labels.*read-only"):
         assert len(opened(tmp_path).label) == 3
 
