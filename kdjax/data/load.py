@@ -22,19 +22,18 @@ def load_split(
 ) -> Split:
     """Loads a split into memory, or opens it to be decoded when needed.
 
-    Takes any TFDS set in array_record format with features `image` and `label`, and any
-    file of the form that `kdjax.data.npz` describes, which needs NumPy alone. The
-    order is TFDS's, or the file's, the same on every machine. The network is never
-    touched. The embedded set comes from the package; no directory is read.
+    Takes any TFDS set in array_record format with features `image` and `label`, any
+    file of the form that `kdjax.data.npz` describes, which needs NumPy alone, and the
+    embedded set, from the package. The order is TFDS's, or the file's, the same on
+    every machine. The network is never touched.
 
     Args:
       name: "cifar100", "my_set/config", "my_set:1.0.0"; or "my_file.npz", looked for
         in `data_dir`, or from the current directory on when that is left out.
       split: "train", "test", or a slice such as "train[:45000]".
-      data_dir: where TFDS keeps its sets; $TFDS_DATA_DIR or ~/tensorflow_datasets when
-        left out.
-      crops: opens a set whose images stay on disk and are of any size; None: reads all
-        of them into memory.
+      data_dir: where TFDS keeps its sets; None: $TFDS_DATA_DIR, ~/tensorflow_datasets.
+      crops: of images that stay on disk and are of any size; None: reads all of them
+        into memory.
       skip_at_most: how many unreadable images on disk a training skips.
       threads: that decode images on disk; 0: one a core.
 

@@ -139,5 +139,5 @@ def _position(path: pathlib.Path, border: str | None, count: int) -> int | None:
         return None
     number, is_percent = int(border.removesuffix("%")), border.endswith("%")
     if abs(number) > (100 if is_percent else count):
-        raise DataError(f"{path}: {border} is outside the split's {count} samples.")
+        raise DataError(f"{path}: {border} is outside the {count} samples.")
     return round(number * count / 100) if is_percent else number

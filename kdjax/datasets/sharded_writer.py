@@ -53,9 +53,7 @@ class Writer(ExampleWriter):
 class ShardedBuilder(ShardBasedBuilder, skip_registration=True):
     """Base of the builders: `entries` lists a split, `read` makes an example of one.
 
-    Attributes:
-      skipped: images that were left out, and doubtful ones.
-      labels: split -> those of its records, in their order, once they are written.
+    `labels` has those of a split's records, in their order, once they are written.
     """
 
     def __init__(
@@ -94,7 +92,8 @@ class ShardedBuilder(ShardBasedBuilder, skip_registration=True):
         ends = get_shard_boundaries(len(entries), count)
         examples = self._examples(split, entries)
         lengths = (end - start for start, end in itertools.pairwise([0, *ends]))
-        return [functools.partial(_readable, examples, length) for length in lengths]
+        shards = (itertools.islice(examples, length) for length in lengths)
+        return [functools.partial(filter, None, shard) for shard in shards]
 
     def _examples(self, split: str, entries: list[Entry]) -> Iterator:
         """Keys and examples in order, None for what is left out; records labels."""
@@ -128,8 +127,3 @@ def shuffled(split: str, entries: list[Entry]) -> list[Entry]:
     """Entries in the order in which TFDS's own writer would put them."""
     hasher = hashing.Hasher(split)
     return sorted(entries, key=lambda entry: hasher.hash_key(entry.key))
-
-
-def _readable(examples: Iterator, count: int) -> Iterator[tuple[str | int, dict]]:
-    """The next ones, without those that were left out."""
-    return (e for e in itertools.islice(examples, count) if e is not None)

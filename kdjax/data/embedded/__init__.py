@@ -3,6 +3,7 @@
 import hashlib
 import importlib.resources
 import lzma
+import math
 
 import numpy as np
 from tensorflow_datasets.core import hashing
@@ -42,14 +43,12 @@ def _positions(split: str) -> list[tuple[str, np.ndarray]]:
     TFDS's order is that of the hashes of the keys, which are the positions.
     """
     counts = {name: len(CLASS_NAMES) * each for name, each in PER_CLASS.items()}
-    infos = [
+    infos = tfds_splits.SplitDict(
         tfds_splits.SplitInfo(name=name, shard_lengths=[count], num_bytes=0)
         for name, count in counts.items()
-    ]
+    )
     try:
-        parts = tfds_splits.AbstractSplit.from_spec(split).to_absolute(
-            tfds_splits.SplitDict(infos)
-        )
+        parts = tfds_splits.AbstractSplit.from_spec(split).to_absolute(infos)
     except Exception as error:  # TFDS raises several kinds
         raise no_such_split(EMBEDDED, split, counts, error) from error
     positions = []
@@ -71,12 +70,11 @@ def unpack(content: bytes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     splits, start = {}, 0
     for split, per_class in PER_CLASS.items():
         count = per_class * len(CLASS_NAMES)
+        pixels = count * math.prod(IMAGE_SHAPE)
         label = np.frombuffer(content, np.uint8, count, start)
-        start += count
-        pixels = count * int(np.prod(IMAGE_SHAPE))
-        image = np.frombuffer(content, np.uint8, pixels, start)
-        start += pixels
+        image = np.frombuffer(content, np.uint8, pixels, start + count)
         splits[split] = (image.reshape(count, *IMAGE_SHAPE), label)
+        start += count + pixels
     return splits
 
 

@@ -40,11 +40,10 @@ class Geometry:
 
     Attributes:
       size: side of the square that is cut out, in pixels, >= 1.
-      short_side: what the shorter side is made before the evaluation's central crop,
-        >= `size`.
+      short_side: pixels of the shorter side before the evaluation's crop, >= `size`.
       smallest_area: of a training crop, as a share of the image, in (0, 1].
-      sizes: (from epoch, side) of training crops, where that is not `size` throughout;
-        the first from epoch 0, later ones in order. Evaluation is at `size`.
+      sizes: (from epoch, side) of training crops, in order, the first from epoch 0; no
+        pair: `size` throughout. Evaluation is at `size`.
 
     >>> Geometry().central(500, 375)
     ((341, 256), Box(top=58, left=16, height=224, width=224))
@@ -83,8 +82,9 @@ class Geometry:
     def identity(self) -> dict:
         """As JSON. What is not set is left out, so that older identities stay equal."""
         fields = dataclasses.asdict(self)
-        sizes = fields.pop("sizes")
-        return fields | ({"sizes": [list(pair) for pair in sizes]} if sizes else {})
+        if sizes := fields.pop("sizes"):
+            fields["sizes"] = [list(pair) for pair in sizes]
+        return fields
 
     def random(self, height: int, width: int, bits: np.ndarray) -> Box:
         """A crop of `smallest_area` to 1 of the area, with sides of 3:4 to 4:3.

@@ -13,8 +13,6 @@ from kdjax.datasets import encode
 from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
 from kdjax.datasets.archives.reading import reading
 
-_PREFIX = {"train": "train", "test": "t10k"}
-
 
 class FashionMnist(ArchiveBuilder, skip_registration=True):
     """The whole set."""
@@ -22,10 +20,11 @@ class FashionMnist(ArchiveBuilder, skip_registration=True):
     name = "fashion_mnist"
     VERSION = tfds.core.Version("3.0.1")
     FILES = (
-        tuple(
-            f"{prefix}-{kind}-ubyte.gz"
-            for prefix in _PREFIX.values()
-            for kind in ("images-idx3", "labels-idx1")
+        (
+            "train-images-idx3-ubyte.gz",
+            "train-labels-idx1-ubyte.gz",
+            "t10k-images-idx3-ubyte.gz",
+            "t10k-labels-idx1-ubyte.gz",
         ),
     )
     URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
@@ -68,7 +67,7 @@ class FashionMnistSubset(FashionMnist, skip_registration=True):
 
 def read_split(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Reads image uint8 [n, 28, 28, 1] and label uint8 [n] of "train" or "test"."""
-    prefix = _PREFIX[split]
+    prefix = "train" if split == "train" else "t10k"
     image = read_idx(directory / f"{prefix}-images-idx3-ubyte.gz", ranks=3)
     label = read_idx(directory / f"{prefix}-labels-idx1-ubyte.gz", ranks=1)
     if len(image) != len(label) or image.shape[1:] != (28, 28):
