@@ -92,10 +92,7 @@ def _class_names(path: pathlib.Path, file) -> tuple[str, ...]:
     if NAMES in file:
         names = file[NAMES]
         if names.ndim != 1 or names.dtype.kind != "U" or not names.size:
-            raise DataError(
-                f"{path}: {NAMES} is {names.dtype} of shape {names.shape}; expected "
-                "text of shape [classes]."
-            )
+            raise _another_form(path, NAMES, names, "text of shape [classes]")
         return tuple(map(str, names))
     keys = [key for key in file if key.endswith(LABEL)]
     largest = [_labels(path, key, file[key]).max(initial=0) for key in keys]
@@ -111,26 +108,24 @@ def _arrays(path: pathlib.Path, file, name: str, classes: int):
         )
     image, label = file[name + IMAGE], _labels(path, name + LABEL, file[name + LABEL])
     if image.ndim != 4 or image.dtype != np.uint8 or not image[:1].size:
-        raise DataError(
-            f"{path}: {name}{IMAGE} is {image.dtype} of shape {image.shape}; expected "
-            "uint8 of shape [n, height, width, channels], n at least 1."
-        )
+        expected = "uint8 of shape [n, height, width, channels], n at least 1"
+        raise _another_form(path, name + IMAGE, image, expected)
     if label.shape != image.shape[:1]:
-        raise DataError(
-            f"{path}: {name}{LABEL} has shape {label.shape} and {name}{IMAGE} "
-            f"{image.shape}; expected a label for each image."
-        )
+        expected = f"[{len(image)}], a label for each image"
+        raise _another_form(path, name + LABEL, label, expected)
     check_labels(f"{path}: {name}{LABEL}", label, classes, "Write the file anew.")
     return image, label.astype(np.int32)
 
 
 def _labels(path: pathlib.Path, key: str, label: np.ndarray) -> np.ndarray:
     if label.ndim != 1 or label.dtype.kind not in "iu":
-        raise DataError(
-            f"{path}: {key} is {label.dtype} of shape {label.shape}; expected whole "
-            "numbers of shape [n]."
-        )
+        raise _another_form(path, key, label, "whole numbers of shape [n]")
     return label
+
+
+def _another_form(path, key: str, array: np.ndarray, expected: str) -> DataError:
+    form = f"{array.dtype} of shape {array.shape}"
+    return DataError(f"{path}: {key} is {form}; expected {expected}.")
 
 
 def _position(path: pathlib.Path, border: str | None, count: int) -> int | None:

@@ -31,11 +31,9 @@ class ConvertedBuilder(ShardedBuilder, skip_registration=True):
         return dataset_info(self, about, self.source.homepage, **features)
 
     def entries(self):
+        size = self.format.size
         return {
-            split: [
-                Entry(position, self.format.size, position)
-                for position in range(len(opened.records))
-            ]
+            split: [Entry(i, size, i) for i in range(len(opened.records))]
             for split, opened in self.opened.items()
         }
 
@@ -70,12 +68,10 @@ def convert_images(
 ) -> Prepared:
     """Writes NAME/FORMAT from the prepared set NAME, unless it exists.
 
-    An image keeps its position, unless one before it cannot be read and is left out, as
-    `skip_at_most` may be.
+    At most `skip_at_most` images that cannot be read are left out.
 
     Raises:
-      DataError: the set is not prepared, not of colour images, or too much of it is
-        unreadable.
+      DataError: the set is not prepared, not in colour, or too much is unreadable.
       OSError: data_dir cannot be written.
     """
     data_dir = paths.local(data_dir, "--data_dir")

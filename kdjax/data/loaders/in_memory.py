@@ -32,9 +32,7 @@ class InMemoryLoader(NamedTuple):
         positions = self.seed, step, self.batch_size, self.num_examples
         return self.batch_spec_of(*sample_positions(*positions))
 
-    def batch_spec_of(
-        self, index: np.ndarray, epoch: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def batch_spec_of(self, index, epoch) -> dict[str, np.ndarray]:
         """The batch_spec of any samples in any epochs."""
         return {"index": index, "epoch": epoch}
 
@@ -80,10 +78,11 @@ def gather_batch(
     of them, it has "teacher_outputs", rows of a cache.
     """
     index = batch_spec["index"]
-    # They come from `sample_positions`, so every index is in bounds.
-    rows = jax.tree.map(
-        lambda array: array.at[index].get(mode="promise_in_bounds"), source
-    )
+
+    def rows_of(array):  # `sample_positions` are in bounds
+        return array.at[index].get(mode="promise_in_bounds")
+
+    rows = jax.tree.map(rows_of, source)
     return Batch(
         image=batch_spec["image"] if "image" in batch_spec else rows["image"],
         label=rows["label"],
@@ -104,9 +103,8 @@ def evaluation_batches(
     exactly the split's samples, so sums under it count each of them once.
     """
     if batch_size < 1:
-        raise ValueError(
-            f"evaluation_batches: batch_size is {batch_size}; expected 1 or more."
-        )
+        where = "evaluation_batches: batch_size"
+        raise ValueError(f"{where} is {batch_size}; expected 1 or more.")
     rows = batch_size // processes
     for start in range(process * rows, process * rows + len(split.label), batch_size):
         image = split.image[start : start + rows]

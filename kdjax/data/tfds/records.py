@@ -114,16 +114,13 @@ def _features(builder: tfds.core.DatasetBuilder) -> tfds.features.FeaturesDict:
     features = builder.info.features
     named = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
     image, label = named.get("image"), named.get("label")
+    where = f"{builder.info.full_name}: feature"
     if not isinstance(image, tfds.features.Image) or image.np_dtype != np.uint8:
-        raise DataError(
-            f"{builder.info.full_name}: feature image is {image!r}; expected a "
-            "tfds.features.Image of uint8."
-        )
+        expected = "a tfds.features.Image of uint8"
+        raise DataError(f"{where} image is {image!r}; expected {expected}.")
     if not isinstance(label, tfds.features.ClassLabel) or not label.num_classes:
-        raise DataError(
-            f"{builder.info.full_name}: feature label is {label!r}; expected a "
-            "tfds.features.ClassLabel that knows its number of classes."
-        )
+        expected = "a tfds.features.ClassLabel that knows its number of classes"
+        raise DataError(f"{where} label is {label!r}; expected {expected}.")
     return tfds.features.FeaturesDict({"image": image, "label": label})
 
 

@@ -89,15 +89,9 @@ class Augment:
 
 def normalise(image: Bytes, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
     """(image / 255 - mean) / std per channel, float32."""
-    contracts.shapes(
-        "normalise",
-        image=(image, "batch height width channels"),
-        mean=(np.asarray(mean), "channels"),
-        std=(np.asarray(std), "channels"),
-    )
-    _uint8("normalise", image)
     # One multiplication and one addition a pixel; constants folded in double precision.
     mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+    _check_image("normalise", image, mean=(mean, "channels"), std=(std, "channels"))
     scale = jnp.asarray(1 / (255 * std), jnp.float32)
     shift = jnp.asarray(-mean / std, jnp.float32)
     per_channel = (None, None, None, slice(None))
@@ -118,13 +112,8 @@ def random_crop_and_flip(
     `epoch`, from 0, and `index` in the split are of the samples. Offsets are uniform
     over 0..2 * padding.
     """
-    contracts.shapes(
-        "random_crop_and_flip",
-        image=(image, "batch height width channels"),
-        epoch=(epoch, "batch"),
-        index=(index, "batch"),
-    )
-    _uint8("random_crop_and_flip", image)
+    samples = {"epoch": (epoch, "batch"), "index": (index, "batch")}
+    _check_image("random_crop_and_flip", image, **samples)
     row, column, mirror = draw(seed, epoch, index, padding=padding)
     return crop_and_flip(image, row, column, mirror & flip, padding=padding)
 
@@ -153,7 +142,8 @@ def crop_and_flip(
     return jnp.where(mirror[:, None, None, None], cropped[:, :, ::-1], cropped)
 
 
-def _uint8(where: str, image: Array) -> None:
+def _check_image(where: str, image: Array, **others) -> None:
+    contracts.shapes(where, image=(image, "batch height width channels"), **others)
     if image.dtype != jnp.uint8:
         raise ValueError(
             f"{where}: image has dtype {image.dtype}; expected uint8, as from a loader."

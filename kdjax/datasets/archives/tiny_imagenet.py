@@ -77,9 +77,8 @@ def _listing(
         if match := _VALIDATION.fullmatch(name):
             file = match[1]
             if file not in labels:
-                raise DataError(
-                    f"{path}: val_annotations.txt says nothing about {file}."
-                )
+                where = f"{path}: val_annotations.txt"
+                raise DataError(f"{where} says nothing about {file}.")
             yield name, file, labels[file]
 
 
