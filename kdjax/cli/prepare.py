@@ -132,14 +132,12 @@ def _prepared(
 ) -> Iterator[Prepared]:
     """The set, and the same in another format if one is given, when each is ready."""
     image_format, name = format_of(options), options.name
-    if options.skip_at_most < 0:
-        raise DataError(
-            f"--skip_at_most is {options.skip_at_most}; expected 0 or more."
-        )
+    if (most := options.skip_at_most) < 0:
+        raise DataError(f"--skip_at_most is {most}; expected 0 or more.")
     # While a builder works, sys.stderr is another one.
     log = functools.partial(print, file=sys.stderr, flush=True)
     common = {"data_dir": data_dir, "log": log}
-    limited = common | {"skip_at_most": options.skip_at_most}
+    limited = common | {"skip_at_most": most}
     staging.clean(data_dir, log)
     if image_format and find.prepared(converted_name(name, image_format), data_dir):
         pass  # the original may be deleted

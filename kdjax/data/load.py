@@ -38,8 +38,7 @@ def load_split(
       threads: that decode images on disk; 0: one a core.
 
     Raises:
-      DataError: the set is not prepared, not readable or not a set of labelled uint8
-        images.
+      DataError: the set is not prepared, not readable or not of labelled uint8 images.
     """
     directory = None if data_dir is None else paths.local(data_dir, "data_dir")
     in_memory = npz.is_npz(name) or is_embedded(name)
@@ -49,8 +48,8 @@ def load_split(
             "prepared TFDS set in colour."
         )
     if npz.is_npz(name):
-        path = (directory or pathlib.Path()) / paths.local(name, "data.name")
-        return npz.load_npz(path, split)
+        path = paths.local(name, "data.name")
+        return npz.load_npz(directory / path if directory else path, split)
     if is_embedded(name):
         from kdjax.data import embedded
 
@@ -76,10 +75,8 @@ def _open_lazily(name, split, directory, crops, skip_at_most, threads) -> Split:
     opened.check_colour()
     label, class_names = read_labels(opened), opened.class_names
     # Names and sizes of the files instead of pixels: reading ImageNet takes minutes.
-    files = [
-        (os.path.basename(file.filename), os.stat(file.filename).st_size)
-        for file in opened.files()
-    ]
+    names = [file.filename for file in opened.files()]
+    files = [(os.path.basename(name), os.stat(name).st_size) for name in names]
     content = hashlib.sha256(repr((class_names, files)).encode())
     content.update(label.astype("<i4").data)
     identity = opened.identity()

@@ -58,10 +58,8 @@ def convert_tfrecord(
         return prepared
     old = find.find(name, source)
     if old is None:
-        raise DataError(
-            f"{name} is not prepared in {source}; expected {source / name} as TFDS "
-            "wrote it."
-        )
+        expected = f"expected {source / name} as TFDS wrote it"
+        raise DataError(f"{name} is not prepared in {source}; {expected}.")
     info = json.loads((old / _INFO).read_text())
     if info.get("fileFormat") != "tfrecord":
         raise DataError(
@@ -160,6 +158,5 @@ def _records(path: pathlib.Path, count: int) -> Iterator[bytes]:
             file.read(4)
             number += 1
     if number != count:
-        raise DataError(
-            f"{path}: has {number:,} records; expected {count:,}, as {_INFO} says."
-        )
+        expected = f"expected {count:,}, as {_INFO} says"
+        raise DataError(f"{path}: has {number:,} records; {expected}.")

@@ -79,7 +79,7 @@ def describe(
     skipped: SkippedImages | None = None,
 ) -> Prepared:
     """What is in a prepared set."""
-    info = find.open_builder(directory).info
-    sizes = {key: int(split.num_examples) for key, split in info.splits.items()}
+    splits = find.open_builder(directory).info.splits
+    sizes = {key: int(split.num_examples) for key, split in splits.items()}
     images = (skipped.errors, skipped.warnings) if skipped else ()
     return Prepared(name, directory, sizes, source, *images)

@@ -76,8 +76,7 @@ class OpenSplit(NamedTuple):
         if channels not in (3, None):
             raise DataError(
                 f"{self.where}: images have {channels} channel(s); a streamed or "
-                "converted set is decoded to three. Expected feature image with shape "
-                "(None, None, 3)."
+                "converted set is decoded to three. Expected shape (None, None, 3)."
             )
 
     def check_labels(self, labels: np.ndarray) -> None:
@@ -147,8 +146,8 @@ def _read(opened: OpenSplit) -> tuple[np.ndarray, np.ndarray]:
             raise DataError(
                 f"{opened.where}: image {position} is {pixels.dtype} of shape "
                 f"{pixels.shape}; expected uint8 of shape {image.shape[1:]}, as the "
-                "first one. Expected config.data.feed=streamed, with config.data.mean "
-                "and std, or images of one size."
+                "first one. Give config.data.feed=streamed, config.data.mean and std, "
+                "or images of one size."
             )
         image[position], label[position] = pixels, example["label"]
     opened.check_labels(label)

@@ -149,7 +149,7 @@ def _binary(content: bytes, where: str, features: dict[str, Label]):
 def _pickled(content: bytes, where: str, features: dict[str, Label]):
     batch = pickles.load(content, where)
     pixels = _entry(batch, "data", where)
-    is_uint8 = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8
+    is_uint8 = getattr(pixels, "dtype", None) == np.uint8
     if not is_uint8 or pixels.shape[1:] != (_PIXELS,):
         raise DataError(f"{where}: data is no uint8 array [n, {_PIXELS}].")
     labels = {}
