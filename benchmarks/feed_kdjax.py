@@ -10,7 +10,7 @@ import importlib.metadata
 from benchmarks import worker
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
-from kdjax.data.loaders import streaming
+from kdjax.data.loaders import loader
 from kdjax.data.synthetic import NAME
 from kdjax.training import sharding
 
@@ -33,7 +33,7 @@ def start(options):
     geometry = Geometry(size=options.size, short_side=max(256, options.size))
     split = load_split(NAME, "train", data_dir=options.data_dir, crops=geometry)
     how = {"seed": 0, "batch_size": options.batch_size, "threads": options.threads}
-    feed, done = streaming.make_loader(split, sharding.make_mesh(), **how), 0
+    feed, done = loader.make_loader(split, sharding.make_mesh(), **how), 0
 
     def run(steps):
         nonlocal done

@@ -14,12 +14,8 @@ _LONGEST = 255  # bytes of a name, on every usual file system
 def local(text: str | pathlib.Path, what: str) -> pathlib.Path:
     """A path on this machine, with `~` and `~user` expanded; it need not exist.
 
-    Args:
-      text: as the user gave it.
-      what: the option or key that it came from; it opens the message.
-
-    Raises:
-      InputError: empty, a URL, an unknown home directory, a NUL or a name too long.
+    `what`, the option or key that it came from, opens the message of the InputError
+    about an empty one, a URL, an unknown home directory, a NUL or a name too long.
 
     >>> local("runs/[lr=0.1]", "--workdir").name
     '[lr=0.1]'
@@ -41,10 +37,10 @@ def local(text: str | pathlib.Path, what: str) -> pathlib.Path:
             f"{what} is {text!r}, and there is no such home directory; expected a path "
             "without ~, or set HOME."
         ) from error
-    longest = max(path.parts, key=lambda name: len(os.fsencode(name)), default="")
-    if len(os.fsencode(longest)) > _LONGEST:
-        raise InputError(
-            f"{what} has a name of {len(os.fsencode(longest))} bytes, "
-            f"{longest[:20]!r}...; expected {_LONGEST} at most."
-        )
+    for name in path.parts:
+        if (size := len(os.fsencode(name))) > _LONGEST:
+            raise InputError(
+                f"{what} has a name of {size} bytes, {name[:20]!r}...; expected "
+                f"{_LONGEST} at most."
+            )
     return path

@@ -20,7 +20,7 @@ from kdjax.data.images.crops import Geometry
 from kdjax.data.images.decode import Unreadable
 from kdjax.data.images.lazy import LazyImages
 from kdjax.data.load import load_split
-from kdjax.data.loaders import streaming
+from kdjax.data.loaders.loader import make_loader
 from kdjax.data.loaders.streaming import StreamingLoader
 from kdjax.data.prefetch import cores
 from kdjax.data.split import Split
@@ -89,7 +89,7 @@ def measure_split(
     """
     facts = about(split) | {"placed": place, "load_average": load_average()}
     options = {"seed": seed, "batch_size": batch_size, "threads": threads}
-    loader = streaming.make_loader(split, mesh, **options)
+    loader = make_loader(split, mesh, **options)
 
     def ready(step: int) -> None:
         batch_spec = loader.batch_spec(step)

@@ -11,6 +11,7 @@ from kdjax.bench.timing import Program
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
 from kdjax.data.loaders import in_memory
+from kdjax.data.loaders.loader import make_loader
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment.networks import build_network, check_classes, count_classes
 from kdjax.methods import kd
@@ -78,9 +79,7 @@ def start(problem: Problem, mode: str, students: int, mesh: Mesh) -> Program:
       students: how many, side by side; "input" has none.
     """
     split, cached = noise_split(problem), mode == "cached"
-    loader = in_memory.make_loader(
-        split, mesh, seed=SEED, batch_size=problem.batch_size
-    )
+    loader = make_loader(split, mesh, seed=SEED, batch_size=problem.batch_size)
     logits = noise_logits(problem, len(split.label)) if cached else None
 
     def ready(number):

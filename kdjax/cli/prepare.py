@@ -37,6 +37,29 @@ from kdjax.datasets.tfrecord import convert_tfrecord
 from kdjax.datasets.write import Prepared
 
 _QUALITY = 95
+_OPTIONS = {
+    "--data_dir=DIR": "where TFDS keeps its sets (default: $TFDS_DATA_DIR, else "
+    "~/tensorflow_datasets)",
+    "--quality=Q": f"of the JPEGs of --short_side, 1 to 100 (default: {_QUALITY})",
+    "--skip_at_most=N": "leave out so many unreadable images of a folder, of TFDS's "
+    "copy or of a set that is written in another format, before that is an error "
+    "(default: 100)",
+    "--npz=FILE.npz": "writes the set as one NumPy file too, for machines without "
+    "TFDS; on them, --config.data.name=FILE.npz reads it",
+}
+_SOURCES = {
+    "--archives=DIR": "directory that holds the official archives",
+    "--folder=DIR": "images: DIR/train/CLASS/*.JPEG, DIR/val/CLASS/*.JPEG; stored as "
+    "they are",
+    "--tfrecord=DIR": "another data_dir, where TFDS prepared the set as TFRecord: "
+    "copies the records",
+}
+_FORMATS = {
+    "--short_side=PIXELS": "writes smaller JPEGs too, by area means; for "
+    "crops.short_side=PIXELS",
+    "--pixels=PIXELS": "writes images of that short side as pixels too: nothing to "
+    "decode",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -77,69 +100,19 @@ def _terminable():
 def read(argv: list[str]) -> argparse.Namespace:
     """The options."""
     parser = cli.parser("prepare", __doc__)
-    add = parser.add_argument
-    add("name", metavar="NAME", help=f"{', '.join(DATASETS)}; or a name of yours")
-    add(
-        "--data_dir",
-        metavar="DIR",
-        help="where TFDS keeps its sets (default: $TFDS_DATA_DIR, else "
-        "~/tensorflow_datasets)",
-    )
-    _add_sources(parser.add_mutually_exclusive_group().add_argument)
-    _add_formats(parser)
-    add(
-        "--skip_at_most",
-        type=int,
-        default=100,
-        metavar="N",
-        help="leave out so many unreadable images of a folder, of TFDS's copy or of "
-        "a set that is written in another format, before that is an error (default: "
-        "100)",
-    )
-    add(
-        "--npz",
-        metavar="FILE.npz",
-        help="writes the set as one NumPy file too, for machines without TFDS; on "
-        "them, --config.data.name=FILE.npz reads it",
-    )
+    names = f"{', '.join(DATASETS)}; or a name of yours"
+    parser.add_argument("name", metavar="NAME", help=names)
+    for group, options in (
+        (parser, _OPTIONS),
+        (parser.add_mutually_exclusive_group(), _SOURCES),
+        (parser.add_mutually_exclusive_group(), _FORMATS),
+    ):
+        for usage, text in options.items():
+            name, value = usage.split("=")
+            kind = int if value in ("PIXELS", "Q", "N") else str
+            group.add_argument(name, metavar=value, type=kind, help=text)
+    parser.set_defaults(skip_at_most=100)
     return parser.parse_args(argv)
-
-
-def _add_sources(add) -> None:
-    add("--archives", metavar="DIR", help="directory that holds the official archives")
-    add(
-        "--folder",
-        metavar="DIR",
-        help="images: DIR/train/CLASS/*.JPEG, DIR/val/CLASS/*.JPEG; stored as they are",
-    )
-    add(
-        "--tfrecord",
-        metavar="DIR",
-        help="another data_dir, where TFDS prepared the set as TFRecord: copies the "
-        "records",
-    )
-
-
-def _add_formats(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument(
-        "--short_side",
-        type=int,
-        metavar="PIXELS",
-        help="writes smaller JPEGs too, by area means; for crops.short_side=PIXELS",
-    )
-    group.add_argument(
-        "--pixels",
-        type=int,
-        metavar="PIXELS",
-        help="writes images of that short side as pixels too: nothing to decode",
-    )
-    parser.add_argument(
-        "--quality",
-        type=int,
-        metavar="Q",
-        help=f"of the JPEGs of --short_side, 1 to 100 (default: {_QUALITY})",
-    )
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -159,14 +132,12 @@ def _prepared(
 ) -> Iterator[Prepared]:
     """The set, and the same in another format if one is given, when each is ready."""
     image_format, name = format_of(options), options.name
+    if (most := options.skip_at_most) < 0:
+        raise DataError(f"--skip_at_most is {most}; expected 0 or more.")
     # While a builder works, sys.stderr is another one.
     log = functools.partial(print, file=sys.stderr, flush=True)
     common = {"data_dir": data_dir, "log": log}
-    limited = common | {"skip_at_most": options.skip_at_most}
-    if options.skip_at_most < 0:
-        raise DataError(
-            f"--skip_at_most is {options.skip_at_most}; expected 0 or more."
-        )
+    limited = common | {"skip_at_most": most}
     staging.clean(data_dir, log)
     if image_format and find.prepared(converted_name(name, image_format), data_dir):
         pass  # the original may be deleted

@@ -22,25 +22,23 @@ def load_split(
 ) -> Split:
     """Loads a split into memory, or opens it to be decoded when needed.
 
-    Takes any TFDS set in array_record format with features `image` and `label`, and any
-    file of the form that `kdjax.data.npz` describes, which needs NumPy alone. The
-    order is TFDS's, or the file's, the same on every machine. The network is never
-    touched. The embedded set comes from the package; no directory is read.
+    Takes any TFDS set in array_record format with features `image` and `label`, any
+    file of the form that `kdjax.data.npz` describes, which needs NumPy alone, and the
+    embedded set, from the package. The order is TFDS's, or the file's, the same on
+    every machine. The network is never touched.
 
     Args:
       name: "cifar100", "my_set/config", "my_set:1.0.0"; or "my_file.npz", looked for
         in `data_dir`, or from the current directory on when that is left out.
       split: "train", "test", or a slice such as "train[:45000]".
-      data_dir: where TFDS keeps its sets; $TFDS_DATA_DIR or ~/tensorflow_datasets when
-        left out.
-      crops: opens a set whose images stay on disk and are of any size; None: reads all
-        of them into memory.
+      data_dir: where TFDS keeps its sets; None: $TFDS_DATA_DIR, ~/tensorflow_datasets.
+      crops: of images that stay on disk and are of any size; None: reads all of them
+        into memory.
       skip_at_most: how many unreadable images on disk a training skips.
       threads: that decode images on disk; 0: one a core.
 
     Raises:
-      DataError: the set is not prepared, not readable or not a set of labelled uint8
-        images.
+      DataError: the set is not prepared, not readable or not of labelled uint8 images.
     """
     directory = None if data_dir is None else paths.local(data_dir, "data_dir")
     in_memory = npz.is_npz(name) or is_embedded(name)
@@ -50,8 +48,8 @@ def load_split(
             "prepared TFDS set in colour."
         )
     if npz.is_npz(name):
-        path = (directory or pathlib.Path()) / paths.local(name, "data.name")
-        return npz.load_npz(path, split)
+        path = paths.local(name, "data.name")
+        return npz.load_npz(directory / path if directory else path, split)
     if is_embedded(name):
         from kdjax.data import embedded
 
@@ -71,19 +69,18 @@ def _open_lazily(name, split, directory, crops, skip_at_most, threads) -> Split:
     from kdjax.data.images.lazy import LazyImages
     from kdjax.data.images.skipped import SkippedImages
     from kdjax.data.tfds.labels import read_labels
-    from kdjax.data.tfds.records import identity_of, open_split
+    from kdjax.data.tfds.records import open_split
 
     opened = open_split(name, split, directory)
     opened.check_colour()
-    label, class_names = read_labels(opened), tuple(opened.features["label"].names)
+    label, class_names = read_labels(opened), opened.class_names
     # Names and sizes of the files instead of pixels: reading ImageNet takes minutes.
-    files = [
-        (os.path.basename(file.filename), os.stat(file.filename).st_size)
-        for file in opened.files()
-    ]
+    names = [file.filename for file in opened.files()]
+    files = [(os.path.basename(name), os.stat(name).st_size) for name in names]
     content = hashlib.sha256(repr((class_names, files)).encode())
     content.update(label.astype("<i4").data)
-    identity = identity_of(opened, len(label), content.hexdigest())
+    identity = opened.identity()
+    identity |= {"num_examples": len(label), "sha256": content.hexdigest()}
     identity |= {"crops": crops.identity(), "pixels": PIXELS}
     images = LazyImages(opened, crops, SkippedImages(skip_at_most), threads)
     return Split(images, label, class_names, identity)
@@ -111,6 +108,6 @@ def crops_of(identity: dict) -> Geometry | None:
 
 def exact_name(name: str, identity: dict) -> str:
     """The name, with its version, that loads the set of a run again."""
-    return (
-        f"{identity['name']}:{identity['version']}" if "version" in identity else name
-    )
+    if "version" not in identity:
+        return name
+    return f"{identity['name']}:{identity['version']}"

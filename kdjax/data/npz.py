@@ -16,8 +16,7 @@ import secrets
 
 import numpy as np
 
-from kdjax import contracts
-from kdjax.data.split import DataError, Split, digest
+from kdjax.data.split import DataError, Split, check_labels, in_memory
 
 SUFFIX, NAMES = ".npz", "class_names"
 IMAGE, LABEL = "_image", "_label"
@@ -32,10 +31,8 @@ def is_npz(name: str) -> bool:
 def load_npz(path: pathlib.Path, split: str) -> Split:
     """Loads a split, or a slice of one as TFDS cuts it, into memory.
 
-    The file's name becomes part of the identity, its directory does not.
-
-    Raises:
-      DataError: no such file, split or slice, or arrays of another form.
+    The file's name becomes part of the identity, its directory does not. Raises
+    DataError: no such file, split or slice, or arrays of another form.
     """
     match = _SLICE.fullmatch(split)
     if match is None:
@@ -64,13 +61,7 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
     image, label = image[part], label[part]
     if not len(label):
         raise DataError(f"{path}: split {split!r} is empty; choose a wider slice.")
-    identity = {
-        "name": path.name,
-        "split": split,
-        "num_examples": len(label),
-        "sha256": digest(image, label, classes),
-    }
-    return Split(image, label, classes, identity)
+    return in_memory(image, label, classes, name=path.name, split=split)
 
 
 def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:
@@ -101,10 +92,7 @@ def _class_names(path: pathlib.Path, file) -> tuple[str, ...]:
     if NAMES in file:
         names = file[NAMES]
         if names.ndim != 1 or names.dtype.kind != "U" or not names.size:
-            raise DataError(
-                f"{path}: {NAMES} is {names.dtype} of shape {names.shape}; expected "
-                "text of shape [classes]."
-            )
+            raise _another_form(path, NAMES, names, "text of shape [classes]")
         return tuple(map(str, names))
     keys = [key for key in file if key.endswith(LABEL)]
     largest = [_labels(path, key, file[key]).max(initial=0) for key in keys]
@@ -120,29 +108,24 @@ def _arrays(path: pathlib.Path, file, name: str, classes: int):
         )
     image, label = file[name + IMAGE], _labels(path, name + LABEL, file[name + LABEL])
     if image.ndim != 4 or image.dtype != np.uint8 or not image[:1].size:
-        raise DataError(
-            f"{path}: {name}{IMAGE} is {image.dtype} of shape {image.shape}; expected "
-            "uint8 of shape [n, height, width, channels], n at least 1."
-        )
+        expected = "uint8 of shape [n, height, width, channels], n at least 1"
+        raise _another_form(path, name + IMAGE, image, expected)
     if label.shape != image.shape[:1]:
-        raise DataError(
-            f"{path}: {name}{LABEL} has shape {label.shape} and {name}{IMAGE} "
-            f"{image.shape}; expected a label for each image."
-        )
-    try:
-        contracts.labels_in_range(str(path), label, classes)
-    except ValueError as error:
-        raise DataError(f"{name}{LABEL} of {error}") from error
+        expected = f"[{len(image)}], a label for each image"
+        raise _another_form(path, name + LABEL, label, expected)
+    check_labels(f"{path}: {name}{LABEL}", label, classes, "Write the file anew.")
     return image, label.astype(np.int32)
 
 
 def _labels(path: pathlib.Path, key: str, label: np.ndarray) -> np.ndarray:
     if label.ndim != 1 or label.dtype.kind not in "iu":
-        raise DataError(
-            f"{path}: {key} is {label.dtype} of shape {label.shape}; expected whole "
-            "numbers of shape [n]."
-        )
+        raise _another_form(path, key, label, "whole numbers of shape [n]")
     return label
+
+
+def _another_form(path, key: str, array: np.ndarray, expected: str) -> DataError:
+    form = f"{array.dtype} of shape {array.shape}"
+    return DataError(f"{path}: {key} is {form}; expected {expected}.")
 
 
 def _position(path: pathlib.Path, border: str | None, count: int) -> int | None:
@@ -151,7 +134,5 @@ def _position(path: pathlib.Path, border: str | None, count: int) -> int | None:
         return None
     number, is_percent = int(border.removesuffix("%")), border.endswith("%")
     if abs(number) > (100 if is_percent else count):
-        raise DataError(
-            f"{path}: {border} is outside the {count} samples of the split."
-        )
+        raise DataError(f"{path}: {border} is outside the {count} samples.")
     return round(number * count / 100) if is_percent else number

@@ -25,13 +25,8 @@ def cores() -> int:
 
 
 def map_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """`map` by one thread a core; holds few results at a time, however many come.
-
-    Raises:
-      Exception: the first in order that `function` raises.
-    """
-    waiting = collections.deque()
-    threads = cores()
+    """`map` by one thread a core; holds few results at a time, however many come."""
+    waiting, threads = collections.deque(), cores()
     pool = concurrent.futures.ThreadPoolExecutor(threads)
     try:
         for item in items:

@@ -2,9 +2,8 @@
 
 To add a set that TFDS does not have, touch two files:
 
-1. `kdjax/datasets/archives/NAME.py`: a subclass of `ArchiveBuilder` that declares the
-   files of the official archive, where they are published and their sums, and yields
-   their examples. `kdjax/datasets/archives/cinic10.py` is a short one.
+1. `kdjax/datasets/archives/NAME.py`: a subclass of `ArchiveBuilder`;
+   `kdjax/datasets/archives/cinic10.py` is a short one.
 2. This file: one entry of `DATASETS`.
 
 `python -m kdjax prepare NAME`, training, `evaluate` and `compile` then know the set.
@@ -42,46 +41,44 @@ class Dataset(NamedTuple):
     streamed: bool = False
 
 
-def _colour(mean, std, padding: int = 4) -> Augment:
+def _augment(mean, std, padding: int = 4) -> Augment:
     return Augment(mean=mean, std=std, padding=padding, flip=True)
 
 
-_FASHION = Augment(mean=(0.2860,), std=(0.3530,), padding=2, flip=True)
+_FASHION = _augment((0.2860,), (0.3530,), padding=2)
 DATASETS = {
     "fashion_mnist_subset": Dataset(
         "archives.fashion_mnist:FashionMnistSubset", _FASHION, Sizes()
     ),  # always there, so that its sizes are read
     "fashion_mnist": Dataset(
-        "archives.fashion_mnist:FashionMnist",
-        _FASHION,
-        Sizes(28, 10, 60_000, channels=1),
+        "archives.fashion_mnist:FashionMnist", _FASHION, Sizes(28, 10, 60_000, 1)
     ),
     "cifar10": Dataset(
         "archives.cifar:Cifar10",
-        _colour((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+        _augment((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
         Sizes(32, 10, 50_000),
     ),
     # RepDistiller has (0.5071, 0.4867, 0.4408) and (0.2675, 0.2565, 0.2761) instead.
     "cifar100": Dataset(
         "archives.cifar:Cifar100",
-        _colour((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+        _augment((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
         Sizes(32, 100, 50_000),
     ),
     "cinic10": Dataset(
         "archives.cinic10:Cinic10",
-        _colour(
+        _augment(
             (0.47889522, 0.47227842, 0.43047404), (0.24205776, 0.23828046, 0.25874835)
         ),
         Sizes(32, 10, 90_000),
     ),
     "tiny_imagenet": Dataset(
         "archives.tiny_imagenet:TinyImagenet",
-        _colour((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)),
+        _augment((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)),
         Sizes(64, 200, 100_000),
     ),
     "imagenet2012": Dataset(
         "imagenet:Imagenet2012",
-        _colour((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), padding=0),
+        _augment((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), padding=0),
         Sizes(None, 1000, 1_281_167),  # its crops are of any size
         streamed=True,
     ),
@@ -100,10 +97,10 @@ def measured_augment(image: np.ndarray, *, padding: int, flip: bool) -> Augment:
     0.4
     """
     level = np.arange(256) / 255
-    mean, std = [], []
+    mean, std = (), ()
     for channel in range(image.shape[-1]):
         count = np.bincount(image[..., channel].ravel(), minlength=256)
         centre = np.average(level, weights=count)
-        mean.append(float(centre))
-        std.append(float(np.sqrt(np.average((level - centre) ** 2, weights=count))))
-    return Augment(mean=tuple(mean), std=tuple(std), padding=padding, flip=flip)
+        mean += (float(centre),)
+        std += (float(np.sqrt(np.average((level - centre) ** 2, weights=count))),)
+    return Augment(mean=mean, std=std, padding=padding, flip=flip)

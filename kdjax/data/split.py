@@ -23,6 +23,25 @@ class Split(NamedTuple):
     identity: dict[str, str | int]
 
 
+def in_memory(
+    image: np.ndarray, label: np.ndarray, class_names: tuple[str, ...], **identity: str
+) -> Split:
+    """A split of arrays; `identity` is completed by their length and content."""
+    content = digest(image, label, class_names)
+    identity |= {"num_examples": len(label), "sha256": content}
+    return Split(image, label, class_names, identity)
+
+
+def check_labels(where: str, labels: np.ndarray, classes: int, advice: str) -> None:
+    """Raises DataError at the first label that is none of the classes."""
+    bad = np.flatnonzero((labels < 0) | (labels >= classes))
+    if bad.size:
+        raise DataError(
+            f"{where}[{bad[0]}] is {labels[bad[0]]}; expected 0 to {classes - 1} "
+            f"({bad.size} of {labels.size} labels are out of range). {advice}"
+        )
+
+
 def digest(image: np.ndarray, label: np.ndarray, class_names: tuple[str, ...]) -> str:
     """SHA-256 of shape, class names, labels and every pixel: 0.1 s for CIFAR."""
     content = hashlib.sha256(repr((image.shape, class_names)).encode())

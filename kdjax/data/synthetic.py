@@ -39,8 +39,9 @@ class SyntheticImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             "label": tfds.features.ClassLabel(num_classes=CLASSES),
             "file_name": tfds.features.Text(),
         }
-        features = tfds.features.FeaturesDict(features)
-        return tfds.core.DatasetInfo(builder=self, features=features)
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features)
+        )
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples()}
@@ -52,26 +53,19 @@ class SyntheticImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield number, {"image": image, "label": label, "file_name": name}
 
 
-def prepare_synthetic(
-    data_dir: pathlib.Path, *, height: int, width: int, count: int
-) -> None:
-    """Writes a set of `count` images of one size, to be loaded as NAME, "train"."""
-    size = {"height": height, "width": width, "count": count}
+def prepare_synthetic(data_dir: pathlib.Path, **size: int) -> None:
+    """Writes `count` images of `height` by `width`, to be loaded as NAME, "train"."""
     write_quietly(SyntheticImages(data_dir=data_dir, **size))
 
 
 def write_quietly(builder: tfds.core.DatasetBuilder) -> None:
     """Writes a set, without downloads, statistics, or TFDS's banners and bars."""
-    with (
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(
-                try_download_gcs=False,
-                compute_stats=tfds.download.ComputeStatsMode.SKIP,
-            )
-        )
+    config = tfds.download.DownloadConfig(
+        try_download_gcs=False, compute_stats=tfds.download.ComputeStatsMode.SKIP
+    )
+    sink = io.StringIO()
+    with contextlib.redirect_stdout(sink), contextlib.redirect_stderr(sink):
+        builder.download_and_prepare(download_config=config)
 
 
 def synthetic_jpegs(
@@ -84,9 +78,8 @@ def synthetic_jpegs(
         top, left = rng.integers(0, _MARGIN, 2)
         window = canvas[top : top + height, left : left + width]
         window = window[:, ::-1] if number % 2 else window
-        yield simplejpeg.encode_jpeg(
-            np.ascontiguousarray(window), quality=QUALITY, colorsubsampling="420"
-        )
+        window = np.ascontiguousarray(window)
+        yield simplejpeg.encode_jpeg(window, QUALITY, colorsubsampling="420")
 
 
 def _canvas(height: int, width: int, rng: np.random.Generator) -> np.ndarray:

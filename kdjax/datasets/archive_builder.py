@@ -1,8 +1,7 @@
 """The base of TFDS builders that read official archives; needs no TensorFlow.
 
 Where TFDS has a builder of the same name, version and features are the same, so that
-`tfds.data_source(name, data_dir=..., download=False)` reads what these prepared. They
-are not put into TFDS's registry, where the official ones keep their place.
+TFDS reads what these prepared. They are not put into TFDS's registry.
 """
 
 import importlib
@@ -75,7 +74,7 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.info.features[feature].names = names
 
 
-def dataset_info(builder, description: str, homepage: str, features: dict):
+def dataset_info(builder, description: str, homepage: str, **features):
     """What TFDS writes beside the records of a labelled set of images."""
     return tfds.core.DatasetInfo(
         builder=builder,

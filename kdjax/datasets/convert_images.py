@@ -14,31 +14,26 @@ from kdjax.datasets.archive_builder import dataset_info
 from kdjax.datasets.folder_builder import ADVICE
 from kdjax.datasets.image_formats import Pixels, ShortSide
 from kdjax.datasets.sharded_writer import Entry, ShardedBuilder
-from kdjax.datasets.write import Log, Prepared, build, describe, existing, silent
+from kdjax.datasets.write import Log, Prepared, build, existing, silent
 
 
 class ConvertedBuilder(ShardedBuilder, skip_registration=True):
     """All splits of a set in another format; `file_name` and other texts stay."""
 
     format: ShortSide | Pixels
-    opened: dict[str, OpenSplit]
+    source: tfds.core.DatasetInfo
+    opened: dict[str, OpenSplit]  # of the source, by split
 
     def _info(self):
-        source = next(iter(self.opened.values())).builder.info
-        return dataset_info(
-            self,
-            f"{source.full_name} as {self.format.about}.",
-            source.homepage,
-            dict(self._features)
-            | {"image": tfds.features.Image(shape=(None, None, 3))},
-        )
+        about = f"{self.source.full_name} as {self.format.about}."
+        image = tfds.features.Image(shape=(None, None, 3))
+        features = dict(self._features) | {"image": image}
+        return dataset_info(self, about, self.source.homepage, **features)
 
     def entries(self):
+        size = self.format.size
         return {
-            split: [
-                Entry(position, self.format.size, position)
-                for position in range(len(opened.records))
-            ]
+            split: [Entry(i, size, i) for i in range(len(opened.records))]
             for split, opened in self.opened.items()
         }
 
@@ -54,11 +49,10 @@ class ConvertedBuilder(ShardedBuilder, skip_registration=True):
     @functools.cached_property
     def _features(self) -> tfds.features.FeaturesDict:
         """Those of the source that are kept."""
-        features = dict(next(iter(self.opened.values())).builder.info.features)
         return tfds.features.FeaturesDict(
             {
                 name: feature
-                for name, feature in features.items()
+                for name, feature in self.source.features.items()
                 if name in ("image", "label") or isinstance(feature, tfds.features.Text)
             }
         )
@@ -74,12 +68,10 @@ def convert_images(
 ) -> Prepared:
     """Writes NAME/FORMAT from the prepared set NAME, unless it exists.
 
-    An image keeps its position, unless one before it cannot be read and is left out, as
-    `skip_at_most` may be.
+    At most `skip_at_most` images that cannot be read are left out.
 
     Raises:
-      DataError: the set is not prepared, not of colour images, or too much of it is
-        unreadable.
+      DataError: the set is not prepared, not in colour, or too much is unreadable.
       OSError: data_dir cannot be written.
     """
     data_dir = paths.local(data_dir, "--data_dir")
@@ -90,20 +82,19 @@ def convert_images(
     whole = open_split(name, "all", data_dir)
     whole.check_colour()
     info = whole.builder.info
-    opened = {s: open_split(name, s, data_dir) for s in info.splits if s != "all"}
-    configs = [tfds.core.BuilderConfig(name=config, description=format.about)]
     builder_class = ConvertedBuilder.named(
         dataset,
         str(whole.builder.version),
-        BUILDER_CONFIGS=configs,
+        BUILDER_CONFIGS=[
+            tfds.core.BuilderConfig(name=config, description=format.about)
+        ],
         format=format,
-        opened=opened,
+        source=info,
+        opened={s: open_split(name, s, data_dir) for s in info.splits if s != "all"},
     )
     skipped = SkippedImages(skip_at_most, ADVICE)
-    log(f"preparing {converted}")
-    make = functools.partial(builder_class, skipped=skipped, log=log)
-    directory, _ = build(make, data_dir)
-    return describe(converted, directory, info.full_name, skipped)
+    make = functools.partial(builder_class, skipped=skipped)
+    return build(converted, make, data_dir=data_dir, source=info.full_name, log=log)
 
 
 def converted_name(name: str, format: ShortSide | Pixels) -> str:

@@ -19,8 +19,7 @@ def fetch(
 ) -> pathlib.Path:
     """Downloads one archive to a .part file, which is renamed once its sum is right.
 
-    Each download has a file of its own: two may run at the same time. `expected` is the
-    SHA-256 or MD5 of the content.
+    Two may run at the same time. `expected` is the SHA-256 or MD5 of the content.
 
     Raises:
       DataError: the server cannot be reached, stops midway, or sends something else.

@@ -15,7 +15,7 @@ from kdjax.datasets import folders
 from kdjax.datasets.archive_builder import dataset_info
 from kdjax.datasets.imagenet import Imagenet2012Folders
 from kdjax.datasets.sharded_writer import Entry, ShardedBuilder, shuffled
-from kdjax.datasets.write import Log, Prepared, build, describe, existing, silent
+from kdjax.datasets.write import Log, Prepared, build, existing, silent
 
 VERSION = "1.0.0"
 ADVICE = "Mend or delete what cannot be read, or allow more with --skip_at_most."
@@ -31,11 +31,9 @@ class FolderBuilder(ShardedBuilder, skip_registration=True):
             self,
             "Images in folders, one folder a class.",
             "",
-            {
-                "image": tfds.features.Image(shape=(None, None, 3)),
-                "label": tfds.features.ClassLabel(names=self.folder.class_names),
-                "file_name": tfds.features.Text(),
-            },
+            image=tfds.features.Image(shape=(None, None, 3)),
+            label=tfds.features.ClassLabel(names=self.folder.class_names),
+            file_name=tfds.features.Text(),
         )
 
     def entries(self):
@@ -69,9 +67,8 @@ def prepare_folder(
 ) -> Prepared:
     """Prepares DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG, unless it exists.
 
-    The files are stored as they are. Each is decoded once; those that cannot be read
-    are left out, `skip_at_most` of them. Under the name imagenet2012 they become TFDS's
-    own set of that name, of which nothing may be missing.
+    At most `skip_at_most` files that cannot be decoded are left out. Under the name
+    imagenet2012 they become TFDS's own set, of which nothing may be missing.
 
     Raises:
       DataError: the folder is laid out in another way, or too much is unreadable.
@@ -93,6 +90,4 @@ def prepare_folder(
         builder_class = FolderBuilder.named(dataset, version or VERSION, folder=listed)
         skipped = SkippedImages(skip_at_most, ADVICE)
         make = functools.partial(builder_class, skipped=skipped)
-    log(f"preparing {name}")
-    directory, builder = build(functools.partial(make, log=log), data_dir)
-    return describe(name, directory, str(folder), builder.skipped)
+    return build(name, make, data_dir=data_dir, source=str(folder), log=log)

@@ -67,24 +67,20 @@ def _scan(root: pathlib.Path) -> Folder:
             folders[split] = entry
     if "train" not in folders:
         raise DataError(f"{root} has no folder train; {_content_of(root)}. {_EXPECTED}")
-    ordered = {
-        split: folders[split]
-        for split in dict.fromkeys(SPLITS.values())
-        if split in folders
-    }
-    splits, ignored = {}, 0
-    for split, name in ordered.items():
-        splits[split], others = _split(root / name)
-        ignored += others
-    class_names = sorted({file.class_name for file in splits["train"]})
-    for split, files in splits.items():
-        unknown = sorted({file.class_name for file in files} - set(class_names))
-        if unknown:
+    splits, class_names, ignored = {}, [], 0
+    for split in dict.fromkeys(SPLITS.values()):  # train first
+        if split not in folders:
+            continue
+        files, others = _split(root / folders[split])
+        names = sorted({file.class_name for file in files})
+        class_names = class_names or names
+        if unknown := [name for name in names if name not in class_names]:
             raise DataError(
-                f"{root / ordered[split]} has classes that train has not: "
+                f"{root / folders[split]} has classes that train has not: "
                 f"{_some(unknown)}."
             )
-    return Folder(root, class_names, splits, ordered, ignored)
+        splits[split], ignored = files, ignored + others
+    return Folder(root, class_names, splits, folders, ignored)
 
 
 def _split(directory: pathlib.Path) -> tuple[list[File], int]:
@@ -104,18 +100,15 @@ def _split(directory: pathlib.Path) -> tuple[list[File], int]:
                 if entry.is_dir():
                     raise DataError(f"{entry.path} is a folder in a class. {_EXPECTED}")
                 if entry.name.lower().endswith(SUFFIXES):
-                    files.append(File(name, entry.name, _size(entry)))
+                    # What is no file, as a broken link, is reported by `read`.
+                    size = entry.stat().st_size if entry.is_file() else 0
+                    files.append(File(name, entry.name, size))
                 else:
                     ignored += 1
         if len(files) == before:
             where = directory / name
             raise DataError(f"{where} has no images; {_content_of(where)}. {_EXPECTED}")
     return sorted(files), ignored
-
-
-def _size(entry: os.DirEntry) -> int:
-    """Bytes; 0 of what is no file, which `read` reports."""
-    return entry.stat().st_size if entry.is_file() else 0
 
 
 def _directories(directory: pathlib.Path) -> list[str]:

@@ -67,20 +67,14 @@ class Pixels:
 
     @property
     def size(self) -> int:
-        """Bytes of an image, roughly; for the number of files."""
         return 4 * self.side**2
 
     def convert(self, content: bytes) -> bytes:
-        """Another file of an image; raises Unreadable."""
         return pixels(shrink(decode(content), self.side))
 
 
 def shrink(image: np.ndarray, side: int) -> np.ndarray:
-    """An image whose shorter side is `side` at most, by area means (antialiased).
-
-    As the evaluation resizes it before its central crop, so that one whose short side
-    is `side` sees what it would see of the original.
-    """
+    """An image whose shorter side is `side` at most, resized as the evaluation does."""
     if min(image.shape[:2]) <= side:
         return image
     shape, _ = Geometry(size=1, short_side=side).central(*image.shape[:2])

@@ -1,6 +1,5 @@
 """ImageNet as TFDS's imagenet2012: from the official archives, or from folders."""
 
-import functools
 import io
 import pathlib
 
@@ -21,9 +20,8 @@ class Imagenet2012(ShardedBuilder, skip_registration=True):
     """ImageNet, ILSVRC 2012 (Russakovsky et al. 2015, arXiv:1409.0575).
 
     Same version, features, keys and order of the records as TFDS's own builder, without
-    the unlabelled test split. The one PNG and the CMYK files become JPEGs in RGB, as
-    they do there, but by another encoder; so does a JPEG about which the decoder warns,
-    unless it warns about its end.
+    the unlabelled test split. The one PNG and the CMYK files become JPEGs in RGB, by
+    another encoder; so does a JPEG about which the decoder warns, but for its end.
     """
 
     name = "imagenet2012"
@@ -42,11 +40,9 @@ class Imagenet2012(ShardedBuilder, skip_registration=True):
             self,
             "ImageNet, ILSVRC 2012: photographs of many sizes, 1,000 classes.",
             "https://image-net.org/",
-            {
-                "image": tfds.features.Image(encoding_format="jpeg"),
-                "label": tfds.features.ClassLabel(names=imagenet.class_names()),
-                "file_name": tfds.features.Text(),
-            },
+            image=tfds.features.Image(encoding_format="jpeg"),
+            label=tfds.features.ClassLabel(names=imagenet.class_names()),
+            file_name=tfds.features.Text(),
         )
 
     def entries(self):
@@ -74,15 +70,13 @@ class Imagenet2012(ShardedBuilder, skip_registration=True):
         return f"{self._archives}, {split}, {entry.source[0]}/{entry.key}"
 
     def _listed(self) -> dict[str, list[Entry]]:
-        return {
-            split: [
-                Entry(name, size, (class_name, start))
-                for name, class_name, start, size in imagenet.members(
-                    self._archives / file, split
-                )
+        listed = {}
+        for split, file in imagenet.FILE_NAMES.items():
+            listed[split] = [
+                Entry(member.name, member.size, (member.class_name, member.start))
+                for member in imagenet.members(self._archives / file, split)
             ]
-            for split, file in imagenet.FILE_NAMES.items()
-        }
+        return listed
 
     def _content(self, split: str, entry: Entry, start: int) -> bytes:
         path = self._archives / imagenet.FILE_NAMES[split]
@@ -100,6 +94,7 @@ class Imagenet2012Folders(Imagenet2012, skip_registration=True):
     name = "imagenet2012"
 
     def _listed(self):
+        self._folder = folders.scan(self._archives)
         unknown = set(self._folder.class_names) - set(imagenet.class_names())
         if unknown:
             raise DataError(
@@ -110,10 +105,6 @@ class Imagenet2012Folders(Imagenet2012, skip_registration=True):
             split: [Entry(f.name, f.size, (f.class_name, f)) for f in files]
             for split, files in self._folder.splits.items()
         }
-
-    @functools.cached_property
-    def _folder(self) -> folders.Folder:
-        return folders.scan(self._archives)
 
     def _content(self, split, entry, file):
         return self._folder.read(split, file)

@@ -1,7 +1,6 @@
-"""Makes fashion_mnist_subset.xz from the four official Fashion-MNIST files.
+"""Makes fashion_mnist_subset.xz: python -m kdjax.datasets.make_embedded DIR
 
-python -m kdjax.datasets.make_embedded DIR     DIR holds
-{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz
+DIR holds the four official files, {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz.
 """
 
 import hashlib
@@ -40,9 +39,8 @@ def main(argv: list[str]) -> int:
     packed = lzma.compress(content, lzma.FORMAT_XZ, filters=_FILTERS)
     target = pathlib.Path(embedded.__file__).with_name(embedded.FILE_NAME)
     target.write_bytes(packed)
-    print(f"{target}: {len(packed)} bytes")
-    print(f"SHA-256 of the file:    {hashlib.sha256(packed).hexdigest()}")
-    print(f"SHA-256 of the content: {hashlib.sha256(content).hexdigest()}")
+    file_sum, content_sum = (hashlib.sha256(b).hexdigest() for b in (packed, content))
+    print(f"{target}: {len(packed)} bytes, SHA-256 {file_sum}; content {content_sum}")
     return 0
 
 

@@ -10,7 +10,7 @@ from kdjax.data.tfds import find
 from kdjax.data.tfds.names import parse_name
 from kdjax.datasets import download
 from kdjax.datasets.archive_builder import ArchiveBuilder, builder_class
-from kdjax.datasets.write import Log, Prepared, build, describe, existing, silent
+from kdjax.datasets.write import Log, Prepared, build, existing, silent
 
 
 def prepare(
@@ -23,8 +23,8 @@ def prepare(
     """Prepares a set of `kdjax.data.registry.DATASETS`, unless it exists.
 
     Looks for the official archive in `archives`, in data_dir/downloads/manual and in
-    the current directory, and downloads it into the second if it is in none of them.
-    ImageNet's has no open address, so its two files must be in one of them.
+    the current directory, and downloads it into the second if it is in none of them
+    (not ImageNet's, which has no open address).
 
     Raises:
       DataError: the name is unknown, no archive can be had, or its content is wrong.
@@ -43,12 +43,10 @@ def prepare(
         raise DataError(
             f"{dataset}: version {version} is unknown; expected {builder.VERSION}."
         )
-    source = _archives(builder, data_dir, archives, log)
-    log(f"preparing {dataset}")
-    make = functools.partial(builder, archives=source, log=log)
-    directory, built = build(make, data_dir)
-    skipped = getattr(built, "skipped", None)  # of sharded builders
-    return describe(name, directory, str(source or "the package"), skipped)
+    directory = _archives(builder, data_dir, archives, log)
+    make = functools.partial(builder, archives=directory)
+    source = str(directory or "the package")
+    return build(name, make, data_dir=data_dir, source=source, log=log)
 
 
 def _archives(
@@ -87,7 +85,5 @@ def _download(builder: type[ArchiveBuilder], directory: pathlib.Path, log: Log) 
         if (directory / file).is_file():
             continue
         if not builder.SUMS:
-            raise DataError(
-                f"{file} is given to registered users only, at {builder.URL}"
-            )
+            raise DataError(f"{file} is given to registered users only: {builder.URL}")
         download.fetch(f"{builder.URL}/{file}", builder.SUMS[number], directory, log)

@@ -1,16 +1,14 @@
 """TFDS sets of any size, written shard by shard in an order that is known beforehand.
 
-TFDS's usual writer sorts what it is given: above 1 GB that takes TensorFlow and the
-set's size on disk once more. Here the list of a split is sorted, by the same hash of
-the same keys, and the images are read in that order. So the records come out in the
-order in which TFDS's writer puts them.
+TFDS's usual writer sorts records: above 1 GB that takes TensorFlow and the set's size
+on disk once more. Here the list of a split is sorted, by the same hash of the same
+keys, and the images are read in that order.
 """
 
 import functools
 import itertools
 import os
 import time
-import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -55,9 +53,7 @@ class Writer(ExampleWriter):
 class ShardedBuilder(ShardBasedBuilder, skip_registration=True):
     """Base of the builders: `entries` lists a split, `read` makes an example of one.
 
-    Attributes:
-      skipped: images that were left out, and doubtful ones.
-      labels: split -> those of its records, in their order, once they are written.
+    `labels` has those of a split's records, in their order, once they are written.
     """
 
     def __init__(
@@ -70,10 +66,7 @@ class ShardedBuilder(ShardBasedBuilder, skip_registration=True):
     def named(cls, name: str, version: str, **attributes) -> type["ShardedBuilder"]:
         """A subclass with the name and version of a set, as TFDS wants it."""
         attributes |= {"name": name, "VERSION": tfds.core.Version(version)}
-        settings = {"skip_registration": True}
-        return types.new_class(
-            "Named", (cls,), settings, lambda body: body.update(attributes)
-        )
+        return type("Named", (cls,), attributes, skip_registration=True)
 
     def entries(self) -> dict[str, list[Entry]]:
         """What each split is to hold, in the order of the records."""
@@ -99,7 +92,8 @@ class ShardedBuilder(ShardBasedBuilder, skip_registration=True):
         ends = get_shard_boundaries(len(entries), count)
         examples = self._examples(split, entries)
         lengths = (end - start for start, end in itertools.pairwise([0, *ends]))
-        return [functools.partial(_readable, examples, length) for length in lengths]
+        shards = (itertools.islice(examples, length) for length in lengths)
+        return [functools.partial(filter, None, shard) for shard in shards]
 
     def _examples(self, split: str, entries: list[Entry]) -> Iterator:
         """Keys and examples in order, None for what is left out; records labels."""
@@ -133,8 +127,3 @@ def shuffled(split: str, entries: list[Entry]) -> list[Entry]:
     """Entries in the order in which TFDS's own writer would put them."""
     hasher = hashing.Hasher(split)
     return sorted(entries, key=lambda entry: hasher.hash_key(entry.key))
-
-
-def _readable(examples: Iterator, count: int) -> Iterator[tuple[str | int, dict]]:
-    """The next ones, without those that were left out."""
-    return (e for e in itertools.islice(examples, count) if e is not None)

@@ -1,7 +1,7 @@
 """A directory in which a set is written before it gets its place.
 
-Its writer holds a lock on a file in it. So what a killed writer has left, up to the
-155 GB of ImageNet, is told from what another one is writing, and can be deleted.
+Its writer holds a lock on a file in it. So what a killed writer has left can be
+deleted, but not what another one is writing.
 """
 
 import contextlib

@@ -20,8 +20,8 @@ from kdjax.data.images.skipped import SkippedImages
 from kdjax.data.prefetch import map_ahead
 from kdjax.data.split import DataError
 from kdjax.data.tfds import find
-from kdjax.data.tfds.example_proto import bytes_feature, with_bytes
 from kdjax.data.tfds.labels import save_labels
+from kdjax.data.tfds.records import bytes_feature, with_bytes
 from kdjax.datasets.encode import as_plain_jpeg
 from kdjax.datasets.sharded_writer import Writer
 from kdjax.datasets.staging import staged
@@ -40,9 +40,7 @@ def convert_tfrecord(
     skip_at_most: int,
     log: Log = silent,
 ) -> Prepared:
-    """Converts a set that TFDS prepared as TFRecord in `source`, once.
-
-    `data_dir` is another one, since TFDS keeps one format a version.
+    """Converts a set that TFDS prepared as TFRecord in `source`, unless it exists.
 
     Raises:
       DataError: there is no such set in `source`, a file of it is damaged, or more than
@@ -60,10 +58,8 @@ def convert_tfrecord(
         return prepared
     old = find.find(name, source)
     if old is None:
-        raise DataError(
-            f"{name} is not prepared in {source}; expected {source / name} as TFDS "
-            "wrote it."
-        )
+        expected = f"expected {source / name} as TFDS wrote it"
+        raise DataError(f"{name} is not prepared in {source}; {expected}.")
     info = json.loads((old / _INFO).read_text())
     if info.get("fileFormat") != "tfrecord":
         raise DataError(
@@ -85,18 +81,17 @@ def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, skipped, log: Log) -
     """Writes the set anew; returns the labels of each split."""
     source, labels = tfds.builder_from_directory(old).info, {}
     for row in info["splits"]:
-        split, lengths = source.splits[row["name"]], []
+        split, row["shardLengths"] = source.splits[row["name"]], []
         labels[split.name] = []
         counts = zip(split.filepaths, split.shard_lengths, strict=True)
         for number, (path, count) in enumerate(counts, start=1):
             target = new / os.path.basename(path).replace(_OLD, _NEW)
             file = _File(pathlib.Path(path), source.features, skipped)
             Writer("array_record").write(target, enumerate(file.records(count)))
-            lengths.append(str(file.count))
+            row["shardLengths"].append(str(file.count))
             labels[split.name] += file.labels
             if number % 100 == 0:
                 log(f"{split.name}: {number} of {split.num_shards} files")
-        row["shardLengths"] = lengths
         template = row.get("filepathTemplate", "")
         row["filepathTemplate"] = template.replace("tfrecord", "array_record")
     for path in old.iterdir():
@@ -163,6 +158,5 @@ def _records(path: pathlib.Path, count: int) -> Iterator[bytes]:
             file.read(4)
             number += 1
     if number != count:
-        raise DataError(
-            f"{path}: has {number:,} records; expected {count:,}, as {_INFO} says."
-        )
+        expected = f"expected {count:,}, as {_INFO} says"
+        raise DataError(f"{path}: has {number:,} records; {expected}.")

@@ -38,19 +38,25 @@ def existing(name: str, data_dir: pathlib.Path) -> Prepared | None:
 
 
 def build(
-    make: Callable[..., tfds.core.DatasetBuilder], data_dir: pathlib.Path
-) -> tuple[pathlib.Path, tfds.core.DatasetBuilder]:
+    name: str,
+    make: Callable[..., tfds.core.DatasetBuilder],
+    *,
+    data_dir: pathlib.Path,
+    source: str,
+    log: Log = silent,
+) -> Prepared:
     """Builds in a staging directory and renames, so that several may build at once.
 
-    `make` takes data_dir and returns the builder. Returns the set's directory in
-    `data_dir`, and what built it; raises OSError if the disk refuses.
+    `make` takes data_dir and log and returns the builder. Raises OSError if the disk
+    refuses.
     """
+    log(f"preparing {name}")
     with staged(data_dir) as staging:
-        builder = make(data_dir=staging)
+        builder = make(data_dir=staging, log=log)
         write_quietly(builder)
         directory = publish(pathlib.Path(builder.data_dir), staging, data_dir)
     save_labels(directory, getattr(builder, "labels", {}))
-    return directory, builder
+    return describe(name, directory, source, getattr(builder, "skipped", None))
 
 
 def publish(built: pathlib.Path, staging: str, data_dir: pathlib.Path) -> pathlib.Path:
@@ -73,7 +79,7 @@ def describe(
     skipped: SkippedImages | None = None,
 ) -> Prepared:
     """What is in a prepared set."""
-    info = find.open_builder(directory).info
-    sizes = {key: int(split.num_examples) for key, split in info.splits.items()}
+    splits = find.open_builder(directory).info.splits
+    sizes = {key: int(split.num_examples) for key, split in splits.items()}
     images = (skipped.errors, skipped.warnings) if skipped else ()
     return Prepared(name, directory, sizes, source, *images)

@@ -15,7 +15,6 @@ from kdjax.caching.verify import verify
 from kdjax.caching.writer import check_room, write_epoch
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices
-from kdjax.experiment import schema
 from kdjax.experiment.build import plan_of, versions
 from kdjax.experiment.cache import epochs_of, origin_of
 from kdjax.experiment.data import Data, load_data

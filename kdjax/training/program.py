@@ -4,9 +4,9 @@ The one place that makes it. `train` and `bench` call it with arrays, `compile` 
 shapes: `program.trace(states, teacher_variables, source, batch_spec)`, then `.lower()`.
 
     program = train_program(students, teacher, augment, mesh, seed=0)
-    loader = in_memory.make_loader(split, mesh, seed=0, batch_size=128)
-    batch_spec = sharding.place_rows(loader.batch_spec(0), mesh)
-    states, metrics = program(states, teacher_variables, loader.source, batch_spec)
+    feed = loader.make_loader(split, mesh, seed=0, batch_size=128)
+    batch_spec = sharding.place_rows(feed.batch_spec(0), mesh)
+    states, metrics = program(states, teacher_variables, feed.source, batch_spec)
 """
 
 import functools

@@ -12,6 +12,7 @@ import pytest
 
 from kdjax.bench import programs
 from kdjax.data.loaders import in_memory
+from kdjax.data.loaders.loader import make_loader
 from kdjax.data.transforms.augment import Augment
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
@@ -86,7 +87,7 @@ def test_input_alone_gives_the_augmented_batch(mesh):
     program = programs.start(PROBLEM, "input", 0, mesh)
     images = program.step(program.ready(0))
     split = programs.noise_split(PROBLEM)
-    loader = in_memory.make_loader(split, mesh, seed=programs.SEED, batch_size=8)
+    loader = make_loader(split, mesh, seed=programs.SEED, batch_size=8)
     rows = in_memory.gather_batch(loader.source, loader.batch_spec(0))
     expected = programs.augment(PROBLEM).train(rows, programs.SEED)
     np.testing.assert_allclose(images, expected, rtol=1e-6)

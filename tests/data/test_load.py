@@ -168,7 +168,7 @@ def test_label_that_says_unknown(tmp_path):
     builder = prepare_my_set(tmp_path, rows)
     labels = [example["label"] for example in builder.as_data_source("train")]
     where = labels.index(-1)
-    with pytest.raises(DataError, match=f"label {where} is -1; expected 0 to 2"):
+    with pytest.raises(DataError, match=rf"label\[{where}\] is -1; expected 0 to 2"):
         load_split("my_set/a", "train", data_dir=tmp_path)
 
 

@@ -167,11 +167,12 @@ def test_whoever_comes_second_keeps_what_is_there(tmp_path, sized):
     miniatures.fashion_mnist(tmp_path)
     sized("fashion_mnist", miniatures.SIZES)
     make = functools.partial(builder_class("fashion_mnist"), archives=tmp_path)
-    first, _ = write.build(make, tmp_path / "data")
-    stamp = (first / "dataset_info.json").stat().st_mtime_ns
-    second, _ = write.build(make, tmp_path / "data")
+    where = {"data_dir": tmp_path / "data", "source": "archives"}
+    first = write.build("fashion_mnist", make, **where)
+    stamp = (first.directory / "dataset_info.json").stat().st_mtime_ns
+    second = write.build("fashion_mnist", make, **where)
     assert second == first
-    assert (first / "dataset_info.json").stat().st_mtime_ns == stamp
+    assert (first.directory / "dataset_info.json").stat().st_mtime_ns == stamp
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["fashion_mnist"]
 
 

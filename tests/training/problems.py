@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from kdjax.data.load import Split
-from kdjax.data.loaders import in_memory
+from kdjax.data.loaders import loader
 from kdjax.data.transforms.augment import Augment
 from kdjax.methods import kd, mse
 from kdjax.training import sharding
@@ -57,7 +57,7 @@ class Problem:
             jax.random.key(7), images
         )
         self.traces, self.crops = 0, changes.get("augment", AUGMENT)
-        self.feed = in_memory.make_loader(
+        self.feed = loader.make_loader(
             changes.get("data", split()),
             self.mesh,
             seed=1,

@@ -3,12 +3,13 @@
 import hashlib
 import importlib.resources
 import lzma
+import math
 
 import numpy as np
 from tensorflow_datasets.core import hashing
 from tensorflow_datasets.core import splits as tfds_splits
 
-from kdjax.data.split import DataError, Split, digest
+from kdjax.data.split import DataError, Split, in_memory
 from kdjax.data.tfds.names import EMBEDDED, parse_name
 from kdjax.data.tfds.records import no_such_split
 
@@ -18,18 +19,8 @@ VERSION = "1.0.0"
 CONTENT_SHA256 = "c647bc74d327b606bf73afa07d97aaae0c0d5cfbbf09741ceded0ce173b66649"
 PER_CLASS = {"train": 1000, "test": 200}
 IMAGE_SHAPE = (28, 28, 1)
-CLASS_NAMES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+_CLASSES = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag"
+CLASS_NAMES = (*_CLASSES.split(), "Ankle boot")
 
 
 def load(name: str, split: str) -> Split:
@@ -37,43 +28,34 @@ def load(name: str, split: str) -> Split:
     _, config, version = parse_name(name)
     if config is not None or version not in (None, VERSION):
         raise DataError(f"{name} is unknown; expected {EMBEDDED} or :{VERSION} of it.")
-    splits = read()
-    parts = _positions(split, {key: len(label) for key, (_, label) in splits.items()})
+    splits, parts = read(), _positions(split)
     image = np.concatenate([splits[key][0][order] for key, order in parts])
     label = np.concatenate([splits[key][1][order] for key, order in parts], dtype="i4")
     if not label.size:
         raise DataError(f"{name}: split {split!r} is empty; choose a wider slice.")
-    identity = {
-        "name": EMBEDDED,
-        "version": VERSION,
-        "split": split,
-        "num_examples": len(label),
-        "sha256": digest(image, label, CLASS_NAMES),
-    }
-    return Split(image, label, CLASS_NAMES, identity)
+    identity = {"name": EMBEDDED, "version": VERSION, "split": split}
+    return in_memory(image, label, CLASS_NAMES, **identity)
 
 
-def _positions(split: str, counts: dict[str, int]) -> list[tuple[str, np.ndarray]]:
+def _positions(split: str) -> list[tuple[str, np.ndarray]]:
     """The samples of a split, as (name, positions in the original order) of parts.
 
     TFDS's order is that of the hashes of the keys, which are the positions.
     """
-    infos = [
+    counts = {name: len(CLASS_NAMES) * each for name, each in PER_CLASS.items()}
+    infos = tfds_splits.SplitDict(
         tfds_splits.SplitInfo(name=name, shard_lengths=[count], num_bytes=0)
         for name, count in counts.items()
-    ]
+    )
     try:
-        parts = tfds_splits.AbstractSplit.from_spec(split).to_absolute(
-            tfds_splits.SplitDict(infos)
-        )
+        parts = tfds_splits.AbstractSplit.from_spec(split).to_absolute(infos)
     except Exception as error:  # TFDS raises several kinds
         raise no_such_split(EMBEDDED, split, counts, error) from error
     positions = []
     for part in parts:
-        hasher = hashing.Hasher(part.splitname)
-        order = sorted(range(counts[part.splitname]), key=hasher.hash_key)
-        order = np.array(order, np.int64)[part.from_ : part.to]
-        positions.append((part.splitname, order))
+        hash_key = hashing.Hasher(part.splitname).hash_key
+        order = np.array(sorted(range(counts[part.splitname]), key=hash_key), np.int64)
+        positions.append((part.splitname, order[part.from_ : part.to]))
     return positions
 
 
@@ -88,12 +70,11 @@ def unpack(content: bytes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     splits, start = {}, 0
     for split, per_class in PER_CLASS.items():
         count = per_class * len(CLASS_NAMES)
+        pixels = count * math.prod(IMAGE_SHAPE)
         label = np.frombuffer(content, np.uint8, count, start)
-        start += count
-        pixels = count * int(np.prod(IMAGE_SHAPE))
-        image = np.frombuffer(content, np.uint8, pixels, start)
-        start += pixels
+        image = np.frombuffer(content, np.uint8, pixels, start + count)
         splits[split] = (image.reshape(count, *IMAGE_SHAPE), label)
+        start += count + pixels
     return splits
 
 

@@ -28,6 +28,11 @@ class Box(NamedTuple):
     height: int
     width: int
 
+    def of(self, image: np.ndarray) -> np.ndarray:
+        """Its part of an image; nothing is copied."""
+        bottom, right = self.top + self.height, self.left + self.width
+        return image[self.top : bottom, self.left : right]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Geometry:
@@ -35,11 +40,10 @@ class Geometry:
 
     Attributes:
       size: side of the square that is cut out, in pixels, >= 1.
-      short_side: what the shorter side is made before the evaluation's central crop,
-        >= `size`.
+      short_side: pixels of the shorter side before the evaluation's crop, >= `size`.
       smallest_area: of a training crop, as a share of the image, in (0, 1].
-      sizes: (from epoch, side) of training crops, where that is not `size` throughout;
-        the first from epoch 0, later ones in order. Evaluation is at `size`.
+      sizes: (from epoch, side) of training crops, in order, the first from epoch 0; no
+        pair: `size` throughout. Evaluation is at `size`.
 
     >>> Geometry().central(500, 375)
     ((341, 256), Box(top=58, left=16, height=224, width=224))
@@ -78,13 +82,14 @@ class Geometry:
     def identity(self) -> dict:
         """As JSON. What is not set is left out, so that older identities stay equal."""
         fields = dataclasses.asdict(self)
-        sizes = fields.pop("sizes")
-        return fields | ({"sizes": [list(pair) for pair in sizes]} if sizes else {})
+        if sizes := fields.pop("sizes"):
+            fields["sizes"] = [list(pair) for pair in sizes]
+        return fields
 
     def random(self, height: int, width: int, bits: np.ndarray) -> Box:
-        """A crop of 8-100 % of the area with sides of 3:4 to 4:3.
+        """A crop of `smallest_area` to 1 of the area, with sides of 3:4 to 4:3.
 
-        Area is uniform, the sides' ratio uniform in its logarithm. After ten that do
+        Area is uniform, the sides' ratio uniform in its logarithm. After TRIES that do
         not fit: the largest central crop of an allowed ratio. `bits` are `crop_bits`.
         """
         least, most = (math.log(limit) for limit in _RATIO)
@@ -117,14 +122,20 @@ def check_sizes(sizes: tuple) -> None:
         for pair in sizes
     )
     epochs = [epoch for epoch, _ in sizes] if pairs else []
-    rises = all(one < other for one, other in itertools.pairwise(epochs))
-    starts = epochs[:1] in ([], [0])
-    if not (pairs and starts and rises and all(side >= 1 for _, side in sizes)):
-        raise ValueError(
-            f"Geometry: sizes is {sizes!r}; expected pairs of whole numbers, (from "
-            "epoch, side), whose epochs rise from 0 and whose sides are 1 pixel or "
-            "more, such as ((0, 128), (30, 160), (60, 224))."
-        )
+    if not pairs:
+        expected = "pairs of whole numbers, (from epoch, side)"
+    elif epochs[:1] not in ([], [0]):
+        expected = "the first pair to be from epoch 0"
+    elif any(later <= epoch for epoch, later in itertools.pairwise(epochs)):
+        expected = "each epoch to be above the one before"
+    elif any(side < 1 for _, side in sizes):
+        expected = "sides of 1 pixel or more"
+    else:
+        return
+    raise ValueError(
+        f"Geometry: sizes is {sizes!r}; expected {expected}, such as ((0, 128), "
+        "(30, 160), (60, 224))."
+    )
 
 
 def crop_bits(seed: int, epoch: int, index: int) -> np.ndarray:
@@ -155,11 +166,6 @@ def _unit(bits: int) -> float:
 
 
 def _largest(height: int, width: int) -> Box:
-    ratio = width / height
-    if ratio < _RATIO[0]:
-        high, wide = round(width / _RATIO[0]), width
-    elif ratio > _RATIO[1]:
-        high, wide = height, round(height * _RATIO[1])
-    else:
-        high, wide = height, width
+    high = min(height, round(width / _RATIO[0]))
+    wide = min(width, round(height * _RATIO[1]))
     return Box((height - high) // 2, (width - wide) // 2, high, wide)

@@ -11,7 +11,7 @@ import numpy as np
 import simplejpeg
 
 from kdjax.data.images.crops import Box
-from kdjax.data.images.partial_jpeg import decode_rows, rows_needed
+from kdjax.data.images.partial_jpeg import decode_rows, scaling
 
 # Loaders have threads of their own; OpenCV's would only compete with them.
 cv2.setNumThreads(0)
@@ -43,19 +43,20 @@ def decode_with_warning(content: bytes) -> tuple[np.ndarray, str]:
     warning = ""
     if head := _PIXELS.match(content):
         image = _stored(content, head)
-    elif content[:2] == _JPEG:
-        image, warning = _jpeg(content)
+    elif size_of_jpeg(content) is not None:
+        image, warning = _colour(content)
     else:
+        if content[:2] == _JPEG:  # OpenCV 4 fills truncated ones up; simplejpeg raises
+            _call(simplejpeg.decode_jpeg, content, "CMYK")
         image = _other(content)
-    check_size(*image.shape[:2])
+    _check_size(*image.shape[:2])
     return image, warning
 
 
 def decode_leniently(content: bytes) -> tuple[np.ndarray, str]:
-    """`decode_with_warning` that takes any JPEG that does not end too early.
+    """`decode_with_warning` that takes any JPEG that does not end too early, as Pillow.
 
-    Its pixels are those that Pillow would show. What `decode` refuses must be encoded
-    anew, or it could not be read later.
+    What `decode` refuses must be encoded anew, or it could not be read later.
     """
     try:
         return decode_with_warning(content)
@@ -64,7 +65,7 @@ def decode_leniently(content: bytes) -> tuple[np.ndarray, str]:
             raise
         warning = str(error)
     image = _call(simplejpeg.decode_jpeg, content, "RGB", strict=False)
-    check_size(*image.shape[:2])
+    _check_size(*image.shape[:2])
     return image, warning
 
 
@@ -87,18 +88,12 @@ def is_harmless(warning: str) -> bool:
     return not warning or _HARMLESS in warning
 
 
-def check_size(height: int, width: int) -> None:
-    """Raises Unreadable for a placeholder of a missing image."""
-    if min(height, width) < _SMALLEST:
-        raise Unreadable(f"it has {height} x {width} pixels")
-
-
 def size_of_jpeg(content: bytes) -> tuple[int, int] | None:
     """(height, width) of a JPEG that `decode_reduced` takes; None: `decode` does."""
     if content[:2] != _JPEG:
         return None
     height, width, colours, _ = _call(simplejpeg.decode_jpeg_header, content)
-    check_size(height, width)
+    _check_size(height, width)
     return None if colours in _NOT_RGB else (height, width)
 
 
@@ -110,23 +105,15 @@ def decode_reduced(
     `factor` is 1, 2, 4 or 8; frequencies that fewer pixels cannot show are left out of
     the cosine transforms. `size` is from `size_of_jpeg`.
     """
-    height, width = size
-    rows, scaling = rows_needed(bottom, height, factor), {}
-    if factor > 1:
-        scaling = {"min_width": -(-width // factor), "min_factor": factor}
-    if rows < height:
-        image = decode_rows(content, rows, width, factor, scaling)
-        if image is not None:
-            return image
-    if factor > 1:
-        scaling["min_height"] = -(-height // factor)
-    return _colour(content, **scaling)[0]
+    image = decode_rows(content, size, bottom, factor)
+    if image is None:
+        image, _ = _colour(content, **scaling(*size, factor))
+    return image
 
 
 def cut(image: np.ndarray, box: Box, size: int) -> np.ndarray:
     """A box of an image, resized to uint8 [size, size, 3]."""
-    part = image[box.top : box.top + box.height, box.left : box.left + box.width]
-    return resize(part, (size, size))
+    return resize(box.of(image), (size, size))
 
 
 def resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -141,6 +128,12 @@ def resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, shape[::-1], interpolation=method)
 
 
+def _check_size(height: int, width: int) -> None:
+    """Raises Unreadable for a placeholder of a missing image."""
+    if min(height, width) < _SMALLEST:
+        raise Unreadable(f"it has {height} x {width} pixels")
+
+
 def _stored(content: bytes, head: re.Match) -> np.ndarray:
     width, height = map(int, head.groups())
     if len(content) != head.end() + 3 * height * width:
@@ -149,25 +142,15 @@ def _stored(content: bytes, head: re.Match) -> np.ndarray:
     return image.reshape(height, width, 3)
 
 
-def _jpeg(content: bytes) -> tuple[np.ndarray, str]:
-    """Pixels and warning."""
-    *_, colours, _ = _call(simplejpeg.decode_jpeg_header, content)
-    if colours not in _NOT_RGB:
-        return _colour(content)
-    # OpenCV 4 fills truncated files up, in grey; simplejpeg raises.
-    _call(simplejpeg.decode_jpeg, content, "CMYK")
-    return _other(content), ""
-
-
-def _colour(content: bytes, **scaling: int) -> tuple[np.ndarray, str]:
+def _colour(content: bytes, **options: int) -> tuple[np.ndarray, str]:
     """Pixels and warning."""
     try:
-        return _call(simplejpeg.decode_jpeg, content, "RGB", **scaling), ""
+        return _call(simplejpeg.decode_jpeg, content, "RGB", **options), ""
     except Unreadable as error:
         warning = str(error)
         if not is_harmless(warning):
             raise
-    image = _call(simplejpeg.decode_jpeg, content, "RGB", strict=False, **scaling)
+    image = _call(simplejpeg.decode_jpeg, content, "RGB", strict=False, **options)
     return image, warning
 
 

@@ -33,12 +33,10 @@ _NOTHING, _NARROW = 1 / 512, 0.1
 def crop(
     content: bytes, choose: Callable[[int, int], Box], into: np.ndarray
 ) -> np.ndarray:
-    """Writes the crop of an image into an array, and returns it.
+    """Writes the crop of an image that `decode` knows into an array, and returns it.
 
-    Args:
-      content: of a file that `decode` knows.
-      choose: (height, width) of the image -> the box.
-      into: uint8 [height, width, 3], contiguous; it says how large the crop is.
+    `choose` makes the box of (height, width) of the image. `into`, uint8 [height,
+    width, 3] and contiguous, says how large the crop is.
     """
     size = size_of_jpeg(content)
     if size is None:
@@ -49,16 +47,13 @@ def crop(
         factor = reduction(box, into.shape[:2])
         image = decode_reduced(content, size, box.top + box.height, factor)
         box = reduced(box, factor)
-    part = image[box.top : box.top + box.height, box.left : box.left + box.width]
-    return resample(part, into)
+    return resample(box.of(image), into)
 
 
 def reduction(box: Box, shape: tuple[int, int]) -> int:
     """The largest of 8, 4, 2 and 1 by which a box stays as large as its crop."""
-    for factor in _REDUCTIONS:
-        if box.height >= factor * shape[0] and box.width >= factor * shape[1]:
-            return factor
-    return 1
+    most = min(box.height / shape[0], box.width / shape[1])
+    return next((factor for factor in _REDUCTIONS if factor <= most), 1)
 
 
 def reduced(box: Box, factor: int) -> Box:
@@ -83,9 +78,9 @@ def resample(image: np.ndarray, into: np.ndarray) -> np.ndarray:
 def _sigma(factor: float) -> float:
     """Of a Gaussian whose three weights have variance (factor^2 - 1) / 6.
 
-    By that do two triangles differ: of half-width r, one has variance r^2 / 6, and
-    variances add. The outer weights are w = (factor^2 - 1) / 12, and w / (1 - 2 w) is
-    exp(-1 / (2 sigma^2)). OpenCV's Gaussian is four times as fast as its other filters.
+    By that do triangles of half-width `factor` and 1 differ. The outer weights are w =
+    (factor^2 - 1) / 12, and w / (1 - 2 w) is exp(-1 / (2 sigma^2)). OpenCV's Gaussian
+    is four times as fast as its other filters.
     """
     outer = (factor**2 - 1) / 12
     if outer < _NOTHING:

@@ -1,17 +1,17 @@
 """Images that stay in their record files and are decoded when they are indexed."""
 
 import concurrent.futures
+import functools
 
 import numpy as np
 
-from kdjax.data.images.crops import Box, Geometry, crop_bits
+from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.images.decode import Unreadable, cut, decode, resize, size_of_jpeg
 from kdjax.data.images.fast_crop import crop
 from kdjax.data.images.skipped import SkippedImages
 from kdjax.data.prefetch import cores
 from kdjax.data.split import DataError
-from kdjax.data.tfds.example_proto import bytes_feature
-from kdjax.data.tfds.records import OpenSplit
+from kdjax.data.tfds.records import OpenSplit, bytes_feature
 
 
 class LazyImages:
@@ -33,12 +33,8 @@ class LazyImages:
     ):
         """Reads nothing yet.
 
-        Args:
-          opened: from `open_split`.
-          geometry: of the crops.
-          skipped: counts what cannot be read.
-          threads: that decode; 0: one a core.
-          records: which records are the samples; None: all of them, in their order.
+        `skipped` counts what cannot be read; `threads` decode, 0: one a core. The
+        samples are `records`, by position; None: all of them, in their order.
         """
         self.opened, self.geometry, self.skipped = opened, geometry, skipped
         self.threads = threads or cores()
@@ -84,24 +80,21 @@ class LazyImages:
     ) -> tuple[np.ndarray, int]:
         """A sample's crop in an epoch, and the index of the sample it is of.
 
-        That is the next one that can be read. Its crop, label and cached teacher
-        outputs are its own, so it is the very sample that it is in its own place.
-        `into`, uint8 [side, side, 3] of any side, takes the crop.
-
-        Raises:
-          DataError: more than are allowed cannot be read, or none can.
+        That is the next one that can be read, with its own crop, label and cached
+        teacher outputs. `into`, uint8 [side, side, 3] of any side, takes the crop.
+        Raises DataError if more than are allowed cannot be read, or none can.
         """
         if into is None:
             into = np.empty(self.shape[1:], np.uint8)
         for ahead in range(len(self)):
             other = (index + ahead) % len(self)
-
-            def box(height: int, width: int, other: int = other) -> Box:
-                bits = crop_bits(seed, epoch, other)
-                return self.geometry.random(height, width, bits)
-
+            bits = crop_bits(seed, epoch, other)
             try:
-                crop(self.content(other), box, into)
+                crop(
+                    self.content(other),
+                    functools.partial(self.geometry.random, bits=bits),
+                    into,
+                )
             except Unreadable as error:
                 self.skipped.add(self.name_of(other), str(error))
                 continue

@@ -18,36 +18,33 @@ _LEFT_OVER = re.compile(r"\d+ extraneous bytes before marker 0xd9$")
 _MARGIN = 16
 
 
-def rows_needed(bottom: int, height: int, factor: int) -> int:
-    """How many rows decide the pixels above `bottom`, of an image to be reduced."""
-    return min(height, bottom + _MARGIN * factor)
+def scaling(height: int, width: int, factor: int) -> dict[str, int]:
+    """simplejpeg's options that divide both sides by 1, 2, 4 or 8, rounded up."""
+    if factor == 1:
+        return {}
+    shape = {"min_height": -(-height // factor), "min_width": -(-width // factor)}
+    return shape | {"min_factor": factor}
 
 
 def decode_rows(
-    content: bytes, rows: int, width: int, factor: int, scaling: dict[str, int]
+    content: bytes, size: tuple[int, int], bottom: int, factor: int
 ) -> np.ndarray | None:
-    """Decodes the uppermost rows, exactly as they are in the whole image.
+    """Decodes the rows above `bottom`, exactly as they are in the whole image.
 
-    Args:
-      content: a JPEG.
-      rows: how many, less than it has.
-      width: of the image.
-      factor: by which it is reduced.
-      scaling: simplejpeg's arguments for that.
-
-    Returns uint8 RGB, or None: it is of another kind, or damaged; decode all of it.
+    `size` is (height, width), `factor` that of `scaling`. Returns uint8 RGB, or None:
+    all rows are needed, or it is a JPEG of another kind, or damaged; decode all of it.
     """
-    offset = _height_offset(content)
-    if offset is None:
+    (height, width), offset = size, _height_offset(content)
+    rows = bottom + _MARGIN * factor
+    if rows >= height or offset is None:
         return None
-    shorter = b"".join(
-        (content[:offset], rows.to_bytes(2, "big"), content[offset + 2 :])
-    )
+    parts = content[:offset], rows.to_bytes(2, "big"), content[offset + 2 :]
     image = np.empty((-(-rows // factor), -(-width // factor), 3), np.uint8)
-    if factor > 1:  # or a narrow picture would be reduced further
-        scaling = scaling | {"min_height": len(image)}
+    options = scaling(rows, width, factor)
     try:
-        decoded = simplejpeg.decode_jpeg(shorter, "RGB", buffer=image, **scaling)
+        decoded = simplejpeg.decode_jpeg(
+            b"".join(parts), "RGB", buffer=image, **options
+        )
         if decoded.shape != image.shape:  # rounded in another way
             return None
     except ValueError as error:  # the first one, whatever it is

@@ -10,14 +10,12 @@ TRAINING = "Prepare the set anew, or allow more with config.data.skip_at_most."
 class SkippedImages:
     """Counts images that cannot be read, each of them once. Any thread may add.
 
-    Attributes:
-      limit: how many are allowed, >= 0.
-      errors: where an image lies -> what is wrong with it.
-      warnings: the same of images that are kept though the decoder complained.
+    `limit`, >= 0, are allowed; `advice` ends the error of one too many. `errors` has
+    where an image lies -> what is wrong with it; `warnings` the same of images that are
+    kept though the decoder complained.
     """
 
     def __init__(self, limit: int, advice: str = TRAINING):
-        """Counts from zero; `advice` ends the error of one too many."""
         if limit < 0:
             raise ValueError(f"SkippedImages: limit is {limit}; expected 0 or more.")
         self.limit, self.advice, self.errors, self.warnings = limit, advice, {}, {}

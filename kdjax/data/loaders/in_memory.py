@@ -29,14 +29,10 @@ class InMemoryLoader(NamedTuple):
 
     def batch_spec(self, step: int) -> dict[str, np.ndarray]:
         """What step number `step` trains on: index and epoch, int32 [batch_size]."""
-        index, epoch = sample_positions(
-            self.seed, step, self.batch_size, self.num_examples
-        )
-        return self.batch_spec_of(index, epoch)
+        positions = self.seed, step, self.batch_size, self.num_examples
+        return self.batch_spec_of(*sample_positions(*positions))
 
-    def batch_spec_of(
-        self, index: np.ndarray, epoch: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def batch_spec_of(self, index, epoch) -> dict[str, np.ndarray]:
         """The batch_spec of any samples in any epochs."""
         return {"index": index, "epoch": epoch}
 
@@ -44,49 +40,16 @@ class InMemoryLoader(NamedTuple):
         """Does nothing: there are no threads."""
 
 
-def make_loader(
-    split: Split,
-    mesh: Mesh,
-    *,
-    seed: int,
-    batch_size: int,
-    sample_info: dict[str, dict[str, np.ndarray]] | None = None,
-) -> InMemoryLoader:
-    """Puts a split on every device of `mesh`.
-
-    Args:
-      split: from `load_split`.
-      mesh: every device gets the whole split.
-      seed: decides the order of samples.
-      batch_size: samples in a step over all devices; a multiple of their number.
-      sample_info: student -> name -> [n, ...] finite numbers >= 0, as "selection".
-    """
-    count = len(split.label)
-    check_batch_size(batch_size, mesh)
+def replicate(array: np.ndarray, mesh: Mesh) -> Array:
+    """Puts an array that every process has on every device of `mesh`."""
     everywhere = NamedSharding(mesh, PartitionSpec())
-    host = {"image": split.image, "label": split.label}
-    source = {
-        name: jax.make_array_from_process_local_data(everywhere, array)
-        for name, array in host.items()
-    }
-    source["sample_info"] = place_sample_info(sample_info or {}, mesh, count)
-    return InMemoryLoader(source, seed, batch_size, count)
-
-
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
-    """Raises ValueError unless every device gets as many rows of a batch."""
-    if batch_size < 1 or batch_size % mesh.size:
-        raise ValueError(
-            f"make_loader: batch_size is {batch_size}; expected a multiple of the "
-            f"{mesh.size} devices."
-        )
+    return jax.make_array_from_process_local_data(everywhere, array)
 
 
 def place_sample_info(
     sample_info: dict[str, dict[str, np.ndarray]], mesh: Mesh, count: int
 ) -> dict[str, dict[str, Array]]:
     """Puts sample_info on every device of `mesh`, as float32, checked."""
-    everywhere = NamedSharding(mesh, PartitionSpec())
 
     def put(path, values):
         values = np.asarray(values, np.float32)
@@ -98,7 +61,7 @@ def place_sample_info(
                 f"{values.shape} and values from {low:g} to {high:g}; expected "
                 f"[{count}, ...] finite numbers of 0 or more."
             )
-        return jax.make_array_from_process_local_data(everywhere, values)
+        return replicate(values, mesh)
 
     return jax.tree_util.tree_map_with_path(put, sample_info)
 
@@ -110,17 +73,16 @@ def gather_batch(
 ) -> Batch:
     """Gathers a batch's rows. Pure; meant to run inside the compiled step.
 
-    Args:
-      source: a loader's `source`.
-      batch_spec: a loader's; its sharding becomes the batch's. A streaming loader's has
-        "image"; with `decode` it has "teacher_outputs", rows of a cache.
-      decode: makes the teacher's outputs of those.
+    `source` and `batch_spec` are a loader's; the latter's sharding becomes the batch's.
+    A streaming loader's has "image"; with `decode`, which makes the teacher's outputs
+    of them, it has "teacher_outputs", rows of a cache.
     """
     index = batch_spec["index"]
-    # They come from `sample_positions`, so every index is in bounds.
-    rows = jax.tree.map(
-        lambda array: array.at[index].get(mode="promise_in_bounds"), source
-    )
+
+    def rows_of(array):  # `sample_positions` are in bounds
+        return array.at[index].get(mode="promise_in_bounds")
+
+    rows = jax.tree.map(rows_of, source)
     return Batch(
         image=batch_spec["image"] if "image" in batch_spec else rows["image"],
         label=rows["label"],
@@ -137,15 +99,12 @@ def evaluation_batches(
     """Cuts a split into batches of one size, in order; pads the last with zeros.
 
     Each of `processes` gets as many batches, of its own rows; no others are decoded.
-
-    Yields:
-      (image uint8 [b, h, w, c], label int32 [b], valid bool [b]); `valid` is true for
-      exactly the split's samples, so sums under it count each of them once.
+    Yields image uint8 [b, h, w, c], label int32 [b] and valid bool [b], true for
+    exactly the split's samples, so sums under it count each of them once.
     """
     if batch_size < 1:
-        raise ValueError(
-            f"evaluation_batches: batch_size is {batch_size}; expected 1 or more."
-        )
+        where = "evaluation_batches: batch_size"
+        raise ValueError(f"{where} is {batch_size}; expected 1 or more.")
     rows = batch_size // processes
     for start in range(process * rows, process * rows + len(split.label), batch_size):
         image = split.image[start : start + rows]

@@ -12,11 +12,8 @@ def sample_positions(
 
     The stream of samples is one permutation of the split after another, cut into
     batches without regard to where an epoch ends: position p = step * batch_size + i
-    belongs to epoch p // num_examples. So every sample comes exactly once an epoch, and
-    none is dropped. `batch_size` counts the samples of all devices.
-
-    Returns:
-      index int32 [batch_size], positions in the split; epoch int32 [batch_size].
+    belongs to epoch p // num_examples. `batch_size` counts the samples of all devices.
+    Returns index, the position in the split, and epoch, both int32 [batch_size].
 
     >>> sample_positions(seed=0, step=2, batch_size=3, num_examples=4)[1]
     array([1, 1, 2], dtype=int32)
@@ -45,9 +42,8 @@ def sample_positions(
 def permutation(seed: int, epoch: int, num_examples: int) -> np.ndarray:
     """The order in which an epoch visits the split, int32 [num_examples], read-only.
 
-    Sorts 64 random bits a sample. NumPy promises the same raw bits of Philox in every
-    release, but not the same `Generator.permutation`; a resumed run must not depend on
-    that.
+    Sorts 64 random bits a sample: NumPy promises the same raw bits of Philox in every
+    release, but not the same `Generator.permutation`.
     """
     key = np.array([seed, epoch], np.uint64)
     bits = np.random.Philox(key=key).random_raw(num_examples)
@@ -57,11 +53,7 @@ def permutation(seed: int, epoch: int, num_examples: int) -> np.ndarray:
 
 
 def first_epochs(
-    seed: int,
-    index: np.ndarray,
-    epoch: np.ndarray,
-    batch_size: int,
-    num_examples: int,
+    seed: int, index: np.ndarray, epoch: np.ndarray, batch_size: int, num_examples: int
 ) -> np.ndarray:
     """The epoch in which a sample's step starts: the sample's own, or one before.
 
@@ -73,8 +65,7 @@ def first_epochs(
     first = np.empty(len(index), np.int64)
     for number in np.unique(epoch).tolist():
         here = epoch == number
-        rank = np.empty(num_examples, np.int64)
-        rank[permutation(seed, number, num_examples)] = np.arange(num_examples)
+        rank = np.argsort(permutation(seed, number, num_examples))
         position = number * num_examples + rank[index[here]]
         first[here] = position // batch_size * batch_size // num_examples
     return first

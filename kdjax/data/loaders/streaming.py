@@ -3,14 +3,10 @@
 import concurrent.futures
 
 import grain
-import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from kdjax.data.images.lazy import LazyImages
-from kdjax.data.loaders.in_memory import check_batch_size, place_sample_info
 from kdjax.data.loaders.sampler import sample_positions
-from kdjax.data.split import Split
 
 _STEPS = 1 << 40  # more than any run has
 _CHUNK = 8  # images that one thread decodes of a batch before it takes the next
@@ -34,16 +30,9 @@ class StreamingLoader:
         processes: int = 1,
         threads: int = 0,
     ):
-        """Starts no thread yet.
+        """Starts no thread yet; arguments are those of `loader.make_loader`.
 
-        Args:
-          images: of the split.
-          source: label int32 [n] and sample_info, on the devices.
-          seed: decides order and crops.
-          batch_size: samples in a step over all processes; a multiple of them.
-          process: number of this one.
-          processes: how many share a batch; each decodes its own rows of it.
-          threads: 0: as many as `images` has.
+        `source` is on the devices. Each of `processes` decodes its own rows of a batch.
         """
         self.images, self.source, self.seed = images, source, seed
         self.batch_size, self.num_examples = batch_size, len(images)
@@ -56,8 +45,8 @@ class StreamingLoader:
     def batch_spec(self, step: int) -> dict[str, np.ndarray]:
         """This process's rows of step number `step`.
 
-        index and epoch, int32 [b], and image, uint8 [b, side, side, 3], where side is
-        the geometry's in the epoch of the step's first sample.
+        index and epoch, int32 [b], and image, uint8 [b, side, side, 3], with the side
+        of the epoch that the step starts in.
         """
         if self._stream is None:
             batches = self.batches_ahead()
@@ -85,8 +74,7 @@ class StreamingLoader:
         samples = list(zip(epoch.tolist(), index.tolist(), strict=True))
 
         def fill(first: int) -> None:
-            for row in range(first, min(first + _CHUNK, len(samples))):
-                sample = samples[row]
+            for row, sample in enumerate(samples[first : first + _CHUNK], first):
                 _, used[row] = self.images.training_crop(self.seed, *sample, image[row])
 
         for _ in self._pool.map(fill, range(0, len(samples), _CHUNK)):
@@ -111,40 +99,8 @@ class StreamingLoader:
         self._stream, self._next = None, -1
 
     def _batch(self, step: int) -> dict[str, np.ndarray]:
-        index, epoch = sample_positions(
-            self.seed, step, self.batch_size, self.num_examples
-        )
+        positions = self.seed, step, self.batch_size, self.num_examples
+        index, epoch = sample_positions(*positions)
         # One size a step: of the epoch that it starts in, in every process.
         side = self.images.geometry.size_at(int(epoch[0]))
         return self.batch_spec_of(index[self._rows], epoch[self._rows], side)
-
-
-def make_loader(
-    split: Split,
-    mesh: Mesh,
-    *,
-    seed: int,
-    batch_size: int,
-    sample_info: dict[str, dict[str, np.ndarray]] | None = None,
-    threads: int = 0,
-) -> StreamingLoader:
-    """The loader of a split whose images stay on disk; its labels go onto every device.
-
-    Arguments are those of `in_memory.make_loader`; `threads` decode, as many as the
-    split was loaded with where that is 0.
-    """
-    check_batch_size(batch_size, mesh)
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    source = {
-        "label": jax.make_array_from_process_local_data(everywhere, split.label),
-        "sample_info": place_sample_info(sample_info or {}, mesh, len(split.label)),
-    }
-    return StreamingLoader(
-        split.image,
-        source,
-        seed=seed,
-        batch_size=batch_size,
-        process=jax.process_index(),
-        processes=jax.process_count(),
-        threads=threads,
-    )

@@ -10,40 +10,27 @@ import inspect
 
 import numpy as np
 
-from kdjax.data.noise.any_set import pair_flip, symmetric
-from kdjax.data.noise.cifar import (
-    asymmetric_cifar10,
-    asymmetric_cifar100,
-    superclass_cifar100,
-)
+from kdjax.data.noise import models
 from kdjax.data.noise.files import from_file
 
 NOISES = {
-    "symmetric": symmetric,
-    "asymmetric_cifar10": asymmetric_cifar10,
-    "asymmetric_cifar100": asymmetric_cifar100,
-    "superclass_cifar100": superclass_cifar100,
-    "pair_flip": pair_flip,
+    "symmetric": models.symmetric,
+    "asymmetric_cifar10": models.asymmetric_cifar10,
+    "asymmetric_cifar100": models.asymmetric_cifar100,
+    "superclass_cifar100": models.superclass_cifar100,
+    "pair_flip": models.pair_flip,
     "file": from_file,
 }
 
 
 def describe(
-    labels: np.ndarray,
-    noisy_labels: np.ndarray,
-    num_classes: int,
-    *,
-    name,
-    **parameters,
+    labels: np.ndarray, noisy_labels: np.ndarray, num_classes: int, *, name, **values
 ) -> dict:
     """What a run stores of its noise, as JSON.
 
-    Labels are int [n], before and after; what was left out of the model's parameters
-    gets its default.
-
-    Returns:
-      name; the parameters; effective_rate, the fraction of labels that differ; sha256
-      of the noisy labels; for K <= 100 changed_per_class, counted by the class before.
+    Labels are int [n], before and after. Returns name; the model's parameters, which
+    are `values` or the defaults; effective_rate, the fraction of labels that differ;
+    sha256 of the noisy labels; for K <= 100 changed_per_class, by the class before.
 
     >>> facts = describe(
     ...     np.array([0, 0, 1]), np.array([0, 1, 1]), 2, name="pair_flip", rate=0.5
@@ -55,7 +42,7 @@ def describe(
     defaults = {p.name: p.default for p in signature if p.default is not p.empty}
     facts = {"name": name} | {
         key: value if isinstance(value, str | int | float | None) else str(value)
-        for key, value in (defaults | parameters).items()
+        for key, value in (defaults | values).items()
     }
     before, after = (np.asarray(x, "<i4") for x in (labels, noisy_labels))
     changed = before != after

@@ -16,10 +16,7 @@ def from_file(
 
     Label i is that of sample i of the split as `load_split` gives it; nothing is
     unpickled. Files made for the pickles of CIFAR have another order; their
-    effective_rate in `describe` is then about (K - 1) / K.
-
-    Raises:
-      DataError: the file cannot be read, or holds something else.
+    effective_rate in `describe` is then about (K - 1) / K. Raises DataError.
     """
     path = paths.local(path, "config.data.noise.path")
     readers = {".npy": _read_npy, ".npz": _read_npz}

@@ -46,11 +46,8 @@ def superclass_of_class() -> np.ndarray:
     >>> int(superclass_of_class()[class_names().index("apple")])  # fruit_and_vegetables
     4
     """
-    number = {
-        name: i
-        for i, group in enumerate(SUPERCLASSES.values())
-        for name in group.split()
-    }
+    groups = enumerate(SUPERCLASSES.values())
+    number = {name: i for i, group in groups for name in group.split()}
     return np.array([number[name] for name in class_names()], np.int32)
 
 

@@ -3,6 +3,7 @@
 TFDS cuts ImageNet into 1,088; many systems begin a process with a limit of 1,024.
 """
 
+import contextlib
 import re
 
 from kdjax.data.split import DataError
@@ -23,17 +24,14 @@ def allow(count: int, where: str) -> None:
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = count + _OTHERS
+    needed, unlimited = count + _OTHERS, resource.RLIM_INFINITY
     wanted = max(_USUAL, needed)
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        try:
+    wanted = wanted if hard == unlimited else min(wanted, hard)
+    if soft != unlimited and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # some allow less than they say
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
-        except (OSError, ValueError):  # some systems allow less than they say
-            pass
-    if soft != resource.RLIM_INFINITY and soft < needed:
+    if soft != unlimited and soft < needed:
         raise DataError(
             f"{where}: lies in {count:,} files, which stay open, and a process may "
             f"have {soft:,} open here; expected {needed:,}. Type `ulimit -n {needed}` "

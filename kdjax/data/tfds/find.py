@@ -18,18 +18,15 @@ def require(name: str, data_dir: pathlib.Path) -> pathlib.Path:
     """The directory of a prepared set; raises DataError where `find` finds none."""
     directory = find(name, data_dir)
     if directory is None:
-        raise DataError(
-            f"{name} is not prepared: looked for {data_dir / name}. "
-            f"{advice(name, data_dir)}"
-        )
+        where = f"{name} is not prepared: looked for {data_dir / name}."
+        raise DataError(f"{where} {advice(name, data_dir)}")
     return directory
 
 
 def find(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
     """The directory of a prepared set, the newest unless named; None if there is none.
 
-    Raises:
-      DataError: the name is malformed, or the set has configs and none was named.
+    Raises DataError: the name is malformed, or the set has configs and none is named.
     """
     directory = prepared(name, data_dir)
     dataset, config, _ = parse_name(name)
@@ -38,8 +35,8 @@ def find(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
         configs = sorted(path.name for path in root.iterdir() if _versions(path))
         if configs:
             raise DataError(
-                f"{root} has several configs; name one, "
-                f"e.g. {dataset}/{configs[0]} (there are {', '.join(configs)})."
+                f"{root} has several configs; name one, e.g. {dataset}/{configs[0]} "
+                f"(there are {', '.join(configs)})."
             )
     return directory
 
@@ -50,9 +47,8 @@ def prepared(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
     versions = _versions(data_dir / dataset / (config or ""))
     if version is not None:
         versions = [path for path in versions if path.name == version]
-    return max(
-        versions, key=lambda path: [int(n) for n in path.name.split(".")], default=None
-    )
+    newest = sorted(versions, key=lambda p: [int(n) for n in p.name.split(".")])[-1:]
+    return newest[0] if newest else None
 
 
 def advice(name: str, data_dir: pathlib.Path) -> str:
@@ -92,12 +88,5 @@ def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
 
 
 def _versions(root: pathlib.Path) -> list[pathlib.Path]:
-    try:
-        entries = sorted(root.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [
-        path
-        for path in entries
-        if _VERSION.fullmatch(path.name) and (path / "dataset_info.json").is_file()
-    ]
+    infos = sorted(root.glob("*/dataset_info.json"))
+    return [path.parent for path in infos if _VERSION.fullmatch(path.parent.name)]

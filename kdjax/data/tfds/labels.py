@@ -4,7 +4,6 @@ The labels lie among the images: without that file, a first start reads all of t
 """
 
 import hashlib
-import io
 import os
 import pathlib
 import sys
@@ -22,11 +21,10 @@ _REPORT_EVERY = 30  # seconds
 
 
 def read_labels(opened: OpenSplit) -> np.ndarray:
-    """The labels of a split, int32 [n].
+    """The labels of a split, int32 [n], from the file that `prepare` writes.
 
-    `prepare` writes them into a file beside the records. Otherwise all of the set is
-    read the first time, minutes for ImageNet, with progress on standard error; the file
-    holds until the set's files change.
+    Without it all of the set is read once, minutes for ImageNet, with progress on
+    standard error; the file holds until the set's files change.
     """
     path = _cache_path(opened.builder, opened.split)
     labels = _load(path, len(opened.records))
@@ -51,12 +49,9 @@ def _from_records(opened: OpenSplit) -> np.ndarray:
         labels[position] = example["label"]
         if time.monotonic() > last + _REPORT_EVERY:
             last = time.monotonic()
-            print(
-                f"{opened.where}: reading all of it once, for its labels: "
-                f"{position:,} of {len(labels):,}",
-                file=sys.stderr,
-                flush=True,
-            )
+            progress = f"{position:,} of {len(labels):,}"
+            line = f"{opened.where}: reading all of it once, for its labels: {progress}"
+            print(line, file=sys.stderr, flush=True)
     return labels.astype(np.int32)
 
 
@@ -82,11 +77,10 @@ def _load(path: pathlib.Path, count: int) -> np.ndarray | None:
 
 def _save(path: pathlib.Path, labels: np.ndarray) -> None:
     """Writes int32 [n]; warns if it cannot."""
-    content = io.BytesIO()
-    np.save(content, labels)
     part = path.with_name(f"{path.name}.{os.getpid()}")  # of several hosts, the last
     try:
-        part.write_bytes(content.getvalue())
+        with part.open("wb") as file:
+            np.save(file, labels)
         part.replace(path)
     except OSError as error:
         warnings.warn(

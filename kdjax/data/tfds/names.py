@@ -10,7 +10,9 @@ from kdjax.data.split import DataError
 
 EMBEDDED = "fashion_mnist_subset"
 _NAME = re.compile(r"(\w[\w.-]*)(?:/(\w[\w.+-]*))?(?::(\d+\.\d+\.\d+))?")
-_FORMAT = re.compile(r"pixels_(\d+)|short_side_(\d+)_quality_(\d+)")
+_FORMAT = re.compile(
+    r"pixels_(?P<pixels>\d+)|short_side_(?P<side>\d+)_quality_(?P<quality>\d+)"
+)
 
 
 class Name(NamedTuple):
@@ -48,10 +50,8 @@ def format_options(config: str) -> str | None:
     >>> format_options("short_side_256_quality_95")
     '--short_side=256 --quality=95'
     """
-    match = _FORMAT.fullmatch(config)
-    if match is None:
+    if (match := _FORMAT.fullmatch(config)) is None:
         return None
-    pixels, side, quality = match.groups()
-    return (
-        f"--pixels={pixels}" if pixels else f"--short_side={side} --quality={quality}"
-    )
+    if match["pixels"]:
+        return f"--pixels={match['pixels']}"
+    return f"--short_side={match['side']} --quality={match['quality']}"

@@ -13,9 +13,18 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from kdjax import contracts
-from kdjax.data.transforms.mixup import LARGEST_ALPHA, draw_shares, mix
+from kdjax.data.transforms.mixup import (
+    LARGEST_ALPHA,
+    draw_shares,
+    mix,
+    sample_bits,
+)
 from kdjax.types import Batch
 
+Bytes = UInt8[Array, "batch height width channels"]
+Images = Float[Array, "batch height width channels"]
+PerSample = Int[Array, " batch"]
+Seed = int | Int[Array, ""]
 _STREAM = 0x63726F70  # separates the crops from other random numbers of the seed
 _VIEWS_APART = 1 << 24  # epochs; no run is that long
 # Raise it when crops or their normalisation change: caches of teacher outputs for them
@@ -30,8 +39,7 @@ class Augment:
     Attributes:
       mean: per channel, of pixels scaled to [0, 1].
       std: per channel, > 0.
-      padding: black pixels around the image before the random crop back to its size, >=
-        0.
+      padding: black pixels around the image before the random crop to its size, >= 0.
       flip: mirror left to right with probability 1/2.
       mixup: alpha of the Beta distribution of `kdjax.data.transforms.mixup`; 0: none.
 
@@ -61,49 +69,29 @@ class Augment:
                 f"{LARGEST_ALPHA:g}."
             )
 
-    def train(
-        self, batch: Batch, seed: int | Int[Array, ""], view: int = 0
-    ) -> Float[Array, "batch height width channels"]:
+    def train(self, batch: Batch, seed: Seed, view: int = 0) -> Images:
         """Random crops and flips of a batch, normalised to float32, then `mixup`.
 
         Each view, 0 to 127, is another crop of the same samples.
         """
         epoch = batch.epoch + view * _VIEWS_APART
-        image = random_crop_and_flip(
-            batch.image,
-            seed,
-            epoch,
-            batch.index,
-            padding=self.padding,
-            flip=self.flip,
-        )
+        how = {"padding": self.padding, "flip": self.flip}
+        image = random_crop_and_flip(batch.image, seed, epoch, batch.index, **how)
         image = normalise(image, self.mean, self.std)
         if not self.mixup:
             return image
         return mix(image, draw_shares(seed, epoch, batch.index, alpha=self.mixup))
 
-    def evaluate(
-        self, image: UInt8[Array, "batch height width channels"]
-    ) -> Float[Array, "batch height width channels"]:
+    def evaluate(self, image: Bytes) -> Images:
         """The images as they are, normalised to float32."""
         return normalise(image, self.mean, self.std)
 
 
-def normalise(
-    image: UInt8[Array, "batch height width channels"],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-) -> Float[Array, "batch height width channels"]:
+def normalise(image: Bytes, mean: tuple[float, ...], std: tuple[float, ...]) -> Images:
     """(image / 255 - mean) / std per channel, float32."""
-    contracts.shapes(
-        "normalise",
-        image=(image, "batch height width channels"),
-        mean=(np.asarray(mean), "channels"),
-        std=(np.asarray(std), "channels"),
-    )
-    _uint8("normalise", image)
     # One multiplication and one addition a pixel; constants folded in double precision.
     mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+    _check_image("normalise", image, mean=(mean, "channels"), std=(std, "channels"))
     scale = jnp.asarray(1 / (255 * std), jnp.float32)
     shift = jnp.asarray(-mean / std, jnp.float32)
     per_channel = (None, None, None, slice(None))
@@ -111,69 +99,38 @@ def normalise(
 
 
 def random_crop_and_flip(
-    image: UInt8[Array, "batch height width channels"],
-    seed: int | Int[Array, ""],
-    epoch: Int[Array, " batch"],
-    index: Int[Array, " batch"],
+    image: Bytes,
+    seed: Seed,
+    epoch: PerSample,
+    index: PerSample,
     *,
     padding: int,
     flip: bool,
-) -> UInt8[Array, "batch height width channels"]:
+) -> Bytes:
     """Pads with black, crops back at a random offset and mirrors every second image.
 
-    Args:
-      image: uint8 [batch, height, width, channels].
-      seed: the run's seed.
-      epoch: [batch], of the samples, from 0.
-      index: [batch], position of the sample in the split.
-      padding: pixels on each side; offsets are uniform over 0..2 * padding.
-      flip: whether to mirror at all.
+    `epoch`, from 0, and `index` in the split are of the samples. Offsets are uniform
+    over 0..2 * padding.
     """
-    contracts.shapes(
-        "random_crop_and_flip",
-        image=(image, "batch height width channels"),
-        epoch=(epoch, "batch"),
-        index=(index, "batch"),
-    )
-    _uint8("random_crop_and_flip", image)
+    samples = {"epoch": (epoch, "batch"), "index": (index, "batch")}
+    _check_image("random_crop_and_flip", image, **samples)
     row, column, mirror = draw(seed, epoch, index, padding=padding)
     return crop_and_flip(image, row, column, mirror & flip, padding=padding)
 
 
 def draw(
-    seed: int | Int[Array, ""],
-    epoch: Int[Array, " batch"],
-    index: Int[Array, " batch"],
-    *,
-    padding: int,
-) -> tuple[Int[Array, " batch"], Int[Array, " batch"], Array]:
-    """Draws each sample's crop: (row int32, column int32, mirror bool), all [batch].
-
-    The generator is named, so that no global setting of JAX can change the crops.
-    """
-    stream = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), _STREAM)
-
-    def bits(epoch, index):
-        key = jax.random.fold_in(jax.random.fold_in(stream, epoch), index)
-        return jax.random.bits(key, (3,), jnp.uint32)
-
-    row, column, mirror = jax.vmap(bits, out_axes=1)(epoch, index)
+    seed: Seed, epoch: PerSample, index: PerSample, *, padding: int
+) -> tuple[PerSample, PerSample, Array]:
+    """Draws each sample's crop: (row int32, column int32, mirror bool), all [batch]."""
+    row, column, mirror = sample_bits(seed, _STREAM, epoch, index, (3,)).T
     offsets = jnp.uint32(2 * padding + 1)  # the remainder's bias is below 1e-8
-    return (
-        (row % offsets).astype(jnp.int32),
-        (column % offsets).astype(jnp.int32),
-        mirror >> 31 == 1,
-    )
+    row, column = ((bits % offsets).astype(jnp.int32) for bits in (row, column))
+    return row, column, mirror >> 31 == 1
 
 
 def crop_and_flip(
-    image: UInt8[Array, "batch height width channels"],
-    row: Int[Array, " batch"],
-    column: Int[Array, " batch"],
-    mirror: Array,
-    *,
-    padding: int,
-) -> UInt8[Array, "batch height width channels"]:
+    image: Bytes, row: PerSample, column: PerSample, mirror: Array, *, padding: int
+) -> Bytes:
     """Cuts the window at (row, column) out of the padded image; mirrors some."""
     border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     padded = jnp.pad(image, border)
@@ -185,7 +142,8 @@ def crop_and_flip(
     return jnp.where(mirror[:, None, None, None], cropped[:, :, ::-1], cropped)
 
 
-def _uint8(where: str, image: Array) -> None:
+def _check_image(where: str, image: Array, **others) -> None:
+    contracts.shapes(where, image=(image, "batch height width channels"), **others)
     if image.dtype != jnp.uint8:
         raise ValueError(
             f"{where}: image has dtype {image.dtype}; expected uint8, as from a loader."

@@ -6,10 +6,9 @@ Minimization", ICLR 2018 (arXiv:1710.09412). Teacher and students see the same m
 "Knowledge distillation: A good teacher is patient and consistent", CVPR 2022
 (arXiv:2106.05237).
 
-The share depends on (seed, epoch, index of the sample). The neighbour is the row before
-it in the global batch, which depends on (seed, step, batch size) and not on the number
-of devices. So a resumed run sees the same pixels, and one on other devices sees them to
-the rounding of float32.
+The share depends on (seed, epoch, index of the sample), the neighbour, the row before
+it in the global batch, on (seed, step, batch size). So a resumed run sees the same
+pixels, and one on other devices sees them to the rounding of float32.
 """
 
 import functools
@@ -30,11 +29,10 @@ def mix(
     image: Float[Array, "batch height width channels"],
     share: Float[Array, " batch"],
 ) -> Float[Array, "batch height width channels"]:
-    """share x_i + (1 - share) x_(i-1), the first row with the last.
+    """share x_i + (1 - share) x_(i-1), the first row with the last; share in [0, 1].
 
-    `share`, in [0, 1], is of the row's own image. The weights add up to 1, so mixing
-    commutes with a normalisation. Of a batch that is divided over devices, each sends
-    its last row to the next one: a collective permute of one image.
+    Of a batch that is divided over devices, each sends its last row to the next one: a
+    collective permute of one image.
 
     >>> image = jnp.array([0.0, 8.0]).reshape(2, 1, 1, 1)
     >>> print(mix(image, jnp.array([0.75, 0.5])).ravel())
@@ -56,10 +54,9 @@ def draw_shares(
 ) -> Float[Array, " batch"]:
     """max(b, 1 - b) of b ~ Beta(alpha, alpha), one a sample, in [1/2, 1].
 
-    The larger part is the row's own image, so that each sample of an epoch is the main
-    one once, and the row's label is the more likely one; as in the public code of Beyer
-    et al. Without labels the mixtures are those of Zhang et al. alpha = 1 is uniform,
-    below 1 favours single images.
+    The larger part is the row's own image, whose label is the more likely one, as in
+    the public code of Beyer et al. Without labels the mixtures are those of Zhang et
+    al. alpha = 1 is uniform, below 1 favours single images.
 
     >>> first = jnp.zeros(3, jnp.int32)
     >>> share = draw_shares(0, first, jnp.arange(3, dtype=jnp.int32), alpha=1.0)
@@ -67,15 +64,23 @@ def draw_shares(
     True
     """
     contracts.shapes("draw_shares", epoch=(epoch, "batch"), index=(index, "batch"))
-    stream = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), _STREAM)
+    # To the middle of one of 2 ** 24 cells: float32 has no more digits below 1.
+    cell = (sample_bits(seed, _STREAM, epoch, index) >> 8).astype(jnp.float32)
+    return _quantile((cell + 0.5) * jnp.float32(2.0**-24), alpha)
+
+
+def sample_bits(seed, stream: int, epoch: Array, index: Array, shape=()) -> Array:
+    """Draws uint32 [batch, *shape], by (seed, stream, epoch, index) alone.
+
+    The generator is named, so that no global setting of JAX can change the bits.
+    """
+    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), stream)
 
     def bits(epoch, index):
-        key = jax.random.fold_in(jax.random.fold_in(stream, epoch), index)
-        return jax.random.bits(key, (), jnp.uint32)
+        own = jax.random.fold_in(jax.random.fold_in(key, epoch), index)
+        return jax.random.bits(own, shape, jnp.uint32)
 
-    # To the middle of one of 2 ** 24 cells: float32 has no more digits below 1.
-    cell = (jax.vmap(bits)(epoch, index) >> 8).astype(jnp.float32)
-    return _quantile((cell + 0.5) * jnp.float32(2.0**-24), alpha)
+    return jax.vmap(bits)(epoch, index)
 
 
 def _quantile(u: Float[Array, " batch"], alpha: float) -> Float[Array, " batch"]:

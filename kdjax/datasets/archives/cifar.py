@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, check_labels
 from kdjax.datasets import encode
 from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
-from kdjax.datasets.archives import pickles, tar
+from kdjax.datasets.archives import pickles
+from kdjax.datasets.archives.reading import tar_files
 
 _PIXELS = 3 * 32 * 32
 
@@ -34,11 +35,9 @@ class Cifar10(ArchiveBuilder, skip_registration=True):
             self,
             f"{self.name}: photographs, 32 by 32, {self.LABELS['label']} classes.",
             "https://www.cs.toronto.edu/~kriz/cifar.html",
-            {
-                "id": tfds.features.Text(),
-                "image": tfds.features.Image(shape=(32, 32, 3)),
-                **labels,
-            },
+            id=tfds.features.Text(),
+            image=tfds.features.Image(shape=(32, 32, 3)),
+            **labels,
         )
 
     def _split_generators(self, dl_manager):
@@ -71,98 +70,97 @@ class Cifar(NamedTuple):
     class_names: dict[str, list[str]]  # feature -> names in label order
 
 
-class Layout(NamedTuple):
-    """Which files an archive has, and under which names they keep their labels."""
+class Label(NamedTuple):
+    """Where an archive keeps a feature of labels; no keys in binary files."""
 
-    files: dict[str, tuple[str, ...]]  # split -> files
-    names: dict[str, tuple[str, str]]  # feature -> (file, key in it)
-    keys: dict[str, str]  # feature -> key of its labels, as binary records order them
+    names_file: str
+    names_key: str = ""
+    key: str = ""
+
+
+class Layout(NamedTuple):
+    """Which files an archive has, and where its labels are."""
+
+    files: dict[str, list[str]]  # split -> files, without the suffix of binary ones
+    labels: dict[str, Label]  # feature -> label, as binary records order them
 
 
 _TEN = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 _HUNDRED = {"train": ["train"], "test": ["test"]}
-
-
-def _binary_files(files: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {split: [f"{name}.bin" for name in names] for split, names in files.items()}
-
-
 LAYOUTS = {
-    "cifar-10-binary.tar.gz": Layout(
-        _binary_files(_TEN), {"label": ("batches.meta.txt", "")}, {"label": ""}
-    ),
+    "cifar-10-binary.tar.gz": Layout(_TEN, {"label": Label("batches.meta.txt")}),
     "cifar-10-python.tar.gz": Layout(
-        _TEN, {"label": ("batches.meta", "label_names")}, {"label": "labels"}
+        _TEN, {"label": Label("batches.meta", "label_names", "labels")}
     ),
     "cifar-100-binary.tar.gz": Layout(
-        _binary_files(_HUNDRED),
+        _HUNDRED,
         {
-            "coarse_label": ("coarse_label_names.txt", ""),
-            "label": ("fine_label_names.txt", ""),
+            "coarse_label": Label("coarse_label_names.txt"),
+            "label": Label("fine_label_names.txt"),
         },
-        {"coarse_label": "", "label": ""},
     ),
     "cifar-100-python.tar.gz": Layout(
         _HUNDRED,
         {
-            "coarse_label": ("meta", "coarse_label_names"),
-            "label": ("meta", "fine_label_names"),
+            "coarse_label": Label("meta", "coarse_label_names", "coarse_labels"),
+            "label": Label("meta", "fine_label_names", "fine_labels"),
         },
-        {"coarse_label": "coarse_labels", "label": "fine_labels"},
     ),
 }
 
 
 def read(path: pathlib.Path) -> Cifar:
     """Reads any of the four archives; the file's name says which."""
-    layout = LAYOUTS[path.name]
-    wanted = {name for names in layout.files.values() for name in names}
-    wanted |= {file for file, _ in layout.names.values()}
-    content = tar.files(path, tuple(sorted(wanted)))
-    read_file = _binary if path.name.endswith("binary.tar.gz") else _pickled
-    image, label = {}, {}
-    for split, names in layout.files.items():
+    layout, is_binary = LAYOUTS[path.name], path.name.endswith("binary.tar.gz")
+    suffix, read_file = (".bin", _binary) if is_binary else ("", _pickled)
+    files = {s: [name + suffix for name in names] for s, names in layout.files.items()}
+    wanted = {name for names in files.values() for name in names}
+    wanted |= {label.names_file for label in layout.labels.values()}
+    content = tar_files(path, wanted)
+    class_names = _class_names(content, path, layout.labels)
+    images, labels = {}, {}
+    for split, names in files.items():
         batches = [
-            read_file(content[name], f"{path}: {name}", layout) for name in names
+            read_file(content[name], f"{path}: {name}", layout.labels) for name in names
         ]
-        image[split] = np.concatenate([pixels for pixels, _ in batches])
-        label[split] = {
-            key: np.concatenate([labels[key] for _, labels in batches])
-            for key in layout.keys
-        }
-    class_names = _class_names(content, path, layout)
-    _check_labels(path, label, class_names)
-    return Cifar(image, label, class_names)
+        images[split] = np.concatenate([pixels for pixels, _ in batches])
+        labels[split] = {}
+        for feature in layout.labels:
+            values = np.concatenate([batch[feature] for _, batch in batches])
+            where, classes = f"{path}: {split} {feature}", len(class_names[feature])
+            check_labels(where, values, classes, "Fetch the archive anew.")
+            labels[split][feature] = values
+    return Cifar(images, labels, class_names)
 
 
-def _binary(content: bytes, where: str, layout: Layout):
+def _binary(content: bytes, where: str, features: dict[str, Label]):
     """Records: one byte a label, then red, green and blue planes of 1,024 bytes."""
-    width = len(layout.keys) + _PIXELS
+    width = len(features) + _PIXELS
     if not content or len(content) % width:
         raise DataError(
             f"{where} holds {len(content)} bytes; expected a multiple of {width}. "
             "Fetch the archive anew."
         )
     record = np.frombuffer(content, np.uint8).reshape(-1, width)
-    labels = {key: record[:, i].astype(np.int32) for i, key in enumerate(layout.keys)}
-    return _planes_last(record[:, len(layout.keys) :]), labels
+    labels = {key: record[:, i].astype(np.int32) for i, key in enumerate(features)}
+    return _planes_last(record[:, len(features) :]), labels
 
 
-def _pickled(content: bytes, where: str, layout: Layout):
+def _pickled(content: bytes, where: str, features: dict[str, Label]):
     batch = pickles.load(content, where)
     pixels = _entry(batch, "data", where)
-    is_uint8 = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8
+    is_uint8 = getattr(pixels, "dtype", None) == np.uint8
     if not is_uint8 or pixels.shape[1:] != (_PIXELS,):
         raise DataError(f"{where}: data is no uint8 array [n, {_PIXELS}].")
     labels = {}
-    for feature, key in layout.keys.items():
+    for feature, (_, _, key) in features.items():
         values = _entry(batch, key, where)
         if not isinstance(values, list) or not all(type(v) is int for v in values):
             raise DataError(f"{where}: {key} is no list of whole numbers.")
         if len(values) != len(pixels):
             raise DataError(
-                f"{where}: {len(values)} {key} for {len(pixels)} images; expected as "
-                "many."
+                f"{where}: {len(values)} {key} for {len(pixels)} images; expected "
+                "one each."
             )
         labels[feature] = np.array(values, np.int32)
     return _planes_last(pixels), labels
@@ -172,9 +170,9 @@ def _planes_last(pixels: np.ndarray) -> np.ndarray:
     return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
-def _class_names(content: dict[str, bytes], path: pathlib.Path, layout: Layout):
+def _class_names(content: dict[str, bytes], path, features: dict[str, Label]):
     names = {}
-    for feature, (file, key) in layout.names.items():
+    for feature, (file, key, _) in features.items():
         where = f"{path}: {file}"
         if key:
             values = _entry(pickles.load(content[file], where), key, where)
@@ -191,15 +189,3 @@ def _entry(batch: dict, key: str, where: str):
         if candidate in batch:
             return batch[candidate]
     raise DataError(f"{where}: lacks the entry {key!r}.")
-
-
-def _check_labels(path: pathlib.Path, label, class_names) -> None:
-    for split, features in label.items():
-        for feature, values in features.items():
-            bad = np.flatnonzero((values < 0) | (values >= len(class_names[feature])))
-            if bad.size:
-                raise DataError(
-                    f"{path}: {split} {feature}[{bad[0]}] is {values[bad[0]]}; "
-                    f"expected 0 to {len(class_names[feature]) - 1}. Fetch the archive "
-                    "anew."
-                )

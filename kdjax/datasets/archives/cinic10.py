@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from kdjax.datasets import encode
 from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
-from kdjax.datasets.archives import tar
+from kdjax.datasets.archives.reading import tar_members
 
 FILE_NAME = "CINIC-10.tar.gz"
 CLASS_NAMES = tuple(
@@ -33,12 +33,10 @@ class Cinic10(ArchiveBuilder, skip_registration=True):
             self,
             "CINIC-10: CIFAR-10's classes from CIFAR-10 and ImageNet, 32 by 32.",
             "https://datashare.ed.ac.uk/handle/10283/3192",
-            {
-                "id": tfds.features.Text(),
-                "image": tfds.features.Image(shape=(32, 32, 3)),
-                "label": tfds.features.ClassLabel(names=CLASS_NAMES),
-                "source": tfds.features.ClassLabel(names=("cifar10", "imagenet")),
-            },
+            id=tfds.features.Text(),
+            image=tfds.features.Image(shape=(32, 32, 3)),
+            label=tfds.features.ClassLabel(names=CLASS_NAMES),
+            source=tfds.features.ClassLabel(names=("cifar10", "imagenet")),
         )
 
     def _generate_examples(self, split):
@@ -53,7 +51,7 @@ def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str
     pattern = re.compile(
         rf"(?:\./)?(?:CINIC-10/)?{_FOLDERS[split]}/({classes})/([^/]+\.png)"
     )
-    for name, content in tar.members(path, lambda n: pattern.fullmatch(n) is not None):
+    for name, content in tar_members(path, lambda n: pattern.fullmatch(n) is not None):
         class_name, file = pattern.fullmatch(name).groups()
         origin = "cifar10" if file.startswith("cifar10") else "imagenet"
         content = encode.as_colour(content, (32, 32), f"{path}: {name}")

@@ -2,18 +2,16 @@
 
 import gzip
 import pathlib
-import zlib
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from kdjax.data import embedded
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, check_labels
 from kdjax.data.tfds.names import EMBEDDED
 from kdjax.datasets import encode
 from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
-
-_PREFIX = {"train": "train", "test": "t10k"}
+from kdjax.datasets.archives.reading import reading
 
 
 class FashionMnist(ArchiveBuilder, skip_registration=True):
@@ -22,10 +20,11 @@ class FashionMnist(ArchiveBuilder, skip_registration=True):
     name = "fashion_mnist"
     VERSION = tfds.core.Version("3.0.1")
     FILES = (
-        tuple(
-            f"{prefix}-{kind}-ubyte.gz"
-            for prefix in _PREFIX.values()
-            for kind in ("images-idx3", "labels-idx1")
+        (
+            "train-images-idx3-ubyte.gz",
+            "train-labels-idx1-ubyte.gz",
+            "t10k-images-idx3-ubyte.gz",
+            "t10k-labels-idx1-ubyte.gz",
         ),
     )
     URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
@@ -42,15 +41,12 @@ class FashionMnist(ArchiveBuilder, skip_registration=True):
             self,
             "Fashion-MNIST: Zalando's article images, 28 by 28, grey, 10 classes.",
             "https://github.com/zalandoresearch/fashion-mnist",
-            {
-                "image": tfds.features.Image(shape=(28, 28, 1)),
-                "label": tfds.features.ClassLabel(names=embedded.CLASS_NAMES),
-            },
+            image=tfds.features.Image(shape=embedded.IMAGE_SHAPE),
+            label=tfds.features.ClassLabel(names=embedded.CLASS_NAMES),
         )
 
     def _generate_examples(self, split):
-        pairs = zip(*self._read(split), strict=True)
-        for number, (image, label) in enumerate(pairs):
+        for number, (image, label) in enumerate(zip(*self._read(split), strict=True)):
             yield number, {"image": encode.png(image), "label": int(label)}
 
     def _read(self, split):
@@ -71,7 +67,7 @@ class FashionMnistSubset(FashionMnist, skip_registration=True):
 
 def read_split(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Reads image uint8 [n, 28, 28, 1] and label uint8 [n] of "train" or "test"."""
-    prefix = _PREFIX[split]
+    prefix = "train" if split == "train" else "t10k"
     image = read_idx(directory / f"{prefix}-images-idx3-ubyte.gz", ranks=3)
     label = read_idx(directory / f"{prefix}-labels-idx1-ubyte.gz", ranks=1)
     if len(image) != len(label) or image.shape[1:] != (28, 28):
@@ -79,22 +75,14 @@ def read_split(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndar
             f"{directory}: {split} images have shape {image.shape} and labels "
             f"{label.shape}; expected [n, 28, 28] and [n]. Fetch the four files anew."
         )
-    if label.size and label.max() > 9:
-        raise DataError(
-            f"{directory}: {split} label[{int(np.argmax(label > 9))}] is "
-            f"{label.max()}; expected 0 to 9. Fetch the four files anew."
-        )
+    check_labels(f"{directory}: {split} label", label, 10, "Fetch the four files anew.")
     return image[..., None], label
 
 
 def read_idx(path: pathlib.Path, ranks: int) -> np.ndarray:
     """Reads one gzipped IDX file of unsigned bytes with `ranks` axes."""
-    try:
+    with reading(path, "gzip file", gzip.BadGzipFile):
         content = gzip.decompress(path.read_bytes())
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(
-            f"{path}: not a complete gzip file ({error}); fetch it anew."
-        ) from error
     start = 4 + 4 * ranks
     # Two zero bytes, 8 for unsigned bytes, the number of axes; then big-endian sizes.
     if len(content) < start or content[:4] != bytes([0, 0, 8, ranks]):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow_datasets as tfds
 
 from kdjax.data.split import DataError
+from kdjax.datasets.archives.reading import reading
 
 FILE_NAMES = {
     "train": "ILSVRC2012_img_train.tar",
@@ -33,17 +34,8 @@ def class_names() -> list[str]:
 
 def members(path: pathlib.Path, split: str) -> Iterator[Member]:
     """Lists the images of an archive; reads headers only."""
-    try:
-        with path.open("rb") as file:
-            yield from (_train if split == "train" else _validation)(path, file)
-    except tarfile.TarError as error:
-        raise DataError(
-            f"{path}: not a complete tar ({error}); fetch it anew."
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error}). Look at its disk, or copy it anew."
-        ) from error
+    with reading(path, "tar", tarfile.TarError), path.open("rb") as file:
+        yield from (_train if split == "train" else _validation)(path, file)
 
 
 def _train(path: pathlib.Path, file) -> Iterator[Member]:

@@ -4,7 +4,6 @@ import io
 import pathlib
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
@@ -12,6 +11,7 @@ import tensorflow_datasets as tfds
 from kdjax.data.split import DataError
 from kdjax.datasets import encode
 from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
+from kdjax.datasets.archives.reading import reading
 
 FILE_NAME = "tiny-imagenet-200.zip"
 _ROOT = "tiny-imagenet-200"
@@ -34,11 +34,9 @@ class TinyImagenet(ArchiveBuilder, skip_registration=True):
             self,
             "Tiny-ImageNet-200: ImageNet's images, 64 by 64, 200 classes.",
             "http://cs231n.stanford.edu/",
-            {
-                "id": tfds.features.Text(),
-                "image": tfds.features.Image(shape=(64, 64, 3)),
-                "label": tfds.features.ClassLabel(num_classes=200),
-            },
+            id=tfds.features.Text(),
+            image=tfds.features.Image(shape=(64, 64, 3)),
+            label=tfds.features.ClassLabel(num_classes=200),
         )
 
     def _split_generators(self, dl_manager):
@@ -52,13 +50,13 @@ class TinyImagenet(ArchiveBuilder, skip_registration=True):
 
 def class_names(path: pathlib.Path) -> list[str]:
     """WordNet identifiers in label order: sorted, unlike the archive's own list."""
-    with _open(path) as archive:
+    with _opened(path) as archive:
         return sorted(_member(archive, path, f"{_ROOT}/wnids.txt").decode().split())
 
 
 def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str]]:
     """Yields (file name, bytes of a colour image, WordNet identifier) of a split."""
-    with _open(path) as archive:
+    with _opened(path) as archive:
         for name, file, label in _listing(archive, path, split):
             content = _member(archive, path, name)
             yield file, encode.as_colour(content, (64, 64), f"{path}: {name}"), label
@@ -70,38 +68,30 @@ def _listing(
     if split == "train":
         for name in archive.namelist():
             if match := _TRAIN.fullmatch(name):
-                yield name, match.group(2), match.group(1)
+                yield name, match[2], match[1]
         return
     annotations = _member(archive, path, f"{_ROOT}/val/val_annotations.txt").decode()
     rows = [row.split("\t") for row in annotations.splitlines() if "\t" in row]
     labels = {file: label for file, label, *_ in rows}
     for name in archive.namelist():
         if match := _VALIDATION.fullmatch(name):
-            file = match.group(1)
+            file = match[1]
             if file not in labels:
-                raise DataError(
-                    f"{path}: val_annotations.txt says nothing about {file}."
-                )
+                where = f"{path}: val_annotations.txt"
+                raise DataError(f"{where} says nothing about {file}.")
             yield name, file, labels[file]
 
 
-def _open(path: pathlib.Path) -> zipfile.ZipFile:
-    try:
+def _opened(path: pathlib.Path) -> zipfile.ZipFile:
+    with reading(path, "zip file", zipfile.BadZipFile):
         return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise DataError(
-            f"{path}: not a complete zip file ({error}); fetch it anew."
-        ) from error
 
 
 def _member(archive: zipfile.ZipFile, path: pathlib.Path, name: str) -> bytes:
     try:
-        return archive.read(name)
+        with reading(f"{path}: {name}", "file", zipfile.BadZipFile):
+            return archive.read(name)
     except KeyError as error:
         raise DataError(
             f"{path}: lacks {name}. Is it the file that its name says?"
-        ) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(
-            f"{path}: {name} is damaged ({error}); fetch it anew."
         ) from error

@@ -169,10 +169,10 @@ def test_sizes_by_epoch():
         (((0, 128.0),), "expected pairs"),
         (((0, True),), "expected pairs"),
         ([[0, 128]], "expected pairs"),
-        (((1, 128),), "whose epochs rise from 0"),
-        (((0, 128), (30, 160), (30, 224)), "whose epochs rise from 0"),
-        (((0, 128), (30, 160), (20, 224)), "whose epochs rise from 0"),
-        (((0, 0),), "whose sides are 1 pixel or more"),
+        (((1, 128),), "expected the first pair to be from epoch 0"),
+        (((0, 128), (30, 160), (30, 224)), "expected each epoch to be above the one"),
+        (((0, 128), (30, 160), (20, 224)), "expected each epoch to be above the one"),
+        (((0, 0),), "expected sides of 1 pixel or more"),
     ],
 )
 def test_wrong_sizes(sizes, message):

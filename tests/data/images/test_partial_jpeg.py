@@ -52,7 +52,7 @@ def test_narrow_pictures_are_reduced_no_further(width, factor):
 )
 def test_other_kinds_are_decoded_whole(options):
     content = encode(NOISE, quality=60, **options)
-    assert partial_jpeg.decode_rows(content, 40, 150, 1, {}) is None
+    assert partial_jpeg.decode_rows(content, (211, 150), 24, 1) is None
     actual = decode_reduced(content, (211, 150), 20, 1)
     np.testing.assert_array_equal(actual, whole(content, 1))
 
@@ -79,4 +79,4 @@ def test_damage_above_the_bottom_is_noticed():
 
 def test_a_header_without_an_end():
     for content in (b"\xff\xd8", b"\xff\xd8\xff\xe0\x00\x02", encode(NOISE)[:30]):
-        assert partial_jpeg.decode_rows(content, 5, 10, 1, {}) is None
+        assert partial_jpeg.decode_rows(content, (211, 150), 5, 1) is None

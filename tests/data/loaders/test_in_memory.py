@@ -4,7 +4,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from kdjax.data.load import Split
-from kdjax.data.loaders import in_memory
+from kdjax.data.loaders import in_memory, loader
 from kdjax.data.loaders.sampler import sample_positions
 from tests.datasets.miniatures import images
 
@@ -26,14 +26,14 @@ def test_a_ticket_becomes_its_rows(devices):
     split, mesh = split_of(40), mesh_of(devices)
     selection = np.linspace(0, 2, 40, dtype=np.float32)
     sample_info = {"a": {"selection": selection, "clean": np.stack([selection] * 2, 1)}}
-    loader = in_memory.make_loader(
+    feed = loader.make_loader(
         split, mesh, seed=1, batch_size=16, sample_info=sample_info
     )
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
     gather = jax.jit(in_memory.gather_batch, in_shardings=(everywhere, cut))
     for step in (0, 2, 7):
         index, epoch = sample_positions(1, step, 16, 40)
-        batch = gather(loader.source, jax.device_put(loader.batch_spec(step), cut))
+        batch = gather(feed.source, jax.device_put(feed.batch_spec(step), cut))
         np.testing.assert_array_equal(batch.image, split.image[index])
         np.testing.assert_array_equal(batch.label, split.label[index])
         np.testing.assert_array_equal(batch.index, index)
@@ -47,24 +47,24 @@ def test_a_ticket_becomes_its_rows(devices):
 
 def test_rows_are_gathered_where_they_are_needed():
     mesh = mesh_of(8)
-    loader = in_memory.make_loader(split_of(40), mesh, seed=1, batch_size=16)
+    feed = loader.make_loader(split_of(40), mesh, seed=1, batch_size=16)
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
     gather = jax.jit(
         in_memory.gather_batch, in_shardings=(everywhere, cut), out_shardings=cut
     )
-    program = gather.lower(loader.source, loader.batch_spec(0)).compile().as_text()
+    program = gather.lower(feed.source, feed.batch_spec(0)).compile().as_text()
     for collective in ("all-gather", "all-to-all", "collective-permute", "all-reduce"):
         assert collective not in program
 
 
 def test_every_device_holds_the_whole_split():
-    loader = in_memory.make_loader(split_of(40), mesh_of(8), seed=0, batch_size=8)
-    for array in jax.tree.leaves(loader.source):
+    feed = loader.make_loader(split_of(40), mesh_of(8), seed=0, batch_size=8)
+    for array in jax.tree.leaves(feed.source):
         assert len(array.addressable_shards) == 8
         assert all(
             shard.data.shape == array.shape for shard in array.addressable_shards
         )
-    assert loader.source["sample_info"] == {}
+    assert feed.source["sample_info"] == {}
 
 
 def test_evaluation_counts_each_sample_once():
@@ -88,11 +88,11 @@ def test_evaluation_without_padding():
 def test_errors():
     split, mesh = split_of(10), mesh_of(8)
     with pytest.raises(ValueError, match="batch_size is 12.*8 devices"):
-        in_memory.make_loader(split, mesh, seed=0, batch_size=12)
+        loader.make_loader(split, mesh, seed=0, batch_size=12)
     for bad in (np.ones(9), -np.ones(10), np.full(10, np.nan)):
         sample_info = {"a": {"selection": bad}}
         with pytest.raises(ValueError, match=r"sample_info\['a'\]\['selection'\]"):
-            in_memory.make_loader(
+            loader.make_loader(
                 split, mesh, seed=0, batch_size=8, sample_info=sample_info
             )
     with pytest.raises(ValueError, match="batch_size is 0"):

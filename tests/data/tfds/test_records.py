@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
-from kdjax.data.tfds.example_proto import bytes_feature
+from kdjax.data.tfds.records import bytes_feature
 
 SKIP = {"image": tfds.decode.SkipDecoding()}
 FEATURES = tfds.features.FeaturesDict(
