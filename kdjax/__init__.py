@@ -7,7 +7,7 @@ Importing kdjax imports nothing else: `losses` and `supervision`, which need jax
 jaxtyping only, `methods` and `models` are imported when they are asked for.
 """
 
-from kdjax.registry import lazy_package
+from kdjax.lazy_import import lazy_package
 
 __version__ = "0.1.0"
 __all__, __getattr__, __dir__ = lazy_package(

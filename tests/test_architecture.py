@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "kdjax"
 # From the ground up: a module imports its own floor and lower ones.
 FLOORS = (
-    "contracts registry paths types losses supervision models data datasets methods "
+    "contracts lazy_import paths types losses supervision models data datasets methods "
     "selection training distributed analysis checkpoints weights reporting caching "
     "experiment bench preflight runner sweep reproduce cli __main__"
 ).split()

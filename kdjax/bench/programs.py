@@ -10,7 +10,7 @@ from kdjax.bench import flops, roofline
 from kdjax.bench.timing import Program
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
-from kdjax.data.loaders import in_memory
+from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.loaders.loader import make_loader
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment.networks import build_network, check_classes, count_classes
@@ -126,7 +126,7 @@ def input_program(problem: Problem, mesh: Mesh):
     """Jits (source, batch_spec) -> augmented images, with no network."""
 
     def prepare(source, batch_spec):
-        batch = in_memory.gather_batch(source, batch_spec)
+        batch = gather_batch(source, batch_spec)
         return augment(problem).train(batch, SEED)
 
     same, rows = sharding.replicated(mesh), sharding.split(mesh)

@@ -10,7 +10,8 @@ from kdjax.caching.layout import Layout
 from kdjax.caching.manifest import VIEW
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
-from kdjax.data.loaders import in_memory, loader
+from kdjax.data.loaders import loader
+from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.transforms.augment import Augment
 from kdjax.models.network import Network
 from kdjax.training import sharding
@@ -86,7 +87,7 @@ class TeacherRunner:
 
         def run(placed, batch_spec):
             variables, source = placed
-            batch = in_memory.gather_batch(source, batch_spec)
+            batch = gather_batch(source, batch_spec)
             return network.evaluate(*variables, augment.train(batch, seed, VIEW))
 
         def encoded(placed, batch_spec):

@@ -6,6 +6,8 @@ To add a set that TFDS does not have, touch two files:
    `kdjax/datasets/archives/cinic10.py` is a short one.
 2. This file: one entry of `DATASETS`.
 
+ImageNet is larger: its builder is `kdjax/datasets/imagenet.py`.
+
 `python -m kdjax prepare NAME`, training, `evaluate` and `compile` then know the set.
 """
 

@@ -1,4 +1,5 @@
-"""One process among those of a run: what they exchange, and how they end together.
+"""One process among those of a run: what they exchange, how they stop at one step, and
+with which exit code all end when one fails or is lost.
 
 All goes through the key-value store of JAX's coordinator, which lives in process 0: a
 thread can read it while a step runs. `jax.experimental.multihost_utils` needs devices

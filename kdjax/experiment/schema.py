@@ -1,5 +1,8 @@
 """Every key of a config, once: its type, default, limits and meaning.
 
+Sections with a `name` (model, method, selection, optimizer, schedule, noise) have the
+keys of the builder that it names, in its signature.
+
 The ConfigDict of config files, all checks, the JSON of a run and docs/config.md, which
 `python -m kdjax.experiment.schema` prints, are derived from the classes here.
 """

@@ -6,7 +6,7 @@ its range or a word is not one of those listed; the message names it. A new meth
 new file and a new line here; a module is imported when its method is built.
 """
 
-from kdjax.registry import LazyTable, lazy_package
+from kdjax.lazy_import import LazyTable, lazy_package
 
 __all__, __getattr__, __dir__ = lazy_package(__name__, base="Method")
 __all__ += ["METHODS"]

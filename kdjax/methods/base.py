@@ -1,6 +1,7 @@
 """Terms and methods: how losses and supervision become one objective.
 
-Only here is the squared temperature multiplied in.
+Only here is the squared temperature multiplied in. `kdjax.methods` says how to add a
+method.
 """
 
 import collections

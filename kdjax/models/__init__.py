@@ -10,7 +10,7 @@ import importlib
 import inspect
 from collections.abc import Callable
 
-from kdjax.registry import LazyTable, lazy_package
+from kdjax.lazy_import import LazyTable, lazy_package
 
 __all__, __getattr__, __dir__ = lazy_package(__name__, network="Network from_linen")
 __all__ += ["MODELS", "create"]

@@ -7,7 +7,7 @@
 Rules refuse numbers that are out of range, and labels unless traced, by a ValueError.
 """
 
-from kdjax.registry import lazy_package
+from kdjax.lazy_import import lazy_package
 
 __all__, __getattr__, __dir__ = lazy_package(
     __name__,

@@ -10,11 +10,11 @@ from jax.sharding import Mesh
 
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
-from kdjax.data.loaders.in_memory import evaluation_batches
+from kdjax.data.loaders.batch import evaluation_batches
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.models.network import Network
 from kdjax.training import sharding
-from kdjax.training.evaluate import evaluate, sums
+from kdjax.training.metrics import evaluate, sums
 from kdjax.types import PyTree
 
 MOST_HELD = 16 << 30  # bytes; the 50,000 test images of ImageNet are 7 GiB

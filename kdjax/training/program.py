@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from kdjax.data.loaders import in_memory
+from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.transforms.augment import Augment
 from kdjax.models.network import Network
 from kdjax.training import sharding
@@ -68,7 +68,7 @@ def train_program(
     step = make_train_step(
         sharding.normalised(students, batch_norm, mesh),
         teacher,
-        functools.partial(in_memory.gather_batch, decode=decode),
+        functools.partial(gather_batch, decode=decode),
         lambda batch, view: augment.train(batch, seed, view),
     )
     same, rows = sharding.replicated(mesh), sharding.split(mesh, axis=int(steps > 1))

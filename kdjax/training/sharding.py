@@ -1,4 +1,4 @@
-"""Every mesh and every jit of the training program: one axis, `data`."""
+"""The mesh, one axis `data`, where arrays lie on it, and jits of init and evaluation."""
 
 import dataclasses
 

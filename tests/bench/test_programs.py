@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kdjax.bench import programs
-from kdjax.data.loaders import in_memory
+from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.loaders.loader import make_loader
 from kdjax.data.transforms.augment import Augment
 from kdjax.training import sharding
@@ -45,7 +45,7 @@ def test_cached_logits_move_students_as_a_live_teacher_does():
     )
 
     images = programs.augment(PROBLEM).train(
-        in_memory.gather_batch(source, batch_spec), programs.SEED
+        gather_batch(source, batch_spec), programs.SEED
     )
     teacher_outputs = PROBLEM.teacher.evaluate(*variables, images).logits
     cached = programs.program_of(PROBLEM, grid, mesh, cached=True)
@@ -88,7 +88,7 @@ def test_input_alone_gives_the_augmented_batch(mesh):
     images = program.step(program.ready(0))
     split = programs.noise_split(PROBLEM)
     loader = make_loader(split, mesh, seed=programs.SEED, batch_size=8)
-    rows = in_memory.gather_batch(loader.source, loader.batch_spec(0))
+    rows = gather_batch(loader.source, loader.batch_spec(0))
     expected = programs.augment(PROBLEM).train(rows, programs.SEED)
     np.testing.assert_allclose(images, expected, rtol=1e-6)
     assert images.sharding == sharding.split(mesh)

@@ -11,7 +11,8 @@ from kdjax import checkpoints
 from kdjax.caching.teacher_runner import TeacherRunner, layout_of
 from kdjax.cli import evaluate
 from kdjax.contracts import InputError
-from kdjax.data.loaders import in_memory, loader
+from kdjax.data.loaders import loader
+from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.loaders.streaming import StreamingLoader
 from kdjax.experiment import checks, schema
@@ -85,13 +86,13 @@ def test_a_step_has_the_size_of_the_epoch_it_begins_in(jpeg_dir):
 def test_each_size_compiles_once_and_resuming_changes_nothing(
     jpeg_dir, tmp_path, monkeypatch, capsys
 ):
-    traced, gather_batch = [], in_memory.gather_batch
+    traced = []
 
     def recorded(source, batch_spec, decode=None):
         traced.append(batch_spec["image"].shape[1])
         return gather_batch(source, batch_spec, decode)
 
-    monkeypatch.setattr(in_memory, "gather_batch", recorded)
+    monkeypatch.setattr("kdjax.training.program.gather_batch", recorded)
     run.run(growing(jpeg_dir), tmp_path / "whole")
     assert traced == [8, 12, 16]
     calls = []
@@ -146,7 +147,7 @@ def test_a_cache_holds_the_outputs_on_the_crops_of_every_step(jpeg_dir, tmp_path
     for step, side in enumerate(SIDES):
         batch_spec = feed.batch_spec(step)
         assert batch_spec["image"].shape[1] == side
-        batch = in_memory.gather_batch(feed.source, batch_spec)
+        batch = gather_batch(feed.source, batch_spec)
         images = experiment.augment.train(batch, experiment.seed)
         wanted = evaluated(*variables, images).logits
         index, epoch = batch_spec["index"], batch_spec["epoch"]

@@ -11,7 +11,8 @@ from kdjax import checkpoints
 from kdjax.caching.teacher_runner import TeacherRunner, layout_of
 from kdjax.cli import evaluate
 from kdjax.contracts import InputError
-from kdjax.data.loaders import in_memory, loader
+from kdjax.data.loaders import loader
+from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.split import DataError
 from kdjax.experiment import data as images
@@ -173,7 +174,7 @@ def test_a_cache_holds_the_answers_to_the_very_crops_of_a_step(jpeg_dir, tmp_pat
     feed = loader.make_loader(made.train, mesh, seed=made.seed, batch_size=8)
     batch_spec = feed.batch_spec(3)  # of the second epoch
     feed.close()
-    batch = in_memory.gather_batch(feed.source, batch_spec)
+    batch = gather_batch(feed.source, batch_spec)
     wanted = network.evaluate(*variables, made.augment.train(batch, made.seed)).logits
     found = stored[batch_spec["index"]]
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)

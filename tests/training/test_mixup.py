@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.data.loaders import in_memory
+from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.transforms import mixup
 from kdjax.methods import kd, mse
 from tests import reference
@@ -42,7 +42,7 @@ def test_teacher_and_students_see_the_same_mixtures(single):
     problem = single[0]
     states = host(problem.initialise())
     batch_spec = jax.tree.map(jnp.asarray, problem.feed.batch_spec(0))
-    batch = in_memory.gather_batch(problem.feed.source, batch_spec)
+    batch = gather_batch(problem.feed.source, batch_spec)
     crops = np.float64(problems.AUGMENT.train(batch, 1))
     share = mixup.draw_shares(1, batch.epoch, batch.index, alpha=1.0)
     share = np.float64(share)[:, None, None, None]

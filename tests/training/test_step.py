@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.data.loaders import in_memory
+from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.transforms.augment import Augment
 from kdjax.methods import ce, elr
 from kdjax.models.network import Network
@@ -42,7 +42,7 @@ def test_the_first_losses_are_the_papers_on_the_crops_that_were_drawn():
     problem = Problem(1, students())
     states = host(problem.initialise())
     batch_spec = jax.tree.map(jnp.asarray, problem.feed.batch_spec(0))
-    batch = in_memory.gather_batch(problem.feed.source, batch_spec)
+    batch = gather_batch(problem.feed.source, batch_spec)
     images = problems.AUGMENT.train(batch, 1)
     teacher = np.asarray(
         problem.teacher.evaluate(*problem.variables, images).logits, np.float64

@@ -1,4 +1,4 @@
-"""Decodes the bytes of one image to RGB, and cuts out what a network sees.
+"""Decodes the bytes of one image to RGB, and cuts its evaluation crop.
 
 simplejpeg, which gives the GIL back and is 1.1 times as fast as OpenCV, decodes colour
 and greyscale JPEGs; OpenCV those in CMYK and everything that is not a JPEG.

@@ -23,7 +23,7 @@ def make_loader(
     """Makes a split's loader; what the split has in memory goes onto every device.
 
     Every loader has `source`, `batch_spec(step)` and `batch_spec_of(index, epoch)`;
-    `kdjax.data.loaders.in_memory.gather_batch` turns a batch_spec into a batch.
+    `kdjax.data.loaders.batch.gather_batch` turns a batch_spec into a batch.
 
     Args:
       split: from `load_split`.

@@ -4,7 +4,8 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from kdjax.data.load import Split
-from kdjax.data.loaders import in_memory, loader
+from kdjax.data.loaders import loader
+from kdjax.data.loaders.batch import evaluation_batches, gather_batch
 from kdjax.data.loaders.sampler import sample_positions
 from tests.datasets.miniatures import images
 
@@ -30,7 +31,7 @@ def test_a_ticket_becomes_its_rows(devices):
         split, mesh, seed=1, batch_size=16, sample_info=sample_info
     )
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
-    gather = jax.jit(in_memory.gather_batch, in_shardings=(everywhere, cut))
+    gather = jax.jit(gather_batch, in_shardings=(everywhere, cut))
     for step in (0, 2, 7):
         index, epoch = sample_positions(1, step, 16, 40)
         batch = gather(feed.source, jax.device_put(feed.batch_spec(step), cut))
@@ -49,9 +50,7 @@ def test_rows_are_gathered_where_they_are_needed():
     mesh = mesh_of(8)
     feed = loader.make_loader(split_of(40), mesh, seed=1, batch_size=16)
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
-    gather = jax.jit(
-        in_memory.gather_batch, in_shardings=(everywhere, cut), out_shardings=cut
-    )
+    gather = jax.jit(gather_batch, in_shardings=(everywhere, cut), out_shardings=cut)
     program = gather.lower(feed.source, feed.batch_spec(0)).compile().as_text()
     for collective in ("all-gather", "all-to-all", "collective-permute", "all-reduce"):
         assert collective not in program
@@ -69,7 +68,7 @@ def test_every_device_holds_the_whole_split():
 
 def test_evaluation_counts_each_sample_once():
     split = split_of(23)
-    batches = list(in_memory.evaluation_batches(split, 8))
+    batches = list(evaluation_batches(split, 8))
     assert [len(label) for _, label, _ in batches] == [8, 8, 8]
     image, label, valid = (np.concatenate(c) for c in zip(*batches, strict=True))
     assert valid.sum() == 23 and valid[:23].all()
@@ -80,7 +79,7 @@ def test_evaluation_counts_each_sample_once():
 
 
 def test_evaluation_without_padding():
-    batches = list(in_memory.evaluation_batches(split_of(24), 8))
+    batches = list(evaluation_batches(split_of(24), 8))
     assert len(batches) == 3 and all(valid.all() for *_, valid in batches)
 
 
@@ -96,4 +95,4 @@ def test_errors():
                 split, mesh, seed=0, batch_size=8, sample_info=sample_info
             )
     with pytest.raises(ValueError, match="batch_size is 0"):
-        next(in_memory.evaluation_batches(split, 0))
+        next(evaluation_batches(split, 0))

@@ -7,7 +7,8 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
-from kdjax.data.loaders import in_memory, loader
+from kdjax.data.loaders import loader
+from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.data.loaders.streaming import StreamingLoader
 from kdjax.data.split import DataError
@@ -119,7 +120,7 @@ def test_it_becomes_a_batch_as_a_resident_ticket_does(split, devices):
         split, mesh, seed=SEED, batch_size=BATCH, sample_info=sample_info
     )
     everywhere, cut = (NamedSharding(mesh, PartitionSpec(*a)) for a in ((), ("data",)))
-    written = jax.jit(in_memory.gather_batch, in_shardings=(everywhere, cut))
+    written = jax.jit(gather_batch, in_shardings=(everywhere, cut))
     batch_spec = feed.batch_spec(2)
     batch = written(feed.source, jax.device_put(batch_spec, cut))
     np.testing.assert_array_equal(batch.image, batch_spec["image"])

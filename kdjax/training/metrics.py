@@ -1,4 +1,4 @@
-"""Exact evaluation: padded batches carry a mask, metrics travel as sums."""
+"""Evaluation metrics as sums: padded batches carry a mask, so each sample counts once."""
 
 from collections.abc import Callable, Iterable
 

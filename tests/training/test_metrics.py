@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.training.evaluate import evaluate, finish, sums
+from kdjax.training.metrics import evaluate, finish, sums
 from tests.reference import (
     GOLDEN_LABELS,
     GOLDEN_LOGIT_MATCHING,

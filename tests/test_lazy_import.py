@@ -9,9 +9,9 @@ import sys
 import pytest
 
 import kdjax
+from kdjax.lazy_import import LazyTable
 from kdjax.methods import METHODS
 from kdjax.models import MODELS
-from kdjax.registry import LazyTable
 
 
 def imported_by(program: str) -> set[str]:
@@ -22,9 +22,12 @@ def imported_by(program: str) -> set[str]:
     return set(json.loads(result.stdout.splitlines()[-1]))
 
 
-def test_kdjax_alone_imports_nothing_but_its_registry():
+def test_kdjax_alone_imports_nothing_else():
     modules = imported_by("import kdjax; dir(kdjax); kdjax.__version__")
-    assert {m for m in modules if m.startswith("kdjax")} == {"kdjax", "kdjax.registry"}
+    assert {m for m in modules if m.startswith("kdjax")} == {
+        "kdjax",
+        "kdjax.lazy_import",
+    }
     assert not {"jax", "numpy", "flax"} & modules
 
 
