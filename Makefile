@@ -21,16 +21,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 demo: $(VENV)/.train
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/teacher.py \
-	  --workdir=$(RUNS)/teacher --data_dir=$(RUNS)/data
+	  --workdir=$(RUNS)/teacher
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/students.py \
-	  --config.teacher.workdir=$(RUNS)/teacher --workdir=$(RUNS)/students \
-	  --data_dir=$(RUNS)/data
+	  --config.teacher.workdir=$(RUNS)/teacher --workdir=$(RUNS)/students
 	$(BIN)/python -m kdjax report $(RUNS)/teacher $(RUNS)/students \
 	  --output=$(RUNS)/report --title="Five ways to teach a small network"
 
 experiments: $(VENV)/.train
 	$(BIN)/python -m kdjax reproduce fashion_mnist --runs=$(EXPERIMENTS) \
-	  --data_dir=$(EXPERIMENTS)/data --config.total_epochs=4
+	  --config.total_epochs=4
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(TOGETHER) -m "not parity"

@@ -59,16 +59,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def exit_code(name: str, error: BaseException) -> int | None:
     """Prints an error of users, data or disks as a line; None for a bug."""
-    text, code = str(error), getattr(error, "exit_code", None)
-    if isinstance(error, OSError):
-        code = 4
-    elif isinstance(error, ModuleNotFoundError):
-        if not (error.name or "").startswith("kdjax"):
-            text = (
-                f"the package {error.name} is not installed; commands need more than "
-                "the losses do: pip install '.[train]'"
-            )
-            code = 2
+    from kdjax.contracts import exit_code_of  # brings JAX, which --help does not need
+
+    code, text = exit_code_of(error), str(error)
+    if isinstance(error, ModuleNotFoundError):
+        text = (
+            f"the package {error.name} is not installed; commands need more than the "
+            "losses do: pip install '.[train]'"
+        )
     if code is not None:
         print(f"{name}: {text}", file=sys.stderr)
     return code

@@ -15,6 +15,13 @@ class InputError(ValueError):
     exit_code = 2
 
 
+def exit_code_of(error: BaseException) -> int | None:
+    """The exit code of a command that ends with this error; None for a bug of ours."""
+    if isinstance(error, ModuleNotFoundError):
+        return None if (error.name or "").startswith("kdjax") else 2
+    return 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
+
+
 def nearest(word: str, names) -> str:
     """Returns " Did you mean x?", or "" where nothing is close; it ends an error."""
     close = difflib.get_close_matches(word, [str(n) for n in names], n=1, cutoff=0.5)

@@ -1,8 +1,8 @@
 """The embedded Fashion-MNIST subset: 10,000 + 2,000 images, minutes on two cores.
 
-The images come with the package; the first run unpacks them into --data_dir, or where
-TFDS keeps its sets. A finished run is left alone, so the commands of several configs
-that train the same teacher first may be typed one after the other.
+The images come with the package and are read from it. A finished run is left alone, so
+the commands of several configs that train the same teacher first may be typed one after
+the other.
 """
 
 from ml_collections import ConfigDict

@@ -26,8 +26,7 @@ def main(argv: list[str]) -> int:
     options, config = arguments.parse(parser, argv)
     deadline = time_slice.deadline(options.minutes)
     with runtime.joined(options) as processes:
-        batch_size = config.get("batch_size", 0) or 1
-        devices.configure_cpu(options.devices, batch_size, processes)
+        devices.configure_cpu(options.devices, config.batch_size, processes)
         run.run(config, options.workdir, deadline)
         results = run.results(options.workdir) if collectives.is_primary() else []
     if results:

@@ -73,7 +73,7 @@ def _archives(
     except DataError as error:
         choices = " or ".join(", ".join(files) for files in builder.FILES)
         raise DataError(
-            f"{error}. Not found either in {', '.join(map(str, places))}. Place "
+            f"{error} Not found either in {', '.join(map(str, places))}. Place "
             f"{choices} into a directory DIR and type: python -m kdjax prepare "
             f"{builder.name} --data_dir={data_dir} --archives=DIR"
         ) from error

@@ -18,6 +18,8 @@ from typing import Any
 
 import jax
 
+from kdjax import contracts
+
 _FOREVER = 7 * 24 * 3600 * 1000  # ms; JAX's heartbeat finds those who never come
 _POLL = 10_000  # ms
 _EVENT = "kdjax/event"
@@ -182,8 +184,7 @@ def exit_code_of(error: BaseException) -> int:
     """The exit code of a process that ends with this error."""
     if isinstance(error, KeyboardInterrupt):
         return 130
-    code = getattr(error, "exit_code", None)
-    return code or (4 if isinstance(error, OSError) else 1)
+    return contracts.exit_code_of(error) or 1
 
 
 def exit_now(code: int) -> None:

@@ -1,4 +1,4 @@
-"""A whole training from a config, as objects: for train, compile, bench and cache."""
+"""A whole training from a config, as objects: for train and compile alike."""
 
 import contextlib
 import dataclasses
@@ -122,11 +122,12 @@ def build(
 def check_single(config: dict) -> None:
     """Refuses keys that nobody reads, and a config of several stages."""
     schema.check_keys(config)
-    if config["stages"] or config["select"]:
-        raise InputError(
-            "config.stages and config.select are of a run of several stages; expected "
-            "the config of one training."
-        )
+    for key, what in (("stages", "several stages"), ("select", "a selection")):
+        if config[key]:
+            raise InputError(
+                f"config.{key} makes this a config of {what}; expected the config of "
+                "one training."
+            )
 
 
 def _identity(sections: dict, facts: dict, teacher, cache, initial) -> dict:

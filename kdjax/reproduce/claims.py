@@ -132,7 +132,7 @@ def _detector_values(sweep: pathlib.Path) -> tuple[dict, dict]:
         directory = sweep / trial["row"]
         for name in DETECTORS:
             selection = _json(directory / f"select_{name}" / "selection.json")
-            # "found" until version 0.1.
+            # "found" in selections of the version before.
             agreement = selection.get("agreement") or selection["found"]
             f1[rate, name][seed] = 100 * agreement["f1"]
             f1[rate, "all"][seed] = 100 * selection["keep_all"]["f1"]
@@ -183,7 +183,8 @@ def _mean(by_seed: Values) -> str:
 
 def _origin(runs: pathlib.Path) -> str:
     """Which code on which machine, how long, from the runs themselves."""
-    from kdjax.bench import feed  # brings what decodes, which other studies do without
+    # Brings what decodes, which other studies do without.
+    from kdjax.bench.loader_speed import processor
 
     summaries = [_json(path) for path in runs.rglob("summary.json")]
     versions = summaries[0]["identity"]["versions"].items()
@@ -192,7 +193,7 @@ def _origin(runs: pathlib.Path) -> str:
     return (
         f"Measured with Python {platform.python_version()}, "
         f"{', '.join(f'{name} {version}' for name, version in versions)}, on "
-        f"{os.cpu_count()} cores of {feed.processor()}; "
+        f"{os.cpu_count()} cores of {processor()}; "
         f"{minutes:.0f} minutes of training in all."
     )
 

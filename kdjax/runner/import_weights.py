@@ -106,7 +106,8 @@ def _class_names(file: str, classes: int) -> dict[str, list[str]]:
                 f"--classes: {file} names {name!r} twice, in lines {first} and "
                 f"{line}; expected names that tell the classes apart, as the students' "
                 "data set has them: ImageNet's usual list has crane and maillot twice, "
-                "where its synsets, such as n02012849 and n03126707, do not repeat."
+                "where its synsets, such as n02012849 and n03126707, do not repeat. "
+                "Write in both lines what the students' data set calls them."
             )
     return {"class_names": names}
 

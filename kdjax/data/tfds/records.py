@@ -175,8 +175,8 @@ def examples(opened: OpenSplit, decoders=None) -> Iterator[tuple[int, dict]]:
 def bytes_feature(record: bytes, name: str) -> bytes:
     """The one value of a feature of bytes of a serialised tf.train.Example.
 
-    A fifth of TFDS's time, for every streamed image: the other features are not
-    parsed. Raises ValueError, or protobuf's DecodeError, of another record.
+    A fifth of TFDS's time, for every streamed image. Raises ValueError, or protobuf's
+    DecodeError, of another record.
     """
     example = tf_example_pb2.Example.FromString(record)
     values = example.features.feature[name].bytes_list.value  # none, where it is not
