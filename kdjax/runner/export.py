@@ -94,8 +94,8 @@ def _check(format: str, dtype: str, names: str, pixels: bool) -> None:
         raise InputError("--names is of safetensors; programs have no names.")
     if dtype and dtype not in FORMATS[format]:
         raise InputError(
-            f"--dtype is {dtype!r}; expected, for --format={format}, one of "
-            f"{', '.join(FORMATS[format])}."
+            f"--dtype is {dtype!r}; expected one of {', '.join(FORMATS[format])} for "
+            f"--format={format}."
         )
 
 

@@ -83,12 +83,12 @@ def _text_of(path: pathlib.Path) -> str:
 
 
 def check_config(workdir: pathlib.Path, config: dict) -> None:
-    """`check_same`, where something was trained or selected already."""
+    """`check_same_config`, where something was trained or selected already."""
     if (workdir / CONFIG).exists() and (has_steps(workdir) or is_done(workdir)):
-        check_same(workdir, config)
+        check_same_config(workdir, config)
 
 
-def check_same(workdir: pathlib.Path, config: dict) -> None:
+def check_same_config(workdir: pathlib.Path, config: dict) -> None:
     """Raises InputError where the config that is written here is of another run."""
     old = flat(schema.with_defaults(json.loads((workdir / CONFIG).read_text())))
     new = flat(schema.with_defaults(config))

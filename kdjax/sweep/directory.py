@@ -118,7 +118,7 @@ def check_done(root: pathlib.Path, trials: list[Trial]) -> None:
         workdir = root / trial.name
         if not (workdir / DONE).exists():
             continue
-        workdirs.check_same(workdir, resolved(trial.config))
+        workdirs.check_same_config(workdir, resolved(trial.config))
         stages = split_stages(trial.config, workdir) or {"": trial.config}
         for name, stage in stages.items():
             provenance.check_finished(workdir / name, resolved(stage), digests)

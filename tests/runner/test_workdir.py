@@ -44,9 +44,9 @@ def test_a_key_that_was_retired_is_read_and_dropped(tmp_path):
     now = as_json(schema.nested())
     for stacked in (False, True):
         write(tmp_path, now | {"stacked": stacked})
-        workdir.check_same(tmp_path, now)
+        workdir.check_same_config(tmp_path, now)
         with pytest.raises(InputError, match="config.batch_size was 128 and is now 64"):
-            workdir.check_same(tmp_path, now | {"batch_size": 64})
+            workdir.check_same_config(tmp_path, now | {"batch_size": 64})
 
 
 def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
@@ -57,19 +57,21 @@ def test_what_a_run_did_before_there_was_a_key_is_the_default(tmp_path):
     before["optimizer"] = {"name": "adamw", "weight_decay": 0.1}
     write(tmp_path, before)
     now = as_json(schema.nested() | {"optimizer": before["optimizer"]})
-    workdir.check_same(tmp_path, now)
+    workdir.check_same_config(tmp_path, now)
     with pytest.raises(InputError, match="config.batch_norm was 'global' and is now"):
-        workdir.check_same(tmp_path, now | {"batch_norm": "device"})
+        workdir.check_same_config(tmp_path, now | {"batch_norm": "device"})
     # Another machine has other cores, and a stopped run may be allowed more.
     free = {"threads": 12, "skip_at_most": 500}
-    workdir.check_same(tmp_path, now | {"data": now["data"] | free})
+    workdir.check_same_config(tmp_path, now | {"data": now["data"] | free})
     crops = now["data"]["crops"] | {"size": 160}
     with pytest.raises(InputError, match="config.data.crops.size was 224 and is now"):
-        workdir.check_same(tmp_path, now | {"data": now["data"] | {"crops": crops}})
+        workdir.check_same_config(
+            tmp_path, now | {"data": now["data"] | {"crops": crops}}
+        )
     # A builder's own keys are none of these: without one it took its own default.
     now["optimizer"] = before["optimizer"] | {"momentum": 0.9}
     with pytest.raises(InputError, match=r"optimizer\.momentum was None and is now"):
-        workdir.check_same(tmp_path, now)
+        workdir.check_same_config(tmp_path, now)
 
 
 def test_parts_of_a_section_may_be_newer_than_a_run(tmp_path):
@@ -77,9 +79,9 @@ def test_parts_of_a_section_may_be_newer_than_a_run(tmp_path):
     del before["data"]["crops"]["sizes"]
     write(tmp_path, before)
     now = as_json(schema.nested())
-    workdir.check_same(tmp_path, now)
+    workdir.check_same_config(tmp_path, now)
     del now["data"]["crops"]["smallest_area"]  # a config that sets some of them
-    workdir.check_same(tmp_path, now)
+    workdir.check_same_config(tmp_path, now)
     now["data"]["crops"]["sizes"] = [[0, 128]]
     with pytest.raises(InputError, match=r"crops\.sizes was \[\] and is now"):
-        workdir.check_same(tmp_path, now)
+        workdir.check_same_config(tmp_path, now)
