@@ -20,8 +20,7 @@ from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.images.decode import size_of_jpeg
 from kdjax.data.loaders.sampler import permutation
 from kdjax.data.synthetic import NAME
-from kdjax.data.tfds.records import bytes_feature
-from kdjax.data.tfds.records import open_split
+from kdjax.data.tfds.records import bytes_feature, open_split
 
 EPOCHS = 4  # of boxes, then they repeat
 MORE = 6  # batches than are decoded ahead, where nothing chooses their number

@@ -50,7 +50,7 @@ def as_json(skipped: dict[str, str] | None) -> dict:
 
 def _report(split: Split, path: pathlib.Path, start: int, say, skipped) -> None:
     """Called by all processes: each knows the images that it decoded."""
-    each = collectives.all_gather(split.image.skipped.found)
+    each = collectives.all_gather(split.image.skipped.errors)
 
     def write() -> dict[str, str]:
         images = json.loads(path.read_text()) if start and path.exists() else {}
