@@ -176,8 +176,8 @@ def test_a_cache_of_another_schedule_or_batch_is_another(jpeg_dir):
 @pytest.mark.parametrize(
     "sizes, message",
     [
-        (((0, 8), (2, 12), (2, 16)), "config.data.crops: .*epochs rise from 0"),
-        (((0, 8), (1, -3)), "config.data.crops: .*sides are 1 pixel"),
+        (((0, 8), (2, 12), (2, 16)), "data.crops: .*expected each epoch to be above"),
+        (((0, 8), (1, -3)), "config.data.crops: .*expected sides of 1 pixel or more"),
         ((8, 12), "config.data.crops: .*pairs of whole numbers"),
     ],
 )
