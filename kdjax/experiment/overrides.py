@@ -124,9 +124,9 @@ def _running(name: str, expected: str):
 def set_override(config: ConfigDict, key: str, text: str) -> None:
     """Sets one dotted key to a value of the type that it has.
 
-    Sections with a `name` (model, method, selection, optimizer, schedule, noise) and students take new
-    keys too; `build` checks them. A new `name` drops the keys that its builder does not
-    take.
+    Students and sections with a `name` (model, method, selection, optimizer, schedule,
+    noise) take new keys too; `build` checks them. A new `name` drops the keys that its
+    builder does not take.
     """
     *sections, last = key.split(".")
     section, path = config, "config"

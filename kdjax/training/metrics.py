@@ -1,4 +1,4 @@
-"""Evaluation metrics as sums: padded batches carry a mask, so each sample counts once."""
+"""Evaluation metrics as sums: padding is masked, so each sample counts once."""
 
 from collections.abc import Callable, Iterable
 

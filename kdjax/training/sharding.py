@@ -1,4 +1,4 @@
-"""The mesh, one axis `data`, where arrays lie on it, and jits of init and evaluation."""
+"""The mesh, one axis `data`; where arrays lie on it; jits of init and evaluation."""
 
 import dataclasses
 

@@ -81,7 +81,7 @@ class LazyImages:
         """A sample's crop in an epoch, and the index of the sample it is of.
 
         Where that cannot be read it is the next one that can, with its own crop, label
-        and cached teacher outputs. `into`, uint8 [side, side, 3] of any side, takes the crop.
+        and cached teacher outputs. `into`, uint8 [side, side, 3], takes the crop.
         Raises DataError if more than are allowed cannot be read, or none can.
         """
         if into is None:
