@@ -61,9 +61,8 @@ def main(argv: list[str]) -> int:
     timed = {"steps": options.steps, "repeats": options.repeats}
     for number, run in enumerate(runs, start=1):
         name = f"{run[0]}, {run[1]} student(s)" if run[1] else run[0]
-        measure = functools.partial(
-            rows.measure, options.pair, problem, *run, mesh, **timed
-        )
+        positional = (options.pair, problem, *run, mesh)
+        measure = functools.partial(rows.measure, *positional, **timed)
         cases.append((f"{number}/{len(runs)} {name}: compiles, then runs", measure))
     return rows.measure_each(cases, print_speeds, options.json)
 
@@ -99,11 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("bench", __doc__)
     keys = "\n".join(f"  {key:<26}{text}" for key, text in rows.KEYS.items())
     parser.epilog = f"What a line of --json holds:\n{keys}"
-    parser.add_argument(
-        "--pair",
-        default="wrn_28_4:wrn_16_2",
-        help="TEACHER:STUDENT, or TEACHER,STUDENT where names are package.module:name",
-    )
+    pair = "TEACHER:STUDENT, or TEACHER,STUDENT where names are package.module:name"
+    parser.add_argument("--pair", default="wrn_28_4:wrn_16_2", help=pair)
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--image_size", type=int, default=32, help="pixels of a side")
     parser.add_argument("--classes", type=int, default=100)

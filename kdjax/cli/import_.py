@@ -53,13 +53,9 @@ def main(argv: list[str]) -> int:
     line = import_weights(file, workdir, **options)
     print(json.dumps(line))
     # The one check that finds a wrong network, activation, mean or deviation.
-    imagenet = line["classes"] == 1000
-    data = "imagenet2012 --split=validation" if imagenet else "NAME"
-    print(
-        "Compare it with what is published: python -m kdjax evaluate "
-        f"--workdir={given} --data={data}",
-        file=sys.stderr,
-    )
+    data = "imagenet2012 --split=validation" if line["classes"] == 1000 else "NAME"
+    check = f"python -m kdjax evaluate --workdir={given} --data={data}"
+    print(f"Compare it with what is published: {check}", file=sys.stderr)
     return 0
 
 

@@ -23,11 +23,7 @@ FACTS |= {"images", "teacher", "data", "labels", "schedule"}
 
 
 def check_training(config: dict) -> None:
-    """Refuses of a plain config what no data set and no teacher could make right.
-
-    Raises:
-      InputError: with the dotted path of the key, name or number.
-    """
+    """Refuses of a plain config what no data set and no teacher could make right."""
     schema.check_keys(config)
     epochs = plan_of(config, steps_per_epoch=1.0).total_steps
     check_feed(config["data"])

@@ -77,7 +77,13 @@ def load_data(section: dict) -> Data:
     true_labels = train.label
     train = _with_noise(train, section["noise"])
     if section["keep"]:
-        train, true_labels = _selected(train, true_labels, section["keep"])
+        keep = read_keep(section["keep"], "config.data.keep", train)
+        if not keep.any():
+            raise InputError(f"config.data.keep: {section['keep']} keeps no sample.")
+        facts = {"kept": int(keep.sum()), "keep_sha256": keep_digest(keep)}
+        images, labels, identity = train.image[keep], train.label[keep], train.identity
+        train = train._replace(image=images, label=labels, identity=identity | facts)
+        true_labels = true_labels[keep]
     return Data(train, true_labels, test, augment)
 
 
@@ -157,22 +163,8 @@ def read_keep(path: str, what: str, train: Split) -> np.ndarray:
     return keep
 
 
-def _selected(train: Split, true_labels: np.ndarray, path: str):
-    keep = read_keep(path, "config.data.keep", train)
-    if not keep.any():
-        raise InputError(f"config.data.keep: {path} keeps no sample.")
-    facts = {"kept": int(keep.sum()), "keep_sha256": keep_digest(keep)}
-    image, label = train.image[keep], train.label[keep]
-    train = train._replace(image=image, label=label, identity=train.identity | facts)
-    return train, true_labels[keep]
-
-
 def augment_of(data: dict, train: Split) -> Augment:
-    """What the config sets, else what is usual for the set.
-
-    Mean and standard deviation of a set that is not known are measured; crops and flips
-    cannot be, so the config has to say them.
-    """
+    """What the config sets, else what is usual for the set; moments may be measured."""
     name, streamed = data["name"], is_streamed(train)
     table = STREAMED if streamed else AUGMENTS
     usual = table.get(dataset_of(name))
@@ -189,8 +181,7 @@ def augment_of(data: dict, train: Split) -> Augment:
                 f"config.data.{key} is not set, and nothing is known of the set "
                 f"{name!r}; expected a value."
             )
-    mean, std = data["mean"], data["std"]
-    channels = train.image.shape[-1]
+    mean, std, channels = data["mean"], data["std"], train.image.shape[-1]
     for key in ("mean", "std"):
         if mean and len(data[key]) != channels:
             raise InputError(

@@ -64,14 +64,11 @@ class Influence:
         teacher_logits: np.ndarray | None,
         learning_rates: tuple[float, ...] = (),
     ) -> SelectionResult:
-        """Which samples to keep; the score is larger the sooner a sample is kept.
+        """Which training samples to keep; the score is larger the sooner one is kept.
 
-        Args:
-          images: whose training split is scored.
-          outputs: {"logits", "features"} of the reference; for "gradient_dot" one for
-            every checkpoint, else a single one.
-          teacher_logits: [n, classes], where `wants_teacher`.
-          learning_rates: of the checkpoints, for "gradient_dot".
+        `outputs` are {"logits", "features"} of the reference; for "gradient_dot" of
+        every checkpoint, whose `learning_rates` are needed too, else a single one.
+        `teacher_logits` are [n, classes], where `wants_teacher`.
         """
         labels = images.train.label
         evidence = [Evidence(one["logits"], one["features"], labels) for one in outputs]
@@ -79,13 +76,12 @@ class Influence:
         if learning_rates:
             snapshots = list(zip(learning_rates, evidence, strict=True))
         targets = self._targets(teacher_logits, labels) if self.wants_teacher else None
+        share = self.validation_fraction
         scores = influence.influence_scores(
             self.estimator,
             evidence=evidence[-1],
             targets=targets,
-            validation=validation_indices(
-                labels, self.validation_fraction, seed=self.seed
-            ),
+            validation=validation_indices(labels, share, seed=self.seed),
             snapshots=snapshots,
             damping=self.damping,
             seed=self.seed,

@@ -59,9 +59,8 @@ def build_students(
     }
     length = {key: facts[key] for key in ("total_steps", "steps_per_epoch")}
     schedule = call_named("config.schedule", SCHEDULES, config["schedule"], **length)
-    optimizer = call_named(
-        "config.optimizer", OPTIMIZERS, config["optimizer"], schedule=schedule
-    )
+    section = config["optimizer"]
+    optimizer = call_named("config.optimizer", OPTIMIZERS, section, schedule=schedule)
     students = {}
     for name, section in sections.items():
         path = f"config.students.{name}" if config["students"] else "config"
@@ -93,13 +92,8 @@ def _student(
         method = with_label_fallback(method)
     if data.augment.mixup:
         _check_mixable(path, section["method"]["name"], method)
-    return Student(
-        network=network,
-        method=method,
-        optimizer=optimizer,
-        seed=section["seed"],
-        selection_schedule=schedule,
-    )
+    functions = {"network": network, "method": method, "optimizer": optimizer}
+    return Student(**functions, seed=section["seed"], selection_schedule=schedule)
 
 
 def _selection_schedule(

@@ -26,11 +26,8 @@ from kdjax.models.ensemble import ensemble
 def load_teacher(section: dict, data: dict) -> Teacher | None:
     """Loads the teacher that a `teacher` section names, or None where it names none.
 
-    Args:
-      section: workdir (several, separated by commas, are an ensemble), student and
-        checkpoint (one for all, or one each), network; input_size, resize and classes
-        for all.
-      data: `Data.identity` of the run.
+    Several workdirs, separated by commas, are an ensemble; of student and checkpoint
+    there is one for all, or one each. `data` is `Data.identity` of the run.
     """
     if section["network"] and section["workdir"]:
         raise InputError(
@@ -40,10 +37,8 @@ def load_teacher(section: dict, data: dict) -> Teacher | None:
         return _foreign_teacher(section["network"], data, section)
     if not section["workdir"]:
         return None
-    members = [
-        load_trained("config.teacher", one, data, teaches=True)
-        for one in _one_each(section)
-    ]
+    sections = _one_each(section)
+    members = [load_trained("config.teacher", s, data, teaches=True) for s in sections]
     return members[0] if len(members) == 1 else _ensemble_of(members)
 
 
@@ -107,9 +102,8 @@ def teacher_shape(data: dict, section: dict) -> list[int]:
 
 def untrained_teacher(models: list[dict], data: dict, section: dict) -> Teacher:
     """Networks of `model` sections as a teacher without weights, only their shapes."""
-    members = [
-        adapted_network("--teacher", model, data, section).network for model in models
-    ]
+    adapted = [adapted_network("--teacher", model, data, section) for model in models]
+    members = [one.network for one in adapted]
     network = members[0] if len(members) == 1 else ensemble(tuple(members))
     images = jax.ShapeDtypeStruct((2, *teacher_shape(data, section)), jnp.float32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), images)

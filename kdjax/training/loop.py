@@ -94,8 +94,6 @@ def run(
     that was evaluated; a stop signal, or `deadline`, saves at once.
 
     Args:
-      steps: several of them at a time, where that is faster; what is logged, evaluated
-        and saved stays where it is.
       evaluate: states -> name -> metrics.
       checkpointer: has `save(step, states, metrics or None)` and `wait()`.
       reporter: has `train(step, metrics, timing)` and `evaluation(step, metrics)`.
@@ -223,18 +221,17 @@ class stop_signals:
     def __enter__(self) -> threading.Event:
         event = threading.Event()
         self.previous = {}
+
+        def stop(*_):
+            if event.is_set():  # a second signal means it: do not make anyone wait
+                raise KeyboardInterrupt
+            event.set()
+
         # Only the main thread may set handlers; elsewhere the caller handles signals.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
-                self.previous[number] = signal.signal(
-                    number, lambda *_: self._stop(event)
-                )
+                self.previous[number] = signal.signal(number, stop)
         return event
-
-    def _stop(self, event: threading.Event) -> None:
-        if event.is_set():  # a second signal means it: do not make anyone wait
-            raise KeyboardInterrupt
-        event.set()
 
     def __exit__(self, *_) -> None:
         for number, handler in self.previous.items():

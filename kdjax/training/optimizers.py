@@ -135,10 +135,7 @@ def sgd(
     """SGD with momentum and L2 decay added to the gradient, as in PyTorch.
 
     Args:
-      schedule: step -> learning rate.
       momentum: 0 switches it off.
-      nesterov: look-ahead form.
-      weight_decay: L2 coefficient, >= 0.
       decay_norm_and_bias: also decay one-axis parameters. Off in "KL versus MSE"
         (arXiv:2105.08919, public code); on in RepDistiller.
       clip_norm: largest global gradient norm; 0 does not clip.

@@ -27,7 +27,6 @@ def make_train_step(
     grid of students is one program.
 
     Args:
-      students: name -> functions. A single student is a dict of one.
       teacher: only its `evaluate` is used; None where no method needs one, and where
         `gather_batch` gives its outputs as `Batch.teacher_outputs`.
       gather_batch: (source, batch_spec) -> Batch; the loader's pure half.
@@ -63,24 +62,18 @@ def update_student(
 ) -> tuple[TrainState, Metrics]:
     """One optimizer step. A non-finite loss or gradient leaves the state as it was.
 
-    Returns:
-      The next state, and scalars: loss, loss/<term>, top1, gradient_norm, skipped and
-      what the supervisor reports.
+    The metrics are loss, loss/<term>, top1, gradient_norm, skipped and what the
+    supervisor reports.
     """
     images, mixed = _training_images(student, state, batch, sample_info)
     selection = sample_info.get("selection", jnp.ones(batch.label.shape, jnp.float32))
 
+    inputs = (batch, selection, state.step, state.supervision_state, mixed)
+
     def loss_of(params):
         outputs, batch_stats = student.network.train(params, state.batch_stats, images)
         loss, (supervision_state, metrics) = compute_loss(
-            student.method,
-            outputs,
-            teacher_outputs,
-            batch,
-            selection,
-            state.step,
-            state.supervision_state,
-            mixed,
+            student.method, outputs, teacher_outputs, *inputs
         )
         return loss, (batch_stats, supervision_state, metrics)
 
