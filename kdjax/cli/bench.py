@@ -105,9 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--students", default="1,8", help="numbers, with commas")
     parser.add_argument("--modes", default=",".join(MODES), help="some of these")
-    parser.add_argument(
-        "--dtype", help="of the activations; default: the networks' own"
-    )
+    dtype = "of the activations; default: the networks' own"
+    parser.add_argument("--dtype", help=dtype)
     parser.add_argument("--steps", type=int, default=0, help="a block; 0: for 2 s")
     parser.add_argument("--repeats", type=int, default=5, help="blocks, default 5")
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")

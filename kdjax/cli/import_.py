@@ -45,7 +45,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--dtype", default="float32", help="of its activations")
     options = vars(parser.parse_args(argv))
     for flag, kind in (("image_shape", int), ("mean", float), ("std", float)):
-        options[flag] = _numbers(f"--{flag}", options[flag], kind)
+        text = options[flag]
+        try:
+            options[flag] = tuple(kind(part) for part in text.split(","))
+        except ValueError as error:
+            raise InputError(
+                f"--{flag} is {text!r}; expected numbers with commas between."
+            ) from error
     file = paths.local(options.pop("file"), "FILE")
     given = options.pop("workdir")
     workdir = paths.local(given, "--workdir").resolve()
@@ -57,12 +63,3 @@ def main(argv: list[str]) -> int:
     check = f"python -m kdjax evaluate --workdir={given} --data={data}"
     print(f"Compare it with what is published: {check}", file=sys.stderr)
     return 0
-
-
-def _numbers(flag: str, text: str, kind: type) -> tuple:
-    try:
-        return tuple(kind(part) for part in text.split(","))
-    except ValueError as error:
-        raise InputError(
-            f"{flag} is {text!r}; expected numbers with commas between."
-        ) from error

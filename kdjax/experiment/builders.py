@@ -1,7 +1,6 @@
-"""How a section of a config becomes a call, and what its values may be.
+"""Sections with a `name` as calls: of a builder, with its keyword arguments.
 
-A section with a `name` is a builder and its keyword arguments. What a builder does not
-take, or refuses, is reported under the section's dotted path.
+What a builder does not take, or refuses, is reported under the section's dotted path.
 """
 
 import inspect

@@ -1,7 +1,4 @@
-"""What can be refused of a training before its data and its teachers are there.
-
-A run of several stages, or of many trials, is checked so before the first one trains.
-"""
+"""What can be refused of a training, or of every stage or trial, before one begins."""
 
 import inspect
 from collections.abc import Mapping

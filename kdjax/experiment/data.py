@@ -1,6 +1,7 @@
 """Images, labels and augmentation from a config's `data` section."""
 
 import dataclasses
+import functools
 import hashlib
 
 import numpy as np
@@ -64,10 +65,9 @@ def load_data(section: dict) -> Data:
     options["data_dir"] = section["data_dir"] or None
     crops = _crops(section)
     one_size = crops and dataclasses.replace(crops, sizes=())  # of evaluation
-    train, test = (
-        load_split(section["name"], section[part], crops=geometry, **options)
-        for part, geometry in (("train", crops), ("test", one_size))
-    )
+    load = functools.partial(load_split, section["name"], **options)
+    train = load(section["train"], crops=crops)
+    test = load(section["test"], crops=one_size)
     if train.image.shape[1:] != test.image.shape[1:]:
         raise InputError(
             f"config.data: {section['train']} has images of {train.image.shape[1:]} "

@@ -19,29 +19,17 @@ from kdjax.supervision.revision import revision_weight
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Influence:
-    """How samples are scored and how many are kept; the keys of a config section.
+    """How samples are scored and how many are kept; the keys of a config section."""
 
-    Attributes:
-      estimator: a key of `kdjax.selection.influence.ESTIMATORS`.
-      keep_ratio: share of the samples that are selected.
-      class_balanced: the same share of every class.
-      eta: of the label revision of the teacher's probabilities, in (0, 1); None leaves
-        them as they are.
-      damping: added to the diagonal of the curvature.
-      validation_fraction: share of the training set that stands for unseen data.
-      seed: of that share, and of random scores.
-      largest: keep the largest scores instead of the smallest, for an estimator whose
-        sign is in doubt.
-    """
-
-    estimator: str = "teacher_influence"
-    keep_ratio: float = 0.8
-    class_balanced: bool = False
+    estimator: str = "teacher_influence"  # of `kdjax.selection.influence.ESTIMATORS`
+    keep_ratio: float = 0.8  # share of the samples that are selected
+    class_balanced: bool = False  # the same share of every class
+    # Of the revision of the teacher's probabilities; None leaves them as they are.
     eta: float | None = 0.8
-    damping: float = 1e-2
-    validation_fraction: float = 0.1
-    seed: int = 0
-    largest: bool = False
+    damping: float = 1e-2  # added to the diagonal of the curvature
+    validation_fraction: float = 0.1  # of the training set; stands for unseen data
+    seed: int = 0  # of that share, and of random scores
+    largest: bool = False  # keep the largest scores, not the smallest
 
     def __post_init__(self):
         contracts.positive("influence", "damping", self.damping)

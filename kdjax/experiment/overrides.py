@@ -112,9 +112,8 @@ def _running(name: str, expected: str):
 def set_override(config: ConfigDict, key: str, text: str) -> None:
     """Sets one dotted key to a value of the type that it has.
 
-    Sections with a `name` (model, method, optimizer, schedule) and students take new
-    keys too; `build` checks them. A new `name` drops the keys that its builder does not
-    take.
+    Sections with a `name`, and students, take new keys too; `build` checks them. A new
+    `name` drops the keys that its builder does not take.
     """
     *sections, last = key.split(".")
     section, path = config, "config"

@@ -1,9 +1,7 @@
 """Every key of a config, once: its type, default, limits and meaning.
 
-Sections with a `name` (model, method, selection, optimizer, schedule, noise) have the
-keys of the builder that it names, in its signature.
-
-The ConfigDict of config files, all checks, the JSON of a run and docs/config.md, which
+Sections with a `name` have the arguments of the builder that it names. The ConfigDict
+of config files, all checks, the JSON of a run and docs/config.md, which
 `python -m kdjax.experiment.schema` prints, are derived from the classes here.
 """
 

@@ -155,7 +155,13 @@ def by_influence(
         raise InputError("selection: teacher_influence needs config.teacher.workdir.")
     if reference:
         section = {"workdir": reference, "student": student, "checkpoint": checkpoint}
-        trained = _single(load_trained("config.selection.reference", section, data))
+        trained = load_trained("config.selection.reference", section, data)
+        if "networks" in trained.identity:
+            raise InputError(
+                f"selection.reference: {trained.identity['workdir']} trained several "
+                "networks at once; expected a single one, for its last layer is "
+                "examined."
+            )
 
     def compute(outputs, sample_info):
         result = rule.keep(images, [outputs], outputs.get("teacher_logits"))
@@ -170,15 +176,6 @@ def by_influence(
         wants_teacher=rule.wants_teacher,
         digest=trained.identity["digest"] if trained else "",
     )
-
-
-def _single(reference: Teacher) -> Teacher:
-    if "networks" in reference.identity:
-        raise InputError(
-            f"selection.reference: {reference.identity['workdir']} trained several "
-            "networks at once; expected a single one, for its last layer is examined."
-        )
-    return reference
 
 
 def named_detector(path: str, name: str, parameters: dict | None) -> Callable:

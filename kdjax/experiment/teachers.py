@@ -6,20 +6,10 @@ import numpy as np
 
 from kdjax import checkpoints
 from kdjax.contracts import InputError
+from kdjax.experiment import pretrained, teacher_inputs
 from kdjax.experiment.networks import build_network, check_classes, count_classes
-from kdjax.experiment.pretrained import (
-    Teacher,
-    identified,
-    imported_models,
-    load_trained,
-)
-from kdjax.experiment.teacher_inputs import (
-    INPUT_KEYS,
-    Adapted,
-    adapt,
-    input_size,
-    read_names,
-)
+from kdjax.experiment.pretrained import Teacher, load_trained
+from kdjax.experiment.teacher_inputs import Adapted, adapt
 from kdjax.models.ensemble import ensemble
 
 
@@ -45,7 +35,7 @@ def load_teacher(section: dict, data: dict) -> Teacher | None:
 def _one_each(section: dict) -> list[dict]:
     """A section for every workdir; student and checkpoint come once or as often."""
     workdirs = [part.strip() for part in section["workdir"].split(",")]
-    shared = {key: section[key] for key in INPUT_KEYS if key in section}
+    shared = {key: section[key] for key in teacher_inputs.INPUT_KEYS if key in section}
     sections = [{"workdir": workdir} | shared for workdir in workdirs]
     for key in ("student", "checkpoint"):
         values = [part.strip() for part in str(section[key]).split(",")]
@@ -64,23 +54,17 @@ def _one_each(section: dict) -> list[dict]:
 def _ensemble_of(members: list[Teacher]) -> Teacher:
     """An ensemble; its identity lists its members under the keys of a single one."""
     named = {f"member{i}": member.variables for i, member in enumerate(members)}
-    variables = tuple(
-        {name: pair[part] for name, pair in named.items()} for part in (0, 1)
-    )
-    identity = {
-        key: ",".join(str(member.identity[key]) for member in members)
-        for key in ("workdir", "student", "step")
-    }
-    identity["model"] = [member.identity["model"] for member in members]
+    variables = tuple({k: pair[part] for k, pair in named.items()} for part in (0, 1))
+    identities, keys = [m.identity for m in members], ("workdir", "student", "step")
+    identity = {key: ",".join(str(one[key]) for one in identities) for key in keys}
+    identity["model"] = [one["model"] for one in identities]
     identity["digest"] = checkpoints.digest(variables)
-    moments, adapted = (
-        [member.identity.get(key) for member in members]
-        for key in ("normalisation", "adapted")
-    )
+    moments = [one.get("normalisation") for one in identities]
+    adapted = [one.get("adapted") for one in identities]
     if any(moments) or any(adapted):
         from kdjax.weights import imported
 
-        models = imported_models([member.identity for member in members])
+        models = pretrained.imported_models(identities)
         changes = {"normalisation": moments, "adapted": adapted}
         changes = changes if any(adapted) else moments
         identity["digest"] = imported.digest(variables, changes, models)
@@ -88,7 +72,7 @@ def _ensemble_of(members: list[Teacher]) -> Teacher:
         identity["normalisation"] = moments
     if any(adapted):
         identity["adapted"] = adapted
-        requests = [m.identity["asked"] for m in members if "asked" in m.identity]
+        requests = [one["asked"] for one in identities if "asked" in one]
         identity |= {"asked": requests[0]} if requests else {}
     network = ensemble(tuple(member.network for member in members))
     return Teacher(network, variables, identity, len(members))
@@ -96,8 +80,8 @@ def _ensemble_of(members: list[Teacher]) -> Teacher:
 
 def teacher_shape(data: dict, section: dict) -> list[int]:
     """(height, width, channels) of a teacher's own input in a run."""
-    size = input_size("config.teacher", section) or data["image_shape"][:2]
-    return [*size, data["image_shape"][2]]
+    size = teacher_inputs.input_size("config.teacher", section)
+    return [*(size or data["image_shape"][:2]), data["image_shape"][2]]
 
 
 def untrained_teacher(models: list[dict], data: dict, section: dict) -> Teacher:
@@ -116,7 +100,7 @@ def adapted_network(path: str, model: dict, data: dict, section: dict) -> Adapte
     shape, file = teacher_shape(data, section), section.get("classes", "")
     expected = data["classes"]
     if file:
-        expected = len(read_names("config.teacher.classes", file))
+        expected = len(teacher_inputs.read_names("config.teacher.classes", file))
     network = build_network(path, model, expected)
     classes = count_classes(path, network, shape)
     check_classes(path, classes, expected)
@@ -138,4 +122,4 @@ def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
     variables = jax.tree.map(np.asarray, variables)
     identity = {"network": name, "digest": checkpoints.digest(variables)}
     teacher = Teacher(adapted.network, variables, identity)
-    return identified(teacher, {}, adapted.changes, section)
+    return pretrained.identified(teacher, {}, adapted.changes, section)

@@ -178,7 +178,7 @@ def _mean(by_seed: Values) -> str:
 
 def _origin(runs: pathlib.Path) -> str:
     """Which code on which machine, how long, from the runs themselves."""
-    from kdjax.bench import feed  # brings what decodes, which other studies do without
+    from kdjax.bench import loader_speed  # decodes, which other studies do without
 
     summaries = [_json(path) for path in runs.rglob("summary.json")]
     versions = summaries[0]["identity"]["versions"].items()
@@ -187,7 +187,7 @@ def _origin(runs: pathlib.Path) -> str:
     return (
         f"Measured with Python {platform.python_version()}, "
         f"{', '.join(f'{name} {version}' for name, version in versions)}, on "
-        f"{os.cpu_count()} cores of {feed.processor()}; "
+        f"{os.cpu_count()} cores of {loader_speed.processor()}; "
         f"{minutes:.0f} minutes of training in all."
     )
 

@@ -28,11 +28,9 @@ def compute_loss(
     so on any number of devices.
 
     `selection` has the run's weights of the samples, `mixed` is what a mixture
-    prepared, and coefficients may depend on the number of the `step`.
-
-    Returns:
-      (the loss, (next `supervision_state`, metrics)); one metric per term,
-      "loss/<name>", is its mean before the coefficient.
+    prepared, and coefficients may depend on the number of the `step`. Returned are
+    (the loss, (next `supervision_state`, metrics)); one metric per term, "loss/<name>",
+    is its mean before the coefficient.
     """
     state, memory = supervision_state["temperature"], supervision_state["memory"]
     arrays = (student_outputs, teacher_outputs, batch, selection, step)

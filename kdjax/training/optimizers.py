@@ -1,9 +1,8 @@
 """Optimizers and learning-rate schedules, from Optax, with the papers' conventions.
 
-Optax's own cosine, linear, piecewise constant and warm-up schedules have the shapes of
-those below and round otherwise: up to three quarters of a run's steps get a learning
-rate with another last bit, so a run could not be resumed with the numbers that it began
-with. Beside that, our warm-up climbs to what the schedule itself says at that step.
+Optax's own schedules round otherwise: up to three quarters of a run's steps would get a
+learning rate with another last bit, so a run could not be resumed with the numbers that
+it began with. And our warm-up climbs to what the schedule itself says at that step.
 """
 
 from collections.abc import Callable
