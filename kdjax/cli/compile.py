@@ -63,8 +63,8 @@ def main(argv: list[str]) -> int:
     print(f"compiles for {mesh.size} device(s); nothing runs", file=sys.stderr)
     if data.sides:
         largest, count = max(data.sides), len(set(data.sides))
-        text = f"crops of {largest}x{largest}: the largest of {count} sizes in "
-        print(f"{text}config.data.crops.sizes", file=sys.stderr)
+        text = f"crops of {largest}x{largest}: the largest of {count} sizes in"
+        print(text, "config.data.crops.sizes", file=sys.stderr)
     memory = int(options.memory * 2**30) or None
     flags = advice.PAIR if options.pair else advice.flags_of(plan.teacher_from)
     row = rows.measure(plan, mesh, memory=memory, probes=options.probes, flags=flags)

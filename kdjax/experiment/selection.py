@@ -97,9 +97,8 @@ def by_dividemix(
         arrays = (outputs[name][:, network] for name in ("logits", "features"))
         own = evidence.Evidence(*arrays, labels)
         keep = detect(own).keep if detect else np.ones(len(labels), bool)
-        return mixture.labelled_weights(
-            PROBABILITIES[probability](own), keep, threshold
-        )
+        clean = PROBABILITIES[probability](own)
+        return mixture.labelled_weights(clean, keep, threshold)
 
     def compute(outputs, sample_info):
         # Each network is trained on the set that the other one divides.

@@ -178,7 +178,8 @@ def _mean(by_seed: Values) -> str:
 
 def _origin(runs: pathlib.Path) -> str:
     """Which code on which machine, how long, from the runs themselves."""
-    from kdjax.bench import loader_speed  # decodes, which other studies do without
+    # Only here: it brings what decodes images, which other studies do without.
+    from kdjax.bench import loader_speed
 
     summaries = [_json(path) for path in runs.rglob("summary.json")]
     versions = summaries[0]["identity"]["versions"].items()

@@ -58,8 +58,8 @@ class _Decoded:
 def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
     """A split as padded batches of about `batch_size` rows, divisible by the mesh.
 
-    All of them are held at once: an evaluation goes through them again and again. Of
-    images that stay on disk that may be too much, an InputError.
+    All of them are held at once: an evaluation goes through them again and again. Too
+    many images of a set that stays on disk are an InputError.
     """
     held = _held(split)
     if is_streamed(split) and held > MOST_HELD:
