@@ -61,9 +61,8 @@ def main(argv: list[str]) -> int:
     timed = {"steps": options.steps, "repeats": options.repeats}
     for number, run in enumerate(runs, start=1):
         name = f"{run[0]}, {run[1]} student(s)" if run[1] else run[0]
-        measure = functools.partial(
-            rows.measure, options.pair, problem, *run, mesh, **timed
-        )
+        positional = (options.pair, problem, *run, mesh)
+        measure = functools.partial(rows.measure, *positional, **timed)
         cases.append((f"{number}/{len(runs)} {name}: compiles, then runs", measure))
     return rows.measure_each(cases, print_speeds, options.json)
 
@@ -99,19 +98,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("bench", __doc__)
     keys = "\n".join(f"  {key:<26}{text}" for key, text in rows.KEYS.items())
     parser.epilog = f"What a line of --json holds:\n{keys}"
-    parser.add_argument(
-        "--pair",
-        default="wrn_28_4:wrn_16_2",
-        help="TEACHER:STUDENT, or TEACHER,STUDENT where names are package.module:name",
-    )
+    pair = "TEACHER:STUDENT, or TEACHER,STUDENT where names are package.module:name"
+    parser.add_argument("--pair", default="wrn_28_4:wrn_16_2", help=pair)
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--image_size", type=int, default=32, help="pixels of a side")
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--students", default="1,8", help="numbers, with commas")
     parser.add_argument("--modes", default=",".join(MODES), help="some of these")
-    parser.add_argument(
-        "--dtype", help="of the activations; default: the networks' own"
-    )
+    dtype = "of the activations; default: the networks' own"
+    parser.add_argument("--dtype", help=dtype)
     parser.add_argument("--steps", type=int, default=0, help="a block; 0: for 2 s")
     parser.add_argument("--repeats", type=int, default=5, help="blocks, default 5")
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")

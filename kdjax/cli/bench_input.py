@@ -50,7 +50,11 @@ def main(argv: list[str]) -> int:
     rest, overrides = split_overrides(argv)
     options = _parser().parse_args(rest)
     _check(options, overrides)
-    config = _config(options, overrides)
+    config = None
+    if options.config:
+        config = schema.plain(load_config(options.config, overrides))
+        if options.data_dir:
+            config["data"]["data_dir"] = options.data_dir
     batch_size = options.batch_size or (config["batch_size"] if config else BATCH)
     devices.configure_cpu(options.devices, batch_size)
     devices.check_batch(batch_size, "--batch_size")
@@ -72,13 +76,10 @@ def main(argv: list[str]) -> int:
             repeats=options.repeats,
         )
         threads = options.threads or str(split.image.threads)
-        cases = [
-            (
-                f"{number} thread(s): decoding",
-                functools.partial(measure, threads=number),
-            )
-            for number in whole_numbers("threads", threads, "1,2")
-        ]
+        cases = []
+        for number in whole_numbers("threads", threads, "1,2"):
+            one = functools.partial(measure, threads=number)
+            cases.append((f"{number} thread(s): decoding", one))
         return measure_each(cases, print_feed_speeds, options.json)
 
 
@@ -86,8 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("bench --input-only", __doc__)
     keys = "\n".join(f"  {key:<28}{text}" for key, text in loader_speed.KEYS.items())
     parser.epilog = f"What a line of --json holds:\n{keys}"
-    flags = sorted(INPUT_ONLY)
-    parser.add_argument(*flags, action="store_true", required=True)
+    parser.add_argument(*sorted(INPUT_ONLY), action="store_true", required=True)
     parser.add_argument("--config", help="Python file with get_config")
     parser.add_argument("--data", help="name of a prepared set")
     parser.add_argument("--split", default="train", help="of --data")
@@ -123,16 +123,6 @@ def _check(options: argparse.Namespace, overrides: list[str]) -> None:
         whole_numbers("threads", options.threads, "1,2")
 
 
-def _config(options: argparse.Namespace, overrides: list[str]) -> dict | None:
-    if not options.config:
-        return None
-    config = schema.plain(load_config(options.config, overrides))
-    schema.check_keys(config)
-    if options.data_dir:
-        config["data"]["data_dir"] = options.data_dir
-    return config
-
-
 def _split(
     options: argparse.Namespace, config: dict | None
 ) -> contextlib.AbstractContextManager[Split]:
@@ -142,8 +132,7 @@ def _split(
     crops = dataclasses.replace(Geometry(), size=size, short_side=max(256, size))
     if options.data:
         where = {"data_dir": options.data_dir, "crops": crops, "skip_at_most": 100}
-        split = load_split(options.data, options.split, **where)
-        return contextlib.nullcontext(split)
+        return contextlib.nullcontext(load_split(options.data, options.split, **where))
     text = options.images or IMAGES
     sides = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     if not sides or min(map(int, sides.groups())) < 2:

@@ -51,12 +51,9 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, dict]:
     arguments.add_config(parser, workdir="where the cache lives")
     parser.add_argument("--epochs", type=int, help="default: those of the config")
     parser.add_argument("--dtype", choices=DTYPES, help="default: float16")
-    parser.add_argument(
-        "--top_k",
-        type=int,
-        help="how many logits of a sample; 0: all, the default up to "
-        f"{cache.FULL_UP_TO} classes; above, {cache.TOP_K}",
-    )
+    top_k = "how many logits of a sample; 0: all, the default up to "
+    top_k += f"{cache.FULL_UP_TO} classes; above, {cache.TOP_K}"
+    parser.add_argument("--top_k", type=int, help=top_k)
     parser.add_argument(
         "--features", choices=("pooled",), action="append", help="store them as well"
     )

@@ -36,11 +36,7 @@ from kdjax.cli.bench import at_least
 from kdjax.contracts import InputError
 from kdjax.distributed import devices
 from kdjax.experiment import described, schema
-from kdjax.experiment.overrides import (
-    load_config,
-    set_override,
-    split_overrides,
-)
+from kdjax.experiment.overrides import load_config, set_override, split_overrides
 from kdjax.preflight import advice, plans, rows, topology
 from kdjax.preflight.page import page
 from kdjax.training import sharding
@@ -53,7 +49,12 @@ DOES_NOT_FIT = 2
 def main(argv: list[str]) -> int:
     options, config, teacher_models = read(argv)
     batch_size = config["batch_size"]
-    mesh = sharding.make_mesh(_devices(options, batch_size))
+    if options.topology:
+        chips = topology.describe(options.topology, options.slices)
+    else:
+        devices.configure_cpu(options.devices, batch_size)
+        chips = None  # those at hand
+    mesh = sharding.make_mesh(chips)
     devices.check_batch(batch_size, "--batch_size", mesh.size)
     sizes = described.Sizes(options.image_size, options.classes, options.examples)
     needs_labels = plans.needs_labels(config)
@@ -62,24 +63,13 @@ def main(argv: list[str]) -> int:
     print(f"compiles for {mesh.size} device(s); nothing runs", file=sys.stderr)
     if data.sides:
         largest, count = max(data.sides), len(set(data.sides))
-        print(
-            f"crops of {largest}x{largest}: the largest of {count} sizes in "
-            "config.data.crops.sizes",
-            file=sys.stderr,
-        )
+        text = f"crops of {largest}x{largest}: the largest of {count} sizes in"
+        print(text, "config.data.crops.sizes", file=sys.stderr)
     memory = int(options.memory * 2**30) or None
     flags = advice.PAIR if options.pair else advice.flags_of(plan.teacher_from)
     row = rows.measure(plan, mesh, memory=memory, probes=options.probes, flags=flags)
     print(json.dumps(row) if options.json else page(row))
     return DOES_NOT_FIT if row["fits"] is False else 0
-
-
-def _devices(options, batch_size: int) -> list | None:
-    """Those of the topology; None for those at hand."""
-    if options.topology:
-        return topology.describe(options.topology, options.slices)
-    devices.configure_cpu(options.devices, batch_size)
-    return None
 
 
 def read(argv: list[str]):

@@ -45,7 +45,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--dtype", default="float32", help="of its activations")
     options = vars(parser.parse_args(argv))
     for flag, kind in (("image_shape", int), ("mean", float), ("std", float)):
-        options[flag] = _numbers(f"--{flag}", options[flag], kind)
+        text = options[flag]
+        try:
+            options[flag] = tuple(kind(part) for part in text.split(","))
+        except ValueError as error:
+            raise InputError(
+                f"--{flag} is {text!r}; expected numbers with commas between."
+            ) from error
     file = paths.local(options.pop("file"), "FILE")
     given = options.pop("workdir")
     workdir = paths.local(given, "--workdir").resolve()
@@ -53,20 +59,7 @@ def main(argv: list[str]) -> int:
     line = import_weights(file, workdir, **options)
     print(json.dumps(line))
     # The one check that finds a wrong network, activation, mean or deviation.
-    imagenet = line["classes"] == 1000
-    data = "imagenet2012 --split=validation" if imagenet else "NAME"
-    print(
-        "Compare it with what is published: python -m kdjax evaluate "
-        f"--workdir={given} --data={data}",
-        file=sys.stderr,
-    )
+    data = "imagenet2012 --split=validation" if line["classes"] == 1000 else "NAME"
+    check = f"python -m kdjax evaluate --workdir={given} --data={data}"
+    print(f"Compare it with what is published: {check}", file=sys.stderr)
     return 0
-
-
-def _numbers(flag: str, text: str, kind: type) -> tuple:
-    try:
-        return tuple(kind(part) for part in text.split(","))
-    except ValueError as error:
-        raise InputError(
-            f"{flag} is {text!r}; expected numbers with commas between."
-        ) from error

@@ -98,7 +98,6 @@ def _terminable():
 
 
 def read(argv: list[str]) -> argparse.Namespace:
-    """The options."""
     parser = cli.parser("prepare", __doc__)
     names = f"{', '.join(DATASETS)}; or a name of yours"
     parser.add_argument("name", metavar="NAME", help=names)

@@ -83,15 +83,12 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         add("--plan", action="store_true", help="only print what would run")
         add("--report", action="store_true", help="train nothing; write RESULTS.md")
         if name in plans.STUDIES:
-            data(
-                "--data", metavar="FILE", help="of `prepare --npz=FILE`, not TFDS data"
-            )
+            file = "of `prepare --npz=FILE`, not TFDS data"
+            data("--data", metavar="FILE", help=file)
             _add_trained(one)
         else:
-            one.epilog = (
-                "All other options go to every sweep, such as --devices=2 or "
-                "--config.total_epochs=4."
-            )
+            one.epilog = "All other options go to every sweep, such as --devices=2 or "
+            one.epilog += "--config.total_epochs=4."
     options, words = parser.parse_known_args(argv)
     if words and options.study in plans.STUDIES:
         parser.error(f"unrecognized arguments: {' '.join(words)}")
@@ -103,19 +100,11 @@ def _add_trained(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     results = parser.add_mutually_exclusive_group().add_argument
     results("--results", metavar="DIR", help="default configs/cifar100/results")
-    results(
-        "--total_steps",
-        type=int,
-        default=0,
-        metavar="N",
-        help="a rehearsal of N steps a run; its results stay in --runs",
-    )
+    rehearsal = "a rehearsal of N steps a run; its results stay in --runs"
+    results("--total_steps", type=int, default=0, metavar="N", help=rehearsal)
     add("--seeds", default="0", help="of the students, as 0,1,2; the teacher's is 0")
-    add(
-        "--once",
-        action="store_true",
-        help=f"one time slice of {SLICE:g} minutes, or --minutes; 42: there is more",
-    )
+    once = f"one time slice of {SLICE:g} minutes, or --minutes; 42: there is more"
+    add("--once", action="store_true", help=once)
     time_slice.add_minutes(parser)
     add("--dtype", default=plans.FLOAT32, choices=(plans.FLOAT32, "bfloat16"))
     add("--devices", type=int, help="virtual devices, on CPU only")

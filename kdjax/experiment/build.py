@@ -66,16 +66,11 @@ class Experiment:
 def build(
     config, data: Data | None = None, *, teacher_models: list[dict] | None = None
 ) -> Experiment:
-    """Builds a training from a ConfigDict or a nested dict.
+    """Builds a training from the ConfigDict or nested dict of one.
 
-    Args:
-      config: of one training.
-      data: from `load_data`, or of shapes alone from `describe_data`; None loads it.
-      teacher_models: `model` sections in place of the config's teacher, whose weights
-        are shapes alone; several are an ensemble.
-
-    Raises:
-      InputError: with the dotted path of what does not fit.
+    `data` is from `load_data`, or of shapes alone from `describe_data`; None loads it.
+    `teacher_models` are `model` sections in place of the config's teacher, whose
+    weights are shapes alone; several are an ensemble.
     """
     config = schema.plain(config)
     check_single(config)
@@ -149,10 +144,9 @@ def versions() -> dict[str, str]:
 
 def plan_of(config: dict, steps_per_epoch: float) -> Plan:
     """Epochs to steps; `total_steps` above 0 overrides `total_epochs`."""
-    total = config["total_steps"]
-    epochs = config["total_epochs"]
     # Rounded first: 60 epochs of 16666.67 steps are 1,000,000 steps, not one more.
-    total = total or math.ceil(round(epochs * steps_per_epoch, 6))
+    steps = math.ceil(round(config["total_epochs"] * steps_per_epoch, 6))
+    total = config["total_steps"] or steps
     if not total:
         raise InputError("config.total_epochs is 0; expected a number above 0.")
     every = config["evaluation"]["every_epochs"]

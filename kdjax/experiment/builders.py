@@ -1,7 +1,6 @@
-"""How a section of a config becomes a call, and what its values may be.
+"""Sections with a `name` as calls: of a builder, with its keyword arguments.
 
-A section with a `name` is a builder and its keyword arguments. What a builder does not
-take, or refuses, is reported under the section's dotted path.
+What a builder does not take, or refuses, is reported under the section's dotted path.
 """
 
 import inspect
@@ -11,15 +10,11 @@ from typing import Any
 from kdjax.contracts import InputError, nearest
 from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value
 
-NOT_NEGATIVE = Limits(low=0)
 # Of what builders take, by the name of the argument; the rest is for them to refuse.
 ARGUMENTS = dict.fromkeys(
-    (
-        *("learning_rate", "learning_rates", "factor", "milestones", "start_epoch"),
-        *("warmup_epochs", "first_epoch", "every_epochs", "gradual_epochs"),
-        *("agreement_steps", "unlabelled_weight"),
-    ),
-    NOT_NEGATIVE,
+    "learning_rate learning_rates factor milestones start_epoch warmup_epochs "
+    "first_epoch every_epochs gradual_epochs agreement_steps unlabelled_weight".split(),
+    Limits(low=0),
 )
 ARGUMENTS |= dict.fromkeys(("b1", "b2"), Limits(0, 0.999999))
 ARGUMENTS |= {"final_fraction": Limits(0, 1), "seed": Limits(0, LARGEST_SEED)}

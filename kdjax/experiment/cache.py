@@ -21,9 +21,6 @@ def origin_of(teacher: Teacher, data: Data, seed: int, batch_size: int) -> dict:
 
     Of the batch size only where the size of crops changes on the way: a step has one
     size, so it is the batches that say which samples are the last ones of a size.
-
-    Raises:
-      InputError: the images of the run are mixed.
     """
     crops = {"version": PREPROCESSING} | dataclasses.asdict(data.augment)
     refuse_mixed(crops.pop("mixup"))
@@ -50,11 +47,7 @@ def epochs_of(total_steps: int, batch_size: int, examples: int) -> int:
 def open_cache(
     config: dict, teacher: Teacher | None, data: Data, total_steps: int
 ) -> Reader:
-    """Opens the cache that `config.teacher.cache` of a plain config names.
-
-    Raises:
-      InputError: there is none, or it holds other outputs, or not enough of them.
-    """
+    """Opens the cache of `config.teacher.cache`, if it has what the run needs."""
     path = config["teacher"]["cache"]
     if teacher is None:
         raise InputError(

@@ -1,7 +1,4 @@
-"""What can be refused of a training before its data and its teachers are there.
-
-A run of several stages, or of many trials, is checked so before the first one trains.
-"""
+"""What can be refused of a training, or of every stage or trial, before one begins."""
 
 import inspect
 from collections.abc import Mapping
@@ -23,11 +20,7 @@ FACTS |= {"images", "teacher", "data", "labels", "schedule"}
 
 
 def check_training(config: dict) -> None:
-    """Refuses of a plain config what no data set and no teacher could make right.
-
-    Raises:
-      InputError: with the dotted path of the key, name or number.
-    """
+    """Refuses of a plain config what no data set and no teacher could make right."""
     schema.check_keys(config)
     epochs = plan_of(config, steps_per_epoch=1.0).total_steps
     check_feed(config["data"])

@@ -1,6 +1,7 @@
 """Images, labels and augmentation from a config's `data` section."""
 
 import dataclasses
+import functools
 import hashlib
 
 import numpy as np
@@ -64,10 +65,9 @@ def load_data(section: dict) -> Data:
     options["data_dir"] = section["data_dir"] or None
     crops = _crops(section)
     one_size = crops and dataclasses.replace(crops, sizes=())  # of evaluation
-    train, test = (
-        load_split(section["name"], section[part], crops=geometry, **options)
-        for part, geometry in (("train", crops), ("test", one_size))
-    )
+    load = functools.partial(load_split, section["name"], **options)
+    train = load(section["train"], crops=crops)
+    test = load(section["test"], crops=one_size)
     if train.image.shape[1:] != test.image.shape[1:]:
         raise InputError(
             f"config.data: {section['train']} has images of {train.image.shape[1:]} "
@@ -77,7 +77,13 @@ def load_data(section: dict) -> Data:
     true_labels = train.label
     train = _with_noise(train, section["noise"])
     if section["keep"]:
-        train, true_labels = _selected(train, true_labels, section["keep"])
+        keep = read_keep(section["keep"], "config.data.keep", train)
+        if not keep.any():
+            raise InputError(f"config.data.keep: {section['keep']} keeps no sample.")
+        facts = {"kept": int(keep.sum()), "keep_sha256": keep_digest(keep)}
+        images, labels, identity = train.image[keep], train.label[keep], train.identity
+        train = train._replace(image=images, label=labels, identity=identity | facts)
+        true_labels = true_labels[keep]
     return Data(train, true_labels, test, augment)
 
 
@@ -157,22 +163,8 @@ def read_keep(path: str, what: str, train: Split) -> np.ndarray:
     return keep
 
 
-def _selected(train: Split, true_labels: np.ndarray, path: str):
-    keep = read_keep(path, "config.data.keep", train)
-    if not keep.any():
-        raise InputError(f"config.data.keep: {path} keeps no sample.")
-    facts = {"kept": int(keep.sum()), "keep_sha256": keep_digest(keep)}
-    image, label = train.image[keep], train.label[keep]
-    train = train._replace(image=image, label=label, identity=train.identity | facts)
-    return train, true_labels[keep]
-
-
 def augment_of(data: dict, train: Split) -> Augment:
-    """What the config sets, else what is usual for the set.
-
-    Mean and standard deviation of a set that is not known are measured; crops and flips
-    cannot be, so the config has to say them.
-    """
+    """What the config sets, else what is usual for the set; moments may be measured."""
     name, streamed = data["name"], is_streamed(train)
     table = STREAMED if streamed else AUGMENTS
     usual = table.get(dataset_of(name))
@@ -189,8 +181,7 @@ def augment_of(data: dict, train: Split) -> Augment:
                 f"config.data.{key} is not set, and nothing is known of the set "
                 f"{name!r}; expected a value."
             )
-    mean, std = data["mean"], data["std"]
-    channels = train.image.shape[-1]
+    mean, std, channels = data["mean"], data["std"], train.image.shape[-1]
     for key in ("mean", "std"):
         if mean and len(data[key]) != channels:
             raise InputError(

@@ -29,25 +29,15 @@ class DatasetSpec:
 def describe_data(section: dict, given: Sizes, needs_labels: bool = False) -> Data:
     """The data of a `data` section, whose set need not be there where it is known.
 
-    It is loaded where a config depends on more than its shapes, or where they are not
-    known: not by its name, not from `given`.
-
-    Args:
-      section: of a plain config.
-      given: in place of published sizes.
-      needs_labels: whether the config looks at labels before it trains.
-
-    Raises:
-      InputError: sizes that are not known, or do not fit the section.
-      DataError: the set is to be read and is not there.
+    It is loaded where a config depends on more than its shapes, as one that
+    `needs_labels` before it trains does, or where they are not known: neither by its
+    name nor from `given`, which goes before published sizes.
     """
     published = KNOWN.get(dataset_of(section["name"]), Sizes())
-    whole = re.fullmatch(r"\w+", section["train"])
-    if not whole:
+    if not re.fullmatch(r"\w+", section["train"]):  # a part of the split
         published = published._replace(examples=None)
-    if not any(given[:3]) and (
-        None in published[1:3] or needs_labels or section["keep"]
-    ):
+    needs_data = None in published[1:3] or needs_labels or section["keep"]
+    if needs_data and not any(given[:3]):
         try:
             return load_data(section)
         except DataError as error:

@@ -46,12 +46,7 @@ def check_value(
 ) -> None:
     """Refuses a value of another type, out of its limits or none of its choices.
 
-    Args:
-      path: dotted path of the value, for errors.
-      kind: its annotation; where that is no plain type, anything passes.
-      value: plain.
-      limits: of its numbers.
-      choices: the only values, if any.
+    `kind` is its annotation; where that is no plain type, anything passes.
     """
     inner = value if isinstance(value, list | tuple) else (value,)
     given = [one for one in inner if _is(one, numbers.Real)]
@@ -88,8 +83,7 @@ def describe(kind: Any, limits: Limits = ANY) -> str:
     """A type and its limits in words."""
     words = {int: f"a whole number{limits}", float: f"a number{limits}"}
     words |= {bool: "True or False", str: "a string", dict: "a section"}
-    words |= {tuple: "a tuple"}
-    words |= {Any: f"a finite number{limits}", types.NoneType: "None"}
+    words |= {tuple: "a tuple", Any: f"a finite number{limits}", types.NoneType: "None"}
     arguments = [describe(one, limits) for one in typing.get_args(kind) if one != ...]
     if typing.get_origin(kind) is tuple:
         return f"a tuple, each item {arguments[0]}"
@@ -104,19 +98,16 @@ section = dataclasses.dataclass(frozen=True, kw_only=True)
 
 
 def key(default: Any, text: str, *, choices=(), free=False, marks="", **limits) -> Any:
-    """A key of a section.
+    """A key of a section; its default is a class where it is a section itself.
 
     Args:
-      default: its value; a class for a section.
       text: its meaning, one line.
-      choices: its only values, if so.
       free: whether it may change between two starts of a run: where something lies,
         what is shown, how it is computed where that is a matter of rounding. A tuple
         names the arguments of a builder for which that holds.
       marks: "builder": a name and the arguments that it takes. "variant": each student
         may have its own. "open": its keys are not listed here. "partial": a config may
         leave keys of it out.
-      **limits: of its numbers.
     """
     free = ("",) if free is True else free or ()
     metadata = {"text": text, "choices": choices, "free": free, "marks": marks}
@@ -143,8 +134,7 @@ def check_section(
                 raise InputError(f"{inner} is missing; every config sets it.")
         elif dataclasses.is_dataclass(one.type):
             check_value(inner, dict, values[name])
-            may_lack = "partial" in facts["marks"]
-            check_section(inner, one.type, values[name], partial=may_lack)
+            check_section(inner, one.type, values[name], "partial" in facts["marks"])
         else:
             limits, choices = facts["limits"], facts["choices"]
             check_value(inner, one.type, values[name], limits, choices)

@@ -19,29 +19,17 @@ from kdjax.supervision.revision import revision_weight
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Influence:
-    """How samples are scored and how many are kept; the keys of a config section.
+    """How samples are scored and how many are kept; the keys of a config section."""
 
-    Attributes:
-      estimator: a key of `kdjax.selection.influence.ESTIMATORS`.
-      keep_ratio: share of the samples that are selected.
-      class_balanced: the same share of every class.
-      eta: of the label revision of the teacher's probabilities, in (0, 1); None leaves
-        them as they are.
-      damping: added to the diagonal of the curvature.
-      validation_fraction: share of the training set that stands for unseen data.
-      seed: of that share, and of random scores.
-      largest: keep the largest scores instead of the smallest, for an estimator whose
-        sign is in doubt.
-    """
-
-    estimator: str = "teacher_influence"
-    keep_ratio: float = 0.8
-    class_balanced: bool = False
+    estimator: str = "teacher_influence"  # of `kdjax.selection.influence.ESTIMATORS`
+    keep_ratio: float = 0.8  # share of the samples that are selected
+    class_balanced: bool = False  # the same share of every class
+    # Of the revision of the teacher's probabilities; None leaves them as they are.
     eta: float | None = 0.8
-    damping: float = 1e-2
-    validation_fraction: float = 0.1
-    seed: int = 0
-    largest: bool = False
+    damping: float = 1e-2  # added to the diagonal of the curvature
+    validation_fraction: float = 0.1  # of the training set; stands for unseen data
+    seed: int = 0  # of that share, and of random scores
+    largest: bool = False  # keep the largest scores, not the smallest
 
     def __post_init__(self):
         contracts.positive("influence", "damping", self.damping)
@@ -64,14 +52,11 @@ class Influence:
         teacher_logits: np.ndarray | None,
         learning_rates: tuple[float, ...] = (),
     ) -> SelectionResult:
-        """Which samples to keep; the score is larger the sooner a sample is kept.
+        """Which training samples to keep; the score is larger the sooner one is kept.
 
-        Args:
-          images: whose training split is scored.
-          outputs: {"logits", "features"} of the reference; for "gradient_dot" one for
-            every checkpoint, else a single one.
-          teacher_logits: [n, classes], where `wants_teacher`.
-          learning_rates: of the checkpoints, for "gradient_dot".
+        `outputs` are {"logits", "features"} of the reference; for "gradient_dot" of
+        every checkpoint, whose `learning_rates` are needed too, else a single one.
+        `teacher_logits` are [n, classes], where `wants_teacher`.
         """
         labels = images.train.label
         evidence = [Evidence(one["logits"], one["features"], labels) for one in outputs]
@@ -79,13 +64,12 @@ class Influence:
         if learning_rates:
             snapshots = list(zip(learning_rates, evidence, strict=True))
         targets = self._targets(teacher_logits, labels) if self.wants_teacher else None
+        share = self.validation_fraction
         scores = influence.influence_scores(
             self.estimator,
             evidence=evidence[-1],
             targets=targets,
-            validation=validation_indices(
-                labels, self.validation_fraction, seed=self.seed
-            ),
+            validation=validation_indices(labels, share, seed=self.seed),
             snapshots=snapshots,
             damping=self.damping,
             seed=self.seed,

@@ -41,10 +41,7 @@ def count_classes(path: str, network: Network, image_shape) -> int:
 
 
 def check_sides(path: str, network: Network, variables, channels: int, sides) -> None:
-    """Refuses square crops of a side that does not fit the weights; computes nothing.
-
-    `variables` may be shapes.
-    """
+    """Refuses square crops that do not fit the weights, or the shapes of them."""
     for side in sides:
         images = jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32)
         try:

@@ -6,9 +6,9 @@ Overrides are data: they are parsed as literals, never evaluated.
 
 import ast
 import contextlib
-import importlib
 import importlib.util
 import inspect
+import pkgutil
 import re
 import sys
 import traceback
@@ -34,11 +34,7 @@ TABLES = {  # of builders, by section; imported where a name in it is changed
 def split_overrides(
     argv: list[str], prefix: str = OVERRIDE
 ) -> tuple[list[str], list[str]]:
-    """Splits argv into (rest, "a.b=value" overrides); takes "--config.a.b value" too.
-
-    Raises:
-      InputError: an override without a value.
-    """
+    """Splits argv into (rest, overrides "a.b=value"), of "--config.a.b value" too."""
     rest, overrides = [], []
     words = iter(argv)
     for word in words:
@@ -55,11 +51,7 @@ def split_overrides(
 
 
 def load_config(spec: str, overrides: list[str]) -> ConfigDict:
-    """Runs `get_config(ARG)` of FILE[:ARG] and applies the overrides, in order.
-
-    Raises:
-      InputError: no such file, no get_config, an override or a key that does not fit.
-    """
+    """Runs `get_config(ARG)` of FILE[:ARG] and applies the overrides, in order."""
     name, module, argument = _load_module(spec)
     with _running(name, "get_config(arg='') -> ConfigDict"):
         config = module.get_config(argument)
@@ -76,11 +68,7 @@ def load_config(spec: str, overrides: list[str]) -> ConfigDict:
 
 
 def load_grid(spec: str) -> Any:
-    """What `get_grid(ARG)` of the file returns; {} where it has none.
-
-    Raises:
-      InputError: no such file, or get_grid fails.
-    """
+    """What `get_grid(ARG)` of FILE[:ARG] returns; {} where it has none."""
     name, module, argument = _load_module(spec)
     with _running(name, "get_grid(arg='') -> {dotted key: values}"):
         return module.get_grid(argument) if hasattr(module, "get_grid") else {}
@@ -159,8 +147,7 @@ def _foreign_keys(names: list[str], section: ConfigDict) -> list[str]:
         return [key for key in section if key != "name"]  # a network of the user's own
     if not names or names[0] not in TABLES:
         return []
-    module, _, attribute = TABLES[names[0]].partition(":")
-    table = getattr(importlib.import_module(module), attribute)
+    table = pkgutil.resolve_name(TABLES[names[0]])
     if section.name not in table:  # the checks say so
         return []
     entry = table[section.name]
@@ -215,13 +202,9 @@ def _convert(old: Any, text: str, where: str) -> Any:
     value = _literal(text)
     if isinstance(old, tuple | list):
         return tuple(value) if isinstance(value, tuple | list) else (value,)
-    fits = {
-        bool: isinstance(value, bool),
-        int: isinstance(value, int) and not isinstance(value, bool),
-        float: isinstance(value, int | float) and not isinstance(value, bool),
-        ConfigDict: isinstance(value, dict),
-    }.get(type(old), True)
-    if not fits:
+    takes = {bool: bool, int: int, float: int | float, ConfigDict: dict}
+    fits = isinstance(value, takes.get(type(old), object))
+    if not fits or (isinstance(value, bool) and type(old) in (int, float)):
         is_section = isinstance(old, ConfigDict)
         kind = "section, such as {'name': ...}" if is_section else type(old).__name__
         raise InputError(f"{where} is {text!r}; expected {kind}.")

@@ -26,23 +26,19 @@ class Teacher:
 def load_trained(
     path: str, section: dict, data: dict, teaches: bool = False
 ) -> Teacher:
-    """Loads one network of a finished or running run.
+    """Loads the network of a finished or running run that a section names.
 
-    Args:
-      path: dotted path of the section, for errors.
-      section: workdir, student, checkpoint.
-      data: `Data.identity` of the run that it is for.
-      teaches: it is a teacher, so imported weights may have a normalisation of their
-        own; weights that are trained further, or compared, may not.
+    `data` is `Data.identity` of the run that it is for. If it `teaches`, imported
+    weights may have a normalisation of their own; weights that are trained further, or
+    compared, may not.
     """
     where = f"{path}.workdir"
     workdir = _workdir(where, section["workdir"])
     directory = workdir / CHECKPOINTS
     meta, best = guarded(where, checkpoints.read_meta, directory)
     name = _choose_student(f"{path}.student", section["student"], meta)
-    step = choose_step(
-        f"{path}.checkpoint", section["checkpoint"], meta["step"], best.get(name)
-    )
+    wanted, key = section["checkpoint"], f"{path}.checkpoint"
+    step = choose_step(key, wanted, meta["step"], best.get(name))
     student, trained_on = meta["students"][name], meta["data"]
     is_imported = "imported" in meta
     names = {"their_names": trained_on.get("class_names") if is_imported else None}
@@ -114,9 +110,6 @@ def _names_to_order(
     """A trained teacher's classes where the run has them in another order, else None.
 
     Sets without names number their classes; the order is then taken to be the same.
-
-    Raises:
-      InputError: both have names, and they are others.
     """
     theirs, ours = (d.get("class_names") for d in (trained_on, data))
     if section.get("classes") or not theirs or not ours or theirs == ours:

@@ -1,9 +1,7 @@
 """Every key of a config, once: its type, default, limits and meaning.
 
-Sections with a `name` (model, method, selection, optimizer, schedule, noise) have the
-keys of the builder that it names, in its signature.
-
-The ConfigDict of config files, all checks, the JSON of a run and docs/config.md, which
+Sections with a `name` have the arguments of the builder that it names. The ConfigDict
+of config files, all checks, the JSON of a run and docs/config.md, which
 `python -m kdjax.experiment.schema` prints, are derived from the classes here.
 """
 
@@ -176,10 +174,9 @@ def resolved(config: Any) -> dict:
 
 
 def with_defaults(stored: Mapping, kind: type = Config) -> dict:
-    """A config as an earlier version stored it, with the keys of this one.
+    """A config as an earlier version stored it, and defaults for the keys since then.
 
-    What a run did before there was a key is the key's default. Builders' arguments stay
-    as they are.
+    Builders' arguments stay as they are.
     """
     rest = {name: value for name, value in stored.items() if name not in RETIRED}
     for one in dataclasses.fields(kind):
@@ -189,8 +186,7 @@ def with_defaults(stored: Mapping, kind: type = Config) -> dict:
 
 
 def check_keys(config: dict) -> None:
-    """Refuses a plain config with a key that is missing or that nobody reads, or with a
-    value of another type or out of its limits."""
+    """Refuses keys that are missing or not read, and values that do not fit."""
     for name in config.keys() & RETIRED.keys():
         raise InputError(f"config.{name} is not read any more: {RETIRED[name]}.")
     fields.check_section("config", Config, config)

@@ -48,7 +48,6 @@ def by_detector(
     """Labels that are clean by the student's own outputs so far.
 
     Args:
-      images: whose labels are in question.
       detector: clk, same or fine, with its `parameters`.
       first_epoch: until then all samples count; FINE's authors warm up for 40.
       every_epochs: between two selections; 0 for a single one.
@@ -80,7 +79,6 @@ def by_dividemix(
     """DivideMix's labelled set of each network, by the losses of the other one.
 
     Args:
-      images: whose labels are in question.
       warmup_epochs: before the first division; the method's own number.
       detector: clk, same or fine, with its `parameters`, whose set is intersected; ""
         for the losses alone.
@@ -95,18 +93,16 @@ def by_dividemix(
     contracts.fraction("dividemix", "threshold", threshold)
     labels = images.train.label
 
-    def weights(logits, features):
-        outputs = evidence.Evidence(logits, features, labels)
-        keep = detect(outputs).keep if detect else np.ones(len(labels), bool)
-        clean = PROBABILITIES[probability](outputs)
+    def weights(outputs, network):
+        arrays = (outputs[name][:, network] for name in ("logits", "features"))
+        own = evidence.Evidence(*arrays, labels)
+        keep = detect(own).keep if detect else np.ones(len(labels), bool)
+        clean = PROBABILITIES[probability](own)
         return mixture.labelled_weights(clean, keep, threshold)
 
     def compute(outputs, sample_info):
-        columns = [
-            # Each network is trained on the set that the other one divides.
-            weights(outputs["logits"][:, other], outputs["features"][:, other])
-            for other in (1, 0)
-        ]
+        # Each network is trained on the set that the other one divides.
+        columns = [weights(outputs, other) for other in (1, 0)]
         return {"clean": np.stack(columns, 1).astype(np.float32)}
 
     return SelectionSchedule(
@@ -133,8 +129,6 @@ def by_influence(
     """Data selection (Lan et al., arXiv:2404.03693): the teacher where it helps.
 
     Args:
-      images: whose training split is scored.
-      teacher: of the run.
       data: `Data.identity` of the run.
       reference: workdir of the network that the first scores are about, such as the
         same student trained on labels; "" for the student itself at `first_epoch`.
@@ -151,10 +145,22 @@ def by_influence(
             "selection: expected reference, the workdir of a trained network, or "
             "first_epoch above 0: an untrained student's gradients say nothing."
         )
-    _check_rule(rule, teacher)
+    if rule.estimator == "gradient_dot":
+        raise InputError(
+            "selection.estimator gradient_dot needs several checkpoints of a run; "
+            "expected `python -m kdjax select` and config.selection.name = 'file'."
+        )
+    if rule.wants_teacher and teacher is None:
+        raise InputError("selection: teacher_influence needs config.teacher.workdir.")
     if reference:
         section = {"workdir": reference, "student": student, "checkpoint": checkpoint}
-        trained = _single(load_trained("config.selection.reference", section, data))
+        trained = load_trained("config.selection.reference", section, data)
+        if "networks" in trained.identity:
+            raise InputError(
+                f"selection.reference: {trained.identity['workdir']} trained several "
+                "networks at once; expected a single one, for its last layer is "
+                "examined."
+            )
 
     def compute(outputs, sample_info):
         result = rule.keep(images, [outputs], outputs.get("teacher_logits"))
@@ -169,25 +175,6 @@ def by_influence(
         wants_teacher=rule.wants_teacher,
         digest=trained.identity["digest"] if trained else "",
     )
-
-
-def _check_rule(rule: Influence, teacher: Teacher | None) -> None:
-    if rule.estimator == "gradient_dot":
-        raise InputError(
-            "selection.estimator gradient_dot needs several checkpoints of a run; "
-            "expected `python -m kdjax select` and config.selection.name = 'file'."
-        )
-    if rule.wants_teacher and teacher is None:
-        raise InputError("selection: teacher_influence needs config.teacher.workdir.")
-
-
-def _single(reference: Teacher) -> Teacher:
-    if "networks" in reference.identity:
-        raise InputError(
-            f"selection.reference: {reference.identity['workdir']} trained several "
-            "networks at once; expected a single one, for its last layer is examined."
-        )
-    return reference
 
 
 def named_detector(path: str, name: str, parameters: dict | None) -> Callable:

@@ -18,12 +18,7 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}"  # of a directory
 
 
 def split_stages(config: Any, workdir: pathlib.Path) -> dict[str, dict]:
-    """Name -> plain config of every stage, in order; empty where the config has none.
-
-    Raises:
-      InputError: order and stages name different stages, a stage sets a key that the
-        config does not have, or refers to a stage that does not come before it.
-    """
+    """Name -> plain config of every stage, in order; empty if the config has none."""
     config = plain(config)
     check_keys(config)
     stages, order = config["stages"], config["order"]

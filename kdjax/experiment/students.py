@@ -49,19 +49,14 @@ def build_students(
     Adds to a section `networks`, how many its method trains, and `selection_digest`
     where its selection comes from a file or from another network.
     """
-    examples = len(data.train.label)
+    examples, classes = len(data.train.label), len(data.train.class_names)
+    steps_per_epoch = examples / config["batch_size"]
+    length = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
     # Methods may ask for the numbers of the run.
-    facts = {
-        "num_examples": examples,
-        "num_classes": len(data.train.class_names),
-        "steps_per_epoch": examples / config["batch_size"],
-        "total_steps": total_steps,
-    }
-    length = {key: facts[key] for key in ("total_steps", "steps_per_epoch")}
+    facts = length | {"num_examples": examples, "num_classes": classes}
     schedule = call_named("config.schedule", SCHEDULES, config["schedule"], **length)
-    optimizer = call_named(
-        "config.optimizer", OPTIMIZERS, config["optimizer"], schedule=schedule
-    )
+    section = config["optimizer"]
+    optimizer = call_named("config.optimizer", OPTIMIZERS, section, schedule=schedule)
     students = {}
     for name, section in sections.items():
         path = f"config.students.{name}" if config["students"] else "config"
@@ -84,34 +79,24 @@ def _student(
     network = student_network(f"{path}.model", section, facts["num_classes"])
     classes = count_classes(f"{path}.model", network, data.train.image.shape[1:])
     check_classes(f"{path}.model", classes, facts["num_classes"])
-    schedule = _selection_schedule(path, section["selection"], data, teacher)
+    schedule, selection = None, section["selection"]
+    if selection != {"name": "all"}:
+        # Only here: detectors and scores are many modules that most trainings need not.
+        from kdjax.experiment.selection import SELECTIONS
+
+        sources = {"images": data, "teacher": teacher, "data": data.identity}
+        schedule = call_named(f"{path}.selection", SELECTIONS, selection, **sources)
     if schedule is not None and schedule.digest:
         section["selection_digest"] = schedule.digest
-    _check_needs(path, section["method"]["name"], method, teacher, schedule)
+    name, info = section["method"]["name"], schedule.start if schedule else {}
+    _check_needs(path, name, method, teacher, info)
     _check_epochs(path, section, schedule, facts)
     if method.needs_teacher and schedule is not None:
         method = with_label_fallback(method)
     if data.augment.mixup:
-        _check_mixable(path, section["method"]["name"], method)
-    return Student(
-        network=network,
-        method=method,
-        optimizer=optimizer,
-        seed=section["seed"],
-        selection_schedule=schedule,
-    )
-
-
-def _selection_schedule(
-    path: str, section: dict, data: Data, teacher: Teacher | None
-) -> SelectionSchedule | None:
-    if section == {"name": "all"}:
-        return None
-    # Only here: detectors and scores are many modules that most trainings do not need.
-    from kdjax.experiment.selection import SELECTIONS
-
-    facts = {"images": data, "teacher": teacher, "data": data.identity}
-    return call_named(f"{path}.selection", SELECTIONS, section, **facts)
+        _check_mixable(path, name, method)
+    functions = {"network": network, "method": method, "optimizer": optimizer}
+    return Student(**functions, seed=section["seed"], selection_schedule=schedule)
 
 
 def _check_epochs(
@@ -136,14 +121,9 @@ def _check_epochs(
 
 
 def _check_needs(
-    path: str,
-    name: str,
-    method: Method,
-    teacher: Teacher | None,
-    schedule: SelectionSchedule | None,
+    path: str, name: str, method: Method, teacher: Teacher | None, info: dict
 ) -> None:
     """What a method cannot do without, before anything is compiled."""
-    info = schedule.start if schedule else {}
     if method.needs_teacher and teacher is None:
         raise InputError(
             f"{path}.method: {name} needs a teacher; expected "
@@ -162,11 +142,9 @@ def _check_needs(
                     "config.teacher.workdir to name them, separated by commas."
                 )
         elif need not in info:
-            expected = (
-                f"{path}.selection to choose samples, and not 'all'"
-                if need == "selection"
-                else f"{path}.selection.name = {name!r}"
-            )
+            expected = f"{path}.selection.name = {name!r}"
+            if need == "selection":
+                expected = f"{path}.selection to choose samples, and not 'all'"
             raise InputError(
                 f"{path}.method: {name} needs {need!r} of each sample; expected "
                 f"{expected}."

@@ -36,17 +36,12 @@ def adapt(
     """Makes a teacher take the images and give the classes of a run.
 
     Args:
-      path: of the teacher's section, for errors.
-      network: as it was trained.
       trained_on: its classes, image_shape and normalisation, and their_names, the names
         of its classes, or None.
       data: classes, class_names (None: not read), image_shape and normalisation of
         the run.
-      section: those of INPUT_KEYS that it has; earlier versions had none.
+      section: of the config; those of earlier versions have none of INPUT_KEYS.
       own_moments: whether it may have another normalisation than the run.
-
-    Raises:
-      InputError: they do not fit together.
     """
     changes = {}
     order = _class_order(path, trained_on, data, section)

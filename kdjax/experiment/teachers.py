@@ -6,31 +6,18 @@ import numpy as np
 
 from kdjax import checkpoints
 from kdjax.contracts import InputError
+from kdjax.experiment import pretrained, teacher_inputs
 from kdjax.experiment.networks import build_network, check_classes, count_classes
-from kdjax.experiment.pretrained import (
-    Teacher,
-    identified,
-    imported_models,
-    load_trained,
-)
-from kdjax.experiment.teacher_inputs import (
-    INPUT_KEYS,
-    Adapted,
-    adapt,
-    input_size,
-    read_names,
-)
+from kdjax.experiment.pretrained import Teacher, load_trained
+from kdjax.experiment.teacher_inputs import Adapted, adapt
 from kdjax.models.ensemble import ensemble
 
 
 def load_teacher(section: dict, data: dict) -> Teacher | None:
     """Loads the teacher that a `teacher` section names, or None where it names none.
 
-    Args:
-      section: workdir (several, separated by commas, are an ensemble), student and
-        checkpoint (one for all, or one each), network; input_size, resize and classes
-        for all.
-      data: `Data.identity` of the run.
+    Several workdirs, separated by commas, are an ensemble; of student and checkpoint
+    there is one for all, or one each. `data` is `Data.identity` of the run.
     """
     if section["network"] and section["workdir"]:
         raise InputError(
@@ -40,17 +27,15 @@ def load_teacher(section: dict, data: dict) -> Teacher | None:
         return _foreign_teacher(section["network"], data, section)
     if not section["workdir"]:
         return None
-    members = [
-        load_trained("config.teacher", one, data, teaches=True)
-        for one in _one_each(section)
-    ]
+    sections = _one_each(section)
+    members = [load_trained("config.teacher", s, data, teaches=True) for s in sections]
     return members[0] if len(members) == 1 else _ensemble_of(members)
 
 
 def _one_each(section: dict) -> list[dict]:
     """A section for every workdir; student and checkpoint come once or as often."""
     workdirs = [part.strip() for part in section["workdir"].split(",")]
-    shared = {key: section[key] for key in INPUT_KEYS if key in section}
+    shared = {key: section[key] for key in teacher_inputs.INPUT_KEYS if key in section}
     sections = [{"workdir": workdir} | shared for workdir in workdirs]
     for key in ("student", "checkpoint"):
         values = [part.strip() for part in str(section[key]).split(",")]
@@ -69,23 +54,17 @@ def _one_each(section: dict) -> list[dict]:
 def _ensemble_of(members: list[Teacher]) -> Teacher:
     """An ensemble; its identity lists its members under the keys of a single one."""
     named = {f"member{i}": member.variables for i, member in enumerate(members)}
-    variables = tuple(
-        {name: pair[part] for name, pair in named.items()} for part in (0, 1)
-    )
-    identity = {
-        key: ",".join(str(member.identity[key]) for member in members)
-        for key in ("workdir", "student", "step")
-    }
-    identity["model"] = [member.identity["model"] for member in members]
+    variables = tuple({k: pair[part] for k, pair in named.items()} for part in (0, 1))
+    identities, keys = [m.identity for m in members], ("workdir", "student", "step")
+    identity = {key: ",".join(str(one[key]) for one in identities) for key in keys}
+    identity["model"] = [one["model"] for one in identities]
     identity["digest"] = checkpoints.digest(variables)
-    moments, adapted = (
-        [member.identity.get(key) for member in members]
-        for key in ("normalisation", "adapted")
-    )
+    moments = [one.get("normalisation") for one in identities]
+    adapted = [one.get("adapted") for one in identities]
     if any(moments) or any(adapted):
         from kdjax.weights import imported
 
-        models = imported_models([member.identity for member in members])
+        models = pretrained.imported_models(identities)
         changes = {"normalisation": moments, "adapted": adapted}
         changes = changes if any(adapted) else moments
         identity["digest"] = imported.digest(variables, changes, models)
@@ -93,7 +72,7 @@ def _ensemble_of(members: list[Teacher]) -> Teacher:
         identity["normalisation"] = moments
     if any(adapted):
         identity["adapted"] = adapted
-        requests = [m.identity["asked"] for m in members if "asked" in m.identity]
+        requests = [one["asked"] for one in identities if "asked" in one]
         identity |= {"asked": requests[0]} if requests else {}
     network = ensemble(tuple(member.network for member in members))
     return Teacher(network, variables, identity, len(members))
@@ -101,15 +80,14 @@ def _ensemble_of(members: list[Teacher]) -> Teacher:
 
 def teacher_shape(data: dict, section: dict) -> list[int]:
     """(height, width, channels) of a teacher's own input in a run."""
-    size = input_size("config.teacher", section) or data["image_shape"][:2]
-    return [*size, data["image_shape"][2]]
+    size = teacher_inputs.input_size("config.teacher", section)
+    return [*(size or data["image_shape"][:2]), data["image_shape"][2]]
 
 
 def untrained_teacher(models: list[dict], data: dict, section: dict) -> Teacher:
     """Networks of `model` sections as a teacher without weights, only their shapes."""
-    members = [
-        adapted_network("--teacher", model, data, section).network for model in models
-    ]
+    adapted = [adapted_network("--teacher", model, data, section) for model in models]
+    members = [one.network for one in adapted]
     network = members[0] if len(members) == 1 else ensemble(tuple(members))
     images = jax.ShapeDtypeStruct((2, *teacher_shape(data, section)), jnp.float32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), images)
@@ -122,7 +100,7 @@ def adapted_network(path: str, model: dict, data: dict, section: dict) -> Adapte
     shape, file = teacher_shape(data, section), section.get("classes", "")
     expected = data["classes"]
     if file:
-        expected = len(read_names("config.teacher.classes", file))
+        expected = len(teacher_inputs.read_names("config.teacher.classes", file))
     network = build_network(path, model, expected)
     classes = count_classes(path, network, shape)
     check_classes(path, classes, expected)
@@ -144,4 +122,4 @@ def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
     variables = jax.tree.map(np.asarray, variables)
     identity = {"network": name, "digest": checkpoints.digest(variables)}
     teacher = Teacher(adapted.network, variables, identity)
-    return identified(teacher, {}, adapted.changes, section)
+    return pretrained.identified(teacher, {}, adapted.changes, section)

@@ -22,19 +22,14 @@ Claim = tuple[str, str]  # (what is claimed, whether it held)
 
 def report(runs: pathlib.Path, words: list[str]) -> str:
     """The section of RESULTS.md, from the finished sweeps of a command's words."""
-    return "\n\n".join(
-        [
-            "# What the four papers claim, and what came out here\n\n"
-            f"`python -m kdjax reproduce {' '.join(words)}`, three seeds; networks and "
-            "protocol are in the configs beside this file. "
-            + " ".join(__doc__.split("\n\n")[1].split()),
-            _temperatures(runs),
-            _noisy_labels(runs),
-            _detectors(runs),
-            _corrections(runs),
-            _origin(runs),
-        ]
+    head = (
+        "# What the four papers claim, and what came out here\n\n"
+        f"`python -m kdjax reproduce {' '.join(words)}`, three seeds; networks and "
+        "protocol are in the configs beside this file. "
     )
+    head += " ".join(__doc__.split("\n\n")[1].split())
+    sections = (_temperatures, _noisy_labels, _detectors, _corrections, _origin)
+    return "\n\n".join([head, *(section(runs) for section in sections)])
 
 
 def compare(claim: str, better: Values, worse: Values) -> Claim:

@@ -23,14 +23,10 @@ def run(
     record: Callable[[Run, pathlib.Path], None],
     virtual: int | None = None,
 ) -> None:
-    """Trains what is not trained yet, and records what is.
+    """Trains what is not trained yet below `root`, which is absolute, and records it.
 
-    Args:
-      runs: in order, of `plans.plan`.
-      root: absolute; where they live.
-      minutes: of this time slice, whose end raises Preempted; infinity for all at once.
-      record: called with every finished run and its directory.
-      virtual: number of virtual devices, on CPU only.
+    After `minutes`, those of a time slice or infinity, it raises Preempted. `virtual`
+    is the number of virtual devices, on CPU only.
     """
     deadline, started = time_slice.deadline(minutes), False
     for one in runs:

@@ -97,16 +97,9 @@ def kl_versus_mse_protocol() -> dict:
     """Kim et al. 2021 (arXiv:2105.08919), public code: 200 epochs, step schedule."""
     config = schema.nested()
     config["data"]["name"] = "cifar100"
-    config["batch_size"] = 128
-    config["total_epochs"] = 200.0
-    config["schedule"] = {
-        "name": "step",
-        "learning_rate": 0.1,
-        "milestones": (100.0, 150.0),
-        "factor": 0.1,
-        "warmup_epochs": 0.0,
-    }
-    return config
+    schedule = {"name": "step", "learning_rate": 0.1, "milestones": (100.0, 150.0)}
+    schedule |= {"factor": 0.1, "warmup_epochs": 0.0}
+    return config | {"batch_size": 128, "total_epochs": 200.0, "schedule": schedule}
 
 
 def repdistiller_protocol() -> dict:
@@ -114,10 +107,7 @@ def repdistiller_protocol() -> dict:
     config = kl_versus_mse_protocol()
     config["data"]["mean"] = (0.5071, 0.4867, 0.4408)
     config["data"]["std"] = (0.2675, 0.2565, 0.2761)
-    config["batch_size"] = 64
-    config["total_epochs"] = 240.0
-    config["optimizer"]["nesterov"] = False
-    config["optimizer"]["decay_norm_and_bias"] = True
-    config["schedule"]["learning_rate"] = 0.05
-    config["schedule"]["milestones"] = (150.0, 180.0, 210.0)
-    return config
+    config["optimizer"] |= {"nesterov": False, "decay_norm_and_bias": True}
+    milestones = (150.0, 180.0, 210.0)
+    config["schedule"] |= {"learning_rate": 0.05, "milestones": milestones}
+    return config | {"batch_size": 64, "total_epochs": 240.0}

@@ -8,6 +8,7 @@ import pathlib
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 
 from kdjax.reporting.console import say
 from kdjax.reproduce import claims, pages
@@ -17,10 +18,9 @@ SEEDS = "--grid.seed=0,1,2"
 
 
 def run(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> None:
-    """Runs what is not finished, then writes the page.
+    """Runs what is not finished below `runs`, which is absolute; writes the page.
 
-    All runs live below `runs`, which is absolute; `data` are options of every command,
-    `words` further ones of every sweep.
+    `data` are options of every command, `words` further ones of every sweep.
     """
     for command in commands(study, runs, [*data, *words]):
         _call(command)
@@ -41,14 +41,13 @@ def plan(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> s
     """The commands as a shell takes them; what depends on their output is a comment."""
     page = pages.configs(DATA_SETS[study]) / "RESULTS.md"
     analyse = ["analyse", "DIR/NAME", f"--output={runs / 'analysis' / 'NAME'}"]
-    return "\n".join(
-        [
-            *map(_typed, commands(study, runs, [*data, *words])),
-            f"# then, with DIR={runs}/temperatures/programs, for each NAME in it:",
-            f"# {_typed([*analyse, *data])}",
-            f"# and then {page} says which claims held",
-        ]
-    )
+    lines = [
+        *map(_typed, commands(study, runs, [*data, *words])),
+        f"# then, with DIR={runs}/temperatures/programs, for each NAME in it:",
+        f"# {_typed([*analyse, *data])}",
+        f"# and then {page} says which claims held",
+    ]
+    return "\n".join(lines)
 
 
 def commands(study: str, runs: pathlib.Path, words: list[str]) -> list[list[str]]:
@@ -81,14 +80,11 @@ def commands(study: str, runs: pathlib.Path, words: list[str]) -> list[list[str]
 
 def analyses(
     runs: pathlib.Path, data: list[str]
-) -> list[tuple[list[str], pathlib.Path]]:
+) -> Iterator[tuple[list[str], pathlib.Path]]:
     """(command, its output) for each seed of the temperatures: logit distances."""
-    pairs = []
     for path in sorted((runs / "temperatures" / "programs").glob("*/summary.json")):
         output = runs / "analysis" / path.parent.name
-        words = ["analyse", str(path.parent), f"--output={output}", *data]
-        pairs.append((words, output))
-    return pairs
+        yield ["analyse", str(path.parent), f"--output={output}", *data], output
 
 
 def _typed(words: list[str]) -> str:

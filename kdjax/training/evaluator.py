@@ -24,17 +24,12 @@ MOST_HELD = 16 << 30  # bytes; the 50,000 test images of ImageNet are 7 GiB
 class Batches:
     """A split as padded batches, of which each process holds its own rows.
 
-    Attributes:
-      rows: of this process; name -> array of each batch. They may be gone through
-        again and again.
-      counts: how many of each batch's rows are samples, over all processes; those
-        come first.
-      mesh: to compute on.
+    Samples are a batch's first rows, and padding the others.
     """
 
-    rows: Iterable[dict[str, np.ndarray]]
-    counts: list[int]
-    mesh: Mesh
+    rows: Iterable[dict[str, np.ndarray]]  # of this process; may be iterated again
+    counts: list[int]  # how many rows of each batch are samples, over all processes
+    mesh: Mesh  # to compute on
 
     def placed(self) -> Iterator[dict[str, jax.Array]]:
         """Each batch on the devices, whole."""
@@ -63,10 +58,8 @@ class _Decoded:
 def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
     """A split as padded batches of about `batch_size` rows, divisible by the mesh.
 
-    All of them are held at once: an evaluation goes through them again and again.
-
-    Raises:
-      InputError: that is too much, which it can be of images that stay on disk.
+    All of them are held at once: an evaluation goes through them again and again. Too
+    many images of a set that stays on disk are an InputError.
     """
     held = _held(split)
     if is_streamed(split) and held > MOST_HELD:
@@ -141,10 +134,7 @@ def scorer(
 
 
 def answerer(
-    network: Network,
-    normalise: Callable,
-    batches: Batches,
-    needs_features: bool = True,
+    network: Network, normalise: Callable, batches: Batches, needs_features: bool = True
 ) -> Callable[[PyTree], dict[str, np.ndarray]]:
     """Builds variables -> {"logits", "features"} of every sample, compiled once.
 

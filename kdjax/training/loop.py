@@ -1,12 +1,13 @@
 """The order of operations, once: step, report, evaluate, save, stop."""
 
+import contextlib
 import dataclasses
 import itertools
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import jax
@@ -94,9 +95,6 @@ def run(
     that was evaluated; a stop signal, or `deadline`, saves at once.
 
     Args:
-      steps: several of them at a time, where that is faster; what is logged, evaluated
-        and saved stays where it is.
-      evaluate: states -> name -> metrics.
       checkpointer: has `save(step, states, metrics or None)` and `wait()`.
       reporter: has `train(step, metrics, timing)` and `evaluation(step, metrics)`.
       deadline: on `time.monotonic()`; the steps that are running then are the last
@@ -155,7 +153,14 @@ class _Window:
 
     def report(self, done: int, reporter) -> None:
         """Reports the means after step `done`, and begins anew."""
-        steps = _one_by_one(jax.device_get(self.pending))
+        steps = [
+            {
+                name: {key: np.atleast_1d(value)[i] for key, value in row.items()}
+                for name, row in metrics.items()
+            }
+            for count, metrics in jax.device_get(self.pending)
+            for i in range(count)
+        ]
         seconds = time.monotonic() - self.since
         timing = {
             "seconds": seconds,
@@ -165,18 +170,6 @@ class _Window:
         reporter.train(done, average(steps), timing)
         _check_finite(steps, done, self.skipped_in_a_row)
         self.pending, self.since, self.waited = [], self.since + seconds, 0.0
-
-
-def _one_by_one(pending: list[tuple[int, dict]]) -> list[dict]:
-    """The metrics of each step."""
-    return [
-        {
-            name: {key: np.atleast_1d(value)[i] for key, value in row.items()}
-            for name, row in metrics.items()
-        }
-        for count, metrics in pending
-        for i in range(count)
-    ]
 
 
 def average(window: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:
@@ -217,25 +210,22 @@ def _why_stop(stop: threading.Event, deadline: float) -> str:
     return "because its time is up" if time.monotonic() >= deadline else ""
 
 
-class stop_signals:
+@contextlib.contextmanager
+def stop_signals() -> Iterator[threading.Event]:
     """While active, SIGTERM and SIGINT set an event instead of killing the process."""
+    event, previous = threading.Event(), {}
 
-    def __enter__(self) -> threading.Event:
-        event = threading.Event()
-        self.previous = {}
-        # Only the main thread may set handlers; elsewhere the caller handles signals.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self.previous[number] = signal.signal(
-                    number, lambda *_: self._stop(event)
-                )
-        return event
-
-    def _stop(self, event: threading.Event) -> None:
+    def stop(*_):
         if event.is_set():  # a second signal means it: do not make anyone wait
             raise KeyboardInterrupt
         event.set()
 
-    def __exit__(self, *_) -> None:
-        for number, handler in self.previous.items():
+    try:
+        # Only the main thread may set handlers; elsewhere the caller handles signals.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                previous[number] = signal.signal(number, stop)
+        yield event
+    finally:
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -22,12 +22,8 @@ def sums(
 ) -> dict[str, Array]:
     """Adds up what `finish` turns into metrics; padding (valid = False) counts nothing.
 
-    Args:
-      logits: [batch, classes].
-      labels: [batch], 0 to classes - 1; anything where `valid` is False.
-      valid: [batch].
-      teacher_logits: [batch, classes]; adds agreement, KL(teacher || student) and the
-        distance of the logits with its parts.
+    Labels are 0 to classes - 1; anything where `valid` is False. `teacher_logits` add
+    agreement, KL(teacher || student) and the distance of the logits with its parts.
     """
     logits = logits.astype(jnp.float32)
     keep = valid.astype(jnp.float32)
@@ -81,9 +77,8 @@ def _among_first(logits, labels, k):
 def finish(total: dict[str, np.ndarray]) -> dict[str, float]:
     """Turns added-up sums into metrics.
 
-    Returns:
-      count; top1, top5, agreement, ece in percent; loss and teacher_kl in nats;
-      logit_distance in logits, half_mean_square and delta_infinity in their square.
+    count; top1, top5, agreement, ece in percent; loss and teacher_kl in nats;
+    logit_distance in logits, half_mean_square and delta_infinity in their square.
     """
     total = {name: np.asarray(value, np.float64) for name, value in total.items()}
     count = float(total["count"])

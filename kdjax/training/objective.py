@@ -27,31 +27,19 @@ def compute_loss(
     The mean runs over the whole global batch: under `jit` with a sharded batch that is
     so on any number of devices.
 
-    Args:
-      selection: the run's weights of the samples.
-      step: number of the training step, which coefficients may depend on.
-      supervision_state: `TrainState.supervision_state`.
-      mixed: what a mixture prepared.
-
-    Returns:
-      (the loss, (next `supervision_state`, metrics)); one metric per term,
-      "loss/<name>", is its mean before the coefficient.
+    `selection` has the run's weights of the samples, `mixed` is what a mixture
+    prepared, and coefficients may depend on the number of the `step`. Returned are
+    (the loss, (next `supervision_state`, metrics)); one metric per term, "loss/<name>",
+    is its mean before the coefficient.
     """
-    supervision, temperature_state, reported = _supervise(
-        method.supervisor,
-        supervision_state["temperature"],
-        student_outputs,
-        teacher_outputs,
-        batch,
-        selection,
-        step,
-    )
-    remembered, memory = None, supervision_state["memory"]
+    state, memory = supervision_state["temperature"], supervision_state["memory"]
+    arrays = (student_outputs, teacher_outputs, batch, selection, step)
+    supervision, state, reported = _supervise(method.supervisor, state, *arrays)
+    remembered = None
     if method.memory is not None:
         present = MemoryInputs(student_outputs.logits, batch.label, batch.index, step)
-        remembered, memory = method.memory.update(
-            memory, jax.lax.stop_gradient(present)
-        )
+        present = jax.lax.stop_gradient(present)
+        remembered, memory = method.memory.update(memory, present)
     inputs = LossInputs(
         student=student_outputs,
         teacher=teacher_outputs,
@@ -73,7 +61,7 @@ def compute_loss(
     top = jnp.argmax(student_outputs.logits[: batch.label.shape[0]], -1)
     top1 = jnp.mean(top == batch.label, dtype=jnp.float32)
     metrics = {"loss": loss, "top1": top1} | metrics | reported
-    return loss, ({"temperature": temperature_state, "memory": memory}, metrics)
+    return loss, ({"temperature": state, "memory": memory}, metrics)
 
 
 def _supervise(
@@ -92,15 +80,9 @@ def _supervise(
         members=teacher_outputs.features.get("members"),
     )
     supervision, state = supervise(supervisor, state, signals)
-    lowest = supervisor.temperature.lowest
-    if not lowest:
-        return supervision, state, {}
-    floored = supervision.temperature <= lowest
-    return (
-        supervision,
-        state,
-        {
-            "temperature/mean": jnp.mean(supervision.temperature),
-            "temperature/floored": jnp.mean(floored, dtype=jnp.float32),
-        },
-    )
+    metrics, lowest = {}, supervisor.temperature.lowest
+    if lowest:
+        floored = supervision.temperature <= lowest
+        metrics["temperature/mean"] = jnp.mean(supervision.temperature)
+        metrics["temperature/floored"] = jnp.mean(floored, dtype=jnp.float32)
+    return supervision, state, metrics

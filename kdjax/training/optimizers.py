@@ -1,9 +1,8 @@
 """Optimizers and learning-rate schedules, from Optax, with the papers' conventions.
 
-Optax's own cosine, linear, piecewise constant and warm-up schedules have the shapes of
-those below and round otherwise: up to three quarters of a run's steps get a learning
-rate with another last bit, so a run could not be resumed with the numbers that it began
-with. Beside that, our warm-up climbs to what the schedule itself says at that step.
+Optax's own schedules round otherwise: up to three quarters of a run's steps would get a
+learning rate with another last bit, so a run could not be resumed with the numbers that
+it began with. And our warm-up climbs to what the schedule itself says at that step.
 """
 
 from collections.abc import Callable
@@ -135,10 +134,7 @@ def sgd(
     """SGD with momentum and L2 decay added to the gradient, as in PyTorch.
 
     Args:
-      schedule: step -> learning rate.
       momentum: 0 switches it off.
-      nesterov: look-ahead form.
-      weight_decay: L2 coefficient, >= 0.
       decay_norm_and_bias: also decay one-axis parameters. Off in "KL versus MSE"
         (arXiv:2105.08919, public code); on in RepDistiller.
       clip_norm: largest global gradient norm; 0 does not clip.

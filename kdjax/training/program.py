@@ -56,10 +56,7 @@ def train_program(
     them are made; see `many_steps`.
 
     Args:
-      students: name -> functions.
       teacher: None without one, and where a cache has its outputs.
-      augment: of the training images.
-      mesh: axis `data` divides the batch.
       seed: of crops and flips.
       batch_norm: whose moments, "global" or "device"; see `sharding.normalised`.
       steps: of one dispatch at most.
@@ -84,15 +81,9 @@ def train_program(
 def many_steps(step: Callable, most: int) -> Callable:
     """Makes `steps(states, teacher_variables, source, batch_specs, count)` of a step.
 
-    One program for any count up to `most`, so a run's odd ends compile nothing.
-
-    Args:
-      step: from `make_train_step`.
-      most: leading size of every array of `batch_specs` and of every metric.
-
-    Returns:
-      A pure function that makes the steps of the first `count` batch specs, in order;
-      metrics are [most], of which the first `count` count.
+    One program for any count up to `most`, so a run's odd ends compile nothing. It
+    makes the steps of the first `count` batch specs, in order. Arrays of `batch_specs`
+    and metrics have a leading axis of `most`, of which the first `count` count.
     """
 
     def steps(states, teacher_variables, source, batch_specs, count):

@@ -1,6 +1,7 @@
 """The mesh, one axis `data`; where arrays lie on it; jits of init and evaluation."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -56,11 +57,7 @@ def compile_evaluate_step(step, mesh: Mesh):
 def place_rows(rows: PyTree, mesh: Mesh, axis: int = 0, parts: int = 1) -> PyTree:
     """Puts a batch of host arrays onto the mesh, divided along an axis.
 
-    Args:
-      rows: the whole batch, or a part of it.
-      mesh: to put it on.
-      axis: the one that is divided.
-      parts: how many processes hold other parts of it; 1 where each holds it all.
+    Each process holds one of so many `parts` of it; of 1, each holds it all.
     """
     sharding = split(mesh, axis)
 
@@ -74,13 +71,13 @@ def place_rows(rows: PyTree, mesh: Mesh, axis: int = 0, parts: int = 1) -> PyTre
 def place_replicated(tree: PyTree, mesh: Mesh) -> PyTree:
     """Puts host arrays, the same in all processes, onto every device of the mesh."""
     same = replicated(mesh)
-    if mesh.is_multi_process:  # where `device_put` compares each leaf over all hosts
+    if not mesh.is_multi_process:
+        return jax.device_put(tree, same)
 
-        def put(x):
-            return jax.make_array_from_process_local_data(same, np.asarray(x), x.shape)
+    def put(x):  # `device_put` would compare each leaf over all hosts
+        return jax.make_array_from_process_local_data(same, np.asarray(x), x.shape)
 
-        return jax.tree.map(put, tree)
-    return jax.device_put(tree, same)
+    return jax.tree.map(put, tree)
 
 
 def per_device(network: Network, mesh: Mesh) -> Network:
@@ -95,12 +92,8 @@ def per_device(network: Network, mesh: Mesh) -> Network:
         outputs, moments = network.train(params, batch_stats, images)
         return outputs, jax.lax.pmean(moments, "data")
 
-    divided = jax.shard_map(
-        own,
-        mesh=mesh,
-        in_specs=(everywhere, everywhere, rows),
-        out_specs=(rows, everywhere),
-    )
+    ins, outs = (everywhere, everywhere, rows), (rows, everywhere)
+    divided = jax.shard_map(own, mesh=mesh, in_specs=ins, out_specs=outs)
     return network._replace(train=divided)
 
 
@@ -116,7 +109,5 @@ def normalised(students: dict, batch_norm: str, mesh: Mesh) -> dict:
 
 def copy_replicated(tree: PyTree, mesh: Mesh) -> PyTree:
     """Copies arrays onto every device, into buffers of their own, safe to donate."""
-    copy = jax.jit(
-        lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=replicated(mesh)
-    )
-    return copy(tree)
+    copy = functools.partial(jax.tree.map, jnp.copy)
+    return jax.jit(copy, out_shardings=replicated(mesh))(tree)

@@ -30,26 +30,19 @@ class TrainState:
 class SelectionSchedule:
     """Renews a student's sample_info from its own present outputs.
 
-    Attributes:
-      first_epoch: before it, the sample_info is `start`.
-      every_epochs: between two renewals; 0 for a single one.
-      start: name -> [n, ...].
-      compute: ({"logits": [n, k], "features": [n, d]}, present sample_info) -> next;
-        with several networks [n, m, k] and [n, m, d]; NumPy, on the host. None keeps
-        `start`.
-      reference: (network, variables) whose outputs are taken at `first_epoch`, where
-        the student has not learnt anything yet.
-      wants_teacher: whether `compute` reads "teacher_logits" [n, k] as well.
-      digest: of the file or the network that it comes from, where there is one.
+    `compute` is ({"logits": [n, k], "features": [n, d]}, present sample_info) -> next;
+    with several networks [n, m, k] and [n, m, d]; NumPy, on the host. `reference` is
+    (network, variables) whose outputs are taken at `first_epoch`, where the student has
+    not learnt anything yet.
     """
 
-    first_epoch: float
-    every_epochs: float
-    start: dict[str, np.ndarray]
+    first_epoch: float  # before it, the sample_info is `start`
+    every_epochs: float  # between two renewals; 0 for a single one
+    start: dict[str, np.ndarray]  # name -> [n, ...]; kept where `compute` is None
     compute: Callable[[dict[str, np.ndarray], dict], dict[str, np.ndarray]] | None
     reference: tuple[Network, PyTree] | None = None
-    wants_teacher: bool = False
-    digest: str = ""
+    wants_teacher: bool = False  # whether `compute` reads "teacher_logits" [n, k]
+    digest: str = ""  # of the file or the network that it comes from
 
     def __post_init__(self):
         for name in ("first_epoch", "every_epochs"):
@@ -86,9 +79,7 @@ class Student:
 def initial_state(student: Student, images: Array) -> TrainState:
     """Draws a student's first state; call it inside jit with out_shardings.
 
-    Args:
-      student: what to initialise.
-      images: [batch, height, width, channels] floats; only the shape matters.
+    `images` are floats [batch, height, width, channels]; only the shape matters.
     """
     params, batch_stats = student.network.init(jax.random.key(student.seed), images)
     return TrainState(

@@ -1,6 +1,7 @@
 """The train step: a tuple of students against one teacher forward. Pure, not jitted."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -27,7 +28,6 @@ def make_train_step(
     grid of students is one program.
 
     Args:
-      students: name -> functions. A single student is a dict of one.
       teacher: only its `evaluate` is used; None where no method needs one, and where
         `gather_batch` gives its outputs as `Batch.teacher_outputs`.
       gather_batch: (source, batch_spec) -> Batch; the loader's pure half.
@@ -63,24 +63,23 @@ def update_student(
 ) -> tuple[TrainState, Metrics]:
     """One optimizer step. A non-finite loss or gradient leaves the state as it was.
 
-    Returns:
-      The next state, and scalars: loss, loss/<term>, top1, gradient_norm, skipped and
-      what the supervisor reports.
+    The metrics are loss, loss/<term>, top1, gradient_norm, skipped and what the
+    supervisor reports.
     """
-    images, mixed = _training_images(student, state, batch, sample_info)
+    network, mixture = student.network, student.method.mixture
+    images, mixed = batch.image, None
+    if mixture is not None:
+        predict = functools.partial(network.evaluate, state.params, state.batch_stats)
+        prepared = mixture.prepare(predict, batch, sample_info, state.step)
+        images, mixed = jax.lax.stop_gradient(prepared)
     selection = sample_info.get("selection", jnp.ones(batch.label.shape, jnp.float32))
 
+    inputs = (batch, selection, state.step, state.supervision_state, mixed)
+
     def loss_of(params):
-        outputs, batch_stats = student.network.train(params, state.batch_stats, images)
+        outputs, batch_stats = network.train(params, state.batch_stats, images)
         loss, (supervision_state, metrics) = compute_loss(
-            student.method,
-            outputs,
-            teacher_outputs,
-            batch,
-            selection,
-            state.step,
-            state.supervision_state,
-            mixed,
+            student.method, outputs, teacher_outputs, *inputs
         )
         return loss, (batch_stats, supervision_state, metrics)
 
@@ -109,17 +108,3 @@ def apply_gradients(
         opt_state=opt_state,
         supervision_state=supervision_state,
     )
-
-
-def _training_images(
-    student: Student, state: TrainState, batch: Batch, sample_info: dict
-):
-    """(images that the network is trained on, what a mixture prepared beside them)."""
-    if student.method.mixture is None:
-        return batch.image, None
-
-    def predict(images):
-        return student.network.evaluate(state.params, state.batch_stats, images)
-
-    prepared = student.method.mixture.prepare(predict, batch, sample_info, state.step)
-    return jax.lax.stop_gradient(prepared)

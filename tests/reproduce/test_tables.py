@@ -9,7 +9,7 @@ import pytest
 from kdjax.contracts import InputError
 from kdjax.reproduce import pages, tables
 from kdjax.reproduce.plans import STUDIES
-from kdjax.reproduce.published import PUBLISHED
+from kdjax.reproduce.tables import PUBLISHED
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PAGE = ROOT / "configs" / "cifar100" / "RESULTS.md"
