@@ -13,12 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from kdjax import contracts
-from kdjax.data.transforms.mixup import (
-    LARGEST_ALPHA,
-    draw_shares,
-    mix,
-    sample_bits,
-)
+from kdjax.data.transforms.mixup import LARGEST_ALPHA, draw_shares, mix, sample_bits
 from kdjax.types import Batch
 
 Bytes = UInt8[Array, "batch height width channels"]
