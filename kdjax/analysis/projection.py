@@ -15,13 +15,9 @@ def three_class_projection(features: Any, class_weights: Any) -> np.ndarray:
     the first template to the second; the third is on the positive side of the second
     axis. Müller et al. 2019 (arXiv:1906.02629), section 2.
 
-    Args:
-      features: [n, dim], penultimate.
-      class_weights: [3, dim], not on one line; of a Flax kernel [dim, classes]
-        `kernel[:, [a, b, c]].T`.
-
-    Returns:
-      [n, 2], in the unit of the features; 0 is where the features' origin falls.
+    Penultimate features [n, dim] become [n, 2], in their unit; 0 is where their origin
+    falls. `class_weights` [3, dim] are not on one line; of a Flax kernel [dim, classes]
+    they are `kernel[:, [a, b, c]].T`.
 
     >>> templates = [[1.0, 0.0, 0.0], [3.0, 0.0, 0.0], [1.0, 5.0, 0.0]]
     >>> three_class_projection([[7.0, 8.0, 9.0]], templates)
@@ -60,9 +56,8 @@ def elongation(points: Any, labels: Any) -> dict[int, float]:
     infinity a line. Elongated for KL at infinite temperature, round for MSE in Kim et
     al. 2021 (arXiv:2105.08919).
 
-    Args:
-      points: [n, 2], from `three_class_projection`.
-      labels: [n], three points or more of each, not all in one place.
+    Points [n, 2] are from `three_class_projection`; of each label [n] there are three
+    or more, not all in one place.
 
     >>> round(elongation([[-3, 0], [3, 0], [0, 1], [0, -1]], [7, 7, 7, 7])[7], 6)
     3.0

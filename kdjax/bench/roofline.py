@@ -45,14 +45,9 @@ def shares(
 ) -> tuple[float | None, float | None]:
     """(model FLOP/s utilisation, share of the memory roof), each from 0 to 1.
 
-    Work in several dtypes is weighed with the peak of each. None: that peak is not
-    known, or nothing is computed.
-
-    Args:
-      load: of one image.
-      images_per_second: over all devices.
-      peak: of one device.
-      devices: how many shared the work.
+    `load` is of one image, `peak` of one of the `devices` that shared the work. Work in
+    several dtypes is weighed with the peak of each. None: that peak is not known, or
+    nothing is computed.
     """
     if peak is None:
         return None, None

@@ -60,11 +60,8 @@ class Imagenet2012(ShardedBuilder, skip_registration=True):
         class_name, start = entry.source
         content, warning = encode.as_plain_jpeg(self._content(split, entry, start))
         self.skipped.warn(self.name_of(split, entry), warning)
-        return {
-            "image": io.BytesIO(content),
-            "label": class_name,
-            "file_name": entry.key,
-        }
+        image = io.BytesIO(content)
+        return {"image": image, "label": class_name, "file_name": entry.key}
 
     def name_of(self, split, entry):
         return f"{self._archives}, {split}, {entry.source[0]}/{entry.key}"

@@ -24,11 +24,9 @@ def prepare(
 
     Looks for the official archive in `archives`, in data_dir/downloads/manual and in
     the current directory, and downloads it into the second if it is in none of them
-    (not ImageNet's, which has no open address).
-
-    Raises:
-      DataError: the name is unknown, no archive can be had, or its content is wrong.
-      OSError: data_dir cannot be written.
+    (not ImageNet's, which has no open address). Raises DataError if the name is
+    unknown, no archive can be had or its content is wrong, OSError if data_dir cannot
+    be written.
     """
     data_dir = paths.local(data_dir, "--data_dir")
     if archives is not None:
@@ -50,10 +48,7 @@ def prepare(
 
 
 def _archives(
-    builder: type[ArchiveBuilder],
-    data_dir: pathlib.Path,
-    archives: pathlib.Path | None,
-    log: Log,
+    builder: type[ArchiveBuilder], data_dir: pathlib.Path, archives, log: Log
 ) -> pathlib.Path | None:
     """The directory that holds a set's files; downloads them if there is none."""
     if not builder.FILES:

@@ -42,10 +42,8 @@ def convert_tfrecord(
 ) -> Prepared:
     """Converts a set that TFDS prepared as TFRecord in `source`, unless it exists.
 
-    Raises:
-      DataError: there is no such set in `source`, a file of it is damaged, or more than
-        `skip_at_most` images are.
-      OSError: data_dir cannot be written.
+    Raises DataError if there is no such set in `source`, a file of it is damaged or
+    more than `skip_at_most` images are, OSError if data_dir cannot be written.
     """
     source = paths.local(source, "--tfrecord")
     data_dir = paths.local(data_dir, "--data_dir")

@@ -20,10 +20,7 @@ SIDE = 3
 def convolve(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """Each channel with a kernel of its own, padded by 1 on every side.
 
-    Args:
-      images: [b, h, w, c].
-      kernel: [3, 3, 1, c], of the same dtype.
-      stride: 1 or 2, both ways.
+    Images [b, h, w, c] and kernel [3, 3, 1, c] of one dtype; stride 1 or 2, both ways.
 
     >>> images, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 1, 2))
     >>> convolve(images, kernel, 1)[0, :2, :2, 0].tolist()

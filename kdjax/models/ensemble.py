@@ -25,10 +25,8 @@ def ensemble(networks: tuple[Network, ...]) -> Network:
     def init(key, images) -> tuple[PyTree, PyTree]:
         keys = jax.random.split(key, len(names))
         pairs = [members[n].init(k, images) for n, k in zip(names, keys, strict=True)]
-        params, stats = zip(*pairs, strict=True)
-        return dict(zip(names, params, strict=True)), dict(
-            zip(names, stats, strict=True)
-        )
+        both = zip(*pairs, strict=True)
+        return tuple(dict(zip(names, values, strict=True)) for values in both)
 
     def train(params, batch_stats, images) -> tuple[Outputs, PyTree]:
         results = {

@@ -79,11 +79,9 @@ def mobilenet_v1(
 ) -> Network:
     """mobilenet_v1, of 4.23 million parameters at 1000 classes.
 
-    The paper says ReLU, and so do the students of distillation benchmarks on ImageNet;
-    the authors' own code, and timm after it, has ReLU6.
-
-    Args:
-      activation: "relu" or "relu6".
+    `activation` is "relu" or "relu6". The paper says ReLU, and so do the students of
+    distillation benchmarks on ImageNet; the authors' code, and timm after it, says
+    ReLU6.
     """
     where = "mobilenet_v1" + ("_relu6" if activation == "relu6" else "")
     if activation not in ACTIVATIONS:

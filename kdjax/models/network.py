@@ -18,13 +18,8 @@ from flax import linen as nn
 from kdjax.types import Outputs, PyTree
 
 # What modules call their flag, and its value while training.
-_FLAGS = {
-    "train": True,
-    "training": True,
-    "is_training": True,
-    "deterministic": False,
-    "use_running_average": False,
-}
+_FLAGS = {"train": True, "training": True, "is_training": True}
+_FLAGS |= {"deterministic": False, "use_running_average": False}
 
 
 class Network(NamedTuple):
@@ -137,9 +132,8 @@ class _Linen:
 
     def _tapped(self, intermediates: Mapping) -> dict[str, jax.Array]:
         """The outputs of the named submodules."""
-        calls = flax.traverse_util.flatten_dict(
-            flax.core.unfreeze(intermediates), sep="/"
-        )
+        plain = flax.core.unfreeze(intermediates)
+        calls = flax.traverse_util.flatten_dict(plain, sep="/")
         features = {}
         for name, path in self.paths.items():
             outputs = calls.get(f"{path}/__call__", ())

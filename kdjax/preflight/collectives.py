@@ -42,11 +42,7 @@ Tally = dict[str, Sent]
 def tally(hlo: str) -> Tally:
     """Kind -> how many collectives a device takes part in, and their bytes.
 
-    Args:
-      hlo: `compiled.as_text()`.
-
-    Raises:
-      ValueError: there is no entry computation in it.
+    `hlo` is `compiled.as_text()`; raises ValueError if it has no entry computation.
     """
     computations, entry = _computations(hlo)
     if entry is None:
@@ -77,13 +73,10 @@ def _computations(hlo: str) -> tuple[dict[str, list[tuple[str, str, str]]], str 
     """name -> its (shape, opcode, rest) lines, and the name of the entry."""
     computations, entry, lines = {}, None, []
     for line in hlo.splitlines():
-        head = COMPUTATION.match(line)
-        if head:
+        if head := COMPUTATION.match(line):
             lines = computations[head.group(2)] = []
             entry = head.group(2) if head.group(1) else entry
-            continue
-        instruction = INSTRUCTION.match(line)
-        if instruction:
+        elif instruction := INSTRUCTION.match(line):
             lines.append(instruction.groups())
     return computations, entry
 

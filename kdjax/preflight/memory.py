@@ -31,9 +31,8 @@ class Memory(NamedTuple):
 
     @property
     def total(self) -> int:
-        return (
-            self.arguments + self.outputs - self.reused + self.temporaries + self.code
-        )
+        new = self.outputs - self.reused
+        return self.arguments + new + self.temporaries + self.code
 
 
 class Refused(NamedTuple):

@@ -102,7 +102,9 @@ class Geometry:
                 # The remainder's bias is below 1e-14.
                 top, left = row % (height - high + 1), column % (width - wide + 1)
                 return Box(top, left, high, wide)
-        return _largest(height, width)
+        high = min(height, round(width / _RATIO[0]))
+        wide = min(width, round(height * _RATIO[1]))
+        return Box((height - high) // 2, (width - wide) // 2, high, wide)
 
     def central(self, height: int, width: int) -> tuple[tuple[int, int], Box]:
         """The evaluation crop: (height, width) to resize to, and the box in that."""
@@ -163,9 +165,3 @@ def crop_bits(seed: int, epoch: int, index: int) -> np.ndarray:
 def _unit(bits: int) -> float:
     """64 bits to a multiple of 2**-53 in [0, 1)."""
     return (bits >> 11) * 2.0**-53
-
-
-def _largest(height: int, width: int) -> Box:
-    high = min(height, round(width / _RATIO[0]))
-    wide = min(width, round(height * _RATIO[1]))
-    return Box((height - high) // 2, (width - wide) // 2, high, wide)

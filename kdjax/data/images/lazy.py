@@ -89,12 +89,9 @@ class LazyImages:
         for ahead in range(len(self)):
             other = (index + ahead) % len(self)
             bits = crop_bits(seed, epoch, other)
+            choose = functools.partial(self.geometry.random, bits=bits)
             try:
-                crop(
-                    self.content(other),
-                    functools.partial(self.geometry.random, bits=bits),
-                    into,
-                )
+                crop(self.content(other), choose, into)
             except Unreadable as error:
                 self.skipped.add(self.name_of(other), str(error))
                 continue

@@ -48,9 +48,8 @@ class Cinic10(ArchiveBuilder, skip_registration=True):
 def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str, str]]:
     """Yields (identity, PNG bytes, class name, "cifar10" or "imagenet") of a split."""
     classes = "|".join(CLASS_NAMES)
-    pattern = re.compile(
-        rf"(?:\./)?(?:CINIC-10/)?{_FOLDERS[split]}/({classes})/([^/]+\.png)"
-    )
+    folder = rf"(?:\./)?(?:CINIC-10/)?{_FOLDERS[split]}"
+    pattern = re.compile(rf"{folder}/({classes})/([^/]+\.png)")
     for name, content in tar_members(path, lambda n: pattern.fullmatch(n) is not None):
         class_name, file = pattern.fullmatch(name).groups()
         origin = "cifar10" if file.startswith("cifar10") else "imagenet"
