@@ -14,8 +14,6 @@ memory so many times, while batch norms are not folded and ReLUs not fused.
                 (in bfloat16: 9 and 28 bytes an element)
 
 Weights, optimizer and images are left out: a few percent at the batches of training.
-A convolutional network is usually bound by memory: at 65 % of that roof an H100 trains
-ResNet-50 with 17 % of its FLOP/s (MLPerf Training 3.0).
 """
 
 from kdjax.bench.flops import Work

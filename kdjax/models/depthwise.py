@@ -33,14 +33,7 @@ def convolve(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def _grouped(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    return jax.lax.conv_general_dilated(
-        images,
-        kernel,
-        (stride, stride),
-        ((1, 1), (1, 1)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=images.shape[-1],
-    )
+    return layers.convolve(images, kernel, stride, pad=1, groups=images.shape[-1])
 
 
 def _shifts(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:

@@ -35,6 +35,14 @@ def uniform(bound: float):
     return initialise
 
 
+def convolve(images, kernel, stride: int, pad: int, groups: int = 1) -> jax.Array:
+    """[b, h, w, c] with [k, k, c / groups, out]; stride and padding on every side."""
+    strides, padding = (stride, stride), ((pad, pad), (pad, pad))
+    layout = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+    options = layout | {"feature_group_count": groups}
+    return jax.lax.conv_general_dilated(images, kernel, strides, padding, **options)
+
+
 class Conv(nn.Module):
     """A convolution without bias, padded by kernel // 2 on every side."""
 
@@ -55,14 +63,7 @@ class Conv(nn.Module):
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         if not train and winograd.suits(x, kernel, self.stride):
             return winograd.convolve(x, kernel)
-        pad = (self.kernel // 2, self.kernel // 2)
-        return jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            (self.stride, self.stride),
-            (pad, pad),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        return convolve(x, kernel, self.stride, self.kernel // 2)
 
 
 class BatchNorm(nn.Module):

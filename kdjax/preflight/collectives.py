@@ -20,13 +20,9 @@ INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (.*?) ([a-z][a-z0-9\-]*)\(
 COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
 ARRAY = re.compile(r"\b([a-z]+\d*\w*)\[([\d,]*)\]")
 TRIPS = re.compile(r'known_trip_count"?\s*:\s*\{"?n"?\s*:\s*"?(\d+)')
-CALLED = re.compile(
-    r"\b(?:calls|to_apply|body|called_computations)=\{?((?:%?[\w.\-]+(?:, )?)+)\}?"
-)
-BRANCHES = re.compile(
-    r"\b(?:branch_computations|true_computation|false_computation)="
-    r"\{?((?:%?[\w.\-]+(?:, )?)+)\}?"
-)
+_NAMES = r"=\{?((?:%?[\w.\-]+(?:, )?)+)\}?"
+CALLED = re.compile(r"\b(?:calls|to_apply|body|called_computations)" + _NAMES)
+BRANCHES = re.compile(r"\b(?:branch_computations|(?:true|false)_computation)" + _NAMES)
 
 
 class Sent(NamedTuple):
@@ -93,7 +89,7 @@ def _tally(name: str, computations: dict, tallies: dict[str, Tally]) -> Tally:
             for inner in () if ended else _names(CALLED, rest):
                 _add(total, _tally(inner, computations, tallies), times)
             branches = [
-                _tally(inner, computations, tallies) for inner in _names(BRANCHES, rest)
+                _tally(n, computations, tallies) for n in _names(BRANCHES, rest)
             ]
             if branches:
                 _add(total, max(branches, key=_all_bytes))

@@ -38,10 +38,7 @@ def load(name: str, split: str) -> Split:
 
 
 def _positions(split: str) -> list[tuple[str, np.ndarray]]:
-    """The samples of a split, as (name, positions in the original order) of parts.
-
-    TFDS's order is that of the hashes of the keys, which are the positions.
-    """
+    """(name, positions) of a split's parts; TFDS orders by the hashes of positions."""
     counts = {name: len(CLASS_NAMES) * each for name, each in PER_CLASS.items()}
     infos = tfds_splits.SplitDict(
         tfds_splits.SplitInfo(name=name, shard_lengths=[count], num_bytes=0)

@@ -38,20 +38,14 @@ class Box(NamedTuple):
 class Geometry:
     """Which part of an image a network sees, and in which size.
 
-    Attributes:
-      size: side of the square that is cut out, in pixels, >= 1.
-      short_side: pixels of the shorter side before the evaluation's crop, >= `size`.
-      smallest_area: of a training crop, as a share of the image, in (0, 1].
-      sizes: (from epoch, side) of training crops, in order, the first from epoch 0; no
-        pair: `size` throughout. Evaluation is at `size`.
-
     >>> Geometry().central(500, 375)
     ((341, 256), Box(top=58, left=16, height=224, width=224))
     """
 
-    size: int = 224
-    short_side: int = 256
-    smallest_area: float = 0.08
+    size: int = 224  # side of the square that is cut out, in pixels, >= 1
+    short_side: int = 256  # of the resized image that evaluation crops, >= `size`
+    smallest_area: float = 0.08  # of a training crop, as a share of the image, (0, 1]
+    # (from epoch, side) of training crops, the first from epoch 0; none: `size`.
     sizes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self):

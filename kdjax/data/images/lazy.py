@@ -31,10 +31,9 @@ class LazyImages:
         threads: int = 0,
         records: np.ndarray | None = None,
     ):
-        """Reads nothing yet.
+        """Reads nothing yet. `threads` decode, 0: one a core.
 
-        `skipped` counts what cannot be read; `threads` decode, 0: one a core. The
-        samples are `records`, by position; None: all of them, in their order.
+        The samples are `records`, by position; None: all of them, in their order.
         """
         self.opened, self.geometry, self.skipped = opened, geometry, skipped
         self.threads = threads or cores()

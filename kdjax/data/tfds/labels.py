@@ -71,8 +71,7 @@ def _load(path: pathlib.Path, count: int) -> np.ndarray | None:
         labels = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    whole = labels.shape == (count,) and labels.dtype == np.int32
-    return labels if whole else None
+    return labels if labels.shape == (count,) and labels.dtype == np.int32 else None
 
 
 def _save(path: pathlib.Path, labels: np.ndarray) -> None:
