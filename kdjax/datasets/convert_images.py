@@ -7,7 +7,7 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from kdjax import paths
-from kdjax.data.images.skipped import SkippedImages
+from kdjax.data.split import SkippedImages
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.tfds.records import UNDECODED, OpenSplit, open_split
 from kdjax.datasets.archive_builder import dataset_info

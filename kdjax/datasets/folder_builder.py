@@ -8,8 +8,7 @@ import tensorflow_datasets as tfds
 
 from kdjax import paths
 from kdjax.data.images.decode import decode_with_warning
-from kdjax.data.images.skipped import SkippedImages
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds.names import parse_name
 from kdjax.datasets import folders
 from kdjax.datasets.archive_builder import dataset_info

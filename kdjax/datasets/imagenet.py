@@ -6,8 +6,7 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from kdjax.data.images.decode import Unreadable
-from kdjax.data.images.skipped import SkippedImages
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, SkippedImages
 from kdjax.datasets import encode, folders
 from kdjax.datasets.archive_builder import dataset_info
 from kdjax.datasets.archives import imagenet

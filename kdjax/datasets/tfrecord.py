@@ -16,9 +16,8 @@ import tensorflow_datasets as tfds
 
 from kdjax import paths
 from kdjax.data.images.decode import Unreadable, decode_with_warning
-from kdjax.data.images.skipped import SkippedImages
 from kdjax.data.prefetch import map_ahead
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds import find
 from kdjax.data.tfds.labels import save_labels
 from kdjax.data.tfds.records import bytes_feature, with_bytes

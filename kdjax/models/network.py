@@ -40,7 +40,6 @@ def from_linen(
     `use_running_average`) and a `batch_stats` collection. Logits come out in float32.
 
     Args:
-      module: the Linen module. Its variables are `params` and, if any, `batch_stats`.
       features: feature name -> path of a submodule ("Conv_0", "encoder/block2") whose
         output becomes that feature; this taps a module without changing it.
 
@@ -150,10 +149,8 @@ class _Linen:
 def _read(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(logits, features) of what the module returned."""
     pair = isinstance(result, tuple) and len(result) == 2
-    if pair and isinstance(result[1], Mapping):
-        logits, features = result[0], dict(result[1])
-    else:
-        logits, features = result, {}
+    has_features = pair and isinstance(result[1], Mapping)
+    logits, features = (result[0], dict(result[1])) if has_features else (result, {})
     if not isinstance(logits, jax.Array):
         raise TypeError(
             f"{where}: the module returned {type(result).__name__}; expected logits, "

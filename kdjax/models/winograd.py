@@ -42,8 +42,6 @@ OUTPUT = (
 # With fewer channels, or fewer tiles at a time, the transforms cost what the products
 # save; numbers above TILED leave a core's cache of 1 MiB.
 CHANNELS, TILES, IMAGES, TILED = 32, 16, 8, 2**20
-
-
 # What programs are traced for, where this process computes with something else.
 _elsewhere = contextvars.ContextVar("platform", default=None)
 

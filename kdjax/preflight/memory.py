@@ -73,10 +73,7 @@ def refusal(message: str) -> Refused | None:
 
 
 def capacity_of(mesh: Mesh) -> int | None:
-    """Bytes of a device for programs: of itself, its compiler, or its data sheet.
-
-    They differ: a TPU v5e has 16 GiB, of which its compiler hands out 15.75.
-    """
+    """Bytes of a device for programs: of itself, its compiler, or its data sheet."""
     device = mesh.devices.flat[0]
     if device.platform == "cpu":
         return None  # the host's memory, which everything shares

@@ -8,9 +8,8 @@ import numpy as np
 from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.images.decode import Unreadable, cut, decode, resize, size_of_jpeg
 from kdjax.data.images.fast_crop import crop
-from kdjax.data.images.skipped import SkippedImages
 from kdjax.data.prefetch import cores
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds.records import OpenSplit, bytes_feature
 
 

@@ -105,7 +105,23 @@ def open_split(name: str, split: str, data_dir: pathlib.Path) -> OpenSplit:
 def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     """Loads a split of a prepared set; see `kdjax.data.load.load_split`."""
     opened = open_split(name, split, data_dir)
-    return in_memory(*_read(opened), opened.class_names, **opened.identity())
+    count, image = len(opened.records), None
+    label = np.empty(count, np.int64)
+    for position, example in examples(opened):
+        pixels = example["image"]
+        if image is None:
+            image = np.empty((count, *pixels.shape), np.uint8)
+        if pixels.dtype != np.uint8 or pixels.shape != image.shape[1:]:
+            raise DataError(
+                f"{opened.where}: image {position} is {pixels.dtype} of shape "
+                f"{pixels.shape}; expected uint8 of shape {image.shape[1:]}, as the "
+                "first one. Give config.data.feed=streamed, config.data.mean and std, "
+                "or images of one size."
+            )
+        image[position], label[position] = pixels, example["label"]
+    opened.check_labels(label)
+    label = label.astype(np.int32)
+    return in_memory(image, label, opened.class_names, **opened.identity())
 
 
 def no_such_split(name: str, split: str, splits, error: Exception) -> DataError:
@@ -130,25 +146,6 @@ def _features(builder: tfds.core.DatasetBuilder) -> tfds.features.FeaturesDict:
         expected = "a tfds.features.ClassLabel that knows its number of classes"
         raise DataError(f"{where} label is {label!r}; expected {expected}.")
     return tfds.features.FeaturesDict({"image": image, "label": label})
-
-
-def _read(opened: OpenSplit) -> tuple[np.ndarray, np.ndarray]:
-    count, image = len(opened.records), None
-    label = np.empty(count, np.int64)
-    for position, example in examples(opened):
-        pixels = example["image"]
-        if image is None:
-            image = np.empty((count, *pixels.shape), np.uint8)
-        if pixels.dtype != np.uint8 or pixels.shape != image.shape[1:]:
-            raise DataError(
-                f"{opened.where}: image {position} is {pixels.dtype} of shape "
-                f"{pixels.shape}; expected uint8 of shape {image.shape[1:]}, as the "
-                "first one. Give config.data.feed=streamed, config.data.mean and std, "
-                "or images of one size."
-            )
-        image[position], label[position] = pixels, example["label"]
-    opened.check_labels(label)
-    return image, label.astype(np.int32)
 
 
 def examples(opened: OpenSplit, decoders=None) -> Iterator[tuple[int, dict]]:

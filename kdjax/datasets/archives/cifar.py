@@ -85,25 +85,19 @@ class Layout(NamedTuple):
 
 _TEN = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 _HUNDRED = {"train": ["train"], "test": ["test"]}
+_HUNDRED_LABELS = {"coarse_label": "coarse", "label": "fine"}
+_BINARY = {f: Label(f"{x}_label_names.txt") for f, x in _HUNDRED_LABELS.items()}
+_PYTHON = {
+    feature: Label("meta", f"{kind}_label_names", f"{kind}_labels")
+    for feature, kind in _HUNDRED_LABELS.items()
+}
 LAYOUTS = {
     "cifar-10-binary.tar.gz": Layout(_TEN, {"label": Label("batches.meta.txt")}),
     "cifar-10-python.tar.gz": Layout(
         _TEN, {"label": Label("batches.meta", "label_names", "labels")}
     ),
-    "cifar-100-binary.tar.gz": Layout(
-        _HUNDRED,
-        {
-            "coarse_label": Label("coarse_label_names.txt"),
-            "label": Label("fine_label_names.txt"),
-        },
-    ),
-    "cifar-100-python.tar.gz": Layout(
-        _HUNDRED,
-        {
-            "coarse_label": Label("meta", "coarse_label_names", "coarse_labels"),
-            "label": Label("meta", "fine_label_names", "fine_labels"),
-        },
-    ),
+    "cifar-100-binary.tar.gz": Layout(_HUNDRED, _BINARY),
+    "cifar-100-python.tar.gz": Layout(_HUNDRED, _PYTHON),
 }
 
 

@@ -12,9 +12,8 @@ from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
 from kdjax.datasets.archives.reading import tar_members
 
 FILE_NAME = "CINIC-10.tar.gz"
-CLASS_NAMES = tuple(
-    "airplane automobile bird cat deer dog frog horse ship truck".split()
-)
+_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
+CLASS_NAMES = tuple(_CLASSES.split())
 _FOLDERS = {"train": "train", "validation": "valid", "test": "test"}
 
 
