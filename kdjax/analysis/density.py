@@ -34,15 +34,11 @@ def density(
     contracts.shapes("density", values=(values, "n"))
     values = finite("density", "values", values)
     if not np.ptp(values) > 0:
-        raise ValueError(
-            f"density: all {len(values)} values are {values[0]:g}; expected different "
-            "ones."
-        )
+        came = f"all {len(values)} values are {values[0]:g}"
+        raise ValueError(f"density: {came}; expected different ones.")
     if lowest is not None and values.min() < lowest:
-        raise ValueError(
-            f"density: values go down to {values.min():g}; expected none below "
-            f"lowest={lowest:g}."
-        )
+        came = f"values go down to {values.min():g}"
+        raise ValueError(f"density: {came}; expected none below lowest={lowest:g}.")
     if bandwidth is None:
         lower, upper = np.quantile(values, [0.25, 0.75])
         spreads = [np.std(values, ddof=1), (upper - lower) / 1.349]

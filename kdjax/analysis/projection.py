@@ -28,14 +28,9 @@ def three_class_projection(features: Any, class_weights: Any) -> np.ndarray:
     contracts.shapes(where, **both)
     features, templates = (finite(where, name, x) for name, (x, _) in both.items())
     if len(templates) != 3:
-        raise ValueError(
-            f"{where}: class_weights has {len(templates)} templates; expected 3."
-        )
-    return features @ _basis(where, templates).T
-
-
-def _basis(where: str, templates: np.ndarray) -> np.ndarray:
-    """Orthonormal basis of the plane through three points, [2, dim]."""
+        count = f"{len(templates)} templates"
+        raise ValueError(f"{where}: class_weights has {count}; expected 3.")
+    # An orthonormal basis of the plane through the three.
     first, second = templates[1] - templates[0], templates[2] - templates[0]
     length = np.linalg.norm(first)
     first = first / length if length > 0 else first
@@ -46,7 +41,7 @@ def _basis(where: str, templates: np.ndarray) -> np.ndarray:
             f"{where}: class_weights lie on one line; expected three different "
             "templates that span a plane."
         )
-    return np.stack([first, across / height])
+    return features @ np.stack([first, across / height]).T
 
 
 def elongation(points: Any, labels: Any) -> dict[int, float]:
@@ -65,9 +60,8 @@ def elongation(points: Any, labels: Any) -> dict[int, float]:
     contracts.shapes("elongation", points=(points, "n axes"), labels=(labels, "n"))
     points, labels = finite("elongation", "points", points), np.asarray(labels)
     if points.shape[1] != 2:
-        raise ValueError(
-            f"elongation: points have shape {points.shape}; expected [n, 2]."
-        )
+        expected = "expected [n, 2]"
+        raise ValueError(f"elongation: points have shape {points.shape}; {expected}.")
     ratios = {}
     for label in np.unique(labels).tolist():
         cluster = points[labels == label]

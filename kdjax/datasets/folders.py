@@ -52,9 +52,8 @@ def scan(root: pathlib.Path) -> Folder:
     try:
         return _scan(root)
     except OSError as error:
-        raise DataError(
-            f"{root}: cannot be listed ({error}). Look at its disk and permissions."
-        ) from error
+        advice = "Look at its disk and permissions."
+        raise DataError(f"{root}: cannot be listed ({error}). {advice}") from error
 
 
 def _scan(root: pathlib.Path) -> Folder:
@@ -75,9 +74,9 @@ def _scan(root: pathlib.Path) -> Folder:
         names = sorted({file.class_name for file in files})
         class_names = class_names or names
         if unknown := [name for name in names if name not in class_names]:
+            where = root / folders[split]
             raise DataError(
-                f"{root / folders[split]} has classes that train has not: "
-                f"{_some(unknown)}."
+                f"{where} has classes that train has not: {_some(unknown)}."
             )
         splits[split], ignored = files, ignored + others
     return Folder(root, class_names, splits, folders, ignored)

@@ -38,9 +38,8 @@ def prepare(
         raise DataError(f"cannot prepare {name!r}. {find.advice(name, data_dir)}")
     builder = builder_class(dataset)
     if version not in (None, str(builder.VERSION)):
-        raise DataError(
-            f"{dataset}: version {version} is unknown; expected {builder.VERSION}."
-        )
+        expected = f"expected {builder.VERSION}"
+        raise DataError(f"{dataset}: version {version} is unknown; {expected}.")
     directory = _archives(builder, data_dir, archives, log)
     make = functools.partial(builder, archives=directory)
     source = str(directory or "the package")
@@ -64,7 +63,13 @@ def _archives(
             if all((place / file).is_file() for file in files):
                 return place
     try:
-        _download(builder, manual, log)
+        for number, file in enumerate(builder.FILES[0]):
+            if (manual / file).is_file():
+                continue
+            if not builder.SUMS:
+                where = builder.URL
+                raise DataError(f"{file} is given to registered users only: {where}")
+            download.fetch(f"{builder.URL}/{file}", builder.SUMS[number], manual, log)
     except DataError as error:
         choices = " or ".join(", ".join(files) for files in builder.FILES)
         raise DataError(
@@ -73,12 +78,3 @@ def _archives(
             f"{builder.name} --data_dir={data_dir} --archives=DIR"
         ) from error
     return manual
-
-
-def _download(builder: type[ArchiveBuilder], directory: pathlib.Path, log: Log) -> None:
-    for number, file in enumerate(builder.FILES[0]):
-        if (directory / file).is_file():
-            continue
-        if not builder.SUMS:
-            raise DataError(f"{file} is given to registered users only: {builder.URL}")
-        download.fetch(f"{builder.URL}/{file}", builder.SUMS[number], directory, log)

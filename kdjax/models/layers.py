@@ -160,18 +160,16 @@ def activation_dtype(where: str, dtype) -> jnp.dtype:
 def positive_integer(where: str, name: str, value) -> None:
     """Raises ValueError unless `value` is an int above 0."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(
-            f"{where}: {name} is {value!r}; expected a whole number above 0."
-        )
+        expected = "a whole number above 0"
+        raise ValueError(f"{where}: {name} is {value!r}; expected {expected}.")
 
 
 def check_images(where: str, images: jax.Array, halvings: int, hint: str = "") -> None:
     """Raises ValueError unless images are large enough [b, h, w, c] floats."""
     sizes = contracts.shapes(where, images=(images, "batch height width channels"))
     if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(
-            f"{where}: images are {images.dtype}; expected normalised floats."
-        )
+        expected = "normalised floats"
+        raise ValueError(f"{where}: images are {images.dtype}; expected {expected}.")
     smallest = 2**halvings
     height, width = sizes["height"], sizes["width"]
     if min(height, width) < smallest:

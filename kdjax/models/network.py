@@ -130,7 +130,6 @@ class _Linen:
         return method == "__call__" and "/".join(submodule.path) in self.paths.values()
 
     def _tapped(self, intermediates: Mapping) -> dict[str, jax.Array]:
-        """The outputs of the named submodules."""
         plain = flax.core.unfreeze(intermediates)
         calls = flax.traverse_util.flatten_dict(plain, sep="/")
         features = {}
@@ -157,7 +156,8 @@ def _read(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
             "(logits, {name: array}) or Outputs."
         )
     if logits.ndim != 2:
+        expected = "[batch, classes]"
         raise ValueError(
-            f"{where}: logits has shape {logits.shape}; expected [batch, classes]."
+            f"{where}: logits has shape {logits.shape}; expected {expected}."
         )
     return logits, features

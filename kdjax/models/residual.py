@@ -107,9 +107,8 @@ def cifar_resnet(
     """
     where = f"resnet{depth}{'x4' if four_times else ''}"
     if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
-        raise ValueError(
-            f"{where}: depth is {depth!r}; expected 6n + 2: 8, 14, 20, ..."
-        )
+        expected = "6n + 2: 8, 14, 20, ..."
+        raise ValueError(f"{where}: depth is {depth!r}; expected {expected}")
     layers.positive_integer(where, "num_classes", num_classes)
     module = ResNet(
         where,
@@ -144,9 +143,8 @@ def imagenet_resnet(
     """
     where = f"resnet{depth}{'_cifar' if small_images else ''}"
     if depth not in _DEPTHS:
-        raise ValueError(
-            f"{where}: depth is {depth!r}; expected one of {list(_DEPTHS)}."
-        )
+        expected = f"one of {list(_DEPTHS)}"
+        raise ValueError(f"{where}: depth is {depth!r}; expected {expected}.")
     layers.positive_integer(where, "num_classes", num_classes)
     block, blocks = _DEPTHS[depth]
     hint = f"{where}_cifar takes smaller ones" if depth <= 50 else ""

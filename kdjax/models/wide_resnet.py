@@ -87,9 +87,8 @@ def wide_resnet(
     """
     where = "wide_resnet" if width is None else f"wrn_{depth}_{width}"
     if not isinstance(depth, int) or depth < 10 or (depth - 4) % 6:
-        raise ValueError(
-            f"{where}: depth is {depth!r}; expected 6n + 4: 10, 16, 22, ..."
-        )
+        expected = "6n + 4: 10, 16, 22, ..."
+        raise ValueError(f"{where}: depth is {depth!r}; expected {expected}")
     widths = _stage_widths(where, width, widths)
     layers.positive_integer(where, "stem", stem)
     layers.positive_integer(where, "num_classes", num_classes)
@@ -100,9 +99,8 @@ def wide_resnet(
 
 def _stage_widths(where, width, widths) -> tuple[int, int, int]:
     if (width is None) == (widths is None):
-        raise ValueError(
-            f"{where}: width is {width!r}, widths is {widths!r}; expected one of them."
-        )
+        came = f"width is {width!r}, widths is {widths!r}"
+        raise ValueError(f"{where}: {came}; expected one of them.")
     if widths is None:
         layers.positive_integer(where, "width", width)
         return 16 * width, 32 * width, 64 * width

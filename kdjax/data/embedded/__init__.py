@@ -81,8 +81,6 @@ def read() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     content = lzma.decompress(file.read_bytes())
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != CONTENT_SHA256:
-        raise DataError(
-            f"{file}: content has SHA-256 {sha256}; expected {CONTENT_SHA256}. "
-            "Reinstall kdjax."
-        )
+        expected = f"expected {CONTENT_SHA256}. Reinstall kdjax."
+        raise DataError(f"{file}: content has SHA-256 {sha256}; {expected}")
     return unpack(content)

@@ -139,7 +139,6 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _colour(content: bytes, **options: int) -> tuple[np.ndarray, str]:
-    """Pixels and warning."""
     try:
         return _call(simplejpeg.decode_jpeg, content, "RGB", **options), ""
     except Unreadable as error:

@@ -62,9 +62,7 @@ def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str
             yield file, encode.as_colour(content, (64, 64), f"{path}: {name}"), label
 
 
-def _listing(
-    archive: zipfile.ZipFile, path: pathlib.Path, split: str
-) -> Iterator[tuple[str, str, str]]:
+def _listing(archive: zipfile.ZipFile, path, split: str) -> Iterator[tuple[str, ...]]:
     if split == "train":
         for name in archive.namelist():
             if match := _TRAIN.fullmatch(name):
@@ -92,6 +90,5 @@ def _member(archive: zipfile.ZipFile, path: pathlib.Path, name: str) -> bytes:
         with reading(f"{path}: {name}", "file", zipfile.BadZipFile):
             return archive.read(name)
     except KeyError as error:
-        raise DataError(
-            f"{path}: lacks {name}. Is it the file that its name says?"
-        ) from error
+        lacks = f"lacks {name}. Is it the file that its name says?"
+        raise DataError(f"{path}: {lacks}") from error
