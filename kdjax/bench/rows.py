@@ -104,7 +104,9 @@ def measure(
     } | _speed(problem.batch_size, students, load, timed, mesh)
 
 
-def _speed(batch_size: int, students: int, load: Work, timed, mesh: Mesh) -> dict:
+def _speed(
+    batch_size: int, students: int, load: Work, timed: timing.Timing, mesh: Mesh
+) -> dict:
     """What follows from a timing on the devices of a mesh."""
     kind = mesh.devices.flat[0].device_kind
     rates = timed.rates(batch_size)

@@ -74,10 +74,8 @@ def _scan(root: pathlib.Path) -> Folder:
         names = sorted({file.class_name for file in files})
         class_names = class_names or names
         if unknown := [name for name in names if name not in class_names]:
-            where = root / folders[split]
-            raise DataError(
-                f"{where} has classes that train has not: {_some(unknown)}."
-            )
+            where, names = root / folders[split], _some(unknown)
+            raise DataError(f"{where} has classes that train has not: {names}.")
         splits[split], ignored = files, ignored + others
     return Folder(root, class_names, splits, folders, ignored)
 

@@ -156,8 +156,7 @@ def _read(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
             "(logits, {name: array}) or Outputs."
         )
     if logits.ndim != 2:
-        expected = "[batch, classes]"
         raise ValueError(
-            f"{where}: logits has shape {logits.shape}; expected {expected}."
+            f"{where}: logits has shape {logits.shape}; expected [batch, classes]."
         )
     return logits, features

@@ -132,7 +132,6 @@ def crop_and_flip(
 def _check_image(where: str, image: Array, **others) -> None:
     contracts.shapes(where, image=(image, "batch height width channels"), **others)
     if image.dtype != jnp.uint8:
-        expected = "uint8, as from a loader"
         raise ValueError(
-            f"{where}: image has dtype {image.dtype}; expected {expected}."
+            f"{where}: image has dtype {image.dtype}; expected uint8, as from a loader."
         )

@@ -46,6 +46,6 @@ def tar_files(path: pathlib.Path, names: set[str]) -> dict[str, bytes]:
         for name, file in tar_members(path, lambda n: n.rsplit("/", 1)[-1] in names)
     }
     if missing := sorted(names - content.keys()):
-        names = ", ".join(missing)
-        raise DataError(f"{path}: lacks {names}. Is it the file that its name says?")
+        files = ", ".join(missing)
+        raise DataError(f"{path}: lacks {files}. Is it the file that its name says?")
     return content

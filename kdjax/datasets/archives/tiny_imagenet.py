@@ -62,7 +62,9 @@ def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str
             yield file, encode.as_colour(content, (64, 64), f"{path}: {name}"), label
 
 
-def _listing(archive: zipfile.ZipFile, path, split: str) -> Iterator[tuple[str, ...]]:
+def _listing(
+    archive: zipfile.ZipFile, path: pathlib.Path, split: str
+) -> Iterator[tuple[str, str, str]]:
     if split == "train":
         for name in archive.namelist():
             if match := _TRAIN.fullmatch(name):
