@@ -19,13 +19,11 @@ def density(
     By the trapezoid rule it integrates to 1 over the grid, which rises and reaches four
     bandwidths beyond the values.
 
-    Args:
-      values: finite, at least two different ones.
-      bandwidth: standard deviation of a Gaussian; when left out Silverman's rule
-        0.9 min(std, interquartile range / 1.349) n^(-1/5) (1986, equation 3.31), but
-        not below a thousandth of the values' range.
-      lowest: no value can be below that (0 for distances); what a Gaussian has there is
-        reflected at it, and the grid starts there.
+    Values are finite, at least two different ones. `bandwidth` is a Gaussian's standard
+    deviation; when left out Silverman's 0.9 min(std, interquartile range / 1.349)
+    n^(-1/5) (1986, equation 3.31), but not below a thousandth of the values' range. No
+    value can be below `lowest` (0 for distances): what a Gaussian has there is
+    reflected at it, and the grid starts there.
 
     >>> grid, pdf = density([1.0, 2.0, 4.0])
     >>> round(float(np.trapezoid(pdf, grid)), 4)
@@ -36,16 +34,16 @@ def density(
     contracts.shapes("density", values=(values, "n"))
     values = finite("density", "values", values)
     if not np.ptp(values) > 0:
-        raise ValueError(
-            f"density: all {len(values)} values are {values[0]:g}; expected different "
-            "ones."
-        )
+        came = f"all {len(values)} values are {values[0]:g}"
+        raise ValueError(f"density: {came}; expected different ones.")
     if lowest is not None and values.min() < lowest:
-        raise ValueError(
-            f"density: values go down to {values.min():g}; expected none below "
-            f"lowest={lowest:g}."
-        )
-    bandwidth = _silverman(values) if bandwidth is None else bandwidth
+        came = f"values go down to {values.min():g}"
+        raise ValueError(f"density: {came}; expected none below lowest={lowest:g}.")
+    if bandwidth is None:
+        lower, upper = np.quantile(values, [0.25, 0.75])
+        spreads = [np.std(values, ddof=1), (upper - lower) / 1.349]
+        narrow = min(spread for spread in spreads if spread > 0)
+        bandwidth = max(0.9 * narrow * len(values) ** -0.2, np.ptp(values) / _FINEST)
     contracts.positive("density", "bandwidth", bandwidth)
     left, right = values.min() - 4 * bandwidth, values.max() + 4 * bandwidth
     left = left if lowest is None else max(left, lowest)
@@ -58,10 +56,3 @@ def density(
     if lowest is not None:
         pdf += kde(2 * lowest - grid - centre)
     return grid, pdf
-
-
-def _silverman(values: np.ndarray) -> float:
-    lower, upper = np.quantile(values, [0.25, 0.75])
-    spreads = [np.std(values, ddof=1), (upper - lower) / 1.349]
-    narrow = min(spread for spread in spreads if spread > 0)
-    return max(0.9 * narrow * len(values) ** -0.2, np.ptp(values) / _FINEST)

@@ -15,13 +15,9 @@ def three_class_projection(features: Any, class_weights: Any) -> np.ndarray:
     the first template to the second; the third is on the positive side of the second
     axis. Müller et al. 2019 (arXiv:1906.02629), section 2.
 
-    Args:
-      features: [n, dim], penultimate.
-      class_weights: [3, dim], not on one line; of a Flax kernel [dim, classes]
-        `kernel[:, [a, b, c]].T`.
-
-    Returns:
-      [n, 2], in the unit of the features; 0 is where the features' origin falls.
+    Penultimate features [n, dim] become [n, 2], in their unit; 0 is where their origin
+    falls. `class_weights` [3, dim] are not on one line; of a Flax kernel [dim, classes]
+    they are `kernel[:, [a, b, c]].T`.
 
     >>> templates = [[1.0, 0.0, 0.0], [3.0, 0.0, 0.0], [1.0, 5.0, 0.0]]
     >>> three_class_projection([[7.0, 8.0, 9.0]], templates)
@@ -32,14 +28,9 @@ def three_class_projection(features: Any, class_weights: Any) -> np.ndarray:
     contracts.shapes(where, **both)
     features, templates = (finite(where, name, x) for name, (x, _) in both.items())
     if len(templates) != 3:
-        raise ValueError(
-            f"{where}: class_weights has {len(templates)} templates; expected 3."
-        )
-    return features @ _basis(where, templates).T
-
-
-def _basis(where: str, templates: np.ndarray) -> np.ndarray:
-    """Orthonormal basis of the plane through three points, [2, dim]."""
+        count = f"{len(templates)} templates"
+        raise ValueError(f"{where}: class_weights has {count}; expected 3.")
+    # An orthonormal basis of the plane through the three.
     first, second = templates[1] - templates[0], templates[2] - templates[0]
     length = np.linalg.norm(first)
     first = first / length if length > 0 else first
@@ -50,7 +41,7 @@ def _basis(where: str, templates: np.ndarray) -> np.ndarray:
             f"{where}: class_weights lie on one line; expected three different "
             "templates that span a plane."
         )
-    return np.stack([first, across / height])
+    return features @ np.stack([first, across / height]).T
 
 
 def elongation(points: Any, labels: Any) -> dict[int, float]:
@@ -60,9 +51,8 @@ def elongation(points: Any, labels: Any) -> dict[int, float]:
     infinity a line. Elongated for KL at infinite temperature, round for MSE in Kim et
     al. 2021 (arXiv:2105.08919).
 
-    Args:
-      points: [n, 2], from `three_class_projection`.
-      labels: [n], three points or more of each, not all in one place.
+    Points [n, 2] are from `three_class_projection`; of each label [n] there are three
+    or more, not all in one place.
 
     >>> round(elongation([[-3, 0], [3, 0], [0, 1], [0, -1]], [7, 7, 7, 7])[7], 6)
     3.0
@@ -70,9 +60,8 @@ def elongation(points: Any, labels: Any) -> dict[int, float]:
     contracts.shapes("elongation", points=(points, "n axes"), labels=(labels, "n"))
     points, labels = finite("elongation", "points", points), np.asarray(labels)
     if points.shape[1] != 2:
-        raise ValueError(
-            f"elongation: points have shape {points.shape}; expected [n, 2]."
-        )
+        expected = "expected [n, 2]"
+        raise ValueError(f"elongation: points have shape {points.shape}; {expected}.")
     ratios = {}
     for label in np.unique(labels).tolist():
         cluster = points[labels == label]

@@ -41,10 +41,8 @@ def count(function: Callable, *args) -> Work:
     """The work of `function(*args)`; arguments may be ShapeDtypeStructs.
 
     Padding counts as pixels do, as in the tables of torchvision and timm. Of a branch
-    the side with more operations counts.
-
-    Raises:
-      InputError: convolutions or products inside a loop of unknown length.
+    the side with more operations counts. Raises InputError where convolutions or
+    products are inside a loop of unknown length.
 
     >>> import jax.numpy as jnp
     >>> count(jnp.dot, jnp.ones((2, 3)), jnp.ones((3, 5))).flops
@@ -89,8 +87,7 @@ def _of_equation(equation) -> Work:
     if name == "while" and work.total:
         raise InputError(
             "bench: the network convolves or multiplies matrices inside a while loop "
-            "of unknown length; expected jax.lax.scan or a fixed number of "
-            "layers."
+            "of unknown length; expected jax.lax.scan or a fixed number of layers."
         )
     return work
 

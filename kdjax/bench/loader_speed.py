@@ -114,9 +114,8 @@ def measure(
 ) -> LoaderTiming:
     """Times a loader once what was decoded ahead is used up.
 
-    Args:
-      ready: fetches the batch of a step.
-      warm: steps before the first block; more than are decoded ahead.
+    `ready` fetches the batch of a step. The first `warm` steps, more than are decoded
+    ahead, are no part of a block.
     """
     program = timing.Program(lambda state, _: state, None, ready)
     seconds, _ = timing.block(program, 0, warm, clock)
@@ -149,11 +148,7 @@ def row(
 
 
 def side_of(images: LazyImages, loader: StreamingLoader, timed: LoaderTiming) -> int:
-    """Side of the crops that were timed.
-
-    Raises:
-      InputError: it changed on the way, so that the rate is of no one size.
-    """
+    """Side of the crops that were timed; raises InputError if it changed on the way."""
     ends = timed.steps[0], timed.steps[-1]
     first, last = (n * loader.batch_size // loader.num_examples for n in ends)
     sides = {images.geometry.size_at(epoch) for epoch in range(first, last + 1)}

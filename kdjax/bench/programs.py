@@ -71,12 +71,10 @@ def problem_of(
 
 
 def start(problem: Problem, mode: str, students: int, mesh: Mesh) -> Program:
-    """Builds one program; nothing of its step is compiled yet.
+    """Builds one program of so many students; nothing of its step is compiled yet.
 
-    Args:
-      mode: "live": the teacher computes in every step. "cached": its logits come with
-        the batch. "input": images are gathered and augmented, and no network runs.
-      students: how many, side by side; "input" has none.
+    `mode` is "live": the teacher computes in every step; "cached": its logits come with
+    the batch; or "input": images are gathered and augmented, and no network runs.
     """
     split, cached = noise_split(problem), mode == "cached"
     loader = make_loader(split, mesh, seed=SEED, batch_size=problem.batch_size)

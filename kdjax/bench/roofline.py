@@ -14,8 +14,6 @@ memory so many times, while batch norms are not folded and ReLUs not fused.
                 (in bfloat16: 9 and 28 bytes an element)
 
 Weights, optimizer and images are left out: a few percent at the batches of training.
-A convolutional network is usually bound by memory: at 65 % of that roof an H100 trains
-ResNet-50 with 17 % of its FLOP/s (MLPerf Training 3.0).
 """
 
 from kdjax.bench.flops import Work
@@ -45,14 +43,9 @@ def shares(
 ) -> tuple[float | None, float | None]:
     """(model FLOP/s utilisation, share of the memory roof), each from 0 to 1.
 
-    Work in several dtypes is weighed with the peak of each. None: that peak is not
-    known, or nothing is computed.
-
-    Args:
-      load: of one image.
-      images_per_second: over all devices.
-      peak: of one device.
-      devices: how many shared the work.
+    `load` is of one image, `peak` of one of the `devices` that shared the work. Work in
+    several dtypes is weighed with the peak of each. None: that peak is not known, or
+    nothing is computed.
     """
     if peak is None:
         return None, None

@@ -80,8 +80,7 @@ def measure(
 ) -> dict:
     """Builds, compiles and times one program; the keys are those of KEYS.
 
-    Raises:
-      InputError: the program does not fit the device's memory.
+    Raises InputError if the program does not fit the device's memory.
     """
     load = programs.load(problem, mode, students)
     try:

@@ -12,15 +12,14 @@ from kdjax.types import PyTree
 BLOCK_SECONDS = 2.0  # the length of a block where no number of steps is given
 MOST_STEPS = 2000
 WARM_STEPS = 2
+Clock = Callable[[], float]
 
 
 class Program:
     """A step, its state, and the batch specs that it takes.
 
-    Args:
-      step: (state, batch_spec) -> state; dispatches a step and does not wait.
-      state: before the first step.
-      ready: number of a step -> its batch_spec, on the devices.
+    `step` is (state, batch_spec) -> state and does not wait; `ready` gives the
+    batch_spec of a step's number, on the devices.
     """
 
     def __init__(self, step: Callable, state: PyTree, ready: Callable[[int], PyTree]):
@@ -61,11 +60,7 @@ class Timing(NamedTuple):
 
 
 def measure(
-    program: Program,
-    *,
-    steps: int,
-    repeats: int,
-    clock: Callable[[], float] = time.perf_counter,
+    program: Program, *, steps: int, repeats: int, clock: Clock = time.perf_counter
 ) -> Timing:
     """Times a program after its compilation and a few steps to warm up.
 
@@ -80,11 +75,7 @@ def measure(
 
 
 def blocks(
-    program: Program,
-    start: int,
-    steps: int,
-    repeats: int,
-    clock: Callable[[], float] = time.perf_counter,
+    program: Program, start: int, steps: int, repeats: int, clock: Clock
 ) -> Timing:
     """Times blocks that follow each other, from step number `start` on."""
     starts = range(start, start + repeats * steps, steps)
@@ -93,10 +84,7 @@ def blocks(
 
 
 def block(
-    program: Program,
-    start: int,
-    steps: int,
-    clock: Callable[[], float] = time.perf_counter,
+    program: Program, start: int, steps: int, clock: Clock = time.perf_counter
 ) -> tuple[float, float]:
     """(seconds of `steps` steps, of which the loop waited for batch specs).
 

@@ -7,7 +7,7 @@ import pathlib
 from kdjax import paths
 from kdjax.data import npz
 from kdjax.data.images.crops import Geometry
-from kdjax.data.split import DataError, Split
+from kdjax.data.split import DataError, SkippedImages, Split
 from kdjax.data.tfds.names import default_data_dir, is_embedded
 
 
@@ -25,7 +25,8 @@ def load_split(
     Takes any TFDS set in array_record format with features `image` and `label`, any
     file of the form that `kdjax.data.npz` describes, which needs NumPy alone, and the
     embedded set, from the package. The order is TFDS's, or the file's, the same on
-    every machine. The network is never touched.
+    every machine. The network is never touched. Raises DataError if the set is not
+    prepared, not readable or not of labelled uint8 images.
 
     Args:
       name: "cifar100", "my_set/config", "my_set:1.0.0"; or "my_file.npz", looked for
@@ -36,9 +37,6 @@ def load_split(
         into memory.
       skip_at_most: how many unreadable images on disk a training skips.
       threads: that decode images on disk; 0: one a core.
-
-    Raises:
-      DataError: the set is not prepared, not readable or not of labelled uint8 images.
     """
     directory = None if data_dir is None else paths.local(data_dir, "data_dir")
     in_memory = npz.is_npz(name) or is_embedded(name)
@@ -67,7 +65,6 @@ def _open_lazily(name, split, directory, crops, skip_at_most, threads) -> Split:
     """A split whose images stay on disk: its labels, and what identifies it."""
     from kdjax.data.images.fast_crop import PIXELS
     from kdjax.data.images.lazy import LazyImages
-    from kdjax.data.images.skipped import SkippedImages
     from kdjax.data.tfds.labels import read_labels
     from kdjax.data.tfds.records import open_split
 

@@ -1,14 +1,8 @@
 """The data sets that kdjax knows: who prepares them, their statistics and sizes.
 
-To add a set that TFDS does not have, touch two files:
-
-1. `kdjax/datasets/archives/NAME.py`: a subclass of `ArchiveBuilder`;
-   `kdjax/datasets/archives/cinic10.py` is a short one.
-2. This file: one entry of `DATASETS`.
-
-ImageNet is larger: its builder is `kdjax/datasets/imagenet.py`.
-
-`python -m kdjax prepare NAME`, training, `evaluate` and `compile` then know the set.
+To add a set that TFDS does not have: a subclass of `ArchiveBuilder` in
+`kdjax/datasets/archives/NAME.py` (`cinic10.py` is a short one), and an entry of
+`DATASETS` here. `prepare`, training, `evaluate` and `compile` then know the set.
 """
 
 from typing import NamedTuple
@@ -28,19 +22,12 @@ class Sizes(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """One known data set.
+    """One known data set."""
 
-    Attributes:
-      builder: module in `kdjax.datasets` and class, imported by `prepare` alone.
-      augment: mean, standard deviation and crop that papers train with.
-      sizes: as its authors published them.
-      streamed: too large to measure at every start; its crops are made on the host.
-    """
-
-    builder: str
-    augment: Augment
-    sizes: Sizes
-    streamed: bool = False
+    builder: str  # module in `kdjax.datasets` and class, imported by `prepare` alone
+    augment: Augment  # mean, standard deviation and crop that papers train with
+    sizes: Sizes  # as its authors published them
+    streamed: bool = False  # too large to measure at every start; crops on the host
 
 
 def _augment(mean, std, padding: int = 4) -> Augment:

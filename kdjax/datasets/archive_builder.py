@@ -21,19 +21,12 @@ def builder_class(name: str) -> type[tfds.core.DatasetBuilder]:
 
 
 class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Reads `FILES` from one directory and counts examples.
+    """Reads `FILES` from one directory and counts examples."""
 
-    Attributes:
-      FILES: each entry is one complete choice of files; the first is downloaded.
-      URL: the directory in which the first choice is published.
-      SUMS: of those files, SHA-256 or MD5.
-      SIZES: split -> number of examples.
-    """
-
-    FILES: tuple[tuple[str, ...], ...]
-    URL: str
-    SUMS: tuple[str, ...]
-    SIZES: dict[str, int]
+    FILES: tuple[tuple[str, ...], ...]  # complete choices; the first is downloaded
+    URL: str  # the directory in which the first choice is published
+    SUMS: tuple[str, ...]  # of its files, SHA-256 or MD5
+    SIZES: dict[str, int]  # split -> number of examples
 
     def __init__(self, *, archives: pathlib.Path | None = None, log=None, **arguments):
         """`archives` holds the files; nothing takes so long that it is logged."""

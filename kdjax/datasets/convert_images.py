@@ -7,7 +7,7 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from kdjax import paths
-from kdjax.data.images.skipped import SkippedImages
+from kdjax.data.split import SkippedImages
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.tfds.records import UNDECODED, OpenSplit, open_split
 from kdjax.datasets.archive_builder import dataset_info
@@ -49,13 +49,12 @@ class ConvertedBuilder(ShardedBuilder, skip_registration=True):
     @functools.cached_property
     def _features(self) -> tfds.features.FeaturesDict:
         """Those of the source that are kept."""
-        return tfds.features.FeaturesDict(
-            {
-                name: feature
-                for name, feature in self.source.features.items()
-                if name in ("image", "label") or isinstance(feature, tfds.features.Text)
-            }
-        )
+        kept = {
+            name: feature
+            for name, feature in self.source.features.items()
+            if name in ("image", "label") or isinstance(feature, tfds.features.Text)
+        }
+        return tfds.features.FeaturesDict(kept)
 
 
 def convert_images(
@@ -68,11 +67,9 @@ def convert_images(
 ) -> Prepared:
     """Writes NAME/FORMAT from the prepared set NAME, unless it exists.
 
-    At most `skip_at_most` images that cannot be read are left out.
-
-    Raises:
-      DataError: the set is not prepared, not in colour, or too much is unreadable.
-      OSError: data_dir cannot be written.
+    At most `skip_at_most` images that cannot be read are left out. Raises DataError if
+    the set is not prepared, not in colour, or too much of it is unreadable, OSError if
+    data_dir cannot be written.
     """
     data_dir = paths.local(data_dir, "--data_dir")
     converted = converted_name(name, format)
@@ -82,12 +79,11 @@ def convert_images(
     whole = open_split(name, "all", data_dir)
     whole.check_colour()
     info = whole.builder.info
+    config = tfds.core.BuilderConfig(name=config, description=format.about)
     builder_class = ConvertedBuilder.named(
         dataset,
         str(whole.builder.version),
-        BUILDER_CONFIGS=[
-            tfds.core.BuilderConfig(name=config, description=format.about)
-        ],
+        BUILDER_CONFIGS=[config],
         format=format,
         source=info,
         opened={s: open_split(name, s, data_dir) for s in info.splits if s != "all"},

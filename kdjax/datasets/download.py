@@ -20,10 +20,8 @@ def fetch(
     """Downloads one archive to a .part file, which is renamed once its sum is right.
 
     Two may run at the same time. `expected` is the SHA-256 or MD5 of the content.
-
-    Raises:
-      DataError: the server cannot be reached, stops midway, or sends something else.
-      OSError: the directory cannot be written.
+    Raises DataError if the server cannot be reached, stops midway or sends something
+    else, OSError if the directory cannot be written.
     """
     file_name, algorithm = url.rsplit("/", 1)[1], _ALGORITHMS[len(expected)]
     directory.mkdir(parents=True, exist_ok=True)

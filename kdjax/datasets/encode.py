@@ -27,10 +27,8 @@ def as_colour(content: bytes, size: tuple[int, int], where: str) -> bytes:
     if image is None:
         raise DataError(f"{where}: not a readable image; fetch the archive anew.")
     if image.shape[:2] != size:
-        raise DataError(
-            f"{where}: is {image.shape[0]} by {image.shape[1]} pixels; expected "
-            f"{size[0]} by {size[1]}."
-        )
+        came = f"{image.shape[0]} by {image.shape[1]} pixels"
+        raise DataError(f"{where}: is {came}; expected {size[0]} by {size[1]}.")
     if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
         return content
     return _encode(cv2.imdecode(raw, cv2.IMREAD_COLOR))
@@ -57,7 +55,6 @@ def as_plain_jpeg(content: bytes) -> tuple[bytes, str]:
 def _encode(image: np.ndarray) -> bytes:
     success, content = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not success:
-        raise ValueError(
-            f"OpenCV cannot encode an image of shape {image.shape} as PNG."
-        )
+        what = f"an image of shape {image.shape}"
+        raise ValueError(f"OpenCV cannot encode {what} as PNG.")
     return content.tobytes()

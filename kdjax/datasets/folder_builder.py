@@ -8,8 +8,7 @@ import tensorflow_datasets as tfds
 
 from kdjax import paths
 from kdjax.data.images.decode import decode_with_warning
-from kdjax.data.images.skipped import SkippedImages
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds.names import parse_name
 from kdjax.datasets import folders
 from kdjax.datasets.archive_builder import dataset_info
@@ -37,21 +36,17 @@ class FolderBuilder(ShardedBuilder, skip_registration=True):
         )
 
     def entries(self):
-        return {
-            split: shuffled(
-                split, [Entry(f"{f.class_name}/{f.name}", f.size, f) for f in files]
-            )
-            for split, files in self.folder.splits.items()
-        }
+        listed = {}
+        for split, files in self.folder.splits.items():
+            entries = [Entry(f"{f.class_name}/{f.name}", f.size, f) for f in files]
+            listed[split] = shuffled(split, entries)
+        return listed
 
     def read(self, split, entry):
         content = self.folder.read(split, entry.source)
         self.skipped.warn(self.name_of(split, entry), decode_with_warning(content)[1])
-        return {
-            "image": io.BytesIO(content),
-            "label": entry.source.class_name,
-            "file_name": entry.key,
-        }
+        image, label = io.BytesIO(content), entry.source.class_name
+        return {"image": image, "label": label, "file_name": entry.key}
 
     def name_of(self, split, entry):
         return str(self.folder.path(split, entry.source))
@@ -68,11 +63,9 @@ def prepare_folder(
     """Prepares DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG, unless it exists.
 
     At most `skip_at_most` files that cannot be decoded are left out. Under the name
-    imagenet2012 they become TFDS's own set, of which nothing may be missing.
-
-    Raises:
-      DataError: the folder is laid out in another way, or too much is unreadable.
-      OSError: data_dir cannot be written.
+    imagenet2012 they become TFDS's own set, of which nothing may be missing. Raises
+    DataError if the folder is laid out in another way or too much is unreadable,
+    OSError if data_dir cannot be written.
     """
     data_dir = paths.local(data_dir, "--data_dir")
     folder = paths.local(folder, "--folder")

@@ -52,9 +52,8 @@ def scan(root: pathlib.Path) -> Folder:
     try:
         return _scan(root)
     except OSError as error:
-        raise DataError(
-            f"{root}: cannot be listed ({error}). Look at its disk and permissions."
-        ) from error
+        advice = "Look at its disk and permissions."
+        raise DataError(f"{root}: cannot be listed ({error}). {advice}") from error
 
 
 def _scan(root: pathlib.Path) -> Folder:
@@ -66,7 +65,7 @@ def _scan(root: pathlib.Path) -> Folder:
         if split:
             folders[split] = entry
     if "train" not in folders:
-        raise DataError(f"{root} has no folder train; {_content_of(root)}. {_EXPECTED}")
+        raise _lacks(root, "folder train")
     splits, class_names, ignored = {}, [], 0
     for split in dict.fromkeys(SPLITS.values()):  # train first
         if split not in folders:
@@ -75,10 +74,8 @@ def _scan(root: pathlib.Path) -> Folder:
         names = sorted({file.class_name for file in files})
         class_names = class_names or names
         if unknown := [name for name in names if name not in class_names]:
-            raise DataError(
-                f"{root / folders[split]} has classes that train has not: "
-                f"{_some(unknown)}."
-            )
+            where, names = root / folders[split], _some(unknown)
+            raise DataError(f"{where} has classes that train has not: {names}.")
         splits[split], ignored = files, ignored + others
     return Folder(root, class_names, splits, folders, ignored)
 
@@ -87,9 +84,7 @@ def _split(directory: pathlib.Path) -> tuple[list[File], int]:
     """The images of a split, and how many files are none."""
     classes = _directories(directory)
     if not classes:
-        raise DataError(
-            f"{directory} has no folders; {_content_of(directory)}. {_EXPECTED}"
-        )
+        raise _lacks(directory, "folders")
     files, ignored = [], 0
     for name in classes:
         before = len(files)
@@ -106,8 +101,7 @@ def _split(directory: pathlib.Path) -> tuple[list[File], int]:
                 else:
                     ignored += 1
         if len(files) == before:
-            where = directory / name
-            raise DataError(f"{where} has no images; {_content_of(where)}. {_EXPECTED}")
+            raise _lacks(directory / name, "images")
     return sorted(files), ignored
 
 
@@ -116,11 +110,12 @@ def _directories(directory: pathlib.Path) -> list[str]:
         return sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
 
 
-def _content_of(directory: pathlib.Path) -> str:
-    """The entries of a directory, in a few words."""
+def _lacks(directory: pathlib.Path, what: str) -> DataError:
+    """The error of a directory, with its entries in a few words."""
     with os.scandir(directory) as entries:
         names = sorted(e.name + "/" * e.is_dir() for e in entries)
-    return f"it has {_some(names)}" if names else "it is empty"
+    content = f"it has {_some(names)}" if names else "it is empty"
+    return DataError(f"{directory} has no {what}; {content}. {_EXPECTED}")
 
 
 def _some(names: list[str]) -> str:

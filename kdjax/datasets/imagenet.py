@@ -6,8 +6,7 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from kdjax.data.images.decode import Unreadable
-from kdjax.data.images.skipped import SkippedImages
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, SkippedImages
 from kdjax.datasets import encode, folders
 from kdjax.datasets.archive_builder import dataset_info
 from kdjax.datasets.archives import imagenet
@@ -60,11 +59,8 @@ class Imagenet2012(ShardedBuilder, skip_registration=True):
         class_name, start = entry.source
         content, warning = encode.as_plain_jpeg(self._content(split, entry, start))
         self.skipped.warn(self.name_of(split, entry), warning)
-        return {
-            "image": io.BytesIO(content),
-            "label": class_name,
-            "file_name": entry.key,
-        }
+        image = io.BytesIO(content)
+        return {"image": image, "label": class_name, "file_name": entry.key}
 
     def name_of(self, split, entry):
         return f"{self._archives}, {split}, {entry.source[0]}/{entry.key}"

@@ -24,11 +24,9 @@ def prepare(
 
     Looks for the official archive in `archives`, in data_dir/downloads/manual and in
     the current directory, and downloads it into the second if it is in none of them
-    (not ImageNet's, which has no open address).
-
-    Raises:
-      DataError: the name is unknown, no archive can be had, or its content is wrong.
-      OSError: data_dir cannot be written.
+    (not ImageNet's, which has no open address). Raises DataError if the name is
+    unknown, no archive can be had or its content is wrong, OSError if data_dir cannot
+    be written.
     """
     data_dir = paths.local(data_dir, "--data_dir")
     if archives is not None:
@@ -40,9 +38,8 @@ def prepare(
         raise DataError(f"cannot prepare {name!r}. {find.advice(name, data_dir)}")
     builder = builder_class(dataset)
     if version not in (None, str(builder.VERSION)):
-        raise DataError(
-            f"{dataset}: version {version} is unknown; expected {builder.VERSION}."
-        )
+        expected = f"expected {builder.VERSION}"
+        raise DataError(f"{dataset}: version {version} is unknown; {expected}.")
     directory = _archives(builder, data_dir, archives, log)
     make = functools.partial(builder, archives=directory)
     source = str(directory or "the package")
@@ -50,10 +47,7 @@ def prepare(
 
 
 def _archives(
-    builder: type[ArchiveBuilder],
-    data_dir: pathlib.Path,
-    archives: pathlib.Path | None,
-    log: Log,
+    builder: type[ArchiveBuilder], data_dir: pathlib.Path, archives, log: Log
 ) -> pathlib.Path | None:
     """The directory that holds a set's files; downloads them if there is none."""
     if not builder.FILES:
@@ -69,7 +63,13 @@ def _archives(
             if all((place / file).is_file() for file in files):
                 return place
     try:
-        _download(builder, manual, log)
+        for number, file in enumerate(builder.FILES[0]):
+            if (manual / file).is_file():
+                continue
+            if not builder.SUMS:
+                where = builder.URL
+                raise DataError(f"{file} is given to registered users only: {where}")
+            download.fetch(f"{builder.URL}/{file}", builder.SUMS[number], manual, log)
     except DataError as error:
         choices = " or ".join(", ".join(files) for files in builder.FILES)
         raise DataError(
@@ -78,12 +78,3 @@ def _archives(
             f"{builder.name} --data_dir={data_dir} --archives=DIR"
         ) from error
     return manual
-
-
-def _download(builder: type[ArchiveBuilder], directory: pathlib.Path, log: Log) -> None:
-    for number, file in enumerate(builder.FILES[0]):
-        if (directory / file).is_file():
-            continue
-        if not builder.SUMS:
-            raise DataError(f"{file} is given to registered users only: {builder.URL}")
-        download.fetch(f"{builder.URL}/{file}", builder.SUMS[number], directory, log)

@@ -20,9 +20,8 @@ from tensorflow_datasets.core.utils.shard_utils import ShardConfig, get_shard_bo
 from tensorflow_datasets.core.writer import ExampleWriter
 
 from kdjax.data.images.decode import Unreadable
-from kdjax.data.images.skipped import SkippedImages
 from kdjax.data.prefetch import map_ahead
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, SkippedImages
 
 _REPORT_EVERY = 30  # seconds
 # TFDS's group size, so that any record can be read alone; but its compression gains 4 %

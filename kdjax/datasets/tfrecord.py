@@ -16,9 +16,8 @@ import tensorflow_datasets as tfds
 
 from kdjax import paths
 from kdjax.data.images.decode import Unreadable, decode_with_warning
-from kdjax.data.images.skipped import SkippedImages
 from kdjax.data.prefetch import map_ahead
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds import find
 from kdjax.data.tfds.labels import save_labels
 from kdjax.data.tfds.records import bytes_feature, with_bytes
@@ -42,10 +41,8 @@ def convert_tfrecord(
 ) -> Prepared:
     """Converts a set that TFDS prepared as TFRecord in `source`, unless it exists.
 
-    Raises:
-      DataError: there is no such set in `source`, a file of it is damaged, or more than
-        `skip_at_most` images are.
-      OSError: data_dir cannot be written.
+    Raises DataError if there is no such set in `source`, a file of it is damaged or
+    more than `skip_at_most` images are, OSError if data_dir cannot be written.
     """
     source = paths.local(source, "--tfrecord")
     data_dir = paths.local(data_dir, "--data_dir")

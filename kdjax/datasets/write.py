@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
-from kdjax.data.images.skipped import SkippedImages
+from kdjax.data.split import SkippedImages
 from kdjax.data.synthetic import write_quietly
 from kdjax.data.tfds import find
 from kdjax.data.tfds.labels import save_labels

@@ -28,31 +28,16 @@ def _fixed(target: str, **fixed) -> Callable:
 
 _wide, _cifar = "wide_resnet:wide_resnet", "residual:cifar_resnet"
 _imagenet, _mobile = "residual:imagenet_resnet", "mobilenet_v1:mobilenet_v1"
+_WRN_SIZES = ((16, 2), (16, 4), (16, 6), (28, 2), (28, 4), (40, 1), (40, 2), (40, 6))
+_CIFAR_DEPTHS, _IMAGENET_DEPTHS = (8, 14, 20, 32, 44, 56, 110), (18, 34, 50, 101, 152)
 MODELS = LazyTable(
     {
         "wide_resnet": "kdjax.models.wide_resnet:wide_resnet",
-        "wrn_16_2": _fixed(_wide, depth=16, width=2),
-        "wrn_16_4": _fixed(_wide, depth=16, width=4),
-        "wrn_16_6": _fixed(_wide, depth=16, width=6),
-        "wrn_28_2": _fixed(_wide, depth=28, width=2),
-        "wrn_28_4": _fixed(_wide, depth=28, width=4),
-        "wrn_40_1": _fixed(_wide, depth=40, width=1),
-        "wrn_40_2": _fixed(_wide, depth=40, width=2),
-        "wrn_40_6": _fixed(_wide, depth=40, width=6),
-        "resnet8": _fixed(_cifar, depth=8),
-        "resnet14": _fixed(_cifar, depth=14),
-        "resnet20": _fixed(_cifar, depth=20),
-        "resnet32": _fixed(_cifar, depth=32),
-        "resnet44": _fixed(_cifar, depth=44),
-        "resnet56": _fixed(_cifar, depth=56),
-        "resnet110": _fixed(_cifar, depth=110),
+        **{f"wrn_{d}_{w}": _fixed(_wide, depth=d, width=w) for d, w in _WRN_SIZES},
+        **{f"resnet{d}": _fixed(_cifar, depth=d) for d in _CIFAR_DEPTHS},
         "resnet8x4": _fixed(_cifar, depth=8, four_times=True),
         "resnet32x4": _fixed(_cifar, depth=32, four_times=True),
-        "resnet18": _fixed(_imagenet, depth=18),
-        "resnet34": _fixed(_imagenet, depth=34),
-        "resnet50": _fixed(_imagenet, depth=50),
-        "resnet101": _fixed(_imagenet, depth=101),
-        "resnet152": _fixed(_imagenet, depth=152),
+        **{f"resnet{d}": _fixed(_imagenet, depth=d) for d in _IMAGENET_DEPTHS},
         "resnet18_cifar": _fixed(_imagenet, depth=18, small_images=True),
         "resnet34_cifar": _fixed(_imagenet, depth=34, small_images=True),
         "resnet50_cifar": _fixed(_imagenet, depth=50, small_images=True),
@@ -69,7 +54,6 @@ def create(name: str, *, num_classes: int, **rest):
     Args:
       name: a key of `MODELS`, or "package.module:function", a function that returns a
         `Network`; it is given `num_classes` if its signature takes it.
-      num_classes: number of classes.
       **rest: the builder's other keywords, such as dtype="bfloat16".
 
     Raises:

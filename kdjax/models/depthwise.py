@@ -20,10 +20,7 @@ SIDE = 3
 def convolve(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """Each channel with a kernel of its own, padded by 1 on every side.
 
-    Args:
-      images: [b, h, w, c].
-      kernel: [3, 3, 1, c], of the same dtype.
-      stride: 1 or 2, both ways.
+    Images [b, h, w, c] and kernel [3, 3, 1, c] of one dtype; stride 1 or 2, both ways.
 
     >>> images, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 1, 2))
     >>> convolve(images, kernel, 1)[0, :2, :2, 0].tolist()
@@ -36,14 +33,7 @@ def convolve(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def _grouped(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    return jax.lax.conv_general_dilated(
-        images,
-        kernel,
-        (stride, stride),
-        ((1, 1), (1, 1)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=images.shape[-1],
-    )
+    return layers.convolve(images, kernel, stride, pad=1, groups=images.shape[-1])
 
 
 def _shifts(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from kdjax.models.network import Network
 from kdjax.types import Outputs, PyTree
@@ -25,15 +24,20 @@ def ensemble(networks: tuple[Network, ...]) -> Network:
     def init(key, images) -> tuple[PyTree, PyTree]:
         keys = jax.random.split(key, len(names))
         pairs = [members[n].init(k, images) for n, k in zip(names, keys, strict=True)]
-        params, stats = zip(*pairs, strict=True)
-        return dict(zip(names, params, strict=True)), dict(
-            zip(names, stats, strict=True)
-        )
+        both = zip(*pairs, strict=True)
+        return tuple(dict(zip(names, values, strict=True)) for values in both)
 
     def train(params, batch_stats, images) -> tuple[Outputs, PyTree]:
+        if not isinstance(images, tuple):
+            images = (images,) * len(names)
+        if len(images) != len(names):
+            raise ValueError(
+                f"ensemble: {len(images)} arrays of images for {len(names)} networks; "
+                "expected one array for all, or a tuple with one each."
+            )
         results = {
             name: members[name].train(params[name], batch_stats[name], own)
-            for name, own in zip(names, _one_each(images, len(names)), strict=True)
+            for name, own in zip(names, images, strict=True)
         }
         outputs = _combined([outputs for outputs, _ in results.values()])
         return outputs, {name: stats for name, (_, stats) in results.items()}
@@ -44,17 +48,6 @@ def ensemble(networks: tuple[Network, ...]) -> Network:
         )
 
     return Network(init, train, evaluate)
-
-
-def _one_each(images: Array | tuple[Array, ...], count: int) -> tuple[Array, ...]:
-    if not isinstance(images, tuple):
-        return (images,) * count
-    if len(images) != count:
-        raise ValueError(
-            f"ensemble: {len(images)} arrays of images for {count} networks; expected "
-            "one array for all, or a tuple with one each."
-        )
-    return images
 
 
 def _combined(outputs: list[Outputs]) -> Outputs:

@@ -35,6 +35,14 @@ def uniform(bound: float):
     return initialise
 
 
+def convolve(images, kernel, stride: int, pad: int, groups: int = 1) -> jax.Array:
+    """[b, h, w, c] with [k, k, c / groups, out]; stride and padding on every side."""
+    strides, padding = (stride, stride), ((pad, pad), (pad, pad))
+    layout = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+    options = layout | {"feature_group_count": groups}
+    return jax.lax.conv_general_dilated(images, kernel, strides, padding, **options)
+
+
 class Conv(nn.Module):
     """A convolution without bias, padded by kernel // 2 on every side."""
 
@@ -55,14 +63,7 @@ class Conv(nn.Module):
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         if not train and winograd.suits(x, kernel, self.stride):
             return winograd.convolve(x, kernel)
-        pad = (self.kernel // 2, self.kernel // 2)
-        return jax.lax.conv_general_dilated(
-            x,
-            kernel,
-            (self.stride, self.stride),
-            (pad, pad),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        return convolve(x, kernel, self.stride, self.kernel // 2)
 
 
 class BatchNorm(nn.Module):
@@ -159,18 +160,16 @@ def activation_dtype(where: str, dtype) -> jnp.dtype:
 def positive_integer(where: str, name: str, value) -> None:
     """Raises ValueError unless `value` is an int above 0."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(
-            f"{where}: {name} is {value!r}; expected a whole number above 0."
-        )
+        expected = "a whole number above 0"
+        raise ValueError(f"{where}: {name} is {value!r}; expected {expected}.")
 
 
 def check_images(where: str, images: jax.Array, halvings: int, hint: str = "") -> None:
     """Raises ValueError unless images are large enough [b, h, w, c] floats."""
     sizes = contracts.shapes(where, images=(images, "batch height width channels"))
     if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(
-            f"{where}: images are {images.dtype}; expected normalised floats."
-        )
+        expected = "normalised floats"
+        raise ValueError(f"{where}: images are {images.dtype}; expected {expected}.")
     smallest = 2**halvings
     height, width = sizes["height"], sizes["width"]
     if min(height, width) < smallest:

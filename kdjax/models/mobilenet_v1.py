@@ -79,17 +79,13 @@ def mobilenet_v1(
 ) -> Network:
     """mobilenet_v1, of 4.23 million parameters at 1000 classes.
 
-    The paper says ReLU, and so do the students of distillation benchmarks on ImageNet;
-    the authors' own code, and timm after it, has ReLU6.
-
-    Args:
-      activation: "relu" or "relu6".
+    `activation` is "relu" or "relu6". The paper says ReLU, and so do the students of
+    distillation benchmarks on ImageNet; the authors' code, and timm's, has ReLU6.
     """
     where = "mobilenet_v1" + ("_relu6" if activation == "relu6" else "")
     if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"{where}: activation is {activation!r}; expected 'relu' or 'relu6'."
-        )
+        expected = "'relu' or 'relu6'"
+        raise ValueError(f"{where}: activation is {activation!r}; expected {expected}.")
     layers.positive_integer(where, "num_classes", num_classes)
     dtype = layers.activation_dtype(where, dtype)
     return from_linen(MobileNetV1(where, num_classes, activation, dtype))

@@ -18,13 +18,8 @@ from flax import linen as nn
 from kdjax.types import Outputs, PyTree
 
 # What modules call their flag, and its value while training.
-_FLAGS = {
-    "train": True,
-    "training": True,
-    "is_training": True,
-    "deterministic": False,
-    "use_running_average": False,
-}
+_FLAGS = {"train": True, "training": True, "is_training": True}
+_FLAGS |= {"deterministic": False, "use_running_average": False}
 
 
 class Network(NamedTuple):
@@ -45,7 +40,6 @@ def from_linen(
     `use_running_average`) and a `batch_stats` collection. Logits come out in float32.
 
     Args:
-      module: the Linen module. Its variables are `params` and, if any, `batch_stats`.
       features: feature name -> path of a submodule ("Conv_0", "encoder/block2") whose
         output becomes that feature; this taps a module without changing it.
 
@@ -136,10 +130,8 @@ class _Linen:
         return method == "__call__" and "/".join(submodule.path) in self.paths.values()
 
     def _tapped(self, intermediates: Mapping) -> dict[str, jax.Array]:
-        """The outputs of the named submodules."""
-        calls = flax.traverse_util.flatten_dict(
-            flax.core.unfreeze(intermediates), sep="/"
-        )
+        plain = flax.core.unfreeze(intermediates)
+        calls = flax.traverse_util.flatten_dict(plain, sep="/")
         features = {}
         for name, path in self.paths.items():
             outputs = calls.get(f"{path}/__call__", ())
@@ -156,10 +148,8 @@ class _Linen:
 def _read(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(logits, features) of what the module returned."""
     pair = isinstance(result, tuple) and len(result) == 2
-    if pair and isinstance(result[1], Mapping):
-        logits, features = result[0], dict(result[1])
-    else:
-        logits, features = result, {}
+    has_features = pair and isinstance(result[1], Mapping)
+    logits, features = (result[0], dict(result[1])) if has_features else (result, {})
     if not isinstance(logits, jax.Array):
         raise TypeError(
             f"{where}: the module returned {type(result).__name__}; expected logits, "

@@ -107,21 +107,19 @@ def cifar_resnet(
     """
     where = f"resnet{depth}{'x4' if four_times else ''}"
     if not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
-        raise ValueError(
-            f"{where}: depth is {depth!r}; expected 6n + 2: 8, 14, 20, ..."
-        )
+        expected = "6n + 2: 8, 14, 20, ..."
+        raise ValueError(f"{where}: depth is {depth!r}; expected {expected}")
     layers.positive_integer(where, "num_classes", num_classes)
-    return from_linen(
-        ResNet(
-            where,
-            num_classes,
-            BasicBlock,
-            stem=32 if four_times else 16,
-            widths=(64, 128, 256) if four_times else (16, 32, 64),
-            blocks=((depth - 2) // 6,) * 3,
-            dtype=layers.activation_dtype(where, dtype),
-        )
+    module = ResNet(
+        where,
+        num_classes,
+        BasicBlock,
+        stem=32 if four_times else 16,
+        widths=(64, 128, 256) if four_times else (16, 32, 64),
+        blocks=((depth - 2) // 6,) * 3,
+        dtype=layers.activation_dtype(where, dtype),
     )
+    return from_linen(module)
 
 
 _DEPTHS = {
@@ -145,22 +143,20 @@ def imagenet_resnet(
     """
     where = f"resnet{depth}{'_cifar' if small_images else ''}"
     if depth not in _DEPTHS:
-        raise ValueError(
-            f"{where}: depth is {depth!r}; expected one of {list(_DEPTHS)}."
-        )
+        expected = f"one of {list(_DEPTHS)}"
+        raise ValueError(f"{where}: depth is {depth!r}; expected {expected}.")
     layers.positive_integer(where, "num_classes", num_classes)
     block, blocks = _DEPTHS[depth]
     hint = f"{where}_cifar takes smaller ones" if depth <= 50 else ""
-    return from_linen(
-        ResNet(
-            where,
-            num_classes,
-            block,
-            stem=64,
-            widths=(64, 128, 256, 512),
-            blocks=blocks,
-            dtype=layers.activation_dtype(where, dtype),
-            large_images=not small_images,
-            hint="" if small_images else hint,
-        )
+    module = ResNet(
+        where,
+        num_classes,
+        block,
+        stem=64,
+        widths=(64, 128, 256, 512),
+        blocks=blocks,
+        dtype=layers.activation_dtype(where, dtype),
+        large_images=not small_images,
+        hint="" if small_images else hint,
     )
+    return from_linen(module)

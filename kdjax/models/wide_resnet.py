@@ -59,9 +59,8 @@ class WideResNet(nn.Module):
             for block in range(1, self.blocks + 1):
                 stride = 2 if block == 1 and stage > 1 else 1
                 name = f"stage{stage}_block{block}"
-                x, normalised = WideBlock(width, stride, self.dtype, name=name)(
-                    x, train
-                )
+                module = WideBlock(width, stride, self.dtype, name=name)
+                x, normalised = module(x, train)
                 if block == 1 and stage > 1:
                     features[f"stage{stage - 1}_preact"] = normalised
             features[f"stage{stage}"] = x
@@ -81,19 +80,15 @@ def wide_resnet(
     stem: int = 16,
     dtype: str = "float32",
 ) -> Network:
-    """WRN-`depth`-`width`, or with `widths` any three stage widths.
+    """WRN-`depth`-`width`, of depth 6 n + 4 for n blocks a stage.
 
-    Args:
-      depth: 6 n + 4, for n blocks a stage.
-      width: the widening factor k; the stages have 16 k, 32 k and 64 k channels.
-      widths: the three stages' channels instead of `width`.
-      stem: channels of the first convolution.
+    Stages have 16, 32 and 64 times `width` channels, or in place of that the three
+    `widths`; the first convolution has `stem`.
     """
     where = "wide_resnet" if width is None else f"wrn_{depth}_{width}"
     if not isinstance(depth, int) or depth < 10 or (depth - 4) % 6:
-        raise ValueError(
-            f"{where}: depth is {depth!r}; expected 6n + 4: 10, 16, 22, ..."
-        )
+        expected = "6n + 4: 10, 16, 22, ..."
+        raise ValueError(f"{where}: depth is {depth!r}; expected {expected}")
     widths = _stage_widths(where, width, widths)
     layers.positive_integer(where, "stem", stem)
     layers.positive_integer(where, "num_classes", num_classes)
@@ -104,9 +99,8 @@ def wide_resnet(
 
 def _stage_widths(where, width, widths) -> tuple[int, int, int]:
     if (width is None) == (widths is None):
-        raise ValueError(
-            f"{where}: width is {width!r}, widths is {widths!r}; expected one of them."
-        )
+        came = f"width is {width!r}, widths is {widths!r}"
+        raise ValueError(f"{where}: {came}; expected one of them.")
     if widths is None:
         layers.positive_integer(where, "width", width)
         return 16 * width, 32 * width, 64 * width

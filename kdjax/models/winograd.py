@@ -42,8 +42,6 @@ OUTPUT = (
 # With fewer channels, or fewer tiles at a time, the transforms cost what the products
 # save; numbers above TILED leave a core's cache of 1 MiB.
 CHANNELS, TILES, IMAGES, TILED = 32, 16, 8, 2**20
-
-
 # What programs are traced for, where this process computes with something else.
 _elsewhere = contextvars.ContextVar("platform", default=None)
 
@@ -97,10 +95,8 @@ def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
     # Devices share the batch, so every group has its part of each device's images.
     devices, group = _devices(batch), max(1, _group(images.shape))
     groups = images.reshape(devices, -1, group, *shape)
-    outputs = lax.map(
-        functools.partial(_convolve_group, factors), jnp.moveaxis(groups, 1, 0)
-    )
-    outputs = jnp.moveaxis(outputs, 0, 1)
+    convolve_group = functools.partial(_convolve_group, factors)
+    outputs = jnp.moveaxis(lax.map(convolve_group, jnp.moveaxis(groups, 1, 0)), 0, 1)
     return outputs.reshape(batch, *shape[:-1], kernel.shape[-1])
 
 
@@ -136,20 +132,16 @@ def _convolve_group(factors: jax.Array, images: jax.Array) -> jax.Array:
 
 def _every_fourth(images: jax.Array, axis: int, tiles: int) -> list[jax.Array]:
     """The i-th input of every tile along an axis, for each i."""
-    last = TILE * (tiles - 1) + 1
-    return [
-        lax.slice_in_dim(images, i, i + last, TILE, axis=axis) for i in range(REACH)
-    ]
+    ends = ((i, i + TILE * (tiles - 1) + 1) for i in range(REACH))
+    return [lax.slice_in_dim(images, *pair, TILE, axis=axis) for pair in ends]
 
 
 def _transform(matrix, parts: list[jax.Array], axis: int = 0) -> jax.Array:
     """matrix @ parts, with the rows along a new axis; products with 0 are left out."""
-    sums = [
-        functools.reduce(
-            jnp.add, [_scaled(x, c) for c, x in zip(row, parts, strict=True) if c]
-        )
-        for row in matrix
-    ]
+    sums = []
+    for row in matrix:
+        terms = [_scaled(x, c) for c, x in zip(row, parts, strict=True) if c]
+        sums.append(functools.reduce(jnp.add, terms))
     return jnp.stack(sums, axis)
 
 

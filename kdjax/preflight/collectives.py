@@ -20,13 +20,9 @@ INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?[\w.\-]+ = (.*?) ([a-z][a-z0-9\-]*)\(
 COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{\s*$")
 ARRAY = re.compile(r"\b([a-z]+\d*\w*)\[([\d,]*)\]")
 TRIPS = re.compile(r'known_trip_count"?\s*:\s*\{"?n"?\s*:\s*"?(\d+)')
-CALLED = re.compile(
-    r"\b(?:calls|to_apply|body|called_computations)=\{?((?:%?[\w.\-]+(?:, )?)+)\}?"
-)
-BRANCHES = re.compile(
-    r"\b(?:branch_computations|true_computation|false_computation)="
-    r"\{?((?:%?[\w.\-]+(?:, )?)+)\}?"
-)
+_NAMES = r"=\{?((?:%?[\w.\-]+(?:, )?)+)\}?"
+CALLED = re.compile(r"\b(?:calls|to_apply|body|called_computations)" + _NAMES)
+BRANCHES = re.compile(r"\b(?:branch_computations|(?:true|false)_computation)" + _NAMES)
 
 
 class Sent(NamedTuple):
@@ -42,11 +38,7 @@ Tally = dict[str, Sent]
 def tally(hlo: str) -> Tally:
     """Kind -> how many collectives a device takes part in, and their bytes.
 
-    Args:
-      hlo: `compiled.as_text()`.
-
-    Raises:
-      ValueError: there is no entry computation in it.
+    `hlo` is `compiled.as_text()`; raises ValueError if it has no entry computation.
     """
     computations, entry = _computations(hlo)
     if entry is None:
@@ -77,13 +69,10 @@ def _computations(hlo: str) -> tuple[dict[str, list[tuple[str, str, str]]], str 
     """name -> its (shape, opcode, rest) lines, and the name of the entry."""
     computations, entry, lines = {}, None, []
     for line in hlo.splitlines():
-        head = COMPUTATION.match(line)
-        if head:
+        if head := COMPUTATION.match(line):
             lines = computations[head.group(2)] = []
             entry = head.group(2) if head.group(1) else entry
-            continue
-        instruction = INSTRUCTION.match(line)
-        if instruction:
+        elif instruction := INSTRUCTION.match(line):
             lines.append(instruction.groups())
     return computations, entry
 
@@ -100,7 +89,7 @@ def _tally(name: str, computations: dict, tallies: dict[str, Tally]) -> Tally:
             for inner in () if ended else _names(CALLED, rest):
                 _add(total, _tally(inner, computations, tallies), times)
             branches = [
-                _tally(inner, computations, tallies) for inner in _names(BRANCHES, rest)
+                _tally(n, computations, tallies) for n in _names(BRANCHES, rest)
             ]
             if branches:
                 _add(total, max(branches, key=_all_bytes))

@@ -31,9 +31,8 @@ class Memory(NamedTuple):
 
     @property
     def total(self) -> int:
-        return (
-            self.arguments + self.outputs - self.reused + self.temporaries + self.code
-        )
+        new = self.outputs - self.reused
+        return self.arguments + new + self.temporaries + self.code
 
 
 class Refused(NamedTuple):
@@ -74,10 +73,7 @@ def refusal(message: str) -> Refused | None:
 
 
 def capacity_of(mesh: Mesh) -> int | None:
-    """Bytes of a device for programs: of itself, its compiler, or its data sheet.
-
-    They differ: a TPU v5e has 16 GiB, of which its compiler hands out 15.75.
-    """
+    """Bytes of a device for programs: of itself, its compiler, or its data sheet."""
     device = mesh.devices.flat[0]
     if device.platform == "cpu":
         return None  # the host's memory, which everything shares

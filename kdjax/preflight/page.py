@@ -52,15 +52,13 @@ def _memory(row: dict) -> list[str]:
         line("together", row["total"])
     if capacity:
         line("available", capacity, of=None)
-    return lines + _verdict(row)
-
-
-def _verdict(row: dict) -> list[str]:
     if row["fits"] is None:
-        return ["  this device's memory is not known: give it by --memory=GIB"]
-    if row["fits"]:
-        return ["  it fits"]
-    return ["  it does not fit:", *(f"  - {text}" for text in row["advice"])]
+        lines.append("  this device's memory is not known: give it by --memory=GIB")
+    elif row["fits"]:
+        lines.append("  it fits")
+    else:
+        lines += ["  it does not fit:", *(f"  - {text}" for text in row["advice"])]
+    return lines
 
 
 def _collectives(row: dict) -> list[str]:

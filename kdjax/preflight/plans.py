@@ -94,10 +94,8 @@ def plan(config: dict, data: Data, teacher_models: list[dict] | None = None) -> 
 
 def needs_labels(config: dict) -> bool:
     """Whether the config's selections look at the labels before it trains."""
-    return any(
-        section["selection"].get("name") == "file"
-        for section in student_sections(config).values()
-    )
+    sections = student_sections(config).values()
+    return any(section["selection"].get("name") == "file" for section in sections)
 
 
 def _check_teacher(section: dict, teacher_models: list | None) -> None:

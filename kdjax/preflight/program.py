@@ -39,8 +39,7 @@ class Arguments(NamedTuple):
 
 def steps_of(plan: Plan, mesh: Mesh) -> int:
     """Steps of a dispatch: the trainer's number, or 1 where a batch brings images."""
-    platform = mesh.devices.flat[0].platform
-    return steps_per_dispatch(platform) if plan.resident else 1
+    return steps_per_dispatch(mesh.devices.flat[0].platform) if plan.resident else 1
 
 
 def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
@@ -65,8 +64,7 @@ def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
     source = {"label": labels, "sample_info": sample_info}
     batch_spec = {"index": number, "epoch": number}
     carrier, many = (source, (plan.examples,)) if plan.resident else (batch_spec, rows)
-    pixels = (*many, *plan.image_shape)
-    carrier["image"] = jax.ShapeDtypeStruct(pixels, jnp.uint8)
+    carrier["image"] = jax.ShapeDtypeStruct((*many, *plan.image_shape), jnp.uint8)
     return Arguments(states, teacher, source, batch_spec)
 
 

@@ -58,12 +58,8 @@ def measure(
 ) -> dict:
     """Compiles a step, searches for the largest batch; the keys are those of KEYS.
 
-    Args:
-      plan: what is trained, in batches that `mesh` divides.
-      mesh: of the devices, or of described ones.
-      memory: bytes of a device; None: of its own or its kind's.
-      probes: compilations of the search at most; 0 for none.
-      flags: for the advice.
+    `mesh` may be of described devices. `memory` is bytes of one; None: its own or its
+    kind's. The search compiles `probes` steps at most; `flags` are for the advice.
     """
     capacity, batch_size = memory or capacity_of(mesh), plan.experiment.batch_size
     row = _compiled(plan, mesh, batch_size, capacity)

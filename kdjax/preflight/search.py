@@ -31,12 +31,8 @@ def largest(
     doubles, halves or bisects; above results that are squeezed it goes up by half. It
     ends with `most` probes, or when both ends are a sixteenth apart.
 
-    Args:
-      needs: whether so many rows fit, and the bytes that they take, or None.
-      start: rows above 0.
-      first: the result for these.
-      capacity: bytes of a device, or None.
-      most: compilations at most.
+    `needs` says whether so many rows fit, and the bytes that they take, or None;
+    `first` is its result for `start` rows. `capacity` is bytes of a device, or None.
 
     >>> def needs(rows):
     ...     return rows <= 100, 1000 + 10 * rows
@@ -59,10 +55,11 @@ def _close(low: int, high: int | None) -> bool:
 
 def _next(low: int, high: int | None, bytes_: dict, capacity: int | None) -> int:
     """Between the ends, or above the lower one."""
-    near = _nearest(bytes_, capacity)
-    if near is None:
+    sized = [rows for rows, total in bytes_.items() if total]
+    if capacity is None or len(sized) < 2:
         return _between(low, high)
-    one, two = near
+    nearest = sorted(sized, key=lambda rows: abs(bytes_[rows] - capacity))
+    one, two = sorted(nearest[:2])
     if two <= low and bytes_[one] > SQUEEZED * capacity:
         return _between(low, high or 2 * low)  # up by half, or bisects
     slope = (bytes_[two] - bytes_[one]) / (two - one)
@@ -77,18 +74,6 @@ def _next(low: int, high: int | None, bytes_: dict, capacity: int | None) -> int
     if high is not None and rows >= high:
         rows = max(high - step, _between(low, high))
     return max(1, rows)
-
-
-def _nearest(
-    bytes_: dict[int, int | None], capacity: int | None
-) -> tuple[int, int] | None:
-    """The two rows, in order, whose bytes are nearest to the device's."""
-    sized = [rows for rows, total in bytes_.items() if total]
-    if capacity is None or len(sized) < 2:
-        return None
-    return tuple(
-        sorted(sorted(sized, key=lambda rows: abs(bytes_[rows] - capacity))[:2])
-    )
 
 
 def _between(low: int, high: int | None) -> int:

@@ -29,15 +29,18 @@ ENVIRONMENT = {
 def describe(name: str, slices: int = 1) -> list:
     """The devices of one slice or of several. Programs compile for them and never run.
 
-    Call it before the first computation: JAX must not look for a TPU.
-
-    Raises:
-      InputError: the name is no topology, libtpu has no such slice, or libtpu, the
-        compiler, is not installed.
+    Call it before the first computation: JAX must not look for a TPU. Raises InputError
+    if the name is no topology, or libtpu has no such slice or is not installed.
     """
     _prepare(name)
+    # What JAX on such machines has, and libtpu does not take for granted.
+    kind, chips = re.fullmatch(PATTERN, name).groups()
+    options = {"num_slices": slices} if slices > 1 else {}
+    if kind == "v4":
+        options["chip_config_name"] = "megacore"  # a chip's two cores are one device
+    if chips == "1x1":
+        options["chips_per_host_bounds"] = [1, 1, 1]
     try:
-        options = _options(name) | ({"num_slices": slices} if slices > 1 else {})
         return topologies.get_topology_desc(name, platform="tpu", **options).devices
     except (jax.errors.JaxRuntimeError, RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0].removesuffix(".")
@@ -45,17 +48,6 @@ def describe(name: str, slices: int = 1) -> list:
             f"--topology={name}: the compiler knows no such slice ({first}). Expected "
             f"one that can be rented: {KNOWN}."
         ) from error
-
-
-def _options(name: str) -> dict:
-    """What JAX on such machines has, and libtpu does not take for granted."""
-    kind, chips = re.fullmatch(PATTERN, name).groups()
-    options = {}
-    if kind == "v4":
-        options["chip_config_name"] = "megacore"  # a chip's two cores are one device
-    if chips == "1x1":
-        options["chips_per_host_bounds"] = [1, 1, 1]
-    return options
 
 
 def _prepare(name: str) -> None:

@@ -38,10 +38,7 @@ def load(name: str, split: str) -> Split:
 
 
 def _positions(split: str) -> list[tuple[str, np.ndarray]]:
-    """The samples of a split, as (name, positions in the original order) of parts.
-
-    TFDS's order is that of the hashes of the keys, which are the positions.
-    """
+    """(name, positions) of a split's parts; TFDS orders by the hashes of positions."""
     counts = {name: len(CLASS_NAMES) * each for name, each in PER_CLASS.items()}
     infos = tfds_splits.SplitDict(
         tfds_splits.SplitInfo(name=name, shard_lengths=[count], num_bytes=0)
@@ -84,8 +81,6 @@ def read() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     content = lzma.decompress(file.read_bytes())
     sha256 = hashlib.sha256(content).hexdigest()
     if sha256 != CONTENT_SHA256:
-        raise DataError(
-            f"{file}: content has SHA-256 {sha256}; expected {CONTENT_SHA256}. "
-            "Reinstall kdjax."
-        )
+        expected = f"expected {CONTENT_SHA256}. Reinstall kdjax."
+        raise DataError(f"{file}: content has SHA-256 {sha256}; {expected}")
     return unpack(content)

@@ -1,5 +1,1 @@
-"""Decodes and crops images on the host.
-
-`lazy` opens an image of a split; `crops` chooses the box; `fast_crop` cuts it for
-training and `decode` for evaluation.
-"""
+"""Decodes images on the host, and cuts the crops of training and of evaluation."""

@@ -38,20 +38,14 @@ class Box(NamedTuple):
 class Geometry:
     """Which part of an image a network sees, and in which size.
 
-    Attributes:
-      size: side of the square that is cut out, in pixels, >= 1.
-      short_side: pixels of the shorter side before the evaluation's crop, >= `size`.
-      smallest_area: of a training crop, as a share of the image, in (0, 1].
-      sizes: (from epoch, side) of training crops, in order, the first from epoch 0; no
-        pair: `size` throughout. Evaluation is at `size`.
-
     >>> Geometry().central(500, 375)
     ((341, 256), Box(top=58, left=16, height=224, width=224))
     """
 
-    size: int = 224
-    short_side: int = 256
-    smallest_area: float = 0.08
+    size: int = 224  # side of the square that is cut out, in pixels, >= 1
+    short_side: int = 256  # of the resized image that evaluation crops, >= `size`
+    smallest_area: float = 0.08  # of a training crop, as a share of the image, (0, 1]
+    # (from epoch, side) of training crops, the first from epoch 0; none: `size`.
     sizes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self):
@@ -102,7 +96,9 @@ class Geometry:
                 # The remainder's bias is below 1e-14.
                 top, left = row % (height - high + 1), column % (width - wide + 1)
                 return Box(top, left, high, wide)
-        return _largest(height, width)
+        high = min(height, round(width / _RATIO[0]))
+        wide = min(width, round(height * _RATIO[1]))
+        return Box((height - high) // 2, (width - wide) // 2, high, wide)
 
     def central(self, height: int, width: int) -> tuple[tuple[int, int], Box]:
         """The evaluation crop: (height, width) to resize to, and the box in that."""
@@ -163,9 +159,3 @@ def crop_bits(seed: int, epoch: int, index: int) -> np.ndarray:
 def _unit(bits: int) -> float:
     """64 bits to a multiple of 2**-53 in [0, 1)."""
     return (bits >> 11) * 2.0**-53
-
-
-def _largest(height: int, width: int) -> Box:
-    high = min(height, round(width / _RATIO[0]))
-    wide = min(width, round(height * _RATIO[1]))
-    return Box((height - high) // 2, (width - wide) // 2, high, wide)

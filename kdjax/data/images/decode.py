@@ -42,7 +42,11 @@ def decode_with_warning(content: bytes) -> tuple[np.ndarray, str]:
     """`decode`, and the decoder's warning about an image that is taken all the same."""
     warning = ""
     if head := _PIXELS.match(content):
-        image = _stored(content, head)
+        width, height = map(int, head.groups())
+        if len(content) != head.end() + 3 * height * width:
+            raise Unreadable("not as many pixels as its first line says")
+        image = np.frombuffer(content, np.uint8, offset=head.end())
+        image = image.reshape(height, width, 3)
     elif size_of_jpeg(content) is not None:
         image, warning = _colour(content)
     else:
@@ -134,16 +138,7 @@ def _check_size(height: int, width: int) -> None:
         raise Unreadable(f"it has {height} x {width} pixels")
 
 
-def _stored(content: bytes, head: re.Match) -> np.ndarray:
-    width, height = map(int, head.groups())
-    if len(content) != head.end() + 3 * height * width:
-        raise Unreadable("not as many pixels as its first line says")
-    image = np.frombuffer(content, np.uint8, offset=head.end())
-    return image.reshape(height, width, 3)
-
-
 def _colour(content: bytes, **options: int) -> tuple[np.ndarray, str]:
-    """Pixels and warning."""
     try:
         return _call(simplejpeg.decode_jpeg, content, "RGB", **options), ""
     except Unreadable as error:

@@ -8,9 +8,8 @@ import numpy as np
 from kdjax.data.images.crops import Geometry, crop_bits
 from kdjax.data.images.decode import Unreadable, cut, decode, resize, size_of_jpeg
 from kdjax.data.images.fast_crop import crop
-from kdjax.data.images.skipped import SkippedImages
 from kdjax.data.prefetch import cores
-from kdjax.data.split import DataError
+from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds.records import OpenSplit, bytes_feature
 
 
@@ -31,10 +30,9 @@ class LazyImages:
         threads: int = 0,
         records: np.ndarray | None = None,
     ):
-        """Reads nothing yet.
+        """Reads nothing yet. `threads` decode, 0: one a core.
 
-        `skipped` counts what cannot be read; `threads` decode, 0: one a core. The
-        samples are `records`, by position; None: all of them, in their order.
+        The samples are `records`, by position; None: all of them, in their order.
         """
         self.opened, self.geometry, self.skipped = opened, geometry, skipped
         self.threads = threads or cores()
@@ -89,12 +87,9 @@ class LazyImages:
         for ahead in range(len(self)):
             other = (index + ahead) % len(self)
             bits = crop_bits(seed, epoch, other)
+            choose = functools.partial(self.geometry.random, bits=bits)
             try:
-                crop(
-                    self.content(other),
-                    functools.partial(self.geometry.random, bits=bits),
-                    into,
-                )
+                crop(self.content(other), choose, into)
             except Unreadable as error:
                 self.skipped.add(self.name_of(other), str(error))
                 continue

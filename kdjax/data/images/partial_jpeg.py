@@ -40,11 +40,9 @@ def decode_rows(
         return None
     parts = content[:offset], rows.to_bytes(2, "big"), content[offset + 2 :]
     image = np.empty((-(-rows // factor), -(-width // factor), 3), np.uint8)
-    options = scaling(rows, width, factor)
+    options = scaling(rows, width, factor) | {"buffer": image}
     try:
-        decoded = simplejpeg.decode_jpeg(
-            b"".join(parts), "RGB", buffer=image, **options
-        )
+        decoded = simplejpeg.decode_jpeg(b"".join(parts), "RGB", **options)
         if decoded.shape != image.shape:  # rounded in another way
             return None
     except ValueError as error:  # the first one, whatever it is

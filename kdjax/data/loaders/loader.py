@@ -26,8 +26,6 @@ def make_loader(
     `kdjax.data.loaders.batch.gather_batch` turns a batch_spec into a batch.
 
     Args:
-      split: from `load_split`.
-      mesh: of the devices.
       seed: decides the order of samples, and the crops of streamed ones.
       batch_size: samples in a step over all devices; a multiple of their number.
       sample_info: student -> name -> [n, ...] finite numbers >= 0, as "selection".
@@ -49,15 +47,9 @@ def make_loader(
     # Only here: what fits in memory needs no Grain.
     from kdjax.data.loaders.streaming import StreamingLoader
 
-    return StreamingLoader(
-        split.image,
-        source,
-        seed=seed,
-        batch_size=batch_size,
-        process=jax.process_index(),
-        processes=jax.process_count(),
-        threads=threads,
-    )
+    options = {"seed": seed, "batch_size": batch_size, "threads": threads}
+    share = {"process": jax.process_index(), "processes": jax.process_count()}
+    return StreamingLoader(split.image, source, **options, **share)
 
 
 def sides(

@@ -25,10 +25,8 @@ def sample_positions(
         ("num_examples", num_examples, 1, 2**31),
     ):
         if not lowest <= value < limit:
-            raise ValueError(
-                f"sample_positions: {name} is {value}; expected {lowest} to "
-                f"{limit - 1}."
-            )
+            expected = f"expected {lowest} to {limit - 1}"
+            raise ValueError(f"sample_positions: {name} is {value}; {expected}.")
     position = step * batch_size + np.arange(batch_size, dtype=np.int64)
     epoch, within = np.divmod(position, num_examples)
     index = np.empty(batch_size, np.int32)

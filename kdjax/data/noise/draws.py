@@ -61,10 +61,8 @@ def checked(
         )
     labels = np.asarray(labels)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"{where}: labels are {labels.dtype} of shape {labels.shape}; expected "
-            "integers of shape [n]."
-        )
+        form = f"{labels.dtype} of shape {labels.shape}"
+        raise ValueError(f"{where}: labels are {form}; expected integers of shape [n].")
     if num_classes < 2:
         raise ValueError(f"{where}: num_classes is {num_classes}; expected 2 or more.")
     contracts.labels_in_range(where, labels, num_classes)

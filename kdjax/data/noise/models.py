@@ -9,7 +9,6 @@ import numpy as np
 from kdjax.data.noise import draws
 from kdjax.data.noise.superclasses import next_in_superclass
 
-# truck -> automobile, bird -> airplane, cat <-> dog, deer -> horse.
 _CIFAR10 = {9: 1, 2: 0, 3: 5, 5: 3, 4: 7}
 
 

@@ -29,7 +29,15 @@ def read_labels(opened: OpenSplit) -> np.ndarray:
     path = _cache_path(opened.builder, opened.split)
     labels = _load(path, len(opened.records))
     if labels is None:
-        labels = _from_records(opened)
+        labels, last = np.empty(len(opened.records), np.int64), time.monotonic()
+        for position, example in examples(opened, UNDECODED):
+            labels[position] = example["label"]
+            if time.monotonic() > last + _REPORT_EVERY:
+                last = time.monotonic()
+                progress = f"for its labels: {position:,} of {len(labels):,}"
+                line = f"{opened.where}: reading all of it once, {progress}"
+                print(line, file=sys.stderr, flush=True)
+        labels = labels.astype(np.int32)
         _save(path, labels)
     opened.check_labels(labels)
     return labels
@@ -41,18 +49,6 @@ def save_labels(directory: pathlib.Path, labels: Mapping[str, Sequence[int]]) ->
         builder = find.open_builder(directory)
         for split, numbers in labels.items():
             _save(_cache_path(builder, split), np.array(numbers, np.int32))
-
-
-def _from_records(opened: OpenSplit) -> np.ndarray:
-    labels, last = np.empty(len(opened.records), np.int64), time.monotonic()
-    for position, example in examples(opened, UNDECODED):
-        labels[position] = example["label"]
-        if time.monotonic() > last + _REPORT_EVERY:
-            last = time.monotonic()
-            progress = f"{position:,} of {len(labels):,}"
-            line = f"{opened.where}: reading all of it once, for its labels: {progress}"
-            print(line, file=sys.stderr, flush=True)
-    return labels.astype(np.int32)
 
 
 def _cache_path(builder: tfds.core.DatasetBuilder, split: str) -> pathlib.Path:
@@ -71,8 +67,7 @@ def _load(path: pathlib.Path, count: int) -> np.ndarray | None:
         labels = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    whole = labels.shape == (count,) and labels.dtype == np.int32
-    return labels if whole else None
+    return labels if labels.shape == (count,) and labels.dtype == np.int32 else None
 
 
 def _save(path: pathlib.Path, labels: np.ndarray) -> None:

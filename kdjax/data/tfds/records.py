@@ -88,7 +88,16 @@ class OpenSplit(NamedTuple):
 def open_split(name: str, split: str, data_dir: pathlib.Path) -> OpenSplit:
     """Opens a split; see `kdjax.data.load.load_split` for names and errors."""
     builder = find.open_builder(find.require(name, data_dir))
-    opened = OpenSplit(builder, split, _features(builder), _records(builder, split))
+    features, full_name = _features(builder), builder.info.full_name
+    raw = tfds.decode.DeserializeMethod.RAW_BYTES
+    try:
+        records = builder.as_data_source(split=split, deserialize_method=raw)
+        count = len(records)
+    except Exception as error:  # TFDS and array_record each raise their own
+        raise no_such_split(full_name, split, builder.info.splits, error) from error
+    if count == 0:
+        raise DataError(f"{full_name}: split {split!r} is empty; choose a wider slice.")
+    opened = OpenSplit(builder, split, features, records)
     file_limits.allow(len(opened.files()), opened.where)
     return opened
 
@@ -96,7 +105,23 @@ def open_split(name: str, split: str, data_dir: pathlib.Path) -> OpenSplit:
 def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     """Loads a split of a prepared set; see `kdjax.data.load.load_split`."""
     opened = open_split(name, split, data_dir)
-    return in_memory(*_read(opened), opened.class_names, **opened.identity())
+    count, image = len(opened.records), None
+    label = np.empty(count, np.int64)
+    for position, example in examples(opened):
+        pixels = example["image"]
+        if image is None:
+            image = np.empty((count, *pixels.shape), np.uint8)
+        if pixels.dtype != np.uint8 or pixels.shape != image.shape[1:]:
+            raise DataError(
+                f"{opened.where}: image {position} is {pixels.dtype} of shape "
+                f"{pixels.shape}; expected uint8 of shape {image.shape[1:]}, as the "
+                "first one. Give config.data.feed=streamed, config.data.mean and std, "
+                "or images of one size."
+            )
+        image[position], label[position] = pixels, example["label"]
+    opened.check_labels(label)
+    label = label.astype(np.int32)
+    return in_memory(image, label, opened.class_names, **opened.identity())
 
 
 def no_such_split(name: str, split: str, splits, error: Exception) -> DataError:
@@ -121,37 +146,6 @@ def _features(builder: tfds.core.DatasetBuilder) -> tfds.features.FeaturesDict:
         expected = "a tfds.features.ClassLabel that knows its number of classes"
         raise DataError(f"{where} label is {label!r}; expected {expected}.")
     return tfds.features.FeaturesDict({"image": image, "label": label})
-
-
-def _records(builder: tfds.core.DatasetBuilder, split: str):
-    raw, name = tfds.decode.DeserializeMethod.RAW_BYTES, builder.info.full_name
-    try:
-        records = builder.as_data_source(split=split, deserialize_method=raw)
-        count = len(records)
-    except Exception as error:  # TFDS and array_record each raise their own
-        raise no_such_split(name, split, builder.info.splits, error) from error
-    if count == 0:
-        raise DataError(f"{name}: split {split!r} is empty; choose a wider slice.")
-    return records
-
-
-def _read(opened: OpenSplit) -> tuple[np.ndarray, np.ndarray]:
-    count, image = len(opened.records), None
-    label = np.empty(count, np.int64)
-    for position, example in examples(opened):
-        pixels = example["image"]
-        if image is None:
-            image = np.empty((count, *pixels.shape), np.uint8)
-        if pixels.dtype != np.uint8 or pixels.shape != image.shape[1:]:
-            raise DataError(
-                f"{opened.where}: image {position} is {pixels.dtype} of shape "
-                f"{pixels.shape}; expected uint8 of shape {image.shape[1:]}, as the "
-                "first one. Give config.data.feed=streamed, config.data.mean and std, "
-                "or images of one size."
-            )
-        image[position], label[position] = pixels, example["label"]
-    opened.check_labels(label)
-    return image, label.astype(np.int32)
 
 
 def examples(opened: OpenSplit, decoders=None) -> Iterator[tuple[int, dict]]:
@@ -181,9 +175,8 @@ def bytes_feature(record: bytes, name: str) -> bytes:
     example = tf_example_pb2.Example.FromString(record)
     values = example.features.feature[name].bytes_list.value  # none, where it is not
     if len(values) != 1:
-        raise ValueError(
-            f"feature {name!r} has {len(values)} values of bytes; expected one"
-        )
+        count = f"{len(values)} values of bytes"
+        raise ValueError(f"feature {name!r} has {count}; expected one")
     return values[0]
 
 

@@ -13,12 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from kdjax import contracts
-from kdjax.data.transforms.mixup import (
-    LARGEST_ALPHA,
-    draw_shares,
-    mix,
-    sample_bits,
-)
+from kdjax.data.transforms.mixup import LARGEST_ALPHA, draw_shares, mix, sample_bits
 from kdjax.types import Batch
 
 Bytes = UInt8[Array, "batch height width channels"]
@@ -36,23 +31,16 @@ PREPROCESSING = 1
 class Augment:
     """How the images of one set are made ready for a network.
 
-    Attributes:
-      mean: per channel, of pixels scaled to [0, 1].
-      std: per channel, > 0.
-      padding: black pixels around the image before the random crop to its size, >= 0.
-      flip: mirror left to right with probability 1/2.
-      mixup: alpha of the Beta distribution of `kdjax.data.transforms.mixup`; 0: none.
-
     >>> grey = Augment(mean=(0.5,), std=(0.25,), padding=0, flip=False)
     >>> grey.evaluate(jnp.full((1, 1, 1, 1), 255, jnp.uint8)).item()
     2.0
     """
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    padding: int
-    flip: bool
-    mixup: float = 0.0
+    mean: tuple[float, ...]  # per channel, of pixels scaled to [0, 1]
+    std: tuple[float, ...]  # per channel, > 0
+    padding: int  # black pixels around an image before the random crop to its size
+    flip: bool  # mirror left to right with probability 1/2
+    mixup: float = 0.0  # alpha of Beta in `kdjax.data.transforms.mixup`; 0: none
 
     def __post_init__(self):
         if len(self.mean) != len(self.std):
@@ -132,8 +120,7 @@ def crop_and_flip(
     image: Bytes, row: PerSample, column: PerSample, mirror: Array, *, padding: int
 ) -> Bytes:
     """Cuts the window at (row, column) out of the padded image; mirrors some."""
-    border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
-    padded = jnp.pad(image, border)
+    padded = jnp.pad(image, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
     def window(pixels, row, column):
         return jax.lax.dynamic_slice(pixels, (row, column, 0), image.shape[1:])

@@ -26,8 +26,7 @@ _NODES = 4097
 
 
 def mix(
-    image: Float[Array, "batch height width channels"],
-    share: Float[Array, " batch"],
+    image: Float[Array, "batch height width channels"], share: Float[Array, " batch"]
 ) -> Float[Array, "batch height width channels"]:
     """share x_i + (1 - share) x_(i-1), the first row with the last; share in [0, 1].
 

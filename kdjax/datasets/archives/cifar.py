@@ -27,10 +27,8 @@ class Cifar10(ArchiveBuilder, skip_registration=True):
     LABELS = {"label": 10}
 
     def _info(self):
-        labels = {
-            name: tfds.features.ClassLabel(num_classes=count)
-            for name, count in self.LABELS.items()
-        }
+        label = tfds.features.ClassLabel
+        labels = {name: label(num_classes=n) for name, n in self.LABELS.items()}
         return dataset_info(
             self,
             f"{self.name}: photographs, 32 by 32, {self.LABELS['label']} classes.",
@@ -87,25 +85,19 @@ class Layout(NamedTuple):
 
 _TEN = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
 _HUNDRED = {"train": ["train"], "test": ["test"]}
+_HUNDRED_LABELS = {"coarse_label": "coarse", "label": "fine"}
+_BINARY = {f: Label(f"{x}_label_names.txt") for f, x in _HUNDRED_LABELS.items()}
+_PYTHON = {
+    feature: Label("meta", f"{kind}_label_names", f"{kind}_labels")
+    for feature, kind in _HUNDRED_LABELS.items()
+}
 LAYOUTS = {
     "cifar-10-binary.tar.gz": Layout(_TEN, {"label": Label("batches.meta.txt")}),
     "cifar-10-python.tar.gz": Layout(
         _TEN, {"label": Label("batches.meta", "label_names", "labels")}
     ),
-    "cifar-100-binary.tar.gz": Layout(
-        _HUNDRED,
-        {
-            "coarse_label": Label("coarse_label_names.txt"),
-            "label": Label("fine_label_names.txt"),
-        },
-    ),
-    "cifar-100-python.tar.gz": Layout(
-        _HUNDRED,
-        {
-            "coarse_label": Label("meta", "coarse_label_names", "coarse_labels"),
-            "label": Label("meta", "fine_label_names", "fine_labels"),
-        },
-    ),
+    "cifar-100-binary.tar.gz": Layout(_HUNDRED, _BINARY),
+    "cifar-100-python.tar.gz": Layout(_HUNDRED, _PYTHON),
 }
 
 
@@ -120,9 +112,7 @@ def read(path: pathlib.Path) -> Cifar:
     class_names = _class_names(content, path, layout.labels)
     images, labels = {}, {}
     for split, names in files.items():
-        batches = [
-            read_file(content[name], f"{path}: {name}", layout.labels) for name in names
-        ]
+        batches = [read_file(content[n], f"{path}: {n}", layout.labels) for n in names]
         images[split] = np.concatenate([pixels for pixels, _ in batches])
         labels[split] = {}
         for feature in layout.labels:
@@ -158,10 +148,8 @@ def _pickled(content: bytes, where: str, features: dict[str, Label]):
         if not isinstance(values, list) or not all(type(v) is int for v in values):
             raise DataError(f"{where}: {key} is no list of whole numbers.")
         if len(values) != len(pixels):
-            raise DataError(
-                f"{where}: {len(values)} {key} for {len(pixels)} images; expected "
-                "one each."
-            )
+            counts = f"{len(values)} {key} for {len(pixels)} images"
+            raise DataError(f"{where}: {counts}; expected one each.")
         labels[feature] = np.array(values, np.int32)
     return _planes_last(pixels), labels
 

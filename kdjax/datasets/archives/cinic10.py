@@ -12,9 +12,8 @@ from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
 from kdjax.datasets.archives.reading import tar_members
 
 FILE_NAME = "CINIC-10.tar.gz"
-CLASS_NAMES = tuple(
-    "airplane automobile bird cat deer dog frog horse ship truck".split()
-)
+_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
+CLASS_NAMES = tuple(_CLASSES.split())
 _FOLDERS = {"train": "train", "validation": "valid", "test": "test"}
 
 
@@ -48,9 +47,8 @@ class Cinic10(ArchiveBuilder, skip_registration=True):
 def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str, str]]:
     """Yields (identity, PNG bytes, class name, "cifar10" or "imagenet") of a split."""
     classes = "|".join(CLASS_NAMES)
-    pattern = re.compile(
-        rf"(?:\./)?(?:CINIC-10/)?{_FOLDERS[split]}/({classes})/([^/]+\.png)"
-    )
+    folder = rf"(?:\./)?(?:CINIC-10/)?{_FOLDERS[split]}"
+    pattern = re.compile(rf"{folder}/({classes})/([^/]+\.png)")
     for name, content in tar_members(path, lambda n: pattern.fullmatch(n) is not None):
         class_name, file = pattern.fullmatch(name).groups()
         origin = "cifar10" if file.startswith("cifar10") else "imagenet"

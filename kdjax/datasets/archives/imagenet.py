@@ -66,8 +66,7 @@ def _validation(path: pathlib.Path, file) -> Iterator[Member]:
                 f"{path}: holds {member.name}; expected ILSVRC2012_val_00000001.JPEG "
                 f"to {len(labels):08}. Is it the file that its name says?"
             )
-        label = labels[int(match[1]) - 1]
-        yield Member(name, label, member.offset_data, member.size)
+        yield Member(name, labels[int(match[1]) - 1], member.offset_data, member.size)
 
 
 def _files(file, start: int) -> Iterator[tarfile.TarInfo]:

@@ -19,9 +19,8 @@ def load(content: bytes, where: str) -> dict:
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise DataError(
-            f"{where}: not a readable pickle ({error}); fetch the archive anew."
-        ) from error
+        came = f"not a readable pickle ({error})"
+        raise DataError(f"{where}: {came}; fetch the archive anew.") from error
     if not isinstance(batch, dict):
         raise DataError(f"{where}: holds a {type(batch).__name__}; expected a dict.")
     return batch

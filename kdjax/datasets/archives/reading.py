@@ -15,9 +15,8 @@ def reading(where: pathlib.Path | str, kind: str, *errors: type[Exception]):
     try:
         yield
     except (*errors, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{where}: not a complete {kind} ({error}); fetch it anew."
-        ) from error
+        came = f"not a complete {kind} ({error})"
+        raise DataError(f"{where}: {came}; fetch it anew.") from error
     except OSError as error:
         raise DataError(
             f"{where}: cannot be read ({error}). Look at its disk, or copy it anew."
@@ -47,7 +46,6 @@ def tar_files(path: pathlib.Path, names: set[str]) -> dict[str, bytes]:
         for name, file in tar_members(path, lambda n: n.rsplit("/", 1)[-1] in names)
     }
     if missing := sorted(names - content.keys()):
-        raise DataError(
-            f"{path}: lacks {', '.join(missing)}. Is it the file that its name says?"
-        )
+        files = ", ".join(missing)
+        raise DataError(f"{path}: lacks {files}. Is it the file that its name says?")
     return content

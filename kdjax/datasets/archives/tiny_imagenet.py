@@ -92,6 +92,5 @@ def _member(archive: zipfile.ZipFile, path: pathlib.Path, name: str) -> bytes:
         with reading(f"{path}: {name}", "file", zipfile.BadZipFile):
             return archive.read(name)
     except KeyError as error:
-        raise DataError(
-            f"{path}: lacks {name}. Is it the file that its name says?"
-        ) from error
+        lacks = f"lacks {name}. Is it the file that its name says?"
+        raise DataError(f"{path}: {lacks}") from error
