@@ -70,11 +70,9 @@ class TeacherRunner:
     ):
         """Puts teacher and images on all devices.
 
-        Args:
-          network, variables: of the teacher.
-          train, augment, seed: of the run, which make the crops.
-          batch_size: samples at a time, rounded up to a multiple of the devices.
-          step_size: samples of a step of the run; needed where crops change their size.
+        `train`, `augment` and `seed` make the crops, as in the run; `step_size` is the
+        run's batch, needed where crops change their size. `batch_size` samples, rounded
+        up to a multiple of the devices, are computed at a time.
         """
         self.mesh = sharding.make_mesh()
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size

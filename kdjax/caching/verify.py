@@ -17,15 +17,9 @@ def verify(
 ) -> dict[str, object]:
     """Compares every file with its checksum, and random samples with the teacher.
 
-    Args:
-      reader, epochs: of the cache.
-      teacher: the one that it was written with.
-      rows: how many samples to compute again, over all epochs, none twice.
-      random: a NumPy generator.
-
-    Returns:
-      rows; largest_difference and allowed, in units of a sample's largest logit;
-      problems, a sentence each.
+    `rows` samples, over all epochs and none twice, are computed again. Returns how many
+    they were; largest_difference and allowed, in units of a sample's largest logit; and
+    problems, a sentence each.
     """
     problems, sound = [], []
     for epoch in epochs:

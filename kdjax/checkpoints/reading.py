@@ -15,8 +15,7 @@ from kdjax.contracts import InputError
 def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
     """The newest step's identity, and each student's best step by top-1.
 
-    Raises:
-      InputError: there is no checkpoint in the directory.
+    InputError where there is no checkpoint in the directory.
     """
     with contextlib.closing(_open(directory)) as manager:
         metas = {step: _meta(manager, step) for step in sorted(manager.all_steps())}

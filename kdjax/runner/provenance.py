@@ -52,12 +52,8 @@ def check_finished(
 ) -> None:
     """Raises InputError where a config names other sources than a run was made from.
 
-    Nothing is read where the config names the same path.
-
-    Args:
-      workdir: of the run.
-      config: resolved; the same as the run's but for free keys.
-      digests: read for other runs before; those of this one are added.
+    `config` is resolved, the run's but for free keys; nothing is read where it names
+    the same path. `digests` were read for other runs before; this run's are added.
     """
     written, digests = workdir / CONFIG, {} if digests is None else digests
     if not written.exists():

@@ -7,16 +7,10 @@ Labels", NeurIPS 2021 (arXiv:2102.11628).
 import numpy as np
 
 from kdjax import contracts
-from kdjax.selection.evidence import (
-    Evidence,
-    Labels,
-    Mask,
-    Scalars,
-    SelectionResult,
-    checked_labels,
-)
+from kdjax.selection.evidence import Evidence, SelectionResult
 from kdjax.selection.mixture import mixture_posterior, two_means
 from kdjax.selection.same import classes, scores_by_class, singular_vectors
+from kdjax.selection.types import Labels, Mask, Scalars, checked_labels
 
 # Alignments closer than the narrowest Gaussian, sqrt(reg_covar), are one group.
 REG_COVAR = 1e-6

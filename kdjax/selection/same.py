@@ -12,15 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kdjax.selection.evidence import (
-    Evidence,
-    Labels,
-    Mask,
-    Scalars,
-    SelectionResult,
-    checked,
-    checked_mask,
-)
+from kdjax.selection.evidence import Evidence, SelectionResult, checked
+from kdjax.selection.types import Labels, Mask, Scalars, checked_mask
 
 SINGULAR_RESOLUTION = 1e-6
 

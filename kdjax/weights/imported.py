@@ -98,14 +98,9 @@ def save(
     directory: pathlib.Path, name: str, variables: tuple[PyTree, PyTree], meta: dict
 ) -> None:
     """Writes step 0, with nothing of a training: no optimizer, no memory."""
-    params, batch_stats = variables
-    state = TrainState(
-        step=np.zeros((), np.int32),
-        params=params,
-        batch_stats=batch_stats,
-        opt_state=(),
-        supervision_state=(),
-    )
+    weights = {"params": variables[0], "batch_stats": variables[1]}
+    nothing = {"opt_state": (), "supervision_state": ()}
+    state = TrainState(step=np.zeros((), np.int32), **weights, **nothing)
     checkpointer = checkpoints.Checkpointer(directory, (name,), meta)
     with contextlib.closing(checkpointer):
         checkpointer.save(0, {name: state}, None)

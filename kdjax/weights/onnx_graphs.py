@@ -26,13 +26,9 @@ def build(
 ) -> bytes:
     """The file of a network, from "images" [b, height, width, channels] to "logits".
 
-    Args:
-      variables: its weights.
-      image_shape: (height, width, channels).
-      network: adds its nodes, from the name of images [b, c, h, w] to that of logits.
-      moments: (mean, standard deviation) a channel, of pixels from 0 to 1, for a graph
-        that takes uint8 images; None: normalised float32 images.
-      metadata: of the file (metadata_props).
+    `network` adds its nodes, from the name of images [b, c, h, w] to that of logits.
+    `moments` are (mean, standard deviation) a channel, of pixels from 0 to 1, for a
+    graph that takes uint8 images; None: normalised float32 images.
     """
     onnx, _ = _packages()
     graph = Graph(onnx, variables)
@@ -61,9 +57,8 @@ def build(
 def call(file: pathlib.Path, images: np.ndarray) -> np.ndarray:
     """The logits of a file of `build`, by ONNX Runtime."""
     _, runtime = _packages()
-    session = runtime.InferenceSession(
-        file.read_bytes(), providers=["CPUExecutionProvider"]
-    )
+    providers = ["CPUExecutionProvider"]
+    session = runtime.InferenceSession(file.read_bytes(), providers=providers)
     return session.run(["logits"], {"images": np.asarray(images)})[0]
 
 

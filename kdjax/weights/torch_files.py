@@ -20,10 +20,8 @@ def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
     """Name -> array, of a state dict or of a checkpoint that holds one.
 
     Nothing in the file is run: `weights_only` refuses whatever is no tensor, number,
-    string or container.
-
-    `key` is the one that the weights lie under; "": the only one that has some.
-    InputError where PyTorch is missing or refuses the file, or weights are not unique.
+    string or container. `key` is the one that the weights lie under; "": the only one
+    that has some. InputError where PyTorch is missing, or weights are not unique.
     """
     loaded = _load(file)
     if key or not _is_weights(loaded):
