@@ -118,10 +118,8 @@ class TeacherRunner:
             count = len(index[here])
             fill = (0, self.batch_size - count)
             padded = [np.pad(numbers[here], fill, "edge") for numbers in (index, epoch)]
-            parts = [
-                (compiled(self._placed, batch_spec), rows)
-                for batch_spec, rows in self._batch_specs(*padded)
-            ]
+            specs = self._batch_specs(*padded)
+            parts = [(compiled(self._placed, spec), rows) for spec, rows in specs]
             if previous is not None:
                 yield _fetched(*previous)
             previous = (parts, count)

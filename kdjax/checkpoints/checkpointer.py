@@ -32,14 +32,9 @@ class Checkpointer:
         every step; `meta`, the JSON identity, is stored in each.
         """
         self.meta = meta
-        best = (
-            policies.BestN(
-                get_metric_fn=lambda metrics, name=name: metrics[name]["top1"],
-                n=1,
-                keep_checkpoints_without_metrics=False,
-            )
-            for name in students
-        )
+        scores = [lambda metrics, name=name: metrics[name]["top1"] for name in students]
+        options = {"n": 1, "keep_checkpoints_without_metrics": False}
+        best = [policies.BestN(get_metric_fn=score, **options) for score in scores]
         keep = policies.AnyPreservationPolicy([policies.LatestN(2), *best])
         self._manager = storage.open_manager(
             directory,

@@ -24,7 +24,17 @@ def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
         lines.append(f"labels: {data['noise']['name']} noise, {wrong:.1f} % are wrong")
     if "kept" in data:
         lines.append(f"selection: trained on {data['kept']:,} samples")
-    lines += _of_teacher(experiment.teacher.identity) if experiment.teacher else []
+    if experiment.teacher:
+        teacher = experiment.teacher.identity
+        where = teacher.get("workdir", teacher.get("network"))
+        step = f" at step {teacher['step']}" if "step" in teacher else ""
+        lines.append(f"teacher: {where}{step}, digest {teacher['digest'][:12]}")
+        if "adapted" in teacher:
+            lines.append(f"teacher: adapted by {json.dumps(teacher['adapted'])}")
+        for path in teacher["workdir"].split(",") if "workdir" in teacher else ():
+            if not is_done(pathlib.Path(path)):
+                text = f"teacher: {path} is not finished; its present state is used"
+                lines.append(text)
     if experiment.cache:
         cache = experiment.cache.identity
         largest = f", the {cache['top_k']} largest" if cache["top_k"] else ""
@@ -36,15 +46,3 @@ def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
     lines.append(f"training in one program: {names}; the first step compiles")
     for line in lines:
         reporter.say(line)
-
-
-def _of_teacher(identity: dict) -> list[str]:
-    where = identity.get("workdir", identity.get("network"))
-    step = f" at step {identity['step']}" if "step" in identity else ""
-    lines = [f"teacher: {where}{step}, digest {identity['digest'][:12]}"]
-    if "adapted" in identity:
-        lines.append(f"teacher: adapted by {json.dumps(identity['adapted'])}")
-    for path in identity["workdir"].split(",") if "workdir" in identity else ():
-        if not is_done(pathlib.Path(path)):
-            lines.append(f"teacher: {path} is not finished; its present state is used")
-    return lines

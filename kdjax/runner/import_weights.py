@@ -46,7 +46,11 @@ def import_weights(
     section = {"name": model} | ({} if dtype == "float32" else {"dtype": dtype})
     record = imported.origin(file)
     _check_origin(file, record, model, data)
-    read = _convert(str(file), tensors, section, data)
+    network = build_network("--model", section, data["classes"])
+    count_classes("--image_shape", network, data["image_shape"])
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    wanted = jax.eval_shape(network.init, jax.random.key(0), images)
+    read = trees.to_variables(str(file), tensors, wanted)
     other = None if record else layouts.activated(read.layout, model)
     if other:
         raise InputError(
@@ -103,15 +107,6 @@ def _class_names(file: str, classes: int) -> dict[str, list[str]]:
                 "where its synsets, such as n02012849 and n03126707, do not repeat."
             )
     return {"class_names": names}
-
-
-def _convert(where: str, tensors: dict, model: dict, data: dict) -> trees.Read:
-    """The file's tensors as the variables of the network."""
-    network = build_network("--model", model, data["classes"])
-    count_classes("--image_shape", network, data["image_shape"])
-    images = jax.ShapeDtypeStruct((1, *data["image_shape"]), jnp.float32)
-    wanted = jax.eval_shape(network.init, jax.random.key(0), images)
-    return trees.to_variables(where, tensors, wanted)
 
 
 def _check_origin(file: pathlib.Path, record: dict, model: str, data: dict) -> None:

@@ -33,11 +33,8 @@ class SampleInfo:
         """Reads what step number `start - 1` read."""
         self.experiment, self.mesh = experiment, mesh
         self.teacher_variables = teacher_variables
-        self.schedules = {
-            name: student.selection_schedule
-            for name, student in experiment.students.items()
-            if student.selection_schedule is not None
-        }
+        schedules = {n: s.selection_schedule for n, s in experiment.students.items()}
+        self.schedules = {n: s for n, s in schedules.items() if s is not None}
         if not start and collectives.is_primary():
             # Of a run that was killed before its first checkpoint.
             for name in (DIRECTORY, EARLIER):

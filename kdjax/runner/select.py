@@ -45,9 +45,8 @@ def select(config: dict, workdir: pathlib.Path) -> None:
         record["agreement"] = detectors.agreement(result.keep, labels, true)
         record["keep_all"] = detectors.keep_all(labels, true)
         scores = [f"{name} {record['agreement'][name]:.3f}" for name in SCORES]
-        sentence += (
-            f": {', '.join(scores)} (keep all: f1 {record['keep_all']['f1']:.3f})"
-        )
+        f1 = record["keep_all"]["f1"]
+        sentence += f": {', '.join(scores)} (keep all: f1 {f1:.3f})"
     if collectives.is_primary():
         arrays = {"keep": result.keep, "score": result.score, "labels": labels}
         replace_npz(workdir / KEEP, **arrays)

@@ -118,12 +118,8 @@ class Steps:
             steps=self.most,
             decode=self.cache.decode if self.cache else None,
         )
-        self.feed = loader.make_loader(
-            experiment.train,
-            mesh,
-            seed=experiment.seed,
-            batch_size=experiment.batch_size,
-        )
+        sizes = {"seed": experiment.seed, "batch_size": experiment.batch_size}
+        self.feed = loader.make_loader(experiment.train, mesh, **sizes)
 
     def ready(self, number: int, most: int) -> tuple[int, PyTree]:
         """(how many steps come next, their batch_specs on the devices)."""
@@ -182,11 +178,9 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
         collectives.assert_equal("this checkpoint", sums)
         return restored
     states = sharding.compile_init(initialise, mesh)()
-    if experiment.initial:
-        states = {
-            name: _begin_with(name, state, experiment.initial, mesh)
-            for name, state in states.items()
-        }
+    initial = experiment.initial
+    if initial:
+        states = {n: _begin_with(n, s, initial, mesh) for n, s in states.items()}
     return states, {"step": 0}
 
 
