@@ -96,8 +96,7 @@ def keep_programs(directory: str | pathlib.Path = PROGRAMS) -> None:
     Programs for a CPU fit one machine only. A directory that is set already, as by
     $JAX_COMPILATION_CACHE_DIR, stays. A new one is writable for this user alone.
     """
-    is_cpu = jax.devices()[0].platform == "cpu"
-    if is_cpu or jax.config.jax_compilation_cache_dir:
+    if jax.devices()[0].platform == "cpu" or jax.config.jax_compilation_cache_dir:
         return
     directory = paths.local(directory, "the cache of programs")
     try:

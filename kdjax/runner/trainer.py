@@ -95,8 +95,7 @@ class Steps:
     def __init__(self, experiment, variables, mesh, sample_info, most=None):
         """Places the images; compiles nothing yet.
 
-        `variables` are the teacher's, on the devices; `most` steps are in a dispatch,
-        or what is usual for the platform.
+        `variables` are the teacher's, on the devices; `most` steps are in a dispatch.
         """
         self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
         streamed = loader.is_streamed(experiment.train)

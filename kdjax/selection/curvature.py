@@ -95,7 +95,6 @@ def solve(
     """H^-1 times a direction, by conjugate gradients, preconditioned by Kronecker's.
 
     `factors` are `kronecker(evidence, damping)`, for callers that solve more than once.
-    Other arguments as `conjugate_gradients`.
     """
     factors = kronecker(evidence, damping) if factors is None else factors
     return conjugate_gradients(

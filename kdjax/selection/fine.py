@@ -29,10 +29,10 @@ def fine(
         s_i = |<u_c, h_i / ||h_i||>|,  kept where p(larger-mean group | s_i) > threshold
 
     arXiv:2102.11628; see `alignment` and `aligned_probability`. A class whose samples
-    all align alike, or determine no direction, is kept. The score is the alignment.
+    all align alike, or determine no direction, is kept. The score is the alignment;
+    logits are not read.
 
     Args:
-      evidence: of the proxy; logits are not read.
       basis: [samples] bool, the samples u_c comes from: those kept the last time; all
         of them if None, as in the first round. A class it has no sample of is dropped
         with score -inf.

@@ -84,9 +84,7 @@ def gradient_dot(
     Pruthi et al. 2020 (arXiv:2002.08484), TracInCP on the last layer: `label_influence`
     with the identity for H, summed along the training run. Negative: the sample helps.
 
-    Args:
-      snapshots: (learning rate, evidence) at each checkpoint, of the same samples.
-      validation: as in `teacher_influence`.
+    Snapshots are (learning rate, evidence) at each checkpoint, of the same samples.
     """
     where, values = "gradient_dot", 0.0
     if not len(snapshots):

@@ -82,11 +82,8 @@ def labelled_weights(
     A positive weight: labelled for the *other* network, and the weight is the share of
     the given label when labels are refined. Zero: unlabelled.
 
-    Args:
-      probabilities: in [0, 1], from `clean_probability`, or for F-DivideMix from
-        `kdjax.selection.fine.aligned_probability`.
-      kept: [samples] bool, a detector's `keep`.
-      threshold: from 0 to 1; a probability must be above it.
+    Probabilities are those of `clean_probability`, or for F-DivideMix those of
+    `kdjax.selection.fine.aligned_probability`; `kept` is a detector's `keep`.
     """
     where = "labelled_weights"
     probabilities = checked_scalars(where, "probabilities", probabilities)

@@ -34,15 +34,12 @@ def parameter_change(
     error.
 
     Args:
-      evidence: of the reference network.
       damping: > 0, added to the diagonal of H.
       exact_up_to: P up to which H is formed, >= 0.
       audited: samples solved exactly where H is not formed, >= 8.
       seed: which samples are audited, 0 <= seed < 2**63.
 
-    Raises:
-      ValueError: an argument is out of range, every gradient is zero, or the
-        approximation does not hold on this evidence.
+    ValueError where every gradient is zero, or the approximation does not hold.
     """
     where = "parameter_change"
     evidence = checked(where, evidence)
