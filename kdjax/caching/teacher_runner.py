@@ -39,9 +39,8 @@ def layout_of(
     for name in features:
         if name not in outputs.features:
             names = ", ".join(outputs.features) or "none"
-            raise InputError(
-                f"--features: the teacher has no feature {name!r}; it has {names}."
-            )
+            text = f"--features: the teacher has no feature {name!r}; it has {names}."
+            raise InputError(text)
     members = outputs.features.get("members")
     return Layout(
         examples=len(train.label),

@@ -122,12 +122,7 @@ class CacheRequest:
         wanted = origin_of(self.teacher, self.data, seed, batch_size)
         self._check_same(stored, wanted)
         wanted |= self._layout(stored).as_json()
-        different = manifest.differences(stored, wanted) if stored else []
-        if different:
-            raise InputError(
-                f"--workdir: {self.directory} holds a cache of other outputs: "
-                f"{'; '.join(different[:5])}. Use a new --workdir, or the old values."
-            )
+        self._check_same(stored, wanted)
         if verify:
             return stored
         examples, epochs = len(self.data.train.label), self.epochs
@@ -160,6 +155,14 @@ class CacheRequest:
         values |= {key: value for key, value in given.items() if value is not None}
         network, variables = self.teacher.network, self.teacher.variables
         return layout_of(network, variables, self.data.train, **values)
+
+    def _check_same(self, stored: dict | None, wanted: dict) -> None:
+        different = manifest.differences(stored, wanted) if stored else []
+        if different:
+            raise InputError(
+                f"--workdir: {self.directory} holds a cache of other outputs: "
+                f"{'; '.join(different[:5])}. Use a new --workdir, or the old values."
+            )
 
 
 def _start(directory: pathlib.Path, layout: Layout, record: dict) -> list[int]:

@@ -53,7 +53,15 @@ def export(
       names: of safetensors: a layout of `kdjax.weights.layouts`; "": the usual one.
       pixels: of programs: take uint8 images and normalise them.
     """
-    _check(format, dtype, names, pixels)
+    if pixels and format == "safetensors":
+        raise InputError("--pixels is of programs; safetensors take no images.")
+    if names and format != "safetensors":
+        raise InputError("--names is of safetensors; programs have no names.")
+    if dtype and dtype not in FORMATS[format]:
+        raise InputError(
+            f"--dtype is {dtype!r}; expected, for --format={format}, one of "
+            f"{', '.join(FORMATS[format])}."
+        )
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
     data = meta["data"]
     section = {"workdir": str(workdir), "student": student, "checkpoint": checkpoint}
@@ -74,18 +82,6 @@ def export(
     images.pop("class_names", None)  # a thousand of them; they are in the file
     file = {"output": str(output), "bytes": output.stat().st_size}
     return file | line | {"images": images, "network": trained.identity}
-
-
-def _check(format: str, dtype: str, names: str, pixels: bool) -> None:
-    if pixels and format == "safetensors":
-        raise InputError("--pixels is of programs; safetensors take no images.")
-    if names and format != "safetensors":
-        raise InputError("--names is of safetensors; programs have no names.")
-    if dtype and dtype not in FORMATS[format]:
-        raise InputError(
-            f"--dtype is {dtype!r}; expected, for --format={format}, one of "
-            f"{', '.join(FORMATS[format])}."
-        )
 
 
 def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict:

@@ -120,19 +120,15 @@ def sources(config: dict) -> dict[str, Source]:
     for name, row in student_sections(config).items():
         is_own = "selection" in config["students"].get(name, {})
         path = f"config.students.{name}.selection" if is_own else "config.selection"
-        named |= _of_selection(path, f"selection of {name}", row["selection"])
+        what, section = f"selection of {name}", row["selection"]
+        if section["name"] == "file":
+            file = section["path"]
+            named[what] = Source(f"{path}.path", file, _keep, file)
+        if section["name"] == "influence":
+            reference = section.get("reference", "")
+            network = _section(section, reference, section.get("checkpoint", "latest"))
+            named[what] = Source(f"{path}.reference", reference, _networks, network)
     return named
-
-
-def _of_selection(path: str, what: str, section: dict) -> dict[str, Source]:
-    if section["name"] == "file":
-        file = section["path"]
-        return {what: Source(f"{path}.path", file, _keep, file)}
-    if section["name"] == "influence":
-        reference = section.get("reference", "")
-        network = _section(section, reference, section.get("checkpoint", "latest"))
-        return {what: Source(f"{path}.reference", reference, _networks, network)}
-    return {}
 
 
 def _of_selector(section: dict) -> dict[str, Source]:

@@ -15,9 +15,8 @@ def checked_labels(where: str, name: str, labels: Labels) -> Labels:
     labels = np.asarray(labels)
     contracts.shapes(where, **{name: (labels, "samples")})
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"{where}: {name} have dtype {labels.dtype}; expected integers."
-        )
+        text = f"{where}: {name} have dtype {labels.dtype}; expected integers."
+        raise ValueError(text)
     return labels.astype(np.int64)
 
 

@@ -65,18 +65,15 @@ def digest(variables: PyTree, normalisation, models: Sequence[dict] = ()) -> str
     """
     inputs = json.dumps(normalisation, sort_keys=True)
     text = f"{checkpoints.digest(variables)} {inputs}"
-    unusual = [_unusual(model) for model in models]
+    unusual = []  # what the arrays do not show
+    for model in models:
+        usual = {"dtype": "float32"}
+        if model.get("name") not in layouts.OTHERS:
+            usual["name"] = model.get("name")
+        unusual.append({k: v for k, v in model.items() if (k, v) not in usual.items()})
     if any(unusual):  # else the digest is that of versions that did not look
         text += json.dumps(unusual, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _unusual(model: dict) -> dict:
-    """The keys of a `model` section that its arrays do not show."""
-    usual = {"dtype": "float32"}
-    if model.get("name") not in layouts.OTHERS:
-        usual["name"] = model.get("name")
-    return {k: v for k, v in model.items() if (k, v) not in usual.items()}
 
 
 def identity(name: str, model: dict, data: dict, source: dict, versions: dict) -> dict:

@@ -32,9 +32,14 @@ def build(
     """
     onnx, _ = _packages()
     graph = Graph(onnx, variables)
-    x = graph.add("Transpose", _normalised(graph, moments), perm=[0, 3, 1, 2])
-    logits = network(graph, x)
     helper, types = onnx.helper, onnx.TensorProto
+    x = "images"
+    if moments is not None:
+        mean, std = (np.asarray(values, np.float64) for values in moments)
+        x = graph.add("Cast", x, to=types.FLOAT)
+        x = graph.add("Sub", x, graph.constant("mean", 255 * mean))
+        x = graph.add("Div", x, graph.constant("std", 255 * std))
+    logits = network(graph, graph.add("Transpose", x, perm=[0, 3, 1, 2]))
     kind = types.FLOAT if moments is None else types.UINT8
     graph.nodes.append(helper.make_node("Identity", [logits], ["logits"]))
     classes = graph.arrays["params", "head", "bias"].shape[0]
@@ -128,15 +133,6 @@ class Graph:
         mean, var = (self._array("batch_stats", norm, n) for n in ("mean", "var"))
         multiplier = scale / np.sqrt(var + BatchNorm.epsilon)
         return multiplier, bias - mean * multiplier
-
-
-def _normalised(graph: Graph, moments) -> str:
-    if moments is None:
-        return "images"
-    mean, std = (np.asarray(values, np.float64) for values in moments)
-    x = graph.add("Cast", "images", to=graph.onnx.TensorProto.FLOAT)
-    x = graph.add("Sub", x, graph.constant("mean", 255 * mean))
-    return graph.add("Div", x, graph.constant("std", 255 * std))
 
 
 def _packages():

@@ -42,9 +42,8 @@ def _only_weights(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
             f"tensors by name, alone or under one of {', '.join(WRAPPERS)}."
         )
     if key and key not in sets:
-        raise InputError(
-            f"--key is {key!r}; {file} holds weights under {', '.join(sets)}."
-        )
+        text = f"--key is {key!r}; {file} holds weights under {', '.join(sets)}."
+        raise InputError(text)
     if not key and len(sets) > 1:
         raise InputError(
             f"{file} holds weights under {' and '.join(sets)}: those of a training "

@@ -148,9 +148,8 @@ def counted_classes(where: str, tensors: Mapping[str, np.ndarray]) -> int:
 def _unwrapped(where: str, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
     """A plain name -> the file's, without PyTorch's counters of steps."""
     if not tensors:
-        raise InputError(
-            f"{where}: there are no tensors; expected a network's weights."
-        )
+        text = f"{where}: there are no tensors; expected a network's weights."
+        raise InputError(text)
     given = [name for name in tensors if name.split(".")[-1] != layouts.COUNTER]
     # What DataParallel saved has one module more around it.
     wrapped = all(name.startswith("module.") for name in given)
@@ -191,9 +190,8 @@ def _as_torchvision(where: str, plain: Mapping[str, str]) -> dict[str, str]:
 def _float32(where: str, name: str, array: np.ndarray) -> np.ndarray:
     # bfloat16, of another package, is of kind V.
     if array.dtype.kind not in "fV":
-        raise InputError(
-            f"{where}: {name} is {array.dtype}; expected floating point weights."
-        )
+        text = f"{where}: {name} is {array.dtype}; expected floating point weights."
+        raise InputError(text)
     array = np.ascontiguousarray(array, np.float32)
     if not np.isfinite(array).all():
         raise InputError(f"{where}: {name} holds NaN or infinity.")
