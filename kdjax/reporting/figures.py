@@ -97,7 +97,6 @@ def class_projections(
     """Draws three classes in the plane of their templates, a panel a network.
 
     Below a panel's title stand the elongations of its clusters, in the legend's order.
-
     Clusters are (points [n, 2] of `three_class_projection`, labels [n]) by network;
     class_names has exactly the labels that occur. Writes a PNG.
     """

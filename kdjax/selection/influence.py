@@ -40,13 +40,11 @@ def teacher_influence(
     A sample of V favours its own label a little.
 
     Args:
-      evidence: of the reference network.
       targets: [samples, classes], the teacher's, revised or not; >= 0, rows sum to 1.
       validation: positions of V, of `scores.validation_indices`.
       damping: > 0, added to the diagonal of H.
 
-    Raises:
-      ValueError: the gradient on V is exactly 0, conjugate gradients do not converge.
+    ValueError where the gradient on V is 0, or conjugate gradients do not converge.
     """
     where = "teacher_influence"
     evidence = checked(where, evidence)

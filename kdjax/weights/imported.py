@@ -108,5 +108,4 @@ def present(directory: pathlib.Path) -> dict | None:
     """The identity of what is in a directory of checkpoints; None for nothing."""
     if not any(path.name.isdigit() for path in directory.glob("*")):
         return None
-    meta, _ = checkpoints.read_meta(directory)
-    return meta
+    return checkpoints.read_meta(directory)[0]
