@@ -59,10 +59,8 @@ def differences(
     In units of the sample's largest number there. `rows` is what is stored, `outputs`
     what the teacher gives; each [b, ...].
     """
-    rows, outputs = (
-        {name: np.asarray(array, np.float64) for name, array in arrays.items()}
-        for arrays in (rows, outputs)
-    )
+    rows = {name: np.asarray(x, np.float64) for name, x in rows.items()}
+    outputs = {name: np.asarray(x, np.float64) for name, x in outputs.items()}
     logits = outputs["members"] if layout.members else outputs["logits"]
     # A cache of members stands for their mean: is that what the teacher gives?
     mean = logits.mean(1) if layout.members else logits

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import json
 import math
 import pathlib
 
@@ -18,9 +19,8 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
-from kdjax.runner.announce import announce
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.workdir import write_config, write_json
+from kdjax.runner.workdir import is_done, write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.program import steps_per_dispatch, train_program
@@ -48,7 +48,7 @@ def train(
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
     with closing(checkpointer), closing(reporter), collected as skipped:
-        announce(experiment, start, reporter)
+        _announce(experiment, start, reporter)
         variables = experiment.teacher and sharding.place_replicated(
             experiment.teacher.variables, mesh
         )
@@ -87,6 +87,45 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
     if "data" in meta:
         provenance.check_resumed(workdir, meta, identity)
     return checkpointer, states, meta
+
+
+def _announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
+    """Says what is about to run, from step `start` on."""
+    data = experiment.identity["data"]["train"]
+    train, test = len(experiment.train.label), len(experiment.test.label)
+    lines = [
+        devices.describe(),
+        f"data: {data['name']}, {train:,} training and {test:,} test images",
+    ]
+    for epoch, side in data.get("crops", {}).get("sizes", ()):
+        lines.append(f"crops: {side}x{side} from epoch {epoch} on")
+    if "noise" in data:
+        wrong = 100 * data["noise"]["effective_rate"]
+        lines.append(f"labels: {data['noise']['name']} noise, {wrong:.1f} % are wrong")
+    if "kept" in data:
+        lines.append(f"selection: trained on {data['kept']:,} samples")
+    if experiment.teacher:
+        teacher = experiment.teacher.identity
+        where = teacher.get("workdir", teacher.get("network"))
+        step = f" at step {teacher['step']}" if "step" in teacher else ""
+        lines.append(f"teacher: {where}{step}, digest {teacher['digest'][:12]}")
+        if "adapted" in teacher:
+            lines.append(f"teacher: adapted by {json.dumps(teacher['adapted'])}")
+        for path in teacher["workdir"].split(",") if "workdir" in teacher else ():
+            if not is_done(pathlib.Path(path)):
+                text = f"teacher: {path} is not finished; its present state is used"
+                lines.append(text)
+    if experiment.cache:
+        cache = experiment.cache.identity
+        largest = f", the {cache['top_k']} largest" if cache["top_k"] else ""
+        source = f"{cache['path']}, {cache['dtype']}{largest}"
+        lines.append(f"teacher outputs: from {source}")
+    if start:
+        lines.append(f"resuming at step {start} of {experiment.plan.total_steps}")
+    names = ", ".join(experiment.students)
+    lines.append(f"training in one program: {names}; the first step compiles")
+    for line in lines:
+        reporter.say(line)
 
 
 class Steps:

@@ -75,10 +75,8 @@ def to_tensors(
 def _layouts(shapes: Mapping[Path, tuple]) -> dict[str, dict[Path, str]]:
     """Layout -> path -> name, of the layouts that have a name for every path."""
     kind = layouts.family(shapes)
-    tables = {
-        layout: layouts.names_of(kind, layout, shapes)
-        for layout in layouts.LAYOUTS.get(kind, {})
-    }
+    names = layouts.LAYOUTS.get(kind, ())
+    tables = {name: layouts.names_of(kind, name, shapes) for name in names}
     return {k: table for k, table in tables.items() if None not in table.values()}
 
 
