@@ -56,7 +56,7 @@ def differences(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:
 
 
 def pads_with_zeros(given: set[Path], wanted: dict[Path, tuple], heads: set[str]):
-    """Whether a file is of such a network: CIFAR's, and no shortcut has an array.
+    """Whether a file is of a CIFAR ResNet whose shortcuts have no parameters.
 
     `heads` is what the file calls its classifier: such networks are published with
     `linear`; a file with `fc` that lacks projections is a damaged one.
