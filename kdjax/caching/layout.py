@@ -58,8 +58,7 @@ class Layout:
 
 def header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
     """What a .npy file of such an array begins with."""
-    file = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(dtype)
+    file, descr = io.BytesIO(), np.lib.format.dtype_to_descr(dtype)
     fields = {"descr": descr, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, fields)
     return file.getvalue()

@@ -19,11 +19,8 @@ def origin(
 ) -> dict:
     """What teacher outputs are a function of, as JSON.
 
-    Args:
-      teacher: digest of its weights.
-      data: identity of the training split.
-      preprocessing: version and values of what makes crops of its images.
-      seed, classes: of the run.
+    `teacher` is the digest of its weights, `data` the identity of the training split,
+    `preprocessing` version and values of what makes crops of its images.
     """
     # The same images with noisy labels get the same outputs.
     data = {key: value for key, value in data.items() if key != "noise"}

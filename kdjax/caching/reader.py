@@ -29,9 +29,8 @@ class Reader:
     def rows(self, index: np.ndarray, epoch: np.ndarray) -> dict[str, np.ndarray]:
         """What is stored of samples at `index` [b] in `epoch` [b], each [b, ...].
 
-        Raises:
-          StorageError: an epoch is not there, or damaged. Its files are compared with
-            their checksums when the first row of it is read.
+        StorageError where an epoch is not there, or damaged: its files are compared
+        with their checksums when the first row of it is read.
         """
         rows = {
             name: np.empty((len(index), *shape), dtype)

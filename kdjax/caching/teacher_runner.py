@@ -39,9 +39,8 @@ def layout_of(
     for name in features:
         if name not in outputs.features:
             names = ", ".join(outputs.features) or "none"
-            raise InputError(
-                f"--features: the teacher has no feature {name!r}; it has {names}."
-            )
+            text = f"--features: the teacher has no feature {name!r}; it has {names}."
+            raise InputError(text)
     members = outputs.features.get("members")
     return Layout(
         examples=len(train.label),
@@ -70,11 +69,9 @@ class TeacherRunner:
     ):
         """Puts teacher and images on all devices.
 
-        Args:
-          network, variables: of the teacher.
-          train, augment, seed: of the run, which make the crops.
-          batch_size: samples at a time, rounded up to a multiple of the devices.
-          step_size: samples of a step of the run; needed where crops change their size.
+        `train`, `augment` and `seed` make the crops, as in the run; `step_size` is the
+        run's batch, needed where crops change their size. `batch_size` samples, rounded
+        up to a multiple of the devices, are computed at a time.
         """
         self.mesh = sharding.make_mesh()
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
@@ -120,10 +117,8 @@ class TeacherRunner:
             count = len(index[here])
             fill = (0, self.batch_size - count)
             padded = [np.pad(numbers[here], fill, "edge") for numbers in (index, epoch)]
-            parts = [
-                (compiled(self._placed, batch_spec), rows)
-                for batch_spec, rows in self._batch_specs(*padded)
-            ]
+            specs = self._batch_specs(*padded)
+            parts = [(compiled(self._placed, spec), rows) for spec, rows in specs]
             if previous is not None:
                 yield _fetched(*previous)
             previous = (parts, count)

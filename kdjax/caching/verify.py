@@ -17,15 +17,9 @@ def verify(
 ) -> dict[str, object]:
     """Compares every file with its checksum, and random samples with the teacher.
 
-    Args:
-      reader, epochs: of the cache.
-      teacher: the one that it was written with.
-      rows: how many samples to compute again, over all epochs, none twice.
-      random: a NumPy generator.
-
-    Returns:
-      rows; largest_difference and allowed, in units of a sample's largest logit;
-      problems, a sentence each.
+    `rows` samples, over all epochs and none twice, are computed again. Returns how many
+    they were; largest_difference and allowed, in units of a sample's largest logit; and
+    problems, a sentence each.
     """
     problems, sound = [], []
     for epoch in epochs:
@@ -65,10 +59,8 @@ def differences(
     In units of the sample's largest number there. `rows` is what is stored, `outputs`
     what the teacher gives; each [b, ...].
     """
-    rows, outputs = (
-        {name: np.asarray(array, np.float64) for name, array in arrays.items()}
-        for arrays in (rows, outputs)
-    )
+    rows = {name: np.asarray(x, np.float64) for name, x in rows.items()}
+    outputs = {name: np.asarray(x, np.float64) for name, x in outputs.items()}
     logits = outputs["members"] if layout.members else outputs["logits"]
     # A cache of members stands for their mean: is that what the teacher gives?
     mean = logits.mean(1) if layout.members else logits

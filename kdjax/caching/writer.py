@@ -21,8 +21,7 @@ def check_room(
 ) -> str:
     """A sentence on how large a cache is, and how much of it is still to be written.
 
-    Raises:
-      StorageError: the disk has less room than that.
+    StorageError where the disk has less room than that.
     """
     each, free = layout.bytes_per_epoch(), shutil.disk_usage(directory).free
     if to_write * each > free:
@@ -49,14 +48,9 @@ def write_epoch(
 ) -> None:
     """Writes one epoch beside its place, then renames it there.
 
-    Args:
-      directory, epoch, layout: of the cache.
-      blocks: rows of `codec.encode` in the order of the samples.
-      check: called after each block with its rows; what it raises stops the writing.
-
-    Raises:
-      InputError: a number is not finite, or too large for the layout's type.
-      StorageError: the disk does not take it.
+    `blocks` are rows of `codec.encode` in the order of the samples; `check` is called
+    with the number of rows after each, and what it raises stops the writing. InputError
+    where a number is not finite, or too large for the layout's type.
     """
     final = epoch_directory(directory, epoch)
     part = final.with_name(f"{final.name}.part")

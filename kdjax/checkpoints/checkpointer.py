@@ -26,23 +26,15 @@ class Checkpointer:
         meta: dict,
         keep_all: bool = False,
     ):
-        """Opens a directory, or creates it.
+        """Opens an absolute directory, where nothing else may live, or creates it.
 
-        Args:
-          directory: absolute; nothing else may live in it.
-          students: names; the best of each is kept, by "top1" of its evaluation.
-          meta: JSON identity, stored in every step.
-          keep_all: every step that was saved.
+        Each student's best step is kept by "top1" of its evaluation, with `keep_all`
+        every step; `meta`, the JSON identity, is stored in each.
         """
         self.meta = meta
-        best = (
-            policies.BestN(
-                get_metric_fn=lambda metrics, name=name: metrics[name]["top1"],
-                n=1,
-                keep_checkpoints_without_metrics=False,
-            )
-            for name in students
-        )
+        scores = [lambda metrics, name=name: metrics[name]["top1"] for name in students]
+        options = {"n": 1, "keep_checkpoints_without_metrics": False}
+        best = [policies.BestN(get_metric_fn=score, **options) for score in scores]
         keep = policies.AnyPreservationPolicy([policies.LatestN(2), *best])
         self._manager = storage.open_manager(
             directory,
@@ -78,15 +70,9 @@ class Checkpointer:
     ) -> tuple[PyTree, dict] | None:
         """(states, meta) of the newest sound step; damaged ones after it are set aside.
 
-        None where nothing was saved yet.
-
-        Args:
-          abstract: states as ShapeDtypeStructs with the sharding to restore into.
-          say: takes one sentence for each damaged step.
-
-        Raises:
-          StorageError: there are steps, and none of them is sound.
-          InputError: the steps are of another network.
+        None where nothing was saved yet. `abstract` are the states as ShapeDtypeStructs
+        with the sharding to restore into; `say` takes a sentence for each damaged step.
+        StorageError where no step is sound, InputError for those of another network.
         """
         damaged: list[int] = []
         for step in reversed(self.steps()):

@@ -15,11 +15,14 @@ from kdjax.contracts import InputError
 def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
     """The newest step's identity, and each student's best step by top-1.
 
-    Raises:
-      InputError: there is no checkpoint in the directory.
+    InputError where there is no checkpoint in the directory.
     """
+    metas = {}
     with contextlib.closing(_open(directory)) as manager:
-        metas = {step: _meta(manager, step) for step in sorted(manager.all_steps())}
+        for step in sorted(manager.all_steps()):
+            with storage.errors("read", step):
+                args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+                metas[step] = manager.restore(step, args=args)["meta"]
     best: dict[str, int] = {}
     for step, meta in metas.items():
         for name, row in meta.get("metrics", {}).items():
@@ -46,12 +49,6 @@ def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, 
         items, _ = storage.restore(manager, step, {"variables": abstract})
     host = jax.tree.map(np.asarray, items["variables"][name])
     return host["params"], host["batch_stats"]
-
-
-def _meta(manager, step: int) -> dict:
-    with storage.errors("read", step):
-        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-        return manager.restore(step, args=args)["meta"]
 
 
 def _open(directory: pathlib.Path):

@@ -36,13 +36,8 @@ def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) ->
     Devices with one thread each share the batch, and one device with a thread a core
     shares each operation: that takes 1.1 to 1.2 times as long on two cores (jax 0.10).
 
-    Args:
-      requested: how many, or None for the most cores that divide the batch.
-      batch_size: of all processes together.
-      processes: that share the run, each with as many devices.
-
-    Returns:
-      The number set, without effect where JAX finds an accelerator.
+    `requested` is how many; None: the most cores that divide the batch, which all
+    `processes` share. Returns the number, without effect where there is an accelerator.
     """
     if requested is not None and requested < 1:
         raise InputError(
@@ -58,19 +53,15 @@ def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) ->
     if _is_cpu_only():
         keep_memory()
     if processes > 1:
-        _check_even()
+        # Every process must have as many devices: each feeds an equal part of a batch.
+        devices = collections.Counter(d.process_index for d in jax.devices())
+        if len(set(devices.values())) > 1:
+            counts = (f"process {i} has {n}" for i, n in sorted(devices.items()))
+            raise InputError(
+                f"{', '.join(counts)} devices; expected as many in each process: "
+                "choose hosts of one kind, or on CPUs --devices=N."
+            )
     return count
-
-
-def _check_even() -> None:
-    """Every process must have as many devices: each feeds an equal part of a batch."""
-    counts = collections.Counter(d.process_index for d in jax.devices())
-    if len(set(counts.values())) > 1:
-        listed = ", ".join(f"process {i} has {n}" for i, n in sorted(counts.items()))
-        raise InputError(
-            f"{listed} devices; expected as many in each process: choose hosts of one "
-            "kind, or on CPUs --devices=N."
-        )
 
 
 def _is_cpu_only() -> bool:
@@ -105,8 +96,7 @@ def keep_programs(directory: str | pathlib.Path = PROGRAMS) -> None:
     Programs for a CPU fit one machine only. A directory that is set already, as by
     $JAX_COMPILATION_CACHE_DIR, stays. A new one is writable for this user alone.
     """
-    is_cpu = jax.devices()[0].platform == "cpu"
-    if is_cpu or jax.config.jax_compilation_cache_dir:
+    if jax.devices()[0].platform == "cpu" or jax.config.jax_compilation_cache_dir:
         return
     directory = paths.local(directory, "the cache of programs")
     try:

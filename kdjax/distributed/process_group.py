@@ -1,5 +1,4 @@
-"""One process among those of a run: what they exchange, how they stop at one step, and
-with which exit code all end when one fails or is lost.
+"""One process among those of a run: what they exchange, how they stop and how they end.
 
 All goes through the key-value store of JAX's coordinator, which lives in process 0: a
 thread can read it while a step runs. `jax.experimental.multihost_utils` needs devices
@@ -144,17 +143,13 @@ class ProcessGroup:
             event = json.loads(text)
             if event["kind"] == "end":
                 return
-            if event["kind"] == "stop":
-                self._agree_on_stop(event["reason"])
-            elif event["process"] != self.process:
+            if event["kind"] == "failed" and event["process"] != self.process:
                 self._end_with(event)
-
-    def _agree_on_stop(self, reason: str) -> None:
-        """All stop at the first step that none of them has passed."""
-        with self._lock:
-            if self._stop_after is None:
-                self._stop_after = max(self._gather("kdjax/reached", self._reached))
-                self._reason = reason
+            if event["kind"] == "stop" and self._stop_after is None:
+                # All stop at the first step that none of them has passed.
+                with self._lock:
+                    self._stop_after = max(self._gather("kdjax/reached", self._reached))
+                    self._reason = event["reason"]
 
     def _end_with(self, event: dict) -> None:
         """Ends this process because another one failed, with that one's code."""

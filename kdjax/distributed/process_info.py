@@ -8,13 +8,8 @@ import argparse
 from collections.abc import Mapping
 
 from kdjax.contracts import InputError
-from kdjax.distributed.cluster_env import (
-    JOB_INDEX,
-    REMEDY,
-    VARIABLES,
-    ProcessInfo,
-    read_cluster,
-)
+from kdjax.distributed import cluster_env
+from kdjax.distributed.cluster_env import JOB_INDEX, VARIABLES, ProcessInfo
 from kdjax.distributed.coordinator import check_address
 
 MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
@@ -28,7 +23,7 @@ def find_process_info(
     variables = {name: environ.get(key) for name, key in VARIABLES.items()}
     # JAX takes its variable for the address alone as well, and detects the rest.
     if not any((*flags.values(), variables["processes"], variables["process"])):
-        cluster, info = read_cluster(environ)
+        cluster, info = cluster_env.read_cluster(environ)
         if info:
             check_address(VARIABLES["coordinator"], info.coordinator)
         else:
@@ -66,8 +61,7 @@ def _check_alone(environ: Mapping, *, has_cluster: bool) -> None:
                 f"this is a pod of an indexed job (${JOB_INDEX}), and JAX cannot place "
                 "it without the package kubernetes: pip install 'jax[k8s]'"
             )
-        elif environ.get(VARIABLES["coordinator"]):
-            name = VARIABLES["coordinator"]
+        elif environ.get(name := VARIABLES["coordinator"]):
             reason = f"{name} is set, and nothing says how many processes there are"
     if reason:
-        raise InputError(f"{reason}. {REMEDY}")
+        raise InputError(f"{reason}. {cluster_env.REMEDY}")

@@ -97,7 +97,6 @@ def class_projections(
     """Draws three classes in the plane of their templates, a panel a network.
 
     Below a panel's title stand the elongations of its clusters, in the legend's order.
-
     Clusters are (points [n, 2] of `three_class_projection`, labels [n]) by network;
     class_names has exactly the labels that occur. Writes a PNG.
     """
@@ -105,9 +104,8 @@ def class_projections(
         raise ValueError("class_projections: no network; expected one or more.")
     columns = min(_COLUMNS, len(clusters))
     rows = -(-len(clusters) // columns)
-    figure = Figure(
-        figsize=(0.6 + 3.4 * columns, 0.6 + 3.5 * rows), dpi=120, layout="constrained"
-    )
+    size = (0.6 + 3.4 * columns, 0.6 + 3.5 * rows)
+    figure = Figure(figsize=size, dpi=120, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (name, cluster) in zip(panels, clusters.items(), strict=False):
         _panel(axis, name, *cluster, class_names)

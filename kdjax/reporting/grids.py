@@ -33,26 +33,16 @@ def means(lines: list[Line]) -> list[dict]:
         if SEED in line.cells and line.metrics:
             rest = tuple((k, v) for k, v in line.cells.items() if k != SEED)
             groups[rest, line.student].append(line)
-    return [
-        _over_seeds(dict(cells), student, members)
-        for (cells, student), members in groups.items()
-    ]
-
-
-def _over_seeds(cells: dict, student: str, members: list[Line]) -> dict:
-    shared = set.intersection(*(set(line.metrics) for line in members))
-    values = {
-        key: [line.metrics[key] for line in members]
-        for key in members[0].metrics
-        if key in shared
-    }
-    return {
-        "cells": cells,
-        "student": student,
-        "seeds": len(members),
-        "mean": {k: statistics.fmean(v) for k, v in values.items()},
-        "deviation": {k: _deviation(v) for k, v in values.items()},
-    }
+    rows = []
+    for (cells, student), members in groups.items():
+        shared = set.intersection(*(set(line.metrics) for line in members))
+        keys = [key for key in members[0].metrics if key in shared]
+        values = {key: [line.metrics[key] for line in members] for key in keys}
+        row = {"cells": dict(cells), "student": student, "seeds": len(members)}
+        row["mean"] = {key: statistics.fmean(x) for key, x in values.items()}
+        row["deviation"] = {key: _deviation(x) for key, x in values.items()}
+        rows.append(row)
+    return rows
 
 
 def _deviation(values: list[float]) -> float | None:

@@ -51,9 +51,8 @@ class Reporter:
         return time.monotonic() - self._start
 
     def train(self, step: int, metrics: dict, timing: dict) -> None:
-        speed = {
-            f"train/{k}": timing[k] for k in ("images_per_second", "input_percent")
-        }
+        keys = ("images_per_second", "input_percent")
+        speed = {f"train/{key}": timing[key] for key in keys}
         self._write(step, _flat("train", metrics) | speed)
         self._line.show(self._progress(step, metrics, timing), step == self.total_steps)
 
@@ -156,9 +155,8 @@ def _events(workdir: pathlib.Path, start: int):
     except ImportError:
         return None
     # purge_step hides the events of a lost future after a resume.
-    return tensorboardX.SummaryWriter(
-        str(workdir / "tensorboard"), purge_step=start + 1
-    )
+    directory = str(workdir / "tensorboard")
+    return tensorboardX.SummaryWriter(directory, purge_step=start + 1)
 
 
 class _Line:

@@ -69,19 +69,12 @@ def labels(results: list[Result]) -> list[str]:
 
 def rows(results: list[Result]) -> list[tuple[str, ...]]:
     """The cells; seconds is a student's equal share of its program's time."""
-    return [
-        (
-            name,
-            result.model,
-            result.method,
-            *(
-                f"{result.metrics[key]:.2f}" if key in result.metrics else "-"
-                for key in ("top1", "agreement")
-            ),
-            f"{result.seconds / result.students:.1f}",
-        )
-        for name, result in zip(labels(results), results, strict=True)
-    ]
+    cells, keys = [], ("top1", "agreement")
+    for name, r in zip(labels(results), results, strict=True):
+        metrics = [f"{r.metrics[k]:.2f}" if k in r.metrics else "-" for k in keys]
+        seconds = f"{r.seconds / r.students:.1f}"
+        cells.append((name, r.model, r.method, *metrics, seconds))
+    return cells
 
 
 def caption(results: list[Result]) -> str:

@@ -7,20 +7,13 @@ from rich import box
 
 from kdjax.reporting.console import console, table
 
-# Heading -> whether it takes a known peak. Nothing is cut off: a narrow terminal wraps.
-COLUMNS = {
-    "mode": False,
-    "students": False,
-    "compile\nseconds": False,
-    "images/s": False,
-    "spread": False,
-    "images/s x\nstudents": False,
-    "model\nGFLOP/s": False,
-    "of\npeak": True,
-    "modelled\nGB/s": True,
-    "of\nroof": True,
-    "input\nwait": False,
-}
+# Nothing is cut off: a narrow terminal wraps.
+COLUMNS = (
+    *("mode", "students", "compile\nseconds", "images/s", "spread"),
+    *("images/s x\nstudents", "model\nGFLOP/s", "of\npeak", "modelled\nGB/s"),
+    *("of\nroof", "input\nwait"),
+)
+TAKES_PEAK = ("of\npeak", "modelled\nGB/s", "of\nroof")  # columns of a known peak
 LEGEND = """\
 images/s: median of the blocks; spread: fastest less slowest, of the median.
 images/s x students: what a program of one student would have to reach.
@@ -44,7 +37,7 @@ can use. images/s of CPU time: by what cores have computed, other programs aside
 def print_speeds(rows: list[dict], stream=None) -> None:
     """Prints rows of `kdjax.bench.rows`."""
     has_peak = any(row["memory_utilisation"] or row["flop_utilisation"] for row in rows)
-    shown = [has_peak or not takes_peak for takes_peak in COLUMNS.values()]
+    shown = [has_peak or column not in TAKES_PEAK for column in COLUMNS]
     columns = list(itertools.compress(COLUMNS, shown))
     texts = (itertools.compress(cells(row), shown) for row in rows)
     legend = LEGEND + SHARES * has_peak

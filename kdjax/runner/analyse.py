@@ -24,10 +24,8 @@ def analyse(
 ) -> dict[str, dict[str, float]]:
     """Writes analysis.json and the figures; returns a summary of every student.
 
-    Args:
-      workdirs: of finished runs with a teacher.
-      classes: names of the three that are projected, separated by commas.
-      **images: split and data_dir of `run_split`; default: the training split.
+    `classes` are the three that are projected, separated by commas; `images` are split
+    and data_dir of `run_split`, by default the training split.
     """
     output.mkdir(parents=True, exist_ok=True)
     summaries, distances, norms, clusters = {}, {}, {}, {}

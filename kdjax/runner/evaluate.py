@@ -99,13 +99,9 @@ def run_split(
 
 def teacher_section(identity: dict) -> dict:
     """The `teacher` section of a config that loads the teacher of an identity."""
-    return {
-        "workdir": identity.get("workdir", ""),
-        "network": identity.get("network", ""),
-        "student": identity.get("student", ""),
-        "checkpoint": str(identity.get("step", "latest")),
-        **identity.get("asked", {}),
-    }
+    section = {key: identity.get(key, "") for key in ("workdir", "network", "student")}
+    section["checkpoint"] = str(identity.get("step", "latest"))
+    return section | identity.get("asked", {})
 
 
 def _test_split(workdir: pathlib.Path, test: dict, images: SplitRequest) -> Split:

@@ -16,14 +16,8 @@ from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained, student_network
 from kdjax.runner.evaluate import normaliser
-from kdjax.weights import (
-    layouts,
-    onnx_graphs,
-    onnx_networks,
-    programs,
-    safetensors,
-    trees,
-)
+from kdjax.weights import layouts, onnx_graphs, onnx_networks, programs, safetensors
+from kdjax.weights.trees import to_tensors, to_variables
 
 # Format -> what --dtype may be.
 FORMATS = {
@@ -50,21 +44,24 @@ def export(
 ) -> dict:
     """Writes a network, reads it again and compares the logits.
 
+    Returns the file and what is in it, as JSON holds it. StorageError where the logits
+    differ; then nothing is left at `output`.
+
     Args:
-      workdir: absolute, of a run or of imported weights; so is `output`.
-      format: a key of FORMATS.
+      format: a key of FORMATS; `dtype` is of FORMATS[format], or "": the network's own.
       checkpoint: latest, best or a step.
-      dtype: of FORMATS[format]; "": the network's own.
       names: of safetensors: a layout of `kdjax.weights.layouts`; "": the usual one.
       pixels: of programs: take uint8 images and normalise them.
-
-    Returns:
-      The file and what is in it, as JSON holds it.
-
-    Raises:
-      StorageError: the logits differ; nothing is left at `output`.
     """
-    _check(format, dtype, names, pixels)
+    if pixels and format == "safetensors":
+        raise InputError("--pixels is of programs; safetensors take no images.")
+    if names and format != "safetensors":
+        raise InputError("--names is of safetensors; programs have no names.")
+    if dtype and dtype not in FORMATS[format]:
+        raise InputError(
+            f"--dtype is {dtype!r}; expected, for --format={format}, one of "
+            f"{', '.join(FORMATS[format])}."
+        )
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
     data = meta["data"]
     section = {"workdir": str(workdir), "student": student, "checkpoint": checkpoint}
@@ -105,7 +102,7 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     # The layout whose package has this very network, where no other is named.
     of_model = {model: layout for layout, model in layouts.ACTIVATIONS.items()}
     names = names or of_model.get(model, "")
-    tensors, layout = trees.to_tensors(trained.variables, names)
+    tensors, layout = to_tensors(trained.variables, names)
     other = layouts.activated(layout, model)
     if other:
         text = (
@@ -121,7 +118,7 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     metadata = {"format": form, "kdjax": json.dumps(record)}
     tensors = {name: array.astype(dtype) for name, array in tensors.items()}
     safetensors.write(part, tensors, metadata)
-    read = trees.to_variables(str(part), safetensors.read(part), trained.variables)
+    read = to_variables(str(part), safetensors.read(part), trained.variables)
     tolerance = 0.0 if dtype == "float32" else TOLERANCE[dtype]
     worst = _largest_difference(
         *(part, trained, data, tolerance),

@@ -15,8 +15,6 @@ from kdjax.experiment.teacher_inputs import read_names
 from kdjax.runner import workdir as workdirs
 from kdjax.weights import imported, layouts, trees, variants
 
-MOMENTS = ("mean", "std")
-
 
 def import_weights(
     file: pathlib.Path,
@@ -31,7 +29,7 @@ def import_weights(
     key: str = "",
     dtype: str = "float32",
 ) -> dict:
-    """Reads a file of weights and writes the directory of a teacher.
+    """Writes a file of weights as the directory of a teacher; returns what it imported.
 
     Args:
       file: .safetensors, or .pth and .th where PyTorch is installed.
@@ -40,10 +38,6 @@ def import_weights(
       mean, std: of each channel, of pixels from 0 to 1, in training.
       classes: text file with the name of a class on each line.
       key: of a .pth with several weights.
-      dtype: of the activations.
-
-    Returns:
-      What was imported, as JSON holds it.
     """
     data = _images(image_shape, mean, std)
     tensors = imported.read(file, key)
@@ -52,7 +46,11 @@ def import_weights(
     section = {"name": model} | ({} if dtype == "float32" else {"dtype": dtype})
     record = imported.origin(file)
     _check_origin(file, record, model, data)
-    read = _convert(str(file), tensors, section, data)
+    network = build_network("--model", section, data["classes"])
+    count_classes("--image_shape", network, data["image_shape"])
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    wanted = jax.eval_shape(network.init, jax.random.key(0), images)
+    read = trees.to_variables(str(file), tensors, wanted)
     other = None if record else layouts.activated(read.layout, model)
     if other:
         raise InputError(
@@ -110,15 +108,6 @@ def _class_names(file: str, classes: int) -> dict[str, list[str]]:
                 "Write in both lines what the students' data set calls them."
             )
     return {"class_names": names}
-
-
-def _convert(where: str, tensors: dict, model: dict, data: dict) -> trees.Read:
-    """The file's tensors as the variables of the network."""
-    network = build_network("--model", model, data["classes"])
-    count_classes("--image_shape", network, data["image_shape"])
-    images = jax.ShapeDtypeStruct((1, *data["image_shape"]), jnp.float32)
-    wanted = jax.eval_shape(network.init, jax.random.key(0), images)
-    return trees.to_variables(where, tensors, wanted)
 
 
 def _check_origin(file: pathlib.Path, record: dict, model: str, data: dict) -> None:
@@ -183,7 +172,7 @@ def _flags_of(meta: dict) -> dict:
         "--dtype": model.get("dtype", "float32"),
         "--key": source.get("key", ""),
         "--image_shape": data["image_shape"],
-        **{f"--{key}": data["normalisation"][key] for key in MOMENTS},
+        **{f"--{key}": moments for key, moments in data["normalisation"].items()},
         "--classes": data.get("class_names"),
         **{f"FILE's {key}": source[key] for key in ("file", "sha256", "digest")},
     }

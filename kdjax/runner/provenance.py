@@ -52,12 +52,8 @@ def check_finished(
 ) -> None:
     """Raises InputError where a config names other sources than a run was made from.
 
-    Nothing is read where the config names the same path.
-
-    Args:
-      workdir: of the run.
-      config: resolved; the same as the run's but for free keys.
-      digests: read for other runs before; those of this one are added.
+    `config` is resolved, the run's but for free keys; nothing is read where it names
+    the same path. `digests` were read for other runs before; this run's are added.
     """
     written, digests = workdir / CONFIG, {} if digests is None else digests
     if not written.exists():
@@ -124,19 +120,15 @@ def sources(config: dict) -> dict[str, Source]:
     for name, row in student_sections(config).items():
         is_own = "selection" in config["students"].get(name, {})
         path = f"config.students.{name}.selection" if is_own else "config.selection"
-        named |= _of_selection(path, f"selection of {name}", row["selection"])
+        what, section = f"selection of {name}", row["selection"]
+        if section["name"] == "file":
+            file = section["path"]
+            named[what] = Source(f"{path}.path", file, _keep, file)
+        if section["name"] == "influence":
+            reference = section.get("reference", "")
+            network = _section(section, reference, section.get("checkpoint", "latest"))
+            named[what] = Source(f"{path}.reference", reference, _networks, network)
     return named
-
-
-def _of_selection(path: str, what: str, section: dict) -> dict[str, Source]:
-    if section["name"] == "file":
-        file = section["path"]
-        return {what: Source(f"{path}.path", file, _keep, file)}
-    if section["name"] == "influence":
-        reference = section.get("reference", "")
-        network = _section(section, reference, section.get("checkpoint", "latest"))
-        return {what: Source(f"{path}.reference", reference, _networks, network)}
-    return {}
 
 
 def _of_selector(section: dict) -> dict[str, Source]:

@@ -17,10 +17,8 @@ from kdjax.runner.workdir import CONFIG, check_config, is_done, locked, write_co
 def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
     """Does what the config says; resumes what is unfinished, skips what is finished.
 
-    Args:
-      config: as `get_config` gives it, overrides applied, or nested dicts.
-      workdir: absolute; created where it is missing.
-      deadline: on `time.monotonic()`; then a training saves its state and stops.
+    `config` is what `get_config` returns, overrides applied, or nested dicts. At
+    `deadline`, on `time.monotonic()`, a training saves its state and stops.
     """
     config = plain(config)
     with locked(workdir):

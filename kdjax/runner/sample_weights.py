@@ -14,7 +14,7 @@ from kdjax.experiment.builders import guarded
 from kdjax.reporting.files import replace_npz
 from kdjax.training import sharding
 from kdjax.training.evaluator import answerer, passing_rows, predictions
-from kdjax.training.state import SelectionSchedule, Student, TrainState
+from kdjax.training.state import TrainState
 
 DIRECTORY = "sample_info"
 EARLIER = "notes"  # what earlier versions called it; their runs go on with it
@@ -33,11 +33,8 @@ class SampleInfo:
         """Reads what step number `start - 1` read."""
         self.experiment, self.mesh = experiment, mesh
         self.teacher_variables = teacher_variables
-        self.schedules = {
-            name: student.selection_schedule
-            for name, student in experiment.students.items()
-            if student.selection_schedule is not None
-        }
+        schedules = {n: s.selection_schedule for n, s in experiment.students.items()}
+        self.schedules = {n: s for n, s in schedules.items() if s is not None}
         if not start and collectives.is_primary():
             # Of a run that was killed before its first checkpoint.
             for name in (DIRECTORY, EARLIER):
@@ -52,7 +49,10 @@ class SampleInfo:
         """What step number `step` reads, on the devices."""
         due = [n for n in self.schedules if self._is_due(n, step)]
         for name in due:
-            self.values[name] = self._compute(name, states[name])
+            outputs = self._outputs(name, states[name])
+            compute = self.schedules[name].compute
+            where = f"selection of {name}, before step {int(states[name].step)}"
+            self.values[name] = guarded(where, compute, outputs, self.values[name])
             path = self.directory / name / f"{step}.npz"
             if collectives.is_primary():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,18 +86,9 @@ class SampleInfo:
         newest = collectives.broadcast(lambda: _newest(self.directory / name, start))
         return _read(self.directory / name / f"{newest}.npz")
 
-    def _compute(self, name: str, state: TrainState) -> dict[str, np.ndarray]:
-        schedule, student = self.schedules[name], self.experiment.students[name]
-        outputs = self._outputs(schedule, student, state)
-        if schedule.wants_teacher:
-            outputs = outputs | {"teacher_logits": self._teacher_logits}
-        where = f"selection of {name}, before step {int(state.step)}"
-        return guarded(where, schedule.compute, outputs, self.values[name])
-
-    def _outputs(
-        self, schedule: SelectionSchedule, student: Student, state: TrainState
-    ) -> dict[str, np.ndarray]:
+    def _outputs(self, name: str, state: TrainState) -> dict[str, np.ndarray]:
         """Of the reference the first time, where there is one; else the student's."""
+        schedule, student = self.schedules[name], self.experiment.students[name]
         network, variables = student.network, (state.params, state.batch_stats)
         first = schedule.first_step(self.experiment.steps_per_epoch)
         if schedule.reference is not None and int(state.step) == first:
@@ -106,7 +97,10 @@ class SampleInfo:
         if id(network) not in self._answerers:
             normalise = self.experiment.augment.evaluate
             self._answerers[id(network)] = answerer(network, normalise, self._batches)
-        return self._answerers[id(network)](variables)
+        outputs = self._answerers[id(network)](variables)
+        if schedule.wants_teacher:
+            outputs = outputs | {"teacher_logits": self._teacher_logits}
+        return outputs
 
     @functools.cached_property
     def _batches(self):

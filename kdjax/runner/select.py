@@ -40,15 +40,19 @@ def select(config: dict, workdir: pathlib.Path) -> None:
     labels, true = images.train.label, images.true_labels
     record |= {"sources": sources, "samples": len(labels)}
     record["kept"] = int(result.keep.sum())
+    sentence = f"selected {record['kept']:,} of {record['samples']:,} samples"
     if "noise" in images.train.identity:
         record["agreement"] = detectors.agreement(result.keep, labels, true)
         record["keep_all"] = detectors.keep_all(labels, true)
+        scores = [f"{name} {record['agreement'][name]:.3f}" for name in SCORES]
+        f1 = record["keep_all"]["f1"]
+        sentence += f": {', '.join(scores)} (keep all: f1 {f1:.3f})"
     if collectives.is_primary():
         arrays = {"keep": result.keep, "score": result.score, "labels": labels}
         replace_npz(workdir / KEEP, **arrays)
     # The description comes last: where it is, the selection is whole.
     write_json(workdir / SELECTION, record)
-    collectives.log(_sentence(record))
+    collectives.log(sentence)
 
 
 def read_selection(workdir: pathlib.Path) -> dict:
@@ -137,7 +141,6 @@ def by_influence(
     """Samples on which the teacher helps, or that matter, by influence scores.
 
     Args:
-      config: of the run; "teacher_influence" uses its teacher.
       reference: workdir of the network that the scores are about.
       student: of the reference's run, where it trained several.
       checkpoints: of the reference; for "gradient_dot" several steps, with commas.
@@ -160,9 +163,8 @@ def by_influence(
     if rule.wants_teacher:
         teacher = load_teacher(config["teacher"], images.identity)
         if teacher is None:
-            raise InputError(
-                "config.select: teacher_influence needs config.teacher.workdir."
-            )
+            text = "config.select: teacher_influence needs config.teacher.workdir."
+            raise InputError(text)
         collectives.assert_equal("this selection's teacher", teacher.identity)
         sources["teacher"] = teacher.identity["digest"]
         logits = _outputs(teacher, images, config, needs_features=False)["logits"]
@@ -194,14 +196,6 @@ def _outputs(
     rows, normalise = config["evaluation"]["batch_size"], images.augment.evaluate
     network, variables = trained.network, trained.variables
     return answers(network, variables, normalise, images.train, rows, needs_features)
-
-
-def _sentence(record: dict) -> str:
-    text = f"selected {record['kept']:,} of {record['samples']:,} samples"
-    if "agreement" not in record:
-        return text
-    scores = [f"{name} {record['agreement'][name]:.3f}" for name in SCORES]
-    return f"{text}: {', '.join(scores)} (keep all: f1 {record['keep_all']['f1']:.3f})"
 
 
 SELECTORS = {

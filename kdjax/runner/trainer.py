@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import json
 import math
 import pathlib
 
@@ -18,9 +19,8 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
-from kdjax.runner.announce import announce
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.workdir import write_config, write_json
+from kdjax.runner.workdir import is_done, write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.program import steps_per_dispatch, train_program
@@ -48,7 +48,7 @@ def train(
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
     with closing(checkpointer), closing(reporter), collected as skipped:
-        announce(experiment, start, reporter)
+        _announce(experiment, start, reporter)
         variables = experiment.teacher and sharding.place_replicated(
             experiment.teacher.variables, mesh
         )
@@ -89,14 +89,52 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
     return checkpointer, states, meta
 
 
+def _announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
+    """Says what is about to run, from step `start` on."""
+    data = experiment.identity["data"]["train"]
+    train, test = len(experiment.train.label), len(experiment.test.label)
+    lines = [
+        devices.describe(),
+        f"data: {data['name']}, {train:,} training and {test:,} test images",
+    ]
+    for epoch, side in data.get("crops", {}).get("sizes", ()):
+        lines.append(f"crops: {side}x{side} from epoch {epoch} on")
+    if "noise" in data:
+        wrong = 100 * data["noise"]["effective_rate"]
+        lines.append(f"labels: {data['noise']['name']} noise, {wrong:.1f} % are wrong")
+    if "kept" in data:
+        lines.append(f"selection: trained on {data['kept']:,} samples")
+    if experiment.teacher:
+        teacher = experiment.teacher.identity
+        where = teacher.get("workdir", teacher.get("network"))
+        step = f" at step {teacher['step']}" if "step" in teacher else ""
+        lines.append(f"teacher: {where}{step}, digest {teacher['digest'][:12]}")
+        if "adapted" in teacher:
+            lines.append(f"teacher: adapted by {json.dumps(teacher['adapted'])}")
+        for path in teacher["workdir"].split(",") if "workdir" in teacher else ():
+            if not is_done(pathlib.Path(path)):
+                text = f"teacher: {path} is not finished; its present state is used"
+                lines.append(text)
+    if experiment.cache:
+        cache = experiment.cache.identity
+        largest = f", the {cache['top_k']} largest" if cache["top_k"] else ""
+        source = f"{cache['path']}, {cache['dtype']}{largest}"
+        lines.append(f"teacher outputs: from {source}")
+    if start:
+        lines.append(f"resuming at step {start} of {experiment.plan.total_steps}")
+    names = ", ".join(experiment.students)
+    lines.append(f"training in one program: {names}; the first step compiles")
+    for line in lines:
+        reporter.say(line)
+
+
 class Steps:
     """The train program and its input, as the loop wants them."""
 
     def __init__(self, experiment, variables, mesh, sample_info, most=None):
         """Places the images; compiles nothing yet.
 
-        `variables` are the teacher's, on the devices; `most` steps are in a dispatch,
-        or what is usual for the platform.
+        `variables` are the teacher's, on the devices; `most` steps are in a dispatch.
         """
         self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
         streamed = loader.is_streamed(experiment.train)
@@ -118,12 +156,8 @@ class Steps:
             steps=self.most,
             decode=self.cache.decode if self.cache else None,
         )
-        self.feed = loader.make_loader(
-            experiment.train,
-            mesh,
-            seed=experiment.seed,
-            batch_size=experiment.batch_size,
-        )
+        sizes = {"seed": experiment.seed, "batch_size": experiment.batch_size}
+        self.feed = loader.make_loader(experiment.train, mesh, **sizes)
 
     def ready(self, number: int, most: int) -> tuple[int, PyTree]:
         """(how many steps come next, their batch_specs on the devices)."""
@@ -182,11 +216,9 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
         collectives.assert_equal("this checkpoint", sums)
         return restored
     states = sharding.compile_init(initialise, mesh)()
-    if experiment.initial:
-        states = {
-            name: _begin_with(name, state, experiment.initial, mesh)
-            for name, state in states.items()
-        }
+    initial = experiment.initial
+    if initial:
+        states = {n: _begin_with(n, s, initial, mesh) for n, s in states.items()}
     return states, {"step": 0}
 
 

@@ -95,7 +95,6 @@ def solve(
     """H^-1 times a direction, by conjugate gradients, preconditioned by Kronecker's.
 
     `factors` are `kronecker(evidence, damping)`, for callers that solve more than once.
-    Other arguments as `conjugate_gradients`.
     """
     factors = kronecker(evidence, damping) if factors is None else factors
     return conjugate_gradients(
@@ -115,12 +114,9 @@ def conjugate_gradients(
 ) -> Solution:
     """Solves product(x) = right for a symmetric, positive definite product.
 
-    Args:
-      product: array -> array of the same shape, linear.
-      right: not all zero.
-      precondition: roughly the inverse of product, symmetric and positive definite.
-      tolerance: of the residual relative to `right`; ValueError if it is not reached.
-      max_iterations: of one product and one precondition each.
+    Both functions are linear, and keep the shape of `right`, which is not all zero;
+    `precondition` is roughly the inverse of product, symmetric and positive definite.
+    ValueError where the residual relative to `right` stays above `tolerance`.
     """
     from scipy.sparse.linalg import LinearOperator, cg
 
@@ -136,15 +132,9 @@ def conjugate_gradients(
         nonlocal iterations
         iterations += 1
 
-    x, _ = cg(
-        operator(product),
-        right.ravel(),
-        # Half: the recursion's residual and the true one drift apart.
-        rtol=tolerance / 2,
-        maxiter=max_iterations,
-        M=operator(precondition),
-        callback=count,
-    )
+    # Half: the recursion's residual and the true one drift apart.
+    options = {"rtol": tolerance / 2, "maxiter": max_iterations, "callback": count}
+    x, _ = cg(operator(product), right.ravel(), M=operator(precondition), **options)
     x = x.reshape(right.shape)
     error = float(np.linalg.norm(product(x) - right) / np.linalg.norm(right))
     if not error <= tolerance:

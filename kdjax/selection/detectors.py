@@ -9,18 +9,11 @@ import numbers
 import numpy as np
 
 from kdjax import contracts
-from kdjax.selection.evidence import (
-    Evidence,
-    Labels,
-    Mask,
-    SelectionResult,
-    checked_mask,
-    correct_labels,
-    losses,
-)
+from kdjax.selection.evidence import Evidence, SelectionResult, losses
 from kdjax.selection.fine import fine
 from kdjax.selection.mixture import LOSS_RESOLUTION, two_means
 from kdjax.selection.same import same
+from kdjax.selection.types import Labels, Mask, checked_mask, correct_labels
 
 
 def clk(evidence: Evidence) -> SelectionResult:
@@ -66,11 +59,9 @@ def at_random(
 ) -> SelectionResult:
     """Control: keeps so many samples, whichever. The score is uniform in [0, 1).
 
-    Args:
-      samples: how many there are.
-      count: how many to keep, such as the number that a detector kept; or
-      ratio: which share, from 0 to 1, rounded to the nearest count.
-      seed: the same seed keeps the same samples, and more of them for a larger count.
+    `count` is such as the number that a detector kept; `ratio`, in its place, a share
+    from 0 to 1, rounded to the nearest count. The same seed keeps the same samples, and
+    more of them for a larger count.
     """
     if (count is None) == (ratio is None):
         raise ValueError(

@@ -3,13 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from kdjax import contracts
-
-Scalars = Float[np.ndarray, " samples"]
-Mask = Bool[np.ndarray, " samples"]
-Labels = Int[np.ndarray, " samples"]
+from kdjax.selection.types import Labels, Mask, Scalars, checked_labels
 
 
 class Evidence(NamedTuple):
@@ -52,9 +49,8 @@ def losses(evidence: Evidence) -> Scalars:
 def checked(where: str, evidence: Evidence) -> Evidence:
     """The evidence as NumPy arrays.
 
-    Raises:
-      ValueError: shapes disagree, there is no sample, a logit or feature is not finite,
-        labels are not integers from 0 to classes - 1.
+    ValueError where shapes disagree, there is no sample, a logit or feature is not
+    finite, or labels are not integers from 0 to classes - 1.
     """
     arrays = Evidence(*(np.asarray(part) for part in evidence))
     sizes = contracts.shapes(
@@ -76,46 +72,3 @@ def checked(where: str, evidence: Evidence) -> Evidence:
     labels = checked_labels(where, "labels", arrays.labels)
     contracts.labels_in_range(where, labels, sizes["classes"])
     return arrays._replace(labels=labels)
-
-
-def checked_labels(where: str, name: str, labels: Labels) -> Labels:
-    """`labels` as int64 [samples]; ValueError unless they are integers so shaped."""
-    labels = np.asarray(labels)
-    contracts.shapes(where, **{name: (labels, "samples")})
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"{where}: {name} have dtype {labels.dtype}; expected integers."
-        )
-    return labels.astype(np.int64)
-
-
-def correct_labels(where: str, labels: Labels, true_labels: Labels) -> Mask:
-    """Where the labels given are the true ones."""
-    labels = checked_labels(where, "labels", labels)
-    true = checked_labels(where, "true_labels", true_labels)
-    contracts.shapes(where, labels=(labels, "samples"), true_labels=(true, "samples"))
-    return labels == true
-
-
-def checked_mask(where: str, name: str, mask: Mask, samples: int) -> Mask:
-    """`mask` as NumPy bool [samples]; ValueError for anything else, such as indices."""
-    mask = np.asarray(mask)
-    if mask.dtype != bool or mask.shape != (samples,):
-        raise ValueError(
-            f"{where}: {name} is {mask.dtype} of shape {mask.shape}; expected bool of "
-            f"shape ({samples},), one truth value per sample. Of indices make one with "
-            "np.isin(np.arange(samples), indices)."
-        )
-    return mask
-
-
-def checked_scalars(where: str, name: str, values: Scalars) -> Scalars:
-    """`values` as float64 [samples]; ValueError unless there are some, all finite."""
-    values = np.asarray(values)
-    contracts.shapes(where, **{name: (values, "samples")})
-    values = values.astype(np.float64)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if bad.size or not values.size:
-        what = f"{name}[{bad[0]}] is {values[bad[0]]}" if bad.size else "there are none"
-        raise ValueError(f"{where}: {what}; expected one finite number per sample.")
-    return values

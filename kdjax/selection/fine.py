@@ -7,16 +7,10 @@ Labels", NeurIPS 2021 (arXiv:2102.11628).
 import numpy as np
 
 from kdjax import contracts
-from kdjax.selection.evidence import (
-    Evidence,
-    Labels,
-    Mask,
-    Scalars,
-    SelectionResult,
-    checked_labels,
-)
+from kdjax.selection.evidence import Evidence, SelectionResult
 from kdjax.selection.mixture import mixture_posterior, two_means
 from kdjax.selection.same import classes, scores_by_class, singular_vectors
+from kdjax.selection.types import Labels, Mask, Scalars, checked_labels
 
 # Alignments closer than the narrowest Gaussian, sqrt(reg_covar), are one group.
 REG_COVAR = 1e-6
@@ -35,10 +29,10 @@ def fine(
         s_i = |<u_c, h_i / ||h_i||>|,  kept where p(larger-mean group | s_i) > threshold
 
     arXiv:2102.11628; see `alignment` and `aligned_probability`. A class whose samples
-    all align alike, or determine no direction, is kept. The score is the alignment.
+    all align alike, or determine no direction, is kept. The score is the alignment;
+    logits are not read.
 
     Args:
-      evidence: of the proxy; logits are not read.
       basis: [samples] bool, the samples u_c comes from: those kept the last time; all
         of them if None, as in the first round. A class it has no sample of is dropped
         with score -inf.

@@ -15,15 +15,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from kdjax import contracts
+from kdjax.selection import last_layer
 from kdjax.selection.curvature import Solution, solve
 from kdjax.selection.evidence import Evidence, checked
-from kdjax.selection.last_layer import (
-    Indices,
-    Probabilities,
-    along,
-    checked_targets,
-    validation_gradient,
-)
+from kdjax.selection.last_layer import Indices, Probabilities, along
 from kdjax.selection.parameter_change import parameter_change
 from kdjax.selection.scores import Scores, random_scores
 
@@ -45,18 +40,15 @@ def teacher_influence(
     A sample of V favours its own label a little.
 
     Args:
-      evidence: of the reference network.
       targets: [samples, classes], the teacher's, revised or not; >= 0, rows sum to 1.
       validation: positions of V, of `scores.validation_indices`.
       damping: > 0, added to the diagonal of H.
 
-    Raises:
-      ValueError: an argument is malformed, the gradient on V is exactly zero, or
-        conjugate gradients do not converge.
+    ValueError where the gradient on V is 0, or conjugate gradients do not converge.
     """
     where = "teacher_influence"
     evidence = checked(where, evidence)
-    checked_targets(where, targets, evidence)
+    last_layer.checked_targets(where, targets, evidence)
     solution = _response(where, evidence, validation, damping)
     values = along(evidence, solution.vector, np.asarray(targets))
     return Scores(values, solution.iterations, solution.residual)
@@ -90,9 +82,7 @@ def gradient_dot(
     Pruthi et al. 2020 (arXiv:2002.08484), TracInCP on the last layer: `label_influence`
     with the identity for H, summed along the training run. Negative: the sample helps.
 
-    Args:
-      snapshots: (learning rate, evidence) at each checkpoint, of the same samples.
-      validation: as in `teacher_influence`.
+    Snapshots are (learning rate, evidence) at each checkpoint, of the same samples.
     """
     where, values = "gradient_dot", 0.0
     if not len(snapshots):
@@ -106,7 +96,7 @@ def gradient_dot(
                 f"{where}: labels of snapshot {number} are not those of snapshot 0; "
                 "expected the same samples in the same order."
             )
-        direction = validation_gradient(where, evidence, validation)
+        direction = last_layer.validation_gradient(where, evidence, validation)
         values = values - learning_rate * along(evidence, direction)
     return Scores(values)
 
@@ -145,4 +135,5 @@ def influence_scores(estimator: str, **inputs) -> Scores:
 def _response(where: str, evidence: Evidence, validation, damping) -> Solution:
     """H^-1 g_V."""
     contracts.positive(where, "damping", damping)
-    return solve(evidence, validation_gradient(where, evidence, validation), damping)
+    gradient = last_layer.validation_gradient(where, evidence, validation)
+    return solve(evidence, gradient, damping)

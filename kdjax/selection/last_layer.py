@@ -15,7 +15,8 @@ from jaxtyping import Float, Int
 
 from kdjax import contracts
 from kdjax.losses.numerics import AnyArray
-from kdjax.selection.evidence import Evidence, Scalars
+from kdjax.selection.evidence import Evidence
+from kdjax.selection.types import Scalars
 
 # [features + 1, classes]: a gradient, or a direction to move the last layer in.
 Layer = Float[np.ndarray, "inputs classes"]
@@ -97,11 +98,8 @@ def validation_gradient(where: str, evidence: Evidence, validation: Indices) -> 
 
 def checked_targets(where: str, targets: Probabilities, evidence: Evidence) -> None:
     """Raises ValueError unless targets are a probability vector for each sample."""
-    contracts.shapes(
-        where,
-        targets=(targets, "samples classes"),
-        logits=(evidence.logits, "samples classes"),
-    )
+    form = "samples classes"
+    contracts.shapes(where, targets=(targets, form), logits=(evidence.logits, form))
     q = np.asarray(targets)
     total = q.sum(axis=1, dtype=np.float64)
     bad = np.flatnonzero(~((q >= 0).all(axis=1) & (np.abs(total - 1) < 1e-3)))

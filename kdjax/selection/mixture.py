@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 from kdjax import contracts
-from kdjax.selection.evidence import Mask, Scalars, checked_mask, checked_scalars
+from kdjax.selection.types import Mask, Scalars, checked_mask, checked_scalars
 
 # Losses that differ by less, in nats, do not differ: the logits are float32.
 LOSS_RESOLUTION = 1e-6
@@ -34,12 +34,9 @@ def mixture_posterior(
 ) -> Scalars:
     """Two Gaussians by expectation maximisation; posterior of one of them.
 
-    Args:
-      values: finite, at least two different ones.
-      larger: of the component with the larger mean, or else with the smaller.
-      max_iter: steps at most.
-      tol: ends the fit once the mean log-likelihood (nats) gains less in a step.
-      reg_covar: added to either variance, in squared units of `values`.
+    Of finite values, at least two different ones; of the component with the larger
+    mean, or else with the smaller. `tol` ends the fit once the mean log-likelihood,
+    nats, gains less in a step; `reg_covar` is added to both variances.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -85,11 +82,8 @@ def labelled_weights(
     A positive weight: labelled for the *other* network, and the weight is the share of
     the given label when labels are refined. Zero: unlabelled.
 
-    Args:
-      probabilities: in [0, 1], from `clean_probability`, or for F-DivideMix from
-        `kdjax.selection.fine.aligned_probability`.
-      kept: [samples] bool, a detector's `keep`.
-      threshold: from 0 to 1; a probability must be above it.
+    Probabilities are those of `clean_probability`, or for F-DivideMix those of
+    `kdjax.selection.fine.aligned_probability`; `kept` is a detector's `keep`.
     """
     where = "labelled_weights"
     probabilities = checked_scalars(where, "probabilities", probabilities)

@@ -3,16 +3,11 @@
 import numpy as np
 
 from kdjax import contracts
-from kdjax.selection.curvature import (
-    Kronecker,
-    hessian_matrix,
-    hessian_product,
-    kronecker,
-    solve,
-)
-from kdjax.selection.evidence import Evidence, Scalars, checked
+from kdjax.selection import curvature
+from kdjax.selection.evidence import Evidence, checked
 from kdjax.selection.last_layer import blocks, mean_label_gradient, minus_label
 from kdjax.selection.scores import AUDIT, Scores, random_bits
+from kdjax.selection.types import Scalars
 
 # Below it the approximation does not rank the samples.
 _LEAST_CORRELATION = 0.8
@@ -39,15 +34,12 @@ def parameter_change(
     error.
 
     Args:
-      evidence: of the reference network.
       damping: > 0, added to the diagonal of H.
       exact_up_to: P up to which H is formed, >= 0.
       audited: samples solved exactly where H is not formed, >= 8.
       seed: which samples are audited, 0 <= seed < 2**63.
 
-    Raises:
-      ValueError: an argument is out of range, every gradient is zero, or the
-        approximation does not hold on this evidence.
+    ValueError where every gradient is zero, or the approximation does not hold.
     """
     where = "parameter_change"
     evidence = checked(where, evidence)
@@ -72,7 +64,7 @@ def _approximate(
     evidence: Evidence, damping: float, order: np.ndarray, audited: int
 ) -> Scores:
     """By Kronecker's approximation, against exact norms of the first in the order."""
-    factors = kronecker(evidence, damping)
+    factors = curvature.kronecker(evidence, damping)
     norms = _kronecker_norms(evidence, factors)
     sample = order[norms[order] > 0][:audited]
     if not sample.size:
@@ -80,7 +72,7 @@ def _approximate(
     gradients = [mean_label_gradient(evidence, at) for at in sample[:, None]]
     # The tolerance is far below the difference that it measures.
     accuracy = {"factors": factors, "tolerance": 1e-4}
-    solutions = [solve(evidence, g, damping, **accuracy) for g in gradients]
+    solutions = [curvature.solve(evidence, g, damping, **accuracy) for g in gradients]
     exact = np.array([np.linalg.norm(s.vector) for s in solutions])
     correlation = _rank_correlation(exact, norms[sample])
     if not correlation >= _LEAST_CORRELATION:
@@ -107,7 +99,7 @@ def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def _exact(evidence: Evidence, damping: float) -> Scores:
     """By the inverse: damping bounds H's condition, so float64 has digits to spare."""
-    inverse = np.linalg.inv(hessian_matrix(evidence, damping))
+    inverse = np.linalg.inv(curvature.hessian_matrix(evidence, damping))
     norms = np.empty(len(evidence.labels))
     for at, x, p in blocks(evidence):
         r = minus_label(p, evidence.labels[at])
@@ -117,11 +109,11 @@ def _exact(evidence: Evidence, damping: float) -> Scores:
     probe = np.ones((evidence.features.shape[1] + 1, evidence.logits.shape[1]))
     probe[::2] = -1.0
     solved = (inverse @ probe.ravel()).reshape(probe.shape)
-    error = hessian_product(evidence, solved, damping) - probe
+    error = curvature.hessian_product(evidence, solved, damping) - probe
     return Scores(-norms, residual=float(np.linalg.norm(error) / np.linalg.norm(probe)))
 
 
-def _kronecker_norms(evidence: Evidence, factors: Kronecker) -> Scalars:
+def _kronecker_norms(evidence: Evidence, factors: curvature.Kronecker) -> Scalars:
     """|| K^-1 x_i r_i^T ||: in K's axes the gradient stays a product of two vectors."""
     norms = np.empty(len(evidence.labels))
     scale = factors.eigenvalues**-2.0

@@ -12,15 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kdjax.selection.evidence import (
-    Evidence,
-    Labels,
-    Mask,
-    Scalars,
-    SelectionResult,
-    checked,
-    checked_mask,
-)
+from kdjax.selection.evidence import Evidence, SelectionResult, checked
+from kdjax.selection.types import Labels, Mask, Scalars, checked_mask
 
 SINGULAR_RESOLUTION = 1e-6
 
@@ -36,10 +29,9 @@ def same(
 
     Kim et al. 2021, by the authors' code (https://github.com/Kthyeon/FINE_official).
     A class is kept where v_2 or both count as 0. One that basis has no sample of is
-    dropped with score -inf; of the others at least one sample is kept.
+    dropped with score -inf; of the others at least one is kept. Logits are not read.
 
     Args:
-      evidence: of the proxy; logits are not read.
       basis: [samples] bool, the samples the singular vectors come from; all of them if
         None. For a second proxy give the first one's; intersect the two.
       rounds: how often at most the singular vectors are taken again from those kept by

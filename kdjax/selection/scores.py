@@ -6,15 +6,8 @@ import numpy as np
 from jaxtyping import Int
 
 from kdjax import contracts
-from kdjax.selection.evidence import (
-    Evidence,
-    Labels,
-    Mask,
-    Scalars,
-    checked,
-    checked_labels,
-    checked_scalars,
-)
+from kdjax.selection.evidence import Evidence, checked
+from kdjax.selection.types import Labels, Mask, Scalars, checked_labels, checked_scalars
 
 # Second words of the random key. Epochs, which draw from the same seed, stay below.
 _VALIDATION, _CONTROL, AUDIT = (2**63 + purpose for purpose in (1, 2, 3))
@@ -44,12 +37,8 @@ def select(
         count = max(1, round(keep_ratio * n)),  of all samples or of each class
 
     A larger ratio keeps all that a smaller one kept. Of equal scores the sample that
-    comes first is kept first.
-
-    Args:
-      scores: finite, smaller = keep first.
-      keep_ratio: above 0, at most 1.
-      labels: [samples] int; if given, the ratio holds inside every class.
+    comes first is kept first. Scores are finite, keep_ratio is above 0 and at most 1;
+    with labels, [samples] int, it holds inside every class.
 
     >>> scores = np.array([0.4, -1.0, 0.3, 5.0])
     >>> print(select(scores, 0.5))

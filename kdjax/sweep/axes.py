@@ -56,7 +56,15 @@ def read_axes(grid: Any, flags: list[str]) -> list[Axis]:
             "get_grid(arg='') -> {dotted key: values} beside get_config."
         )
     axes = [_make_axis(key, points) for key, points in values.items()]
-    _check_order([key for axis in axes for key in axis.keys])
+    keys = [key for axis in axes for key in axis.keys]
+    for i, key in enumerate(keys):
+        for before in keys[:i]:
+            # A section must not undo what an axis before it has set within it.
+            if before == key or before.startswith(f"{key}."):
+                raise InputError(
+                    f"grid: {key} would undo {before}, which comes before it; expected "
+                    "each key once, and a section before the keys within it."
+                )
     return axes
 
 
@@ -105,9 +113,8 @@ def _make_axis(key: str, values: Any) -> Axis:
     """Checks one axis, and brings a single key to the form of several."""
     keys = tuple(key.split(","))
     if not all(map(KEY.fullmatch, keys)):
-        raise InputError(
-            f"grid: {key!r} is not a dotted key of the config, nor several of them."
-        )
+        text = f"grid: {key!r} is not a dotted key of the config, nor several of them."
+        raise InputError(text)
     labels = tuple(values) if isinstance(values, Mapping) else None
     points = values.values() if labels else values
     ordered = isinstance(points, Iterable) and not isinstance(points, str | set | dict)
@@ -127,14 +134,3 @@ def _make_axis(key: str, values: Any) -> Axis:
             text = f"grid: {key} has {point!r}; expected a tuple of {len(keys)} values."
             raise InputError(text)
     return Axis(keys, labels or (None,) * len(points), tuple(map(tuple, points)))
-
-
-def _check_order(keys: list[str]) -> None:
-    """A section must not undo what an axis before it has set within it."""
-    for i, key in enumerate(keys):
-        for before in keys[:i]:
-            if before == key or before.startswith(f"{key}."):
-                raise InputError(
-                    f"grid: {key} would undo {before}, which comes before it; expected "
-                    "each key once, and a section before the keys within it."
-                )

@@ -1,10 +1,7 @@
 """A sweep's directory: the state of each trial and program. Nothing else holds it.
 
-    DIR/TRIAL/         config.json, metrics.jsonl, summary.json and then DONE; or FAILED
-    DIR/programs/ID/   a run of several trials at once, with its program.json
-
-A trial that ran in a program has the files that it would have alone; its checkpoints
-are the program's.
+DIR/programs/ID is a run of several trials at once, with its program.json. Each of them
+has the files in DIR/TRIAL that it would have alone; its checkpoints are the program's.
 """
 
 import json

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -11,6 +10,7 @@ from kdjax.experiment.schema import OPEN, plain, resolved
 from kdjax.sweep.trials import Trial, digest
 
 OWN = ("method", "selection")  # what the trials of one program may differ in
+ALONE = ("order", "stop_at_train_top1")  # a trial that sets one shares with none
 
 
 def group(trials: list[Trial], limit: int, alone: set[str]) -> list[list[Trial]]:
@@ -23,9 +23,12 @@ def group(trials: list[Trial], limit: int, alone: set[str]) -> list[list[Trial]]
     groups: dict[Any, list[Trial]] = {}
     for trial in trials:
         config = resolved(trial.config)
-        shares = trial.name not in alone and _can_share(config)
-        rest = {key: value for key, value in config.items() if key not in OWN}
-        key = json.dumps(rest, sort_keys=True) if shares else (trial.name,)
+        stays_alone = trial.name in alone or config["initial"]["workdir"]
+        if stays_alone or any(config[key] for key in (*OPEN, *ALONE)):
+            key = (trial.name,)
+        else:
+            rest = {name: value for name, value in config.items() if name not in OWN}
+            key = json.dumps(rest, sort_keys=True)
         groups.setdefault(key, []).append(trial)
     parts = []
     for members in groups.values():
@@ -33,11 +36,6 @@ def group(trials: list[Trial], limit: int, alone: set[str]) -> list[list[Trial]]
         ends = [len(members) * i // count for i in range(count + 1)]
         parts += [members[a:b] for a, b in itertools.pairwise(ends)]
     return parts
-
-
-def _can_share(config: Mapping) -> bool:
-    own = any(config[key] for key in (*OPEN, "order", "stop_at_train_top1"))
-    return not own and not config["initial"]["workdir"]
 
 
 def program(trials: list[Trial]) -> ConfigDict:

@@ -38,12 +38,9 @@ def run(
 ) -> list[str]:
     """Trains what is missing and prints all results; names of the failed trials.
 
-    Args:
-      root: of the sweep; created where it is missing.
-      limit: most students of a program.
-      deadline: on `time.monotonic()`; then the state is saved and `Preempted` raised.
-      retry_failed: whether to try the failed ones again.
-      whole: lock `root` and write results.json; not for one job of an array.
+    A program has at most `limit` students. At `deadline`, on `time.monotonic()`, the
+    state is saved and `Preempted` raised. `whole` locks `root` and writes results.json;
+    False for one job of an array.
     """
     with workdirs.locked(root) if whole else contextlib.nullcontext():
         if retry_failed and collectives.is_primary():

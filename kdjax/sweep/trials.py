@@ -68,14 +68,10 @@ def read_trials(config: ConfigDict, path: pathlib.Path) -> list[Trial]:
 
 def in_common(trials: list[Trial]) -> dict:
     """What processes must share: a config, and what the other trials change in it."""
-    configs = {
-        trial.name: {
-            key: value
-            for key, value in flat(resolved(trial.config)).items()
-            if not key.endswith(OF_HOST)
-        }
-        for trial in trials
-    }
+    configs = {}
+    for trial in trials:
+        values = flat(resolved(trial.config)).items()
+        configs[trial.name] = {k: v for k, v in values if not k.endswith(OF_HOST)}
     first = configs[trials[0].name]
     others = {
         f"trial {name}": {k: v for k, v in c.items() if k not in first or v != first[k]}
@@ -155,12 +151,9 @@ def _put(config: ConfigDict, key: str, value: Any) -> None:
     is_text = isinstance(value, Text) or (
         isinstance(value, str) and isinstance(_lookup(config, key), str)
     )
-    set_override(config, key, str(value) if is_text else repr(_each(_literal, value)))
-
-
-def _literal(value: Any) -> Any:
-    """NumPy's scalars and arrays as Python writes them."""
-    return value.tolist() if hasattr(value, "tolist") else value
+    # NumPy's scalars and arrays as Python writes them.
+    value = _each(lambda x: x.tolist() if hasattr(x, "tolist") else x, value)
+    set_override(config, key, str(value) if is_text else repr(value))
 
 
 def _each(function: Callable[[Any], Any], value: Any) -> Any:

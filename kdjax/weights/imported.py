@@ -65,18 +65,15 @@ def digest(variables: PyTree, normalisation, models: Sequence[dict] = ()) -> str
     """
     inputs = json.dumps(normalisation, sort_keys=True)
     text = f"{checkpoints.digest(variables)} {inputs}"
-    unusual = [_unusual(model) for model in models]
+    unusual = []  # what the arrays do not show
+    for model in models:
+        usual = {"dtype": "float32"}
+        if model.get("name") not in layouts.OTHERS:
+            usual["name"] = model.get("name")
+        unusual.append({k: v for k, v in model.items() if (k, v) not in usual.items()})
     if any(unusual):  # else the digest is that of versions that did not look
         text += json.dumps(unusual, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _unusual(model: dict) -> dict:
-    """The keys of a `model` section that its arrays do not show."""
-    usual = {"dtype": "float32"}
-    if model.get("name") not in layouts.OTHERS:
-        usual["name"] = model.get("name")
-    return {k: v for k, v in model.items() if (k, v) not in usual.items()}
 
 
 def identity(name: str, model: dict, data: dict, source: dict, versions: dict) -> dict:
@@ -98,14 +95,9 @@ def save(
     directory: pathlib.Path, name: str, variables: tuple[PyTree, PyTree], meta: dict
 ) -> None:
     """Writes step 0, with nothing of a training: no optimizer, no memory."""
-    params, batch_stats = variables
-    state = TrainState(
-        step=np.zeros((), np.int32),
-        params=params,
-        batch_stats=batch_stats,
-        opt_state=(),
-        supervision_state=(),
-    )
+    weights = {"params": variables[0], "batch_stats": variables[1]}
+    nothing = {"opt_state": (), "supervision_state": ()}
+    state = TrainState(step=np.zeros((), np.int32), **weights, **nothing)
     checkpointer = checkpoints.Checkpointer(directory, (name,), meta)
     with contextlib.closing(checkpointer):
         checkpointer.save(0, {name: state}, None)
@@ -116,5 +108,4 @@ def present(directory: pathlib.Path) -> dict | None:
     """The identity of what is in a directory of checkpoints; None for nothing."""
     if not any(path.name.isdigit() for path in directory.glob("*")):
         return None
-    meta, _ = checkpoints.read_meta(directory)
-    return meta
+    return checkpoints.read_meta(directory)[0]

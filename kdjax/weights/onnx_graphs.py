@@ -26,19 +26,20 @@ def build(
 ) -> bytes:
     """The file of a network, from "images" [b, height, width, channels] to "logits".
 
-    Args:
-      variables: its weights.
-      image_shape: (height, width, channels).
-      network: adds its nodes, from the name of images [b, c, h, w] to that of logits.
-      moments: (mean, standard deviation) a channel, of pixels from 0 to 1, for a graph
-        that takes uint8 images; None: normalised float32 images.
-      metadata: of the file (metadata_props).
+    `network` adds its nodes, from the name of images [b, c, h, w] to that of logits.
+    `moments` are (mean, standard deviation) a channel, of pixels from 0 to 1, for a
+    graph that takes uint8 images; None: normalised float32 images.
     """
     onnx, _ = _packages()
     graph = Graph(onnx, variables)
-    x = graph.add("Transpose", _normalised(graph, moments), perm=[0, 3, 1, 2])
-    logits = network(graph, x)
     helper, types = onnx.helper, onnx.TensorProto
+    x = "images"
+    if moments is not None:
+        mean, std = (np.asarray(values, np.float64) for values in moments)
+        x = graph.add("Cast", x, to=types.FLOAT)
+        x = graph.add("Sub", x, graph.constant("mean", 255 * mean))
+        x = graph.add("Div", x, graph.constant("std", 255 * std))
+    logits = network(graph, graph.add("Transpose", x, perm=[0, 3, 1, 2]))
     kind = types.FLOAT if moments is None else types.UINT8
     graph.nodes.append(helper.make_node("Identity", [logits], ["logits"]))
     classes = graph.arrays["params", "head", "bias"].shape[0]
@@ -61,9 +62,8 @@ def build(
 def call(file: pathlib.Path, images: np.ndarray) -> np.ndarray:
     """The logits of a file of `build`, by ONNX Runtime."""
     _, runtime = _packages()
-    session = runtime.InferenceSession(
-        file.read_bytes(), providers=["CPUExecutionProvider"]
-    )
+    providers = ["CPUExecutionProvider"]
+    session = runtime.InferenceSession(file.read_bytes(), providers=providers)
     return session.run(["logits"], {"images": np.asarray(images)})[0]
 
 
@@ -133,15 +133,6 @@ class Graph:
         mean, var = (self._array("batch_stats", norm, n) for n in ("mean", "var"))
         multiplier = scale / np.sqrt(var + BatchNorm.epsilon)
         return multiplier, bias - mean * multiplier
-
-
-def _normalised(graph: Graph, moments) -> str:
-    if moments is None:
-        return "images"
-    mean, std = (np.asarray(values, np.float64) for values in moments)
-    x = graph.add("Cast", "images", to=graph.onnx.TensorProto.FLOAT)
-    x = graph.add("Sub", x, graph.constant("mean", 255 * mean))
-    return graph.add("Div", x, graph.constant("std", 255 * std))
 
 
 def _packages():

@@ -19,13 +19,9 @@ def builder(model: str, variables: tuple[PyTree, PyTree]) -> Callable:
     InputError for a network of no family of `layouts`.
     """
     shapes = {path: leaf.shape for path, leaf in trees.flatten(variables).items()}
-    convolved = {
-        "resnet": _resnet,
-        "wide_resnet": _wide_resnet,
-        "mobilenet_v1": _mobilenet,
-        "mobilenet_v2": _mobilenet,
-    }.get(layouts.family(shapes))
-    if convolved is None:
+    family = layouts.family(shapes)
+    convolved = {"resnet": _resnet, "wide_resnet": _wide_resnet}.get(family, _mobilenet)
+    if family is None:
         raise InputError(
             f"--format=onnx writes ResNets and MobileNets, and {model} is another "
             "network; expected --format=stablehlo or safetensors."

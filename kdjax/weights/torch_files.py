@@ -20,10 +20,8 @@ def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
     """Name -> array, of a state dict or of a checkpoint that holds one.
 
     Nothing in the file is run: `weights_only` refuses whatever is no tensor, number,
-    string or container.
-
-    `key` is the one that the weights lie under; "": the only one that has some.
-    InputError where PyTorch is missing or refuses the file, or weights are not unique.
+    string or container. `key` is the one that the weights lie under; "": the only one
+    that has some. InputError where PyTorch is missing, or weights are not unique.
     """
     loaded = _load(file)
     if key or not _is_weights(loaded):
@@ -44,9 +42,8 @@ def _only_weights(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
             f"tensors by name, alone or under one of {', '.join(WRAPPERS)}."
         )
     if key and key not in sets:
-        raise InputError(
-            f"--key is {key!r}; {file} holds weights under {', '.join(sets)}."
-        )
+        text = f"--key is {key!r}; {file} holds weights under {', '.join(sets)}."
+        raise InputError(text)
     if not key and len(sets) > 1:
         raise InputError(
             f"{file} holds weights under {' and '.join(sets)}: those of a training "

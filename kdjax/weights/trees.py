@@ -12,7 +12,7 @@ import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.types import PyTree
-from kdjax.weights import layouts, shortcuts, variants
+from kdjax.weights import layouts, variants
 from kdjax.weights.layouts import Path
 
 COLLECTIONS = ("params", "batch_stats")
@@ -53,15 +53,10 @@ def unflatten(arrays: Mapping[Path, object]) -> tuple[PyTree, PyTree]:
 def to_tensors(
     variables: tuple[PyTree, PyTree], layout: str = ""
 ) -> tuple[dict[str, np.ndarray], str]:
-    """The arrays under names of one of PyTorch's packages where it has all, else ours.
+    """(name -> array, layout): the names of a package that has all, else ours.
 
-    Args:
-      variables: of a network.
-      layout: of `layouts.LAYOUTS`, or "kdjax"; "": the first that has all names.
-
-    Returns:
-      (name -> array, the layout). PyTorch's counters of steps are left out;
-      `load_state_dict` fills them in.
+    `layout` is of `layouts.LAYOUTS`, or "kdjax"; "": the first that has all names.
+    PyTorch's counters of steps are left out; `load_state_dict` fills them in.
     """
     arrays = {path: np.asarray(leaf) for path, leaf in flatten(variables).items()}
     by_layout = _layouts({path: array.shape for path, array in arrays.items()})
@@ -80,10 +75,8 @@ def to_tensors(
 def _layouts(shapes: Mapping[Path, tuple]) -> dict[str, dict[Path, str]]:
     """Layout -> path -> name, of the layouts that have a name for every path."""
     kind = layouts.family(shapes)
-    tables = {
-        layout: layouts.names_of(kind, layout, shapes)
-        for layout in layouts.LAYOUTS.get(kind, {})
-    }
+    names = layouts.LAYOUTS.get(kind, ())
+    tables = {name: layouts.names_of(kind, name, shapes) for name in names}
     return {k: table for k, table in tables.items() if None not in table.values()}
 
 
@@ -114,11 +107,11 @@ def to_variables(
             arrays[path] = _float32(where, name, array)
     theirs = {} if ours else _layouts(shapes).get(layout, {})
     heads = {name.split(".")[-2] for name, path in named.items() if path in HEAD}
-    padded = shortcuts.pads_with_zeros(set(arrays), shapes, heads)
+    padded = variants.pads_with_zeros(set(arrays), shapes, heads)
     if layout == "torchvision" and padded:
         layout = "torchvision without projections"
-        for path in filter(shortcuts.is_shortcut, shapes):
-            arrays[path] = shortcuts.zero_padded(path, shapes[path])
+        for path in filter(variants.is_shortcut, shapes):
+            arrays[path] = variants.zero_padded(path, shapes[path])
     problems["missing"] = [
         theirs.get(path, ".".join(path)) for path in shapes if path not in arrays
     ]
@@ -153,9 +146,8 @@ def counted_classes(where: str, tensors: Mapping[str, np.ndarray]) -> int:
 def _unwrapped(where: str, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
     """A plain name -> the file's, without PyTorch's counters of steps."""
     if not tensors:
-        raise InputError(
-            f"{where}: there are no tensors; expected a network's weights."
-        )
+        text = f"{where}: there are no tensors; expected a network's weights."
+        raise InputError(text)
     given = [name for name in tensors if name.split(".")[-1] != layouts.COUNTER]
     # What DataParallel saved has one module more around it.
     wrapped = all(name.startswith("module.") for name in given)
@@ -171,13 +163,11 @@ def _named(
         return layouts.OURS, {name: tuple(name.split(".")) for name in plain}
     if layouts.family(shapes) == "resnet":
         plain = _as_torchvision(where, plain)
-    paths = {
-        layout: {name: path for path, name in theirs.items()}
-        for layout, theirs in _layouts(shapes).items()
-    }
-    best = max(paths, key=lambda layout: len(paths[layout].keys() & plain), default="")
-    own = paths.get(best, {})
-    named = {original: own.get(name) for name, original in plain.items()}
+    tables = _layouts(shapes)
+    shared = {k: len(plain.keys() & table.values()) for k, table in tables.items()}
+    best = max(shared, key=shared.get, default="")
+    paths = {name: path for path, name in tables.get(best, {}).items()}
+    named = {original: paths.get(name) for name, original in plain.items()}
     return best or "torchvision", named
 
 
@@ -198,9 +188,8 @@ def _as_torchvision(where: str, plain: Mapping[str, str]) -> dict[str, str]:
 def _float32(where: str, name: str, array: np.ndarray) -> np.ndarray:
     # bfloat16, of another package, is of kind V.
     if array.dtype.kind not in "fV":
-        raise InputError(
-            f"{where}: {name} is {array.dtype}; expected floating point weights."
-        )
+        text = f"{where}: {name} is {array.dtype}; expected floating point weights."
+        raise InputError(text)
     array = np.ascontiguousarray(array, np.float32)
     if not np.isfinite(array).all():
         raise InputError(f"{where}: {name} holds NaN or infinity.")
