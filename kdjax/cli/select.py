@@ -13,10 +13,8 @@ from kdjax import cli
 from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
-from kdjax.experiment.schema import plain
 from kdjax.runner import run
 from kdjax.runner.select import read_selection
-from kdjax.runner.workdir import locked
 
 
 def main(argv: list[str]) -> int:
@@ -32,8 +30,7 @@ def main(argv: list[str]) -> int:
     with runtime.joined(options) as processes:
         batch_size = config.evaluation.batch_size
         devices.configure_cpu(options.devices, batch_size, processes)
-        with locked(options.workdir):
-            run.run_stage(plain(config), options.workdir)
+        run.run(config, options.workdir)
         if collectives.is_primary():
             print(json.dumps(read_selection(options.workdir)))
     return 0
