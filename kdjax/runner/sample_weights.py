@@ -14,7 +14,7 @@ from kdjax.experiment.builders import guarded
 from kdjax.reporting.files import replace_npz
 from kdjax.training import sharding
 from kdjax.training.evaluator import answerer, passing_rows, predictions
-from kdjax.training.state import TrainState
+from kdjax.training.state import SelectionSchedule, Student, TrainState
 
 DIRECTORY = "sample_info"
 EARLIER = "notes"  # what earlier versions called it; their runs go on with it
@@ -49,10 +49,7 @@ class SampleInfo:
         """What step number `step` reads, on the devices."""
         due = [n for n in self.schedules if self._is_due(n, step)]
         for name in due:
-            outputs = self._outputs(name, states[name])
-            compute = self.schedules[name].compute
-            where = f"selection of {name}, before step {int(states[name].step)}"
-            self.values[name] = guarded(where, compute, outputs, self.values[name])
+            self.values[name] = self._compute(name, states[name])
             path = self.directory / name / f"{step}.npz"
             if collectives.is_primary():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,9 +83,18 @@ class SampleInfo:
         newest = collectives.broadcast(lambda: _newest(self.directory / name, start))
         return _read(self.directory / name / f"{newest}.npz")
 
-    def _outputs(self, name: str, state: TrainState) -> dict[str, np.ndarray]:
-        """Of the reference the first time, where there is one; else the student's."""
+    def _compute(self, name: str, state: TrainState) -> dict[str, np.ndarray]:
         schedule, student = self.schedules[name], self.experiment.students[name]
+        outputs = self._outputs(schedule, student, state)
+        if schedule.wants_teacher:
+            outputs = outputs | {"teacher_logits": self._teacher_logits}
+        where = f"selection of {name}, before step {int(state.step)}"
+        return guarded(where, schedule.compute, outputs, self.values[name])
+
+    def _outputs(
+        self, schedule: SelectionSchedule, student: Student, state: TrainState
+    ) -> dict[str, np.ndarray]:
+        """Of the reference the first time, where there is one; else the student's."""
         network, variables = student.network, (state.params, state.batch_stats)
         first = schedule.first_step(self.experiment.steps_per_epoch)
         if schedule.reference is not None and int(state.step) == first:
@@ -97,10 +103,7 @@ class SampleInfo:
         if id(network) not in self._answerers:
             normalise = self.experiment.augment.evaluate
             self._answerers[id(network)] = answerer(network, normalise, self._batches)
-        outputs = self._answerers[id(network)](variables)
-        if schedule.wants_teacher:
-            outputs = outputs | {"teacher_logits": self._teacher_logits}
-        return outputs
+        return self._answerers[id(network)](variables)
 
     @functools.cached_property
     def _batches(self):
