@@ -4,7 +4,6 @@ import argparse
 
 from kdjax import paths
 from kdjax.distributed import runtime
-from kdjax.experiment.overrides import load_config, set_override, split_overrides
 
 
 def add_config(parser: argparse.ArgumentParser, workdir: str) -> None:
@@ -23,6 +22,9 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def parse(parser: argparse.ArgumentParser, argv: list[str]):
     """Parses argv, overrides included: (options, config); the workdir is a path."""
+    # Only here: `evaluate` reads no config and does without ml_collections.
+    from kdjax.experiment.overrides import load_config, set_override, split_overrides
+
     rest, overrides = split_overrides(argv)
     options = parser.parse_args(rest)
     config = load_config(options.config, overrides)

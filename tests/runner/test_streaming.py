@@ -152,7 +152,7 @@ def test_size_on_disk_chooses(jpeg_dir, monkeypatch):
     assert is_streamed(build(config).train)
     monkeypatch.setattr(images, "RESIDENT_BELOW", 1 << 30)
     with pytest.raises(
-        InputError, match="expected uint8 of shape.*feed=streamed, with"
+        InputError, match="expected uint8 of shape.*feed=streamed, config.data.mean"
     ):
         build(config)  # read into memory, where all are of one size
 

@@ -206,9 +206,9 @@ def test_a_program_computes_in_the_named_type(
 @pytest.mark.parametrize(
     ("words", "message"),
     (
-        (["--format=safetensors", "--dtype=bfloat16"], "one of float32, float16 for"),
-        (["--format=stablehlo", "--dtype=float16"], "one of float32, bfloat16 for"),
-        (["--format=onnx", "--dtype=bfloat16"], "one of float32 for --format=onnx"),
+        (["--format=safetensors", "--dtype=bfloat16"], "format=safetensors, one of float32, float16"),
+        (["--format=stablehlo", "--dtype=float16"], "format=stablehlo, one of float32, bfloat16"),
+        (["--format=onnx", "--dtype=bfloat16"], "for --format=onnx, one of float32"),
         (["--format=stablehlo", "--names=timm"], "--names is of safetensors"),
         (["--format=safetensors", "--names=mdistiller"], "no names of mdistiller for"),
     ),
