@@ -1,18 +1,31 @@
 """Checks of arguments. Errors say where, what came and what was expected."""
 
+import contextlib
 import difflib
 import numbers
 from collections.abc import Mapping
+from importlib import metadata
 from typing import Any
 
 import jax
 import numpy as np
+
+import kdjax
 
 
 class InputError(ValueError):
     """What the user gave cannot work. Commands print the message and exit with 2."""
 
     exit_code = 2
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Of kdjax and of those packages, which numbers depend on, that are installed."""
+    installed = {"kdjax": kdjax.__version__}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            installed[name] = metadata.version(name)
+    return installed
 
 
 def exit_code_of(error: BaseException) -> int | None:

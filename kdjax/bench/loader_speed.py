@@ -14,8 +14,7 @@ import jax
 from jax.sharding import Mesh
 
 from kdjax.bench import timing
-from kdjax.bench.rows import versions
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, versions
 from kdjax.data.images.crops import Geometry
 from kdjax.data.images.decode import Unreadable
 from kdjax.data.images.lazy import LazyImages

@@ -1,6 +1,5 @@
 """Measured programs as rows of numbers, and what the numbers mean."""
 
-import importlib.metadata
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -8,11 +7,10 @@ from collections.abc import Callable, Iterable
 import jax
 from jax.sharding import Mesh
 
-import kdjax
 from kdjax.bench import peaks, programs, timing
 from kdjax.bench.flops import Work
 from kdjax.bench.roofline import shares
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, versions
 
 INTERRUPTED = 130
 KEYS = {
@@ -129,9 +127,3 @@ def _speed(
         "bytes_per_second": rate * load.bytes,
         "memory_utilisation": memory,
     }
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Versions of kdjax and of packages that numbers depend on."""
-    installed = {name: importlib.metadata.version(name) for name in packages}
-    return {"kdjax": kdjax.__version__} | installed

@@ -72,7 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--retry_failed", action="store_true")
     parser.add_argument("--trials", help="a file of trials in place of the grid")
     parser.add_argument("--trial", type=int, help="only this one, from 0")
-    # For scripts that use the names of the version before.
     parser.add_argument("--rows", dest="trials", help=argparse.SUPPRESS)
     parser.add_argument("--row", dest="trial", type=int, help=argparse.SUPPRESS)
     time_slice.add_minutes(parser)

@@ -1,13 +1,10 @@
 """A whole training from a config, as objects: for train and compile alike."""
 
-import contextlib
 import dataclasses
-import importlib.metadata
 import math
 from typing import TYPE_CHECKING
 
-import kdjax
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, versions
 from kdjax.data.load import Split
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
@@ -22,8 +19,9 @@ from kdjax.types import PyTree
 if TYPE_CHECKING:
     from kdjax.caching.reader import Reader
 
+# That numbers depend on; only some selections cluster.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-OPTIONAL = ("scikit-learn",)  # only some selections cluster
+PACKAGES += ("scikit-learn",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,17 +127,8 @@ def _identity(sections: dict, facts: dict, teacher, cache, initial) -> dict:
     """What every checkpoint says of the run; None for what it was not made from."""
     sources = {"teacher": teacher, "cache": cache, "initial": initial}
     identities = {name: x.identity if x else None for name, x in sources.items()}
-    students = schema.jsonable(sections)
-    return {"students": students, "data": facts, "versions": versions()} | identities
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on, as far as it is installed."""
-    installed = {name: importlib.metadata.version(name) for name in PACKAGES}
-    for name in OPTIONAL:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            installed[name] = importlib.metadata.version(name)
-    return {"kdjax": kdjax.__version__} | installed
+    record = {"students": schema.jsonable(sections), "data": facts}
+    return record | {"versions": versions(*PACKAGES)} | identities
 
 
 def plan_of(config: dict, steps_per_epoch: float) -> Plan:

@@ -102,9 +102,8 @@ def key(default: Any, text: str, *, choices=(), free=False, marks="", **limits) 
 
     Args:
       text: its meaning, one line.
-      free: whether it may change between two starts of a run: where something lies,
-        what is shown, how it is computed where that is a matter of rounding. A tuple
-        names the arguments of a builder for which that holds.
+      free: whether it may change between two starts of a run, as it moves results by
+        rounding at most; a tuple names the arguments of a builder that may.
       marks: "builder": a name and the arguments that it takes. "variant": each student
         may have its own. "open": its keys are not listed here. "partial": a config may
         leave keys of it out.

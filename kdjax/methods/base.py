@@ -1,7 +1,6 @@
 """Terms and methods: how losses and supervision become one objective.
 
-Only here is the squared temperature multiplied in. `kdjax.methods` says how to add a
-method.
+Only here is the squared temperature multiplied in. To add a method: `kdjax.methods`.
 """
 
 import collections

@@ -28,12 +28,9 @@ def convolve(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """
     # The shifted images are as large as nine inputs: recomputed for the gradient.
     shifts = jax.checkpoint(functools.partial(_shifts, stride=stride))
-    grouped = functools.partial(_grouped, stride=stride)
+    options = {"stride": stride, "pad": 1, "groups": images.shape[-1]}
+    grouped = functools.partial(layers.convolve, **options)
     return jax.lax.platform_dependent(images, kernel, cpu=shifts, default=grouped)
-
-
-def _grouped(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    return layers.convolve(images, kernel, stride, pad=1, groups=images.shape[-1])
 
 
 def _shifts(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:

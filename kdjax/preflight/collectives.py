@@ -88,11 +88,10 @@ def _tally(name: str, computations: dict, tallies: dict[str, Tally]) -> Tally:
             ended = opcode in ("async-update", "async-done")  # counted at its start
             for inner in () if ended else _names(CALLED, rest):
                 _add(total, _tally(inner, computations, tallies), times)
-            branches = [
-                _tally(n, computations, tallies) for n in _names(BRANCHES, rest)
-            ]
-            if branches:
-                _add(total, max(branches, key=_all_bytes))
+            names = _names(BRANCHES, rest)
+            if branches := [_tally(n, computations, tallies) for n in names]:
+                most = max(branches, key=lambda b: sum(s.bytes for s in b.values()))
+                _add(total, most)
         tallies[name] = total
     return tallies[name]
 
@@ -125,10 +124,6 @@ def _result(shape: str) -> str:
 def _names(pattern: re.Pattern, rest: str) -> list[str]:
     groups = pattern.findall(rest)
     return [name for group in groups for name in re.findall(r"[\w.\-]+", group)]
-
-
-def _all_bytes(tally: Tally) -> int:
-    return sum(sent.bytes for sent in tally.values())
 
 
 def _add(total: Tally, more: Tally, times: int = 1) -> None:

@@ -3,7 +3,7 @@
 from jax.sharding import Mesh
 
 from kdjax.bench import flops
-from kdjax.bench.rows import versions
+from kdjax.contracts import versions
 from kdjax.preflight import advice, program, search
 from kdjax.preflight.memory import capacity_of
 from kdjax.preflight.plans import Plan

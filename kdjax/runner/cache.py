@@ -13,9 +13,9 @@ from kdjax.caching.reader import Reader
 from kdjax.caching.teacher_runner import TeacherRunner, layout_of
 from kdjax.caching.verify import verify
 from kdjax.caching.writer import check_room, write_epoch
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, versions
 from kdjax.distributed import collectives, devices
-from kdjax.experiment.build import plan_of, versions
+from kdjax.experiment.build import PACKAGES, plan_of
 from kdjax.experiment.cache import epochs_of, origin_of
 from kdjax.experiment.data import Data, load_data
 from kdjax.experiment.pretrained import Teacher
@@ -131,7 +131,7 @@ class CacheRequest:
             epochs = epochs_of(total_steps, batch_size, examples)
         if stored is not None:
             return stored | {"epochs": max(epochs, stored["epochs"])}
-        made_by = {"teacher": self.teacher.identity, "versions": versions()}
+        made_by = {"teacher": self.teacher.identity, "versions": versions(*PACKAGES)}
         return wanted | {"epochs": epochs, "made_by": made_by}
 
     def _stored(self, verify: bool) -> dict | None:

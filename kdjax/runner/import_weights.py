@@ -7,9 +7,9 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, versions
 from kdjax.data.transforms.augment import Augment
-from kdjax.experiment.build import versions
+from kdjax.experiment.build import PACKAGES
 from kdjax.experiment.networks import CHECKPOINTS, build_network, count_classes
 from kdjax.experiment.teacher_inputs import read_names
 from kdjax.runner import workdir as workdirs
@@ -64,7 +64,7 @@ def import_weights(
         "layout": read.layout,
         "digest": imported.digest(read.variables, data["normalisation"], [section]),
     } | ({"key": key} if key else {})
-    meta = imported.identity(name, section, data | names, source, versions())
+    meta = imported.identity(name, section, data | names, source, versions(*PACKAGES))
     with workdirs.locked(workdir):
         _save(workdir, name, read.variables, meta)
     line = {"workdir": str(workdir), "student": name, "model": model}

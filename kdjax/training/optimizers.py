@@ -107,12 +107,6 @@ def constant_schedule(
     return _warmed(schedule, warmup_epochs * steps_per_epoch)
 
 
-def _not_negative(where: str, **values: float) -> None:
-    for name, value in values.items():
-        if not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise ValueError(f"{where}: {name} is {value!r}; expected a number >= 0.")
-
-
 def _clipped(clip_norm: float) -> optax.GradientTransformation:
     return optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
 
@@ -139,7 +133,8 @@ def sgd(
         (arXiv:2105.08919, public code); on in RepDistiller.
       clip_norm: largest global gradient norm; 0 does not clip.
     """
-    _not_negative("sgd", weight_decay=weight_decay, clip_norm=clip_norm)
+    contracts.not_negative("sgd", "weight_decay", weight_decay)
+    contracts.not_negative("sgd", "clip_norm", clip_norm)
     contracts.fraction("sgd", "momentum", momentum)
     mask = None if decay_norm_and_bias else matrices_only
     return optax.chain(
@@ -159,7 +154,8 @@ def adamw(
     clip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
     """AdamW: decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
-    _not_negative("adamw", weight_decay=weight_decay, clip_norm=clip_norm)
+    contracts.not_negative("adamw", "weight_decay", weight_decay)
+    contracts.not_negative("adamw", "clip_norm", clip_norm)
     mask = None if decay_norm_and_bias else matrices_only
     return optax.chain(
         _clipped(clip_norm),

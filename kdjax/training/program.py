@@ -30,10 +30,9 @@ MOST = 16
 def steps_per_dispatch(platform: str) -> int:
     """How many steps a program makes at most on "cpu", "gpu" or "tpu".
 
-    A small network's step is over before the next one is dispatched, unless the device
-    has a list of them. One on CPU: within a loop XLA's CPU backend does not use its
-    fast kernel gradient of a convolution; a step of WRN-28-4 to WRN-16-2 then takes
-    49 s instead of 1.6 s (jax 0.10, 2 cores, batch 128).
+    A small network's step is over before the next one is dispatched. One on CPU: within
+    a loop XLA's CPU backend has no fast kernel gradient of a convolution, and a step of
+    WRN-28-4 to WRN-16-2 takes 49 s, not 1.6 s (jax 0.10, 2 cores, batch 128).
     """
     return 1 if platform == "cpu" else MOST
 

@@ -54,7 +54,9 @@ def _only_weights(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
 
 
 def _is_weights(value: Any) -> bool:
-    return isinstance(value, Mapping) and value and all(map(_is_tensor, value.values()))
+    tensors = value.values() if isinstance(value, Mapping) else ()
+    are_tensors = [hasattr(x, "detach") and hasattr(x, "numpy") for x in tensors]
+    return bool(are_tensors) and all(are_tensors)
 
 
 def _load(file: pathlib.Path) -> Any:
@@ -89,10 +91,6 @@ def _reason(error: Exception) -> str:
     _, begin, rest = (parts or [""])[-1].partition(_REASON)
     reason = begin + rest or f"{type(error).__name__}: {(parts or [''])[-1]}"
     return " ".join(reason.split()).removesuffix(".")[:300] + "."
-
-
-def _is_tensor(value: Any) -> bool:
-    return hasattr(value, "detach") and hasattr(value, "numpy")
 
 
 def _array(tensor: Any) -> np.ndarray:

@@ -206,8 +206,14 @@ def test_a_program_computes_in_the_named_type(
 @pytest.mark.parametrize(
     ("words", "message"),
     (
-        (["--format=safetensors", "--dtype=bfloat16"], "format=safetensors, one of float32, float16"),
-        (["--format=stablehlo", "--dtype=float16"], "format=stablehlo, one of float32, bfloat16"),
+        (
+            ["--format=safetensors", "--dtype=bfloat16"],
+            "safetensors, one of float32, float16",
+        ),
+        (
+            ["--format=stablehlo", "--dtype=float16"],
+            "stablehlo, one of float32, bfloat16",
+        ),
         (["--format=onnx", "--dtype=bfloat16"], "for --format=onnx, one of float32"),
         (["--format=stablehlo", "--names=timm"], "--names is of safetensors"),
         (["--format=safetensors", "--names=mdistiller"], "no names of mdistiller for"),
