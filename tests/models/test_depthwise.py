@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 
 from kdjax.bench.flops import count
-from kdjax.models import depthwise
+from kdjax.models import depthwise, layers
 
 SHAPES = [((2, 8, 8, 3), 1), ((2, 8, 8, 3), 2), ((3, 7, 5, 4), 2), ((1, 1, 1, 2), 2)]
-WAYS = {"cpu": depthwise._shifts, "default": depthwise._grouped}
+
+
+def grouped(images, kernel, stride):
+    return layers.convolve(images, kernel, stride, pad=1, groups=images.shape[-1])
+
+
+WAYS = {"cpu": depthwise._shifts, "default": grouped}
 
 
 def draw(shape):
