@@ -39,7 +39,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest $(TOGETHER) --doctest-modules kdjax
 
 parity: $(VENV)/.parity
-	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/benchmarks
+	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/bench tests/benchmarks
 
 bench: $(VENV)/.parity
 	$(BIN)/python -m benchmarks.run --json=$(BENCH)
