@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax import contracts
+from kdjax import __main__, contracts
+from kdjax.distributed import process_group
 
 LOGITS = np.zeros((8, 10), np.float32)
 
@@ -105,3 +106,19 @@ def test_traced_values_pass():
 
     assert not contracts.is_traced(jnp.float32(-1))
     assert jax.jit(f)(-1.0) == -1.0
+
+
+@pytest.mark.parametrize(
+    "error, code",
+    [
+        (contracts.InputError("x"), 2),
+        (OSError("x"), 4),
+        (ModuleNotFoundError("x", name="torch"), 2),
+        (ModuleNotFoundError("x", name="kdjax.nothing"), None),
+        (ValueError("x"), None),
+    ],
+)
+def test_a_command_and_a_process_of_several_end_with_one_code(error, code, capsys):
+    assert __main__.exit_code("kdjax train", error) == code
+    assert process_group.exit_code_of(error) == (code or 1)
+    assert bool(capsys.readouterr().err) == (code is not None)
