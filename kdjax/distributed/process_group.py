@@ -7,6 +7,7 @@ new length: 25 to 350 ms on CPU in place of 1 to 4 (jax 0.10 and 0.12).
 """
 
 import atexit
+import contextlib
 import json
 import os
 import sys
@@ -23,6 +24,7 @@ _FOREVER = 7 * 24 * 3600 * 1000  # ms; JAX's heartbeat finds those who never com
 _POLL = 10_000  # ms
 _EVENT = "kdjax/event"
 _GRACE = 5.0  # seconds for the other processes to read why this one ends
+_LEAVING = 0.2  # seconds from a process's last word to its end
 # Words in the errors of collectives when another process is lost.
 _LOST = ("gloo", "connection", "unavailable", "heartbeat", "coordinat", "nccl", "peer")
 
@@ -105,7 +107,7 @@ class ProcessGroup:
         self._publish(event | {"reason": reason})
         self._await_others()
         # JAX would wait at exit for the others, which have ended.
-        atexit.register(exit_now, code)
+        atexit.register(self._leave_now, code)
         return error
 
     def _next_name(self, kind: str) -> str:
@@ -158,21 +160,29 @@ class ProcessGroup:
             f"failed: {event['reason']}",
             file=sys.stderr,
         )
-        self._client.key_value_set(f"kdjax/left/{self.process}", "")
-        self._await_others(event["process"])
-        exit_now(event["code"])
+        self._await_others()
+        self._leave_now(event["code"])
 
-    def _await_others(self, failed: int | None = None) -> None:
-        """Process 0 ends last, as the events that the others read live in it."""
+    def _leave_now(self, code: int) -> None:
+        """Ends this process; process 0 waits for its last word."""
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            self._client.key_value_set(f"kdjax/left/{self.process}", "")
+        exit_now(code)
+
+    def _await_others(self) -> None:
+        """Process 0 ends last, the one that failed included.
+
+        The events that the others read live in it, and JAX aborts a process whose
+        coordinator has gone.
+        """
+        if self.process:
+            return
         deadline = time.monotonic() + _GRACE
-        for number in range(1, self.processes if self.process == 0 else 0):
-            left = int(1000 * (deadline - time.monotonic()))
-            if number == failed or left <= 0:
-                continue
-            try:
+        for number in range(1, self.processes):
+            left = max(1, int(1000 * (deadline - time.monotonic())))
+            with contextlib.suppress(jax.errors.JaxRuntimeError):
                 self._client.blocking_key_value_get(f"kdjax/left/{number}", left)
-            except jax.errors.JaxRuntimeError:
-                return
+        time.sleep(_LEAVING)
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -16,7 +16,15 @@ from kdjax.experiment.build import build
 from kdjax.reporting.reporter import read_rows
 from kdjax.runner import run, trainer
 from kdjax.training import sharding
-from tests.distributed.jobs import RECORDED, Job, by_hand, by_slurm, read_records, write
+from tests.distributed.jobs import (
+    PLAIN,
+    RECORDED,
+    Job,
+    by_hand,
+    by_slurm,
+    read_records,
+    write,
+)
 
 TIMES = ("seconds", "train/images_per_second", "train/input_percent")
 
@@ -34,6 +42,16 @@ def missing(*_):
 if "--process=NUMBER" in sys.argv:
     evaluate.load_teacher = missing
 sys.exit(__main__.main(sys.argv[1:]))
+"""
+
+# A process that takes its time between its error and its end, as a busy machine does.
+SLOW = """
+import sys, time
+from kdjax import __main__
+
+code = __main__.main(sys.argv[1:])
+time.sleep(2)
+sys.exit(code)
 """
 
 
@@ -216,10 +234,11 @@ def test_one_process_goes_on_with_what_two_saved(root, stopped, whole, as_they_a
     assert_same(timeless(root / "one"), timeless(root / "alone"))
 
 
-def test_an_error_of_one_process_ends_all_with_its_code(root):
+@pytest.mark.parametrize("module", (PLAIN, ("-c", SLOW)), ids=("plain", "slow"))
+def test_an_error_of_one_process_ends_all_with_its_code(root, module):
     flags = by_hand(2)
     flags[1].append("--config.schedule.learning_rate=0.02")
-    job = train(root, "wrong", 1, flags=flags)
+    job = train(root, "wrong", 1, flags=flags, module=module)
     assert job.codes() == [2, 2]
     first, second = (log.read_text() for log in job.logs)
     assert "config.schedule is {'learning_rate': 0.02" in second
