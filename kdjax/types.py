@@ -1,5 +1,6 @@
 """The nouns that all rooms share: tuples of arrays, which jit and grad take."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int
@@ -15,6 +16,28 @@ class Outputs(NamedTuple):
     logits: Float[Array, "batch classes"]  # unnormalised log-probabilities
     # "stem", "stage1", "stage2", ... [b, h, w, c] and "pooled" [b, c]
     features: dict[str, Array]
+    # Of several networks: each one's own; the logits are then their mean.
+    member_logits: Float[Array, "batch networks classes"] | None = None
+
+
+class ConnectorInputs(NamedTuple):
+    """What a connector may look at; of the teacher without gradient."""
+
+    student: Outputs
+    teacher: Outputs
+
+
+class Connector(NamedTuple):
+    """Trained parameters that belong to a method: two pure functions.
+
+    init(key, inputs) gives (params, state) and reads shapes alone; apply(params, state,
+    inputs, train) gives (outputs, next state). The student's optimizer trains them, at
+    `rate` times its learning rate; they are saved with the training and never exported.
+    """
+
+    init: Callable[[Array, ConnectorInputs], tuple[PyTree, PyTree]]
+    apply: Callable[[PyTree, PyTree, ConnectorInputs, bool], tuple[PyTree, PyTree]]
+    rate: float = 1.0  # 0: frozen, as it is restored from an earlier stage
 
 
 class Batch(NamedTuple):
@@ -47,19 +70,40 @@ class Signals(NamedTuple):
 class MemoryInputs(NamedTuple):
     """What a memory may look at. Gradients are already stopped."""
 
-    student_logits: Float[Array, "batch classes"]
+    student: Outputs
+    teacher: Outputs | None
     labels: Int[Array, " batch"]
     index: Int[Array, " batch"]
     step: Int[Array, ""]
+    connected: dict[str, PyTree] = {}  # what the method's connectors gave
+    key: Array | None = None  # of the step
+
+
+class SecondView(NamedTuple):
+    """The outputs on another crop, or another augmentation, of the same samples."""
+
+    student: Outputs
+    teacher: Outputs | None
+
+
+class ImageGradients(NamedTuple):
+    """d logit_y / d image of each sample, for the logit of its label."""
+
+    student: Float[Array, "batch height width channels"]
+    teacher: Float[Array, "batch height width channels"]
 
 
 class Supervision(NamedTuple):
     """What a student is trained by; constants to the gradient."""
 
     logits: Float[Array, "batch classes"]  # the teacher's, after adjustment
-    target: Float[Array, "batch classes"]  # softened and revised; rows sum to 1
-    temperature: Float[Array, " batch"]  # > 0, may be infinite
+    # Softened and revised; rows sum to 1. None, as the temperature, where the method has
+    # no temperature.
+    target: Float[Array, "batch classes"] | None
+    temperature: Float[Array, " batch"] | None  # > 0, may be infinite
     weight: Float[Array, " batch"]  # >= 0; 0: the teacher plays no part on this sample
+    # The student's, with its gradient, where the supervisor transforms both sides.
+    student_logits: Float[Array, "batch classes"] | None = None
 
 
 class LossInputs(NamedTuple):
@@ -74,3 +118,7 @@ class LossInputs(NamedTuple):
     step: Int[Array, ""] | None = None
     remembered: PyTree = None  # the method's memory of these samples
     mixed: PyTree = None  # what the method's mixture prepared beside its images
+    connected: dict[str, PyTree] = {}  # what the method's connectors gave, by name
+    second_view: SecondView | None = None
+    image_gradients: ImageGradients | None = None
+    teacher_variables: PyTree = None  # (params, batch_stats)

@@ -26,15 +26,16 @@ def inputs(method, student, teacher, labels, selection=None, *, mixed=None, **re
     a method of several networks; `members` are the teachers' own logits."""
     outputs = Outputs(student, {})
     if method.networks > 1:
-        outputs = Outputs(jnp.mean(student, 1), {"members": student})
+        outputs = Outputs(jnp.mean(student, 1), {}, student)
     given = signals(outputs.logits, teacher, labels, selection, **rest)
     supervision = remembered = None
     if method.supervisor is not None:
-        state = method.supervisor.temperature.init()
+        rule = method.supervisor.temperature
+        state = rule.init() if rule else ()
         supervision, _ = supervise(method.supervisor, state, given)
     if method.memory is not None:
         present = MemoryInputs(
-            outputs.logits, jnp.asarray(labels), given.index, given.step
+            outputs, None, jnp.asarray(labels), given.index, given.step
         )
         present = jax.lax.stop_gradient(present)
         remembered, _ = method.memory.update(method.memory.init(), present)

@@ -51,7 +51,7 @@ jax.tree_util.register_pytree_with_keys(
 
 def encode(outputs: Outputs, layout: Layout) -> dict[str, Array]:
     """A teacher's outputs -> the layout's arrays, each [batch, ...] and unrounded."""
-    logits = outputs.features["members"] if layout.members else outputs.logits
+    logits = outputs.member_logits if layout.members else outputs.logits
     logits = logits.astype(jnp.float32)
     arrays = {n: outputs.features[n].astype(jnp.float32) for n in layout.features}
     if not layout.top_k:
@@ -81,10 +81,10 @@ def decode(rows: dict[str, Array], layout: Layout) -> Outputs:
     if layout.top_k:
         rest, classes = rows["rest"].astype(jnp.float32), rows["classes"]
         logits = _over_rows(fill, logits)(logits, classes.astype(jnp.int32), rest)
+    members = None
     if layout.members:
-        features["members"] = logits
-        logits = jnp.mean(logits, axis=1)
-    return Outputs(logits, StoredFeatures(features))
+        members, logits = logits, jnp.mean(logits, axis=1)
+    return Outputs(logits, StoredFeatures(features), members)
 
 
 def _over_rows(one_row, array: Array):

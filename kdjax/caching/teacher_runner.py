@@ -41,7 +41,7 @@ def layout_of(
             names = ", ".join(outputs.features) or "none"
             text = f"--features: the teacher has no feature {name!r}; it has {names}."
             raise InputError(text)
-    members = outputs.features.get("members")
+    members = outputs.member_logits
     return Layout(
         examples=len(train.label),
         classes=classes,
@@ -92,9 +92,10 @@ class TeacherRunner:
 
         def unrounded(placed, batch_spec):
             outputs = run(placed, batch_spec)
-            names = ["members"] * bool(layout.members) + list(layout.features)
-            features = {name: outputs.features[name] for name in names}
-            return features | {"logits": outputs.logits}
+            arrays = {name: outputs.features[name] for name in layout.features}
+            if layout.members:
+                arrays["members"] = outputs.member_logits
+            return arrays | {"logits": outputs.logits}
 
         self._encoded = sharding.compile_evaluate_step(encoded, self.mesh)
         self._unrounded = sharding.compile_evaluate_step(unrounded, self.mesh)

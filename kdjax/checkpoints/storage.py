@@ -24,14 +24,23 @@ class StorageError(RuntimeError):
 # Item of a step -> which fields of a state are in it.
 ITEMS = {
     "variables": ("params", "batch_stats"),
-    "training": ("step", "opt_state", "supervision_state"),
+    "training": ("step", "opt_state", "supervision_state", "connectors"),
 }
 
 
 def split(states: dict[str, TrainState]) -> dict[str, PyTree]:
     return {
-        item: {name: {f: getattr(s, f) for f in fields} for name, s in states.items()}
+        item: {name: _fields(s, fields) for name, s in states.items()}
         for item, fields in ITEMS.items()
+    }
+
+
+def _fields(state: TrainState, fields: tuple[str, ...]) -> dict[str, PyTree]:
+    # Most methods have no connectors, and Orbax keeps no empty dict.
+    return {
+        name: getattr(state, name)
+        for name in fields
+        if name != "connectors" or state.connectors
     }
 
 

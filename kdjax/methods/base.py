@@ -5,7 +5,7 @@ Only here is the squared temperature multiplied in. To add a method: `kdjax.meth
 
 import collections
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from kdjax.supervision.pipeline import Supervisor
 from kdjax.types import (
     SAMPLE_FIELDS,
     Batch,
+    Connector,
     LossInputs,
     MemoryInputs,
     Outputs,
@@ -25,6 +26,12 @@ from kdjax.types import (
 
 Schedule = Callable[[Array], Array]
 NOTHING: frozenset[str] = frozenset()
+VIEWS = ("crop", "randaugment")  # what a second view of the samples may be
+CACHED = ("pooled",)  # features of a teacher that a cache may hold
+# Of `Method.needs`: what the step prepares: the teacher's parameters and statistics, and
+# the gradients of both networks' label logits with respect to the images ...
+STEP_NEEDS = ("teacher_variables", "image_gradients")
+NEEDS = (*STEP_NEEDS, "members")  # ... and several teachers.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,16 +52,19 @@ class Term:
 
 
 class Memory(NamedTuple):
-    """What a method remembers of each sample between steps: two pure functions.
+    """What a method remembers between steps: two pure functions.
 
+    Of samples, such as targets, or of features of both networks, in banks and queues.
     init() gives the first state, a pytree of arrays that is donated and checkpointed
-    with the train state; update(state, inputs) gives (what it remembers of these
-    samples, next state). Terms find the first as `LossInputs.remembered`.
+    with the train state; update(state, inputs) gives (what it remembers for these
+    samples, next state). Terms find the first as `LossInputs.remembered`. If it is
+    `sharded`, arrays whose rows the devices divide evenly have their rows divided.
     """
 
     init: Callable[[], PyTree]
     update: Callable[[PyTree, MemoryInputs], tuple[PyTree, PyTree]]
     reads: frozenset[str] = SAMPLE_FIELDS
+    sharded: bool = False
 
 
 class Mixture(NamedTuple):
@@ -82,13 +92,19 @@ class Method:
       supervisor: what makes the supervision out of a teacher's logits; None for none.
       memory: of each sample; None for none.
       mixture: prepares the images to train on; None for the loader's own.
+      connectors: name -> trained parameters of the method; terms find what they give
+        as `LossInputs.connected`.
       networks: how many networks of one architecture the student consists of. With two
-        or more, the feature "members" of `LossInputs.student` is [batch, networks,
-        classes], and its logits are their mean.
+        or more, `LossInputs.student` has `member_logits`, and its logits are their
+        mean.
+      second_view: "crop" or "randaugment" where terms compare the outputs on a second
+        view of the samples, `LossInputs.second_view`; "" for none.
       needs: what the method cannot train without: names in `Batch.sample_info`, such as
-        "selection", or "members", several teachers.
+        "selection", or one of NEEDS.
       needs_teacher: True with a supervisor; say so where terms look at a teacher
         without one.
+      student_features, teacher_features: names of `Outputs.features` that its parts
+        read. A teacher cache can serve a method that reads "pooled" alone.
       has_label_fallback: whether the terms use the labels of the samples that are not
         selected; if not, a run that selects samples applies `with_label_fallback`.
 
@@ -100,9 +116,13 @@ class Method:
     supervisor: Supervisor | None = None
     memory: Memory | None = None
     mixture: Mixture | None = None
+    connectors: Mapping[str, Connector] = dataclasses.field(default_factory=dict)
     networks: int = 1
+    second_view: str = ""
     needs: tuple[str, ...] = ()
     needs_teacher: bool = False
+    student_features: tuple[str, ...] = ()
+    teacher_features: tuple[str, ...] = ()
     has_label_fallback: bool = False
 
     def __post_init__(self):
@@ -115,8 +135,24 @@ class Method:
                 f"Method: {twice} name more than one term; expected unique names, "
                 "under which the terms are logged."
             )
-        if self.supervisor is not None:
+        if self.second_view not in ("", *VIEWS):
+            raise ValueError(
+                f"Method: second_view is {self.second_view!r}; expected one of "
+                f"{', '.join(VIEWS)}, or ''."
+            )
+        if self.supervisor is not None or self.connectors:
             object.__setattr__(self, "needs_teacher", True)
+
+    @property
+    def needs_live_teacher(self) -> str:
+        """Why no cache of a teacher's outputs can serve it; "" where one can."""
+        others = [name for name in self.teacher_features if name not in CACHED]
+        if others:
+            return f"it reads the teacher's feature {others[0]!r}"
+        if self.second_view:
+            return "the teacher computes on a second view"
+        step = [need for need in self.needs if need in STEP_NEEDS]
+        return f"it needs {step[0].replace('_', ' ')}" if step else ""
 
     @property
     def reads(self) -> frozenset[str]:
@@ -140,7 +176,7 @@ def soft_logits(coefficient: float | Schedule) -> Term:
 
     def values(inputs):
         s = _supervision("soft_logits", inputs)
-        kl = losses.kl_divergence(inputs.student.logits, s.logits, s.temperature)
+        kl = losses.kl_divergence(student_logits(inputs), s.logits, s.temperature)
         return s.weight * s.temperature**2 * kl
 
     return Term("soft_logits", coefficient, values, NOTHING)
@@ -151,7 +187,7 @@ def soft_target(coefficient: float | Schedule) -> Term:
 
     def values(inputs):
         s = _supervision("soft_target", inputs)
-        kl = losses.kl_to_target(inputs.student.logits, s.target, s.temperature)
+        kl = losses.kl_to_target(student_logits(inputs), s.target, s.temperature)
         return s.weight * s.temperature**2 * kl
 
     return Term("soft_target", coefficient, values, NOTHING)
@@ -165,7 +201,7 @@ def match_logits(name: str, coefficient: float | Schedule, distance: Callable) -
 
     def values(inputs):
         s = _supervision(name, inputs)
-        return s.weight * distance(inputs.student.logits, s.logits)
+        return s.weight * distance(student_logits(inputs), s.logits)
 
     return Term(name, coefficient, values, NOTHING)
 
@@ -261,6 +297,12 @@ def soft_teacher(where: str, supervisor: Supervisor, label_weight: float) -> Met
     if label_weight:
         terms = (hard_label(label_weight), *terms)
     return Method(terms=terms, supervisor=supervisor)
+
+
+def student_logits(inputs: LossInputs) -> Float[Array, "batch classes"]:
+    """What is compared with `Supervision.logits`: the student's, transformed alike."""
+    transformed = inputs.supervision.student_logits
+    return inputs.student.logits if transformed is None else transformed
 
 
 def _supervision(term: str, inputs: LossInputs) -> Supervision:

@@ -68,7 +68,7 @@ def peers(weigh: Weigh) -> Method:
 
     def term(number):
         def values(inputs):
-            members = inputs.student.features["members"]
+            members = inputs.student.member_logits
             loss = [losses.cross_entropy(m, inputs.labels) for m in _columns(members)]
             # Which samples are selected is a matter of order: no gradient crosses over.
             weights = weigh(inputs, jnp.stack(loss, axis=1))

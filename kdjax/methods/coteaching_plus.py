@@ -70,7 +70,7 @@ def build(
 
 def _disputed(inputs, loss, kept, agreement_steps):
     """Weights where the networks disagree; where they never do, those of agreement."""
-    predicted = jnp.argmax(inputs.student.features["members"], axis=-1)
+    predicted = jnp.argmax(inputs.student.member_logits, axis=-1)
     selection = selected(inputs)
     disputed = (predicted[:, 0] != predicted[:, 1]) & (selection > 0)
     total = jnp.sum(disputed, dtype=jnp.int32)

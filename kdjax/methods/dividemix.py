@@ -90,7 +90,7 @@ def build(
         images = jnp.concatenate([batch.image, batch.second])
 
         def divided():
-            logits = as_float32(predict(images).features["members"])
+            logits = as_float32(predict(images).member_logits)
             target = targets(jax.nn.softmax(logits), label, clean, temperature)
             key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), step)
             return mixed(images, target, clean, mixup, key)
@@ -205,7 +205,7 @@ def _over_networks(one):
     """The values of both networks, summed: each network's gradient is its own."""
 
     def values(inputs):
-        members = as_float32(inputs.student.features["members"])
+        members = as_float32(inputs.student.member_logits)
         target, labelled = inputs.mixed["target"], inputs.mixed["labelled"]
         return sum(
             one(members[:, n], target[:, n], labelled[:, n]) for n in range(NETWORKS)

@@ -51,7 +51,7 @@ def build(
         return jnp.zeros((num_examples, num_classes), jnp.float32)
 
     def update(table, inputs):
-        probabilities = robust.clipped_probabilities(inputs.student_logits)
+        probabilities = robust.clipped_probabilities(inputs.student.logits)
         old = table[inputs.index]
         remembered = beta * old + (1.0 - beta) * probabilities
         # Equal rows for equal indices, so the order of writing does not matter.

@@ -19,7 +19,6 @@ The code allows no cross entropy beside it (alpha = 1, the default here).
 from kdjax import contracts, losses
 from kdjax.methods.base import Method, labels_and_teacher, match_logits
 from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 
@@ -38,4 +37,4 @@ def build(*, alpha: float = 1.0, reduction: str = "mean") -> Method:
         raise ValueError(f"mse: reduction is {reduction!r}; expected 'mean' or 'sum'.")
     distance = _DISTANCES[reduction]
     term = match_logits(distance.__name__, float(alpha), distance)
-    return labels_and_teacher(alpha, term, Supervisor(temperature=fixed(1.0)))
+    return labels_and_teacher(alpha, term, Supervisor())

@@ -18,7 +18,6 @@ paper. The code allows no cross entropy beside it (alpha = 1, the default here).
 from kdjax import contracts, losses
 from kdjax.methods.base import Method, labels_and_teacher, match_logits
 from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 
@@ -31,4 +30,4 @@ def build(*, alpha: float = 1.0) -> Method:
     """
     contracts.fraction("smooth_l1", "alpha", alpha)
     term = match_logits("smooth_l1", float(alpha), losses.smooth_l1)
-    return labels_and_teacher(alpha, term, Supervisor(temperature=fixed(1.0)))
+    return labels_and_teacher(alpha, term, Supervisor())

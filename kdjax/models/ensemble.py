@@ -10,11 +10,10 @@ from kdjax.types import Outputs, PyTree
 def ensemble(networks: tuple[Network, ...]) -> Network:
     """One `Network` of two or more of the same classes; its logits are their mean.
 
-    Every member's own logits are the feature "members" [batch, networks, classes], and
-    their pooled features, where all have as many, "pooled" [batch, networks, channels];
-    so a method can combine them as its paper does. `train` takes one array of images
-    for all, or a tuple with one array each. Parameters and statistics are dicts
-    "member0", "member1", ...
+    `Outputs.member_logits` has every member's own, and each feature that all have in
+    the same shape is [batch, networks, ...]; so a method can combine them as its paper
+    does. `train` takes one array of images for all, or a tuple with one array each.
+    Parameters and statistics are dicts "member0", "member1", ...
     """
     if len(networks) < 2:
         raise ValueError(f"ensemble: {len(networks)} network(s); expected two or more.")
@@ -27,7 +26,7 @@ def ensemble(networks: tuple[Network, ...]) -> Network:
         both = zip(*pairs, strict=True)
         return tuple(dict(zip(names, values, strict=True)) for values in both)
 
-    def train(params, batch_stats, images) -> tuple[Outputs, PyTree]:
+    def train(params, batch_stats, images, key=None) -> tuple[Outputs, PyTree]:
         if not isinstance(images, tuple):
             images = (images,) * len(names)
         if len(images) != len(names):
@@ -35,9 +34,10 @@ def ensemble(networks: tuple[Network, ...]) -> Network:
                 f"ensemble: {len(images)} arrays of images for {len(names)} networks; "
                 "expected one array for all, or a tuple with one each."
             )
+        keys = [None] * len(names) if key is None else jax.random.split(key, len(names))
         results = {
-            name: members[name].train(params[name], batch_stats[name], own)
-            for name, own in zip(names, images, strict=True)
+            name: members[name].train(params[name], batch_stats[name], own, own_key)
+            for name, own, own_key in zip(names, images, keys, strict=True)
         }
         outputs = _combined([outputs for outputs, _ in results.values()])
         return outputs, {name: stats for name, (_, stats) in results.items()}
@@ -51,7 +51,7 @@ def ensemble(networks: tuple[Network, ...]) -> Network:
 
 
 def _combined(outputs: list[Outputs]) -> Outputs:
-    """Mean logits, and the members' own logits and pooled features side by side."""
+    """Mean logits, and the members' own logits and features side by side."""
     shapes = {each.logits.shape for each in outputs}
     if len(shapes) > 1:
         raise ValueError(
@@ -59,8 +59,9 @@ def _combined(outputs: list[Outputs]) -> Outputs:
             "the same classes from all of them."
         )
     members = jnp.stack([each.logits for each in outputs], axis=1)
-    features = {"members": members}
-    pooled = [each.features.get("pooled") for each in outputs]
-    if all(p is not None for p in pooled) and len({p.shape for p in pooled}) == 1:
-        features["pooled"] = jnp.stack(pooled, axis=1)
-    return Outputs(jnp.mean(members, axis=1), features)
+    features = {}
+    for name in outputs[0].features:
+        own = [each.features.get(name) for each in outputs]
+        if all(x is not None for x in own) and len({x.shape for x in own}) == 1:
+            features[name] = jnp.stack(own, axis=1)
+    return Outputs(jnp.mean(members, axis=1), features, members)

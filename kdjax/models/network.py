@@ -26,7 +26,9 @@ class Network(NamedTuple):
     """Three pure functions. A teacher is only ever given `evaluate`."""
 
     init: Callable  # (key, images) -> (params, batch_stats); reads no pixel
-    train: Callable  # (params, batch_stats, images) -> (Outputs, batch_stats)
+    # (params, batch_stats, images, key) -> (Outputs, batch_stats); the key is drawn from
+    # (seed, step), for dropout and stochastic depth.
+    train: Callable
     evaluate: Callable  # (params, batch_stats, images) -> Outputs
 
 
@@ -44,8 +46,9 @@ def from_linen(
         output becomes that feature; this taps a module without changing it.
 
     Raises:
-      ValueError: while tracing, if the module asks for random numbers (dropout), keeps
-        another collection, updates statistics while evaluating, or never calls a path.
+      ValueError: while tracing, if the module asks for random numbers while evaluating
+        (dropout without a flag), keeps another collection, updates statistics while
+        evaluating, or never calls a path.
       TypeError: while tracing, if the module returns something else.
 
     >>> class Linear(nn.Module):
@@ -88,19 +91,23 @@ class _Linen:
         plain = flax.core.unfreeze(variables)
         return plain.get("params", {}), plain.get("batch_stats", {})
 
-    def train(self, params, batch_stats, images) -> tuple[Outputs, PyTree]:
-        outputs, changed = self._apply(params, batch_stats, images, training=True)
+    def train(self, params, batch_stats, images, key=None) -> tuple[Outputs, PyTree]:
+        outputs, changed = self._apply(params, batch_stats, images, True, key)
         return outputs, flax.core.unfreeze(changed.get("batch_stats", batch_stats))
 
     def evaluate(self, params, batch_stats, images) -> Outputs:
-        return self._apply(params, batch_stats, images, training=False)[0]
+        return self._apply(params, batch_stats, images, False, None)[0]
 
-    def _apply(self, params, batch_stats, images, training) -> tuple[Outputs, Mapping]:
+    def _apply(
+        self, params, batch_stats, images, training, key
+    ) -> tuple[Outputs, Mapping]:
         result, changed = self._call(
             self.module.apply,
             training,
             {"params": params, "batch_stats": batch_stats},
             images,
+            # Whatever a module calls its stream of random numbers, Flax takes "params".
+            rngs=None if key is None else {"params": key},
             capture_intermediates=self._is_tapped if self.paths else False,
             mutable=["batch_stats"] * training + ["intermediates"] * bool(self.paths),
         )
@@ -116,8 +123,9 @@ class _Linen:
             return function(*args, **kwargs)
         except flax.errors.InvalidRngError as error:
             raise ValueError(
-                f"{self.where}: the module asks for random numbers (dropout?); a "
-                "Network is a function of parameters and images. Set the rate to 0."
+                f"{self.where}: the module asks for random numbers (dropout?), and here "
+                "it has no key: it is evaluated, or `train` was called without one. "
+                f"Expected a flag ({', '.join(_FLAGS)}) that turns them off."
             ) from error
         except flax.errors.ModifyScopeVariableError as error:
             flag = self.flag or f"no flag (looked for {', '.join(_FLAGS)})"
@@ -147,6 +155,8 @@ class _Linen:
 
 def _read(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(logits, features) of what the module returned."""
+    if isinstance(result, Outputs):
+        result = (result.logits, result.features)
     pair = isinstance(result, tuple) and len(result) == 2
     has_features = pair and isinstance(result[1], Mapping)
     logits, features = (result[0], dict(result[1])) if has_features else (result, {})

@@ -45,11 +45,14 @@ def steps_of(plan: Plan, mesh: Mesh) -> int:
 def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
     """Of a step; batch specs of several steps have an axis for them."""
     students = plan.experiment.students
+    teacher = variables_of(plan.teacher, plan.teacher_shape) if plan.teacher else None
     states = jax.eval_shape(
-        lambda images: {name: initial_state(s, images) for name, s in students.items()},
+        lambda images: {
+            name: initial_state(s, images, (plan.teacher, teacher))
+            for name, s in students.items()
+        },
         jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32),
     )
-    teacher = variables_of(plan.teacher, plan.teacher_shape) if plan.teacher else None
     sample_info = {
         name: {
             key: jax.ShapeDtypeStruct(np.shape(value), jnp.float32)
@@ -97,7 +100,9 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
         batch_norm=experiment.batch_norm,
         steps=steps,
     )
-    shapes = _placed(arguments(plan, batch_size, steps), mesh, axis=int(steps > 1))
+    shapes = _placed(
+        plan, arguments(plan, batch_size, steps), mesh, axis=int(steps > 1)
+    )
     count = jax.ShapeDtypeStruct((), jnp.int32, weak_type=True)
     with winograd.traced_for(mesh.devices.flat[0].platform):
         return program.trace(*shapes, *([count] if steps > 1 else []))
@@ -126,16 +131,11 @@ def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
     return Compiled(seconds, memory.of(compiled), None, tally(compiled.as_text()))
 
 
-def _placed(shapes: Arguments, mesh: Mesh, axis: int) -> Arguments:
+def _placed(plan: Plan, shapes: Arguments, mesh: Mesh, axis: int) -> Arguments:
     """The shapes where the trainer's arrays lie; tracing looks at that."""
     same, rows = sharding.replicated(mesh), sharding.split(mesh, axis)
-
-    def placed(place, tree):
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree
-        )
-
-    return jax.tree.map(placed, Arguments(same, same, same, rows), shapes)
+    states = sharding.of_states(plan.experiment.students, mesh)
+    return sharding.abstract(shapes, Arguments(states, same, same, rows))
 
 
 def _bytes(tree: PyTree) -> int:

@@ -199,23 +199,22 @@ class Steps:
 
 def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
     """The newest checkpoint's (states, meta), or fresh states at step 0."""
-    same = sharding.replicated(mesh)
+    students, teacher = experiment.students, experiment.teacher
+    pair = teacher and (teacher.network, teacher.variables)
+    shardings = sharding.of_states(students, mesh)
 
     def initialise():
         images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
-        return {n: initial_state(s, images) for n, s in experiment.students.items()}
+        return {n: initial_state(s, images, pair) for n, s in students.items()}
 
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=same),
-        jax.eval_shape(initialise),
-    )
+    abstract = sharding.abstract(jax.eval_shape(initialise), shardings)
     collectives.assert_equal("these checkpoints", {"steps": checkpointer.steps()})
     restored = checkpointer.restore_latest(abstract, collectives.log)
     if restored:
         sums = {key: restored[1][key] for key in ("step", "checksums")}
         collectives.assert_equal("this checkpoint", sums)
         return restored
-    states = sharding.compile_init(initialise, mesh)()
+    states = sharding.compile_init(initialise, mesh, shardings)()
     initial = experiment.initial
     if initial:
         states = {n: _begin_with(n, s, initial, mesh) for n, s in states.items()}

@@ -70,23 +70,41 @@ class Supervisor:
     """The rules of each stage, applied from left to right.
 
     Attributes:
-      temperature: the one temperature rule; it sees the adjusted logits.
+      temperature: the one temperature rule; it sees the adjusted logits. None where the
+        method has no temperature, and then no target.
+      transform: logits -> logits, such as `standardise`: of the student and the teacher
+        alike, before all rules; the loss is of the transformed logits of both.
       logits: Signals -> teacher logits; a later rule sees what the earlier one
         returned.
       target: (target, Signals) -> target; in and out softened probabilities.
       weight: Signals -> [batch] factors, multiplied onto `signals.selection`.
     """
 
-    temperature: TemperatureRule
+    temperature: TemperatureRule | None = None
+    transform: tuple[Callable[[Array], Array], ...] = ()
     logits: tuple[LogitsRule, ...] = ()
     target: tuple[TargetRule, ...] = ()
     weight: tuple[WeightRule, ...] = ()
 
+    def __post_init__(self):
+        if self.temperature is None and self.target:
+            raise ValueError(
+                "Supervisor: it has rules on targets and no temperature; expected one, "
+                "such as fixed(1.0), with which the target is softened."
+            )
+
     @property
     def reads(self) -> frozenset[str]:
         """What of a sample its rules look at."""
-        rules = (self.temperature, *self.logits, *self.target, *self.weight)
+        temperature = () if self.temperature is None else (self.temperature,)
+        rules = (*temperature, *self.logits, *self.target, *self.weight)
         return frozenset().union(*(getattr(r, "reads", SAMPLE_FIELDS) for r in rules))
+
+    def transformed(self, logits: Array) -> Array:
+        """The logits of one side after every `transform`."""
+        for change in self.transform:
+            logits = change(logits)
+        return logits
 
 
 def supervise(
@@ -94,10 +112,11 @@ def supervise(
 ) -> tuple[Supervision, PyTree]:
     """(Supervision, next state) by the four stages, in float32, without gradients.
 
+        s, t = transform(s), transform(t)
         t' = logits rules(t),  tau = temperature(t'),  p = target rules(softmax(t' /
         tau)), w = selection * product of weight rules
 
-    At an infinite temperature the target is uniform.
+    At an infinite temperature the target is uniform; without one it is None.
 
     Args:
       rules: the stages.
@@ -119,24 +138,35 @@ def supervise(
     )
     signals = jax.lax.stop_gradient(  # the only one in these rooms
         signals._replace(
-            student_logits=as_float32(signals.student_logits),
-            teacher_logits=as_float32(signals.teacher_logits),
+            student_logits=rules.transformed(as_float32(signals.student_logits)),
+            teacher_logits=rules.transformed(as_float32(signals.teacher_logits)),
             selection=as_float32(signals.selection),
-            members=None if signals.members is None else as_float32(signals.members),
+            members=_members(rules, signals.members),
         )
     )
     for i, adjust in enumerate(rules.logits):
         adjusted = _output(f"logits[{i}]", adjust(signals), signals.teacher_logits)
         signals = signals._replace(teacher_logits=adjusted)
-    temperature, state = rules.temperature.update(state, signals)
-    temperature = _output("temperature", temperature, signals.selection)
-    target = jax.nn.softmax(soften(signals.teacher_logits, temperature[:, None]))
+    temperature = target = None
+    if rules.temperature is not None:
+        temperature, state = rules.temperature.update(state, signals)
+        temperature = _output("temperature", temperature, signals.selection)
+        target = jax.nn.softmax(soften(signals.teacher_logits, temperature[:, None]))
     for i, revise in enumerate(rules.target):
         target = _output(f"target[{i}]", revise(target, signals), target)
     weight = signals.selection
     for i, weigh in enumerate(rules.weight):
         weight = weight * _output(f"weight[{i}]", weigh(signals), weight)
     return Supervision(signals.teacher_logits, target, temperature, weight), state
+
+
+def _members(rules: Supervisor, members: Array | None) -> Array | None:
+    """Each teacher's own logits, transformed as if it were the only one."""
+    if members is None:
+        return None
+    members = as_float32(members)
+    rows = rules.transformed(members.reshape(-1, members.shape[-1]))
+    return rows.reshape(members.shape)
 
 
 def _output(rule: str, value: Array, like: Array) -> Array:

@@ -145,7 +145,8 @@ def answerer(
 
     def step(variables, batch):
         outputs = network.evaluate(*variables, normalise(batch["image"]))
-        arrays = {"logits": outputs.features.get("members", outputs.logits)}
+        members = outputs.member_logits
+        arrays = {"logits": outputs.logits if members is None else members}
         if "pooled" in outputs.features:
             arrays["features"] = outputs.features["pooled"]
         return arrays

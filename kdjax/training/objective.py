@@ -21,6 +21,8 @@ def compute_loss(
     step: Array,
     supervision_state: PyTree,
     mixed: PyTree = None,
+    key: Array | None = None,
+    **declared: PyTree,
 ) -> tuple[Float[Array, ""], tuple[PyTree, dict[str, Array]]]:
     """A method's loss: sum over its terms of coefficient times batch mean.
 
@@ -28,7 +30,9 @@ def compute_loss(
     so on any number of devices.
 
     `selection` has the run's weights of the samples, `mixed` is what a mixture
-    prepared, and coefficients may depend on the number of the `step`. Returned are
+    prepared, and coefficients may depend on the number of the `step`. `declared` are
+    the fields of `LossInputs` that a method asks for: `connected`, `second_view`,
+    `image_gradients`, `teacher_variables`. Returned are
     (the loss, (next `supervision_state`, metrics)); one metric per term, "loss/<name>",
     is its mean before the coefficient.
     """
@@ -37,8 +41,9 @@ def compute_loss(
     supervision, state, reported = _supervise(method.supervisor, state, *arrays)
     remembered = None
     if method.memory is not None:
-        present = MemoryInputs(student_outputs.logits, batch.label, batch.index, step)
-        present = jax.lax.stop_gradient(present)
+        sample = (batch.label, batch.index, step, declared.get("connected", {}))
+        present = MemoryInputs(student_outputs, teacher_outputs, *sample)
+        present = jax.lax.stop_gradient(present)._replace(key=key)
         remembered, memory = method.memory.update(memory, present)
     inputs = LossInputs(
         student=student_outputs,
@@ -49,6 +54,7 @@ def compute_loss(
         step=step,
         remembered=remembered,
         mixed=mixed,
+        **declared,
     )
     loss, metrics = jnp.zeros((), jnp.float32), {}
     for term in method.terms:
@@ -77,11 +83,15 @@ def _supervise(
         index=batch.index,
         selection=selection,
         step=step,
-        members=teacher_outputs.features.get("members"),
+        members=teacher_outputs.member_logits,
     )
     supervision, state = supervise(supervisor, state, signals)
-    metrics, lowest = {}, supervisor.temperature.lowest
-    if lowest:
+    if supervisor.transform:
+        own = supervisor.transformed(student_outputs.logits)
+        supervision = supervision._replace(student_logits=own)
+    rule, metrics = supervisor.temperature, {}
+    if rule is not None and rule.lowest:
+        lowest = rule.lowest
         floored = supervision.temperature <= lowest
         metrics["temperature/mean"] = jnp.mean(supervision.temperature)
         metrics["temperature/floored"] = jnp.mean(floored, dtype=jnp.float32)

@@ -65,14 +65,15 @@ def train_program(
         sharding.normalised(students, batch_norm, mesh),
         teacher,
         functools.partial(gather_batch, decode=decode),
-        lambda batch, view: augment.train(batch, seed, view),
+        lambda batch, view, kind: augment.train(batch, seed, view, kind),
     )
+    states = sharding.of_states(students, mesh)
     same, rows = sharding.replicated(mesh), sharding.split(mesh, axis=int(steps > 1))
     counts = (same,) if steps > 1 else ()
     return jax.jit(
         many_steps(step, steps) if steps > 1 else step,
-        in_shardings=(same, same, same, rows, *counts),
-        out_shardings=(same, same),
+        in_shardings=(states, same, same, rows, *counts),
+        out_shardings=(states, same),
         donate_argnums=0,
     )
 

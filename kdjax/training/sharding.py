@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from kdjax.models.network import Network
+from kdjax.training.state import Student, TrainState
 from kdjax.types import PyTree
 
 
@@ -39,13 +40,56 @@ def split(mesh: Mesh, axis: int = 0) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
 
 
-def compile_init(init, mesh: Mesh):
-    """Jits an initialiser so that its result is born replicated on the mesh.
+def compile_init(init, mesh: Mesh, shardings: PyTree = None):
+    """Jits an initialiser so that its result is born on the mesh, replicated.
 
-    Never `device_put` a state instead: it may share its buffer with the source, and
-    donating it would then delete the source.
+    Or as `shardings` say, such as `of_states`. Never `device_put` a state instead: it
+    may share its buffer with the source, and donating it would then delete the source.
     """
-    return jax.jit(init, out_shardings=replicated(mesh))
+    return jax.jit(init, out_shardings=shardings or replicated(mesh))
+
+
+def of_states(students: dict[str, Student], mesh: Mesh) -> dict[str, TrainState]:
+    """Where the arrays of states lie, as prefixes: replicated, but for some memories.
+
+    A memory that is `sharded` has its rows divided where the devices divide them.
+    """
+    same = replicated(mesh)
+
+    def of_memory(memory):
+        if memory is None or not memory.sharded:
+            return same
+
+        def divided(leaf):
+            fits = leaf.ndim and leaf.shape[0] % mesh.size == 0
+            return split(mesh) if fits else same
+
+        return jax.tree.map(divided, jax.eval_shape(memory.init))
+
+    fields = {field.name: same for field in dataclasses.fields(TrainState)}
+    return {
+        name: TrainState(
+            **fields
+            | {
+                "supervision_state": {
+                    "temperature": same,
+                    "memory": of_memory(student.method.memory),
+                }
+            }
+        )
+        for name, student in students.items()
+    }
+
+
+def abstract(states: PyTree, shardings: PyTree) -> PyTree:
+    """Shapes of states with the shardings that are prefixes of them."""
+
+    def placed(sharding, tree):
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
+        )
+
+    return jax.tree.map(placed, shardings, states)
 
 
 def compile_evaluate_step(step, mesh: Mesh):
@@ -88,11 +132,13 @@ def per_device(network: Network, mesh: Mesh) -> Network:
     """
     everywhere, rows = replicated(mesh).spec, split(mesh).spec
 
-    def own(params, batch_stats, images):
-        outputs, moments = network.train(params, batch_stats, images)
+    def own(params, batch_stats, images, key):
+        # Devices see other rows each, so each draws its own numbers for them.
+        key = jax.random.fold_in(key, jax.lax.axis_index("data"))
+        outputs, moments = network.train(params, batch_stats, images, key)
         return outputs, jax.lax.pmean(moments, "data")
 
-    ins, outs = (everywhere, everywhere, rows), (rows, everywhere)
+    ins, outs = (everywhere, everywhere, rows, everywhere), (rows, everywhere)
     divided = jax.shard_map(own, mesh=mesh, in_specs=ins, out_specs=outs)
     return network._replace(train=divided)
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Int
 
 from kdjax.methods import Method
 from kdjax.models.network import Network
-from kdjax.types import PyTree
+from kdjax.types import ConnectorInputs, PyTree
 
 
 @jax.tree_util.register_dataclass
@@ -24,6 +24,16 @@ class TrainState:
     batch_stats: PyTree
     opt_state: PyTree
     supervision_state: PyTree  # of the temperature rule and of the method's memory
+    # name -> {"params", "state"} of the method's connectors
+    connectors: PyTree = dataclasses.field(default_factory=dict)
+
+    @property
+    def trained(self) -> PyTree:
+        """All that the optimizer trains: of most methods the parameters alone."""
+        if not self.connectors:
+            return self.params
+        own = {name: one["params"] for name, one in self.connectors.items()}
+        return {"network": self.params, "connectors": own}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,25 +86,47 @@ class Student:
     selection_schedule: SelectionSchedule | None = None
 
 
-def initial_state(student: Student, images: Array) -> TrainState:
+def initial_state(
+    student: Student, images: Array, teacher: tuple[Network, PyTree] | None = None
+) -> TrainState:
     """Draws a student's first state; call it inside jit with out_shardings.
 
     `images` are floats [batch, height, width, channels]; only the shape matters.
+    Connectors need the `teacher`, (network, variables), and of it the shapes alone.
     """
-    params, batch_stats = student.network.init(jax.random.key(student.seed), images)
-    return TrainState(
+    key = jax.random.key(student.seed)
+    params, batch_stats = student.network.init(key, images)
+    state = TrainState(
         step=jax.numpy.zeros((), jax.numpy.int32),
         params=params,
         batch_stats=batch_stats,
-        opt_state=student.optimizer.init(params),
+        opt_state=(),
         supervision_state=initial_memory(student.method),
+        connectors=_connectors(student, key, (params, batch_stats), images, teacher),
     )
+    return dataclasses.replace(state, opt_state=student.optimizer.init(state.trained))
+
+
+def _connectors(student: Student, key, variables, images, teacher) -> PyTree:
+    if not student.method.connectors:
+        return {}
+    network, teacher_variables = teacher
+    shapes = ConnectorInputs(
+        jax.eval_shape(student.network.evaluate, *variables, images),
+        jax.eval_shape(network.evaluate, *teacher_variables, images),
+    )
+    result = {}
+    for number, (name, one) in enumerate(student.method.connectors.items(), start=1):
+        params, own = one.init(jax.random.fold_in(key, number), shapes)
+        result[name] = {"params": params, "state": own}
+    return result
 
 
 def initial_memory(method: Method) -> PyTree:
     """What the temperature rule and the method's memory start with."""
     supervisor, memory = method.supervisor, method.memory
+    temperature = supervisor.temperature if supervisor else None
     return {
-        "temperature": supervisor.temperature.init() if supervisor else (),
+        "temperature": temperature.init() if temperature else (),
         "memory": memory.init() if memory else (),
     }

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +12,32 @@ import optax
 from kdjax.models.network import Network
 from kdjax.training.objective import compute_loss
 from kdjax.training.state import Student, TrainState
-from kdjax.types import Batch, Outputs, PyTree
+from kdjax.types import (
+    Batch,
+    ConnectorInputs,
+    ImageGradients,
+    Outputs,
+    PyTree,
+    SecondView,
+)
 
 Metrics = dict[str, jax.Array]
+
+
+class TeacherResults(NamedTuple):
+    """What a step knows of the teacher: computed once, for all students."""
+
+    outputs: Outputs | None = None
+    second_views: dict[str, Outputs] = {}  # of each kind of second view
+    image_gradient: jax.Array | None = None
+    variables: PyTree = None
 
 
 def make_train_step(
     students: dict[str, Student],
     teacher: Network | None,
     gather_batch: Callable[[PyTree, PyTree], Batch],
-    augment: Callable[[Batch, int], jax.Array],
+    augment: Callable[..., jax.Array],
 ) -> Callable[..., tuple[dict[str, TrainState], dict[str, Metrics]]]:
     """Builds `(states, teacher_variables, source, batch_spec) -> (states, metrics)`.
 
@@ -31,59 +48,102 @@ def make_train_step(
       teacher: only its `evaluate` is used; None where no method needs one, and where
         `gather_batch` gives its outputs as `Batch.teacher_outputs`.
       gather_batch: (source, batch_spec) -> Batch; the loader's pure half.
-      augment: (Batch, view) -> normalised images; another view is another crop.
+      augment: (Batch, view, kind) -> normalised images; another view is another crop,
+        and of the kind "randaugment" it is transformed further.
     """
-    has_second_view = any(s.method.mixture is not None for s in students.values())
+    methods = [student.method for student in students.values()]
+    has_mixture = any(method.mixture is not None for method in methods)
+    kinds = sorted({method.second_view for method in methods} - {""})
 
     def train_step(states, teacher_variables, source, batch_spec):
         batch = gather_batch(source, batch_spec)
-        second = augment(batch, 1) if has_second_view else None
-        batch = batch._replace(image=augment(batch, 0), second=second)
-        teacher_outputs = batch.teacher_outputs
-        if teacher_outputs is None and teacher is not None:
-            teacher_outputs = teacher.evaluate(*teacher_variables, batch.image)
-        teacher_outputs = jax.lax.stop_gradient(teacher_outputs)
+        second = augment(batch, 1, "crop") if has_mixture else None
+        views = {kind: augment(batch, 1, kind) for kind in kinds}
+        batch = batch._replace(image=augment(batch, 0, "crop"), second=second)
+        results = _teacher_results(methods, teacher, teacher_variables, batch, views)
         next_states, metrics = {}, {}
         for name, student in students.items():
             info = batch.sample_info.get(name, {})
+            view = views.get(student.method.second_view)
             next_states[name], metrics[name] = update_student(
-                student, states[name], teacher_outputs, batch, info
+                student, states[name], results, batch, info, view
             )
         return next_states, metrics
 
     return train_step
 
 
+def _teacher_results(methods, teacher, variables, batch, views) -> TeacherResults:
+    """Whatever the methods need of the teacher; the compiler drops what none reads."""
+    if teacher is None:
+        return TeacherResults(jax.lax.stop_gradient(batch.teacher_outputs))
+    evaluate = functools.partial(teacher.evaluate, *variables)
+    outputs, gradient = evaluate(batch.image), None
+    if any("image_gradients" in method.needs for method in methods):
+        gradient = _label_gradient(
+            lambda images: (evaluate(images), None), batch.image, batch.label
+        )[1]
+    seconds = {kind: evaluate(images) for kind, images in views.items()}
+    return jax.lax.stop_gradient(TeacherResults(outputs, seconds, gradient, variables))
+
+
 def update_student(
     student: Student,
     state: TrainState,
-    teacher_outputs: Outputs | None,
+    teacher: TeacherResults,
     batch: Batch,
     sample_info: dict[str, jax.Array],
+    view: jax.Array | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One optimizer step. A non-finite loss or gradient leaves the state as it was.
 
-    The metrics are loss, loss/<term>, top1, gradient_norm, skipped and what the
-    supervisor reports.
+    `view` is the second view of the batch, where the method asks for one. The metrics
+    are loss, loss/<term>, top1, gradient_norm, skipped and what the supervisor reports.
     """
-    network, mixture = student.network, student.method.mixture
+    network, method = student.network, student.method
     images, mixed = batch.image, None
-    if mixture is not None:
+    if method.mixture is not None:
         predict = functools.partial(network.evaluate, state.params, state.batch_stats)
-        prepared = mixture.prepare(predict, batch, sample_info, state.step)
+        prepared = method.mixture.prepare(predict, batch, sample_info, state.step)
         images, mixed = jax.lax.stop_gradient(prepared)
     selection = sample_info.get("selection", jnp.ones(batch.label.shape, jnp.float32))
+    key = jax.random.key(student.seed, impl="threefry2x32")
+    keys = jax.random.split(jax.random.fold_in(key, state.step), 3)
+    inputs = (batch, selection, state.step, state.supervision_state, mixed, keys[2])
 
-    inputs = (batch, selection, state.step, state.supervision_state, mixed)
+    def loss_of(trained):
+        params = trained["network"] if method.connectors else trained
 
-    def loss_of(params):
-        outputs, batch_stats = network.train(params, state.batch_stats, images)
+        def train(images, batch_stats, key):
+            return network.train(params, batch_stats, images, key)
+
+        declared = {}
+        if "image_gradients" in method.needs:
+            (outputs, batch_stats), gradient = _label_gradient(
+                lambda images: train(images, state.batch_stats, keys[0]),
+                *(images, batch.label),
+            )
+            pair = ImageGradients(gradient, teacher.image_gradient)
+            declared["image_gradients"] = pair
+        else:
+            outputs, batch_stats = train(images, state.batch_stats, keys[0])
+        if method.second_view:
+            second, batch_stats = train(view, batch_stats, keys[1])
+            seconds = teacher.second_views.get(method.second_view)
+            declared["second_view"] = SecondView(second, seconds)
+        if "teacher_variables" in method.needs:
+            declared["teacher_variables"] = teacher.variables
+        connectors = {}
+        if method.connectors:
+            declared["connected"], connectors = _connect(
+                method, state, trained, ConnectorInputs(outputs, teacher.outputs)
+            )
         loss, (supervision_state, metrics) = compute_loss(
-            student.method, outputs, teacher_outputs, *inputs
+            method, outputs, teacher.outputs, *inputs, **declared
         )
-        return loss, (batch_stats, supervision_state, metrics)
+        return loss, (batch_stats, supervision_state, connectors, metrics)
 
-    gradients, (*rest, metrics) = jax.grad(loss_of, has_aux=True)(state.params)
+    gradients, (*rest, metrics) = jax.grad(loss_of, has_aux=True)(state.trained)
     norm = optax.tree.norm(gradients)
     finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
     metrics |= {"gradient_norm": norm, "skipped": 1.0 - finite.astype(jnp.float32)}
@@ -94,17 +154,60 @@ def update_student(
     return dataclasses.replace(kept, step=new.step), metrics
 
 
+def _label_gradient(apply: Callable, images, labels):
+    """(apply(images), gradient of each sample's label logit in its image).
+
+    `apply` returns (Outputs, anything). In training a batch norm couples samples: the
+    gradient is that of the sum over the batch.
+    """
+
+    def at_label(images):
+        outputs, rest = apply(images)
+        picked = jnp.take_along_axis(outputs.logits, labels[:, None], axis=-1)
+        return jnp.sum(picked), (outputs, rest)
+
+    gradient, result = jax.grad(at_label, has_aux=True)(images)
+    return result, gradient
+
+
+def _connect(method, state: TrainState, trained, inputs: ConnectorInputs):
+    """({name: what the connector gives}, {name: its next state})."""
+    given, states = {}, {}
+    for name, one in method.connectors.items():
+        own = (trained["connectors"][name], state.connectors[name]["state"])
+        given[name], states[name] = one.apply(*own, inputs, one.rate > 0)
+    return given, states
+
+
 def apply_gradients(
-    student: Student, state: TrainState, gradients, batch_stats, supervision_state
+    student: Student,
+    state: TrainState,
+    gradients,
+    batch_stats,
+    supervision_state,
+    connectors,
 ) -> TrainState:
     """The state after the optimizer's update, with the other states of the step."""
-    updates, opt_state = student.optimizer.update(
-        gradients, state.opt_state, state.params
-    )
+    old = state.trained
+    updates, opt_state = student.optimizer.update(gradients, state.opt_state, old)
+    if connectors:
+        rates = {name: one.rate for name, one in student.method.connectors.items()}
+        own = {
+            name: jax.tree.map(lambda update, rate=rates[name]: rate * update, tree)
+            for name, tree in updates["connectors"].items()
+        }
+        updates = updates | {"connectors": own}
+    params, trained = optax.apply_updates(old, updates), {}
+    if connectors:
+        params, trained = params["network"], params["connectors"]
     return TrainState(
         step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
+        params=params,
         batch_stats=batch_stats,
         opt_state=opt_state,
         supervision_state=supervision_state,
+        connectors={
+            name: {"params": trained[name], "state": connectors[name]}
+            for name in trained
+        },
     )

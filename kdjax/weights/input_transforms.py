@@ -11,7 +11,6 @@ import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.models.network import Network
-from kdjax.types import Outputs
 
 # Names that image libraries have, and jax.image's.
 METHODS = {"bilinear": "linear", "bicubic": "cubic", "lanczos3": "lanczos3"}
@@ -73,11 +72,11 @@ def reordered(network: Network, places: Sequence[int]) -> Network:
 
     def evaluate(params, batch_stats, images):
         outputs = network.evaluate(params, batch_stats, images)
-        features = outputs.features
-        if "members" in features:  # an ensemble's logits, one by one
-            members = jnp.take(features["members"], where, axis=-1)
-            features = {**features, "members": members}
-        return Outputs(jnp.take(outputs.logits, where, axis=-1), features)
+        members = outputs.member_logits
+        if members is not None:
+            members = jnp.take(members, where, axis=-1)
+        logits = jnp.take(outputs.logits, where, axis=-1)
+        return outputs._replace(logits=logits, member_logits=members)
 
     return network._replace(evaluate=evaluate)
 

@@ -136,15 +136,16 @@ def test_members_come_back_each_and_as_their_mean(top_k):
     members = random.normal(size=(4, 2, 6)).astype(np.float32)
     here = layout(classes=6, members=2, top_k=top_k, features={"pooled": (2, 5)})
     pooled = random.normal(size=(4, 2, 5)).astype(np.float32)
-    features = {"members": jnp.asarray(members), "pooled": jnp.asarray(pooled)}
-    outputs = Outputs(jnp.asarray(members.mean(1)), features)
+    features = {"pooled": jnp.asarray(pooled)}
+    logits = jnp.asarray(members.mean(1))
+    outputs = Outputs(logits, features, jnp.asarray(members))
     found = jax.jit(lambda outputs: decode(encode(outputs, here), here))(outputs)
     np.testing.assert_array_equal(found.features["pooled"], pooled)
     each = members.reshape(8, 6)
     wanted = log_softmax(np.log(reference(each, 3))) if top_k else log_softmax(each)
-    own = np.asarray(found.features["members"], np.float64).reshape(8, 6)
+    own = np.asarray(found.member_logits, np.float64).reshape(8, 6)
     np.testing.assert_allclose(log_softmax(own), wanted, atol=1e-5)
-    mean = np.asarray(found.features["members"]).mean(1)
+    mean = np.asarray(found.member_logits).mean(1)
     np.testing.assert_allclose(found.logits, mean, atol=1e-6)
 
 

@@ -37,7 +37,7 @@ def problem(seed):
 def predict(images, matrix):
     """Two linear networks."""
     members = jnp.einsum("bhwi,ink->bnk", images, matrix)
-    return Outputs(members.mean(1), {"members": members})
+    return Outputs(members.mean(1), {}, members)
 
 
 @functools.cache
@@ -63,7 +63,7 @@ def exact_targets(seed, temperature=0.5):
     """t_in as printed: refinement of the labelled, guessing of the others."""
     matrix, batch, sample_info = problem(seed)
     crops = batch.image, batch.second
-    predictions = [np.asarray(predict(x, matrix).features["members"]) for x in crops]
+    predictions = [np.asarray(predict(x, matrix).member_logits) for x in crops]
     exact = np.zeros((BATCH, 2, CLASSES))
     for i in range(BATCH):
         own = [
@@ -154,7 +154,7 @@ def looked_at(seed, step, logits=None):
     draw = np.random.default_rng(seed + 100)
     if logits is None:
         logits = np.float32(2 * draw.normal(size=(ROWS, 2, CLASSES)))
-    student_outputs = Outputs(jnp.mean(logits, 1), {"members": logits})
+    student_outputs = Outputs(jnp.mean(logits, 1), {}, logits)
     return LossInputs(
         student_outputs, None, batch.label, None, step=jnp.int32(step), mixed=mixed
     )
@@ -177,7 +177,7 @@ def exact_objective(inputs, unlabelled_weight):
     """Lx + weight Lu + KL(uniform || mean prediction) of both networks."""
     result = 0.0
     for n in (0, 1):
-        logits = np.asarray(inputs.student.features["members"])[:, n]
+        logits = np.asarray(inputs.student.member_logits)[:, n]
         target, p = inputs.mixed["target"][:, n], reference.softmax(logits)
         labelled = inputs.mixed["labelled"][:, n] > 0
         x = [
@@ -216,7 +216,7 @@ def test_the_warm_up_is_cross_entropy_less_entropy_where_asked(penalty):
     hot = reference.one_hot(inputs.labels, CLASSES)
     expected = 0.0
     for n in (0, 1):
-        logits = inputs.student.features["members"][:, n]
+        logits = inputs.student.member_logits[:, n]
         p = reference.softmax(logits)
         expected += reference.cross_entropy(logits, np.concatenate([hot, hot])).mean()
         expected += penalty * (p * np.log(p)).sum(-1).mean()
@@ -229,9 +229,9 @@ def test_the_warm_up_is_cross_entropy_less_entropy_where_asked(penalty):
 @given(st.permutations(range(ROWS)), st.integers(0, 5))
 def test_the_order_of_the_rows_does_not_matter(order, seed):
     inputs, order = looked_at(seed, AFTER + 80), np.array(order)
-    members = inputs.student.features["members"][order]
+    members = inputs.student.member_logits[order]
     shuffled = inputs._replace(
-        student=Outputs(members.mean(1), {"members": members}),
+        student=Outputs(members.mean(1), {}, members),
         mixed={name: rows[order] for name, rows in inputs.mixed.items()},
     )
     one, other = jit_total(inputs), jit_total(shuffled)
@@ -246,10 +246,10 @@ def test_finite_at_extremes_and_each_networks_gradient_is_its_own(step):
     @jax.jit
     @jax.value_and_grad
     def gradient(members, mixed):
-        student_outputs = Outputs(members.mean(1), {"members": members})
+        student_outputs = Outputs(members.mean(1), {}, members)
         return total(method, rest._replace(student=student_outputs, mixed=mixed))
 
-    members, mixed = jnp.asarray(rest.student.features["members"]), rest.mixed
+    members, mixed = jnp.asarray(rest.student.member_logits), rest.mixed
     value, extreme = gradient(1e5 * jnp.sign(members), mixed)
     assert np.isfinite(value) and np.isfinite(extreme).all()
     _, whole = gradient(members, mixed)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdjax.methods import METHODS, elr
-from kdjax.types import MemoryInputs
+from kdjax.types import MemoryInputs, Outputs
 from tests import reference
 from tests.networks import linear
 from tests.objectives import objective
@@ -28,10 +28,9 @@ def build(beta=0.7, weight=3.0, num_examples=3, num_classes=4):
 
 def renew(method, table, logits, index):
     index = jnp.asarray(index, jnp.int32)
-    traces = MemoryInputs(
-        jnp.asarray(logits), jnp.zeros_like(index), index, jnp.int32(0)
-    )
-    return method.memory.update(table, traces)
+    outputs = Outputs(jnp.asarray(logits), {})
+    inputs = MemoryInputs(outputs, None, jnp.zeros_like(index), index, jnp.int32(0))
+    return method.memory.update(table, inputs)
 
 
 @pytest.mark.parametrize("beta, weight", [(0.7, 3.0), (0.9, 1.0), (0.9, 7.0)])

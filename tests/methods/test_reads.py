@@ -99,7 +99,7 @@ def mixed_objective(method, sample, student):
     image = jnp.ones((2, 4, 4, 1))
     batch = Batch(image, **sample, epoch=None, sample_info={}, second=image)
     rows = jnp.concatenate([student, student])
-    outputs = Outputs(rows.mean(1), {"members": rows})
+    outputs = Outputs(rows.mean(1), {}, rows)
     clean = {"clean": jnp.ones((2, method.networks))}
     _, mixed = method.mixture.prepare(lambda images: outputs, batch, clean, 9)
     labels = jnp.concatenate([sample["label"]] * 2)

@@ -30,7 +30,7 @@ def test_members_begin_differently_and_answer_for_themselves(pair):
     ]
     assert np.abs(alone[0] - alone[1]).max() > 1e-3
     np.testing.assert_allclose(
-        outputs.features["members"], np.stack(alone, 1), rtol=1e-5, atol=1e-6
+        outputs.member_logits, np.stack(alone, 1), rtol=1e-5, atol=1e-6
     )
     np.testing.assert_allclose(outputs.logits, sum(alone) / 2, rtol=1e-5, atol=1e-6)
     assert outputs.features["pooled"].shape == (4, 2, 8)
@@ -43,7 +43,7 @@ def test_each_member_may_train_on_images_of_its_own(pair):
         name = f"member{i}"
         alone, own = tiny(5).train(params[name], stats[name], images(seed))
         np.testing.assert_allclose(
-            together.features["members"][:, i], alone.logits, rtol=1e-5, atol=1e-6
+            together.member_logits[:, i], alone.logits, rtol=1e-5, atol=1e-6
         )
         jax.tree.map(np.testing.assert_array_equal, own, moved[name])
 
@@ -53,7 +53,7 @@ def test_a_loss_of_one_member_does_not_move_the_other(pair):
 
     def first(params):
         outputs, _ = network.train(params, stats, images())
-        return jnp.sum(outputs.features["members"][:, 0] ** 2)
+        return jnp.sum(outputs.member_logits[:, 0] ** 2)
 
     gradient = jax.grad(first)(params)
     assert not any(np.asarray(g).any() for g in jax.tree.leaves(gradient["member1"]))
@@ -64,8 +64,8 @@ def test_networks_without_pooled_features_have_none_together():
     network = ensemble((linear(5), tiny(5), linear(5)))
     variables = jax.eval_shape(network.init, KEY, images())
     outputs = jax.eval_shape(network.evaluate, *variables, images())
-    assert list(outputs.features) == ["members"]
-    assert outputs.features["members"].shape == (4, 3, 5)
+    assert not outputs.features
+    assert outputs.member_logits.shape == (4, 3, 5)
 
 
 @pytest.mark.errors

@@ -193,7 +193,7 @@ def test_batch_norm_of_a_constant_channel_is_finite():
 @pytest.mark.parametrize(
     ("module", "call", "error", "message"),
     [
-        (Dropping(), "train", ValueError, "Dropping.*random numbers.*rate to 0"),
+        (Dropping(), "train", ValueError, "Dropping.*random numbers.*without one"),
         (Returning("list"), "evaluate", TypeError, "returned list; expected logits"),
         (Returning("three"), "evaluate", TypeError, "returned tuple; expected logits"),
         (Returning("rank"), "train", ValueError, r"shape \(5,\); expected \[batch, cl"),
@@ -205,6 +205,17 @@ def test_modules_that_cannot_be_networks(module, call, error, message):
     params, stats = network.init(KEY, IMAGES)
     with pytest.raises(error, match=message):
         getattr(network, call)(params, stats, IMAGES)
+
+
+def test_dropout_draws_from_the_key_while_training_alone():
+    network = from_linen(Dropping())
+    variables = network.init(KEY, IMAGES)
+    first, again, other = (
+        network.train(*variables, IMAGES, jax.random.key(seed))[0].logits
+        for seed in (1, 1, 2)
+    )
+    assert (first == again).all() and (first != other).any()
+    assert (network.evaluate(*variables, IMAGES).logits != first).any()
 
 
 @pytest.mark.errors

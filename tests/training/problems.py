@@ -76,9 +76,9 @@ class Problem:
             self.students, self.teacher, self, self.mesh, seed=1, **changes
         )
 
-    def train(self, batch, seed, view):
+    def train(self, batch, seed, view, kind):
         self.traces += view == 0
-        return self.crops.train(batch, seed, view)
+        return self.crops.train(batch, seed, view, kind)
 
     def run(self, states, start, stop):
         metrics = None

@@ -8,6 +8,7 @@ import pytest
 from kdjax.training import sharding
 from tests.networks import linear, tiny
 
+KEY = jax.random.key(3)
 IMAGES = np.random.default_rng(0).normal(1.0, 2.0, (16, 8, 8, 3)).astype(np.float32)
 TARGETS = np.random.default_rng(1).normal(size=(16, 5)).astype(np.float32)
 
@@ -23,7 +24,7 @@ def slope(network):
     """Gradient, loss and moments of a squared error over the batch that is given."""
 
     def loss(params, moments, images, targets):
-        outputs, moments = network.train(params, moments, images)
+        outputs, moments = network.train(params, moments, images, KEY)
         return jnp.mean((outputs.logits - targets) ** 2), moments
 
     return jax.value_and_grad(loss, has_aux=True)
@@ -65,7 +66,7 @@ def test_moments_of_a_first_batch_norm_are_those_of_numpy(made):
     network, params, moments = made
     mesh = sharding.make_mesh(jax.devices()[:4])
     own = sharding.per_device(network, mesh)
-    _, new = jax.jit(own.train)(params, moments, IMAGES)
+    _, new = jax.jit(own.train)(params, moments, IMAGES, KEY)
     kernel = np.asarray(params["Conv_0"]["kernel"], np.float64)
     padded = np.pad(np.float64(IMAGES), [(0, 0), (0, 1), (0, 1), (0, 0)])
     y = sum(
@@ -85,6 +86,6 @@ def test_a_network_without_moments():
     network = sharding.per_device(linear(5), mesh)
     params, moments = jax.jit(network.init)(jax.random.key(0), IMAGES)
     wanted, _ = linear(5).train(params, moments, jnp.asarray(IMAGES))
-    found, none = jax.jit(network.train)(params, moments, IMAGES)
+    found, none = jax.jit(network.train)(params, moments, IMAGES, KEY)
     assert none == {}
     np.testing.assert_allclose(found.logits, wanted.logits, rtol=1e-5, atol=1e-5)

@@ -156,8 +156,8 @@ def test_the_seed_draws_the_weights():
 def test_a_step_that_is_not_finite_leaves_the_state_alone():
     """One student's teacher-free loss explodes; the other one goes on training."""
 
-    def explode(params, batch_stats, images):
-        outputs, stats = good.train(params, batch_stats, images)
+    def explode(params, batch_stats, images, key):
+        outputs, stats = good.train(params, batch_stats, images, key)
         return Outputs(outputs.logits * jnp.inf, outputs.features), stats
 
     good = problems.tiny(problems.CLASSES)

@@ -74,10 +74,10 @@ def test_logits_come_in_the_order_of_the_run_and_features_stay():
 
 def test_the_members_of_an_ensemble_are_reordered_with_it():
     members = jnp.arange(6.0).reshape(1, 2, 3)
-    outputs = Outputs(members.mean(1), {"members": members})
+    outputs = Outputs(members.mean(1), {}, members)
     network = Network(None, None, lambda *_: outputs)
     actual = input_transforms.reordered(network, [2, 0]).evaluate({}, {}, None)
-    assert actual.features["members"].tolist() == [[[2.0, 0.0], [5.0, 3.0]]]
+    assert actual.member_logits.tolist() == [[[2.0, 0.0], [5.0, 3.0]]]
 
 
 def test_classes_that_do_not_fit_are_told():

@@ -57,7 +57,9 @@ class Augment:
                 f"{LARGEST_ALPHA:g}."
             )
 
-    def train(self, batch: Batch, seed: Seed, view: int = 0) -> Images:
+    def train(
+        self, batch: Batch, seed: Seed, view: int = 0, kind: str = "crop"
+    ) -> Images:
         """Random crops and flips of a batch, normalised to float32, then `mixup`.
 
         Each view, 0 to 127, is another crop of the same samples.
