@@ -97,8 +97,8 @@ class Supervision(NamedTuple):
     """What a student is trained by; constants to the gradient."""
 
     logits: Float[Array, "batch classes"]  # the teacher's, after adjustment
-    # Softened and revised; rows sum to 1. None, as the temperature, where the method has
-    # no temperature.
+    # Softened and revised; rows sum to 1. None, as the temperature, where the method
+    # has no temperature.
     target: Float[Array, "batch classes"] | None
     temperature: Float[Array, " batch"] | None  # > 0, may be infinite
     weight: Float[Array, " batch"]  # >= 0; 0: the teacher plays no part on this sample
@@ -122,3 +122,4 @@ class LossInputs(NamedTuple):
     second_view: SecondView | None = None
     image_gradients: ImageGradients | None = None
     teacher_variables: PyTree = None  # (params, batch_stats)
+    student_parameters: PyTree = None  # with their gradient

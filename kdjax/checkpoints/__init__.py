@@ -1,14 +1,21 @@
 """Checkpoints with Orbax, its only importer: atomic, checked, resumable.
 
-A step holds three items: `variables` (parameters and batch statistics: all that a
-teacher needs), `training` (step, optimizer and supervision state) and `meta` (identity
-and checksums). Orbax neither notices a flipped bit nor falls back from a damaged step;
-both are done here.
+A step holds the items `variables` (parameters and batch statistics: all that a teacher
+needs), `training` (step, optimizer and supervision state), `connectors` where a method
+has some, and `meta` (identity and checksums). Orbax neither notices a flipped bit nor
+falls back from a damaged step; both are done here.
 """
 
 from kdjax.checkpoints.checkpointer import Checkpointer
 from kdjax.checkpoints.checksums import digest
-from kdjax.checkpoints.reading import read_meta, read_variables
+from kdjax.checkpoints.reading import read_connectors, read_meta, read_variables
 from kdjax.checkpoints.storage import StorageError
 
-__all__ = ["Checkpointer", "StorageError", "digest", "read_meta", "read_variables"]
+__all__ = [
+    "Checkpointer",
+    "StorageError",
+    "digest",
+    "read_connectors",
+    "read_meta",
+    "read_variables",
+]

@@ -34,21 +34,33 @@ def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
 
 def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, Any]:
     """Reads one student's (params, batch_stats) as host arrays, checked."""
+    host = _read(directory, step, "variables")[name]
+    return host["params"], host["batch_stats"]
+
+
+def read_connectors(directory: pathlib.Path, step: int, name: str) -> dict[str, Any]:
+    """The {"params", "state"} of each of a student's connectors; {} without any."""
+    return _read(directory, step, storage.CONNECTORS).get(name, {})
+
+
+def _read(directory: pathlib.Path, step: int, item: str) -> dict[str, Any]:
+    """An item of a step as host arrays, checked; {} where the step has none."""
     with contextlib.closing(_open(directory)) as manager, storage.errors("read", step):
         if step not in manager.all_steps():
             steps = sorted(manager.all_steps())
             text = f"{directory}: there is no step {step}; expected one of {steps}."
             raise InputError(text)
-        saved = manager.item_metadata(step)["variables"]
+        saved = manager.item_metadata(step)[item]
+        if saved is None:
+            return {}
         # Without a sharding Orbax wants the very devices that it was saved from.
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
             dict(saved),
         )
-        items, _ = storage.restore(manager, step, {"variables": abstract})
-    host = jax.tree.map(np.asarray, items["variables"][name])
-    return host["params"], host["batch_stats"]
+        items, _ = storage.restore(manager, step, {item: abstract})
+    return jax.tree.map(np.asarray, items[item])
 
 
 def _open(directory: pathlib.Path):

@@ -24,29 +24,30 @@ class StorageError(RuntimeError):
 # Item of a step -> which fields of a state are in it.
 ITEMS = {
     "variables": ("params", "batch_stats"),
-    "training": ("step", "opt_state", "supervision_state", "connectors"),
+    "training": ("step", "opt_state", "supervision_state"),
 }
+
+CONNECTORS = "connectors"  # an item of its own: a later stage of a run reads it alone
 
 
 def split(states: dict[str, TrainState]) -> dict[str, PyTree]:
-    return {
-        item: {name: _fields(s, fields) for name, s in states.items()}
+    """The items of a step; "connectors" only where a method has some."""
+    items = {
+        item: {name: {f: getattr(s, f) for f in fields} for name, s in states.items()}
         for item, fields in ITEMS.items()
     }
-
-
-def _fields(state: TrainState, fields: tuple[str, ...]) -> dict[str, PyTree]:
-    # Most methods have no connectors, and Orbax keeps no empty dict.
-    return {
-        name: getattr(state, name)
-        for name in fields
-        if name != "connectors" or state.connectors
-    }
+    connectors = {name: s.connectors for name, s in states.items() if s.connectors}
+    return items | ({CONNECTORS: connectors} if connectors else {})
 
 
 def join(items: dict[str, PyTree]) -> dict[str, TrainState]:
+    connectors = items.get(CONNECTORS, {})
     return {
-        name: TrainState(**items["variables"][name], **items["training"][name])
+        name: TrainState(
+            **items["variables"][name],
+            **items["training"][name],
+            connectors=connectors.get(name, {}),
+        )
         for name in items["variables"]
     }
 
@@ -101,6 +102,7 @@ def open_manager(directory: pathlib.Path, **options):
     registry = ocp.handlers.create_default_handler_registry(
         variables=ocp.StandardCheckpointHandler(),
         training=ocp.StandardCheckpointHandler(),
+        connectors=ocp.StandardCheckpointHandler(),
         meta=ocp.JsonCheckpointHandler(),
     )
     return ocp.CheckpointManager(

@@ -9,12 +9,16 @@ from kdjax.data.load import Split
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
 from kdjax.experiment.data import Data, load_data
-from kdjax.experiment.pretrained import Teacher, load_trained
-from kdjax.experiment.students import build_students, student_sections
+from kdjax.experiment.pretrained import Initial, Teacher, load_initial, load_trained
+from kdjax.experiment.students import (
+    build_students,
+    check_cached,
+    check_frozen,
+    student_sections,
+)
 from kdjax.experiment.teachers import load_teacher, untrained_teacher
 from kdjax.training.loop import Plan
 from kdjax.training.state import Student
-from kdjax.types import PyTree
 
 if TYPE_CHECKING:
     from kdjax.caching.reader import Reader
@@ -32,7 +36,7 @@ class Experiment:
     students: dict[str, Student]
     teacher: Teacher | None
     cache: "Reader | None"  # the teacher's outputs of the training images
-    initial: tuple[PyTree, PyTree] | None  # variables that every student starts with
+    initial: Initial | None  # what every student starts with
     data: Data
     seed: int  # of data order and augmentation
     batch_size: int
@@ -85,20 +89,25 @@ def build(
         teacher = untrained_teacher(teacher_models, facts, config["teacher"])
     else:
         teacher = load_teacher(config["teacher"], facts)
-    initial = cache = None
+    initial = start = cache = None
     if config["teacher"]["cache"]:
         from kdjax.experiment.cache import open_cache
 
         cache = open_cache(config, teacher, data, plan.total_steps)
     if config["initial"]["workdir"]:
         initial = load_trained("config.initial", config["initial"], facts)
+        start = load_initial(config["initial"], initial)
     sections = student_sections(config)
+    students = build_students(config, sections, data, teacher, plan.total_steps)
+    check_frozen(students, start)
+    if cache:
+        check_cached(students)
     return Experiment(
         plan=plan,
-        students=build_students(config, sections, data, teacher, plan.total_steps),
+        students=students,
         teacher=teacher,
         cache=cache,
-        initial=initial.variables if initial else None,
+        initial=start,
         data=data,
         seed=config["seed"],
         batch_size=batch_size,

@@ -10,6 +10,7 @@ from kdjax.experiment.builders import guarded
 from kdjax.experiment.fields import check_value
 from kdjax.models import create
 from kdjax.models.network import Network
+from kdjax.types import Outputs
 
 CHECKPOINTS = "checkpoints"
 
@@ -27,17 +28,36 @@ def build_network(path: str, section: dict, classes: int) -> Network:
     return guarded(path, create, num_classes=classes, **section)
 
 
-def count_classes(path: str, network: Network, image_shape) -> int:
-    """How many classes a network has on such images; computes nothing."""
+def outputs_of(path: str, network: Network, image_shape, variables=None) -> Outputs:
+    """The shapes of what a network gives on two such images; computes nothing."""
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
 
     def forward(images):
-        variables = network.init(jax.random.key(0), images)
-        return network.evaluate(*variables, images).logits
+        own = (
+            network.init(jax.random.key(0), images) if variables is None else variables
+        )
+        return network.evaluate(*own, images)
 
     size = "x".join(map(str, image_shape))
     where = f"{path}: it cannot take the data set's images of {size}"
-    return guarded(where, jax.eval_shape, forward, images).shape[-1]
+    return guarded(where, jax.eval_shape, forward, images)
+
+
+def count_classes(path: str, network: Network, image_shape) -> int:
+    """How many classes a network has on such images; computes nothing."""
+    return outputs_of(path, network, image_shape).logits.shape[-1]
+
+
+def check_features(path: str, method: str, names: tuple, outputs: Outputs) -> None:
+    """Raises InputError where a network has no feature that a method reads."""
+    missing = [name for name in names if name not in outputs.features]
+    if missing:
+        raise InputError(
+            f"{path}: the method {method} reads the feature {missing[0]!r}, and the "
+            f"network has {', '.join(outputs.features) or 'none'}. Name it: "
+            f"from_linen(module, features={{{missing[0]!r}: PATH}}), or give the "
+            "method other names."
+        )
 
 
 def check_sides(path: str, network: Network, variables, channels: int, sides) -> None:

@@ -28,6 +28,7 @@ TABLES = {  # of builders, by section; imported where a name in it is changed
     "schedule": "kdjax.training.optimizers:SCHEDULES",
     "noise": "kdjax.data.noise:NOISES",
     "selection": "kdjax.experiment.selection:SELECTIONS",
+    "supervisor": "kdjax.methods:METHODS",
 }
 
 
@@ -119,6 +120,8 @@ def set_override(config: ConfigDict, key: str, text: str) -> None:
     *sections, last = key.split(".")
     section, path = config, "config"
     for name in sections:
+        if name == "supervisor" and "name" in section and name not in section:
+            section.supervisor = ConfigDict({"name": ""})  # of a method, which few have
         section = _existing(section, name, path)
         path = f"{path}.{name}"
         if not isinstance(section, ConfigDict):

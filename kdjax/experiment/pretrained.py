@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import NamedTuple
 
 from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
@@ -21,6 +22,13 @@ class Teacher:
     variables: tuple[PyTree, PyTree]
     identity: dict
     members: int = 1
+
+
+class Initial(NamedTuple):
+    """What training begins with; None and {} for what it draws itself."""
+
+    variables: tuple[PyTree, PyTree] | None
+    connectors: dict[str, PyTree]  # name -> {"params", "state"}
 
 
 def load_trained(
@@ -64,6 +72,25 @@ def load_trained(
         identity["networks"] = student["networks"]
     own = {"normalisation": trained_on["normalisation"]} if is_imported else {}
     return identified(Teacher(network, variables, identity), own, changes, section)
+
+
+def load_initial(section: dict, trained: Teacher) -> Initial:
+    """What training begins with, of a `trained` network and its run."""
+    parts, connectors = section["parts"], {}
+    if parts != "weights":
+        one = trained.identity
+        directory = pathlib.Path(one["workdir"]) / CHECKPOINTS
+        connectors = guarded(
+            "config.initial.workdir",
+            checkpoints.read_connectors,
+            *(directory, one["step"], one["student"]),
+        )
+    if parts == "connectors" and not connectors:
+        raise InputError(
+            f"config.initial.parts is {parts!r}, and the run in "
+            f"{trained.identity['workdir']} has none; expected 'weights'."
+        )
+    return Initial(None if parts == "connectors" else trained.variables, connectors)
 
 
 def _workdir(where: str, text: str) -> pathlib.Path:

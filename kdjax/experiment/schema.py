@@ -86,6 +86,12 @@ class Initial:
     workdir: str = key("", "run whose weights training begins with", free=True)
     student: str = key("", "which network of that run, where it trained several")
     checkpoint: str | int = key("latest", "latest, best or a step", low=0)
+    parts: str = key(
+        "all",
+        "weights: of the network; connectors: those of its method that this one has "
+        "under the same names; all: both",
+        choices=("all", "weights", "connectors"),
+    )
 
 
 @section

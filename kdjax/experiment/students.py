@@ -1,19 +1,26 @@
 """Students from a config: network, method, optimizer and selected samples of each."""
 
 import re
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 
 from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_streamed
-from kdjax.experiment.builders import call_named
+from kdjax.experiment.builders import call_named, guarded
 from kdjax.experiment.data import Data
-from kdjax.experiment.networks import check_classes, check_sides, count_classes
-from kdjax.experiment.pretrained import Teacher, student_network
+from kdjax.experiment.fields import Limits, check_value
+from kdjax.experiment.networks import (
+    check_classes,
+    check_features,
+    check_sides,
+    outputs_of,
+)
+from kdjax.experiment.pretrained import Initial, Teacher, student_network
 from kdjax.experiment.schema import VARIANT
 from kdjax.methods import METHODS
-from kdjax.methods.base import Method, with_label_fallback
+from kdjax.methods.base import STEP_NEEDS, Method, with_label_fallback
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import SelectionSchedule, Student
 
@@ -74,11 +81,12 @@ def _student(
     optimizer,
     facts: dict,
 ) -> Student:
-    method = call_named(f"{path}.method", METHODS, section["method"], **facts)
+    method = build_method(f"{path}.method", section["method"], **facts)
     section["networks"] = method.networks
     network = student_network(f"{path}.model", section, facts["num_classes"])
-    classes = count_classes(f"{path}.model", network, data.train.image.shape[1:])
-    check_classes(f"{path}.model", classes, facts["num_classes"])
+    shape = data.train.image.shape[1:]
+    outputs = outputs_of(f"{path}.model", network, shape)
+    check_classes(f"{path}.model", outputs.logits.shape[-1], facts["num_classes"])
     schedule, selection = None, section["selection"]
     if selection != {"name": "all"}:
         # Only here: detectors and scores are many modules that most trainings need not.
@@ -90,6 +98,11 @@ def _student(
         section["selection_digest"] = schedule.digest
     name, info = section["method"]["name"], schedule.start if schedule else {}
     _check_needs(path, name, method, teacher, info)
+    check_features(f"{path}.model", name, method.student_features, outputs)
+    if method.teacher_features:
+        pair = teacher.network, shape, teacher.variables
+        outputs = outputs_of("config.teacher", *pair)
+        check_features("config.teacher", name, method.teacher_features, outputs)
     _check_epochs(path, section, schedule, facts)
     if method.needs_teacher and schedule is not None:
         method = with_label_fallback(method)
@@ -97,6 +110,31 @@ def _student(
         _check_mixable(path, name, method)
     functions = {"network": network, "method": method, "optimizer": optimizer}
     return Student(**functions, seed=section["seed"], selection_schedule=schedule)
+
+
+def build_method(path: str, section: dict, **facts) -> Method:
+    """The method of a section, under the rules of its `supervisor` where it has one."""
+    host = {key: value for key, value in section.items() if key != "supervisor"}
+    method = call_named(path, METHODS, host, **facts)
+    rules = section.get("supervisor")
+    if not rules:
+        return method
+    from kdjax.methods import attach  # few trainings attach one
+
+    where = f"{path}.supervisor"
+    if not isinstance(rules, Mapping) or "name" not in rules:
+        raise InputError(
+            f"{where} is {rules!r}; expected a section, such as {{'name': 'ka_ps', "
+            "'temperature': 4.0}."
+        )
+    if rules["name"] == attach.STANDARDISE:
+        if len(rules) > 1:
+            raise InputError(f"{where}: {attach.STANDARDISE} has no other keys.")
+        return guarded(where, attach.standardised, method)
+    rest = {key: value for key, value in rules.items() if key != "weight"}
+    attached, weight = build_method(where, rest, **facts), rules.get("weight", 1.0)
+    check_value(f"{where}.weight", float, weight, Limits(low=0))
+    return guarded(where, attach.attach, method, attached, weight)
 
 
 def _check_epochs(
@@ -135,6 +173,8 @@ def _check_needs(
             "another selection."
         )
     for need in method.needs:
+        if need in STEP_NEEDS:
+            continue
         if need == "members":
             if teacher.members < 2:
                 raise InputError(
@@ -155,7 +195,11 @@ def _check_crops(
     students: dict[str, Student], teacher: Teacher | None, data: Data
 ) -> None:
     """A streamed set gives one crop of a sample and step, and may change its size."""
-    two_views = [name for name, s in students.items() if s.method.mixture is not None]
+    two_views = [
+        name
+        for name, s in students.items()
+        if s.method.mixture is not None or s.method.second_view == "crop"
+    ]
     if two_views:
         raise InputError(
             f"config.data.feed: the method of {', '.join(two_views)} takes two crops "
@@ -193,6 +237,31 @@ def _check_mixable(path: str, name: str, method: Method) -> None:
             f"{refused} remembers each sample, and a mixture is of two; expected it "
             "without its memory."
         )
+
+
+def check_frozen(students: dict[str, Student], initial: Initial | None) -> None:
+    """Raises InputError where a frozen connector is not one that was trained."""
+    trained = initial.connectors if initial else {}
+    for name, student in students.items():
+        for key, connector in student.method.connectors.items():
+            if connector.rate == 0 and key not in trained:
+                raise InputError(
+                    f"config.initial: the method of {name} has a frozen {key}, which "
+                    "an initial stage trains; expected config.initial.workdir, the "
+                    "--workdir of that stage, and config.initial.parts all or "
+                    "connectors."
+                )
+
+
+def check_cached(students: dict[str, Student]) -> None:
+    """Raises InputError where a method needs more of a teacher than a cache has."""
+    for name, student in students.items():
+        reason = student.method.needs_live_teacher
+        if reason:
+            raise InputError(
+                f"config.teacher.cache: the method of {name} cannot train from a "
+                f"cache: {reason}; expected no cache, and so the teacher itself."
+            )
 
 
 def refuse_mixed(mixup: float) -> None:

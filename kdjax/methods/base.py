@@ -28,9 +28,10 @@ Schedule = Callable[[Array], Array]
 NOTHING: frozenset[str] = frozenset()
 VIEWS = ("crop", "randaugment")  # what a second view of the samples may be
 CACHED = ("pooled",)  # features of a teacher that a cache may hold
-# Of `Method.needs`: what the step prepares: the teacher's parameters and statistics, and
-# the gradients of both networks' label logits with respect to the images ...
-STEP_NEEDS = ("teacher_variables", "image_gradients")
+# Of `Method.needs`: what the step prepares: the teacher's parameters and statistics,
+# the gradients of both networks' label logits with respect to the images, and the
+# student's own parameters ...
+STEP_NEEDS = ("teacher_variables", "image_gradients", "student_parameters")
 NEEDS = (*STEP_NEEDS, "members")  # ... and several teachers.
 
 
@@ -151,7 +152,7 @@ class Method:
             return f"it reads the teacher's feature {others[0]!r}"
         if self.second_view:
             return "the teacher computes on a second view"
-        step = [need for need in self.needs if need in STEP_NEEDS]
+        step = [need for need in self.needs if need in STEP_NEEDS[:2]]
         return f"it needs {step[0].replace('_', ' ')}" if step else ""
 
     @property

@@ -60,5 +60,6 @@ def build(
     else:
         fix = small_temperature_fix and temperature <= 1
         term = soft_logits(alpha * (1.0 / temperature if fix else 1.0))
-    supervisor = Supervisor(temperature=fixed(temperature))
+    softened = not math.isinf(temperature)
+    supervisor = Supervisor(temperature=fixed(temperature) if softened else None)
     return labels_and_teacher(alpha, term, supervisor, label_smoothing)

@@ -26,8 +26,8 @@ class Network(NamedTuple):
     """Three pure functions. A teacher is only ever given `evaluate`."""
 
     init: Callable  # (key, images) -> (params, batch_stats); reads no pixel
-    # (params, batch_stats, images, key) -> (Outputs, batch_stats); the key is drawn from
-    # (seed, step), for dropout and stochastic depth.
+    # (params, batch_stats, images, key) -> (Outputs, batch_stats); the key is drawn
+    # from (seed, step), for dropout and stochastic depth.
     train: Callable
     evaluate: Callable  # (params, batch_stats, images) -> Outputs
 
@@ -123,8 +123,8 @@ class _Linen:
             return function(*args, **kwargs)
         except flax.errors.InvalidRngError as error:
             raise ValueError(
-                f"{self.where}: the module asks for random numbers (dropout?), and here "
-                "it has no key: it is evaluated, or `train` was called without one. "
+                f"{self.where}: the module asks for random numbers (dropout?) where it "
+                "has no key: it is evaluated, or `train` was called without one. "
                 f"Expected a flag ({', '.join(_FLAGS)}) that turns them off."
             ) from error
         except flax.errors.ModifyScopeVariableError as error:

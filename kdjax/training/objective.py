@@ -32,7 +32,7 @@ def compute_loss(
     `selection` has the run's weights of the samples, `mixed` is what a mixture
     prepared, and coefficients may depend on the number of the `step`. `declared` are
     the fields of `LossInputs` that a method asks for: `connected`, `second_view`,
-    `image_gradients`, `teacher_variables`. Returned are
+    `image_gradients`, `teacher_variables` and so on. Returned are
     (the loss, (next `supervision_state`, metrics)); one metric per term, "loss/<name>",
     is its mean before the coefficient.
     """

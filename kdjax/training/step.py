@@ -133,6 +133,8 @@ def update_student(
             declared["second_view"] = SecondView(second, seconds)
         if "teacher_variables" in method.needs:
             declared["teacher_variables"] = teacher.variables
+        if "student_parameters" in method.needs:
+            declared["student_parameters"] = params
         connectors = {}
         if method.connectors:
             declared["connected"], connectors = _connect(

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-
 from functools import partial
 
 import jax
