@@ -1,5 +1,6 @@
 """The nouns that all rooms share: tuples of arrays, which jit and grad take."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, Int
@@ -15,6 +16,26 @@ class Outputs(NamedTuple):
     logits: Float[Array, "batch classes"]  # unnormalised log-probabilities
     # "stem", "stage1", "stage2", ... [b, h, w, c] and "pooled" [b, c]
     features: dict[str, Array]
+
+
+class ConnectorInputs(NamedTuple):
+    """What a connector may look at; of the teacher without gradient."""
+
+    student: Outputs
+    teacher: Outputs
+
+
+class Connector(NamedTuple):
+    """Trained parameters that belong to a method: two pure functions.
+
+    init(key, inputs) gives (params, state) and reads shapes alone; apply(params, state,
+    inputs, train) gives (outputs, next state). The student's optimizer trains them, at
+    `rate` times its learning rate; they are saved with the training and never exported.
+    """
+
+    init: Callable[[Array, ConnectorInputs], tuple[PyTree, PyTree]]
+    apply: Callable[[PyTree, PyTree, ConnectorInputs, bool], tuple[PyTree, PyTree]]
+    rate: float = 1.0  # 0: frozen, as it is restored from an earlier stage
 
 
 class Batch(NamedTuple):
