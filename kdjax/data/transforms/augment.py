@@ -13,9 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from kdjax import contracts
-from kdjax.data.transforms.cutmix import draw_boxes, outside
 from kdjax.data.transforms.mixup import LARGEST_ALPHA, draw_shares, mix, sample_bits
-from kdjax.data.transforms.randaugment import RandAugment
 from kdjax.types import Batch
 
 Bytes = UInt8[Array, "batch height width channels"]
@@ -88,6 +86,9 @@ class Augment:
         how = {"padding": self.padding, "flip": self.flip}
         image = random_crop_and_flip(batch.image, seed, epoch, batch.index, **how)
         if view and kind == "randaugment":
+            # Only here: modules that most trainings need not.
+            from kdjax.data.transforms.randaugment import RandAugment
+
             image = RandAugment()(image, seed, epoch, batch.index)
         image = normalise(image, self.mean, self.std)
         itself = jnp.arange(rows, dtype=jnp.int32)
@@ -102,6 +103,8 @@ class Augment:
             share = draw_shares(seed, epoch, index, alpha=self.mixup)
             if not self.cutmix:
                 return share, share
+        from kdjax.data.transforms.cutmix import draw_boxes, outside
+
         box = draw_boxes(
             seed, epoch, index, alpha=self.cutmix, height=size[0], width=size[1]
         )

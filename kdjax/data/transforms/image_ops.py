@@ -57,14 +57,14 @@ def apply_operation(
         raise ValueError(
             f"apply_operation: image has dtype {image.dtype}; expected uint8."
         )
-    chosen = {name: operation == i for i, name in enumerate(OPERATIONS)}
+    applies = {name: operation == i for i, name in enumerate(OPERATIONS)}
     levels = image.astype(jnp.int32)
-    moved = affine(image, _matrix(chosen, value, *image.shape[1:3]))
+    moved = affine(image, _matrix(applies, value, *image.shape[1:3]))
     for names, changed in (
-        (BLENDS, _blend(levels, chosen, value)),
-        (TABLES, _look_up(levels, chosen, value)),
+        (BLENDS, _blend(levels, applies, value)),
+        (TABLES, _look_up(levels, applies, value)),
     ):
-        either = jnp.stack([chosen[name] for name in names]).any(0)
+        either = jnp.stack([applies[name] for name in names]).any(0)
         moved = jnp.where(either[:, None, None, None], changed.astype(jnp.uint8), moved)
     return moved
 
@@ -89,18 +89,20 @@ def affine(image: Bytes, matrix: Float[Array, "batch 2 3"]) -> Bytes:
     return jnp.where(inside[..., None], pixels, jnp.uint8(0))
 
 
-def _matrix(chosen: dict, value, height: int, width: int) -> Float[Array, "batch 2 3"]:
-    angle = jnp.where(chosen["Rotate"], -jnp.deg2rad(value), 0.0)
+def _matrix(applies: dict, value, height: int, width: int) -> Float[Array, "batch 2 3"]:
+    angle = jnp.where(applies["Rotate"], -jnp.deg2rad(value), 0.0)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     x, y = width / 2, height / 2
-    column = x - cos * x - sin * y + jnp.where(chosen["TranslateX"], value * width, 0.0)
-    row = y + sin * x - cos * y + jnp.where(chosen["TranslateY"], value * height, 0.0)
-    across = [cos, jnp.where(chosen["ShearX"], value, sin), column]
-    down = [jnp.where(chosen["ShearY"], value, -sin), cos, row]
+    column = (
+        x - cos * x - sin * y + jnp.where(applies["TranslateX"], value * width, 0.0)
+    )
+    row = y + sin * x - cos * y + jnp.where(applies["TranslateY"], value * height, 0.0)
+    across = [cos, jnp.where(applies["ShearX"], value, sin), column]
+    down = [jnp.where(applies["ShearY"], value, -sin), cos, row]
     return jnp.stack([jnp.stack(across, -1), jnp.stack(down, -1)], 1)
 
 
-def _look_up(levels: Levels, chosen: dict, value) -> Levels:
+def _look_up(levels: Levels, applies: dict, value) -> Levels:
     """AutoContrast, Equalize, Posterize and Solarize: tables of levels."""
     batch, _, _, channels = levels.shape
     level = jnp.arange(256, dtype=jnp.int32)[None, None, :]
@@ -114,7 +116,7 @@ def _look_up(levels: Levels, chosen: dict, value) -> Levels:
         ("Posterize", (level >> dropped) << dropped),
         ("Solarize", jnp.where(inverted, 255 - level, level)),
     ):
-        tables = jnp.where(chosen[name][:, None, None], table, tables)
+        tables = jnp.where(applies[name][:, None, None], table, tables)
     first = 256 * jnp.arange(channels, dtype=jnp.int32)[None, None, None, :]
     position = (levels + first).reshape(batch, -1)
     return jnp.take_along_axis(tables.reshape(batch, -1), position, 1).reshape(
@@ -147,16 +149,16 @@ def _histogram(levels: Levels) -> Tables:
     return jax.vmap(lambda own: bins.at[channel, own].add(1))(levels)
 
 
-def _blend(levels: Levels, chosen: dict, value) -> Levels:
+def _blend(levels: Levels, applies: dict, value) -> Levels:
     """Brightness, Color, Contrast and Sharpness: other + value (image - other)."""
     grey = to_grey(levels)
     pixels = grey.shape[1] * grey.shape[2]
     mean = (2 * grey.sum((1, 2), keepdims=True) + pixels) // (2 * pixels)
-    other, factor = jnp.zeros_like(levels), jnp.where(chosen["Brightness"], value, 1.0)
+    other, factor = jnp.zeros_like(levels), jnp.where(applies["Brightness"], value, 1.0)
     for name, image in (("Color", grey), ("Contrast", mean), ("Sharpness", None)):
         image = _smooth(levels) if image is None else image
-        other = jnp.where(chosen[name][:, None, None, None], image, other)
-        factor = jnp.where(chosen[name], value, factor)
+        other = jnp.where(applies[name][:, None, None, None], image, other)
+        factor = jnp.where(applies[name], value, factor)
     start = other.astype(jnp.float32)
     away = (levels - other).astype(jnp.float32)
     blended = jnp.clip(start + factor[:, None, None, None] * away, 0.0, 255.0)
