@@ -24,6 +24,7 @@ def origin_of(teacher: Teacher, data: Data, seed: int, batch_size: int) -> dict:
     """
     crops = {"version": PREPROCESSING} | dataclasses.asdict(data.augment)
     refuse_mixed(crops.pop("mixup"))
+    del crops["cutmix"]  # no key of a config sets it
     if data.train.identity.get("crops", {}).get("sizes"):
         crops["batch_size"] = batch_size
     return manifest.origin(

@@ -2,7 +2,7 @@
 
 A sample's crop depends on (seed, epoch, index of the sample) alone: not on its batch,
 nor on the number of devices. So a resumed or resized run sees the same pixels. Only
-which image `mixup` adds depends on the batch.
+which image `mixup` adds, or `cutmix` takes a box of, depends on the batch.
 """
 
 import dataclasses
@@ -21,7 +21,9 @@ Images = Float[Array, "batch height width channels"]
 PerSample = Int[Array, " batch"]
 Seed = int | Int[Array, ""]
 _STREAM = 0x63726F70  # separates the crops from other random numbers of the seed
+_CHOICE = 0x6D697863  # and which of two mixtures a sample takes
 _VIEWS_APART = 1 << 24  # epochs; no run is that long
+KINDS = ("crop", "randaugment")  # of the views after the first
 # Raise it when crops or their normalisation change: caches of teacher outputs for them
 # are then refused.
 PREPROCESSING = 1
@@ -41,6 +43,7 @@ class Augment:
     padding: int  # black pixels around an image before the random crop to its size
     flip: bool  # mirror left to right with probability 1/2
     mixup: float = 0.0  # alpha of Beta in `kdjax.data.transforms.mixup`; 0: none
+    cutmix: float = 0.0  # alpha of Beta in `kdjax.data.transforms.cutmix`; 0: none
 
     def __post_init__(self):
         if len(self.mean) != len(self.std):
@@ -51,26 +54,68 @@ class Augment:
         contracts.positive("Augment", "std", self.std)
         if self.padding < 0:
             raise ValueError(f"Augment: padding is {self.padding}; expected 0 or more.")
-        if not 0 <= self.mixup <= LARGEST_ALPHA:
-            raise ValueError(
-                f"Augment: mixup is {self.mixup:g}; expected a number from 0 to "
-                f"{LARGEST_ALPHA:g}."
-            )
+        for name, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
+            if not 0 <= alpha <= LARGEST_ALPHA:
+                raise ValueError(
+                    f"Augment: {name} is {alpha:g}; expected a number from 0 to "
+                    f"{LARGEST_ALPHA:g}."
+                )
 
     def train(
         self, batch: Batch, seed: Seed, view: int = 0, kind: str = "crop"
     ) -> Images:
-        """Random crops and flips of a batch, normalised to float32, then `mixup`.
+        """Random crops and flips of a batch, normalised to float32, then mixtures.
 
-        Each view, 0 to 127, is another crop of the same samples.
+        Each view, 0 to 127, is another crop of the same samples. `kind` is of the views
+        after the first: "crop", or "randaugment" for a crop and `RandAugment()` on it.
         """
-        epoch = batch.epoch + view * _VIEWS_APART
+        return self.train_mixed(batch, seed, view, kind)[0]
+
+    def train_mixed(
+        self, batch: Batch, seed: Seed, view: int = 0, kind: str = "crop"
+    ) -> tuple[Images, PerSample, Float[Array, " batch"]]:
+        """The images of `train`, and (partner, share) for their labels.
+
+        The label of row i is share[i] times its own plus 1 - share[i] times that of row
+        partner[i] of the batch. share is 1 and the partner the row itself without
+        mixtures. With both of them each sample takes one, either as likely. Each view
+        has shares of its own.
+        """
+        _check_kind(kind)
+        epoch, rows = batch.epoch + view * _VIEWS_APART, batch.index.shape[0]
         how = {"padding": self.padding, "flip": self.flip}
         image = random_crop_and_flip(batch.image, seed, epoch, batch.index, **how)
+        if view and kind == "randaugment":
+            # Only here: modules that most trainings need not.
+            from kdjax.data.transforms.randaugment import RandAugment
+
+            image = RandAugment()(image, seed, epoch, batch.index)
         image = normalise(image, self.mean, self.std)
+        itself = jnp.arange(rows, dtype=jnp.int32)
+        if not self.mixup and not self.cutmix:
+            return image, itself, jnp.ones(rows, jnp.float32)
+        own, share = self._own(image.shape[1:3], seed, epoch, batch.index)
+        return mix(image, own), (itself + (rows - 1)) % rows, share
+
+    def _own(self, size: tuple[int, int], seed: Seed, epoch, index):
+        """(weight of the own image by sample or pixel, its share by sample)."""
+        if self.mixup:
+            share = draw_shares(seed, epoch, index, alpha=self.mixup)
+            if not self.cutmix:
+                return share, share
+        from kdjax.data.transforms.cutmix import draw_boxes, outside
+
+        box = draw_boxes(
+            seed, epoch, index, alpha=self.cutmix, height=size[0], width=size[1]
+        )
+        kept = outside(box, *size)
+        # A sum of ones, so exact, and rounded once.
+        uncut = kept.sum((1, 2)) / jnp.float32(size[0] * size[1])
         if not self.mixup:
-            return image
-        return mix(image, draw_shares(seed, epoch, batch.index, alpha=self.mixup))
+            return kept, uncut
+        cut = sample_bits(seed, _CHOICE, epoch, index) >> 31 == 1
+        own = jnp.where(cut[:, None, None], kept, share[:, None, None])
+        return own, jnp.where(cut, uncut, share)
 
     def evaluate(self, image: Bytes) -> Images:
         """The images as they are, normalised to float32."""
@@ -129,6 +174,11 @@ def crop_and_flip(
 
     cropped = jax.vmap(window)(padded, row, column)
     return jnp.where(mirror[:, None, None, None], cropped[:, :, ::-1], cropped)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"Augment: kind is {kind!r}; expected {' or '.join(KINDS)}.")
 
 
 def _check_image(where: str, image: Array, **others) -> None:

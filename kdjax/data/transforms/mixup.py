@@ -16,7 +16,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
 from kdjax import contracts
 
@@ -26,9 +26,12 @@ _NODES = 4097
 
 
 def mix(
-    image: Float[Array, "batch height width channels"], share: Float[Array, " batch"]
+    image: Float[Array, "batch height width channels"],
+    share: Float[Array, " batch"] | Float[Array, "batch height width"],
 ) -> Float[Array, "batch height width channels"]:
     """share x_i + (1 - share) x_(i-1), the first row with the last; share in [0, 1].
+
+    `share` is of a sample or of each of its pixels, [batch, height, width].
 
     Of a batch that is divided over devices, each sends its last row to the next one: a
     collective permute of one image.
@@ -38,9 +41,11 @@ def mix(
     [2. 4.]
     """
     contracts.shapes(
-        "mix", image=(image, "batch height width channels"), share=(share, "batch")
+        "mix",
+        image=(image, "batch height width channels"),
+        share=(share, "batch", "batch height width"),
     )
-    own = share[:, None, None, None]
+    own = share[:, None, None, None] if share.ndim == 1 else share[..., None]
     return own * image + (1.0 - own) * jnp.roll(image, 1, axis=0)
 
 
@@ -63,8 +68,17 @@ def draw_shares(
     True
     """
     contracts.shapes("draw_shares", epoch=(epoch, "batch"), index=(index, "batch"))
+    return shares_of(sample_bits(seed, _STREAM, epoch, index), alpha)
+
+
+def shares_of(bits: UInt32[Array, " batch"], alpha: float) -> Float[Array, " batch"]:
+    """max(b, 1 - b) of b ~ Beta(alpha, alpha), where bits are uniform.
+
+    >>> print(shares_of(jnp.array([0, 2**31], jnp.uint32), 1.0))
+    [1.   0.75]
+    """
     # To the middle of one of 2 ** 24 cells: float32 has no more digits below 1.
-    cell = (sample_bits(seed, _STREAM, epoch, index) >> 8).astype(jnp.float32)
+    cell = (bits >> 8).astype(jnp.float32)
     return _quantile((cell + 0.5) * jnp.float32(2.0**-24), alpha)
 
 

@@ -8,6 +8,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from kdjax.data.transforms import augment
 from kdjax.data.transforms.augment import Augment
+from kdjax.data.transforms.randaugment import RandAugment
 from kdjax.types import Batch
 from tests.datasets.miniatures import images
 
@@ -168,6 +169,30 @@ def test_eight_devices_see_what_one_sees_and_send_no_images():
         assert collective not in program
 
 
+def test_a_second_view_is_another_crop_and_may_be_transformed():
+    batch = batch_of(32, (8, 8, 3), epoch=2)
+    view = jax.jit(ORDINARY.train, static_argnums=(1, 2, 3))
+    first, second = view(batch, 3), view(batch, 3, 1)
+    apart = batch._replace(epoch=batch.epoch + augment._VIEWS_APART)
+    np.testing.assert_array_equal(second, view(apart, 3))
+    assert (np.asarray(first) == np.asarray(second)).all((1, 2, 3)).mean() < 0.2
+    crops = augment.random_crop_and_flip(
+        batch.image, 3, apart.epoch, batch.index, padding=4, flip=True
+    )
+    expected = RandAugment()(crops, 3, apart.epoch, batch.index)
+    expected = augment.normalise(expected, ORDINARY.mean, ORDINARY.std)
+    actual = view(batch, 3, 1, "randaugment")
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+    assert not np.array_equal(actual, second)
+
+
+def test_the_first_view_is_a_crop_in_both_kinds():
+    batch = batch_of(16)
+    np.testing.assert_array_equal(
+        ORDINARY.train(batch, 3, 0, "randaugment"), ORDINARY.train(batch, 3)
+    )
+
+
 def test_evaluate_is_only_normalisation():
     image = batch_of(3).image
     expected = augment.normalise(image, ORDINARY.mean, ORDINARY.std)
@@ -192,3 +217,5 @@ def test_errors_name_what_came():
         good = {"mean": (0.5,), "std": (0.5,), "padding": 0, "flip": False}
         with pytest.raises(ValueError, match=message):
             Augment(**good | bad)
+    with pytest.raises(ValueError, match="kind is 'strong'; expected crop or"):
+        ORDINARY.train(batch_of(2), 0, 1, "strong")
