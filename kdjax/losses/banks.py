@@ -27,7 +27,7 @@ def updated_bank(
     bank: Float[AnyArray, "samples channels"],
     index: Integer[AnyArray, " batch"],
     embedding: Float[AnyArray, "batch channels"],
-    momentum: Number = 0.5,
+    momentum: Number | Float[AnyArray, ""] = 0.5,
 ) -> Float[Array, "samples channels"]:
     """The bank with the batch's rows moved towards its embeddings, of unit length.
 

@@ -10,9 +10,10 @@ from jaxtyping import Array, Bool, Float, Integer
 from kdjax import contracts
 from kdjax.losses.logits import kl_divergence
 from kdjax.losses.numerics import LOWEST, AnyArray, Number, PerSample, as_float32
-from kdjax.losses.subset import subset, unit
+from kdjax.losses.subset import Where, subset, unit
 
 Bank = Float[AnyArray, "samples channels"]
+Scalar = Number | Float[AnyArray, ""]
 Embedding = Float[AnyArray, "batch channels"]
 
 _EXACT = jax.lax.Precision.HIGHEST
@@ -23,8 +24,8 @@ def noise_contrastive(
     bank: Bank,
     index: Integer[AnyArray, " batch"],
     negatives: Integer[AnyArray, "batch k"],
-    normaliser: Number | Float[AnyArray, ""],
-    temperature: Number = 0.07,
+    normaliser: Scalar,
+    temperature: Scalar = 0.07,
     eps: float = 1e-7,
 ) -> PerSample:
     """Contrastive representation distillation (CRD): one side's anchors, other's bank.
@@ -53,7 +54,8 @@ def noise_contrastive(
 
     >>> import numpy as np
     >>> anchor, bank = np.float32([[1, 0]]), np.float32([[1, 0], [0, 1], [-1, 0]])
-    >>> loss = noise_contrastive(anchor, bank, [0], [[1, 2]], 3.0, temperature=1.0)
+    >>> index, negatives = np.array([0]), np.array([[1, 2]])
+    >>> loss = noise_contrastive(anchor, bank, index, negatives, 3.0, temperature=1.0)
     >>> print(loss.round(4))
     [1.1258]
     """
@@ -77,8 +79,8 @@ def contrastive_normaliser(
     bank: Bank,
     index: Integer[AnyArray, " batch"],
     negatives: Integer[AnyArray, "batch k"],
-    temperature: Number = 0.07,
-    where: Float[AnyArray, " batch"] | None = None,
+    temperature: Scalar = 0.07,
+    where: Where = None,
 ) -> Float[Array, ""]:
     """CRD's constant Z, to be computed on the first batch and kept.
 
@@ -94,7 +96,8 @@ def contrastive_normaliser(
 
     >>> import numpy as np
     >>> anchor, bank = np.float32([[1, 0]]), np.float32([[1, 0], [0, 1], [-1, 0]])
-    >>> z = contrastive_normaliser(anchor, bank, [0], [[1, 2]], temperature=1.0)
+    >>> index, negatives = np.array([0]), np.array([[1, 2]])
+    >>> z = contrastive_normaliser(anchor, bank, index, negatives, temperature=1.0)
     >>> print(f"{z:.4f}")
     4.0862
     """
@@ -116,7 +119,7 @@ def queue_kl(
     student_features: Embedding,
     teacher_features: Embedding,
     queue: Float[AnyArray, "length channels"],
-    temperature: Number = 0.07,
+    temperature: Scalar = 0.07,
     valid: Bool[AnyArray, " length"] | None = None,
 ) -> PerSample:
     """KL between both networks' similarities to a queue of teacher features.

@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 
 from kdjax import contracts
 from kdjax.losses.numerics import (
-    AnyArray,
     Logits,
     PerSample,
     Temperature,
@@ -18,9 +17,7 @@ from kdjax.losses.numerics import (
     column,
     soften,
 )
-from kdjax.losses.subset import Subset, norms, subset, unit
-
-Where = Float[AnyArray, " batch"] | None
+from kdjax.losses.subset import Subset, Where, norms, subset, unit
 
 _EXACT = jax.lax.Precision.HIGHEST
 

@@ -12,19 +12,21 @@ from jaxtyping import Array, Float
 
 from kdjax import contracts
 from kdjax.losses.numerics import AnyArray, PerSample, excess
-from kdjax.losses.subset import Subset, subset, unit
+from kdjax.losses.subset import Subset, Where, subset, unit
 
 Features = Float[AnyArray, "batch channels"]
-Maps = Float[AnyArray, "batch height width channels"]
-Where = Float[AnyArray, " batch"] | None
+Student = Float[AnyArray, "batch student_channels"]
+StudentMaps = Float[AnyArray, "batch student_height student_width student_channels"]
+Teacher = Float[AnyArray, "batch teacher_channels"]
+TeacherMaps = Float[AnyArray, "batch teacher_height teacher_width teacher_channels"]
 
 # Float32 also where the default is fewer bits: relations are differences of products.
 _EXACT = jax.lax.Precision.HIGHEST
 
 
 def similarity_preserving(
-    student_features: Features | Maps,
-    teacher_features: Features | Maps,
+    student_features: Student | StudentMaps,
+    teacher_features: Teacher | TeacherMaps,
     where: Where = None,
 ) -> PerSample:
     """Similarity-preserving distillation (SP): squared distance of Gram matrices.
@@ -97,7 +99,7 @@ def correlation_congruence(
 
 
 def relational_distance(
-    student_features: Features, teacher_features: Features, where: Where = None
+    student_features: Student, teacher_features: Teacher, where: Where = None
 ) -> PerSample:
     """RKD by distances: each pair's, in units of the mean distance of the batch.
 
@@ -125,7 +127,7 @@ def relational_distance(
 
 
 def relational_angle(
-    student_features: Features, teacher_features: Features, where: Where = None
+    student_features: Student, teacher_features: Teacher, where: Where = None
 ) -> PerSample:
     """RKD by angles: the cosine of each triplet, in the vertex i.
 
@@ -154,8 +156,8 @@ def relational_angle(
 
 
 def probabilistic_knowledge(
-    student_features: Features,
-    teacher_features: Features,
+    student_features: Student,
+    teacher_features: Teacher,
     where: Where = None,
     eps: float = 1e-7,
 ) -> PerSample:

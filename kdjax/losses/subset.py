@@ -3,9 +3,12 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 from kdjax.losses.numerics import AnyArray, PerSample, as_float32
+
+# Of numbers or booleans; > 0 for the samples that count. None: all do.
+Where = Shaped[AnyArray, " batch"] | None
 
 
 class Subset(NamedTuple):
@@ -34,7 +37,7 @@ class Subset(NamedTuple):
         return jnp.where(self.mask, value, 0.0)
 
 
-def subset(name: str, where: AnyArray | None, batch: int) -> Subset:
+def subset(name: str, where: Where, batch: int) -> Subset:
     """The samples with where > 0, all of them for None; `name` opens the error."""
     if where is not None and jnp.shape(where) != (batch,):
         raise ValueError(
