@@ -58,16 +58,11 @@ def updated_bank(
     )
     contracts.fraction(where, "momentum", momentum)
     bank, index = jnp.asarray(bank), jnp.asarray(index)
-    size, batch = named["samples"], named["batch"]
     old = as_float32(bank.at[index].get(mode="clip"))
     u = momentum * old + (1.0 - momentum) * as_float32(embedding)
     length = norms(u)
     rows = jnp.where(length > 0, u / jnp.where(length > 0, length, 1.0), old)
-    later = jnp.arange(batch)[:, None] < jnp.arange(batch)[None, :]
-    repeated = jnp.any((index[:, None] == index[None, :]) & later, axis=1)
-    kept = (index >= 0) & (index < size) & ~repeated
-    # What is not kept goes to a row that does not exist, and is dropped.
-    target = jnp.where(kept, index, size)
+    target = _rows_to_write(index, named["samples"])
     return bank.at[target].set(rows.astype(bank.dtype), mode="drop")
 
 
@@ -204,6 +199,17 @@ def draw_others(
     index = jnp.asarray(index)[:, None]
     drawn = jax.random.randint(key, (index.shape[0], k), 0, samples - 1)
     return jnp.where(drawn < index, drawn, drawn + 1)
+
+
+def _rows_to_write(index: Array, size: int) -> Integer[Array, " batch"]:
+    """The index; for padding, and all but the last of equal ones, `size`: dropped.
+
+    The order in which a device writes equal rows is not defined.
+    """
+    place = jnp.arange(index.shape[0])
+    equal = index[:, None] == index[None, :]
+    repeated = jnp.any(equal & (place[:, None] < place[None, :]), axis=1)
+    return jnp.where((index >= 0) & (index < size) & ~repeated, index, size)
 
 
 def _check_draw(where: str, rows, k: int) -> None:

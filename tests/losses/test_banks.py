@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kdjax import losses
+from kdjax.losses import banks
 
 update = jax.jit(losses.updated_bank)
 
@@ -34,6 +35,9 @@ def test_bank_keeps_the_last_of_a_sample_s_occurrences():
     twice = update(bank, np.array([3, 0, 3, 3]), embedding)
     once = update(bank, np.array([0, 3]), embedding[[1, 3]])
     np.testing.assert_array_equal(twice, once)
+    # No row is written twice, in whatever order a device writes.
+    rows = banks._rows_to_write(jnp.array([3, 0, 3, -1, 3, 6, 0]), 6)
+    np.testing.assert_array_equal(rows, [6, 6, 6, 6, 3, 6, 0])
 
 
 def test_bank_leaves_padding_out_and_keeps_rows_without_a_direction():
