@@ -1,0 +1,249 @@
+"""Correlations of predictions (DIST, MLKD) and standardised logits (LSKD, LumiNet).
+
+Those over the batch take a mask `where` as in `kdjax.losses.relations`. None multiplies
+by the squared temperature.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from kdjax import contracts
+from kdjax.losses.numerics import (
+    Logits,
+    PerSample,
+    Temperature,
+    as_float32,
+    column,
+    soften,
+)
+from kdjax.losses.subset import Subset, Where, norms, subset, unit
+
+_EXACT = jax.lax.Precision.HIGHEST
+
+
+def dist_between_classes(
+    student_logits: Logits, teacher_logits: Logits, temperature: Temperature = 1.0
+) -> PerSample:
+    """DIST, inter-class: 1 - Pearson correlation of each sample's two predictions.
+
+        a = p_s - mean(p_s), b = p_t - mean(p_t) over classes,   p = softmax(z / tau)
+        v_i = 1 - <a, b> / (||a|| ||b|| + 1e-8)
+
+    T. Huang et al., NeurIPS 2022 (arXiv:2205.10536), with the 1e-8 of the public code;
+    published with tau^2 times this, weight 1. From 0 to 2. Where
+    one side is uniform the value is 1, with a zero gradient; 1 - correlation keeps its
+    digits near 0.
+
+    Args:
+      student_logits: unnormalised log-probabilities.
+      teacher_logits: of the same classes in the same order.
+      temperature: a number, a scalar array or [batch]; > 0, finite.
+
+    >>> import numpy as np
+    >>> student, teacher = np.float32([[2, 0], [0, 1]]), np.float32([[1, 0], [1, 0]])
+    >>> print(dist_between_classes(student, teacher).round(4))
+    [0. 2.]
+    """
+    _, s, t = _soft("dist_between_classes", student_logits, teacher_logits, temperature)
+    everywhere = jnp.ones_like(s, bool)
+    return _uncorrelated(
+        _centred(s, everywhere, -1), _centred(t, everywhere, -1), axis=-1
+    )
+
+
+def dist_within_class(
+    student_logits: Logits,
+    teacher_logits: Logits,
+    temperature: Temperature = 1.0,
+    where: Where = None,
+) -> PerSample:
+    """DIST, intra-class: 1 - Pearson correlation of each class's column of the batch.
+
+        a = p_s - mean(p_s), b = p_t - mean(p_t) over the n samples of one class
+        v = mean over classes of 1 - <a, b> / (||a|| ||b|| + 1e-8)
+
+    T. Huang et al., NeurIPS 2022 (arXiv:2205.10536), as above. One number of the
+    batch, given to each sample with where > 0; 0 for the others. From 0 to 2. A class
+    that is constant over the samples counts as 1, with a zero gradient, so the value
+    is 1 for one sample.
+
+    Args:
+      student_logits: unnormalised log-probabilities.
+      teacher_logits: of the same classes in the same order.
+      temperature: a number, a scalar array or [batch]; > 0, finite.
+      where: > 0 for the samples that count; None for all.
+
+    >>> import numpy as np
+    >>> student, teacher = np.float32([[2, 0], [0, 1]]), np.float32([[5, 0], [1, 0]])
+    >>> print(abs(dist_within_class(student, teacher)).round(4))
+    [0. 0.]
+    """
+    chosen, s, t = _soft(
+        "dist_within_class", student_logits, teacher_logits, temperature, where
+    )
+    mask = jnp.broadcast_to(chosen.mask[:, None], s.shape)
+    apart = _uncorrelated(_centred(s, mask, 0), _centred(t, mask, 0), axis=0)
+    return chosen.share(jnp.mean(apart))
+
+
+def batch_correlation(
+    student_logits: Logits,
+    teacher_logits: Logits,
+    temperature: Temperature = 1.0,
+    where: Where = None,
+) -> PerSample:
+    """MLKD, batch level: squared distance of the samples' Gram matrices.
+
+        v_i = sum_j ((P_t P_t^T)_ij - (P_s P_s^T)_ij)^2,   P = softmax(z / tau)
+
+    The mean over i is ||P_t P_t^T - P_s P_s^T||^2 / n. Y. Jin et al., CVPR 2023,
+    reduced as in its public code, which then multiplies the number by the
+    mean of a mask of confident samples: not done here. >= 0.
+
+    Args:
+      student_logits: unnormalised log-probabilities.
+      teacher_logits: of the same classes in the same order.
+      temperature: a number, a scalar array or [batch]; > 0, finite.
+      where: > 0 for the samples that count; None for all.
+
+    >>> import numpy as np
+    >>> student, teacher = np.float32([[0, 0], [0, 0]]), np.float32([[99, 0], [0, 99]])
+    >>> print(batch_correlation(student, teacher))
+    [0.5 0.5]
+    """
+    chosen, s, t = _soft(
+        "batch_correlation", student_logits, teacher_logits, temperature, where
+    )
+    # The difference of the products, from that of the predictions: more digits.
+    gap = _product(t - s, t.T) + _product(s, (t - s).T)
+    return jnp.sum(gap * gap, axis=1)
+
+
+def class_correlation(
+    student_logits: Logits,
+    teacher_logits: Logits,
+    temperature: Temperature = 1.0,
+    where: Where = None,
+) -> PerSample:
+    """MLKD, class level: squared distance of the classes' Gram matrices.
+
+        v = ||P_t^T P_t - P_s^T P_s||^2 / classes,   P = softmax(z / tau)
+
+    One number of the batch, given to each sample with where > 0; 0 for the others. The
+    products are sums over the samples, so it grows with the square of their number. Y.
+    Jin et al., CVPR 2023, reduced as in its public code, without the
+    factor of its mask. >= 0.
+
+    Args:
+      student_logits: unnormalised log-probabilities.
+      teacher_logits: of the same classes in the same order.
+      temperature: a number, a scalar array or [batch]; > 0, finite.
+      where: > 0 for the samples that count; None for all.
+
+    >>> import numpy as np
+    >>> student, teacher = np.float32([[0, 0], [0, 0]]), np.float32([[99, 0], [0, 99]])
+    >>> print(class_correlation(student, teacher))
+    [0.5 0.5]
+    """
+    chosen, s, t = _soft(
+        "class_correlation", student_logits, teacher_logits, temperature, where
+    )
+    gap = _product((t - s).T, t) + _product(s.T, t - s)
+    return chosen.share(jnp.sum(gap * gap) / gap.shape[0])
+
+
+def standardise(logits: Logits) -> Float[Array, "batch classes"]:
+    """Logit standardisation (LSKD): each row to mean 0 and standard deviation 1.
+
+        (z - mean(z)) / (std(z) + 1e-7),   std with classes - 1 in its denominator
+
+    S. Sun et al., CVPR 2024 (arXiv:2403.01427); the 1e-7 and the sample
+    standard deviation are those of the public code. For both sides, before any loss of
+    logits; the gradient flows through mean and std. Constant logits give 0, with a
+    zero gradient. A class masked with -inf makes its row NaN.
+
+    >>> import numpy as np
+    >>> print(standardise(np.float32([[1, 2, 3], [7, 7, 7]])))
+    [[-1.  0.  1.]
+     [ 0.  0.  0.]]
+    """
+    classes = contracts.shapes("standardise", logits=(logits, "batch classes"))[
+        "classes"
+    ]
+    z = as_float32(logits)
+    centred = _centred(z, jnp.ones_like(z, bool), -1)
+    std = norms(centred) / max(classes - 1, 1) ** 0.5
+    varies = std > 0
+    return jnp.where(varies, centred / (jnp.where(varies, std, 1.0) + 1e-7), 0.0)
+
+
+def batch_standardise(
+    logits: Logits, where: Where = None
+) -> Float[Array, "batch classes"]:
+    """LumiNet's perception: each class to mean 0 and variance 1 over the batch.
+
+        (z - mean(z)) / sqrt(var(z) + 1e-5),   var with n in its denominator
+
+    M. I. Hossain et al., 2023 (arXiv:2310.03669), in the form of its public code. Over
+    the n samples with where > 0; rows of the others are 0. A class that is constant
+    over them gives 0.
+
+    >>> import numpy as np
+    >>> print(batch_standardise(np.float32([[1, 5], [3, 5]])).round(4))
+    [[-1.  0.]
+     [ 1.  0.]]
+    """
+    chosen = _subset_of("batch_standardise", where, logits=(logits, "batch classes"))
+    z = chosen.keep(logits)
+    mask = jnp.broadcast_to(chosen.mask[:, None], z.shape)
+    centred = _centred(z, mask, 0)
+    variance = jnp.sum(centred**2, axis=0, keepdims=True) / chosen.mean_over
+    return centred / jnp.sqrt(variance + 1e-5)
+
+
+def _subset_of(name: str, where: Where, **named) -> Subset:
+    return subset(name, where, contracts.shapes(name, **named)["batch"])
+
+
+def _soft(name: str, student, teacher, temperature, where: Where = None):
+    """The sub-batch, and both predictions, 0 in the rows that do not count."""
+    chosen = _subset_of(
+        name,
+        where,
+        student_logits=(student, "batch classes"),
+        teacher_logits=(teacher, "batch classes"),
+        temperature=(temperature, "", "batch"),
+    )
+    tau = column(name, temperature, len(chosen.mask))
+    tau = jnp.where(chosen.mask[:, None], tau, 1.0)
+
+    def predictions(logits):
+        return chosen.keep(jax.nn.softmax(soften(chosen.keep(logits), tau)))
+
+    return chosen, predictions(student), predictions(teacher)
+
+
+def _product(left: Array, right: Array) -> Array:
+    return jnp.matmul(left, right, precision=_EXACT)
+
+
+def _centred(x: Array, mask: Array, axis: int) -> Array:
+    """x minus its mean over what the mask selects, elsewhere 0.
+
+    Twice: the second mean takes off what rounding left, so that a constant is exactly
+    0 and not a small vector with a large gradient.
+    """
+    count = jnp.sum(mask, axis=axis, keepdims=True, dtype=jnp.float32)
+    count = jnp.maximum(count, 1.0)
+    for _ in range(2):
+        x = jnp.where(mask, x, 0.0)
+        x = jnp.where(mask, x - jnp.sum(x, axis=axis, keepdims=True) / count, 0.0)
+    return x
+
+
+def _uncorrelated(a: Array, b: Array, axis: int, eps: float = 1e-8) -> Array:
+    """1 - <a, b> / (||a|| ||b|| + eps), from the distance of the unit vectors."""
+    product = jnp.squeeze(norms(a, axis) * norms(b, axis), axis)
+    apart = 0.5 * jnp.sum((unit(a, axis) - unit(b, axis)) ** 2, axis=axis)
+    return (jnp.where(product > 0, product * apart, 0.0) + eps) / (product + eps)

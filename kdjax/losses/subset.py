@@ -1,0 +1,62 @@
+"""What losses between the samples of a batch share: the sub-batch that counts."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Shaped
+
+from kdjax.losses.numerics import AnyArray, PerSample, as_float32
+
+# Of numbers or booleans; > 0 for the samples that count. None: all do.
+Where = Shaped[AnyArray, " batch"] | None
+
+
+class Subset(NamedTuple):
+    """Which samples count, and how many; all of it may be traced."""
+
+    mask: Bool[Array, " batch"]
+    count: Float[Array, ""]
+
+    @property
+    def mean_over(self) -> Float[Array, ""]:
+        """The count as a divisor: 1 where nothing is selected."""
+        return jnp.maximum(self.count, 1.0)
+
+    def keep(self, x: Float[AnyArray, "batch ..."]) -> Float[Array, "batch ..."]:
+        """`x` in float32 with 0 in the samples that do not count, even for a NaN."""
+        x = as_float32(x)
+        return jnp.where(self.mask.reshape((-1,) + (1,) * (x.ndim - 1)), x, 0.0)
+
+    def pairs(self) -> Bool[Array, "batch batch"]:
+        """True for two different samples that both count."""
+        both = self.mask[:, None] & self.mask[None, :]
+        return both & ~jnp.eye(self.mask.size, dtype=bool)
+
+    def share(self, value: Float[Array, ""]) -> PerSample:
+        """One number for the batch, given to each sample that counts; else 0."""
+        return jnp.where(self.mask, value, 0.0)
+
+
+def subset(name: str, where: Where, batch: int) -> Subset:
+    """The samples with where > 0, all of them for None; `name` opens the error."""
+    if where is not None and jnp.shape(where) != (batch,):
+        raise ValueError(
+            f"{name}: where has shape {jnp.shape(where)}; expected [batch], here "
+            f"({batch},)."
+        )
+    mask = jnp.ones(batch, bool) if where is None else jnp.asarray(where) > 0
+    return Subset(mask, jnp.sum(mask, dtype=jnp.float32))
+
+
+def norms(x: Array, axis: int = -1) -> Array:
+    """Euclidean lengths, axis kept; 0 with a zero gradient for a zero vector."""
+    square = jnp.sum(x * x, axis=axis, keepdims=True)
+    present = square > 0
+    return jnp.where(present, jnp.sqrt(jnp.where(present, square, 1.0)), 0.0)
+
+
+def unit(x: Array, axis: int = -1, eps: float = 0.0) -> Array:
+    """x / (length + eps); 0 with a zero gradient for a zero vector."""
+    length = norms(x, axis)
+    present = length > 0
+    return jnp.where(present, x / (jnp.where(present, length, 1.0) + eps), 0.0)
