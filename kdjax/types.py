@@ -40,26 +40,6 @@ class Connector(NamedTuple):
     rate: float = 1.0  # 0: frozen, as it is restored from an earlier stage
 
 
-class ConnectorInputs(NamedTuple):
-    """What a connector may look at; of the teacher without gradient."""
-
-    student: Outputs
-    teacher: Outputs
-
-
-class Connector(NamedTuple):
-    """Trained parameters that belong to a method: two pure functions.
-
-    init(key, inputs) gives (params, state) and reads shapes alone; apply(params, state,
-    inputs, train) gives (outputs, next state). The student's optimizer trains them, at
-    `rate` times its learning rate; they are saved with the training and never exported.
-    """
-
-    init: Callable[[Array, ConnectorInputs], tuple[PyTree, PyTree]]
-    apply: Callable[[PyTree, PyTree, ConnectorInputs, bool], tuple[PyTree, PyTree]]
-    rate: float = 1.0  # 0: frozen, as it is restored from an earlier stage
-
-
 class Batch(NamedTuple):
     """What one step trains on. Loaders give uint8; the rest happens inside jit."""
 
