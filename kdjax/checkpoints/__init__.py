@@ -8,7 +8,8 @@ both are done here.
 
 from kdjax.checkpoints.checkpointer import Checkpointer
 from kdjax.checkpoints.checksums import digest
-from kdjax.checkpoints.reading import read_meta, read_variables
+from kdjax.checkpoints.reading import read_identity, read_meta, read_variables
 from kdjax.checkpoints.storage import StorageError
 
-__all__ = ["Checkpointer", "StorageError", "digest", "read_meta", "read_variables"]
+__all__ = ["Checkpointer", "StorageError", "digest"]
+__all__ += ["read_identity", "read_meta", "read_variables"]

@@ -62,13 +62,18 @@ class Experiment:
 
 
 def build(
-    config, data: Data | None = None, *, teacher_models: list[dict] | None = None
+    config,
+    data: Data | None = None,
+    *,
+    teacher_models: list[dict] | None = None,
+    denominators: dict[str, str] | None = None,
 ) -> Experiment:
     """Builds a training from the ConfigDict or nested dict of one.
 
     `data` is from `load_data`, or of shapes alone from `describe_data`; None loads it.
     `teacher_models` are `model` sections in place of the config's teacher, whose
-    weights are shapes alone; several are an ensemble.
+    weights are shapes alone; several are an ensemble. `denominators` are those that
+    the students of a run to resume began with.
     """
     config = schema.plain(config)
     check_single(config)
@@ -92,10 +97,10 @@ def build(
         cache = open_cache(config, teacher, data, plan.total_steps)
     if config["initial"]["workdir"]:
         initial = load_trained("config.initial", config["initial"], facts)
-    sections = student_sections(config)
+    sections, length = student_sections(config), plan.total_steps
     return Experiment(
         plan=plan,
-        students=build_students(config, sections, data, teacher, plan.total_steps),
+        students=build_students(config, sections, data, teacher, length, denominators),
         teacher=teacher,
         cache=cache,
         initial=initial.variables if initial else None,

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_streamed
+from kdjax.experiment import denominators
 from kdjax.experiment.builders import call_named
 from kdjax.experiment.data import Data
 from kdjax.experiment.networks import check_classes, check_sides, count_classes
@@ -43,11 +44,13 @@ def build_students(
     data: Data,
     teacher: Teacher | None,
     total_steps: int,
+    begun_with: dict[str, str] | None = None,
 ) -> dict[str, Student]:
     """Builds every student of a plain config; `sections` are of `student_sections`.
 
-    Adds to a section `networks`, how many its method trains, and `selection_digest`
-    where its selection comes from a file or from another network.
+    Adds to a section `networks`, how many its method trains, `selection_digest` where
+    its selection comes from a file or from another network, and `denominator` where the
+    objective has one. `begun_with` are the denominators of a run to resume.
     """
     examples, classes = len(data.train.label), len(data.train.class_names)
     steps_per_epoch = examples / config["batch_size"]
@@ -60,7 +63,9 @@ def build_students(
     students = {}
     for name, section in sections.items():
         path = f"config.students.{name}" if config["students"] else "config"
-        students[name] = _student(path, section, data, teacher, optimizer, facts)
+        begun = (begun_with or {}).get(name)
+        given = (path, section, data, teacher, optimizer, facts, begun)
+        students[name] = _student(*given)
     if is_streamed(data.train):
         _check_crops(students, teacher, data)
     return students
@@ -73,8 +78,10 @@ def _student(
     teacher: Teacher | None,
     optimizer,
     facts: dict,
+    begun: str | None,
 ) -> Student:
-    method = call_named(f"{path}.method", METHODS, section["method"], **facts)
+    method, denominator = denominators.settle(path, section, begun)
+    method = call_named(f"{path}.method", METHODS, method, **facts)
     section["networks"] = method.networks
     network = student_network(f"{path}.model", section, facts["num_classes"])
     classes = count_classes(f"{path}.model", network, data.train.image.shape[1:])
@@ -91,8 +98,11 @@ def _student(
     name, info = section["method"]["name"], schedule.start if schedule else {}
     _check_needs(path, name, method, teacher, info)
     _check_epochs(path, section, schedule, facts)
+    denominators.check(path, section, method.needs_teacher)
     if method.needs_teacher and schedule is not None:
-        method = with_label_fallback(method)
+        method = with_label_fallback(method, denominator)
+    if method.has_label_fallback:
+        section[denominators.KEY] = denominator
     if data.augment.mixup:
         _check_mixable(path, name, method)
     functions = {"network": network, "method": method, "optimizer": optimizer}
