@@ -59,14 +59,14 @@ def check(path: str, student: Mapping, needs_teacher: bool = True) -> None:
         )
 
 
-def begun_with(directory: pathlib.Path) -> dict[str, str]:
+def stored_in(directory: pathlib.Path) -> dict[str, str]:
     """Student -> denominator of the run whose checkpoints are here; {} of a new one."""
     identity = read_identity(directory)
     students = identity["students"] if identity else {}
     return {name: row.get(KEY, EARLIER) for name, row in students.items()}
 
 
-def settle(path: str, student: Mapping, begun: str | None) -> tuple[dict, str]:
+def settle(path: str, student: Mapping, stored: str | None) -> tuple[dict, str]:
     """(the method's section, the denominator of its objective).
 
     What neither section of the student sets is as its run began, if it has, else the
@@ -75,8 +75,8 @@ def settle(path: str, student: Mapping, begun: str | None) -> tuple[dict, str]:
     method, selection = dict(student["method"]), student["selection"]
     default = _default(path, method)
     if default is None:
-        return method, selection.get(KEY, begun or DENOMINATOR)
-    method.setdefault(KEY, begun or default)
+        return method, selection.get(KEY, stored or DENOMINATOR)
+    method.setdefault(KEY, stored or default)
     return method, method[KEY]
 
 

@@ -44,13 +44,13 @@ def build_students(
     data: Data,
     teacher: Teacher | None,
     total_steps: int,
-    begun_with: dict[str, str] | None = None,
+    stored: dict[str, str] | None = None,
 ) -> dict[str, Student]:
     """Builds every student of a plain config; `sections` are of `student_sections`.
 
     Adds to a section `networks`, how many its method trains, `selection_digest` where
     its selection comes from a file or from another network, and `denominator` where the
-    objective has one. `begun_with` are the denominators of a run to resume.
+    objective has one. `stored` are the denominators of a run to resume.
     """
     examples, classes = len(data.train.label), len(data.train.class_names)
     steps_per_epoch = examples / config["batch_size"]
@@ -63,8 +63,8 @@ def build_students(
     students = {}
     for name, section in sections.items():
         path = f"config.students.{name}" if config["students"] else "config"
-        begun = (begun_with or {}).get(name)
-        given = (path, section, data, teacher, optimizer, facts, begun)
+        own = (stored or {}).get(name)
+        given = (path, section, data, teacher, optimizer, facts, own)
         students[name] = _student(*given)
     if is_streamed(data.train):
         _check_crops(students, teacher, data)
@@ -78,9 +78,9 @@ def _student(
     teacher: Teacher | None,
     optimizer,
     facts: dict,
-    begun: str | None,
+    stored: str | None,
 ) -> Student:
-    method, denominator = denominators.settle(path, section, begun)
+    method, denominator = denominators.settle(path, section, stored)
     method = call_named(f"{path}.method", METHODS, method, **facts)
     section["networks"] = method.networks
     network = student_network(f"{path}.model", section, facts["num_classes"])

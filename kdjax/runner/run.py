@@ -49,8 +49,8 @@ def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -
         select.select(config, workdir)
     else:
         directory = workdir / CHECKPOINTS
-        begun = collectives.broadcast(lambda: denominators.begun_with(directory))
-        trainer.train(build(config, denominators=begun), workdir, deadline)
+        stored = collectives.broadcast(lambda: denominators.stored_in(directory))
+        trainer.train(build(config, denominators=stored), workdir, deadline)
     collectives.barrier()
 
 
