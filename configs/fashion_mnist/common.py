@@ -9,6 +9,9 @@ from ml_collections import ConfigDict
 
 from kdjax.experiment import schema
 
+# Of label revision by squared errors: lambda1 is 4 K / 100 for K classes.
+REVISION = {"lambda1": 0.4, "lambda2": 1.0, "eta": 0.8}
+
 
 def base():
     config = schema.base()

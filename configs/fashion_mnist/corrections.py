@@ -30,7 +30,7 @@ def get_grid(arg=""):
     """arg: where the sweep of baseline.py lies."""
     reference = f"{arg or 'runs/baselines'}/seed-{{seed}}"
     methods = studies.adjustments(temperature=4.0, spread=4.0)
-    methods |= studies.revisions(temperature=4.0)
+    methods |= studies.revisions(temperature=4.0, lambda1=common.REVISION["lambda1"])
     selections = studies.selections(reference)
     pairs = {n: (m, selections.get(n, {"name": "all"})) for n, m in methods.items()}
     return {"seed": studies.SEEDS, "method,selection": pairs}

@@ -12,8 +12,10 @@ python -m kdjax train --config=configs/fashion_mnist/lr_ds.py:runs/baseline \
     --workdir=runs/lr_ds_of_baseline --config.teacher.workdir=runs/teacher
 
 The paper's estimator, ratio and numbers could not be read; estimator and ratio are
-chosen here. lambda1, lambda2 and eta are those of "Knowledge Distillation with Refined
-Logits", public code. corrections.py has the control, as many samples at random.
+chosen here. lambda2 and eta are those of "Knowledge Distillation with Refined Logits",
+public code, and lambda1 is a tenth of its number for ten times as many classes, so that
+the pull on each logit is the same. corrections.py has the control, as many samples at
+random.
 """
 
 from ml_collections import ConfigDict
@@ -26,7 +28,5 @@ def get_config(arg=""):
     """arg: a reference that is trained already; by default it is trained first."""
     config = common.base()
     config.model = common.small_network()
-    config.method = ConfigDict(
-        {"name": "lr_ds", "lambda1": 4.0, "lambda2": 1.0, "eta": 0.8}
-    )
+    config.method = ConfigDict({"name": "lr_ds", **common.REVISION})
     return recipes.data_selection(config, arg)

@@ -8,14 +8,13 @@ falls back from a damaged step; both are done here.
 
 from kdjax.checkpoints.checkpointer import Checkpointer
 from kdjax.checkpoints.checksums import digest
-from kdjax.checkpoints.reading import read_connectors, read_meta, read_variables
+from kdjax.checkpoints.reading import (
+    read_connectors,
+    read_identity,
+    read_meta,
+    read_variables,
+)
 from kdjax.checkpoints.storage import StorageError
 
-__all__ = [
-    "Checkpointer",
-    "StorageError",
-    "digest",
-    "read_connectors",
-    "read_meta",
-    "read_variables",
-]
+__all__ = ["Checkpointer", "StorageError", "digest", "read_connectors"]
+__all__ += ["read_identity", "read_meta", "read_variables"]

@@ -32,6 +32,22 @@ def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
     return metas[max(metas)], best
 
 
+def read_identity(directory: pathlib.Path) -> dict | None:
+    """The identity of the newest step where it can be read; None where there is none.
+
+    Whether the arrays of a step are sound is not looked at.
+    """
+    if not any(path.name.isdigit() for path in directory.glob("*")):
+        return None
+    with contextlib.closing(storage.open_reader(directory)) as manager:
+        for step in sorted(manager.all_steps(), reverse=True):
+            args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+            # Orbax raises five kinds for damaged files.
+            with contextlib.suppress(Exception):
+                return manager.restore(step, args=args)["meta"]
+    return None
+
+
 def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, Any]:
     """Reads one student's (params, batch_stats) as host arrays, checked."""
     host = _read(directory, step, "variables")[name]

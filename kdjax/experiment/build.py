@@ -66,13 +66,18 @@ class Experiment:
 
 
 def build(
-    config, data: Data | None = None, *, teacher_models: list[dict] | None = None
+    config,
+    data: Data | None = None,
+    *,
+    teacher_models: list[dict] | None = None,
+    denominators: dict[str, str] | None = None,
 ) -> Experiment:
     """Builds a training from the ConfigDict or nested dict of one.
 
     `data` is from `load_data`, or of shapes alone from `describe_data`; None loads it.
     `teacher_models` are `model` sections in place of the config's teacher, whose
-    weights are shapes alone; several are an ensemble.
+    weights are shapes alone; several are an ensemble. `denominators` are those that
+    the students of a run to resume began with.
     """
     config = schema.plain(config)
     check_single(config)
@@ -97,8 +102,8 @@ def build(
     if config["initial"]["workdir"]:
         initial = load_trained("config.initial", config["initial"], facts)
         start = load_initial(config["initial"], initial)
-    sections = student_sections(config)
-    students = build_students(config, sections, data, teacher, plan.total_steps)
+    sections, length = student_sections(config), plan.total_steps
+    students = build_students(config, sections, data, teacher, length, denominators)
     check_frozen(students, start)
     if cache:
         check_cached(students)

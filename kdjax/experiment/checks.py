@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdjax.data.noise import NOISES
-from kdjax.experiment import builders, schema
+from kdjax.experiment import builders, denominators, schema
 from kdjax.experiment.build import plan_of
 from kdjax.experiment.data import check_feed
 from kdjax.experiment.networks import build_network
@@ -30,6 +30,7 @@ def check_training(config: dict) -> None:
         path = f"config.students.{name}" if config["students"] else "config"
         _check(f"{path}.method", METHODS, student["method"])
         _check(f"{path}.selection", SELECTIONS, student["selection"])
+        denominators.check(path, student)
         if ":" not in str(student["model"].get("name")):  # others may load weights
             build_network(f"{path}.model", student["model"], classes=2)
     length = {} if config["total_steps"] else {"total_steps": epochs}

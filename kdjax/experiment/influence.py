@@ -23,7 +23,8 @@ class Influence:
 
     estimator: str = "teacher_influence"  # of `kdjax.selection.influence.ESTIMATORS`
     keep_ratio: float = 0.8  # share of the samples that are selected
-    class_balanced: bool = False  # the same share of every class
+    # The same share of every class; else classes that look alike may lose most.
+    class_balanced: bool = False
     # Of the revision of the teacher's probabilities; None leaves them as they are.
     eta: float | None = 0.8
     damping: float = 1e-2  # added to the diagonal of the curvature

@@ -2,6 +2,7 @@
 
 Each builder returns a `SelectionSchedule`: the weights to start with, and how and when
 they are computed from outputs on the training set. None stands for all samples.
+`denominator` is a key of each: `kdjax.experiment.denominators`.
 """
 
 import inspect
@@ -12,6 +13,7 @@ import numpy as np
 from kdjax import contracts
 from kdjax.contracts import InputError, nearest
 from kdjax.experiment.data import Data, keep_digest, read_keep
+from kdjax.experiment.denominators import takes_denominator
 from kdjax.experiment.fields import check_value, plain
 from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
@@ -25,18 +27,21 @@ def every_sample() -> None:
     """All samples, all the time."""
 
 
+@takes_denominator
 def from_file(*, path: str, images: Data) -> SelectionSchedule:
     """The samples that `python -m kdjax select` keeps."""
     keep = read_keep(path, "config.selection.path", images.train)
     return _fixed(keep, keep_digest(keep))
 
 
+@takes_denominator
 def at_random(*, keep_ratio: float, seed: int = 0, images: Data) -> SelectionSchedule:
     """The control: a share of the samples, at random."""
     count = len(images.train.label)
     return _fixed(detectors.at_random(count, ratio=keep_ratio, seed=seed).keep)
 
 
+@takes_denominator
 def by_detector(
     *,
     images: Data,
@@ -113,6 +118,7 @@ def by_dividemix(
     )
 
 
+@takes_denominator
 @takes_influence
 def by_influence(
     *,

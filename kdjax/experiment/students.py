@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_streamed
+from kdjax.experiment import denominators
 from kdjax.experiment.builders import call_named, guarded
 from kdjax.experiment.data import Data
 from kdjax.experiment.fields import Limits, check_value
@@ -50,11 +51,13 @@ def build_students(
     data: Data,
     teacher: Teacher | None,
     total_steps: int,
+    stored: dict[str, str] | None = None,
 ) -> dict[str, Student]:
     """Builds every student of a plain config; `sections` are of `student_sections`.
 
-    Adds to a section `networks`, how many its method trains, and `selection_digest`
-    where its selection comes from a file or from another network.
+    Adds to a section `networks`, how many its method trains, `selection_digest` where
+    its selection comes from a file or from another network, and `denominator` where the
+    objective has one. `stored` are the denominators of a run to resume.
     """
     examples, classes = len(data.train.label), len(data.train.class_names)
     steps_per_epoch = examples / config["batch_size"]
@@ -67,7 +70,9 @@ def build_students(
     students = {}
     for name, section in sections.items():
         path = f"config.students.{name}" if config["students"] else "config"
-        students[name] = _student(path, section, data, teacher, optimizer, facts)
+        own = (stored or {}).get(name)
+        given = (path, section, data, teacher, optimizer, facts, own)
+        students[name] = _student(*given)
     if is_streamed(data.train):
         _check_crops(students, teacher, data)
     return students
@@ -80,8 +85,10 @@ def _student(
     teacher: Teacher | None,
     optimizer,
     facts: dict,
+    stored: str | None,
 ) -> Student:
-    method = build_method(f"{path}.method", section["method"], **facts)
+    own, denominator = denominators.settle(path, section, stored)
+    method = build_method(f"{path}.method", own, **facts)
     section["networks"] = method.networks
     network = student_network(f"{path}.model", section, facts["num_classes"])
     shape = data.train.image.shape[1:]
@@ -104,8 +111,11 @@ def _student(
         outputs = outputs_of("config.teacher", *pair)
         check_features("config.teacher", name, method.teacher_features, outputs)
     _check_epochs(path, section, schedule, facts)
+    denominators.check(path, section, method.needs_teacher)
     if method.needs_teacher and schedule is not None:
-        method = with_label_fallback(method)
+        method = with_label_fallback(method, denominator)
+    if method.has_label_fallback:
+        section[denominators.KEY] = denominator
     if data.augment.mixup:
         _check_mixable(path, name, method)
     functions = {"network": network, "method": method, "optimizer": optimizer}

@@ -8,10 +8,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts, losses
+from kdjax.methods.denominators import (
+    DENOMINATOR,
+    check_denominator,
+    normalise_weights,
+)
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.types import (
     SAMPLE_FIELDS,
@@ -207,71 +211,84 @@ def match_logits(name: str, coefficient: float | Schedule, distance: Callable) -
     return Term(name, coefficient, values, NOTHING)
 
 
-def on_selected(term: Term) -> Term:
+def on_selected(term: Term, denominator: str = "sets") -> Term:
     """The same term averaged over the selected samples: for methods without a teacher.
 
-    values times selection * batch / sum(selection); with nothing selected it is 0.
+    values times selection * batch / sum(selection); with nothing selected it is 0. With
+    the denominator "batch", values times selection.
     """
 
     def values(inputs):
         if inputs.selection is None:
             return term.values(inputs)
-        return normalise_weights(inputs.selection) * term.values(inputs)
+        weight = normalise_weights(inputs.selection, denominator)
+        return weight * term.values(inputs)
 
     return dataclasses.replace(term, values=values)
 
 
-def on_supervised(term: Term) -> Term:
-    """A teacher's term averaged over the samples that are selected for the teacher."""
+def on_supervised(term: Term, denominator: str = "sets") -> Term:
+    """A teacher's term averaged over the samples that are selected for the teacher.
+
+    With the denominator "batch" it is the term itself, which has the weights already.
+    """
 
     def values(inputs):
         s = _supervision(term.name, inputs)
-        s = s._replace(weight=normalise_weights(s.weight))
+        s = s._replace(weight=normalise_weights(s.weight, denominator))
         return term.values(inputs._replace(supervision=s))
 
     return dataclasses.replace(term, values=values)
 
 
-def label_unselected(coefficient: float | Schedule) -> Term:
+def label_unselected(coefficient: float | Schedule, denominator: str = "sets") -> Term:
     """Cross entropy averaged over the samples that are not selected for the teacher.
 
     values = (1 - selection) CE * batch / sum(1 - selection); 0 where there are none.
+    With the denominator "batch", values = (1 - selection) CE.
     """
 
     def values(inputs):
         loss = losses.cross_entropy(inputs.student.logits, inputs.labels)
-        return normalise_weights(1.0 - inputs.selection) * loss
+        return normalise_weights(1.0 - inputs.selection, denominator) * loss
 
     return Term("label_unselected", coefficient, values)
 
 
-def with_label_fallback(method: Method) -> Method:
+def with_label_fallback(method: Method, denominator: str = DENOMINATOR) -> Method:
     """The same method on the selected samples, cross entropy on the others.
 
     What data selection makes of any method with a teacher (Lan et al., arXiv:
-    2404.03693): each part of the objective is the mean over its own samples, and the
-    labels of selected samples are used as far as the method uses labels.
+    2404.03693). The labels of selected samples are used as far as the method uses
+    labels. With B samples in a batch and the set D of the selected ones,
+
+        "sets":   L = mean_{not D} CE + mean_D (method)
+        "batch":  L = (1 / B) [sum_{not D} CE + sum_D (method)]
+
+    With "batch" every sample counts once. With "sets" a fifth of the samples, where
+    four fifths are selected, has half of the weight; a mean over no sample is 0. What
+    could be read of the paper says which samples have which supervision, and nothing of
+    a denominator.
 
     A method that has a fallback of its own comes back as it is.
+
+    Raises:
+      ValueError: another denominator.
+
+    >>> from kdjax.methods import kd
+    >>> method = with_label_fallback(kd.build(alpha=1.0, temperature=4.0), "batch")
+    >>> [term.name for term in method.terms]
+    ['label_unselected', 'soft_logits']
     """
+    check_denominator("with_label_fallback", denominator)
     if method.has_label_fallback:
         return method
     own = tuple(
-        on_selected(term) if term.name == "hard_label" else on_supervised(term)
+        (on_selected if term.name == "hard_label" else on_supervised)(term, denominator)
         for term in method.terms
     )
-    terms = (label_unselected(1.0), *own)
+    terms = (label_unselected(1.0, denominator), *own)
     return dataclasses.replace(method, terms=terms, has_label_fallback=True)
-
-
-def normalise_weights(weight: Float[Array, " batch"]) -> Float[Array, " batch"]:
-    """Weights scaled to a mean of 1 over the batch, or all 0.
-
-    The batch mean of normalise_weights(w) * x is the weighted mean of x.
-    """
-    total = jnp.sum(weight)
-    scale = jnp.where(total > 0, weight.shape[0] / jnp.where(total > 0, total, 1.0), 0)
-    return weight * scale
 
 
 def labels_and_teacher(

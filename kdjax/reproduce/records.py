@@ -96,7 +96,7 @@ def _student(workdir: pathlib.Path, name: str, identity: dict, scores: dict) -> 
     meta, _ = checkpoints.read_meta(directory)
     variables = checkpoints.read_variables(directory, meta["step"], name)
     # Not the selection itself, which names directories.
-    keys = ("model", "method", "selection_digest")
+    keys = ("model", "method", "selection_digest", "denominator")
     student = {key: identity[key] for key in keys if key in identity}
     digest = checkpoints.digest(variables)
     return student | {"digest": digest, "metrics": scores["metrics"]}

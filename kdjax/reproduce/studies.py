@@ -60,16 +60,20 @@ def adjustments(temperature: float, spread: float) -> dict[str, dict]:
     }
 
 
-def revisions(temperature: float) -> dict[str, dict]:
-    """Lan et al. 2024: label revision, data selection, both, beside KD with labels."""
+def revisions(temperature: float, **revision: float) -> dict[str, dict]:
+    """Lan et al. 2024: label revision, data selection, both, beside KD with labels.
+
+    `revision` are arguments of label revision by squared errors, such as the lambda1 of
+    the number of classes, 4 K / 100; by default those for 100 classes.
+    """
     return {
         "kd_labels": kd(temperature, alpha=0.9),
-        "lr_mse": {"name": "lr_mse"},
+        "lr_mse": {"name": "lr_mse", **revision},
         "lr_kl": {"name": "lr_kl", "temperature": temperature},
         "ds": {"name": "ds", "temperature": temperature},
         "ds_random": {"name": "ds", "temperature": temperature},
-        "lr_ds": {"name": "lr_ds"},
-        "lr_ds_random": {"name": "lr_ds"},
+        "lr_ds": {"name": "lr_ds", **revision},
+        "lr_ds_random": {"name": "lr_ds", **revision},
     }
 
 

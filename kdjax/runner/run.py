@@ -7,7 +7,9 @@ from typing import Any
 
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
+from kdjax.experiment import denominators
 from kdjax.experiment.build import build
+from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.reporting.results import SUMMARY, Result, read_results
 from kdjax.runner import provenance, trainer
@@ -46,7 +48,9 @@ def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -
 
         select.select(config, workdir)
     else:
-        trainer.train(build(config), workdir, deadline)
+        directory = workdir / CHECKPOINTS
+        stored = collectives.broadcast(lambda: denominators.stored_in(directory))
+        trainer.train(build(config, denominators=stored), workdir, deadline)
     collectives.barrier()
 
 

@@ -12,11 +12,13 @@ from kdjax.distributed import collectives
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.builders import guarded
 from kdjax.reporting.files import replace_npz
+from kdjax.selection.shares import class_shares, describe_kept
 from kdjax.training import sharding
 from kdjax.training.evaluator import answerer, passing_rows, predictions
 from kdjax.training.state import SelectionSchedule, Student, TrainState
 
 DIRECTORY = "sample_info"
+SELECTION = "selection"  # which samples are selected, 1 or 0
 EARLIER = "notes"  # what earlier versions called it; their runs go on with it
 
 
@@ -42,6 +44,9 @@ class SampleInfo:
         is_earlier = start and collectives.broadcast((workdir / EARLIER).is_dir)
         self.directory = workdir / (EARLIER if is_earlier else DIRECTORY)
         self.values = {name: self._saved(name, start) for name in self.schedules}
+        for name in self.schedules if not start else ():
+            if self.schedules[name].compute is None:  # selected before the run
+                collectives.log(f"selection of {name}: {self._describe(name)}")
         self.placed = self._place()
         self._answerers = {}
 
@@ -58,6 +63,9 @@ class SampleInfo:
                 # Hosts may round differently; all take the numbers of the first.
                 collectives.barrier()
                 self.values[name] = _read(path)
+            if SELECTION in self.values[name]:
+                where = f"selection of {name}, before step {step}"
+                collectives.log(f"{where}: {self._describe(name)}")
         if due:
             self.placed = self._place()
         return self.placed
@@ -68,6 +76,26 @@ class SampleInfo:
             if any(self._is_due(name, step + count) for name in self.schedules):
                 return count
         return most
+
+    def report(self) -> dict[str, dict]:
+        """Student -> what its present selection keeps, as JSON."""
+        values = {n: v[SELECTION] > 0 for n, v in self.values.items() if SELECTION in v}
+        return {
+            name: {
+                "kept": int(keep.sum()),
+                "samples": len(keep),
+                "kept_of_class": self._shares(keep),
+            }
+            for name, keep in values.items()
+        }
+
+    def _shares(self, keep: np.ndarray) -> dict[str, float]:
+        train = self.experiment.train
+        return class_shares(keep, train.label, train.class_names)
+
+    def _describe(self, name: str) -> str:
+        keep = self.values[name][SELECTION] > 0
+        return describe_kept(keep, self._shares(keep))
 
     def _is_due(self, name: str, step: int) -> bool:
         return self.schedules[name].due(step, self.experiment.steps_per_epoch)

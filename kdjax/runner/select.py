@@ -20,6 +20,7 @@ from kdjax.reporting.files import replace_npz
 from kdjax.runner.workdir import SELECTION, write_config, write_json
 from kdjax.selection import detectors
 from kdjax.selection.evidence import SelectionResult
+from kdjax.selection.shares import class_shares, describe_kept
 from kdjax.training.evaluator import answers
 
 SCORES = ("precision", "recall", "f1", "specificity")  # that are printed
@@ -40,7 +41,9 @@ def select(config: dict, workdir: pathlib.Path) -> None:
     labels, true = images.train.label, images.true_labels
     record |= {"sources": sources, "samples": len(labels)}
     record["kept"] = int(result.keep.sum())
-    sentence = f"selected {record['kept']:,} of {record['samples']:,} samples"
+    shares = class_shares(result.keep, labels, images.train.class_names)
+    record["kept_of_class"] = shares
+    sentence = f"selected {describe_kept(result.keep, shares)}"
     if "noise" in images.train.identity:
         record["agreement"] = detectors.agreement(result.keep, labels, true)
         record["keep_all"] = detectors.keep_all(labels, true)

@@ -70,6 +70,8 @@ def train(
                 )
     results = reporter.last_evaluation or meta["metrics"]
     record = summary(experiment, results, reporter.seconds, skipped)
+    if selections := sample_info.report():
+        record["selections"] = selections
     write_json(workdir / SUMMARY, record)
 
 

@@ -159,6 +159,8 @@ def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> Non
         "program": shared | {"students": len(job.trials)},
     }
     summary |= {key: program[key] for key in ("unreadable_images",) if key in program}
+    if trial.name in program.get("selections", {}):
+        summary["selections"] = {student: program["selections"][trial.name]}
     workdirs.write_json(workdir / SUMMARY, summary)
 
 

@@ -128,6 +128,51 @@ def test_selected_samples_get_the_teacher_and_the_rest_their_labels(alpha):
     np.testing.assert_allclose(nowhere, hard.mean(), rtol=1e-5)
 
 
+@pytest.mark.parametrize("alpha", [1.0, 0.75])
+def test_over_the_batch_every_sample_counts_once(alpha):
+    plain = kd.build(alpha=alpha, temperature=4.0)
+    method = with_label_fallback(plain, denominator="batch")
+    given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
+    hard = reference.cross_entropy(GOLDEN_STUDENT, reference.one_hot(GOLDEN_LABELS, 4))
+    own = alpha * np.array(GOLDEN_KL[4.0]) + (1 - alpha) * hard
+    compute = jax.jit(lambda selection: objective(method, *given, selection))
+    for selection in ([1, 0, 1], [0, 0, 1], [0, 0, 0]):
+        expected = np.where(selection, own, hard).mean()
+        value = compute(np.float32(selection))
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+    everywhere = compute(np.ones(3, np.float32))
+    np.testing.assert_allclose(everywhere, objective(plain, *given), rtol=1e-6)
+
+
+def test_over_the_batch_weight_rules_keep_their_scale():
+    def weigh(s):
+        return jnp.asarray([0.5, 2.0, 3.0])
+
+    supervisor = Supervisor(temperature=fixed(4.0), weight=(weigh,))
+    plain = Method(terms=(base.soft_logits(1.0),), supervisor=supervisor)
+    given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
+    method = with_label_fallback(plain, "batch")
+    value = objective(method, *given, np.ones(3, np.float32))
+    np.testing.assert_allclose(value, objective(plain, *given), rtol=1e-6)
+
+
+@pytest.mark.parametrize("denominator", ["sets", "batch"])
+def test_the_order_of_a_batch_does_not_matter(denominator):
+    method = with_label_fallback(kd.build(alpha=0.75, temperature=4.0), denominator)
+    given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS, np.float32([1, 0, 1]))
+    value = objective(method, *given)
+    order = [1, 2, 0]
+    other = objective(method, *(array[order] for array in given))
+    np.testing.assert_allclose(other, value, rtol=1e-6)
+
+
+@pytest.mark.errors
+def test_a_denominator_is_one_of_two():
+    message = "with_label_fallback: denominator is 'mean'; expected one of sets, batch"
+    with pytest.raises(ValueError, match=message):
+        with_label_fallback(kd.build(alpha=1.0, temperature=4.0), "mean")
+
+
 def test_a_method_with_a_label_fallback_stays_as_it_is():
     method = lr_mse.build()
     assert with_label_fallback(method) is method

@@ -47,6 +47,23 @@ def test_each_set_of_samples_has_its_own_mean(selection, alpha, temperature):
     assert (np.asarray(to_teacher) == 0).all()
 
 
+@pytest.mark.parametrize("temperature", [4.0, INFINITY])
+@pytest.mark.parametrize("alpha", [1, 0.9])
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_over_the_batch_every_sample_counts_once(selection, alpha, temperature):
+    method = METHODS["ds"].build(
+        temperature=temperature, alpha=alpha, denominator="batch"
+    )
+    value, (gradient, to_teacher) = value_and_gradient(method, selection)
+    expected = 0.0
+    for i, selected in enumerate(selection):
+        teacher = alpha * SOFT[temperature][i] + (1 - alpha) * HARD[i]
+        expected += (teacher if selected else HARD[i]) / len(selection)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    assert np.isfinite(gradient).all()
+    assert (np.asarray(to_teacher) == 0).all()
+
+
 def test_gradient_is_the_teachers_on_the_selected_and_the_labels_on_the_rest():
     method = ds.build(temperature=4)
     _, (gradient, _) = value_and_gradient(method, [1, 0, 1])
@@ -80,6 +97,10 @@ def test_the_selection_is_asked_for_and_terms_have_names():
     [
         ({"temperature": 0}, "ds: temperature is 0"),
         ({"temperature": 4, "alpha": 0}, "ds: alpha is 0; expected a number above 0"),
+        (
+            {"temperature": 4, "denominator": "set"},
+            "ds: denominator is 'set'; expected one of sets, batch",
+        ),
         ({"temperature": 4, "alpha": 1.5}, "ds: alpha is 1.5; expected a number from"),
     ],
 )

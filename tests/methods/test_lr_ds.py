@@ -40,9 +40,32 @@ def test_parts_match_the_equation_on_every_selection(selection):
     assert (np.asarray(to_teacher) == 0).all()
 
 
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_over_the_batch_every_sample_counts_once(selection):
+    means = reference.label_revision_parts(
+        GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS, selection
+    )
+    right = GOLDEN_TEACHER.argmax(-1) == GOLDEN_LABELS
+    numbers = [0, 0, 0]
+    for selected, is_right in zip(selection, right, strict=True):
+        numbers[0] += bool(is_right or not selected)
+        numbers[1] += bool(selected and is_right)
+        numbers[2] += bool(selected and not is_right)
+    expected = np.multiply(means, numbers) / len(selection)
+    method = lr_ds.build(lambda1=0.4, denominator="batch")
+    np.testing.assert_allclose(parts(method, selection), expected, rtol=1e-5)
+    value, (gradient, to_teacher) = value_and_gradient(method, selection)
+    np.testing.assert_allclose(value, np.dot([1, 0.4, 1], expected), rtol=1e-5)
+    assert np.isfinite(gradient).all()
+    assert (np.asarray(to_teacher) == 0).all()
+
+
 def test_with_everything_selected_it_is_label_revision():
     everything = np.ones(3)
     selected, plain = lr_ds.build(eta=0.9), lr_mse.build(eta=0.9)
+    assert parts(selected, everything) == parts(plain, everything)
+    selected = lr_ds.build(eta=0.9, denominator="batch")
+    plain = lr_mse.build(eta=0.9, denominator="batch")
     assert parts(selected, everything) == parts(plain, everything)
 
 
@@ -75,3 +98,5 @@ def test_what_is_out_of_range_is_named():
         lr_ds.build(lambda1=-1)
     with pytest.raises(ValueError, match="eta is 1.5"):
         lr_ds.build(eta=1.5)
+    with pytest.raises(ValueError, match="lr_ds: denominator is 'sample'"):
+        lr_ds.build(denominator="sample")

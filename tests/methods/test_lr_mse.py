@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from jax.test_util import check_grads
 
 from kdjax.methods import METHODS, lr_mse
 from tests import reference
@@ -51,6 +52,45 @@ def test_gradient_matches_the_equation_and_none_reaches_the_teacher():
         slope[i] = 2 * p[i] * (outer - (outer * p[i]).sum()) / 2
     np.testing.assert_allclose(gradient, slope, rtol=1e-4, atol=1e-7)
     assert (np.asarray(to_teacher) == 0).all()
+
+
+def test_over_the_batch_every_sample_counts_once():
+    method = lr_mse.build(denominator="batch")
+    given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
+    # The teacher is right about one of the three.
+    expected = np.multiply(GOLDEN_PARTS, [1 / 3, 1 / 3, 2 / 3])
+    np.testing.assert_allclose(parts(method, *given), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("denominator", ["sets", "batch"])
+def test_gradients_are_those_of_finite_differences(denominator):
+    method = lr_mse.build(lambda1=0.4, denominator=denominator)
+    check_grads(
+        lambda s: objective(method, s, GOLDEN_TEACHER, GOLDEN_LABELS),
+        (jnp.asarray(GOLDEN_STUDENT),),
+        order=1,
+        modes=["rev"],
+        atol=1e-2,
+        rtol=1e-2,
+    )
+
+
+def test_the_pull_on_a_logit_is_the_same_for_four_hundredths_of_the_classes():
+    pulls = []
+    for classes in (10, 100):
+        gap = np.zeros((1, classes), np.float32)
+        gap[0, 1] = 0.5
+        method = lr_mse.build(lambda1=4 * classes / 100)
+        term = method.terms[1]
+        teacher = np.eye(1, classes, dtype=np.float32)
+        slope = jax.grad(
+            lambda s, term=term, method=method, teacher=teacher: jnp.mean(
+                term.coefficient
+                * term.values(inputs(method, s, teacher, np.int32([0])))
+            )
+        )(jnp.asarray(teacher + gap))
+        pulls.append(slope[0, 1])
+    np.testing.assert_allclose(pulls, 2 * 4 * 0.5 / 100, rtol=1e-6)
 
 
 @pytest.mark.parametrize("eta", [0.1, 0.99])
@@ -118,6 +158,7 @@ def test_parts_without_weight_are_left_out(numbers, names):
         ({"lambda1": -1}, "lr_mse: lambda1 is -1"),
         ({"lambda2": float("nan")}, "lr_mse: lambda2 is nan"),
         ({"eta": 1}, "label_revision: eta is 1; expected a number above 0 and below 1"),
+        ({"denominator": ""}, "lr_mse: denominator is ''; expected one of sets, batch"),
         ({"eta": 0}, "label_revision: eta is 0"),
     ],
 )

@@ -34,7 +34,8 @@ class Info(SampleInfo):
 
 
 def begin(workdir, start):
-    train = types.SimpleNamespace(label=np.zeros(COUNT, np.int32))
+    label = np.arange(COUNT, dtype=np.int32) % 2
+    train = types.SimpleNamespace(label=label, class_names=("even", "odd"))
     students = {"s": types.SimpleNamespace(selection_schedule=Schedule())}
     experiment = types.SimpleNamespace(
         students=students, train=train, steps_per_epoch=2.0

@@ -55,6 +55,9 @@ def test_one_command_selects_and_retrains(tickets, data_dir):
     with np.load(tickets / "select" / "selection.npz") as saved:
         keep, labels = saved["keep"], saved["labels"]
     assert told["kept"] == keep.sum() and 0 < keep.sum() < 256
+    shares = list(told["kept_of_class"].values())
+    expected = [keep[labels == label].mean() for label in np.unique(labels)]
+    assert shares == pytest.approx(expected)
     assert told["agreement"].keys() >= {"precision", "recall", "f1", "specificity"}
     clean = build(configs.teacher(data_dir)).train.label
     expected = NOISES["symmetric"](clean, 10, rate=0.4, seed=888)
@@ -152,7 +155,9 @@ def selecting(data_dir, teacher, **selection) -> ConfigDict:
     return config
 
 
-def test_the_teacher_is_heard_where_the_reference_says(tickets, data_dir, tmp_path):
+def test_the_teacher_is_heard_where_the_reference_says(
+    tickets, data_dir, tmp_path, capsys
+):
     proxy = str(tickets / "proxy")
     config = selecting(data_dir, proxy, reference=proxy, keep_ratio=0.75)
     run.run(config, tmp_path / "w")
@@ -161,6 +166,14 @@ def test_the_teacher_is_heard_where_the_reference_says(tickets, data_dir, tmp_pa
     with np.load(saved[0]) as found:
         chosen = found["selection"]
     assert chosen.sum() == 192 and set(chosen) == {0.0, 1.0}
+    line = "selection of ds, before step 0: 192 of 256 samples; of a class "
+    assert line in capsys.readouterr().err
+    summary = json.loads((tmp_path / "w" / "summary.json").read_text())
+    record, labels = summary["selections"]["ds"], build(config).train.label
+    assert (record["kept"], record["samples"]) == (192, 256)
+    assert list(record["kept_of_class"].values()) == pytest.approx(
+        [chosen[labels == label].mean() for label in range(10)]
+    )
     # The select command, asked the same, keeps the same.
     config = configs.students(data_dir, proxy)
     config.select = ConfigDict(
