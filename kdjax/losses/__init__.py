@@ -14,8 +14,16 @@ from kdjax.lazy_import import lazy_package
 
 __all__, __getattr__, __dir__ = lazy_package(
     __name__,
+    feature_boundaries="activation_boundary overhaul overhaul_margin",
+    feature_gaussians="channel_moments variational_information vid_initial_rho",
+    feature_statistics="flow_matrix flow_of_solution neuron_selectivity "
+    "patch_similarity",
+    features="attention_transfer factor_transfer feature_mean_squared_error "
+    "hierarchical_context input_gradient_matching",
     limits="label_matching logit_matching mean_squared_error smooth_l1 squared_error",
     logits="cross_entropy kl_divergence kl_to_target",
+    maps="adaptive_average_pool same_size",
     robust="clipped_probabilities early_learning_regularization "
     "generalized_cross_entropy reverse_cross_entropy",
+    singular_vectors="singular_vector_rbf",
 )
