@@ -85,8 +85,8 @@ def overhaul_margin(
         E[x | x < 0] for x ~ N(b, g^2) = b - g phi(b/g) / Phi(-b/g),   g = |scale|
 
     and -3 g where Phi(-b/g) <= 1e-3. Heo et al. 2019 (arXiv:1904.01866), margin ReLU;
-    the second branch is the authors' code. A channel of scale 0 (up
-    to 1e-12) has its limit, min(b, 0). Computed from log Phi, without overflow; about six digits.
+    the second branch is the authors' code. A channel of scale 0 (up to 1e-12) has its
+    limit, min(b, 0). Computed from log Phi, without overflow; about six digits.
 
     Args:
       scale: of the teacher's batch normalisation before the ReLU, [channels].

@@ -47,7 +47,8 @@ def channel_moments(
     contracts.shapes(where, student=(student, MAPS), teacher=(teacher, OTHER_MAPS))
     contracts.not_negative(where, "mean_weight", mean_weight)
     (mean_s, sd_s), (mean_t, sd_t) = _moments(student), _moments(teacher)
-    distance = mean_weight * (mean_s - mean_t) ** 2 + (sd_s - sd_t) ** 2
+    weight = as_float32(mean_weight)
+    distance = weight * (mean_s - mean_t) ** 2 + (sd_s - sd_t) ** 2
     return jnp.sum(distance, axis=-1)
 
 

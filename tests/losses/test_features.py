@@ -125,6 +125,12 @@ def test_what_is_not_a_number_never_trains(name):
     assert np.isnan(values).tolist() == [False, True, False]
 
 
+def test_the_same_without_a_compiler():
+    for name, loss in PAIRED.items():
+        values = loss(STUDENT, SMALL)
+        np.testing.assert_allclose(values, COMPILED[name](STUDENT, SMALL), rtol=1e-5)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (4, 5), (6, 6), (9, 7)])
 def test_adaptive_pooling_at_any_ratio(size):
     maps = STUDENT[:, :, :5]
