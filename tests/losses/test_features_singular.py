@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kdjax import losses
+from kdjax.losses import singular_vectors
 
 RANDOM = np.random.default_rng(3)
 
@@ -17,10 +18,11 @@ def levels(*shapes):
 
 
 FORMS = {
-    # Equal channels, of maps of other sizes; and equal widths, of other channels.
+    # Equal channels, of maps of other sizes, the last with more channels than
+    # positions; and equal widths, of other channels.
     "repdistiller": (
-        levels((6, 6, 4), (4, 4, 5), (3, 3, 6)),
-        levels((6, 6, 4), (5, 5, 5), (3, 3, 6)),
+        levels((6, 6, 4), (4, 4, 5), (2, 2, 6)),
+        levels((6, 6, 4), (5, 5, 5), (2, 3, 6)),
     ),
     "mdistiller": (
         levels((6, 6, 3), (4, 4, 4), (4, 4, 5)),
@@ -114,6 +116,20 @@ def test_gradients_numerically(form):
     expected = (at(1e-6) - at(-1e-6)) / 2e-6
     _, gradient = with_gradient(both, 2, form)
     np.testing.assert_allclose(inner(gradient, steps), expected, rtol=2e-3)
+
+
+def test_singular_vectors_turn_and_do_not_grow():
+    a, da = RANDOM.normal(size=(2, 64, 9, 5)).astype(np.float32)
+
+    @jax.jit
+    def move(a, da):
+        return jax.jvp(lambda x: singular_vectors._singular(x, 3), (a,), (da,))
+
+    (_, v), (ds, dv) = move(a, da)
+    np.testing.assert_allclose((v * dv).sum(1), 0, atol=1e-3)
+    u, _, _ = np.linalg.svd(a, full_matrices=False)
+    moved = np.einsum("bni,bnd,bdi->bi", u[..., :3], da, np.asarray(v))
+    np.testing.assert_allclose(np.abs(ds), np.abs(moved), rtol=1e-3, atol=1e-4)
 
 
 def test_gradients_forward_and_backward_agree():
