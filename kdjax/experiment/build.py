@@ -9,11 +9,10 @@ from kdjax.data.load import Split
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
 from kdjax.experiment.data import Data, load_data
-from kdjax.experiment.pretrained import Initial, Teacher, load_initial, load_trained
+from kdjax.experiment.pretrained import Initial, Teacher, load_initial
 from kdjax.experiment.students import (
     build_students,
-    check_cached,
-    check_frozen,
+    check_sources,
     student_sections,
 )
 from kdjax.experiment.teachers import load_teacher, untrained_teacher
@@ -90,29 +89,19 @@ def build(
             "images; expected a batch that is no larger."
         )
     plan = plan_of(config, examples / batch_size)
-    if teacher_models:
-        teacher = untrained_teacher(teacher_models, facts, config["teacher"])
-    else:
-        teacher = load_teacher(config["teacher"], facts)
-    initial = start = cache = None
-    if config["teacher"]["cache"]:
-        from kdjax.experiment.cache import open_cache
-
-        cache = open_cache(config, teacher, data, plan.total_steps)
+    teacher, cache = _teacher(config, data, plan, teacher_models)
+    initial = None
     if config["initial"]["workdir"]:
-        initial = load_trained("config.initial", config["initial"], facts)
-        start = load_initial(config["initial"], initial)
+        initial = load_initial(config["initial"], facts)
     sections, length = student_sections(config), plan.total_steps
     students = build_students(config, sections, data, teacher, length, denominators)
-    check_frozen(students, start)
-    if cache:
-        check_cached(students)
+    check_sources(students, initial, cache is not None)
     return Experiment(
         plan=plan,
         students=students,
         teacher=teacher,
         cache=cache,
-        initial=start,
+        initial=initial,
         data=data,
         seed=config["seed"],
         batch_size=batch_size,
@@ -124,6 +113,20 @@ def build(
         config=schema.resolved(config),
         identity=_identity(sections, facts, teacher, cache, initial),
     )
+
+
+def _teacher(config: dict, data: Data, plan: Plan, models: list[dict] | None):
+    """(the teacher, a cache of its outputs), each None where there is none."""
+    section, cache = config["teacher"], None
+    if models:
+        teacher = untrained_teacher(models, data.identity, section)
+    else:
+        teacher = load_teacher(section, data.identity)
+    if section["cache"]:
+        from kdjax.experiment.cache import open_cache
+
+        cache = open_cache(config, teacher, data, plan.total_steps)
+    return teacher, cache
 
 
 def check_single(config: dict) -> None:

@@ -29,6 +29,7 @@ class Initial(NamedTuple):
 
     variables: tuple[PyTree, PyTree] | None
     connectors: dict[str, PyTree]  # name -> {"params", "state"}
+    identity: dict
 
 
 def load_trained(
@@ -74,8 +75,9 @@ def load_trained(
     return identified(Teacher(network, variables, identity), own, changes, section)
 
 
-def load_initial(section: dict, trained: Teacher) -> Initial:
-    """What training begins with, of a `trained` network and its run."""
+def load_initial(section: dict, data: dict) -> Initial:
+    """What training begins with, of the run that an `initial` section names."""
+    trained = load_trained("config.initial", section, data)
     parts, connectors = section["parts"], {}
     if parts != "weights":
         one = trained.identity
@@ -90,7 +92,8 @@ def load_initial(section: dict, trained: Teacher) -> Initial:
             f"config.initial.parts is {parts!r}, and the run in "
             f"{trained.identity['workdir']} has none; expected 'weights'."
         )
-    return Initial(None if parts == "connectors" else trained.variables, connectors)
+    variables = None if parts == "connectors" else trained.variables
+    return Initial(variables, connectors, trained.identity)
 
 
 def _workdir(where: str, text: str) -> pathlib.Path:

@@ -21,7 +21,8 @@ from kdjax.experiment.networks import (
 from kdjax.experiment.pretrained import Initial, Teacher, student_network
 from kdjax.experiment.schema import VARIANT
 from kdjax.methods import METHODS
-from kdjax.methods.base import STEP_NEEDS, Method, with_label_fallback
+from kdjax.methods.base import STEP_NEEDS, Method
+from kdjax.methods.fallback import with_label_fallback
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import SelectionSchedule, Student
 
@@ -249,8 +250,14 @@ def _check_mixable(path: str, name: str, method: Method) -> None:
         )
 
 
-def check_frozen(students: dict[str, Student], initial: Initial | None) -> None:
-    """Raises InputError where a frozen connector is not one that was trained."""
+def check_sources(
+    students: dict[str, Student], initial: Initial | None, is_cached: bool
+) -> None:
+    """Raises InputError where a method needs more than what the run starts from.
+
+    A frozen connector has to come from an initial stage, and a cache has not all that
+    a teacher has.
+    """
     trained = initial.connectors if initial else {}
     for name, student in students.items():
         for key, connector in student.method.connectors.items():
@@ -261,13 +268,8 @@ def check_frozen(students: dict[str, Student], initial: Initial | None) -> None:
                     "--workdir of that stage, and config.initial.parts all or "
                     "connectors."
                 )
-
-
-def check_cached(students: dict[str, Student]) -> None:
-    """Raises InputError where a method needs more of a teacher than a cache has."""
-    for name, student in students.items():
         reason = student.method.needs_live_teacher
-        if reason:
+        if is_cached and reason:
             raise InputError(
                 f"config.teacher.cache: the method of {name} cannot train from a "
                 f"cache: {reason}; expected no cache, and so the teacher itself."

@@ -16,7 +16,8 @@ import dataclasses
 import jax.numpy as jnp
 
 from kdjax.losses.correlation import standardise
-from kdjax.methods.base import Method, Term, soft_target
+from kdjax.methods.base import Method, Term
+from kdjax.methods.terms import soft_target
 from kdjax.supervision.pipeline import Supervisor
 
 STANDARDISE = "standardise"

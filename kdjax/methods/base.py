@@ -1,6 +1,6 @@
-"""Terms and methods: how losses and supervision become one objective.
+"""What a method is: terms, rules and whatever else it needs, as it declares.
 
-Only here is the squared temperature multiplied in. To add a method: `kdjax.methods`.
+To add a method: `kdjax.methods`. The terms that many share are in `terms`.
 """
 
 import collections
@@ -10,12 +10,6 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Float
 
-from kdjax import contracts, losses
-from kdjax.methods.denominators import (
-    DENOMINATOR,
-    check_denominator,
-    normalise_weights,
-)
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.types import (
     SAMPLE_FIELDS,
@@ -25,7 +19,6 @@ from kdjax.types import (
     MemoryInputs,
     Outputs,
     PyTree,
-    Supervision,
 )
 
 Schedule = Callable[[Array], Array]
@@ -48,12 +41,15 @@ class Term:
       coefficient: a number, or a schedule of the step.
       values: LossInputs -> [batch].
       reads: what of a sample it looks at by itself, of "label" and "index".
+      weighted: whether its values are times `Supervision.weight` already; a selection
+        of samples weighs the others.
     """
 
     name: str
     coefficient: float | Schedule
     values: Callable[[LossInputs], Float[Array, " batch"]]
     reads: frozenset[str] = frozenset({"label"})
+    weighted: bool = False
 
 
 class Memory(NamedTuple):
@@ -164,169 +160,3 @@ class Method:
         """Which of "label" and "index" of a sample the objective looks at."""
         parts = (*self.terms, self.supervisor, self.memory)
         return NOTHING.union(*(part.reads for part in parts if part is not None))
-
-
-def hard_label(coefficient: float | Schedule, label_smoothing: float = 0.0) -> Term:
-    """Cross entropy with the labels."""
-
-    def values(inputs):
-        student = inputs.student.logits
-        return losses.cross_entropy(student, inputs.labels, label_smoothing)
-
-    return Term("hard_label", coefficient, values)
-
-
-def soft_logits(coefficient: float | Schedule) -> Term:
-    """weight * tau^2 KL against the adjusted teacher logits, at any finite tau."""
-
-    def values(inputs):
-        s = _supervision("soft_logits", inputs)
-        kl = losses.kl_divergence(student_logits(inputs), s.logits, s.temperature)
-        return s.weight * s.temperature**2 * kl
-
-    return Term("soft_logits", coefficient, values, NOTHING)
-
-
-def soft_target(coefficient: float | Schedule) -> Term:
-    """weight * tau^2 KL against the softened, revised target: for target rules."""
-
-    def values(inputs):
-        s = _supervision("soft_target", inputs)
-        kl = losses.kl_to_target(student_logits(inputs), s.target, s.temperature)
-        return s.weight * s.temperature**2 * kl
-
-    return Term("soft_target", coefficient, values, NOTHING)
-
-
-def match_logits(name: str, coefficient: float | Schedule, distance: Callable) -> Term:
-    """weight * a distance between logits, such as `losses.mean_squared_error`.
-
-    The temperature plays no part.
-    """
-
-    def values(inputs):
-        s = _supervision(name, inputs)
-        return s.weight * distance(student_logits(inputs), s.logits)
-
-    return Term(name, coefficient, values, NOTHING)
-
-
-def on_selected(term: Term, denominator: str = "sets") -> Term:
-    """The same term averaged over the selected samples: for methods without a teacher.
-
-    values times selection * batch / sum(selection); with nothing selected it is 0. With
-    the denominator "batch", values times selection.
-    """
-
-    def values(inputs):
-        if inputs.selection is None:
-            return term.values(inputs)
-        weight = normalise_weights(inputs.selection, denominator)
-        return weight * term.values(inputs)
-
-    return dataclasses.replace(term, values=values)
-
-
-def on_supervised(term: Term, denominator: str = "sets") -> Term:
-    """A teacher's term averaged over the samples that are selected for the teacher.
-
-    With the denominator "batch" it is the term itself, which has the weights already.
-    """
-
-    def values(inputs):
-        s = _supervision(term.name, inputs)
-        s = s._replace(weight=normalise_weights(s.weight, denominator))
-        return term.values(inputs._replace(supervision=s))
-
-    return dataclasses.replace(term, values=values)
-
-
-def label_unselected(coefficient: float | Schedule, denominator: str = "sets") -> Term:
-    """Cross entropy averaged over the samples that are not selected for the teacher.
-
-    values = (1 - selection) CE * batch / sum(1 - selection); 0 where there are none.
-    With the denominator "batch", values = (1 - selection) CE.
-    """
-
-    def values(inputs):
-        loss = losses.cross_entropy(inputs.student.logits, inputs.labels)
-        return normalise_weights(1.0 - inputs.selection, denominator) * loss
-
-    return Term("label_unselected", coefficient, values)
-
-
-def with_label_fallback(method: Method, denominator: str = DENOMINATOR) -> Method:
-    """The same method on the selected samples, cross entropy on the others.
-
-    What data selection makes of any method with a teacher (Lan et al., arXiv:
-    2404.03693). The labels of selected samples are used as far as the method uses
-    labels. With B samples in a batch and the set D of the selected ones,
-
-        "sets":   L = mean_{not D} CE + mean_D (method)
-        "batch":  L = (1 / B) [sum_{not D} CE + sum_D (method)]
-
-    With "batch" every sample counts once. With "sets" a fifth of the samples, where
-    four fifths are selected, has half of the weight; a mean over no sample is 0. What
-    could be read of the paper says which samples have which supervision, and nothing of
-    a denominator.
-
-    A method that has a fallback of its own comes back as it is.
-
-    Raises:
-      ValueError: another denominator.
-
-    >>> from kdjax.methods import kd
-    >>> method = with_label_fallback(kd.build(alpha=1.0, temperature=4.0), "batch")
-    >>> [term.name for term in method.terms]
-    ['label_unselected', 'soft_logits']
-    """
-    check_denominator("with_label_fallback", denominator)
-    if method.has_label_fallback:
-        return method
-    own = tuple(
-        (on_selected if term.name == "hard_label" else on_supervised)(term, denominator)
-        for term in method.terms
-    )
-    terms = (label_unselected(1.0, denominator), *own)
-    return dataclasses.replace(method, terms=terms, has_label_fallback=True)
-
-
-def labels_and_teacher(
-    alpha: float, term: Term, supervisor: Supervisor, label_smoothing: float = 0.0
-) -> Method:
-    """(1 - alpha) cross entropy and the teacher's term; parts of weight 0 left out."""
-    labels = hard_label(1.0 - alpha, label_smoothing)
-    if alpha == 0:
-        return Method(terms=(on_selected(labels),))
-    terms = (term,) if alpha == 1 else (labels, term)
-    return Method(terms=terms, supervisor=supervisor)
-
-
-def soft_teacher(where: str, supervisor: Supervisor, label_weight: float) -> Method:
-    """tau^2 KL against the supervision, and cross entropy with the label.
-
-    Probabilities have fewer digits than logits, so the target is compared only where
-    the supervisor has rules on targets.
-
-    `where` names the method in errors; at a label_weight of 0 the label is left out.
-    """
-    contracts.not_negative(where, "label_weight", label_weight)
-    terms = ((soft_target if supervisor.target else soft_logits)(1.0),)
-    if label_weight:
-        terms = (hard_label(label_weight), *terms)
-    return Method(terms=terms, supervisor=supervisor)
-
-
-def student_logits(inputs: LossInputs) -> Float[Array, "batch classes"]:
-    """What is compared with `Supervision.logits`: the student's, transformed alike."""
-    transformed = inputs.supervision.student_logits
-    return inputs.student.logits if transformed is None else transformed
-
-
-def _supervision(term: str, inputs: LossInputs) -> Supervision:
-    if inputs.supervision is None:
-        raise ValueError(
-            f"{term}: inputs.supervision is None; expected the teacher's: give the "
-            "Method a supervisor and the step a teacher."
-        )
-    return inputs.supervision

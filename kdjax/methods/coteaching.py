@@ -31,7 +31,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from kdjax import contracts, losses
-from kdjax.methods.base import Method, Term, normalise_weights
+from kdjax.methods.base import Method, Term
+from kdjax.methods.denominators import normalise_weights
 from kdjax.types import LossInputs
 
 REFERENCE = "Han et al., Co-teaching, NeurIPS 2018"

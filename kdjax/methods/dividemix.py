@@ -44,7 +44,8 @@ from jaxtyping import Array, Float, Int
 
 from kdjax import contracts, losses
 from kdjax.losses.numerics import as_float32
-from kdjax.methods.base import Method, Mixture, Term, normalise_weights
+from kdjax.methods.base import Method, Mixture, Term
+from kdjax.methods.denominators import normalise_weights
 
 REFERENCE = "Li et al., DivideMix, ICLR 2020"
 

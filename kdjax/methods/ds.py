@@ -31,8 +31,9 @@ import dataclasses
 
 from kdjax import contracts
 from kdjax.methods import kd
-from kdjax.methods.base import Method, with_label_fallback
+from kdjax.methods.base import Method
 from kdjax.methods.denominators import DENOMINATOR, check_denominator
+from kdjax.methods.fallback import with_label_fallback
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 

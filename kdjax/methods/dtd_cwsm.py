@@ -26,7 +26,8 @@ R, all off by default, are additions; R is the label revision of Lan et al. 2024
 (arXiv:2404.03693).
 """
 
-from kdjax.methods.base import Method, soft_teacher
+from kdjax.methods.base import Method
+from kdjax.methods.terms import soft_teacher
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import with_revision

@@ -35,7 +35,8 @@ of the softened teacher, as here, the label is on top at every tau_x. Where samp
 selected for the teacher, the mean of w is still over the batch.
 """
 
-from kdjax.methods.base import Method, soft_teacher
+from kdjax.methods.base import Method
+from kdjax.methods.terms import soft_teacher
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule
 from kdjax.supervision.revision import with_revision

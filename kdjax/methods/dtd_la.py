@@ -32,7 +32,8 @@ a public re-implementation (TextBrewer).
 """
 
 from kdjax.methods import dtd_flsw
-from kdjax.methods.base import Method, soft_teacher
+from kdjax.methods.base import Method
+from kdjax.methods.terms import soft_teacher
 from kdjax.supervision.adjustment import (
     probability_shift,
     shift_probabilities,

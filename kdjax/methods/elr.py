@@ -28,7 +28,9 @@ from jaxtyping import Array
 
 from kdjax import contracts
 from kdjax.losses import robust
-from kdjax.methods.base import Memory, Method, Term, hard_label, on_selected
+from kdjax.methods.base import Memory, Method, Term
+from kdjax.methods.fallback import on_selected
+from kdjax.methods.terms import hard_label
 
 REFERENCE = "Liu et al., Early-Learning Regularization, NeurIPS 2020"
 

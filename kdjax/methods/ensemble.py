@@ -24,8 +24,8 @@ import dataclasses
 import math
 
 from kdjax import contracts, losses
-from kdjax.methods.base import (
-    Method,
+from kdjax.methods.base import Method
+from kdjax.methods.terms import (
     labels_and_teacher,
     match_logits,
     soft_logits,

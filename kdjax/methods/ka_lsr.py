@@ -28,7 +28,8 @@ defaults are the usual ones.
 """
 
 from kdjax import contracts
-from kdjax.methods.base import Method, soft_teacher
+from kdjax.methods.base import Method
+from kdjax.methods.terms import soft_teacher
 from kdjax.supervision.adjustment import smoothed_label
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import with_revision

@@ -24,7 +24,8 @@ on CIFAR-100, and 1 on ImageNet.
 """
 
 from kdjax import contracts
-from kdjax.methods.base import Method, soft_teacher
+from kdjax.methods.base import Method
+from kdjax.methods.terms import soft_teacher
 from kdjax.supervision.adjustment import probability_shift
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import with_revision

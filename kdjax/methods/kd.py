@@ -26,7 +26,8 @@ unless asked for; label smoothing of the cross entropy is an addition, off by de
 import math
 
 from kdjax import contracts, losses
-from kdjax.methods.base import Method, labels_and_teacher, match_logits, soft_logits
+from kdjax.methods.base import Method
+from kdjax.methods.terms import labels_and_teacher, match_logits, soft_logits
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
 

@@ -22,7 +22,8 @@ as are the temperature of q and the defaults (gamma, alpha and tau are RepDistil
 """
 
 from kdjax import contracts
-from kdjax.methods.base import Method, hard_label, soft_target
+from kdjax.methods.base import Method
+from kdjax.methods.terms import hard_label, soft_target
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import label_revision, where_wrong
 from kdjax.supervision.temperature import fixed

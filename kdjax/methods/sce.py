@@ -21,7 +21,9 @@ selection, if it has one, says which samples are averaged over.
 
 from kdjax import contracts
 from kdjax.losses import robust
-from kdjax.methods.base import Method, Term, hard_label, on_selected
+from kdjax.methods.base import Method, Term
+from kdjax.methods.fallback import on_selected
+from kdjax.methods.terms import hard_label
 
 REFERENCE = "Wang et al., Symmetric Cross Entropy, ICCV 2019"
 

@@ -16,7 +16,8 @@ paper. The code allows no cross entropy beside it (alpha = 1, the default here).
 """
 
 from kdjax import contracts, losses
-from kdjax.methods.base import Method, labels_and_teacher, match_logits
+from kdjax.methods.base import Method
+from kdjax.methods.terms import labels_and_teacher, match_logits
 from kdjax.supervision.pipeline import Supervisor
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"

@@ -80,11 +80,23 @@ def _teacher_results(methods, teacher, variables, batch, views) -> TeacherResult
     evaluate = functools.partial(teacher.evaluate, *variables)
     outputs, gradient = evaluate(batch.image), None
     if any("image_gradients" in method.needs for method in methods):
-        gradient = _label_gradient(
+        gradient = label_gradient(
             lambda images: (evaluate(images), None), batch.image, batch.label
         )[1]
     seconds = {kind: evaluate(images) for kind, images in views.items()}
     return jax.lax.stop_gradient(TeacherResults(outputs, seconds, gradient, variables))
+
+
+class Given(NamedTuple):
+    """What one student's update is computed of, beside its state."""
+
+    images: jax.Array | tuple[jax.Array, ...]
+    view: jax.Array | None  # the second one, where the method asks for it
+    teacher: TeacherResults
+    batch: Batch
+    selection: jax.Array
+    mixed: PyTree
+    keys: jax.Array  # of the network on each view, and of the memory
 
 
 def update_student(
@@ -109,42 +121,8 @@ def update_student(
     selection = sample_info.get("selection", jnp.ones(batch.label.shape, jnp.float32))
     key = jax.random.key(student.seed, impl="threefry2x32")
     keys = jax.random.split(jax.random.fold_in(key, state.step), 3)
-    inputs = (batch, selection, state.step, state.supervision_state, mixed, keys[2])
-
-    def loss_of(trained):
-        params = trained["network"] if method.connectors else trained
-
-        def train(images, batch_stats, key):
-            return network.train(params, batch_stats, images, key)
-
-        declared = {}
-        if "image_gradients" in method.needs:
-            (outputs, batch_stats), gradient = _label_gradient(
-                lambda images: train(images, state.batch_stats, keys[0]),
-                *(images, batch.label),
-            )
-            pair = ImageGradients(gradient, teacher.image_gradient)
-            declared["image_gradients"] = pair
-        else:
-            outputs, batch_stats = train(images, state.batch_stats, keys[0])
-        if method.second_view:
-            second, batch_stats = train(view, batch_stats, keys[1])
-            seconds = teacher.second_views.get(method.second_view)
-            declared["second_view"] = SecondView(second, seconds)
-        if "teacher_variables" in method.needs:
-            declared["teacher_variables"] = teacher.variables
-        if "student_parameters" in method.needs:
-            declared["student_parameters"] = params
-        connectors = {}
-        if method.connectors:
-            declared["connected"], connectors = _connect(
-                method, state, trained, ConnectorInputs(outputs, teacher.outputs)
-            )
-        loss, (supervision_state, metrics) = compute_loss(
-            method, outputs, teacher.outputs, *inputs, **declared
-        )
-        return loss, (batch_stats, supervision_state, connectors, metrics)
-
+    given = Given(images, view, teacher, batch, selection, mixed, keys)
+    loss_of = functools.partial(_loss, student, state, given)
     gradients, (*rest, metrics) = jax.grad(loss_of, has_aux=True)(state.trained)
     norm = optax.tree.norm(gradients)
     finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
@@ -156,7 +134,59 @@ def update_student(
     return dataclasses.replace(kept, step=new.step), metrics
 
 
-def _label_gradient(apply: Callable, images, labels):
+def _loss(student: Student, state: TrainState, given: Given, trained: PyTree):
+    """(the loss, (the next states of all that is not trained, metrics))."""
+    method, teacher = student.method, given.teacher
+    params = trained["network"] if method.connectors else trained
+    declared = {}
+    if "teacher_variables" in method.needs:
+        declared["teacher_variables"] = teacher.variables
+    if "student_parameters" in method.needs:
+        declared["student_parameters"] = params
+    outputs, batch_stats = _outputs(student, state, given, params, declared)
+    connectors = {}
+    if method.connectors:
+        inputs = ConnectorInputs(outputs, teacher.outputs)
+        declared["connected"], connectors = _connect(method, state, trained, inputs)
+    loss, (supervision_state, metrics) = compute_loss(
+        method,
+        outputs,
+        teacher.outputs,
+        given.batch,
+        given.selection,
+        state.step,
+        state.supervision_state,
+        given.mixed,
+        given.keys[2],
+        **declared,
+    )
+    return loss, (batch_stats, supervision_state, connectors, metrics)
+
+
+def _outputs(student: Student, state: TrainState, given: Given, params, declared: dict):
+    """(outputs, batch_stats); adds those on a second view, and image gradients."""
+    method, keys = student.method, given.keys
+
+    def train(images, batch_stats, key):
+        return student.network.train(params, batch_stats, images, key)
+
+    if "image_gradients" in method.needs:
+        (outputs, batch_stats), gradient = label_gradient(
+            lambda images: train(images, state.batch_stats, keys[0]),
+            *(given.images, given.batch.label),
+        )
+        pair = ImageGradients(gradient, given.teacher.image_gradient)
+        declared["image_gradients"] = pair
+    else:
+        outputs, batch_stats = train(given.images, state.batch_stats, keys[0])
+    if method.second_view:
+        second, batch_stats = train(given.view, batch_stats, keys[1])
+        theirs = given.teacher.second_views.get(method.second_view)
+        declared["second_view"] = SecondView(second, theirs)
+    return outputs, batch_stats
+
+
+def label_gradient(apply: Callable, images, labels):
     """(apply(images), gradient of each sample's label logit in its image).
 
     `apply` returns (Outputs, anything). In training a batch norm couples samples: the

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from kdjax import losses
-from kdjax.methods import base, kd, lr_mse
-from kdjax.methods.base import Method, Term, with_label_fallback
+from kdjax.methods import kd, lr_mse, terms
+from kdjax.methods.base import Method, Term
+from kdjax.methods.fallback import with_label_fallback
 from kdjax.supervision.pipeline import Supervisor, stateless
 from kdjax.supervision.temperature import fixed
 from kdjax.types import LossInputs, Outputs
@@ -26,7 +27,7 @@ def values_of(term, **stages):
     return term.values(student_outputs)
 
 
-@pytest.mark.parametrize("term", [base.soft_logits(1.0), base.soft_target(1.0)])
+@pytest.mark.parametrize("term", [terms.soft_logits(1.0), terms.soft_target(1.0)])
 def test_soft_terms_carry_weight_and_each_samples_squared_temperature(term):
     expected = SELECTION * GOLDEN_KL[4.0]
     np.testing.assert_allclose(values_of(term), expected, rtol=1e-5, atol=1e-7)
@@ -36,7 +37,7 @@ def test_soft_terms_carry_weight_and_each_samples_squared_temperature(term):
 
 
 def test_soft_logits_holds_at_a_high_temperature():
-    values = values_of(base.soft_logits(1.0), temperature=fixed(1e6))
+    values = values_of(terms.soft_logits(1.0), temperature=fixed(1e6))
     limit = reference.logit_matching(GOLDEN_STUDENT, GOLDEN_TEACHER)
     np.testing.assert_allclose(values, SELECTION * limit, rtol=1e-5)
 
@@ -47,7 +48,7 @@ def test_soft_target_follows_target_rules():
     def label(target, s):
         return jnp.asarray(one_hot)
 
-    values = values_of(base.soft_target(1.0), temperature=fixed(1), target=(label,))
+    values = values_of(terms.soft_target(1.0), temperature=fixed(1), target=(label,))
     expected = SELECTION * reference.cross_entropy(GOLDEN_STUDENT, one_hot)
     np.testing.assert_allclose(values, expected, rtol=1e-5)
 
@@ -57,7 +58,7 @@ def test_match_logits_uses_the_adjusted_logits_and_no_temperature(temperature):
     def add_one(s):
         return s.teacher_logits + 1
 
-    term = base.match_logits("distance", 1.0, losses.squared_error)
+    term = terms.match_logits("distance", 1.0, losses.squared_error)
     values = values_of(term, logits=(add_one,), temperature=fixed(temperature))
     expected = ((GOLDEN_STUDENT - GOLDEN_TEACHER - 1) ** 2).sum(-1)
     np.testing.assert_allclose(values, SELECTION * expected, rtol=1e-5)
@@ -66,7 +67,7 @@ def test_match_logits_uses_the_adjusted_logits_and_no_temperature(temperature):
 
 def test_hard_label_needs_no_teacher_and_no_selection():
     student_outputs = LossInputs(Outputs(GOLDEN_STUDENT, {}), None, GOLDEN_LABELS, None)
-    values = base.hard_label(0.5, label_smoothing=0.1).values(student_outputs)
+    values = terms.hard_label(0.5, label_smoothing=0.1).values(student_outputs)
     target = 0.9 * reference.one_hot(GOLDEN_LABELS, 4) + 0.025
     expected = reference.cross_entropy(GOLDEN_STUDENT, target)
     np.testing.assert_allclose(values, expected, rtol=1e-5)
@@ -74,7 +75,7 @@ def test_hard_label_needs_no_teacher_and_no_selection():
 
 def test_weight_zero_gives_no_gradient():
     method = Method(
-        terms=(base.soft_logits(1.0),), supervisor=Supervisor(temperature=fixed(4))
+        terms=(terms.soft_logits(1.0),), supervisor=Supervisor(temperature=fixed(4))
     )
 
     def total(student):
@@ -91,9 +92,9 @@ def test_weight_zero_gives_no_gradient():
 @pytest.mark.parametrize(
     "term",
     [
-        base.soft_logits(1.0),
-        base.soft_target(1.0),
-        base.match_logits("distance", 1.0, losses.squared_error),
+        terms.soft_logits(1.0),
+        terms.soft_target(1.0),
+        terms.match_logits("distance", 1.0, losses.squared_error),
     ],
 )
 def test_a_term_without_supervision_says_so(term):
@@ -106,7 +107,7 @@ def test_a_term_without_supervision_says_so(term):
 def test_a_method_has_terms_of_unique_names():
     with pytest.raises(ValueError, match="terms is empty"):
         Method(terms=())
-    twice = (base.hard_label(0.5), Term("hard_label", 0.5, lambda inputs: None))
+    twice = (terms.hard_label(0.5), Term("hard_label", 0.5, lambda inputs: None))
     with pytest.raises(ValueError, match="'hard_label'.* name more than one term"):
         Method(terms=twice)
 
@@ -149,7 +150,7 @@ def test_over_the_batch_weight_rules_keep_their_scale():
         return jnp.asarray([0.5, 2.0, 3.0])
 
     supervisor = Supervisor(temperature=fixed(4.0), weight=(weigh,))
-    plain = Method(terms=(base.soft_logits(1.0),), supervisor=supervisor)
+    plain = Method(terms=(terms.soft_logits(1.0),), supervisor=supervisor)
     given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
     method = with_label_fallback(plain, "batch")
     value = objective(method, *given, np.ones(3, np.float32))

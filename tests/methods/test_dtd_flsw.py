@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdjax.methods import METHODS, dtd_flsw, kd, lr_kl
-from kdjax.methods.base import with_label_fallback
+from kdjax.methods.fallback import with_label_fallback
 from tests import reference
 from tests.networks import linear
 from tests.objectives import inputs, objective

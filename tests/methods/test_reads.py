@@ -6,8 +6,10 @@ import pytest
 from jax.extend.core import Var
 
 from kdjax import losses
-from kdjax.methods import METHODS, base
-from kdjax.methods.base import Memory, Method, Term, with_label_fallback
+from kdjax.methods import METHODS
+from kdjax.methods import terms as shared
+from kdjax.methods.base import Memory, Method, Term
+from kdjax.methods.fallback import with_label_fallback
 from kdjax.supervision import Supervisor, fixed, reads, remembered, stateless
 from kdjax.types import Batch, Outputs
 from tests.objectives import objective
@@ -133,7 +135,7 @@ def test_what_does_not_say_is_taken_to_read_all_that_it_may():
 
     def terms(**stages):
         rules = Supervisor(**{"temperature": fixed(1.0)} | stages)
-        return Method(terms=(base.soft_logits(1.0),), supervisor=rules)
+        return Method(terms=(shared.soft_logits(1.0),), supervisor=rules)
 
     assert terms().reads == set()
     assert terms(logits=(rule,)).reads == {"label", "index"}
@@ -148,13 +150,13 @@ def test_what_does_not_say_is_taken_to_read_all_that_it_may():
 
 
 def test_a_teacher_is_needed_with_a_supervisor_or_where_the_method_says_so():
-    labels = (base.hard_label(1.0),)
+    labels = (shared.hard_label(1.0),)
     assert not Method(terms=labels).needs_teacher
     assert Method(terms=labels, needs_teacher=True).needs_teacher
     assert Method(
         terms=labels, supervisor=Supervisor(temperature=fixed(1))
     ).needs_teacher
-    distance = base.match_logits("distance", 1.0, losses.squared_error)
+    distance = shared.match_logits("distance", 1.0, losses.squared_error)
     assert with_label_fallback(
         Method(terms=(distance,), supervisor=Supervisor(temperature=fixed(1)))
     ).needs_teacher
