@@ -14,6 +14,8 @@ from kdjax.lazy_import import lazy_package
 
 __all__, __getattr__, __dir__ = lazy_package(
     __name__,
+    decoupled="DecoupledParts decoupled_nontarget decoupled_target "
+    "generalised_decoupled normalised_nontarget normalised_target",
     limits="label_matching logit_matching mean_squared_error smooth_l1 squared_error",
     logits="cross_entropy kl_divergence kl_to_target",
     robust="clipped_probabilities early_learning_regularization "
