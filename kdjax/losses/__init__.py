@@ -20,4 +20,6 @@ __all__, __getattr__, __dir__ = lazy_package(
     logits="cross_entropy kl_divergence kl_to_target",
     robust="clipped_probabilities early_learning_regularization "
     "generalized_cross_entropy reverse_cross_entropy",
+    transformed="magnitude_enhanced_kl shrink_margin transformed_teacher_matching "
+    "transformed_teacher_weight",
 )
