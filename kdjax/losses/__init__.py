@@ -18,6 +18,7 @@ __all__, __getattr__, __dir__ = lazy_package(
     "generalised_decoupled normalised_nontarget normalised_target",
     limits="label_matching logit_matching mean_squared_error smooth_l1 squared_error",
     logits="cross_entropy kl_divergence kl_to_target",
+    refined="label_correction masked_correlation raise_label sample_confidence",
     robust="clipped_probabilities early_learning_regularization "
     "generalized_cross_entropy reverse_cross_entropy",
     transformed="magnitude_enhanced_kl shrink_margin transformed_teacher_matching "
