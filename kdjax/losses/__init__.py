@@ -23,4 +23,6 @@ __all__, __getattr__, __dir__ = lazy_package(
     "generalized_cross_entropy reverse_cross_entropy",
     transformed="magnitude_enhanced_kl shrink_margin transformed_teacher_matching "
     "transformed_teacher_weight",
+    transport="class_similarity classifier_similarity transport_cost "
+    "wasserstein_nontarget",
 )
