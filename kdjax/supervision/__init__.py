@@ -13,8 +13,10 @@ __all__, __getattr__, __dir__ = lazy_package(
     __name__,
     adjustment="probability_shift shift_probabilities smoothed_label",
     ensemble="mean_of_logits mean_of_probabilities sum_of_logits",
+    entropy="by_entropy",
     memory="remembered",
     pipeline="Supervisor TemperatureRule reads stateless supervise",
+    refined="raised_label",
     revision="label_revision revision_weight where_wrong with_revision",
     temperature="by_confidence by_confusion by_confusion_of_probabilities "
     "fixed scheduled",
