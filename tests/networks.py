@@ -42,6 +42,41 @@ class Coarse(nn.Module):
         return nn.Dense(self.classes)(pixels), {"pooled": pixels}
 
 
+class Staged(nn.Module):
+    """A stem and three stages, with every feature that the residual networks have."""
+
+    classes: int
+    width: int
+
+    @nn.compact
+    def __call__(self, images, train: bool):
+        x, features = images, {}
+        names = ("stem", "stage1", "stage2", "stage3")
+        for name, factor, stride in zip(names, (1, 1, 2, 4), (1, 1, 2, 2), strict=True):
+            conv = {"strides": (stride, stride), "use_bias": False}
+            x = nn.Conv(factor * self.width, (3, 3), **conv, name=f"{name}_conv")(x)
+            norm = {"use_running_average": not train, "momentum": 0.9}
+            x = nn.BatchNorm(**norm, name=f"{name}_norm")(x)
+            features[f"{name}_preact"] = x
+            x = nn.relu(x)
+            features[name] = x
+        pooled = x.mean((1, 2))
+        logits = nn.Dense(self.classes, name="head")(pooled)
+        return logits, features | {"pooled": pooled}
+
+
+class Dropping(nn.Module):
+    """Drops half of the pixels while it trains."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, images, train: bool):
+        x = images[:, ::2, ::2].reshape(len(images), -1)
+        x = nn.Dropout(0.5, deterministic=not train)(x)
+        return nn.Dense(self.classes)(x), {"pooled": x}
+
+
 class Pooled(nn.Module):
     """One convolution and a mean: takes images of any size."""
 
@@ -63,6 +98,14 @@ def linear(num_classes: int) -> Network:
 
 def coarse(num_classes: int) -> Network:
     return from_linen(Coarse(num_classes))
+
+
+def staged(num_classes: int, width: int = 4) -> Network:
+    return from_linen(Staged(num_classes, width))
+
+
+def dropping(num_classes: int) -> Network:
+    return from_linen(Dropping(num_classes))
 
 
 def pooled(num_classes: int) -> Network:

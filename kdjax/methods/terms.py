@@ -6,6 +6,7 @@ multiplied in.
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts, losses
@@ -84,6 +85,26 @@ def soft_teacher(where: str, supervisor: Supervisor, label_weight: float) -> Met
     if label_weight:
         terms = (hard_label(label_weight), *terms)
     return Method(terms=terms, supervisor=supervisor)
+
+
+def warmed(
+    where: str, weight: float, warmup_epochs: float, steps_per_epoch: float
+) -> float | Schedule:
+    """weight min(epoch / warmup_epochs, 1), the epoch counted from 1 as it begins.
+
+    Without a warm-up the weight itself. As in the public code of mdistiller the first
+    epoch has weight / warmup_epochs, and all steps of an epoch have the same.
+    """
+    contracts.not_negative(where, "warmup_epochs", warmup_epochs)
+    contracts.positive(where, "steps_per_epoch", steps_per_epoch)
+    if not warmup_epochs:
+        return weight
+
+    def schedule(step):
+        epoch = jnp.floor(jnp.asarray(step, jnp.float32) / steps_per_epoch) + 1.0
+        return weight * jnp.minimum(1.0, epoch / warmup_epochs)
+
+    return schedule
 
 
 def student_logits(inputs: LossInputs) -> Float[Array, "batch classes"]:

@@ -50,9 +50,9 @@ class Problem:
     def __init__(self, devices, students, batch_size=16, teacher=True, **changes):
         self.mesh = sharding.make_mesh(jax.devices()[:devices])
         self.students = students
-        self.teacher = linear(CLASSES) if teacher else None
+        self.teacher = linear(CLASSES) if teacher is True else teacher or None
         images = np.zeros((2, SIZE, SIZE, 1), np.float32)
-        init = self.teacher.init if teacher else lambda *_: None
+        init = self.teacher.init if self.teacher else lambda *_: None
         self.variables = sharding.compile_init(init, self.mesh)(
             jax.random.key(7), images
         )
@@ -65,9 +65,12 @@ class Problem:
             sample_info=changes.get("sample_info"),
         )
         self.compiled = self.program()
+        pair = self.teacher, self.variables
+        self.shardings = sharding.of_states(students, self.mesh)
         self.initialise = sharding.compile_init(
-            lambda: {n: initial_state(s, images) for n, s in students.items()},
+            lambda: {n: initial_state(s, images, pair) for n, s in students.items()},
             self.mesh,
+            self.shardings,
         )
 
     def program(self, **changes):

@@ -1,0 +1,52 @@
+"""Every method of the field: it learns, resumes bit for bit, on any devices."""
+
+import contextlib
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from kdjax.checkpoints import Checkpointer
+from kdjax.training import sharding
+from tests.methods.field import CASES, losses_of, method_of, problem_of
+
+HALF, ALL = 25, 50
+# Those that compare samples of a batch, remember, or draw: where devices may matter.
+COUPLED = ("dist", "reviewkd")
+
+
+@functools.cache
+def _problem(name):
+    return problem_of(method_of(name))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_learns_and_resumes_bit_for_bit(name, tmp_path):
+    problem = _problem(name)
+    states, first = losses_of(problem, problem.initialise(), 0, HALF)
+    abstract = jax.eval_shape(lambda: states)
+    abstract = sharding.abstract(abstract, problem.shardings)
+    with contextlib.closing(Checkpointer(tmp_path, ("student",), {})) as checkpointer:
+        checkpointer.save(HALF, states, None)
+        checkpointer.wait()
+        restored, _ = checkpointer.restore_latest(abstract, print)
+    states, second = losses_of(problem, states, HALF, ALL)
+    resumed, again = losses_of(problem, restored, HALF, ALL)
+    assert np.isfinite(first).all() and np.isfinite(second).all()
+    assert second[-5:].mean() < first[:5].mean(), (first, second)
+    np.testing.assert_array_equal(again, second)
+    jax.tree.map(np.testing.assert_array_equal, resumed, states)
+
+
+@pytest.mark.parametrize("name", COUPLED)
+def test_eight_devices_are_one(name):
+    one, eight = _problem(name), problem_of(method_of(name), devices=8)
+    (first, losses), (second, others) = (
+        losses_of(problem, problem.initialise(), 0, 2) for problem in (one, eight)
+    )
+    np.testing.assert_allclose(others, losses, rtol=2e-4)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4),
+        *(jax.device_get(state["student"].trained) for state in (first, second)),
+    )
