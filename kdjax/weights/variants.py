@@ -15,13 +15,16 @@ from kdjax.weights.layouts import Path
 
 # A tensor's name -> what it says; the first that fits.
 _DIFFERENCES = {
-    r"^conv1\.\d\.weight$": "conv1.0 is of a stem of three convolutions (timm's "
+    r"^conv1\.[36]\.weight$": "conv1.0 is of a stem of three convolutions (timm's "
     "resnet..d and ..t)",
     r"\.downsample\.1\.weight$": "downsample.1 is a convolution: shortcuts that "
     "average before they project (timm's resnet..d)",
     r"\.(se|attn)\.": "se and attn are of squeeze-and-excitation or attention",
     r"(^|\.)conv\w*\.bias$": "its convolutions have biases: were batch norms folded "
     "into them?",
+    r"^(module\.)?(student|teacher)\.": "student. and teacher. are of a whole "
+    "distillation: mdistiller writes the student alone as student_best and "
+    "student_latest",
     r"^conv_head\.weight$": "conv_head comes before the classifier (timm's "
     "mobilenetv1_100h)",
 }
