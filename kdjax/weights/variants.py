@@ -15,7 +15,7 @@ from kdjax.weights.layouts import Path
 
 # A tensor's name -> what it says; the first that fits.
 _DIFFERENCES = {
-    r"^conv1\.[36]\.weight$": "conv1.0 is of a stem of three convolutions (timm's "
+    r"^conv1\.\d\.weight$": "conv1.0 is of a stem of three convolutions (timm's "
     "resnet..d and ..t)",
     r"\.downsample\.1\.weight$": "downsample.1 is a convolution: shortcuts that "
     "average before they project (timm's resnet..d)",
@@ -48,7 +48,10 @@ def differences(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:
     ['se and attn are of squeeze-and-excitation or attention']
     """
     texts = []
+    half = "conv2.0.weight" in tensors  # of mobilenet_v2_half, whose stem is conv1.0
     for name, shape in tensors.items():
+        if half and name.startswith("conv1."):
+            continue
         if "downsample.1." in name and len(shape) != 4:
             continue  # the batch norm that ours has there
         for pattern, text in _DIFFERENCES.items():
