@@ -45,7 +45,7 @@ def convolve(images, kernel, stride: int, pad: int, groups: int = 1) -> jax.Arra
 
 
 class Conv(nn.Module):
-    """A convolution, padded by kernel // 2 on every side; a bias only where asked."""
+    """A convolution, padded by kernel // 2 on every side. Biases begin at 0."""
 
     features: int
     kernel: int

@@ -118,13 +118,13 @@ class Numbered(nn.Module):
 class Unit1(Numbered):
     def __init__(self, inputs, width, stride):
         outputs = width - inputs if stride == 2 else width
-        inner, self_groups = outputs // 4, 1 if inputs == 24 else 3
+        inner, groups = outputs // 4, 1 if inputs == 24 else 3
         super().__init__(
-            (inputs, inner, 1, 1, self_groups),
+            (inputs, inner, 1, 1, groups),
             (inner, inner, 3, stride, inner),
             (inner, outputs, 1, 1, 3),
         )
-        self.groups, self.stride = self_groups, stride
+        self.groups, self.stride = groups, stride
 
     def forward(self, x):
         y = shuffle(F.relu(self.normed(1, x)), self.groups)

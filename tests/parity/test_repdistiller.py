@@ -19,7 +19,7 @@ pytestmark = pytest.mark.parity
 
 CLASSES = 100
 MOMENTS = ["--mean=0.5071,0.4867,0.4408", "--std=0.2675,0.2565,0.2761"]
-# Ours -> (the benchmark's name, its parameters at 100 classes).
+# Name -> parameters at 100 classes, as PyTorch counts them.
 NETWORKS = {
     "vgg8": 3_965_028,
     "vgg13": 9_462_180,
