@@ -6,9 +6,12 @@
 
 FILE is .safetensors, or PyTorch's .pth or .th where PyTorch is installed. It holds a
 ResNet with torchvision's names, which are timm's too; a CIFAR ResNet with those of the
-published CIFAR-10 checkpoints, whose shortcuts have no parameters; a MobileNet or a
-Wide ResNet with names of timm, torchvision or the distillation benchmarks; or what
-`export` wrote. Students name DIR in --config.teacher.workdir.
+published CIFAR-10 checkpoints, whose shortcuts have no parameters; a MobileNet with the
+names of timm, torchvision or the distillation benchmarks; a network of the benchmark on
+CIFAR-100 as RepDistiller and mdistiller publish its teachers (resnet*, wrn_*, vgg*, and
+their ResNet50, MobileNetV2, ShuffleV1 and ShuffleV2, here resnet50_cifar,
+mobilenet_v2_half, shufflenet_v1 and shufflenet_v2); or what `export` wrote. Students
+name DIR in --config.teacher.workdir.
 
 Of a checkpoint with several weights, such as those of a training and their average,
 --key=NAME says which: state_dict or state_dict_ema, model or model_ema.

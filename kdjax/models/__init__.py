@@ -28,7 +28,8 @@ def _fixed(target: str, **fixed) -> Callable:
 
 _wide, _cifar = "wide_resnet:wide_resnet", "residual:cifar_resnet"
 _imagenet, _mobile = "residual:imagenet_resnet", "mobilenet_v1:mobilenet_v1"
-_WRN_SIZES = ((16, 2), (16, 4), (16, 6), (28, 2), (28, 4), (40, 1), (40, 2), (40, 6))
+_WRN_WIDTHS = {16: (1, 2, 4, 6), 28: (2, 4), 40: (1, 2, 6)}
+_WRN_SIZES = tuple((d, w) for d, widths in _WRN_WIDTHS.items() for w in widths)
 _CIFAR_DEPTHS, _IMAGENET_DEPTHS = (8, 14, 20, 32, 44, 56, 110), (18, 34, 50, 101, 152)
 MODELS = LazyTable(
     {
@@ -44,6 +45,10 @@ MODELS = LazyTable(
         "mobilenet_v1": _fixed(_mobile, activation="relu"),
         "mobilenet_v1_relu6": _fixed(_mobile, activation="relu6"),
         "mobilenet_v2": _fixed("mobilenet_v2:mobilenet_v2"),
+        "mobilenet_v2_half": _fixed("mobilenet_v2:mobilenet_v2_half"),
+        "shufflenet_v1": _fixed("shufflenet_v1:shufflenet_v1"),
+        "shufflenet_v2": _fixed("shufflenet_v2:shufflenet_v2"),
+        **{f"vgg{d}": _fixed("vgg:vgg", depth=d) for d in (8, 11, 13, 16, 19)},
     }
 )
 

@@ -7,6 +7,7 @@ the two runs is settled when a program is compiled; `jax.export` keeps both.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -48,11 +49,19 @@ def _shifts(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     return total.astype(images.dtype)
 
 
+def _initialise(key, shape, dtype=jnp.float32) -> jax.Array:
+    """He's, over the fan-out of an input: nine weights in one channel."""
+    height, width, one, channels = shape
+    flipped = layers.fan_out_normal(key, (height, width, channels, one), dtype)
+    return flipped.reshape(shape)
+
+
 class DepthwiseConv(nn.Module):
     """As `layers.Conv`, 3x3 and of each channel by itself."""
 
     stride: int
     dtype: jnp.dtype
+    kernel_init: Callable = _initialise
 
     @nn.compact
     def __call__(
@@ -60,14 +69,7 @@ class DepthwiseConv(nn.Module):
     ) -> jax.Array:
         """Convolves; `multiplier`, [channels], scales the kernel and so the output."""
         shape = (SIDE, SIDE, 1, x.shape[-1])
-        kernel = self.param("kernel", _initialise, shape, jnp.float32)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         if multiplier is not None:
             kernel = kernel * layers.along_channels(multiplier)
         return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
-
-
-def _initialise(key, shape, dtype=jnp.float32) -> jax.Array:
-    """He's, over the fan-out of an input: nine weights in one channel."""
-    height, width, one, channels = shape
-    flipped = layers.fan_out_normal(key, (height, width, channels, one), dtype)
-    return flipped.reshape(shape)

@@ -6,6 +6,7 @@ normal initialisation over the fan-out, batch norm with epsilon 1e-5. Images are
 """
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -44,26 +45,34 @@ def convolve(images, kernel, stride: int, pad: int, groups: int = 1) -> jax.Arra
 
 
 class Conv(nn.Module):
-    """A convolution without bias, padded by kernel // 2 on every side."""
+    """A convolution, padded by kernel // 2 on every side. Biases begin at 0."""
 
     features: int
     kernel: int
     stride: int
     dtype: jnp.dtype
+    use_bias: bool = False
+    kernel_init: Callable = fan_out_normal
 
     @nn.compact
     def __call__(
         self, x: jax.Array, train: bool, multiplier: jax.Array | None = None
     ) -> jax.Array:
-        """Convolves; `multiplier`, [features], scales the kernel and so the output."""
+        """Convolves; `multiplier`, [features], scales the output."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        kernel = self.param("kernel", fan_out_normal, shape, jnp.float32)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         if multiplier is not None:
             kernel = kernel * along_channels(multiplier)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         if not train and winograd.suits(x, kernel, self.stride):
-            return winograd.convolve(x, kernel)
-        return convolve(x, kernel, self.stride, self.kernel // 2)
+            y = winograd.convolve(x, kernel)
+        else:
+            y = convolve(x, kernel, self.stride, self.kernel // 2)
+        if not self.use_bias:
+            return y
+        bias = self.param("bias", nn.initializers.zeros, shape[-1:], jnp.float32)
+        bias = bias if multiplier is None else bias * multiplier
+        return y + along_channels(bias).astype(y.dtype)
 
 
 class BatchNorm(nn.Module):
@@ -137,12 +146,18 @@ def global_average_pool(x: jax.Array) -> jax.Array:
     return x.astype(jnp.float32).mean((1, 2))
 
 
-def head(classes: int, fan_in: int, *, zero_bias: bool) -> nn.Dense:
-    """The classifier, always in float32."""
+def head(
+    classes: int, fan_in: int, *, zero_bias: bool, kernel_std: float | None = None
+) -> nn.Dense:
+    """The classifier, always in float32; weights of N(0, kernel_std) where it is given.
+
+    Otherwise they are PyTorch's, uniform over the fan-in.
+    """
     initialise = uniform(fan_in**-0.5)
+    normal = kernel_std and nn.initializers.normal(kernel_std)
     return nn.Dense(
         classes,
-        kernel_init=initialise,
+        kernel_init=normal or initialise,
         bias_init=nn.initializers.zeros if zero_bias else initialise,
         dtype=jnp.float32,
         name="head",

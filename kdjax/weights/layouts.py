@@ -1,10 +1,12 @@
 """Families of networks, and what PyTorch's packages call the arrays of each.
 
-torchvision   ResNets, CIFAR's too; MobileNetV2. Others call a CIFAR ResNet's classifier
-              `linear` and its projections `shortcut`; both are read
+torchvision   ResNets, CIFAR's too, as the benchmark on CIFAR-100 has them; MobileNetV2.
+              Others, and the benchmark's ResNet50, call the classifier `linear` and
+              projections `shortcut`; both are read
 timm          ResNets, as torchvision; mobilenetv1_100, which has ReLU6; mobilenetv2_100
 mdistiller    MobileNetV1 with ReLU, the student of benchmarks on ImageNet
-repdistiller  Wide ResNets of the benchmark on CIFAR-100
+repdistiller  Wide ResNets, VGG, MobileNetV2 of half width and ShuffleNets of the
+              benchmark on CIFAR-100; mdistiller's files have the same names
 kdjax         any network: a path with dots between, in our layouts
 """
 
@@ -20,7 +22,7 @@ OURS = "kdjax"
 COUNTER = "num_batches_tracked"  # PyTorch counts steps in it; nothing here reads it
 # Kind of a module -> our collection and leaf -> PyTorch's leaf.
 _LEAVES = {
-    "conv": {("params", "kernel"): "weight"},
+    "conv": {("params", "kernel"): "weight", ("params", "bias"): "bias"},
     "norm": {
         ("params", "scale"): "weight",
         ("params", "bias"): "bias",
@@ -29,14 +31,18 @@ _LEAVES = {
     },
     "head": {("params", "kernel"): "weight", ("params", "bias"): "bias"},
 }
-_BLOCK = re.compile(r"stage([1-9]\d*)_block([1-9]\d*)")
+_BLOCK = re.compile(r"(?:stage([1-9]\d*)|stem)_block([1-9]\d*)")
 
 
 class Layout(NamedTuple):
-    """Names of modules; {end} is one more than there are blocks."""
+    """Names of modules; {end} is one more than there are blocks.
+
+    In a block's, {stage} is from 1, 0 for a stem of blocks; {row} and {number} from 0;
+    {index}, of all blocks, from 1; {conv} and {norm} count convolution, norm and ReLU.
+    """
 
     outer: Mapping[str, str]
-    block: str  # {stage} from 1, {row} and {number} from 0; {index} of all, from 1
+    block: str
     inner: Mapping[str, str]
     first: Mapping[str, str] | None = None  # instead of `inner`, in stage 1
 
@@ -52,6 +58,9 @@ _SEPARABLE = {"conv1": "conv_dw", "norm1": "bn1", "conv2": "conv_pw", "norm2": "
 _INVERTED = {"conv1": "conv_pw", "norm1": "bn1", "conv2": "conv_dw", "norm2": "bn2"}
 _TIMM = {"stem_conv": "conv_stem", "stem_norm": "bn1", "head": "classifier"}
 _WIDE = {"norm1": "bn1", "conv1": "conv1", "norm2": "bn2", "conv2": "conv2"}
+_SHUFFLE = {f"conv{n}": f"conv{n}" for n in range(1, 6)}
+_SHUFFLE |= {f"norm{n}": f"bn{n}" for n in range(1, 6)}
+_LINEAR = {"stem_conv": "conv1", "stem_norm": "bn1", "head": "linear"}
 _PLAIN = {"conv1": "0.0", "norm1": "0.1", "conv2": "1", "norm2": "2"}
 
 # Family -> layouts, the one that an export has by itself first.
@@ -90,8 +99,36 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
             first=_SEPARABLE,
         ),
     },
+    "mobilenet_v2_half": {
+        "repdistiller": Layout(
+            {
+                **{"stem_conv": "conv1.0", "stem_norm": "conv1.1"},
+                **{"last_conv": "conv2.0", "last_norm": "conv2.1"},
+                "head": "classifier.0",
+            },
+            "blocks.{row}.{number}.conv",
+            {"conv1": "0", "norm1": "1", "conv2": "3", "norm2": "4"}
+            | {"conv3": "6", "norm3": "7"},
+        ),
+    },
+    "shufflenet_v1": {
+        "repdistiller": Layout(_LINEAR, "layer{stage}.{number}", _SHUFFLE)
+    },
+    "shufflenet_v2": {
+        "repdistiller": Layout(
+            _LINEAR | {"last_conv": "conv2", "last_norm": "bn2"},
+            "layer{stage}.{number}",
+            _SHUFFLE,
+        )
+    },
+    "vgg": {
+        "repdistiller": Layout(
+            {"head": "classifier"}, "block{stage}", {"conv": "{conv}", "norm": "{norm}"}
+        )
+    },
 }
-HEADS = ("fc", "linear", "classifier", "classifier.1")  # what classifiers are called
+# What classifiers are called.
+HEADS = ("fc", "linear", "classifier", "classifier.0", "classifier.1")
 
 # MobileNetV1 has two activations; its arrays do not show which.
 ACTIVATIONS = {"mdistiller": "mobilenet_v1", "timm": "mobilenet_v1_relu6"}
@@ -116,20 +153,35 @@ def family(shapes: Mapping[Path, tuple[int, ...]]) -> str | None:
     'mobilenet_v2'
     """
     modules = {path[1] for path in shapes}
+    if "stem_block1" in modules:
+        return "vgg"
+    first = {path[2]: shape for path, shape in shapes.items() if _is_first(path)}
     if "last_conv" in modules:
-        return "mobilenet_v2"
-    kernel = shapes.get(("params", "stage1_block1", "conv1", "kernel"))
-    if kernel is None or "stem_conv" not in modules:
+        if "conv5" in first:
+            return "shufflenet_v2"
+        return "mobilenet_v2_half" if "conv3" in first else "mobilenet_v2"
+    stem = shapes.get(("params", "stem_conv", "kernel"))
+    if stem is None or "conv1" not in first:
         return None
     if "norm" in modules:
         return "wide_resnet"
-    return "mobilenet_v1" if kernel[2] == 1 else "resnet"  # depthwise, of one each
+    if stem[0] == 1:
+        return "shufflenet_v1"
+    return "mobilenet_v1" if first["conv1"][2] == 1 else "resnet"  # depthwise, of one
+
+
+def _is_first(path: Path) -> bool:
+    """Whether it is of a kernel in the first block of the first stage."""
+    return path[:2] == ("params", "stage1_block1") and path[-1] == "kernel"
 
 
 def blocks(paths: Iterable[Path]) -> list[tuple[int, int]]:
-    """(stage, block) of a network in the order that they are called, from 1."""
+    """(stage, block) of a network in the order that they are called, from 1.
+
+    A stem of blocks is stage 0.
+    """
     matches = filter(None, (_BLOCK.fullmatch(path[1]) for path in paths))
-    return sorted({(int(match[1]), int(match[2])) for match in matches})
+    return sorted({(int(match[1] or 0), int(match[2])) for match in matches})
 
 
 def names_of(kind: str, layout: str, paths: Iterable[Path]) -> dict[Path, str | None]:
@@ -155,13 +207,14 @@ def _name(table: Layout, order: list[tuple[int, int]], path: Path) -> str | None
     if match is None:
         module = table.outer.get(modules[0]) if len(modules) == 1 else None
         return _joined(module and module.format(end=len(order) + 1), path)
-    stage, block = map(int, match.groups())
+    stage, block = int(match[1] or 0), int(match[2])
     inner = table.first if table.first and stage == 1 else table.inner
     if len(modules) != 2 or modules[1] not in inner:
         return None
     where = {"stage": stage, "row": stage - 1, "number": block - 1}
-    place = table.block.format(index=order.index((stage, block)) + 1, **where)
-    return _joined(f"{place}.{inner[modules[1]]}", path)
+    where |= {"conv": 3 * (block - 1), "norm": 3 * (block - 1) + 1}
+    name = f"{table.block}.{inner[modules[1]]}"
+    return _joined(name.format(index=order.index((stage, block)) + 1, **where), path)
 
 
 def _joined(module: str | None, path: Path) -> str | None:

@@ -10,21 +10,23 @@ from kdjax.weights import layouts, trees
 from kdjax.weights.onnx_graphs import Graph
 
 SIX = {"mobilenet_v1_relu6", "mobilenet_v2"}  # whose activation is ReLU6
+MOBILENETS = ("mobilenet_v1", "mobilenet_v2")  # families of `layouts`
 
 
 def builder(model: str, variables: tuple[PyTree, PyTree]) -> Callable:
     """What adds a network's nodes to a graph, for `onnx_graphs.build`.
 
     The name of the model says its activation, the variables say everything else;
-    InputError for a network of no family of `layouts`.
+    InputError for a network of another family, or of none.
     """
     shapes = {path: leaf.shape for path, leaf in trees.flatten(variables).items()}
     family = layouts.family(shapes)
-    convolved = {"resnet": _resnet, "wide_resnet": _wide_resnet}.get(family, _mobilenet)
-    if family is None:
+    networks = {"resnet": _resnet, "wide_resnet": _wide_resnet}
+    convolved = (networks | dict.fromkeys(MOBILENETS, _mobilenet)).get(family)
+    if convolved is None:
         raise InputError(
-            f"--format=onnx writes ResNets and MobileNets, and {model} is another "
-            "network; expected --format=stablehlo or safetensors."
+            f"--format=onnx writes ResNets and full-width MobileNets, and {model} is "
+            "another network; expected --format=stablehlo or safetensors."
         )
     activation = "Relu6" if model in SIX else "Relu"
 

@@ -137,9 +137,11 @@ def counted_classes(where: str, tensors: Mapping[str, np.ndarray]) -> int:
     for name, original in plain.items():
         if name in (ours, *heads) and np.ndim(tensors[original]) == 2:
             return tensors[original].shape[1 if name == ours else 0]
+    shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
+    different = "".join(f" {what}." for what in variants.differences(shapes))
     raise InputError(
         f"{where}: there is no classifier; expected a matrix called "
-        f"{', '.join(heads)} or {ours} among {_listed(list(tensors))}."
+        f"{', '.join(heads)} or {ours} among {_listed(list(tensors))}.{different}"
     )
 
 

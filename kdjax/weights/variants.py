@@ -22,6 +22,9 @@ _DIFFERENCES = {
     r"\.(se|attn)\.": "se and attn are of squeeze-and-excitation or attention",
     r"(^|\.)conv\w*\.bias$": "its convolutions have biases: were batch norms folded "
     "into them?",
+    r"^(module\.)?(student|teacher)\.": "student. and teacher. are of a whole "
+    "distillation: mdistiller writes the student alone as student_best and "
+    "student_latest",
     r"^conv_head\.weight$": "conv_head comes before the classifier (timm's "
     "mobilenetv1_100h)",
 }
@@ -45,7 +48,10 @@ def differences(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:
     ['se and attn are of squeeze-and-excitation or attention']
     """
     texts = []
+    half = "conv2.0.weight" in tensors  # of mobilenet_v2_half, whose stem is conv1.0
     for name, shape in tensors.items():
+        if half and name.startswith("conv1."):
+            continue
         if "downsample.1." in name and len(shape) != 4:
             continue  # the batch norm that ours has there
         for pattern, text in _DIFFERENCES.items():

@@ -1,4 +1,4 @@
-"""A convolution and the batch norm behind it, while evaluating: one convolution."""
+"""Convolution and batch norm: one convolution when evaluating; the global batch."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from kdjax.models import layers
+from kdjax.models import create, layers
 
 
 class Pair(nn.Module):
@@ -62,3 +62,23 @@ def test_bfloat16_stays_bfloat16():
     x = jnp.ones((2, 8, 8, 3))
     module = Pair(dtype=jnp.dtype("bfloat16"))
     assert module.apply(variables(x), x, False).dtype == jnp.bfloat16
+
+
+def test_batch_norm_sees_the_global_batch_on_eight_devices():
+    network = create("wide_resnet", num_classes=3, depth=10, widths=(4, 4, 4), stem=4)
+    # Every image has its own mean, so statistics of one device's share would differ.
+    noise = jax.random.normal(jax.random.key(1), (16, 8, 8, 3))
+    images = noise + jnp.arange(16.0)[:, None, None, None]
+    variables = jax.jit(network.init)(jax.random.key(0), images)
+    expected = jax.jit(network.train)(*variables, images)
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    train = jax.jit(network.train, in_shardings=(whole, whole, rows))
+    sharded = train(*variables, jax.device_put(images, rows))
+    assert len(sharded[0].logits.sharding.device_set) == 8
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
+        sharded,
+        expected,
+    )

@@ -13,6 +13,7 @@ import pytest
 from kdjax.models import MODELS, create
 
 ARITHMETIC = "the sums of this file only"
+SUMS_OF_CODE = "the sums of this file only, of RepDistiller's models/ at eedab9d"
 ZOO = "model zoo of osmr/imgclsmob, CIFAR tables"
 TORCHVISION = "torchvision's model pages, num_params"
 TIMM = "timm's benchmark tables, param_count 4.23; arXiv 1704.04861 says 4.2 million"
@@ -20,6 +21,7 @@ PUBLIC = "printed by independent public PyTorch runs"
 
 # name -> (classes, parameters, source)
 COUNTS = {
+    "wrn_16_1": (100, 180_916, ARITHMETIC),
     "wrn_16_2": (100, 703_284, PUBLIC),
     "wrn_16_4": (100, 2_772_020, ARITHMETIC),
     "wrn_16_6": (100, 6_206_772, ARITHMETIC),
@@ -48,6 +50,14 @@ COUNTS = {
     "mobilenet_v1": (1000, 4_231_976, TIMM),
     "mobilenet_v1_relu6": (1000, 4_231_976, TIMM),
     "mobilenet_v2": (1000, 3_504_872, TORCHVISION),
+    "mobilenet_v2_half": (100, 812_836, SUMS_OF_CODE),
+    "shufflenet_v1": (100, 949_258, SUMS_OF_CODE),
+    "shufflenet_v2": (100, 1_355_528, SUMS_OF_CODE),
+    "vgg8": (100, 3_965_028, SUMS_OF_CODE),
+    "vgg11": (100, 9_277_284, SUMS_OF_CODE),
+    "vgg13": (100, 9_462_180, SUMS_OF_CODE),
+    "vgg16": (100, 14_774_436, SUMS_OF_CODE),
+    "vgg19": (100, 20_086_692, SUMS_OF_CODE),
 }
 
 
@@ -110,7 +120,76 @@ def mobile_v2(classes):
     return total + 1280 * classes + classes
 
 
+def mobile_v2_half(classes):
+    """The same at half width; the first row is expanded by 1."""
+    total, before = 27 * 16 + 2 * 16, 16
+    rows = ((1, 8, 1), (6, 12, 2), (6, 16, 3), (6, 32, 4))
+    for t, c, n in (*rows, (6, 48, 3), (6, 80, 3), (6, 160, 1)):
+        for _ in range(n):
+            inner = t * before
+            total += before * inner + 2 * inner
+            total += 9 * inner + 2 * inner + inner * c + 2 * c
+            before = c
+    total += before * 1280 + 2 * 1280
+    return total + 1280 * classes + classes
+
+
+def shuffle_v1(classes):
+    """3 groups; where images are halved the input comes behind the output."""
+    total, before = 3 * 24 + 2 * 24, 24
+    for width, repeats in ((240, 4), (480, 8), (960, 4)):
+        for block in range(repeats):
+            after = width - before if block == 0 else width
+            inner, groups = after // 4, 1 if before == 24 else 3
+            total += before * inner // groups + 2 * inner
+            total += 9 * inner + 2 * inner
+            total += inner * after // 3 + 2 * after
+            before = width
+    return total + before * classes + classes
+
+
+def shuffle_v2(classes):
+    """Two branches where images are halved, else one of half of the channels."""
+    total, before = 3 * 24 + 2 * 24, 24
+    for width, repeats in ((116, 4), (232, 8), (464, 4)):
+        half = width // 2
+        total += 9 * before + 2 * before + before * half + 2 * half
+        total += before * half + 2 * half + 9 * half + 2 * half + half * half + 2 * half
+        total += (repeats - 1) * (2 * (half * half + 2 * half) + 9 * half + 2 * half)
+        before = width
+    total += before * 1024 + 2 * 1024
+    return total + 1024 * classes + classes
+
+
+def vgg(depth, classes):
+    """Convolutions with bias, each with a norm; one linear layer."""
+    groups = {
+        8: (1, 1, 1, 1, 1),
+        11: (1, 1, 2, 2, 2),
+        13: (2, 2, 2, 2, 2),
+        16: (2, 2, 3, 3, 3),
+        19: (2, 2, 4, 4, 4),
+    }[depth]
+    total, before = 0, 3
+    for width, repeats in zip((64, 128, 256, 512, 512), groups, strict=True):
+        for _ in range(repeats):
+            total += 9 * before * width + width + 2 * width
+            before = width
+    return total + before * classes + classes
+
+
+OTHERS = {
+    "mobilenet_v2_half": mobile_v2_half,
+    "shufflenet_v1": shuffle_v1,
+    "shufflenet_v2": shuffle_v2,
+}
+
+
 def by_arithmetic(name, classes):
+    if name in OTHERS:
+        return OTHERS[name](classes)
+    if name.startswith("vgg"):
+        return vgg(int(name.removeprefix("vgg")), classes)
     if name.startswith("mobilenet"):
         return {"1": mobile_v1, "2": mobile_v2}[name[len("mobilenet_v")]](classes)
     if name.startswith("wrn"):

@@ -1,4 +1,4 @@
-"""MobileNets and Wide ResNets under the names that PyTorch's packages have for them.
+"""Networks of the benchmarks under the names that PyTorch's packages have for them.
 
 The names of timm are compared with timm itself, in tests/parity.
 """
@@ -13,7 +13,7 @@ import pytest
 from kdjax.contracts import InputError
 from kdjax.models import create
 from kdjax.weights import layouts, trees
-from tests.weights import numpy_mobile
+from tests.weights import numpy_cifar, numpy_mobile
 
 # Arrays without counters, and some of them as they are published.
 PUBLISHED = {
@@ -58,6 +58,56 @@ PUBLISHED = {
             "fc.bias": (11,),
         },
     ),
+    ("vgg13", "repdistiller"): (
+        62,
+        {
+            "block0.0.weight": (64, 3, 3, 3),
+            "block0.0.bias": (64,),
+            "block0.1.running_mean": (64,),
+            "block0.3.weight": (64, 64, 3, 3),
+            "block3.3.weight": (512, 512, 3, 3),
+            "block4.4.running_var": (512,),
+            "classifier.weight": (11, 512),
+        },
+    ),
+    ("mobilenet_v2_half", "repdistiller"): (
+        267,
+        {
+            "conv1.0.weight": (16, 3, 3, 3),
+            "blocks.0.0.conv.0.weight": (16, 16, 1, 1),
+            "blocks.0.0.conv.3.weight": (16, 1, 3, 3),
+            "blocks.1.0.conv.1.running_mean": (48,),
+            "blocks.6.0.conv.6.weight": (160, 480, 1, 1),
+            "blocks.6.0.conv.7.bias": (160,),
+            "conv2.0.weight": (1280, 160, 1, 1),
+            "conv2.1.running_var": (1280,),
+            "classifier.0.bias": (11,),
+        },
+    ),
+    ("shufflenet_v1", "repdistiller"): (
+        247,
+        {
+            "conv1.weight": (24, 3, 1, 1),
+            "layer1.0.conv1.weight": (54, 24, 1, 1),
+            "layer1.0.conv3.weight": (216, 18, 1, 1),
+            "layer1.1.conv1.weight": (60, 80, 1, 1),
+            "layer2.0.conv2.weight": (60, 1, 3, 3),
+            "layer3.3.bn3.running_var": (960,),
+            "linear.weight": (11, 960),
+        },
+    ),
+    ("shufflenet_v2", "repdistiller"): (
+        282,
+        {
+            "conv1.weight": (24, 3, 1, 1),
+            "layer1.0.conv1.weight": (24, 1, 3, 3),
+            "layer1.0.conv5.weight": (58, 58, 1, 1),
+            "layer2.7.bn3.running_mean": (116,),
+            "conv2.weight": (1024, 464, 1, 1),
+            "bn2.bias": (1024,),
+            "linear.bias": (11,),
+        },
+    ),
 }
 REFERENCES = {
     ("mobilenet_v1", "mdistiller"): numpy_mobile.mdistiller,
@@ -66,6 +116,10 @@ REFERENCES = {
     ),
     ("mobilenet_v2", "torchvision"): numpy_mobile.torchvision,
     ("wrn_16_2", "repdistiller"): numpy_mobile.repdistiller,
+    ("vgg8", "repdistiller"): numpy_cifar.vgg,
+    ("mobilenet_v2_half", "repdistiller"): numpy_cifar.mobilenet_v2_half,
+    ("shufflenet_v1", "repdistiller"): numpy_cifar.shufflenet_v1,
+    ("shufflenet_v2", "repdistiller"): numpy_cifar.shufflenet_v2,
 }
 
 
@@ -112,7 +166,11 @@ def test_the_two_activations_differ_on_these_weights():
     assert np.abs(one(tensors, images) - other(tensors, images)).max() > 1e-2
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "wrn_16_2"])
+ROUND_TRIPS = ["mobilenet_v1", "mobilenet_v2", "wrn_16_2", "vgg8"]
+ROUND_TRIPS += ["mobilenet_v2_half", "shufflenet_v1", "shufflenet_v2"]
+
+
+@pytest.mark.parametrize("name", ROUND_TRIPS)
 def test_every_layout_finds_back(name):
     _, shapes = wanted(name)
     paths = {path: leaf.shape for path, leaf in trees.flatten(shapes).items()}
@@ -150,10 +208,45 @@ def test_another_network_is_told():
         trees.to_variables("f", tensors, shapes)
 
 
+@pytest.mark.parametrize(
+    ("file", "name", "message"),
+    (
+        ("vgg8", "vgg13", r"missing: block1.3.*Is --model the network"),
+        ("vgg13", "vgg8", r"of no array of the network: block\d\.3"),
+        (
+            "mobilenet_v2_half",
+            "shufflenet_v1",
+            r"missing: linear.*Is --model the network",
+        ),
+        (
+            "shufflenet_v1",
+            "shufflenet_v2",
+            r"of another shape: .*layer1.0.conv1.weight",
+        ),
+    ),
+)
+def test_a_file_of_another_network_of_the_benchmark_is_refused(file, name, message):
+    _, _, tensors = draw(file, "repdistiller")
+    _, shapes = wanted(name)
+    with pytest.raises(InputError, match=message):
+        trees.to_variables("f", tensors, shapes)
+
+
+def test_a_file_of_a_whole_distillation_is_refused():
+    _, _, tensors = draw("vgg8", "repdistiller")
+    whole = {f"module.student.{name}": tensor for name, tensor in tensors.items()}
+    with pytest.raises(
+        InputError, match=r"no classifier.*student_best and student_lat"
+    ):
+        trees.counted_classes("f", whole)
+
+
 def test_a_family_is_known_by_its_arrays():
     for name, kind in (
         *(("resnet8", "resnet"), ("resnet50", "resnet"), ("wrn_40_1", "wide_resnet")),
         *(("mobilenet_v1", "mobilenet_v1"), ("mobilenet_v2", "mobilenet_v2")),
+        *((name, name) for name in ROUND_TRIPS[-3:]),
+        *((f"vgg{depth}", "vgg") for depth in (8, 19)),
         ("tests.networks:coarse", None),
     ):
         _, shapes = wanted(name)
