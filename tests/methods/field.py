@@ -21,6 +21,13 @@ CASES: dict[str, dict] = {
     "dkd": {"warmup_epochs": 0.0},
     "dist": {},
     "reviewkd": {"warmup_epochs": 0.0},
+    "rkd": {},
+    "pkt": {},
+    "crd": {"negatives": 32, "width": 16},
+    "mlkd": {},
+    "crld": {"weak_threshold": 0.1},
+    "queue_kl": {"teacher_channels": 24, "queue_length": 32},
+    "kdcl": {},
 }
 TEACHER = staged(problems.CLASSES, width=6)
 
