@@ -83,11 +83,12 @@ def build(
 
     def samples(inputs):
         weak, strong = views(inputs)
+        first = _instances(weak, temperatures)
         if not public:
-            return _instances(weak, temperatures) + _instances(strong, temperatures)
-        again = _instances(weak, temperatures[STRONG:])
-        first = _instances(strong, temperatures[:STRONG])
-        return _share(weak[1]) * _instances(weak, temperatures) + first + again
+            return first + _instances(strong, temperatures)
+        second = _instances(strong, temperatures[:STRONG])
+        second += _instances(weak, temperatures[STRONG:])
+        return _share(weak[1]) * first + second
 
     def relation(loss, share):
         def values(inputs):
@@ -100,14 +101,15 @@ def build(
 
         return values
 
-    levels = {
-        "samples": samples,
-        "batch": relation(losses.batch_correlation, _share),
-        "classes": relation(losses.class_correlation, _class_share),
-    }
-    own = (_weighted(name, weight, values) for name, values in levels.items())
+    batch = relation(losses.batch_correlation, _share)
+    classes = relation(losses.class_correlation, _class_share)
     return Method(
-        terms=(*labels_of_views("mlkd", label_weight), *own),
+        terms=(
+            *labels_of_views("mlkd", label_weight),
+            _weighted("samples", weight, samples),
+            _weighted("batch", weight, batch),
+            _weighted("classes", weight, classes),
+        ),
         supervisor=Supervisor(),
         second_view="randaugment",
     )

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from kdjax.methods import METHODS
+from kdjax.models.ensemble import ensemble
 from tests.networks import staged
 from tests.training import problems
 
@@ -43,8 +44,11 @@ def method_of(name: str, **more):
 
 
 def problem_of(method, devices: int = 1, **changes) -> problems.Problem:
-    """One student of a method, and a teacher of other widths."""
-    student = problems.student(method, network=staged(problems.CLASSES))
+    """One student of a method, of as many networks, and a teacher of other widths."""
+    network = staged(problems.CLASSES)
+    if method.networks > 1:
+        network = ensemble((network,) * method.networks)
+    student = problems.student(method, network=network)
     return problems.Problem(devices, {"student": student}, teacher=TEACHER, **changes)
 
 
