@@ -151,14 +151,14 @@ class _Banks:
             else losses.draw_positives(other, groups, labels),
             "negatives": losses.draw_negatives(key, groups, labels, self.negatives),
         }
-        known = self._normalisers(state, embedded, rows)
+        normalisers = self._normalisers(state, embedded, rows)
         banks = {
             f"{side}_bank": losses.updated_bank(
                 state[f"{side}_bank"], index, embedded[side], self.momentum
             )
             for side, _ in SIDES
         }
-        return state | known | rows, banks | known
+        return state | normalisers | rows, banks | normalisers
 
     def _normalisers(self, state, embedded, rows) -> dict[str, Array]:
         """Those of the first batch, computed in the step in which they are still 0."""
@@ -177,8 +177,8 @@ class _Banks:
         old = {
             name: state[name] for name in (f"{side}_normaliser" for side, _ in SIDES)
         }
-        known = jnp.all(jnp.stack(list(old.values())) > 0)
-        return jax.lax.cond(known, lambda: old, first)
+        computed = jnp.all(jnp.stack(list(old.values())) > 0)
+        return jax.lax.cond(computed, lambda: old, first)
 
 
 def _contrast(side: str, bank: str, weight: float, banks: _Banks) -> Term:

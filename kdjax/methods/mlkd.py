@@ -70,15 +70,7 @@ def build(
       temperatures: each > 0, finite; in the public form the first three are those of
         the strong view.
     """
-    if form not in FORMS:
-        raise ValueError(
-            f"mlkd: form is {form!r}; expected one of {', '.join(FORMS)}."
-            f"{contracts.nearest(form, FORMS)}"
-        )
-    contracts.positive("mlkd", "weight", weight)
-    contracts.positive("mlkd", "temperatures", temperatures)
-    if not temperatures:
-        raise ValueError("mlkd: temperatures is empty; expected at least one.")
+    _check(form, weight, temperatures)
     public = form == "public"
 
     def samples(inputs):
@@ -113,6 +105,18 @@ def build(
         supervisor=Supervisor(),
         second_view="randaugment",
     )
+
+
+def _check(form: str, weight: float, temperatures: tuple[float, ...]) -> None:
+    if form not in FORMS:
+        raise ValueError(
+            f"mlkd: form is {form!r}; expected one of {', '.join(FORMS)}."
+            f"{contracts.nearest(form, FORMS)}"
+        )
+    contracts.positive("mlkd", "weight", weight)
+    contracts.positive("mlkd", "temperatures", temperatures)
+    if not temperatures:
+        raise ValueError("mlkd: temperatures is empty; expected at least one.")
 
 
 def _weighted(name: str, weight: float, values) -> Term:

@@ -25,10 +25,10 @@ from U(0, 1), here `config.data.mixup = 1.0`; gradients clipped to a norm of 1; 
 1.8 for `distillation`, AdamW at 5e-4 for `distillationv3`, at a batch of 1536. No
 results on the sets here are published; tuned per pair: no.
 
-Departs from the public code: the batch is put into the queue before it is compared, as
-there, but one queue serves the whole batch, where the code has one on each device.
-Rows not yet filled are zeros that play a part as there; `mask_unfilled` leaves them
-out. `label_weight` adds the labels.
+Departs from the paper: there is none; from the public code, in that one queue serves
+the whole batch, where the code has one on each device. As there the batch is put into
+the queue before it is compared, and rows not yet filled are zeros that play a part;
+`mask_unfilled` leaves them out. `label_weight` adds the labels.
 """
 
 import jax.numpy as jnp
@@ -68,22 +68,15 @@ def build(
       local_temperature: of the patches' similarities, > 0, finite.
       mask_unfilled: whether rows of the queue that are not yet filled play no part.
     """
-    for name, value in (("weight", weight), ("local_weight", local_weight)):
-        contracts.positive("queue_kl", name, value)
-    contracts.positive("queue_kl", "temperature", temperature)
-    contracts.positive("queue_kl", "local_temperature", local_temperature)
+    _check_positive(
+        weight=weight,
+        local_weight=local_weight,
+        temperature=temperature,
+        local_temperature=local_temperature,
+    )
     contracts.not_negative("queue_kl", "label_weight", label_weight)
-    for name, size in (
-        ("teacher_channels", teacher_channels),
-        ("queue_length", queue_length),
-    ):
-        if size < 1:
-            raise ValueError(f"queue_kl: {name} is {size}; expected at least 1.")
-    if local is not None and len(local) != 2:
-        raise ValueError(
-            f"queue_kl: local is {local!r}; expected the student's and the teacher's "
-            "map, such as ('stage3', 'stage3'), or None."
-        )
+    _check_sizes(teacher_channels=teacher_channels, queue_length=queue_length)
+    local = _pair(local)
 
     def queue(inputs):
         valid = inputs.remembered["valid"] if mask_unfilled else None
@@ -103,7 +96,6 @@ def build(
     labels = (hard_label(label_weight),) if label_weight else ()
     terms = (*labels, Term("queue", weight, queue, NOTHING))
     if local is not None:
-        local = tuple(local)
         terms = (*terms, Term("patches", local_weight, patches, NOTHING))
     pairs = (("pooled", "pooled"), *(() if local is None else (local,)))
     student, teacher = zip(*pairs, strict=True)
@@ -114,6 +106,28 @@ def build(
         student_features=student,
         teacher_features=teacher,
     )
+
+
+def _check_positive(**named) -> None:
+    for name, value in named.items():
+        contracts.positive("queue_kl", name, value)
+
+
+def _check_sizes(**named) -> None:
+    for name, size in named.items():
+        if size < 1:
+            raise ValueError(f"queue_kl: {name} is {size}; expected at least 1.")
+
+
+def _pair(local) -> tuple[str, str] | None:
+    if local is None:
+        return None
+    if len(local) != 2:
+        raise ValueError(
+            f"queue_kl: local is {local!r}; expected the student's and the teacher's "
+            "map, such as ('stage3', 'stage3'), or None."
+        )
+    return tuple(local)
 
 
 def _queue_memory(length: int, channels: int) -> Memory:
