@@ -7,18 +7,18 @@ Thin Deep Nets", ICLR 2015 (arXiv:1412.6550).
 
 The regressor r is `models.connectors.HintRegressors`: convolution, batch norm, ReLU.
 
-| symbol | argument                           |
-|--------|------------------------------------|
-| b      | weight                             |
-| s_l    | student_features                   |
-| t_l    | teacher_features                   |
+| symbol | argument         |
+|--------|------------------|
+| b      | weight           |
+| s_l    | student_features |
+| t_l    | teacher_features |
 
 The published numbers are RepDistiller's: the second stage, trained beside cross entropy
 from the beginning, weight 100 for all pairs (tuned per pair: no).
 
 Departs from the paper: one stage of training, a mean in place of half of a sum, and a
-regressor with batch norm, as in RepDistiller. The paper trains up to the hint first,
-and then distils logits: that is `configs.recipes.two_stages`, up to the labels here.
+regressor with batch norm, as in RepDistiller. The paper trains the layers up to the
+hint first, and then the whole by labels and softened logits.
 """
 
 from kdjax import losses

@@ -18,12 +18,11 @@ the details.
 Two losses have this name. form "mdistiller", the default, decomposes [channels *
 height, width] of a sample, for networks of any channels; weight 1 and k 1 are those of
 mdistiller's configuration. form "repdistiller" decomposes [height * width, channels]
-and needs equal channels. No published number of RepDistiller's table belongs to either
-(tuned per pair: no).
+and needs equal channels; its table has no number of either (tuned per pair: no).
 
-Departs from the paper: its initial stage, the self-supervised training and the
-truncation of gradients are left out, as in both public codes; the signs of the
-teacher's vectors are fixed, where those codes take what the decomposition gives.
+Departs from the paper: a weighted sum with cross entropy, as in both public codes, in
+place of the paper's own way of training both tasks; the signs of the teacher's vectors
+are fixed, where those codes take what the decomposition gives.
 """
 
 from kdjax import losses

@@ -14,8 +14,8 @@ Transfer", 2017 (arXiv:1707.01219).
 The published numbers are RepDistiller's: all stages, weight 50 for all pairs (tuned per
 pair: no).
 
-Departs from the paper: the polynomial kernel alone, as in RepDistiller; the paper's b
-is lambda / 2, and it compares one level.
+Departs from the paper: the polynomial kernel alone, of its three, as in RepDistiller;
+the paper's b is lambda / 2.
 """
 
 from kdjax import losses

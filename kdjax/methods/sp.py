@@ -12,7 +12,7 @@ F. Tung, G. Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019
 | F_l    | student_features, teacher_features |
 
 The published numbers are RepDistiller's: the last stage, weight 3000 for all pairs
-(tuned per pair: no). n is 64 there: an entry of G weighs as much at any batch size.
+(tuned per pair: no), batches of 64.
 
 Departs from the paper: nothing. Only selected samples are in the matrices, of the whole
 batch on any number of devices.

@@ -8,12 +8,12 @@ Distillation for Knowledge Transfer", CVPR 2019 (arXiv:1904.05835).
 mu, three 1x1 convolutions, and the variances v are trained:
 `models.connectors.VariationalHeads`.
 
-| symbol | argument                            |
-|--------|-------------------------------------|
-| b      | weight                              |
-| v      | variance, which all channels start with |
-| s_l    | student_features                    |
-| t_l    | teacher_features                    |
+| symbol | argument               |
+|--------|------------------------|
+| b      | weight                 |
+| v      | variance, at the start |
+| s_l    | student_features       |
+| t_l    | teacher_features       |
 
 The published numbers are RepDistiller's: all stages, v 5 at the start, weight 1 for all
 pairs (tuned per pair: no).

@@ -63,6 +63,8 @@ def test_the_weight_falls_by_half_a_cosine_to_the_last_epoch():
         np.testing.assert_allclose(weight(step), expected, rtol=1e-5, atol=1e-6)
     assert float(weight(99)) == 0.0
     assert wkd_f.build(**RUN, weight=2.0).terms[1].coefficient == 2.0
+    odd = wkd_f.build(steps_per_epoch=1.5625, total_steps=4, decay_epoch=1.0)
+    assert [float(odd.terms[1].coefficient(step)) for step in (1, 2, 3)] == [1, 0, 0]
 
 
 def test_several_levels_have_a_projector_each():
