@@ -20,6 +20,7 @@ from kdjax.experiment.networks import (
 )
 from kdjax.experiment.pretrained import Initial, Teacher, student_network
 from kdjax.experiment.schema import VARIANT
+from kdjax.experiment.shapes import check_shapes
 from kdjax.methods import METHODS
 from kdjax.methods.base import STEP_NEEDS, Method
 from kdjax.methods.fallback import with_label_fallback
@@ -110,8 +111,9 @@ def _student(
     check_features(f"{path}.model", name, method.student_features, outputs)
     if method.teacher_features:
         pair = teacher.network, shape, teacher.variables
-        outputs = outputs_of("config.teacher", *pair)
-        check_features("config.teacher", name, method.teacher_features, outputs)
+        theirs = outputs_of("config.teacher", *pair)
+        check_features("config.teacher", name, method.teacher_features, theirs)
+        check_shapes(f"{path}.method", method, outputs, theirs)
     _check_epochs(path, section, schedule, facts)
     denominators.check(path, section, method.needs_teacher)
     if method.needs_teacher and schedule is not None:

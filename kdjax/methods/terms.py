@@ -4,6 +4,7 @@ Only here, and in methods with a loss of their own, is the squared temperature
 multiplied in.
 """
 
+import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -107,20 +108,32 @@ def warmed(
     return schedule
 
 
-def feature_pairs(
-    where: str, students: tuple[str, ...], teachers: tuple[str, ...]
-) -> tuple[tuple[str, str], ...]:
-    """(student's, teacher's) names of the features that a method compares.
+def decayed(
+    where: str,
+    weight: float,
+    decay_epoch: float,
+    steps_per_epoch: float,
+    total_steps: int,
+) -> float | Schedule:
+    """The weight up to an epoch, then half a cosine down to 0 in the run's last epoch.
 
-    Raises:
-      ValueError: none, or not as many of both.
+        weight (1 + cos(pi (epoch - decay_epoch) / (last - decay_epoch))) / 2
+
+    The epoch is counted from 1 and all its steps have the same weight, as in the public
+    code of WKD. A run that ends by `decay_epoch` has the weight itself.
     """
-    if not students or len(students) != len(teachers):
-        raise ValueError(
-            f"{where}: student_features is {tuple(students)} and teacher_features "
-            f"{tuple(teachers)}; expected as many names of both, one or more."
-        )
-    return tuple(zip(students, teachers, strict=True))
+    contracts.not_negative(where, "decay_epoch", decay_epoch)
+    contracts.positive(where, "steps_per_epoch", steps_per_epoch)
+    last = math.floor((total_steps - 1) / steps_per_epoch) + 1
+    if last <= decay_epoch:
+        return weight
+
+    def schedule(step):
+        epoch = jnp.floor(jnp.asarray(step, jnp.float32) / steps_per_epoch) + 1.0
+        done = (epoch - decay_epoch) / (last - decay_epoch)
+        return weight * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.clip(done, 0.0, 1.0)))
+
+    return schedule
 
 
 def student_logits(inputs: LossInputs) -> Float[Array, "batch classes"]:
