@@ -22,6 +22,15 @@ CASES: dict[str, dict] = {
     "dkd": {"warmup_epochs": 0.0},
     "dist": {},
     "reviewkd": {"warmup_epochs": 0.0},
+    "fitnets": {},
+    "at": {},
+    "sp": {},
+    "nst": {},
+    "kdsvd": {},
+    "vid": {},
+    "cc": {},
+    "wkd_f": {},
+    "fsp": {},
     "rkd": {},
     "pkt": {},
     "crd": {"negatives": 32, "width": 16},
@@ -31,6 +40,8 @@ CASES: dict[str, dict] = {
     "kdcl": {},
 }
 TEACHER = staged(problems.CLASSES, width=6)
+# Of the student's widths: what compares channel by channel without a connector.
+EQUAL = ("fsp",)
 
 
 def method_of(name: str, **more):
@@ -43,13 +54,18 @@ def method_of(name: str, **more):
     return build(**facts | CASES[name] | more)
 
 
-def problem_of(method, devices: int = 1, **changes) -> problems.Problem:
-    """One student of a method, of as many networks, and a teacher of other widths."""
+def problem_of(method, devices: int = 1, teacher=TEACHER, **changes):
+    """A `Problem` of one student of a method, and a teacher of other widths."""
     network = staged(problems.CLASSES)
     if method.networks > 1:
         network = ensemble((network,) * method.networks)
     student = problems.student(method, network=network)
-    return problems.Problem(devices, {"student": student}, teacher=TEACHER, **changes)
+    return problems.Problem(devices, {"student": student}, teacher=teacher, **changes)
+
+
+def teacher_of(name: str):
+    """The teacher for a method of CASES."""
+    return staged(problems.CLASSES) if name in EQUAL else TEACHER
 
 
 def losses_of(problem, states, start: int, stop: int):
