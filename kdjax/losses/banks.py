@@ -145,8 +145,8 @@ def draw_negatives(
 
     >>> import jax, numpy as np
     >>> groups = group_by_class(np.array([0, 1, 0, 2]), 3)
-    >>> drawn = draw_negatives(jax.random.key(0), groups, np.array([0, 1]), 50)
-    >>> [sorted(set(row)) for row in drawn.tolist()]
+    >>> picks = draw_negatives(jax.random.key(0), groups, np.array([0, 1]), 50)
+    >>> [sorted(set(row)) for row in picks.tolist()]
     [[1, 3], [0, 2, 3]]
     """
     _check_draw("draw_negatives", labels, k)
@@ -157,8 +157,8 @@ def draw_negatives(
         )
     labels = jnp.asarray(labels)
     start, size = groups.start[labels][:, None], groups.size[labels][:, None]
-    drawn = jax.random.randint(key, (labels.shape[0], k), 0, samples - size)
-    return jnp.asarray(groups.order)[jnp.where(drawn < start, drawn, drawn + size)]
+    picks = jax.random.randint(key, (labels.shape[0], k), 0, samples - size)
+    return jnp.asarray(groups.order)[jnp.where(picks < start, picks, picks + size)]
 
 
 def draw_positives(
@@ -177,8 +177,8 @@ def draw_positives(
     _check_draw("draw_positives", labels, 1)
     labels = jnp.asarray(labels)
     start, size = groups.start[labels], groups.size[labels]
-    drawn = jax.random.randint(key, labels.shape, 0, size)
-    return jnp.asarray(groups.order)[start + drawn]
+    picks = jax.random.randint(key, labels.shape, 0, size)
+    return jnp.asarray(groups.order)[start + picks]
 
 
 def draw_others(
@@ -189,16 +189,16 @@ def draw_others(
     Negatives without labels: they may be of the same class.
 
     >>> import jax, numpy as np
-    >>> drawn = draw_others(jax.random.key(0), 3, np.array([0, 1]), 50)
-    >>> [sorted(set(row)) for row in drawn.tolist()]
+    >>> picks = draw_others(jax.random.key(0), 3, np.array([0, 1]), 50)
+    >>> [sorted(set(row)) for row in picks.tolist()]
     [[1, 2], [0, 2]]
     """
     _check_draw("draw_others", index, k)
     if samples < 2:
         raise ValueError(f"draw_others: samples is {samples}; expected at least 2.")
     index = jnp.asarray(index)[:, None]
-    drawn = jax.random.randint(key, (index.shape[0], k), 0, samples - 1)
-    return jnp.where(drawn < index, drawn, drawn + 1)
+    picks = jax.random.randint(key, (index.shape[0], k), 0, samples - 1)
+    return jnp.where(picks < index, picks, picks + 1)
 
 
 def _rows_to_write(index: Array, size: int) -> Integer[Array, " batch"]:

@@ -104,8 +104,8 @@ def contrastive_normaliser(
     name = "contrastive_normaliser"
     named = _check(name, anchor, bank, index, negatives, temperature)
     valid, row = _in_range(index, named["samples"])
-    chosen = subset(name, where, named["batch"])
-    counts = chosen.mask & valid
+    counted = subset(name, where, named["batch"])
+    counts = counted.mask & valid
     scores = jax.lax.stop_gradient(_scores(anchor, bank))
     rows = jnp.concatenate([row[:, None], jnp.asarray(negatives)], axis=1)
     h = jnp.exp(jnp.take_along_axis(scores, rows, axis=1) / temperature)

@@ -79,12 +79,12 @@ def dist_within_class(
     >>> print(abs(dist_within_class(student, teacher)).round(4))
     [0. 0.]
     """
-    chosen, s, t = _soft(
+    counted, s, t = _soft(
         "dist_within_class", student_logits, teacher_logits, temperature, where
     )
-    mask = jnp.broadcast_to(chosen.mask[:, None], s.shape)
+    mask = jnp.broadcast_to(counted.mask[:, None], s.shape)
     apart = _uncorrelated(_centred(s, mask, 0), _centred(t, mask, 0), axis=0)
-    return chosen.share(jnp.mean(apart))
+    return counted.share(jnp.mean(apart))
 
 
 def batch_correlation(
@@ -112,7 +112,7 @@ def batch_correlation(
     >>> print(batch_correlation(student, teacher))
     [0.5 0.5]
     """
-    chosen, s, t = _soft(
+    counted, s, t = _soft(
         "batch_correlation", student_logits, teacher_logits, temperature, where
     )
     # The difference of the products, from that of the predictions: more digits.
@@ -146,11 +146,11 @@ def class_correlation(
     >>> print(class_correlation(student, teacher))
     [0.5 0.5]
     """
-    chosen, s, t = _soft(
+    counted, s, t = _soft(
         "class_correlation", student_logits, teacher_logits, temperature, where
     )
     gap = _product((t - s).T, t) + _product(s.T, t - s)
-    return chosen.share(jnp.sum(gap * gap) / gap.shape[0])
+    return counted.share(jnp.sum(gap * gap) / gap.shape[0])
 
 
 def standardise(logits: Logits) -> Float[Array, "batch classes"]:
@@ -194,11 +194,11 @@ def batch_standardise(
     [[-1.  0.]
      [ 1.  0.]]
     """
-    chosen = _subset_of("batch_standardise", where, logits=(logits, "batch classes"))
-    z = chosen.keep(logits)
-    mask = jnp.broadcast_to(chosen.mask[:, None], z.shape)
+    counted = _subset_of("batch_standardise", where, logits=(logits, "batch classes"))
+    z = counted.keep(logits)
+    mask = jnp.broadcast_to(counted.mask[:, None], z.shape)
     centred = _centred(z, mask, 0)
-    variance = jnp.sum(centred**2, axis=0, keepdims=True) / chosen.mean_over
+    variance = jnp.sum(centred**2, axis=0, keepdims=True) / counted.mean_over
     return centred / jnp.sqrt(variance + 1e-5)
 
 
@@ -208,20 +208,20 @@ def _subset_of(name: str, where: Where, **named) -> Subset:
 
 def _soft(name: str, student, teacher, temperature, where: Where = None):
     """The sub-batch, and both predictions, 0 in the rows that do not count."""
-    chosen = _subset_of(
+    counted = _subset_of(
         name,
         where,
         student_logits=(student, "batch classes"),
         teacher_logits=(teacher, "batch classes"),
         temperature=(temperature, "", "batch"),
     )
-    tau = column(name, temperature, len(chosen.mask))
-    tau = jnp.where(chosen.mask[:, None], tau, 1.0)
+    tau = column(name, temperature, len(counted.mask))
+    tau = jnp.where(counted.mask[:, None], tau, 1.0)
 
     def predictions(logits):
-        return chosen.keep(jax.nn.softmax(soften(chosen.keep(logits), tau)))
+        return counted.keep(jax.nn.softmax(soften(counted.keep(logits), tau)))
 
-    return chosen, predictions(student), predictions(teacher)
+    return counted, predictions(student), predictions(teacher)
 
 
 def _product(left: Array, right: Array) -> Array:

@@ -48,14 +48,16 @@ def similarity_preserving(
     >>> print(similarity_preserving(student, teacher).round(4))
     [0.2929 0.2929]
     """
-    chosen = _chosen("similarity_preserving", student_features, teacher_features, where)
+    counted = _chosen(
+        "similarity_preserving", student_features, teacher_features, where
+    )
 
     def gram(features):
-        x = chosen.keep(features).reshape(len(chosen.mask), -1)
+        x = counted.keep(features).reshape(len(counted.mask), -1)
         return unit(jnp.matmul(x, x.T, precision=_EXACT))
 
     gap = gram(teacher_features) - gram(student_features)
-    return jnp.sum(gap * gap, axis=1) / chosen.mean_over
+    return jnp.sum(gap * gap, axis=1) / counted.mean_over
 
 
 def correlation_congruence(
@@ -86,15 +88,15 @@ def correlation_congruence(
         student_embedding=(student_embedding, "batch channels"),
         teacher_embedding=(teacher_embedding, "batch channels"),
     )
-    chosen = subset("correlation_congruence", where, axes["batch"])
-    delta = jnp.abs(chosen.keep(student_embedding) - chosen.keep(teacher_embedding))
-    batch = len(chosen.mask)
-    at = jnp.where(chosen.mask, jnp.arange(batch), batch)
+    counted = subset("correlation_congruence", where, axes["batch"])
+    delta = jnp.abs(counted.keep(student_embedding) - counted.keep(teacher_embedding))
+    batch = len(counted.mask)
+    at = jnp.where(counted.mask, jnp.arange(batch), batch)
     following = jax.lax.cummin(at, reverse=True)[1:]
     following = jnp.append(following, batch)  # batch: there is none
-    paired = chosen.mask & (following < batch)
+    paired = counted.mask & (following < batch)
     product = jnp.sum(delta * delta[jnp.minimum(following, batch - 1)], axis=-1)
-    scale = chosen.count / jnp.maximum(chosen.count - 1.0, 1.0)
+    scale = counted.count / jnp.maximum(counted.count - 1.0, 1.0)
     return jnp.where(paired, scale * product, 0.0)
 
 
@@ -121,9 +123,9 @@ def relational_distance(
     >>> print(relational_distance(student, teacher).round(4))
     [0.0234 0.0469 0.0234]
     """
-    chosen = _pooled("relational_distance", student_features, teacher_features, where)
-    gap = _distances(student_features, chosen) - _distances(teacher_features, chosen)
-    return jnp.sum(_smooth_l1(gap), axis=1) / chosen.mean_over
+    counted = _pooled("relational_distance", student_features, teacher_features, where)
+    gap = _distances(student_features, counted) - _distances(teacher_features, counted)
+    return jnp.sum(_smooth_l1(gap), axis=1) / counted.mean_over
 
 
 def relational_angle(
@@ -150,9 +152,9 @@ def relational_angle(
     >>> print(np.asarray(relational_angle(student, teacher), float).round(4))
     [0.1111 0.2682 0.0095]
     """
-    chosen = _pooled("relational_angle", student_features, teacher_features, where)
-    gap = _cosines(student_features, chosen) - _cosines(teacher_features, chosen)
-    return jnp.sum(_smooth_l1(gap), axis=(1, 2)) / chosen.mean_over**2
+    counted = _pooled("relational_angle", student_features, teacher_features, where)
+    gap = _cosines(student_features, counted) - _cosines(teacher_features, counted)
+    return jnp.sum(_smooth_l1(gap), axis=(1, 2)) / counted.mean_over**2
 
 
 def probabilistic_knowledge(
@@ -184,10 +186,10 @@ def probabilistic_knowledge(
     [0.0294 0.0294]
     """
     name = "probabilistic_knowledge"
-    chosen = _pooled(name, student_features, teacher_features, where)
+    counted = _pooled(name, student_features, teacher_features, where)
     contracts.positive(name, "eps", eps)
-    p = _similarities(teacher_features, chosen, eps)
-    q = _similarities(student_features, chosen, eps)
+    p = _similarities(teacher_features, counted, eps)
+    q = _similarities(student_features, counted, eps)
     # Rows of p and q have the same sum, so the first-order parts of p log(p/q) cancel;
     # `excess` leaves them out, with log(q/p) from the difference where they are close.
     r = (q - p) / (p + eps)
@@ -198,8 +200,8 @@ def probabilistic_knowledge(
         jnp.log(q + eps) - jnp.log(p + eps),
     )
     terms = excess(p + eps, log_ratio, q + eps) + eps * log_ratio
-    both = chosen.mask[:, None] & chosen.mask[None, :]
-    return jnp.sum(jnp.where(both, terms, 0.0), axis=1) / chosen.mean_over
+    both = counted.mask[:, None] & counted.mask[None, :]
+    return jnp.sum(jnp.where(both, terms, 0.0), axis=1) / counted.mean_over
 
 
 def _chosen(name: str, student, teacher, where) -> Subset:
@@ -226,32 +228,34 @@ def _smooth_l1(x: Array) -> Array:
     return inner * (jnp.abs(x) - 0.5 * inner)
 
 
-def _differences(features: Features, chosen: Subset) -> Float[Array, "i j channels"]:
-    x = chosen.keep(features)
+def _differences(features: Features, counted: Subset) -> Float[Array, "i j channels"]:
+    x = counted.keep(features)
     return x[None, :, :] - x[:, None, :]
 
 
-def _distances(features: Features, chosen: Subset) -> Float[Array, "i j"]:
+def _distances(features: Features, counted: Subset) -> Float[Array, "i j"]:
     """In units of their mean; 0 on the diagonal and for what is not selected."""
-    pairs = chosen.pairs()
-    square = jnp.sum(_differences(features, chosen) ** 2, axis=-1)
+    pairs = counted.pairs()
+    square = jnp.sum(_differences(features, counted) ** 2, axis=-1)
     apart = pairs & (square > 1e-12)
     distance = jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 1e-6)
     distance = jnp.where(pairs, distance, 0.0)
-    many = chosen.count > 1
-    mean = jnp.sum(distance) / jnp.where(many, chosen.count * (chosen.count - 1), 1.0)
+    many = counted.count > 1
+    mean = jnp.sum(distance) / jnp.where(many, counted.count * (counted.count - 1), 1.0)
     return distance / jnp.where(many, mean, 1.0)
 
 
-def _cosines(features: Features, chosen: Subset) -> Float[Array, "i j k"]:
-    e = jnp.where(chosen.pairs()[:, :, None], unit(_differences(features, chosen)), 0.0)
+def _cosines(features: Features, counted: Subset) -> Float[Array, "i j k"]:
+    e = jnp.where(
+        counted.pairs()[:, :, None], unit(_differences(features, counted)), 0.0
+    )
     return jnp.einsum("ijc,ikc->ijk", e, e, precision=_EXACT)
 
 
-def _similarities(features: Features, chosen: Subset, eps) -> Float[Array, "i j"]:
+def _similarities(features: Features, counted: Subset, eps) -> Float[Array, "i j"]:
     """Rows sum to 1 over what is selected; all others are 0."""
-    x = unit(chosen.keep(features), eps=eps)
+    x = unit(counted.keep(features), eps=eps)
     k = (jnp.matmul(x, x.T, precision=_EXACT) + 1.0) / 2.0
-    k = jnp.where(chosen.mask[:, None] & chosen.mask[None, :], k, 0.0)
+    k = jnp.where(counted.mask[:, None] & counted.mask[None, :], k, 0.0)
     total = jnp.sum(k, axis=1, keepdims=True)
     return k / jnp.where(total > 0, total, 1.0)
