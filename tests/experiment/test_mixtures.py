@@ -48,7 +48,7 @@ def test_methods_with_a_teacher_or_cross_entropy_may(data_dir):
     [
         (
             {"method": {"name": "gce"}},
-            "config.method: gce .* its generalized_cross_entropy reads",
+            "config.method: gce .* generalized_cross_entropy reads",
         ),
         ({"method": {"name": "lr_mse"}}, "lr_mse .* reads the label of one sample"),
         ({"method": {"name": "dkd"}}, "dkd .* reads the label of one sample"),
