@@ -1,5 +1,6 @@
 """A method with a second view, from a config to a finished run."""
 
+import functools
 import types
 
 import jax
@@ -73,9 +74,8 @@ def test_both_networks_see_the_second_view(data_dir, tmp_path, kind):
         state = initial_state(student, first, (teacher.network, variables))
         own = state.params, state.batch_stats
         both = [student.network.train(*own, images)[0] for images in (first, second)]
-        return *both, *(
-            teacher.network.evaluate(*variables, i) for i in (first, second)
-        )
+        evaluate = functools.partial(teacher.network.evaluate, *variables)
+        return *both, evaluate(first), evaluate(second)
 
     first, second, unseen, theirs = outputs(batch, teacher.variables)
     expected = mean_square(second, theirs) + 0.1 * mean_square(first, second)
