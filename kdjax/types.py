@@ -40,6 +40,13 @@ class Connector(NamedTuple):
     rate: float = 1.0  # 0: frozen, as it is restored from an earlier stage
 
 
+class LabelMixture(NamedTuple):
+    """The labels of mixtures of two samples: share of the own, the rest the other's."""
+
+    other: Int[Array, " batch"]  # label of the sample that is mixed in
+    share: Float[Array, " batch"]  # of the own label, in [0, 1]
+
+
 class Batch(NamedTuple):
     """What one step trains on. Loaders give uint8; the rest happens inside jit."""
 
@@ -52,6 +59,7 @@ class Batch(NamedTuple):
     sample_info: dict[str, dict[str, Array]]
     second: Array | None = None  # another crop of `image`, where a method asks for one
     teacher_outputs: Outputs | None = None  # where they come from a cache
+    label_mixture: LabelMixture | None = None  # where `image` is of two samples each
 
 
 class Signals(NamedTuple):
@@ -123,3 +131,5 @@ class LossInputs(NamedTuple):
     image_gradients: ImageGradients | None = None
     teacher_variables: PyTree = None  # (params, batch_stats)
     student_parameters: PyTree = None  # with their gradient
+    # Where images are mixtures of two samples; `labels` are then of the first.
+    label_mixture: LabelMixture | None = None

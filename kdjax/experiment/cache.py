@@ -10,8 +10,8 @@ from kdjax.caching.reader import Reader
 from kdjax.contracts import InputError
 from kdjax.data.transforms.augment import PREPROCESSING
 from kdjax.experiment.data import Data
+from kdjax.experiment.mixtures import MIXTURES, refuse_mixed
 from kdjax.experiment.pretrained import Teacher
-from kdjax.experiment.students import refuse_mixed
 
 KEY = "config.teacher.cache"
 
@@ -23,8 +23,7 @@ def origin_of(teacher: Teacher, data: Data, seed: int, batch_size: int) -> dict:
     size, so it is the batches that say which samples are the last ones of a size.
     """
     crops = {"version": PREPROCESSING} | dataclasses.asdict(data.augment)
-    refuse_mixed(crops.pop("mixup"))
-    del crops["cutmix"]  # no key of a config sets it
+    refuse_mixed({name: crops.pop(name) for name in MIXTURES})
     if data.train.identity.get("crops", {}).get("sizes"):
         crops["batch_size"] = batch_size
     return manifest.origin(

@@ -8,9 +8,10 @@ from kdjax.data.noise import NOISES
 from kdjax.experiment import builders, denominators, schema
 from kdjax.experiment.build import plan_of
 from kdjax.experiment.data import check_feed
+from kdjax.experiment.mixtures import refuse_mixed
 from kdjax.experiment.networks import build_network
 from kdjax.experiment.selection import SELECTIONS
-from kdjax.experiment.students import refuse_mixed, student_sections
+from kdjax.experiment.students import student_sections
 from kdjax.methods import METHODS
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 
@@ -25,7 +26,7 @@ def check_training(config: dict) -> None:
     epochs = plan_of(config, steps_per_epoch=1.0).total_steps
     check_feed(config["data"])
     if config["teacher"]["cache"]:
-        refuse_mixed(config["data"]["mixup"])
+        refuse_mixed(config["data"])
     for name, student in student_sections(config).items():
         path = f"config.students.{name}" if config["students"] else "config"
         _check(f"{path}.method", METHODS, student["method"])

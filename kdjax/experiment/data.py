@@ -170,7 +170,7 @@ def augment_of(data: dict, train: Split) -> Augment:
     usual = table.get(dataset_of(name))
     if bool(data["mean"]) != bool(data["std"]):
         raise InputError("config.data: expected mean and std both set, or neither.")
-    values = {"mixup": data["mixup"]}
+    values = {key: data[key] for key in ("mixup", "cutmix")}
     if streamed:
         data = data | {"padding": data["padding"] or 0}
         _check_streamed(data, usual)

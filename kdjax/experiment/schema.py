@@ -60,8 +60,15 @@ class Data:
     skip_at_most: int = key(100, "unreadable images of a host", low=0, free=True)
     mixup: float = key(
         0.0,
-        "alpha of mixup; 0: none, 1: two images in any ratio. For methods that read no "
-        "label; teacher and students see the same mixtures",
+        "alpha of mixup; 0: none, 1: two images in any ratio. Teacher and students see "
+        "the same mixtures; cross entropy is with both labels",
+        low=0,
+        high=100,
+    )
+    cutmix: float = key(
+        0.0,
+        "alpha of CutMix, a box of another image in each; 0: none, 1: boxes of any "
+        "size. With mixup too each sample has one of the two, either as likely",
         low=0,
         high=100,
     )

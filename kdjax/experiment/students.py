@@ -12,6 +12,7 @@ from kdjax.experiment import denominators
 from kdjax.experiment.builders import call_named, guarded
 from kdjax.experiment.data import Data
 from kdjax.experiment.fields import Limits, check_value
+from kdjax.experiment.mixtures import check_mixable
 from kdjax.experiment.networks import (
     check_classes,
     check_features,
@@ -26,8 +27,6 @@ from kdjax.methods.base import STEP_NEEDS, Method
 from kdjax.methods.fallback import with_label_fallback
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import SelectionSchedule, Student
-
-MIXUP = "config.data.mixup"
 
 
 def student_sections(config: dict) -> dict[str, dict]:
@@ -120,8 +119,8 @@ def _student(
         method = with_label_fallback(method, denominator)
     if method.has_label_fallback:
         section[denominators.KEY] = denominator
-    if data.augment.mixup:
-        _check_mixable(path, name, method)
+    if data.augment.is_mixed:
+        check_mixable(path, name, method, data.augment, schedule)
     functions = {"network": network, "method": method, "optimizer": optimizer}
     return Student(**functions, seed=section["seed"], selection_schedule=schedule)
 
@@ -233,26 +232,6 @@ def _check_crops(
         check_sides(path, network, variables, shape[-1], data.sides)
 
 
-def _check_mixable(path: str, name: str, method: Method) -> None:
-    """Refuses a method that needs what a mixture of two samples does not have."""
-    refused = f"{MIXUP} is above 0, and {path}.method: {name}"
-    if method.mixture is not None:
-        raise InputError(
-            f"{refused} mixes images by itself; expected {MIXUP} = 0 with it."
-        )
-    if "label" in method.reads:
-        raise InputError(
-            f"{refused} reads labels, and a mixture of two images has none of its own; "
-            "expected a method that has the teacher alone, such as kd with alpha = 1 "
-            "on all samples."
-        )
-    if method.reads:
-        raise InputError(
-            f"{refused} remembers each sample, and a mixture is of two; expected it "
-            "without its memory."
-        )
-
-
 def check_sources(
     students: dict[str, Student], initial: Initial | None, is_cached: bool
 ) -> None:
@@ -277,12 +256,3 @@ def check_sources(
                 f"config.teacher.cache: the method of {name} cannot train from a "
                 f"cache: {reason}; expected no cache, and so the teacher itself."
             )
-
-
-def refuse_mixed(mixup: float) -> None:
-    """Raises InputError if the images that a cache is for are mixtures."""
-    if mixup:
-        raise InputError(
-            f"{MIXUP} is {mixup:g}, and a cache has a teacher's outputs for single "
-            "images, not for mixtures; expected 0 with a cache, or no cache."
-        )

@@ -43,6 +43,8 @@ class Term:
       reads: what of a sample it looks at by itself, of "label" and "index".
       weighted: whether its values are times `Supervision.weight` already; a selection
         of samples weighs the others.
+      mixed_labels: whether it reads `LossInputs.label_mixture` beside the label, and so
+        can train on mixtures of two images.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Term:
     values: Callable[[LossInputs], Float[Array, " batch"]]
     reads: frozenset[str] = frozenset({"label"})
     weighted: bool = False
+    mixed_labels: bool = False
 
 
 class Memory(NamedTuple):
@@ -154,6 +157,24 @@ class Method:
             return "the teacher computes on a second view"
         step = [need for need in self.needs if need in STEP_NEEDS[:2]]
         return f"it needs {step[0].replace('_', ' ')}" if step else ""
+
+    @property
+    def needs_single_images(self) -> str:
+        """Why it cannot train on mixtures of two images; "" where it can."""
+        if self.mixture is not None:
+            return "it mixes images by itself"
+        if self.second_view:
+            return "its second view would be another mixture, with another label"
+        if "image_gradients" in self.needs:
+            return "its image gradients are of the logit of one label"
+        if "index" in self.reads:
+            return "it remembers each sample"
+        parts = {f"its {t.name}": t for t in self.terms if not t.mixed_labels}
+        parts |= {"its supervisor": self.supervisor, "its memory": self.memory}
+        for name, part in parts.items():
+            if part is not None and "label" in part.reads:
+                return f"{name} reads the label of one sample"
+        return ""
 
     @property
     def reads(self) -> frozenset[str]:

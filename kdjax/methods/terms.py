@@ -18,13 +18,21 @@ from kdjax.types import LossInputs, Supervision
 
 
 def hard_label(coefficient: float | Schedule, label_smoothing: float = 0.0) -> Term:
-    """Cross entropy with the labels."""
+    """Cross entropy with the labels.
+
+    Of mixtures of two images, with share and the rest of the two labels:
+    share CE(own) + (1 - share) CE(other).
+    """
 
     def values(inputs):
-        student = inputs.student.logits
-        return losses.cross_entropy(student, inputs.labels, label_smoothing)
+        student, mixture = inputs.student.logits, inputs.label_mixture
+        own = losses.cross_entropy(student, inputs.labels, label_smoothing)
+        if mixture is None:
+            return own
+        other = losses.cross_entropy(student, mixture.other, label_smoothing)
+        return mixture.share * own + (1.0 - mixture.share) * other
 
-    return Term("hard_label", coefficient, values)
+    return Term("hard_label", coefficient, values, mixed_labels=True)
 
 
 def soft_logits(coefficient: float | Schedule) -> Term:

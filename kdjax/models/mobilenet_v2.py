@@ -1,10 +1,10 @@
 """MobileNetV2, Sandler et al., arXiv 1801.04381: torchvision's, and at half width.
 
-`mobilenet_v2` has width multiplier 1; no dropout before the classifier, since a
-`Network` draws nothing. Features: "stem", after its activation; "stage1" to "stage7",
-the rows of the paper's table 2, at strides 2, 4, 8, 16, 16, 32 and 32: what a stage's
-last block returns, which nothing rectifies; "last" after the final 1x1 convolution's
-ReLU6, "last_preact" before it; and "pooled", [b, c] in float32.
+`mobilenet_v2` has width multiplier 1, and no dropout before the classifier. Features:
+"stem", after its activation; "stage1" to "stage7", the rows of the paper's table 2, at
+strides 2, 4, 8, 16, 16, 32 and 32: what a stage's last block returns, which nothing
+rectifies; "last" after the final 1x1 convolution's ReLU6, "last_preact" before it; and
+"pooled", [b, c] in float32.
 
 `mobilenet_v2_half` is the student of the distillation benchmark on CIFAR-100 (CRD,
 arXiv 1910.10699), which calls it MobileNetV2 and, in code, mobile_half: width .5 but

@@ -54,6 +54,7 @@ def compute_loss(
         step=step,
         remembered=remembered,
         mixed=mixed,
+        label_mixture=batch.label_mixture,
         **declared,
     )
     loss, metrics = jnp.zeros((), jnp.float32), {}
@@ -65,9 +66,17 @@ def compute_loss(
         metrics[f"loss/{term.name}"] = mean
     # A mixture may train on more images than the batch has; the first are its own.
     top = jnp.argmax(student_outputs.logits[: batch.label.shape[0]], -1)
-    top1 = jnp.mean(top == batch.label, dtype=jnp.float32)
+    top1 = jnp.mean(top == _likelier_label(batch), dtype=jnp.float32)
     metrics = {"loss": loss, "top1": top1} | metrics | reported
     return loss, ({"temperature": state, "memory": memory}, metrics)
+
+
+def _likelier_label(batch: Batch) -> Array:
+    """The label with the larger share, where images are mixtures of two samples."""
+    mixture = batch.label_mixture
+    if mixture is None:
+        return batch.label
+    return jnp.where(mixture.share >= 0.5, batch.label, mixture.other)
 
 
 def _supervise(

@@ -61,11 +61,13 @@ def train_program(
       steps: of one dispatch at most.
       decode: makes the teacher's outputs of what a cache puts into `batch_spec`.
     """
+    mixed = augment.is_mixed
     step = make_train_step(
         sharding.normalised(students, batch_norm, mesh),
         teacher,
         functools.partial(gather_batch, decode=decode),
         lambda batch, view, kind: augment.train(batch, seed, view, kind),
+        (lambda batch: augment.train_mixed(batch, seed)) if mixed else None,
     )
     states = sharding.of_states(students, mesh)
     same, rows = sharding.replicated(mesh), sharding.split(mesh, axis=int(steps > 1))

@@ -16,6 +16,7 @@ from kdjax.types import (
     Batch,
     ConnectorInputs,
     ImageGradients,
+    LabelMixture,
     Outputs,
     PyTree,
     SecondView,
@@ -38,6 +39,7 @@ def make_train_step(
     teacher: Network | None,
     gather_batch: Callable[[PyTree, PyTree], Batch],
     augment: Callable[..., jax.Array],
+    mix: Callable[[Batch], tuple[jax.Array, ...]] | None = None,
 ) -> Callable[..., tuple[dict[str, TrainState], dict[str, Metrics]]]:
     """Builds `(states, teacher_variables, source, batch_spec) -> (states, metrics)`.
 
@@ -50,16 +52,23 @@ def make_train_step(
       gather_batch: (source, batch_spec) -> Batch; the loader's pure half.
       augment: (Batch, view, kind) -> normalised images; another view is another crop,
         and of the kind "randaugment" it is transformed further.
+      mix: Batch -> (images, partner, share), mixtures of two samples each in place of
+        the first view, as of `Augment.train_mixed`; None for none.
+
+    Raises:
+      ValueError: images are mixed, and a method cannot train on mixtures.
     """
     methods = [student.method for student in students.values()]
     has_mixture = any(method.mixture is not None for method in methods)
     kinds = sorted({method.second_view for method in methods} - {""})
+    if mix is not None:
+        _check_mixable(students)
 
     def train_step(states, teacher_variables, source, batch_spec):
         batch = gather_batch(source, batch_spec)
         second = augment(batch, 1, "crop") if has_mixture else None
         views = {kind: augment(batch, 1, kind) for kind in kinds}
-        batch = batch._replace(image=augment(batch, 0, "crop"), second=second)
+        batch = _first_view(batch, augment, mix)._replace(second=second)
         results = _teacher_results(methods, teacher, teacher_variables, batch, views)
         next_states, metrics = {}, {}
         for name, student in students.items():
@@ -71,6 +80,25 @@ def make_train_step(
         return next_states, metrics
 
     return train_step
+
+
+def _first_view(batch: Batch, augment: Callable, mix: Callable | None) -> Batch:
+    """The batch with the images that are trained on, and the labels of mixtures."""
+    if mix is None:
+        return batch._replace(image=augment(batch, 0, "crop"))
+    images, partner, share = mix(batch)
+    labels = LabelMixture(batch.label[partner], share)
+    return batch._replace(image=images, label_mixture=labels)
+
+
+def _check_mixable(students: dict[str, Student]) -> None:
+    for name, student in students.items():
+        reason = student.method.needs_single_images
+        if reason:
+            raise ValueError(
+                f"make_train_step: {name} cannot train on mixtures of two images: "
+                f"{reason}; expected images that are not mixed."
+            )
 
 
 def _teacher_results(methods, teacher, variables, batch, views) -> TeacherResults:

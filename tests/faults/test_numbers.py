@@ -58,7 +58,7 @@ def code_of(config, tmp_path, monkeypatch, capsys):
 NOT_FINITE = ("nan", "inf", "-inf")
 FLOATS = (
     *("total_epochs", "evaluation.every_epochs", "stop_at_train_top1"),
-    *("data.mixup", "data.crops.smallest_area"),
+    *("data.mixup", "data.cutmix", "data.crops.smallest_area"),
     *("schedule.learning_rate", "schedule.warmup_epochs", "schedule.final_fraction"),
     *("optimizer.momentum", "optimizer.weight_decay", "optimizer.clip_norm"),
     "method.label_smoothing",
@@ -82,7 +82,7 @@ WRONG = [
     *(f"data.mean=({value},)" for value in NOT_FINITE),
     *(f"data.std=({value},)" for value in (*NOT_FINITE, 0, -0.1)),
     "stop_at_train_top1=100.5",
-    "data.mixup=101",
+    *("data.mixup=101", "data.cutmix=101"),
     *(f"data.noise={{'name': 'symmetric', 'rate': {r}}}" for r in ("nan", -0.1, 1.1)),
     "data.noise={'name': 'symmetric', 'rate': 0.1, 'seed': -1}",
     *(f"{key}=-1" for key in ("batch_size", "total_steps", "log_every_steps", "seed")),

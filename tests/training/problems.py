@@ -83,6 +83,14 @@ class Problem:
         self.traces += view == 0
         return self.crops.train(batch, seed, view, kind)
 
+    def train_mixed(self, batch, seed):
+        self.traces += 1
+        return self.crops.train_mixed(batch, seed)
+
+    @property
+    def is_mixed(self):
+        return self.crops.is_mixed
+
     def run(self, states, start, stop):
         metrics = None
         for number in range(start, stop):

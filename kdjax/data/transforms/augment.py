@@ -61,6 +61,11 @@ class Augment:
                     f"{LARGEST_ALPHA:g}."
                 )
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether images are mixtures of two, so that labels are too."""
+        return bool(self.mixup or self.cutmix)
+
     def train(
         self, batch: Batch, seed: Seed, view: int = 0, kind: str = "crop"
     ) -> Images:
@@ -92,7 +97,7 @@ class Augment:
             image = RandAugment()(image, seed, epoch, batch.index)
         image = normalise(image, self.mean, self.std)
         itself = jnp.arange(rows, dtype=jnp.int32)
-        if not self.mixup and not self.cutmix:
+        if not self.is_mixed:
             return image, itself, jnp.ones(rows, jnp.float32)
         own, share = self._own(image.shape[1:3], seed, epoch, batch.index)
         return mix(image, own), (itself + (rows - 1)) % rows, share
