@@ -20,6 +20,17 @@ CASES: dict[str, dict] = {
     "lskd": {},
     "dkd": {"warmup_epochs": 0.0},
     "dist": {},
+    "gdkd": {"warmup_epochs": 0.0},
+    "nkd": {},
+    "mkl": {"warmup_epochs": 0.0},
+    "rld": {"warmup_epochs": 0.0},
+    "rc": {},
+    "ttm": {"weight": 5.0},
+    "wttm": {"weight": 1.0},
+    "luminet": {"alpha": 4.0, "warmup_epochs": 0.0},
+    "ctkd": {"reverse_epochs": 4.0},
+    "ea_kd": {},
+    "wkd_l": {"weight": 10.0},
     "reviewkd": {"warmup_epochs": 0.0},
 }
 TEACHER = staged(problems.CLASSES, width=6)
