@@ -9,19 +9,19 @@ for Knowledge Distillation", AAAI 2023 (arXiv:2211.16231).
 
 So the student descends and p ascends the same loss.
 
-| symbol                  | argument      |
-|-------------------------|---------------|
-| alpha                   | alpha         |
-| lowest                  | lowest        |
-| span                    | span          |
+| symbol                  | argument       |
+|-------------------------|----------------|
+| alpha                   | alpha          |
+| lowest                  | lowest         |
+| span                    | span           |
 | epochs of lambda's fall | reverse_epochs |
 
 The authors' settings, for all pairs, are the defaults: "Global-T" of the paper. The
 optimizer of the student trains p, with its weight decay, as in the authors' code. The
 number is kept with the training and not exported.
 
-Departs from the paper: nothing; lambda changes at whole epochs, as in the authors' code.
-The method has no temperature for a rule to give: rules on logits and weights attach.
+Departs from the paper: nothing; lambda changes at whole epochs, as in the authors'
+code. No rule gives the temperature: rules on logits and weights attach.
 """
 
 import jax

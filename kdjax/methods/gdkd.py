@@ -1,6 +1,8 @@
 """Generalised decoupled distillation: the teacher's top classes and the rest.
 
-S. Zheng et al., public code of "GDKD", github.com/ZaberKo/GDKD.
+B. Zheng, R. Cheng, "Rethinking Decoupled Knowledge Distillation: A Predictive
+Distribution Perspective", TNNLS 2025 (arXiv:2512.04625); the details are those of the
+authors' code.
 
     L = CE(s, y) + min(epoch / warm-up, 1) tau^2 [w0 KL(top | rest)
                                            + w1 KL(within top) + w2 KL(within rest)]
@@ -19,7 +21,7 @@ P their probability, the others are those of the softmax within each set.
 
 The authors' settings on CIFAR-100: k 5, tau 4, w0 1, a warm-up of 20 epochs, and (w1,
 w2) tuned per pair: (1, 1) ResNet-56 to 20, (2, 6) WRN-40-2 to WRN-16-2, (2, 8)
-ResNet-32x4 to ResNet-8x4. No number of theirs is listed here.
+ResNet-32x4 to ResNet-8x4.
 
 Departs from the paper: the classes of the other set are left out exactly, where the
 authors' code subtracts 1000 from their logits; equal at any logits that occur.
@@ -31,7 +33,7 @@ from kdjax.methods.terms import hard_label, student_logits, warmed
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
 
-REFERENCE = "ZaberKo/GDKD, Generalized Decoupled Knowledge Distillation"
+REFERENCE = "Zheng, Cheng, Rethinking Decoupled Knowledge Distillation, TNNLS 2025"
 _PARTS = ("between", "within_top", "within_rest")
 
 
@@ -60,7 +62,9 @@ def build(
     if k < 1:
         raise ValueError(f"gdkd: k is {k}; expected 1 to classes - 1.")
     terms = [hard_label(1.0)]
-    for name, part, weight in zip(("w0", "w1", "w2"), _PARTS, (w0, w1, w2), strict=True):
+    for name, part, weight in zip(
+        ("w0", "w1", "w2"), _PARTS, (w0, w1, w2), strict=True
+    ):
         contracts.not_negative("gdkd", name, weight)
         if weight:
             schedule = warmed("gdkd", weight, warmup_epochs, steps_per_epoch)

@@ -4,6 +4,7 @@ Only here, and in methods with a loss of their own, is the squared temperature
 multiplied in.
 """
 
+import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -103,6 +104,34 @@ def warmed(
     def schedule(step):
         epoch = jnp.floor(jnp.asarray(step, jnp.float32) / steps_per_epoch) + 1.0
         return weight * jnp.minimum(1.0, epoch / warmup_epochs)
+
+    return schedule
+
+
+def decayed(
+    where: str,
+    weight: float,
+    decay_epoch: float,
+    steps_per_epoch: float,
+    total_steps: int,
+) -> float | Schedule:
+    """The weight up to an epoch, then half a cosine down to 0 in the run's last epoch.
+
+        weight (1 + cos(pi (epoch - decay_epoch) / (last - decay_epoch))) / 2
+
+    The epoch is counted from 1 and all its steps have the same weight, as in the public
+    code of WKD. A run that ends by `decay_epoch` has the weight itself.
+    """
+    contracts.not_negative(where, "decay_epoch", decay_epoch)
+    contracts.positive(where, "steps_per_epoch", steps_per_epoch)
+    last = math.ceil(total_steps / steps_per_epoch)
+    if last <= decay_epoch:
+        return weight
+
+    def schedule(step):
+        epoch = jnp.floor(jnp.asarray(step, jnp.float32) / steps_per_epoch) + 1.0
+        done = (epoch - decay_epoch) / (last - decay_epoch)
+        return weight * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.clip(done, 0.0, 1.0)))
 
     return schedule
 

@@ -32,14 +32,13 @@ domain, exact where the authors' code adds 1e-8 to each divisor and to the cost.
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from kdjax import contracts, losses
-from kdjax.methods.base import Method, Schedule, Term
+from kdjax.methods.base import Method, Term
 from kdjax.methods.nkd import target_class
-from kdjax.methods.terms import hard_label, student_logits
+from kdjax.methods.terms import decayed, hard_label, student_logits
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.temperature import fixed
 
@@ -80,6 +79,8 @@ def build(
         ("regularisation", regularisation),
     ):
         contracts.positive("wkd_l", name, value)
+    if iterations < 1:
+        raise ValueError(f"wkd_l: iterations is {iterations}; expected 1 or more.")
     given = None if similarity == CLASSIFIER else _read(similarity)
 
     def transport(inputs):
@@ -93,7 +94,7 @@ def build(
             *pair, inputs.labels, s.temperature, cost, regularisation, iterations
         )
 
-    schedule = _decayed(weight, decay_epoch, steps_per_epoch, total_steps)
+    schedule = decayed("wkd_l", weight, decay_epoch, steps_per_epoch, total_steps)
     other = Term("transport", schedule, transport, weighted=True)
     return Method(
         terms=(hard_label(1.0), target_class(1.0), other),
@@ -107,9 +108,9 @@ def _head(variables) -> Float[Array, "channels classes"]:
         return jax.lax.stop_gradient(variables[0]["head"]["kernel"])
     except (KeyError, TypeError, IndexError):
         raise ValueError(
-            "wkd_l: the teacher has no last layer of the name 'head', whose weights say "
-            "how alike the classes are; expected a network of kdjax, or similarity, the "
-            "name of a .npy file."
+            "wkd_l: the teacher has no last layer of the name 'head', whose weights "
+            "say how alike the classes are; expected a network of kdjax, or similarity, "
+            "the name of a .npy file."
         ) from None
 
 
@@ -127,21 +128,3 @@ def _read(path: str) -> np.ndarray:
     if not (np.isfinite(values).all() and (values <= 1 + 1e-4).all()):
         raise ValueError(f"wkd_l: {path} has a similarity above 1 or not finite.")
     return values
-
-
-def _decayed(
-    weight: float, decay_epoch: float, steps_per_epoch: float, total_steps: int
-) -> float | Schedule:
-    """The weight; after the epoch half a cosine to 0, the epoch counted from 1."""
-    contracts.not_negative("wkd_l", "decay_epoch", decay_epoch)
-    contracts.positive("wkd_l", "steps_per_epoch", steps_per_epoch)
-    span = total_steps / steps_per_epoch - decay_epoch
-    if span <= 0:
-        return weight
-
-    def schedule(step):
-        epoch = jnp.floor(jnp.asarray(step, jnp.float32) / steps_per_epoch) + 1.0
-        part = jnp.clip((epoch - decay_epoch) / span, 0.0, 1.0)
-        return 0.5 * weight * (1.0 + jnp.cos(jnp.pi * part))
-
-    return schedule
