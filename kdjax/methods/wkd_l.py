@@ -109,8 +109,8 @@ def _head(variables) -> Float[Array, "channels classes"]:
     except (KeyError, TypeError, IndexError):
         raise ValueError(
             "wkd_l: the teacher has no last layer of the name 'head', whose weights "
-            "say how alike the classes are; expected a network of kdjax, or similarity, "
-            "the name of a .npy file."
+            "say how alike the classes are; expected a network of kdjax, or a file of "
+            "similarities."
         ) from None
 
 

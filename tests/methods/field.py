@@ -34,6 +34,8 @@ CASES: dict[str, dict] = {
     "reviewkd": {"warmup_epochs": 0.0},
 }
 TEACHER = staged(problems.CLASSES, width=6)
+# Of the student's widths: what compares channel by channel without a connector.
+EQUAL = ("fsp",)
 
 
 def method_of(name: str, **more):
@@ -46,10 +48,15 @@ def method_of(name: str, **more):
     return build(**facts | CASES[name] | more)
 
 
-def problem_of(method, devices: int = 1, **changes) -> problems.Problem:
-    """One student of a method, and a teacher of other widths."""
+def problem_of(method, devices: int = 1, teacher=TEACHER, **changes):
+    """A `Problem` of one student of a method, and a teacher of other widths."""
     student = problems.student(method, network=staged(problems.CLASSES))
-    return problems.Problem(devices, {"student": student}, teacher=TEACHER, **changes)
+    return problems.Problem(devices, {"student": student}, teacher=teacher, **changes)
+
+
+def teacher_of(name: str):
+    """The teacher for a method of CASES."""
+    return staged(problems.CLASSES) if name in EQUAL else TEACHER
 
 
 def losses_of(problem, states, start: int, stop: int):
