@@ -173,6 +173,42 @@ def noisy_teacher(
     return with_stages(config, stages)
 
 
+def two_stages(
+    config: ConfigDict,
+    initial: dict,
+    initial_epochs: float = 30.0,
+    learning_rate: float = 0.0,
+    parts: str = "all",
+) -> ConfigDict:
+    """An initial stage by a method of its own, then the training that begins with it.
+
+    RepDistiller's public code trains AB, FSP and FT so: 30 epochs at the learning rate
+    that the training begins with (FT: .01), then the whole training, its optimizer and
+    schedule anew.
+
+    Args:
+      config: of the training that follows; both stages have its teacher.
+      initial: the method of the first stage.
+      initial_epochs: of the first stage.
+      learning_rate: of the first stage, constant; 0: that of the config's schedule.
+      parts: what is taken over: weights of the student, connectors of the method, all.
+    """
+    if not initial_epochs > 0:
+        raise ValueError(f"two_stages: {initial_epochs} epochs; expected above 0.")
+    rate = learning_rate or config.schedule.get_ref("learning_rate")
+    first = {
+        "method": initial,
+        "students": {},
+        "selection": {"name": "all"},
+        "schedule": {"name": "constant", "learning_rate": rate},
+        "total_epochs": initial_epochs,
+        "total_steps": 0,
+        "stop_at_train_top1": 0.0,
+    }
+    second = {"initial": {"workdir": "stage:initial", "parts": parts}}
+    return with_stages(config, {"initial": first, "student": second})
+
+
 def data_selection(config: ConfigDict, reference: str = "") -> ConfigDict:
     """A reference by labels, whose influence scores select samples for the teacher.
 

@@ -66,7 +66,7 @@ def _read(directory: pathlib.Path, step: int, item: str) -> dict[str, Any]:
             steps = sorted(manager.all_steps())
             text = f"{directory}: there is no step {step}; expected one of {steps}."
             raise InputError(text)
-        saved = manager.item_metadata(step)[item]
+        saved = manager.item_metadata(step).get(item)
         if saved is None:
             return {}
         # Without a sharding Orbax wants the very devices that it was saved from.

@@ -21,6 +21,7 @@ from kdjax.experiment.networks import (
 )
 from kdjax.experiment.pretrained import Initial, Teacher, student_network
 from kdjax.experiment.schema import VARIANT
+from kdjax.experiment.shapes import check_shapes
 from kdjax.methods import METHODS
 from kdjax.methods.base import STEP_NEEDS, Method
 from kdjax.methods.fallback import with_label_fallback
@@ -64,8 +65,9 @@ def build_students(
     examples, classes = len(data.train.label), len(data.train.class_names)
     steps_per_epoch = examples / config["batch_size"]
     length = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
-    # Methods may ask for the numbers of the run.
+    # Methods may ask for the numbers of the run, and for the labels it trains on.
     facts = length | {"num_examples": examples, "num_classes": classes}
+    facts["train_labels"] = data.train.label
     schedule = call_named("config.schedule", SCHEDULES, config["schedule"], **length)
     section = config["optimizer"]
     optimizer = call_named("config.optimizer", OPTIMIZERS, section, schedule=schedule)
@@ -110,8 +112,9 @@ def _student(
     check_features(f"{path}.model", name, method.student_features, outputs)
     if method.teacher_features:
         pair = teacher.network, shape, teacher.variables
-        outputs = outputs_of("config.teacher", *pair)
-        check_features("config.teacher", name, method.teacher_features, outputs)
+        theirs = outputs_of("config.teacher", *pair)
+        check_features("config.teacher", name, method.teacher_features, theirs)
+        check_shapes(f"{path}.method", method, outputs, theirs)
     _check_epochs(path, section, schedule, facts)
     denominators.check(path, section, method.needs_teacher)
     if method.needs_teacher and schedule is not None:

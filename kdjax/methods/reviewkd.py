@@ -25,6 +25,7 @@ compares features before the ReLU and the pooled ones.
 
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Term
+from kdjax.methods.features import pairs_of
 from kdjax.methods.terms import hard_label, warmed
 from kdjax.models.connectors import ReviewFusion, from_module
 
@@ -49,7 +50,7 @@ def build(
       student_features, teacher_features: levels from shallow to deep, as many of both.
     """
     contracts.positive("reviewkd", "weight", weight)
-    levels = tuple(zip(student_features, teacher_features, strict=True))
+    levels = pairs_of("reviewkd", student_features, teacher_features)
 
     def as_map(x):  # pooled features are the deepest level, of one position
         return x if x.ndim == 4 else x[:, None, None, :]

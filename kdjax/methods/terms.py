@@ -124,7 +124,7 @@ def decayed(
     """
     contracts.not_negative(where, "decay_epoch", decay_epoch)
     contracts.positive(where, "steps_per_epoch", steps_per_epoch)
-    last = math.ceil(total_steps / steps_per_epoch)
+    last = math.floor((total_steps - 1) / steps_per_epoch) + 1
     if last <= decay_epoch:
         return weight
 

@@ -32,6 +32,15 @@ CASES: dict[str, dict] = {
     "ea_kd": {},
     "wkd_l": {"weight": 10.0},
     "reviewkd": {"warmup_epochs": 0.0},
+    "fitnets": {},
+    "at": {},
+    "sp": {},
+    "nst": {},
+    "kdsvd": {},
+    "vid": {},
+    "cc": {},
+    "wkd_f": {},
+    "fsp": {},
 }
 TEACHER = staged(problems.CLASSES, width=6)
 # Of the student's widths: what compares channel by channel without a connector.

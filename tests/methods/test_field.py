@@ -9,16 +9,16 @@ import pytest
 
 from kdjax.checkpoints import Checkpointer
 from kdjax.training import sharding
-from tests.methods.field import CASES, losses_of, method_of, problem_of
+from tests.methods.field import CASES, losses_of, method_of, problem_of, teacher_of
 
 HALF, ALL = 25, 50
 # Those that compare samples of a batch, remember, or draw: where devices may matter.
-COUPLED = ("dist", "reviewkd", "luminet", "ctkd")
+COUPLED = ("dist", "reviewkd", "luminet", "ctkd", "sp", "cc")
 
 
 @functools.cache
 def _problem(name):
-    return problem_of(method_of(name))
+    return problem_of(method_of(name), teacher=teacher_of(name))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -41,7 +41,8 @@ def test_it_learns_and_resumes_bit_for_bit(name, tmp_path):
 
 @pytest.mark.parametrize("name", COUPLED)
 def test_eight_devices_are_one(name):
-    one, eight = _problem(name), problem_of(method_of(name), devices=8)
+    given = {"devices": 8, "teacher": teacher_of(name)}
+    one, eight = _problem(name), problem_of(method_of(name), **given)
     (first, losses), (second, others) = (
         losses_of(problem, problem.initialise(), 0, 2) for problem in (one, eight)
     )
