@@ -1,6 +1,7 @@
 # make demo: teacher, five students, table and report from nothing but Python and make.
 # make experiments: the four papers' studies on those images; RESULTS.md says what held.
 # make test: the tests. make parity: PyTorch and timm beside ours. make lint: ruff.
+# make test-long: every method under every rule, of which make test has a spread.
 # make preflight: ResNets compiled for TPU slices that are not there; minutes each.
 # make bench: images/s of kdjax and of PyTorch by turns; leave the machine alone meanwhile.
 # make accelerator: what is most worth knowing of a GPU or TPU, in 15 minutes; installs
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 TOGETHER := -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo experiments test parity bench accelerator preflight lint clean
+.PHONY: demo experiments test test-long parity bench accelerator preflight lint clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/teacher.py \
@@ -32,11 +33,14 @@ experiments: $(VENV)/.train
 	  --config.total_epochs=4
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(TOGETHER) -m "not parity"
-	$(BIN)/python -m pytest $(TOGETHER) -m "not errors and not parity" \
+	$(BIN)/python -m pytest $(TOGETHER) -m "not parity and not long"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not errors and not parity and not long" \
 	  --jaxtyping-packages=kdjax.losses,kdjax.supervision,beartype.beartype \
 	  tests/losses tests/supervision tests/methods
 	$(BIN)/python -m pytest $(TOGETHER) --doctest-modules kdjax
+
+test-long: $(VENV)/.test
+	$(BIN)/python -m pytest $(TOGETHER) -m long tests/methods
 
 parity: $(VENV)/.parity
 	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/bench tests/benchmarks

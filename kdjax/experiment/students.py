@@ -1,5 +1,6 @@
 """Students from a config: network, method, optimizer and selected samples of each."""
 
+import inspect
 import re
 from collections.abc import Mapping
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.experiment import denominators
-from kdjax.experiment.builders import call_named, guarded
+from kdjax.experiment.builders import call_named, guarded, named
 from kdjax.experiment.data import Data
 from kdjax.experiment.fields import Limits, check_value
 from kdjax.experiment.mixtures import check_mixable
@@ -145,6 +146,9 @@ def build_method(path: str, section: dict, **facts) -> Method:
             raise InputError(f"{where}: {attach.STANDARDISE} has no other keys.")
         return guarded(where, attach.standardised, method)
     rest = {key: value for key, value in rules.items() if key != "weight"}
+    takes = inspect.signature(named(where, METHODS, rest)).parameters
+    shared = attach.shared_arguments(method)
+    rest = {key: shared[key] for key in shared if key in takes} | rest
     attached, weight = build_method(where, rest, **facts), rules.get("weight", 1.0)
     check_value(f"{where}.weight", float, weight, Limits(low=0))
     return guarded(where, attach.attach, method, attached, weight)

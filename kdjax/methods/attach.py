@@ -2,13 +2,15 @@
 
 The papers' claim is that logits adjustment (LA), dynamic temperature (DTD) and label
 revision (LR) attach to other methods. Here any method with a supervisor attaches to any
-host; so does logit standardisation.
+host with a teacher; so does logit standardisation.
 
-    host compares with the teacher's logits: its loss, by the attached supervision
+    host compares with the teacher's logits: its loss, by the rules of both
     host compares features or relations:     its loss, plus that of the attached method
 
-Dynamic temperatures replace the host's. Rules on targets, such as label revision and
-smoothed labels, become logits where the host splits or compares logits: t' = tau log p.
+Rules on logits and weights come after the host's own. Rules on targets, such as label
+revision and smoothed labels, become the logits t' = tau log p, so that a host may split
+them. The temperature is that of the attached method, except that a dynamic one of the
+host stays where the attached one is the same number for all samples.
 """
 
 import dataclasses
@@ -17,51 +19,39 @@ import jax.numpy as jnp
 
 from kdjax.losses.correlation import standardise
 from kdjax.methods.base import Method, Term
-from kdjax.methods.terms import soft_target
 from kdjax.supervision.pipeline import Supervisor
 
 STANDARDISE = "standardise"
 LABELS = "hard_label"  # a host keeps its own
 _SMALLEST = 1e-30  # of a probability whose logarithm stands for a logit
+_EXAMPLES = "such as ka_ps, dtd_flsw, dtd_la, lr_kl, ea_kd or standardise"
 
 
 def attach(host: Method, rules: Method, weight: float = 1.0) -> Method:
     """The host under the supervisor of `rules`, another method.
 
+    Of `rules` only the supervisor counts where the host has one too, else its terms
+    without the cross entropy with the labels. Weights of the host's terms stay.
+
     Args:
       weight: of the terms of `rules` where the host has no supervisor of its own.
 
     Raises:
-      ValueError: `rules` has no supervisor, or the pair has no meaning: the host looks
-        at no teacher, or has no temperature where the rules give one and nothing else.
+      ValueError: the pair has no meaning; the message says why.
     """
-    supervisor = rules.supervisor
-    if supervisor is None:
-        raise ValueError(
-            "supervisor: the method attached has none, such as ka_ps, dtd_flsw, dtd_la "
-            "or lr_kl; expected one of these, or standardise."
-        )
     _check_host(host)
+    _check_rules(rules)
     if host.supervisor is None:
-        own = tuple(
-            dataclasses.replace(term, coefficient=_scaled(term.coefficient, weight))
-            for term in rules.terms
-            if term.name != LABELS
+        return _beside(host, rules, weight)
+    if weight != 1.0:
+        raise ValueError(
+            f"supervisor: weight is {weight:g}; this method compares logits by itself "
+            "and its own weights count. Expected none."
         )
-        return dataclasses.replace(
-            host,
-            terms=(*host.terms, *own),
-            supervisor=supervisor,
-            needs=(*host.needs, *rules.needs),
-        )
-    transform = supervisor.transform + host.supervisor.transform
-    supervisor = dataclasses.replace(supervisor, transform=transform)
-    if host.supervisor.temperature is None:
-        return _without_temperature(host, supervisor)
-    terms = host.terms
-    if supervisor.target:
-        terms = tuple(map(_of_target, terms))
-    return dataclasses.replace(host, terms=terms, supervisor=supervisor)
+    supervisor = _together(host.supervisor, rules.supervisor)
+    terms = tuple(map(_of_target, host.terms)) if supervisor.target else host.terms
+    needs = tuple(dict.fromkeys(host.needs + rules.needs))
+    return dataclasses.replace(host, terms=terms, supervisor=supervisor, needs=needs)
 
 
 def standardised(host: Method) -> Method:
@@ -74,11 +64,23 @@ def standardised(host: Method) -> Method:
     if host.supervisor is None:
         raise ValueError(
             f"supervisor: {STANDARDISE} acts on logits, and this method compares none; "
-            "expected another supervisor, which may be standardised itself."
+            "expected another supervisor, which may be standardised itself, or lskd."
         )
     transform = (standardise, *host.supervisor.transform)
     supervisor = dataclasses.replace(host.supervisor, transform=transform)
     return dataclasses.replace(host, supervisor=supervisor)
+
+
+def shared_arguments(host: Method) -> dict[str, float]:
+    """Arguments of the attached method that are the host's where none are given.
+
+    That is the temperature, where it is one number: an attached rule on logits leaves
+    the host's as it is.
+    """
+    rule = host.supervisor and host.supervisor.temperature
+    if not rule or rule.constant is None:
+        return {}
+    return {"temperature": rule.constant}
 
 
 def _check_host(host: Method) -> None:
@@ -93,24 +95,87 @@ def _check_host(host: Method) -> None:
         )
 
 
-def _without_temperature(host: Method, supervisor: Supervisor) -> Method:
-    """Rules on logits and weights alone, for a host that softens nothing."""
-    if supervisor.target or not (supervisor.logits or supervisor.weight):
+def _check_rules(rules: Method) -> None:
+    if rules.supervisor is None:
         raise ValueError(
-            "supervisor: this method has no temperature, and the rules are on softened "
-            "targets or on the temperature; expected rules on logits or weights, such "
-            "as ka_ps."
+            f"supervisor: the method attached has none; expected one, {_EXAMPLES}."
         )
-    supervisor = dataclasses.replace(supervisor, temperature=None)
-    return dataclasses.replace(host, supervisor=supervisor)
+    if rules.has_label_fallback:
+        raise ValueError(
+            "supervisor: the method attached chooses between teacher and label by "
+            f"sample; expected rules, {_EXAMPLES}. A selection of samples acts on any "
+            "method as it is."
+        )
+    if rules.second_view:
+        raise ValueError(
+            "supervisor: the method attached compares two views of a sample; expected "
+            f"rules, {_EXAMPLES}."
+        )
+
+
+def _beside(host: Method, rules: Method, weight: float) -> Method:
+    """Both losses, added."""
+    if host.memory is not None and rules.memory is not None:
+        raise ValueError(
+            "supervisor: both methods have a memory; expected one that has."
+        )
+    own = tuple(
+        dataclasses.replace(term, coefficient=_scaled(term.coefficient, weight))
+        for term in rules.terms
+        if term.name != LABELS
+    )
+    return dataclasses.replace(
+        host,
+        terms=host.terms + own,
+        supervisor=rules.supervisor,
+        memory=rules.memory if host.memory is None else host.memory,
+        connectors={**host.connectors, **rules.connectors},
+        needs=tuple(dict.fromkeys(host.needs + rules.needs)),
+        student_features=host.student_features + rules.student_features,
+        teacher_features=host.teacher_features + rules.teacher_features,
+    )
+
+
+def _together(host: Supervisor, rules: Supervisor) -> Supervisor:
+    """The rules of both; the host's come first."""
+    if host.target:
+        raise ValueError(
+            "supervisor: this method revises its targets itself; expected one that "
+            "compares with the teacher's logits, such as kd. Of ka_ps, dtd_flsw, "
+            "dtd_cwsm and dtd_la, `eta` adds label revision."
+        )
+    temperature = rules.temperature
+    dynamic = temperature is not None and temperature.constant is None
+    if not (dynamic or _changes_more(rules)):
+        raise ValueError(
+            "supervisor: the method attached has no rule, and this method compares "
+            f"logits by itself; expected rules, {_EXAMPLES}."
+        )
+    if host.temperature is None:
+        if dynamic or rules.target:
+            raise ValueError(
+                "supervisor: this method has no temperature that a rule could give, "
+                "and the rules are on the temperature or on softened targets; expected "
+                "rules on logits or weights, such as ka_ps or ea_kd."
+            )
+        temperature = None
+    elif temperature is None or (not dynamic and host.temperature.constant is None):
+        temperature = host.temperature
+    return Supervisor(
+        temperature=temperature,
+        transform=rules.transform + host.transform,
+        logits=host.logits + rules.logits,
+        target=rules.target,
+        weight=host.weight + rules.weight,
+    )
+
+
+def _changes_more(rules: Supervisor) -> bool:
+    return bool(rules.transform or rules.logits or rules.target or rules.weight)
 
 
 def _of_target(term: Term) -> Term:
     """The term with the revised target in place of the teacher's logits."""
-    if term.name == LABELS:
-        return term
-    if term.name == "soft_logits":  # the same loss, with the target's own digits
-        return soft_target(term.coefficient)
 
     def values(inputs):
         s = inputs.supervision

@@ -75,7 +75,9 @@ def build(
             term = match_logits("logit_matching", alpha, losses.logit_matching)
         else:
             term = soft_logits(alpha)
-    supervisor = Supervisor(temperature=fixed(temperature), **stages)
+    softened = loss == "kl" and not math.isinf(temperature)
+    rule = fixed(temperature) if softened else None
+    supervisor = Supervisor(temperature=rule, **stages)
     method = labels_and_teacher(alpha, term, supervisor)
     return dataclasses.replace(method, needs=("members",))
 

@@ -43,6 +43,7 @@ from kdjax import contracts, losses
 from kdjax.losses.numerics import as_float32
 from kdjax.methods.base import Method, Term
 from kdjax.methods.denominators import check_denominator, normalise_weights
+from kdjax.methods.terms import student_logits
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.supervision.revision import label_revision
 from kdjax.supervision.temperature import fixed
@@ -118,13 +119,13 @@ def _labels(inputs: LossInputs) -> Pair:
 
 def _right_logits(inputs: LossInputs) -> Pair:
     s = inputs.supervision
-    distance = losses.mean_squared_error(inputs.student.logits, s.logits)
+    distance = losses.mean_squared_error(student_logits(inputs), s.logits)
     return s.weight * (1.0 - _wrong(inputs)), distance
 
 
 def _revised(inputs: LossInputs) -> Pair:
     s = inputs.supervision
-    p = jax.nn.softmax(as_float32(inputs.student.logits))
+    p = jax.nn.softmax(as_float32(student_logits(inputs)))
     return s.weight * _wrong(inputs), jnp.mean((p - s.target) ** 2, axis=-1)
 
 

@@ -30,13 +30,15 @@ class TemperatureRule(NamedTuple):
     with the train state; update(state, signals) gives ([batch] temperatures, next
     state). The rule keeps its temperatures above 0: inside jit nothing else can. Where
     it does so by clipping, `lowest` is the floor, and the step logs how often it acts.
-    `reads` is as in `reads` below.
+    `reads` is as in `reads` below; `constant` is the temperature where it is one number
+    for all samples and steps.
     """
 
     init: Callable[[], PyTree]
     update: Callable[[PyTree, Signals], tuple[Float[Array, " batch"], PyTree]]
     lowest: float = 0.0
     reads: frozenset[str] = SAMPLE_FIELDS
+    constant: float | None = None
 
 
 def reads(*fields: str) -> Callable[[Callable], Callable]:

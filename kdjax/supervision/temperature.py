@@ -41,7 +41,7 @@ def fixed(value: Number) -> TemperatureRule:
     def rule(signals: Signals) -> Array:
         return jnp.full(signals.labels.shape, value, jnp.float32)
 
-    return stateless(rule)
+    return stateless(rule)._replace(constant=value)
 
 
 def scheduled(schedule: Callable[[Array], Array]) -> TemperatureRule:

@@ -14,14 +14,7 @@ from tests.methods.field import CASES, losses_of, method_of, problem_of, teacher
 HALF, ALL = 25, 50
 # Those that compare samples of a batch, remember, or draw: where devices may matter.
 COUPLED = (
-    "dist",
-    "reviewkd",
-    "sp",
-    "cc",
-    "rkd",
-    "pkt",
-    "crd",
-    "mlkd",
+    *("dist", "reviewkd", "luminet", "ctkd", "sp", "cc", "rkd", "pkt", "crd", "mlkd"),
     "queue_kl",
 )
 
