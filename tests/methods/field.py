@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from kdjax.methods import METHODS
+from kdjax.models import classifiers
 from tests.networks import staged
 from tests.training import problems
 
@@ -21,6 +22,13 @@ CASES: dict[str, dict] = {
     "dkd": {"warmup_epochs": 0.0},
     "dist": {},
     "reviewkd": {"warmup_epochs": 0.0},
+    "ab": {},
+    "ft_paraphraser": {},
+    "ft": {},
+    "ofd": {},
+    "jacobian": {},
+    "cat_kd": {},
+    "simkd": {},
 }
 TEACHER = staged(problems.CLASSES, width=6)
 
@@ -37,8 +45,21 @@ def method_of(name: str, **more):
 
 def problem_of(method, devices: int = 1, **changes) -> problems.Problem:
     """One student of a method, and a teacher of other widths."""
-    student = problems.student(method, network=staged(problems.CLASSES))
+    network = staged(problems.CLASSES)
+    if method.reused_classifier is not None:
+        network = _reusing(method.reused_classifier, network)
+    student = problems.student(method, network=network)
     return problems.Problem(devices, {"student": student}, teacher=TEACHER, **changes)
+
+
+def _reusing(reused, network):
+    """The network with a classifier of the teacher's shape."""
+    images = np.zeros((2, problems.SIZE, problems.SIZE, 1), np.float32)
+    params, _ = jax.jit(TEACHER.init)(jax.random.key(7), images)
+    kernel, bias = classifiers.classifier_of(params, "teacher")
+    feature, channels = reused.student_feature, kernel.shape[0]
+    reuse = classifiers.Reuse(feature, channels, reused.factor)
+    return classifiers.with_reused_classifier(network, reuse, (kernel, bias))
 
 
 def losses_of(problem, states, start: int, stop: int):

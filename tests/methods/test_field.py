@@ -13,7 +13,7 @@ from tests.methods.field import CASES, losses_of, method_of, problem_of
 
 HALF, ALL = 25, 50
 # Those that compare samples of a batch, remember, or draw: where devices may matter.
-COUPLED = ("dist", "reviewkd")
+COUPLED = ("dist", "reviewkd", "jacobian", "simkd")
 
 
 @functools.cache
