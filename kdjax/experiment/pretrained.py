@@ -8,6 +8,7 @@ from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
 from kdjax.experiment.builders import guarded
 from kdjax.experiment.networks import CHECKPOINTS, build_network, choose_step
+from kdjax.experiment.reused import KEY, rebuilt
 from kdjax.experiment.teacher_inputs import adapt, requested
 from kdjax.models.ensemble import ensemble
 from kdjax.models.network import Network
@@ -71,6 +72,8 @@ def load_trained(
     identity |= {"model": student["model"], "digest": checkpoints.digest(variables)}
     if student.get("networks", 1) > 1:
         identity["networks"] = student["networks"]
+    if KEY in student:
+        identity[KEY] = student[KEY]
     own = {"normalisation": trained_on["normalisation"]} if is_imported else {}
     return identified(Teacher(network, variables, identity), own, changes, section)
 
@@ -108,8 +111,14 @@ def _workdir(where: str, text: str) -> pathlib.Path:
 
 
 def student_network(path: str, student: dict, classes: int) -> Network:
-    """A student's network, or copies of it where its method trains several."""
+    """A student's network as its section says.
+
+    Copies of it where its method trains several; with the classifier of its teacher
+    where it predicts with that.
+    """
     network = build_network(path, student["model"], classes)
+    if KEY in student:
+        network = rebuilt(network, student[KEY])
     copies = student.get("networks", 1)
     return ensemble((network,) * copies) if copies > 1 else network
 

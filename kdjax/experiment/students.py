@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_streamed
-from kdjax.experiment import denominators
+from kdjax.experiment import denominators, reused
 from kdjax.experiment.builders import call_named, guarded, named
 from kdjax.experiment.data import Data
 from kdjax.experiment.fields import Limits, check_value
@@ -114,6 +114,9 @@ def _student(
         theirs = outputs_of("config.teacher", *pair)
         check_features("config.teacher", name, method.teacher_features, theirs)
         check_shapes(f"{path}.method", method, outputs, theirs)
+    if method.reused_classifier is not None:
+        given = (path, section, method.reused_classifier, network, teacher)
+        network = reused.reusing(*given, (outputs, theirs))
     _check_epochs(path, section, schedule, facts)
     denominators.check(path, section, method.needs_teacher)
     if method.needs_teacher and schedule is not None:
@@ -192,7 +195,9 @@ def _check_needs(
     for need in method.needs:
         if need in STEP_NEEDS:
             continue
-        if need == "members":
+        if need == "teacher_classifier":
+            reused.check_classifier(path, name, teacher)
+        elif need == "members":
             if teacher.members < 2:
                 raise InputError(
                     f"{path}.method: {name} needs several teachers; expected "

@@ -29,7 +29,8 @@ CACHED = ("pooled",)  # features of a teacher that a cache may hold
 # the gradients of both networks' label logits with respect to the images, and the
 # student's own parameters ...
 STEP_NEEDS = ("teacher_variables", "image_gradients", "student_parameters")
-NEEDS = (*STEP_NEEDS, "members")  # ... and several teachers.
+# ... several teachers, or a single one whose classifier has the run's classes.
+NEEDS = (*STEP_NEEDS, "members", "teacher_classifier")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,19 @@ class Memory(NamedTuple):
     sharded: bool = False
 
 
+class ReusedClassifier(NamedTuple):
+    """The student predicts with its teacher's classifier, through a projector.
+
+    `models.classifiers.with_reused_classifier` makes its network. Both stay at
+    inference: they are saved, exported and evaluated with it. `LossInputs.student` has
+    the projected map as the feature "projected".
+    """
+
+    student_feature: str
+    teacher_feature: str
+    factor: int  # by how much the projector is narrower inside
+
+
 class Mixture(NamedTuple):
     """Trains on other images than the loader's, prepared from them inside the step.
 
@@ -101,12 +115,14 @@ class Method:
       networks: how many networks of one architecture the student consists of. With two
         or more, `LossInputs.student` has `member_logits`, and its logits are their
         mean.
+      reused_classifier: where the student predicts with its teacher's; None where it
+        has its own. Adds "teacher_classifier" to `needs`.
       second_view: "crop" or "randaugment" where terms compare the outputs on a second
         view of the samples, `LossInputs.second_view`; "" for none.
       needs: what the method cannot train without: names in `Batch.sample_info`, such as
         "selection", or one of NEEDS.
-      needs_teacher: True with a supervisor; say so where terms look at a teacher
-        without one.
+      needs_teacher: True with a supervisor, connectors or the teacher's classifier; say
+        so where terms look at a teacher without one.
       student_features, teacher_features: names of `Outputs.features` that its parts
         read. A teacher cache can serve a method that reads "pooled" alone.
       has_label_fallback: whether the terms use the labels of the samples that are not
@@ -122,6 +138,7 @@ class Method:
     mixture: Mixture | None = None
     connectors: Mapping[str, Connector] = dataclasses.field(default_factory=dict)
     networks: int = 1
+    reused_classifier: ReusedClassifier | None = None
     second_view: str = ""
     needs: tuple[str, ...] = ()
     needs_teacher: bool = False
@@ -144,7 +161,10 @@ class Method:
                 f"Method: second_view is {self.second_view!r}; expected one of "
                 f"{', '.join(VIEWS)}, or ''."
             )
-        if self.supervisor is not None or self.connectors:
+        if self.reused_classifier is not None:
+            needs = dict.fromkeys((*self.needs, "teacher_classifier"))
+            object.__setattr__(self, "needs", tuple(needs))
+        if self.supervisor or self.connectors or self.reused_classifier:
             object.__setattr__(self, "needs_teacher", True)
 
     @property

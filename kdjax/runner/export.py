@@ -15,6 +15,7 @@ from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained, student_network
+from kdjax.experiment.reused import KEY
 from kdjax.runner.evaluate import normaliser
 from kdjax.weights import layouts, onnx_graphs, onnx_networks, programs, safetensors
 from kdjax.weights.trees import to_tensors, to_variables
@@ -101,7 +102,8 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     model = str(trained.identity["model"]["name"])
     # The layout whose package has this very network, where no other is named.
     of_model = {model: layout for layout, model in layouts.ACTIVATIONS.items()}
-    names = names or of_model.get(model, "")
+    if KEY not in trained.identity:  # such a network has more than its model's arrays
+        names = names or of_model.get(model, "")
     tensors, layout = to_tensors(trained.variables, names)
     other = layouts.activated(layout, model)
     if other:
@@ -147,6 +149,11 @@ def _write_onnx(part, trained: Teacher, data: dict, pixels: bool) -> dict:
     normalisation = data["normalisation"]
     moments = (normalisation["mean"], normalisation["std"]) if pixels else None
     variables = trained.variables
+    if KEY in trained.identity:
+        raise InputError(
+            "--format=onnx: this student predicts with the classifier of its teacher; "
+            "expected --format=stablehlo or safetensors."
+        )
     network = onnx_networks.builder(trained.identity["model"]["name"], variables)
     shape = tuple(data["image_shape"])
     metadata = {key: json.dumps(value) for key, value in _images(data).items()}

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from kdjax.methods import METHODS
+from kdjax.models import classifiers
 from kdjax.models.ensemble import ensemble
 from tests.networks import staged
 from tests.training import problems
@@ -49,6 +50,13 @@ CASES: dict[str, dict] = {
     "crld": {"weak_threshold": 0.1},
     "queue_kl": {"teacher_channels": 24, "queue_length": 32},
     "kdcl": {},
+    "ab": {},
+    "ft_paraphraser": {},
+    "ft": {},
+    "ofd": {},
+    "jacobian": {},
+    "cat_kd": {},
+    "simkd": {},
 }
 TEACHER = staged(problems.CLASSES, width=6)
 # Of the student's widths: what compares channel by channel without a connector.
@@ -70,6 +78,8 @@ def problem_of(method, devices: int = 1, teacher=TEACHER, **changes):
     network = staged(problems.CLASSES)
     if method.networks > 1:
         network = ensemble((network,) * method.networks)
+    if method.reused_classifier is not None:
+        network = _reusing(method.reused_classifier, network)
     student = problems.student(method, network=network)
     return problems.Problem(devices, {"student": student}, teacher=teacher, **changes)
 
@@ -77,6 +87,16 @@ def problem_of(method, devices: int = 1, teacher=TEACHER, **changes):
 def teacher_of(name: str):
     """The teacher for a method of CASES."""
     return staged(problems.CLASSES) if name in EQUAL else TEACHER
+
+
+def _reusing(reused, network):
+    """The network with a classifier of the teacher's shape."""
+    images = np.zeros((2, problems.SIZE, problems.SIZE, 1), np.float32)
+    params, _ = jax.jit(TEACHER.init)(jax.random.key(7), images)
+    kernel, bias = classifiers.classifier_of(params, "teacher")
+    feature, channels = reused.student_feature, kernel.shape[0]
+    reuse = classifiers.Reuse(feature, channels, reused.factor)
+    return classifiers.with_reused_classifier(network, reuse, (kernel, bias))
 
 
 def losses_of(problem, states, start: int, stop: int):

@@ -15,7 +15,7 @@ HALF, ALL = 25, 50
 # Those that compare samples of a batch, remember, or draw: where devices may matter.
 COUPLED = (
     *("dist", "reviewkd", "luminet", "ctkd", "sp", "cc", "rkd", "pkt", "crd", "mlkd"),
-    "queue_kl",
+    *("queue_kl", "jacobian", "simkd"),
 )
 
 

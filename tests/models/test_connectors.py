@@ -86,10 +86,6 @@ CONNECTORS = {
         connectors.Translator("stage2", "stage2"),
         9 * (4 * 4 + 4 * 4 + 4 * 4) + 4 + 4 + 4 + 2 * (4 + 4 + 4),
     ),
-    "simkd": (
-        connectors.Projector("stage2", "stage2"),
-        4 * 4 + 9 * 4 * 4 + 4 * 8 + 2 * (4 + 4 + 8),
-    ),
     "scalar": (connectors.Scalar(), 1),
 }
 NORMED = set(CONNECTORS) - {"crd", "cc", "queue", "vid", "paraphraser", "scalar"}

@@ -50,7 +50,6 @@ def test_reversed_gradients_ascend_by_a_traced_scale():
         (connectors.ReviewFusion(("map",), ()), "as many names"),
         (connectors.ReviewFusion(("map",), ("map",), 0), "mid is 0"),
         (connectors.Paraphraser("map", k=0.1), "leaves none of 6 channels"),
-        (connectors.Projector("map", "map", factor=7), "expected at most 6"),
         (connectors.LinearEmbeddings(True, feature="map"), "student's map has shape"),
         (connectors.LinearEmbeddings(True, width=0), "width is 0"),
         (connectors.VariationalHeads((("map", "map"),), variance=0.0), "variance is 0"),

@@ -121,22 +121,6 @@ def test_review_fusion_is_that_of_the_public_code():
         close(value, reference, rtol=1e-4)
 
 
-def test_projector_is_simkd():
-    student = features(1, stage3=(3, 4, 4, 3))
-    teacher = features(2, stage3=(3, 8, 8, 6))
-    inputs = ConnectorInputs(student, teacher)
-    connector, params, state = prepared(connectors.Projector(), inputs)
-    result, _ = connector.apply(params, state, inputs, True)
-    x = student.features["stage3"]
-    for i, pad in ((1, 0), (2, 1), (3, 0)):
-        x = convolve(x, params[f"conv{i}"], pad=pad)
-        x = relu(normalise(x, params[f"norm{i}"]))
-    close(result["student"], x, rtol=1e-4)
-    close(result["pooled"], x.mean((1, 2)), rtol=1e-4)
-    target = relu(np.float64(teacher.features["stage3"]))
-    close(result["teacher"], target.reshape(3, 4, 2, 4, 2, 6).mean((2, 4)))
-
-
 def test_variational_heads_pool_first_and_start_at_their_variance():
     inputs = ConnectorInputs(
         features(1, stage1=(3, 4, 4, 3)), features(2, stage1=(3, 2, 2, 5))

@@ -20,7 +20,6 @@ __all__, __getattr__, __dir__ = lazy_package(
     embeddings="FeatureProjection LinearEmbeddings",
     variational="VariationalHeads",
     factor="Paraphraser Translator",
-    projector="Projector",
     wasserstein="WassersteinProjector",
     class_maps="class_activation_maps with_class_maps",
     temperature="Scalar reverse_gradient",
