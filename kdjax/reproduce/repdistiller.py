@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kdjax.contracts import nearest
+from kdjax.experiment.networks import outputs_of
 from kdjax.methods import METHODS
-from kdjax.models import MODELS
+from kdjax.models import MODELS, create
 from kdjax.reproduce import studies
 
 NAMES = {  # as RepDistiller and mdistiller call them -> as they are called here
@@ -177,7 +178,10 @@ def method_section(name: str, rules: str, teacher: str, student: str) -> dict:
     """`config.method` of a method for a pair, under rules where they are named."""
     section = {"name": name} | SETTINGS.get(name, {})
     section |= TUNED.get(name, {}).get((teacher, student), {})
-    section |= features(METHODS[name].build, teacher, student)
+    build = METHODS[name].build
+    section |= features(build, teacher, student)
+    if "teacher_channels" in inspect.signature(build).parameters:
+        section["teacher_channels"] = _pooled_channels(teacher)
     if rules:
         section["supervisor"] = {"name": rules} | RULES[rules]
     return section
@@ -198,6 +202,11 @@ def features(build: Callable, teacher: str, student: str) -> dict[str, Any]:
             if names != parameter.default:
                 changed[name] = names
     return changed
+
+
+def _pooled_channels(name: str) -> int:
+    outputs = outputs_of("teacher", create(name, num_classes=100), (32, 32, 3))
+    return outputs.features["pooled"].shape[-1]
 
 
 def _four(names: Any) -> Any:
