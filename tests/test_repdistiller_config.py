@@ -171,10 +171,6 @@ def test_every_pair_takes_a_step_of_kd(pair, tmp_path):
     check_steps(("kd", *pair), tmp_path)
 
 
-def test_a_pair_takes_a_step(tmp_path):
-    check_steps(("kd", *SMALL), tmp_path)
-
-
 def test_the_protocol_and_its_learning_rates():
     config = load("crd", "resnet56", "resnet20")
     assert (config.batch_size, config.total_epochs) == (64, 240.0)
