@@ -66,9 +66,10 @@ def _read(directory: pathlib.Path, step: int, item: str) -> dict[str, Any]:
             steps = sorted(manager.all_steps())
             text = f"{directory}: there is no step {step}; expected one of {steps}."
             raise InputError(text)
-        saved = manager.item_metadata(step)[item]
-        if saved is None:
+        metadata = manager.item_metadata(step)
+        if item not in metadata.keys() or metadata[item] is None:
             return {}
+        saved = metadata[item]
         # Without a sharding Orbax wants the very devices that it was saved from.
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(

@@ -63,8 +63,9 @@ def build_students(
     examples, classes = len(data.train.label), len(data.train.class_names)
     steps_per_epoch = examples / config["batch_size"]
     length = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
-    # Methods may ask for the numbers of the run.
+    # Methods may ask for the numbers of the run, and for the labels it trains on.
     facts = length | {"num_examples": examples, "num_classes": classes}
+    facts["train_labels"] = data.train.label
     schedule = call_named("config.schedule", SCHEDULES, config["schedule"], **length)
     section = config["optimizer"]
     optimizer = call_named("config.optimizer", OPTIMIZERS, section, schedule=schedule)

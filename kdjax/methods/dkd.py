@@ -56,8 +56,9 @@ def build(
         ("other_classes", beta, losses.decoupled_nontarget),
     )
     terms = [hard_label(1.0)]
+    contracts.not_negative("dkd", "alpha", alpha)
+    contracts.not_negative("dkd", "beta", beta)
     for name, weight, distance in parts:
-        contracts.not_negative("dkd", name, weight)
         schedule = warmed("dkd", weight, warmup_epochs, steps_per_epoch)
         terms.append(_part(name, schedule, distance))
     supervisor = Supervisor(temperature=fixed(temperature))

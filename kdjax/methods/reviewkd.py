@@ -25,7 +25,7 @@ compares features before the ReLU and the pooled ones.
 
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Term
-from kdjax.methods.terms import hard_label, warmed
+from kdjax.methods.terms import feature_pairs, hard_label, warmed
 from kdjax.models.connectors import ReviewFusion, from_module
 
 REFERENCE = "Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021"
@@ -49,7 +49,7 @@ def build(
       student_features, teacher_features: levels from shallow to deep, as many of both.
     """
     contracts.positive("reviewkd", "weight", weight)
-    levels = tuple(zip(student_features, teacher_features, strict=True))
+    levels = feature_pairs("reviewkd", student_features, teacher_features)
 
     def as_map(x):  # pooled features are the deepest level, of one position
         return x if x.ndim == 4 else x[:, None, None, :]

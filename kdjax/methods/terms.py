@@ -107,6 +107,22 @@ def warmed(
     return schedule
 
 
+def feature_pairs(
+    where: str, students: tuple[str, ...], teachers: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """(student's, teacher's) names of the features that a method compares.
+
+    Raises:
+      ValueError: none, or not as many of both.
+    """
+    if not students or len(students) != len(teachers):
+        raise ValueError(
+            f"{where}: student_features is {tuple(students)} and teacher_features "
+            f"{tuple(teachers)}; expected as many names of both, one or more."
+        )
+    return tuple(zip(students, teachers, strict=True))
+
+
 def student_logits(inputs: LossInputs) -> Float[Array, "batch classes"]:
     """What is compared with `Supervision.logits`: the student's, transformed alike."""
     transformed = inputs.supervision.student_logits

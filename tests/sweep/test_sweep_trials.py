@@ -152,3 +152,18 @@ def test_unreadable_images_of_a_program_are_in_each_trial(tmp_path):
     for name in ("a", "b"):
         summary = json.loads((tmp_path / name / "summary.json").read_text())
         assert summary["unreadable_images"] == counted and summary["seconds"] == 2.0
+
+
+def test_a_selection_of_a_program_is_in_its_trial_alone(tmp_path):
+    config = configs.teacher(tmp_path)
+    both = [directory.Trial(name, {}, config) for name in ("a", "b")]
+    job = directory.Job(tmp_path / "programs" / "p", both)
+    job.workdir.mkdir(parents=True)
+    kept = {"kept": 3, "samples": 4, "kept_of_class": {"x": 0.75}}
+    whole = {"seconds": 4.0, "students": {"a": {}, "b": {}}}
+    whole |= {"identity": {"students": {"a": {}, "b": {}}}, "selections": {"a": kept}}
+    (job.workdir / "metrics.jsonl").write_text("")
+    (job.workdir / "summary.json").write_text(json.dumps(whole))
+    directory.finish(tmp_path, job)
+    a, b = (json.loads((tmp_path / n / "summary.json").read_text()) for n in "ab")
+    assert a["selections"] == {"ce": kept} and "selections" not in b
