@@ -6,13 +6,16 @@ each method as well, on a few images.
 
 import dataclasses
 import functools
+import json
 import pathlib
+import types
 
 import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from benchmarks import method_costs
 from kdjax.contracts import InputError
 from kdjax.data.registry import Sizes
 from kdjax.experiment.described import describe_data
@@ -23,6 +26,7 @@ from kdjax.methods import METHODS
 from kdjax.preflight import program
 from kdjax.preflight.plans import plan
 from kdjax.reproduce import published, repdistiller
+from kdjax.runner import trainer
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.trainer import Steps
 from kdjax.training import sharding
@@ -70,7 +74,7 @@ SPREAD = [
 ]
 
 
-@pytest.mark.parametrize("words", SPREAD, ids=",".join)
+@pytest.mark.parametrize("words", SPREAD, ids="-".join)
 def test_a_pair_is_traced(words):
     if words[0].partition("+")[0] not in METHODS:
         pytest.skip("not merged")
@@ -78,7 +82,7 @@ def test_a_pair_is_traced(words):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("pair", PAIRS, ids=",".join)
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 @pytest.mark.parametrize("method", MERGED)
 def test_every_pair_is_traced_with_every_method(method, pair):
     if method == "fsp" and pair in UNEQUAL:
@@ -94,7 +98,7 @@ def test_every_method_of_the_field_is_there():
 
 
 @pytest.mark.parametrize("method", MERGED)
-@pytest.mark.parametrize("pair", [SMALL, *PAIRS[5:9]], ids=",".join)
+@pytest.mark.parametrize("pair", [SMALL, *PAIRS[5:9]], ids="-".join)
 def test_arguments_are_those_of_the_method(method, pair):
     """As `build` is asked for them, which the checks of a run compare."""
     from kdjax.runner import run
@@ -166,7 +170,7 @@ def test_every_method_takes_a_step(method, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("pair", PAIRS, ids=",".join)
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 def test_every_pair_takes_a_step_of_kd(pair, tmp_path):
     check_steps(("kd", *pair), tmp_path)
 
@@ -280,3 +284,28 @@ def test_a_published_number_needs_the_same_method_and_network():
         "method": "kd",
         "model": "resnet20",
     }
+
+
+def test_a_summary_has_the_number_of_its_method_and_network():
+    students = {
+        name: {"model": {"name": "resnet20"}, "method": {"name": name}}
+        for name in ("kd", "crd")
+    }
+    config = {"published": load("kd", "resnet56", "resnet20").published.to_dict()}
+    run = types.SimpleNamespace(identity={"students": students}, config=config)
+    rows = trainer.summary(run, {"kd": {}, "crd": {}}, 1.0, None)["students"]
+    assert rows["kd"]["published"] == {"top1": 70.66, "source": published.README}
+    assert "published" not in rows["crd"]
+    students["kd"]["model"]["name"] = "resnet32"
+    rows = trainer.summary(run, {"kd": {}, "crd": {}}, 1.0, None)["students"]
+    assert "published" not in rows["kd"]
+
+
+@pytest.mark.long
+def test_the_cost_of_a_step(tmp_path):
+    """Of KD against itself, with clocks of any machine."""
+    file = tmp_path / "costs.json"
+    words = ["--methods=kd", "--rounds=1", "--steps=1", f"--json={file}"]
+    assert method_costs.main(words) == 0
+    costs = json.loads(file.read_text())["methods"]["kd"]
+    assert costs["memory"] == 1.0 and costs["time"] > 0
