@@ -38,7 +38,6 @@ SETTINGS = {
     "kd": KD,
     "dist": {"beta": 2.0, "gamma": 2.0, "temperature": 4.0},
     "reviewkd": {"weight": 5.0},
-    "ofd": {"form": "mdistiller"},
     "dtd_la": {
         k: v for k, v in studies.repdistiller()["dtd_la"].items() if k != "name"
     },
@@ -94,9 +93,9 @@ TUNED: dict[str, dict[tuple[str, str], dict]] = {
         VGG: {"weight": 4.5},
         VGG_MOBILE: {"weight": 15.0, "normalise": True},
         R50_MOBILE: {"weight": 40.0, "normalise": True},
-        R32X4_V1: {"weight": 600.0, "normalise": True, "size": 4},
-        R32X4_V2: {"weight": 600.0, "normalise": True, "size": 4},
-        WIDE_V1: {"weight": 80.0, "normalise": True, "size": 4},
+        R32X4_V1: {"weight": 600.0, "normalise": True, "resolution": 4},
+        R32X4_V2: {"weight": 600.0, "normalise": True, "resolution": 4},
+        WIDE_V1: {"weight": 80.0, "normalise": True, "resolution": 4},
     },
 }
 # What "+NAME" attaches; the teacher's share is 1 where the host is not KD.
@@ -123,6 +122,8 @@ MLKD = {
     **dict.fromkeys((VGG_MOBILE, R50_MOBILE, WIDE_V1), (0.0025, 480.0)),
     **dict.fromkeys((R32X4_V1, R32X4_V2), (0.01, 480.0)),
 }
+# Whose classifier is on another map than the last stage's.
+CLASSIFIED = dict.fromkeys(("mobilenet_v2_half", "shufflenet_v2"), "last_preact")
 STAGE = re.compile(r"stage3(\D.*)?")
 
 
@@ -180,6 +181,8 @@ def method_section(name: str, rules: str, teacher: str, student: str) -> dict:
     section |= TUNED.get(name, {}).get((teacher, student), {})
     build = METHODS[name].build
     section |= features(build, teacher, student)
+    if name == "cat_kd" and student in CLASSIFIED:
+        section["student_feature"] = CLASSIFIED[student]
     if "teacher_channels" in inspect.signature(build).parameters:
         section["teacher_channels"] = _pooled_channels(teacher)
     if rules:
