@@ -1,17 +1,28 @@
 """Writes the pages that are made of the code: python docs/generate.py
 
-`methods.md` gets a row for each method of `METHODS`, between its two marks.
+`methods.md` gets a row for each method of `METHODS`, between its two marks. Costs of a
+step are those that `python -m benchmarks.method_costs` measured, in method_costs.json.
 """
 
 import inspect
+import json
 import pathlib
 import re
 import sys
 
+import numpy as np
+
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
 BEGIN, END = "<!-- methods: begin -->\n", "<!-- methods: end -->\n"
-HEAD = "| Method | What it is | Paper | Needs | Config |\n|---|---|---|---|---|\n"
+COLUMNS = ("Method", "What it is", "Paper", "Needs", "Teacher", "Step", "Published")
+COLUMNS += ("Config",)
+HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
+# Whose published numbers are shown.
+PAIRS = (("resnet56", "resnet20"), ("wrn_40_2", "wrn_16_2"))
+PAIRS += (("resnet32x4", "resnet8x4"),)
+COSTS = HERE / "method_costs.json"
+NONE = "-"
 ARXIV = re.compile(r"arXiv:\s*(\d{4}\.\d{5})")
 
 
@@ -27,23 +38,30 @@ def with_table(text: str) -> str:
 
 
 def method_table() -> str:
-    """One row a method, from its docstring, REFERENCE and configs."""
+    """One row a method, from its docstring, REFERENCE, costs and configs."""
     from kdjax.methods import METHODS
 
-    return HEAD + "".join(_row(name, METHODS[name]) for name in METHODS)
+    costs = json.loads(COSTS.read_text())["methods"] if COSTS.exists() else {}
+    return HEAD + "".join(
+        _row(name, METHODS[name], costs.get(name)) for name in METHODS
+    )
 
 
-def _row(name: str, module) -> str:
+def _row(name: str, module, costs: dict | None) -> str:
     what = module.__doc__.splitlines()[0].rstrip(".")
     papers = ", ".join(
         f"[{number}](https://arxiv.org/abs/{number})"
         for number in dict.fromkeys(ARXIV.findall(module.__doc__))
     )
+    method = _built(module)
     cells = (
         f"[`{name}`](../kdjax/methods/{name}.py)",
         what[:1].lower() + what[1:] if what[1:2].islower() else what,
         f"{module.REFERENCE}; {papers}",
-        _needs(module),
+        _needs(method),
+        _teacher(method),
+        f"{costs['time']:.2f}, {costs['memory']:.2f}" if costs else NONE,
+        _published(name),
         _configs(name),
     )
     return f"| {' | '.join(cells)} |\n"
@@ -51,34 +69,75 @@ def _row(name: str, module) -> str:
 
 # Arguments that have no default; any value that is in range says what a method needs.
 NUMBERS = {"alpha": 0.9, "temperature": 4.0, "base": 4.0, "spread": 4.0, "gamma": 1.0}
-OTHERS = {"link": "kl", "noise_rate": 0.4, "warmup_epochs": 1.0}
+OTHERS = {"link": "kl", "noise_rate": 0.4, "warmup_epochs": 1.0, "teacher_channels": 8}
 RUN = {"num_examples": 10, "num_classes": 10, "steps_per_epoch": 10, "total_steps": 10}
+RUN |= {"train_labels": np.arange(10)}
+# Of `Method.needs`, in words.
+STEP_NEEDS = {
+    "teacher_variables": "the teacher's weights",
+    "image_gradients": "gradients of images",
+    "student_parameters": "the student's weights",
+}
+VIEWS = {"crop": "a second crop", "randaugment": "a second view by RandAugment"}
 
 
-def _needs(module) -> str:
-    """What a method cannot do without, as it declares."""
+def _built(module):
+    """The method, with any value for each argument that has no default."""
     parameters = inspect.signature(module.build).parameters.values()
     usual = NUMBERS | OTHERS | RUN
-    given = {p.name: usual[p.name] for p in parameters if p.default is p.empty}
-    method = module.build(**given)
+    return module.build(
+        **{p.name: usual[p.name] for p in parameters if p.default is p.empty}
+    )
+
+
+def _needs(method) -> str:
+    """What a method cannot do without, as it declares."""
     needs = ["a teacher"] if method.needs_teacher else []
     if "members" in method.needs:
         needs = ["several teachers"]
     needs += ["labels"] if "label" in method.reads else []
     needs += ["a selection"] if {"selection", "clean"} & set(method.needs) else []
-    needs += ["a memory of each sample"] if method.memory else []
+    features = (*method.student_features, *method.teacher_features)
+    if features:
+        pooled = all(name == "pooled" for name in features)
+        needs += ["pooled features" if pooled else "feature maps"]
+    needs += ["connectors"] if method.connectors else []
+    needs += [words for need, words in STEP_NEEDS.items() if need in method.needs]
+    needs += ["a memory"] if method.memory else []
     needs += [f"{method.networks} networks"] if method.networks > 1 else []
     needs += ["two crops"] if method.mixture else []
+    needs += [VIEWS[method.second_view]] if method.second_view else []
     return ", ".join(needs)
+
+
+def _teacher(method) -> str:
+    """Whether a cache of the teacher's outputs can stand for it."""
+    if not method.needs_teacher:
+        return NONE
+    return "live" if method.needs_live_teacher else "live or cached"
+
+
+def _published(name: str) -> str:
+    """Top-1 of the pairs, where something is published for one of them."""
+    from kdjax.reproduce import published
+
+    numbers = [published.top1(name, *pair) for pair in PAIRS]
+    if not any(numbers):
+        return NONE
+    text = " / ".join(f"{one:.2f}" if one else NONE for one in numbers)
+    return text + "*" * (published.ROWS[name].tuned == "yes")
 
 
 def _configs(name: str) -> str:
     # Cross entropy is how a teacher is trained; its config has that name.
     stem = "teacher" if name == "ce" else name
     paths = sorted((ROOT / "configs").glob(f"*/{stem}.py"))
-    return ", ".join(
-        f"[{path.parent.name}](../{path.relative_to(ROOT)})" for path in paths
-    )
+    links = [f"[{path.parent.name}](../{path.relative_to(ROOT)})" for path in paths]
+    from kdjax.reproduce.repdistiller import FIELD
+
+    if name in FIELD:
+        links.append("[benchmark](../configs/cifar100/repdistiller.py)")
+    return ", ".join(links)
 
 
 if __name__ == "__main__":

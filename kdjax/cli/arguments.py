@@ -26,6 +26,7 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]):
     from kdjax.experiment.overrides import load_config, set_override, split_overrides
 
     rest, overrides = split_overrides(argv)
+    parser.epilog = _description(rest)
     options = parser.parse_args(rest)
     config = load_config(options.config, overrides)
     if options.data_dir:
@@ -33,3 +34,15 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]):
         set_override(config, "data.data_dir", data_dir)
     options.workdir = paths.local(options.workdir, "--workdir").resolve()
     return options, config
+
+
+def _description(argv: list[str]) -> str | None:
+    """Of the config that --help is called with, as it says of itself."""
+    if not {"-h", "--help"} & set(argv):
+        return None
+    from kdjax.experiment.overrides import describe_config
+
+    given = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    given.add_argument("--config")
+    spec = given.parse_known_args(argv)[0].config
+    return describe_config(spec) if spec else None

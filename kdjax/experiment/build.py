@@ -70,13 +70,15 @@ def build(
     *,
     teacher_models: list[dict] | None = None,
     denominators: dict[str, str] | None = None,
+    never_runs: bool = False,
 ) -> Experiment:
     """Builds a training from the ConfigDict or nested dict of one.
 
     `data` is from `load_data`, or of shapes alone from `describe_data`; None loads it.
     `teacher_models` are `model` sections in place of the config's teacher, whose
     weights are shapes alone; several are an ensemble. `denominators` are those that
-    the students of a run to resume began with.
+    the students of a run to resume began with. What `never_runs`, and is compiled
+    alone, begins with no weights, and may lack those that it would need.
     """
     config = schema.plain(config)
     check_single(config)
@@ -91,11 +93,12 @@ def build(
     plan = plan_of(config, examples / batch_size)
     teacher, cache = _teacher(config, data, plan, teacher_models)
     initial = None
-    if config["initial"]["workdir"]:
+    if config["initial"]["workdir"] and not never_runs:
         initial = load_initial(config["initial"], facts)
     sections, length = student_sections(config), plan.total_steps
     students = build_students(config, sections, data, teacher, length, denominators)
-    check_sources(students, initial, cache is not None)
+    if not never_runs:
+        check_sources(students, initial, cache is not None)
     return Experiment(
         plan=plan,
         students=students,

@@ -49,13 +49,16 @@ def describe_data(section: dict, given: Sizes, needs_labels: bool = False) -> Da
 
 
 def data_of_sizes(section: dict, sizes: Sizes) -> Data:
-    """Black images that take no memory, or for a streamed set their shape alone."""
+    """Black images that take no memory, or for a streamed set their shape alone.
+
+    Labels are of every class in turn: methods may divide the set by them.
+    """
     shape = (sizes.examples, sizes.image_size, sizes.image_size, sizes.channels)
     if _streams(section):
         image = DatasetSpec(shape, check_feed(section))
     else:
         image = np.broadcast_to(np.zeros((), np.uint8), shape)
-    label = np.broadcast_to(np.zeros((), np.int32), (sizes.examples,))
+    label = np.arange(sizes.examples, dtype=np.int32) % np.int32(sizes.classes)
     names = tuple(map(str, range(sizes.classes)))
     train, test = (
         Split(image, label, names, {"name": str(section["name"]), "split": part})

@@ -29,18 +29,19 @@ def build_network(path: str, section: dict, classes: int) -> Network:
 
 
 def outputs_of(path: str, network: Network, image_shape, variables=None) -> Outputs:
-    """The shapes of what a network gives on two such images; computes nothing."""
+    """The shapes of what a network gives on two such images; computes nothing.
+
+    Its `variables` may be shapes themselves, as of a teacher that is not trained.
+    """
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
 
-    def forward(images):
-        own = (
-            network.init(jax.random.key(0), images) if variables is None else variables
-        )
+    def forward(images, variables):
+        own = variables or network.init(jax.random.key(0), images)
         return network.evaluate(*own, images)
 
     size = "x".join(map(str, image_shape))
     where = f"{path}: it cannot take the data set's images of {size}"
-    return guarded(where, jax.eval_shape, forward, images)
+    return guarded(where, jax.eval_shape, forward, images, variables)
 
 
 def count_classes(path: str, network: Network, image_shape) -> int:

@@ -68,6 +68,16 @@ def load_config(spec: str, overrides: list[str]) -> ConfigDict:
     return config
 
 
+def describe_config(spec: str) -> str:
+    """The docstring of FILE[:ARG], and what its `get_help(ARG)` adds, if it has one."""
+    name, module, argument = _load_module(spec)
+    text = (module.__doc__ or "").strip()
+    if hasattr(module, "get_help"):
+        with _running(name, "get_help(arg='') -> text"):
+            text += f"\n\n{module.get_help(argument)}"
+    return f"{spec}: {text}"
+
+
 def load_grid(spec: str) -> Any:
     """What `get_grid(ARG)` of FILE[:ARG] returns; {} where it has none."""
     name, module, argument = _load_module(spec)

@@ -112,6 +112,14 @@ class Evaluation:
 
 
 @section
+class Published:
+    top1: float = key(0.0, "percent; 0: none", low=0, high=100, free=True)
+    source: str = key("", "where it stands", free=True)
+    method: str = key("", "the students of it, and ...", free=True)
+    model: str = key("", "... with this network have the number", free=True)
+
+
+@section
 class Config:
     seed: int = key(0, "of all randomness", low=0, high=LARGEST_SEED, marks="variant")
     model: dict = key({"name": ""}, "or package.module:function", marks=VARIED)
@@ -140,6 +148,7 @@ class Config:
     schedule: dict = key(COSINE, "step, cosine, constant or linear", marks="builder")
     evaluation: Evaluation = key(Evaluation, "of all networks, and saving")
     stop_at_train_top1: float = key(0.0, "percent; 0: never", low=0, high=100)
+    published: Published = key(Published, "a number to show beside the run's own")
     log_every_steps: int = key(50, "between rows of metrics", low=1, free=True)
     tensorboard: bool = key(True, "metrics for TensorBoard too", free=True)
     stages: dict = key({}, "name -> what differs from the rest of it", marks="open")

@@ -77,10 +77,8 @@ def plan(config: dict, data: Data, teacher_models: list[dict] | None = None) -> 
     """The training of a plain config; arguments and errors are those of `build`."""
     check_single(config)
     _check_teacher(config["teacher"], teacher_models)
-    # The weights that a training starts with do not change its program.
-    untrained = config | {"initial": config["initial"] | {"workdir": ""}}
-    try:
-        experiment = build(untrained, data, teacher_models=teacher_models)
+    try:  # the weights that a training starts with do not change its program
+        experiment = build(config, data, teacher_models=teacher_models, never_runs=True)
     except InputError as error:
         if "needs a teacher" in str(error):
             raise InputError(f"{error} Or --teacher=NAME, its network.") from error

@@ -54,7 +54,7 @@ def write_report(runs: list[Result], output: pathlib.Path, title: str) -> list:
     ]
     page = output / "index.html"
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE)
-    values = {"columns": results.COLUMNS, "rows": results.rows(runs)}
+    values = {"columns": results.columns(runs), "rows": results.rows(runs)}
     values |= {"title": title, "caption": results.caption(runs), "images": images}
     page.write_text(template.render(values))
     return [page, curves, bars]

@@ -13,6 +13,7 @@ from kdjax.reporting.reporter import read_rows
 SUMMARY = "summary.json"
 IMPORTED = "imported.json"
 COLUMNS = ("", "network", "method", "test top-1 %", "agreement %", "seconds")
+PUBLISHED = "published %"  # a last column, where a result has a published number
 
 
 class Result(NamedTuple):
@@ -26,6 +27,7 @@ class Result(NamedTuple):
     seconds: float  # of the whole program, shared by its students
     students: int  # trained in that program
     rows: list[dict]  # of metrics.jsonl
+    published: dict | None = None  # {"top1", "source"} of the same method and network
 
 
 def read_results(workdir: pathlib.Path) -> list[Result]:
@@ -43,7 +45,13 @@ def read_results(workdir: pathlib.Path) -> list[Result]:
     students, keys = summary["students"], ("model", "method", "metrics")
     shared = (summary["seconds"], len(students), read_rows(workdir / "metrics.jsonl"))
     return [
-        Result(workdir.name, name, *(row[key] for key in keys), *shared)
+        Result(
+            workdir.name,
+            name,
+            *(row[key] for key in keys),
+            *shared,
+            row.get("published"),
+        )
         for name, row in students.items()
     ]
 
@@ -67,29 +75,38 @@ def labels(results: list[Result]) -> list[str]:
     ]
 
 
+def columns(results: list[Result]) -> tuple[str, ...]:
+    """The headings: published numbers have a column where there are some."""
+    return (*COLUMNS, PUBLISHED) if any(r.published for r in results) else COLUMNS
+
+
 def rows(results: list[Result]) -> list[tuple[str, ...]]:
     """The cells; seconds is a student's equal share of its program's time."""
-    cells, keys = [], ("top1", "agreement")
+    cells, keys, shown = [], ("top1", "agreement"), PUBLISHED in columns(results)
     for name, r in zip(labels(results), results, strict=True):
         metrics = [f"{r.metrics[k]:.2f}" if k in r.metrics else "-" for k in keys]
         seconds = f"{r.seconds / r.students:.1f}"
-        cells.append((name, r.model, r.method, *metrics, seconds))
+        published = (f"{r.published['top1']:.2f}" if r.published else "-",) * shown
+        cells.append((name, r.model, r.method, *metrics, seconds, *published))
     return cells
 
 
 def caption(results: list[Result]) -> str:
-    """Says what shared a program and what the seconds mean."""
+    """Says what shared a program, what seconds are, and where numbers are published."""
     programs = {r.run: r for r in results if r.students > 1}
-    return " ".join(
+    sources = dict.fromkeys(r.published["source"] for r in results if r.published)
+    published = [f"Published: {'; '.join(sources)}."] if sources else []
+    shared = [
         f"{r.students} students of '{r.run}' trained in one program in "
         f"{r.seconds:.1f} s, data and teacher forward paid once; seconds is each one's "
         "equal share."
         for r in programs.values()
-    )
+    ]
+    return " ".join([*shared, *published])
 
 
 def print_table(results: list[Result], stream=None) -> None:
     """Prints the comparison."""
     text = escape(caption(results)) or None
     style = {"caption": text, "caption_justify": "left"}
-    console(stream).print(table(COLUMNS, rows(results), COLUMNS[:3], **style))
+    console(stream).print(table(columns(results), rows(results), COLUMNS[:3], **style))

@@ -262,6 +262,13 @@ def summary(
         | {"metrics": results[name]}
         for name, row in experiment.identity["students"].items()
     }
+    published = experiment.config["published"]
+    for row in students.values():
+        mine = (
+            row["method"] == published["method"] and row["model"] == published["model"]
+        )
+        if published["top1"] and mine:
+            row["published"] = {key: published[key] for key in ("top1", "source")}
     return {
         "seconds": seconds,
         "students": students,

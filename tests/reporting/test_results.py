@@ -3,7 +3,15 @@
 import pytest
 
 from kdjax.contracts import InputError
-from kdjax.reporting.results import Result, labels, read_results, rows, series
+from kdjax.reporting.results import (
+    Result,
+    caption,
+    columns,
+    labels,
+    read_results,
+    rows,
+    series,
+)
 
 
 def result(run, student, students=1, **metrics):
@@ -41,3 +49,13 @@ def test_series_leave_out_what_was_not_measured():
 def test_an_unfinished_run(tmp_path):
     with pytest.raises(InputError, match=r"no summary\.json here"):
         read_results(tmp_path)
+
+
+def test_published_numbers_have_a_column_where_there_are_some():
+    published = {"top1": 70.66, "source": "a README"}
+    runs = [result("s", "kd")._replace(published=published), result("t", "ce")]
+    assert columns(runs)[-1] == "published %"
+    assert [row[-1] for row in rows(runs)] == ["70.66", "-"]
+    assert caption(runs) == "Published: a README."
+    assert columns(runs[1:])[-1] == "seconds" and caption(runs[1:]) == ""
+    assert len(rows(runs[1:])[0]) == len(columns(runs[1:]))

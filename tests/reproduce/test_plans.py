@@ -14,7 +14,7 @@ CONFIGS = pathlib.Path(__file__).parent.parent.parent / "configs" / "cifar100"
 ROOT = pathlib.Path("/runs")
 # What a study may change: where data lie, how often it looks, what else it writes.
 FREE = ("data", "evaluation", "tensorboard", "seed", "model", "method", "students")
-FREE += ("teacher", "selection", "stages", "order")
+FREE += ("teacher", "selection", "stages", "order", "published")
 
 
 def configs(name, **settings):
@@ -105,7 +105,7 @@ def test_repdistiller_is_the_configs_of_that_name(teacher, student):
     for mine in (labels, teacher_outputs):
         assert (mine["model"]["name"], mine["seed"]) == (student, 3)
     for name in ("kd", "dtd_la", "lr_mse", "lr_ds"):
-        spec = f"{name}.py" if name != "kd" else "repdistiller_kd.py"
+        spec = f"{name}.py" if name != "kd" else "repdistiller.py"
         assert teacher_outputs["students"][name]["method"] == file(spec)["method"]
     wanted = file("lr_ds.py")["selection"]
     wanted["reference"] = f"/runs/{student}-by-labels-seed3"
