@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from kdjax.contracts import InputError
+from kdjax.data.load import Split
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.experiment import denominators, reused
 from kdjax.experiment.builders import call_named, guarded, named
@@ -26,6 +27,7 @@ from kdjax.experiment.shapes import check_shapes
 from kdjax.methods import METHODS
 from kdjax.methods.base import STEP_NEEDS, Method
 from kdjax.methods.fallback import with_label_fallback
+from kdjax.models.network import Network
 from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 from kdjax.training.state import SelectionSchedule, Student
 
@@ -91,32 +93,16 @@ def _student(
     stored: str | None,
 ) -> Student:
     own, denominator = denominators.settle(path, section, stored)
-    method = build_method(f"{path}.method", own, **facts)
+    where, shape = f"{path}.method", data.train.image.shape[1:]
+    facts = facts | _of_teacher(where, own, teacher, shape)
+    method = build_method(where, own, **facts)
     section["networks"] = method.networks
-    network = student_network(f"{path}.model", section, facts["num_classes"])
-    shape = data.train.image.shape[1:]
-    outputs = outputs_of(f"{path}.model", network, shape)
-    check_classes(f"{path}.model", outputs.logits.shape[-1], facts["num_classes"])
-    schedule, selection = None, section["selection"]
-    if selection != {"name": "all"}:
-        # Only here: detectors and scores are many modules that most trainings need not.
-        from kdjax.experiment.selection import SELECTIONS
-
-        sources = {"images": data, "teacher": teacher, "data": data.identity}
-        schedule = call_named(f"{path}.selection", SELECTIONS, selection, **sources)
+    schedule = _selection(path, section["selection"], data, teacher)
     if schedule is not None and schedule.digest:
         section["selection_digest"] = schedule.digest
     name, info = section["method"]["name"], schedule.start if schedule else {}
     _check_needs(path, name, method, teacher, info)
-    check_features(f"{path}.model", name, method.student_features, outputs)
-    if method.teacher_features:
-        pair = teacher.network, shape, teacher.variables
-        theirs = outputs_of("config.teacher", *pair)
-        check_features("config.teacher", name, method.teacher_features, theirs)
-        check_shapes(f"{path}.method", method, outputs, theirs)
-    if method.reused_classifier is not None:
-        given = (path, section, method.reused_classifier, network, teacher)
-        network = reused.reusing(*given, (outputs, theirs))
+    network = _network(path, section, method, teacher, data.train)
     _check_epochs(path, section, schedule, facts)
     denominators.check(path, section, method.needs_teacher)
     if method.needs_teacher and schedule is not None:
@@ -127,6 +113,50 @@ def _student(
         check_mixable(path, name, method, data.augment, schedule)
     functions = {"network": network, "method": method, "optimizer": optimizer}
     return Student(**functions, seed=section["seed"], selection_schedule=schedule)
+
+
+def _of_teacher(path: str, section: dict, teacher: Teacher | None, shape) -> dict:
+    """The width of the teacher's pooled features, for a method that asks for it."""
+    takes = inspect.signature(named(path, METHODS, section)).parameters
+    if "teacher_channels" not in takes or teacher is None:
+        return {}
+    outputs = outputs_of("config.teacher", teacher.network, shape, teacher.variables)
+    check_features("config.teacher", section["name"], ("pooled",), outputs)
+    return {"teacher_channels": outputs.features["pooled"].shape[-1]}
+
+
+def _selection(
+    path: str, section: dict, data: Data, teacher: Teacher | None
+) -> SelectionSchedule | None:
+    if section == {"name": "all"}:
+        return None
+    # Only here: detectors and scores are many modules that most trainings need not.
+    from kdjax.experiment.selection import SELECTIONS
+
+    sources = {"images": data, "teacher": teacher, "data": data.identity}
+    return call_named(f"{path}.selection", SELECTIONS, section, **sources)
+
+
+def _network(
+    path: str, section: dict, method: Method, teacher: Teacher | None, train: Split
+) -> Network:
+    """The student's network, whose shapes and the teacher's fit the method."""
+    classes, name = len(train.class_names), section["method"]["name"]
+    where, shape = f"{path}.model", train.image.shape[1:]
+    network = student_network(where, section, classes)
+    outputs = outputs_of(where, network, shape)
+    check_classes(where, outputs.logits.shape[-1], classes)
+    check_features(where, name, method.student_features, outputs)
+    if not method.teacher_features:
+        return network
+    pair = teacher.network, shape, teacher.variables
+    theirs = outputs_of("config.teacher", *pair)
+    check_features("config.teacher", name, method.teacher_features, theirs)
+    check_shapes(f"{path}.method", method, outputs, theirs)
+    if method.reused_classifier is None:
+        return network
+    given = (path, section, method.reused_classifier, network, teacher)
+    return reused.reusing(*given, (outputs, theirs))
 
 
 def build_method(path: str, section: dict, **facts) -> Method:

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kdjax.contracts import nearest
-from kdjax.experiment.networks import outputs_of
 from kdjax.methods import METHODS
-from kdjax.models import MODELS, create
+from kdjax.models import MODELS
 from kdjax.reproduce import studies
 
 NAMES = {  # as RepDistiller and mdistiller call them -> as they are called here
@@ -183,8 +182,6 @@ def method_section(name: str, rules: str, teacher: str, student: str) -> dict:
     section |= features(build, teacher, student)
     if name == "cat_kd" and student in CLASSIFIED:
         section["student_feature"] = CLASSIFIED[student]
-    if "teacher_channels" in inspect.signature(build).parameters:
-        section["teacher_channels"] = _pooled_channels(teacher)
     if rules:
         section["supervisor"] = {"name": rules} | RULES[rules]
     return section
@@ -205,11 +202,6 @@ def features(build: Callable, teacher: str, student: str) -> dict[str, Any]:
             if names != parameter.default:
                 changed[name] = names
     return changed
-
-
-def _pooled_channels(name: str) -> int:
-    outputs = outputs_of("teacher", create(name, num_classes=100), (32, 32, 3))
-    return outputs.features["pooled"].shape[-1]
 
 
 def _four(names: Any) -> Any:
