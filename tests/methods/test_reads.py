@@ -12,6 +12,7 @@ from kdjax.methods.base import Memory, Method, Term
 from kdjax.methods.fallback import with_label_fallback
 from kdjax.supervision import Supervisor, fixed, reads, remembered, stateless
 from kdjax.types import Batch, Outputs
+from tests.methods import field
 from tests.objectives import objective
 
 WARM = {"base": 4.0, "spread": 4.0}
@@ -118,7 +119,7 @@ def test_declared_is_what_the_formula_has_and_what_tracing_finds(
 
 
 def test_every_method_is_among_the_cases():
-    assert {name for name, *_ in CASES} == set(METHODS)
+    assert {name for name, *_ in CASES} | set(field.CASES) == set(METHODS)
 
 
 @pytest.mark.parametrize("name, arguments, _", CASES)
