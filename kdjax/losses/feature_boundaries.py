@@ -38,8 +38,8 @@ def activation_boundary(
     margin = as_float32(margin)
     off = jnp.where((s > -margin) & (t <= 0), (s + margin) ** 2, 0.0)
     on = jnp.where((s <= margin) & (t > 0), (s - margin) ** 2, 0.0)
-    known = one_or_nan(~(jnp.isnan(s) | jnp.isnan(t)))
-    return jnp.sum((off + on) * known, axis=(1, 2, 3))
+    number = one_or_nan(~(jnp.isnan(s) | jnp.isnan(t)))
+    return jnp.sum((off + on) * number, axis=(1, 2, 3))
 
 
 def overhaul(

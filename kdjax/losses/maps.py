@@ -46,10 +46,10 @@ def l2_normalise(x: Array, axis: int = -1) -> Array:
     """x / ||x||_2 along the axis; 0, with gradient 0, where all |x| <= 1e-12."""
     # The largest entry cancels. Without it, the third power of a small norm is 0.
     top = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=True))
-    there = ~(top <= _TINY)  # NaN is there, and spoils the loss as it should
-    y = jnp.where(there, x / jnp.where(there, top, 1.0), 0.0)
+    nonzero = ~(top <= _TINY)  # NaN is not zero, and spoils the loss as it should
+    y = jnp.where(nonzero, x / jnp.where(nonzero, top, 1.0), 0.0)
     square = jnp.sum(y * y, axis=axis, keepdims=True)
-    return y / jnp.sqrt(jnp.where(there, square, 1.0))
+    return y / jnp.sqrt(jnp.where(nonzero, square, 1.0))
 
 
 def adaptive_average_pool(

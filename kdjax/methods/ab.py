@@ -22,9 +22,9 @@ The published numbers on CIFAR-100 (RepDistiller) have 30 epochs of this stage a
 constant learning rate, w = 3/1000 and m = 1, then 240 epochs of cross entropy; not
 tuned per pair. Level weights and w are those of its code.
 
-Departs from RepDistiller's code: all of the student is given to the optimizer here, so
-weight decay shrinks its classifier in this stage; there the optimizer has the features
-and the connectors alone.
+Departs from the paper: nothing from RepDistiller's form of it, but that all of the
+student is given to the optimizer here, so weight decay shrinks its classifier in this
+stage; there the optimizer has the features and the connectors alone.
 """
 
 from kdjax import contracts, losses

@@ -1,11 +1,16 @@
 """The field's methods on a small problem: arguments that make them train at once."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.interpreters import partial_eval as pe
 
 from kdjax.methods import METHODS
 from kdjax.models import classifiers
 from kdjax.models.ensemble import ensemble
+from kdjax.training.objective import compute_loss
+from kdjax.training.state import initial_memory
+from kdjax.types import Batch, ConnectorInputs, ImageGradients, SecondView
 from tests.networks import staged
 from tests.training import problems
 
@@ -106,3 +111,58 @@ def losses_of(problem, states, start: int, stop: int):
         states, metrics = problem.run(states, number, number + 1)
         values.append(metrics["student"]["loss"])
     return states, np.asarray(jax.device_get(values))
+
+
+def read_by(method, teacher, features=None) -> set[str]:
+    """Which of "label" and "index" the objective depends on, by its program.
+
+    `features` are the names that (student, teacher) have; None: all.
+    """
+    images = np.zeros((2, problems.SIZE, problems.SIZE, 1), np.float32)
+    network = staged(problems.CLASSES)
+
+    def loss(sample, images):
+        sides = []
+        for side, one in enumerate((network, teacher)):
+            variables = one.init(jax.random.key(side), images)
+            outputs = one.evaluate(*variables, images)
+            names = outputs.features if features is None else features[side]
+            own = {name: outputs.features[name] for name in names}
+            sides.append((variables, outputs._replace(features=own)))
+        (own, student), (theirs, teaching) = sides
+        if method.reused_classifier is not None:
+            extra = {"projected": jnp.zeros((2, 2, 2, 24))}
+            student = student._replace(features=student.features | extra)
+        inputs, connected = ConnectorInputs(student, teaching), {}
+        for name, one in method.connectors.items():
+            params, state = one.init(jax.random.key(0), inputs)
+            connected[name], _ = one.apply(params, state, inputs, True)
+        batch = Batch(None, sample["label"], sample["index"], sample["index"] * 0, {})
+        given = batch, jnp.ones(2), jnp.int32(0), initial_memory(method)
+        gradients = ImageGradients(
+            *[at_label(x, sample["label"]) for x in (student, teaching)]
+        )
+        total, (state, _) = compute_loss(
+            method,
+            *inputs,
+            *given,
+            key=jax.random.key(1),
+            connected=connected,
+            second_view=SecondView(student, teaching),
+            image_gradients=gradients,
+            teacher_variables=theirs,
+            student_parameters=own[0],
+        )
+        return total, state
+
+    numbers = jax.ShapeDtypeStruct((2,), jnp.int32)
+    sample = {"index": numbers, "label": numbers}
+    closed = jax.make_jaxpr(loss)(sample, images)
+    _, used = pe.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
+    return {name for name, is_used in zip(sample, used, strict=False) if is_used}
+
+
+def at_label(outputs, label):
+    """An image's gradient stands for its label's logit: both depend on the label."""
+    picked = jnp.take_along_axis(outputs.logits, label[:, None], axis=-1)
+    return jnp.ones((2, 4, 4, 1)) * picked[:, :, None, None]

@@ -9,7 +9,14 @@ import pytest
 
 from kdjax.checkpoints import Checkpointer
 from kdjax.training import sharding
-from tests.methods.field import CASES, losses_of, method_of, problem_of, teacher_of
+from tests.methods.field import (
+    CASES,
+    losses_of,
+    method_of,
+    problem_of,
+    read_by,
+    teacher_of,
+)
 
 HALF, ALL = 25, 50
 # Those that compare samples of a batch, remember, or draw: where devices may matter.
@@ -54,3 +61,28 @@ def test_eight_devices_are_one(name):
         lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4),
         *(jax.device_get(state["student"].trained) for state in (first, second)),
     )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_declared_is_what_the_objective_reads(name):
+    """Of labels and indices, the loss and the next memory depend on what is declared."""
+    method = method_of(name)
+    if method.mixture is not None:
+        pytest.skip("its labels go through its mixture: see its own test")
+    assert read_by(method, teacher_of(name)) == method.reads
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_features_that_it_reads_are_declared(name):
+    """Without the others it is the same program, and without one of them an error."""
+    method = method_of(name)
+    if method.mixture or method.reused_classifier or "image_gradients" in method.needs:
+        pytest.skip("it looks at images, or its network at the features")
+    features = (method.student_features, method.teacher_features)
+    read_by(method, teacher_of(name), features)
+    for side, names in enumerate(features):
+        for missing in names:
+            fewer = [list(some) for some in features]
+            fewer[side].remove(missing)
+            with pytest.raises((KeyError, ValueError)):
+                read_by(method, teacher_of(name), fewer)
