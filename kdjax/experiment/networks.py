@@ -32,15 +32,13 @@ def outputs_of(path: str, network: Network, image_shape, variables=None) -> Outp
     """The shapes of what a network gives on two such images; computes nothing."""
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
 
-    def forward(images):
-        own = (
-            network.init(jax.random.key(0), images) if variables is None else variables
-        )
+    def forward(images, own):  # the variables may be shapes too
+        own = network.init(jax.random.key(0), images) if own is None else own
         return network.evaluate(*own, images)
 
     size = "x".join(map(str, image_shape))
     where = f"{path}: it cannot take the data set's images of {size}"
-    return guarded(where, jax.eval_shape, forward, images)
+    return guarded(where, jax.eval_shape, forward, images, variables)
 
 
 def count_classes(path: str, network: Network, image_shape) -> int:
