@@ -57,7 +57,7 @@ def _row(name: str, module, costs: dict | None) -> str:
     cells = (
         f"[`{name}`](../kdjax/methods/{name}.py)",
         what[:1].lower() + what[1:] if what[1:2].islower() else what,
-        f"{module.REFERENCE}; {papers}",
+        "; ".join(filter(None, (module.REFERENCE, papers))),
         _needs(method),
         _teacher(method),
         f"{costs['time']:.2f}, {costs['memory']:.2f}" if costs else NONE,
@@ -102,6 +102,7 @@ def _needs(method) -> str:
         pooled = all(name == "pooled" for name in features)
         needs += ["pooled features" if pooled else "feature maps"]
     needs += ["connectors"] if method.connectors else []
+    needs += ["the teacher's classifier"] if method.reused_classifier else []
     needs += [words for need, words in STEP_NEEDS.items() if need in method.needs]
     needs += ["a memory"] if method.memory else []
     needs += [f"{method.networks} networks"] if method.networks > 1 else []

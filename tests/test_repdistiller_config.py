@@ -8,25 +8,22 @@ import dataclasses
 import functools
 import json
 import pathlib
-import types
 
 import jax
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from benchmarks import method_costs
 from kdjax.contracts import InputError
 from kdjax.data.registry import Sizes
 from kdjax.experiment.described import describe_data
-from kdjax.experiment.overrides import describe_config, load_config
+from kdjax.experiment.overrides import load_config
 from kdjax.experiment.stages import split_stages
 from kdjax.experiment.students import build_method
 from kdjax.methods import METHODS
 from kdjax.preflight import program
 from kdjax.preflight.plans import plan
 from kdjax.reproduce import published, repdistiller
-from kdjax.runner import trainer
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.trainer import Steps
 from kdjax.training import sharding
@@ -35,7 +32,6 @@ from kdjax.training.state import initial_state
 FILE = str(pathlib.Path(__file__).parent.parent / "configs/cifar100/repdistiller.py")
 RUNS = pathlib.Path("/runs")
 PAIRS, FIELD = published.PAIRS, repdistiller.FIELD
-MERGED = tuple(name for name in FIELD if name in METHODS)
 SMALL = ("resnet14", "resnet8")  # what steps of methods are taken with
 FOUR = ("vgg11", "vgg8")
 EXAMPLES, BATCH = 16, 8
@@ -83,7 +79,7 @@ def test_a_pair_is_traced(words):
 
 @pytest.mark.long
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
-@pytest.mark.parametrize("method", MERGED)
+@pytest.mark.parametrize("method", FIELD)
 def test_every_pair_is_traced_with_every_method(method, pair):
     message, pairs = WITHOUT.get(method, ("", ()))
     if pair not in pairs:
@@ -98,7 +94,7 @@ def test_every_method_of_the_field_is_there():
     assert {name.partition("+")[0] for name in published.ROWS} <= set(FIELD)
 
 
-@pytest.mark.parametrize("method", MERGED)
+@pytest.mark.parametrize("method", FIELD)
 @pytest.mark.parametrize("pair", [SMALL, *PAIRS[5:9]], ids="-".join)
 def test_arguments_are_those_of_the_method(method, pair):
     """As `build` is asked for them, which the checks of a run compare."""
@@ -165,7 +161,7 @@ def check_steps(words, workdir):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("method", MERGED)
+@pytest.mark.parametrize("method", FIELD)
 def test_every_method_takes_a_step(method, tmp_path):
     check_steps((method, *SMALL), tmp_path)
 
@@ -227,79 +223,6 @@ def test_both_ways_to_call_a_network():
         ("wrn_40_2", "wrn-40-2"),
     ):
         assert repdistiller.network(ours) == repdistiller.network(theirs) == ours
-
-
-def test_numbers_are_published_for_the_pairs():
-    assert published.top1("kd", "wrn_40_2", "shufflenet_v1") == 74.83
-    assert published.top1("fsp", "wrn_40_2", "wrn_40_1") is None
-    assert published.top1("kd", "resnet20", "resnet8") is None
-    for row in published.ROWS.values():
-        assert len(row.top1) == len(PAIRS) and row.tuned in ("yes", "no", "not said")
-        assert all(55 < one < 80 for one in row.top1 if one is not None)
-    config = load("crd+kd", "resnet56", "resnet20").published
-    assert (config.top1, config.method, config.model) == (71.63, "crd", "resnet20")
-    assert load("kd", *SMALL).published.top1 == 0.0
-
-
-def test_help_has_the_numbers_of_the_pair():
-    text = describe_config(f"{FILE}:kd,resnet56,resnet20")
-    assert "METHOD[+RULES],TEACHER,STUDENT" in text
-    assert "crd        71.16  tuned per pair: no; RepDistiller's README" in text
-
-
-@pytest.mark.parametrize("method, second", [("ab", "ce"), ("fsp", "ce"), ("ft", "ft")])
-def test_two_stages(method, second):
-    if method not in METHODS:
-        pytest.skip("not merged")
-    config = load(method, "resnet56", "resnet20")
-    first, then = split_stages(config, RUNS).values()
-    assert first["total_epochs"] == 30.0 and then["total_epochs"] == 240.0
-    assert first["schedule"]["name"] == "constant"
-    rate = 0.01 if method == "ft" else 0.05
-    assert first["schedule"]["learning_rate"] == rate
-    assert then["initial"]["workdir"] == "/runs/initial"
-    assert then["method"]["name"] == second == then["published"]["method"]
-    assert first["method"]["name"] != second
-
-
-@pytest.mark.parametrize(
-    "words, message",
-    [
-        ("kd,resnet56", r"'kd,resnet56' is not METHOD\[\+RULES\],TEACHER,STUDENT"),
-        ("crdd,resnet56,resnet20", "'crdd' is no method .* Did you mean crd?"),
-        ("kd,resnet57,resnet20", "'resnet57' is no network .* Did you mean resnet"),
-        ("kd,ResNet50,MobileNetV3", "Did you mean"),
-        ("kd+kaps,resnet56,resnet20", "'kaps' is no rules .* Did you mean ka_ps?"),
-    ],
-)
-def test_words_that_are_not_known(words, message):
-    with pytest.raises(InputError, match=message):
-        load_config(f"{FILE}:{words}", [])
-
-
-def test_a_published_number_needs_the_same_method_and_network():
-    config = ConfigDict(load("kd", "resnet56", "resnet20"))
-    assert config.published.to_dict() == {
-        "top1": 70.66,
-        "source": "RepDistiller's README",
-        "method": "kd",
-        "model": "resnet20",
-    }
-
-
-def test_a_summary_has_the_number_of_its_method_and_network():
-    students = {
-        name: {"model": {"name": "resnet20"}, "method": {"name": name}}
-        for name in ("kd", "crd")
-    }
-    config = {"published": load("kd", "resnet56", "resnet20").published.to_dict()}
-    run = types.SimpleNamespace(identity={"students": students}, config=config)
-    rows = trainer.summary(run, {"kd": {}, "crd": {}}, 1.0, None)["students"]
-    assert rows["kd"]["published"] == {"top1": 70.66, "source": published.README}
-    assert "published" not in rows["crd"]
-    students["kd"]["model"]["name"] = "resnet32"
-    rows = trainer.summary(run, {"kd": {}, "crd": {}}, 1.0, None)["students"]
-    assert "published" not in rows["kd"]
 
 
 @pytest.mark.long

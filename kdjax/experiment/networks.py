@@ -35,8 +35,8 @@ def outputs_of(path: str, network: Network, image_shape, variables=None) -> Outp
     """
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
 
-    def forward(images, variables):
-        own = variables or network.init(jax.random.key(0), images)
+    def forward(images, own):
+        own = network.init(jax.random.key(0), images) if own is None else own
         return network.evaluate(*own, images)
 
     size = "x".join(map(str, image_shape))

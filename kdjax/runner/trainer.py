@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import dataclasses
 import json
 import math
 import pathlib
@@ -11,21 +10,20 @@ import jax
 import numpy as np
 
 from kdjax.checkpoints import Checkpointer
-from kdjax.contracts import InputError
 from kdjax.data.loaders import loader
 from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.experiment.pretrained import Initial
 from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
+from kdjax.runner.initial import begin_with
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.workdir import is_done, write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.program import steps_per_dispatch, train_program
-from kdjax.training.state import TrainState, initial_state
+from kdjax.training.state import initial_state
 from kdjax.types import PyTree
 
 
@@ -220,37 +218,8 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
     states = sharding.compile_init(initialise, mesh, shardings)()
     initial = experiment.initial
     if initial:
-        states = {n: _begin_with(n, s, initial, mesh) for n, s in states.items()}
+        states = {n: begin_with(n, s, initial, mesh) for n, s in states.items()}
     return states, {"step": 0}
-
-
-def _begin_with(name: str, state: TrainState, initial: Initial, mesh) -> TrainState:
-    """The state with another run's weights and statistics, and shared connectors."""
-    shared = {
-        key: value
-        for key, value in initial.connectors.items()
-        if key in state.connectors
-    }
-    pairs = [
-        (state.connectors[key], value, f"connector {key!r}", "method")
-        for key, value in shared.items()
-    ]
-    if initial.variables is not None:
-        own = (state.params, state.batch_stats)
-        pairs.append((own, initial.variables, "network", "model"))
-    for own, other, what, section in pairs:
-        if jax.tree.map(np.shape, own) != jax.tree.map(np.shape, other):
-            raise InputError(
-                f"config.initial: that run's {what} is not the one of {name}: it has "
-                f"{len(jax.tree.leaves(other))} arrays of other names or shapes than "
-                f"these; expected the same config.{section}."
-            )
-    connectors = state.connectors | sharding.copy_replicated(shared, mesh)
-    state = dataclasses.replace(state, connectors=connectors)
-    if initial.variables is None:
-        return state
-    params, batch_stats = sharding.copy_replicated(initial.variables, mesh)
-    return dataclasses.replace(state, params=params, batch_stats=batch_stats)
 
 
 def summary(

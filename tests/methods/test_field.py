@@ -65,7 +65,7 @@ def test_eight_devices_are_one(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_declared_is_what_the_objective_reads(name):
-    """Of labels and indices, the loss and the next memory depend on what is declared."""
+    """The loss and the next memory depend on the label and the index as declared."""
     method = method_of(name)
     if method.mixture is not None:
         pytest.skip("its labels go through its mixture: see its own test")
