@@ -17,9 +17,9 @@ from benchmarks import method_costs
 from kdjax.contracts import InputError
 from kdjax.data.registry import Sizes
 from kdjax.experiment.described import describe_data
+from kdjax.experiment.methods import build_method
 from kdjax.experiment.overrides import load_config
 from kdjax.experiment.stages import split_stages
-from kdjax.experiment.students import build_method
 from kdjax.methods import METHODS
 from kdjax.preflight import program
 from kdjax.preflight.plans import plan
@@ -108,8 +108,9 @@ def test_arguments_are_those_of_the_method(method, pair):
 def test_rules_attach(host, rules):
     (part,) = parts(f"{host}+{rules}", *SMALL)
     facts = {"steps_per_epoch": 781.0, "total_steps": 1000, "num_examples": 50_000}
-    if host == "reviewkd" and rules == "standardise":
-        with pytest.raises(InputError, match="acts on logits"):
+    refused = {("reviewkd", "standardise"): "acts on logits", ("kd", "kd"): "no rule"}
+    if (host, rules) in refused:
+        with pytest.raises(InputError, match=refused[host, rules]):
             build_method("config.method", part["method"], **facts)
     else:
         assert build_method("config.method", part["method"], **facts).supervisor

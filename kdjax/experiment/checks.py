@@ -8,6 +8,7 @@ from kdjax.data.noise import NOISES
 from kdjax.experiment import builders, denominators, schema
 from kdjax.experiment.build import plan_of
 from kdjax.experiment.data import check_feed
+from kdjax.experiment.methods import STANDARDISE, split_supervisor
 from kdjax.experiment.mixtures import refuse_mixed
 from kdjax.experiment.networks import build_network
 from kdjax.experiment.selection import SELECTIONS
@@ -18,6 +19,7 @@ from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
 # What builders get from the run, not from the config.
 FACTS = {"num_examples", "num_classes", "steps_per_epoch", "total_steps"}
 FACTS |= {"images", "teacher", "data", "labels", "schedule"}
+FACTS |= {"train_labels", "teacher_channels"}
 
 
 def check_training(config: dict) -> None:
@@ -29,7 +31,7 @@ def check_training(config: dict) -> None:
         refuse_mixed(config["data"])
     for name, student in student_sections(config).items():
         path = f"config.students.{name}" if config["students"] else "config"
-        _check(f"{path}.method", METHODS, student["method"])
+        _check_method(f"{path}.method", student["method"])
         _check(f"{path}.selection", SELECTIONS, student["selection"])
         denominators.check(path, student)
         if ":" not in str(student["model"].get("name")):  # others may load weights
@@ -39,6 +41,18 @@ def check_training(config: dict) -> None:
     _check("config.optimizer", OPTIMIZERS, config["optimizer"])
     if config["data"]["noise"].get("name") != "none":
         _check("config.data.noise", NOISES, config["data"]["noise"])
+
+
+def _check_method(path: str, section: Mapping) -> None:
+    """Of a method and, in turn, of the one whose rules are attached to it."""
+    own, rules, _ = split_supervisor(path, section)
+    _check(path, METHODS, own)
+    if rules and rules["name"] != STANDARDISE:
+        where = f"{path}.supervisor"
+        takes = inspect.signature(builders.named(where, METHODS, rules)).parameters
+        # It has the host's temperature where it is given none.
+        usual = {"temperature": 1.0} if "temperature" in takes else {}
+        _check_method(where, usual | rules)
 
 
 def _check(path: str, table: Mapping[str, Any], section: dict, **length) -> None:

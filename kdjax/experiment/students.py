@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +10,9 @@ from kdjax.contracts import InputError
 from kdjax.data.load import Split
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.experiment import denominators, reused
-from kdjax.experiment.builders import call_named, guarded, named
+from kdjax.experiment.builders import call_named, named
 from kdjax.experiment.data import Data
-from kdjax.experiment.fields import Limits, check_value
+from kdjax.experiment.methods import build_method
 from kdjax.experiment.mixtures import check_mixable
 from kdjax.experiment.networks import (
     check_classes,
@@ -157,34 +156,6 @@ def _network(
         return network
     given = (path, section, method.reused_classifier, network, teacher)
     return reused.reusing(*given, (outputs, theirs))
-
-
-def build_method(path: str, section: dict, **facts) -> Method:
-    """The method of a section, under the rules of its `supervisor` where it has one."""
-    host = {key: value for key, value in section.items() if key != "supervisor"}
-    method = call_named(path, METHODS, host, **facts)
-    rules = section.get("supervisor")
-    if not rules:
-        return method
-    from kdjax.methods import attach  # few trainings attach one
-
-    where = f"{path}.supervisor"
-    if not isinstance(rules, Mapping) or "name" not in rules:
-        raise InputError(
-            f"{where} is {rules!r}; expected a section, such as {{'name': 'ka_ps', "
-            "'temperature': 4.0}."
-        )
-    if rules["name"] == attach.STANDARDISE:
-        if len(rules) > 1:
-            raise InputError(f"{where}: {attach.STANDARDISE} has no other keys.")
-        return guarded(where, attach.standardised, method)
-    rest = {key: value for key, value in rules.items() if key != "weight"}
-    takes = inspect.signature(named(where, METHODS, rest)).parameters
-    shared = attach.shared_arguments(method)
-    rest = {key: shared[key] for key in shared if key in takes} | rest
-    attached, weight = build_method(where, rest, **facts), rules.get("weight", 1.0)
-    check_value(f"{where}.weight", float, weight, Limits(low=0))
-    return guarded(where, attach.attach, method, attached, weight)
 
 
 def _check_epochs(

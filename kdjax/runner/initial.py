@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.experiment.pretrained import Initial

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kdjax import losses
-from kdjax.experiment.students import build_method
+from kdjax.experiment.methods import build_method
 from kdjax.methods import METHODS
 from kdjax.methods.attach import attach, shared_arguments, standardised
 from kdjax.methods.base import NOTHING, Memory, Method, Term

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from kdjax.experiment.students import build_method
+from kdjax.experiment.methods import build_method
 from kdjax.methods.fallback import with_label_fallback
 from tests.methods.field import CASES, FACTS, problem_of, teacher_of
 from tests.training import problems

@@ -1,0 +1,56 @@
+"""The method of a section, and the rules of another one that are attached to it."""
+
+import inspect
+from collections.abc import Mapping
+
+from kdjax.contracts import InputError
+from kdjax.experiment.builders import call_named, guarded, named
+from kdjax.experiment.fields import Limits, check_value
+from kdjax.methods import METHODS
+from kdjax.methods.base import Method
+
+STANDARDISE = "standardise"  # rules that are no method
+
+
+def split_supervisor(path: str, section: Mapping) -> tuple[dict, dict, float]:
+    """(a method's own section, that of the rules attached to it or {}, their weight).
+
+    Raises:
+      InputError: a supervisor that is no section of a method.
+    """
+    own = {key: value for key, value in section.items() if key != "supervisor"}
+    rules = section.get("supervisor") or {}
+    where = f"{path}.supervisor"
+    if rules and (not isinstance(rules, Mapping) or "name" not in rules):
+        raise InputError(
+            f"{where} is {rules!r}; expected a section, such as {{'name': 'ka_ps', "
+            "'temperature': 4.0}."
+        )
+    rules, weight = dict(rules), 1.0
+    if rules.get("name") == STANDARDISE and len(rules) > 1:
+        raise InputError(f"{where}: {STANDARDISE} has no other keys.")
+    if "weight" in rules and not _takes(where, rules, "weight"):
+        weight = rules.pop("weight")
+        check_value(f"{where}.weight", float, weight, Limits(low=0))
+    return own, rules, weight
+
+
+def build_method(path: str, section: Mapping, **facts) -> Method:
+    """The method of a section, under the rules of its `supervisor` where it has one."""
+    own, rules, weight = split_supervisor(path, section)
+    method, where = call_named(path, METHODS, own, **facts), f"{path}.supervisor"
+    if not rules:
+        return method
+    from kdjax.methods import attach  # few trainings attach one
+
+    if rules["name"] == STANDARDISE:
+        return guarded(where, attach.standardised, method)
+    shared = attach.shared_arguments(method)
+    shared = {key: shared[key] for key in shared if _takes(where, rules, key)}
+    attached = build_method(where, shared | rules, **facts)
+    return guarded(where, attach.attach, method, attached, weight)
+
+
+def _takes(path: str, section: Mapping, argument: str) -> bool:
+    build = named(path, METHODS, section)
+    return argument in inspect.signature(build).parameters
