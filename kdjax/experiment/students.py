@@ -151,11 +151,12 @@ def _network(
     pair = teacher.network, shape, teacher.variables
     theirs = outputs_of("config.teacher", *pair)
     check_features("config.teacher", name, method.teacher_features, theirs)
+    if method.reused_classifier is not None:
+        given = (path, section, method.reused_classifier, network, teacher)
+        network = reused.reusing(*given, (outputs, theirs))
+        outputs = outputs_of(f"{path}.model", network, shape)
     check_shapes(f"{path}.method", method, outputs, theirs)
-    if method.reused_classifier is None:
-        return network
-    given = (path, section, method.reused_classifier, network, teacher)
-    return reused.reusing(*given, (outputs, theirs))
+    return network
 
 
 def _check_epochs(
