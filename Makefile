@@ -40,7 +40,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest $(TOGETHER) --doctest-modules kdjax
 
 test-long: $(VENV)/.test
-	$(BIN)/python -m pytest $(TOGETHER) -m long tests/methods
+	$(BIN)/python -m pytest $(TOGETHER) -m long tests/methods tests/test_repdistiller_config.py
 
 parity: $(VENV)/.parity
 	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/bench tests/benchmarks

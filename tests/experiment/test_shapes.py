@@ -10,7 +10,6 @@ from kdjax.methods import METHODS, fitnets, kdsvd
 from kdjax.types import Outputs
 from tests.methods import field
 from tests.methods.on_features import SIDES, pair
-from tests.networks import staged
 from tests.training import problems
 
 IMAGE = (problems.SIZE, problems.SIZE, 1)
@@ -18,9 +17,10 @@ IMAGE = (problems.SIZE, problems.SIZE, 1)
 
 @pytest.mark.parametrize("name", field.CASES)
 def test_what_trains_passes(name):
-    student = outputs_of("config.model", staged(problems.CLASSES), IMAGE)
+    method = field.method_of(name)
+    student = outputs_of("config.model", field.network_of(method), IMAGE)
     teacher = outputs_of("config.teacher", field.teacher_of(name), IMAGE)
-    check_shapes("config.method", field.method_of(name), student, teacher)
+    check_shapes("config.method", method, student, teacher)
 
 
 def test_connectors_and_terms_refuse_what_they_cannot_take():

@@ -78,14 +78,19 @@ def method_of(name: str, **more):
     return build(**facts | CASES[name] | more)
 
 
-def problem_of(method, devices: int = 1, teacher=TEACHER, **changes):
-    """A `Problem` of one student of a method, and a teacher of other widths."""
+def network_of(method):
+    """The student's network, with all that the method adds to it."""
     network = staged(problems.CLASSES)
     if method.networks > 1:
         network = ensemble((network,) * method.networks)
     if method.reused_classifier is not None:
         network = _reusing(method.reused_classifier, network)
-    student = problems.student(method, network=network)
+    return network
+
+
+def problem_of(method, devices: int = 1, teacher=TEACHER, **changes):
+    """A `Problem` of one student of a method, and a teacher of other widths."""
+    student = problems.student(method, network=network_of(method))
     return problems.Problem(devices, {"student": student}, teacher=teacher, **changes)
 
 

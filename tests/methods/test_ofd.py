@@ -11,10 +11,11 @@ from tests.methods.given_features import cross_entropy, given, normal, objective
 
 SHAPES = {"stage1_preact": (3, 4, 4, 2), "stage2_preact": (3, 2, 2, 3)}
 NAMES = tuple(SHAPES)
+TEACHERS = ("stage2_preact", "stage3_preact")  # other names, to keep both apart
 PARAMS = {
     # Plain, negative scale; the last channel is hardly ever below 0.
-    "stage1_norm": {"scale": np.float32([1, -2]), "bias": np.float32([0.3, -0.5])},
-    "stage2_norm": {"scale": np.float32([0.5, 1, 1]), "bias": np.float32([0, -1, 4])},
+    "stage2_norm": {"scale": np.float32([1, -2]), "bias": np.float32([0.3, -0.5])},
+    "stage3_norm": {"scale": np.float32([0.5, 1, 1]), "bias": np.float32([0, -1, 4])},
 }
 
 
@@ -40,18 +41,18 @@ def level(student, teacher, norm):
 
 @pytest.mark.parametrize("weight", [1e-3, 0.2])
 def test_the_equation(weight):
-    arguments = {"student_features": NAMES, "teacher_features": NAMES}
+    arguments = {"student_features": NAMES, "teacher_features": TEACHERS}
     method = ofd.build(weight=weight, **arguments)
     student = {n: normal(i, *s) for i, (n, s) in enumerate(SHAPES.items())}
-    teacher = {n: normal(5 + i, *s) for i, (n, s) in enumerate(SHAPES.items())}
+    teacher = {n: normal(5 + i, *SHAPES[NAMES[i]]) for i, n in enumerate(TEACHERS)}
     inputs = given(
         teacher=teacher,
         connected={"regressors": student},
         teacher_variables=(PARAMS, {}),
     )
     levels = [
-        level(student[name], teacher[name], PARAMS[name.replace("preact", "norm")])
-        for name in NAMES
+        level(student[own], teacher[other], PARAMS[other.replace("preact", "norm")])
+        for own, other in zip(NAMES, TEACHERS, strict=True)
     ]
     expected = cross_entropy() + weight * (levels[0] / 2 + levels[1])
     np.testing.assert_allclose(objective(method, inputs), expected, rtol=1e-5)
