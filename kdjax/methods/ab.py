@@ -22,15 +22,9 @@ The published numbers on CIFAR-100 (RepDistiller) have 30 epochs of this stage a
 constant learning rate, w = 3/1000 and m = 1, then 240 epochs of cross entropy; not
 tuned per pair.
 
-<<<<<<< HEAD
-Departs from the paper: nothing from RepDistiller's form of it, but that all of the
-student is given to the optimizer here, so weight decay shrinks its classifier in this
-stage; there the optimizer has the features and the connectors alone.
-=======
 Departs from the paper: level weights and w are those of RepDistiller's code. Beside
 that code, all of the student is given to the optimizer in this stage, so weight decay
 shrinks its classifier; there the features and the connectors alone are.
->>>>>>> w2-E
 """
 
 from kdjax import contracts, losses

@@ -14,8 +14,8 @@ ICCV 2025 (arXiv:2408.07703), which compares with it.
 The published numbers have weights 1, 1 and .1 and tau 4 on CIFAR-100, for all pairs,
 and tau 1 on ImageNet.
 
-Departs from the paper: nothing from its public code. The third part looks at no
-teacher; a selection of samples weighs it with the others.
+Departs from the paper: nothing of its code. The third part looks at no teacher; a
+selection of samples weighs it with the others.
 """
 
 import jax

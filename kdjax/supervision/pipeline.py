@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
-from kdjax.losses.numerics import as_float32, soften
+from kdjax.losses.numerics import AnyArray, as_float32, soften
 from kdjax.types import SAMPLE_FIELDS, PyTree, Signals, Supervision
 
 LogitsRule = Callable[[Signals], Float[Array, "batch classes"]]
@@ -102,7 +102,7 @@ class Supervisor:
         rules = (*temperature, *self.logits, *self.target, *self.weight)
         return frozenset().union(*(getattr(r, "reads", SAMPLE_FIELDS) for r in rules))
 
-    def transformed(self, logits: Array) -> Array:
+    def transformed(self, logits: AnyArray) -> AnyArray:
         """The logits of one side after every `transform`."""
         for change in self.transform:
             logits = change(logits)

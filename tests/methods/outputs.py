@@ -1,6 +1,7 @@
 """Outputs of both networks on six samples, and what float64 loops say of them."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from tests import reference
@@ -20,6 +21,7 @@ CHOSEN = np.flatnonzero(SELECTION)
 
 def value_of(method, student=STUDENT, step=0, selection=None, declared=None):
     """The objective at a step; `declared` are further fields of the inputs."""
+    student = jnp.asarray(student)
     given = inputs(method, student, TEACHER, LABELS, selection, step=step)
     given = given._replace(**declared or {})
     total = 0.0

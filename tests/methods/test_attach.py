@@ -113,7 +113,7 @@ def revised(tau, eta=0.8):
 @pytest.mark.parametrize("host", ["dkd", "rld", "gdkd", "mkl", "luminet"])
 def test_a_host_is_on_the_adjusted_teacher(host, rules, teacher):
     host = build(host, **NOW)
-    given = inputs(host, STUDENT, np.float32(teacher), LABELS)
+    given = inputs(host, jnp.asarray(STUDENT), np.float32(teacher), LABELS)
     expected = sum(t.coefficient * t.values(given).mean() for t in host.terms)
     value = value_of(attach(host, build(rules)))
     np.testing.assert_allclose(value, expected, rtol=3e-5)
@@ -121,7 +121,9 @@ def test_a_host_is_on_the_adjusted_teacher(host, rules, teacher):
 
 def test_a_temperature_per_sample_reaches_the_host():
     host, rules = build("dkd", **NOW), build("dtd_flsw", **WARM)
-    tau = np.asarray(inputs(rules, STUDENT, TEACHER, LABELS).supervision.temperature)
+    tau = np.asarray(
+        inputs(rules, jnp.asarray(STUDENT), TEACHER, LABELS).supervision.temperature
+    )
     parts = [
         tau**2 * part(STUDENT, TEACHER, LABELS, jnp.asarray(tau))
         for part in (losses.decoupled_target, losses.decoupled_nontarget)
