@@ -1,5 +1,6 @@
 """The method of a section, and the rules of another one that are attached to it."""
 
+import dataclasses
 import inspect
 from collections.abc import Mapping
 
@@ -10,15 +11,16 @@ from kdjax.methods import METHODS
 from kdjax.methods.base import Method
 
 STANDARDISE = "standardise"  # rules that are no method
+RATE = "connector_rate"  # of the student's learning rate, for what the method trains
 
 
 def split_supervisor(path: str, section: Mapping) -> tuple[dict, dict, float]:
-    """(a method's own section, that of the rules attached to it or {}, their weight).
+    """(a method's own arguments, the rules attached to it or {}, their weight).
 
     Raises:
       InputError: a supervisor that is no section of a method.
     """
-    own = {key: value for key, value in section.items() if key != "supervisor"}
+    own = {k: v for k, v in section.items() if k not in ("supervisor", RATE)}
     rules = section.get("supervisor") or {}
     where = f"{path}.supervisor"
     if rules and (not isinstance(rules, Mapping) or "name" not in rules):
@@ -39,6 +41,8 @@ def build_method(path: str, section: Mapping, **facts) -> Method:
     """The method of a section, under the rules of its `supervisor` where it has one."""
     own, rules, weight = split_supervisor(path, section)
     method, where = call_named(path, METHODS, own, **facts), f"{path}.supervisor"
+    if RATE in section:
+        method = _with_rate(path, method, section[RATE])
     if not rules:
         return method
     from kdjax.methods import attach  # few trainings attach one
@@ -49,6 +53,21 @@ def build_method(path: str, section: Mapping, **facts) -> Method:
     shared = {key: shared[key] for key in shared if _takes(where, rules, key)}
     attached = build_method(where, shared | rules, **facts)
     return guarded(where, attach.attach, method, attached, weight)
+
+
+def _with_rate(path: str, method: Method, rate: float) -> Method:
+    """The method whose connectors train at so many times their own rate."""
+    check_value(f"{path}.{RATE}", float, rate, Limits(low=0, above=True))
+    if not method.connectors:
+        raise InputError(
+            f"{path}.{RATE} is {rate:g}, and this method has no connectors; expected "
+            "it left out."
+        )
+    connectors = {
+        name: one._replace(rate=one.rate * rate)
+        for name, one in method.connectors.items()
+    }
+    return dataclasses.replace(method, connectors=connectors)
 
 
 def _takes(path: str, section: Mapping, argument: str) -> bool:

@@ -21,6 +21,7 @@ from kdjax.contracts import InputError, nearest
 from kdjax.experiment import schema
 
 OVERRIDE = "--config."
+ATTACHED = ("supervisor", "connector_rate")  # of any method, whatever its builder takes
 TABLES = {  # of builders, by section; imported where a name in it is changed
     "model": "kdjax.models:MODELS",
     "method": "kdjax.methods:METHODS",
@@ -165,7 +166,8 @@ def _foreign_keys(names: list[str], section: ConfigDict) -> list[str]:
         return []
     entry = table[section.name]
     takes = inspect.signature(getattr(entry, "build", entry)).parameters
-    return [key for key in section if key != "name" and key not in takes]
+    kept = ("name", *ATTACHED)
+    return [key for key in section if key not in kept and key not in takes]
 
 
 def _existing(section: ConfigDict, key: str, path: str) -> Any:

@@ -94,3 +94,11 @@ def test_overrides_take_the_type_that_is_there(data_dir):
     assert config.data.mean == (0.5, 0.25)
     assert config.method.label_smoothing == 0.1
     assert config.model.width == 6
+
+
+def test_attached_rules_stay_whatever_comes_first():
+    words = ["method.supervisor.name=standardise", "method.name=dkd"]
+    for order in (words, words[::-1]):
+        config = load_config("configs/fashion_mnist/kd.py", order)
+        assert config.method.name == "dkd"
+        assert config.method.supervisor.to_dict() == {"name": "standardise"}

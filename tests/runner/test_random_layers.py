@@ -1,4 +1,4 @@
-"""A training with dropout that is killed ends where one ends that is not."""
+"""A training with random layers, connectors or memories that is killed goes on."""
 
 import os
 import pathlib
@@ -24,7 +24,6 @@ CONFIG = ROOT / "configs" / "fashion_mnist" / "teacher.py"
 STEPS = 80
 FLAGS = [
     f"--config={CONFIG}",
-    "--config.model={'name': 'tests.networks:dropping'}",
     "--config.data.train=train[:256]",
     "--config.data.test=test[:64]",
     "--config.batch_size=32",
@@ -37,12 +36,22 @@ FLAGS = [
     "--devices=2",
 ]
 
+METHODS = {  # dropout; embeddings of both networks, their banks and drawn negatives
+    "ce": ["--config.model={'name': 'tests.networks:dropping'}"],
+    "crd": [
+        "--config.model={'name': 'tests.networks:tiny', 'width': 4}",
+        "--config.teacher.network=tests.networks:coarse",
+        "--config.method={'name': 'crd', 'negatives': 64, 'width': 8}",
+    ],
+}
 
-def start(workdir, data_dir):
+
+def start(workdir, data_dir, method):
     rest = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    flags = FLAGS + METHODS[method]
     own = {"JAX_PLATFORMS": "cpu", "TFDS_DATA_DIR": str(data_dir)}
     return subprocess.Popen(
-        [sys.executable, "-m", "kdjax", "train", *FLAGS, f"--workdir={workdir}"],
+        [sys.executable, "-m", "kdjax", "train", *flags, f"--workdir={workdir}"],
         env=rest | own | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -61,18 +70,22 @@ def saved_step(workdir):
     return max((int(name) for name in names if name.isdigit()), default=0)
 
 
-def results(workdir):
-    """(the last weights, the metrics of every step and evaluation)."""
+def results(workdir, method):
+    """(the last weights and connectors, the metrics of every step and evaluation)."""
     saved = workdir / "checkpoints"
     meta, _ = checkpoints.read_meta(saved)
     clock = ("seconds", "train/images_per_second", "train/input_percent")
     rows = read_rows(workdir / "metrics.jsonl")
     kept = [{k: v for k, v in row.items() if k not in clock} for row in rows]
-    return checkpoints.read_variables(saved, meta["step"], "ce"), kept
+    of = saved, meta["step"], method
+    arrays = checkpoints.read_variables(*of), checkpoints.read_connectors(*of)
+    return arrays, kept
 
 
-def test_killed_and_started_again(data_dir, tmp_path):
-    process = start(tmp_path / "killed", data_dir)
+@pytest.mark.parametrize("method", METHODS)
+def test_killed_and_started_again(data_dir, tmp_path, method):
+    given = data_dir, method
+    process = start(tmp_path / "killed", *given)
     while process.poll() is None and saved_step(tmp_path / "killed") < STEPS // 4:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -81,8 +94,8 @@ def test_killed_and_started_again(data_dir, tmp_path):
     assert not (tmp_path / "killed" / SUMMARY).exists()
     assert saved_step(tmp_path / "killed") < STEPS
     for name in ("killed", "whole"):
-        finish(tmp_path / name, data_dir)
-    killed, whole = (results(tmp_path / name) for name in ("killed", "whole"))
+        finish(tmp_path / name, *given)
+    killed, whole = (results(tmp_path / name, method) for name in ("killed", "whole"))
     jax.tree.map(np.testing.assert_array_equal, killed[0], whole[0])
     assert killed[1] == whole[1] and whole[1][-1]["step"] == STEPS
 
@@ -97,5 +110,5 @@ def test_preempted_where_devices_draw_for_their_own_rows(
     with pytest.raises(Preempted):
         run.run(config, tmp_path / "pieces", deadline=0.0)
     run.run(config, tmp_path / "pieces")
-    whole, pieces = (results(tmp_path / name)[0] for name in ("whole", "pieces"))
+    whole, pieces = (results(tmp_path / name, "ce")[0] for name in ("whole", "pieces"))
     jax.tree.map(np.testing.assert_array_equal, whole, pieces)
