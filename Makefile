@@ -39,8 +39,10 @@ test: $(VENV)/.test
 	  tests/losses tests/supervision tests/methods
 	$(BIN)/python -m pytest $(TOGETHER) --doctest-modules kdjax
 
+# Compiling is most of it, and each program makes one step.
 test-long: $(VENV)/.test
-	$(BIN)/python -m pytest $(TOGETHER) -m long tests/methods
+	XLA_FLAGS=--xla_backend_optimization_level=0 \
+	  $(BIN)/python -m pytest $(TOGETHER) -m long tests/methods
 
 parity: $(VENV)/.parity
 	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/bench tests/benchmarks
