@@ -249,6 +249,7 @@ def test_crd():
     negatives = generator.integers(0, samples, (BATCH, k))
     features = random((BATCH, channels), (BATCH, channels))
     features = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in features]
+    torch.manual_seed(0)  # of the banks
     paths = ("student_norm_module_path", "student_empty_module_path")
     module = CRDLoss(
         **dict.fromkeys((*paths, "teacher_norm_module_path"), "x"),
