@@ -1,6 +1,6 @@
 # make demo: teacher, five students, table and report from nothing but Python and make.
 # make experiments: the four papers' studies on those images; RESULTS.md says what held.
-# make test: the tests. make parity: PyTorch and timm beside ours. make lint: ruff.
+# make test: the tests. make parity: PyTorch's code beside ours. make lint: ruff.
 # make test-long: every method under every rule, of which make test has a spread.
 # make preflight: ResNets compiled for TPU slices that are not there; minutes each.
 # make bench: images/s of kdjax and of PyTorch by turns; leave the machine alone meanwhile.
@@ -92,5 +92,5 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.train
 
 $(VENV)/.parity: requirements-parity.txt $(VENV)/.test
 	$(PIP) -r requirements-parity.txt
-	$(PIP) --no-deps "timm>=1.0.31,<2"
+	$(PIP) --no-deps "timm>=1.0.31,<2" "torchdistill>=1.1.5,<2"
 	touch $@
