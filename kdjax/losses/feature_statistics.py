@@ -30,7 +30,7 @@ def neuron_selectivity(student: Maps, teacher: TeacherMaps) -> PerSample:
 
     Huang, Wang 2017 (arXiv:1707.01219), with the polynomial kernel of degree 2 and
     offset 0, as in the public code of RepDistiller and mdistiller, which the
-    published numbers and the weight 50 belong to. The sum over levels is the caller's.
+    published numbers belong to. The sum over levels is the caller's.
 
     Args:
       student: [batch, height, width, channels].

@@ -42,7 +42,7 @@ def build(
     student_features: tuple[str, ...] = LEVELS,
     teacher_features: tuple[str, ...] = LEVELS,
 ) -> Method:
-    """The boundaries of all levels, deeper ones with twice the weight of the last.
+    """The boundaries of all levels, each with twice the weight of the one before.
 
     Args:
       weight: of the sum over a sample's entries, > 0.

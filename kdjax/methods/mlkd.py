@@ -28,8 +28,8 @@ form="complete", the three levels on both views, without masks:
 | T      | temperatures |
 
 The authors' settings on CIFAR-100: label_weight .1, weight .9 and T (4, 3, 5, 2, 6) for
-all pairs; a learning rate of .025 where the usual one is .05 (.01 for the ShuffleNets,
-.0025 for VGG-13 to MobileNetV2), and 480 epochs for ShuffleNets and MobileNetV2. The
+all pairs; a learning rate of .025 where the usual one is .05 (.01 or
+.0025 for the ShuffleNets and MobileNetV2), and 480 epochs for ShuffleNets and MobileNetV2. The
 strong view costs a second forward pass of both networks. C grows with the square of the
 batch size, 64 there.
 

@@ -15,12 +15,15 @@ HCL compares a level at full size and pooled (`losses.hierarchical_context`).
 | s_l     | student_features, shallow to deep    |
 | t_l     | teacher_features, as many            |
 
+The student's levels are those after their ReLU (of wide networks the raw residual
+sums), the teacher's those before it.
+
 The published numbers on CIFAR-100 have w 5 (WRN-40-2 to WRN-16-2 and WRN-40-1,
 ResNet-32x4 to ResNet-8x4), .6 (ResNet-56 to 20) and 1 (ResNet-110 to 32), tuned per
 pair, and a warm-up of 20 epochs; ImageNet 1 (ResNet-34 to 18) and 1 epoch.
 
-Departs from the paper: nothing; the details are those of the authors' code, which
-compares features before the ReLU and the pooled ones.
+Departs from the paper: nothing from the authors' code, but that epochs of the warm-up
+count from 1, as in mdistiller.
 """
 
 from kdjax import contracts, losses
@@ -30,7 +33,8 @@ from kdjax.methods.terms import hard_label, warmed
 from kdjax.models.connectors import ReviewFusion, from_module
 
 REFERENCE = "Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021"
-LEVELS = ("stage1_preact", "stage2_preact", "stage3_preact", "pooled")
+LEVELS = ("stage1", "stage2", "stage3", "pooled")
+BEFORE_RELU = ("stage1_preact", "stage2_preact", "stage3_preact", "pooled")
 
 
 def build(
@@ -39,7 +43,7 @@ def build(
     weight: float = 1.0,
     warmup_epochs: float = 20.0,
     student_features: tuple[str, ...] = LEVELS,
-    teacher_features: tuple[str, ...] = LEVELS,
+    teacher_features: tuple[str, ...] = BEFORE_RELU,
 ) -> Method:
     """Cross entropy and the review of all levels.
 

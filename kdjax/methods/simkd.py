@@ -7,7 +7,7 @@ the Reused Teacher Classifier", CVPR 2022 (arXiv:2203.14001).
     logits = the teacher's classifier of the mean of P(f_s) over h and w
 
 P is a projector, 1x1, 3x3 and 1x1 convolutions with batch norm and ReLU
-(`models.classifiers.Projector`), f_s and f_t the maps that the networks pool. No label
+(`models.classifiers.Projector`), f_s and f_t the last maps of the stages. No label
 plays a part.
 
 | symbol                             | argument        |
@@ -25,10 +25,11 @@ stay. Checkpoints and exports have them under "projector" and "classifier", besi
 "network"; ONNX is not written. The teacher is a single network of kdjax, or a Linen
 module with a last layer "head", trained on the run's classes in their order.
 
-Departs from the paper: maps are rectified, so that "stage3_preact" stands for what a
-residual or a wide network pools. Where the sides of both maps differ, the larger one is
-pooled to the smaller, as in the public code. The student's own classifier stays among
-its parameters, unused.
+Departs from the paper: maps before a ReLU ("stage3_preact") are rectified, and are then
+what residual, wide and VGG networks pool; others are taken as they are. MobileNetV2 and
+ShuffleNetV2 have one more convolution between their last stage and the pooling. Where
+the sides of both maps differ, the larger one is pooled to the smaller, as in the public
+code. The student's own classifier stays among its parameters, unused.
 """
 
 import jax
@@ -61,7 +62,9 @@ def build(
         raise ValueError(f"simkd: factor is {factor!r}; expected {expected}.")
 
     def maps(inputs):
-        teacher = jax.nn.relu(inputs.teacher.features[teacher_feature])
+        teacher = inputs.teacher.features[teacher_feature]
+        if teacher_feature.endswith("_preact"):
+            teacher = jax.nn.relu(teacher)
         projected = inputs.student.features["projected"]
         return losses.feature_mean_squared_error(projected, teacher)
 

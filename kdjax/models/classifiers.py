@@ -152,7 +152,9 @@ class _Reusing(NamedTuple):
         return Projector(channels, factor)
 
     def _map(self, outputs: Outputs) -> jax.Array:
-        x = nn.relu(maps.feature("simkd", "student", outputs, self.reuse.feature))
+        name = self.reuse.feature
+        x = maps.feature("simkd", "student", outputs, name)
+        x = nn.relu(x) if name.endswith("_preact") else x
         if self.reuse.sides is None:
             return x
         sides = zip(x.shape[1:3], self.reuse.sides, strict=True)

@@ -37,6 +37,7 @@ SETTINGS = {
     "kd": KD,
     "dist": {"beta": 2.0, "gamma": 2.0, "temperature": 4.0},
     "reviewkd": {"weight": 5.0},
+    "ea_kd": {"scale": "classes"},  # as its code has it on CIFAR-100
     "dtd_la": {
         k: v for k, v in studies.repdistiller()["dtd_la"].items() if k != "name"
     },
@@ -52,6 +53,8 @@ R32X4_V2 = ("resnet32x4", "shufflenet_v2")
 WIDE_V1 = ("wrn_40_2", "shufflenet_v1")
 FIVE = (2.0, 1.5, 1.0, 0.5, 0.0)
 # method -> pair -> arguments that were tuned for it, as far as they are published.
+# ResNet-110 to ResNet-20 has those of ResNet-110 to ResNet-32. A pair without an entry
+# has the arguments of SETTINGS or of `build`, which nobody tuned for it.
 TUNED: dict[str, dict[tuple[str, str], dict]] = {
     "dkd": {
         **dict.fromkeys((WIDE, WIDE_THIN, VGG, VGG_MOBILE), {"beta": 6.0}),
@@ -78,10 +81,11 @@ TUNED: dict[str, dict[tuple[str, str], dict]] = {
     },
     "gdkd": {
         R56: {"w1": 1.0, "w2": 1.0},
-        R110: {"w1": 2.0, "w2": 2.0},
-        **dict.fromkeys((WIDE, WIDE_THIN), {"w1": 2.0, "w2": 6.0}),
+        R110: {"w1": 1.0, "w2": 1.0},
+        **dict.fromkeys((WIDE, WIDE_THIN, WIDE_V1), {"w1": 2.0, "w2": 6.0}),
         **dict.fromkeys((VGG, VGG_MOBILE), {"w1": 1.0, "w2": 6.0}),
         R32X4: {"w1": 2.0, "w2": 8.0},
+        **dict.fromkeys((R32X4_V1, R32X4_V2, R50_MOBILE), {"w1": 1.0, "w2": 8.0}),
     },
     "cat_kd": {
         WIDE: {"weight": 12.0},
@@ -106,7 +110,7 @@ RULES = {
     "dtd_cwsm": {"base": 10.0, "spread": 0.1},
     "dtd_la": SETTINGS["dtd_la"],
     "lr_kl": {"alpha": 1.0, "temperature": 4.0, "eta": 0.8},
-    "ea_kd": {},
+    "ea_kd": SETTINGS["ea_kd"],
     "standardise": {},
 }
 FIELD = tuple(
@@ -182,6 +186,8 @@ def method_section(name: str, rules: str, teacher: str, student: str) -> dict:
     section |= features(build, teacher, student)
     if name == "cat_kd" and student in CLASSIFIED:
         section["student_feature"] = CLASSIFIED[student]
+    if name == "simkd" and student == "mobilenet_v2_half":
+        section["student_feature"] = "stage4"  # a linear map, taken as it is
     if rules:
         section["supervisor"] = {"name": rules} | RULES[rules]
     return section

@@ -19,7 +19,8 @@ LABELS = np.array([0, 2, 1], np.int32)
 
 
 def outputs(width) -> Outputs:
-    sizes = {"stage1_preact": 8, "stage2_preact": 4, "stage3_preact": 2}
+    sizes = {"stage1": 8, "stage2": 4, "stage3": 2}
+    sizes |= {f"{name}_preact": side for name, side in sizes.items()}
     maps = {
         name: RANDOM.normal(size=(3, side, side, width)).astype(np.float32)
         for name, side in sizes.items()
@@ -60,7 +61,7 @@ def test_the_objective_of_the_fused_levels(epoch, share):
         initial_memory(method),
         connected={"fusion": fused},
     )
-    theirs = [inputs.teacher.features[name] for name in reviewkd.LEVELS]
+    theirs = [inputs.teacher.features[name] for name in reviewkd.BEFORE_RELU]
     theirs[-1] = theirs[-1][:, None, None, :]
     review = sum(context(s, t).mean() for s, t in zip(fused, theirs, strict=True))
     one_hot = reference.one_hot(LABELS, 4)
@@ -71,7 +72,8 @@ def test_the_objective_of_the_fused_levels(epoch, share):
 def test_what_it_declares():
     method = reviewkd.build(steps_per_epoch=10)
     assert method.needs_teacher and method.supervisor is None
-    assert method.student_features == method.teacher_features == reviewkd.LEVELS
+    assert method.student_features == ("stage1", "stage2", "stage3", "pooled")
+    assert method.teacher_features == reviewkd.BEFORE_RELU
     assert "feature 'stage1_preact'" in method.needs_live_teacher
 
 
