@@ -15,8 +15,8 @@ this one leaves. `configs.recipes.two_stages` makes one config of both.
 
 The published numbers are RepDistiller's: features from the stem to the last stage, 30
 epochs at the first learning rate, then cross entropy alone under a new optimizer.
-Weight 1 for all pairs (tuned per pair: no): its script passes 50, which its code uses in
-neither stage.
+Weight 1 for all pairs (tuned per pair: no): its script passes 50, which its code uses
+in neither stage.
 
 Departs from the paper: the mean over the entries, not their sum, as in RepDistiller;
 that code gives the optimizer of this stage the features alone, and here weight decay
