@@ -115,7 +115,7 @@ def _teacher(method) -> str:
     """Whether a cache of the teacher's outputs can stand for it."""
     if not method.needs_teacher:
         return NONE
-    return "live" if method.needs_live_teacher else "live or cached"
+    return "live" if method.why_not_cached else "live or cached"
 
 
 def _published(name: str) -> str:

@@ -18,7 +18,7 @@ def check_mixable(
     schedule: SelectionSchedule | None,
 ) -> None:
     """Refuses a method that needs what a mixture of two samples does not have."""
-    reason, other = method.needs_single_images, "another method"
+    reason, other = method.why_not_mixed, "another method"
     if schedule is not None and method.mixture is None:
         reason, other = "its selection is of single samples", "all samples"
     if reason:

@@ -117,8 +117,10 @@ def _student(
 def _of_teacher(path: str, section: dict, teacher: Teacher | None, shape) -> dict:
     """The width of the teacher's pooled features, for a method that asks for it."""
     takes = inspect.signature(named(path, METHODS, section)).parameters
-    if "teacher_channels" not in takes or teacher is None:
+    if "teacher_channels" not in takes:
         return {}
+    if teacher is None:
+        raise _no_teacher(path, section["name"])
     outputs = outputs_of("config.teacher", teacher.network, shape, teacher.variables)
     check_features("config.teacher", section["name"], ("pooled",), outputs)
     return {"teacher_channels": outputs.features["pooled"].shape[-1]}
@@ -180,15 +182,19 @@ def _check_epochs(
         )
 
 
+def _no_teacher(path: str, name: str) -> InputError:
+    return InputError(
+        f"{path}: {name} needs a teacher; expected config.teacher.workdir, the "
+        "--workdir of the run that trained it."
+    )
+
+
 def _check_needs(
     path: str, name: str, method: Method, teacher: Teacher | None, info: dict
 ) -> None:
     """What a method cannot do without, before anything is compiled."""
     if method.needs_teacher and teacher is None:
-        raise InputError(
-            f"{path}.method: {name} needs a teacher; expected "
-            "config.teacher.workdir, the --workdir of the run that trained it."
-        )
+        raise _no_teacher(f"{path}.method", name)
     if "clean" in info and "clean" not in method.needs:
         raise InputError(
             f"{path}.selection: dividemix is for the method dividemix; {name} expects "
@@ -261,7 +267,7 @@ def check_sources(
                     "--workdir of that stage, and config.initial.parts all or "
                     "connectors."
                 )
-        reason = student.method.needs_live_teacher
+        reason = student.method.why_not_cached
         if is_cached and reason:
             raise InputError(
                 f"config.teacher.cache: the method of {name} cannot train from a "

@@ -29,6 +29,7 @@ CACHED = ("pooled",)  # features of a teacher that a cache may hold
 # the gradients of both networks' label logits with respect to the images, and the
 # student's own parameters ...
 STEP_NEEDS = ("teacher_variables", "image_gradients", "student_parameters")
+LIVE_NEEDS = {"teacher_variables", "image_gradients"}  # that no cache can give
 # ... several teachers, or a single one whose classifier has the run's classes.
 NEEDS = (*STEP_NEEDS, "members", "teacher_classifier")
 
@@ -168,21 +169,21 @@ class Method:
             object.__setattr__(self, "needs_teacher", True)
 
     @property
-    def needs_live_teacher(self) -> str:
+    def why_not_cached(self) -> str:
         """Why no cache of a teacher's outputs can serve it; "" where one can."""
         others = [name for name in self.teacher_features if name not in CACHED]
         if others:
             return f"it reads the teacher's feature {others[0]!r}"
         if self.second_view:
             return "the teacher computes on a second view"
-        step = [need for need in self.needs if need in STEP_NEEDS[:2]]
-        return f"it needs {step[0].replace('_', ' ')}" if step else ""
+        live = [need for need in self.needs if need in LIVE_NEEDS]
+        return f"it needs {live[0].replace('_', ' ')}" if live else ""
 
     @property
-    def needs_single_images(self) -> str:
+    def why_not_mixed(self) -> str:
         """Why it cannot train on mixtures of two images; "" where it can."""
         if self.mixture is not None:
-            return "it mixes images by itself"
+            return "it prepares its images by itself"
         if self.second_view:
             return "its second view would be another mixture, with another label"
         if "image_gradients" in self.needs:

@@ -6,6 +6,8 @@ W. Lan et al., "Improve Knowledge Distillation via Label Revision and Data Selec
 
 import dataclasses
 
+import jax.numpy as jnp
+
 from kdjax import losses
 from kdjax.methods.base import Method, Schedule, Term
 from kdjax.methods.denominators import (
@@ -34,12 +36,17 @@ def on_selected(term: Term, denominator: str = "sets") -> Term:
 def on_supervised(term: Term, denominator: str = "sets") -> Term:
     """A teacher's term averaged over the samples that are selected for the teacher.
 
+    Weight rules keep their scale: the mean is over the selection, not over the weights.
     With the denominator "batch" it is the term itself, which has the weights already.
     """
+    if denominator == "batch":
+        return term
 
     def values(inputs):
-        s = inputs.supervision
-        s = s._replace(weight=normalise_weights(s.weight, denominator))
+        s, selection = inputs.supervision, inputs.selection
+        total = jnp.sum(selection)
+        scale = selection.shape[0] / jnp.where(total > 0, total, 1.0)
+        s = s._replace(weight=s.weight * scale)
         return term.values(inputs._replace(supervision=s))
 
     return dataclasses.replace(term, values=values)

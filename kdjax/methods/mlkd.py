@@ -28,10 +28,9 @@ form="complete", the three levels on both views, without masks:
 | T      | temperatures |
 
 The authors' settings on CIFAR-100: label_weight .1, weight .9 and T (4, 3, 5, 2, 6) for
-all pairs; a learning rate of .025 where the usual one is .05 (.01 or
-.0025 for the ShuffleNets and MobileNetV2), and 480 epochs for ShuffleNets and MobileNetV2. The
-strong view costs a second forward pass of both networks. C grows with the square of the
-batch size, 64 there.
+all pairs; a learning rate of .025 where the usual one is .05, and of .01 or .0025 for
+480 epochs for the ShuffleNets and MobileNetV2. The strong view costs a second forward
+pass of both networks. C grows with the square of the batch size, 64 there.
 
 Departs from the paper: both forms are the authors' code, which was not compared with
 the text. A run that selects samples has the relations of the selected ones alone;

@@ -99,7 +99,7 @@ def build(
     return Method(
         terms=(hard_label(1.0), target_class(1.0), other),
         supervisor=Supervisor(temperature=fixed(temperature)),
-        needs=("teacher_variables",) if given is None else (),
+        needs=("teacher_variables", "teacher_classifier") if given is None else (),
     )
 
 

@@ -30,7 +30,8 @@ def begin_with(name: str, state: TrainState, initial: Initial, mesh) -> TrainSta
             raise InputError(
                 f"config.initial: that run's {what} is not the one of {name}: it has "
                 f"{len(jax.tree.leaves(other))} arrays of other names or shapes than "
-                f"these; expected the same config.{section}."
+                f"these; expected the same config.{section}, or config.initial.parts "
+                "without it (weights or connectors)."
             )
     connectors = state.connectors | sharding.copy_replicated(shared, mesh)
     state = dataclasses.replace(state, connectors=connectors)

@@ -85,6 +85,11 @@ def _supervise(
     """(Supervision, next state of the temperature rule, metrics)."""
     if supervisor is None:
         return None, state, {}
+    if teacher_outputs is None:
+        raise ValueError(
+            "compute_loss: the method has a supervisor and teacher_outputs is None; "
+            "expected the teacher's: give the step a teacher."
+        )
     signals = Signals(
         student_logits=student_outputs.logits,
         teacher_logits=teacher_outputs.logits,

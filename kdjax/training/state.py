@@ -110,6 +110,11 @@ def initial_state(
 def _connectors(student: Student, key, variables, images, teacher) -> PyTree:
     if not student.method.connectors:
         return {}
+    if teacher is None:
+        raise ValueError(
+            "initial_state: the method has connectors, which are drawn for both "
+            "networks; expected teacher = (network, variables)."
+        )
     network, teacher_variables = teacher
     shapes = ConnectorInputs(
         jax.eval_shape(student.network.evaluate, *variables, images),

@@ -93,7 +93,7 @@ def _first_view(batch: Batch, augment: Callable, mix: Callable | None) -> Batch:
 
 def _check_mixable(students: dict[str, Student]) -> None:
     for name, student in students.items():
-        reason = student.method.needs_single_images
+        reason = student.method.why_not_mixed
         if reason:
             raise ValueError(
                 f"make_train_step: {name} cannot train on mixtures of two images: "

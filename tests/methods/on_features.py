@@ -89,7 +89,7 @@ def declares(method, student_features, teacher_features, reads="label") -> None:
     assert method.student_features == tuple(student_features)
     assert method.teacher_features == tuple(teacher_features)
     live = [name for name in teacher_features if name != "pooled"]
-    assert bool(method.needs_live_teacher) == bool(live)
+    assert bool(method.why_not_cached) == bool(live)
 
 
 # -- Float64, by loops ---------------------------------------------------------------

@@ -38,7 +38,7 @@ def test_what_it_declares():
     method = METHODS["ab"].build()
     assert method.needs_teacher and method.supervisor is None and not method.reads
     assert method.student_features == method.teacher_features == ab.LEVELS
-    assert "stage1_preact" in method.needs_live_teacher
+    assert "stage1_preact" in method.why_not_cached
     assert [term.name for term in method.terms] == ["boundaries"]
 
 

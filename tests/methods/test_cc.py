@@ -55,7 +55,7 @@ def test_neighbours_are_the_selected_samples():
 
 def test_it_says_what_it_reads():
     declares(cc.build(), ["pooled"], ["pooled"])
-    assert not cc.build().needs_live_teacher  # a cache has pooled features
+    assert not cc.build().why_not_cached  # a cache has pooled features
 
 
 @pytest.mark.errors

@@ -145,7 +145,7 @@ def test_what_it_declares():
     method = build(feature="pooled")
     assert method.needs_teacher and method.reads == {"label", "index"}
     assert method.student_features == method.teacher_features == ("pooled",)
-    assert method.memory.sharded and not method.needs_live_teacher
+    assert method.memory.sharded and not method.why_not_cached
 
 
 @pytest.mark.parametrize(

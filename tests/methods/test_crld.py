@@ -75,7 +75,7 @@ def test_what_it_declares():
     assert [term.name for term in method.terms] == ["within_view", "cross_view"]
     assert method.second_view == "randaugment" and method.needs_teacher
     assert not method.reads and crld.build().reads == {"label"}
-    assert "second view" in method.needs_live_teacher
+    assert "second view" in method.why_not_cached
     assert all(term.weighted for term in method.terms)
 
 

@@ -45,7 +45,7 @@ def test_the_objective_is_the_papers(p):
     np.testing.assert_allclose(value, objective(STUDENT, p, rows=CHOSEN), rtol=1e-5)
     check(build(alpha=1.0), objective(STUDENT, p, alpha=1.0), **given)
     assert method.reads == {"label"} and method.supervisor.temperature is None
-    assert build(alpha=1.0).reads == set() and not method.needs_live_teacher
+    assert build(alpha=1.0).reads == set() and not method.why_not_cached
 
 
 @pytest.mark.parametrize("step", [0, 3, 4, 21, 39, 40, 1000])

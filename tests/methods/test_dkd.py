@@ -45,7 +45,7 @@ def test_both_parts_climb_epoch_by_epoch(step, share):
 def test_what_it_declares():
     method = dkd.build(steps_per_epoch=5)
     assert method.needs_teacher and method.reads == {"label"}
-    assert method.needs_live_teacher == ""
+    assert method.why_not_cached == ""
     names = [term.name for term in method.terms]
     assert names == ["hard_label", "target_class", "other_classes"]
 

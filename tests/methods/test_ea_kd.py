@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
-from kdjax.methods import METHODS
+from kdjax.methods import METHODS, ea_kd
+from kdjax.methods.fallback import with_label_fallback
 from tests import reference
 from tests.methods.outputs import (
     BATCH,
     CHOSEN,
+    LABELS,
     SELECTION,
     STUDENT,
     TEACHER,
@@ -14,6 +16,7 @@ from tests.methods.outputs import (
     labels_only,
     value_of,
 )
+from tests.objectives import inputs
 
 
 def weights(bound, temperature=3.0):
@@ -39,7 +42,7 @@ def test_the_objective_is_the_papers(scale, bound):
     value = value_of(method, selection=SELECTION)
     expected = objective(STUDENT, bound, rows=CHOSEN)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
-    assert method.reads == {"label"} and not method.needs_live_teacher
+    assert method.reads == {"label"} and not method.why_not_cached
 
 
 def test_without_labels():
@@ -57,3 +60,22 @@ def test_numbers_out_of_range_are_refused(argument, value):
         METHODS["ea_kd"].build(**{argument: value})
     with pytest.raises(ValueError, match="scale"):
         METHODS["ea_kd"].build(scale="none")
+
+
+def test_a_selection_keeps_the_scale_of_the_weights():
+    """The teacher's part is the mean of weight times loss over the selected."""
+    method = with_label_fallback(ea_kd.build(alpha=1.0), "sets")
+    few = value_of(method, selection=SELECTION)
+    own = [values[SELECTION > 0].mean() for values in parts(ea_kd.build(alpha=1.0))]
+    others = labels_of(SELECTION == 0)
+    np.testing.assert_allclose(few, sum(own) + others, rtol=1e-5)
+
+
+def parts(method):
+    given = inputs(method, STUDENT, TEACHER, LABELS)
+    return [np.asarray(term.values(given)) for term in method.terms]
+
+
+def labels_of(rows):
+    one_hot = reference.one_hot(LABELS, STUDENT.shape[1])
+    return reference.cross_entropy(STUDENT, one_hot)[rows].mean()

@@ -47,7 +47,7 @@ def test_the_objective_is_the_papers(k):
     check(method, objective(STUDENT), objective)
     value = value_of(method, selection=SELECTION)
     np.testing.assert_allclose(value, objective(STUDENT, CHOSEN), rtol=1e-5)
-    assert method.reads == {"label"} and not method.needs_live_teacher
+    assert method.reads == {"label"} and not method.why_not_cached
 
 
 def test_the_weights_climb_by_epochs_and_defaults_are_the_authors():

@@ -54,7 +54,7 @@ def test_a_gradient_of_zeros_is_finite():
 def test_what_it_declares():
     method = jacobian.build()
     assert method.needs == ("image_gradients",) and method.reads == {"label"}
-    assert method.needs_live_teacher == "it needs image gradients"
+    assert method.why_not_cached == "it needs image gradients"
     assert method.supervisor is not None
 
 

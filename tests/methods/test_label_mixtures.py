@@ -29,8 +29,8 @@ def can_mix(name, arguments, sample):
 @pytest.mark.parametrize("name, arguments, sample", CASES)
 def test_losses_are_means_over_both_labels(name, arguments, sample):
     method = METHODS[name].build(**arguments)
-    assert (method.needs_single_images == "") == can_mix(name, arguments, sample)
-    if method.needs_single_images:
+    assert (method.why_not_mixed == "") == can_mix(name, arguments, sample)
+    if method.why_not_mixed:
         return
     share = np.float32(0.3)
 
@@ -77,10 +77,10 @@ def test_losses_are_means_over_both_labels(name, arguments, sample):
 )
 def test_the_part_that_needs_one_label_is_named(parts, reason):
     method = Method(**{"terms": (terms.hard_label(1.0),)} | parts)
-    assert method.needs_single_images.startswith(reason)
+    assert method.why_not_mixed.startswith(reason)
 
 
 def test_a_queue_of_features_may_have_mixtures():
     queue = Memory(tuple, lambda state, inputs: ((), state), reads=NOTHING)
     method = Method(terms=(terms.hard_label(1.0),), memory=queue)
-    assert method.needs_single_images == ""
+    assert method.why_not_mixed == ""

@@ -42,7 +42,7 @@ def test_the_objective_is_the_codes():
         return 2 * labels_only(s) + 25 * distance(s, 3.0)
 
     check(build(), objective(STUDENT), objective)
-    assert build().reads == {"label"} and not build().needs_live_teacher
+    assert build().reads == {"label"} and not build().why_not_cached
     assert build(label_weight=0.0).reads == set()
 
 

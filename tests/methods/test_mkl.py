@@ -43,7 +43,7 @@ def test_the_objective_is_the_codes():
     expected = labels_only() + 8 * 16 * distance(STUDENT, 4.0, rows=CHOSEN)
     value = value_of(method, selection=SELECTION)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
-    assert method.reads == {"label"} and not method.needs_live_teacher
+    assert method.reads == {"label"} and not method.why_not_cached
 
 
 @pytest.mark.parametrize("step, part", [(0, 1 / 20), (8, 3 / 20), (80, 1.0)])

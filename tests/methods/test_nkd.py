@@ -42,7 +42,7 @@ def test_the_objective_is_the_papers(gamma, tau):
     check(method, expected, lambda s: objective(s, gamma, tau))
     some = value_of(method, selection=SELECTION)
     np.testing.assert_allclose(some, objective(STUDENT, gamma, tau, CHOSEN), rtol=1e-5)
-    assert method.reads == {"label"} and not method.needs_live_teacher
+    assert method.reads == {"label"} and not method.why_not_cached
 
 
 def test_defaults_are_the_papers():

@@ -62,7 +62,7 @@ def test_what_it_declares():
     method = METHODS["ofd"].build()
     assert method.needs == ("teacher_variables",) and method.reads == {"label"}
     assert method.student_features == method.teacher_features == ofd.LEVELS
-    assert method.needs_live_teacher
+    assert method.why_not_cached
 
 
 def test_a_teacher_without_such_norms():

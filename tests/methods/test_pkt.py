@@ -59,6 +59,6 @@ def test_what_it_declares():
     method = pkt.build(student_feature="a", teacher_feature="b")
     assert method.needs_teacher and method.reads == {"label"}
     assert (method.student_features, method.teacher_features) == (("a",), ("b",))
-    assert not pkt.build().needs_live_teacher
+    assert not pkt.build().why_not_cached
     with pytest.raises(ValueError, match="weight"):
         pkt.build(weight=0.0)

@@ -89,11 +89,11 @@ def test_what_it_declares():
     method = build()
     assert method.needs_teacher and not method.reads
     assert method.student_features == method.teacher_features == ("pooled",)
-    assert method.memory.sharded and not method.needs_live_teacher
+    assert method.memory.sharded and not method.why_not_cached
     local = build(local=("stage2", "stage3"), label_weight=1.0)
     assert local.student_features == ("pooled", "stage2")
     assert local.teacher_features == ("pooled", "stage3")
-    assert local.reads == {"label"} and "stage3" in local.needs_live_teacher
+    assert local.reads == {"label"} and "stage3" in local.why_not_cached
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def objective(student, rows=range(BATCH), weights=(1.0, 1.0, 0.1), tau=4.0):
 def test_the_objective_is_the_codes():
     method = METHODS["rc"].build()
     check(method, objective(STUDENT), objective)
-    assert method.reads == {"label"} and not method.needs_live_teacher
+    assert method.reads == {"label"} and not method.why_not_cached
 
 
 def test_other_weights():

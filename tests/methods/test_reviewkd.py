@@ -74,7 +74,7 @@ def test_what_it_declares():
     assert method.needs_teacher and method.supervisor is None
     assert method.student_features == ("stage1", "stage2", "stage3", "pooled")
     assert method.teacher_features == reviewkd.BEFORE_RELU
-    assert "feature 'stage1_preact'" in method.needs_live_teacher
+    assert "feature 'stage1_preact'" in method.why_not_cached
 
 
 @pytest.mark.errors

@@ -82,7 +82,7 @@ def test_what_it_declares_and_leaves_out():
     assert [term.name for term in method.terms] == ["hard_label", "distances"]
     assert method.needs_teacher and method.reads == {"label"}
     assert (method.student_features, method.teacher_features) == (("a",), ("b",))
-    assert not rkd.build().needs_live_teacher
+    assert not rkd.build().why_not_cached
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_the_objective_is_the_papers():
     check(method, objective(STUDENT), objective)
     value = value_of(method, selection=SELECTION)
     np.testing.assert_allclose(value, objective(STUDENT, CHOSEN), rtol=1e-5)
-    assert method.reads == {"label"} and not method.needs_live_teacher
+    assert method.reads == {"label"} and not method.why_not_cached
 
 
 @pytest.mark.parametrize("step, part", [(0, 1 / 20), (9, 3 / 20), (80, 1.0)])

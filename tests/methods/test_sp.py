@@ -57,7 +57,7 @@ def test_only_selected_samples_are_compared():
 def test_it_says_what_it_reads():
     declares(sp.build(), ["stage3"], ["stage3"])
     pooled = sp.build(student_features=("pooled",), teacher_features=("pooled",))
-    assert not pooled.needs_live_teacher
+    assert not pooled.why_not_cached
 
 
 @pytest.mark.errors

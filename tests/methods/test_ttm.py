@@ -41,7 +41,7 @@ def is_the_papers(name, weighs):
     some = objective(STUDENT, 3.0, 0.3, weighs, CHOSEN)
     np.testing.assert_allclose(value_of(method, selection=SELECTION), some, rtol=1e-5)
     assert method.reads == {"label"} and method.supervisor.temperature is None
-    assert not method.needs_live_teacher
+    assert not method.why_not_cached
 
 
 def test_defaults_are_the_authors_example():

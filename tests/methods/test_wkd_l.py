@@ -75,8 +75,8 @@ def test_the_objective_is_the_papers_on_the_teachers_classifier():
     value = value_of(method, selection=SELECTION, declared=HEAD)
     expected = objective(STUDENT, alike, 30.0, rows=CHOSEN)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
-    assert method.needs == ("teacher_variables",) and method.reads == {"label"}
-    assert method.needs_live_teacher
+    assert "teacher_classifier" in method.needs and method.reads == {"label"}
+    assert method.why_not_cached
 
 
 def test_a_similarity_from_a_file_needs_no_live_teacher(tmp_path):
@@ -86,7 +86,7 @@ def test_a_similarity_from_a_file_needs_no_live_teacher(tmp_path):
     np.save(path, table)
     method = build(similarity=str(path), temperature=2.0)
     check(method, objective(STUDENT, table, 600.0, tau=2.0))
-    assert method.needs == () and not method.needs_live_teacher
+    assert method.needs == () and not method.why_not_cached
 
 
 @pytest.mark.parametrize("step", [0, 39, 40, 60, 79])

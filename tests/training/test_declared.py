@@ -252,9 +252,9 @@ def test_a_second_view_is_one_of_two():
 def test_what_a_cache_can_serve():
     term = (Term("a", 1.0, lambda inputs: None),)
     pooled = Method(terms=term, teacher_features=("pooled",))
-    assert pooled.needs_live_teacher == ""
+    assert pooled.why_not_cached == ""
     maps = Method(terms=term, teacher_features=("pooled", "stage2"))
-    assert "the teacher's feature 'stage2'" in maps.needs_live_teacher
-    assert "second view" in Method(terms=term, second_view="crop").needs_live_teacher
+    assert "the teacher's feature 'stage2'" in maps.why_not_cached
+    assert "second view" in Method(terms=term, second_view="crop").why_not_cached
     gradients = Method(terms=term, needs=("image_gradients",))
-    assert "image gradients" in gradients.needs_live_teacher
+    assert "image gradients" in gradients.why_not_cached
