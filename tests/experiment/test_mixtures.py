@@ -69,7 +69,7 @@ def test_methods_with_a_teacher_or_cross_entropy_may(data_dir):
                 "method": {"name": "dividemix", "warmup_epochs": 1.0},
                 "selection": {"name": "dividemix", "warmup_epochs": 1.0},
             },
-            "dividemix .* it mixes images by itself",
+            "dividemix .* it prepares its images",
         ),
         (
             {
