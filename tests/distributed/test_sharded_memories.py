@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from kdjax.reporting.reporter import read_rows
 from tests.distributed.jobs import RECORDED, Job, by_hand, read_records, write
 from tests.distributed.test_runtime import assert_same, images, students, timeless
 
@@ -74,3 +73,36 @@ def test_one_process_goes_on_with_what_two_saved(root, whole, stopped):
     (row,) = records(root, "one", 1)
     assert row["restored"] == stopped
     assert_same(timeless(root / "one"), timeless(root / "whole"))
+
+
+def cut_rows(step):
+    """What the second process wrote: the first one reads none of it."""
+    written = (step / "training" / "ocdbt.process_1" / "d").iterdir()
+    max(written, key=lambda path: path.stat().st_size).write_bytes(b"")
+
+
+def change_checksum(step):
+    path = step / "meta" / "metadata"
+    meta = json.loads(path.read_text())
+    meta["checksums"]["training"][0] ^= 1
+    path.write_text(json.dumps(meta))
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    (
+        (cut_rows, "another process cannot read it"),
+        (change_checksum, "StorageError: step {}: 1 arrays differ"),
+    ),
+)
+def test_both_fall_back_to_the_step_before(root, whole, stopped, damage, reason):
+    workdir, step = f"damaged-{damage.__name__}", stopped[0]
+    shutil.copytree(root / "stopped", root / workdir)
+    damage(root / workdir / "checkpoints" / str(step))
+    job = start(root, workdir, 2, by_hand(2))
+    assert job.codes(200) == [0, 0], job.text()
+    expected = f"checkpoint {step} is damaged ({reason.format(step)}"
+    assert expected in job.logs[0].read_text()
+    assert (root / workdir / "checkpoints" / f"{step}.damaged").is_dir()
+    for row, wanted in zip(records(root, workdir), whole, strict=True):
+        assert row["restored"][0] == 6 and row["saved"] == wanted["saved"]
