@@ -76,9 +76,8 @@ class Checkpointer:
         """
         damaged: list[int] = []
         for step in reversed(self.steps()):
-            restored, reason = self._read(step, abstract)
-            if not _everywhere(restored is not None):
-                reason = reason or "another process cannot read it"
+            restored, reason = self._sound(step, abstract)
+            if restored is None:
                 say(f"checkpoint {step} is damaged ({reason})")
                 damaged.append(step)
                 continue
@@ -92,6 +91,24 @@ class Checkpointer:
             )
         return None
 
+    def _sound(self, step: int, abstract: PyTree):
+        """(what `restore` returns, ""), or (None, why); all processes have the same.
+
+        The checksum of an array that is divided over processes is a collective: all
+        processes take part in it, once each of them has read its rows, or none does.
+        """
+        restored, reason = self._read(step, abstract)
+        if _everywhere(restored is not None):
+            items, meta = restored
+            reason, sums = "", sums_of(items)
+            try:
+                storage.check_sums(step, sums, meta)
+            except Exception as error:
+                reason = _text(error)
+            if _everywhere(not reason):
+                return restored, ""
+        return None, reason or "another process cannot read it"
+
     def _read(self, step: int, abstract: PyTree):
         """(what `restore` returns, or None; why), without the other processes."""
         with contextlib.closing(storage.open_reader(self._manager.directory)) as reader:
@@ -101,7 +118,7 @@ class Checkpointer:
             except InputError:
                 raise
             except Exception as error:  # Orbax raises five kinds for damaged files
-                return None, f"{type(error).__name__}: {str(error)[:200]}"
+                return None, _text(error)
 
     def _set_aside(self, steps: list[int]) -> None:
         """Renames damaged steps, so that the run may save those steps again."""
@@ -119,3 +136,7 @@ class Checkpointer:
 def _everywhere(sound: bool) -> bool:
     """Whether it holds in all processes; all of them call it."""
     return bool(multihost_utils.process_allgather(np.array(sound)).all())
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:200]}"

@@ -9,6 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from kdjax.checkpoints import storage
+from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError
 
 
@@ -75,7 +76,8 @@ def _read(directory: pathlib.Path, step: int, item: str) -> dict[str, Any]:
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
             dict(saved),
         )
-        items, _ = storage.restore(manager, step, {item: abstract})
+        items, meta = storage.restore(manager, step, {item: abstract})
+        storage.check_sums(step, sums_of(items), meta)
     return jax.tree.map(np.asarray, items[item])
 
 

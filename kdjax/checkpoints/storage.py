@@ -9,7 +9,6 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError
 from kdjax.training.state import TrainState
 from kdjax.types import PyTree
@@ -71,17 +70,27 @@ def check_shapes(manager, step: int, abstract: dict[str, TrainState]) -> None:
 
 
 def restore(manager, step: int, abstract: dict[str, PyTree]):
-    """Restores and compares with the checksums that were saved in the same step."""
+    """(items, meta) of a step; this process reads its own parts of divided arrays.
+
+    No other process is waited for. `check_sums` tells whether the arrays are sound.
+    """
     args = {n: ocp.args.StandardRestore(tree) for n, tree in abstract.items()}
     args = ocp.args.Composite(meta=ocp.args.JsonRestore(), **args)
     restored = manager.restore(step, args=args)
-    items, meta = {n: restored[n] for n in abstract}, restored["meta"]
-    for name, sums in sums_of(items).items():
-        wrong = sum(a != b for a, b in zip(meta["checksums"][name], sums, strict=True))
+    return {n: restored[n] for n in abstract}, restored["meta"]
+
+
+def check_sums(step: int, sums: dict[str, list[int]], meta: dict) -> None:
+    """Compares `sums_of` items with those that were saved in the same step.
+
+    Raises StorageError where they differ. Of arrays that are divided over processes,
+    all processes compute the sums together.
+    """
+    for name, own in sums.items():
+        wrong = sum(a != b for a, b in zip(meta["checksums"][name], own, strict=True))
         if wrong:
             text = f"step {step}: {wrong} arrays differ from their checksum"
             raise StorageError(text)
-    return items, meta
 
 
 class LiteralPath(type(epath.Path())):

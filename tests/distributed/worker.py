@@ -14,6 +14,7 @@ import sys
 import time
 
 import jax
+from jax.experimental import multihost_utils
 
 from kdjax import __main__, checkpoints
 from kdjax.runner import trainer
@@ -29,6 +30,17 @@ def record(**values) -> None:
     path.write_text(json.dumps(RECORD))
 
 
+def digest(states) -> str:
+    """Of whole arrays, those of which this process has a part included."""
+
+    def gathered(array):
+        if array.is_fully_replicated or array.is_fully_addressable:
+            return array
+        return multihost_utils.process_allgather(array, tiled=True)
+
+    return checkpoints.digest(jax.tree.map(gathered, states))
+
+
 class Disturbed(Steps):
     """Steps that take longer, and are interrupted."""
 
@@ -42,12 +54,12 @@ class Disturbed(Steps):
 class Recording(trainer.Checkpointer):
     def save(self, step, states, metrics):
         super().save(step, states, metrics)
-        record(saved=[step, checkpoints.digest(states)])
+        record(saved=[step, digest(states)])
 
 
 def begin(*arguments, whole=trainer.begin):
     states, meta = whole(*arguments)
-    record(restored=[meta["step"], checkpoints.digest(states)])
+    record(restored=[meta["step"], digest(states)])
     return states, meta
 
 
