@@ -8,20 +8,23 @@ python -m kdjax train --config=configs/cifar100/repdistiller.py:crd,resnet56,res
 
 With --help a command that has this config prints what is published for the pair, best
 first, and whether weights were tuned per pair. A run's table has the number beside its
-own. Networks have their names here or RepDistiller's: ResNet50, MobileNetV2, ShuffleV1.
-Published teachers come by `import`. +kd adds KD to a method on features, as in CRD+KD;
-the other rules are ka_ps, ka_lsr, dtd_flsw, dtd_cwsm, dtd_la, lr_kl, ea_kd and
-standardise, such as fitnets+dtd_la or dkd+standardise. AB, FSP and FT train in two
-stages. Last epoch, no best one. Not measured here yet.
+own, unless something of the recipe or the teacher's network was changed. Networks have
+their names here or RepDistiller's: ResNet50, MobileNetV2, ShuffleV1. Published teachers
+come by `import`. +kd adds KD to a method on features, as in CRD+KD; the other rules are
+ka_ps, ka_lsr, dtd_flsw, dtd_cwsm, dtd_la, lr_kl, ea_kd and standardise, such as
+fitnets+dtd_la or dkd+standardise. AB, FSP and FT train in two stages. Last epoch, no
+best one. Not measured here yet.
 """
 
 from ml_collections import ConfigDict
 
 from configs import recipes
 from configs.cifar100 import common
+from kdjax.experiment.comparable import put_published
 from kdjax.reproduce import published, repdistiller, studies
 
 LABELS_AFTER = ("ab", "fsp")  # whose second stage is cross entropy
+OF_OTHER_SETTINGS = ("wkd_l",)  # published for CKA, and the config has cosines
 PARAPHRASER = "ft_paraphraser"  # of FT's first stage
 
 
@@ -48,10 +51,8 @@ def get_config(arg=""):
     config.schedule.learning_rate = rate
     name = f"{method}+{rules}" if rules else method
     number = published.top1(name, *pair)
-    if number is not None:
-        config.published.top1 = number
-        config.published.source = published.ROWS[name].source
-        config.published.method, config.published.model = section["name"], student
+    if number is not None and name not in OF_OTHER_SETTINGS:
+        put_published(config, number, published.ROWS[name].source, teacher)
     return recipes.two_stages(config, **initial) if initial else config
 
 

@@ -11,6 +11,7 @@ Published: wrn_40_2 75.61, resnet56 72.34, resnet110 74.31, resnet32x4 79.42, vg
 from ml_collections import ConfigDict
 
 from configs.cifar100 import common
+from kdjax.experiment.comparable import put_published
 from kdjax.reproduce import published, repdistiller
 
 
@@ -22,7 +23,5 @@ def get_config(arg=""):
     config.method = ConfigDict({"name": "ce", "label_smoothing": 0.0})
     config.schedule.learning_rate, _ = repdistiller.training("ce", "", name)
     if name in published.LABELS:
-        config.published.top1 = published.LABELS[name]
-        config.published.source = published.README
-        config.published.method, config.published.model = "ce", name
+        put_published(config, published.LABELS[name], published.README)
     return config

@@ -28,12 +28,14 @@ def build_network(path: str, section: dict, classes: int) -> Network:
     return guarded(path, create, num_classes=classes, **section)
 
 
-def outputs_of(path: str, network: Network, image_shape, variables=None) -> Outputs:
-    """The shapes of what a network gives on two such images; computes nothing.
+def outputs_of(
+    path: str, network: Network, image_shape, variables=None, count: int = 2
+) -> Outputs:
+    """The shapes of what a network gives on so many images; computes nothing.
 
     Its `variables` may be shapes themselves, as of a teacher that is not trained.
     """
-    images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+    images = jax.ShapeDtypeStruct((count, *image_shape), jnp.float32)
 
     def forward(images, own):
         own = network.init(jax.random.key(0), images) if own is None else own

@@ -96,7 +96,11 @@ def load_initial(section: dict, data: dict) -> Initial:
             f"{trained.identity['workdir']} has none; expected 'weights'."
         )
     variables = None if parts == "connectors" else trained.variables
-    return Initial(variables, connectors, trained.identity)
+    identity = trained.identity
+    if connectors:  # else the digest is of the weights alone, as it was before
+        taken = {"digest": checkpoints.digest((variables, connectors))}
+        identity = identity | taken
+    return Initial(variables, connectors, identity)
 
 
 def _workdir(where: str, text: str) -> pathlib.Path:

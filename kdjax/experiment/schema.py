@@ -115,8 +115,15 @@ class Evaluation:
 class Published:
     top1: float = key(0.0, "percent; 0: none", low=0, high=100, free=True)
     source: str = key("", "where it stands", free=True)
-    method: str = key("", "the students of it, and ...", free=True)
-    model: str = key("", "... with this network have the number", free=True)
+    method: str = key("", "the students of it, ...", free=True)
+    model: str = key("", "... with this network, ...", free=True)
+    teacher: str = key("", "... of a teacher with this one (empty: any) ...", free=True)
+    recipe: str = key(
+        "",
+        "... and of this digest have the number: of model, method, selection, data, "
+        "optimizer, schedule and length, by `put_published`; empty: of any",
+        free=True,
+    )
 
 
 @section

@@ -22,7 +22,7 @@ from kdjax.experiment.networks import (
 )
 from kdjax.experiment.pretrained import Initial, Teacher, student_network
 from kdjax.experiment.schema import VARIANT
-from kdjax.experiment.shapes import check_shapes
+from kdjax.experiment.shapes import check_shapes, declared_of, is_checked
 from kdjax.methods import METHODS
 from kdjax.methods.base import STEP_NEEDS, Method
 from kdjax.methods.fallback import with_label_fallback
@@ -67,7 +67,7 @@ def build_students(
     length = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
     # Methods may ask for the numbers of the run, and for the labels it trains on.
     facts = length | {"num_examples": examples, "num_classes": classes}
-    facts["train_labels"] = data.train.label
+    facts |= {"train_labels": data.train.label, "batch_size": config["batch_size"]}
     schedule = call_named("config.schedule", SCHEDULES, config["schedule"], **length)
     section = config["optimizer"]
     optimizer = call_named("config.optimizer", OPTIMIZERS, section, schedule=schedule)
@@ -101,7 +101,8 @@ def _student(
         section["selection_digest"] = schedule.digest
     name, info = section["method"]["name"], schedule.start if schedule else {}
     _check_needs(path, name, method, teacher, info)
-    network = _network(path, section, method, teacher, data.train)
+    rows = facts["batch_size"]
+    network = _network(path, section, method, teacher, data.train, rows)
     _check_epochs(path, section, schedule, facts)
     denominators.check(path, section, method.needs_teacher)
     if method.needs_teacher and schedule is not None:
@@ -139,25 +140,35 @@ def _selection(
 
 
 def _network(
-    path: str, section: dict, method: Method, teacher: Teacher | None, train: Split
+    path: str,
+    section: dict,
+    method: Method,
+    teacher: Teacher | None,
+    train: Split,
+    rows: int,
 ) -> Network:
-    """The student's network, whose shapes and the teacher's fit the method."""
+    """The student's network, whose shapes and the teacher's fit the method.
+
+    A batch of the run has so many `rows`.
+    """
     classes, name = len(train.class_names), section["method"]["name"]
     where, shape = f"{path}.model", train.image.shape[1:]
     network = student_network(where, section, classes)
-    outputs = outputs_of(where, network, shape)
+    outputs = outputs_of(where, network, shape, count=rows)
     check_classes(where, outputs.logits.shape[-1], classes)
     check_features(where, name, method.student_features, outputs)
-    if not method.teacher_features:
+    if not (method.teacher_features or is_checked(method)):
         return network
     pair = teacher.network, shape, teacher.variables
-    theirs = outputs_of("config.teacher", *pair)
+    theirs = outputs_of("config.teacher", *pair, count=rows)
     check_features("config.teacher", name, method.teacher_features, theirs)
     if method.reused_classifier is not None:
         given = (path, section, method.reused_classifier, network, teacher)
         network = reused.reusing(*given, (outputs, theirs))
-        outputs = outputs_of(f"{path}.model", network, shape)
-    check_shapes(f"{path}.method", method, outputs, theirs)
+        outputs = outputs_of(f"{path}.model", network, shape, count=rows)
+    if is_checked(method):
+        declared = declared_of(method, network, shape, teacher.variables)
+        check_shapes(f"{path}.method", method, outputs, theirs, **declared)
     return network
 
 

@@ -144,6 +144,11 @@ def _queue_memory(length: int, channels: int) -> Memory:
                 f"queue_kl: teacher_channels is {channels}, and the teacher's pooled "
                 f"features have {features.shape[-1]}; expected the same number."
             )
+        if len(features) > length:
+            raise ValueError(
+                f"queue_kl: queue_length is {length} and the batch {len(features)}; "
+                "expected a queue that holds a batch, or a smaller config.batch_size."
+            )
         queue, position = losses.updated_queue(
             state["queue"], state["position"], unit(features)
         )

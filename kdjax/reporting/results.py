@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from rich.markup import escape
@@ -22,7 +23,7 @@ class Result(NamedTuple):
     run: str  # name of the work directory
     student: str
     model: str
-    method: str
+    method: str  # with rules attached to it and a selection, as of `method_label`
     metrics: dict[str, float]  # of the last evaluation
     seconds: float  # of the whole program, shared by its students
     students: int  # trained in that program
@@ -44,6 +45,11 @@ def read_results(workdir: pathlib.Path) -> list[Result]:
     summary = json.loads(path.read_text())
     students, keys = summary["students"], ("model", "method", "metrics")
     shared = (summary["seconds"], len(students), read_rows(workdir / "metrics.jsonl"))
+    sections = summary.get("identity", {}).get("students", {})
+    labelled = {
+        name: row | {"method": method_label(sections.get(name, {}), row["method"])}
+        for name, row in students.items()
+    }
     return [
         Result(
             workdir.name,
@@ -52,8 +58,27 @@ def read_results(workdir: pathlib.Path) -> list[Result]:
             *shared,
             row.get("published"),
         )
-        for name, row in students.items()
+        for name, row in labelled.items()
     ]
+
+
+def method_label(section: Mapping, name: str) -> str:
+    """A student's method, the rules attached to it and its selection: "kd+ka_ps".
+
+    `section` is the student's in the identity of its run, `name` that of its method.
+
+    >>> rules = {"name": "ka_ps", "supervisor": {"name": "standardise"}}
+    >>> method = {"name": "reviewkd", "supervisor": rules}
+    >>> section = {"method": method, "selection": {"name": "random"}}
+    >>> method_label(section, "reviewkd")
+    'reviewkd+ka_ps+standardise+random'
+    """
+    parts, rules = [name], section.get("method", {}).get("supervisor")
+    while rules:
+        parts.append(rules["name"])
+        rules = rules.get("supervisor")
+    selection = section.get("selection", {}).get("name", "all")
+    return "+".join(parts if selection == "all" else [*parts, selection])
 
 
 def series(result: Result, key: str) -> tuple[list[float], list[float]]:

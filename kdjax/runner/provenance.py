@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.experiment.data import keep_digest, load_keep
-from kdjax.experiment.pretrained import load_trained
+from kdjax.experiment.pretrained import load_initial, load_trained
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
 from kdjax.reporting.results import SUMMARY
@@ -116,7 +116,7 @@ def sources(config: dict) -> dict[str, Source]:
     cache = teacher.get("cache", "")  # earlier versions had none
     named["cache"] = Source(f"{key}.cache", cache, _cache, cache)
     initial, key = config["initial"], "config.initial.workdir"
-    named["initial"] = Source(key, initial["workdir"], _networks, initial)
+    named["initial"] = Source(key, initial["workdir"], _initial, initial)
     for name, row in student_sections(config).items():
         is_own = "selection" in config["students"].get(name, {})
         path = f"config.students.{name}.selection" if is_own else "config.selection"
@@ -174,6 +174,13 @@ def _networks(key: str, section: dict | list[dict], data: dict):
     if not section["workdir"]:
         return None
     return load_trained(key.removesuffix(".workdir"), section, data).identity["digest"]
+
+
+def _initial(key: str, section: dict, data: dict) -> str | None:
+    """The digest of what a training takes over: weights, connectors or both."""
+    return (
+        load_initial(section, data).identity["digest"] if section["workdir"] else None
+    )
 
 
 def _teacher(key: str, section: dict, data: dict) -> str | None:

@@ -13,6 +13,7 @@ from kdjax.checkpoints import Checkpointer
 from kdjax.data.loaders import loader
 from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
+from kdjax.experiment.comparable import published_of
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
@@ -231,13 +232,10 @@ def summary(
         | {"metrics": results[name]}
         for name, row in experiment.identity["students"].items()
     }
-    published = experiment.config["published"]
-    for row in students.values():
-        mine = (
-            row["method"] == published["method"] and row["model"] == published["model"]
-        )
-        if published["top1"] and mine:
-            row["published"] = {key: published[key] for key in ("top1", "source")}
+    teacher = experiment.identity["teacher"]
+    for name, row in experiment.identity["students"].items():
+        if published := published_of(experiment.config, row, teacher):
+            students[name]["published"] = published
     return {
         "seconds": seconds,
         "students": students,

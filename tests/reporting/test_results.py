@@ -1,5 +1,7 @@
 """Names and cells of a comparison."""
 
+import json
+
 import pytest
 
 from kdjax.contracts import InputError
@@ -59,3 +61,22 @@ def test_published_numbers_have_a_column_where_there_are_some():
     assert caption(runs) == "Published: a README."
     assert columns(runs[1:])[-1] == "seconds" and caption(runs[1:]) == ""
     assert len(rows(runs[1:])[0]) == len(columns(runs[1:]))
+
+
+def test_attached_rules_and_selections_are_in_the_name_of_a_method(tmp_path):
+    rules = {"name": "reviewkd", "supervisor": {"name": "ka_ps", "temperature": 4.0}}
+    sections = {
+        "plain": {"method": {"name": "reviewkd"}, "selection": {"name": "all"}},
+        "rules": {"method": rules, "selection": {"name": "all"}},
+        "picked": {"method": rules, "selection": {"name": "random"}},
+    }
+    row = {"model": "resnet20", "method": "reviewkd", "metrics": {}}
+    record = {"seconds": 1.0, "students": dict.fromkeys(sections, row)}
+    record |= {"identity": {"students": sections}}
+    (tmp_path / "summary.json").write_text(json.dumps(record))
+    (tmp_path / "metrics.jsonl").touch()
+    names = ["reviewkd", "reviewkd+ka_ps", "reviewkd+ka_ps+random"]
+    assert [one.method for one in read_results(tmp_path)] == names
+    del record["identity"]
+    (tmp_path / "summary.json").write_text(json.dumps(record))
+    assert {one.method for one in read_results(tmp_path)} == {"reviewkd"}

@@ -3,9 +3,9 @@
 import types
 
 import pytest
-from ml_collections import ConfigDict
 
 from kdjax.contracts import InputError
+from kdjax.experiment import schema
 from kdjax.experiment.overrides import describe_config, load_config
 from kdjax.experiment.stages import split_stages
 from kdjax.reproduce import published
@@ -59,26 +59,25 @@ def test_words_that_are_not_known(words, message):
         load_config(f"{FILE}:{words}", [])
 
 
-def test_a_published_number_needs_the_same_method_and_network():
-    config = ConfigDict(load("kd", "resnet56", "resnet20"))
-    assert config.published.to_dict() == {
+def test_a_published_number_names_its_method_network_and_teacher():
+    record = load("kd", "resnet56", "resnet20").published.to_dict()
+    assert len(record.pop("recipe")) == 64
+    assert record == {
         "top1": 70.66,
         "source": "RepDistiller's README",
         "method": "kd",
         "model": "resnet20",
+        "teacher": "resnet56",
     }
 
 
-def test_a_summary_has_the_number_of_its_method_and_network():
-    students = {
-        name: {"model": {"name": "resnet20"}, "method": {"name": name}}
-        for name in ("kd", "crd")
-    }
-    config = {"published": load("kd", "resnet56", "resnet20").published.to_dict()}
-    run = types.SimpleNamespace(identity={"students": students}, config=config)
-    rows = trainer.summary(run, {"kd": {}, "crd": {}}, 1.0, None)["students"]
+def test_a_summary_has_the_number_of_its_recipe():
+    config = schema.resolved(load("kd", "resnet56", "resnet20"))
+    kd = {key: config[key] for key in ("model", "method", "selection")}
+    attached = kd | {"method": kd["method"] | {"supervisor": {"name": "ka_ps"}}}
+    students = {"kd": kd, "crd": kd | {"method": {"name": "crd"}}, "kd_ps": attached}
+    identity = {"students": students, "teacher": {"model": {"name": "resnet56"}}}
+    run = types.SimpleNamespace(identity=identity, config=config)
+    rows = trainer.summary(run, dict.fromkeys(students, {}), 1.0, None)["students"]
     assert rows["kd"]["published"] == {"top1": 70.66, "source": published.README}
-    assert "published" not in rows["crd"]
-    students["kd"]["model"]["name"] = "resnet32"
-    rows = trainer.summary(run, {"kd": {}, "crd": {}}, 1.0, None)["students"]
-    assert "published" not in rows["kd"]
+    assert "published" not in rows["crd"] | rows["kd_ps"]

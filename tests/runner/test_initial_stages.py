@@ -1,12 +1,16 @@
 """Methods of two stages: what the second one takes over of the first."""
 
+import shutil
+
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.experiment.build import build
+from kdjax.experiment.pretrained import load_initial
 from kdjax.runner import run
 from tests.runner.test_reused import config_of, loaded
 
@@ -43,6 +47,49 @@ def test_factor_transfer_keeps_the_paraphraser_bit_for_bit(stages, data_dir, tmp
     jax.tree.map(
         np.testing.assert_array_equal, paraphraser(tmp_path / "ft", "ft"), first
     )
+
+
+def test_a_run_goes_on_with_the_paraphraser_that_it_began_with(
+    stages, data_dir, tmp_path
+):
+    """The two first stages have the same student's weights, and other connectors."""
+    firsts = [tmp_path / name for name in ("first", "other")]
+    for rate, workdir in zip((1.0, 2.0), firsts, strict=True):
+        method = {"name": "ft_paraphraser", "connector_rate": rate}
+        run.run(config_of(data_dir, method, str(stages / "teacher")), workdir)
+    section = {"student": "", "checkpoint": "latest", "parts": "connectors"}
+    data = loaded(firsts[0])[1]["data"]
+    digests = [
+        load_initial(section | {"workdir": str(workdir)}, data).identity["digest"]
+        for workdir in firsts
+    ]
+    weights = [loaded(workdir)[0].identity["digest"] for workdir in firsts]
+    assert weights[0] == weights[1] and digests[0] != digests[1]
+    config = second(data_dir, stages, FT, "ft_paraphraser", "connectors")
+    config.initial.workdir = str(tmp_path / "there")
+    shutil.copytree(firsts[0], tmp_path / "there")
+    run.run(config, tmp_path / "ft")
+    other = ConfigDict(config)
+    other.initial.workdir = str(firsts[0])
+    run.run(other, tmp_path / "ft")
+    other.initial.workdir = str(firsts[1])
+    with pytest.raises(InputError, match=f"with initial digest {digests[0]}"):
+        run.run(other, tmp_path / "ft")
+    (tmp_path / "ft" / "summary.json").unlink()
+    shutil.rmtree(tmp_path / "there")
+    shutil.copytree(firsts[1], tmp_path / "there")
+    with pytest.raises(InputError, match=f"with initial digest {digests[0]}"):
+        run.run(config, tmp_path / "ft")
+
+
+@pytest.mark.parametrize(
+    "first, parts", [("ab", "weights"), ("teacher", "all"), ("teacher", "weights")]
+)
+def test_weights_alone_keep_the_digest_of_weights(stages, first, parts):
+    trained, meta = loaded(stages / first)
+    section = {"workdir": str(stages / first), "student": "", "checkpoint": "latest"}
+    initial = load_initial(section | {"parts": parts}, meta["data"])
+    assert initial.identity == trained.identity
 
 
 def test_a_paraphraser_that_nobody_trained_is_refused(stages, data_dir):

@@ -70,7 +70,7 @@ def at_rest(monkeypatch):
 @pytest.fixture
 def blind(monkeypatch):
     """Nothing is read of other runs."""
-    for name in ("load_trained", "load_teacher", "load_keep"):
+    for name in ("load_trained", "load_initial", "load_teacher", "load_keep"):
         monkeypatch.setattr(provenance, name, None)
 
 

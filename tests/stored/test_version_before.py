@@ -34,14 +34,11 @@ EXPECTED = json.loads((HERE / "version_before.json").read_text())
 CONFIG = '''
 import json, pathlib
 from ml_collections import ConfigDict
-try:
-    from kdjax.experiment.schema import nested
-except ImportError:
-    from kdjax.experiment.schema import nested
+from kdjax.experiment.schema import nested, with_defaults
 
 def get_config(arg=""):
-    """The config that was stored, without the keys that have gone since."""
-    config = json.loads(pathlib.Path(arg).read_text())
+    """The config that was stored, with the keys that there are now."""
+    config = with_defaults(json.loads(pathlib.Path(arg).read_text()))
     return ConfigDict({key: value for key, value in config.items() if key in nested()})
 '''
 RENAMED = {"loss/label_where_silent": "loss/label_unselected"}  # metrics, since then
