@@ -41,11 +41,11 @@ def build(*, weight: float = 0.02, width: int = 128, feature: str = "pooled") ->
         raise ValueError(f"cc: width is {width!r}; expected 1 or more.")
 
     def values(inputs):
-        both = inputs.connected["embeddings"]
+        both = inputs.connected["congruence"]
         return losses.correlation_congruence(
             both["student"], both["teacher"], inputs.selection
         )
 
     module = LinearEmbeddings(normalise=False, width=width, feature=feature)
-    given = weight, values, ((feature, feature),), {"embeddings": from_module(module)}
+    given = weight, values, ((feature, feature),), {"congruence": from_module(module)}
     return beside_labels("cc", "correlation_congruence", *given)

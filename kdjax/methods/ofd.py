@@ -54,7 +54,7 @@ def build(
 
     def levels(inputs):
         params, _ = inputs.teacher_variables
-        connected, total = inputs.connected["regressors"], 0.0
+        connected, total = inputs.connected["overhaul"], 0.0
         for level, (own, other) in enumerate(pairs, start=1):
             margin = losses.overhaul_margin(*norm_before(params, other))
             teacher = inputs.teacher.features[other]
@@ -64,7 +64,7 @@ def build(
 
     return Method(
         terms=(hard_label(1.0), Term("levels", weight, levels, NOTHING)),
-        connectors={"regressors": from_module(OverhaulConnectors(pairs=pairs))},
+        connectors={"overhaul": from_module(OverhaulConnectors(pairs=pairs))},
         needs=("teacher_variables",),
         student_features=tuple(student_features),
         teacher_features=tuple(teacher_features),

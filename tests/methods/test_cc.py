@@ -15,7 +15,7 @@ from tests.methods.on_features import (
 
 def congruence(student, teacher, variables, rows):
     """The mean of the products of neighbours."""
-    own, total = variables["embeddings"][0], 0.0
+    own, total = variables["congruence"][0], 0.0
     apart = []
     for i in rows:
         both = [
@@ -33,12 +33,12 @@ def test_objective_is_the_equation():
     student, teacher = pair()
     method = cc.build(width=6)
     variables = drawn(method, student, teacher)
-    assert variables["embeddings"][0]["student"]["kernel"].shape == (4, 6)
+    assert variables["congruence"][0]["student"]["kernel"].shape == (4, 6)
     expected = cross_entropy(student.logits)
     expected += 0.02 * congruence(student, teacher, variables, range(4))
     gradients = close(method, student, teacher, expected, variables)
     for name in ("student", "teacher"):  # both are trained
-        assert np.abs(gradients[2]["embeddings"][0][name]["kernel"]).max() > 0
+        assert np.abs(gradients[2]["congruence"][0][name]["kernel"]).max() > 0
 
 
 def test_neighbours_are_the_selected_samples():

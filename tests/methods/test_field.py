@@ -86,3 +86,12 @@ def test_features_that_it_reads_are_declared(name):
             fewer[side].remove(missing)
             with pytest.raises((KeyError, ValueError)):
                 read_by(method, teacher_of(name), fewer)
+
+
+def test_a_connector_has_its_name_alone():
+    """A run takes over those of another method by name: FT's paraphraser is meant."""
+    names = [
+        (connector, name) for name in CASES for connector in method_of(name).connectors
+    ]
+    shared = {c for c, name in names if any(c == d and name != m for d, m in names)}
+    assert shared == {"paraphraser"}

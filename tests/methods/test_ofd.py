@@ -47,7 +47,7 @@ def test_the_equation(weight):
     teacher = {n: normal(5 + i, *SHAPES[NAMES[i]]) for i, n in enumerate(TEACHERS)}
     inputs = given(
         teacher=teacher,
-        connected={"regressors": student},
+        connected={"overhaul": student},
         teacher_variables=(PARAMS, {}),
     )
     levels = [
@@ -68,7 +68,7 @@ def test_what_it_declares():
 def test_a_teacher_without_such_norms():
     method = ofd.build(student_features=NAMES[:1], teacher_features=NAMES[:1])
     x = {NAMES[0]: normal(1, *SHAPES[NAMES[0]])}
-    inputs = given(teacher=x, connected={"regressors": x}, teacher_variables=({}, {}))
+    inputs = given(teacher=x, connected={"overhaul": x}, teacher_variables=({}, {}))
     with pytest.raises(InputError, match="no batch norm of its own before 'stage1_pre"):
         objective(method, inputs)
     with pytest.raises(ValueError, match="ofd: weight"):
