@@ -193,9 +193,10 @@ def test_weights_are_those_of_the_pair():
 
 
 def test_four_stages_have_four_levels():
-    levels = (*(f"stage{i}_preact" for i in (1, 2, 3, 4)), "pooled")
+    stages = [f"stage{i}" for i in (1, 2, 3, 4)]
     method = load("reviewkd", "vgg13", "MobileNetV2").method
-    assert method.student_features == method.teacher_features == levels
+    assert method.student_features == (*stages, "pooled")
+    assert method.teacher_features == (*(f"{s}_preact" for s in stages), "pooled")
     assert "student_features" not in load("reviewkd", "resnet56", "resnet20").method
 
     def build(*, student_features=("stage3",), teacher_features=("stage2",)): ...

@@ -197,7 +197,7 @@ def test_an_ensemble_s_members_are_stored_each(cached, tmp_path):
     wanted = runner.outputs(index, epoch)
     outputs = experiment.cache.decode(experiment.cache.rows(index, epoch))
     np.testing.assert_allclose(outputs.logits, wanted["logits"], atol=1e-5)
-    members = outputs.features["members"]
+    members = outputs.member_logits
     np.testing.assert_allclose(members, wanted["members"], atol=1e-5)
     assert np.abs(members[:, 0] - members[:, 1]).max() > 1e-2
 
