@@ -36,8 +36,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest $(TOGETHER) -m "not parity and not long"
 	$(BIN)/python -m pytest $(TOGETHER) -m "not errors and not parity and not long" \
 	  --jaxtyping-packages=kdjax.losses,kdjax.supervision,beartype.beartype \
-	  --ignore=tests/methods/test_field.py --ignore=tests/methods/test_attachments.py \
-	  tests/losses tests/supervision tests/methods
+	  tests/losses tests/supervision
 	$(BIN)/python -m pytest $(TOGETHER) --doctest-modules kdjax
 
 # Compiling is most of it, and each program makes one step.

@@ -24,6 +24,19 @@ COUPLED = (
     *("dist", "reviewkd", "luminet", "ctkd", "sp", "cc", "rkd", "pkt", "crd", "mlkd"),
     *("queue_kl", "jacobian", "simkd"),
 )
+# One of each kind in `make test`, every one in `make test-long`.
+SPREAD = (
+    *("dkd", "dist", "reviewkd", "crd", "vid", "ofd", "simkd", "jacobian", "crld"),
+    *("kdcl", "ft", "ctkd", "queue_kl"),
+)
+COUPLED_SPREAD = ("dist", "crd", "mlkd", "simkd")
+
+
+def spread(names, some):
+    return [
+        pytest.param(name, marks=() if name in some else pytest.mark.long)
+        for name in names
+    ]
 
 
 @functools.cache
@@ -31,7 +44,7 @@ def _problem(name):
     return problem_of(method_of(name), teacher=teacher_of(name))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", spread(CASES, SPREAD))
 def test_it_learns_and_resumes_bit_for_bit(name, tmp_path):
     problem = _problem(name)
     states, first = losses_of(problem, problem.initialise(), 0, HALF)
@@ -49,7 +62,7 @@ def test_it_learns_and_resumes_bit_for_bit(name, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, resumed, states)
 
 
-@pytest.mark.parametrize("name", COUPLED)
+@pytest.mark.parametrize("name", spread(COUPLED, COUPLED_SPREAD))
 def test_eight_devices_are_one(name):
     given = {"devices": 8, "teacher": teacher_of(name)}
     one, eight = _problem(name), problem_of(method_of(name), **given)
