@@ -13,7 +13,7 @@ from kdjax.methods import kd
 from kdjax.models import create
 from kdjax.training.optimizers import constant_schedule, sgd
 from kdjax.training.state import Student, initial_state
-from kdjax.training.step import update_student
+from kdjax.training.step import TeacherResults, update_student
 from kdjax.types import Batch, Outputs
 from tests import reference
 
@@ -124,8 +124,9 @@ def moved(student, state, teacher_outputs, batch):
     from kdjax.training.state import TrainState
 
     state, losses = TrainState(**vars(state)), []
+    teacher = TeacherResults(teacher_outputs)
     step = jax.jit(
-        lambda state: update_student(student, state, teacher_outputs, batch, {})
+        lambda state: update_student(student, state, teacher, batch, {})
     )
     for _ in range(2):
         state, metrics = step(state)
