@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, Number, as_float32
+from kdjax.losses.numerics import AnyArray, Scalar, as_float32
 from kdjax.losses.subset import norms
 
 
@@ -27,7 +27,7 @@ def updated_bank(
     bank: Float[AnyArray, "samples channels"],
     index: Integer[AnyArray, " batch"],
     embedding: Float[AnyArray, "batch channels"],
-    momentum: Number | Float[AnyArray, ""] = 0.5,
+    momentum: Scalar = 0.5,
 ) -> Float[Array, "samples channels"]:
     """The bank with the batch's rows moved towards its embeddings, of unit length.
 

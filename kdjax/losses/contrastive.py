@@ -9,11 +9,11 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from kdjax import contracts
 from kdjax.losses.logits import kl_divergence
-from kdjax.losses.numerics import LOWEST, AnyArray, Number, PerSample, as_float32
+from kdjax.losses.numerics import LOWEST, AnyArray, PerSample, Scalar, as_float32
 from kdjax.losses.subset import Where, subset, unit
 
 Bank = Float[AnyArray, "samples channels"]
-Scalar = Number | Float[AnyArray, ""]
+Scalar = Scalar
 Embedding = Float[AnyArray, "batch channels"]
 
 _EXACT = jax.lax.Precision.HIGHEST
@@ -26,7 +26,7 @@ def noise_contrastive(
     negatives: Integer[AnyArray, "batch k"],
     normaliser: Scalar,
     temperature: Scalar = 0.07,
-    eps: float = 1e-7,
+    eps: Scalar = 1e-7,
 ) -> PerSample:
     """Contrastive representation distillation (CRD): one side's anchors, other's bank.
 

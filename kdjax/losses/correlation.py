@@ -12,6 +12,7 @@ from kdjax import contracts
 from kdjax.losses.numerics import (
     Logits,
     PerSample,
+    Scalar,
     Temperature,
     as_float32,
     column,
@@ -242,7 +243,7 @@ def _centred(x: Array, mask: Array, axis: int) -> Array:
     return x
 
 
-def _uncorrelated(a: Array, b: Array, axis: int, eps: float = 1e-8) -> Array:
+def _uncorrelated(a: Array, b: Array, axis: int, eps: Scalar = 1e-8) -> Array:
     """1 - <a, b> / (||a|| ||b|| + eps), from the distance of the unit vectors."""
     product = jnp.squeeze(norms(a, axis) * norms(b, axis), axis)
     apart = 0.5 * jnp.sum((unit(a, axis) - unit(b, axis)) ** 2, axis=axis)

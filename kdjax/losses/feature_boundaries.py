@@ -6,11 +6,11 @@ from jaxtyping import Array, Float
 
 from kdjax import contracts
 from kdjax.losses.maps import MAPS, OTHER_MAPS, Maps, OtherMaps, same_size
-from kdjax.losses.numerics import AnyArray, Number, PerSample, as_float32, one_or_nan
+from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_float32, one_or_nan
 
 
 def activation_boundary(
-    student: Maps, teacher: Maps, margin: Number = 1.0
+    student: Maps, teacher: Maps, margin: Scalar = 1.0
 ) -> PerSample:
     """Activation boundaries (AB): hinge loss on the teacher's signs before ReLU.
 

@@ -15,14 +15,14 @@ from kdjax.losses.maps import (
     flatten_positions,
     sample_mean,
 )
-from kdjax.losses.numerics import AnyArray, Number, PerSample, as_float32
+from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_float32
 
 # Added to a variance: VID's, and under WKD-F's square root.
 _EPSILON = 1e-5
 
 
 def channel_moments(
-    student: Maps, teacher: OtherMaps, mean_weight: Number = 2.0
+    student: Maps, teacher: OtherMaps, mean_weight: Scalar = 2.0
 ) -> PerSample:
     """WKD-F: Wasserstein distance of two Gaussians with diagonal covariance.
 
@@ -98,7 +98,7 @@ def variational_information(
     return sample_mean(0.5 * (d * d / variance + jnp.log(variance)))
 
 
-def vid_initial_rho(variance: float = 5.0) -> float:
+def vid_initial_rho(variance: Scalar = 5.0) -> float:
     """rho with which `variational_information` starts at this variance.
 
     log(exp(variance - 1e-5) - 1); the variance is above 1e-5.

@@ -78,18 +78,18 @@ def flow_matrix(
 
 
 def flow_of_solution(
-    student_first: Maps,
-    student_second: Maps,
-    teacher_first: Maps,
-    teacher_second: Maps,
+    student_first: Float[AnyArray, "batch h1 w1 first"],
+    student_second: Float[AnyArray, "batch h2 w2 second"],
+    teacher_first: Float[AnyArray, "batch h3 w3 first"],
+    teacher_second: Float[AnyArray, "batch h4 w4 second"],
 ) -> PerSample:
     """Flow of solution procedure (FSP): mean squared error of two FSP matrices.
 
         1/(C_1 C_2) sum_cd (G^s_cd - G^t_cd)^2
 
     Yim et al. 2017 (CVPR, "A Gift from Knowledge Distillation"), equation 2, with the
-    mean over entries of RepDistiller's code, which its weight 50 and the published
-    numbers belong to; the paper sums them. The sum over levels is the caller's.
+    mean over entries of RepDistiller's code, which the published numbers
+    belong to; the paper sums them. The sum over levels is the caller's.
 
     Args:
       student_first: [batch, height, width, channels] of one layer of the student.

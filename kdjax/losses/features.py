@@ -20,7 +20,7 @@ from kdjax.losses.maps import (
     same_size,
     sample_mean,
 )
-from kdjax.losses.numerics import AnyArray, PerSample, as_float32
+from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_float32
 
 
 def _same_channels(where: str, student, teacher) -> tuple[Array, Array]:
@@ -62,7 +62,7 @@ def feature_mean_squared_error(
 def attention_transfer(
     student: Maps,
     teacher: Float[AnyArray, "batch height2 width2 channels2"],
-    power: float = 2.0,
+    power: Scalar = 2.0,
     form: str = "repdistiller",
 ) -> PerSample:
     """Attention transfer (AT): squared distance of normalised attention maps.
@@ -100,7 +100,7 @@ def attention_transfer(
     return jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
 
 
-def _attention(maps: Array, power: float = 2.0) -> Float[Array, "batch positions"]:
+def _attention(maps: Array, power: Scalar = 2.0) -> Float[Array, "batch positions"]:
     energy = maps * maps if power == 2 else jnp.abs(maps) ** power
     return l2_normalise(flatten_samples(jnp.mean(energy, axis=-1)))
 

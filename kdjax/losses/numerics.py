@@ -11,6 +11,7 @@ AnyArray = Array | np.ndarray
 Logits = Float[AnyArray, "batch classes"]
 PerSample = Float[Array, " batch"]
 Number = float | int | np.number
+Scalar = Number | Float[AnyArray, ""]
 Temperature = Float[AnyArray, ""] | Float[AnyArray, " batch"] | Number
 
 # exp() of it is 0 in float32, its square is finite, and so are all derivatives.

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, PerSample, excess
+from kdjax.losses.numerics import AnyArray, PerSample, Scalar, excess
 from kdjax.losses.subset import Subset, Where, subset, unit
 
 Features = Float[AnyArray, "batch channels"]
@@ -161,7 +161,7 @@ def probabilistic_knowledge(
     student_features: Student,
     teacher_features: Teacher,
     where: Where = None,
-    eps: float = 1e-7,
+    eps: Scalar = 1e-7,
 ) -> PerSample:
     """Probabilistic knowledge transfer (PKT): a divergence of similarities.
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
-from kdjax.losses.maps import EXACT, MAPS, Maps, check_choice, l2_normalise
-from kdjax.losses.numerics import PerSample, as_float32
+from kdjax.losses.maps import EXACT, MAPS, check_choice, l2_normalise
+from kdjax.losses.numerics import AnyArray, PerSample, as_float32
 
 # Of the squared singular values, relative to the largest one: a smaller gap bounds the
 # derivative of the vectors, which is infinite where two values are equal.
@@ -21,8 +21,8 @@ _MORE = 3
 
 
 def singular_vector_rbf(
-    students: Sequence[Maps],
-    teachers: Sequence[Maps],
+    students: Sequence[Float[AnyArray, "batch _ _ _"]],
+    teachers: Sequence[Float[AnyArray, "batch _ _ _"]],
     k: int = 1,
     form: str = "repdistiller",
 ) -> PerSample:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
-from kdjax.losses.numerics import AnyArray, PerSample, as_float32
+from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_float32
 
 # Of numbers or booleans; > 0 for the samples that count. None: all do.
 Where = Shaped[AnyArray, " batch"] | None
@@ -55,7 +55,7 @@ def norms(x: Array, axis: int = -1) -> Array:
     return jnp.where(present, jnp.sqrt(jnp.where(present, square, 1.0)), 0.0)
 
 
-def unit(x: Array, axis: int = -1, eps: float = 0.0) -> Array:
+def unit(x: Array, axis: int = -1, eps: Scalar = 0.0) -> Array:
     """x / (length + eps); 0 with a zero gradient for a zero vector."""
     length = norms(x, axis)
     present = length > 0

@@ -14,8 +14,8 @@ from kdjax.losses.grouped import at_label, check_pair
 from kdjax.losses.logits import kl_divergence
 from kdjax.losses.numerics import (
     Logits,
-    Number,
     PerSample,
+    Scalar,
     Temperature,
     as_float32,
     below_top,
@@ -26,7 +26,7 @@ MKL_FACTORS = (2.0, 1.5, 1.0, 0.5, 0.0, -0.5, -1.0)
 
 
 def transformed_teacher_matching(
-    student_logits: Logits, teacher_logits: Logits, power: Number
+    student_logits: Logits, teacher_logits: Logits, power: Scalar
 ) -> PerSample:
     """TTM: KL to a power of the teacher's prediction, the student at temperature 1.
 
@@ -52,7 +52,7 @@ def transformed_teacher_matching(
     return kl_divergence(student_logits, power * as_float32(teacher_logits), 1.0)
 
 
-def transformed_teacher_weight(teacher_logits: Logits, power: Number) -> PerSample:
+def transformed_teacher_weight(teacher_logits: Logits, power: Scalar) -> PerSample:
     """WTTM's weight of each sample: how far the teacher's prediction is from sure.
 
         U = sum_c softmax(t)_c^g
@@ -76,7 +76,7 @@ def shrink_margin(
     student_logits: Logits,
     teacher_logits: Logits,
     labels: Labels,
-    factor: Number | Float[Array, ""],
+    factor: Scalar | Float[Array, ""],
 ) -> tuple[Float[Array, "batch classes"], Float[Array, "batch classes"]]:
     """(student, teacher) logits of MKL: less at the label, less at the teacher's class.
 

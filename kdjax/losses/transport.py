@@ -24,8 +24,8 @@ from kdjax.losses.numerics import (
     LOWEST,
     AnyArray,
     Logits,
-    Number,
     PerSample,
+    Scalar,
     Temperature,
     as_float32,
     column,
@@ -42,7 +42,7 @@ def wasserstein_nontarget(
     labels: Labels,
     temperature: Temperature,
     cost: Float[AnyArray, "classes classes"],
-    regularisation: Number = 0.05,
+    regularisation: Scalar = 0.05,
     iterations: int = 10,
 ) -> PerSample:
     """Cost of moving the student's probabilities to the teacher's, the label left out.
@@ -100,7 +100,7 @@ def _sinkhorn(
     log_q: Float[Array, "batch classes"],
     log_p: Float[Array, "batch classes"],
     cost: Float[Array, "classes classes"],
-    regularisation: float,
+    regularisation: Scalar,
     iterations: int,
 ) -> PerSample:
     kernel = jnp.exp(jnp.maximum(-cost / regularisation, -_STEEPEST))
@@ -125,7 +125,7 @@ def _sinkhorn(
 
 
 def transport_cost(
-    similarity: Float[AnyArray, "classes classes"], sharpness: Number = 1.0
+    similarity: Float[AnyArray, "classes classes"], sharpness: Scalar = 1.0
 ) -> Float[Array, "classes classes"]:
     """Cost between classes from their similarity: 1 - exp(-k (1 - similarity)).
 

@@ -68,10 +68,10 @@ def method_label(section: Mapping, name: str) -> str:
     `section` is the student's in the identity of its run, `name` that of its method.
 
     >>> rules = {"name": "ka_ps", "supervisor": {"name": "standardise"}}
-    >>> method = {"name": "reviewkd", "supervisor": rules}
+    >>> method = {"name": "fitnets", "supervisor": rules}
     >>> section = {"method": method, "selection": {"name": "random"}}
-    >>> method_label(section, "reviewkd")
-    'reviewkd+ka_ps+standardise+random'
+    >>> method_label(section, "fitnets")
+    'fitnets+ka_ps+standardise+random'
     """
     parts, rules = [name], section.get("method", {}).get("supervisor")
     while rules:

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
-from kdjax.losses.numerics import Number, below_top
+from kdjax.losses.numerics import AnyArray, Scalar, below_top
 from kdjax.supervision.pipeline import WeightRule, reads
 from kdjax.types import Signals
 
 SCALES = ("log_classes", "classes")
 
 
-def by_entropy(temperature: Number = 3.0, scale: str = "log_classes") -> WeightRule:
+def by_entropy(temperature: Scalar = 3.0, scale: str = "log_classes") -> WeightRule:
     """Weighs a sample by how unsure the teacher is, and more so the student too.
 
         w = 1/2 H_t (1 + H_s / b),   H the entropy of softmax(z / T'), b = log K
@@ -50,7 +50,7 @@ def by_entropy(temperature: Number = 3.0, scale: str = "log_classes") -> WeightR
     return rule
 
 
-def entropy(logits: Float[Array, "batch classes"]) -> Float[Array, " batch"]:
+def entropy(logits: Float[AnyArray, "batch classes"]) -> Float[Array, " batch"]:
     """- sum_k p_k log p_k of p = softmax(logits), in nats; masked classes have none.
 
     >>> import numpy as np

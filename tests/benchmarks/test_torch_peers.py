@@ -125,9 +125,7 @@ def moved(student, state, teacher_outputs, batch):
 
     state, losses = TrainState(**vars(state)), []
     teacher = TeacherResults(teacher_outputs)
-    step = jax.jit(
-        lambda state: update_student(student, state, teacher, batch, {})
-    )
+    step = jax.jit(lambda state: update_student(student, state, teacher, batch, {}))
     for _ in range(2):
         state, metrics = step(state)
         losses.append(float(metrics["loss"]))

@@ -161,7 +161,7 @@ def test_a_host_that_sees_other_checkpoints_does_not_begin(second):
             raise AssertionError("it went on")
 
     second.append({"steps": [4, 8]})
-    experiment = type("Experiment", (), {"students": {}})
+    experiment = type("Experiment", (), {"students": {}, "teacher": None})
     experiment.train = type("Split", (), {"image": np.zeros((1, 2, 2, 3))})
     mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
     with pytest.raises(InputError, match=r"steps is \[8\] here and \[4, 8\] in"):
@@ -178,7 +178,7 @@ def test_a_host_that_restored_another_step_does_not_go_on(second):
             return {}, {"step": 4, "checksums": {"variables": [1]}}
 
     second += [{"steps": [4, 8]}, {"step": 4, "checksums": {"variables": [2]}}]
-    experiment = type("Experiment", (), {"students": {}})
+    experiment = type("Experiment", (), {"students": {}, "teacher": None})
     experiment.train = type("Split", (), {"image": np.zeros((1, 2, 2, 3))})
     mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
     with pytest.raises(InputError, match="this checkpoint: checksums is"):

@@ -69,7 +69,7 @@ def test_classes_that_differ_are_refused_too():
         ("ofd", [], ["shufflenet_v2"], "no batch norm"),
         ("cat_kd", ["student_feature=stage1_preact"], ["resnet8"], "channels"),
         ("cat_kd", ["teacher_feature=stage1_preact"], ["resnet8"], "channels"),
-        ("wkd_l", [], ["resnet8", "resnet8"], "wkd_l: the teacher has no last layer"),
+        ("wkd_l", [], ["resnet8", "resnet8"], "wkd_l takes the teacher.s classifier"),
         ("queue_kl", ["queue_length=63"], ["resnet8"], "queue_length is 63 and the ba"),
     ],
 )
