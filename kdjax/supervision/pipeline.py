@@ -162,7 +162,7 @@ def supervise(
     return Supervision(signals.teacher_logits, target, temperature, weight), state
 
 
-def _members(rules: Supervisor, members: Array | None) -> Array | None:
+def _members(rules: Supervisor, members: AnyArray | None) -> Array | None:
     """Each teacher's own logits, transformed as if it were the only one."""
     if members is None:
         return None
