@@ -47,6 +47,7 @@ NAMES = {
     "is_first": "is_primary",
     "Place": "ProcessInfo",
     "Apart": "RendezvousError",
+    "apart": "distance, distinct",
     "Lost": "PeerLostError",
     "agreed": "should_stop",
     "forgive": "reset_failed",

@@ -84,8 +84,8 @@ def dist_within_class(
         "dist_within_class", student_logits, teacher_logits, temperature, where
     )
     mask = jnp.broadcast_to(counted.mask[:, None], s.shape)
-    apart = _uncorrelated(_centred(s, mask, 0), _centred(t, mask, 0), axis=0)
-    return counted.share(jnp.mean(apart))
+    loss = _uncorrelated(_centred(s, mask, 0), _centred(t, mask, 0), axis=0)
+    return counted.share(jnp.mean(loss))
 
 
 def batch_correlation(
@@ -246,5 +246,5 @@ def _centred(x: Array, mask: Array, axis: int) -> Array:
 def _uncorrelated(a: Array, b: Array, axis: int, eps: Scalar = 1e-8) -> Array:
     """1 - <a, b> / (||a|| ||b|| + eps), from the distance of the unit vectors."""
     product = jnp.squeeze(norms(a, axis) * norms(b, axis), axis)
-    apart = 0.5 * jnp.sum((unit(a, axis) - unit(b, axis)) ** 2, axis=axis)
-    return (jnp.where(product > 0, product * apart, 0.0) + eps) / (product + eps)
+    loss = 0.5 * jnp.sum((unit(a, axis) - unit(b, axis)) ** 2, axis=axis)
+    return (jnp.where(product > 0, product * loss, 0.0) + eps) / (product + eps)

@@ -1,4 +1,4 @@
-"""Distillation of the label's probability and of the other classes, kept apart.
+"""Distillation of the label's probability and of the other classes, as two losses.
 
 DKD: Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022 (arXiv:2203.08679).
 NKD: Yang et al., "From Knowledge Distillation to Self-Knowledge Distillation", ICCV

@@ -96,8 +96,8 @@ def attention_transfer(
     if form == "repdistiller":
         return jnp.mean(d * d, axis=-1)
     square = jnp.sum(d * d, axis=-1)
-    apart = ~(square <= 0)
-    return jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
+    distinct = ~(square <= 0)
+    return jnp.where(distinct, jnp.sqrt(jnp.where(distinct, square, 1.0)), 0.0)
 
 
 def _attention(maps: Array, power: Scalar = 2.0) -> Float[Array, "batch positions"]:

@@ -111,7 +111,7 @@ def relational_distance(
     W. Park et al., CVPR 2019 (arXiv:1904.05068), distance-wise loss. As in RepDistiller
     the mean runs over all n^2 entries, zero diagonal included; its weight is 25 beside
     50 for angles. The gradient flows through the mean distance. Two equal samples are
-    1e-6 apart, with a zero gradient; with n = 1 the value is 0.
+    at a distance of 1e-6, with a zero gradient; with n = 1 the value is 0.
 
     Args:
       student_features: pooled; channels may differ from the teacher's.
@@ -237,8 +237,8 @@ def _distances(features: Features, counted: Subset) -> Float[Array, "i j"]:
     """In units of their mean; 0 on the diagonal and for what is not selected."""
     pairs = counted.pairs()
     square = jnp.sum(_differences(features, counted) ** 2, axis=-1)
-    apart = pairs & (square > 1e-12)
-    distance = jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 1e-6)
+    distinct = pairs & (square > 1e-12)
+    distance = jnp.where(distinct, jnp.sqrt(jnp.where(distinct, square, 1.0)), 1e-6)
     distance = jnp.where(pairs, distance, 0.0)
     many = counted.count > 1
     mean = jnp.sum(distance) / jnp.where(many, counted.count * (counted.count - 1), 1.0)

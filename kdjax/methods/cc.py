@@ -1,4 +1,4 @@
-"""CC: how far the networks are apart, on neighbouring samples of a batch.
+"""CC: how far the networks differ, on neighbouring samples of a batch.
 
 B. Peng et al., "Correlation Congruence for Knowledge Distillation", ICCV 2019
 (arXiv:1904.01802).

@@ -1,4 +1,4 @@
-"""Decoupled knowledge distillation: the label's class and the others, weighed apart.
+"""Decoupled knowledge distillation: the label's class and the others, in two parts.
 
 B. Zhao, Q. Cui, R. Song, Y. Qiu, J. Liang, "Decoupled Knowledge Distillation", CVPR
 2022 (arXiv:2203.08679).

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-CLOSE = 16  # the ends are a sixteenth apart
+CLOSE = 16  # the ends differ by a sixteenth
 # Of the device: above it a compiler computes again what it has no room to keep, so that
 # bytes hardly grow any more, and a line through such results leads far too high.
 SQUEEZED = 0.85
@@ -29,7 +29,7 @@ def largest(
     Bytes grow almost as the rows do, so the next number is where a line through two
     results meets `capacity`; before there are two, and where the line does not rise, it
     doubles, halves or bisects; above results that are squeezed it goes up by half. It
-    ends with `most` probes, or when both ends are a sixteenth apart.
+    ends with `most` probes, or when both ends differ by a sixteenth.
 
     `needs` says whether so many rows fit, and the bytes that they take, or None;
     `first` is its result for `start` rows. `capacity` is bytes of a device, or None.

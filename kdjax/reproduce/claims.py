@@ -105,7 +105,7 @@ def _detectors(runs: pathlib.Path) -> str:
             rows.append((rate, name, _mean(f1[rate, name]), _mean(top1[rate, name])))
             text = f"{rate}: F1 of {name} above keep-all"
             claims.append(compare(text, f1[rate, name], everything))
-            text = f"{rate}: retraining on {name}'s ticket beats everything"
+            text = f"{rate}: retraining on {name}'s selection beats everything"
             claims.append(compare(text, top1[rate, name], proxy))
         for name in ("oracle", "random"):
             rows.append((rate, name, "-", _mean(top1[rate, name])))

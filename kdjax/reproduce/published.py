@@ -1,8 +1,8 @@
 """What is published for RepDistiller's 13 pairs on CIFAR-100, and where.
 
 Top-1 in percent. RepDistiller's rows are of the last epoch of 240, by the protocol of
-`studies.repdistiller_protocol`; others say where they depart from it. Two students of
-0.5 apart are no different: seeds and software move a number by as much.
+`studies.repdistiller_protocol`; others say where they depart from it. Two students
+that differ by 0.5 are alike: seeds and software move a number by as much.
 """
 
 from typing import NamedTuple

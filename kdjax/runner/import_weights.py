@@ -102,7 +102,7 @@ def _class_names(file: str, classes: int) -> dict[str, list[str]]:
         if first != line:
             raise InputError(
                 f"--classes: {file} names {name!r} twice, in lines {first} and "
-                f"{line}; expected names that tell the classes apart, as the students' "
+                f"{line}; expected a name of its own for each class, as the students' "
                 "data set has them: ImageNet's usual list has crane and maillot twice, "
                 "where its synsets, such as n02012849 and n03126707, do not repeat. "
                 "Write in both lines what the students' data set calls them."

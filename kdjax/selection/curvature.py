@@ -132,7 +132,7 @@ def conjugate_gradients(
         nonlocal iterations
         iterations += 1
 
-    # Half: the recursion's residual and the true one drift apart.
+    # Half: the recursion's residual drifts away from the true one.
     options = {"rtol": tolerance / 2, "maxiter": max_iterations, "callback": count}
     x, _ = cg(operator(product), right.ravel(), M=operator(precondition), **options)
     x = x.reshape(right.shape)

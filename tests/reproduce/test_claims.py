@@ -93,7 +93,8 @@ def test_the_page_of_a_finished_study(tmp_path, agreement):
         "| 0.4: F1 of clk above keep-all (+16.00 ± 1.00) | held |",
         "| 0.4: F1 of same above keep-all (-4.00 ± 1.00) | did not hold, 0 of 3 "
         "seeds |",
-        "| 0.4: retraining on clk's ticket beats everything (-0.33 ± 1.15) | did not "
+        "| 0.4: retraining on clk's selection beats everything (-0.33 ± 1.15) | did "
+        "not "
         "hold, 1 of 3 seeds |",
         "| 0.2 | random | - | 68.33 ± 5.77 |",
         # ka_ps: 51, 50, 50 against 50, 51, 50 of kd.
