@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from kdjax.contracts import InputError
+from kdjax.losses.maps import adaptive_average_pool
 from kdjax.models import layers
 from kdjax.models.connectors import blocks, maps
 from kdjax.models.network import Network
@@ -158,7 +159,7 @@ class _Reusing(NamedTuple):
         if self.reuse.sides is None:
             return x
         sides = zip(x.shape[1:3], self.reuse.sides, strict=True)
-        return maps.average_pool_to(x, tuple(min(pair) for pair in sides))
+        return adaptive_average_pool(x, *map(min, sides))
 
     def _project(self, params, batch_stats, outputs: Outputs, train: bool):
         variables = {

@@ -51,36 +51,17 @@ def check_pairs(where: str, pairs: Pairs) -> None:
         )
 
 
-def average_pool_to(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """[b, h, w, c] -> [b, *size, c], as PyTorch's adaptive average pooling.
-
-    Bin i of n covers the rows from floor(i h / n) to ceil((i + 1) h / n).
-    """
-
-    def bins(n: int, m: int) -> np.ndarray:
-        weights = np.zeros((m, n), np.float32)
-        for i in range(m):
-            first, end = i * n // m, -(-(i + 1) * n // m)
-            weights[i, first:end] = 1 / (end - first)
-        return weights
-
-    return _resample(x, size, bins)
-
-
 def nearest_to(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """[b, h, w, c] -> [b, *size, c], row floor(i h / n), as PyTorch's "nearest"."""
+    """[b, h, w, c] -> [b, *size, c], row floor(i h / n), as PyTorch's "nearest".
 
-    def picks(n: int, m: int) -> np.ndarray:
-        return np.eye(n, dtype=np.float32)[np.arange(m) * n // m]
-
-    return _resample(x, size, picks)
-
-
-def _resample(x: jax.Array, size: tuple[int, int], weights) -> jax.Array:
-    """Matrices on both sides: their gradients add in a fixed order on any device."""
+    By matrices on both sides: their gradients add in a fixed order on any device.
+    """
     if x.shape[1:3] == tuple(size):
         return x
-    rows, columns = (weights(n, m) for n, m in zip(x.shape[1:3], size, strict=True))
+    rows, columns = (
+        np.eye(n, dtype=np.float32)[np.arange(m) * n // m]
+        for n, m in zip(x.shape[1:3], size, strict=True)
+    )
     exact = jax.lax.Precision.HIGHEST
     x = jnp.einsum("ih,bhwc->biwc", rows, x, precision=exact)
     return jnp.einsum("jw,biwc->bijc", columns, x, precision=exact)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from kdjax.losses.maps import adaptive_average_pool
 from kdjax.models.connectors import blocks, maps
 from kdjax.types import Outputs
 
@@ -59,7 +60,7 @@ class VariationalHeads(nn.Module):
         for pair in self.pairs:
             s, t = maps.feature_pair(where, student, teacher, pair)
             if s.shape[1] > t.shape[1]:
-                s = maps.average_pool_to(s, t.shape[1:3])
+                s = adaptive_average_pool(s, *t.shape[1:3])
             outputs[pair[0]] = _Head(t.shape[-1], self.variance, name=pair[0])(s)
         return outputs
 
