@@ -16,8 +16,7 @@ from kdjax.lazy_import import lazy_package
 
 __all__, __getattr__, __dir__ = lazy_package(
     __name__,
-    banks="draw_negatives draw_others draw_positives group_by_class updated_bank "
-    "updated_queue",
+    banks="draw_negatives draw_positives group_by_class updated_bank updated_queue",
     contrastive="contrastive_normaliser noise_contrastive queue_kl",
     correlation="batch_correlation batch_standardise class_correlation "
     "dist_between_classes dist_within_class standardise",

@@ -181,26 +181,6 @@ def draw_positives(
     return jnp.asarray(groups.order)[start + picks]
 
 
-def draw_others(
-    key: Array, samples: int, index: Integer[AnyArray, " batch"], k: int
-) -> Integer[Array, "batch k"]:
-    """For each index, k other indices below `samples`, uniform, with repetition.
-
-    Negatives without labels: they may be of the same class.
-
-    >>> import jax, numpy as np
-    >>> picks = draw_others(jax.random.key(0), 3, np.array([0, 1]), 50)
-    >>> [sorted(set(row)) for row in picks.tolist()]
-    [[1, 2], [0, 2]]
-    """
-    _check_draw("draw_others", index, k)
-    if samples < 2:
-        raise ValueError(f"draw_others: samples is {samples}; expected at least 2.")
-    index = jnp.asarray(index)[:, None]
-    picks = jax.random.randint(key, (index.shape[0], k), 0, samples - 1)
-    return jnp.where(picks < index, picks, picks + 1)
-
-
 def _rows_to_write(index: Array, size: int) -> Integer[Array, " batch"]:
     """The index; for padding, and all but the last of equal ones, `size`: dropped.
 

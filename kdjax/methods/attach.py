@@ -21,7 +21,6 @@ from kdjax.losses.correlation import standardise
 from kdjax.methods.base import Method, Term
 from kdjax.supervision.pipeline import Supervisor
 
-STANDARDISE = "standardise"
 LABELS = "hard_label"  # a host keeps its own
 _SMALLEST = 1e-30  # of a probability whose logarithm stands for a logit
 _EXAMPLES = "such as ka_ps, dtd_flsw, dtd_la, lr_kl, ea_kd or standardise"
@@ -63,7 +62,7 @@ def standardised(host: Method) -> Method:
     _check_host(host)
     if host.supervisor is None:
         raise ValueError(
-            f"supervisor: {STANDARDISE} acts on logits, and this method compares none; "
+            "supervisor: standardise acts on logits, and this method compares none; "
             "expected another supervisor, which may be standardised itself, or lskd."
         )
     transform = (standardise, *host.supervisor.transform)

@@ -85,18 +85,6 @@ def export(
     return file | line | {"images": images, "network": trained.identity}
 
 
-def _check(format: str, dtype: str, names: str, pixels: bool) -> None:
-    if pixels and format == "safetensors":
-        raise InputError("--pixels is of programs; safetensors take no images.")
-    if names and format != "safetensors":
-        raise InputError("--names is of safetensors; programs have no names.")
-    if dtype and dtype not in FORMATS[format]:
-        raise InputError(
-            f"--dtype is {dtype!r}; expected one of {', '.join(FORMATS[format])} for "
-            f"--format={format}."
-        )
-
-
 def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict:
     """Weights of float32 come back bit for bit; then logits have to be the same."""
     model = str(trained.identity["model"]["name"])

@@ -16,7 +16,6 @@ __all__, __getattr__, __dir__ = lazy_package(
     entropy="by_entropy",
     memory="remembered",
     pipeline="Supervisor TemperatureRule reads stateless supervise",
-    refined="raised_label",
     revision="label_revision revision_weight where_wrong with_revision",
     temperature="by_confidence by_confusion by_confusion_of_probabilities "
     "fixed scheduled",

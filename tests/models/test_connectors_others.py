@@ -14,11 +14,12 @@ KEY = jax.random.key(0)
 
 
 def test_class_maps_average_to_the_logits():
-    network = connectors.with_class_maps(create("wrn_16_2", num_classes=7))
+    network = create("wrn_16_2", num_classes=7)
     images = jax.random.normal(KEY, (2, 8, 8, 3))
     variables = jax.jit(network.init)(KEY, images)
     outputs = jax.jit(network.evaluate)(*variables, images)
-    maps = outputs.features["class_maps"]
+    pooled, head = jax.nn.relu(outputs.features["stage3_preact"]), variables[0]["head"]
+    maps = connectors.class_activation_maps(pooled, head["kernel"], head["bias"])
     assert maps.shape == (2, 2, 2, 7)
     np.testing.assert_allclose(maps.mean((1, 2)), outputs.logits, rtol=1e-4, atol=1e-5)
 
@@ -61,13 +62,3 @@ def test_what_cannot_work_is_named(module, message):
     inputs = ConnectorInputs(outputs, outputs)
     with pytest.raises(ValueError, match=message):
         from_module(module).init(KEY, inputs)
-
-
-@pytest.mark.errors
-def test_class_maps_need_a_head_and_the_feature():
-    network = connectors.with_class_maps(create("resnet8", num_classes=7), "stage9")
-    images = jnp.ones((2, 8, 8, 3))
-    with pytest.raises(ValueError, match="expected the feature 'stage9'"):
-        jax.eval_shape(
-            lambda: network.evaluate(*network.init(KEY, images), images).logits
-        )

@@ -21,6 +21,6 @@ __all__, __getattr__, __dir__ = lazy_package(
     variational="VariationalHeads",
     factor="Paraphraser Translator",
     wasserstein="WassersteinProjector",
-    class_maps="class_activation_maps with_class_maps",
+    class_maps="class_activation_maps",
     temperature="Scalar reverse_gradient",
 )
