@@ -38,6 +38,7 @@ def call_named(path: str, table: Mapping[str, Any], section: dict, **facts: Any)
     takes = inspect.signature(build).parameters
     fixed = {name: fact for name, fact in facts.items() if name in takes}
     arguments = check_arguments(path, build, section, fixed)
+    _check_warmup(path, takes, arguments, facts)
     return guarded(path, build, **fixed, **arguments)
 
 
@@ -62,14 +63,20 @@ def check_arguments(path: str, build: Callable, section: dict, fixed: dict) -> d
     for key in takes:
         if parameters[key].default is inspect.Parameter.empty and key not in arguments:
             raise InputError(f"{path}.{key} is missing; {name} needs it.")
-    steps, per_epoch = fixed.get("total_steps"), fixed.get("steps_per_epoch")
-    warmup = arguments.get("warmup_epochs", 0)
+    _check_warmup(path, parameters, arguments, fixed)
+    return arguments
+
+
+def _check_warmup(path: str, parameters, arguments: dict, run: Mapping) -> None:
+    """A run that ends within a warm-up, its default too, has never its full weight."""
+    steps, per_epoch = run.get("total_steps"), run.get("steps_per_epoch")
+    default = getattr(parameters.get("warmup_epochs"), "default", 0)
+    warmup = arguments.get("warmup_epochs", default)
     if steps and per_epoch and warmup * per_epoch > steps:
         raise InputError(
             f"{path}.warmup_epochs is {warmup:g} and the run has {steps / per_epoch:g} "
             "epochs; expected a warm-up that is no longer than the run."
         )
-    return arguments
 
 
 def guarded(path: str, function: Callable, /, *args: Any, **kwargs: Any) -> Any:

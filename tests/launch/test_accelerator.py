@@ -107,7 +107,8 @@ def test_a_training_that_was_saved_goes_on(accelerator):
 
 def test_no_stage_takes_time_that_is_not_there(accelerator):
     run, out = accelerator
-    code, calls = run("11", codes="--students=1 slow\n", LEAST="1")
+    # Ten are kept back, so five are left: a slow machine may need some for the facts.
+    code, calls = run("15", codes="--students=1 slow\n", LEAST="1")
     assert code == 42 and len(calls) <= 2 and done(out) == ["facts"]
     assert "wrn_float32: code 124" in (out / "log").read_text()
     assert "grid_bfloat16: no time left" in (out / "log").read_text()
