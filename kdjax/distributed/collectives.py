@@ -3,17 +3,21 @@
 With one process every function returns at once.
 """
 
+import contextlib
 import json
+import pathlib
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from kdjax.contracts import InputError
+from kdjax.distributed import process_log
 from kdjax.distributed.process_group import ProcessGroup
 from kdjax.training.loop import NonFinite, Preempted
 
 # All processes raise these at the same step, and then leave together.
 COMMON = (Preempted, NonFinite)
+LOGS = "logs"  # in a run's directory
 
 _group: ProcessGroup | None = None
 
@@ -38,6 +42,11 @@ def all_gather(value: Any) -> list[Any]:
     return _group.all_gather(value) if _group else [value]
 
 
+def gather(value: Any) -> list[Any]:
+    """The values of all processes, in process 0; in the others, at once, their own."""
+    return _group.gather(value) if _group else [value]
+
+
 def barrier() -> None:
     """Waits for all processes: what process 0 wrote before, all can read."""
     if _group:
@@ -60,9 +69,17 @@ def assert_equal(what: str, value: dict[str, Any]) -> None:
 
 
 def log(text: str) -> None:
-    """Prints a line to stderr, in process 0."""
+    """Prints a line to stderr, in process 0; all write it to their own logs."""
+    process_log.write(text)
     if is_primary():
         print(text, file=sys.stderr)
+
+
+def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
+    """While active, this process of several has a log in `workdir`/logs."""
+    if _group is None:
+        return contextlib.nullcontext()
+    return process_log.opened(workdir / LOGS, _group.process, _group.processes)
 
 
 def stopper() -> Callable[[int, str], str]:

@@ -23,7 +23,7 @@ def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
     `deadline`, on `time.monotonic()`, a training saves its state and stops.
     """
     config = plain(config)
-    with locked(workdir):
+    with locked(workdir), collectives.own_log(workdir):
         if config["stages"] or config["order"]:
             from kdjax.experiment.stages import split_stages
 
