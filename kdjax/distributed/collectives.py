@@ -3,9 +3,7 @@
 With one process every function returns at once.
 """
 
-import contextlib
 import json
-import pathlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +15,6 @@ from kdjax.training.loop import NonFinite, Preempted
 
 # All processes raise these at the same step, and then leave together.
 COMMON = (Preempted, NonFinite)
-LOGS = "logs"  # in a run's directory
 
 _group: ProcessGroup | None = None
 
@@ -25,6 +22,11 @@ _group: ProcessGroup | None = None
 def processes() -> int:
     """How many processes share this run."""
     return _group.processes if _group else 1
+
+
+def process() -> int:
+    """The number of this one, from 0."""
+    return _group.process if _group else 0
 
 
 def is_primary() -> bool:
@@ -73,13 +75,6 @@ def log(text: str) -> None:
     process_log.write(text)
     if is_primary():
         print(text, file=sys.stderr)
-
-
-def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
-    """While active, this process of several has a log in `workdir`/logs."""
-    if _group is None:
-        return contextlib.nullcontext()
-    return process_log.opened(workdir / LOGS, _group.process, _group.processes)
 
 
 def stopper() -> Callable[[int, str], str]:

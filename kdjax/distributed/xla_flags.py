@@ -19,7 +19,7 @@ CPU_FLAGS = (
     "--xla_cpu_collective_call_terminate_timeout_seconds=86400",
 )
 # Starts the sums of gradients over GPUs early and waits for them late, so that they
-# overlap the backward pass. Off by default (jaxlib 0.10); NVIDIA's images set it too.
+# overlap the backward pass. NVIDIA's images set it too; jaxlib 0.11.2 has it by itself.
 GPU_FLAGS = ("--xla_gpu_enable_latency_hiding_scheduler=true",)
 # XLA ends a process that sets a flag it does not know. A test starts jaxlib with these.
 KNOWN_BELOW = (0, 13)  # jaxlib

@@ -165,7 +165,7 @@ def test_each_process_has_a_log(root, whole):
     assert "process 0 of 2 on " in first and "process 1 of 2 on " in second
     # What process 0 prints is in its log too; the other one has its own share alone.
     assert "2 processes, numbered by slurm" in whole.logs[0].read_text()
-    assert "epoch 1  " in first and "eval" not in second
+    assert "epoch 1  " in first and "epoch 1  " not in second
     assert re.search(r"step 12/12 .* input [\d.]+% \(process [01]\)", first)
     assert re.search(r"step 12/12 .* input [\d.]+% of this one", second)
     assert not (root / "alone" / "logs").exists()
