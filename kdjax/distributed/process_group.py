@@ -67,7 +67,7 @@ class ProcessGroup:
         self._client.key_value_set(f"{name}/{self.process}", json.dumps(value))
         if self.process:
             return [value]
-        values = self._gathered(name)
+        values = self._values_of(name)
         self._client.key_value_delete(f"{name}/")  # a run makes many
         return values
 
@@ -130,9 +130,9 @@ class ProcessGroup:
 
     def _gather(self, name: str, value: Any) -> list[Any]:
         self._client.key_value_set(f"{name}/{self.process}", json.dumps(value))
-        return self._gathered(name)
+        return self._values_of(name)
 
-    def _gathered(self, name: str) -> list[Any]:
+    def _values_of(self, name: str) -> list[Any]:
         # One request for those that are there; each that is late takes one more.
         there = dict(self._client.key_value_dir_get(f"{name}/"))
         keys = [f"{name}/{i}" for i in range(self.processes)]
@@ -178,7 +178,8 @@ class ProcessGroup:
             f"stopped, as process {event['process']} of {self.processes} failed: "
             f"{event['reason']}"
         )
-        process_log.write(text)
+        with contextlib.suppress(OSError, ValueError):  # nothing keeps it from ending
+            process_log.write(text)
         print(f"kdjax: {text}", file=sys.stderr)
         self._await_others()
         self._leave_now(event["code"])

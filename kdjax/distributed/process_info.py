@@ -24,16 +24,16 @@ def find_process_info(
     variables = {name: environ.get(key) for name, key in VARIABLES.items()}
     # JAX takes its variable for the address alone as well, and detects the rest.
     if any((*flags.values(), variables["processes"], variables["process"])):
-        info = _by_hand(flags, variables, environ)
+        info = _explicit(flags, variables, environ)
     elif torchrun.is_complete(environ):
         info = torchrun.read(environ)
         check_address(VARIABLES["coordinator"], info.coordinator)
     else:
-        info = _detected(environ)
+        info = _detect(environ)
     return info if info and info.processes > 1 else None
 
 
-def _by_hand(flags: dict, variables: dict, environ: Mapping) -> ProcessInfo:
+def _explicit(flags: dict, variables: dict, environ: Mapping) -> ProcessInfo:
     names = {n: f"--{n}" if flags[n] else VARIABLES[n] for n in flags}
     values = {name: flags[name] or variables[name] for name in VARIABLES}
     if not values["process"] and JOB_INDEX in environ:
@@ -50,12 +50,12 @@ def _by_hand(flags: dict, variables: dict, environ: Mapping) -> ProcessInfo:
     return ProcessInfo(values["coordinator"], processes, process, source=source)
 
 
-def _detected(environ: Mapping) -> ProcessInfo | None:
+def _detect(environ: Mapping) -> ProcessInfo | None:
     cluster, info = cluster_env.read_cluster(environ)
     if info:
         check_address(VARIABLES["coordinator"], info.coordinator)
         return info
-    torchrun.check_none(environ)
+    torchrun.check_absent(environ)
     _check_alone(environ, has_cluster=bool(cluster))
     return None
 

@@ -21,7 +21,7 @@ _file: BinaryIO | None = None
 
 
 @contextlib.contextmanager
-def kept_in(file: BinaryIO) -> Iterator[None]:
+def to_file(file: BinaryIO) -> Iterator[None]:
     """While active, `write` appends to the file; an error comes last. Closes the file.
 
     Where XLA aborts the process, the stacks of its threads are last, in a file of this

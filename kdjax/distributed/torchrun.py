@@ -44,7 +44,7 @@ def is_complete(environ: Mapping) -> bool:
     return all(environ.get(name) for name in NAMES)
 
 
-def check_none(environ: Mapping) -> None:
+def check_absent(environ: Mapping) -> None:
     """Raises InputError where some of NAMES are set: one of several could go alone."""
     present = [name for name in NAMES if environ.get(name)]
     if present:

@@ -5,9 +5,8 @@ import os
 import pathlib
 
 import jax
-import jaxlib
 
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, versions
 
 VARIABLE = "XLA_FLAGS"
 SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false"
@@ -49,8 +48,8 @@ def _present() -> str:
 
 def add_for_gpus() -> None:
     """Adds GPU_FLAGS where JAX may start on GPUs, in a jaxlib that knows them."""
-    known = tuple(map(int, jaxlib.version.__version__.split(".")[:2])) < KNOWN_BELOW
-    if known and may_use_gpus():
+    major, minor = versions("jaxlib")["jaxlib"].split(".")[:2]
+    if (int(major), int(minor)) < KNOWN_BELOW and may_use_gpus():
         add(GPU_FLAGS)
 
 

@@ -46,7 +46,7 @@ def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
     path = workdir / LOGS / f"process-{collectives.process()}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    return process_log.kept_in(path.open("ab", buffering=0))
+    return process_log.to_file(path.open("ab", buffering=0))
 
 
 def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -> None:

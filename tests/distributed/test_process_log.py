@@ -30,7 +30,7 @@ class Kept(io.BytesIO):
 
 def test_it_begins_with_where_the_process_runs_and_ends_with_what_ended_it():
     file = Kept()
-    with pytest.raises(InputError), process_log.kept_in(file):
+    with pytest.raises(InputError), process_log.to_file(file):
         process_log.write("one")
         raise InputError("no such key")
     process_log.write("nobody reads this")
@@ -46,15 +46,15 @@ def test_it_begins_with_where_the_process_runs_and_ends_with_what_ended_it():
 
 def test_of_a_bug_it_has_the_traceback():
     file = Kept()
-    with pytest.raises(ZeroDivisionError), process_log.kept_in(file):
+    with pytest.raises(ZeroDivisionError), process_log.to_file(file):
         1 / 0  # noqa: B018
     assert "Traceback" in file.lines[1] and "1 / 0" in "".join(file.lines)
 
 
 def test_a_stage_has_a_log_within_that_of_its_run():
     outer, inner = Kept(), Kept()
-    with process_log.kept_in(outer):
-        with process_log.kept_in(inner):
+    with process_log.to_file(outer):
+        with process_log.to_file(inner):
             process_log.write("within")
         process_log.write("after")
     assert [line.split(" ", 1)[1] for line in outer.lines[1:]] == ["after"]
@@ -63,7 +63,7 @@ def test_a_stage_has_a_log_within_that_of_its_run():
 
 def test_other_processes_report_to_their_logs_alone(capsys, tmp_path):
     file = Kept()
-    with process_log.kept_in(file):
+    with process_log.to_file(file):
         reporter = Silent(tmp_path, start=0, total_steps=40, steps_per_epoch=4)
         timing = {"images_per_second": 1234.5, "input_percent": 40.04, "seconds": 1.0}
         reporter.train(20, {}, timing)
@@ -82,7 +82,7 @@ def test_other_processes_report_to_their_logs_alone(capsys, tmp_path):
 ABORTS = """
 import os, sys
 from kdjax.distributed import process_log
-with process_log.kept_in(open(sys.argv[1], "ab", buffering=0)):
+with process_log.to_file(open(sys.argv[1], "ab", buffering=0)):
     os.abort()
 """
 
@@ -94,6 +94,6 @@ def test_where_the_process_is_aborted_it_has_the_stacks(tmp_path):
     assert subprocess.run(command, env=env, capture_output=True).returncode == -6
     assert "Fatal Python error: Aborted" in (tmp_path / "log").read_text()
     enabled = faulthandler.is_enabled()
-    with process_log.kept_in((tmp_path / "log").open("ab", buffering=0)):
+    with process_log.to_file((tmp_path / "log").open("ab", buffering=0)):
         pass
     assert faulthandler.is_enabled() is enabled

@@ -29,44 +29,44 @@ def worker(rank, nodes, per_node, **more):
     return {key: str(value) for key, value in (numbers | where | more).items()}
 
 
-def found(environ, variables) -> ProcessInfo | None:
+def info_of(environ, variables) -> ProcessInfo | None:
     return find_process_info(options(), environ(variables))
 
 
 def test_one_process_for_each_gpu(environ):
-    info = found(environ, worker(11, nodes=2, per_node=8))
+    info = info_of(environ, worker(11, nodes=2, per_node=8))
     assert info == ProcessInfo("node0:29500", 16, 11, [3], 8, "torchrun's variables")
-    assert found(environ, {"CUDA_VISIBLE_DEVICES": "3"}).devices is None
-    assert found(environ, {"CUDA_VISIBLE_DEVICES": "0,1,2,3,4,5,6,7"}).devices == [3]
+    assert info_of(environ, {"CUDA_VISIBLE_DEVICES": "3"}).devices is None
+    assert info_of(environ, {"CUDA_VISIBLE_DEVICES": "0,1,2,3,4,5,6,7"}).devices == [3]
 
 
 def test_one_process_for_each_host(environ):
-    info = found(environ, worker(1, nodes=2, per_node=1))
+    info = info_of(environ, worker(1, nodes=2, per_node=1))
     assert info[:5] == ("node0:29500", 2, 1, None, 1)
 
 
 def test_the_four_that_pytorch_needs_are_enough(environ):
     """As Kubeflow's PyTorchJob sets them, with one process in a pod."""
     variables = {k: v for k, v in worker(1, 2, 1).items() if k in NEEDED}
-    assert found(environ, variables)[:5] == ("node0:29500", 2, 1, None, 1)
+    assert info_of(environ, variables)[:5] == ("node0:29500", 2, 1, None, 1)
 
 
 def test_a_single_process_is_alone(environ):
-    assert found(environ, worker(0, nodes=1, per_node=1)) is None
+    assert info_of(environ, worker(0, nodes=1, per_node=1)) is None
 
 
 def test_the_port_on_which_torchrun_listens_itself_is_not_taken(environ):
     variables = worker(0, 1, 2, TORCHELASTIC_USE_AGENT_STORE="True")
-    first = found(environ, variables).coordinator
+    first = info_of(environ, variables).coordinator
     assert first == f"node0:{61440 + 29500 % 4096}"
-    assert found(environ, {"RANK": "1", "LOCAL_RANK": "1"}).coordinator == first
-    assert found(environ, {"JAX_COORDINATOR_PORT": "77"}).coordinator == "node0:77"
+    assert info_of(environ, {"RANK": "1", "LOCAL_RANK": "1"}).coordinator == first
+    assert info_of(environ, {"JAX_COORDINATOR_PORT": "77"}).coordinator == "node0:77"
     more = {"JAX_COORDINATOR_ADDRESS": "node7:78"}
-    assert found(environ, more).coordinator == "node7:78"
+    assert info_of(environ, more).coordinator == "node7:78"
 
 
 def test_an_address_of_ipv6_is_bracketed(environ):
-    info = found(environ, worker(0, 2, 1, MASTER_ADDR="fd00::7"))
+    info = info_of(environ, worker(0, 2, 1, MASTER_ADDR="fd00::7"))
     assert info.coordinator == "[fd00::7]:29500"
 
 
@@ -77,7 +77,7 @@ def test_half_a_set_is_refused_and_says_what_is_missing(environ, missing):
     with pytest.raises(
         InputError, match=f"torchrun's .* and {missing} is mi"
     ) as caught:
-        found(environ, variables)
+        info_of(environ, variables)
     others = " ".join(name for name in NEEDED if name != missing)
     assert f"unset {others}." in str(caught.value)
     assert "--processes=1 --process=0" in str(caught.value)
@@ -86,7 +86,7 @@ def test_half_a_set_is_refused_and_says_what_is_missing(environ, missing):
 def test_half_a_set_beside_a_whole_one_is_not_needed(environ):
     """A script of SLURM that exports MASTER_ADDR for others."""
     variables = task(2, 1) | {"MASTER_ADDR": "node0", "MASTER_PORT": "29500"}
-    assert found(environ, variables).source == "slurm"
+    assert info_of(environ, variables).source == "slurm"
 
 
 @pytest.mark.errors
@@ -101,7 +101,7 @@ def test_half_a_set_beside_a_whole_one_is_not_needed(environ):
 )
 def test_variables_that_make_no_sense(environ, name, value, message):
     with pytest.raises(InputError, match=message):
-        found(environ, worker(0, 2, 1) | {name: value})
+        info_of(environ, worker(0, 2, 1) | {name: value})
 
 
 def slurm(count, number):
@@ -128,7 +128,7 @@ def slurm(count, number):
     ),
 )
 def test_torchrun_within_another_launcher_is_used(environ, variables):
-    info = found(environ, variables)
+    info = info_of(environ, variables)
     assert info.source == "torchrun's variables"
     assert info.process == int(variables["RANK"])
 
@@ -146,7 +146,7 @@ def test_torchrun_within_another_launcher_is_used(environ, variables):
 )
 def test_numbers_that_leave_out_tasks_are_refused(environ, variables, other):
     with pytest.raises(InputError, match=f"contradict .*{other}.*would train alone"):
-        found(environ, variables)
+        info_of(environ, variables)
 
 
 def test_flags_come_first(environ):

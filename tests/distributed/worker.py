@@ -15,6 +15,7 @@ import sys
 import time
 
 import jax
+from jax._src import xla_bridge
 from jax.experimental import multihost_utils
 
 from kdjax import __main__, checkpoints
@@ -65,7 +66,7 @@ class Recording(trainer.Checkpointer):
 
 def begin(*arguments, whole=trainer.begin):
     states, meta = whole(*arguments)
-    visible = jax.config.jax_cuda_visible_devices
+    visible = xla_bridge.CUDA_VISIBLE_DEVICES.value
     record(restored=[meta["step"], digest(states)], visible=visible)
     return states, meta
 
