@@ -133,11 +133,12 @@ class ProcessGroup:
         return self._values_of(name)
 
     def _values_of(self, name: str) -> list[Any]:
-        # One request for those that are there; each that is late takes one more.
-        there = dict(self._client.key_value_dir_get(f"{name}/"))
+        # One request for those that are set; each that is late takes one more.
+        present = dict(self._client.key_value_dir_get(f"{name}/"))
         keys = [f"{name}/{i}" for i in range(self.processes)]
         return [
-            json.loads(there[key]) if key in there else self._get(key) for key in keys
+            json.loads(present[key]) if key in present else self._get(key)
+            for key in keys
         ]
 
     def _publish(self, event: dict) -> None:
