@@ -6,9 +6,9 @@
 #   sbatch --array=0-4 launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
 #   KDJAX=sweep sbatch --array=0-11 launch/slurm.sh --config=... \
 #     --trials=trials.jsonl --workdir=/runs/sweep
-# A node has one task, which takes all its GPUs; srun gives each task its rank. In an
-# array each job is a seed, or with KDJAX=sweep a trial, and has a directory of its own.
-# A grid of methods belongs in one program instead: no --array.
+# A node has one task for all its GPUs, or with --ntasks-per-node=8 --cpus-per-task=8 one
+# for each; srun numbers them. In an array each job is a seed, or with KDJAX=sweep a
+# trial, in a directory of its own; a grid of methods belongs in one program instead.
 #SBATCH --job-name=kdjax
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1

@@ -3,9 +3,9 @@
 #   NAME=kd ZONE=us-west4-a DISK=projects/P/zones/us-west4-a/disks/runs \
 #     launch/tpu_vm.sh --config=configs/cifar100/kd.py --workdir=/mnt/runs/kd
 #   TYPE=v5litepod-64 SHARE=10.0.0.2:/runs NAME=kd ZONE=... launch/tpu_vm.sh ...
-# Runs live on DISK, a formatted persistent disk, or, where the type has several hosts,
-# on SHARE, which all of them mount by NFS; both outlast the VM. Run it on a machine that
-# stays: when the VM is taken away it makes another and goes on.
+# Runs live on DISK, a formatted persistent disk, or, for several hosts, on SHARE, which
+# they mount by NFS; both outlast the VM, which this script replaces when it is taken
+# away. Google's API for TPU VMs gets fixes only and has no TPU7x: prefer gke_tpu.yaml.
 set -uo pipefail
 : "${NAME:?the name of the VM}" "${ZONE:?its zone}"
 : "${DISK:-${SHARE:?or DISK, where the runs live}}"

@@ -8,8 +8,9 @@ config of several `stages` runs them in order, each in a directory of DIR. With
 --minutes it stops after so many, its state saved, with exit code 42.
 
 On several hosts each runs the same command; DIR lies on storage that all of them share.
-SLURM, Open MPI, Cloud TPUs and Kubernetes are recognised; elsewhere the flags below, or
-JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, number the processes.
+SLURM, torchrun, Open MPI, Cloud TPUs and Kubernetes are recognised; elsewhere the flags
+below, or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, number the
+processes: one for each host, or one for each GPU.
 """
 
 from kdjax import cli

@@ -11,8 +11,20 @@ from typing import Any
 _AHEAD = 4  # items of each thread; images, so not many
 
 
+_sharing = 1  # processes that have the same cores
+
+
+def share_cores(processes: int) -> None:
+    """Divides what `cores` counts by the processes of this host that all count it."""
+    global _sharing
+    _sharing = processes
+
+
 def cores() -> int:
-    """Cores that this process may use: its affinity, and its container's quota."""
+    """Cores that this process may use: its affinity, its container's quota, its share.
+
+    1 or more; the share is that of `share_cores`.
+    """
     count = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))
@@ -21,7 +33,7 @@ def cores() -> int:
         limit, period = quota.read_text().split()
         if limit != "max":
             count = min(count, max(1, math.ceil(int(limit) / int(period))))
-    return count
+    return max(1, count // _sharing)
 
 
 def map_ahead(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:

@@ -30,6 +30,9 @@ REMEDY = (
 _COUNTS = {"slurm": "SLURM_STEP_NUM_TASKS", "ompi": "OMPI_COMM_WORLD_SIZE"}
 
 
+VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+
+
 class ProcessInfo(NamedTuple):
     """A process among those of a run."""
 
@@ -37,6 +40,8 @@ class ProcessInfo(NamedTuple):
     processes: int
     process: int
     devices: list[int] | None = None  # of the host's GPUs; None: all that are visible
+    sharing: int = 1  # processes that share this one's cores
+    source: str = ""  # whose variables said so
 
 
 class RendezvousError(RuntimeError):
@@ -68,13 +73,29 @@ def _read(cluster: type[ClusterEnv], environ: Mapping) -> ProcessInfo | None:
     address = environ.get(VARIABLES["coordinator"]) or cluster.get_coordinator_address(
         timeout_secs=WAIT, override_coordinator_port=port
     )
-    # The GPU of a task that shares its host and sees more than one.
     local, nodes = cluster.get_local_process_id(), environ.get("SLURM_STEP_NUM_NODES")
     alone = environ.get("OMPI_COMM_WORLD_LOCAL_SIZE") == "1" or nodes == str(count)
-    visible = environ.get("CUDA_VISIBLE_DEVICES", "")
-    bound = bool(visible) and "," not in visible
-    devices = None if local is None or alone or bound else [local]
-    return ProcessInfo(address, count, cluster.get_process_id(), devices)
+    devices = own_devices(environ, None if alone else local)
+    source = cluster.name or cluster.__name__  # Kubernetes' has none
+    return ProcessInfo(address, count, cluster.get_process_id(), devices, source=source)
+
+
+def number(name: str, text: str, low: int, limit: int) -> int:
+    """A variable or flag as a number from `low` to below `limit`, or an InputError."""
+    if not text.isdecimal() or not low <= int(text) < limit:
+        raise InputError(f"{name} is {text!r}; expected {low} to {limit - 1}.")
+    return int(text)
+
+
+def own_devices(environ: Mapping, local: int | None) -> list[int] | None:
+    """The GPU of process `local` among those that share a host and see its GPUs.
+
+    None, for all that are visible, where no host is shared (`local` is None), the
+    process is bound to one GPU already, or the user says which: JAX reads that.
+    """
+    bound = any(environ.get(n) and "," not in environ[n] for n in VISIBLE)
+    by_hand = "JAX_LOCAL_DEVICE_IDS" in environ
+    return None if local is None or bound or by_hand else [local]
 
 
 def _query(cluster: type[ClusterEnv], read: Callable[[], Any]) -> Any:

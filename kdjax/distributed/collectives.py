@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kdjax.contracts import InputError
+from kdjax.distributed import process_log
 from kdjax.distributed.process_group import ProcessGroup
 from kdjax.training.loop import NonFinite, Preempted
 
@@ -21,6 +22,11 @@ _group: ProcessGroup | None = None
 def processes() -> int:
     """How many processes share this run."""
     return _group.processes if _group else 1
+
+
+def process() -> int:
+    """The number of this one, from 0."""
+    return _group.process if _group else 0
 
 
 def is_primary() -> bool:
@@ -36,6 +42,11 @@ def broadcast(make: Callable[[], Any]) -> Any:
 def all_gather(value: Any) -> list[Any]:
     """The values of all processes, in their order."""
     return _group.all_gather(value) if _group else [value]
+
+
+def gather(value: Any) -> list[Any]:
+    """The values of all processes, in process 0; in the others, at once, their own."""
+    return _group.gather(value) if _group else [value]
 
 
 def barrier() -> None:
@@ -60,7 +71,8 @@ def assert_equal(what: str, value: dict[str, Any]) -> None:
 
 
 def log(text: str) -> None:
-    """Prints a line to stderr, in process 0."""
+    """Prints a line to stderr, in process 0; all write it to their own logs."""
+    process_log.write(text)
     if is_primary():
         print(text, file=sys.stderr)
 

@@ -14,15 +14,8 @@ import jax
 from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.data.prefetch import cores
+from kdjax.distributed import xla_flags
 
-SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false"
-# A starved machine is slow and not stuck: XLA would end the process, 40 seconds after
-# the first of its devices has come to a collective.
-CPU_FLAGS = (
-    SINGLE_THREAD,
-    "--xla_cpu_collective_call_warn_stuck_timeout_seconds=600",
-    "--xla_cpu_collective_call_terminate_timeout_seconds=86400",
-)
 PROGRAMS = "~/.cache/kdjax/programs"
 # Of glibc's malloc.h, each with the value that keeps memory: blocks above 32 MiB do not
 # come from mmap one by one, freed memory is not returned to the system, and all threads
@@ -31,7 +24,7 @@ MALLOC = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1), "M_ARENA_MAX": (-
 
 
 def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) -> int:
-    """Sets the number of virtual CPU devices; call it before the first computation.
+    """Sets XLA's flags and the number of virtual CPU devices, before JAX starts.
 
     Devices with one thread each share the batch, and one device with a thread a core
     shares each operation: that takes 1.1 to 1.2 times as long on two cores (jax 0.10).
@@ -46,9 +39,8 @@ def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) ->
     count = requested or max(
         n for n in range(1, cores() + 1) if batch_size % (n * processes) == 0 or n == 1
     )
-    flags = os.environ.get("XLA_FLAGS", "")
-    ours = [f for f in CPU_FLAGS if f.strip("-").partition("=")[0] not in flags]
-    os.environ["XLA_FLAGS"] = " ".join([flags, *ours]).strip()
+    xla_flags.add(xla_flags.CPU_FLAGS)
+    xla_flags.add_for_gpus()
     jax.config.update("jax_num_cpu_devices", count)
     if _is_cpu_only():
         keep_memory()
@@ -114,11 +106,12 @@ def describe() -> str:
         per = "one per core" if len(devices) == cores() else f"on {cores()} cores"
         return (
             f"devices: {len(devices)} virtual CPU device(s), {per}, one thread each "
-            f"({SINGLE_THREAD}); choose another number with --devices=N"
+            f"({xla_flags.SINGLE_THREAD}); choose another number with --devices=N"
         )
     kinds = ", ".join(sorted({device.device_kind for device in devices}))
     each = f", {jax.local_device_count()} in each of {processes} processes"
-    return f"devices: {len(devices)} x {kinds}{each if processes > 1 else ''}"
+    flags = xla_flags.describe_gpus() if devices[0].platform == "gpu" else ""
+    return f"devices: {len(devices)} x {kinds}{each if processes > 1 else ''}{flags}"
 
 
 def check_batch(

@@ -19,6 +19,7 @@ from typing import Any
 import jax
 
 from kdjax import contracts
+from kdjax.distributed import process_log
 
 _FOREVER = 7 * 24 * 3600 * 1000  # ms; JAX's heartbeat finds those who never come
 _POLL = 10_000  # ms
@@ -59,6 +60,16 @@ class ProcessGroup:
 
     def all_gather(self, value: Any) -> list[Any]:
         return self._gather(self._next_name("all_gather"), value)
+
+    def gather(self, value: Any) -> list[Any]:
+        """Process 0 waits for the others, which do not wait and get their own value."""
+        name = self._next_name("gather")
+        self._client.key_value_set(f"{name}/{self.process}", json.dumps(value))
+        if self.process:
+            return [value]
+        values = self._values_of(name)
+        self._client.key_value_delete(f"{name}/")  # a run makes many
+        return values
 
     def barrier(self) -> None:
         self._client.wait_at_barrier(self._next_name("barrier"), _FOREVER)
@@ -119,7 +130,15 @@ class ProcessGroup:
 
     def _gather(self, name: str, value: Any) -> list[Any]:
         self._client.key_value_set(f"{name}/{self.process}", json.dumps(value))
-        return [self._get(f"{name}/{i}") for i in range(self.processes)]
+        return self._values_of(name)
+
+    def _values_of(self, name: str) -> list[Any]:
+        # One request for those that are there; each that is late takes one more.
+        there = dict(self._client.key_value_dir_get(f"{name}/"))
+        keys = [f"{name}/{i}" for i in range(self.processes)]
+        return [
+            json.loads(there[key]) if key in there else self._get(key) for key in keys
+        ]
 
     def _publish(self, event: dict) -> None:
         number = 0
@@ -155,11 +174,13 @@ class ProcessGroup:
 
     def _end_with(self, event: dict) -> None:
         """Ends this process because another one failed, with that one's code."""
-        print(
-            f"kdjax: stopped, as process {event['process']} of {self.processes} "
-            f"failed: {event['reason']}",
-            file=sys.stderr,
+        text = (
+            f"stopped, as process {event['process']} of {self.processes} failed: "
+            f"{event['reason']}"
         )
+        with contextlib.suppress(OSError, ValueError):  # nothing keeps it from ending
+            process_log.write(text)
+        print(f"kdjax: {text}", file=sys.stderr)
         self._await_others()
         self._leave_now(event["code"])
 

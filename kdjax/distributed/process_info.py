@@ -1,15 +1,16 @@
 """Which process of a run this is, and where the others are; nothing is started.
 
-By flags, by JAX's variables, or as JAX detects SLURM, Open MPI, Cloud TPUs and
-Kubernetes. One of several tasks that JAX cannot number is refused.
+By flags or JAX's variables, else by torchrun's, else as JAX detects SLURM, Open MPI,
+Cloud TPUs and Kubernetes. Half a set of variables is refused, and so is one of several
+tasks that nothing numbers: it would train alone.
 """
 
 import argparse
 from collections.abc import Mapping
 
 from kdjax.contracts import InputError
-from kdjax.distributed import cluster_env
-from kdjax.distributed.cluster_env import JOB_INDEX, VARIABLES, ProcessInfo
+from kdjax.distributed import cluster_env, torchrun
+from kdjax.distributed.cluster_env import JOB_INDEX, VARIABLES, ProcessInfo, number
 from kdjax.distributed.coordinator import check_address
 
 MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
@@ -22,30 +23,41 @@ def find_process_info(
     flags = {name: getattr(options, name) for name in VARIABLES}
     variables = {name: environ.get(key) for name, key in VARIABLES.items()}
     # JAX takes its variable for the address alone as well, and detects the rest.
-    if not any((*flags.values(), variables["processes"], variables["process"])):
-        cluster, info = cluster_env.read_cluster(environ)
-        if info:
-            check_address(VARIABLES["coordinator"], info.coordinator)
-        else:
-            _check_alone(environ, has_cluster=bool(cluster))
-        return info
+    if any((*flags.values(), variables["processes"], variables["process"])):
+        info = _explicit(flags, variables, environ)
+    elif torchrun.is_complete(environ):
+        info = torchrun.read(environ)
+        check_address(VARIABLES["coordinator"], info.coordinator)
+    else:
+        info = _detect(environ)
+    return info if info and info.processes > 1 else None
+
+
+def _explicit(flags: dict, variables: dict, environ: Mapping) -> ProcessInfo:
+    names = {n: f"--{n}" if flags[n] else VARIABLES[n] for n in flags}
     values = {name: flags[name] or variables[name] for name in VARIABLES}
+    if not values["process"] and JOB_INDEX in environ:
+        # The number of a pod of Kubernetes; the pod's template names the other two.
+        names["process"], values["process"] = JOB_INDEX, environ[JOB_INDEX]
     missing = [f"--{n} (or ${VARIABLES[n]})" for n in values if not values[n]]
     if missing:
         text = f"{', '.join(missing)} is missing; expected all three or none."
         raise InputError(text)
-    names = {n: f"--{n}" if flags[n] else VARIABLES[n] for n in flags}
-    processes = _number(names["processes"], values["processes"], 1, 1 << 20)
-    process = _number(names["process"], values["process"], 0, processes)
+    processes = number(names["processes"], values["processes"], 1, 1 << 20)
+    process = number(names["process"], values["process"], 0, processes)
     check_address(names["coordinator"], values["coordinator"])
-    info = ProcessInfo(values["coordinator"], processes, process)
-    return info if processes > 1 else None
+    source = f"{names['processes']} and {names['process']}"
+    return ProcessInfo(values["coordinator"], processes, process, source=source)
 
 
-def _number(name: str, text: str, low: int, limit: int) -> int:
-    if not text.isdecimal() or not low <= int(text) < limit:
-        raise InputError(f"{name} is {text!r}; expected {low} to {limit - 1}.")
-    return int(text)
+def _detect(environ: Mapping) -> ProcessInfo | None:
+    cluster, info = cluster_env.read_cluster(environ)
+    if info:
+        check_address(VARIABLES["coordinator"], info.coordinator)
+        return info
+    torchrun.check_absent(environ)
+    _check_alone(environ, has_cluster=bool(cluster))
+    return None
 
 
 def _check_alone(environ: Mapping, *, has_cluster: bool) -> None:
@@ -58,8 +70,10 @@ def _check_alone(environ: Mapping, *, has_cluster: bool) -> None:
     if not reason and not has_cluster:
         if JOB_INDEX in environ:
             reason = (
-                f"this is a pod of an indexed job (${JOB_INDEX}), and JAX cannot place "
-                "it without the package kubernetes: pip install 'jax[k8s]'"
+                f"this is a pod of an indexed job (${JOB_INDEX}), and nothing says of "
+                f"how many: expected {VARIABLES['processes']} and "
+                f"{VARIABLES['coordinator']}, HOST:PORT of pod 0, in the pod's env, or "
+                "the package kubernetes: pip install 'jax[k8s]'"
             )
         elif environ.get(name := VARIABLES["coordinator"]):
             reason = f"{name} is set, and nothing says how many processes there are"

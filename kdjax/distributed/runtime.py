@@ -14,6 +14,7 @@ import jax
 # Its client has no public name in jax 0.10 to 0.12.
 from jax._src import distributed
 
+from kdjax.data.prefetch import share_cores
 from kdjax.distributed import collectives, coordinator
 from kdjax.distributed.cluster_env import WAIT, ProcessInfo, RendezvousError
 from kdjax.distributed.process_group import ProcessGroup, exit_now
@@ -30,7 +31,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """The options that number a process; on clusters that JAX knows none is needed."""
     group = parser.add_argument_group("several hosts")
     group.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0")
-    group.add_argument("--processes", metavar="N", help="how many, one a host")
+    group.add_argument("--processes", metavar="N", help="how many, one a host or GPU")
     group.add_argument("--process", metavar="I", help="of this one, from 0")
 
 
@@ -48,6 +49,11 @@ def joined(options: argparse.Namespace) -> Iterator[int]:
     client = distributed.global_state.client
     group = collectives.start(client, info.process, info.processes)
     signal.signal(signal.SIGTERM, _killed)
+    share_cores(info.sharing)
+    collectives.log(
+        f"{info.processes} processes, numbered by {info.source}; the first one listens "
+        f"at {info.coordinator}"
+    )
     try:
         yield info.processes
     except collectives.COMMON:

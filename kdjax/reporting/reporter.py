@@ -10,6 +10,7 @@ import time
 from rich.progress import Progress, TextColumn
 from rich.table import Column
 
+from kdjax.distributed import process_log
 from kdjax.reporting.console import console
 from kdjax.reporting.files import replace
 
@@ -51,21 +52,24 @@ class Reporter:
         return time.monotonic() - self._start
 
     def train(self, step: int, metrics: dict, timing: dict) -> None:
-        keys = ("images_per_second", "input_percent")
-        speed = {f"train/{key}": timing[key] for key in keys}
+        keys = ("images_per_second", "input_percent", "input_process")
+        speed = {f"train/{key}": timing[key] for key in keys if key in timing}
         self._write(step, _flat("train", metrics) | speed)
-        self._line.show(self._progress(step, metrics, timing), step == self.total_steps)
+        line = self._progress(step, metrics, timing)
+        process_log.write(line)
+        self._line.show(line, step == self.total_steps)
 
     def evaluation(self, step: int, metrics: dict) -> None:
         self.last_evaluation = metrics
         self._write(step, _flat("eval", metrics))
-        self._line.keep(
+        self.say(
             f"epoch {step / self.steps_per_epoch:.4g}  "
             + "  ".join(f"{name} {row['top1']:.2f}%" for name, row in metrics.items())
         )
 
     def say(self, sentence: str) -> None:
         """Prints one sentence above the live line."""
+        process_log.write(sentence)
         self._line.keep(sentence)
 
     def close(self) -> None:
@@ -92,25 +96,35 @@ class Reporter:
         head = (
             f"step {step}/{self.total_steps}  {100 * step / self.total_steps:.1f}%  "
             f"ETA {duration(left)}  {rate:,.0f} images/s  "
-            f"input {timing['input_percent']:.1f}%  "
+            f"{_input(timing)}  "
         )
         return head + "  ".join(_losses(name, row) for name, row in metrics.items())
 
 
 class Silent:
-    """The reporter of the processes that report nothing."""
+    """The reporter of the other processes: each reports to its own log alone."""
 
     seconds = 0.0
 
-    def __init__(self, workdir: pathlib.Path, **_):
+    def __init__(self, workdir: pathlib.Path, *, total_steps: int, **_):
         self.last_evaluation: dict[str, dict[str, float]] = {}
+        self.total_steps = total_steps
+
+    def train(self, step: int, metrics: dict, timing: dict) -> None:
+        rate = timing["images_per_second"]
+        process_log.write(
+            f"step {step}/{self.total_steps}  {rate:,.0f} images/s of all processes  "
+            f"{_input(timing)} of this one"
+        )
 
     def evaluation(self, step: int, metrics: dict) -> None:
         self.last_evaluation = metrics
+        process_log.write(f"evaluated after step {step}")
 
-    def _ignore(self, *_) -> None: ...
+    def say(self, sentence: str) -> None:
+        process_log.write(sentence)
 
-    train = say = close = _ignore
+    def close(self) -> None: ...
 
 
 def read_rows(path: pathlib.Path) -> list[dict]:
@@ -137,6 +151,12 @@ def _flat(space: str, metrics: dict[str, dict[str, float]]) -> dict[str, float]:
         for name, row in metrics.items()
         for key, value in row.items()
     }
+
+
+def _input(timing: dict) -> str:
+    """The largest share of the time until the input was ready, and whose it is."""
+    whose = f" (process {timing['input_process']})" if "input_process" in timing else ""
+    return f"input {timing['input_percent']:.1f}%{whose}"
 
 
 def _losses(name: str, row: dict[str, float]) -> str:

@@ -1,12 +1,13 @@
 """One config in one directory: a training, a selection, or stages of them in order."""
 
+import contextlib
 import json
 import math
 import pathlib
 from typing import Any
 
 from kdjax.contracts import InputError
-from kdjax.distributed import collectives
+from kdjax.distributed import collectives, process_log
 from kdjax.experiment import denominators
 from kdjax.experiment.build import build
 from kdjax.experiment.networks import CHECKPOINTS
@@ -14,6 +15,8 @@ from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.reporting.results import SUMMARY, Result, read_results
 from kdjax.runner import provenance, trainer
 from kdjax.runner.workdir import CONFIG, check_config, is_done, locked, write_config
+
+LOGS = "logs"  # of the processes, where there are several
 
 
 def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
@@ -23,7 +26,7 @@ def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
     `deadline`, on `time.monotonic()`, a training saves its state and stops.
     """
     config = plain(config)
-    with locked(workdir):
+    with locked(workdir), own_log(workdir):
         if config["stages"] or config["order"]:
             from kdjax.experiment.stages import split_stages
 
@@ -35,6 +38,15 @@ def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
                 run(stage, workdir / name, deadline)
         else:
             run_stage(config, workdir, deadline)
+
+
+def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
+    """While active, this process of several has a log of its own in the directory."""
+    if collectives.processes() == 1:
+        return contextlib.nullcontext()
+    path = workdir / LOGS / f"process-{collectives.process()}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return process_log.to_file(path.open("ab", buffering=0))
 
 
 def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -> None:

@@ -66,6 +66,7 @@ def train(
                     images_per_step=experiment.batch_size,
                     deadline=deadline,
                     should_stop=collectives.stopper(),
+                    gather=collectives.gather,
                 )
     results = reporter.last_evaluation or meta["metrics"]
     record = summary(experiment, results, reporter.seconds, skipped)

@@ -88,6 +88,7 @@ def run(
     images_per_step: int,
     deadline: float = math.inf,
     should_stop: Callable[[int, str], str] = lambda done, why: why,
+    gather: Callable[[float], list[float]] = lambda value: [value],
 ) -> PyTree:
     """Trains from `start` to `plan.total_steps`.
 
@@ -100,12 +101,13 @@ def run(
       deadline: on `time.monotonic()`; the steps that are running then are the last
         ones. One step is always made, so that a run gets on however little time it has.
       should_stop: (steps done, why this process would stop, or "") -> why all do.
+      gather: a number -> those of all processes, in the one that reports.
 
     Raises:
       NonFinite: PATIENCE steps in a row were skipped.
       Preempted: SIGTERM or SIGINT came, or the time is up; the state is saved.
     """
-    window, done = _Window(images_per_step), start
+    window, done = _Window(images_per_step, gather), start
     with stop_signals() as stop:
         while done < plan.total_steps:
             started = time.monotonic()
@@ -143,8 +145,8 @@ def run(
 class _Window:
     """The steps since the last report: their metrics, and the time that they took."""
 
-    def __init__(self, images_per_step: int):
-        self.images_per_step = images_per_step
+    def __init__(self, images_per_step: int, gather: Callable):
+        self.images_per_step, self.gather = images_per_step, gather
         self.pending: list[tuple[int, dict]] = []  # (steps, their metrics)
         # Since when, and for how long the host got the input ready. On an accelerator
         # it does so while the device computes, so the device waits for less.
@@ -162,11 +164,15 @@ class _Window:
             for i in range(count)
         ]
         seconds = time.monotonic() - self.since
+        # All processes are here after the same step, and the slowest input delays all.
+        shares = self.gather(100 * self.waited / seconds)
         timing = {
             "seconds": seconds,
             "images_per_second": len(steps) * self.images_per_step / seconds,
-            "input_percent": 100 * self.waited / seconds,
+            "input_percent": max(shares),
         }
+        if len(shares) > 1:
+            timing["input_process"] = shares.index(max(shares))
         reporter.train(done, average(steps), timing)
         _check_finite(steps, done, self.skipped_in_a_row)
         self.pending, self.since, self.waited = [], self.since + seconds, 0.0

@@ -10,6 +10,7 @@ import time
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PLAIN, RECORDED = ("-m", "kdjax"), ("-m", "tests.distributed.worker")
+TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_", "LOCAL_", "TORCHELASTIC_")
 CONFIG = """
 import json
 from ml_collections import ConfigDict
@@ -69,7 +70,7 @@ class Job:
 
 def clean() -> dict[str, str]:
     """The environment, without what would number a process."""
-    prefixes = ("SLURM_", "JAX_", "OMPI_", "KUBERNETES_", "XLA_")
+    prefixes = ("SLURM_", "JAX_", "OMPI_", "KUBERNETES_", "XLA_", "JOB_", *TORCHRUN)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
     return kept | {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
 
@@ -98,6 +99,15 @@ def by_slurm(count) -> dict:
         "SLURM_LOCALID": numbers,
         "JAX_COORDINATOR_PORT": str(port()),
     }
+
+
+def by_torchrun(count) -> dict:
+    """What `torchrun --standalone --nproc-per-node=COUNT` of PyTorch 2.13 sets."""
+    numbers = [str(i) for i in range(count)]
+    same = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(count))
+    own = dict.fromkeys(("RANK", "LOCAL_RANK"), numbers)
+    meet = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port())}
+    return same | own | meet | {"TORCHELASTIC_USE_AGENT_STORE": "True"}
 
 
 def write(path: pathlib.Path, config) -> pathlib.Path:

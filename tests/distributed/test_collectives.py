@@ -36,6 +36,15 @@ class Store:
                 raise jax.errors.JaxRuntimeError(f"DEADLINE_EXCEEDED: {key}")
             return self.values[key]
 
+    def key_value_dir_get(self, directory):
+        with self.changed:
+            return [(k, v) for k, v in self.values.items() if k.startswith(directory)]
+
+    def key_value_delete(self, directory):
+        with self.changed:
+            for key in [key for key in self.values if key.startswith(directory)]:
+                del self.values[key]
+
     def wait_at_barrier(self, name, milliseconds):
         with self.changed:
             new = threading.Barrier(self.processes)
@@ -122,6 +131,21 @@ def test_broadcast_and_all_gather():
         return shared, group.all_gather([number]), group.broadcast(lambda: number)
 
     assert run(3, work) == [({"first": 0}, [[0], [1], [2]], 0)] * 3
+
+
+def test_gather_brings_all_values_to_process_0_and_leaves_none():
+    """Also where the others are far ahead; they wait for nobody."""
+    stores = []
+
+    def work(group, number):
+        stores.append(group._client)
+        time.sleep(0.05 * (number == 0))
+        return [group.gather([step, number]) for step in range(3)]
+
+    first, *rest = run(3, work)
+    assert first == [[[step, i] for i in range(3)] for step in range(3)]
+    assert rest == [[[[step, i]] for step in range(3)] for i in (1, 2)]
+    assert not [key for key in stores[0].values if "gather" in key]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

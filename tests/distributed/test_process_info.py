@@ -12,7 +12,7 @@ from kdjax.contracts import InputError
 from kdjax.distributed import cluster_env, collectives, coordinator, runtime
 from kdjax.distributed.cluster_env import ProcessInfo, RendezvousError
 from kdjax.distributed.process_info import find_process_info
-from tests.distributed.jobs import Job, by_slurm, port
+from tests.distributed.jobs import TORCHRUN, Job, by_slurm, port
 
 
 def options(**given):
@@ -24,6 +24,7 @@ BY_VARIABLES = {cluster_env.VARIABLES[name]: value for name, value in ALL.items(
 
 
 NAMES = ("SLURM_", "JAX_", "OMPI_", "PMI", "KUBERNETES_", "JOB_", "TPU_", "CUDA_VIS")
+NAMES += TORCHRUN
 
 
 @pytest.fixture
@@ -63,11 +64,13 @@ def test_a_pod_is_no_task_of_several(environ, monkeypatch):
 
 def test_flags_and_variables():
     wanted = ProcessInfo("a:1", 4, 3)
-    assert find_process_info(options(**ALL), {}) == wanted
-    assert find_process_info(options(), BY_VARIABLES) == wanted
-    assert find_process_info(options(process="2"), BY_VARIABLES) == wanted._replace(
-        process=2
-    )
+    by_flags = find_process_info(options(**ALL), {})
+    assert by_flags == wanted._replace(source="--processes and --process")
+    by_variables = find_process_info(options(), BY_VARIABLES)
+    wanted = wanted._replace(source="JAX_NUM_PROCESSES and JAX_PROCESS_ID")
+    assert by_variables == wanted
+    both = find_process_info(options(process="2"), BY_VARIABLES)
+    assert both[:3] == ("a:1", 4, 2)
 
 
 @pytest.mark.parametrize(
@@ -107,13 +110,16 @@ def task(count, number, **more):
 def test_tasks_of_slurm(environ):
     variables = environ(task(2, 1))
     assert find_process_info(options(), variables) == ProcessInfo(
-        "localhost:77", 2, 1, [1]
+        "localhost:77", 2, 1, [1], source="slurm"
     )
     # One task on a host has all its devices, and one that is bound what it is bound to.
     variables = environ(task(2, 1, SLURM_STEP_NUM_NODES="2"))
     assert find_process_info(options(), variables).devices is None
     variables = environ(task(2, 1, CUDA_VISIBLE_DEVICES="1"))
     assert find_process_info(options(), variables).devices is None
+    # JAX reads which ones the user wants.
+    more = {"CUDA_VISIBLE_DEVICES": "0,1,2,3", "JAX_LOCAL_DEVICE_IDS": "2,3"}
+    assert find_process_info(options(), environ(more)).devices is None
     variables = environ(task(1, 0))
     assert find_process_info(options(), variables) is None
 
@@ -149,7 +155,11 @@ def test_an_address_of_ones_own_needs_a_port_on_slurm_too(environ):
             "one of 2 tasks .*cannot place it|looks like ompi.*mpi4py",
         ),
         ({"JAX_COORDINATOR_ADDRESS": "a:1"}, "_ADDRESS is set, and nothing says how"),
-        ({"JOB_COMPLETION_INDEX": "1"}, "pod of an indexed job .*jax.k8s."),
+        (
+            {"JOB_COMPLETION_INDEX": "1"},
+            "pod of an indexed job .*JAX_NUM_PROCESSES and JAX_COORDINATOR_ADDRESS, "
+            "HOST:PORT of pod 0, .*jax.k8s.",
+        ),
         (task(1, 0, PMI_SIZE="4"), "one of 4 tasks"),
     ),
 )
@@ -222,7 +232,28 @@ def test_ranks_of_open_mpi(environ):
     more = {"SIZE": "2", "RANK": "1", "LOCAL_RANK": "0", "LOCAL_SIZE": "1"}
     variables = uri | {f"OMPI_COMM_WORLD_{name}": value for name, value in more.items()}
     info = find_process_info(options(), environ(variables))
-    assert info.coordinator.startswith("10.96.0.1:") and info[1:] == (2, 1, None)
+    assert info.coordinator.startswith("10.96.0.1:")
+    assert info[1:] == (2, 1, None, 1, "ompi")
+
+
+def test_a_pod_of_an_indexed_job_is_numbered_by_its_index(environ, monkeypatch):
+    """Its template names the other two; neither a package nor a server is needed."""
+    monkeypatch.setattr(K8sCluster, "is_env_present", pytest.fail)
+    index = {"JOB_COMPLETION_INDEX": "3", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    both = {"JAX_NUM_PROCESSES": "4", "JAX_COORDINATOR_ADDRESS": "kd-train-0-0.kd:8476"}
+    info = find_process_info(options(), environ(index | both))
+    assert info[:4] == ("kd-train-0-0.kd:8476", 4, 3, None)
+    assert info.source == "JAX_NUM_PROCESSES and JOB_COMPLETION_INDEX"
+    # By hand is by hand.
+    assert find_process_info(options(process="1"), environ({})).process == 1
+    monkeypatch.delenv("JAX_COORDINATOR_ADDRESS")
+    with pytest.raises(InputError, match="--coordinator .*ADDRESS. is missing"):
+        find_process_info(options(), os.environ)
+    (monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "a:1"), environ(index))
+    with pytest.raises(
+        InputError, match="JOB_COMPLETION_INDEX is '3'; expected 0 to 1"
+    ):
+        find_process_info(options(), environ({"JAX_NUM_PROCESSES": "2"}))
 
 
 @pytest.mark.errors

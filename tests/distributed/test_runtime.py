@@ -1,6 +1,7 @@
 """One run in several processes: the same numbers as in one, and one end for all."""
 
 import json
+import re
 import shutil
 import time
 
@@ -22,11 +23,13 @@ from tests.distributed.jobs import (
     Job,
     by_hand,
     by_slurm,
+    by_torchrun,
     read_records,
     write,
 )
 
-TIMES = ("seconds", "train/images_per_second", "train/input_percent")
+TIMES = ("seconds", *(f"train/{key}" for key in ("images_per_second", "input_percent")))
+TIMES += ("train/input_process",)
 
 
 # A process that does not find the teacher of a run.
@@ -110,7 +113,7 @@ def whole(root):
 def stopped(root):
     """Stopped by SIGTERM to the second of two processes: its directory, the records."""
     out = root / "stopped.record"
-    request = {"out": str(out), "at": 3, "signal": "SIGTERM", "slow": 0.3}
+    request = {"out": str(out), "at": 3, "signal": "SIGTERM", "slow": 0.3, "late": 0.1}
     how = {"flags": by_hand(2), "module": RECORDED, "RECORD": json.dumps(request)}
     job = train(root, "stopped", 2, **how)
     assert job.codes() == [42, 42], job.text()
@@ -150,9 +153,31 @@ def test_one_process_prints_and_writes(root, whole):
     assert not [x for x in second.splitlines() if x and not x.startswith("[Gloo]")]
     assert {path.name for path in (root / "slurm").iterdir()} == {
         *("config.json", "metrics.jsonl", "summary.json", "checkpoints", "sample_info"),
-        ".lock",
+        *(".lock", "logs"),
     }
     assert (root / "slurm" / "summary.json").stat().st_size > 100
+
+
+def test_each_process_has_a_log(root, whole):
+    first, second = (
+        (root / "slurm" / "logs" / f"process-{i}.log").read_text() for i in (0, 1)
+    )
+    assert "process 0 of 2 on " in first and "process 1 of 2 on " in second
+    # What process 0 prints is in its log too; the other one has its own share alone.
+    assert "2 processes, numbered by slurm" in whole.logs[0].read_text()
+    assert "epoch 1  " in first and "epoch 1  " not in second
+    assert re.search(r"step 12/12 .* input [\d.]+% \(process [01]\)", first)
+    assert re.search(r"step 12/12 .* input [\d.]+% of this one", second)
+    assert not (root / "alone" / "logs").exists()
+
+
+def test_the_largest_input_share_is_reported_and_whose_it_is(stopped):
+    """The second of two processes waits for the input of each step."""
+    rows = read_rows(stopped[0] / "metrics.jsonl")
+    whose = [row["train/input_process"] for row in rows]  # it was never evaluated
+    assert len(whose) >= 4 and np.median(whose) == 1  # a busy machine delays the other
+    log = (stopped[0] / "logs" / "process-1.log").read_text()
+    assert log.rstrip().splitlines()[-1].split(" ", 1)[1].startswith("Preempted: stopp")
 
 
 def test_evaluate_on_two_hosts_is_exact(root, whole, as_they_are, capsys):
@@ -217,9 +242,14 @@ def test_four_processes_go_on_with_what_two_saved(root, stopped, whole):
     assert_same(timeless(root / "four"), timeless(root / "alone"))
 
 
-def test_two_processes_go_on_bit_for_bit(root, stopped, whole):
+def test_two_processes_of_torchrun_train_one_run_bit_for_bit(root, stopped, whole):
+    """What two others saved goes on; on GPUs each process would have its own."""
     shutil.copytree(stopped[0], root / "two")
-    train(root, "two", 2, flags=by_hand(2)).check()
+    out = root / "two.record"
+    how = by_torchrun(2) | {"module": RECORDED, "RECORD": json.dumps({"out": str(out)})}
+    job = train(root, "two", 2, flags=[[], []], **how).check()
+    assert "2 processes, numbered by torchrun's variables" in job.logs[0].read_text()
+    assert [row["visible"] for row in read_records(out, 2)] == ["0", "1"]
     weights = [
         checkpoints.read_variables(root / name / "checkpoints", 12, "kd")
         for name in ("slurm", "two")
@@ -242,6 +272,9 @@ def test_an_error_of_one_process_ends_all_with_its_code(root, module):
     assert job.codes() == [2, 2]
     first, second = (log.read_text() for log in job.logs)
     assert "config.schedule is {'learning_rate': 0.02" in second
+    own = [root / "wrong" / "logs" / f"process-{i}.log" for i in (0, 1)]
+    assert "InputError: process 1: this run" in own[1].read_text()
+    assert "process 1 of 2 failed" in own[0].read_text()
     assert "process 1 of 2 failed: InputError: process 1: this run" in first
 
 

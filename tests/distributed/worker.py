@@ -1,9 +1,10 @@
 """One process of a run of several: `python -m kdjax` with a record of what it did.
 
 $RECORD is JSON: `out`, a file for each process; `at`, a step before which process 1 is
-sent `signal`; `slow`, seconds that a step takes more; `images`, whether to count crops.
-The file holds which state was restored, which was saved last, and how many images were
-decoded.
+sent `signal`; `slow`, seconds that a step takes more; `late`, seconds that the input of
+the last process takes more; `images`, whether to count crops. The file holds which
+state was restored, which was saved last, how many images were decoded, and which GPUs
+the process would see.
 """
 
 import json
@@ -14,6 +15,7 @@ import sys
 import time
 
 import jax
+from jax._src import xla_bridge
 from jax.experimental import multihost_utils
 
 from kdjax import __main__, checkpoints
@@ -44,6 +46,11 @@ def digest(states) -> str:
 class Disturbed(Steps):
     """Steps that take longer, and are interrupted."""
 
+    def ready(self, *arguments):
+        if jax.process_index() == jax.process_count() - 1:
+            time.sleep(REQUEST.get("late", 0.0))
+        return super().ready(*arguments)
+
     def run(self, states, number, *rest):
         time.sleep(REQUEST.get("slow", 0.0))
         if number == REQUEST.get("at") and jax.process_index() == 1:
@@ -59,7 +66,8 @@ class Recording(trainer.Checkpointer):
 
 def begin(*arguments, whole=trainer.begin):
     states, meta = whole(*arguments)
-    record(restored=[meta["step"], digest(states)])
+    visible = xla_bridge.CUDA_VISIBLE_DEVICES.value
+    record(restored=[meta["step"], digest(states)], visible=visible)
     return states, meta
 
 

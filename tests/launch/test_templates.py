@@ -1,5 +1,6 @@
 """Templates are sound, and scripts do what the table says, against stand-ins."""
 
+import argparse
 import math
 import os
 import re
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from kdjax.__main__ import main
+from kdjax.distributed.process_info import find_process_info
 from tests.launch.standins import LAUNCH, LOST, ROOT, TRAIN
 
 SCRIPTS = sorted(LAUNCH.glob("*.sh"))
@@ -115,28 +117,59 @@ def test_xpk_gets_the_command_as_one_word(shell):
     assert words == ["python", "-m", "kdjax", "train", *TRAIN]
 
 
-def test_jobset_stops_on_our_own_codes_and_restarts_on_others():
-    spec = yaml.safe_load((LAUNCH / "gke_jobset.yaml").read_text())["spec"]
+def jobset(name):
+    """A JobSet's (spec, its job's spec, its pod's spec, the container)."""
+    spec = yaml.safe_load((LAUNCH / name).read_text())["spec"]
     (job,) = spec["replicatedJobs"]
     inner = job["template"]["spec"]
-    (rule,) = inner["podFailurePolicy"]["rules"]
     pod = inner["template"]["spec"]
+    (container,) = pod["containers"]
+    return spec, inner, pod, container
+
+
+@pytest.mark.parametrize("name", ("gke_gpu.yaml", "gke_tpu.yaml"))
+def test_jobset_stops_on_our_own_codes_and_restarts_on_others(name):
+    spec, inner, pod, container = jobset(name)
+    (rule,) = inner["podFailurePolicy"]["rules"]
     assert rule["action"] == "FailJob" and inner["backoffLimit"] == 0
     assert rule["onExitCodes"]["values"] == [1, 2, 3, 4]
     # Kubernetes takes a podFailurePolicy with this policy only.
     assert pod["restartPolicy"] == "Never"
     assert pod["terminationGracePeriodSeconds"] >= 120
-    (container,) = pod["containers"]
     assert rule["onExitCodes"]["containerName"] == container["name"]
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     assert mounted == {volume["name"] for volume in pod["volumes"]}
-    # All hosts of the slice, each with its chips.
+    (fail,) = spec["failurePolicy"]["rules"]
+    assert fail["onJobFailureReasons"] == ["PodFailurePolicy"]
+
+
+def test_jobset_takes_all_hosts_of_a_slice_each_with_its_chips():
+    _, inner, pod, container = jobset("gke_tpu.yaml")
     assert inner["parallelism"] == inner["completions"] == 4
     topology = pod["nodeSelector"]["cloud.google.com/gke-tpu-topology"]
     chips = container["resources"]["limits"]["google.com/tpu"]
     assert math.prod(map(int, topology.split("x"))) == 4 * chips
-    (fail,) = spec["failurePolicy"]["rules"]
-    assert fail["onJobFailureReasons"] == ["PodFailurePolicy"]
+
+
+def test_jobset_numbers_a_process_for_each_host_of_gpus():
+    """By what the page sets, and what Kubernetes sets in each pod."""
+    page = yaml.safe_load((LAUNCH / "gke_gpu.yaml").read_text())
+    spec, inner, _, container = jobset("gke_gpu.yaml")
+    assert inner["completionMode"] == "Indexed"
+    variables = {row["name"]: row["value"] for row in container["env"]}
+    flags = argparse.Namespace(coordinator=None, processes=None, process=None)
+    infos = [
+        find_process_info(flags, variables | {"JOB_COMPLETION_INDEX": str(number)})
+        for number in range(inner["completions"])
+    ]
+    assert [info.process for info in infos] == list(range(inner["parallelism"]))
+    # JobSet's names: its own, the job's and its number, the pod's; then its subdomain.
+    name, (job,) = page["metadata"]["name"], spec["replicatedJobs"]
+    address = f"{name}-{job['name']}-0-0.{name}"
+    for info in infos:
+        assert info.processes == inner["completions"] and info.devices is None
+        assert info.coordinator.rpartition(":")[0] == address
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 8
 
 
 def test_skypilot_recovers_on_our_code_and_its_commands_are_bash():
