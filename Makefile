@@ -1,7 +1,8 @@
 # make demo: teacher, five students, table and report from nothing but Python and make.
 # make experiments: the four papers' studies on those images; RESULTS.md says what held.
 # make test: the tests. make parity: PyTorch's code beside ours. make lint: ruff.
-# make test-long: every method under every rule, of which make test has a spread.
+# make test-long: what takes long, such as every method under every rule; make test has
+# a spread of it.
 # make preflight: ResNets compiled for TPU slices that are not there; minutes each.
 # make bench: images/s of kdjax and of PyTorch by turns; leave the machine alone meanwhile.
 # make accelerator: what is most worth knowing of a GPU or TPU, in 15 minutes; installs
@@ -39,10 +40,8 @@ test: $(VENV)/.test
 	  tests/losses tests/supervision
 	$(BIN)/python -m pytest $(TOGETHER) --doctest-modules kdjax
 
-# Compiling is most of it, and each program makes one step.
 test-long: $(VENV)/.test
-	XLA_FLAGS=--xla_backend_optimization_level=0 \
-	  $(BIN)/python -m pytest $(TOGETHER) -m long tests/methods tests/test_repdistiller_config.py
+	$(BIN)/python -m pytest $(TOGETHER) -m long
 
 parity: $(VENV)/.parity
 	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/bench tests/benchmarks

@@ -10,12 +10,20 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+# Compiling is most of what the tests do, and each program makes few steps: LLVM's
+# optimisations take longer than they save. Commands that tests start have it as well.
+LEVEL = "--xla_backend_optimization_level"
+
+
 def pytest_configure(config):
-    """Keeps compiled programs in pytest's cache, for every process of the tests.
+    """Compiles quickly, and keeps programs in pytest's cache for all processes.
 
     Workers and the commands they start compile many programs that others have compiled,
     and that is most of what the tests do; `pytest --cache-clear` forgets them.
     """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if LEVEL not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {LEVEL}=0".strip()
     if not hasattr(config, "cache"):  # -p no:cacheprovider
         return
     kept = {

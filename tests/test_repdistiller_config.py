@@ -107,7 +107,7 @@ def test_arguments_are_those_of_the_method(method, pair):
 @pytest.mark.parametrize("host", ["kd", "reviewkd"])
 def test_rules_attach(host, rules):
     (part,) = parts(f"{host}+{rules}", *SMALL)
-    facts = {"steps_per_epoch": 781.0, "total_steps": 1000, "num_examples": 50_000}
+    facts = {"steps_per_epoch": 781.0, "total_steps": 187_440, "num_examples": 50_000}
     refused = {("reviewkd", "standardise"): "acts on logits", ("kd", "kd"): "no rule"}
     if (host, rules) in refused:
         with pytest.raises(InputError, match=refused[host, rules]):

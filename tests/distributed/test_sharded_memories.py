@@ -67,6 +67,7 @@ def test_two_processes_go_on_bit_for_bit(root, whole, stopped):
     assert timeless(root / "two") == timeless(root / "whole")
 
 
+@pytest.mark.long
 def test_one_process_goes_on_with_what_two_saved(root, whole, stopped):
     shutil.copytree(root / "stopped", root / "one")
     start(root, "one", 4, [[]]).check()
@@ -92,7 +93,10 @@ def change_checksum(step):
     ("damage", "reason"),
     (
         (cut_rows, "another process cannot read it"),
-        (change_checksum, "StorageError: step {}: 1 arrays differ"),
+        pytest.param(
+            *(change_checksum, "StorageError: step {}: 1 arrays differ"),
+            marks=pytest.mark.long,
+        ),
     ),
 )
 def test_both_fall_back_to_the_step_before(root, whole, stopped, damage, reason):

@@ -68,7 +68,7 @@ def reproduced(tmp_path_factory):
     program = bare.prelude() + PROGRAM.format(
         root=root, last=RUNS[-1], never=bare.NEVER
     )
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    environment = dict(os.environ)
     result = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,

@@ -49,6 +49,7 @@ def test_factor_transfer_keeps_the_paraphraser_bit_for_bit(stages, data_dir, tmp
     )
 
 
+@pytest.mark.long
 def test_a_run_goes_on_with_the_paraphraser_that_it_began_with(
     stages, data_dir, tmp_path
 ):

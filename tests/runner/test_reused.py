@@ -112,6 +112,7 @@ def test_a_resumed_run_ends_the_same(student, data_dir, teacher, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, *both)
 
 
+@pytest.mark.long
 def test_it_teaches(student, data_dir, tmp_path):
     method = {"name": "kd", "alpha": 0.9, "temperature": 4.0}
     run.run(config_of(data_dir, method, str(student)), tmp_path / "kd")
