@@ -34,10 +34,12 @@ experiments: $(VENV)/.train
 	  --config.total_epochs=4
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(TOGETHER) -m "not parity and not long"
+	$(BIN)/python -m pytest $(TOGETHER) -m "not parity and not long" \
+	  --ignore=tests/losses --ignore=tests/supervision
 	$(BIN)/python -m pytest $(TOGETHER) -m "not errors and not parity and not long" \
 	  --jaxtyping-packages=kdjax.losses,kdjax.supervision,beartype.beartype \
 	  tests/losses tests/supervision
+	$(BIN)/python -m pytest $(TOGETHER) -m errors tests/losses tests/supervision
 	$(BIN)/python -m pytest $(TOGETHER) --doctest-modules kdjax
 
 test-long: $(VENV)/.test

@@ -8,6 +8,10 @@ import subprocess
 import sys
 import time
 
+COMPILING = (
+    "JAX_COMPILATION_CACHE_DIR",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+)
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PLAIN, RECORDED = ("-m", "kdjax"), ("-m", "tests.distributed.worker")
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_", "LOCAL_", "TORCHELASTIC_")
@@ -69,9 +73,13 @@ class Job:
 
 
 def clean() -> dict[str, str]:
-    """The environment, without what would number a process."""
-    prefixes = ("SLURM_", "JAX_", "OMPI_", "KUBERNETES_", "XLA_", "JOB_", *TORCHRUN)
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
+    """The environment, without what would number a process; it compiles as tests do."""
+    prefixes = ("SLURM_", "JAX_", "OMPI_", "KUBERNETES_", "JOB_", *TORCHRUN)
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(prefixes) or k in COMPILING
+    }
     return kept | {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1"}
 
 

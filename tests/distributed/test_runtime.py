@@ -191,7 +191,7 @@ def test_evaluate_on_two_hosts_is_exact(root, whole, as_they_are, capsys):
         assert row == pytest.approx(wanted["students"][name], rel=1e-5)
 
 
-@pytest.mark.parametrize("number", (0, 1))
+@pytest.mark.parametrize("number", (pytest.param(0, marks=pytest.mark.long), 1))
 def test_evaluate_where_one_host_cannot_load_the_teacher(root, whole, number):
     words = ["evaluate", f"--workdir={root / 'slurm'}", "--devices=1"]
     code = WITHOUT.replace("NUMBER", str(number))
@@ -230,6 +230,7 @@ def test_a_state_that_two_processes_saved_comes_back_bit_for_bit(
     assert len(jax.tree.leaves(states)[0].devices()) == devices
 
 
+@pytest.mark.long
 def test_four_processes_go_on_with_what_two_saved(root, stopped, whole):
     workdir, (first, _) = stopped
     shutil.copytree(workdir, root / "four")
@@ -257,6 +258,7 @@ def test_two_processes_of_torchrun_train_one_run_bit_for_bit(root, stopped, whol
     assert timeless(root / "two") == timeless(root / "slurm")
 
 
+@pytest.mark.long
 def test_one_process_goes_on_with_what_two_saved(root, stopped, whole, as_they_are):
     shutil.copytree(stopped[0], root / "one")
     run.run(students(root), root / "one")

@@ -58,6 +58,7 @@ def stopped(root):
     return first["saved"]
 
 
+@pytest.mark.long
 def test_two_processes_go_on_bit_for_bit(root, whole, stopped):
     shutil.copytree(root / "stopped", root / "two")
     start(root, "two", 2, by_hand(2)).check()

@@ -15,6 +15,7 @@ from kdjax.runner import run
 from tests.runner.test_reused import config_of, loaded
 
 FT = {"name": "ft"}
+pytestmark = pytest.mark.long  # tests/runner/test_two_stages.py is not
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,6 @@ def test_factor_transfer_keeps_the_paraphraser_bit_for_bit(stages, data_dir, tmp
     )
 
 
-@pytest.mark.long
 def test_a_run_goes_on_with_the_paraphraser_that_it_began_with(
     stages, data_dir, tmp_path
 ):

@@ -82,7 +82,7 @@ def results(workdir, method):
     return arrays, kept
 
 
-@pytest.mark.parametrize("method", [pytest.param("ce", marks=pytest.mark.long), "crd"])
+@pytest.mark.parametrize("method", ["ce", pytest.param("crd", marks=pytest.mark.long)])
 def test_killed_and_started_again(data_dir, tmp_path, method):
     given = data_dir, method
     process = start(tmp_path / "killed", *given)
