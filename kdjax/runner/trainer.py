@@ -19,23 +19,30 @@ from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
 from kdjax.runner.initial import begin_with
+from kdjax.runner.profile import Traced, check_profile
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.workdir import is_done, write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
+from kdjax.training.goodput import Goodput
 from kdjax.training.program import steps_per_dispatch, train_program
 from kdjax.training.state import initial_state
 from kdjax.types import PyTree
 
 
 def train(
-    experiment: Experiment, workdir: pathlib.Path, deadline: float = math.inf
+    experiment: Experiment,
+    workdir: pathlib.Path,
+    deadline: float = math.inf,
+    profile: tuple[int, int] | None = None,
 ) -> None:
     """Runs an experiment in its directory, from its newest checkpoint if any.
 
     Stops with its state saved, as by a signal, when `time.monotonic()` is `deadline`.
+    The steps of `profile`, (first, last), are traced.
     """
-    mesh = sharding.make_mesh()
+    goodput, mesh = Goodput(), sharding.make_mesh()
+    check_profile(profile, experiment.plan.total_steps)
     checkpointer, states, meta = _start(experiment, workdir, mesh)
     start = meta["step"]
     reporter = (Reporter if collectives.is_primary() else Silent)(
@@ -44,6 +51,7 @@ def train(
         total_steps=experiment.plan.total_steps,
         steps_per_epoch=experiment.steps_per_epoch,
         tensorboard=experiment.tensorboard,
+        goodput=goodput,
     )
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
@@ -54,7 +62,12 @@ def train(
         )
         sample_info = SampleInfo(experiment, variables, mesh, workdir, start)
         if not experiment.plan.is_enough(meta.get("metrics")):
-            with closing(Steps(experiment, variables, mesh, sample_info)) as steps:
+            with contextlib.ExitStack() as stack:
+                steps = Steps(experiment, variables, mesh, sample_info)
+                stack.enter_context(closing(steps))
+                if profile and collectives.is_primary():
+                    steps = Traced(steps, profile, workdir, reporter.say)
+                    stack.enter_context(closing(steps))
                 loop.run(
                     experiment.plan,
                     states,
@@ -66,9 +79,13 @@ def train(
                     images_per_step=experiment.batch_size,
                     deadline=deadline,
                     should_stop=collectives.stopper(),
+                    agree=lambda own: collectives.broadcast(lambda: own),
+                    goodput=goodput,
                 )
+        reporter.say(str(goodput))
     results = reporter.last_evaluation or meta["metrics"]
     record = summary(experiment, results, reporter.seconds, skipped)
+    record["time"] = goodput.summary()
     if selections := sample_info.report():
         record["selections"] = selections
     write_json(workdir / SUMMARY, record)
