@@ -24,7 +24,7 @@ from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.workdir import is_done, write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
-from kdjax.training.goodput import Goodput
+from kdjax.training.goodput import Goodput, sentence
 from kdjax.training.program import steps_per_dispatch, train_program
 from kdjax.training.state import initial_state
 from kdjax.types import PyTree
@@ -82,10 +82,11 @@ def train(
                     agree=lambda own: collectives.broadcast(lambda: own),
                     goodput=goodput,
                 )
-        reporter.say(str(goodput))
+        spent = goodput.summary()
+        reporter.say(sentence(spent))
     results = reporter.last_evaluation or meta["metrics"]
     record = summary(experiment, results, reporter.seconds, skipped)
-    record["time"] = goodput.summary()
+    record["time"] = spent
     if selections := sample_info.report():
         record["selections"] = selections
     write_json(workdir / SUMMARY, record)

@@ -75,14 +75,13 @@ class Goodput:
         percent = 100 * (1 - sum(lost.values()) / total)
         return {"seconds": total, "goodput_percent": percent, "lost_seconds": lost}
 
-    def __str__(self) -> str:
-        row = self.summary()
-        total = row["seconds"]
-        lost = sorted(row["lost_seconds"].items(), key=lambda item: -item[1])
-        shares = ", ".join(f"{name} {100 * one / total:.1f} %" for name, one in lost)
-        return (
-            f"goodput {row['goodput_percent']:.1f} % of {total:,.1f} s; lost: {shares}"
-        )
+
+def sentence(summary: dict) -> str:
+    """A `Goodput.summary` as one line, the largest loss first."""
+    total, share = summary["seconds"], summary["goodput_percent"]
+    lost = sorted(summary["lost_seconds"].items(), key=lambda item: -item[1])
+    shares = ", ".join(f"{name} {100 * one / total:.1f} %" for name, one in lost)
+    return f"goodput {share:.1f} % of {total:,.1f} s; lost: {shares}"
 
 
 def _compile_seconds() -> float:

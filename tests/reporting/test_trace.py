@@ -21,7 +21,8 @@ planes {{
 TPU = """
 planes {
   name: "/device:TPU:0"
-  lines { name: "XLA Modules" events { metadata_id: 9 offset_ps: 0 duration_ps: 13000000 } }
+  lines { name: "XLA Modules"
+    events { metadata_id: 9 offset_ps: 0 duration_ps: 13000000 } }
   lines { name: "Steps" events { metadata_id: 1 offset_ps: 0 duration_ps: 99000000 } }
   lines { name: "XLA Ops"
     events { metadata_id: 2 offset_ps: 1000000 duration_ps: 3000000 }
@@ -36,13 +37,9 @@ planes {
 }
 """
 
-
-def gpu(number):
-    """A kernel of 4 us and a copy of 1 us; a line that sums them up; a host thread."""
-    return (
-        """
+GPU = """
 planes {
-  name: "/device:GPU:%d"
+  name: "/device:GPU:NUMBER"
   lines { name: "Stream #13(Compute)"
     events { metadata_id: 1 offset_ps: 0 duration_ps: 4000000
       stats { metadata_id: 1 str_value: "fusion.2" }
@@ -67,8 +64,11 @@ planes {
   stat_metadata { key: 1 value { id: 1 name: "hlo_op" } }
 }
 """
-        % number
-    )
+
+
+def gpu(number):
+    """A kernel of 4 us and a copy of 1 us; a line that sums them up; a host thread."""
+    return GPU.replace("NUMBER", str(number))
 
 
 def message(number: int, *parts: bytes | str) -> bytes:

@@ -199,7 +199,9 @@ def test_evaluating_saving_and_waiting_for_input_are_lost_to_goodput(
     assert {name: spent.seconds()[name] for name in wanted} == wanted
     row = spent.summary()
     assert row["goodput_percent"] == pytest.approx(100 * 4 / 17)
-    assert str(spent).startswith("goodput 23.5 % of 17.0 s; lost: saving 41.2 %, ")
+    assert goodput.sentence(row).startswith(
+        "goodput 23.5 % of 17.0 s; lost: saving 41.2 %, "
+    )
 
 
 @pytest.mark.parametrize("busy", (True, False))
