@@ -110,7 +110,7 @@ class Evaluation:
     )
     on_train: bool = key(False, "also of the training split")
     keep_all: bool = key(
-        False, "keep more than two checkpoints and the best", free=True
+        False, "keep the checkpoint of each, not just two and the best", free=True
     )
 
 

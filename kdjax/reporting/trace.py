@@ -35,10 +35,10 @@ class Instruction(NamedTuple):
 
 def read_operations(path: pathlib.Path) -> tuple[list[Operation], int]:
     """(operations, the most costly first; devices) of an .xplane.pb file."""
-    planes = list(ProfileData.from_file(str(path)).planes)
+    profile = ProfileData.from_file(str(path))  # it owns what its planes show
     programs = _programs(path.read_bytes())
     devices, seconds, calls = set(), collections.Counter(), collections.Counter()
-    for device, line in _lines(planes):
+    for device, line in _lines(list(profile.planes)):
         for program, name, own, nr in _own_seconds(line):
             instruction = programs.get(program, {}).get(name, Instruction())
             devices.add(device if nr is None else nr)
@@ -53,14 +53,13 @@ def _lines(planes) -> Iterator[tuple[str, list[tuple]]]:
     """(device, [(begin, end, program, name, ordinal)]) of each line of operations."""
     accelerators = [plane for plane in planes if plane.name.startswith("/device:")]
     for plane in accelerators or planes:
-        lines = {line.name: line for line in plane.lines}
-        if "TPU" in plane.name:
-            lines = {name: lines[name] for name in ("XLA Ops",) if name in lines}
-        elif accelerators:  # other lines of a GPU sum up those of its streams
-            lines = {n: line for n, line in lines.items() if n.startswith("Stream")}
-        modules = {line.name: line for line in plane.lines}.get("XLA Modules")
-        runs = sorted((e.start_ns, e.name) for e in modules.events) if modules else []
-        for line in lines.values():
+        # Other lines of an accelerator sum up what these have: those of a TPU's core,
+        # and those of a GPU's streams.
+        own = "" if not accelerators else "XLA Ops" if "TPU" in plane.name else "Stream"
+        lines = [line for line in plane.lines if line.name.startswith(own)]
+        modules = [line for line in plane.lines if line.name == "XLA Modules"]
+        runs = sorted((e.start_ns, e.name) for line in modules for e in line.events)
+        for line in lines:
             yield plane.name, list(_events(line, runs, bool(accelerators)))
 
 
@@ -102,24 +101,24 @@ def _programs(data: bytes) -> dict[str, dict[str, Instruction]]:
         if bytes(*_all(plane, 2)) != PROGRAMS:
             continue
         for entry in _all(plane, 4):  # the program's name, and its HLO as a stat
-            (metadata,) = _all(entry, 2)
-            name = bytes(*_all(metadata, 2)).decode()
-            for stat in _all(metadata, 5):
-                for module in (m for proto in _all(stat, 6) for m in _all(proto, 1)):
-                    programs[name] = dict(_instructions(module))
+            for metadata in _all(entry, 2):
+                name = bytes(*_all(metadata, 2)).decode()
+                for proto in _deeper(metadata, 5, 6):
+                    programs[name] = dict(_instructions(proto))
     return programs
 
 
-def _instructions(module: memoryview) -> Iterator[tuple[str, Instruction]]:
-    for computation in _all(module, 3):
-        for instruction in _all(computation, 2):
-            origin = "".join(
-                bytes(name).decode()
-                for metadata in _all(instruction, 7)
-                for name in _all(metadata, 2)
-            )
-            name, opcode = (bytes(*_all(instruction, n)).decode() for n in (1, 2))
-            yield name, Instruction(opcode, origin)
+def _instructions(proto: memoryview) -> Iterator[tuple[str, Instruction]]:
+    for instruction in _deeper(proto, 1, 3, 2):  # of modules and their computations
+        name, opcode = (bytes(*_all(instruction, n)).decode() for n in (1, 2))
+        origin = bytes(*_deeper(instruction, 7, 2)).decode()
+        yield name, Instruction(opcode, origin)
+
+
+def _deeper(message: memoryview, number: int, *rest: int) -> Iterator[memoryview]:
+    """The values of a field of a field, and so on."""
+    for value in _all(message, number):
+        yield from _deeper(value, *rest) if rest else (value,)
 
 
 def _all(message: memoryview, number: int) -> Iterator[memoryview]:
