@@ -106,7 +106,11 @@ class Evaluation:
     every_epochs: float = key(1.0, "a checkpoint follows; 0: only at the end", low=0)
     every_steps: int = key(0, "instead of every_epochs, where above 0", low=0)
     batch_size: int = key(
-        0, "over all devices; 0: 250 images on each device", low=0, free=True
+        0,
+        "over all devices; 0: 250 images on each accelerator, 500 in each process on "
+        "CPUs",
+        low=0,
+        free=True,
     )
     on_train: bool = key(False, "also of the training split")
     keep_all: bool = key(

@@ -17,7 +17,6 @@ from kdjax.training import sharding
 from kdjax.training.metrics import evaluate, in_flight, sums
 from kdjax.types import PyTree
 
-ROWS = 250  # on each device: these divide the test sets of CIFAR and ImageNet
 MOST_HELD = 16 << 30  # bytes; the 50,000 test images of ImageNet are 7 GiB
 
 
@@ -59,8 +58,8 @@ class _Decoded:
 def evaluation_rows(split: Split, batch_size: int, mesh: Mesh) -> Batches:
     """A split as padded batches of about `batch_size` rows, divisible by the mesh.
 
-    They are no larger than the split; of 0, they have ROWS rows on each device. All of
-    them are held at once: an evaluation goes through them again and again. Too many
+    They are no larger than the split; of 0, they have as many rows as `usual_rows`. All
+    of them are held at once: an evaluation goes through them again and again. Too many
     images of a set that stays on disk are an InputError.
     """
     held = _held(split)
@@ -82,11 +81,22 @@ def passing_rows(split: Split, batch_size: int, mesh) -> Batches:
 
 
 def _batches(split: Split, batch_size: int, mesh) -> Batches:
-    batch_size = min(batch_size or ROWS * mesh.size, max(1, len(split.label)))
+    platform = mesh.devices.flat[0].platform
+    usual = usual_rows(platform, mesh.size, jax.process_count())
+    batch_size = min(batch_size or usual, max(1, len(split.label)))
     rows = -(-batch_size // mesh.size) * mesh.size
     starts = range(0, len(split.label), rows)
     counts = [min(rows, len(split.label) - start) for start in starts]
     return Batches(_Decoded(split, rows), counts, mesh)
+
+
+def usual_rows(platform: str, devices: int, processes: int) -> int:
+    """Rows of a batch: 250 of an accelerator, or 500 of a process on CPUs.
+
+    The devices of a CPU share its memory. Both divide the test sets of CIFAR and
+    ImageNet.
+    """
+    return 500 * processes if platform == "cpu" else 250 * devices
 
 
 def _held(split: Split) -> int:
