@@ -1,4 +1,4 @@
-"""How many images an evaluation takes at a time, and that it changes no number."""
+"""How many images an evaluation takes at a time, and that this changes no number."""
 
 import jax
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from kdjax.data.load import Split
 from kdjax.models.network import Network
 from kdjax.training import evaluator, sharding
-from kdjax.training.evaluator import ROWS, answerer, evaluation_rows, scorer
+from kdjax.training.evaluator import answerer, evaluation_rows, scorer, usual_rows
 from tests.networks import linear
 
 CLASSES = 5
@@ -23,19 +23,29 @@ def split_of(samples: int) -> Split:
 @pytest.mark.parametrize(
     ("devices", "samples", "batch_size", "rows"),
     (
-        (1, 10_000, 0, ROWS),
-        (8, 10_000, 0, 8 * ROWS),  # what one device gets does not depend on how many
-        (8, 100, 0, 104),  # no larger than the split, where the devices divide it
+        (8, 10_000, 0, 504),  # on a CPU; the devices divide it
+        (8, 100, 0, 104),  # no larger than the split
         (8, 10_000, 500, 504),
         (2, 37, 500, 38),
     ),
 )
-def test_batches_grow_with_the_devices(devices, samples, batch_size, rows):
+def test_batches_have_as_many_rows_as_the_devices_divide(
+    devices, samples, batch_size, rows
+):
     mesh = sharding.make_mesh(jax.devices()[:devices])
     batches = evaluation_rows(split_of(samples), batch_size, mesh)
     assert {len(batch["label"]) for batch in batches.rows} == {rows}
     assert sum(batches.counts) == samples
     assert sum(batch["valid"].sum() for batch in batches.rows) == samples
+
+
+def test_batches_grow_with_the_accelerators():
+    """What one of them gets does not depend on how many there are."""
+    assert {usual_rows("gpu", n, n // 8) / n for n in (8, 64)} == {250}
+    assert usual_rows("tpu", 1, 1) == 250
+    # All devices of a CPU take from one memory, on each host.
+    assert {usual_rows("cpu", n, 1) for n in (1, 64)} == {500}
+    assert usual_rows("cpu", 64, 4) == 2000
 
 
 def normalise(images):
@@ -50,7 +60,7 @@ def network() -> tuple[Network, tuple]:
 
 
 def test_numbers_are_those_of_any_batch_and_any_number_of_devices(network, monkeypatch):
-    monkeypatch.setattr(evaluator, "ROWS", 3)
+    monkeypatch.setattr(evaluator, "usual_rows", lambda _, devices, __: 3 * devices)
     split, found = split_of(61), []
     for devices, batch_size in ((1, 61), (1, 7), (8, 0), (4, 16)):
         mesh = sharding.make_mesh(jax.devices()[:devices])
