@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from kdjax import checkpoints
 from kdjax.reporting.reporter import read_rows
@@ -20,8 +21,10 @@ class Killed(BaseException):
 
 @pytest.fixture
 def killed_after(monkeypatch):
+    real = trainer.Steps
+
     def kill_after(step):
-        class Steps(trainer.Steps):
+        class Steps(real):
             def run(self, states, number, *rest):
                 if number == step:
                     raise Killed
@@ -29,14 +32,14 @@ def killed_after(monkeypatch):
 
         monkeypatch.setattr(trainer, "Steps", Steps)
 
-    real = trainer.Steps
-    yield kill_after
-    monkeypatch.setattr(trainer, "Steps", real)
+    return kill_after
 
 
 def config_of(data_dir, every_steps=3):
     """Eight steps with an evaluation after the fifth; saved after each third too."""
     config = configs.teacher(data_dir)
+    config.model = ConfigDict({"name": "tests.networks:linear"})  # compiles at once
+    config.schedule.learning_rate = 0.001
     config.evaluation.every_steps, config.checkpoint.every_steps = 5, every_steps
     return config
 
@@ -97,7 +100,7 @@ def test_the_summary_says_what_the_time_went_to(
     killed_after(7)
     with pytest.raises(Killed):
         run.run(config_of(data_dir, every_steps=0), tmp_path / "w")
-    rows = [row for row in read_rows(tmp_path / "w" / "metrics.jsonl")]
+    rows = read_rows(tmp_path / "w" / "metrics.jsonl")
     killed_after(-1)
     run.run(config_of(data_dir, every_steps=0), tmp_path / "w")
     record = json.loads((tmp_path / "w" / "summary.json").read_text())["time"]
