@@ -45,8 +45,8 @@ def read_operations(path: pathlib.Path) -> tuple[list[Operation], int]:
             if instruction.opcode not in CONTAINERS:
                 seconds[name, instruction.origin] += own
                 calls[name, instruction.origin] += 1
-    found = [Operation(*key, own, calls[key]) for key, own in seconds.most_common()]
-    return found, len(devices)
+    rows = [Operation(*key, own, calls[key]) for key, own in seconds.most_common()]
+    return rows, len(devices)
 
 
 def _lines(planes) -> Iterator[tuple[str, list[tuple]]]:
@@ -79,14 +79,14 @@ def _events(line, runs: list[tuple], is_device: bool) -> Iterator[tuple]:
 
 def _own_seconds(events: list[tuple]) -> Iterator[tuple[str, str, float, int | None]]:
     """(program, name, seconds without the events within, ordinal) of each event."""
-    open_: list[list] = []  # [end, own nanoseconds, what to yield with them]
+    stack: list[list] = []  # [end, own nanoseconds, what to yield with them]
     for begin, end, program, name, nr in sorted(events, key=lambda e: (e[0], -e[1])):
-        while open_ and open_[-1][0] <= begin:
-            yield _closed(open_.pop())
-        if open_:
-            open_[-1][1] -= min(end, open_[-1][0]) - begin
-        open_.append([end, end - begin, (program, name, nr)])
-    yield from map(_closed, open_)
+        while stack and stack[-1][0] <= begin:
+            yield _closed(stack.pop())
+        if stack:
+            stack[-1][1] -= min(end, stack[-1][0]) - begin
+        stack.append([end, end - begin, (program, name, nr)])
+    yield from map(_closed, stack)
 
 
 def _closed(entry: list) -> tuple[str, str, float, int | None]:

@@ -63,7 +63,9 @@ class Traced:
     ):
         self.steps, self.target, self.say = steps, workdir / DIRECTORY, say
         self.first, self.last = profile
-        self._begun: int | None = None  # the first step of the trace
+        # The first and the last step that are in the trace; 0 before there are some.
+        self._from = self._to = 0
+        self._metrics = None
         self._directory: tempfile.TemporaryDirectory | None = None  # while it runs
 
     def ready(self, number: int, most: int) -> tuple[int, PyTree]:
@@ -73,13 +75,13 @@ class Traced:
         """(states, metrics) after those steps."""
         if number + count < self.first or number >= self.last:
             return self.steps.run(states, number, count, batch_specs)
-        if self._begun is None:
+        if not self._from:
             jax.block_until_ready(states)  # the steps before are left out
             self._start(number + 1)
         with jax.profiler.StepTraceAnnotation("train", step_num=number + 1):
             result = self.steps.run(states, number, count, batch_specs)
-        self._made, self._metrics = number + count, result[1]
-        if self._made >= self.last:
+        self._to, self._metrics = number + count, result[1]
+        if self._to >= self.last:
             self._stop()
         return result
 
@@ -87,12 +89,12 @@ class Traced:
         """Ends the trace of a run that stops before its last step."""
         if self._directory:
             self._stop()
-        elif self._begun is None:
+        elif not self._from:
             steps = f"steps {self.first} to {self.last}"
             self.say(f"profile: {steps} are not of this start; nothing was traced")
 
     def _start(self, step: int) -> None:
-        self._begun, self._directory = step, tempfile.TemporaryDirectory()
+        self._from, self._directory = step, tempfile.TemporaryDirectory()
         options = jax.profiler.ProfileOptions()
         options.python_tracer_level = 0  # each call of Python: slow, and of no use here
         jax.profiler.start_trace(self._directory.name, profiler_options=options)
@@ -102,7 +104,8 @@ class Traced:
         jax.profiler.stop_trace()
         with self._directory as name:
             self._directory = None
-            self._report(pathlib.Path(name))
+            if self._to:  # no error in the first of them
+                self._report(pathlib.Path(name))
 
     def _report(self, source: pathlib.Path) -> None:
         """Brings the files to the workdir, and says what they hold."""
@@ -112,8 +115,8 @@ class Traced:
             target = self.target / path.relative_to(source)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
-        self.say(f"profile: steps {self._begun} to {self._made} are in {self.target}")
-        steps = self._made - self._begun + 1
+        self.say(f"profile: steps {self._from} to {self._to} are in {self.target}")
+        steps = self._to - self._from + 1
         for line in describe(*read_operations(trace), steps):
             self.say(line)
 

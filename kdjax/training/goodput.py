@@ -28,7 +28,7 @@ class Goodput:
     def __init__(self):
         """Begins to count, with the startup."""
         self._seconds = dict.fromkeys((TOTAL, *LOSSES), 0.0)
-        self._begun, self._compiled = time.monotonic(), _compile_seconds()
+        self._start, self._compiled = time.monotonic(), _compile_seconds()
 
     def resume(self, rows: list[dict], start: int) -> None:
         """Adds what earlier starts have logged in rows of `step` and `time`.
@@ -47,15 +47,15 @@ class Goodput:
     def begin_steps(self) -> None:
         """Ends the startup."""
         compiled = _compile_seconds() - self._compiled
-        self._seconds["startup"] += time.monotonic() - self._begun - compiled
+        self._seconds["startup"] += time.monotonic() - self._start - compiled
 
     @contextlib.contextmanager
     def spending(self, name: str) -> Iterator[None]:
         """Counts what is done within, but for its compilation, as lost to `name`."""
-        begun, compiled = time.monotonic(), _compile_seconds()
+        start, compiled = time.monotonic(), _compile_seconds()
         yield
         compiled = _compile_seconds() - compiled
-        self.add(name, time.monotonic() - begun - compiled)
+        self.add(name, time.monotonic() - start - compiled)
 
     def add(self, name: str, seconds: float) -> None:
         """Counts seconds as lost to one of LOSSES."""
@@ -64,7 +64,7 @@ class Goodput:
     def seconds(self) -> dict[str, float]:
         """Until now: "total" and each of LOSSES."""
         now = dict(self._seconds)
-        now[TOTAL] += time.monotonic() - self._begun
+        now[TOTAL] += time.monotonic() - self._start
         now["compilation"] += _compile_seconds() - self._compiled
         return {name: round(value, 3) for name, value in now.items()}
 

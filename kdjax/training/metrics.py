@@ -99,17 +99,17 @@ def finish(total: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def in_flight(results: Iterable[PyTree], most: int = IN_FLIGHT) -> Iterator[PyTree]:
-    """Yields arrays of the devices once they are computed, with the next ones begun.
+    """Yields arrays of the devices once they are computed, with the next ones started.
 
     So a device has work while the host gets the next batch ready, and holds the images
     of `most` batches, not of all.
     """
-    begun = collections.deque()
+    running = collections.deque()
     for result in results:
-        begun.append(result)
-        if len(begun) == most:
-            yield jax.block_until_ready(begun.popleft())
-    yield from map(jax.block_until_ready, begun)
+        running.append(result)
+        if len(running) == most:
+            yield jax.block_until_ready(running.popleft())
+    yield from map(jax.block_until_ready, running)
 
 
 def evaluate(step: Callable, variables: PyTree, batches: Iterable) -> dict[str, dict]:

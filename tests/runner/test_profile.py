@@ -60,7 +60,9 @@ def test_whole_dispatches_are_traced(monkeypatch, tmp_path, range_, dispatches, 
 
     monkeypatch.setattr(profile.jax.profiler, "stop_trace", stop)
     monkeypatch.setattr(
-        Traced, "_report", lambda self, source: said.append((self._begun, self._made))
+        Traced,
+        "_report",
+        lambda self, source: said.append((self._from, self._to)),
     )
     wrapped, number = Traced(steps, range_, tmp_path, said.append), 0
     for count in dispatches:
