@@ -1,14 +1,16 @@
 """Traces of some steps of a training, and the operations that took longest."""
 
 import argparse
+import contextlib
 import pathlib
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 
 from kdjax.contracts import InputError
+from kdjax.distributed import collectives
 from kdjax.reporting.trace import Operation, read_operations
 from kdjax.training import loop
 from kdjax.types import PyTree
@@ -49,6 +51,21 @@ def check_profile(profile: tuple[int, int] | None, total_steps: int) -> None:
             f"--profile is {profile[0]}:{profile[1]} and the run has {total_steps} "
             "steps; expected steps of it."
         )
+
+
+@contextlib.contextmanager
+def traced(
+    steps: loop.Steps,
+    profile: tuple[int, int] | None,
+    workdir: pathlib.Path,
+    say: Callable[[str], None],
+) -> Iterator[loop.Steps]:
+    """The steps; where there is a `profile`, the first process traces those of it."""
+    if not profile or not collectives.is_primary():
+        yield steps
+        return
+    with contextlib.closing(Traced(steps, profile, workdir, say)) as result:
+        yield result
 
 
 class Traced:

@@ -19,7 +19,7 @@ from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
 from kdjax.runner.initial import begin_with
-from kdjax.runner.profile import Traced, check_profile
+from kdjax.runner.profile import check_profile, traced
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.workdir import is_done, write_config, write_json
 from kdjax.training import loop, sharding
@@ -45,14 +45,7 @@ def train(
     check_profile(profile, experiment.plan.total_steps)
     checkpointer, states, meta = _start(experiment, workdir, mesh)
     start = meta["step"]
-    reporter = (Reporter if collectives.is_primary() else Silent)(
-        workdir,
-        start=start,
-        total_steps=experiment.plan.total_steps,
-        steps_per_epoch=experiment.steps_per_epoch,
-        tensorboard=experiment.tensorboard,
-        goodput=goodput,
-    )
+    reporter = _reporter(experiment, workdir, start, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
     with closing(checkpointer), closing(reporter), collected as skipped:
@@ -62,12 +55,9 @@ def train(
         )
         sample_info = SampleInfo(experiment, variables, mesh, workdir, start)
         if not experiment.plan.is_enough(meta.get("metrics")):
-            with contextlib.ExitStack() as stack:
-                steps = Steps(experiment, variables, mesh, sample_info)
-                stack.enter_context(closing(steps))
-                if profile and collectives.is_primary():
-                    steps = Traced(steps, profile, workdir, reporter.say)
-                    stack.enter_context(closing(steps))
+            steps = Steps(experiment, variables, mesh, sample_info)
+            tracing = traced(steps, profile, workdir, reporter.say)
+            with closing(steps), tracing as steps:
                 loop.run(
                     experiment.plan,
                     states,
@@ -107,6 +97,18 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
     if "data" in meta:
         provenance.check_resumed(workdir, meta, identity)
     return checkpointer, states, meta
+
+
+def _reporter(experiment: Experiment, workdir: pathlib.Path, start: int, goodput):
+    """Of process 0 alone; the others report nothing."""
+    return (Reporter if collectives.is_primary() else Silent)(
+        workdir,
+        start=start,
+        total_steps=experiment.plan.total_steps,
+        steps_per_epoch=experiment.steps_per_epoch,
+        tensorboard=experiment.tensorboard,
+        goodput=goodput,
+    )
 
 
 def _announce(experiment: Experiment, start: int, reporter: Reporter) -> None:

@@ -14,9 +14,8 @@ from kdjax.training.goodput import LOSSES, TOTAL, Goodput
 @pytest.fixture
 def clock(monkeypatch):
     now = types.SimpleNamespace(seconds=0.0)
-    monkeypatch.setattr(
-        goodput, "time", types.SimpleNamespace(monotonic=lambda: now.seconds)
-    )
+    stopped = types.SimpleNamespace(monotonic=lambda: now.seconds)
+    monkeypatch.setattr(goodput, "time", stopped)
     spans = goodput._compilations()  # of this process; its own are on the real clock
     real = list(spans)
     spans.clear()
