@@ -109,15 +109,28 @@ def test_the_latest_two_and_each_best_are_kept(problem, tmp_path):
     assert best == {"conv": 1, "flat": 2}
 
 
-def test_all_are_kept_on_demand_also_by_a_resumed_run(problem, tmp_path):
+def test_all_that_were_evaluated_are_kept_on_demand_also_by_a_resumed_run(
+    problem, tmp_path
+):
     for steps in ((1, 2, 3), (4, 5)):
         saver = Checkpointer(tmp_path / "c", ("conv", "flat"), META, keep_all=True)
         for step in steps:
-            saver.save(step, problem.initialise(), scores(9 - step, 1))
+            # Between two evaluations it is saved too, and the next one replaces that.
+            metrics = None if step == 2 else scores(9 - step, 1)
+            saver.save(step, problem.initialise(), metrics)
         saver.wait()
         saver.close()
     names = [p.name for p in (tmp_path / "c").iterdir()]
-    assert sorted(int(name) for name in names if name.isdigit()) == [1, 2, 3, 4, 5]
+    assert sorted(int(name) for name in names if name.isdigit()) == [1, 3, 4, 5]
+
+
+def test_what_is_saved_between_evaluations_displaces_no_best(problem, tmp_path):
+    rows = [scores(9, 1), None, scores(1, 8), None, None, scores(2, 2), None]
+    saved(problem, tmp_path / "c", rows)
+    steps = sorted(int(p.name) for p in (tmp_path / "c").iterdir() if p.name.isdigit())
+    assert steps == [1, 3, 6, 7]
+    meta, best = checkpoints.read_meta(tmp_path / "c")
+    assert (meta["step"], best) == (7, {"conv": 1, "flat": 3})
 
 
 def test_one_student_is_read_as_a_teacher(problem, tmp_path):

@@ -123,7 +123,7 @@ class Shell:
         found = [w for w in given if not w.startswith("--")]
         assert found and {pathlib.Path(w).resolve() for w in found} <= set(self.runs)
 
-    def run(self, config, workdir, deadline=None):
+    def run(self, config, workdir, deadline=None, profile=None):
         """In place of a training: checks, and notes which networks there are now."""
         runs.check(config, workdir)
         parts = split_stages(config, workdir)

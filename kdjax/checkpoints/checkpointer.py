@@ -16,6 +16,13 @@ from kdjax.contracts import InputError
 from kdjax.types import PyTree
 
 
+class Evaluated(policies.PreservationPolicy):
+    """Keeps every step that was saved with the metrics of an evaluation."""
+
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        return [checkpoint.metrics is not None for checkpoint in checkpoints]
+
+
 class Checkpointer:
     """Saves in the background; keeps the latest two and each student's best."""
 
@@ -29,16 +36,18 @@ class Checkpointer:
         """Opens an absolute directory, where nothing else may live, or creates it.
 
         Each student's best step is kept by "top1" of its evaluation, with `keep_all`
-        every step; `meta`, the JSON identity, is stored in each.
+        every step that was evaluated; `meta`, the JSON identity, is stored in each.
         """
         self.meta = meta
         scores = [lambda metrics, name=name: metrics[name]["top1"] for name in students]
         options = {"n": 1, "keep_checkpoints_without_metrics": False}
         best = [policies.BestN(get_metric_fn=score, **options) for score in scores]
-        keep = policies.AnyPreservationPolicy([policies.LatestN(2), *best])
+        kept = [Evaluated()] if keep_all else best
         self._manager = storage.open_manager(
             directory,
-            preservation_policy=policies.EveryNSteps(1) if keep_all else keep,
+            preservation_policy=policies.AnyPreservationPolicy(
+                [policies.LatestN(2), *kept]
+            ),
             cleanup_tmp_directories=True,
             # Only with a `best_fn` does Orbax write scores to disk, where the policies
             # of a resumed run find them; the policies choose, this number does not.

@@ -21,7 +21,7 @@ from kdjax import cli, paths
 from kdjax.cli import arguments
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment.schema import FEEDS
-from kdjax.runner.evaluate import ROWS, SplitRequest, evaluate
+from kdjax.runner.evaluate import SplitRequest, evaluate
 
 
 def main(argv: list[str]) -> int:
@@ -37,7 +37,8 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     images = SplitRequest(*(getattr(options, name) for name in SplitRequest._fields))
     with runtime.joined(options) as processes:
-        devices.configure_cpu(options.devices, ROWS, processes)
+        # Batches are padded, so any number of devices will do.
+        devices.configure_cpu(options.devices, 0, processes)
         workdir = paths.local(options.workdir, "--workdir").resolve()
         line = evaluate(workdir, images, options.checkpoint, options.student)
         if collectives.is_primary():

@@ -1,11 +1,13 @@
 """python -m kdjax train: trains a teacher, or students against one teacher.
 
   python -m kdjax train --config=FILE[:ARG] --workdir=DIR [--config.a.b=value ...]
-                        [--minutes=M]
+                        [--minutes=M] [--profile=A:B]
 
 The same command resumes a run that was stopped, and does nothing for a finished one. A
 config of several `stages` runs them in order, each in a directory of DIR. With
---minutes it stops after so many, its state saved, with exit code 42.
+--minutes it stops after so many, its state saved, with exit code 42. With --profile it
+writes a trace of steps A to B below DIR, for TensorBoard, and prints the ten operations
+of the devices that took longest. The first steps compile: choose others.
 
 On several hosts each runs the same command; DIR lies on storage that all of them share.
 SLURM, torchrun, Open MPI, Cloud TPUs and Kubernetes are recognised; elsewhere the flags
@@ -17,18 +19,20 @@ from kdjax import cli
 from kdjax.cli import arguments
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.reporting.results import print_table
-from kdjax.runner import run, time_slice
+from kdjax.runner import profile, run, time_slice
 
 
 def main(argv: list[str]) -> int:
     parser = cli.parser("train", __doc__)
     arguments.add_config(parser, workdir="where the run lives")
     time_slice.add_minutes(parser)
+    profile.add_profile(parser)
     options, config = arguments.parse(parser, argv)
     deadline = time_slice.deadline(options.minutes)
+    traced = profile.parse(options.profile)
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, config.batch_size, processes)
-        run.run(config, options.workdir, deadline)
+        run.run(config, options.workdir, deadline, traced)
         results = run.results(options.workdir) if collectives.is_primary() else []
     if results:
         print_table(results)

@@ -158,10 +158,13 @@ def plan_of(config: dict, steps_per_epoch: float) -> Plan:
     total = config["total_steps"] or steps
     if not total:
         raise InputError("config.total_epochs is 0; expected a number above 0.")
-    every = config["evaluation"]["every_epochs"]
+    evaluation, checkpoint = config["evaluation"], config["checkpoint"]
+    every = evaluation["every_steps"] or evaluation["every_epochs"] * steps_per_epoch
     return Plan(
         total_steps=total,
         log_every=config["log_every_steps"],
-        evaluate_every=max(1.0, every * steps_per_epoch) if every else float(total),
+        evaluate_every=max(1.0, every) if every else float(total),
+        save_every=checkpoint["every_steps"],
+        save_minutes=checkpoint["every_minutes"],
         stop_at_train_top1=config["stop_at_train_top1"],
     )

@@ -104,10 +104,31 @@ class Initial:
 @section
 class Evaluation:
     every_epochs: float = key(1.0, "a checkpoint follows; 0: only at the end", low=0)
-    batch_size: int = key(500, "over all devices", low=1, free=True)
+    every_steps: int = key(0, "instead of every_epochs, where above 0", low=0)
+    batch_size: int = key(
+        0,
+        "over all devices; 0: 250 images on each accelerator, 500 in each process on "
+        "CPUs",
+        low=0,
+        free=True,
+    )
     on_train: bool = key(False, "also of the training split")
     keep_all: bool = key(
-        False, "keep more than two checkpoints and the best", free=True
+        False, "keep the checkpoint of each, not just two and the best", free=True
+    )
+
+
+@section
+class Checkpoint:
+    every_steps: int = key(
+        0, "of the state, between evaluations; 0: not by steps", low=0, free=True
+    )
+    every_minutes: float = key(
+        10.0,
+        "the same by the clock of the first process, at the next row of metrics; 0: "
+        "not by the clock",
+        low=0,
+        free=True,
     )
 
 
@@ -153,7 +174,8 @@ class Config:
     total_steps: int = key(0, "length of the run instead, where above 0", low=0)
     optimizer: dict = key(SGD, "sgd or adamw", marks="builder")
     schedule: dict = key(COSINE, "step, cosine, constant or linear", marks="builder")
-    evaluation: Evaluation = key(Evaluation, "of all networks, and saving")
+    evaluation: Evaluation = key(Evaluation, "of all networks, each with a checkpoint")
+    checkpoint: Checkpoint = key(Checkpoint, "more of them, for a run that is stopped")
     stop_at_train_top1: float = key(0.0, "percent; 0: never", low=0, high=100)
     published: Published = key(Published, "a number to show beside the run's own")
     log_every_steps: int = key(50, "between rows of metrics", low=1, free=True)

@@ -13,6 +13,7 @@ from rich.table import Column
 from kdjax.distributed import process_log
 from kdjax.reporting.console import console
 from kdjax.reporting.files import replace
+from kdjax.training.goodput import Goodput
 
 PLAIN_SECONDS = 10.0  # between two lines where the output is not a terminal
 
@@ -21,7 +22,8 @@ class Reporter:
     """One run's metrics.jsonl, live line and TensorBoard events.
 
     Keys are `train/<student>/<metric>` and `eval/<student>/<metric>`; every row has
-    step, epoch and seconds (of wall time, over all resumes).
+    step, epoch, seconds (of wall time, over all resumes) and time, what the wall time
+    went to (`Goodput.seconds`, which counts what was lost in restarts too).
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Reporter:
         total_steps: int,
         steps_per_epoch: float,
         tensorboard: bool = True,
+        goodput: Goodput | None = None,
         stream=None,
     ):
         """Opens the files; rows after step `start` belong to a lost future and go."""
@@ -39,7 +42,9 @@ class Reporter:
         self.last_evaluation: dict[str, dict[str, float]] = {}
         self._last_step = start
         self._path = workdir / "metrics.jsonl"
-        rows = [row for row in read_rows(self._path) if row["step"] <= start]
+        logged, self._goodput = read_rows(self._path), goodput or Goodput()
+        self._goodput.resume(logged, start)
+        rows = [row for row in logged if row["step"] <= start]
         self._start = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
         replace(self._path, "".join(json.dumps(row) + "\n" for row in rows))
         self._file = self._path.open("a")
@@ -80,7 +85,7 @@ class Reporter:
 
     def _write(self, step: int, values: dict[str, float]) -> None:
         row = {"step": step, "epoch": round(step / self.steps_per_epoch, 4)}
-        row |= {"seconds": round(self.seconds, 3)}
+        row |= {"seconds": round(self.seconds, 3), "time": self._goodput.seconds()}
         # JSON has no NaN: a metric that is not finite is written as null.
         row |= {k: v if math.isfinite(v) else None for k, v in values.items()}
         self._file.write(json.dumps(row) + "\n")

@@ -15,7 +15,7 @@ from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
 from kdjax.reporting.figures import class_projections, densities
 from kdjax.reporting.files import replace_json
-from kdjax.runner.evaluate import ROWS, normaliser, run_split, teacher_section
+from kdjax.runner.evaluate import normaliser, run_split, teacher_section
 from kdjax.training.evaluator import answers
 
 
@@ -83,7 +83,7 @@ def _outputs(
 ) -> dict[str, np.ndarray]:
     """Logits [n, k] and features [n, d]; of an ensemble the mean, side by side."""
     network, normalise = (trained.network, trained.variables), normaliser(data).evaluate
-    outputs = answers(*network, normalise, split, ROWS, needs_features)
+    outputs = answers(*network, normalise, split, needs_features=needs_features)
     if outputs["logits"].ndim == 3:
         outputs["logits"] = outputs["logits"].mean(1)
         if "features" in outputs:

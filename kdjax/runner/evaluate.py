@@ -24,8 +24,6 @@ from kdjax.training import sharding
 from kdjax.training.evaluator import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.weights.input_transforms import places_of, reordered
 
-ROWS = 500  # images at a time
-
 
 class SplitRequest(NamedTuple):
     """Which images are scored; see `python -m kdjax evaluate --help`."""
@@ -62,7 +60,7 @@ def evaluate(
     else:
         split, order = _test_split(workdir, data["test"], images), None
     augment = normaliser(data)
-    batches = evaluation_rows(split, ROWS, mesh)
+    batches = evaluation_rows(split, 0, mesh)
     if meta["teacher"]:
         _add_teacher(meta["teacher"], data, augment, batches)
     result = {"workdir": str(workdir), "split": split.identity, "students": {}}

@@ -19,11 +19,17 @@ from kdjax.runner.workdir import CONFIG, check_config, is_done, locked, write_co
 LOGS = "logs"  # of the processes, where there are several
 
 
-def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
+def run(
+    config: Any,
+    workdir: pathlib.Path,
+    deadline: float = math.inf,
+    profile: tuple[int, int] | None = None,
+) -> None:
     """Does what the config says; resumes what is unfinished, skips what is finished.
 
     `config` is what `get_config` returns, overrides applied, or nested dicts. At
-    `deadline`, on `time.monotonic()`, a training saves its state and stops.
+    `deadline`, on `time.monotonic()`, a training saves its state and stops. Of every
+    training the steps of `profile` are traced.
     """
     config = plain(config)
     with locked(workdir), own_log(workdir):
@@ -35,9 +41,9 @@ def run(config: Any, workdir: pathlib.Path, deadline: float = math.inf) -> None:
             write_config(workdir, resolved(config))
             for name, stage in stages.items():
                 collectives.log(f"stage {name} of {', '.join(stages)}")
-                run(stage, workdir / name, deadline)
+                run(stage, workdir / name, deadline, profile)
         else:
-            run_stage(config, workdir, deadline)
+            run_stage(config, workdir, deadline, profile)
 
 
 def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
@@ -49,7 +55,12 @@ def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
     return process_log.to_file(path.open("ab", buffering=0))
 
 
-def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -> None:
+def run_stage(
+    config: dict,
+    workdir: pathlib.Path,
+    deadline: float = math.inf,
+    profile: tuple[int, int] | None = None,
+) -> None:
     """A training or a selection, plain, in a directory that is held."""
     collectives.broadcast(lambda: check_config(workdir, resolved(config)))
     if collectives.broadcast(lambda: is_done(workdir)):
@@ -62,7 +73,8 @@ def run_stage(config: dict, workdir: pathlib.Path, deadline: float = math.inf) -
     else:
         directory = workdir / CHECKPOINTS
         stored = collectives.broadcast(lambda: denominators.stored_in(directory))
-        trainer.train(build(config, denominators=stored), workdir, deadline)
+        experiment = build(config, denominators=stored)
+        trainer.train(experiment, workdir, deadline, profile)
     collectives.barrier()
 
 

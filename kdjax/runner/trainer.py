@@ -19,32 +19,33 @@ from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
 from kdjax.runner.initial import begin_with
+from kdjax.runner.profile import check_profile, traced
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.workdir import is_done, write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
+from kdjax.training.goodput import Goodput, sentence
 from kdjax.training.program import steps_per_dispatch, train_program
 from kdjax.training.state import initial_state
 from kdjax.types import PyTree
 
 
 def train(
-    experiment: Experiment, workdir: pathlib.Path, deadline: float = math.inf
+    experiment: Experiment,
+    workdir: pathlib.Path,
+    deadline: float = math.inf,
+    profile: tuple[int, int] | None = None,
 ) -> None:
     """Runs an experiment in its directory, from its newest checkpoint if any.
 
     Stops with its state saved, as by a signal, when `time.monotonic()` is `deadline`.
+    The steps of `profile`, (first, last), are traced.
     """
-    mesh = sharding.make_mesh()
+    goodput, mesh = Goodput(), sharding.make_mesh()
+    check_profile(profile, experiment.plan.total_steps)
     checkpointer, states, meta = _start(experiment, workdir, mesh)
     start = meta["step"]
-    reporter = (Reporter if collectives.is_primary() else Silent)(
-        workdir,
-        start=start,
-        total_steps=experiment.plan.total_steps,
-        steps_per_epoch=experiment.steps_per_epoch,
-        tensorboard=experiment.tensorboard,
-    )
+    reporter = _reporter(experiment, workdir, start, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
     with closing(checkpointer), closing(reporter), collected as skipped:
@@ -54,7 +55,9 @@ def train(
         )
         sample_info = SampleInfo(experiment, variables, mesh, workdir, start)
         if not experiment.plan.is_enough(meta.get("metrics")):
-            with closing(Steps(experiment, variables, mesh, sample_info)) as steps:
+            steps = Steps(experiment, variables, mesh, sample_info)
+            tracing = traced(steps, profile, workdir, reporter.say)
+            with closing(steps), tracing as steps:
                 loop.run(
                     experiment.plan,
                     states,
@@ -67,9 +70,14 @@ def train(
                     deadline=deadline,
                     should_stop=collectives.stopper(),
                     gather=collectives.gather,
+                    agree=lambda own: collectives.broadcast(lambda: own),
+                    goodput=goodput,
                 )
+        spent = goodput.summary()
+        reporter.say(sentence(spent))
     results = reporter.last_evaluation or meta["metrics"]
     record = summary(experiment, results, reporter.seconds, skipped)
+    record["time"] = spent
     if selections := sample_info.report():
         record["selections"] = selections
     write_json(workdir / SUMMARY, record)
@@ -90,6 +98,18 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
     if "data" in meta:
         provenance.check_resumed(workdir, meta, identity)
     return checkpointer, states, meta
+
+
+def _reporter(experiment: Experiment, workdir: pathlib.Path, start: int, goodput):
+    """Of process 0 alone; the others report nothing."""
+    return (Reporter if collectives.is_primary() else Silent)(
+        workdir,
+        start=start,
+        total_steps=experiment.plan.total_steps,
+        steps_per_epoch=experiment.steps_per_epoch,
+        tensorboard=experiment.tensorboard,
+        goodput=goodput,
+    )
 
 
 def _announce(experiment: Experiment, start: int, reporter: Reporter) -> None:

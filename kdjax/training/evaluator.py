@@ -14,7 +14,7 @@ from kdjax.data.loaders.batch import evaluation_batches
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.models.network import Network
 from kdjax.training import sharding
-from kdjax.training.metrics import evaluate, sums
+from kdjax.training.metrics import evaluate, in_flight, sums
 from kdjax.types import PyTree
 
 MOST_HELD = 16 << 30  # bytes; the 50,000 test images of ImageNet are 7 GiB
@@ -55,11 +55,12 @@ class _Decoded:
             yield {"image": image, "label": label, "valid": valid}
 
 
-def evaluation_rows(split: Split, batch_size: int, mesh) -> Batches:
+def evaluation_rows(split: Split, batch_size: int, mesh: Mesh) -> Batches:
     """A split as padded batches of about `batch_size` rows, divisible by the mesh.
 
-    All of them are held at once: an evaluation goes through them again and again. Too
-    many images of a set that stays on disk are an InputError.
+    They are no larger than the split; of 0, they have as many rows as `usual_rows`. All
+    of them are held at once: an evaluation goes through them again and again. Too many
+    images of a set that stays on disk are an InputError.
     """
     held = _held(split)
     if is_streamed(split) and held > MOST_HELD:
@@ -80,10 +81,22 @@ def passing_rows(split: Split, batch_size: int, mesh) -> Batches:
 
 
 def _batches(split: Split, batch_size: int, mesh) -> Batches:
+    platform = mesh.devices.flat[0].platform
+    usual = usual_rows(platform, mesh.size, jax.process_count())
+    batch_size = min(batch_size or usual, max(1, len(split.label)))
     rows = -(-batch_size // mesh.size) * mesh.size
     starts = range(0, len(split.label), rows)
     counts = [min(rows, len(split.label) - start) for start in starts]
     return Batches(_Decoded(split, rows), counts, mesh)
+
+
+def usual_rows(platform: str, devices: int, processes: int) -> int:
+    """Rows of a batch: 250 of an accelerator, or 500 of a process on CPUs.
+
+    The devices of a CPU share its memory. Both divide the test sets of CIFAR and
+    ImageNet.
+    """
+    return 500 * processes if platform == "cpu" else 250 * devices
 
 
 def _held(split: Split) -> int:
@@ -100,8 +113,8 @@ def predictions(
         return network.evaluate(*variables, normalise(batch["image"])).logits
 
     compiled = sharding.compile_evaluate_step(predict, batches.mesh)
-    for placed in batches.placed():
-        yield np.asarray(compiled(variables, placed))
+    logits = in_flight(compiled(variables, placed) for placed in batches.placed())
+    yield from map(np.asarray, logits)
 
 
 def add_teacher(
@@ -154,10 +167,11 @@ def answerer(
     compiled = sharding.compile_evaluate_step(step, batches.mesh)
 
     def answer(variables):
-        parts = []
-        for placed, count in zip(batches.placed(), batches.counts, strict=True):
-            arrays = compiled(variables, placed)
-            parts.append({name: np.asarray(x)[:count] for name, x in arrays.items()})
+        outputs = in_flight(compiled(variables, placed) for placed in batches.placed())
+        parts = [
+            {name: np.asarray(x)[:count] for name, x in arrays.items()}
+            for arrays, count in zip(outputs, batches.counts, strict=True)
+        ]
         if needs_features and "features" not in parts[0]:
             raise InputError(
                 "evaluate: the network has no feature 'pooled', which this looks at. "
@@ -174,7 +188,7 @@ def answers(
     variables: PyTree,
     normalise: Callable,
     split: Split,
-    batch_size: int,
+    batch_size: int = 0,
     needs_features: bool = True,
 ) -> dict[str, np.ndarray]:
     """The outputs on a split, in order, of a network on the host; see `answerer`."""

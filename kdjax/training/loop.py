@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
+from kdjax.training.goodput import Goodput
 from kdjax.types import PyTree
 
 PATIENCE = 10  # skipped steps in a row before a run is given up
@@ -51,6 +52,8 @@ class Plan:
     total_steps: int
     log_every: int
     evaluate_every: float  # not whole where the batch does not divide the data set
+    save_every: int = 0  # beside each evaluation; 0: not by steps
+    save_minutes: float = 0.0  # the same by the clock, where rows are logged
     stop_at_train_top1: float = 0.0  # percent, of every student; 0 never stops early
 
     def evaluates_at(self, done: int) -> bool:
@@ -59,6 +62,14 @@ class Plan:
         before = math.floor((done - 1) / self.evaluate_every)
         return done == self.total_steps or periods > before
 
+    def saves_at(self, done: int) -> bool:
+        """True at each multiple of `save_every`."""
+        return bool(self.save_every) and done % self.save_every == 0
+
+    def logs_at(self, done: int) -> bool:
+        """True at each multiple of `log_every`, and at the last step."""
+        return done == self.total_steps or done % self.log_every == 0
+
     def next_event(self, done: int) -> int:
         """The first step after `done` of which something is reported or saved."""
         log = (done // self.log_every + 1) * self.log_every
@@ -66,7 +77,9 @@ class Plan:
         # Rounding may put the product a step off; `evaluates_at` decides.
         near = max(done + 1, math.ceil(periods * self.evaluate_every) - 1)
         evaluate = next(n for n in itertools.count(near) if self.evaluates_at(n))
-        return min(log, evaluate, self.total_steps)
+        every = self.save_every or self.total_steps
+        save = (done // every + 1) * every
+        return min(log, evaluate, save, self.total_steps)
 
     def is_enough(self, results: dict[str, dict[str, float]] | None) -> bool:
         """True where an evaluation says that every student has learnt enough."""
@@ -89,11 +102,14 @@ def run(
     deadline: float = math.inf,
     should_stop: Callable[[int, str], str] = lambda done, why: why,
     gather: Callable[[float], list[float]] = lambda value: [value],
+    agree: Callable[[bool], bool] = lambda own: own,
+    goodput: Goodput | None = None,
 ) -> PyTree:
     """Trains from `start` to `plan.total_steps`.
 
-    Evaluation and saving follow the same rhythm, so "best" always refers to a state
-    that was evaluated; a stop signal, or `deadline`, saves at once.
+    What is evaluated is saved with its metrics, so "best" always refers to a state that
+    was evaluated. What is saved in between is there to go on from: by the rhythm of the
+    plan, on a stop signal, and at `deadline`.
 
     Args:
       checkpointer: has `save(step, states, metrics or None)` and `wait()`.
@@ -102,56 +118,88 @@ def run(
         ones. One step is always made, so that a run gets on however little time it has.
       should_stop: (steps done, why this process would stop, or "") -> why all do.
       gather: a number -> those of all processes, in the one that reports.
+      agree: what one process finds -> what the first finds; all call it together.
+      goodput: counts the time; a new one where it is None.
 
     Raises:
       NonFinite: PATIENCE steps in a row were skipped.
       Preempted: SIGTERM or SIGINT came, or the time is up; the state is saved.
     """
-    window, done = _Window(images_per_step, gather), start
+    window, done = _Window(images_per_step, gather, goodput or Goodput()), start
     with stop_signals() as stop:
         while done < plan.total_steps:
-            started = time.monotonic()
-            count, batch_specs = steps.ready(done, plan.next_event(done) - done)
-            window.waited += time.monotonic() - started
+            count, batch_specs = window.input(steps, done, plan.next_event(done) - done)
             states, metrics = steps.run(states, done, count, batch_specs)
             window.pending.append((count, metrics))
             done += count
             why = should_stop(done, _why_stop(stop, deadline))
-            last = done == plan.total_steps
-            if last or done % plan.log_every == 0 or why:
+            results, last = None, done == plan.total_steps
+            if plan.logs_at(done) or why:
                 window.report(done, reporter)
             if plan.evaluates_at(done):
-                jax.block_until_ready(window.pending)
-                paused = time.monotonic()
-                results = evaluate(states)
+                with window.paused("evaluation"):
+                    results = evaluate(states)
                 reporter.evaluation(done, results)
-                checkpointer.save(done, states, results)
-                # Evaluation is not training: images/s and ETA leave it out.
-                window.since += time.monotonic() - paused
-                if plan.is_enough(results):
-                    break
-            elif why:
-                checkpointer.save(done, states, None)
+            if _saves(plan, done, why, results, window.saved_at, agree):
+                with window.paused("saving"):
+                    checkpointer.save(done, states, results)
+                window.saved_at = time.monotonic()
+            if plan.is_enough(results):
+                break
             if why and not last:
                 checkpointer.wait()
                 raise Preempted(
                     f"stopped {why} at step {done} of {plan.total_steps}; the state is "
                     "saved. The same command goes on from there."
                 )
-    checkpointer.wait()
+    with window.paused("saving"):
+        checkpointer.wait()
     return states
+
+
+def _saves(plan: Plan, done: int, why: str, results, saved_at: float, agree) -> bool:
+    """Whether the state is saved after step `done`; the same in all processes."""
+    if results is not None or why or plan.saves_at(done):
+        return True
+    if not plan.save_minutes or not plan.logs_at(done):
+        return False
+    # Clocks differ. Where rows are logged the processes wait for the devices anyway.
+    return agree(time.monotonic() - saved_at >= 60 * plan.save_minutes)
 
 
 class _Window:
     """The steps since the last report: their metrics, and the time that they took."""
 
-    def __init__(self, images_per_step: int, gather: Callable):
+    def __init__(self, images_per_step: int, gather: Callable, goodput: Goodput):
         self.images_per_step, self.gather = images_per_step, gather
+        self.goodput = goodput
+        goodput.begin_steps()
         self.pending: list[tuple[int, dict]] = []  # (steps, their metrics)
         # Since when, and for how long the host got the input ready. On an accelerator
         # it does so while the device computes, so the device waits for less.
         self.since, self.waited = time.monotonic(), 0.0
+        self.saved_at = self.since  # as if the state at the start was saved
         self.skipped_in_a_row: dict[str, int] = {}
+
+    def input(self, steps: Steps, done: int, most: int) -> tuple[int, PyTree]:
+        """The input of the next steps; what the devices wait for it is lost."""
+        started = time.monotonic()
+        ready = steps.ready(done, most)
+        waited = time.monotonic() - started
+        self.waited += waited
+        running = jax.tree.leaves(self.pending[-1:])
+        if all(x.is_ready() for x in running if hasattr(x, "is_ready")):
+            self.goodput.add("input", waited)
+        return ready
+
+    @contextlib.contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """No training: images/s and ETA leave it out, and to goodput it is lost."""
+        jax.block_until_ready(self.pending)
+        paused = time.monotonic()
+        with self.goodput.spending(name):
+            yield
+        self.since += time.monotonic() - paused
 
     def report(self, done: int, reporter) -> None:
         """Reports the means after step `done`, and begins anew."""

@@ -52,11 +52,13 @@ def test_what_may_change_between_two_starts():
     free += "teacher.cache initial.workdir select.proxies select.reference "
     free += "select.as_many_as log_every_steps tensorboard evaluation.batch_size "
     free += "evaluation.keep_all selection.path selection.reference "
+    free += "checkpoint.every_steps checkpoint.every_minutes "
     free += "students.kd.selection.path students.tau-0.5.selection.reference"
     for name in free.split():
         assert schema.is_free(name), name
     bound = "seed data.name select.name selection.name students.kd.seed "
-    bound += "students.kd.selection.name method.path data.noise.path batch_size"
+    bound += "students.kd.selection.name method.path data.noise.path batch_size "
+    bound += "evaluation.every_epochs evaluation.every_steps"
     for name in bound.split():
         assert not schema.is_free(name), name
 

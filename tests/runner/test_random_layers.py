@@ -74,7 +74,7 @@ def results(workdir, method):
     """(the last weights and connectors, the metrics of every step and evaluation)."""
     saved = workdir / "checkpoints"
     meta, _ = checkpoints.read_meta(saved)
-    clock = ("seconds", "train/images_per_second", "train/input_percent")
+    clock = ("seconds", "time", "train/images_per_second", "train/input_percent")
     rows = read_rows(workdir / "metrics.jsonl")
     kept = [{k: v for k, v in row.items() if k not in clock} for row in rows]
     of = saved, meta["step"], method

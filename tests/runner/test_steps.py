@@ -36,7 +36,7 @@ def test_it_reads_the_sample_info_and_reports_the_metrics_of_single_steps(
     monkeypatch.setattr(trainer, "steps_per_dispatch", lambda platform: 8)
     several, when = trained(data_dir, tmp_path / "several")
     assert when == renewed == {5, 11, 17}
-    timing = ("seconds", "train/images_per_second", "train/input_percent")
+    timing = ("seconds", "time", "train/images_per_second", "train/input_percent")
     assert len(several) == len(rows)
     for told, row in zip(several, rows, strict=True):
         left = {key: value for key, value in row.items() if key not in timing}

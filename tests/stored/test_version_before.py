@@ -43,7 +43,7 @@ def get_config(arg=""):
     return ConfigDict({key: value for key, value in config.items() if key in nested()})
 '''
 RENAMED = {"loss/label_where_silent": "loss/label_unselected"}  # metrics, since then
-CLOCKS = ("seconds", "train/images_per_second", "train/input_percent")
+CLOCKS = ("seconds", "time", "train/images_per_second", "train/input_percent")
 pytestmark = pytest.mark.filterwarnings("default")
 
 

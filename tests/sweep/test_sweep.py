@@ -39,10 +39,10 @@ def swept(file, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("swept") / "sweep"
     original, trained = trainer.train, []
 
-    def killed_before_the_second(experiment, where, deadline):
+    def killed_before_the_second(experiment, where, *more):
         if any(where != before for before in trained):
             raise Killed
-        original(experiment, where, deadline)
+        original(experiment, where, *more)
         trained.append(where)
 
     with pytest.MonkeyPatch.context() as patch:

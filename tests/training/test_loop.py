@@ -4,67 +4,11 @@ import math
 import os
 import signal
 import time
-import types
 
-import numpy as np
 import pytest
 
-from kdjax.training import loop
 from kdjax.training.loop import PATIENCE, NonFinite, Plan, Preempted, average, run
-
-
-class Recorder:
-    """Checkpointer and reporter in one: records what happens, in order."""
-
-    def __init__(self):
-        self.events = []
-
-    def train(self, step, metrics, timing):
-        self.events.append(("train", step, metrics["s"]["loss"]))
-        assert timing["images_per_second"] > 0
-
-    def evaluation(self, step, metrics):
-        self.events.append(("evaluation", step))
-
-    def save(self, step, states, metrics):
-        self.events.append(("save", step, metrics is not None))
-
-    def wait(self):
-        self.events.append(("wait",))
-
-
-def drive(
-    plan, start=0, skipped=(), at_step=lambda number: None, deadline=math.inf, most=1
-):
-    recorder = Recorder()
-
-    class Steps:
-        """`most` at a time, as an accelerator makes them; metrics beyond are noise."""
-
-        def ready(self, number, allowed):
-            return min(allowed, most), f"rows of {number}"
-
-        def run(self, states, number, count, rows):
-            assert rows == f"rows of {number}"
-            numbers = range(number, number + count)
-            for each in numbers:
-                at_step(each)
-            losses = [float(each) for each in numbers] + [-1e9] * (most - count)
-            bad = [float(each in skipped) for each in numbers] + [1.0] * (most - count)
-            row = {"loss": np.array(losses), "skipped": np.array(bad)}
-            one = {key: value[0] for key, value in row.items()}
-            return states + count, {"s": one if most == 1 else row}
-
-    def evaluate(states):
-        return {"s": {"top1": 0.0}}
-
-    keep = {"checkpointer": recorder, "reporter": recorder, "images_per_step": 4}
-    keep["deadline"] = deadline
-    try:
-        states = run(plan, start, start=start, steps=Steps(), evaluate=evaluate, **keep)
-    except (NonFinite, Preempted) as error:
-        return error, recorder.events
-    return states, recorder.events
+from tests.training.loops import Recorder, drive
 
 
 def test_train_then_evaluate_then_save():
@@ -84,11 +28,13 @@ def test_train_then_evaluate_then_save():
 
 
 @pytest.mark.parametrize("most", (2, 4, 16))
+@pytest.mark.parametrize("save_every", (0, 4))
 @pytest.mark.parametrize("evaluate_every", (3.0, 2.5, 7 / 3, 0.4, 100.0))
 def test_several_steps_at_a_time_tell_and_save_what_single_ones_do(
-    most, evaluate_every
+    most, evaluate_every, save_every
 ):
-    plan = Plan(total_steps=23, log_every=5, evaluate_every=evaluate_every)
+    every = {"log_every": 5, "evaluate_every": evaluate_every, "save_every": save_every}
+    plan = Plan(total_steps=23, **every)
     skipped = {"skipped": (4, 9)}
     assert drive(plan, start=2, most=most, **skipped) == drive(plan, start=2, **skipped)
 
@@ -170,19 +116,6 @@ def test_a_signal_saves_and_stops(number):
     assert error.exit_code == 42
     assert events == [("train", 3, 1.0), ("save", 3, False), ("wait",)]
     assert signal.getsignal(number) is before
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still unless it is moved."""
-    now = types.SimpleNamespace(seconds=100.0)
-    stopped = types.SimpleNamespace(monotonic=lambda: now.seconds)
-    monkeypatch.setattr(loop, "time", stopped)
-
-    def second(step):
-        now.seconds += 1.0
-
-    return second
 
 
 def test_time_that_is_up_saves_and_stops_and_the_rest_follows(clock):

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.training.metrics import evaluate, finish, sums
+from kdjax.training import metrics
+from kdjax.training.metrics import IN_FLIGHT, evaluate, finish, in_flight, sums
 from tests.reference import (
     GOLDEN_LABELS,
     GOLDEN_LOGIT_MATCHING,
@@ -90,6 +91,39 @@ def test_padding_and_batch_size_change_nothing(scores, rows):
     assert parts["count"] == 37
     for name in whole:
         assert parts[name] == pytest.approx(whole[name], rel=1e-5), name
+
+
+def test_batches_are_begun_before_earlier_ones_are_waited_for(monkeypatch):
+    begun, waited = [], []
+    monkeypatch.setattr(metrics.jax, "block_until_ready", lambda x: waited.append(x))
+
+    def results():
+        for number in range(10):
+            begun.append(number)
+            # Never more than so many on the devices, and never fewer while there are.
+            assert len(begun) - len(waited) == min(number + 1, IN_FLIGHT)
+            yield number
+
+    list(in_flight(results()))
+    assert waited == begun == list(range(10))
+
+
+def test_an_evaluation_reads_from_the_devices_once(monkeypatch):
+    steps, reads, read = [], [], jax.device_get
+
+    def get(tree):
+        reads.append(len(steps))
+        return read(tree)
+
+    def step(_, batch):
+        steps.append(batch)
+        kept = jnp.arange(4) < batch
+        return {"s": sums(jnp.eye(4), jnp.array([0, 1, 2, 0]), kept)}
+
+    monkeypatch.setattr(metrics.jax, "device_get", get)
+    row = evaluate(step, None, (4, 4, 4, 4, 3))["s"]
+    assert reads == [5]
+    assert (row["count"], row["top1"]) == (19, 100 * 15 / 19)
 
 
 def test_a_network_that_returns_nan_is_never_right():
