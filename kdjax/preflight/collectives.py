@@ -1,9 +1,8 @@
 """What a compiled program sends between its devices, read from its HLO text.
 
 Bytes are those of the results on one device, once for every time that the operation
-runs. A loop of known length counts its body so often. One of unknown length counts it
-once: in the train step that is the loop over the steps of a dispatch, so the numbers
-are those of a step. Of a conditional the branch that sends most counts.
+runs. A loop of known length counts its body so often, one of unknown length once. Of a
+conditional the branch that sends most counts.
 """
 
 import math
@@ -35,15 +34,17 @@ class Sent(NamedTuple):
 Tally = dict[str, Sent]
 
 
-def tally(hlo: str) -> Tally:
+def tally(hlo: str, steps: int = 1) -> Tally:
     """Kind -> how many collectives a device takes part in, and their bytes.
 
     `hlo` is `compiled.as_text()`; raises ValueError if it has no entry computation.
+    Of a program of several `steps` it is a step's part, rounded up.
     """
     computations, entry = _computations(hlo)
     if entry is None:
         raise ValueError("tally: the text has no ENTRY; expected compiled.as_text().")
-    return _tally(entry, computations, {})
+    total = _tally(entry, computations, {})
+    return {k: Sent(*(-(-part // steps) for part in sent)) for k, sent in total.items()}
 
 
 def size(shape: str) -> int:

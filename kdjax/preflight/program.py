@@ -103,9 +103,8 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
     shapes = _placed(
         plan, arguments(plan, batch_size, steps), mesh, axis=int(steps > 1)
     )
-    count = jax.ShapeDtypeStruct((), jnp.int32, weak_type=True)
     with winograd.traced_for(mesh.devices.flat[0].platform):
-        return program.trace(*shapes, *([count] if steps > 1 else []))
+        return program.trace(*shapes)
 
 
 def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:
@@ -128,7 +127,8 @@ def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
             raise
         return Compiled(time.perf_counter() - start, None, refused, {})
     seconds = time.perf_counter() - start
-    return Compiled(seconds, memory.of(compiled), None, tally(compiled.as_text()))
+    sent = tally(compiled.as_text(), steps_of(plan, mesh))
+    return Compiled(seconds, memory.of(compiled), None, sent)
 
 
 def _placed(plan: Plan, shapes: Arguments, mesh: Mesh, axis: int) -> Arguments:

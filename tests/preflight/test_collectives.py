@@ -90,7 +90,7 @@ def test_sizes_of_shapes(shape, wanted):
     assert size(shape) == wanted
 
 
-def compiled(function, *shapes):
+def compiled(function, *shapes, steps=1):
     mesh = sharding.make_mesh()
     jitted = jax.jit(
         function,
@@ -98,7 +98,7 @@ def compiled(function, *shapes):
         out_shardings=sharding.replicated(mesh),
     )
     arrays = (jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes)
-    return tally(jitted.lower(*arrays).compile().as_text())
+    return tally(jitted.lower(*arrays).compile().as_text(), steps)
 
 
 def test_a_sum_over_the_batch_sends_the_sum():
@@ -113,6 +113,7 @@ def test_a_loop_of_known_length_sends_so_often():
         return jax.lax.scan(one, jnp.ones(37, jnp.float32), None, length=7)[0]
 
     assert compiled(repeated, (16, 37)) == {"all-reduce": Sent(7, 7 * 4 * 37)}
+    assert compiled(repeated, (16, 37), steps=7) == {"all-reduce": Sent(1, 4 * 37)}
 
 
 def test_what_stays_on_each_device_sends_nothing():

@@ -68,8 +68,7 @@ def as_trained(config, workdir, most):
     _, batch_spec = steps.ready(0, most)
     steps.close()
     source = steps.feed.source | {"sample_info": sample_info.before(0, states)}
-    count = () if steps.most == 1 else (most,)
-    return steps.program.trace(states, variables, source, batch_spec, *count)
+    return steps.programs[most].trace(states, variables, source, batch_spec)
 
 
 def check_same(ours, theirs):
