@@ -35,7 +35,7 @@ def tally(program: Program, steps: int = 1) -> Tally:
             if (kind := kind_of(one)) is None:
                 continue
             counts[kind] = counts.get(kind, 0.0) + times
-            bytes_[kind] = bytes_.get(kind, 0.0) + times * size(_sent(one))
+            bytes_[kind] = bytes_.get(kind, 0.0) + times * size(one.result)
     return {k: Sent(round(counts[k]), round(bytes_[k])) for k in sorted(counts)}
 
 
@@ -43,25 +43,3 @@ def kind_of(instruction: Instruction) -> str | None:
     """The kind of collective that it is or starts; None for all else."""
     kind = instruction.opcode.removesuffix("-start")
     return kind if kind in KINDS else None
-
-
-def _sent(instruction: Instruction) -> str:
-    """The shape of what the instruction itself sends."""
-    opcode, shape = instruction.opcode, instruction.shape
-    asynchronous = opcode.endswith("-start") and opcode != "all-reduce-start"
-    return _result(shape) if asynchronous else shape
-
-
-def _result(shape: str) -> str:
-    """Of what an asynchronous operation holds, (operands, results, ...), the results.
-
-    >>> _result("(f32[2]{0}, f32[8]{0}, u32[])"), _result("((f32[1]), (f32[4], s8[2]))")
-    ('f32[8]{0}', '(f32[4], s8[2])')
-    """
-    parts, depth, start = [], 0, 1
-    for place, letter in enumerate(shape):
-        depth += (letter in "([{") - (letter in ")]}")
-        if (letter == "," and depth == 1) or (depth == 0 and letter == ")"):
-            parts.append(shape[start:place].strip())
-            start = place + 1
-    return parts[1] if len(parts) > 1 else shape

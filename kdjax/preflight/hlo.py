@@ -49,6 +49,25 @@ class Instruction(NamedTuple):
         return NAME.findall(self.rest)
 
     @property
+    def result(self) -> str:
+        """The shape of what it makes; of what starts, of what it will have made.
+
+        That holds (operands, results, ...), a copy (results, operands, ...), and an
+        all-reduce with some compilers its results alone.
+
+        >>> shape = "((f32[1]), (f32[4], s8[2]))"
+        >>> Instruction("a", shape, "all-gather-start", "%x)").result
+        '(f32[4], s8[2])'
+        """
+        if not self.opcode.endswith("-start"):
+            return self.shape
+        parts = _parts(self.shape)
+        if self.opcode == "copy-start":
+            return parts[0]
+        alone = self.opcode == "all-reduce-start" and not self.shape.startswith("((")
+        return self.shape if alone or len(parts) < 2 else parts[1]
+
+    @property
     def called(self) -> list[str]:
         """Computations that it names, but for branches."""
         return _names(CALLED, self.rest)
@@ -142,6 +161,21 @@ def size(shape: str, main_memory: bool = False) -> int:
         for kind, axes, layout in ARRAY.findall(shape)
         if not (main_memory and ON_CHIP.search(layout))
     )
+
+
+def _parts(shape: str) -> list[str]:
+    """Of a tuple.
+
+    >>> _parts("(f32[2]{0}, f32[8,4]{1,0:T(8,128)}, u32[])")
+    ['f32[2]{0}', 'f32[8,4]{1,0:T(8,128)}', 'u32[]']
+    """
+    parts, depth, start = [], 0, 1
+    for place, letter in enumerate(shape):
+        depth += (letter in "([{") - (letter in ")]}")
+        if (letter == "," and depth == 1) or (depth == 0 and letter == ")"):
+            parts.append(shape[start:place].strip())
+            start = place + 1
+    return parts
 
 
 def _bits(kind: str) -> int:

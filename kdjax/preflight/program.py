@@ -104,9 +104,8 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
     shapes = _placed(
         plan, arguments(plan, batch_size, steps), mesh, axis=int(steps > 1)
     )
-    count = jax.ShapeDtypeStruct((), jnp.int32, weak_type=True)
     with winograd.traced_for(mesh.devices.flat[0].platform):
-        return program.trace(*shapes, *([count] if steps > 1 else []))
+        return program.trace(*shapes)
 
 
 def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:

@@ -103,6 +103,8 @@ def cycles(program: Program, steps: int = 1) -> float | None:
 
 
 def _is_free(instruction: Instruction) -> bool:
+    if instruction.opcode == "custom-call":  # a TPU's, to name a part of its memory
+        return _kind(instruction) == "AllocateBuffer"
     return instruction.opcode in FREE or instruction.opcode.endswith(ENDS)
 
 
@@ -129,9 +131,10 @@ def _first(pattern: re.Pattern, text: str) -> str:
 def _moved(program: Program, instruction: Instruction, shapes: dict[str, str]) -> int:
     """Bytes of one run."""
     operands = [size(shapes.get(n, ""), True) for n in instruction.operands]
-    result = size(instruction.shape, True)
-    if instruction.opcode in TAKES_ROWS:
-        return result + sum(operands[1:]) + result
+    result = size(instruction.result, True)
+    if instruction.opcode.removesuffix("-start") in TAKES_ROWS:
+        read = min(operands[0], size(instruction.result))
+        return read + sum(operands[1:]) + result
     if instruction.opcode == "dynamic-update-slice":
         return sum(operands[1:]) + operands[1]
     inside = program.fused(instruction)
