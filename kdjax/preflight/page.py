@@ -3,7 +3,7 @@
 from kdjax.preflight.memory import size_text
 from kdjax.preflight.rows import PARTS
 
-KINDS, WIDE = 12, 39  # lines for kinds of kernels, and letters of a kernel's source
+KINDS, WIDE = 12, 38  # lines for kinds of kernels, and letters of a kernel's source
 TIMES = {
     "seconds_of_cycles": "by the compiler's cycles",
     "seconds_of_bytes": "byte roof: all of these bytes",
