@@ -107,8 +107,8 @@ def _prepare() -> None:
     if not any("cuda" in plugin.name for plugin in plugins):
         raise InputError(
             "--topology of GPUs needs JAX's plugin for CUDA with its compiler, and it "
-            "is not installed; expected pip install 'jax[cuda13]' (5 GB). No GPU is "
-            "needed."
+            "is not installed; expected pip install 'jax[cuda13]>=0.11.2' (5 GB). No "
+            "GPU is needed."
         )
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)

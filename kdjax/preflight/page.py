@@ -1,5 +1,7 @@
 """A row of a preflight as text, for people."""
 
+import textwrap
+
 from kdjax.preflight.memory import size_text
 from kdjax.preflight.rows import PARTS
 
@@ -22,7 +24,7 @@ def page(row: dict) -> str:
         f"{row['devices']} x {row['device']}, batch {row['batch_size']:,}: "
         f"{row['rows']:,} images a device, {row['feed']}{many}",
         f"images of {'x'.join(map(str, row['image_shape']))}",
-        f"compiled in {row['compile_seconds']:.0f} s by {names}",
+        textwrap.fill(f"compiled in {row['compile_seconds']:.0f} s by {names}", 79),
         "",
         *_memory(row),
         "",

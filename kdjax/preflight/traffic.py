@@ -117,7 +117,7 @@ def _kind(instruction: Instruction) -> str:
     opcode = instruction.opcode.removesuffix("-start")
     if opcode == "fusion":
         stem = re.sub(r"(\.(\d+|clone|remat\d*))+$", "", instruction.name)
-        return "fusion" if stem == "fusion" else f"fusion {stem}"
+        return f"fusion {stem.removesuffix('fusion').strip('_')}".strip()
     if opcode == "custom-call":
         return _first(TARGET, instruction.rest) or opcode
     return opcode

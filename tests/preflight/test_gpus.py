@@ -33,7 +33,7 @@ def test_slices_are_of_tpus():
 
 def test_without_the_plugin_the_error_is_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [])
-    with pytest.raises(InputError, match=r"pip install 'jax\[cuda13\]'"):
+    with pytest.raises(InputError, match=r"pip install 'jax\[cuda13\]>=0.11.2'"):
         topology.describe("h200:8")
 
 

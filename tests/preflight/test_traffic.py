@@ -38,14 +38,14 @@ def test_a_convolution_moves_its_operands_and_its_result(h200):
 
 def test_of_resident_images_a_step_reads_its_rows(h200):
     """Of 1,000 images of 3,072 bytes 64, and no more of the rows of indices."""
-    padded = named(h200, "bf16[64,33,33,3]", "fusion loop_pad_fusion")
+    padded = named(h200, "bf16[64,33,33,3]", "fusion loop_pad")
     rows, result = 64 * 3072, 2 * 64 * 33 * 33 * 3
     assert rows + result <= padded.bytes <= rows + result + 4 * 64 + 8
 
 
 def test_a_metric_is_written_into_its_place(h200):
     """Four bytes of 16, with a place to write to and a sum to read."""
-    kind = "fusion loop_dynamic_update_slice_fusion"
+    kind = "fusion loop_dynamic_update_slice"
     assert named(h200, "f32[4]", kind).bytes == 4 + 4 + 4
 
 
