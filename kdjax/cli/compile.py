@@ -31,7 +31,7 @@ import json
 import sys
 
 from kdjax import cli
-from kdjax.bench.programs import pair_names
+from kdjax.bench.problem import pair_names
 from kdjax.cli.bench import at_least
 from kdjax.contracts import InputError
 from kdjax.distributed import devices

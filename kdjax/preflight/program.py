@@ -11,13 +11,14 @@ from jax.sharding import Mesh
 
 from kdjax.bench.flops import variables_of
 from kdjax.models.platform import traced_for
-from kdjax.preflight import memory
-from kdjax.preflight.collectives import Tally, tally
+from kdjax.preflight import hlo, memory
 from kdjax.preflight.plans import Plan
 from kdjax.training import sharding
 from kdjax.training.program import steps_per_dispatch, train_program
 from kdjax.training.state import initial_state
 from kdjax.types import PyTree
+
+LOWERED = {"gpu": "cuda"}  # a device's platform -> JAX's name of what is compiled for
 
 
 class Compiled(NamedTuple):
@@ -26,7 +27,7 @@ class Compiled(NamedTuple):
     seconds: float  # to trace and compile
     memory: memory.Memory | None  # None where it did not fit
     refused: memory.Refused | None
-    collectives: Tally
+    program: hlo.Program | None  # None where it did not fit
 
 
 class Arguments(NamedTuple):
@@ -116,10 +117,10 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
 
 def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:
     """The step for the devices of a mesh, which need not exist."""
-    traced = trace(plan, mesh, batch_size)
-    if mesh.devices.flat[0].platform == "tpu":
-        return traced.lower(lowering_platforms=("tpu",))
-    return traced.lower()
+    traced, platform = trace(plan, mesh, batch_size), mesh.devices.flat[0].platform
+    if platform == jax.default_backend():
+        return traced.lower()
+    return traced.lower(lowering_platforms=(LOWERED.get(platform, platform),))
 
 
 def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
@@ -132,10 +133,10 @@ def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
         refused = memory.refusal(str(error))
         if refused is None:
             raise
-        return Compiled(time.perf_counter() - start, None, refused, {})
+        return Compiled(time.perf_counter() - start, None, refused, None)
     seconds = time.perf_counter() - start
-    sent = tally(compiled.as_text(), steps_of(plan, mesh))
-    return Compiled(seconds, memory.of(compiled), None, sent)
+    text = hlo.parse(compiled.as_text())
+    return Compiled(seconds, memory.of(compiled), None, text)
 
 
 def _placed(plan: Plan, shapes: Arguments, mesh: Mesh, axis: int) -> Arguments:

@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from kdjax.preflight.collectives import Sent, size, tally
+from kdjax.preflight import collectives
+from kdjax.preflight.collectives import Sent
+from kdjax.preflight.hlo import parse
 from kdjax.training import sharding
 
+# Of the conditional the longest branch counts.
 HLO = """HloModule jit_steps, is_scheduled=true, entry_computation_layout={(f32[4]{0})}
 
 %add.1 (x.1: f32[], y.1: f32[]) -> f32[] {
@@ -59,6 +61,10 @@ ENTRY %main.1 (m.1: f32[4]) -> (s32[], f32[4]) {
 """
 
 
+def tally(text, steps=1):
+    return collectives.tally(parse(text), steps)
+
+
 def test_every_kind_is_counted_as_often_as_it_runs_in_a_step():
     assert tally(HLO) == {
         "all-reduce": Sent(1 + 5, 4 * 64 + 2 * 10 + 5 * 4 * 6),
@@ -66,28 +72,6 @@ def test_every_kind_is_counted_as_often_as_it_runs_in_a_step():
         "reduce-scatter": Sent(1, 4 * 2),
         "all-to-all": Sent(1, 2 * 100),
     }
-
-
-def test_text_that_is_no_program_is_refused():
-    with pytest.raises(ValueError, match="no ENTRY"):
-        tally("HloModule nothing")
-
-
-@pytest.mark.parametrize(
-    ("shape", "wanted"),
-    [
-        ("f32[]", 4),
-        ("bf16[3,5]{1,0:T(8,128)(2,1)}", 30),
-        ("s4[3]", 2),
-        ("f8e4m3fn[7]", 7),
-        ("c64[2]", 16),
-        ("pred[9]{0}", 9),
-        ("token[]", 0),
-        ("(u8[4,4]{1,0}, /*index=1*/(s32[], f64[2]{0}))", 36),
-    ],
-)
-def test_sizes_of_shapes(shape, wanted):
-    assert size(shape) == wanted
 
 
 def compiled(function, *shapes, steps=1):

@@ -17,6 +17,7 @@ from kdjax.experiment.data import load_data
 from kdjax.models import winograd
 from kdjax.models.platform import traced_for
 from kdjax.preflight import plans, program, rows
+from kdjax.preflight.collectives import tally
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.trainer import Steps
 from kdjax.training import sharding
@@ -162,7 +163,7 @@ def test_data_and_teacher_may_be_absent():
     assert shapes.source["image"].dtype == np.uint8
     compiled = program.compile_step(plan, sharding.make_mesh(), 64)
     assert compiled.memory.total > 0 and compiled.refused is None
-    assert compiled.collectives["all-reduce"].count >= 1
+    assert tally(compiled.program)["all-reduce"].count >= 1
 
 
 @pytest.mark.parametrize("classes", [3, 10])
@@ -196,7 +197,7 @@ def test_mixtures_of_images_are_in_the_step():
         config["data"]["mixup"] = mixup
         plan = planned(config, teacher_models=("tests.networks:coarse",))
         compiled = program.compile_step(plan, mesh, 64)
-        return compiled.collectives.get("collective-permute")
+        return tally(compiled.program).get("collective-permute")
 
     assert sent(0.0) is None
     shifts = sent(1.0)  # one image of float32 from each device to the next

@@ -8,6 +8,7 @@ ROW = {
     "pair": "wrn_28_4:wrn_16_2",
     "mode": "live",
     "students": 8,
+    "dispatch": 16,
     "batch_size": 128,
     "image_size": 32,
     "device": "cpu",
