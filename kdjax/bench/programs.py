@@ -43,8 +43,11 @@ def start(
 
     def init():
         states = {name: initial_state(s, images) for name, s in grid.items()}
-        key = jax.random.key(SEED)
-        return states, None if cached else problem.teacher.init(key, images)
+        if cached:
+            return states, None
+        params, batch_stats = problem.teacher.init(jax.random.key(SEED), images)
+        shape = problem.batch_size, *problem.image_shape
+        return states, (params, problem.teacher.freeze(params, batch_stats, shape))
 
     states, variables = sharding.compile_init(init, mesh)()
     program = program_of(problem, grid, mesh, mode, steps)

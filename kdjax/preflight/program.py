@@ -1,5 +1,6 @@
 """The trainer's own train step, of shapes in place of arrays, compiled and measured."""
 
+import functools
 import time
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from kdjax.bench.flops import variables_of
-from kdjax.models import winograd
+from kdjax.models.platform import traced_for
 from kdjax.preflight import hlo, memory
 from kdjax.preflight.plans import Plan
 from kdjax.training import sharding
@@ -44,7 +45,10 @@ def steps_of(plan: Plan, mesh: Mesh) -> int:
 
 
 def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
-    """Of a step; batch specs of several steps have an axis for them."""
+    """Of a step; batch specs of several steps have an axis for them.
+
+    Call it within `traced_for`: how a teacher is frozen depends on the platform.
+    """
     students = plan.experiment.students
     teacher = variables_of(plan.teacher, plan.teacher_shape) if plan.teacher else None
     states = jax.eval_shape(
@@ -54,6 +58,11 @@ def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
         },
         jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32),
     )
+    if plan.teacher:
+        freeze = functools.partial(
+            plan.teacher.freeze, image_shape=(batch_size, *plan.image_shape)
+        )
+        teacher = teacher[0], jax.eval_shape(freeze, *teacher)
     sample_info = {
         name: {
             key: jax.ShapeDtypeStruct(np.shape(value), jnp.float32)
@@ -101,11 +110,9 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
         batch_norm=experiment.batch_norm,
         steps=steps,
     )
-    shapes = _placed(
-        plan, arguments(plan, batch_size, steps), mesh, axis=int(steps > 1)
-    )
-    with winograd.traced_for(mesh.devices.flat[0].platform):
-        return program.trace(*shapes)
+    with traced_for(mesh.devices.flat[0].platform):
+        shapes = arguments(plan, batch_size, steps)
+        return program.trace(*_placed(plan, shapes, mesh, axis=int(steps > 1)))
 
 
 def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:

@@ -4,6 +4,7 @@ from jax.sharding import Mesh
 
 from kdjax.bench import flops
 from kdjax.contracts import versions
+from kdjax.models.platform import traced_for
 from kdjax.preflight import advice, estimates, program, search, traffic
 from kdjax.preflight.memory import capacity_of
 from kdjax.preflight.plans import Plan
@@ -20,11 +21,11 @@ KEYS = {
     "fits": "whether it fits a device's memory; null where that is not known",
     "capacity": "bytes that programs may use of a device; null where not known",
     "state": "bytes of weights, statistics, momentum and methods' memories",
-    "teacher": "bytes of its weights and statistics",
+    "teacher": "bytes of its weights, as they are and folded, and statistics",
     "data": "bytes of labels, sample weights and resident images, all on each device",
     "batch": "bytes of what comes with a dispatch, a device's share",
     "ahead": "bytes of a streaming loader's next batch, sent while this one computes",
-    "padding": "bytes that the layouts of the arguments add, or less what is unused",
+    "padding": "bytes that the layouts of the arguments add",
     "temporaries": "bytes of activations and gradients",
     "outputs": "bytes of results that no argument makes room for",
     "code": "bytes of the program",
@@ -115,7 +116,8 @@ def _compiled(plan: Plan, mesh: Mesh, batch_size: int, capacity: int | None) -> 
     """The compiler's numbers on a step, and whether a device has as much."""
     steps = program.steps_of(plan, mesh)
     compiled = program.compile_step(plan, mesh, batch_size)
-    row = program.parts(plan, batch_size, steps, mesh.size)
+    with traced_for(mesh.devices.flat[0].platform):
+        row = program.parts(plan, batch_size, steps, mesh.size)
     row |= _bytes(compiled, row)
     if compiled.refused:
         fits, capacity = False, compiled.refused.limit or capacity
@@ -143,12 +145,14 @@ def _bytes(compiled: program.Compiled, parts: dict) -> dict:
     """What the program adds to the parts that it is given."""
     memory, refused, ahead = compiled.memory, compiled.refused, parts["ahead"]
     if memory:
+        # What no step reads, as weights that are folded, lies on the device as well.
+        unused = max(0, sum(parts.values()) - memory.arguments - ahead)
         return {
-            "padding": memory.arguments + ahead - sum(parts.values()),
+            "padding": memory.arguments + unused + ahead - sum(parts.values()),
             "temporaries": memory.temporaries,
             "outputs": memory.outputs - memory.reused,
             "code": memory.code,
-            "total": memory.total + ahead,
+            "total": memory.total + unused + ahead,
         }
     row = dict.fromkeys(("padding", "temporaries", "outputs", "code", "total"))
     if refused.used:

@@ -24,7 +24,11 @@ from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.workdir import is_done, write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
-from kdjax.training.program import steps_per_dispatch, train_program
+from kdjax.training.program import (
+    freeze_teacher,
+    steps_per_dispatch,
+    train_program,
+)
 from kdjax.training.state import initial_state
 from kdjax.types import PyTree
 
@@ -149,7 +153,10 @@ class Steps:
         self._under_way = collections.deque() if streamed else None
         # With a cache the program has no teacher in it, and no weights of one.
         teacher = experiment.teacher if self.cache is None else None
-        self.variables = variables if teacher else None
+        shape = experiment.batch_size, *experiment.train.image.shape[1:]
+        self.variables = teacher and freeze_teacher(
+            teacher.network, variables, shape, mesh
+        )
         make = functools.partial(
             train_program,
             experiment.students,

@@ -4,6 +4,7 @@ The one place that makes it. `train` and `bench` call it with arrays, `compile` 
 shapes: `program.trace(states, teacher_variables, source, batch_spec)`, then `.lower()`.
 
     program = train_program(students, teacher, augment, mesh, seed=0)
+    teacher_variables = freeze_teacher(teacher, variables, (128, 32, 32, 3), mesh)
     feed = loader.make_loader(split, mesh, seed=0, batch_size=128)
     batch_spec = sharding.place_rows(feed.batch_spec(0), mesh)
     states, metrics = program(states, teacher_variables, feed.source, batch_spec)
@@ -75,6 +76,21 @@ def train_program(
         out_shardings=(states, same),
         donate_argnums=0,
     )
+
+
+def freeze_teacher(
+    teacher: Network, variables: tuple[PyTree, PyTree], image_shape, mesh: Mesh
+) -> tuple[PyTree, PyTree]:
+    """The variables with which a teacher computes nothing of its weights alone.
+
+    Batch norms are folded into kernels, and kernels are in the dtype and the order of
+    the device: once, not in every step. `image_shape` is [batch, height, width,
+    channels] of the images of a step.
+    """
+    freeze = functools.partial(teacher.freeze, image_shape=image_shape)
+    params, batch_stats = variables
+    frozen = jax.jit(freeze, out_shardings=sharding.replicated(mesh))
+    return params, frozen(params, batch_stats)
 
 
 def many_steps(step: Callable) -> Callable:

@@ -15,6 +15,7 @@ from kdjax.experiment import described, schema
 from kdjax.experiment.build import build
 from kdjax.experiment.data import load_data
 from kdjax.models import winograd
+from kdjax.models.platform import traced_for
 from kdjax.preflight import plans, program, rows
 from kdjax.preflight.collectives import tally
 from kdjax.runner.sample_weights import SampleInfo
@@ -269,7 +270,7 @@ def test_a_program_for_an_accelerator_has_no_convolutions_for_cpus():
     images = jnp.zeros((64, 32, 32, 64), jnp.float32)
     kernel = jnp.zeros((3, 3, 64, 64), jnp.float32)
     assert winograd.suits(images, kernel, 1)
-    with winograd.traced_for("tpu"):
+    with traced_for("tpu"):
         assert not winograd.suits(images, kernel, 1)
     assert winograd.suits(images, kernel, 1)
 
