@@ -57,7 +57,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="shrunken: for a test")
     options = parser.parse_args(argv)
     if options.quick:
-        small = {"pair": "wrn_10_1:wrn_10_1", "batch_size": 8, "image_size": 8}
+        small = {"pair": "wrn_16_1:wrn_16_1", "batch_size": 8, "image_size": 8}
         small |= {"students": 2, "rounds": 2, "steps": 2, "workers": 1}
         vars(options).update(small)
     return options
