@@ -135,11 +135,12 @@ def test_no_stage_takes_time_that_is_not_there(accelerator):
 
 def test_measuring_needs_no_more_packages_than_the_script_says():
     program = bare.prelude() + (
-        "from benchmarks import kdjax_loop, run\n"
+        "from benchmarks import accelerator, kdjax_loop, run\n"
         "from kdjax.cli import bench\n"
-        "bench.run = lambda *plan: 0\n"
-        "words = ['--batch_size=8', '--students=1', '--devices=1']\n"
-        "assert bench.main(words) == 0\n"
+        "words = ['--pair=tests.networks:linear,tests.networks:coarse', '--json']\n"
+        "words += ['--batch_size=8', '--image_size=8', '--classes=5', '--students=1']\n"
+        "words += ['--devices=1', '--steps=1', '--repeats=1']\n"
+        "assert bench.main(words) == 0 and accelerator.main(['facts']) == 0\n"
     )
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", program]
