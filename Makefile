@@ -3,10 +3,11 @@
 # make test: the tests. make parity: PyTorch's code beside ours. make lint: ruff.
 # make test-long: what takes long, such as every method under every rule; make test has
 # a spread of it.
-# make preflight: ResNets compiled for TPU slices that are not there; minutes each.
+# make preflight: ResNets compiled for TPU slices and GPUs that are not there; minutes
+# each. preflight-tpu and preflight-gpu (a download of 5 GB) are its halves.
 # make bench: images/s of kdjax and of PyTorch by turns; leave the machine alone meanwhile.
-# make accelerator: what is most worth knowing of a GPU or TPU, in 15 minutes; installs
-# nothing, and PYTHON has jax for it.
+# make accelerator: what is most worth knowing of a GPU or TPU, in 15 minutes, and one
+# table of it; installs nothing, and PYTHON has jax for it.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,12 +15,14 @@ RUNS ?= runs/demo
 EXPERIMENTS ?= runs/experiments
 BENCH ?= bench.json
 PREFLIGHT ?= .venv-preflight
+PREFLIGHT_GPU ?= .venv-preflight-gpu
 BIN := $(VENV)/bin
 # A file's tests share what they trained, so files are what the cores divide.
 TOGETHER := -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo experiments test test-long parity bench accelerator preflight lint clean
+.PHONY: demo experiments test test-long parity bench accelerator preflight \
+  preflight-tpu preflight-gpu lint clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/teacher.py \
@@ -55,10 +58,13 @@ accelerator:
 	PYTHON=$(PYTHON) launch/accelerator.sh
 
 # A step that does not fit is an answer too: exit code 2, and the next one follows.
-COMPILE := $(PREFLIGHT)/bin/python -m kdjax compile --image_size=224 --classes=1000 \
-  --dtype=bfloat16 --probes=0
+COMPILING := -m kdjax compile --image_size=224 --classes=1000 --dtype=bfloat16 --probes=0
+COMPILE := $(PREFLIGHT)/bin/python $(COMPILING)
+COMPILE_GPU := $(PREFLIGHT_GPU)/bin/python $(COMPILING)
 
-preflight: $(PREFLIGHT)/.ready
+preflight: preflight-tpu preflight-gpu
+
+preflight-tpu: $(PREFLIGHT)/.ready
 	-$(COMPILE) --pair=resnet34:resnet18 --topology=v5e:4x4 --batch_size=4096
 	-$(COMPILE) --pair=resnet34:resnet18 --topology=v5e:4x4 --batch_size=16384
 	-$(COMPILE) --pair=resnet34:resnet18 --topology=v5e:16x16 --batch_size=4096
@@ -66,12 +72,17 @@ preflight: $(PREFLIGHT)/.ready
 	-$(COMPILE) --pair=resnet152:resnet50 --topology=v5p:2x2x4 --batch_size=4096
 	-$(COMPILE) --pair=resnet50:mobilenet_v1 --topology=v5e:2x2 --batch_size=512
 
+preflight-gpu: $(PREFLIGHT_GPU)/.ready
+	-$(COMPILE_GPU) --pair=resnet34:resnet18 --topology=h200:1 --batch_size=256
+	-$(COMPILE_GPU) --pair=resnet34:resnet18 --topology=h200:8 --batch_size=2048
+	-$(COMPILE_GPU) --pair=resnet34:resnet18 --topology=h100:8 --batch_size=2048
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf $(VENV) $(PREFLIGHT) $(RUNS) build dist *.egg-info
+	rm -rf $(VENV) $(PREFLIGHT) $(PREFLIGHT_GPU) $(RUNS) build dist *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -84,6 +95,12 @@ $(PREFLIGHT)/.ready: requirements.txt requirements-preflight.txt
 	$(PYTHON) -m venv $(PREFLIGHT)
 	$(PREFLIGHT)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  -r requirements.txt -r requirements-preflight.txt
+	touch $@
+
+$(PREFLIGHT_GPU)/.ready: requirements.txt requirements-preflight-gpu.txt
+	$(PYTHON) -m venv $(PREFLIGHT_GPU)
+	$(PREFLIGHT_GPU)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -r requirements.txt -r requirements-preflight-gpu.txt
 	touch $@
 
 $(VENV)/.test: requirements-test.txt $(VENV)/.train

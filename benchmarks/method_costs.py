@@ -23,13 +23,13 @@ from kdjax.bench import timing
 from kdjax.data.loaders.loader import make_loader
 from kdjax.data.registry import Sizes
 from kdjax.experiment.described import describe_data
-from kdjax.models import winograd
+from kdjax.models.platform import traced_for
 from kdjax.preflight import memory
 from kdjax.preflight.plans import plan
 from kdjax.reporting.files import replace_json
 from kdjax.reproduce import repdistiller, studies
 from kdjax.training import sharding
-from kdjax.training.program import train_program
+from kdjax.training.program import freeze_teacher, train_program
 from kdjax.training.state import initial_state
 
 FILE = pathlib.Path(__file__).parent.parent / "docs" / "method_costs.json"
@@ -103,6 +103,8 @@ def start(name: str) -> Step:
 
     states = sharding.compile_init(draw, mesh)()
     variables = sharding.place_replicated(variables, mesh)
+    shape = BATCH, *experiment.train.image.shape[1:]
+    variables = freeze_teacher(network, variables, shape, mesh)
     loader = make_loader(experiment.train, mesh, seed=SEED, batch_size=BATCH)
     program = train_program(
         experiment.students, network, experiment.augment, mesh, seed=SEED
@@ -111,7 +113,7 @@ def start(name: str) -> Step:
     def ready(number):
         return sharding.place_rows(loader.batch_spec(number), mesh)
 
-    with winograd.traced_for(mesh.devices.flat[0].platform):
+    with traced_for(mesh.devices.flat[0].platform):
         lowered = program.lower(states, variables, loader.source, ready(0))
     compiled = lowered.compile()
 

@@ -11,7 +11,9 @@ Where PyTorch finds a GPU, JAX has to find it too; --platform=cpu keeps both off
 """
 
 import argparse
+import importlib.util
 import json
+import math
 import os
 import pathlib
 import platform
@@ -29,7 +31,7 @@ SETTLE = 1.0  # seconds in which loaders fill their queues and idle threads fall
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     try:
-        flags.wide(options.pair)
+        flags.networks(options.pair)
         return contest(options)
     except (ValueError, worker.Lost) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -55,7 +57,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="shrunken: for a test")
     options = parser.parse_args(argv)
     if options.quick:
-        small = {"pair": "wrn_10_1:wrn_10_1", "batch_size": 8, "image_size": 8}
+        small = {"pair": "wrn_16_1:wrn_16_1", "batch_size": 8, "image_size": 8}
         small |= {"students": 2, "rounds": 2, "steps": 2, "workers": 1}
         vars(options).update(small)
     return options
@@ -71,6 +73,7 @@ def contestants(options: argparse.Namespace) -> dict[str, tuple[str, list[str]]]
     entries = {
         "kdjax live": (KDJAX, ["--mode=live", *ours]),
         "kdjax cached": (KDJAX, ["--mode=cached", *ours]),
+        "kdjax streamed": (KDJAX, ["--mode=streamed", *ours]),
         "kdjax live grid": (KDJAX, ["--mode=live", grid, *ours]),
         "kdjax cached grid": (KDJAX, ["--mode=cached", grid, *ours]),
         "torch plain": (TORCH, ["--variant=plain", *theirs]),
@@ -114,6 +117,8 @@ def contest(options: argparse.Namespace) -> int:
 
 def start(workers: dict, name: str, module: str, more: list[str], options) -> None:
     """Starts one contestant, unless this machine cannot run it."""
+    if module == TORCH and importlib.util.find_spec("torch") is None:
+        return log(f"{name} is left out: PyTorch is not installed")
     env = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # PyTorch needs memory as well
     if options.platform:
         env["JAX_PLATFORMS"] = options.platform
@@ -137,11 +142,16 @@ def same_platform(workers: dict[str, worker.Worker]) -> None:
 
 
 def steps_of(contestant: worker.Worker, options) -> int:
-    """Steps of a block, by the pace of a short one."""
+    """Steps of a block, by the pace of a short one; whole dispatches."""
+    dispatch = contestant.description.get("dispatch", 1)
+
+    def whole(steps: float) -> int:
+        return math.ceil(steps / dispatch) * dispatch
+
     if options.steps:
-        return options.steps
-    pace = contestant.seconds(3) / 3
-    return max(3, round(options.seconds / pace))
+        return whole(options.steps)
+    pace = contestant.seconds(whole(3)) / whole(3)
+    return whole(max(3, round(options.seconds / pace)))
 
 
 def play(workers: dict, steps: dict, blocks: dict, options) -> None:

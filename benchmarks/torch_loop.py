@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks import flags, torch_data, worker
-from benchmarks.torch_nets import WideResNet
+from benchmarks.torch_nets import network
 
 VARIANTS = ("plain", "best", "amp")
 SEED = 0
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--variant", choices=VARIANTS, default="plain")
     parser.add_argument("--workers", type=int, default=min(8, flags.cores()))
     parser.add_argument("--platform", choices=("cpu", "cuda"), help="default: the best")
-    parser.add_argument("--images", type=int, default=flags.IMAGES)
+    parser.add_argument("--images", type=int, help="of noise; default: as kdjax")
     parser.add_argument(
         "--compile", action=argparse.BooleanOptionalAction, default=True
     )
@@ -52,7 +52,9 @@ def start(options):
         raise worker.Unavailable("the device has no units for 16 bits")
     if options.variant != "plain":
         torch.set_float32_matmul_precision("high")
-    data = torch_data.noise(options.images, options.image_size, options.classes)
+    images = options.images or flags.images(options.image_size)
+    images = max(images, options.batch_size)
+    data = torch_data.noise(images, options.image_size, options.classes)
     step, notes = warmed_up(options, data, device, precision)
 
     def run(steps):
@@ -102,8 +104,8 @@ class Trainer:
         plain = options.variant == "plain"
         layout = torch.contiguous_format if plain else torch.channels_last
         teacher, self.student = (
-            WideResNet(depth, k, options.classes).to(device, memory_format=layout)
-            for depth, k in flags.wide(options.pair)
+            network(name, options.classes).to(device, memory_format=layout)
+            for name in flags.networks(options.pair)
         )
         self.teacher = teacher.eval().requires_grad_(False)
         self.device, self.precision = device, precision

@@ -5,10 +5,12 @@
 #
 # Stages run in order of worth. Each has a limit of its own and writes its answer below
 # $OUT (runs/accelerator) before the next one starts; the same command goes on with what
-# is not done. Exit codes: 0 all done, 42 there is more, others of the stage that failed.
-# DATA=FILE.npz, of `python -m kdjax prepare cifar100 --npz=FILE.npz`, trains with the
-# time that is left. Needs jax, jaxtyping, flax, optax, orbax-checkpoint and numpy in
-# $PYTHON (python3); PyTorch is timed beside where it is installed.
+# is not done. At the end all of it is one table, $OUT/accelerator.md, and of a real
+# accelerator benchmarks/accelerator.md. Exit codes: 0 all done, 42 there is more, others
+# of the stage that failed. DATA=FILE.npz, of `python -m kdjax prepare cifar100
+# --npz=FILE.npz`, trains with the time that is left. Needs jax, jaxtyping, flax, optax,
+# orbax-checkpoint and numpy in $PYTHON (python3); PyTorch is timed beside where it is
+# installed. REHEARSAL=1 runs every stage with small networks and a few steps.
 set -uo pipefail
 end=$((SECONDS + ${1:-840}))
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -35,18 +37,37 @@ stage() { # NAME SECONDS COMMAND...: once, with a limit
   esac
 }
 
-bench=("$python" -m kdjax bench --json --repeats=3)
-facts='import jax; d = jax.devices(); print(jax.__version__, d, d[0].device_kind)'
-stage facts 60 sh -c 'nvidia-smi; nproc; exec "$0" -c "$1"' "$python" "$facts"
-stage wrn_float32 90 "${bench[@]}" --students=1 --modes=live,cached,input
-stage resnet_bfloat16 120 "${bench[@]}" --pair=resnet34:resnet18 --image_size=224 \
-  --classes=1000 --batch_size=256 --dtype=bfloat16 --students=1 --modes=live,cached
-stage wrn_bfloat16 80 "${bench[@]}" --dtype=bfloat16 --students=1 --modes=live,cached
-if "$python" -c 'import torch' 2>>"$out/log"; then
-  stage torch 200 "$python" -m benchmarks.run --rounds=3 --seconds=3 \
-    --only="kdjax live,torch plain,torch best,torch amp" --json="$out/torch.json"
+# Of an option that is given twice the last one counts, so these come last.
+small=() quick=() grid=8 publish=(--publish="$root/benchmarks/accelerator.md")
+if [ -n "${REHEARSAL:-}" ]; then
+  small=(--pair=wrn_16_1:wrn_16_1 --image_size=8 --batch_size=8 --steps=2 --devices=1)
+  quick=(--quick) grid=2 publish=()
 fi
-stage grid_bfloat16 120 "${bench[@]}" --dtype=bfloat16 --students=8 --modes=live
+bench() { # NAME SECONDS OPTION...
+  local name=$1 limit=$2; shift 2
+  stage "$name" "$limit" "$python" -m kdjax bench --json --repeats=3 "$@" "${small[@]}"
+}
+torch() { # NAME SECONDS OPTION...
+  local name=$1 limit=$2; shift 2
+  stage "$name" "$limit" "$python" -m benchmarks.run --rounds=3 --seconds=3 \
+    --json="$out/$name.json" "$@" "${quick[@]}"
+}
+resnet=(--pair=resnet34:resnet18 --image_size=224 --classes=1000 --batch_size=256
+  --dtype=bfloat16)
+
+stage facts 60 sh -c 'nvidia-smi; exec "$0" -m benchmarks.accelerator facts' "$python"
+bench wrn_float32 90 --students=1 --modes=live,cached,input
+bench resnet_bfloat16 120 "${resnet[@]}" --students=1 --modes=live,cached
+bench wrn_bfloat16 80 --dtype=bfloat16 --students=1 --modes=live,cached
+if "$python" -c 'import torch' 2>/dev/null; then beside=1; else
+  beside='' && echo "PyTorch is not installed: its loops are left out" | tee -a "$out/log"
+fi
+[ -z "$beside" ] || torch torch 200 --only="kdjax live,torch plain,torch best,torch amp"
+bench grid_bfloat16 180 --dtype=bfloat16 --students=$grid --modes=live,cached
+[ -z "$beside" ] ||
+  torch torch_resnet 150 "${resnet[@]}" --only="kdjax live,torch amp"
+bench resnet_streamed 70 "${resnet[@]}" --students=1 --modes=streamed
+"$python" -m benchmarks.accelerator table "$out" "${publish[@]}" >>"$out/log" || result=$?
 minutes=$(((end - SECONDS - 40) / 60))
 if [ -n "${DATA:-}" ] && [ "$minutes" -gt 0 ]; then
   stage cifar100 3600 "$python" -m kdjax reproduce cifar100 --data="$DATA" \

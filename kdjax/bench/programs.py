@@ -1,134 +1,114 @@
 """The programs that are timed: the trainer's own step on images made in memory."""
 
-import dataclasses
+import collections
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from kdjax.bench import flops, roofline
+from kdjax.bench.feeds import SEED, Feed
+from kdjax.bench.problem import Problem
 from kdjax.bench.timing import Program
-from kdjax.contracts import InputError
-from kdjax.data.load import Split
 from kdjax.data.loaders.batch import gather_batch
-from kdjax.data.loaders.loader import make_loader
 from kdjax.data.transforms.augment import Augment
-from kdjax.experiment.networks import build_network, check_classes, count_classes
 from kdjax.methods import kd
 from kdjax.models.network import Network
 from kdjax.training import sharding
 from kdjax.training.optimizers import constant_schedule, sgd
-from kdjax.training.program import train_program
+from kdjax.training.program import steps_per_dispatch, train_program
 from kdjax.training.state import Student, initial_state
 from kdjax.types import Outputs
 
-MODES = ("live", "cached", "input")
-SEED = 0
-LARGEST = 256 * 2**20  # bytes of all images, the batch permitting
-MOST_IMAGES = 50_000
+MODES = ("live", "cached", "streamed", "input")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Problem:
-    """What is distilled into what, and how many images a step takes."""
-
-    teacher: Network
-    student: Network
-    batch_size: int
-    image_size: int
-    classes: int
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        return self.image_size, self.image_size, 3
-
-
-def pair_names(pair: str, example: str) -> list[str]:
-    """The names in TEACHER:STUDENT, or in TEACHER,STUDENT where one has a colon."""
-    names = pair.split("," if "," in pair else ":")
-    if len(names) != 2:
-        raise InputError(
-            f"--pair is {pair!r}; expected TEACHER:STUDENT, such as {example}, or "
-            "TEACHER,STUDENT where a name has a colon."
-        )
-    return names
-
-
-def problem_of(
-    pair: str, dtype: str | None, *, batch_size: int, image_size: int, classes: int
-) -> Problem:
-    """The networks of a --pair, checked against the images and classes."""
-    networks = []
-    for name in pair_names(pair, "wrn_28_4:wrn_16_2"):
-        section = {"name": name} | ({"dtype": dtype} if dtype else {})
-        network, path = build_network("--pair", section, classes), f"--pair: {name}"
-        shape = image_size, image_size, 3
-        check_classes(path, count_classes(path, network, shape), classes)
-        networks.append(network)
-    teacher, student = networks
-    sizes = {"batch_size": batch_size, "image_size": image_size, "classes": classes}
-    return Problem(teacher=teacher, student=student, **sizes)
-
-
-def start(problem: Problem, mode: str, students: int, mesh: Mesh) -> Program:
+def start(
+    problem: Problem, mode: str, students: int, mesh: Mesh, steps: int = 1
+) -> Program:
     """Builds one program of so many students; nothing of its step is compiled yet.
 
     `mode` is "live": the teacher computes in every step; "cached": its logits come with
-    the batch; or "input": images are gathered and augmented, and no network runs.
+    the batch; "streamed": live, and the images come with the batch from the host; or
+    "input": images are gathered and augmented, and no network runs. A call makes so
+    many `steps`.
     """
-    split, cached = noise_split(problem), mode == "cached"
-    loader = make_loader(split, mesh, seed=SEED, batch_size=problem.batch_size)
-    logits = noise_logits(problem, len(split.label)) if cached else None
-
-    def ready(number):
-        batch_spec = loader.batch_spec(number)
-        if cached:
-            batch_spec |= {"teacher_outputs": logits[batch_spec["index"]]}
-        return sharding.place_rows(batch_spec, mesh)
-
+    feed = Feed(problem, mode, mesh, steps)
     if mode == "input":
-        prepare = input_program(problem, mesh)
-        return Program(lambda _, spec: prepare(loader.source, spec), None, ready)
-    grid = temperature_grid(problem.student, students)
+        prepare = input_program(problem, mesh, steps)
+        return Program(lambda _, spec: prepare(feed.source, spec), None, feed, steps)
+    grid, cached = temperature_grid(problem.student, students), mode == "cached"
     images = np.zeros((2, *problem.image_shape), np.float32)
 
     def init():
         states = {name: initial_state(s, images) for name, s in grid.items()}
-        key = jax.random.key(SEED)
-        return states, None if cached else problem.teacher.init(key, images)
+        if cached:
+            return states, None
+        params, batch_stats = problem.teacher.init(jax.random.key(SEED), images)
+        shape = problem.batch_size, *problem.image_shape
+        return states, (params, problem.teacher.freeze(params, batch_stats, shape))
 
     states, variables = sharding.compile_init(init, mesh)()
-    program = program_of(problem, grid, mesh, cached)
+    program = program_of(problem, grid, mesh, mode, steps)
+    under_way = collections.deque()
 
-    def step(states, batch_spec):
-        return program(states, variables, loader.source, batch_spec)[0]
+    def call(states, batch_specs):
+        states, metrics = program(states, variables, feed.source, batch_specs)
+        if mode == "streamed":  # as in training, two batches are on the devices at most
+            under_way.append(metrics)
+            if len(under_way) > 1:
+                jax.block_until_ready(under_way.popleft())
+        return states
 
-    return Program(step, states, ready)
+    return Program(call, states, feed, steps)
+
+
+def dispatch_of(mode: str, platform: str) -> int:
+    """Steps that training makes in one dispatch; one where a batch brings images."""
+    return 1 if mode == "streamed" else steps_per_dispatch(platform)
 
 
 def program_of(
-    problem: Problem, students: dict[str, Student], mesh: Mesh, cached: bool = False
+    problem: Problem,
+    students: dict[str, Student],
+    mesh: Mesh,
+    mode: str = "live",
+    steps: int = 1,
 ):
-    """The trainer's program; `cached`: logits in place of the teacher's forward."""
+    """The trainer's program; "cached": logits in place of the teacher's forward."""
+    cached = mode == "cached"
     return train_program(
         students,
         None if cached else problem.teacher,
-        augment(problem),
+        augment(problem, mode),
         mesh,
         seed=SEED,
+        steps=steps,
         decode=(lambda logits: Outputs(logits, {})) if cached else None,
     )
 
 
-def input_program(problem: Problem, mesh: Mesh):
-    """Jits (source, batch_spec) -> augmented images, with no network."""
+def input_program(problem: Problem, mesh: Mesh, steps: int = 1):
+    """Jits (source, batch_specs) -> the last step's augmented images; no network."""
 
     def prepare(source, batch_spec):
         batch = gather_batch(source, batch_spec)
         return augment(problem).train(batch, SEED)
 
+    def prepare_all(source, batch_specs):
+        def body(_, batch_spec):
+            return prepare(source, batch_spec), None
+
+        first = jax.tree.map(lambda rows: rows[0], batch_specs)
+        shape = jax.eval_shape(prepare, source, first)
+        empty = jnp.zeros(shape.shape, shape.dtype)
+        return jax.lax.scan(body, empty, batch_specs)[0]
+
     same, rows = sharding.replicated(mesh), sharding.split(mesh)
-    return jax.jit(prepare, in_shardings=(same, rows), out_shardings=rows)
+    specs = sharding.split(mesh, axis=int(steps > 1))
+    function = prepare_all if steps > 1 else prepare
+    return jax.jit(function, in_shardings=(same, specs), out_shardings=rows)
 
 
 def load(problem: Problem, mode: str, students: int) -> flops.Work:
@@ -139,7 +119,7 @@ def load(problem: Problem, mode: str, students: int) -> flops.Work:
         flops.of_image(network, problem.image_shape, problem.batch_size)
         for network in (problem.teacher, problem.student)
     )
-    return roofline.load(teacher if mode == "live" else None, student, students)
+    return roofline.load(None if mode == "cached" else teacher, student, students)
 
 
 def temperature_grid(network: Network, students: int) -> dict[str, Student]:
@@ -157,24 +137,7 @@ def temperature_grid(network: Network, students: int) -> dict[str, Student]:
     }
 
 
-def augment(problem: Problem) -> Augment:
-    """Crop, flip and normalise, as on CIFAR."""
-    padding = max(1, problem.image_size // 8)
+def augment(problem: Problem, mode: str = "live") -> Augment:
+    """Crop, flip and normalise, as on CIFAR; streamed images are cropped already."""
+    padding = 0 if mode == "streamed" else max(1, problem.image_size // 8)
     return Augment(mean=(0.5,) * 3, std=(0.25,) * 3, padding=padding, flip=True)
-
-
-def noise_split(problem: Problem) -> Split:
-    """As many images as a batch needs and LARGEST allows."""
-    size = int(np.prod(problem.image_shape))
-    count = max(problem.batch_size, min(MOST_IMAGES, LARGEST // size))
-    rng = np.random.default_rng(SEED)
-    image = rng.integers(0, 256, (count, *problem.image_shape), np.uint8)
-    label = np.arange(count, dtype=np.int32) % problem.classes
-    names = tuple(map(str, range(problem.classes)))
-    return Split(image, label, names, {"name": "noise", "split": "train"})
-
-
-def noise_logits(problem: Problem, count: int) -> np.ndarray:
-    """In place of a teacher's, float32 [count, classes]."""
-    rng = np.random.default_rng(SEED + 1)
-    return rng.normal(0.0, 3.0, (count, problem.classes)).astype(np.float32)

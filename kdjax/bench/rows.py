@@ -9,21 +9,23 @@ from jax.sharding import Mesh
 
 from kdjax.bench import peaks, programs, timing
 from kdjax.bench.flops import Work
+from kdjax.bench.problem import Problem
 from kdjax.bench.roofline import shares
 from kdjax.contracts import InputError, versions
 
 INTERRUPTED = 130
 KEYS = {
     "pair": "teacher and student",
-    "mode": "live, cached or input",
+    "mode": "live, cached, streamed or input",
     "students": "trained side by side in one program; 0 where only input runs",
+    "dispatch": "steps that the host sends to the devices at a time",
     "batch_size": "images of a step, over all devices",
     "image_size": "pixels of a side",
     "classes": "of the made-up labels",
     "device": "as JAX calls it",
     "devices": "how many",
     "versions": "of kdjax, jax and jaxlib",
-    "compile_seconds": "of the first step: tracing, compilation and loading",
+    "compile_seconds": "of the first call: tracing, and compiling or reading a program",
     "steps": "of a block",
     "repeats": "blocks",
     "images_per_second": "of the median block",
@@ -68,9 +70,10 @@ def measure_each(
 
 def measure(
     pair: str,
-    problem: programs.Problem,
+    problem: Problem,
     mode: str,
     students: int,
+    dispatch: int | None,
     mesh: Mesh,
     *,
     steps: int,
@@ -78,24 +81,29 @@ def measure(
 ) -> dict:
     """Builds, compiles and times one program; the keys are those of KEYS.
 
+    A dispatch of None is the one that training has on these devices.
+
     Raises InputError if the program does not fit the device's memory.
     """
     load = programs.load(problem, mode, students)
+    device = mesh.devices.flat[0]
+    dispatch = dispatch or programs.dispatch_of(mode, device.platform)
     try:
-        program = programs.start(problem, mode, students, mesh)
+        program = programs.start(problem, mode, students, mesh, dispatch)
         timed = timing.measure(program, steps=steps, repeats=repeats)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise InputError(
             f"{mode} with {students} students does not fit the memory of "
-            f"{mesh.devices.flat[0].device_kind}; expected fewer --students or a "
+            f"{device.device_kind}; expected fewer --students or a "
             "smaller --batch_size."
         ) from error
     return {
         "pair": pair,
         "mode": mode,
         "students": students,
+        "dispatch": dispatch,
         "batch_size": problem.batch_size,
         "image_size": problem.image_size,
         "classes": problem.classes,

@@ -1,5 +1,6 @@
-"""Seconds of a program: what its first step takes longer, and blocks after it."""
+"""Seconds of a program: what its first call takes longer, and blocks after it."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -11,23 +12,29 @@ from kdjax.types import PyTree
 
 BLOCK_SECONDS = 2.0  # the length of a block where no number of steps is given
 MOST_STEPS = 2000
-WARM_STEPS = 2
+WARM_CALLS = 2
 Clock = Callable[[], float]
 
 
 class Program:
-    """A step, its state, and the batch specs that it takes.
+    """A call that makes some steps, its state, and the batch specs that it takes.
 
-    `step` is (state, batch_spec) -> state and does not wait; `ready` gives the
-    batch_spec of a step's number, on the devices.
+    `call` is (state, batch_specs) -> state and does not wait; `ready` gives the
+    batch_specs of a call's number, on the devices; a call makes so many `steps`.
     """
 
-    def __init__(self, step: Callable, state: PyTree, ready: Callable[[int], PyTree]):
-        self._step, self._state, self.ready = step, state, ready
+    def __init__(
+        self,
+        call: Callable,
+        state: PyTree,
+        ready: Callable[[int], PyTree],
+        steps: int = 1,
+    ):
+        self._call, self._state, self.ready, self.steps = call, state, ready, steps
 
-    def step(self, batch_spec: PyTree) -> PyTree:
+    def call(self, batch_specs: PyTree) -> PyTree:
         """Returns the new state, which may be waited for."""
-        self._state = self._step(self._state, batch_spec)
+        self._state = self._call(self._state, batch_specs)
         return self._state
 
 
@@ -62,39 +69,42 @@ class Timing(NamedTuple):
 def measure(
     program: Program, *, steps: int, repeats: int, clock: Clock = time.perf_counter
 ) -> Timing:
-    """Times a program after its compilation and a few steps to warm up.
+    """Times a program after its compilation and a few calls to warm up.
 
-    A block has so many `steps`; 0: as many as fill BLOCK_SECONDS.
+    A block has so many `steps`, or the next number that its calls make; 0: as many as
+    fill BLOCK_SECONDS.
     """
     first, _ = block(program, 0, 1, clock)
-    warm, _ = block(program, 1, WARM_STEPS, clock)
-    filling = round(BLOCK_SECONDS * WARM_STEPS / warm)
-    steps = steps or max(WARM_STEPS, min(MOST_STEPS, filling))
-    timing = blocks(program, 1 + WARM_STEPS, steps, repeats, clock)
-    return timing._replace(compile_seconds=max(0.0, first - timing.step_seconds))
+    warm, _ = block(program, 1, WARM_CALLS, clock)
+    filling = round(BLOCK_SECONDS * WARM_CALLS / warm)
+    most = max(WARM_CALLS, MOST_STEPS // program.steps)
+    calls = math.ceil(steps / program.steps) or max(WARM_CALLS, min(most, filling))
+    timing = blocks(program, 1 + WARM_CALLS, calls, repeats, clock)
+    usual = timing.step_seconds * program.steps
+    return timing._replace(compile_seconds=max(0.0, first - usual))
 
 
 def blocks(
-    program: Program, start: int, steps: int, repeats: int, clock: Clock
+    program: Program, start: int, calls: int, repeats: int, clock: Clock
 ) -> Timing:
-    """Times blocks that follow each other, from step number `start` on."""
-    starts = range(start, start + repeats * steps, steps)
-    times = [block(program, number, steps, clock) for number in starts]
-    return Timing(steps, *zip(*times, strict=True))
+    """Times blocks that follow each other, from call number `start` on."""
+    starts = range(start, start + repeats * calls, calls)
+    times = [block(program, number, calls, clock) for number in starts]
+    return Timing(calls * program.steps, *zip(*times, strict=True))
 
 
 def block(
-    program: Program, start: int, steps: int, clock: Clock = time.perf_counter
+    program: Program, start: int, calls: int, clock: Clock = time.perf_counter
 ) -> tuple[float, float]:
-    """(seconds of `steps` steps, of which the loop waited for batch specs).
+    """(seconds of so many calls, of which the loop waited for batch specs).
 
     It begins with an idle device and ends when the last result is computed.
     """
     waited, state, block_start = 0.0, None, clock()
-    for number in range(start, start + steps):
+    for number in range(start, start + calls):
         wait_start = clock()
-        batch_spec = program.ready(number)
+        batch_specs = program.ready(number)
         waited += clock() - wait_start
-        state = program.step(batch_spec)
+        state = program.call(batch_specs)
     jax.block_until_ready(state)
     return clock() - block_start, waited

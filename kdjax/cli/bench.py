@@ -1,14 +1,21 @@
 """python -m kdjax bench: how fast a pair trains here, and how far from the roof.
 
   python -m kdjax bench --pair=wrn_28_4:wrn_16_2 --batch_size=128 [--image_size=32]
-                        [--classes=100] [--students=1,8] [--modes=live,cached,input]
+                        [--classes=100] [--students=1,8] [--dispatch=1,16]
+                        [--modes=live,cached,streamed,input]
                         [--dtype=bfloat16] [--steps=N] [--repeats=N] [--json]
 
 Images are noise made in memory; the step is the trainer's own. The modes:
 
-  live    the teacher computes in every step
-  cached  the teacher's logits come with each batch, made up, instead of its forward
-  input   images are gathered, cropped, flipped and normalised, and no network runs
+  live      the teacher computes in every step
+  cached    the teacher's logits come with each batch, made up, instead of its forward
+  streamed  live, and the images of each batch are sent from the host, as decoded ones
+            are; the others have all images on the devices
+  input     images are gathered, cropped, flipped and normalised, and no network runs
+
+Steps are dispatched as in training: 16 at a time on accelerators, on a CPU and of a
+streamed set one by one. --dispatch=1,16 compares such numbers, except for streamed.
+On accelerators compiled programs are kept for the next start, as in training.
 
 Students are a grid of temperatures in one program, one for each number of --students.
 
@@ -32,7 +39,8 @@ import sys
 
 from kdjax import cli
 from kdjax.bench import rows
-from kdjax.bench.programs import MODES, problem_of
+from kdjax.bench.problem import problem_of
+from kdjax.bench.programs import MODES
 from kdjax.contracts import InputError, nearest
 from kdjax.distributed import devices
 from kdjax.reporting.speeds import print_speeds
@@ -56,11 +64,14 @@ def main(argv: list[str]) -> int:
     devices.check_batch(options.batch_size, "--batch_size")
     sizes = {key: vars(options)[key] for key in ("batch_size", "image_size", "classes")}
     problem = problem_of(options.pair, options.dtype, **sizes)
+    devices.keep_programs()
     print(devices.describe(), file=sys.stderr)
     mesh, cases = sharding.make_mesh(), []
     timed = {"steps": options.steps, "repeats": options.repeats}
     for number, run in enumerate(runs, start=1):
-        name = f"{run[0]}, {run[1]} student(s)" if run[1] else run[0]
+        mode, students, dispatch = run
+        name = f"{mode}, {students} student(s)" if students else mode
+        name += f", dispatch {dispatch}" if dispatch else ""
         positional = (options.pair, problem, *run, mesh)
         measure = functools.partial(rows.measure, *positional, **timed)
         cases.append((f"{number}/{len(runs)} {name}: compiles, then runs", measure))
@@ -82,8 +93,8 @@ def whole_numbers(name: str, text: str, example: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-def _runs(options: argparse.Namespace) -> list[tuple[str, int]]:
-    """The mode and the number of students of every program."""
+def _runs(options: argparse.Namespace) -> list[tuple[str, int, int | None]]:
+    """The mode, the number of students and the dispatch of every program."""
     for mode in (modes := options.modes.split(",")):
         if mode not in MODES:
             raise InputError(
@@ -91,7 +102,15 @@ def _runs(options: argparse.Namespace) -> list[tuple[str, int]]:
                 + nearest(mode, MODES)
             )
     students = whole_numbers("students", options.students, "1,8")
-    return [(m, n) for m in modes for n in ([0] if m == "input" else students)]
+    dispatches = [None]
+    if options.dispatch:
+        dispatches = whole_numbers("dispatch", options.dispatch, "1,16")
+    return [
+        (mode, number, dispatch)
+        for mode in modes
+        for number in ([0] if mode == "input" else students)
+        for dispatch in ([None] if mode == "streamed" else dispatches)
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--image_size", type=int, default=32, help="pixels of a side")
     parser.add_argument("--classes", type=int, default=100)
     parser.add_argument("--students", default="1,8", help="numbers, with commas")
+    dispatch = "steps at a time, with commas; default: as training does here"
+    parser.add_argument("--dispatch", default="", help=dispatch)
     parser.add_argument("--modes", default=",".join(MODES), help="some of these")
     dtype = "of the activations; default: the networks' own"
     parser.add_argument("--dtype", help=dtype)

@@ -1,17 +1,23 @@
 """python -m kdjax compile: what a training asks of its devices, before it has any.
 
   python -m kdjax compile --config=FILE[:ARG] [--config.a.b=value ...]
-                          [--topology=v5e:16x16] [--slices=N] [--batch_size=N]
+                          [--topology=v5e:16x16|h200:8] [--slices=N] [--batch_size=N]
                           [--teacher=NAME] [--dtype=bfloat16] [--probes=N]
                           [--image_size=N --classes=N --examples=N]
   python -m kdjax compile --pair=resnet34:resnet18 --image_size=224 --classes=1000
                           --batch_size=4096 --topology=v5e:4x4 [--dtype=bfloat16]
 
-It compiles the trainer's own step for the chips of a TPU slice, without any of them,
-and runs nothing; without --topology for the devices at hand. It prints the bytes on one
-device, the model FLOPs, what the devices send each other in a step, and the largest
+It compiles the trainer's own step for the chips of a TPU slice or for so many GPUs,
+without any of them, and runs nothing; without --topology for the devices at hand. It
+prints the bytes on one device, the model FLOPs, what the devices send each other in a
+step, the kernels of a step and the bytes that they read and write, and the largest
 batch that fits. That takes a few more compilations, --probes at most, each of them
-minutes long for large networks. For TPUs it needs libtpu: pip install '.[preflight]'.
+minutes long for large networks. For TPUs it needs libtpu, pip install '.[preflight]',
+for GPUs JAX's plugin for CUDA, pip install 'jax[cuda13]>=0.11.2'.
+
+The times that it prints are estimates: what those bytes and the model FLOPs take at the
+peaks of the device, and for TPUs the cycles that the compiler expects. For a GPU that
+is not there no kernel is timed, so the compiler may choose others than on a real one.
 
 The data set may be absent: sizes of imagenet2012, cifar10, cifar100, cinic10,
 tiny_imagenet and fashion_mnist are known, and --classes, --examples and --image_size
@@ -31,19 +37,20 @@ import json
 import sys
 
 from kdjax import cli
-from kdjax.bench.programs import pair_names
+from kdjax.bench.problem import pair_names
 from kdjax.cli.bench import at_least
 from kdjax.contracts import InputError
 from kdjax.distributed import devices
 from kdjax.experiment import described, schema
 from kdjax.experiment.overrides import load_config, set_override, split_overrides
-from kdjax.preflight import advice, plans, rows, topology
+from kdjax.preflight import advice, gpus, plans, rows, topology
 from kdjax.preflight.page import page
 from kdjax.training import sharding
 
 # Training images of a pair without --examples.
 IMAGENET = described.KNOWN["imagenet2012"].examples
 DOES_NOT_FIT = 2
+EXAMPLES = f"{topology.EXAMPLES}; or {gpus.EXAMPLES}"
 
 
 def main(argv: list[str]) -> int:
@@ -131,7 +138,7 @@ def _parser():
     parser.epilog = f"What the line of --json holds:\n{keys}"
     parser.add_argument("--config", help="Python file with get_config")
     parser.add_argument("--pair", help="TEACHER:STUDENT in place of a config")
-    parser.add_argument("--topology", help=f"such as {topology.EXAMPLES}")
+    parser.add_argument("--topology", help=f"such as {EXAMPLES}")
     parser.add_argument("--slices", type=int, default=1, help="of them; default 1")
     parser.add_argument("--batch_size", type=int, help="default: the config's")
     parser.add_argument("--image_size", type=int, help="pixels of a side")

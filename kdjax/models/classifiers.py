@@ -110,7 +110,9 @@ def with_reused_classifier(
     (2, 10)
     """
     composite = _Reusing(network, reuse, classifier)
-    return Network(composite.init, composite.train, composite.evaluate)
+    return Network(
+        composite.init, composite.train, composite.evaluate, composite.freeze
+    )
 
 
 class _Reusing(NamedTuple):
@@ -141,6 +143,10 @@ class _Reusing(NamedTuple):
         outputs = self.network.evaluate(*own)
         projected, _ = self._project(params, batch_stats, outputs, False)
         return self._predict(batch_stats, outputs, projected)
+
+    def freeze(self, params, batch_stats, image_shape) -> PyTree:
+        own = (params["network"], batch_stats["network"], image_shape)
+        return batch_stats | {"network": self.network.freeze(*own)}
 
     def _projector(self) -> Projector:
         channels, factor = self.reuse.channels, self.reuse.factor

@@ -70,6 +70,6 @@ class DepthwiseConv(nn.Module):
         """Convolves; `multiplier`, [channels], scales the kernel and so the output."""
         shape = (SIDE, SIDE, 1, x.shape[-1])
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        if multiplier is not None:
-            kernel = kernel * layers.along_channels(multiplier)
-        return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+        scaled = functools.partial(layers.scale, kernel, multiplier, self.dtype)
+        weights = scaled() if train else layers.frozen(self, "kernel", scaled)
+        return convolve(x.astype(self.dtype), weights, self.stride)

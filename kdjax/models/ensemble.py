@@ -47,7 +47,13 @@ def ensemble(networks: tuple[Network, ...]) -> Network:
             [members[n].evaluate(params[n], batch_stats[n], images) for n in names]
         )
 
-    return Network(init, train, evaluate)
+    def freeze(params, batch_stats, image_shape) -> PyTree:
+        return {
+            name: member.freeze(params[name], batch_stats[name], image_shape)
+            for name, member in members.items()
+        }
+
+    return Network(init, train, evaluate, freeze)
 
 
 def _combined(outputs: list[Outputs]) -> Outputs:

@@ -5,6 +5,7 @@ results carry over: symmetric padding (`SAME` pads strided convolutions unevenly
 normal initialisation over the fan-out, batch norm with epsilon 1e-5. Images are NHWC.
 """
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from flax import linen as nn
 
 from kdjax import contracts
 from kdjax.models import winograd
+from kdjax.models.network import FROZEN
+from kdjax.models.platform import target_platform
 
 # Both draw a flat vector: the values are those of a shaped draw, and XLA compiles it
 # three times faster (jax 0.10, CPU), which is most of what `init` costs.
@@ -36,10 +39,22 @@ def uniform(bound: float):
     return initialise
 
 
-def convolve(images, kernel, stride: int, pad: int, groups: int = 1) -> jax.Array:
+def frozen(module: nn.Module, name: str, compute: Callable[[], jax.Array]) -> jax.Array:
+    """compute(), which reads weights alone: what `Network.freeze` kept of it, if so."""
+    if module.has_variable(FROZEN, name):
+        return module.get_variable(FROZEN, name)
+    value = compute()
+    if module.is_mutable_collection(FROZEN) and not module.is_initializing():
+        module.put_variable(FROZEN, name, value)
+    return value
+
+
+def convolve(
+    images, kernel, stride: int, pad: int, groups: int = 1, layout: str = "HWIO"
+) -> jax.Array:
     """[b, h, w, c] with [k, k, c / groups, out]; stride and padding on every side."""
     strides, padding = (stride, stride), ((pad, pad), (pad, pad))
-    layout = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+    layout = {"dimension_numbers": ("NHWC", layout, "NHWC")}
     options = layout | {"feature_group_count": groups}
     return jax.lax.conv_general_dilated(images, kernel, strides, padding, **options)
 
@@ -61,13 +76,19 @@ class Conv(nn.Module):
         """Convolves; `multiplier`, [features], scales the output."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-        if multiplier is not None:
-            kernel = kernel * along_channels(multiplier)
-        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
-        if not train and winograd.suits(x, kernel, self.stride):
-            y = winograd.convolve(x, kernel)
+        scaled = functools.partial(scale, kernel, multiplier, self.dtype)
+        x, place = x.astype(self.dtype), (self.stride, self.kernel // 2)
+        if train:
+            y = convolve(x, scaled(), *place)
+        elif winograd.suits(x, kernel, self.stride):
+            factors = frozen(self, "factors", lambda: winograd.factors(scaled()))
+            y = winograd.convolve(x, factors)
+        elif target_platform() == "gpu":
+            # cuDNN's order; others would be transposed in every step.
+            transposed = frozen(self, "ohwi", lambda: scaled().transpose(3, 0, 1, 2))
+            y = convolve(x, transposed, *place, layout="OHWI")
         else:
-            y = convolve(x, kernel, self.stride, self.kernel // 2)
+            y = convolve(x, frozen(self, "kernel", scaled), *place)
         if not self.use_bias:
             return y
         bias = self.param("bias", nn.initializers.zeros, shape[-1:], jnp.float32)
@@ -115,8 +136,14 @@ class BatchNorm(nn.Module):
 
     def affine(self) -> tuple[jax.Array, jax.Array]:
         """(multiplier, offset), [features]: what the running statistics amount to."""
-        multiplier = self.scale * jax.lax.rsqrt(self.var.value + self.epsilon)
-        return multiplier, self.bias - self.mean.value * multiplier
+
+        def multiplier():
+            return self.scale * jax.lax.rsqrt(self.var.value + self.epsilon)
+
+        def offset():
+            return self.bias - self.mean.value * multiplier()
+
+        return frozen(self, "multiplier", multiplier), frozen(self, "offset", offset)
 
 
 def conv_norm(conv: Conv, norm: BatchNorm, x: jax.Array, train: bool) -> jax.Array:
@@ -130,6 +157,13 @@ def conv_norm(conv: Conv, norm: BatchNorm, x: jax.Array, train: bool) -> jax.Arr
     multiplier, offset = norm.affine()
     y = conv(x, train, multiplier)
     return y + along_channels(offset).astype(y.dtype)
+
+
+def scale(kernel: jax.Array, multiplier: jax.Array | None, dtype) -> jax.Array:
+    """The kernel [..., features] times `multiplier`, [features], in another dtype."""
+    if multiplier is not None:
+        kernel = kernel * along_channels(multiplier)
+    return kernel.astype(dtype)
 
 
 def along_channels(vector: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""A network is three pure functions. Flax Linen stays behind them.
+"""A network is a few pure functions. Flax Linen stays behind them.
 
 Only plain-dict pytrees pass between it and the rest of the project, which has no
 module, no variable collection, no train flag. Batch norm sees the global batch under
@@ -22,14 +22,31 @@ _FLAGS = {"train": True, "training": True, "is_training": True}
 _FLAGS |= {"deterministic": False, "use_running_average": False}
 
 
+FROZEN = "frozen"  # what Linen calls the arrays of `freeze`
+
+
+class Frozen(NamedTuple):
+    """Statistics for `evaluate`, beside what it would compute of the weights alone."""
+
+    batch_stats: PyTree
+    arrays: PyTree  # folded kernels and the like, by module
+
+
+def _as_they_are(params, batch_stats, image_shape) -> PyTree:
+    return batch_stats
+
+
 class Network(NamedTuple):
-    """Three pure functions. A teacher is only ever given `evaluate`."""
+    """Three pure functions, and what saves a frozen teacher work in every step."""
 
     init: Callable  # (key, images) -> (params, batch_stats); reads no pixel
     # (params, batch_stats, images, key) -> (Outputs, batch_stats); the key is drawn
     # from (seed, step), for dropout and stochastic depth.
     train: Callable
     evaluate: Callable  # (params, batch_stats, images) -> Outputs
+    # (params, batch_stats, image_shape) -> batch_stats for `evaluate` with the same
+    # params: it finds there, computed once, what depends on the weights alone.
+    freeze: Callable = _as_they_are
 
 
 def from_linen(
@@ -64,7 +81,7 @@ def from_linen(
     parameters = inspect.signature(type(module).__call__).parameters
     flag = next((name for name in _FLAGS if name in parameters), None)
     linen = _Linen(module, flag, dict(features or {}))
-    return Network(linen.init, linen.train, linen.evaluate)
+    return Network(linen.init, linen.train, linen.evaluate, linen.freeze)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,13 +115,23 @@ class _Linen:
     def evaluate(self, params, batch_stats, images) -> Outputs:
         return self._apply(params, batch_stats, images, False, None)[0]
 
+    def freeze(self, params, batch_stats, image_shape) -> Frozen:
+        variables = {"params": params, "batch_stats": batch_stats}
+        images = jnp.zeros(image_shape)
+        kept = {"mutable": [FROZEN]}
+        _, arrays = self._call(self.module.apply, False, variables, images, **kept)
+        return Frozen(batch_stats, flax.core.unfreeze(arrays.get(FROZEN, {})))
+
     def _apply(
         self, params, batch_stats, images, training, key
     ) -> tuple[Outputs, Mapping]:
+        variables = {"params": params, "batch_stats": batch_stats}
+        if isinstance(batch_stats, Frozen):
+            variables["batch_stats"], variables[FROZEN] = batch_stats
         result, changed = self._call(
             self.module.apply,
             training,
-            {"params": params, "batch_stats": batch_stats},
+            variables,
             images,
             # Whatever a module calls its stream of random numbers, Flax takes "params".
             rngs=None if key is None else {"params": key},

@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from kdjax.models import layers
 from kdjax.models.network import Network, from_linen
+from kdjax.models.pooling import max_pool
 from kdjax.types import Outputs
 
 
@@ -82,7 +83,7 @@ class ResNet(nn.Module):
         x = nn.relu(layers.conv_norm(conv, norm, images, train))
         features = {"stem": x}
         if self.large_images:
-            x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+            x = max_pool(x, size=3, stride=2, pad=1)
         for stage, width in enumerate(self.widths, start=1):
             for block in range(1, self.blocks[stage - 1] + 1):
                 stride = 2 if block == 1 and stage > 1 else 1

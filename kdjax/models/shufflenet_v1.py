@@ -8,6 +8,7 @@ Features, which are the benchmark's: "stem" after its ReLU; "stage1" to "stage3"
 the stage's last ReLU; "stage1_preact".. before it; and "pooled", [b, c] in float32.
 """
 
+import functools
 import math
 
 import jax
@@ -56,10 +57,10 @@ class GroupedConv(nn.Module):
         """Convolves; `multiplier`, [features], scales the kernel and so the output."""
         shape = (1, 1, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", fan_in_uniform, shape, jnp.float32)
-        if multiplier is not None:
-            kernel = kernel * layers.along_channels(multiplier)
+        scaled = functools.partial(layers.scale, kernel, multiplier, self.dtype)
+        weights = scaled() if train else layers.frozen(self, "kernel", scaled)
         parts = jnp.split(x.astype(self.dtype), self.groups, axis=-1)
-        kernels = jnp.split(kernel[0, 0].astype(self.dtype), self.groups, axis=-1)
+        kernels = jnp.split(weights[0, 0], self.groups, axis=-1)
         products = [x @ kernel for x, kernel in zip(parts, kernels, strict=True)]
         return jnp.concatenate(products, axis=-1)
 

@@ -17,6 +17,7 @@ from flax import linen as nn
 
 from kdjax.models import layers
 from kdjax.models.network import Network, from_linen
+from kdjax.models.pooling import max_pool
 from kdjax.types import Outputs
 
 # Depth -> convolutions in each of the five groups.
@@ -68,7 +69,7 @@ class VGG(nn.Module):
             if group:
                 features[f"{stage}_preact"] = before
             if group < pools:
-                x = nn.max_pool(x, (2, 2), (2, 2))
+                x = max_pool(x, size=2, stride=2)
         pooled = layers.global_average_pool(x)
         head = layers.head(self.classes, x.shape[-1], zero_bias=True, kernel_std=0.01)
         return Outputs(head(pooled), features | {"pooled": pooled})

@@ -5,14 +5,14 @@ inputs by 36 products in place of 144; in between is one matrix product a positi
 float32 that costs about one digit.
 """
 
-import contextlib
-import contextvars
 import functools
 import math
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from kdjax.models.platform import target_platform
 
 TILE = 4  # outputs of a tile, each way
 REACH = TILE + 2  # its inputs
@@ -42,18 +42,6 @@ OUTPUT = (
 # With fewer channels, or fewer tiles at a time, the transforms cost what the products
 # save; numbers above TILED leave a core's cache of 1 MiB.
 CHANNELS, TILES, IMAGES, TILED = 32, 16, 8, 2**20
-# What programs are traced for, where this process computes with something else.
-_elsewhere = contextvars.ContextVar("platform", default=None)
-
-
-@contextlib.contextmanager
-def traced_for(platform: str):
-    """Networks that are traced in here are to run on "cpu", "gpu" or "tpu"."""
-    token = _elsewhere.set(platform)
-    try:
-        yield
-    finally:
-        _elsewhere.reset(token)
 
 
 def suits(images: jax.Array, kernel: jax.Array, stride: int) -> bool:
@@ -63,7 +51,7 @@ def suits(images: jax.Array, kernel: jax.Array, stride: int) -> bool:
     """
     batch, height, width, channels = images.shape
     return (
-        (_elsewhere.get() or jax.default_backend()) == "cpu"
+        target_platform() == "cpu"
         and kernel.shape[:2] == (3, 3)
         and stride == 1
         and images.dtype == kernel.dtype == jnp.float32
@@ -76,28 +64,32 @@ def suits(images: jax.Array, kernel: jax.Array, stride: int) -> bool:
     )
 
 
-def convolve(images: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The 3x3 convolution of stride 1, padded by 1.
+def factors(kernel: jax.Array) -> jax.Array:
+    """A kernel [3, 3, c, k] as `convolve` takes it, [36, c, k]."""
+    rows = _transform(KERNEL, list(kernel))  # [6, 3, c, k]
+    both = _transform(KERNEL, [rows[:, i] for i in range(3)])
+    return both.reshape(REACH**2, *kernel.shape[2:])
 
-    Images are [b, h, w, c] in float32, h and w multiples of 4; the kernel [3, 3, c, k].
+
+def convolve(images: jax.Array, factors: jax.Array) -> jax.Array:
+    """The 3x3 convolution of stride 1, padded by 1, with the `factors` of a kernel.
+
+    Images are [b, h, w, c] in float32, h and w multiples of 4.
     Outputs of variance 1 are off by 2e-6 (root mean square), a direct sum by 4e-7. An
     outlier among the inputs costs all outputs of its tiles about 1e-6 of it.
 
     >>> images, kernel = jnp.ones((1, 8, 8, 2)), jnp.ones((3, 3, 2, 5))
-    >>> y = convolve(images, kernel)
+    >>> y = convolve(images, factors(kernel))
     >>> y.shape, round(float(y[0, 4, 4, 0]), 3), round(float(y[0, 0, 0, 0]), 3)
     ((1, 8, 8, 5), 18.0, 8.0)
     """
-    factors = _transform(KERNEL, list(kernel))  # [6, 3, c, k]
-    factors = _transform(KERNEL, [factors[:, i] for i in range(3)])
-    factors = factors.reshape(REACH**2, *kernel.shape[2:])
     batch, *shape = images.shape
     # Devices share the batch, so every group has its part of each device's images.
     devices, group = _devices(batch), max(1, _group(images.shape))
     groups = images.reshape(devices, -1, group, *shape)
     convolve_group = functools.partial(_convolve_group, factors)
     outputs = jnp.moveaxis(lax.map(convolve_group, jnp.moveaxis(groups, 1, 0)), 0, 1)
-    return outputs.reshape(batch, *shape[:-1], kernel.shape[-1])
+    return outputs.reshape(batch, *shape[:-1], factors.shape[-1])
 
 
 def _devices(batch: int) -> int:

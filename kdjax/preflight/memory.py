@@ -1,5 +1,6 @@
 """Bytes of a compiled program, of a device, and in a compiler's refusal."""
 
+import os
 import re
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from jax.sharding import Mesh
 from kdjax.bench import peaks
 from kdjax.training import sharding
 
+GPU_SHARE = 0.75  # of a GPU's memory, which JAX allocates for all programs
 TOO_MUCH = 1 << 40  # bytes; no chip has as many
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 NUMBER = r"([\d.]+)([KMGT]?)i?B?"
@@ -77,11 +79,14 @@ def capacity_of(mesh: Mesh) -> int | None:
     device = mesh.devices.flat[0]
     if device.platform == "cpu":
         return None  # the host's memory, which everything shares
+    peak = peaks.find(device.device_kind)
     if device in jax.devices():
         limit = (device.memory_stats() or {}).get("bytes_limit")
+    elif device.platform == "gpu":  # its compiler takes any program
+        share = float(os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION", GPU_SHARE))
+        limit = round(share * peak.memory) if peak else None
     else:
         limit = _compilers_limit(mesh)
-    peak = peaks.find(device.device_kind)
     return limit or (peak.memory if peak else None)
 
 

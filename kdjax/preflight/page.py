@@ -1,8 +1,16 @@
 """A row of a preflight as text, for people."""
 
+import textwrap
+
 from kdjax.preflight.memory import size_text
 from kdjax.preflight.rows import PARTS
 
+KINDS, WIDE = 12, 38  # lines for kinds of kernels, and letters of a kernel's source
+TIMES = {
+    "seconds_of_cycles": "by the compiler's cycles",
+    "seconds_of_bytes": "byte roof: all of these bytes",
+    "seconds_of_flops": "arithmetic roof: the model FLOPs",
+}
 SMALL = 1 << 20  # bytes, below which a part is not worth a line
 
 
@@ -16,7 +24,7 @@ def page(row: dict) -> str:
         f"{row['devices']} x {row['device']}, batch {row['batch_size']:,}: "
         f"{row['rows']:,} images a device, {row['feed']}{many}",
         f"images of {'x'.join(map(str, row['image_shape']))}",
-        f"compiled in {row['compile_seconds']:.0f} s by {names}",
+        textwrap.fill(f"compiled in {row['compile_seconds']:.0f} s by {names}", 79),
         "",
         *_memory(row),
         "",
@@ -26,6 +34,8 @@ def page(row: dict) -> str:
         "",
         *_collectives(row),
         "",
+        *_traffic(row),
+        *_times(row),
         *_search(row),
     ]
     return "\n".join(lines)
@@ -70,6 +80,43 @@ def _collectives(row: dict) -> list[str]:
         f"  {kind:<18}{sent['count']:>12,} with {size_text(sent['bytes'])}"
         for kind, sent in sorted(row["collectives"].items())
     ]
+
+
+def _traffic(row: dict) -> list[str]:
+    if row["kernels"] is None:
+        return []
+    lines = [f"{'kernels of a step and device':<42}{'count':>7}{'bytes moved':>18}"]
+
+    def line(name: str, count: int, moved: float) -> None:
+        lines.append(f"  {name[:39]:<40}{count:>7,}{moved / 1e6:>15,.1f} MB")
+
+    kinds = list(row["bytes_by_kind"].items())
+    for kind, sum_ in kinds[:KINDS]:
+        line(kind, sum_["count"], sum_["bytes"])
+    if rest := [sum_ for _, sum_ in kinds[KINDS:]]:
+        name = f"{len(rest)} more kinds"
+        line(name, *(sum(one[key] for one in rest) for key in ("count", "bytes")))
+    line("together", row["kernels"], row["bytes_per_step"])
+    each = row["bytes_per_image"] / 1e6
+    lines += [f"  {'for each image':<47}{each:>15,.1f} MB", ""]
+    lines += [f"the {len(row['largest'])} kernels that move most"]
+    for kernel in row["largest"]:
+        moved = kernel["times"] * kernel["bytes"]
+        source = kernel["source"].rpartition("body/")[2][-WIDE:]
+        lines.append(f"  {moved / 1e6:>9,.1f} MB  {kernel['kind'][:24]:<25}{source}")
+    return [*lines, ""]
+
+
+def _times(row: dict) -> list[str]:
+    """Seconds and images/s of a device, for what is known."""
+    lines = []
+    for key, name in TIMES.items():
+        if seconds := row[key]:
+            rate = f"{row['rows'] / seconds:,.0f} images/s"
+            lines.append(f"  {name:<40}{1e3 * seconds:>10,.2f} ms{rate:>21}")
+    if not lines:
+        return []
+    return ["time of a step on a device: ESTIMATES, nothing ran", *lines, ""]
 
 
 def _search(row: dict) -> list[str]:

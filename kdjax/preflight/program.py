@@ -1,5 +1,6 @@
 """The trainer's own train step, of shapes in place of arrays, compiled and measured."""
 
+import functools
 import time
 from typing import NamedTuple
 
@@ -9,14 +10,15 @@ import numpy as np
 from jax.sharding import Mesh
 
 from kdjax.bench.flops import variables_of
-from kdjax.models import winograd
-from kdjax.preflight import memory
-from kdjax.preflight.collectives import Tally, tally
+from kdjax.models.platform import traced_for
+from kdjax.preflight import hlo, memory
 from kdjax.preflight.plans import Plan
 from kdjax.training import sharding
 from kdjax.training.program import steps_per_dispatch, train_program
 from kdjax.training.state import initial_state
 from kdjax.types import PyTree
+
+LOWERED = {"gpu": "cuda"}  # a device's platform -> JAX's name of what is compiled for
 
 
 class Compiled(NamedTuple):
@@ -25,7 +27,7 @@ class Compiled(NamedTuple):
     seconds: float  # to trace and compile
     memory: memory.Memory | None  # None where it did not fit
     refused: memory.Refused | None
-    collectives: Tally
+    program: hlo.Program | None  # None where it did not fit
 
 
 class Arguments(NamedTuple):
@@ -43,7 +45,10 @@ def steps_of(plan: Plan, mesh: Mesh) -> int:
 
 
 def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
-    """Of a step; batch specs of several steps have an axis for them."""
+    """Of a step; batch specs of several steps have an axis for them.
+
+    Call it within `traced_for`: how a teacher is frozen depends on the platform.
+    """
     students = plan.experiment.students
     teacher = variables_of(plan.teacher, plan.teacher_shape) if plan.teacher else None
     states = jax.eval_shape(
@@ -53,6 +58,11 @@ def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
         },
         jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32),
     )
+    if plan.teacher:
+        freeze = functools.partial(
+            plan.teacher.freeze, image_shape=(batch_size, *plan.image_shape)
+        )
+        teacher = teacher[0], jax.eval_shape(freeze, *teacher)
     sample_info = {
         name: {
             key: jax.ShapeDtypeStruct(np.shape(value), jnp.float32)
@@ -100,20 +110,17 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
         batch_norm=experiment.batch_norm,
         steps=steps,
     )
-    shapes = _placed(
-        plan, arguments(plan, batch_size, steps), mesh, axis=int(steps > 1)
-    )
-    count = jax.ShapeDtypeStruct((), jnp.int32, weak_type=True)
-    with winograd.traced_for(mesh.devices.flat[0].platform):
-        return program.trace(*shapes, *([count] if steps > 1 else []))
+    with traced_for(mesh.devices.flat[0].platform):
+        shapes = arguments(plan, batch_size, steps)
+        return program.trace(*_placed(plan, shapes, mesh, axis=int(steps > 1)))
 
 
 def lower(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Lowered:
     """The step for the devices of a mesh, which need not exist."""
-    traced = trace(plan, mesh, batch_size)
-    if mesh.devices.flat[0].platform == "tpu":
-        return traced.lower(lowering_platforms=("tpu",))
-    return traced.lower()
+    traced, platform = trace(plan, mesh, batch_size), mesh.devices.flat[0].platform
+    if platform == jax.default_backend():
+        return traced.lower()
+    return traced.lower(lowering_platforms=(LOWERED.get(platform, platform),))
 
 
 def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
@@ -126,9 +133,10 @@ def compile_step(plan: Plan, mesh: Mesh, batch_size: int) -> Compiled:
         refused = memory.refusal(str(error))
         if refused is None:
             raise
-        return Compiled(time.perf_counter() - start, None, refused, {})
+        return Compiled(time.perf_counter() - start, None, refused, None)
     seconds = time.perf_counter() - start
-    return Compiled(seconds, memory.of(compiled), None, tally(compiled.as_text()))
+    text = hlo.parse(compiled.as_text())
+    return Compiled(seconds, memory.of(compiled), None, text)
 
 
 def _placed(plan: Plan, shapes: Arguments, mesh: Mesh, axis: int) -> Arguments:

@@ -4,7 +4,8 @@ from jax.sharding import Mesh
 
 from kdjax.bench import flops
 from kdjax.contracts import versions
-from kdjax.preflight import advice, program, search
+from kdjax.models.platform import traced_for
+from kdjax.preflight import advice, estimates, program, search, traffic
 from kdjax.preflight.memory import capacity_of
 from kdjax.preflight.plans import Plan
 
@@ -20,11 +21,11 @@ KEYS = {
     "fits": "whether it fits a device's memory; null where that is not known",
     "capacity": "bytes that programs may use of a device; null where not known",
     "state": "bytes of weights, statistics, momentum and methods' memories",
-    "teacher": "bytes of its weights and statistics",
+    "teacher": "bytes of its weights, as they are and folded, and statistics",
     "data": "bytes of labels, sample weights and resident images, all on each device",
     "batch": "bytes of what comes with a dispatch, a device's share",
     "ahead": "bytes of a streaming loader's next batch, sent while this one computes",
-    "padding": "bytes that the layouts of the arguments add, or less what is unused",
+    "padding": "bytes that the layouts of the arguments add",
     "temporaries": "bytes of activations and gradients",
     "outputs": "bytes of results that no argument makes room for",
     "code": "bytes of the program",
@@ -32,12 +33,22 @@ KEYS = {
     "flops_per_image": "model FLOPs by dtype: teacher forward, 3 student forwards",
     "flops_per_step": "model FLOPs of one step on one device",
     "collectives": "kind -> count and bytes of their results on a device, a step",
+    "kernels": "that a device runs in a step, collectives included",
+    "bytes_per_step": "of the operands and results of these kernels",
+    "bytes_per_image": "that, for each image of the device",
+    "bytes_by_kind": "kind of kernel -> count and bytes, a step",
+    "largest": "ten kernels that move most: kind, bytes, times a step, shape, source",
+    "cycles": "of a step, as a TPU's compiler estimates them; null for other devices",
+    "seconds_of_cycles": "that, by the chip's clock: an estimate; null: not known",
+    "seconds_of_bytes": "bytes_per_step at the peak of the memory: the byte roof",
+    "seconds_of_flops": "flops_per_step at the peak of the arithmetic: its roof",
     "largest_batch": "the largest that was compiled and fits, or null: not searched",
     "smallest_too_large": "the smallest that was compiled and does not, or null",
     "probes": "compilations of that search",
     "advice": "what to change, where it does not fit",
-    "versions": "of kdjax, jax, jaxlib and, for TPUs, libtpu",
+    "versions": "of kdjax, jax, jaxlib and the device's compiler",
 }
+COMPILERS = {"tpu": ["libtpu"], "gpu": ["jax-cuda13-plugin", "jax-cuda12-plugin"]}
 # What a device holds, with its names on the page; None where the compiler refused and
 # gave no number.
 PARTS = {
@@ -66,7 +77,8 @@ def measure(
     work = work_of(plan)
     total = sum(work.values(), flops.NOTHING)
     row["flops_per_image"] = total.flops
-    row["flops_per_step"] = total.total * (batch_size / mesh.size)
+    row["flops_per_step"] = total.total * row["rows"]
+    row |= estimates.of_step(row, total.times(row["rows"]))
     bracket = search.Bracket(None, None, 0)
     if probes and row["fits"] is not None:
 
@@ -85,7 +97,7 @@ def measure(
         dtypes = {part: counted.flops for part, counted in work.items()}
         students = len(plan.experiment.students)
         row["advice"] = advice.advice_for(row, students, dtypes, flags)
-    compiler = ["libtpu"] if mesh.devices.flat[0].platform == "tpu" else []
+    compiler = COMPILERS.get(mesh.devices.flat[0].platform, ())
     row["versions"] = versions("jax", "jaxlib", *compiler)
     return {key: row[key] for key in KEYS}
 
@@ -104,38 +116,43 @@ def _compiled(plan: Plan, mesh: Mesh, batch_size: int, capacity: int | None) -> 
     """The compiler's numbers on a step, and whether a device has as much."""
     steps = program.steps_of(plan, mesh)
     compiled = program.compile_step(plan, mesh, batch_size)
-    row = program.parts(plan, batch_size, steps, mesh.size)
+    with traced_for(mesh.devices.flat[0].platform):
+        row = program.parts(plan, batch_size, steps, mesh.size)
     row |= _bytes(compiled, row)
     if compiled.refused:
         fits, capacity = False, compiled.refused.limit or capacity
     else:
         fits = None if capacity is None else row["total"] <= capacity
-    sent = {kind: sent._asdict() for kind, sent in compiled.collectives.items()}
-    return row | {
-        "device": mesh.devices.flat[0].device_kind,
-        "devices": mesh.size,
-        "batch_size": batch_size,
-        "image_shape": list(plan.image_shape),
-        "rows": batch_size // mesh.size,
-        "steps": steps,
-        "feed": "resident" if plan.resident else "streamed",
-        "compile_seconds": compiled.seconds,
-        "fits": fits,
-        "capacity": capacity,
-        "collectives": sent,
-    }
+    return (
+        row
+        | traffic.summary(compiled.program, steps)
+        | {
+            "device": mesh.devices.flat[0].device_kind,
+            "devices": mesh.size,
+            "batch_size": batch_size,
+            "image_shape": list(plan.image_shape),
+            "rows": batch_size // mesh.size,
+            "steps": steps,
+            "feed": "resident" if plan.resident else "streamed",
+            "compile_seconds": compiled.seconds,
+            "fits": fits,
+            "capacity": capacity,
+        }
+    )
 
 
 def _bytes(compiled: program.Compiled, parts: dict) -> dict:
     """What the program adds to the parts that it is given."""
     memory, refused, ahead = compiled.memory, compiled.refused, parts["ahead"]
     if memory:
+        # What no step reads, as weights that are folded, lies on the device as well.
+        unused = max(0, sum(parts.values()) - memory.arguments - ahead)
         return {
-            "padding": memory.arguments + ahead - sum(parts.values()),
+            "padding": memory.arguments + unused + ahead - sum(parts.values()),
             "temporaries": memory.temporaries,
             "outputs": memory.outputs - memory.reused,
             "code": memory.code,
-            "total": memory.total + ahead,
+            "total": memory.total + unused + ahead,
         }
     row = dict.fromkeys(("padding", "temporaries", "outputs", "code", "total"))
     if refused.used:

@@ -1,4 +1,4 @@
-"""Described TPU slices, as devices that programs can be compiled for."""
+"""Described TPU slices and GPUs, as devices that programs can be compiled for."""
 
 import importlib.util
 import os
@@ -8,6 +8,7 @@ import jax
 from jax.experimental import topologies
 
 from kdjax.contracts import InputError
+from kdjax.preflight import gpus
 
 EXAMPLES = "v5e:4x4, v5e:16x16, v5p:2x2x4, v6e:8x8 or v4:2x2x4"
 PATTERN = r"((?:v|tpu)\d+[a-z]*):([1-9]\d*(?:x[1-9]\d*){1,2})"
@@ -27,11 +28,17 @@ ENVIRONMENT = {
 
 
 def describe(name: str, slices: int = 1) -> list:
-    """The devices of one slice or of several. Programs compile for them and never run.
+    """The devices of a slice, of several, or GPUs. Programs compile and never run.
 
-    Call it before the first computation: JAX must not look for a TPU. Raises InputError
-    if the name is no topology, or libtpu has no such slice or is not installed.
+    Call it before the first computation: JAX must not look for a TPU or GPU. Raises
+    InputError if the name is no topology, its compiler knows no such slice, or that
+    compiler is not installed.
     """
+    if match := re.fullmatch(gpus.PATTERN, name):
+        if slices > 1:
+            raise InputError(f"--slices is {slices}; it is of TPUs, not of {name}.")
+        kind, count = match.groups()
+        return gpus.describe(kind, int(count))
     _prepare(name)
     # What JAX on such machines has, and libtpu does not take for granted.
     kind, chips = re.fullmatch(PATTERN, name).groups()
@@ -54,7 +61,8 @@ def _prepare(name: str) -> None:
     if not re.fullmatch(PATTERN, name):
         raise InputError(
             f"--topology is {name!r}; expected a kind of TPU and the chips of a slice "
-            f"along each axis, such as {EXAMPLES}. {KNOWN}."
+            f"along each axis, such as {EXAMPLES}; or a kind of GPU and how many, such "
+            f"as {gpus.EXAMPLES}. {KNOWN}."
         )
     if importlib.util.find_spec("libtpu") is None:
         raise InputError(

@@ -9,7 +9,8 @@ from kdjax.reporting.console import console, table
 
 # Nothing is cut off: a narrow terminal wraps.
 COLUMNS = (
-    *("mode", "students", "compile\nseconds", "images/s", "spread"),
+    *("mode", "students", "steps a\ndispatch", "compile\nseconds", "images/s"),
+    "spread",
     *("images/s x\nstudents", "model\nGFLOP/s", "of\npeak", "modelled\nGB/s"),
     *("of\nroof", "input\nwait"),
 )
@@ -90,6 +91,7 @@ def cells(row: dict) -> tuple[str, ...]:
     return (
         row["mode"],
         str(row["students"]) if trains else "-",
+        str(row["dispatch"]),
         f"{row['compile_seconds']:.1f}",
         _number(rate),
         _percent(spread / rate),

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 import json
 import math
 import pathlib
@@ -25,7 +26,11 @@ from kdjax.runner.workdir import is_done, write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.goodput import Goodput, sentence
-from kdjax.training.program import steps_per_dispatch, train_program
+from kdjax.training.program import (
+    freeze_teacher,
+    steps_per_dispatch,
+    train_program,
+)
 from kdjax.training.state import initial_state
 from kdjax.types import PyTree
 
@@ -157,7 +162,8 @@ class Steps:
     def __init__(self, experiment, variables, mesh, sample_info, most=None):
         """Places the images; compiles nothing yet.
 
-        `variables` are the teacher's, on the devices; `most` steps are in a dispatch.
+        `variables` are the teacher's, on the devices; `most` steps are in a dispatch,
+        or one where so many are not to be made.
         """
         self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
         streamed = loader.is_streamed(experiment.train)
@@ -168,38 +174,43 @@ class Steps:
         self._under_way = collections.deque() if streamed else None
         # With a cache the program has no teacher in it, and no weights of one.
         teacher = experiment.teacher if self.cache is None else None
-        self.variables = variables if teacher else None
-        self.program = train_program(
+        shape = experiment.batch_size, *experiment.train.image.shape[1:]
+        self.variables = teacher and freeze_teacher(
+            teacher.network, variables, shape, mesh
+        )
+        make = functools.partial(
+            train_program,
             experiment.students,
             teacher.network if teacher else None,
             experiment.augment,
             mesh,
             seed=experiment.seed,
             batch_norm=experiment.batch_norm,
-            steps=self.most,
             decode=self.cache.decode if self.cache else None,
         )
+        self.programs = {steps: make(steps=steps) for steps in {1, self.most}}
         sizes = {"seed": experiment.seed, "batch_size": experiment.batch_size}
         self.feed = loader.make_loader(experiment.train, mesh, **sizes)
 
     def ready(self, number: int, most: int) -> tuple[int, PyTree]:
         """(how many steps come next, their batch_specs on the devices)."""
-        if self.most == 1:
+        # What is left over comes first: both programs compile as the run begins.
+        ahead = most % self.most or self.most
+        if ahead < self.most or self.sample_info.same_for(number, ahead) < self.most:
+            ahead = 1
+        if ahead == 1:
             batch_spec, parts = self._batch_spec(number), self.feed.parts
             return 1, sharding.place_rows(batch_spec, self.mesh, parts=parts)
-        count = self.sample_info.same_for(number, min(most, self.most))
-        batch_specs = [self._batch_spec(number + i) for i in range(count)]
-        # All programs have as many batch_specs; those after the last are not read.
-        batch_specs += batch_specs[-1:] * (self.most - count)
+        batch_specs = [self._batch_spec(number + i) for i in range(ahead)]
         stacked = jax.tree.map(lambda *rows: np.stack(rows), *batch_specs)
-        return count, sharding.place_rows(stacked, self.mesh, axis=1)
+        return ahead, sharding.place_rows(stacked, self.mesh, axis=1)
 
     def run(self, states, number: int, count: int, batch_specs):
         """(states, metrics) after those steps."""
         info = self.sample_info.before(number, states)
         source = self.feed.source | {"sample_info": info}
-        counts = (count,) if self.most > 1 else ()
-        result = self.program(states, self.variables, source, batch_specs, *counts)
+        program = self.programs[count]
+        result = program(states, self.variables, source, batch_specs)
         if self._under_way is not None:
             # While one step computes, the images of the next are decoded and sent, and
             # no more of them are on the devices.

@@ -60,7 +60,11 @@ def resized(network: Network, size: tuple[int, int], method: str) -> Network:
         images = jax.image.resize(images, shape, METHODS[method], antialias=True)
         return network.evaluate(params, batch_stats, images)
 
-    return network._replace(evaluate=evaluate)
+    def freeze(params, batch_stats, image_shape):
+        batch, _, _, channels = image_shape
+        return network.freeze(params, batch_stats, (batch, *size, channels))
+
+    return network._replace(evaluate=evaluate, freeze=freeze)
 
 
 def reordered(network: Network, places: Sequence[int]) -> Network:

@@ -10,16 +10,18 @@ import jax
 import numpy as np
 import pytest
 
-from kdjax.bench import programs
+from kdjax.bench import feeds, programs
+from kdjax.bench.problem import Problem
 from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.loaders.loader import make_loader
 from kdjax.data.transforms.augment import Augment
 from kdjax.training import sharding
+from kdjax.training.program import steps_per_dispatch
 from kdjax.training.state import initial_state
 from tests.networks import coarse, linear, tiny
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-PROBLEM = programs.Problem(
+PROBLEM = Problem(
     teacher=linear(5), student=coarse(5), batch_size=8, image_size=8, classes=5
 )
 
@@ -31,7 +33,7 @@ def mesh():
 
 def test_cached_logits_move_students_as_a_live_teacher_does():
     grid = programs.temperature_grid(PROBLEM.student, 2)
-    split = programs.noise_split(PROBLEM)
+    split = feeds.noise_split(PROBLEM)
     source = {"image": split.image, "label": split.label, "sample_info": {}}
     batch_spec = {"index": np.arange(8, dtype=np.int32), "epoch": np.zeros(8, np.int32)}
     source, batch_spec = jax.tree.map(jax.numpy.asarray, (source, batch_spec))
@@ -45,10 +47,10 @@ def test_cached_logits_move_students_as_a_live_teacher_does():
     )
 
     images = programs.augment(PROBLEM).train(
-        gather_batch(source, batch_spec), programs.SEED
+        gather_batch(source, batch_spec), feeds.SEED
     )
     teacher_outputs = PROBLEM.teacher.evaluate(*variables, images).logits
-    cached = programs.program_of(PROBLEM, grid, mesh, cached=True)
+    cached = programs.program_of(PROBLEM, grid, mesh, "cached")
     cached_after, cached_metrics = cached(
         jax.tree.map(jax.numpy.copy, states),
         None,
@@ -67,15 +69,51 @@ def test_cached_logits_move_students_as_a_live_teacher_does():
     assert abs(kernel - other["tau-1"].params["Dense_0"]["kernel"]).max() > 1e-5
 
 
-@pytest.mark.parametrize("mode", ["live", "cached"])
-def test_a_program_trains_every_student_step_by_step(mode, mesh):
-    program = programs.start(PROBLEM, mode, 3, mesh)
+@pytest.mark.parametrize(
+    ("mode", "steps"), [("live", 1), ("cached", 1), ("cached", 3), ("streamed", 1)]
+)
+def test_a_program_trains_every_student_step_by_step(mode, steps, mesh):
+    program = programs.start(PROBLEM, mode, 3, mesh, steps)
     for number in range(2):
-        states = program.step(program.ready(number))
+        states = program.call(program.ready(number))
     assert len(states) == 3
     for state in states.values():
-        assert int(state.step) == 2
+        assert int(state.step) == 2 * steps
         assert np.isfinite(jax.tree.leaves(state.params)[0]).all()
+
+
+@pytest.mark.parametrize("mode", ["live", "cached"])
+def test_three_steps_at_a_time_are_the_same_steps(mode, mesh):
+    """On the same samples, in the same order."""
+
+    def after(steps):
+        program = programs.start(PROBLEM, mode, 1, mesh, steps)
+        for number in range(6 // steps):
+            states = program.call(program.ready(number))
+        return states["tau-4"].params
+
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+        after(1),
+        after(3),
+    )
+
+
+def test_streamed_images_come_from_the_host(mesh):
+    feed = feeds.Feed(PROBLEM, "streamed", mesh, 1)
+    assert "image" not in feed.source
+    spec, split = feed(1), feeds.noise_split(PROBLEM)
+    np.testing.assert_array_equal(spec["image"], split.image[8:16])
+    np.testing.assert_array_equal(spec["index"], np.arange(8, 16))
+    assert spec["image"].sharding == sharding.split(mesh)
+    last = len(split.label) // 8  # then from the start again
+    np.testing.assert_array_equal(feed(last)["index"], np.arange(8))
+
+
+def test_dispatches_are_those_of_training():
+    assert programs.dispatch_of("live", "gpu") == steps_per_dispatch("gpu") > 1
+    assert programs.dispatch_of("live", "cpu") == 1
+    assert programs.dispatch_of("streamed", "tpu") == 1
 
 
 def test_a_grid_has_one_optimizer():
@@ -83,13 +121,14 @@ def test_a_grid_has_one_optimizer():
     assert len({id(student.optimizer) for student in grid.values()}) == 1
 
 
-def test_input_alone_gives_the_augmented_batch(mesh):
-    program = programs.start(PROBLEM, "input", 0, mesh)
-    images = program.step(program.ready(0))
-    split = programs.noise_split(PROBLEM)
-    loader = make_loader(split, mesh, seed=programs.SEED, batch_size=8)
-    rows = gather_batch(loader.source, loader.batch_spec(0))
-    expected = programs.augment(PROBLEM).train(rows, programs.SEED)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_input_alone_gives_the_augmented_batch(mesh, steps):
+    program = programs.start(PROBLEM, "input", 0, mesh, steps)
+    images = program.call(program.ready(0))
+    split = feeds.noise_split(PROBLEM)
+    loader = make_loader(split, mesh, seed=feeds.SEED, batch_size=8)
+    rows = gather_batch(loader.source, loader.batch_spec(steps - 1))
+    expected = programs.augment(PROBLEM).train(rows, feeds.SEED)
     np.testing.assert_allclose(images, expected, rtol=1e-6)
     assert images.sharding == sharding.split(mesh)
 
@@ -103,6 +142,7 @@ def test_the_load_of_each_mode():
     assert cached.total == 2 * 3 * student
     assert live.total == cached.total + teacher
     assert live.bytes == cached.bytes == 2 * 14 * 4 * (4 * 4 * 8 + 2 * 2 * 8)
+    assert programs.load(problem, "streamed", 2) == live
     assert programs.load(problem, "input", 0) == ({}, 0.0)
 
 
@@ -118,9 +158,9 @@ def test_noise_stays_small_and_covers_a_batch():
         mean=(0.5,) * 3, std=(0.25,) * 3, padding=1, flip=True
     )
     large = dataclasses.replace(PROBLEM, image_size=512, batch_size=400)
-    assert len(programs.noise_split(large).label) == 400
-    small = programs.noise_split(PROBLEM)
-    assert len(small.label) == programs.MOST_IMAGES
+    assert len(feeds.noise_split(large).label) == 400
+    small = feeds.noise_split(PROBLEM)
+    assert len(small.label) == feeds.MOST_IMAGES
     assert set(small.label) == set(range(5)) and small.image.dtype == np.uint8
 
 
@@ -143,4 +183,4 @@ sys.exit(bench.main([pair, *words.split(), "--steps=1", "--repeats=1"]))
         timeout=600,
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("images_per_second_low") == 3  # of every mode
+    assert result.stdout.count("images_per_second_low") == 4  # of every mode

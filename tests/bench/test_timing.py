@@ -14,16 +14,16 @@ class Clock:
 
 
 class Slow:
-    """Its first step takes 10 s more; a batch takes 1 s, a step what `pace` says."""
+    """Its first call takes 10 s more; a batch takes 1 s, a call what `pace` says."""
 
-    def __init__(self, clock, pace):
-        self.clock, self.pace, self.numbers = clock, pace, []
+    def __init__(self, clock, pace, steps=1):
+        self.clock, self.pace, self.steps, self.numbers = clock, pace, steps, []
 
     def ready(self, number):
         self.clock.now += 1.0
         return number
 
-    def step(self, number):
+    def call(self, number):
         assert not self.numbers or number == self.numbers[-1] + 1
         self.numbers.append(number)
         self.clock.now += self.pace(number) + 10.0 * (number == 0)
@@ -38,7 +38,7 @@ def test_compilation_blocks_and_waiting():
     assert timed.compile_seconds == 10.0
     assert timed.input_wait == 0.25
     assert set(timed.rates(8).values()) == {2.0}
-    assert len(program.numbers) == 1 + timing.WARM_STEPS + 3 * 5
+    assert len(program.numbers) == 1 + timing.WARM_CALLS + 3 * 5
 
 
 def test_the_median_block_counts_and_the_others_are_its_spread():
@@ -60,4 +60,14 @@ def test_a_block_without_a_number_fills_its_time():
     assert timed.steps == pytest.approx(timing.BLOCK_SECONDS / 0.1)
     slow = Slow(Clock(), lambda number: 99.0)
     timed = timing.measure(slow, steps=0, repeats=1, clock=slow.clock)
-    assert timed.steps == timing.WARM_STEPS
+    assert timed.steps == timing.WARM_CALLS
+
+
+def test_a_call_of_several_steps_is_counted_as_so_many():
+    clock = Clock()
+    program = Slow(clock, lambda number: 7.0, steps=16)  # 8 s a call
+    timed = timing.measure(program, steps=20, repeats=3, clock=clock)
+    assert timed.steps == 32 and timed.seconds == (16.0,) * 3
+    assert timed.step_seconds == 0.5 and timed.compile_seconds == 10.0
+    assert set(timed.rates(8).values()) == {16.0}
+    assert len(program.numbers) == 1 + timing.WARM_CALLS + 3 * 2

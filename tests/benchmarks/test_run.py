@@ -1,5 +1,6 @@
 """The referee: turns, ratios, contestants that fail, and a real round in small."""
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from benchmarks import flags, run, worker
+from kdjax.bench import feeds
 from kdjax.distributed import devices
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -83,12 +85,28 @@ def test_ratios_are_of_one_round_and_count_students():
 
 def test_blocks_without_a_number_last_as_long_as_asked():
     class Paced:
+        description = {}
+
         def seconds(self, steps):
             return 0.5 * steps
 
     assert run.steps_of(Paced(), run.parse(["--seconds=10"])) == 20
     assert run.steps_of(Paced(), run.parse(["--seconds=0.1"])) == 3
     assert run.steps_of(Paced(), run.parse(["--steps=7"])) == 7
+    Paced.description = {"dispatch": 16}  # whole dispatches
+    assert run.steps_of(Paced(), run.parse(["--seconds=10"])) == 32
+    assert run.steps_of(Paced(), run.parse(["--steps=16"])) == 16
+
+
+def test_without_pytorch_its_loops_are_left_out(fakes, monkeypatch, capsys):
+    fakes("kdjax a", "torch b")
+    entered = run.contestants(None)
+    entered["torch b"] = (run.TORCH, entered["torch b"][1])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert run.main(["--steps=2"]) == 0
+    captured = capsys.readouterr()
+    assert "torch b is left out: PyTorch is not installed" in captured.err
+    assert "| kdjax a (v 1) |" in captured.out and "torch" not in captured.out
 
 
 def test_an_interruption_keeps_whole_rounds(fakes, monkeypatch, capsys):
@@ -120,7 +138,8 @@ def test_a_contestant_that_dies_ends_the_contest(fakes, capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--pair=resnet20:resnet8"], "expected wide ResNets"),
+        (["--pair=resnet20:resnet8"], "wide ResNets or ResNet-18 and 34"),
+        (["--pair=resnet34"], "such as wrn_28_4:wrn_16_2 or resnet34:resnet18"),
         (["--only=kdjax dead"], "is none of kdjax live"),
     ],
 )
@@ -141,7 +160,9 @@ def test_flags_reach_the_contestants():
     assert {"--workers=3", "--platform=cpu"} <= set(entered["torch amp"][1])
     assert {"--dtype=bfloat16", "--students=8"} <= set(entered["kdjax live grid"][1])
     assert "--pair=wrn_28_4:wrn_16_2" in flags.passed_on(options)
-    assert flags.wide("wrn_28_4:wrn_16_2") == ((28, 4), (16, 2))
+    assert flags.networks("wrn_28_4:wrn_16_2") == [("wrn", 28, 4), ("wrn", 16, 2)]
+    assert flags.networks("resnet34:resnet18") == [("resnet", 34), ("resnet", 18)]
+    assert flags.images(32) == 50_000 and flags.images(224) == feeds.LARGEST // 150_528
     assert flags.padding(32) == 4
     assert flags.cores() == devices.cores()
 

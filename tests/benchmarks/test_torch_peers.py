@@ -47,6 +47,21 @@ def test_the_lean_networks_are_those_of_the_parity_tests(torch):
     torch.testing.assert_close(mine.state_dict(), other.state_dict())
 
 
+def test_residual_networks_are_those_of_the_parity_tests(torch):
+    from benchmarks.torch_nets import network
+    from tests.parity.torch_models import ResNet, randomise
+
+    mine = randomise(network(("resnet", 34), CLASSES), 3)
+    widths, blocks = (64, 128, 256, 512), (3, 4, 6, 3)
+    other = ResNet(64, widths, blocks, CLASSES, large=True)
+    other.load_state_dict(mine.state_dict())
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    for training in (False, True):
+        mine.train(training), other.train(training)
+        torch.testing.assert_close(mine(images), other(images))
+    torch.testing.assert_close(mine.state_dict(), other.state_dict())
+
+
 def test_the_loss_is_that_of_the_reference(torch):
     from benchmarks.torch_loop import kd_loss
 

@@ -57,6 +57,37 @@ def test_one_json_object_a_line(capsys):
     assert alone["flops_per_second"] == 0 and alone["flops_per_image"] == {}
 
 
+def test_dispatches_are_compared_and_streamed_has_one(monkeypatch, capsys):
+    asked = []
+
+    def measure(pair, problem, mode, students, dispatch, mesh, **_):
+        asked.append((mode, students, dispatch))
+        return fake(mode, students, dispatch=dispatch)
+
+    monkeypatch.setattr(rows, "measure", measure)
+    flags = ["--modes=live,streamed,input", "--students=1", "--dispatch=1,16"]
+    assert bench.main([*SMALL, *flags]) == 0
+    assert asked == [
+        *(("live", 1, 1), ("live", 1, 16), ("streamed", 1, None)),
+        *(("input", 0, 1), ("input", 0, 16)),
+    ]
+    assert "2/5 live, 1 student(s), dispatch 16" in capsys.readouterr().err
+
+
+def test_two_steps_a_dispatch_are_measured(capsys):
+    flags = ["--modes=cached", "--students=1", "--dispatch=2", "--steps=3", "--json"]
+    assert bench.main([*SMALL, *flags]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert (row["dispatch"], row["steps"]) == (2, 4)
+
+
+def test_programs_are_kept_as_in_training(monkeypatch):
+    kept = []
+    monkeypatch.setattr(bench.devices, "keep_programs", lambda: kept.append(1))
+    monkeypatch.setattr(rows, "measure", lambda *_, **__: fake())
+    assert bench.main([*SMALL, "--students=1", "--modes=live"]) == 0 and kept
+
+
 def test_a_known_device_is_held_against_its_peak(monkeypatch, capsys):
     monkeypatch.setattr(peaks, "find", lambda _: peaks.Peak({"float32": 1e9}, 1e9))
     flags = [f"{PAIR}tiny", "--students=1", "--modes=cached", "--json"]
@@ -99,6 +130,7 @@ def test_an_interruption_keeps_what_was_measured(monkeypatch, capsys, as_json):
         (["--modes=live,cache"], "Did you mean cached?"),
         (["--students=1,0"], "--students is '1,0'"),
         (["--students="], "expected whole numbers"),
+        (["--dispatch=0"], "--dispatch is '0'"),
         (["--pair=wrn_28_4"], "expected TEACHER:STUDENT"),
         (["--pair=wrn_28_4:wrn_16_3"], "near are wrn_16_"),
         (["--batch_size=12"], "--batch_size is 12 and there are 8 devices"),

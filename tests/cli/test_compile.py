@@ -7,7 +7,8 @@ import pytest
 
 from kdjax.cli import compile as command
 from kdjax.contracts import InputError
-from kdjax.preflight import advice, memory, program, rows
+from kdjax.preflight import advice, hlo, memory, program, rows
+from kdjax.preflight import page as pages
 from kdjax.preflight.page import page
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -18,6 +19,18 @@ PAIR += ["--classes=5", "--batch_size=64"]
 @pytest.fixture(autouse=True)
 def eight_devices(monkeypatch):
     monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+
+
+def test_times_are_marked_as_estimates():
+    times = {"seconds_of_cycles": 0.0557, "seconds_of_bytes": 0.0374}
+    lines = pages._times({"rows": 256, **times, "seconds_of_flops": None})
+    assert lines[0].endswith("ESTIMATES, nothing ran")
+    assert [line.split()[-5:] for line in lines[1:3]] == [
+        ["cycles", "55.70", "ms", "4,596", "images/s"],
+        ["bytes", "37.40", "ms", "6,845", "images/s"],
+    ]
+    unknown = dict.fromkeys(("seconds_of_bytes", "seconds_of_cycles"))
+    assert pages._times({"rows": 1, **unknown, "seconds_of_flops": None}) == []
 
 
 def compiled_row(capsys, *words):
@@ -96,6 +109,7 @@ def test_what_is_imported_is_imported_anew():
 
 
 GIB = 2**30
+EMPTY = hlo.Program({"main": []}, "main")
 
 
 @pytest.mark.parametrize(
@@ -110,8 +124,8 @@ GIB = 2**30
 def test_what_a_compiler_refuses_is_in_the_row(monkeypatch, capsys, refused, total):
     def compile_step(plan, mesh, batch_size):
         if batch_size > 16:
-            return program.Compiled(1.0, None, refused, {})
-        return program.Compiled(1.0, memory.Memory(8, 8, 8, 8, 8), None, {})
+            return program.Compiled(1.0, None, refused, None)
+        return program.Compiled(1.0, memory.Memory(8, 8, 8, 8, 8), None, EMPTY)
 
     monkeypatch.setattr(program, "compile_step", compile_step)
     code, row = compiled_row(capsys)
@@ -139,6 +153,8 @@ def test_a_page_for_people(capsys):
     ):
         assert word in captured.out
     assert "nothing runs" in captured.err
+    assert "the 10 kernels that move most" in captured.out
+    assert "for each image" in captured.out and "ESTIMATES" not in captured.out
     lines = captured.out.splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("memory"))
     shares = lines[first : lines.index("  it fits")]

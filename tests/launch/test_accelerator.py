@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from benchmarks import flags
 from benchmarks import run as benchmark
 from kdjax.cli import bench, reproduce
 from kdjax.distributed import devices
@@ -22,7 +23,9 @@ while read -r word code; do
 done < "$CODES"
 """
 STAGES = ["facts", "wrn_float32", "resnet_bfloat16", "wrn_bfloat16", "torch"]
-STAGES += ["grid_bfloat16", "cifar100"]
+STAGES += ["grid_bfloat16", "torch_resnet", "resnet_streamed", "cifar100"]
+PUBLISHED = ROOT / "benchmarks" / "accelerator.md"
+TABLE = ["-m", "benchmarks.accelerator", "table"]
 
 
 @pytest.fixture
@@ -44,7 +47,10 @@ def accelerator(tmp_path):
             timeout=60,
         )
         calls = [call.split("\0")[:-1] for call in log.read_text().split("\1")[:-1]]
-        return result.returncode, [call for call in calls if "import torch" not in call]
+        tables = [call[3:] for call in calls if call[:3] == TABLE]
+        assert tables == [[str(out), f"--publish={PUBLISHED}"]]
+        stages = [call for call in calls if call[:3] != TABLE]
+        return result.returncode, [c for c in stages if "import torch" not in c]
 
     return run, out
 
@@ -69,10 +75,12 @@ def test_every_command_is_one_that_its_parser_takes(accelerator, monkeypatch):
     monkeypatch.setattr(
         bench.rows, "measure_each", lambda *args: plans.append(args) or 0
     )
+    entered = []
     for module, *words in [call[1:] for call in run(DATA="c.npz")[1][1:]]:
         if module == "benchmarks.run":
-            entered = benchmark.contestants(benchmark.parse(words))
-            assert list(entered)[0].startswith("kdjax") and len(entered) == 4
+            options = benchmark.parse(words)
+            entered.append(list(benchmark.contestants(options)))
+            assert flags.networks(options.pair) and options.json.parent == out
         elif words[0] == "bench":
             assert bench.main(words[1:]) == 0
         else:
@@ -80,22 +88,32 @@ def test_every_command_is_one_that_its_parser_takes(accelerator, monkeypatch):
             options, rest = reproduce.read(words[1:])
             assert not rest and options.once and 10 <= options.minutes <= 13
             assert options.results == str(out / "results")
-    assert len(plans) == 4
+    assert len(plans) == 5
+    assert [names[0] for names in entered] == ["kdjax live"] * 2
+    assert [len(names) for names in entered] == [4, 2]
 
 
 def test_the_same_command_goes_on_with_what_is_not_done(accelerator):
     run, out = accelerator
     code, calls = run(codes="--students=8 2\nresnet34 124\n")
-    assert code == 2 and len(calls) == 6
+    assert code == 2 and len(calls) == 8
+    lost = ["grid_bfloat16", "torch_resnet", "resnet_streamed"]
     assert done(out) == ["facts", "wrn_float32", "wrn_bfloat16", "torch"]
-    code, calls = run(codes="resnet34 124\n", DATA="c.npz")
-    assert code == 42 and [call[2] for call in calls] == ["bench", "bench", "reproduce"]
+    code, calls = run(codes="modes=live,cached 124\n", DATA="c.npz")
+    assert code == 42 and len(calls) == 5 and done(out)[-3:] == [*lost[1:], "cifar100"]
     code, calls = run(DATA="c.npz")
-    assert code == 0 and ["--pair=resnet34:resnet18" in call for call in calls] == [
-        True
-    ]
+    assert code == 0 and done(out) == STAGES
+    assert [call[4:][-1] for call in calls] == ["--modes=live,cached"] * 2
     text = (out / "log").read_text()
     assert text.count("resnet_bfloat16: code 124") == 2
+
+
+def test_without_pytorch_its_stages_are_left_out(accelerator):
+    run, out = accelerator
+    code, calls = run(codes="import 1\n")
+    assert code == 0 and not any("benchmarks.run" in call for call in calls)
+    assert done(out)[-2:] == ["grid_bfloat16", "resnet_streamed"]
+    assert "PyTorch is not installed" in (out / "log").read_text()
 
 
 def test_a_training_that_was_saved_goes_on(accelerator):
@@ -117,11 +135,12 @@ def test_no_stage_takes_time_that_is_not_there(accelerator):
 
 def test_measuring_needs_no_more_packages_than_the_script_says():
     program = bare.prelude() + (
-        "from benchmarks import kdjax_loop, run\n"
+        "from benchmarks import accelerator, kdjax_loop, run\n"
         "from kdjax.cli import bench\n"
-        "bench.run = lambda *plan: 0\n"
-        "words = ['--batch_size=8', '--students=1', '--devices=1']\n"
-        "assert bench.main(words) == 0\n"
+        "words = ['--pair=tests.networks:linear,tests.networks:coarse', '--json']\n"
+        "words += ['--batch_size=8', '--image_size=8', '--classes=5', '--students=1']\n"
+        "words += ['--devices=1', '--steps=1', '--repeats=1']\n"
+        "assert bench.main(words) == 0 and accelerator.main(['facts']) == 0\n"
     )
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", program]

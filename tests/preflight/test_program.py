@@ -15,7 +15,9 @@ from kdjax.experiment import described, schema
 from kdjax.experiment.build import build
 from kdjax.experiment.data import load_data
 from kdjax.models import winograd
+from kdjax.models.platform import traced_for
 from kdjax.preflight import plans, program, rows
+from kdjax.preflight.collectives import tally
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.trainer import Steps
 from kdjax.training import sharding
@@ -68,8 +70,7 @@ def as_trained(config, workdir, most):
     _, batch_spec = steps.ready(0, most)
     steps.close()
     source = steps.feed.source | {"sample_info": sample_info.before(0, states)}
-    count = () if steps.most == 1 else (most,)
-    return steps.program.trace(states, variables, source, batch_spec, *count)
+    return steps.programs[most].trace(states, variables, source, batch_spec)
 
 
 def check_same(ours, theirs):
@@ -162,7 +163,7 @@ def test_data_and_teacher_may_be_absent():
     assert shapes.source["image"].dtype == np.uint8
     compiled = program.compile_step(plan, sharding.make_mesh(), 64)
     assert compiled.memory.total > 0 and compiled.refused is None
-    assert compiled.collectives["all-reduce"].count >= 1
+    assert tally(compiled.program)["all-reduce"].count >= 1
 
 
 @pytest.mark.parametrize("classes", [3, 10])
@@ -196,7 +197,7 @@ def test_mixtures_of_images_are_in_the_step():
         config["data"]["mixup"] = mixup
         plan = planned(config, teacher_models=("tests.networks:coarse",))
         compiled = program.compile_step(plan, mesh, 64)
-        return compiled.collectives.get("collective-permute")
+        return tally(compiled.program).get("collective-permute")
 
     assert sent(0.0) is None
     shifts = sent(1.0)  # one image of float32 from each device to the next
@@ -269,7 +270,7 @@ def test_a_program_for_an_accelerator_has_no_convolutions_for_cpus():
     images = jnp.zeros((64, 32, 32, 64), jnp.float32)
     kernel = jnp.zeros((3, 3, 64, 64), jnp.float32)
     assert winograd.suits(images, kernel, 1)
-    with winograd.traced_for("tpu"):
+    with traced_for("tpu"):
         assert not winograd.suits(images, kernel, 1)
     assert winograd.suits(images, kernel, 1)
 

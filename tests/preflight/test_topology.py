@@ -48,20 +48,22 @@ needs_libtpu = pytest.mark.skipif(
 
 @needs_libtpu
 @pytest.mark.parametrize(
-    ("name", "kind", "chips", "gib"),
+    ("name", "kind", "chips", "gib", "hertz"),
     [
         # What the compiler hands out of 16, 95 and 32 GiB a chip.
-        ("v5e:2x4", "TPU v5 lite", 8, 15.75),
-        ("v5p:2x2x4", "TPU v5", 16, 95.74),
-        ("v4:2x2x1", "TPU v4", 4, 30.75),
+        ("v5e:2x4", "TPU v5 lite", 8, 15.75, 1.5e9),
+        ("v5p:2x2x4", "TPU v5", 16, 95.74, 1.75e9),
+        ("v4:2x2x1", "TPU v4", 4, 30.75, 1.05e9),
     ],
 )
-def test_a_step_compiles_for_chips_that_are_not_there(name, kind, chips, gib):
+def test_a_step_compiles_for_chips_that_are_not_there(name, kind, chips, gib, hertz):
     row = compile_for(f"--topology={name}", f"--batch_size={chips * 8}")
     assert (row["device"], row["devices"], row["rows"]) == (kind, chips, 8)
     assert row["capacity"] == pytest.approx(gib * 2**30, rel=1e-3)
     assert row["fits"] is True and row["code"] > 0
     assert row["collectives"]["all-reduce"]["bytes"] > 0
+    assert row["seconds_of_cycles"] == pytest.approx(row["cycles"] / hertz)
+    assert 0 < row["seconds_of_bytes"] and row["kernels"] > 10
 
 
 @needs_libtpu

@@ -8,6 +8,7 @@ ROW = {
     "pair": "wrn_28_4:wrn_16_2",
     "mode": "live",
     "students": 8,
+    "dispatch": 16,
     "batch_size": 128,
     "image_size": 32,
     "device": "cpu",
@@ -53,7 +54,7 @@ def test_a_device_without_a_peak_has_no_shares():
 
 def test_cells():
     assert cells(ROW | KNOWN) == (
-        *("live", "8", "71.3", "1,234", "5.0 %", "9,876", "8,080", "17.3 %"),
+        *("live", "8", "16", "71.3", "1,234", "5.0 %", "9,876", "8,080", "17.3 %"),
         *("590", "65.0 %", "1.2 %"),
     )
     alone = ROW | {"mode": "input", "students": 0}

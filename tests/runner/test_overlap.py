@@ -89,7 +89,7 @@ def made(tmp_path, monkeypatch):
     mesh = sharding.make_mesh(jax.devices()[:BATCH])
     sample_info = SampleInfo(experiment, None, mesh, tmp_path / "run", 0)
     steps, device = trainer.Steps(experiment, None, mesh, sample_info), Device()
-    monkeypatch.setattr(steps, "program", device)
+    monkeypatch.setitem(steps.programs, 1, device)
     with contextlib.closing(steps):
         yield steps, device, decoded, sent
     device.pool.shutdown()

@@ -33,9 +33,19 @@ def test_it_reads_the_sample_info_and_reports_the_metrics_of_single_steps(
     data_dir, tmp_path, monkeypatch
 ):
     rows, renewed = trained(data_dir, tmp_path / "one")
-    monkeypatch.setattr(trainer, "steps_per_dispatch", lambda platform: 8)
+    monkeypatch.setattr(trainer, "steps_per_dispatch", lambda platform: 2)
+    dispatches, run_steps = [], trainer.Steps.run
+
+    def recorded(steps, states, number, count, batch_specs):
+        dispatches.append((number, count))
+        return run_steps(steps, states, number, count, batch_specs)
+
+    monkeypatch.setattr(trainer.Steps, "run", recorded)
     several, when = trained(data_dir, tmp_path / "several")
     assert when == renewed == {5, 11, 17}
+    # Rows after steps 3, 6 and so on, evaluations after 4, 8 and so on: what is left
+    # over before them comes first. Step 5 is the first one with other samples.
+    assert dispatches[:7] == [(0, 1), (1, 2), (3, 1), (4, 1), (5, 1), (6, 2), (8, 1)]
     timing = ("seconds", "time", "train/images_per_second", "train/input_percent")
     assert len(several) == len(rows)
     for told, row in zip(several, rows, strict=True):

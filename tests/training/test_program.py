@@ -1,5 +1,7 @@
 """Several steps in one dispatch, against as many dispatches of one."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -9,45 +11,44 @@ from kdjax.training.program import steps_per_dispatch
 from tests.networks import linear
 from tests.training.problems import CLASSES, Problem, student, students
 
-MOST = 4
+STEPS = 16
 
 
-def batch_specs(problem, start, count):
-    rows = [problem.feed.batch_spec(start + i) for i in range(count)]
-    rows += rows[-1:] * (MOST - count)
+def batch_specs(problem, start):
+    rows = [problem.feed.batch_spec(start + i) for i in range(STEPS)]
     stacked = jax.tree.map(lambda *x: np.stack(x), *rows)
     return sharding.place_rows(stacked, problem.mesh, axis=1)
 
 
 @pytest.mark.parametrize("devices", (1, 8))
-def test_so_many_steps_are_those_steps(devices):
-    """Also odd numbers of them, all by one program, whatever lies behind the last."""
+def test_a_dispatch_of_many_steps_makes_those_steps_to_the_bit(devices):
     linears = {
         name: student(made.method, network=linear(CLASSES))
         for name, made in students().items()
     }
     problem = Problem(devices, linears)
-    many = problem.program(steps=MOST)
-    traced, states, done = problem.traces, problem.initialise(), 0
-    for count in (4, 1, 3):
-        rows = batch_specs(problem, done, count)
-        fixed = (problem.variables, problem.feed.source)
-        states, several = many(states, *fixed, rows, count)
-        done += count
-    # Once for the shapes of metrics, once for the loop.
-    assert problem.traces - traced == 2
+    many, rows = problem.program(steps=STEPS), batch_specs(problem, 0)
+    fixed, traced = (problem.variables, problem.feed.source), problem.traces
+    compiled = many.lower(problem.initialise(), *fixed, rows).compile()
+    assert problem.traces - traced == 1
+    assert_no_dynamic_loop(compiled.as_text())
+    states, several = compiled(problem.initialise(), *fixed, rows)
     single, expected = problem.initialise(), []
-    for number in range(done):
+    for number in range(STEPS):
         single, metrics = problem.run(single, number, number + 1)
         expected.append(metrics)
-    close = {"rtol": 1e-5, "atol": 1e-6}
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **close), states, single)
-    for name, row in several.items():
-        for key, values in row.items():
-            want = [np.asarray(metrics[name][key]) for metrics in expected[-3:]]
-            np.testing.assert_allclose(values[:3], want, **close)
+    jax.tree.map(np.testing.assert_array_equal, states, single)
+    wanted = jax.tree.map(lambda *steps: np.stack(steps), *expected)
+    jax.tree.map(np.testing.assert_array_equal, several, wanted)
+
+
+def assert_no_dynamic_loop(hlo):
+    """Of a GPU's program such a loop would wait for the host before every step."""
+    loops = re.findall(r"^.* while\(.*$", hlo, re.MULTILINE)
+    trips = [re.search(r'known_trip_count":\{"n":"(\d+)"', loop) for loop in loops]
+    assert all(trips) and str(STEPS) in [trip.group(1) for trip in trips]
 
 
 def test_a_cpu_makes_one_step_at_a_time():
     assert steps_per_dispatch("cpu") == 1
-    assert steps_per_dispatch("gpu") > 1 and steps_per_dispatch("tpu") > 1
+    assert steps_per_dispatch("gpu") == steps_per_dispatch("tpu") == STEPS

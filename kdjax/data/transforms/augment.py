@@ -6,6 +6,7 @@ which image `mixup` adds, or `cutmix` takes a box of, depends on the batch.
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ PerSample = Int[Array, " batch"]
 Seed = int | Int[Array, ""]
 _STREAM = 0x63726F70  # separates the crops from other random numbers of the seed
 _CHOICE = 0x6D697863  # and which of two mixtures a sample takes
+SMALL_PADDING = 8  # with more, all slices of a crop are too many to choose from
 _VIEWS_APART = 1 << 24  # epochs; no run is that long
 KINDS = ("crop", "randaugment")  # of the views after the first
 # Raise it when crops or their normalisation change: caches of teacher outputs for them
@@ -172,13 +174,37 @@ def crop_and_flip(
     image: Bytes, row: PerSample, column: PerSample, mirror: Array, *, padding: int
 ) -> Bytes:
     """Cuts the window at (row, column) out of the padded image; mirrors some."""
-    padded = jnp.pad(image, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    if padding:
+        sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+        window = functools.partial(_window, size=image.shape[1:])
+        chosen = functools.partial(_window_by_choices, most=2 * padding)
+        image = jax.lax.platform_dependent(
+            *(jnp.pad(image, sides), row, column),
+            tpu=chosen if padding <= SMALL_PADDING else window,
+            default=window,
+        )
+    return jnp.where(mirror[:, None, None, None], image[:, :, ::-1], image)
 
-    def window(pixels, row, column):
-        return jax.lax.dynamic_slice(pixels, (row, column, 0), image.shape[1:])
 
-    cropped = jax.vmap(window)(padded, row, column)
-    return jnp.where(mirror[:, None, None, None], cropped[:, :, ::-1], cropped)
+def _window(padded: Bytes, row: PerSample, column: PerSample, *, size) -> Bytes:
+    """One gather of each sample's window; on a TPU a loop over the samples."""
+
+    def one(pixels, row, column):
+        return jax.lax.dynamic_slice(pixels, (row, column, 0), size)
+
+    return jax.vmap(one)(padded, row, column)
+
+
+def _window_by_choices(padded, row: PerSample, column: PerSample, *, most: int):
+    """The same window where offsets are 0 to `most`, chosen of all static slices."""
+    for axis, offset in ((1, row), (2, column)):
+        size = padded.shape[axis] - most
+        chosen = jax.lax.slice_in_dim(padded, 0, size, axis=axis)
+        for first in range(1, most + 1):
+            own = jax.lax.slice_in_dim(padded, first, first + size, axis=axis)
+            chosen = jnp.where((offset == first)[:, None, None, None], own, chosen)
+        padded = chosen
+    return padded
 
 
 def _check_kind(kind: str) -> None:

@@ -100,9 +100,22 @@ def _quantile(u: Float[Array, " batch"], alpha: float) -> Float[Array, " batch"]
     """The share that a fraction `u` of all shares lies above."""
     if alpha == 1:
         return 1.0 - 0.5 * u
-    below, root = _table(float(alpha))
-    node = jnp.interp(u, jnp.asarray(below), jnp.asarray(root))
+    node = _interpolate(u, *map(jnp.asarray, _table(float(alpha))))
     return 1.0 - node ** jnp.float32(1.0 / min(alpha, 1.0))
+
+
+def _interpolate(x: Float[Array, " batch"], nodes: Array, values: Array) -> Array:
+    """`jnp.interp` within the nodes, but that it compares with all of them at once.
+
+    Its own search is a loop, which an accelerator runs one step after the other.
+    """
+    after = jnp.searchsorted(nodes, x, side="right", method="compare_all")
+    after = jnp.clip(after, 1, len(nodes) - 1)
+    start, rise = values[after - 1], values[after] - values[after - 1]
+    width = nodes[after] - nodes[after - 1]
+    empty = jnp.abs(width) <= np.spacing(np.finfo(np.float32).eps)
+    part = (x - nodes[after - 1]) / jnp.where(empty, 1.0, width)
+    return jnp.where(empty, start, start + part * rise)
 
 
 @functools.cache

@@ -99,13 +99,10 @@ class RandAugment:
             index=(index, "batch"),
         )
         operation, value, box = self.draw(seed, epoch, index)
-        # A loop, also that the compiler computes no pixel of the first operation again
-        # for each pixel of the second that reads it.
-        image, _ = jax.lax.scan(
-            lambda image, stage: (apply_operation(image, *stage), None),
-            image,
-            (operation.T, value.T),
-        )
+        for stage in zip(operation.T, value.T, strict=True):
+            # So that the compiler computes no pixel of the first operation again for
+            # each pixel of the second that reads it.
+            image = jax.lax.optimization_barrier(apply_operation(image, *stage))
         return cutout(image, *box.T) if self.cutout else image
 
     def draw(

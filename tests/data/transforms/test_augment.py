@@ -1,4 +1,7 @@
+import dataclasses
 import hashlib
+import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +58,34 @@ def test_crop_and_flip_against_pixels(shape, padding):
     actual = augment.crop_and_flip(*arguments, padding=padding)
     expected = reference_crop(image, row, column, mirror, padding)
     np.testing.assert_array_equal(actual, expected)
+
+
+def test_the_crop_of_tpus_is_the_same_at_every_offset():
+    offsets = jnp.arange(7, dtype=jnp.int32)
+    row, column = (jnp.tile(offsets, 7), jnp.repeat(offsets, 7))
+    padded = jnp.asarray(images(1, 49, (8 + 6, 5 + 6, 3)))
+    window = augment._window(padded, row, column, size=(8, 5, 3))
+    chosen = augment._window_by_choices(padded, row, column, most=6)
+    np.testing.assert_array_equal(chosen, window)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [({}, "crop"), ({"mixup": 0.3}, "crop"), ({"cutmix": 0.3}, "randaugment")],
+)
+def test_on_a_tpu_nothing_is_done_sample_by_sample(changes, kind):
+    """A gather of windows and a scatter become loops there, one sample at a time."""
+    augmented = dataclasses.replace(ORDINARY, **changes)
+
+    def view(batch):
+        return augmented.train_mixed(batch, 0, int(kind == "randaugment"), kind)
+
+    traced = jax.jit(view).trace(batch_of(16))
+    text = traced.lower(lowering_platforms=("tpu",)).as_text()
+    assert "stablehlo.while" not in text and "stablehlo.scatter" not in text
+    sizes = re.findall(r"slice_sizes = array<i64: ([\d, ]+)>", text)
+    assert all(math.prod(map(int, size.split(","))) <= 3 for size in sizes)
+    assert sizes or kind == "crop"
 
 
 def test_random_crop_uses_the_drawn_numbers():
