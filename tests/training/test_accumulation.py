@@ -23,7 +23,7 @@ class Regressor(nn.Module):
     """A trained layer of a method, to the teacher's features."""
 
     @nn.compact
-    def __call__(self, student, teacher):
+    def __call__(self, student, teacher, train: bool):
         return nn.Dense(teacher.features["pooled"].shape[-1])(student.logits)
 
 

@@ -19,7 +19,9 @@ def test_it_is_the_debiased_average_of_all_updates(decay):
     rng = np.random.default_rng(0)
     values = rng.normal(3.0, 1.0, (6, 2, 2))
     stats = rng.normal(-2.0, 1.0, (6, 3))
-    average = ema.initial({"w": jnp.ones((2, 2))}, {"mean": jnp.ones(3), "n": jnp.int32(7)})
+    average = ema.initial(
+        {"w": jnp.ones((2, 2))}, {"mean": jnp.ones(3), "n": jnp.int32(7)}
+    )
     for number in range(6):
         params = {"w": jnp.asarray(values[number], jnp.float32)}
         now = {"mean": jnp.asarray(stats[number], jnp.float32), "n": jnp.int32(number)}
