@@ -69,9 +69,7 @@ def load_trained(
             "than those of the run; only a teacher may differ so."
         )
     weights = section.get("weights", "")
-    variables = guarded(
-        where, checkpoints.read_variables, directory, step, name, weights
-    )
+    variables = checkpoints.read_variables(directory, step, name, weights)
     identity = {"workdir": str(workdir), "student": name, "step": step}
     identity |= {"model": student["model"], "digest": checkpoints.digest(variables)}
     if student.get("networks", 1) > 1:

@@ -61,42 +61,55 @@ def make_train_step(
     Raises:
       ValueError: images are mixed, and a method cannot train on mixtures.
     """
+    if mix is not None:
+        _check_mixable(students)
+    prepare = _preparation(students, teacher, gather_batch, augment, mix)
+
+    def train_step(states, teacher_variables, source, batch_spec):
+        def of_microbatch(states, number, rows):
+            given = prepare(teacher_variables, source, rows)
+            return {
+                name: student_gradients(student, states[name], *given[name], number)
+                for name, student in students.items()
+            }
+
+        if accumulation_steps > 1:
+            how = accumulation_steps, unrolled
+            computed, given = accumulate(of_microbatch, states, batch_spec, *how), {}
+        else:
+            computed, given = {}, prepare(teacher_variables, source, batch_spec)
+        next_states, metrics = {}, {}
+        for name, student in students.items():
+            pair = student, states[name]
+            own = computed[name] if computed else student_gradients(*pair, *given[name])
+            next_states[name], metrics[name] = apply_finite(*pair, own)
+        return next_states, metrics
+
+    return train_step
+
+
+def _preparation(students: dict[str, Student], teacher, gather_batch, augment, mix):
+    """Builds `(teacher_variables, source, batch_spec) -> name -> a student's inputs`.
+
+    Those are what `student_gradients` takes after the state, but for its `number`.
+    """
     methods = [student.method for student in students.values()]
     has_mixture = any(method.mixture is not None for method in methods)
     kinds = sorted({method.second_view for method in methods} - {""})
-    if mix is not None:
-        _check_mixable(students)
 
-    def each_student(states, number, teacher_variables, source, batch_spec):
+    def prepare(teacher_variables, source, batch_spec):
         batch = gather_batch(source, batch_spec)
         second = augment(batch, 1, "crop") if has_mixture else None
         views = {kind: augment(batch, 1, kind) for kind in kinds}
         batch = _first_view(batch, augment, mix)._replace(second=second)
         results = _teacher_results(methods, teacher, teacher_variables, batch, views)
+        inputs = {}
         for name, student in students.items():
-            info = batch.sample_info.get(name, {})
             view = views.get(student.method.second_view)
-            given = results, batch, info, view
-            yield name, student_gradients(student, states[name], *given, number)
+            inputs[name] = results, batch, batch.sample_info.get(name, {}), view
+        return inputs
 
-    def train_step(states, teacher_variables, source, batch_spec):
-        given = teacher_variables, source
-        if accumulation_steps == 1:
-            computed = each_student(states, None, *given, batch_spec)
-        else:
-
-            def compute(states, number, rows):
-                return dict(each_student(states, number, *given, rows))
-
-            how = accumulation_steps, unrolled
-            computed = accumulate(compute, states, batch_spec, *how).items()
-        next_states, metrics = {}, {}
-        for name, own in computed:
-            pair = students[name], states[name]
-            next_states[name], metrics[name] = apply_finite(*pair, own)
-        return next_states, metrics
-
-    return train_step
+    return prepare
 
 
 def _first_view(batch: Batch, augment: Callable, mix: Callable | None) -> Batch:

@@ -7,6 +7,7 @@ import signal
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from kdjax import checkpoints
 from kdjax.cli import evaluate as evaluate_command
@@ -29,8 +30,9 @@ def config_of(data_dir):
     config.model.name, config.total_epochs = "tests.networks:linear", 1.0
     del config.model.width
     config.ema_decay, config.accumulation_steps = 0.5, 2
-    config.optimizer = {"name": "optax:sgd", "momentum": 0.9}
-    config.schedule = {"name": "polynomial", "learning_rate": 0.01}
+    config.optimizer = ConfigDict({"name": "optax:sgd", "momentum": 0.9})
+    rate = {"learning_rate": 0.01}
+    config.schedule = ConfigDict({"name": "polynomial"} | rate)
     return config
 
 
