@@ -1,7 +1,8 @@
-"""Tables of names whose values are imported when they are asked for. Imports no JAX."""
+"""Names whose values are imported when they are asked for. Imports no JAX."""
 
+import difflib
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
@@ -54,3 +55,30 @@ def lazy_package(package: str, **modules: str):
         return table[name]
 
     return sorted(names or modules), get, lambda: sorted(table)
+
+
+def imported(where: str, name: str) -> Callable:
+    """The function that "package.module:function" names; `where` opens its errors.
+
+    Raises:
+      ValueError: there is no such module or function.
+
+    >>> imported("example", "math:sqrt")(9.0)
+    3.0
+    """
+    path, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(path)
+    except (ImportError, ValueError) as error:
+        raise ValueError(
+            f"{where}: {name!r}: cannot import {path!r} ({error}); expected "
+            '"package.module:function" of an installed package or of PYTHONPATH.'
+        ) from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        near = difflib.get_close_matches(attribute, dir(module), n=3)
+        raise ValueError(
+            f"{where}: {name!r}: {path} has no function {attribute!r}"
+            f"{'; near are ' + ', '.join(near) if near else ''}."
+        )
+    return function

@@ -16,8 +16,9 @@ from kdjax.data.transforms.augment import Augment
 from kdjax.methods import kd
 from kdjax.models.network import Network
 from kdjax.training import sharding
-from kdjax.training.optimizers import constant_schedule, sgd
+from kdjax.training.optimizers import sgd
 from kdjax.training.program import steps_per_dispatch, train_program
+from kdjax.training.schedules import constant_schedule
 from kdjax.training.state import Student, initial_state
 from kdjax.types import Outputs
 

@@ -2,13 +2,15 @@
 
 A step holds the items `variables` (parameters and batch statistics: all that a teacher
 needs), `training` (step, optimizer and supervision state), `connectors` where a method
-has some, and `meta` (identity and checksums). Orbax neither notices a flipped bit nor
-falls back from a damaged step; both are done here.
+has some, `ema` where the weights are averaged, and `meta` (identity and checksums).
+Orbax neither notices a flipped bit nor falls back from a damaged step; both are done
+here.
 """
 
 from kdjax.checkpoints.checkpointer import Checkpointer
 from kdjax.checkpoints.checksums import digest
 from kdjax.checkpoints.reading import (
+    WEIGHTS,
     read_connectors,
     read_identity,
     read_meta,
@@ -16,5 +18,5 @@ from kdjax.checkpoints.reading import (
 )
 from kdjax.checkpoints.storage import StorageError
 
-__all__ = ["Checkpointer", "StorageError", "digest", "read_connectors"]
+__all__ = ["WEIGHTS", "Checkpointer", "StorageError", "digest", "read_connectors"]
 __all__ += ["read_identity", "read_meta", "read_variables"]

@@ -49,10 +49,25 @@ def read_identity(directory: pathlib.Path) -> dict | None:
     return None
 
 
-def read_variables(directory: pathlib.Path, step: int, name: str) -> tuple[Any, Any]:
-    """Reads one student's (params, batch_stats) as host arrays, checked."""
-    host = _read(directory, step, "variables")[name]
-    return host["params"], host["batch_stats"]
+WEIGHTS = ("ema", "raw")  # of a network: their average, or what the optimizer trains
+
+
+def read_variables(
+    directory: pathlib.Path, step: int, name: str, weights: str = ""
+) -> tuple[Any, Any]:
+    """Reads one student's (params, batch_stats) as host arrays, checked.
+
+    `weights` is one of WEIGHTS, or "": the average if the run has one. InputError for
+    the average of a run without.
+    """
+    items = dict(zip(WEIGHTS, ((storage.EMA,), ("variables",)), strict=True))
+    host = _read(directory, step, *items.get(weights, (storage.EMA, "variables")))
+    if not host:
+        raise InputError(
+            f"{directory}: step {step} has no average of the weights; expected a run "
+            "with config.ema_decay, or its weights as they are: raw."
+        )
+    return host[name]["params"], host[name]["batch_stats"]
 
 
 def read_connectors(directory: pathlib.Path, step: int, name: str) -> dict[str, Any]:
@@ -60,25 +75,26 @@ def read_connectors(directory: pathlib.Path, step: int, name: str) -> dict[str, 
     return _read(directory, step, storage.CONNECTORS).get(name, {})
 
 
-def _read(directory: pathlib.Path, step: int, item: str) -> dict[str, Any]:
-    """An item of a step as host arrays, checked; {} where the step has none."""
+def _read(directory: pathlib.Path, step: int, *items: str) -> dict[str, Any]:
+    """The first of the items that a step has as host arrays, checked; {} for none."""
     with contextlib.closing(_open(directory)) as manager, storage.errors("read", step):
         if step not in manager.all_steps():
             steps = sorted(manager.all_steps())
             text = f"{directory}: there is no step {step}; expected one of {steps}."
             raise InputError(text)
-        saved = manager.item_metadata(step).get(item)
-        if saved is None:
+        metadata = manager.item_metadata(step)
+        item = next((one for one in items if metadata.get(one) is not None), None)
+        if item is None:
             return {}
         # Without a sharding Orbax wants the very devices that it was saved from.
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
-            dict(saved),
+            dict(metadata[item]),
         )
-        items, meta = storage.restore(manager, step, {item: abstract})
-        storage.check_sums(step, sums_of(items), meta)
-    return jax.tree.map(np.asarray, items[item])
+        restored, meta = storage.restore(manager, step, {item: abstract})
+        storage.check_sums(step, sums_of(restored), meta)
+    return jax.tree.map(np.asarray, restored[item])
 
 
 def _open(directory: pathlib.Path):

@@ -27,25 +27,30 @@ ITEMS = {
 }
 
 CONNECTORS = "connectors"  # an item of its own: a later stage of a run reads it alone
+EMA = "ema"  # the average of the weights, where a run has one
 
 
 def split(states: dict[str, TrainState]) -> dict[str, PyTree]:
-    """The items of a step; "connectors" only where a method has some."""
+    """The items of a step; "connectors" and "ema" only where a student has some."""
     items = {
         item: {name: {f: getattr(s, f) for f in fields} for name, s in states.items()}
         for item, fields in ITEMS.items()
     }
-    connectors = {name: s.connectors for name, s in states.items() if s.connectors}
-    return items | ({CONNECTORS: connectors} if connectors else {})
+    for item in (CONNECTORS, EMA):
+        some = {name: getattr(s, item) for name, s in states.items()}
+        some = {name: tree for name, tree in some.items() if tree}
+        items |= {item: some} if some else {}
+    return items
 
 
 def join(items: dict[str, PyTree]) -> dict[str, TrainState]:
-    connectors = items.get(CONNECTORS, {})
+    connectors, averages = items.get(CONNECTORS, {}), items.get(EMA, {})
     return {
         name: TrainState(
             **items["variables"][name],
             **items["training"][name],
             connectors=connectors.get(name, {}),
+            ema=averages.get(name, {}),
         )
         for name in items["variables"]
     }
@@ -112,6 +117,7 @@ def open_manager(directory: pathlib.Path, **options):
         variables=ocp.StandardCheckpointHandler(),
         training=ocp.StandardCheckpointHandler(),
         connectors=ocp.StandardCheckpointHandler(),
+        ema=ocp.StandardCheckpointHandler(),
         meta=ocp.JsonCheckpointHandler(),
     )
     return ocp.CheckpointManager(

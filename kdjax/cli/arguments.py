@@ -20,6 +20,14 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     runtime.add_flags(parser)
 
 
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Adds --weights, of a run that averages them."""
+    from kdjax.checkpoints import WEIGHTS  # brings Orbax
+
+    text = "default: ema, the average, of a run that has one"
+    parser.add_argument("--weights", default="", choices=WEIGHTS, help=text)
+
+
 def parse(parser: argparse.ArgumentParser, argv: list[str]):
     """Parses argv, overrides included: (options, config); the workdir is a path."""
     # Only here: `evaluate` reads no config and does without ml_collections.

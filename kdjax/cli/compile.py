@@ -62,7 +62,8 @@ def main(argv: list[str]) -> int:
         devices.configure_cpu(options.devices, batch_size)
         chips = None  # those at hand
     mesh = sharding.make_mesh(chips)
-    devices.check_batch(batch_size, "--batch_size", mesh.size)
+    microbatches = config["accumulation_steps"]
+    devices.check_batch(batch_size, "--batch_size", mesh.size, microbatches)
     sizes = described.Sizes(options.image_size, options.classes, options.examples)
     needs_labels = plans.needs_labels(config)
     data = described.describe_data(config["data"], sizes, needs_labels)

@@ -2,10 +2,13 @@
 
   python -m kdjax evaluate --workdir=DIR [--checkpoint=latest|best|STEP]
                            [--student=NAME] [--split=SPLIT] [--data_dir=DIR]
+                           [--weights=ema|raw]
   python -m kdjax evaluate --workdir=IMPORTED --data=imagenet2012 --split=validation
                            [--short_side=256] [--feed=auto|streamed|resident] ...
 
-"best" is each student's own best step by top-1. Weights that were imported have no test
+"best" is each student's own best step by top-1. Of a run with config.ema_decay the
+average of the weights is scored, or with --weights=raw what the optimizer trains.
+Weights that were imported have no test
 split of their own: --data=NAME says which set to score them on. Compare the result with
 what their authors published: it shows a wrong network, activation, mean or deviation.
 
@@ -29,6 +32,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--workdir", required=True, help="of the run to score")
     parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
     parser.add_argument("--student", default="", help="only this one")
+    arguments.add_weights(parser)
     parser.add_argument("--split", default="", help="default: the run's test split")
     parser.add_argument("--data", default="", help="the set, for imported weights")
     parser.add_argument("--feed", default="auto", choices=FEEDS, help="of --data")
@@ -40,7 +44,8 @@ def main(argv: list[str]) -> int:
         # Batches are padded, so any number of devices will do.
         devices.configure_cpu(options.devices, 0, processes)
         workdir = paths.local(options.workdir, "--workdir").resolve()
-        line = evaluate(workdir, images, options.checkpoint, options.student)
+        chosen = options.checkpoint, options.student, options.weights
+        line = evaluate(workdir, images, *chosen)
         if collectives.is_primary():
             print(json.dumps(line))
     return 0

@@ -3,8 +3,10 @@
   python -m kdjax export WORKDIR --format=safetensors|stablehlo|onnx
                          --output=FILE [--student=NAME]
                          [--checkpoint=latest|best|STEP] [--dtype=TYPE]
-                         [--names=LAYOUT] [--pixels]
+                         [--names=LAYOUT] [--pixels] [--weights=ema|raw]
 
+Of a run with config.ema_decay the average of the weights is exported, or with
+--weights=raw what the optimizer trains.
 safetensors: the weights, under names that the `load_state_dict` of a package for
 PyTorch takes, or with --names=kdjax under those of this project, as networks of one's
 own always are. ResNets: torchvision, which is timm's too. Wide ResNets: repdistiller.
@@ -25,6 +27,7 @@ JSON line.
 import json
 
 from kdjax import cli, paths
+from kdjax.cli import arguments
 from kdjax.distributed import devices
 from kdjax.runner.export import FORMATS, export
 
@@ -36,6 +39,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--output", required=True, help="the file to write")
     parser.add_argument("--student", default="", help="which, if there are several")
     parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
+    arguments.add_weights(parser)
     parser.add_argument("--dtype", default="", help="default: the network's own")
     parser.add_argument("--names", default="", help="of safetensors: whose to use")
     parser.add_argument("--pixels", action="store_true", help="take uint8 images")

@@ -115,13 +115,21 @@ def describe() -> str:
 
 
 def check_batch(
-    batch_size: int, name: str = "config.batch_size", count: int | None = None
+    batch_size: int,
+    name: str = "config.batch_size",
+    count: int | None = None,
+    microbatches: int = 1,
 ) -> None:
-    """Raises InputError where the devices, `count` or all, do not divide the batch."""
+    """Raises InputError where the devices, `count` or all, do not divide the batch.
+
+    Or, of a step that accumulates gradients, each of its `microbatches`.
+    """
     count = count or jax.device_count()
-    if batch_size % count:
-        near = math.ceil(batch_size / count) * count
+    unit = count * microbatches
+    if batch_size % unit:
+        near = math.ceil(batch_size / unit) * unit
+        each = f" for each of {microbatches} microbatches" if microbatches > 1 else ""
         raise InputError(
-            f"{name} is {batch_size} and there are {count} devices; "
-            f"expected a multiple of {count}, such as {near}."
+            f"{name} is {batch_size} and there are {count} devices{each}; "
+            f"expected a multiple of {unit}, such as {near}."
         )

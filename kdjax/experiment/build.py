@@ -44,6 +44,7 @@ class Experiment:
     keep_all: bool  # whether every checkpoint stays
     tensorboard: bool
     batch_norm: str  # whose moments: "global" or "device"
+    accumulation_steps: int  # microbatches of a step
     config: dict  # resolved, as JSON
     identity: dict  # what every checkpoint says of itself, as JSON
 
@@ -90,6 +91,7 @@ def build(
             f"config.batch_size is {batch_size} and the training set has {examples} "
             "images; expected a batch that is no larger."
         )
+    check_accumulation(config)
     plan = plan_of(config, examples / batch_size)
     teacher, cache = _teacher(config, data, plan, teacher_models)
     initial = None
@@ -113,6 +115,7 @@ def build(
         keep_all=bool(config["evaluation"]["keep_all"]),
         tensorboard=bool(config["tensorboard"]),
         batch_norm=config["batch_norm"],
+        accumulation_steps=config["accumulation_steps"],
         config=schema.resolved(config),
         identity=_identity(sections, facts, teacher, cache, initial),
     )
@@ -141,6 +144,16 @@ def check_single(config: dict) -> None:
                 f"config.{key} makes this a config of {what}; expected the config of "
                 "one training."
             )
+
+
+def check_accumulation(config: dict) -> None:
+    """Refuses a number of microbatches that does not divide the batch."""
+    count, batch_size = config["accumulation_steps"], config["batch_size"]
+    if batch_size % count:
+        raise InputError(
+            f"config.accumulation_steps is {count} and config.batch_size, which it "
+            f"divides, is {batch_size}; expected a divisor of it."
+        )
 
 
 def _identity(sections: dict, facts: dict, teacher, cache, initial) -> dict:

@@ -9,6 +9,7 @@ from typing import Any
 
 from kdjax.contracts import InputError, nearest
 from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value
+from kdjax.training.optimizers import OPTIMIZERS, from_function
 
 # Of what builders take, by the name of the argument; the rest is for them to refuse.
 ARGUMENTS = dict.fromkeys(
@@ -17,6 +18,7 @@ ARGUMENTS = dict.fromkeys(
     Limits(low=0),
 )
 ARGUMENTS |= dict.fromkeys(("b1", "b2"), Limits(0, 0.999999))
+ARGUMENTS |= dict.fromkeys(("power", "div_factor"), Limits(low=0, above=True))
 ARGUMENTS |= {"final_fraction": Limits(0, 1), "seed": Limits(0, LARGEST_SEED)}
 # Infinity stands for the exact limit of a softened loss, which is logit matching.
 INFINITE = ("temperature",)
@@ -27,6 +29,14 @@ def named(path: str, table: Mapping[str, Any], section: Mapping) -> Callable:
     check_value(f"{path}.name", str, section.get("name"), choices=tuple(table))
     entry = table[section["name"]]
     return entry if callable(entry) else entry.build
+
+
+def optimizers(path: str, section: Mapping) -> Mapping[str, Callable]:
+    """OPTIMIZERS, or a table of the user's own function that a section names."""
+    name = section.get("name")
+    if isinstance(name, str) and ":" in name:
+        return {name: guarded(f"{path}.name", from_function, name)}
+    return OPTIMIZERS
 
 
 def call_named(path: str, table: Mapping[str, Any], section: dict, **facts: Any) -> Any:

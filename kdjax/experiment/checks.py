@@ -6,7 +6,7 @@ from typing import Any
 
 from kdjax.data.noise import NOISES
 from kdjax.experiment import builders, denominators, schema
-from kdjax.experiment.build import plan_of
+from kdjax.experiment.build import check_accumulation, plan_of
 from kdjax.experiment.data import check_feed
 from kdjax.experiment.methods import STANDARDISE, split_supervisor
 from kdjax.experiment.mixtures import refuse_mixed
@@ -14,7 +14,8 @@ from kdjax.experiment.networks import build_network
 from kdjax.experiment.selection import SELECTIONS
 from kdjax.experiment.students import student_sections
 from kdjax.methods import METHODS
-from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
+from kdjax.training.optimizers import OPTIMIZERS
+from kdjax.training.schedules import SCHEDULES
 
 # What builders get from the run, not from the config.
 FACTS = {"num_examples", "num_classes", "steps_per_epoch", "total_steps"}
@@ -26,6 +27,7 @@ def check_training(config: dict) -> None:
     """Refuses of a plain config what no data set and no teacher could make right."""
     schema.check_keys(config)
     epochs = plan_of(config, steps_per_epoch=1.0).total_steps
+    check_accumulation(config)
     check_feed(config["data"])
     if config["teacher"]["cache"]:
         refuse_mixed(config["data"])
@@ -38,9 +40,18 @@ def check_training(config: dict) -> None:
             build_network(f"{path}.model", student["model"], classes=2)
     length = {} if config["total_steps"] else {"total_steps": epochs}
     _check("config.schedule", SCHEDULES, config["schedule"], **length)
-    _check("config.optimizer", OPTIMIZERS, config["optimizer"])
+    _check_optimizer("config.optimizer", config["optimizer"])
     if config["data"]["noise"].get("name") != "none":
         _check("config.data.noise", NOISES, config["data"]["noise"])
+
+
+def _check_optimizer(path: str, section: dict) -> None:
+    """Builds it, but for one of the user's own, which may compute something."""
+    table = builders.optimizers(path, section)
+    if table is OPTIMIZERS:
+        builders.call_named(path, table, section, schedule=lambda step: step)
+    else:
+        _check(path, table, section)
 
 
 def _check_method(path: str, section: Mapping) -> None:

@@ -5,11 +5,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kdjax.experiment.schema import is_free, resolved
+from kdjax.experiment.schema import is_free, nested, resolved
 
 OF_STUDENT = ("model", "method", "selection")
 OF_TRAINING = ("data", "batch_norm", "batch_size", "total_epochs", "total_steps")
 OF_TRAINING += ("optimizer", "schedule", "stop_at_train_top1")
+# Keys since then: a part of the recipe where they are not at their default.
+ADDED = ("accumulation_steps", "ema_decay")
 
 
 def put_published(config: Any, top1: float, source: str, teacher: str = "") -> None:
@@ -73,6 +75,8 @@ def _digest(config: Mapping, student: Mapping) -> str:
     """Of all that a student's result depends on, but for seed, teacher and weights."""
     recipe = {key: student[key] for key in OF_STUDENT}
     recipe |= {key: config[key] for key in OF_TRAINING}
+    usual = nested()
+    recipe |= {k: config[k] for k in ADDED if config.get(k, usual[k]) != usual[k]}
     recipe["data"] = {
         key: value
         for key, value in config["data"].items()

@@ -26,7 +26,7 @@ TABLES = {  # of builders, by section; imported where a name in it is changed
     "model": "kdjax.models:MODELS",
     "method": "kdjax.methods:METHODS",
     "optimizer": "kdjax.training.optimizers:OPTIMIZERS",
-    "schedule": "kdjax.training.optimizers:SCHEDULES",
+    "schedule": "kdjax.training.schedules:SCHEDULES",
     "noise": "kdjax.data.noise:NOISES",
     "selection": "kdjax.experiment.selection:SELECTIONS",
     "supervisor": "kdjax.methods:METHODS",
@@ -157,8 +157,8 @@ def set_override(config: ConfigDict, key: str, text: str) -> None:
 
 def _foreign_keys(names: list[str], section: ConfigDict) -> list[str]:
     """Keys that the builder called `section.name` does not take."""
-    if names == ["model"] and ":" in str(section.name):
-        return [key for key in section if key != "name"]  # a network of the user's own
+    if names in (["model"], ["optimizer"]) and ":" in str(section.name):
+        return [key for key in section if key != "name"]  # a function of the user's
     if not names or names[0] not in TABLES:
         return []
     table = pkgutil.resolve_name(TABLES[names[0]])

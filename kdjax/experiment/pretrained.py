@@ -38,7 +38,8 @@ def load_trained(
 ) -> Teacher:
     """Loads the network of a finished or running run that a section names.
 
-    `data` is `Data.identity` of the run that it is for. If it `teaches`, imported
+    `data` is `Data.identity` of the run that it is for. Of a run that averages weights
+    it is the average, or what `section["weights"]` says. If it `teaches`, imported
     weights may have a normalisation of their own; weights that are trained further, or
     compared, may not.
     """
@@ -67,13 +68,16 @@ def load_trained(
             f"{where}: the classes of these weights are in another order, or others, "
             "than those of the run; only a teacher may differ so."
         )
-    variables = checkpoints.read_variables(directory, step, name)
+    weights = section.get("weights", "")
+    variables = checkpoints.read_variables(directory, step, name, weights)
     identity = {"workdir": str(workdir), "student": name, "step": step}
     identity |= {"model": student["model"], "digest": checkpoints.digest(variables)}
     if student.get("networks", 1) > 1:
         identity["networks"] = student["networks"]
     if KEY in student:
         identity[KEY] = student[KEY]
+    if "ema_decay" in student:
+        identity["weights"] = weights or "ema"
     own = {"normalisation": trained_on["normalisation"]} if is_imported else {}
     return identified(Teacher(network, variables, identity), own, changes, section)
 

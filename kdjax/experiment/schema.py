@@ -169,11 +169,30 @@ class Config:
     teacher: Teacher = key(Teacher, "the trained network that students learn from")
     initial: Initial = key(Initial, "the weights that training begins with")
     data: Data = key(Data, "images and labels")
-    batch_size: int = key(128, "over all devices", low=1)
+    batch_size: int = key(128, "of an update, over all devices", low=1)
+    accumulation_steps: int = key(
+        1,
+        "microbatches of an update, one in memory at a time; batch norms, and what "
+        "else of a method or mixture looks at several samples, see one of them",
+        low=1,
+    )
     total_epochs: float = key(200.0, "length of the run", low=0)
     total_steps: int = key(0, "length of the run instead, where above 0", low=0)
-    optimizer: dict = key(SGD, "sgd or adamw", marks="builder")
-    schedule: dict = key(COSINE, "step, cosine, constant or linear", marks="builder")
+    optimizer: dict = key(
+        SGD, "sgd, adamw, lars, lamb or package.module:function", marks="builder"
+    )
+    schedule: dict = key(
+        COSINE,
+        "step, cosine, constant, linear, polynomial or one_cycle",
+        marks="builder",
+    )
+    ema_decay: float = key(
+        0.0,
+        "of an average of each student's weights, such as 0.9999; it is what is "
+        "evaluated, kept as best, exported and taught by. 0: none",
+        low=0,
+        high=0.999999,
+    )
     evaluation: Evaluation = key(Evaluation, "of all networks, each with a checkpoint")
     checkpoint: Checkpoint = key(Checkpoint, "more of them, for a run that is stopped")
     stop_at_train_top1: float = key(0.0, "percent; 0: never", low=0, high=100)

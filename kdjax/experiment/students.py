@@ -1,5 +1,6 @@
 """Students from a config: network, method, optimizer and selected samples of each."""
 
+import dataclasses
 import inspect
 import re
 
@@ -10,7 +11,7 @@ from kdjax.contracts import InputError
 from kdjax.data.load import Split
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.experiment import denominators, reused
-from kdjax.experiment.builders import call_named, named
+from kdjax.experiment.builders import call_named, named, optimizers
 from kdjax.experiment.data import Data
 from kdjax.experiment.methods import build_method
 from kdjax.experiment.mixtures import check_mixable
@@ -27,7 +28,7 @@ from kdjax.methods import METHODS
 from kdjax.methods.base import STEP_NEEDS, Method
 from kdjax.methods.fallback import with_label_fallback
 from kdjax.models.network import Network
-from kdjax.training.optimizers import OPTIMIZERS, SCHEDULES
+from kdjax.training.schedules import SCHEDULES
 from kdjax.training.state import SelectionSchedule, Student
 
 
@@ -59,24 +60,29 @@ def build_students(
     """Builds every student of a plain config; `sections` are of `student_sections`.
 
     Adds to a section `networks`, how many its method trains, `selection_digest` where
-    its selection comes from a file or from another network, and `denominator` where the
-    objective has one. `stored` are the denominators of a run to resume.
+    its selection comes from a file or from another network, `denominator` where the
+    objective has one, and `ema_decay` where its weights are averaged. `stored` are the
+    denominators of a run to resume.
     """
     examples, classes = len(data.train.label), len(data.train.class_names)
     steps_per_epoch = examples / config["batch_size"]
     length = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
     # Methods may ask for the numbers of the run, and for the labels it trains on.
     facts = length | {"num_examples": examples, "num_classes": classes}
-    facts |= {"train_labels": data.train.label, "batch_size": config["batch_size"]}
+    rows = config["batch_size"] // config["accumulation_steps"]
+    facts |= {"train_labels": data.train.label, "batch_size": rows}
     schedule = call_named("config.schedule", SCHEDULES, config["schedule"], **length)
-    section = config["optimizer"]
-    optimizer = call_named("config.optimizer", OPTIMIZERS, section, schedule=schedule)
+    path, section = "config.optimizer", config["optimizer"]
+    table = optimizers(path, section)
+    optimizer = call_named(path, table, section, schedule=schedule)
     students = {}
     for name, section in sections.items():
         path = f"config.students.{name}" if config["students"] else "config"
         own = (stored or {}).get(name)
         given = (path, section, data, teacher, optimizer, facts, own)
-        students[name] = _student(*given)
+        student, decay = _student(*given), config["ema_decay"]
+        students[name] = dataclasses.replace(student, ema_decay=decay)
+        section |= {"ema_decay": decay} if decay else {}
     if is_streamed(data.train):
         _check_crops(students, teacher, data)
     return students

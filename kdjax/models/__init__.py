@@ -6,11 +6,10 @@ is of the activations; parameters, statistics and logits are float32.
 """
 
 import difflib
-import importlib
 import inspect
 from collections.abc import Callable
 
-from kdjax.lazy_import import LazyTable, lazy_package
+from kdjax.lazy_import import LazyTable, imported, lazy_package
 
 __all__, __getattr__, __dir__ = lazy_package(__name__, network="Network from_linen")
 __all__ += ["MODELS", "create"]
@@ -20,7 +19,7 @@ def _fixed(target: str, **fixed) -> Callable:
     """A builder of one architecture; the caller gives classes and dtype."""
 
     def build(*, num_classes: int, dtype: str = "float32"):
-        builder = _imported(f"kdjax.models.{target}")
+        builder = imported("create", f"kdjax.models.{target}")
         return builder(num_classes=num_classes, dtype=dtype, **fixed)
 
     return build
@@ -80,7 +79,7 @@ def create(name: str, *, num_classes: int, **rest):
             f"create: there is no model {name!r}; near are {', '.join(near)}. "
             '"package.module:function" takes one of yours.'
         )
-    builder = _imported(name) if ":" in name else MODELS[name]
+    builder = imported("create", name) if ":" in name else MODELS[name]
     if _takes(builder, "num_classes"):
         rest["num_classes"] = num_classes
     _check_keywords(name, builder, rest)
@@ -91,26 +90,6 @@ def create(name: str, *, num_classes: int, **rest):
             "Wrap a Linen module: kdjax.models.from_linen(module)."
         )
     return network
-
-
-def _imported(name: str) -> Callable:
-    """The function that "package.module:function" names."""
-    path, _, attribute = name.partition(":")
-    try:
-        module = importlib.import_module(path)
-    except (ImportError, ValueError) as error:
-        raise ValueError(
-            f"create: {name!r}: cannot import {path!r} ({error}); expected "
-            '"package.module:function" of an installed package or of PYTHONPATH.'
-        ) from error
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        near = difflib.get_close_matches(attribute, dir(module), n=3)
-        raise ValueError(
-            f"create: {name!r}: {path} has no function {attribute!r}"
-            f"{'; near are ' + ', '.join(near) if near else ''}."
-        )
-    return function
 
 
 def _takes(builder: Callable, keyword: str) -> bool:

@@ -108,6 +108,7 @@ def trace(plan: Plan, mesh: Mesh, batch_size: int) -> jax.stages.Traced:
         mesh,
         seed=experiment.seed,
         batch_norm=experiment.batch_norm,
+        accumulation_steps=experiment.accumulation_steps,
         steps=steps,
     )
     with traced_for(mesh.devices.flat[0].platform):

@@ -80,17 +80,19 @@ def measure(
     row["flops_per_step"] = total.total * row["rows"]
     row |= estimates.of_step(row, total.times(row["rows"]))
     bracket = search.Bracket(None, None, 0)
+    # The search is in rows of a microbatch on a device.
+    unit = mesh.size * plan.experiment.accumulation_steps
     if probes and row["fits"] is not None:
 
         def needs(rows: int) -> tuple[bool, int | None]:
-            other = _compiled(plan, mesh, rows * mesh.size, capacity)
+            other = _compiled(plan, mesh, rows * unit, capacity)
             # Where the memory is not known, what the compiler takes fits.
             return other["fits"] is not False, other["total"]
 
         first = (row["fits"], row["total"])
-        rows = batch_size // mesh.size
+        rows = batch_size // unit
         bracket = search.largest(needs, rows, first, capacity, probes)
-    fits, fails = (n and n * mesh.size for n in (bracket.fits, bracket.fails))
+    fits, fails = (n and n * unit for n in (bracket.fits, bracket.fails))
     row |= {"largest_batch": fits, "smallest_too_large": fails}
     row |= {"probes": bracket.probes, "advice": []}
     if row["fits"] is False:

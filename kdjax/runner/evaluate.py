@@ -40,10 +40,12 @@ def evaluate(
     images: SplitRequest,
     checkpoint: str = "latest",
     student: str = "",
+    weights: str = "",
 ) -> dict:
     """Metrics of every student of a run, or of one, as JSON holds them.
 
-    `checkpoint` is latest, best (each student's own) or a step.
+    `checkpoint` is latest, best (each student's own) or a step, `weights` one of
+    `checkpoints.WEIGHTS`.
     """
     directory = workdir / CHECKPOINTS
     mesh = sharding.make_mesh()  # here: processes find their devices together only
@@ -66,14 +68,15 @@ def evaluate(
     result = {"workdir": str(workdir), "split": split.identity, "students": {}}
     for name in [student] if student else students:
         step = choose_step("--checkpoint", checkpoint, meta["step"], best.get(name))
-        variables = checkpoints.read_variables(directory, step, name)
+        variables = checkpoints.read_variables(directory, step, name, weights)
         path = f"{workdir.name}: {name}"
         network = student_network(path, students[name], data["classes"])
         if order is not None:
             network = reordered(network, order)
         score = scorer({name: network}, augment.evaluate, batches)
         metrics = score(sharding.place_replicated({name: variables}, mesh))
-        result["students"][name] = {"step": step} | metrics[name]
+        which = {"weights": weights or "ema"} if "ema_decay" in students[name] else {}
+        result["students"][name] = {"step": step} | which | metrics[name]
     return result
 
 

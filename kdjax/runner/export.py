@@ -42,6 +42,7 @@ def export(
     dtype: str = "",
     names: str = "",
     pixels: bool = False,
+    weights: str = "",
 ) -> dict:
     """Writes a network, reads it again and compares the logits.
 
@@ -53,6 +54,7 @@ def export(
       checkpoint: latest, best or a step.
       names: of safetensors: a layout of `kdjax.weights.layouts`; "": the usual one.
       pixels: of programs: take uint8 images and normalise them.
+      weights: one of `checkpoints.WEIGHTS`; "": the average of a run that has one.
     """
     if pixels and format == "safetensors":
         raise InputError("--pixels is of programs; safetensors take no images.")
@@ -66,6 +68,7 @@ def export(
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
     data = meta["data"]
     section = {"workdir": str(workdir), "student": student, "checkpoint": checkpoint}
+    section["weights"] = weights
     trained = load_trained("export", section, data)
     part = output.with_name(f"{output.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)

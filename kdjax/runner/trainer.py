@@ -90,7 +90,8 @@ def train(
 
 def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
     """(checkpointer, states, meta of the checkpoint that they are from), checked."""
-    devices.check_batch(experiment.batch_size)
+    microbatches = experiment.accumulation_steps
+    devices.check_batch(experiment.batch_size, microbatches=microbatches)
     devices.keep_programs()
     config, identity = experiment.config, experiment.identity
     shared = {f"config.{key}": value for key, value in config.items() if key != "data"}
@@ -187,6 +188,7 @@ class Steps:
             seed=experiment.seed,
             batch_norm=experiment.batch_norm,
             decode=self.cache.decode if self.cache else None,
+            accumulation_steps=experiment.accumulation_steps,
         )
         self.programs = {steps: make(steps=steps) for steps in {1, self.most}}
         sizes = {"seed": experiment.seed, "batch_size": experiment.batch_size}
@@ -277,22 +279,37 @@ def summary(
 
 
 def evaluation(experiment: Experiment, variables, mesh):
-    """states -> name -> metrics; the teacher's outputs are computed once, here."""
-    normalise = experiment.augment.evaluate
-    networks = {name: s.network for name, s in experiment.students.items()}
+    """states -> name -> metrics; the teacher's outputs are computed once, here.
 
-    def scorer_of(split, teacher=None):
+    Where weights are averaged, the metrics are the average's, and "raw_top1" and
+    "raw_loss" those of the weights that the optimizer trains.
+    """
+    normalise, students = experiment.augment.evaluate, experiment.students
+    networks = {name: s.network for name, s in students.items()}
+    averaged = {name: f"{name}/raw" for name, s in students.items() if s.ema_decay}
+    raw = {key: networks[name] for name, key in averaged.items()}
+
+    def scorer_of(networks, split, teacher=None):
         batches = evaluation_rows(split, experiment.evaluation_batch_size, mesh)
         if teacher:
             add_teacher(teacher.network, variables, normalise, batches)
         return scorer(networks, normalise, batches)
 
-    score = scorer_of(experiment.test, experiment.teacher)
-    score_train = scorer_of(experiment.train) if experiment.scores_train else None
+    score = scorer_of(networks | raw, experiment.test, experiment.teacher)
+    score_train = None
+    if experiment.scores_train:
+        score_train = scorer_of(networks, experiment.train)
 
     def evaluate(states):
-        variables = {name: (s.params, s.batch_stats) for name, s in states.items()}
-        results = score(variables)
+        variables = {name: state.evaluated for name, state in states.items()}
+        trained = {
+            key: (states[name].params, states[name].batch_stats)
+            for name, key in averaged.items()
+        }
+        results = score(variables | trained)
+        for name, key in averaged.items():
+            row = results.pop(key)
+            results[name] |= {"raw_top1": row["top1"], "raw_loss": row["loss"]}
         for name, row in (score_train(variables) if score_train else {}).items():
             results[name] |= {"train_top1": row["top1"], "train_loss": row["loss"]}
         return results

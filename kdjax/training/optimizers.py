@@ -1,110 +1,15 @@
-"""Optimizers and learning-rate schedules, from Optax, with the papers' conventions.
+"""Optimizers, from Optax, with the papers' conventions; or a function of one's own."""
 
-Optax's own schedules round otherwise: up to three quarters of a run's steps would get a
-learning rate with another last bit, so a run could not be resumed with the numbers that
-it began with. And our warm-up climbs to what the schedule itself says at that step.
-"""
-
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from kdjax import contracts
-
-Schedule = Callable[[jax.Array], jax.Array]
-
-
-def _warmed(schedule: Schedule, warmup_steps: float) -> Schedule:
-    """Climbs linearly from one part in `warmup_steps` to the schedule's own value."""
-    if warmup_steps < 1:
-        return schedule
-
-    def warmed(step):
-        climbed = (_float(step) + 1.0) / warmup_steps
-        return schedule(step) * jnp.minimum(1.0, climbed)
-
-    return warmed
-
-
-def _float(step: jax.Array) -> jax.Array:
-    """Steps as float32: exact up to 16 million of them."""
-    return jnp.asarray(step, jnp.float32)
-
-
-def step_schedule(
-    *,
-    learning_rate: float,
-    total_steps: int,
-    steps_per_epoch: float,
-    milestones: tuple[float, ...],
-    factor: float,
-    warmup_epochs: float = 0.0,
-) -> Schedule:
-    """Multiplies by `factor` after each milestone, given in epochs."""
-    del total_steps
-    boundaries = [round(m * steps_per_epoch) for m in milestones]
-
-    def schedule(step):
-        passed = sum((step >= b).astype(jnp.float32) for b in boundaries)
-        return learning_rate * jnp.power(jnp.float32(factor), passed)
-
-    base = schedule if boundaries else optax.constant_schedule(learning_rate)
-    return _warmed(base, warmup_epochs * steps_per_epoch)
-
-
-def cosine_schedule(
-    *,
-    learning_rate: float,
-    total_steps: int,
-    steps_per_epoch: float,
-    warmup_epochs: float = 0.0,
-    final_fraction: float = 0.0,
-) -> Schedule:
-    """Half a cosine from `learning_rate`, after the warm-up, to a fraction of it."""
-    warmup = warmup_epochs * steps_per_epoch
-
-    def schedule(step):
-        done = (_float(step) - warmup) / max(total_steps - warmup, 1)
-        height = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(done, 0.0, 1.0)))
-        return learning_rate * (final_fraction + (1 - final_fraction) * height)
-
-    return _warmed(schedule, warmup)
-
-
-def linear_schedule(
-    *,
-    learning_rate: float,
-    total_steps: int,
-    steps_per_epoch: float,
-    start_epoch: float = 0.0,
-    warmup_epochs: float = 0.0,
-) -> Schedule:
-    """`learning_rate` until `start_epoch`, then a straight line to 0 at the last step.
-
-    That of Co-teaching's authors (Han et al. 2018, arXiv:1804.06872).
-    """
-    start = start_epoch * steps_per_epoch
-
-    def schedule(step):
-        done = (_float(step) - start) / max(total_steps - start, 1)
-        return learning_rate * (1.0 - jnp.clip(done, 0.0, 1.0))
-
-    return _warmed(schedule, warmup_epochs * steps_per_epoch)
-
-
-def constant_schedule(
-    *,
-    learning_rate: float,
-    total_steps: int = 0,
-    steps_per_epoch: float = 0.0,
-    warmup_epochs: float = 0.0,
-) -> Schedule:
-    """The same rate throughout, after the warm-up."""
-    del total_steps
-    schedule = optax.constant_schedule(learning_rate)
-    return _warmed(schedule, warmup_epochs * steps_per_epoch)
+from kdjax.lazy_import import imported
+from kdjax.training.schedules import Schedule
 
 
 def _clipped(clip_norm: float) -> optax.GradientTransformation:
@@ -163,10 +68,113 @@ def adamw(
     )
 
 
-SCHEDULES = {
-    "step": step_schedule,
-    "cosine": cosine_schedule,
-    "constant": constant_schedule,
-    "linear": linear_schedule,
-}
-OPTIMIZERS = {"sgd": sgd, "adamw": adamw}
+def lars(
+    *,
+    schedule: Schedule,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    weight_decay: float = 1e-4,
+    trust_coefficient: float = 0.001,
+    eps: float = 0.0,
+) -> optax.GradientTransformation:
+    """LARS: SGD whose every kernel has a rate of its own (arXiv:1708.03888).
+
+        g += weight_decay p
+        v = momentum v + rate trust_coefficient |p| / (|g| + eps) g;  p -= v
+
+    One-axis parameters, biases and normalisation, have neither decay nor a trust ratio,
+    as in BYOL (arXiv:2006.07733). A norm of 0 makes the ratio 1. The ratio undoes what
+    clipping does to a gradient, so there is no `clip_norm`.
+    """
+    contracts.not_negative("lars", "weight_decay", weight_decay)
+    contracts.not_negative("lars", "eps", eps)
+    contracts.positive("lars", "trust_coefficient", trust_coefficient)
+    contracts.fraction("lars", "momentum", momentum)
+    return optax.lars(
+        schedule,
+        weight_decay=weight_decay,
+        weight_decay_mask=matrices_only,
+        trust_coefficient=trust_coefficient,
+        eps=eps,
+        trust_ratio_mask=matrices_only,
+        momentum=momentum,
+        nesterov=nesterov,
+    )
+
+
+def lamb(
+    *,
+    schedule: Schedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-6,
+    weight_decay: float = 0.01,
+    clip_norm: float = 0.0,
+) -> optax.GradientTransformation:
+    """LAMB: Adam whose every kernel has a rate of its own (arXiv:1904.00962).
+
+        u = adam(g) + weight_decay p;  p -= rate |p| / |u| u
+
+    One-axis parameters have neither decay nor a trust ratio, as in the authors' code;
+    `optax.lamb` would give them both. A norm of 0 makes the ratio 1.
+    """
+    contracts.not_negative("lamb", "weight_decay", weight_decay)
+    contracts.not_negative("lamb", "clip_norm", clip_norm)
+    contracts.positive("lamb", "eps", eps)
+    return optax.chain(
+        _clipped(clip_norm),
+        optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
+        optax.add_decayed_weights(weight_decay, mask=matrices_only),
+        optax.masked(optax.scale_by_trust_ratio(), matrices_only),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+OPTIMIZERS = {"sgd": sgd, "adamw": adamw, "lars": lars, "lamb": lamb}
+
+
+def from_function(name: str) -> Callable[..., optax.GradientTransformation]:
+    """A builder of the optimizer that the function "package.module:function" returns.
+
+    The function gets the schedule as `schedule` or, as Optax's do, as `learning_rate`,
+    and the builder takes its other parameters by keyword.
+
+    Raises:
+      ValueError: there is no such function, or it takes no schedule.
+      TypeError: when called, it returned something else.
+
+    >>> build = from_function("optax:lion")
+    >>> optimizer = build(schedule=optax.constant_schedule(1e-4), weight_decay=0.1)
+    """
+    function = imported("optimizer", name)
+    parameters = inspect.signature(function).parameters
+    takes = [name for name in ("schedule", "learning_rate") if name in parameters]
+    if not takes:
+        raise ValueError(
+            f"optimizer: {name} takes {', '.join(parameters) or 'nothing'}; expected a "
+            "parameter `schedule`, or `learning_rate`, for the learning rate by step."
+        )
+
+    def build(*, schedule: Schedule, **rest):
+        optimizer = function(**{takes[0]: schedule}, **rest)
+        if not isinstance(optimizer, optax.GradientTransformation):
+            raise TypeError(
+                f"optimizer: {name} returned {type(optimizer).__name__}; expected an "
+                "optax.GradientTransformation."
+            )
+        return optimizer
+
+    build.__signature__ = _of_keywords(parameters.values(), takes[0])
+    return build
+
+
+def _of_keywords(parameters, rate: str) -> inspect.Signature:
+    """The signature by keyword, with `rate` called schedule; no annotation is Any."""
+    keywords = []
+    for one in parameters:
+        if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+            kind = Any if one.annotation is one.empty else one.annotation
+            name = "schedule" if one.name == rate else one.name
+            changes = {"name": name, "annotation": kind, "kind": one.KEYWORD_ONLY}
+            keywords.append(one.replace(**changes))
+    return inspect.Signature(keywords)

@@ -47,6 +47,7 @@ def train_program(
     batch_norm: str = "global",
     steps: int = 1,
     decode: Callable[[PyTree], Outputs] | None = None,
+    accumulation_steps: int = 1,
 ):
     """Jits `program(states, teacher_variables, source, batch_spec)`.
 
@@ -59,6 +60,7 @@ def train_program(
       batch_norm: whose moments, "global" or "device"; see `sharding.normalised`.
       steps: of one dispatch, all of which are made.
       decode: makes the teacher's outputs of what a cache puts into `batch_spec`.
+      accumulation_steps: microbatches that a step's batch is divided into.
     """
     mixed = augment.is_mixed
     step = make_train_step(
@@ -67,6 +69,9 @@ def train_program(
         functools.partial(gather_batch, decode=decode),
         lambda batch, view, kind: augment.train(batch, seed, view, kind),
         (lambda batch: augment.train_mixed(batch, seed)) if mixed else None,
+        accumulation_steps,
+        # Within a loop a kernel gradient on CPU is slow; see `steps_per_dispatch`.
+        unrolled=mesh.devices.flat[0].platform == "cpu",
     )
     states = sharding.of_states(students, mesh)
     same, rows = sharding.replicated(mesh), sharding.split(mesh, axis=int(steps > 1))

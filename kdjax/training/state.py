@@ -11,6 +11,7 @@ from jaxtyping import Array, Int
 
 from kdjax.methods import Method
 from kdjax.models.network import Network
+from kdjax.training import ema
 from kdjax.types import ConnectorInputs, PyTree
 
 
@@ -26,6 +27,14 @@ class TrainState:
     supervision_state: PyTree  # of the temperature rule and of the method's memory
     # name -> {"params", "state"} of the method's connectors
     connectors: PyTree = dataclasses.field(default_factory=dict)
+    ema: PyTree = dataclasses.field(default_factory=dict)  # {}: none; see `ema.initial`
+
+    @property
+    def evaluated(self) -> tuple[PyTree, PyTree]:
+        """(params, batch_stats) of the network that counts: the average's, if any."""
+        if self.ema:
+            return self.ema["params"], self.ema["batch_stats"]
+        return self.params, self.batch_stats
 
     @property
     def trained(self) -> PyTree:
@@ -84,6 +93,7 @@ class Student:
     optimizer: optax.GradientTransformation
     seed: int  # of the initial weights; data order belongs to the run
     selection_schedule: SelectionSchedule | None = None
+    ema_decay: float = 0.0  # of an average of the weights, below 1; 0: none
 
 
 def initial_state(
@@ -103,6 +113,7 @@ def initial_state(
         opt_state=(),
         supervision_state=initial_memory(student.method),
         connectors=_connectors(student, key, (params, batch_stats), images, teacher),
+        ema=ema.initial(params, batch_stats) if student.ema_decay else {},
     )
     return dataclasses.replace(state, opt_state=student.optimizer.init(state.trained))
 

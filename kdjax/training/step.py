@@ -1,17 +1,17 @@
 """The train step: a tuple of students against one teacher forward. Pure, not jitted."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from kdjax.models.network import Network
+from kdjax.training.accumulation import Gradients, accumulate
 from kdjax.training.objective import compute_loss
 from kdjax.training.state import Student, TrainState
+from kdjax.training.update import Metrics, apply_finite
 from kdjax.types import (
     Batch,
     ConnectorInputs,
@@ -21,8 +21,6 @@ from kdjax.types import (
     PyTree,
     SecondView,
 )
-
-Metrics = dict[str, jax.Array]
 
 
 class TeacherResults(NamedTuple):
@@ -40,6 +38,8 @@ def make_train_step(
     gather_batch: Callable[[PyTree, PyTree], Batch],
     augment: Callable[..., jax.Array],
     mix: Callable[[Batch], tuple[jax.Array, ...]] | None = None,
+    accumulation_steps: int = 1,
+    unrolled: bool = False,
 ) -> Callable[..., tuple[dict[str, TrainState], dict[str, Metrics]]]:
     """Builds `(states, teacher_variables, source, batch_spec) -> (states, metrics)`.
 
@@ -54,32 +54,62 @@ def make_train_step(
         and of the kind "randaugment" it is transformed further.
       mix: Batch -> (images, partner, share), mixtures of two samples each in place of
         the first view, as of `Augment.train_mixed`; None for none.
+      accumulation_steps: microbatches of a step, which are all that anything sees that
+        looks at several samples: batch norms, losses, memories, mixtures, the teacher.
+      unrolled: see `accumulate`.
 
     Raises:
       ValueError: images are mixed, and a method cannot train on mixtures.
     """
+    if mix is not None:
+        _check_mixable(students)
+    prepare = _preparation(students, teacher, gather_batch, augment, mix)
+
+    def train_step(states, teacher_variables, source, batch_spec):
+        def of_microbatch(states, number, rows):
+            given = prepare(teacher_variables, source, rows)
+            return {
+                name: student_gradients(student, states[name], *given[name], number)
+                for name, student in students.items()
+            }
+
+        if accumulation_steps > 1:
+            how = accumulation_steps, unrolled
+            computed, given = accumulate(of_microbatch, states, batch_spec, *how), {}
+        else:
+            computed, given = {}, prepare(teacher_variables, source, batch_spec)
+        next_states, metrics = {}, {}
+        for name, student in students.items():
+            pair = student, states[name]
+            own = computed[name] if computed else student_gradients(*pair, *given[name])
+            next_states[name], metrics[name] = apply_finite(*pair, own)
+        return next_states, metrics
+
+    return train_step
+
+
+def _preparation(students: dict[str, Student], teacher, gather_batch, augment, mix):
+    """Builds `(teacher_variables, source, batch_spec) -> name -> a student's inputs`.
+
+    Those are what `student_gradients` takes after the state, but for its `number`.
+    """
     methods = [student.method for student in students.values()]
     has_mixture = any(method.mixture is not None for method in methods)
     kinds = sorted({method.second_view for method in methods} - {""})
-    if mix is not None:
-        _check_mixable(students)
 
-    def train_step(states, teacher_variables, source, batch_spec):
+    def prepare(teacher_variables, source, batch_spec):
         batch = gather_batch(source, batch_spec)
         second = augment(batch, 1, "crop") if has_mixture else None
         views = {kind: augment(batch, 1, kind) for kind in kinds}
         batch = _first_view(batch, augment, mix)._replace(second=second)
         results = _teacher_results(methods, teacher, teacher_variables, batch, views)
-        next_states, metrics = {}, {}
+        inputs = {}
         for name, student in students.items():
-            info = batch.sample_info.get(name, {})
             view = views.get(student.method.second_view)
-            next_states[name], metrics[name] = update_student(
-                student, states[name], results, batch, info, view
-            )
-        return next_states, metrics
+            inputs[name] = results, batch, batch.sample_info.get(name, {}), view
+        return inputs
 
-    return train_step
+    return prepare
 
 
 def _first_view(batch: Batch, augment: Callable, mix: Callable | None) -> Batch:
@@ -140,6 +170,20 @@ def update_student(
     `view` is the second view of the batch, where the method asks for one. The metrics
     are loss, loss/<term>, top1, gradient_norm, skipped and what the supervisor reports.
     """
+    given = (student, state, teacher, batch, sample_info, view)
+    return apply_finite(student, state, student_gradients(*given))
+
+
+def student_gradients(
+    student: Student,
+    state: TrainState,
+    teacher: TeacherResults,
+    batch: Batch,
+    sample_info: dict[str, jax.Array],
+    view: jax.Array | None,
+    number: jax.Array | None = None,
+) -> Gradients:
+    """Of a batch, or of microbatch `number`, which draws random numbers of its own."""
     network, method = student.network, student.method
     images, mixed = batch.image, None
     if method.mixture is not None:
@@ -148,22 +192,18 @@ def update_student(
         images, mixed = jax.lax.stop_gradient(prepared)
     selection = sample_info.get("selection", jnp.ones(batch.label.shape, jnp.float32))
     key = jax.random.key(student.seed, impl="threefry2x32")
-    keys = jax.random.split(jax.random.fold_in(key, state.step), 3)
+    key = jax.random.fold_in(key, state.step)
+    if number is not None:
+        key = jax.random.fold_in(key, number)
+    keys = jax.random.split(key, 3)
     given = Given(images, view, teacher, batch, selection, mixed, keys)
     loss_of = functools.partial(_loss, student, state, given)
-    gradients, (*rest, metrics) = jax.grad(loss_of, has_aux=True)(state.trained)
-    norm = optax.tree.norm(gradients)
-    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
-    metrics |= {"gradient_norm": norm, "skipped": 1.0 - finite.astype(jnp.float32)}
-    new = apply_gradients(student, state, gradients, *rest)
-    # A bad batch must not poison weights, statistics or momentum: only step moves on.
-    # The loop counts such steps and stops the run when it happens again and again.
-    kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
-    return dataclasses.replace(kept, step=new.step), metrics
+    gradients, (changes, metrics) = jax.grad(loss_of, has_aux=True)(state.trained)
+    return Gradients(gradients, changes, metrics)
 
 
 def _loss(student: Student, state: TrainState, given: Given, trained: PyTree):
-    """(the loss, (the next states of all that is not trained, metrics))."""
+    """(the loss, (`Gradients.changes`, metrics))."""
     method, teacher = student.method, given.teacher
     params = trained["network"] if method.connectors else trained
     declared = {}
@@ -172,7 +212,7 @@ def _loss(student: Student, state: TrainState, given: Given, trained: PyTree):
     if "student_parameters" in method.needs:
         declared["student_parameters"] = params
     outputs, batch_stats = _outputs(student, state, given, params, declared)
-    connectors = {}
+    connectors = state.connectors
     if method.connectors:
         inputs = ConnectorInputs(outputs, teacher.outputs)
         declared["connected"], connectors = _connect(method, state, trained, inputs)
@@ -188,7 +228,8 @@ def _loss(student: Student, state: TrainState, given: Given, trained: PyTree):
         given.keys[2],
         **declared,
     )
-    return loss, (batch_stats, supervision_state, connectors, metrics)
+    changes = {"batch_stats": batch_stats, "supervision_state": supervision_state}
+    return loss, (changes | {"connectors": connectors}, metrics)
 
 
 def _outputs(student: Student, state: TrainState, given: Given, params, declared: dict):
@@ -231,43 +272,10 @@ def label_gradient(apply: Callable, images, labels):
 
 
 def _connect(method, state: TrainState, trained, inputs: ConnectorInputs):
-    """({name: what the connector gives}, {name: its next state})."""
-    given, states = {}, {}
+    """({name: what the connector gives}, the connectors with their next states)."""
+    given, connectors = {}, {}
     for name, one in method.connectors.items():
         own = (trained["connectors"][name], state.connectors[name]["state"])
-        given[name], states[name] = one.apply(*own, inputs, one.rate > 0)
-    return given, states
-
-
-def apply_gradients(
-    student: Student,
-    state: TrainState,
-    gradients,
-    batch_stats,
-    supervision_state,
-    connectors,
-) -> TrainState:
-    """The state after the optimizer's update, with the other states of the step."""
-    old = state.trained
-    updates, opt_state = student.optimizer.update(gradients, state.opt_state, old)
-    if connectors:
-        rates = {name: one.rate for name, one in student.method.connectors.items()}
-        own = {
-            name: jax.tree.map(lambda update, rate=rates[name]: rate * update, tree)
-            for name, tree in updates["connectors"].items()
-        }
-        updates = updates | {"connectors": own}
-    params, trained = optax.apply_updates(old, updates), {}
-    if connectors:
-        params, trained = params["network"], params["connectors"]
-    return TrainState(
-        step=state.step + 1,
-        params=params,
-        batch_stats=batch_stats,
-        opt_state=opt_state,
-        supervision_state=supervision_state,
-        connectors={
-            name: {"params": trained[name], "state": connectors[name]}
-            for name in trained
-        },
-    )
+        given[name], following = one.apply(*own, inputs, one.rate > 0)
+        connectors[name] = state.connectors[name] | {"state": following}
+    return given, connectors

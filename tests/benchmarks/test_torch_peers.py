@@ -11,7 +11,8 @@ from benchmarks import flags
 from kdjax.data.transforms.augment import crop_and_flip, normalise
 from kdjax.methods import kd
 from kdjax.models import create
-from kdjax.training.optimizers import constant_schedule, sgd
+from kdjax.training.optimizers import sgd
+from kdjax.training.schedules import constant_schedule
 from kdjax.training.state import Student, initial_state
 from kdjax.training.step import TeacherResults, update_student
 from kdjax.types import Batch, Outputs

@@ -32,6 +32,19 @@ WRONG = {
     "selection.name": {"selection": {"name": "influenza"}},
     "schedule.name": {"schedule": {"name": "cosinus"}},
     "optimizer.beta": {"optimizer": {"name": "sgd", "beta": 1.0}},
+    "optimizer.clip_norm": {"optimizer": {"name": "lars", "clip_norm": 1.0}},
+    "optimizer.b2": {"optimizer": {"name": "lamb", "b2": 1.0}},
+    "optimizer: lamb: eps is": {"optimizer": {"name": "lamb", "eps": 0.0}},
+    "optimizer.name: optimizer: 'nowhere:to'": {"optimizer": {"name": "nowhere:to"}},
+    "optimizer.b3 is not a parameter": {"optimizer": {"name": "optax:lion", "b3": 0.9}},
+    "schedule.power": {
+        "schedule": {"name": "polynomial", "learning_rate": 0.1, "power": 0.0}
+    },
+    "schedule.warmup_epochs is not a parameter of one_cycle": {
+        "schedule": {"name": "one_cycle", "learning_rate": 0.1, "warmup_epochs": 1.0}
+    },
+    "accumulation_steps": {"accumulation_steps": 3},
+    "ema_decay": {"ema_decay": 1.0},
     "noise.rates": {"data": {"noise": {"name": "symmetric", "rates": 0.2}}},
     "total_epochs": {"total_epochs": 0.0},
     "batch_size": {"batch_size": 0},

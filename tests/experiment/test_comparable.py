@@ -42,6 +42,8 @@ def test_what_is_no_part_of_a_recipe_may_change(override):
         "total_epochs=100",
         "total_steps=5",
         "batch_size=128",
+        "accumulation_steps=2",
+        "ema_decay=0.999",
     ],
 )
 def test_other_recipes_have_no_number(override):

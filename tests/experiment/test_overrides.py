@@ -50,6 +50,9 @@ def test_a_new_name_drops_what_its_builder_does_not_take(data_dir):
     set_override(config, "optimizer.b1", "0.8")
     set_override(config, "schedule.name", "constant")
     assert "momentum" not in config.optimizer and "weight_decay" in config.optimizer
+    set_override(config, "optimizer.name", "optax:lion")
+    set_override(config, "optimizer.weight_decay", "0.1")
+    assert config.optimizer.to_dict() == {"name": "optax:lion", "weight_decay": 0.1}
     config.model = ConfigDict({"name": "wide_resnet", "depth": 10, "widths": (4, 4, 4)})
     set_override(config, "model.name", "tests.networks:tiny")
     set_override(config, "model.width", "3")

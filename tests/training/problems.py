@@ -8,8 +8,9 @@ from kdjax.data.loaders import loader
 from kdjax.data.transforms.augment import Augment
 from kdjax.methods import kd, mse
 from kdjax.training import sharding
-from kdjax.training.optimizers import constant_schedule, sgd
+from kdjax.training.optimizers import sgd
 from kdjax.training.program import train_program
+from kdjax.training.schedules import constant_schedule
 from kdjax.training.state import Student, initial_state
 from tests.networks import linear, tiny
 

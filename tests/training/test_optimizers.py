@@ -1,44 +1,13 @@
-"""Optimizers against NumPy written from their papers; schedules at their corners."""
+"""Optimizers against NumPy written from their papers."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from kdjax.training import optimizers
-
-RATE = {"learning_rate": 0.4, "total_steps": 100, "steps_per_epoch": 10.0}
-
-
-def values(schedule, steps):
-    return [float(jax.jit(schedule)(jnp.int32(step))) for step in steps]
-
-
-def test_step_schedule_drops_after_whole_epochs():
-    schedule = optimizers.step_schedule(**RATE, milestones=(3, 6), factor=0.1)
-    np.testing.assert_allclose(
-        values(schedule, (0, 29, 30, 59, 60, 99)), [0.4, 0.4, 0.04, 0.04, 0.004, 0.004]
-    )
-
-
-def test_step_schedule_rounds_milestones_of_uneven_epochs():
-    # 50,000 images in batches of 64: epoch 150 ends inside batch 117,187.
-    rate = RATE | {"steps_per_epoch": 781.25}
-    schedule = optimizers.step_schedule(**rate, milestones=(150,), factor=0.1)
-    np.testing.assert_allclose(values(schedule, (117187, 117188)), [0.4, 0.04])
-
-
-def test_cosine_schedule_is_half_way_down_in_the_middle():
-    schedule = optimizers.cosine_schedule(**RATE, final_fraction=0.1)
-    np.testing.assert_allclose(
-        values(schedule, (0, 50, 100, 200)), [0.4, 0.22, 0.04, 0.04], rtol=1e-6
-    )
-
-
-def test_warmup_climbs_evenly_and_then_leaves_the_schedule_alone():
-    schedule = optimizers.constant_schedule(**RATE, warmup_epochs=0.4)
-    np.testing.assert_allclose(values(schedule, range(5)), [0.1, 0.2, 0.3, 0.4, 0.4])
-
+from kdjax.training.schedules import constant_schedule
 
 PARAMS = {"kernel": np.array([[1.0, -2.0], [0.5, 3.0]]), "bias": np.array([1.0, -1.0])}
 GRADS = {"kernel": np.array([[0.3, 0.1], [-0.2, 0.4]]), "bias": np.array([0.5, 0.2])}
@@ -61,7 +30,7 @@ def test_sgd_is_pytorchs_rule(nesterov, everything):
     rate, momentum, decay = 0.1, 0.9, 0.05
     found = three_steps(
         optimizers.sgd(
-            schedule=optimizers.constant_schedule(learning_rate=rate),
+            schedule=constant_schedule(learning_rate=rate),
             momentum=momentum,
             nesterov=nesterov,
             weight_decay=decay,
@@ -80,7 +49,7 @@ def test_sgd_is_pytorchs_rule(nesterov, everything):
 def test_adamw_is_the_papers_rule():
     rate, b1, b2, decay, epsilon = 0.1, 0.9, 0.999, 0.05, 1e-8
     optimizer = optimizers.adamw(
-        schedule=optimizers.constant_schedule(learning_rate=rate), weight_decay=decay
+        schedule=constant_schedule(learning_rate=rate), weight_decay=decay
     )
     # Optax raises a float to its integer count, which strict promotion refuses.
     with jax.numpy_dtype_promotion("standard"):
@@ -96,7 +65,7 @@ def test_adamw_is_the_papers_rule():
 
 
 def test_clipping_bounds_the_global_norm():
-    schedule = optimizers.constant_schedule(learning_rate=1.0)
+    schedule = constant_schedule(learning_rate=1.0)
     optimizer = optimizers.sgd(
         schedule=schedule, momentum=0.0, nesterov=False, weight_decay=0.0, clip_norm=0.1
     )
@@ -107,9 +76,85 @@ def test_clipping_bounds_the_global_norm():
     assert norm == pytest.approx(0.1, rel=1e-5)
 
 
-def test_the_line_is_flat_until_its_start_and_ends_at_zero():
-    schedule = optimizers.linear_schedule(
-        learning_rate=0.4, total_steps=20, steps_per_epoch=2.0, start_epoch=4.0
+def norm(x) -> float:
+    return float(np.sqrt((x**2).sum()))
+
+
+@pytest.mark.parametrize("nesterov", (True, False))
+def test_lars_is_the_papers_rule_for_kernels_and_sgd_for_the_rest(nesterov):
+    rate, momentum, decay, trust = 0.5, 0.9, 0.05, 0.02
+    found = three_steps(
+        optimizers.lars(
+            schedule=constant_schedule(learning_rate=rate),
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=decay,
+            trust_coefficient=trust,
+        )
     )
-    found = [float(schedule(jnp.int32(step))) for step in (0, 7, 8, 11, 14, 20, 25)]
-    np.testing.assert_allclose(found, [0.4, 0.4, 0.4, 0.3, 0.2, 0, 0], atol=1e-7)
+    for name, start in PARAMS.items():
+        p, velocity, is_kernel = start.copy(), np.zeros_like(start), name == "kernel"
+        for _ in range(3):
+            g = GRADS[name] + decay * p * is_kernel
+            ratio = trust * norm(p) / norm(g) if is_kernel else 1.0
+            step = rate * ratio * g
+            velocity = momentum * velocity + step
+            p = p - (step + momentum * velocity if nesterov else velocity)
+        np.testing.assert_allclose(found[name], p, rtol=1e-5)
+
+
+def test_lamb_is_the_papers_rule_for_kernels_and_adam_for_the_rest():
+    rate, b1, b2, decay, epsilon = 0.1, 0.8, 0.99, 0.05, 1e-6
+    optimizer = optimizers.lamb(
+        schedule=constant_schedule(learning_rate=rate),
+        b1=b1,
+        b2=b2,
+        weight_decay=decay,
+        clip_norm=0.1,
+    )
+    with jax.numpy_dtype_promotion("standard"):
+        found = three_steps(optimizer)
+    clip = 0.1 / np.sqrt(sum(norm(g) ** 2 for g in GRADS.values()))
+    for name, start in PARAMS.items():
+        p, m, v, is_kernel = start.copy(), 0.0, 0.0, name == "kernel"
+        for t in range(1, 4):
+            g = clip * GRADS[name]
+            m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+            step = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + epsilon)
+            step = step + decay * p * is_kernel
+            p = p - rate * step * (norm(p) / norm(step) if is_kernel else 1.0)
+        np.testing.assert_allclose(found[name], p, rtol=1e-5)
+
+
+def heavy_ball(schedule, mass=0.5):
+    """A user's own, without annotations."""
+    return optax.sgd(schedule, momentum=mass)
+
+
+def no_rate(decay: float):
+    return optax.sgd(decay)
+
+
+def no_optimizer(learning_rate):
+    return learning_rate
+
+
+def test_a_function_of_ones_own_gets_the_schedule_under_either_name():
+    schedule = constant_schedule(learning_rate=0.1)
+    own = optimizers.from_function(f"{__name__}:heavy_ball")
+    expected = three_steps(optax.sgd(0.1, momentum=0.25))
+    found = three_steps(own(schedule=schedule, mass=0.25))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    optaxs = optimizers.from_function("optax:sgd")
+    found = three_steps(optaxs(schedule=schedule, momentum=0.25))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+
+
+def test_a_function_that_makes_no_optimizer_is_refused():
+    with pytest.raises(ValueError, match="no_rate takes decay; expected a parameter"):
+        optimizers.from_function(f"{__name__}:no_rate")
+    with pytest.raises(ValueError, match="has no function 'sdg'; near are sgd"):
+        optimizers.from_function("optax:sdg")
+    build = optimizers.from_function(f"{__name__}:no_optimizer")
+    with pytest.raises(TypeError, match="returned function; expected an optax"):
+        build(schedule=constant_schedule(learning_rate=0.1))
