@@ -28,9 +28,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
     options = parser.parse_args(argv)
     devices.configure_cpu(options.devices, ROWS)
-    output = paths.local(options.output, "--output")
+    output = paths.parse(options.output, "--output")
     summaries = analyse(
-        [paths.local(text, "WORKDIR").resolve() for text in options.workdirs],
+        [paths.resolve(text, "WORKDIR") for text in options.workdirs],
         output,
         classes=options.classes,
         split=options.split,

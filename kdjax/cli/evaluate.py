@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     images = SplitRequest(*(getattr(options, name) for name in SplitRequest._fields))
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, ROWS, processes)
-        workdir = paths.local(options.workdir, "--workdir").resolve()
+        workdir = paths.resolve(options.workdir, "--workdir")
         line = evaluate(workdir, images, options.checkpoint, options.student)
         if collectives.is_primary():
             print(json.dumps(line))
