@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
     given = options.pop("workdir")
     workdir = paths.resolve(given, "--workdir")
     devices.configure_cpu(1, 1)
-    if not file.is_file():
+    if paths.is_url(file) and not file.is_file():
         raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
     with local_copy(file) as copy:
         line = import_weights(copy, workdir, **options)

@@ -73,8 +73,8 @@ def _open_lazily(name, split, directory, crops, skip_at_most, threads) -> Split:
     opened.check_colour()
     label, class_names = read_labels(opened), opened.class_names
     # Names and sizes of the files instead of pixels: reading ImageNet takes minutes.
-    found = [paths.parse(file.filename, "data.name") for file in opened.files()]
-    files = [(path.name, size(path)) for path in found]
+    shards = [paths.parse(file.filename, "data.name") for file in opened.files()]
+    files = [(path.name, size(path)) for path in shards]
     content = hashlib.sha256(repr((class_names, files)).encode())
     content.update(label.astype("<i4").data)
     identity = opened.identity()

@@ -148,15 +148,12 @@ def _features(builder: tfds.core.DatasetBuilder) -> tfds.features.FeaturesDict:
     return tfds.features.FeaturesDict({"image": image, "label": label})
 
 
-def examples(
-    opened: OpenSplit, decoders=None, chosen: Sequence[int] | None = None
-) -> Iterator[tuple[int, dict]]:
-    """All examples in order, or the chosen, with positions; `decoders` are TFDS's."""
+def examples(opened: OpenSplit, decoders=None) -> Iterator[tuple[int, dict]]:
+    """All examples in order, with their positions; `decoders` are TFDS's."""
     records, features = opened.records, opened.features
-    chosen = range(len(records)) if chosen is None else chosen
-    for start in range(0, len(chosen), _CHUNK):
-        positions = chosen[start : start + _CHUNK]
-        position = positions[0]
+    for start in range(0, len(records), _CHUNK):
+        positions = range(start, min(start + _CHUNK, len(records)))
+        position = start
         try:
             chunk = records.__getitems__(list(positions))
             for position, record in zip(positions, chunk, strict=True):
