@@ -7,9 +7,10 @@ The same command resumes a run that was stopped, and does nothing for a finished
 config of several `stages` runs them in order, each in a directory of DIR. With
 --minutes it stops after so many, its state saved, with exit code 42.
 
-On several hosts each runs the same command; DIR lies on storage that all of them share.
-SLURM, Open MPI, Cloud TPUs and Kubernetes are recognised; elsewhere the flags below, or
-JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, number the processes.
+On several hosts each runs the same command; DIR lies on storage that all of them share,
+such as a bucket (gs://). SLURM, Open MPI, Cloud TPUs and Kubernetes are recognised;
+elsewhere the flags below, or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and
+JAX_PROCESS_ID, number the processes.
 """
 
 from kdjax import cli
