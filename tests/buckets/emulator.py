@@ -27,8 +27,9 @@ def bucket(environment):
     import fsspec
 
     command = [sys.executable, str(pathlib.Path(__file__)), NAME]
-    # Its output is its port; of what it logs, nothing is of interest.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    # Its output is its port. It complains of clients that were killed.
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **pipes, text=True) as server:
         address = f"http://127.0.0.1:{server.stdout.readline().strip()}"
         for name in ADDRESSES:
             environment.setenv(name, address)

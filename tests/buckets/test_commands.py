@@ -60,7 +60,7 @@ def test_weights_go_out_and_come_back(bucket, capsys):
     file, back = f"{bucket}/w.safetensors", f"{bucket}/imported"
     student = f"{bucket}/resnet"
     model = "--config.model={'name': 'resnet8'}"
-    assert main(train(student, model, "--config.total_epochs=1.0")) == 0
+    assert main(train(student, model, "--config.total_steps=1")) == 0
     words = [student, "--format=safetensors", f"--output={file}"]
     assert main(["export", *words]) == 0
     moments = ["--image_shape=8,8,1", "--mean=0.5", "--std=0.25"]
@@ -73,7 +73,9 @@ def test_weights_go_out_and_come_back(bucket, capsys):
         (row,) = json.loads(capsys.readouterr().out)["students"].values()
         lines.append(row["top1"])
     assert lines[0] == lines[1]
-    assert main(["import", f"{bucket}/none.safetensors", *words[1:], *moments]) == 2
+    words = [f"{bucket}/none.safetensors", "--model=resnet8", *moments]
+    assert main(["import", *words, f"--workdir={bucket}/none"]) == 2
+    assert "there is no such file" in capsys.readouterr().err
 
 
 def test_a_set_is_prepared_and_streamed_there(bucket, tmp_path):

@@ -27,8 +27,16 @@ def test_of_two_live_runs_one_is_refused(where):
     assert not (where / lease.LOCK).exists()
 
 
-def test_of_two_that_wait_for_a_dead_run_one_is_refused(where):
-    (where / lease.LOCK).write_text("of an earlier version")
+def test_of_two_that_wait_for_a_dead_run_one_is_refused(where, monkeypatch):
+    (where / lease.LOCK).write_text("of a dead run")
+    both, plain = threading.Barrier(2), lease._Lease._await_expiry
+
+    def wait(self, last):
+        last = plain(self, last)
+        both.wait(30.0)  # to the same moment
+        return last
+
+    monkeypatch.setattr(lease._Lease, "_await_expiry", wait)
     holds, refusals = [], []
 
     def hold(stack):
@@ -45,7 +53,9 @@ def test_of_two_that_wait_for_a_dead_run_one_is_refused(where):
         for thread in threads:
             thread.join()
         assert len(holds) == 1 and len(refusals) == 1, refusals
-        assert "another run is writing" in refusals[0] and is_refused(where)
+        assert "another run is writing" in refusals[0]
+        monkeypatch.undo()
+        assert is_refused(where)
 
 
 def test_a_run_whose_lease_was_taken_ends(where, monkeypatch):
