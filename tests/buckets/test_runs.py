@@ -92,5 +92,6 @@ def test_a_damaged_step_is_set_aside(resumed):
     text = said(train(where))
     assert "checkpoint 16 is damaged" in text and "resuming at step 12 of 16" in text
     assert checkpoints.read_meta(steps)[0]["step"] == 16
+    checkpoints.read_variables(steps, 16, "ce")  # compared with its checksums
     assert (steps / "16.damaged" / "meta" / "metadata").read_bytes() == before
     assert rows_of(where) == list(range(1, 17))
