@@ -19,6 +19,10 @@ class InputError(ValueError):
     exit_code = 2
 
 
+# What they raise is an error of the storage, and not always an OSError.
+BUCKET_CLIENTS = ("gcsfs", "google", "s3fs", "botocore", "aiohttp")
+
+
 def versions(*packages: str) -> dict[str, str]:
     """Of kdjax and of those packages, which numbers depend on, that are installed."""
     installed = {"kdjax": kdjax.__version__}
@@ -32,6 +36,8 @@ def exit_code_of(error: BaseException) -> int | None:
     """The exit code of a command that ends with this error; None for a bug of ours."""
     if isinstance(error, ModuleNotFoundError):
         return None if (error.name or "").startswith("kdjax") else 2
+    if type(error).__module__.partition(".")[0] in BUCKET_CLIENTS:
+        return 4
     return 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
 
 

@@ -26,7 +26,9 @@ GUESTS = {
     "flax": ["models"],
     "optax": ["training"],
     "orbax": ["checkpoints"],
-    "etils": ["checkpoints"],
+    "etils": ["checkpoints", "paths"],
+    "fsspec": ["paths"],
+    "tensorstore": ["runner"],  # writes on condition: the lease of a bucket
     "tensorflow_datasets": ["data", "datasets"],
     "array_record": ["data", "datasets"],  # TFDS does not let choose how it compresses
     "cv2": ["data", "datasets"],

@@ -71,4 +71,5 @@ def epoch_directory(directory: pathlib.Path, epoch: int) -> pathlib.Path:
 
 def missing(directory: pathlib.Path, epochs: int) -> list[int]:
     """Of the first so many epochs, those that are not there."""
-    return [n for n in range(epochs) if not epoch_directory(directory, n).is_dir()]
+    whole = {path.parent for path in directory.glob(f"*/{CHECKSUMS}")}
+    return [n for n in range(epochs) if epoch_directory(directory, n) not in whole]

@@ -11,6 +11,7 @@ from jaxtyping import Array
 from kdjax.caching import codec, manifest
 from kdjax.caching.layout import CHECKSUMS, Layout, epoch_directory
 from kdjax.checkpoints import StorageError
+from kdjax.paths.files import local_copy
 from kdjax.types import Outputs
 
 
@@ -48,30 +49,34 @@ class Reader:
 
     def check(self, epoch: int) -> None:
         """Raises StorageError where an epoch's files are not there, or damaged."""
-        where = epoch_directory(self.directory, epoch)
+        self._verified.discard(epoch)
+        self._open(epoch)
+
+    def _open(self, epoch: int) -> dict[str, np.ndarray]:
+        where, arrays = epoch_directory(self.directory, epoch), {}
         try:
             checksums = json.loads((where / CHECKSUMS).read_text())
             for name in self.layout.arrays():
-                with (where / f"{name}.npy").open("rb") as file:
-                    checksum = hashlib.file_digest(file, "sha256").hexdigest()
-                if checksum != checksums[f"{name}.npy"]:
-                    raise _unusable(where, f"{name}.npy differs from its checksum")
+                checksum = checksums[f"{name}.npy"]
+                # Of a bucket a copy, which lies here for as long as it is mapped.
+                with local_copy(where / f"{name}.npy") as path:
+                    if epoch not in self._verified and _sha256(path) != checksum:
+                        raise _unusable(where, f"{name}.npy differs from its checksum")
+                    arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, KeyError) as error:
             raise _unusable(where, f"{type(error).__name__}: {error}") from error
-        self._verified.add(epoch)
-
-    def _open(self, epoch: int) -> dict[str, np.ndarray]:
-        if epoch not in self._verified:
-            self.check(epoch)
-        where, arrays = epoch_directory(self.directory, epoch), {}
         for name, (shape, dtype) in self.layout.arrays().items():
-            array = np.load(where / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            expected = ((self.layout.examples, *shape), dtype)
+            array, expected = arrays[name], ((self.layout.examples, *shape), dtype)
             if (array.shape, array.dtype) != expected:
                 reason = f"{name}.npy is {array.dtype} of shape {array.shape}"
                 raise _unusable(where, f"{reason}, not {expected}")
-            arrays[name] = array
+        self._verified.add(epoch)
         return arrays
+
+
+def _sha256(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unusable(where: pathlib.Path, reason: str) -> StorageError:

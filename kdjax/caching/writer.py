@@ -6,13 +6,16 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from kdjax.caching.layout import CHECKSUMS, Layout, epoch_directory, header
 from kdjax.checkpoints import StorageError
 from kdjax.contracts import InputError
+from kdjax.paths import is_url
+from kdjax.paths.files import scratch, upload
 from kdjax.reporting.files import in_bytes
 
 
@@ -23,11 +26,14 @@ def check_room(
 
     StorageError where the disk has less room than that.
     """
-    each, free = layout.bytes_per_epoch(), shutil.disk_usage(directory).free
-    if to_write * each > free:
+    each, where, here = layout.bytes_per_epoch(), directory, to_write
+    if is_url(directory):  # an epoch lies here until it is sent
+        where, here = pathlib.Path(tempfile.gettempdir()), min(to_write, 1)
+    free = shutil.disk_usage(where).free
+    if here * each > free:
         raise StorageError(
-            f"--workdir: {directory} has {in_bytes(free)} free and the cache still "
-            f"needs {in_bytes(to_write * each)}; expected more room, fewer --epochs, "
+            f"--workdir: {where} has {in_bytes(free)} free and the cache still needs "
+            f"{in_bytes(here * each)} there; expected more room, fewer --epochs, "
             "float16 or a smaller --top_k."
         )
     largest = f"the {layout.top_k} largest of " if layout.top_k else ""
@@ -35,7 +41,7 @@ def check_room(
         f"cache: {epochs} epochs of {layout.examples:,} samples, {largest}"
         f"{layout.classes} logits in {layout.dtype}: {in_bytes(epochs * each)}; "
         f"{epochs - to_write} epochs are there, {in_bytes(to_write * each)} to write, "
-        f"{in_bytes(free)} free"
+        f"{in_bytes(free)} free in {where}"
     )
 
 
@@ -46,24 +52,36 @@ def write_epoch(
     blocks: Iterable[dict[str, np.ndarray]],
     check: Callable[[int], None] = lambda rows: None,
 ) -> None:
-    """Writes one epoch beside its place, then renames it there.
+    """Writes one epoch beside its place, then moves it there.
 
     `blocks` are rows of `codec.encode` in the order of the samples; `check` is called
     with the number of rows after each, and what it raises stops the writing. InputError
     where a number is not finite, or too large for the layout's type.
     """
-    final = epoch_directory(directory, epoch)
-    part = final.with_name(f"{final.name}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        _write(part, epoch, layout, blocks, check)
-        os.rename(part, final)
+        with _moved(epoch_directory(directory, epoch)) as part:
+            _write(part, epoch, layout, blocks, check)
     except OSError as error:
         raise StorageError(
             f"cache: could not write epoch {epoch} of {directory}: {error}. Epochs "
             "written before are still good; look at the free space and the permissions."
         ) from error
+
+
+@contextlib.contextmanager
+def _moved(final: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a local directory, which becomes `final` afterwards, or is deleted."""
+    if is_url(final):
+        with scratch() as part:
+            yield part
+            upload(part, final, last=CHECKSUMS)
+        return
+    part = final.with_name(f"{final.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        yield part
+        os.rename(part, final)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -132,8 +132,7 @@ class Checkpointer:
     def _set_aside(self, steps: list[int]) -> None:
         """Renames damaged steps, so that the run may save those steps again."""
         for step in steps if jax.process_index() == 0 else ():
-            path = pathlib.Path(str(self._manager.directory)) / str(step)
-            path.rename(path.with_name(f"{step}.damaged"))
+            storage.set_aside(self._manager.directory / str(step))
         if steps:
             _everywhere(True)
             self._manager.reload()

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import logging
+import os
 import pathlib
 
 import jax
@@ -10,6 +11,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from kdjax.contracts import InputError
+from kdjax.paths import files, is_url
 from kdjax.training.state import TrainState
 from kdjax.types import PyTree
 
@@ -26,6 +28,7 @@ ITEMS = {
     "training": ("step", "opt_state", "supervision_state"),
 }
 
+COMMITTED = "commit_success.txt"  # where nothing can be renamed, Orbax's last file
 CONNECTORS = "connectors"  # an item of its own: a later stage of a run reads it alone
 EMA = "ema"  # the average of the weights, where a run has one
 
@@ -121,7 +124,7 @@ def open_manager(directory: pathlib.Path, **options):
         meta=ocp.JsonCheckpointHandler(),
     )
     return ocp.CheckpointManager(
-        LiteralPath(directory),
+        epath.Path(directory) if is_url(directory) else LiteralPath(directory),
         options=ocp.CheckpointManagerOptions(**options),
         handler_registry=registry,
     )
@@ -133,6 +136,20 @@ def open_reader(directory):
     options = ocp.options.MultiprocessingOptions
     alone = options(primary_host=here, active_processes={here})
     return open_manager(directory, read_only=True, multiprocessing_options=alone)
+
+
+def set_aside(step: epath.Path) -> None:
+    """Renames a damaged step to STEP.damaged; of several at most the last is kept."""
+    target = step.with_name(f"{step.name}.damaged")
+    if not is_url(step):
+        os.rename(step, target)
+        return
+    bucket, name = files.filesystem(step)
+    for file in bucket.find(name):
+        bucket.cp_file(file, f"{name}.damaged{file.removeprefix(name)}")
+    # Without it Orbax deletes what is left of the step, should this be interrupted.
+    (step / COMMITTED).unlink(missing_ok=True)
+    files.remove_tree(step)
 
 
 @contextlib.contextmanager

@@ -28,9 +28,9 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     # Batches are padded, so any number of devices will do.
     devices.configure_cpu(options.devices, 0)
-    output = paths.local(options.output, "--output")
+    output = paths.parse(options.output, "--output")
     summaries = analyse(
-        [paths.local(text, "WORKDIR").resolve() for text in options.workdirs],
+        [paths.resolve(text, "WORKDIR") for text in options.workdirs],
         output,
         classes=options.classes,
         split=options.split,

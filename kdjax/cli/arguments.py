@@ -38,9 +38,9 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]):
     options = parser.parse_args(rest)
     config = load_config(options.config, overrides)
     if options.data_dir:
-        data_dir = str(paths.local(options.data_dir, "--data_dir").resolve())
+        data_dir = str(paths.resolve(options.data_dir, "--data_dir"))
         set_override(config, "data.data_dir", data_dir)
-    options.workdir = paths.local(options.workdir, "--workdir").resolve()
+    options.workdir = paths.resolve(options.workdir, "--workdir")
     return options, config
 
 

@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     with runtime.joined(options) as processes:
         # Batches are padded, so any number of devices will do.
         devices.configure_cpu(options.devices, 0, processes)
-        workdir = paths.local(options.workdir, "--workdir").resolve()
+        workdir = paths.resolve(options.workdir, "--workdir")
         chosen = options.checkpoint, options.student, options.weights
         line = evaluate(workdir, images, *chosen)
         if collectives.is_primary():

@@ -44,8 +44,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--names", default="", help="of safetensors: whose to use")
     parser.add_argument("--pixels", action="store_true", help="take uint8 images")
     options = vars(parser.parse_args(argv))
-    workdir = paths.local(options.pop("workdir"), "WORKDIR").resolve()
-    output = paths.local(options.pop("output"), "--output").resolve()
+    workdir = paths.resolve(options.pop("workdir"), "WORKDIR")
+    output = paths.resolve(options.pop("output"), "--output")
     devices.configure_cpu(1, 1)
     print(json.dumps(export(workdir, output, **options)))
     return 0

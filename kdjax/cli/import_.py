@@ -31,6 +31,7 @@ import sys
 from kdjax import cli, paths
 from kdjax.contracts import InputError
 from kdjax.distributed import devices
+from kdjax.paths.files import local_copy
 from kdjax.runner.import_weights import import_weights
 
 
@@ -55,11 +56,14 @@ def main(argv: list[str]) -> int:
             raise InputError(
                 f"--{flag} is {text!r}; expected numbers with commas between."
             ) from error
-    file = paths.local(options.pop("file"), "FILE")
+    file = paths.parse(options.pop("file"), "FILE")
     given = options.pop("workdir")
-    workdir = paths.local(given, "--workdir").resolve()
+    workdir = paths.resolve(given, "--workdir")
     devices.configure_cpu(1, 1)
-    line = import_weights(file, workdir, **options)
+    if paths.is_url(file) and not file.is_file():
+        raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
+    with local_copy(file) as copy:
+        line = import_weights(copy, workdir, **options)
     print(json.dumps(line))
     # The one check that finds a wrong network, activation, mean or deviation.
     data = "imagenet2012 --split=validation" if line["classes"] == 1000 else "NAME"

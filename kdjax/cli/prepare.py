@@ -116,8 +116,8 @@ def read(argv: list[str]) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> None:
     data_dir = default_data_dir() if options.data_dir is None else options.data_dir
-    data_dir = paths.local(data_dir, "--data_dir")
-    file = None if options.npz is None else paths.local(options.npz, "--npz")
+    data_dir = paths.parse(data_dir, "--data_dir")
+    file = None if options.npz is None else paths.parse(options.npz, "--npz")
     for prepared in _prepared(options, data_dir):
         _report(prepared)
     if file is not None:

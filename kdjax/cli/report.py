@@ -14,8 +14,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--output", required=True)
     parser.add_argument("--title", default="Knowledge distillation")
     options = parser.parse_args(argv)
-    workdirs = [paths.local(workdir, "WORKDIR") for workdir in options.workdirs]
-    output = paths.local(options.output, "--output")
+    workdirs = [paths.parse(workdir, "WORKDIR") for workdir in options.workdirs]
+    output = paths.parse(options.output, "--output")
     results = [row for workdir in workdirs for row in read_results(workdir)]
     print_table(results)
     for path in write_report(results, output, options.title):

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
         return _train(options, root)
     data = []
     if options.data_dir is not None:
-        data = [f"--data_dir={paths.local(options.data_dir, '--data_dir').resolve()}"]
+        data = [f"--data_dir={paths.resolve(options.data_dir, '--data_dir')}"]
     if options.plan:
         say(sweeps.plan(options.study, root, data, words))
     elif options.report:
@@ -117,10 +117,10 @@ def read_settings(options: argparse.Namespace) -> plans.Settings:
         raise InputError(f"--seeds is {options.seeds!r}; expected such as 0,1,2.")
     data = {}
     if options.data is not None:
-        file = paths.local(options.data, "--data").resolve()
+        file = paths.resolve(options.data, "--data")
         data = {"data": file.name, "data_dir": str(file.parent)}
     elif options.data_dir is not None:
-        data_dir = paths.local(options.data_dir, "--data_dir").resolve()
+        data_dir = paths.resolve(options.data_dir, "--data_dir")
         data = {"data_dir": str(data_dir)}
     return plans.Settings(
         seeds=tuple(dict.fromkeys(map(int, words))),

@@ -86,7 +86,7 @@ def _trials(options: argparse.Namespace, config, axes: list[str]) -> list[Trial]
     elif axes:
         raise InputError("--trials and --grid both give the trials; expected one.")
     else:
-        trials = read_trials(config, paths.local(options.trials, "--trials"))
+        trials = read_trials(config, paths.parse(options.trials, "--trials"))
     if options.trial is None:
         return trials
     if not 0 <= options.trial < len(trials):

@@ -9,10 +9,10 @@ config of several `stages` runs them in order, each in a directory of DIR. With
 writes a trace of steps A to B below DIR, for TensorBoard, and prints the ten operations
 of the devices that took longest. The first steps compile: choose others.
 
-On several hosts each runs the same command; DIR lies on storage that all of them share.
-SLURM, torchrun, Open MPI, Cloud TPUs and Kubernetes are recognised; elsewhere the flags
-below, or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, number the
-processes: one for each host, or one for each GPU.
+On several hosts each runs the same command; DIR lies on storage that all of them share,
+such as a bucket (gs://). SLURM, torchrun, Open MPI, Cloud TPUs and Kubernetes are
+recognised; elsewhere the flags below, or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and
+JAX_PROCESS_ID, number the processes: one for each host, or one for each GPU.
 """
 
 from kdjax import cli

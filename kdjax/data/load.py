@@ -1,7 +1,6 @@
 """Loads a split: of a prepared TFDS set, of the embedded set, or of one .npz file."""
 
 import hashlib
-import os
 import pathlib
 
 from kdjax import paths
@@ -9,6 +8,7 @@ from kdjax.data import npz
 from kdjax.data.images.crops import Geometry
 from kdjax.data.split import DataError, SkippedImages, Split
 from kdjax.data.tfds.names import default_data_dir, is_embedded
+from kdjax.paths.files import size
 
 
 def load_split(
@@ -38,7 +38,7 @@ def load_split(
       skip_at_most: how many unreadable images on disk a training skips.
       threads: that decode images on disk; 0: one a core.
     """
-    directory = None if data_dir is None else paths.local(data_dir, "data_dir")
+    directory = None if data_dir is None else paths.parse(data_dir, "data_dir")
     in_memory = npz.is_npz(name) or is_embedded(name)
     if in_memory and crops is not None:
         raise DataError(
@@ -46,8 +46,9 @@ def load_split(
             "prepared TFDS set in colour."
         )
     if npz.is_npz(name):
-        path = paths.local(name, "data.name")
-        return npz.load_npz(directory / path if directory else path, split)
+        path = paths.parse(name, "data.name")
+        is_whole = directory is None or paths.is_url(path)
+        return npz.load_npz(path if is_whole else directory / path, split)
     if is_embedded(name):
         from kdjax.data import embedded
 
@@ -72,8 +73,8 @@ def _open_lazily(name, split, directory, crops, skip_at_most, threads) -> Split:
     opened.check_colour()
     label, class_names = read_labels(opened), opened.class_names
     # Names and sizes of the files instead of pixels: reading ImageNet takes minutes.
-    names = [file.filename for file in opened.files()]
-    files = [(os.path.basename(name), os.stat(name).st_size) for name in names]
+    shards = [paths.parse(file.filename, "data.name") for file in opened.files()]
+    files = [(path.name, size(path)) for path in shards]
     content = hashlib.sha256(repr((class_names, files)).encode())
     content.update(label.astype("<i4").data)
     identity = opened.identity()
@@ -89,7 +90,7 @@ def size_on_disk(name: str, data_dir: str | pathlib.Path | None = None) -> int:
         return 0
     from kdjax.data.tfds import find
 
-    directory = paths.local(data_dir, "data_dir") if data_dir else default_data_dir()
+    directory = paths.parse(data_dir, "data_dir") if data_dir else default_data_dir()
     builder = find.open_builder(find.require(name, directory))
     return int(builder.info.dataset_size)
 

@@ -12,11 +12,11 @@ is unpickled. `python -m kdjax prepare NAME --npz=FILE` writes such files.
 
 import pathlib
 import re
-import secrets
 
 import numpy as np
 
 from kdjax.data.split import DataError, Split, check_labels, in_memory
+from kdjax.paths.files import written
 
 SUFFIX, NAMES = ".npz", "class_names"
 IMAGE, LABEL = "_image", "_label"
@@ -78,13 +78,8 @@ def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:
     arrays = {NAMES: np.array(names.pop())}
     for name, split in splits.items():
         arrays |= {name + IMAGE: split.image, name + LABEL: split.label}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.{secrets.token_hex(8)}.part{SUFFIX}")
-    try:
+    with written(path) as part:
         np.savez_compressed(part, **arrays)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _class_names(path: pathlib.Path, file) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def convert_images(
     the set is not prepared, not in colour, or too much of it is unreadable, OSError if
     data_dir cannot be written.
     """
-    data_dir = paths.local(data_dir, "--data_dir")
+    data_dir = paths.parse(data_dir, "--data_dir")
     converted = converted_name(name, format)
     if (prepared := existing(converted, data_dir)) is not None:
         return prepared

@@ -67,7 +67,7 @@ def prepare_folder(
     DataError if the folder is laid out in another way or too much is unreadable,
     OSError if data_dir cannot be written.
     """
-    data_dir = paths.local(data_dir, "--data_dir")
+    data_dir = paths.parse(data_dir, "--data_dir")
     folder = paths.local(folder, "--folder")
     dataset, config, version = parse_name(name)
     if config is not None:

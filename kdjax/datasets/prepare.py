@@ -7,7 +7,7 @@ from kdjax import paths
 from kdjax.data.registry import DATASETS
 from kdjax.data.split import DataError
 from kdjax.data.tfds import find
-from kdjax.data.tfds.names import parse_name
+from kdjax.data.tfds.names import AT_HOME, parse_name
 from kdjax.datasets import download
 from kdjax.datasets.archive_builder import ArchiveBuilder, builder_class
 from kdjax.datasets.write import Log, Prepared, build, existing, silent
@@ -28,7 +28,7 @@ def prepare(
     unknown, no archive can be had or its content is wrong, OSError if data_dir cannot
     be written.
     """
-    data_dir = paths.local(data_dir, "--data_dir")
+    data_dir = paths.parse(data_dir, "--data_dir")
     if archives is not None:
         archives = paths.local(archives, "--archives")
     if (prepared := existing(name, data_dir)) is not None:
@@ -52,7 +52,9 @@ def _archives(
     """The directory that holds a set's files; downloads them if there is none."""
     if not builder.FILES:
         return None
-    manual = data_dir / "downloads" / "manual"
+    # Archives stay on this machine, where TFDS itself would keep them.
+    here = paths.local(AT_HOME, "$HOME") if paths.is_url(data_dir) else data_dir
+    manual = here / "downloads" / "manual"
     places = [manual, pathlib.Path.cwd()]
     if archives is not None:
         places.insert(0, archives)

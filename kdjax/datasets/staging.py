@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 from kdjax.data.tfds import file_limits
+from kdjax.paths import is_url
+from kdjax.paths.files import scratch
 
 try:
     import fcntl
@@ -23,7 +25,11 @@ _PREFIX, _LOCK = ".kdjax-", ".lock"
 
 @contextlib.contextmanager
 def staged(data_dir: pathlib.Path) -> Iterator[str]:
-    """A directory beside the sets that is deleted afterwards."""
+    """A directory beside the sets, or for a bucket in $TMPDIR; deleted afterwards."""
+    if is_url(data_dir):
+        with scratch() as directory:
+            yield str(directory)
+        return
     data_dir.mkdir(parents=True, exist_ok=True)
     staging, lock = _locked_directory(data_dir)
     try:
@@ -39,6 +45,8 @@ def staged(data_dir: pathlib.Path) -> Iterator[str]:
 
 def clean(data_dir: pathlib.Path, log: Callable[[str], None]) -> None:
     """Deletes what writers that were killed have left in `data_dir`."""
+    if is_url(data_dir):
+        return
     for left in sorted(data_dir.glob(f"{_PREFIX}*")):
         with contextlib.suppress(OSError):  # in use, deleted by now, or not ours
             lock = _lock(left)

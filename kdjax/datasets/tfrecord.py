@@ -45,7 +45,7 @@ def convert_tfrecord(
     more than `skip_at_most` images are, OSError if data_dir cannot be written.
     """
     source = paths.local(source, "--tfrecord")
-    data_dir = paths.local(data_dir, "--data_dir")
+    data_dir = paths.parse(data_dir, "--data_dir")
     if source.resolve() == data_dir.resolve():
         raise DataError(
             f"--tfrecord and --data_dir are both {source}; TFDS keeps one format of a "

@@ -12,7 +12,10 @@ from kdjax.data.synthetic import write_quietly
 from kdjax.data.tfds import find
 from kdjax.data.tfds.labels import save_labels
 from kdjax.datasets.staging import staged
+from kdjax.paths import is_url
+from kdjax.paths.files import upload
 
+INFO = "dataset_info.json"  # a set is there where this is
 Log = Callable[[str], None]  # takes a line about what takes long
 
 
@@ -60,13 +63,16 @@ def build(
 
 
 def publish(built: pathlib.Path, staging: str, data_dir: pathlib.Path) -> pathlib.Path:
-    """Renames a finished set from the staging directory to its place."""
+    """Moves a finished set from the staging directory to its place."""
     target = data_dir / built.relative_to(staging)
+    if is_url(data_dir):
+        upload(built, target, last=INFO)
+        return target
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.rename(built, target)
     except OSError:
-        if not (target / "dataset_info.json").is_file():
+        if not (target / INFO).is_file():
             raise
         # Another process was faster; its result is the same.
     return target

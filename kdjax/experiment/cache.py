@@ -54,7 +54,7 @@ def open_cache(
             f"{KEY} is {path!r} and there is no teacher; expected "
             "config.teacher.workdir too: it computes on the test images."
         )
-    directory = paths.local(path, KEY).resolve()
+    directory = paths.resolve(path, KEY)
     content = read_manifest(directory, path)
     needed = origin_of(teacher, data, config["seed"], config["batch_size"])
     different = manifest.differences(content, needed)

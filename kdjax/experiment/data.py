@@ -125,7 +125,7 @@ def _with_noise(train: Split, section: dict) -> Split:
 
 def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
     """What a selection keeps, bool [n], and the labels that it was made for."""
-    file = paths.local(path, what)
+    file = paths.parse(path, what)
     file = file / KEEP if file.is_dir() else file
     if not file.is_file():
         raise InputError(
@@ -133,7 +133,7 @@ def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
             "`python -m kdjax select` wrote, or its directory."
         )
     try:
-        with np.load(file, allow_pickle=False) as saved:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
             return saved["keep"].astype(bool, casting="no"), saved["labels"]
     except Exception as error:  # NumPy and zipfile raise six kinds for other files
         raise InputError(

@@ -88,7 +88,7 @@ def load_initial(section: dict, data: dict) -> Initial:
     parts, connectors = section["parts"], {}
     if parts != "weights":
         one = trained.identity
-        directory = pathlib.Path(one["workdir"]) / CHECKPOINTS
+        directory = paths.parse(one["workdir"], "workdir") / CHECKPOINTS
         connectors = guarded(
             "config.initial.workdir",
             checkpoints.read_connectors,
@@ -108,7 +108,7 @@ def load_initial(section: dict, data: dict) -> Initial:
 
 
 def _workdir(where: str, text: str) -> pathlib.Path:
-    workdir = paths.local(text, where).resolve()
+    workdir = paths.resolve(text, where)
     if not workdir.is_dir():
         raise InputError(
             f"{where} is {text!r}, and there is no such directory; expected the "

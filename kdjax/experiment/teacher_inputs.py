@@ -91,7 +91,7 @@ def input_size(path: str, section: dict) -> tuple[int, int] | None:
 
 def read_names(where: str, file: str) -> list[str]:
     """The names of classes in a text file, one a line, in the order of the logits."""
-    path = paths.local(file, where)
+    path = paths.parse(file, where)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -106,7 +106,7 @@ def _check_teacher(section: dict, teacher_models: list | None) -> None:
         )
     for name in () if teacher_models else section["workdir"].split(","):
         name = name.strip()
-        if name and not paths.local(name, "config.teacher.workdir").is_dir():
+        if name and not paths.parse(name, "config.teacher.workdir").is_dir():
             raise InputError(
                 f"config.teacher.workdir: there is no directory {name!r}; expected "
                 "--teacher=NAME, the teacher's network, or a run."

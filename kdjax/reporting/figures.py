@@ -11,6 +11,7 @@ from matplotlib.figure import Figure  # without pyplot no screen is needed
 
 from kdjax.analysis.density import density
 from kdjax.analysis.projection import elongation
+from kdjax.paths.files import written
 from kdjax.reporting.results import Result, labels, series
 
 # Okabe and Ito's palette, for colour-blind readers too.
@@ -58,8 +59,8 @@ def accuracy_by_method(results: list[Result], path: pathlib.Path) -> None:
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with written(path) as part:
+        figure.savefig(part)
 
 
 def densities(

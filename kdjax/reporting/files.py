@@ -2,27 +2,25 @@
 
 import functools
 import json
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
 from rich import filesize
 
+from kdjax.paths.files import written
+
 in_bytes = functools.partial(filesize.decimal, precision=2)  # 1536 -> "1.54 kB"
 
 
 def replace(path: pathlib.Path, text: str) -> None:
-    """Writes beside the file, then renames over it."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
-    os.replace(part, path)
+    with written(path) as part:
+        part.write_text(text)
 
 
 def replace_npz(path: pathlib.Path, **arrays: np.ndarray) -> None:
-    part = path.with_suffix(".part.npz")
-    np.savez_compressed(part, **arrays)
-    os.replace(part, path)
+    with written(path) as part:
+        np.savez_compressed(part, **arrays)
 
 
 def replace_json(path: pathlib.Path, record: Any) -> None:

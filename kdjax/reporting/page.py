@@ -6,6 +6,7 @@ import pathlib
 import jinja2
 
 from kdjax.reporting import figures, results
+from kdjax.reporting.files import replace
 from kdjax.reporting.results import Result
 
 TEMPLATE = """<!doctype html>
@@ -56,5 +57,5 @@ def write_report(runs: list[Result], output: pathlib.Path, title: str) -> list:
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE)
     values = {"columns": results.columns(runs), "rows": results.rows(runs)}
     values |= {"title": title, "caption": results.caption(runs), "images": images}
-    page.write_text(template.render(values))
+    replace(page, template.render(values))
     return [page, curves, bars]

@@ -11,8 +11,10 @@ from rich.progress import Progress, TextColumn
 from rich.table import Column
 
 from kdjax.distributed import process_log
+from kdjax.paths import is_url
 from kdjax.reporting.console import console
 from kdjax.reporting.files import replace
+from kdjax.reporting.growing import Events, open_append
 from kdjax.training.goodput import Goodput
 
 PLAIN_SECONDS = 10.0  # between two lines where the output is not a terminal
@@ -47,7 +49,7 @@ class Reporter:
         rows = [row for row in logged if row["step"] <= start]
         self._start = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
         replace(self._path, "".join(json.dumps(row) + "\n" for row in rows))
-        self._file = self._path.open("a")
+        self._file = open_append(self._path)
         self._events = _events(workdir, start) if tensorboard else None
         self._line = _Line(stream or sys.stderr)
 
@@ -88,8 +90,7 @@ class Reporter:
         row |= {"seconds": round(self.seconds, 3), "time": self._goodput.seconds()}
         # JSON has no NaN: a metric that is not finite is written as null.
         row |= {k: v if math.isfinite(v) else None for k, v in values.items()}
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        self._file.write(f"{json.dumps(row)}\n".encode())
         if self._events:
             for key, value in values.items():
                 self._events.add_scalar(key, value, step)
@@ -179,8 +180,10 @@ def _events(workdir: pathlib.Path, start: int):
         import tensorboardX
     except ImportError:
         return None
-    # purge_step hides the events of a lost future after a resume.
     directory = str(workdir / "tensorboard")
+    if is_url(workdir):
+        Events.register(directory.partition("://")[0])
+    # purge_step hides the events of a lost future after a resume.
     return tensorboardX.SummaryWriter(directory, purge_step=start + 1)
 
 

@@ -27,7 +27,6 @@ def analyse(
     `classes` are the three that are projected, separated by commas; `images` are split
     and data_dir of `run_split`, by default the training split.
     """
-    output.mkdir(parents=True, exist_ok=True)
     summaries, distances, norms, clusters = {}, {}, {}, {}
     for workdir in workdirs:
         meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)

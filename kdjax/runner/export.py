@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import os
 import pathlib
 import sys
 
@@ -16,6 +15,7 @@ from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained, student_network
 from kdjax.experiment.reused import KEY
+from kdjax.paths import files
 from kdjax.runner.evaluate import normaliser
 from kdjax.weights import layouts, onnx_graphs, onnx_networks, programs, safetensors
 from kdjax.weights.trees import to_tensors, to_variables
@@ -70,21 +70,16 @@ def export(
     section = {"workdir": str(workdir), "student": student, "checkpoint": checkpoint}
     section["weights"] = weights
     trained = load_trained("export", section, data)
-    part = output.with_name(f"{output.name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with files.written(output) as part:
         if format == "safetensors":
             line = _write_safetensors(part, trained, data, dtype or "float32", names)
         elif format == "stablehlo":
             line = _write_stablehlo(part, trained, data, dtype, pixels)
         else:
             line = _write_onnx(part, trained, data, pixels)
-        os.replace(part, output)
-    finally:
-        part.unlink(missing_ok=True)
     images = _images(data)
     images.pop("class_names", None)  # a thousand of them; they are in the file
-    file = {"output": str(output), "bytes": output.stat().st_size}
+    file = {"output": str(output), "bytes": files.size(output)}
     return file | line | {"images": images, "network": trained.identity}
 
 

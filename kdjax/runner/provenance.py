@@ -164,7 +164,7 @@ def _cache(key: str, path: str, data: dict) -> str | None:
     from kdjax.caching.manifest import digest
     from kdjax.experiment.cache import read_manifest
 
-    return digest(read_manifest(paths.local(path, key).resolve(), path))
+    return digest(read_manifest(paths.resolve(path, key), path))
 
 
 def _networks(key: str, section: dict | list[dict], data: dict):

@@ -52,7 +52,7 @@ def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
         return contextlib.nullcontext()
     path = workdir / LOGS / f"process-{collectives.process()}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    return process_log.to_file(path.open("ab", buffering=0))
+    return process_log.to_file(open_append(path))
 
 
 def run_stage(

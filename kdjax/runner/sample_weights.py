@@ -2,7 +2,6 @@
 
 import functools
 import pathlib
-import shutil
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from kdjax.data.loaders import in_memory
 from kdjax.distributed import collectives
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.builders import guarded
+from kdjax.paths import files
 from kdjax.reporting.files import replace_npz
 from kdjax.selection.shares import class_shares, describe_kept
 from kdjax.training import sharding
@@ -40,7 +40,7 @@ class SampleInfo:
         if not start and collectives.is_primary():
             # Of a run that was killed before its first checkpoint.
             for name in (DIRECTORY, EARLIER):
-                shutil.rmtree(workdir / name, ignore_errors=True)
+                files.remove_tree(workdir / name)
         is_earlier = start and collectives.broadcast((workdir / EARLIER).is_dir)
         self.directory = workdir / (EARLIER if is_earlier else DIRECTORY)
         self.values = {name: self._saved(name, start) for name in self.schedules}
@@ -57,7 +57,6 @@ class SampleInfo:
             self.values[name] = self._compute(name, states[name])
             path = self.directory / name / f"{step}.npz"
             if collectives.is_primary():
-                path.parent.mkdir(parents=True, exist_ok=True)
                 replace_npz(path, **self.values[name])
             if collectives.processes() > 1:
                 # Hosts may round differently; all take the numbers of the first.
@@ -161,5 +160,5 @@ def _newest(directory: pathlib.Path, start: int) -> int:
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as saved:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
         return dict(saved)

@@ -10,6 +10,7 @@ import pathlib
 import jax
 import numpy as np
 
+from kdjax import paths
 from kdjax.checkpoints import Checkpointer
 from kdjax.data.loaders import loader
 from kdjax.distributed import collectives, devices
@@ -141,7 +142,7 @@ def _announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
         if "adapted" in teacher:
             lines.append(f"teacher: adapted by {json.dumps(teacher['adapted'])}")
         for path in teacher["workdir"].split(",") if "workdir" in teacher else ():
-            if not is_done(pathlib.Path(path)):
+            if not is_done(paths.parse(path, "config.teacher.workdir")):
                 text = f"teacher: {path} is not finished; its present state is used"
                 lines.append(text)
     if experiment.cache:

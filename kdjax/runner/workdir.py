@@ -12,10 +12,12 @@ from kdjax.contracts import InputError, flat
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.paths import is_url
 from kdjax.reporting.files import replace, replace_json
 from kdjax.reporting.results import SUMMARY
+from kdjax.runner import lease
 
-LOCK, SHARED = ".lock", ".hosts"  # of the processes that are at work here
+LOCK, SHARED = lease.LOCK, ".hosts"  # of the processes that are at work here
 SHARED_WITHIN = 60.0  # seconds; network file systems remember what was not there
 CONFIG = "config.json"
 SELECTION = "selection.json"
@@ -26,10 +28,12 @@ IMPORTED = "imported.json"
 def locked(workdir: pathlib.Path):
     """Creates the directory and holds it against a second writer.
 
-    Of several processes the first holds it, and all must share it.
+    A lock of the file system, or in a bucket a lease that expires. Of several processes
+    the first holds it, and all must share it.
     """
+    hold = lease.hold if is_url(workdir) else _lock
     with contextlib.ExitStack() as stack:
-        collectives.broadcast(lambda: _lock(workdir, stack))
+        collectives.broadcast(lambda: hold(workdir, stack))
         if collectives.processes() > 1:
             _check_shared(workdir)
         yield

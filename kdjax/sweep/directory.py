@@ -8,9 +8,11 @@ import json
 import pathlib
 from typing import NamedTuple
 
+from kdjax import paths
 from kdjax.distributed import collectives
 from kdjax.experiment.schema import resolved
 from kdjax.experiment.stages import split_stages
+from kdjax.paths import files
 from kdjax.reporting.files import replace, replace_json
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import SUMMARY
@@ -81,7 +83,10 @@ def make_plan(
         return len(done), len(failed), named
 
     done, failed, jobs = collectives.broadcast(read)
-    jobs = [Job(pathlib.Path(path), [wanted[n] for n in names]) for path, names in jobs]
+    jobs = [
+        Job(paths.parse(path, "--workdir"), [wanted[n] for n in names])
+        for path, names in jobs
+    ]
     return Plan(len(trials), done, failed, jobs)
 
 
@@ -90,9 +95,9 @@ def _started_programs(
 ) -> list[Job]:
     """Programs on disk that can go on with exactly the trials that they have."""
     jobs, planned = [], set()
-    paths = (root / PROGRAMS).glob(f"*/{MEMBERS}")
     # A later program may have some of the trials of one that was given up.
-    for path in sorted(paths, key=lambda path: -path.stat().st_mtime_ns):
+    programs = (root / PROGRAMS).glob(f"*/{MEMBERS}")
+    for path in sorted(programs, key=lambda path: -files.modified(path)):
         names = json.loads(path.read_text())["rows"]
         # A finished program may have been stopped while its trials were written.
         is_finished = (path.parent / SUMMARY).exists()
@@ -124,7 +129,7 @@ def check_done(root: pathlib.Path, trials: list[Trial]) -> None:
 def start(job: Job) -> None:
     """Records which trials share a program, before it runs."""
     if len(job.trials) > 1:
-        job.workdir.mkdir(parents=True, exist_ok=True)
+        files.make_directory(job.workdir)
         members = {"rows": [trial.name for trial in job.trials]}
         replace_json(job.workdir / MEMBERS, members)
 
@@ -137,7 +142,7 @@ def finish(root: pathlib.Path, job: Job) -> None:
         if (workdir / DONE).exists():
             continue
         if workdir != job.workdir:
-            workdir.mkdir(exist_ok=True)
+            files.make_directory(workdir)
             _write_trial(job, trial, workdir, ran)
         replace(workdir / DONE, json.dumps({"ran": ran}) + "\n")
 
@@ -179,7 +184,7 @@ def _own_metrics(line: dict, name: str, student: str) -> dict:
 
 def fail(root: pathlib.Path, trial: Trial, message: str) -> None:
     """Marks a trial that cannot be trained; it is left out from now on."""
-    (root / trial.name).mkdir(exist_ok=True)
+    files.make_directory(root / trial.name)
     replace(root / trial.name / FAILED, message + "\n")
 
 

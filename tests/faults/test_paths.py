@@ -1,5 +1,6 @@
-"""What a user gives as a path is one on this machine, or is refused in one sentence."""
+"""A path that a user gives is one here or in a bucket, or is refused in a sentence."""
 
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -76,9 +77,17 @@ OPTIONAL = {
     "reproduce --results": ["reproduce", "cifar100", "--results={}"],
 }
 BAD = {
-    "bucket": ("gs://bucket/x", "buckets are not supported yet"),
+    "scheme": ("hdfs://cluster/x", "expected a local path, gs://BUCKET/PATH or s3://"),
     "user": ("~nobody_here/x", "there is no such home directory"),
     "long": ("x" * 300, "a name of 300 bytes"),
+}
+# These stay on this machine.
+LOCAL = {
+    "prepare --archives",
+    "prepare --folder",
+    "prepare --tfrecord",
+    "reproduce --runs",
+    "reproduce --results",
 }
 # The schema refuses a long name in these before any file is looked for.
 BY_SCHEMA = {
@@ -118,11 +127,26 @@ def test_no_local_path(option, kind, capsys, directory):
     path, message = BAD[kind]
     if kind == "long" and option in BY_SCHEMA:
         message = ", of names of at most 255 bytes"
+    if kind == "scheme" and option in LOCAL:
+        message = "expected a path on this machine"
     assert run((REQUIRED | OPTIONAL)[option], path) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert option.split()[1].strip("-").split(".")[0] in error
-    assert not list(directory.glob("gs:*")) and not list(directory.glob("~*"))
+    assert not list(directory.glob("hdfs:*")) and not list(directory.glob("~*"))
+
+
+@pytest.mark.parametrize("option", sorted((REQUIRED | OPTIONAL).keys() - LOCAL))
+def test_a_bucket_without_its_package(option, capsys, monkeypatch, directory):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "s3fs" else find(name)
+    )
+    assert run((REQUIRED | OPTIONAL)[option], "s3://bucket/x") == 2
+    error = capsys.readouterr().err
+    assert "s3fs, which reads such buckets, is not installed" in error
+    assert "pip install '.[s3]'" in error and "Traceback" not in error
+    assert not list(directory.glob("s3:*"))
 
 
 @pytest.mark.parametrize("path", ["", *(path for path, _ in BAD.values())])
@@ -169,10 +193,15 @@ def test_no_home_directory_where_one_is_needed(directory, monkeypatch, capsys):
 
 @pytest.mark.parametrize("text", ["C:/x", "a:b", "run [lr=0.1]", "x*?", "~", "é" * 127])
 def test_what_is_a_path(text):
-    assert paths.local(text, "--workdir") == pathlib.Path(text).expanduser()
+    for parse in (paths.parse, paths.local):
+        assert parse(text, "--workdir") == pathlib.Path(text).expanduser()
 
 
-@pytest.mark.parametrize("text", ["", "  ", "s3://b", "gs:/b", "a\0b", "é" * 128])
+NO_BUCKETS = ["gs:/b", "gs://", "gs:///x", "http://b/x", "gcs://b/x", "S3://b"]
+
+
+@pytest.mark.parametrize("text", ["", "  ", "a\0b", "é" * 128, *NO_BUCKETS])
 def test_what_is_none(text):
-    with pytest.raises(InputError, match="^--workdir (is|has) "):
-        paths.local(text, "--workdir")
+    for parse in (paths.parse, paths.local):
+        with pytest.raises(InputError, match="^--workdir (is|has) "):
+            parse(text, "--workdir")

@@ -26,7 +26,7 @@ def from_file(
     unpickled. Files made for the pickles of CIFAR have another order; their
     effective_rate in `describe` is then about (K - 1) / K. Raises DataError.
     """
-    path = paths.local(path, "config.data.noise.path")
+    path = paths.parse(path, "config.data.noise.path")
     expected = f"expected {len(labels)} integers from 0 to {num_classes - 1}"
     try:
         noisy = _read(path)
@@ -55,7 +55,7 @@ def _read(path: pathlib.Path) -> np.ndarray:
             return np.lib.format.read_array(file, allow_pickle=False)
     if path.suffix != ".npz":
         return np.array([int(word) for word in path.read_text().split()], np.int64)
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         if len(archive.files) != 1:
             names = ", ".join(archive.files) or "none"
             raise ValueError(f"it has {len(archive.files)} arrays: {names}")

@@ -4,7 +4,6 @@ The labels lie among the images: without that file, a first start reads all of t
 """
 
 import hashlib
-import os
 import pathlib
 import sys
 import time
@@ -14,10 +13,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
+from kdjax import paths
 from kdjax.data.tfds import find
 from kdjax.data.tfds.records import UNDECODED, OpenSplit, examples
+from kdjax.paths.files import size, written
 
 _REPORT_EVERY = 30  # seconds
+_COMPARED = 64  # labels of a cached file, with the records that they are of
 
 
 def read_labels(opened: OpenSplit) -> np.ndarray:
@@ -28,7 +30,7 @@ def read_labels(opened: OpenSplit) -> np.ndarray:
     """
     path = _cache_path(opened.builder, opened.split)
     labels = _load(path, len(opened.records))
-    if labels is None:
+    if labels is None or not _is_of(opened, labels):
         labels, last = np.empty(len(opened.records), np.int64), time.monotonic()
         for position, example in examples(opened, UNDECODED):
             labels[position] = example["label"]
@@ -52,19 +54,37 @@ def save_labels(directory: pathlib.Path, labels: Mapping[str, Sequence[int]]) ->
 
 
 def _cache_path(builder: tfds.core.DatasetBuilder, split: str) -> pathlib.Path:
-    """The file of a split's labels; another one once the set's files change."""
+    """The file of a split's labels; another one once the set's files change.
+
+    By names and sizes alone: a set that was copied, to a bucket or from it, has others
+    of the times.
+    """
     key = hashlib.sha256(repr(split).encode())
     for file in builder.info.splits[split].file_instructions:
-        status, name = os.stat(file.filename), os.path.basename(file.filename)
-        key.update(repr((name, file.skip, file.take)).encode())
-        key.update(repr((status.st_size, status.st_mtime_ns)).encode())
-    return pathlib.Path(builder.data_dir) / f"kdjax-labels-{key.hexdigest()[:16]}.npy"
+        path = paths.parse(file.filename, "data.name")
+        key.update(repr((path.name, file.skip, file.take, size(path))).encode())
+    directory = paths.parse(builder.data_dir, "data.name")
+    return directory / f"kdjax-labels-{key.hexdigest()[:16]}.npy"
+
+
+def _is_of(opened: OpenSplit, labels: np.ndarray) -> bool:
+    """Whether some of the set's records, from first to last, have those labels."""
+    for position in np.linspace(0, len(labels) - 1, _COMPARED).astype(int).tolist():
+        try:
+            record = opened.records[position]
+            example = opened.features.deserialize_example_np(record, decoders=UNDECODED)
+        except Exception:  # of array_record and protobuf; training counts such images
+            continue
+        if example["label"] != labels[position]:
+            return False
+    return True
 
 
 def _load(path: pathlib.Path, count: int) -> np.ndarray | None:
     """Cached labels, int32 [count]; None if they are missing or incomplete."""
     try:
-        labels = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            labels = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     return labels if labels.shape == (count,) and labels.dtype == np.int32 else None
@@ -72,11 +92,9 @@ def _load(path: pathlib.Path, count: int) -> np.ndarray | None:
 
 def _save(path: pathlib.Path, labels: np.ndarray) -> None:
     """Writes int32 [n]; warns if it cannot."""
-    part = path.with_name(f"{path.name}.{os.getpid()}")  # of several hosts, the last
     try:
-        with part.open("wb") as file:
-            np.save(file, labels)
-        part.replace(path)
+        with written(path) as part:
+            np.save(part, labels)
     except OSError as error:
         warnings.warn(
             f"{path} cannot be written ({error}); the next run reads the whole set for "

@@ -9,6 +9,7 @@ from kdjax import paths
 from kdjax.data.split import DataError
 
 EMBEDDED = "fashion_mnist_subset"
+AT_HOME = "~/tensorflow_datasets"
 _NAME = re.compile(r"(\w[\w.-]*)(?:/(\w[\w.+-]*))?(?::(\d+\.\d+\.\d+))?")
 _FORMAT = re.compile(
     r"pixels_(?P<pixels>\d+)|short_side_(?P<side>\d+)_quality_(?P<quality>\d+)"
@@ -40,8 +41,8 @@ def is_embedded(name: str) -> bool:
 
 def default_data_dir() -> pathlib.Path:
     """$TFDS_DATA_DIR, else ~/tensorflow_datasets: where TFDS itself would look."""
-    text = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return paths.local(text, "$TFDS_DATA_DIR or --data_dir")
+    text = os.environ.get("TFDS_DATA_DIR") or AT_HOME
+    return paths.parse(text, "$TFDS_DATA_DIR or --data_dir")
 
 
 def format_options(config: str) -> str | None:

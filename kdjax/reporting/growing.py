@@ -1,0 +1,75 @@
+"""Files that grow while a run goes on: appended on disks, sent anew to buckets.
+
+A bucket cannot append, and a request for each row would be slow: the whole file is
+sent every SEND_EVERY seconds, by a thread, if it has grown. So a process that is killed
+loses the rows of that time; one that ends by itself loses none.
+"""
+
+import pathlib
+import sys
+import threading
+
+from kdjax.paths import is_url
+from kdjax.paths.files import filesystem
+
+SEND_EVERY = 30.0  # seconds
+
+
+def open_append(path: pathlib.Path):
+    """A binary file to which `write` adds what is whole at once; `close` it."""
+    if is_url(path):
+        return Sent(path, path.read_bytes() if path.exists() else b"")
+    return path.open("ab", buffering=0)
+
+
+class Sent:
+    """A file of a bucket that is kept here too, and sent as a whole."""
+
+    def __init__(self, path: pathlib.Path | str, content: bytes = b""):
+        self.path, self._content, self._sent = path, bytearray(content), len(content)
+        self._bucket, self._name = filesystem(path)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._thread.start()
+
+    def write(self, data: bytes) -> None:
+        self._content += data
+
+    def flush(self) -> None:
+        """Nothing: the thread sends it."""
+
+    def close(self) -> None:
+        """Sends what is left; raises what the bucket refuses."""
+        self._stop.set()
+        self._thread.join()
+        self._send()
+
+    def _send(self) -> None:
+        size = len(self._content)
+        if size > self._sent:
+            self._bucket.pipe_file(self._name, bytes(self._content[:size]))
+            self._sent = size
+
+    def _keep(self) -> None:
+        while not self._stop.wait(SEND_EVERY):
+            try:
+                self._send()
+            except Exception as error:  # the next time, or `close`, tries it again
+                text = f"{self.path} could not be sent: {str(error)[:200]}"
+                print(f"{text}; it is tried again", file=sys.stderr)
+
+
+class Events:
+    """How tensorboardX opens the files of a bucket; its own ways want more packages."""
+
+    def open(self, path: str) -> Sent:
+        return Sent(path)
+
+    def directory_check(self, path: str) -> None:
+        """Nothing: a bucket has no directories."""
+
+    @classmethod
+    def register(cls, scheme: str) -> None:
+        from tensorboardX import record_writer
+
+        record_writer.register_writer_factory(scheme, cls())

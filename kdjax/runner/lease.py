@@ -1,0 +1,147 @@
+"""Holds a run's directory in a bucket against a second writer.
+
+Buckets have no locks, and what a killed process wrote stays. So the holder writes an
+object again and again, and it is free when nobody has written it for EXPIRY seconds, by
+the clock of the process that waits: clocks of hosts are not compared. Every write is on
+condition that nobody else has written since, so that of two writers one fails.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import secrets
+import socket
+import sys
+import threading
+import time
+
+from kdjax import paths
+from kdjax.contracts import InputError
+
+LOCK = ".lock"
+BEAT, EXPIRY = 10.0, 45.0  # seconds; a holder may miss three beats
+EXIT_CODE = 4  # of a process whose directory another one has taken
+_DRIVERS = {"gs": "gcs", "s3": "s3"}  # of TensorStore
+
+
+def hold(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
+    """Takes the lease, and gives it back when the stack closes.
+
+    Where a process held it last, waits until that has written again, or for EXPIRY
+    seconds. InputError where it lives, or the bucket cannot be written.
+    """
+    paths.parse(str(workdir), "--workdir")  # of a stage or trial, a name of its own
+    try:
+        lease = _Lease(workdir)
+        lease.take()
+    except InputError:
+        raise
+    except Exception as error:  # TensorStore's ValueError, and what clients raise
+        raise InputError(
+            f"--workdir: cannot write to {workdir}: {str(error)[:300]}. Expected a "
+            "bucket that is there, and credentials to read and write it."
+        ) from error
+    stack.callback(lease.release)
+    lease.keep()
+
+
+class _Lease:
+    """One object, and the generation of it that this process wrote."""
+
+    def __init__(self, workdir: pathlib.Path):
+        import tensorstore  # only here: local runs do without
+
+        self.workdir = workdir
+        url, _, path = str(workdir).partition("://")[2].partition("/")
+        driver = _DRIVERS[str(workdir).partition("://")[0]]
+        spec = {"driver": driver, "bucket": url, "path": f"{path}/" if path else ""}
+        self._store = tensorstore.KvStore.open(spec).result()
+        holder = {"host": socket.gethostname(), "pid": os.getpid()}
+        self._holder = holder | {"token": secrets.token_hex(8)}
+        self._generation, self._beats = b"", 0
+        self._stop, self._thread = threading.Event(), None
+
+    def take(self) -> None:
+        last = self._store.read(LOCK).result()
+        if last.state == "value":
+            last = self._await_expiry(last)
+        if not self._write(last.stamp.generation):
+            raise self._refused()
+
+    def keep(self) -> None:
+        """Writes it every BEAT seconds, until `release`."""
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self._thread.start()
+
+    def release(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        with contextlib.suppress(Exception):  # then it expires
+            self._store.write(LOCK, None, if_equal=self._generation).result()
+
+    def _await_expiry(self, last):
+        """What is read when it is free; InputError where it is written meanwhile."""
+        print(
+            f"--workdir: {self.workdir} was last held by {_name(last.value)}; waiting "
+            f"{EXPIRY:g} s to see whether that run is alive",
+            file=sys.stderr,
+        )
+        deadline = time.monotonic() + EXPIRY
+        while time.monotonic() < deadline:
+            time.sleep(min(1.0, BEAT))
+            now = self._store.read(LOCK).result()
+            if now.state != "value":  # given back meanwhile
+                return now
+            if now.stamp.generation != last.stamp.generation:
+                raise self._refused()
+        return last
+
+    def _refused(self) -> InputError:
+        return InputError(
+            f"--workdir: another run is writing to {self.workdir}; wait for it or "
+            "choose another directory."
+        )
+
+    def _write(self, before: bytes) -> bool:
+        """Writes it anew, if its generation is `before`."""
+        self._beats += 1
+        record = self._holder | {"beats": self._beats}
+        value = json.dumps(record).encode()
+        written = self._store.write(LOCK, value, if_equal=before).result().generation
+        if not written:
+            # A write whose answer was lost is sent again, and fails on itself.
+            now = self._store.read(LOCK).result()
+            if now.state != "value" or now.value != value:
+                return False
+            written = now.stamp.generation
+        self._generation = written
+        return True
+
+    def _keep(self) -> None:
+        while not self._stop.wait(BEAT):
+            try:
+                is_held = self._write(self._generation)
+            except Exception as error:  # a network that fails; the next beat tries it
+                print(f"--workdir: {self.workdir}: {error}", file=sys.stderr)
+                continue
+            if not is_held:
+                _leave(self.workdir)
+
+
+def _name(value: bytes) -> str:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        record = json.loads(value)
+        return f"process {record['pid']} on {record['host']}"
+    return "another process"
+
+
+def _leave(workdir: pathlib.Path) -> None:
+    """Ends the process at once: whatever it wrote now would be in another's run."""
+    print(
+        f"kdjax: {workdir} was taken by another run, while this one did not write its "
+        f"{LOCK} for {EXPIRY:g} s; nothing more is written to it.",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(EXIT_CODE)
