@@ -12,6 +12,7 @@ from kdjax.experiment import denominators
 from kdjax.experiment.build import build
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import check_keys, plain, resolved
+from kdjax.reporting.growing import open_append
 from kdjax.reporting.results import SUMMARY, Result, read_results
 from kdjax.runner import provenance, trainer
 from kdjax.runner.workdir import CONFIG, check_config, is_done, locked, write_config
