@@ -19,20 +19,25 @@ from kdjax import cli
 from kdjax.cli import arguments
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.reporting.results import print_table
-from kdjax.runner import profile, run, time_slice
+from kdjax.runner import run, time_slice
 
 
 def main(argv: list[str]) -> int:
     parser = cli.parser("train", __doc__)
     arguments.add_config(parser, workdir="where the run lives")
     time_slice.add_minutes(parser)
-    profile.add_profile(parser)
+    text = "trace steps A to B, print the costliest operations"
+    parser.add_argument("--profile", default="", metavar="A:B", help=text)
     options, config = arguments.parse(parser, argv)
     deadline = time_slice.deadline(options.minutes)
-    traced = profile.parse(options.profile)
+    profile = None
+    if options.profile:
+        from kdjax.runner.profile import parse
+
+        profile = parse(options.profile)
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, config.batch_size, processes)
-        run.run(config, options.workdir, deadline, traced)
+        run.run(config, options.workdir, deadline, profile)
         results = run.results(options.workdir) if collectives.is_primary() else []
     if results:
         print_table(results)

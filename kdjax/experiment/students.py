@@ -14,7 +14,6 @@ from kdjax.experiment import denominators, reused
 from kdjax.experiment.builders import call_named, named, optimizers
 from kdjax.experiment.data import Data
 from kdjax.experiment.methods import build_method
-from kdjax.experiment.mixtures import check_mixable
 from kdjax.experiment.networks import (
     check_classes,
     check_features,
@@ -116,6 +115,8 @@ def _student(
     if method.has_label_fallback:
         section[denominators.KEY] = denominator
     if data.augment.is_mixed:
+        from kdjax.experiment.mixtures import check_mixable
+
         check_mixable(path, name, method, data.augment, schedule)
     functions = {"network": network, "method": method, "optimizer": optimizer}
     return Student(**functions, seed=section["seed"], selection_schedule=schedule)

@@ -18,8 +18,8 @@ import time
 
 from kdjax import paths
 from kdjax.contracts import InputError
+from kdjax.runner.workdir import LOCK
 
-LOCK = ".lock"
 BEAT, EXPIRY = 10.0, 45.0  # seconds; a holder may miss three beats
 EXIT_CODE = 4  # of a process whose directory another one has taken
 _DRIVERS = {"gs": "gcs", "s3": "s3"}  # of TensorStore

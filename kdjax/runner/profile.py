@@ -1,6 +1,5 @@
 """Traces of some steps of a training, and the operations that took longest."""
 
-import argparse
 import contextlib
 import pathlib
 import re
@@ -20,20 +19,8 @@ SHOWN = 10  # operations
 LONGEST = 120  # letters of where one is from
 
 
-def add_profile(parser: argparse.ArgumentParser) -> None:
-    """The option --profile."""
-    parser.add_argument(
-        "--profile",
-        default="",
-        metavar="A:B",
-        help="trace steps A to B, print the costliest operations",
-    )
-
-
-def parse(text: str) -> tuple[int, int] | None:
-    """The first and the last step of --profile, counted from 1; None of ""."""
-    if not text:
-        return None
+def parse(text: str) -> tuple[int, int]:
+    """The first and the last step of --profile, counted from 1."""
     match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", text)
     first, last = map(int, match.groups()) if match else (0, 0)
     if not 1 <= first <= last:
@@ -44,9 +31,9 @@ def parse(text: str) -> tuple[int, int] | None:
     return first, last
 
 
-def check_profile(profile: tuple[int, int] | None, total_steps: int) -> None:
+def check_profile(profile: tuple[int, int], total_steps: int) -> None:
     """Refuses steps that the run does not have."""
-    if profile and profile[1] > total_steps:
+    if profile[1] > total_steps:
         raise InputError(
             f"--profile is {profile[0]}:{profile[1]} and the run has {total_steps} "
             "steps; expected steps of it."
@@ -56,12 +43,12 @@ def check_profile(profile: tuple[int, int] | None, total_steps: int) -> None:
 @contextlib.contextmanager
 def traced(
     steps: loop.Steps,
-    profile: tuple[int, int] | None,
+    profile: tuple[int, int],
     workdir: pathlib.Path,
     say: Callable[[str], None],
 ) -> Iterator[loop.Steps]:
-    """The steps; where there is a `profile`, the first process traces those of it."""
-    if not profile or not collectives.is_primary():
+    """The steps, of which the first process traces those of the profile."""
+    if not collectives.is_primary():
         yield steps
         return
     with contextlib.closing(Traced(steps, profile, workdir, say)) as result:

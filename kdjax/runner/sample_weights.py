@@ -12,7 +12,6 @@ from kdjax.experiment.build import Experiment
 from kdjax.experiment.builders import guarded
 from kdjax.paths import files
 from kdjax.reporting.files import replace_npz
-from kdjax.selection.shares import class_shares, describe_kept
 from kdjax.training import sharding
 from kdjax.training.evaluator import answerer, passing_rows, predictions
 from kdjax.training.state import SelectionSchedule, Student, TrainState
@@ -90,10 +89,14 @@ class SampleInfo:
 
     def _shares(self, keep: np.ndarray) -> dict[str, float]:
         train = self.experiment.train
+        from kdjax.selection.shares import class_shares
+
         return class_shares(keep, train.label, train.class_names)
 
     def _describe(self, name: str) -> str:
         keep = self.values[name][SELECTION] > 0
+        from kdjax.selection.shares import describe_kept
+
         return describe_kept(keep, self._shares(keep))
 
     def _is_due(self, name: str, step: int) -> bool:

@@ -1,31 +1,35 @@
 """One training run in its directory: start or resume, loop, summary."""
 
+import collections
 import contextlib
-import json
+import functools
 import math
 import pathlib
 
 import jax
 import numpy as np
 
-from kdjax import paths
 from kdjax.checkpoints import Checkpointer
+from kdjax.data.loaders import loader
 from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
-from kdjax.experiment.comparable import published_of
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
-from kdjax.runner.initial import begin_with
-from kdjax.runner.profile import check_profile, traced
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.steps import Steps
-from kdjax.runner.workdir import is_done, write_config, write_json
+from kdjax.runner.summary import announce, summary
+from kdjax.runner.workdir import write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.goodput import Goodput, sentence
+from kdjax.training.program import (
+    freeze_teacher,
+    steps_per_dispatch,
+    train_program,
+)
 from kdjax.training.state import initial_state
+from kdjax.types import PyTree
 
 
 def train(
@@ -40,21 +44,26 @@ def train(
     The steps of `profile`, (first, last), are traced.
     """
     goodput, mesh = Goodput(), sharding.make_mesh()
-    check_profile(profile, experiment.plan.total_steps)
+    if profile:
+        from kdjax.runner.profile import check_profile, traced
+
+        check_profile(profile, experiment.plan.total_steps)
     checkpointer, states, meta = _start(experiment, workdir, mesh)
     start = meta["step"]
     reporter = _reporter(experiment, workdir, start, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
     with closing(checkpointer), closing(reporter), collected as skipped:
-        _announce(experiment, start, reporter)
+        announce(experiment, start, reporter)
         variables = experiment.teacher and sharding.place_replicated(
             experiment.teacher.variables, mesh
         )
         sample_info = SampleInfo(experiment, variables, mesh, workdir, start)
         if not experiment.plan.is_enough(meta.get("metrics")):
             steps = Steps(experiment, variables, mesh, sample_info)
-            tracing = traced(steps, profile, workdir, reporter.say)
+            tracing = contextlib.nullcontext(steps)
+            if profile:
+                tracing = traced(steps, profile, workdir, reporter.say)
             with closing(steps), tracing as steps:
                 loop.run(
                     experiment.plan,
@@ -111,43 +120,80 @@ def _reporter(experiment: Experiment, workdir: pathlib.Path, start: int, goodput
     )
 
 
-def _announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
-    """Says what is about to run, from step `start` on."""
-    data = experiment.identity["data"]["train"]
-    train, test = len(experiment.train.label), len(experiment.test.label)
-    lines = [
-        devices.describe(),
-        f"data: {data['name']}, {train:,} training and {test:,} test images",
-    ]
-    for epoch, side in data.get("crops", {}).get("sizes", ()):
-        lines.append(f"crops: {side}x{side} from epoch {epoch} on")
-    if "noise" in data:
-        wrong = 100 * data["noise"]["effective_rate"]
-        lines.append(f"labels: {data['noise']['name']} noise, {wrong:.1f} % are wrong")
-    if "kept" in data:
-        lines.append(f"selection: trained on {data['kept']:,} samples")
-    if experiment.teacher:
-        teacher = experiment.teacher.identity
-        where = teacher.get("workdir", teacher.get("network"))
-        step = f" at step {teacher['step']}" if "step" in teacher else ""
-        lines.append(f"teacher: {where}{step}, digest {teacher['digest'][:12]}")
-        if "adapted" in teacher:
-            lines.append(f"teacher: adapted by {json.dumps(teacher['adapted'])}")
-        for path in teacher["workdir"].split(",") if "workdir" in teacher else ():
-            if not is_done(paths.parse(path, "config.teacher.workdir")):
-                text = f"teacher: {path} is not finished; its present state is used"
-                lines.append(text)
-    if experiment.cache:
-        cache = experiment.cache.identity
-        largest = f", the {cache['top_k']} largest" if cache["top_k"] else ""
-        source = f"{cache['path']}, {cache['dtype']}{largest}"
-        lines.append(f"teacher outputs: from {source}")
-    if start:
-        lines.append(f"resuming at step {start} of {experiment.plan.total_steps}")
-    names = ", ".join(experiment.students)
-    lines.append(f"training in one program: {names}; the first step compiles")
-    for line in lines:
-        reporter.say(line)
+class Steps:
+    """The train program and its input, as the loop wants them."""
+
+    def __init__(self, experiment, variables, mesh, sample_info, most=None):
+        """Places the images; compiles nothing yet.
+
+        `variables` are the teacher's, on the devices; `most` steps are in a dispatch,
+        or one where so many are not to be made.
+        """
+        self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
+        streamed = loader.is_streamed(experiment.train)
+        if streamed:
+            most = 1  # a batch_spec brings all images of a step
+        self.most = most or steps_per_dispatch(mesh.devices.flat[0].platform)
+        # Of a streamed set, the steps under way: their images are on the devices.
+        self._under_way = collections.deque() if streamed else None
+        # With a cache the program has no teacher in it, and no weights of one.
+        teacher = experiment.teacher if self.cache is None else None
+        shape = experiment.batch_size, *experiment.train.image.shape[1:]
+        self.variables = teacher and freeze_teacher(
+            teacher.network, variables, shape, mesh
+        )
+        make = functools.partial(
+            train_program,
+            experiment.students,
+            teacher.network if teacher else None,
+            experiment.augment,
+            mesh,
+            seed=experiment.seed,
+            batch_norm=experiment.batch_norm,
+            decode=self.cache.decode if self.cache else None,
+            accumulation_steps=experiment.accumulation_steps,
+        )
+        self.programs = {steps: make(steps=steps) for steps in {1, self.most}}
+        sizes = {"seed": experiment.seed, "batch_size": experiment.batch_size}
+        self.feed = loader.make_loader(experiment.train, mesh, **sizes)
+
+    def ready(self, number: int, most: int) -> tuple[int, PyTree]:
+        """(how many steps come next, their batch_specs on the devices)."""
+        # What is left over comes first: both programs compile as the run begins.
+        ahead = most % self.most or self.most
+        if ahead < self.most or self.sample_info.same_for(number, ahead) < self.most:
+            ahead = 1
+        if ahead == 1:
+            batch_spec, parts = self._batch_spec(number), self.feed.parts
+            return 1, sharding.place_rows(batch_spec, self.mesh, parts=parts)
+        batch_specs = [self._batch_spec(number + i) for i in range(ahead)]
+        stacked = jax.tree.map(lambda *rows: np.stack(rows), *batch_specs)
+        return ahead, sharding.place_rows(stacked, self.mesh, axis=1)
+
+    def run(self, states, number: int, count: int, batch_specs):
+        """(states, metrics) after those steps."""
+        info = self.sample_info.before(number, states)
+        source = self.feed.source | {"sample_info": info}
+        program = self.programs[count]
+        result = program(states, self.variables, source, batch_specs)
+        if self._under_way is not None:
+            # While one step computes, the images of the next are decoded and sent, and
+            # no more of them are on the devices.
+            self._under_way.append(result[1])
+            if len(self._under_way) > 1:
+                jax.block_until_ready(self._under_way.popleft())
+        return result
+
+    def close(self) -> None:
+        """Ends what decodes ahead."""
+        self.feed.close()
+
+    def _batch_spec(self, number: int) -> dict:
+        batch_spec = self.feed.batch_spec(number)
+        if self.cache:
+            outputs = self.cache.rows(batch_spec["index"], batch_spec["epoch"])
+            batch_spec = batch_spec | {"teacher_outputs": outputs}
+        return batch_spec
 
 
 def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
@@ -170,29 +216,10 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
     states = sharding.compile_init(initialise, mesh, shardings)()
     initial = experiment.initial
     if initial:
+        from kdjax.runner.initial import begin_with
+
         states = {n: begin_with(n, s, initial, mesh) for n, s in states.items()}
     return states, {"step": 0}
-
-
-def summary(
-    experiment: Experiment, results: dict, seconds: float, skipped: dict | None
-) -> dict:
-    """What a finished run says of itself."""
-    students = {
-        name: {key: row[key]["name"] for key in ("model", "method")}
-        | {"metrics": results[name]}
-        for name, row in experiment.identity["students"].items()
-    }
-    teacher = experiment.identity["teacher"]
-    for name, row in experiment.identity["students"].items():
-        if published := published_of(experiment.config, row, teacher):
-            students[name]["published"] = published
-    return {
-        "seconds": seconds,
-        "students": students,
-        **skipped_images.as_json(skipped),
-        "identity": experiment.identity,
-    }
 
 
 def evaluation(experiment: Experiment, variables, mesh):

@@ -15,9 +15,8 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.paths import is_url
 from kdjax.reporting.files import replace, replace_json
 from kdjax.reporting.results import SUMMARY
-from kdjax.runner import lease
 
-LOCK, SHARED = lease.LOCK, ".hosts"  # of the processes that are at work here
+LOCK, SHARED = ".lock", ".hosts"  # of the processes that are at work here
 SHARED_WITHIN = 60.0  # seconds; network file systems remember what was not there
 CONFIG = "config.json"
 SELECTION = "selection.json"
@@ -31,7 +30,9 @@ def locked(workdir: pathlib.Path):
     A lock of the file system, or in a bucket a lease that expires. Of several processes
     the first holds it, and all must share it.
     """
-    hold = lease.hold if is_url(workdir) else _lock
+    hold = _lock
+    if is_url(workdir):
+        from kdjax.runner.lease import hold
     with contextlib.ExitStack() as stack:
         collectives.broadcast(lambda: hold(workdir, stack))
         if collectives.processes() > 1:

@@ -2,21 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from kdjax.training.state import TrainState
+from kdjax.training.update import Gradients
 from kdjax.types import PyTree
-
-
-class Gradients(NamedTuple):
-    """What a student's update is made of: the gradients, and what else changes."""
-
-    gradients: PyTree  # of `TrainState.trained`
-    changes: dict[str, PyTree]  # fields of the state that no gradient changes -> new
-    metrics: dict[str, jax.Array]
 
 
 def accumulate(

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from kdjax.models.network import Network
-from kdjax.training.accumulation import Gradients, accumulate
 from kdjax.training.objective import compute_loss
 from kdjax.training.state import Student, TrainState
-from kdjax.training.update import Metrics, apply_finite
+from kdjax.training.update import Gradients, Metrics, apply_finite
 from kdjax.types import (
     Batch,
     ConnectorInputs,
@@ -74,6 +73,8 @@ def make_train_step(
             }
 
         if accumulation_steps > 1:
+            from kdjax.training.accumulation import accumulate
+
             how = accumulation_steps, unrolled
             computed, given = accumulate(of_microbatch, states, batch_spec, *how), {}
         else:

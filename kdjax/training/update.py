@@ -1,17 +1,25 @@
 """A student's update: the optimizer's, unless something is not finite."""
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from kdjax.training import ema
-from kdjax.training.accumulation import Gradients
 from kdjax.training.state import Student, TrainState
 from kdjax.types import PyTree
 
 Metrics = dict[str, jax.Array]
+
+
+class Gradients(NamedTuple):
+    """What a student's update is made of: the gradients, and what else changes."""
+
+    gradients: PyTree  # of `TrainState.trained`
+    changes: dict[str, PyTree]  # fields of the state that no gradient changes -> new
+    metrics: dict[str, jax.Array]
 
 
 def apply_finite(

@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.reporting.reporter import read_rows
-from kdjax.runner import run, steps, trainer
+from kdjax.runner import run, trainer
 from tests.experiment import configs
 
 
@@ -33,7 +33,7 @@ def test_it_reads_the_sample_info_and_reports_the_metrics_of_single_steps(
     data_dir, tmp_path, monkeypatch
 ):
     rows, renewed = trained(data_dir, tmp_path / "one")
-    monkeypatch.setattr(steps, "steps_per_dispatch", lambda platform: 2)
+    monkeypatch.setattr(trainer, "steps_per_dispatch", lambda platform: 2)
     dispatches, run_steps = [], trainer.Steps.run
 
     def recorded(steps, states, number, count, batch_specs):
