@@ -44,8 +44,8 @@ def main(argv: list[str]) -> int:
         # Batches are padded, so any number of devices will do.
         devices.configure_cpu(options.devices, 0, processes)
         workdir = paths.resolve(options.workdir, "--workdir")
-        chosen = options.checkpoint, options.student, options.weights
-        line = evaluate(workdir, images, *chosen)
+        network = options.checkpoint, options.student, options.weights
+        line = evaluate(workdir, images, *network)
         if collectives.is_primary():
             print(json.dumps(line))
     return 0

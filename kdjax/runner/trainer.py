@@ -44,10 +44,6 @@ def train(
     The steps of `profile`, (first, last), are traced.
     """
     goodput, mesh = Goodput(), sharding.make_mesh()
-    if profile:
-        from kdjax.runner.profile import check_profile, traced
-
-        check_profile(profile, experiment.plan.total_steps)
     checkpointer, states, meta = _start(experiment, workdir, mesh)
     start = meta["step"]
     reporter = _reporter(experiment, workdir, start, goodput)
@@ -61,9 +57,7 @@ def train(
         sample_info = SampleInfo(experiment, variables, mesh, workdir, start)
         if not experiment.plan.is_enough(meta.get("metrics")):
             steps = Steps(experiment, variables, mesh, sample_info)
-            tracing = contextlib.nullcontext(steps)
-            if profile:
-                tracing = traced(steps, profile, workdir, reporter.say)
+            tracing = _traced(steps, profile, experiment, workdir, reporter.say)
             with closing(steps), tracing as steps:
                 loop.run(
                     experiment.plan,
@@ -106,6 +100,16 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
     if "data" in meta:
         provenance.check_resumed(workdir, meta, identity)
     return checkpointer, states, meta
+
+
+def _traced(steps, profile, experiment: Experiment, workdir, say):
+    """The steps, those of `profile` traced where there is one."""
+    if not profile:
+        return contextlib.nullcontext(steps)
+    from kdjax.runner.profile import check_profile, traced
+
+    check_profile(profile, experiment.plan.total_steps)
+    return traced(steps, profile, workdir, say)
 
 
 def _reporter(experiment: Experiment, workdir: pathlib.Path, start: int, goodput):

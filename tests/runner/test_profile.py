@@ -18,7 +18,7 @@ def test_what_is_no_range_of_steps_is_refused(text):
 
 
 def test_steps_are_counted_from_one_and_are_the_runs():
-    assert parse("") is None and parse("101:110") == (101, 110)
+    assert parse("101:110") == (101, 110)
     check_profile((1, 20), 20)
     with pytest.raises(InputError, match="is 1:21 and the run has 20 steps"):
         check_profile((1, 21), 20)

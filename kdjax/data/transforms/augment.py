@@ -177,10 +177,10 @@ def crop_and_flip(
     if padding:
         sides = ((0, 0), (padding, padding), (padding, padding), (0, 0))
         window = functools.partial(_window, size=image.shape[1:])
-        chosen = functools.partial(_window_by_choices, most=2 * padding)
+        by_choices = functools.partial(_window_by_choices, most=2 * padding)
         image = jax.lax.platform_dependent(
             *(jnp.pad(image, sides), row, column),
-            tpu=chosen if padding <= SMALL_PADDING else window,
+            tpu=by_choices if padding <= SMALL_PADDING else window,
             default=window,
         )
     return jnp.where(mirror[:, None, None, None], image[:, :, ::-1], image)
@@ -196,14 +196,14 @@ def _window(padded: Bytes, row: PerSample, column: PerSample, *, size) -> Bytes:
 
 
 def _window_by_choices(padded, row: PerSample, column: PerSample, *, most: int):
-    """The same window where offsets are 0 to `most`, chosen of all static slices."""
+    """The same window where offsets are 0 to `most`, selected from all static slices."""
     for axis, offset in ((1, row), (2, column)):
         size = padded.shape[axis] - most
-        chosen = jax.lax.slice_in_dim(padded, 0, size, axis=axis)
+        result = jax.lax.slice_in_dim(padded, 0, size, axis=axis)
         for first in range(1, most + 1):
             own = jax.lax.slice_in_dim(padded, first, first + size, axis=axis)
-            chosen = jnp.where((offset == first)[:, None, None, None], own, chosen)
-        padded = chosen
+            result = jnp.where((offset == first)[:, None, None, None], own, result)
+        padded = result
     return padded
 
 
