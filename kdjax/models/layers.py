@@ -156,7 +156,8 @@ def conv_norm(conv: Conv, norm: BatchNorm, x: jax.Array, train: bool) -> jax.Arr
         return norm(conv(x, train), train)
     multiplier, offset = norm.affine()
     y = conv(x, train, multiplier)
-    return y + along_channels(offset).astype(y.dtype)
+    shift = frozen(conv, "shift", lambda: offset.astype(y.dtype))
+    return y + along_channels(shift)
 
 
 def scale(kernel: jax.Array, multiplier: jax.Array | None, dtype) -> jax.Array:
