@@ -109,9 +109,19 @@ def _programs(data: bytes) -> dict[str, dict[str, Instruction]]:
 
 
 def _instructions(proto: memoryview) -> Iterator[tuple[str, Instruction]]:
-    for instruction in _deeper(proto, 1, 3, 2):  # of modules and their computations
-        name, opcode = (bytes(*_all(instruction, n)).decode() for n in (1, 2))
-        origin = bytes(*_deeper(instruction, 7, 2)).decode()
+    """Of a program. A fusion that does not say its origin has that of its result."""
+    rows, origins = [], {}  # the latter of computations
+    for computation in _deeper(proto, 1, 3):
+        for instruction in _all(computation, 2):
+            name, opcode = (bytes(*_all(instruction, n)).decode() for n in (1, 2))
+            origin = bytes(*_deeper(instruction, 7, 2)).decode()
+            called = [one for ids in _all(instruction, 38) for one in _varints(ids)]
+            rows.append((name, opcode, origin, called))
+            for number in _all(computation, 5):
+                origins[number] = origin or origins.get(number, "")
+    for name, opcode, origin, called in rows:
+        if opcode == "fusion" and not origin:
+            origin = origins.get(called[0], "") if called else ""
         yield name, Instruction(opcode, origin)
 
 
@@ -121,26 +131,33 @@ def _deeper(message: memoryview, number: int, *rest: int) -> Iterator[memoryview
         yield from _deeper(value, *rest) if rest else (value,)
 
 
-def _all(message: memoryview, number: int) -> Iterator[memoryview]:
-    """The values with a length of a field of a protocol buffer."""
+def _all(message: memoryview, number: int) -> Iterator[memoryview | int]:
+    """The values of a field of a protocol buffer: bytes, or whole numbers."""
     at = 0
-
-    def varint() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
-            if byte < 128:
-                return value
-
     while at < len(message):
-        key = varint()
-        size = {0: 0, 1: 8, 5: 4}.get(key & 7)
-        if size is None:
-            size = varint()
-            if key >> 3 == number:
-                yield message[at : at + size]
-        elif not size:
-            varint()
-        at += size
+        key, at = _varint(message, at)
+        if key & 7 == 0:
+            value, at = _varint(message, at)
+        else:
+            fixed = {1: 8, 5: 4}.get(key & 7)
+            size, at = (fixed, at) if fixed else _varint(message, at)
+            value, at = message[at : at + size], at + size
+        if key >> 3 == number:
+            yield value
+
+
+def _varints(message: memoryview) -> Iterator[int]:
+    at = 0
+    while at < len(message):
+        value, at = _varint(message, at)
+        yield value
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """A whole number of seven bits a byte, and where it ends."""
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128:
+            return value, at

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax.profiler import ProfileData
 
-from kdjax.reporting.trace import read_operations
+from kdjax.reporting.trace import _instructions, read_operations
 from kdjax.runner.profile import describe
 
 METADATA = """
@@ -132,6 +132,30 @@ def test_gpus_are_summed_over_their_streams(operations_of):
     lines = describe(operations, devices, steps=4)
     assert "2 device(s)" in lines[0]
     assert lines[1].split()[:5] == ["80.0", "%", "0.0010", "0.25", "fusion.2"]
+
+
+def test_a_fusion_without_an_origin_has_that_of_its_result():
+    def number(field, value):
+        return bytes([field << 3, value])
+
+    def instruction(name, opcode, origin="", called=b""):
+        metadata = [message(7, message(2, origin))] if origin else []
+        return message(2, message(1, name), message(2, opcode), *metadata, called)
+
+    inner = [
+        instruction("a", "tanh", "jit(f)/tanh"),
+        instruction("b", "dot", "jit(f)/dot"),
+    ]
+    inner += [instruction("c", "bitcast"), number(5, 9)]
+    # Field 38, packed: the computation with the identifier 9.
+    called = bytes([38 << 3 & 127 | 128 | 2, 38 >> 4, 1, 9])
+    outer = [
+        instruction("d", "fusion", called=called),
+        instruction("e", "copy", called=called),
+    ]
+    proto = message(1, message(3, *inner), message(3, *outer, number(5, 10)))
+    rows = dict(_instructions(memoryview(proto)))
+    assert rows["d"] == ("fusion", "jit(f)/dot") and rows["e"] == ("copy", "")
 
 
 def test_a_trace_without_devices_is_said_to_be_one(operations_of):
