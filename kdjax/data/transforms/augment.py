@@ -196,7 +196,7 @@ def _window(padded: Bytes, row: PerSample, column: PerSample, *, size) -> Bytes:
 
 
 def _window_by_choices(padded, row: PerSample, column: PerSample, *, most: int):
-    """The same window where offsets are 0 to `most`, selected from all static slices."""
+    """The same window where offsets are 0 to `most`, selected from static slices."""
     for axis, offset in ((1, row), (2, column)):
         size = padded.shape[axis] - most
         result = jax.lax.slice_in_dim(padded, 0, size, axis=axis)
