@@ -86,7 +86,7 @@ def test_evaluating_saving_and_waiting_for_input_are_lost_to_goodput(
 @pytest.mark.parametrize("busy", (True, False))
 def test_input_is_lost_only_where_the_devices_had_nothing_to_do(clock, busy):
     spent = goodput.Goodput()
-    window = loop._Window(4, spent)
+    window = loop._Window(4, lambda share: [share], spent)
     running = types.SimpleNamespace(is_ready=lambda: not busy)
     window.pending = [(1, types.SimpleNamespace(is_ready=lambda: True)), (1, running)]
     window.input(Slow(), 0, 1)
