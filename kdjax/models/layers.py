@@ -156,7 +156,8 @@ def conv_norm(conv: Conv, norm: BatchNorm, x: jax.Array, train: bool) -> jax.Arr
         return norm(conv(x, train), train)
     multiplier, offset = norm.affine()
     y = conv(x, train, multiplier)
-    return y + along_channels(offset).astype(y.dtype)
+    shift = frozen(conv, "shift", lambda: offset.astype(y.dtype))
+    return y + along_channels(shift)
 
 
 def scale(kernel: jax.Array, multiplier: jax.Array | None, dtype) -> jax.Array:
@@ -173,7 +174,7 @@ def along_channels(vector: jax.Array) -> jax.Array:
 
 def global_average_pool(x: jax.Array) -> jax.Array:
     """[b, h, w, c] -> [b, c] in float32, for any h and w."""
-    if x.dtype != jnp.float32:
+    if x.dtype != jnp.float32 and target_platform() == "cpu":
         # XLA's CPU backend (jax 0.11.2) makes NaN of bfloat16 sums that it fuses with
         # the mean: networks that return logits alone.
         x = jax.lax.optimization_barrier(x)

@@ -47,14 +47,14 @@ def of_weights_alone(network, frozen, platform="cpu", shape=(16, 32, 32, 3)):
 
 NETWORKS = {
     "resnet8": lambda: create("resnet8", num_classes=10),
-    "bfloat16": lambda: create("resnet18", num_classes=10, dtype="bfloat16"),
-    "winograd": lambda: create("wrn_10_2", num_classes=10),
+    "bfloat16": lambda: create("resnet8", num_classes=10, dtype="bfloat16"),
+    "winograd": lambda: create("wide_resnet", depth=10, width=2, num_classes=10),
     "vgg8": lambda: create("vgg8", num_classes=10),
     "mobilenet": lambda: create("mobilenet_v2_half", num_classes=10),
     "shufflenet_v1": lambda: create("shufflenet_v1", num_classes=10),
     "ensemble": lambda: ensemble((create("resnet8", num_classes=10),) * 2),
     "resized": lambda: resized(
-        create("wrn_10_2", num_classes=10), (16, 16), "bilinear"
+        create("wide_resnet", depth=10, width=2, num_classes=10), (16, 16), "bilinear"
     ),
     "reused": lambda: with_reused_classifier(
         create("resnet8", num_classes=10), Reuse("stage3_preact", channels=8, bias=True)
@@ -71,7 +71,7 @@ def test_nothing_is_left_to_fold(name):
 
 def test_kernels_are_transposed_once_too():
     network = NETWORKS["bfloat16"]()
-    assert of_weights_alone(network, False, "gpu").count("transpose") == 20
+    assert of_weights_alone(network, False, "gpu").count("transpose") == 9
     assert not of_weights_alone(network, True, "gpu")
 
 
@@ -84,7 +84,7 @@ def test_outputs_are_the_same_to_rounding(platform, dtype):
     with traced_for(platform):
         params, batch_stats = jax.jit(network.init)(jax.random.key(0), images)
         # Moments that are not 0 and 1, which fold to nothing.
-        batch_stats = jax.tree.map(lambda x: 0.5 * x + 0.3, batch_stats)
+        batch_stats = jax.tree.map(lambda x: 0.5 * x + 0.01, batch_stats)
         freeze = jax.jit(network.freeze, static_argnums=2)
         frozen = freeze(params, batch_stats, images.shape)
         evaluate = jax.jit(network.evaluate)

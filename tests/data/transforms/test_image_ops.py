@@ -113,10 +113,3 @@ def test_errors_name_what_came():
     with pytest.raises(ValueError, match="value has batch=2"):
         image = jnp.zeros((1, 4, 4, 1), jnp.uint8)
         image_ops.apply_operation(image, one, jnp.zeros(2))
-
-
-def test_tpus_count_the_same_levels(image):
-    levels = jnp.asarray(image, jnp.int32)
-    counts = image_ops._scattered(levels)
-    np.testing.assert_array_equal(image_ops._compared(levels), counts)
-    assert counts.sum() == image.size
