@@ -93,6 +93,5 @@ def test_a_run_leaves_a_trace_and_prints_its_costliest_operations(
     assert sum(shares) == pytest.approx(100, abs=0.6)
     assert shares[:10] == sorted(shares[:10], reverse=True)
     assert lines[10].endswith(" others")
-    assert any("  jit(" in line for line in lines)
     (trace,) = (tmp_path / "w" / "tensorboard" / "plugins").rglob("*.xplane.pb")
     assert trace.stat().st_size > 1000
