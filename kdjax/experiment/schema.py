@@ -172,8 +172,8 @@ class Config:
     batch_size: int = key(128, "of an update, over all devices", low=1)
     accumulation_steps: int = key(
         1,
-        "microbatches of an update, one in memory at a time; batch norms, and what "
-        "else of a method or mixture looks at several samples, see one of them",
+        "microbatches of an update, on accelerators one in memory at a time; batch "
+        "norms, and what else looks at several samples, see one of them",
         low=1,
     )
     total_epochs: float = key(200.0, "length of the run", low=0)

@@ -20,18 +20,16 @@ def accumulate(
 ) -> dict[str, Gradients]:
     """Means of the gradients and metrics of `count` microbatches of a batch, in turn.
 
-    One microbatch has its activations in memory at a time. Batch statistics and the
-    memories of methods go through all of them, one after another.
+    In a loop one microbatch has its activations in memory at a time. Batch statistics
+    and the memories of methods go through all of them, one after another.
 
     Args:
       compute: (states, number of the microbatch, its rows of `batch_spec`) -> name ->
         Gradients.
-      unrolled: no loop in the program, for devices that are slow inside one.
+      unrolled: no loop, for devices that are slow inside one; it saves no memory.
     """
 
     def one(carry, numbered):
-        # The next microbatch waits for this one: their activations share memory.
-        carry, numbered = jax.lax.optimization_barrier((carry, numbered))
         (sums, changes), (number, rows) = carry, numbered
         present = {
             name: dataclasses.replace(state, **changes[name])

@@ -60,7 +60,8 @@ def train_program(
       batch_norm: whose moments, "global" or "device"; see `sharding.normalised`.
       steps: of one dispatch, all of which are made.
       decode: makes the teacher's outputs of what a cache puts into `batch_spec`.
-      accumulation_steps: microbatches that a step's batch is divided into.
+      accumulation_steps: microbatches that a step's batch is divided into, a loop but
+        on CPU.
     """
     mixed = augment.is_mixed
     step = make_train_step(
