@@ -58,4 +58,4 @@ def test_cells():
         *("590", "65.0 %", "1.2 %"),
     )
     alone = ROW | {"mode": "input", "students": 0}
-    assert cells(alone)[5:10] == ("-",) * 5
+    assert cells(alone)[6:11] == ("-",) * 5
