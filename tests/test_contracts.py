@@ -122,3 +122,9 @@ def test_a_command_and_a_process_of_several_end_with_one_code(error, code, capsy
     assert __main__.exit_code("kdjax train", error) == code
     assert process_group.exit_code_of(error) == (code or 1)
     assert bool(capsys.readouterr().err) == (code is not None)
+
+
+def test_what_the_clients_of_buckets_raise_is_an_error_of_storage():
+    http = type("HttpError", (Exception,), {"__module__": "gcsfs.retry"})
+    assert contracts.exit_code_of(http("Forbidden")) == 4
+    assert contracts.exit_code_of(ValueError("ours")) is None

@@ -10,8 +10,10 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 import time
 from http import HTTPStatus
+from http.server import ThreadingHTTPServer
 
 NAME = "kdjax-test"  # Google's buckets have three letters at least
 ADDRESSES = (
@@ -44,10 +46,23 @@ def bucket(environment):
             server.kill()
 
 
+class _Server(ThreadingHTTPServer):
+    """With room for all connections of a save: one too many waits for a second."""
+
+    request_queue_size = 128
+
+
+_one_at_a_time = threading.Lock()  # the emulator's storage has no locks
+
+
 def _extended(method: str, plain):
     """A handler that does what the emulator's leaves out, before or after it."""
 
     def handler(request, response, storage, *rest, **named):
+        with _one_at_a_time:
+            return extended(request, response, storage, *rest, **named)
+
+    def extended(request, response, storage, *rest, **named):
         bucket_name = request.params.get("bucket_name")
         name = request.params.get("object_id") or request.query.get("name", [""])[0]
         try:
@@ -84,6 +99,7 @@ def serve(name: str) -> None:
     """Serves an empty bucket at a free port, which it prints, until it is killed."""
     from gcp_storage_emulator import server
 
+    server.server.HTTPServer = _Server
     for _, handlers in server.HANDLERS:
         for method, plain in handlers.items():
             handlers[method] = _extended(method, plain)
