@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def start(options):
-    devices.configure_cpu(None, options.batch_size)
+    devices.configure(None, options.batch_size)
     kind = jax.devices()[0]
     dtype = options.dtype or ("float32" if kind.platform == "cpu" else "bfloat16")
     sizes = {k: vars(options)[k] for k in ("batch_size", "image_size", "classes")}

@@ -50,4 +50,4 @@ def as_they_are(monkeypatch):
     """Commands leave the number of devices as it is set above."""
     from kdjax.distributed import devices
 
-    monkeypatch.setattr(devices, "configure_cpu", lambda *_: 8)
+    monkeypatch.setattr(devices, "configure", lambda *_: 8)

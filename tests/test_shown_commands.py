@@ -157,7 +157,7 @@ def shell(monkeypatch, tmp_path):
             shell.run(row.config, root / row.name)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(devices, "configure_cpu", lambda *sizes: None)
+    monkeypatch.setattr(devices, "configure", lambda *sizes: None)
     for module in (bench.rows, bench_input):
         monkeypatch.setattr(module, "measure_each", lambda *cases: 0)
     monkeypatch.setattr(runs, "run", shell.run)

@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
     options = parser.parse_args(argv)
     # Batches are padded, so any number of devices will do.
-    devices.configure_cpu(options.devices, 0)
+    devices.configure(options.devices, 0)
     output = paths.parse(options.output, "--output")
     summaries = analyse(
         [paths.resolve(text, "WORKDIR") for text in options.workdirs],

@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
     for name in ("batch_size", "image_size", "classes", "repeats"):
         at_least(options, name, 1)
     at_least(options, "steps", 0)
-    devices.configure_cpu(options.devices, options.batch_size)
+    devices.configure(options.devices, options.batch_size)
     devices.check_batch(options.batch_size, "--batch_size")
     sizes = {key: vars(options)[key] for key in ("batch_size", "image_size", "classes")}
     problem = problem_of(options.pair, options.dtype, **sizes)

@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
         if options.data_dir:
             config["data"]["data_dir"] = options.data_dir
     batch_size = options.batch_size or (config["batch_size"] if config else BATCH)
-    devices.configure_cpu(options.devices, batch_size)
+    devices.configure(options.devices, batch_size)
     devices.check_batch(batch_size, "--batch_size")
     with _split(options, config) as split:
         if not is_streamed(split):

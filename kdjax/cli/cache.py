@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     batch_size = config["evaluation"]["batch_size"]
     request = {name: getattr(options, name) for name in REQUESTED}
     with runtime.joined(options) as processes:
-        devices.configure_cpu(options.devices, batch_size, processes)
+        devices.configure(options.devices, batch_size, processes)
         if options.verify:
             rows = options.verify
             line = cache.verify_cache(config, options.workdir, rows, **request)

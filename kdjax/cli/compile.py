@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     if options.topology:
         chips = topology.describe(options.topology, options.slices)
     else:
-        devices.configure_cpu(options.devices, batch_size)
+        devices.configure(options.devices, batch_size)
         chips = None  # those at hand
     mesh = sharding.make_mesh(chips)
     microbatches = config["accumulation_steps"]

@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     images = SplitRequest(*(getattr(options, name) for name in SplitRequest._fields))
     with runtime.joined(options) as processes:
         # Batches are padded, so any number of devices will do.
-        devices.configure_cpu(options.devices, 0, processes)
+        devices.configure(options.devices, 0, processes)
         workdir = paths.resolve(options.workdir, "--workdir")
         network = options.checkpoint, options.student, options.weights
         line = evaluate(workdir, images, *network)

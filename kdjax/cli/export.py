@@ -46,6 +46,6 @@ def main(argv: list[str]) -> int:
     options = vars(parser.parse_args(argv))
     workdir = paths.resolve(options.pop("workdir"), "WORKDIR")
     output = paths.resolve(options.pop("output"), "--output")
-    devices.configure_cpu(1, 1)
+    devices.configure(1, 1)
     print(json.dumps(export(workdir, output, **options)))
     return 0

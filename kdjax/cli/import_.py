@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     file = paths.parse(options.pop("file"), "FILE")
     given = options.pop("workdir")
     workdir = paths.resolve(given, "--workdir")
-    devices.configure_cpu(1, 1)
+    devices.configure(1, 1)
     if paths.is_url(file) and not file.is_file():
         raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
     with local_copy(file) as copy:

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
         )
     with runtime.joined(options) as processes:
         batch_size = config.evaluation.batch_size
-        devices.configure_cpu(options.devices, batch_size, processes)
+        devices.configure(options.devices, batch_size, processes)
         run.run(config, options.workdir)
         if collectives.is_primary():
             print(json.dumps(read_selection(options.workdir)))

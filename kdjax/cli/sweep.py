@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     root, retry = options.workdir, options.retry_failed
     sizes = [trial.config["batch_size"] for trial in trials]
     with runtime.joined(options) as processes:
-        devices.configure_cpu(options.devices, math.gcd(*sizes), processes)
+        devices.configure(options.devices, math.gcd(*sizes), processes)
         collectives.assert_equal("this sweep", in_common(trials))
         directory.check_done(root, trials)
         if options.dry_run:

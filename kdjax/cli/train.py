@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
 
         profile = parse(options.profile)
     with runtime.joined(options) as processes:
-        devices.configure_cpu(options.devices, config.batch_size, processes)
+        devices.configure(options.devices, config.batch_size, processes)
         run.run(config, options.workdir, deadline, profile)
         results = run.results(options.workdir) if collectives.is_primary() else []
     if results:

@@ -23,7 +23,7 @@ PROGRAMS = "~/.cache/kdjax/programs"
 MALLOC = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1), "M_ARENA_MAX": (-8, 1)}
 
 
-def configure_cpu(requested: int | None, batch_size: int, processes: int = 1) -> int:
+def configure(requested: int | None, batch_size: int, processes: int = 1) -> int:
     """Sets XLA's flags and the number of virtual CPU devices, before JAX starts.
 
     Devices with one thread each share the batch, and one device with a thread a core

@@ -31,7 +31,7 @@ def run(
     deadline, started = time_slice.deadline(minutes), False
     for one in runs:
         runner.check(one.config, root)
-    devices.configure_cpu(virtual, runs[0].config["batch_size"])
+    devices.configure(virtual, runs[0].config["batch_size"])
     devices.keep_programs(root / "compiled")
     for number, one in enumerate(runs, start=1):
         directory = root / one.name

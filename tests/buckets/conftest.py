@@ -47,7 +47,7 @@ def bucket(server, tmp_path_factory):
     (directory / "config.py").write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
-        patch.setattr(devices, "configure_cpu", lambda *_: 8)
+        patch.setattr(devices, "configure", lambda *_: 8)
         patch.setattr(lease, "BEAT", 0.1)
         patch.setattr(lease, "EXPIRY", 1.0)
         yield server

@@ -10,7 +10,7 @@ from tests.cli.caches import Caches
 def cached(data_dir, tmp_path_factory):
     root = tmp_path_factory.mktemp("caches")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(devices, "configure_cpu", lambda *_: 8)
+        patch.setattr(devices, "configure", lambda *_: 8)
         caches = Caches(root, data_dir)
         assert (
             caches.cache(root / "single", "--dtype=float32", "--features=pooled") == 0

@@ -30,7 +30,7 @@ def workdirs(data_dir, tmp_path_factory):
 def call(*words):
     # The number of devices is the tests', settled long before.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+        patch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
         return analyse.main([str(word) for word in words])
 
 

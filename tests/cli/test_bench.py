@@ -22,7 +22,7 @@ SMALL += ["--repeats=2"]
 
 @pytest.fixture(autouse=True)
 def eight_devices(monkeypatch):
-    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+    monkeypatch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
 
 
 def fake(mode="live", students=1, **changes):

@@ -18,7 +18,7 @@ PAIR += ["--classes=5", "--batch_size=64"]
 
 @pytest.fixture(autouse=True)
 def eight_devices(monkeypatch):
-    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+    monkeypatch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
 
 
 def test_times_are_marked_as_estimates():

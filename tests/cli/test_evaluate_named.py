@@ -59,7 +59,7 @@ def flags(tensors, contents, tmp_path_factory):
     shape = f"--image_shape={SIDE},{SIDE},3"
     words = [str(root / "x.safetensors"), "--model=resnet8", shape, *moments]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_.devices, "configure_cpu", lambda *_: 8)
+        patch.setattr(import_.devices, "configure", lambda *_: 8)
         assert import_.main([*words, f"--workdir={root / 'w'}"]) == 0
     return [f"--workdir={root / 'w'}", f"--data_dir={root}", "--data=jpeg_set"]
 

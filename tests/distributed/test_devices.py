@@ -117,7 +117,7 @@ def test_memory_is_kept_where_no_accelerator_can_be(
     monkeypatch.setattr(devices, "keep_memory", lambda: calls.append(True))
     monkeypatch.setattr(devices, "jax", types.SimpleNamespace(config=Config(platforms)))
     monkeypatch.setenv("XLA_FLAGS", "")
-    devices.configure_cpu(1, 8)
+    devices.configure(1, 8)
     assert bool(calls) is cpu_only
 
 
@@ -125,7 +125,7 @@ def test_memory_is_kept_where_no_accelerator_can_be(
 @pytest.mark.parametrize("count", (0, -1))
 def test_devices_are_one_or_more(count):
     with pytest.raises(InputError, match=f"--devices is {count}; expected 1 or more"):
-        devices.configure_cpu(count, 8)
+        devices.configure(count, 8)
 
 
 class Config:

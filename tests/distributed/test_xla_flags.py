@@ -90,7 +90,7 @@ def test_xla_knows_the_flags():
     code = (
         "import jax; from kdjax.distributed import devices, xla_flags\n"
         "xla_flags.may_use_gpus = lambda: True\n"
-        "devices.configure_cpu(2, 8)\n"
+        "devices.configure(2, 8)\n"
         "import os; print(os.environ['XLA_FLAGS'], len(jax.devices()))"
     )
     env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}

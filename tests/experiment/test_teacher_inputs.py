@@ -51,7 +51,7 @@ def named(flags, tmp_path_factory):
     where = tmp_path_factory.mktemp("named")
     (where / "names.txt").write_text("\n".join(NAMES) + "\n\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_.devices, "configure_cpu", lambda *_: 8)
+        patch.setattr(import_.devices, "configure", lambda *_: 8)
         more = [f"--classes={where / 'names.txt'}", f"--workdir={where / 'run'}"]
         assert import_.main([*flags, *more]) == 0
     return where / "run"

@@ -53,7 +53,7 @@ def test_analyse_and_reproduce_print_in_any_encoding(tmp_path, monkeypatch):
     quantities = ("logit_distance/median", "logit_mean_gap/mean", "agreement")
     metrics = dict.fromkeys(quantities, 1.0)
     monkeypatch.setattr(analyse, "analyse", lambda *_, **__: {NAME: metrics})
-    monkeypatch.setattr(analyse.devices, "configure_cpu", lambda *_: None)
+    monkeypatch.setattr(analyse.devices, "configure", lambda *_: None)
     commands = {
         analyse.main: ["WORKDIR", f"--output={tmp_path}"],
         reproduce.main: ["fashion_mnist", "--plan", f"--runs={tmp_path / NAME}"],

@@ -36,7 +36,7 @@ def config(data_dir, teacher="") -> ConfigDict:
 
 @pytest.fixture(params=NAMES)
 def root(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(devices, "configure_cpu", lambda *_: 8)
+    monkeypatch.setattr(devices, "configure", lambda *_: 8)
     return tmp_path / request.param
 
 

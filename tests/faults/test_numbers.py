@@ -44,7 +44,7 @@ def config(tmp_path_factory):
 @pytest.fixture
 def code_of(config, tmp_path, monkeypatch, capsys):
     """Words of `train` -> its exit code and what it printed as an error."""
-    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+    monkeypatch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
 
     def run(*words):
         workdir = tmp_path / "run"

@@ -105,7 +105,7 @@ def directory(tmp_path, monkeypatch):
     """A data set and a config, in the current directory."""
     monkeypatch.chdir(tmp_path)
     # The tests' devices may be in use already.
-    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 1)
+    monkeypatch.setattr("kdjax.distributed.devices.configure", lambda *_: 1)
     random, label = np.random.default_rng(0), np.arange(32, dtype=np.int32) % 4
     arrays = {}
     for split in ("train", "test"):

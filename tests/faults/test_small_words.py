@@ -34,7 +34,7 @@ def refused(capsys, *words):
 
 @pytest.fixture(autouse=True)
 def _devices(monkeypatch):
-    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+    monkeypatch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
 
 
 @pytest.mark.parametrize("workdir", ("", " "))

@@ -71,7 +71,7 @@ def test_every_stage_runs_once_and_writes_its_answer(accelerator):
 def test_every_command_is_one_that_its_parser_takes(accelerator, monkeypatch):
     run, out = accelerator
     plans = []
-    monkeypatch.setattr(devices, "configure_cpu", lambda *sizes: None)
+    monkeypatch.setattr(devices, "configure", lambda *sizes: None)
     monkeypatch.setattr(
         bench.rows, "measure_each", lambda *args: plans.append(args) or 0
     )

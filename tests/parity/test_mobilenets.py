@@ -106,7 +106,7 @@ def test_what_is_another_network_is_refused(
 ):
     from safetensors.torch import save_file
 
-    monkeypatch.setattr(devices, "configure_cpu", lambda *_: 8)
+    monkeypatch.setattr(devices, "configure", lambda *_: 8)
     file = tmp_path / "x.safetensors"
     save_file(published(timm, theirs, seed=5).state_dict(), file)
     moments = ["--mean=0.5,0.5,0.5", "--std=0.5,0.5,0.5", "--image_shape=64,64,3"]

@@ -141,7 +141,7 @@ def bring(file, name, workdir):
 
 @pytest.mark.parametrize("name", [*NEW, "wrn_40_1", "resnet8x4", "resnet50_cifar"])
 def test_a_teachers_file_answers_as_its_network(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(devices, "configure_cpu", lambda *_: 8)
+    monkeypatch.setattr(devices, "configure", lambda *_: 8)
     model, state = published(name)
     file = saved(state, tmp_path / "ckpt_epoch_240.pth")
     workdir = tmp_path / "teacher"
@@ -169,6 +169,6 @@ def test_another_networks_file_is_refused(theirs, ours, message, tmp_path):
         pytest.MonkeyPatch.context() as patch,
         pytest.raises(InputError, match=message),
     ):
-        patch.setattr(devices, "configure_cpu", lambda *_: 8)
+        patch.setattr(devices, "configure", lambda *_: 8)
         bring(file, ours, tmp_path / "w")
     assert not (tmp_path / "w").exists()

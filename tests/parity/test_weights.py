@@ -29,7 +29,7 @@ def published(timm, name, seed):
 @pytest.fixture
 def bring(monkeypatch, tmp_path):
     """Imports a model's file, written by PyTorch's own packages."""
-    monkeypatch.setattr(devices, "configure_cpu", lambda *_: 8)
+    monkeypatch.setattr(devices, "configure", lambda *_: 8)
 
     def bring(model, name, suffix):
         import torch

@@ -161,7 +161,7 @@ class Clock:
         time = type("time", (), {"monotonic": lambda: self.now})
         monkeypatch.setattr(run, "time", time)
         monkeypatch.setattr(run.time_slice, "deadline", lambda m: self.now + 60 * m)
-        monkeypatch.setattr(run.devices, "configure_cpu", lambda *_: 1)
+        monkeypatch.setattr(run.devices, "configure", lambda *_: 1)
         monkeypatch.setattr(run.records, "note_time_slice", lambda where: None)
         monkeypatch.setattr(run.runner, "run", self.run)
 

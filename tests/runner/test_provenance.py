@@ -214,7 +214,7 @@ def test_finished_stages_move_together_and_keep_their_teacher(
 
 def test_the_rows_of_a_sweep_are_of_one_teacher(runs, data_dir, tmp_path, monkeypatch):
     # The number of devices is the tests', settled long before.
-    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+    monkeypatch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
     file = sweeps.write(tmp_path, data_dir)
     shutil.copytree(runs / "first", tmp_path / "copy")
 

@@ -10,7 +10,7 @@ from tests.sweep import sweeps
 @pytest.fixture(autouse=True)
 def devices(monkeypatch):
     # The number of devices is the tests', settled long before.
-    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+    monkeypatch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
 
 
 @pytest.fixture(scope="module")

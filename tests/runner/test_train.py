@@ -181,7 +181,7 @@ def test_evaluate_prints_one_json_line(runs, data_dir, capsys):
 def evaluate_command_main(flags):
     # The number of devices is the tests', settled long before.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+        patch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
         return evaluate_command.main(flags)
 
 

@@ -50,7 +50,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 @pytest.fixture
 def stored(tmp_path, monkeypatch):
     """A copy of everything, and devices as the tests have them."""
-    monkeypatch.setattr(devices, "configure_cpu", lambda *_: 8)
+    monkeypatch.setattr(devices, "configure", lambda *_: 8)
     with tarfile.open(HERE / "version_before.tar.xz") as packed:
         packed.extractall(tmp_path, filter="data")
     (tmp_path / "stored.py").write_text(CONFIG)

@@ -25,7 +25,7 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def devices(monkeypatch):
     # The number of devices is the tests', settled long before.
-    monkeypatch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+    monkeypatch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +46,12 @@ def swept(file, tmp_path_factory):
         trained.append(where)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+        patch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
         interrupt(patch, at=3)
         with pytest.raises(Preempted, match="step 4 of 6"):
             start(file, workdir)
         patch.undo()
-        patch.setattr("kdjax.distributed.devices.configure_cpu", lambda *_: 8)
+        patch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
         patch.setattr(trainer, "train", killed_before_the_second)
         with pytest.raises(Killed):
             start(file, workdir)

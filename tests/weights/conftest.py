@@ -13,7 +13,7 @@ MEAN, STD = (0.25,), (0.5,)
 @pytest.fixture
 def as_they_are(monkeypatch):
     """The number of devices is the tests', settled long before."""
-    monkeypatch.setattr(devices, "configure_cpu", lambda *_: 8)
+    monkeypatch.setattr(devices, "configure", lambda *_: 8)
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +42,6 @@ def teacher(flags, tmp_path_factory):
     """A workdir with these weights."""
     workdir = tmp_path_factory.mktemp("imported") / "teacher"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(devices, "configure_cpu", lambda *_: 8)
+        patch.setattr(devices, "configure", lambda *_: 8)
         assert import_.main([*flags, f"--workdir={workdir}"]) == 0
     return workdir

@@ -148,7 +148,7 @@ def mobile(tmp_path_factory):
     output = root / "timm.safetensors"
     how = ["--format=safetensors", "--names=timm", f"--output={output}"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(devices, "configure_cpu", lambda *_: 8)
+        patch.setattr(devices, "configure", lambda *_: 8)
         assert import_.main(words) == 0
         assert export.main([str(root / "w"), *how]) == 0
     return output
