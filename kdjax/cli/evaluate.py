@@ -43,8 +43,8 @@ def main(argv: list[str]) -> int:
     with runtime.joined(options) as processes:
         devices.configure_cpu(options.devices, ROWS, processes)
         workdir = paths.local(options.workdir, "--workdir").resolve()
-        chosen = options.checkpoint, options.student, options.weights
-        line = evaluate(workdir, images, *chosen)
+        which = options.checkpoint, options.student, options.weights
+        line = evaluate(workdir, images, *which)
         if collectives.is_primary():
             print(json.dumps(line))
     return 0
