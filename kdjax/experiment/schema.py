@@ -189,7 +189,7 @@ class Config:
     ema_decay: float = key(
         0.0,
         "of an average of each student's weights, such as 0.9999; it is what is "
-        "evaluated, kept as best, exported and a teacher later. 0: none",
+        "evaluated, kept as best, exported and read as a teacher. 0: none",
         low=0,
         high=0.999999,
     )

@@ -1,4 +1,4 @@
-"""A run whose weights are averaged: evaluated, resumed, exported, taught by."""
+"""A run whose weights are averaged: evaluated, resumed, exported, read as a teacher."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def test_the_average_is_what_is_evaluated(run, data_dir, as_they_are, capsys):
     assert logged["eval/ce/loss"] != logged["eval/ce/raw_loss"]
 
 
-def test_the_average_is_what_is_exported_and_taught_by(
+def test_the_average_is_what_is_exported_and_read_as_a_teacher(
     run, data_dir, tmp_path, as_they_are, capsys
 ):
     jax.tree.map(np.testing.assert_array_equal, read(run), read(run, "ema"))
