@@ -1,5 +1,6 @@
 """The denominator of a student's objective, from a config and from a begun run."""
 
+import contextlib
 import inspect
 
 import jax
@@ -36,32 +37,32 @@ def denominators_of(experiment) -> dict:
 
 STUDENTS = {"ds": DS, "ds_batch": DS | {"denominator": "batch"}, "kd": KD}
 STUDENTS |= {"lr": {"name": "lr_mse"}, "lr_ds": {"name": "lr_ds"}}
-OWN = {"ds": "sets", "ds_batch": "batch", "kd": "sets", "lr": "sets", "lr_ds": "sets"}
+OWN = dict.fromkeys(STUDENTS, "batch") | {"lr": "sets"}
 
 
-@pytest.fixture
-def batch_by_default(monkeypatch):
-    """A later version, in which the default is another."""
-    for name in ("ds", "lr_ds"):
-        defaults = METHODS[name].build.__kwdefaults__
-        monkeypatch.setitem(defaults, "denominator", "batch")
-    monkeypatch.setattr(denominators, "DENOMINATOR", "batch")
+@contextlib.contextmanager
+def earlier_version():
+    """One in which the default was another."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ds", "lr_ds"):
+            defaults = METHODS[name].build.__kwdefaults__
+            patch.setitem(defaults, "denominator", "sets")
+        patch.setattr(denominators, "DENOMINATOR", "sets")
+        yield
 
 
 def test_an_experiment_says_which_it_has(data_dir):
     config = config_of(data_dir, STUDENTS)
     assert denominators_of(build(config)) == OWN
-    config.students.kd.selection = ConfigDict(HALF | {"denominator": "batch"})
-    assert denominators_of(build(config)) == OWN | {"kd": "batch"}
+    config.students.kd.selection = ConfigDict(HALF | {"denominator": "sets"})
+    assert denominators_of(build(config)) == OWN | {"kd": "sets"}
     config.students = ConfigDict({"ce": {"method": {"name": "ce"}}})
     assert "denominator" not in build(config).identity["students"]["ce"]
 
 
-def test_a_new_run_has_the_default_and_a_begun_one_its_own(data_dir, batch_by_default):
+def test_a_new_run_has_the_default_and_a_begun_one_its_own(data_dir):
     config = config_of(data_dir, STUDENTS)
-    later = {name: "sets" if name == "lr" else "batch" for name in STUDENTS}
-    assert denominators_of(build(config)) == later
-    assert denominators_of(build(config, denominators={})) == later
+    assert denominators_of(build(config, denominators={})) == OWN
     begun = dict.fromkeys(STUDENTS, "sets")
     result = denominators_of(build(config, denominators=begun))
     assert result == begun | {"ds_batch": "batch"}
@@ -76,18 +77,18 @@ def loss_of(workdir):
 
 
 def test_a_run_goes_on_with_the_objective_it_began_with(
-    data_dir, tmp_path, request, monkeypatch
+    data_dir, tmp_path, monkeypatch
 ):
     students = {"ds": DS, "kd": KD}
     config = config_of(data_dir, students)
     config.evaluation.every_epochs = 0.25  # a checkpoint after each step
-    run.run(config, tmp_path / "whole")
-    for part in ("of_this_version", "of_an_earlier_one"):
-        run.run(config, tmp_path / part)
-        (tmp_path / part / "summary.json").unlink()
-        (tmp_path / part / "checkpoints" / "2").rename(tmp_path / f"{part}-2")
-    request.getfixturevalue("batch_by_default")
-    run.run(config, tmp_path / "of_this_version")
+    with earlier_version():
+        run.run(config, tmp_path / "whole")
+        for part in ("that_says_so", "that_has_no_choice"):
+            run.run(config, tmp_path / part)
+            (tmp_path / part / "summary.json").unlink()
+            (tmp_path / part / "checkpoints" / "2").rename(tmp_path / f"{part}-2")
+    run.run(config, tmp_path / "that_says_so")
     read = denominators.read_identity
 
     def read_earlier(directory):
@@ -98,10 +99,10 @@ def test_a_run_goes_on_with_the_objective_it_began_with(
         return identity
 
     monkeypatch.setattr(denominators, "read_identity", read_earlier)
-    run.run(config, tmp_path / "of_an_earlier_one")
+    run.run(config, tmp_path / "that_has_no_choice")
     run.run(config, tmp_path / "later")
     whole, later = loss_of(tmp_path / "whole"), loss_of(tmp_path / "later")
-    for part in ("of_this_version", "of_an_earlier_one"):
+    for part in ("that_says_so", "that_has_no_choice"):
         assert_same = jax.tree.map(
             lambda a, b: (a == b).all(), loss_of(tmp_path / part), whole
         )

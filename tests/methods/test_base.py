@@ -115,7 +115,8 @@ def test_a_method_has_terms_of_unique_names():
 @pytest.mark.parametrize("alpha", [1.0, 0.75])
 def test_selected_samples_get_the_teacher_and_the_rest_their_labels(alpha):
     selection = np.float32([1, 0, 1])
-    method = with_label_fallback(kd.build(alpha=alpha, temperature=4.0))
+    plain = kd.build(alpha=alpha, temperature=4.0)
+    method = with_label_fallback(plain, "sets")
     given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
     value = objective(method, *given, selection)
     hard = reference.cross_entropy(GOLDEN_STUDENT, reference.one_hot(GOLDEN_LABELS, 4))

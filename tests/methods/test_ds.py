@@ -37,7 +37,9 @@ def mean_over(values, members):
 @pytest.mark.parametrize("alpha", [1, 0.9])
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_each_set_of_samples_has_its_own_mean(selection, alpha, temperature):
-    method = METHODS["ds"].build(temperature=temperature, alpha=alpha)
+    method = METHODS["ds"].build(
+        temperature=temperature, alpha=alpha, denominator="sets"
+    )
     value, (gradient, to_teacher) = value_and_gradient(method, selection)
     expected = mean_over(HARD, [not m for m in selection])
     expected += (1 - alpha) * mean_over(HARD, selection)
@@ -65,7 +67,7 @@ def test_over_the_batch_every_sample_counts_once(selection, alpha, temperature):
 
 
 def test_gradient_is_the_teachers_on_the_selected_and_the_labels_on_the_rest():
-    method = ds.build(temperature=4)
+    method = ds.build(temperature=4, denominator="sets")
     _, (gradient, _) = value_and_gradient(method, [1, 0, 1])
     slope = reference.softmax(GOLDEN_STUDENT, 4.0)
     slope = 4 * (slope - reference.softmax(GOLDEN_TEACHER, 4.0)) / 2
@@ -76,7 +78,7 @@ def test_gradient_is_the_teachers_on_the_selected_and_the_labels_on_the_rest():
 def test_the_teacher_plays_no_part_where_it_is_not_selected():
     other = GOLDEN_TEACHER.copy()
     other[1] = [7, -3, 0, 1]
-    method = ds.build(temperature=4)
+    method = ds.build(temperature=4, denominator="sets")
     for selection, same in (([1, 0, 1], True), ([1, 1, 1], False)):
         values = [
             value_and_gradient(method, selection, t)[0] for t in (GOLDEN_TEACHER, other)

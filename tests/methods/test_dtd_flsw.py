@@ -92,7 +92,7 @@ def test_selection_weighs_the_teacher_and_not_the_labels():
 @pytest.mark.parametrize("selection", [[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0]])
 def test_a_run_that_selects_gives_the_others_their_labels(selection):
     method = dtd_flsw.build(base=4.0, spread=2.0, eta=0.8, label_weight=0.3)
-    method = with_label_fallback(method)
+    method = with_label_fallback(method, "sets")
     value, (gradient, _) = value_and_gradient(method, np.float32(selection))
     # The temperatures are those of the whole batch, whoever was selected.
     w = reference.confusion(GOLDEN_STUDENT, GOLDEN_TEACHER)

@@ -31,7 +31,7 @@ def test_parts_match_the_equation_on_every_selection(selection):
     expected = reference.label_revision_parts(
         GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS, selection
     )
-    method = METHODS["lr_ds"].build()
+    method = METHODS["lr_ds"].build(denominator="sets")
     np.testing.assert_allclose(parts(method, selection), expected, rtol=1e-5)
     value, (gradient, to_teacher) = value_and_gradient(method, selection)
     total = np.dot([1, 4, 1], expected)
@@ -62,7 +62,8 @@ def test_over_the_batch_every_sample_counts_once(selection):
 
 def test_with_everything_selected_it_is_label_revision():
     everything = np.ones(3)
-    selected, plain = lr_ds.build(eta=0.9), lr_mse.build(eta=0.9)
+    selected = lr_ds.build(eta=0.9, denominator="sets")
+    plain = lr_mse.build(eta=0.9)
     assert parts(selected, everything) == parts(plain, everything)
     selected = lr_ds.build(eta=0.9, denominator="batch")
     plain = lr_mse.build(eta=0.9, denominator="batch")

@@ -27,8 +27,6 @@ from kdjax import checkpoints
 from kdjax.__main__ import main
 from kdjax.data.load import load_split
 from kdjax.distributed import devices
-from kdjax.experiment import denominators
-from kdjax.methods import METHODS
 
 HERE = pathlib.Path(__file__).parent
 EXPECTED = json.loads((HERE / "version_before.json").read_text())
@@ -122,16 +120,6 @@ def test_a_stopped_run_goes_on_with_the_same_numbers(stored, name):
         for student, digest in expected["digests"].items():
             variables = checkpoints.read_variables(directory, step, student)
             assert checkpoints.digest(variables) == digest
-
-
-def test_a_selection_keeps_its_objective_where_the_default_has_changed(
-    stored, monkeypatch
-):
-    for name in ("ds", "lr_ds"):
-        defaults = METHODS[name].build.__kwdefaults__
-        monkeypatch.setitem(defaults, "denominator", "batch")
-    monkeypatch.setattr(denominators, "DENOMINATOR", "batch")
-    test_a_stopped_run_goes_on_with_the_same_numbers(stored, "stopped_ds")
 
 
 @pytest.mark.parametrize("name", EXPECTED["evaluated"])
