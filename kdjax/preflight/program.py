@@ -59,9 +59,8 @@ def arguments(plan: Plan, batch_size: int, steps: int) -> Arguments:
         jax.ShapeDtypeStruct((2, *plan.image_shape), jnp.float32),
     )
     if plan.teacher:
-        freeze = functools.partial(
-            plan.teacher.freeze, image_shape=(batch_size, *plan.image_shape)
-        )
+        shape = batch_size // plan.experiment.accumulation_steps, *plan.image_shape
+        freeze = functools.partial(plan.teacher.freeze, image_shape=shape)
         teacher = teacher[0], jax.eval_shape(freeze, *teacher)
     sample_info = {
         name: {

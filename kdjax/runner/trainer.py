@@ -142,7 +142,8 @@ class Steps:
         self._under_way = collections.deque() if streamed else None
         # With a cache the program has no teacher in it, and no weights of one.
         teacher = experiment.teacher if self.cache is None else None
-        shape = experiment.batch_size, *experiment.train.image.shape[1:]
+        rows = experiment.batch_size // experiment.accumulation_steps
+        shape = rows, *experiment.train.image.shape[1:]
         self.variables = teacher and freeze_teacher(
             teacher.network, variables, shape, mesh
         )

@@ -136,3 +136,10 @@ class Config:
 
     def update(self, *_):
         pass
+
+
+def test_each_microbatch_is_divided_over_the_devices():
+    devices.check_batch(48, microbatches=2, count=8)
+    text = "is 40 and there are 8 devices for each of 2 microbatches; .* 16, such as 48"
+    with pytest.raises(InputError, match=text):
+        devices.check_batch(40, microbatches=2, count=8)
