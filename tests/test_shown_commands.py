@@ -30,7 +30,7 @@ from kdjax.experiment.checks import check_training
 from kdjax.experiment.schema import plain
 from kdjax.experiment.stages import split_stages
 from kdjax.models import MODELS
-from kdjax.preflight import topology
+from kdjax.preflight import gpus, topology
 from kdjax.reproduce import sweeps
 from kdjax.runner import run as runs
 
@@ -99,7 +99,8 @@ class Shell:
         elif command == "compile":
             options, config, _ = compile_.read(words)
             check_training(config)
-            assert re.fullmatch(topology.PATTERN, options.topology or "v5e:1x1")
+            shown = options.topology or "v5e:1x1"
+            assert any(re.fullmatch(m.PATTERN, shown) for m in (topology, gpus))
         elif command == "import":
             assert import_.main(words) == 0
         elif command == "export":

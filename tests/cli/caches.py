@@ -81,7 +81,9 @@ def step_of(config, monkeypatch, compiled=None):
     """
     experiment, mesh = build(config), sharding.make_mesh()
     variables = sharding.place_replicated(experiment.teacher.variables, mesh)
-    sample_info = types.SimpleNamespace(before=lambda number, states: {})
+    sample_info = types.SimpleNamespace(
+        before=lambda number, states: {}, same_for=lambda number, most: most
+    )
     images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
     states = jax.eval_shape(
         lambda: {n: initial_state(s, images) for n, s in experiment.students.items()}

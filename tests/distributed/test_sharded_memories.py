@@ -13,6 +13,7 @@ from tests.distributed.test_runtime import assert_same, images, students, timele
 def banks(root):
     """CRD's banks of 96 samples, 64 rows on each of four devices, beside a queue."""
     config = students(root)
+    config.checkpoint.every_minutes = 0.0  # saved with each evaluation alone
     crd = {"name": "crd", "negatives": 32, "width": 8}
     queue = {"name": "queue_kl", "queue_length": 64}
     config.students = {"crd": {"method": crd}, "queue": {"method": queue}}

@@ -86,7 +86,7 @@ WRONG = [
     *(f"data.noise={{'name': 'symmetric', 'rate': {r}}}" for r in ("nan", -0.1, 1.1)),
     "data.noise={'name': 'symmetric', 'rate': 0.1, 'seed': -1}",
     *(f"{key}=-1" for key in ("batch_size", "total_steps", "log_every_steps", "seed")),
-    *("batch_size=0", "evaluation.batch_size=0", "log_every_steps=0"),
+    *("batch_size=0", "evaluation.batch_size=-1", "log_every_steps=0"),
     *("total_epochs=0", "total_epochs=1e30", f"total_steps={10**30}"),
     *(f"data.{key}=-1" for key in ("threads", "skip_at_most", "padding")),
     *(f"data.crops.{key}=0" for key in ("size", "short_side")),

@@ -135,8 +135,8 @@ def test_statistics_that_are_only_read_stay():
     assert network.evaluate(params, stats, IMAGES).logits.shape == (4, 5)
 
 
-def test_a_network_is_three_functions():
-    assert Network._fields == ("init", "train", "evaluate")
+def test_a_network_is_three_functions_and_may_freeze():
+    assert Network._fields == ("init", "train", "evaluate", "freeze")
 
 
 def test_batch_norm_agrees_with_flax_over_several_steps():
