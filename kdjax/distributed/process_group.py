@@ -117,9 +117,16 @@ class ProcessGroup:
         event = {"kind": "failed", "process": self.process, "code": code}
         self._publish(event | {"reason": reason})
         self._await_others()
-        # JAX would wait at exit for the others, which have ended.
+        # JAX would wait at exit for the others, which have ended, and before that Python
+        # for the thread of a save, which waits for them too.
         atexit.register(self._leave_now, code)
+        threading.Thread(target=self._leave_last, args=(code,), daemon=True).start()
         return error
+
+    def _leave_last(self, code: int) -> None:
+        """Ends this process once its main thread has ended."""
+        threading.main_thread().join()
+        self._leave_now(code)
 
     def _next_name(self, kind: str) -> str:
         self._calls += 1

@@ -49,7 +49,7 @@ def train(
     reporter = _reporter(experiment, workdir, start, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
-    with closing(checkpointer), closing(reporter), collected as skipped:
+    with _closing(checkpointer), closing(reporter), collected as skipped:
         announce(experiment, start, reporter)
         variables = experiment.teacher and sharding.place_replicated(
             experiment.teacher.variables, mesh
@@ -100,6 +100,22 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
     if "data" in meta:
         provenance.check_resumed(workdir, meta, identity)
     return checkpointer, states, meta
+
+
+@contextlib.contextmanager
+def _closing(checkpointer: Checkpointer):
+    """Ends the saves that are under way.
+
+    Not where one of several processes failed: a save ends when all have come, for whom
+    Orbax waits until JAX gives them up, and that takes a hundred seconds.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if collectives.processes() == 1 or isinstance(error, collectives.COMMON):
+            checkpointer.close()
+        raise
+    checkpointer.close()
 
 
 def _traced(steps, profile, experiment: Experiment, workdir, say):
