@@ -1,5 +1,6 @@
 """Eight CPU devices and strict numerics, set before anything touches a backend."""
 
+import gc
 import os
 
 import jax
@@ -21,6 +22,7 @@ def pytest_configure(config):
     Workers and the commands they start compile many programs that others have compiled,
     and that is most of what the tests do; `pytest --cache-clear` forgets them.
     """
+    gc.set_threshold(100_000, 20, 50)  # what JAX traces is many small objects
     flags = os.environ.get("XLA_FLAGS", "")
     if LEVEL not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {LEVEL}=0".strip()

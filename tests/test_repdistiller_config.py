@@ -64,8 +64,7 @@ def traced(*words):
 
 
 SPREAD = [
-    ("crd+kd", *PAIRS[5]),
-    ("reviewkd", *PAIRS[7]),
+    ("reviewkd+kd", *PAIRS[7]),
     ("at", *SMALL),
 ]
 

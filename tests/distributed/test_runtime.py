@@ -289,6 +289,7 @@ def test_a_process_that_is_killed_takes_the_others_with_it(root):
     assert code in (42, -6, 134), job.text()
 
 
+@pytest.mark.long
 def test_a_sweep_on_two_hosts(root):
     words = ["sweep", f"--config={root / 'students.py'}", f"--workdir={root / 'grid'}"]
     words += ["--config.students={}", "--config.model.name=tests.networks:coarse"]

@@ -82,6 +82,7 @@ def test_a_cache_is_made_and_written_once(root, as_they_are, capsys):
         np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.long
 def test_skipped_images_of_all_processes_are_reported(tmp_path):
     """One damaged image for each process, which the other one never decodes."""
     settings = config(tmp_path / "data")

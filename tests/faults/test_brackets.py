@@ -72,6 +72,7 @@ def test_a_stopped_run_goes_on(root, data_dir):
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
 
+@pytest.mark.long
 def test_a_sweep_goes_on_and_is_read_again(root, data_dir, tmp_path, capsys):
     (tmp_path / "conf.py").write_text(CONFIG)
     words = [f"--config={tmp_path / 'conf.py'}:{data_dir}", f"--workdir={root}"]

@@ -25,8 +25,8 @@ COUPLED = (
     *("queue_kl", "jacobian", "simkd"),
 )
 # One of each kind in `make test`, every one in `make test-long`.
-SPREAD = ("reviewkd", "crd", "simkd", "jacobian", "crld", "kdcl", "queue_kl")
-COUPLED_SPREAD = ("dist", "crd")
+SPREAD = ("reviewkd", "crd", "simkd", "kdcl")
+COUPLED_SPREAD = ("crd",)
 
 
 def spread(names, some):

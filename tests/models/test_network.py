@@ -134,7 +134,11 @@ NETWORKS = {
 }
 CASES = [(name, "float32", 3) for name in NETWORKS]
 CASES += [(name, "bfloat16", 1) for name in ("wide_resnet", "imagenet_resnet")]
-CASES += [(name, "bfloat16", 1) for name in ("mobilenet_v1", "shufflenet_v1", "vgg")]
+SLOW = [("mobilenet_v1", "bfloat16", 1), ("shufflenet_v1", "bfloat16", 1)]
+SLOW += [("vgg", "bfloat16", 1)]
+SLOW += [c for c in CASES if c[0] in ("mobilenet_v2", "shufflenet_v1")]
+CASES = [c for c in CASES if c not in SLOW]
+CASES += [pytest.param(c, marks=pytest.mark.long) for c in SLOW]
 
 
 class Case:
@@ -168,7 +172,7 @@ class Case:
         self.evaluated_beside_others = evaluate(self.params, self.stats, others)
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(map(str, case)))
+@pytest.fixture(scope="module", params=CASES, ids=lambda c: "-".join(map(str, c)))
 def case(request):
     return Case(*request.param)
 

@@ -188,6 +188,7 @@ def test_no_run_starts_in_the_last_quarter(
     assert clock.ran == [one.name for one in runs[:started]]
 
 
+@pytest.mark.long
 def test_without_time_slices_all_runs_follow_one_another(monkeypatch, tmp_path):
     clock = Clock(monkeypatch, 1000.0)
     runs = plan(STUDIES["repdistiller"], Settings(seeds=(0, 1)), tmp_path)

@@ -212,6 +212,7 @@ def test_finished_stages_move_together_and_keep_their_teacher(
         directory.check_done(tmp_path, [Trial("moved", {}, staged(runs, "second"))])
 
 
+@pytest.mark.long
 def test_the_rows_of_a_sweep_are_of_one_teacher(runs, data_dir, tmp_path, monkeypatch):
     # The number of devices is the tests', settled long before.
     monkeypatch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)

@@ -125,7 +125,9 @@ def test_what_has_no_second_view(data_dir, tmp_path):
             build(config)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["randaugment", pytest.param("crop", marks=pytest.mark.long)]
+)
 def test_compile_has_the_very_step_of_the_trainer(data_dir, tmp_path, kind):
     config = with_views(configs.teacher(data_dir), kind)
     theirs = as_trained(config, tmp_path, 1)

@@ -121,6 +121,7 @@ def test_an_ensemble_teaches_by_the_mean_of_its_members(tickets, data_dir, tmp_p
     assert who["workdir"].count(",") == 1 and who["student"] == "tickets,tickets"
 
 
+@pytest.mark.long
 def test_two_networks_train_each_other_and_teach_later(data_dir, tmp_path):
     config = noisy(data_dir)
     config.method = ConfigDict(

@@ -53,7 +53,7 @@ def trained(problem, **changes):
     return problem.run(problem.initialise(), 0, 3)
 
 
-@pytest.mark.parametrize("devices", (1, 2))
+@pytest.mark.parametrize("devices", (2, pytest.param(1, marks=pytest.mark.long)))
 def test_it_is_the_update_of_the_whole_batch(devices):
     """Of losses that look at each sample by itself, and networks without batch norm."""
     problem = Problem(devices, uncoupled(), teacher=coarse(CLASSES))
