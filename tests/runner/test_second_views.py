@@ -28,7 +28,6 @@ from tests.methods import two_views
 from tests.preflight.test_program import as_trained, check_same
 from tests.runner.test_streaming import streamed
 
-KINDS = ("crop", "randaugment")
 pytestmark = pytest.mark.usefixtures("as_they_are")
 
 
