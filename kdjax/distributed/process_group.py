@@ -117,8 +117,8 @@ class ProcessGroup:
         event = {"kind": "failed", "process": self.process, "code": code}
         self._publish(event | {"reason": reason})
         self._await_others()
-        # JAX would wait at exit for the others, which have ended, and before that Python
-        # for the thread of a save, which waits for them too.
+        # JAX would wait at exit for the others, which have ended, and before that
+        # Python for the thread of a save, which waits for them too.
         atexit.register(self._leave_now, code)
         threading.Thread(target=self._leave_last, args=(code,), daemon=True).start()
         return error
