@@ -33,10 +33,10 @@ set_up() {
     for i in {1..150}; do pgrep -f '[k]djax train' >/dev/null || break; sleep 1; done
     pkill -KILL -f '[k]djax train'; mkdir -p kdjax" || return
   "${vm[@]}" scp --recurse --worker=all "${where[@]:1}" "$root/kdjax" "$root/configs" \
-    "$root/requirements.txt" "$NAME:kdjax/" || return
+    "$root/requirements.txt" "$root/requirements-gcs.txt" "$NAME:kdjax/" || return
   on_vm "{ [ -e ~/venv/whole ] || { sudo apt-get install -qq python3.11-venv nfs-common &&
       python3.11 -m venv ~/venv && ~/venv/bin/pip install --quiet \
-      -r kdjax/requirements.txt 'jax[tpu]>=0.10,<0.13' && touch ~/venv/whole; }; } &&
+      -r kdjax/requirements.txt -r kdjax/requirements-gcs.txt 'jax[tpu]>=0.10,<0.13' && touch ~/venv/whole; }; } &&
     sudo mkdir -p /mnt/runs && { mountpoint -q /mnt/runs ||
       sudo mount ${SHARE:-/dev/sdb} /mnt/runs; } &&"' sudo chown "$USER" /mnt/runs'
 }

@@ -15,6 +15,7 @@ from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.transforms.augment import Augment
 from kdjax.models.network import Network
 from kdjax.training import sharding
+from kdjax.training.evaluator import usual_rows
 from kdjax.types import PyTree
 
 
@@ -71,9 +72,12 @@ class TeacherRunner:
 
         `train`, `augment` and `seed` make the crops, as in the run; `step_size` is the
         run's batch, needed where crops change their size. `batch_size` samples, rounded
-        up to a multiple of the devices, are computed at a time.
+        up to a multiple of the devices, are computed at a time; 0: as many as an
+        evaluation takes.
         """
         self.mesh = sharding.make_mesh()
+        usual = usual_rows(jax.default_backend(), self.mesh.size, jax.process_count())
+        batch_size = batch_size or min(usual, len(train.label))
         self.batch_size = -(-batch_size // self.mesh.size) * self.mesh.size
         self.examples = len(train.label)
         sizes = {"seed": seed, "batch_size": self.batch_size}

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import time
 from collections.abc import Callable
 
 import jax
@@ -13,7 +14,10 @@ from orbax.checkpoint import checkpoint_managers as policies
 from kdjax.checkpoints import storage
 from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError
+from kdjax.paths import is_url
 from kdjax.types import PyTree
+
+PAUSE = 3.0  # seconds, before a bucket is read again
 
 
 class Evaluated(policies.PreservationPolicy):
@@ -119,7 +123,17 @@ class Checkpointer:
         return None, reason or "another process cannot read it"
 
     def _read(self, step: int, abstract: PyTree):
-        """(what `restore` returns, or None; why), without the other processes."""
+        """(what `restore` returns, or None; why), without the other processes.
+
+        Buckets are read twice: one answer that fails is no damage.
+        """
+        result = self._read_once(step, abstract)
+        if result[0] is None and is_url(self._manager.directory):
+            time.sleep(PAUSE)
+            result = self._read_once(step, abstract)
+        return result
+
+    def _read_once(self, step: int, abstract: PyTree):
         with contextlib.closing(storage.open_reader(self._manager.directory)) as reader:
             try:
                 storage.check_shapes(reader, step, abstract)

@@ -49,7 +49,10 @@ def main(argv: list[str]) -> int:
     run.check(trials)
     deadline = time_slice.deadline(options.minutes)
     root, retry = options.workdir, options.retry_failed
-    sizes = [trial.config["batch_size"] for trial in trials]
+    sizes = [
+        trial.config["batch_size"] // trial.config["accumulation_steps"] or 1
+        for trial in trials
+    ]
     with runtime.joined(options) as processes:
         devices.configure(options.devices, math.gcd(*sizes), processes)
         collectives.assert_equal("this sweep", in_common(trials))

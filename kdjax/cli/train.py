@@ -36,7 +36,8 @@ def main(argv: list[str]) -> int:
 
         profile = parse(options.profile)
     with runtime.joined(options) as processes:
-        devices.configure(options.devices, config.batch_size, processes)
+        rows = config.batch_size // config.accumulation_steps or 1
+        devices.configure(options.devices, rows, processes)
         run.run(config, options.workdir, deadline, profile)
         results = run.results(options.workdir) if collectives.is_primary() else []
     if results:

@@ -40,8 +40,8 @@ def parse(text: str | pathlib.Path, what: str) -> pathlib.Path:
     if importlib.util.find_spec(package) is None:
         raise InputError(
             f"{what} is {text!r}, and {package}, which reads such buckets, is not "
-            f"installed: pip install '.[{extra}]', or give the directory where the "
-            "bucket is mounted."
+            f"installed: pip install {package} (kdjax's extra {extra}), or give the "
+            "directory where the bucket is mounted."
         )
     _check_names(text.split("/")[2:], what)
     if bad := sorted(set(text) & set("[]*?#")):

@@ -8,6 +8,7 @@ import jax
 from jax.experimental import topologies
 
 from kdjax.contracts import InputError
+from kdjax.distributed import xla_flags
 
 A_HOST = 8  # GPUs of one kind that a host has
 
@@ -112,7 +113,5 @@ def _prepare() -> None:
         )
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_gpu_autotune_level" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {UNTIMED}".strip()
+    xla_flags.add((UNTIMED,))
     jax.config.update("jax_platforms", "cpu")

@@ -39,10 +39,14 @@ class Sent:
         """Nothing: the thread sends it."""
 
     def close(self) -> None:
-        """Sends what is left; raises what the bucket refuses."""
+        """Sends what is left, or says that it could not: it decides no run's end."""
         self._stop.set()
         self._thread.join()
-        self._send()
+        try:
+            self._send()
+        except Exception as error:
+            text = f"{self.path} could not be sent: {str(error)[:200]}"
+            print(f"{text}; its last rows are lost", file=sys.stderr)
 
     def _send(self) -> None:
         size = len(self._content)

@@ -22,6 +22,9 @@ from kdjax.runner.workdir import LOCK
 
 BEAT, EXPIRY = 10.0, 45.0  # seconds; a holder may miss three beats
 EXIT_CODE = 4  # of a process whose directory another one has taken
+AGAIN = 42  # of one that could not write the lease in time: nothing is wrong with it
+# Of TensorStore, where the user has to do something.
+REFUSED = ("NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED", "INVALID_ARGUMENT")
 _DRIVERS = {"gs": "gcs", "s3": "s3"}  # of TensorStore
 
 
@@ -38,12 +41,23 @@ def hold(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
     except InputError:
         raise
     except Exception as error:  # TensorStore's ValueError, and what clients raise
+        if not any(word in str(error) for word in REFUSED):
+            raise UnreachableError(
+                f"--workdir: {workdir} does not answer: {str(error)[:300]}. The same "
+                "command may be run again."
+            ) from error
         raise InputError(
             f"--workdir: cannot write to {workdir}: {str(error)[:300]}. Expected a "
             "bucket that is there, and credentials to read and write it."
         ) from error
     stack.callback(lease.release)
     lease.keep()
+
+
+class UnreachableError(RuntimeError):
+    """The bucket did not answer; the same command goes on when it does."""
+
+    exit_code = AGAIN
 
 
 class _Lease:
@@ -59,11 +73,11 @@ class _Lease:
         self._store = tensorstore.KvStore.open(spec).result()
         holder = {"host": socket.gethostname(), "pid": os.getpid()}
         self._holder = holder | {"token": secrets.token_hex(8)}
-        self._generation, self._beats = b"", 0
+        self._generation, self._beats, self._written_at = b"", 0, time.monotonic()
         self._stop, self._thread = threading.Event(), None
 
     def take(self) -> None:
-        last = self._store.read(LOCK).result()
+        last = self._store.read(LOCK).result(timeout=EXPIRY)
         if last.state == "value":
             last = self._await_expiry(last)
         if not self._write(last.stamp.generation):
@@ -76,9 +90,12 @@ class _Lease:
 
     def release(self) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(timeout=BEAT)
+        if self._thread.is_alive():
+            return  # the bucket does not answer; it expires
         with contextlib.suppress(Exception):  # then it expires
-            self._store.write(LOCK, None, if_equal=self._generation).result()
+            release = self._store.write(LOCK, None, if_equal=self._generation)
+            release.result(timeout=BEAT)
 
     def _await_expiry(self, last):
         """What is read when it is free; InputError where it is written meanwhile."""
@@ -90,7 +107,7 @@ class _Lease:
         deadline = time.monotonic() + EXPIRY
         while time.monotonic() < deadline:
             time.sleep(min(1.0, BEAT))
-            now = self._store.read(LOCK).result()
+            now = self._store.read(LOCK).result(timeout=EXPIRY)
             if now.state != "value":  # given back meanwhile
                 return now
             if now.stamp.generation != last.stamp.generation:
@@ -105,17 +122,19 @@ class _Lease:
 
     def _write(self, before: bytes) -> bool:
         """Writes it anew, if its generation is `before`."""
+        started = time.monotonic()
         self._beats += 1
         record = self._holder | {"beats": self._beats}
         value = json.dumps(record).encode()
-        written = self._store.write(LOCK, value, if_equal=before).result().generation
+        write = self._store.write(LOCK, value, if_equal=before)
+        written = write.result(timeout=BEAT).generation
         if not written:
-            # A write whose answer was lost is sent again, and fails on itself.
-            now = self._store.read(LOCK).result()
-            if now.state != "value" or now.value != value:
+            # Of a write whose answer was lost the next one fails on itself.
+            now = self._store.read(LOCK).result(timeout=BEAT)
+            if now.state != "value" or self._holder["token"].encode() not in now.value:
                 return False
             written = now.stamp.generation
-        self._generation = written
+        self._generation, self._written_at = written, started
         return True
 
     def _keep(self) -> None:
@@ -124,9 +143,12 @@ class _Lease:
                 is_held = self._write(self._generation)
             except Exception as error:  # a network that fails; the next beat tries it
                 print(f"--workdir: {self.workdir}: {error}", file=sys.stderr)
+                # Before another run may take it: two would write here.
+                if time.monotonic() - self._written_at > EXPIRY - 2 * BEAT:
+                    _leave(self.workdir, "could not be held", AGAIN)
                 continue
             if not is_held:
-                _leave(self.workdir)
+                _leave(self.workdir, "was taken by another run", EXIT_CODE)
 
 
 def _name(value: bytes) -> str:
@@ -136,12 +158,12 @@ def _name(value: bytes) -> str:
     return "another process"
 
 
-def _leave(workdir: pathlib.Path) -> None:
-    """Ends the process at once: whatever it wrote now would be in another's run."""
+def _leave(workdir: pathlib.Path, why: str, code: int) -> None:
+    """Ends the process at once: whatever it wrote now may be in another's run."""
     print(
-        f"kdjax: {workdir} was taken by another run, while this one did not write its "
-        f"{LOCK} for {EXPIRY:g} s; nothing more is written to it.",
+        f"kdjax: {workdir} {why}: its {LOCK} was not written in time; nothing more is "
+        "written to it, and what was saved is there.",
         file=sys.stderr,
         flush=True,
     )
-    os._exit(EXIT_CODE)
+    os._exit(code)

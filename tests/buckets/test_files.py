@@ -61,7 +61,7 @@ def test_of_two_that_wait_for_a_dead_run_one_is_refused(where, monkeypatch):
 def test_a_run_whose_lease_was_taken_ends(where, monkeypatch):
     """As of a machine that was suspended for minutes."""
     left = threading.Event()
-    monkeypatch.setattr(lease, "_leave", lambda _: left.set())
+    monkeypatch.setattr(lease, "_leave", lambda *_: left.set())
     with workdir.locked(where):
         time.sleep(3 * lease.BEAT)
         assert not left.is_set()

@@ -145,7 +145,7 @@ def test_a_bucket_without_its_package(option, capsys, monkeypatch, directory):
     assert run((REQUIRED | OPTIONAL)[option], "s3://bucket/x") == 2
     error = capsys.readouterr().err
     assert "s3fs, which reads such buckets, is not installed" in error
-    assert "pip install '.[s3]'" in error and "Traceback" not in error
+    assert "pip install s3fs (kdjax's extra s3)" in error and "Traceback" not in error
     assert not list(directory.glob("s3:*"))
 
 
