@@ -20,7 +20,8 @@ from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.runner.workdir import LOCK
 
-BEAT, EXPIRY = 10.0, 45.0  # seconds; a holder may miss three beats
+# Seconds. A holder may miss three beats; it waits for an answer for ANSWER at most.
+BEAT, ANSWER, EXPIRY = 10.0, 10.0, 45.0
 EXIT_CODE = 4  # of a process whose directory another one has taken
 AGAIN = 42  # of one that could not write the lease in time: nothing is wrong with it
 # Of TensorStore, where the user has to do something.
@@ -77,7 +78,7 @@ class _Lease:
         self._stop, self._thread = threading.Event(), None
 
     def take(self) -> None:
-        last = self._store.read(LOCK).result(timeout=EXPIRY)
+        last = self._store.read(LOCK).result(timeout=ANSWER)
         if last.state == "value":
             last = self._await_expiry(last)
         if not self._write(last.stamp.generation):
@@ -90,12 +91,12 @@ class _Lease:
 
     def release(self) -> None:
         self._stop.set()
-        self._thread.join(timeout=BEAT)
+        self._thread.join(timeout=ANSWER)
         if self._thread.is_alive():
             return  # the bucket does not answer; it expires
         with contextlib.suppress(Exception):  # then it expires
             release = self._store.write(LOCK, None, if_equal=self._generation)
-            release.result(timeout=BEAT)
+            release.result(timeout=ANSWER)
 
     def _await_expiry(self, last):
         """What is read when it is free; InputError where it is written meanwhile."""
@@ -107,7 +108,7 @@ class _Lease:
         deadline = time.monotonic() + EXPIRY
         while time.monotonic() < deadline:
             time.sleep(min(1.0, BEAT))
-            now = self._store.read(LOCK).result(timeout=EXPIRY)
+            now = self._store.read(LOCK).result(timeout=ANSWER)
             if now.state != "value":  # given back meanwhile
                 return now
             if now.stamp.generation != last.stamp.generation:
@@ -127,10 +128,10 @@ class _Lease:
         record = self._holder | {"beats": self._beats}
         value = json.dumps(record).encode()
         write = self._store.write(LOCK, value, if_equal=before)
-        written = write.result(timeout=BEAT).generation
+        written = write.result(timeout=ANSWER).generation
         if not written:
             # Of a write whose answer was lost the next one fails on itself.
-            now = self._store.read(LOCK).result(timeout=BEAT)
+            now = self._store.read(LOCK).result(timeout=ANSWER)
             if now.state != "value" or self._holder["token"].encode() not in now.value:
                 return False
             written = now.stamp.generation
@@ -144,7 +145,7 @@ class _Lease:
             except Exception as error:  # a network that fails; the next beat tries it
                 print(f"--workdir: {self.workdir}: {error}", file=sys.stderr)
                 # Before another run may take it: two would write here.
-                if time.monotonic() - self._written_at > EXPIRY - 2 * BEAT:
+                if time.monotonic() - self._written_at > EXPIRY - BEAT - ANSWER:
                     _leave(self.workdir, "could not be held", AGAIN)
                 continue
             if not is_held:

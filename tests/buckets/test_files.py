@@ -70,6 +70,26 @@ def test_a_run_whose_lease_was_taken_ends(where, monkeypatch):
     assert (where / lease.LOCK).read_text() == "another run's"
 
 
+def test_a_run_that_cannot_write_its_lease_ends_before_it_expires(where, monkeypatch):
+    calls, left = [], threading.Event()
+
+    def leave(*how):
+        calls.append((time.monotonic(), *how))
+        left.set()
+
+    def fail(*_):
+        raise OSError("no network")
+
+    monkeypatch.setattr(lease, "_leave", leave)
+    monkeypatch.setattr(lease, "ANSWER", 0.1)
+    with workdir.locked(where):
+        monkeypatch.setattr(lease._Lease, "_write", fail)
+        start = time.monotonic()
+        assert left.wait(10.0)
+    when, _, why, code = calls[0]
+    assert when - start < lease.EXPIRY and (why, code) == ("could not be held", 42)
+
+
 def test_a_bucket_that_is_not_there(bucket, capsys):
     assert main(train("gs://nobody-has-it/run")) == 2
     error = capsys.readouterr().err
