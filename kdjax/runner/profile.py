@@ -144,6 +144,6 @@ def describe(operations: list[Operation], devices: int, steps: int) -> list[str]
         share = 100 * seconds / total
         origin = origin if len(origin) <= LONGEST else f"{origin[: LONGEST - 3]}..."
         lines.append(
-            f"{share:6.1f} %{each:12.4f}{often:8.3g}   {name}  {origin}".rstrip()
+            f"{share:6.1f} %{each:12.4f} {often:7.4g}   {name}  {origin}".rstrip()
         )
     return lines
