@@ -26,6 +26,7 @@ EXIT_CODE = 4  # of a process whose directory another one has taken
 AGAIN = 42  # of one that could not write the lease in time: nothing is wrong with it
 # Of TensorStore, where the user has to do something.
 REFUSED = ("NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED", "INVALID_ARGUMENT")
+REFUSED += ("Error parsing",)  # such as the name of a bucket
 _DRIVERS = {"gs": "gcs", "s3": "s3"}  # of TensorStore
 
 

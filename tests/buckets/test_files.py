@@ -94,6 +94,8 @@ def test_a_bucket_that_is_not_there(bucket, capsys):
     assert main(train("gs://nobody-has-it/run")) == 2
     error = capsys.readouterr().err
     assert "--workdir: cannot write to gs://nobody-has-it/run" in error
+    assert main(train("gs://x/run")) == 2  # too short for a name
+    assert "Invalid GCS bucket name" in capsys.readouterr().err
     assert main(["evaluate", "--workdir=gs://nobody-has-it/run"]) == 2
     assert "no checkpoints here" in capsys.readouterr().err
 
