@@ -18,7 +18,7 @@ from kdjax.reporting.results import Result, labels, series
 COLOURS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 # Black is the teacher's, so a student has one colour in all the figures.
 _TEACHER, *_STUDENTS = COLOURS
-_DASHES = ("-", "--", ":", "-.")  # tell lines apart when the colours come round
+_DASHES = ("-", "--", ":", "-.")  # where colours repeat, lines differ by these
 _COLUMNS = 3
 
 

@@ -134,8 +134,13 @@ def test_a_finished_run_is_evaluated_to_the_same_numbers(stored, name, capsys):
     assert line["split"] == old["split"]
     for student, metrics in old["students"].items():
         # The teacher lies elsewhere now, so nothing is compared with it.
-        own = {key: metrics[key] for key in ("step", "count", "loss", "top1", "top5")}
+        own = {key: metrics[key] for key in ("step", "count", "top1", "top5")}
         assert_equal(line["students"][student], own)
+        # That version padded these 8 images to a batch of 500: another order of sums.
+        loss = line["students"][student]["loss"]
+        np.testing.assert_allclose(
+            loss, metrics["loss"], 5e-7 if is_same_machine() else 1e-3
+        )
 
 
 @pytest.mark.parametrize("name", ["teacher", "students"])

@@ -17,7 +17,7 @@ _FORMAT = re.compile(
 
 
 class Name(NamedTuple):
-    """A set's name taken apart: "name", "name/config", either with ":1.2.3"."""
+    """The parts of a set's name: "name", "name/config", either with ":1.2.3"."""
 
     dataset: str
     config: str | None
