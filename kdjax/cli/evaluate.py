@@ -23,7 +23,7 @@ import json
 from kdjax import cli, paths
 from kdjax.cli import arguments
 from kdjax.distributed import collectives, devices, runtime
-from kdjax.experiment.schema import FEEDS
+from kdjax.experiment.sections import FEEDS
 from kdjax.runner.evaluate import SplitRequest, evaluate
 
 

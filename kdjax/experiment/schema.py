@@ -2,7 +2,8 @@
 
 Sections with a `name` have the arguments of the builder that it names. The ConfigDict
 of config files, all checks, the JSON of a run and docs/config.md, which
-`python -m kdjax.experiment.schema` prints, are derived from the classes here.
+`python -m kdjax.experiment.schema` prints, are derived from the classes here and in
+`sections`.
 """
 
 import dataclasses
@@ -13,6 +14,14 @@ from typing import Any
 from kdjax.contracts import InputError, nearest
 from kdjax.experiment import fields
 from kdjax.experiment.fields import LARGEST_SEED, jsonable, key, plain, section
+from kdjax.experiment.sections import (
+    Checkpoint,
+    Data,
+    Evaluation,
+    Initial,
+    Published,
+    Teacher,
+)
 
 LONGEST_NAME = 200  # of a student, which has directories; of 255 bytes at most
 PAGE = """# Keys of a config
@@ -24,127 +33,10 @@ arguments of what it names. Those with a * may change between two starts of a ru
 | key | default | value | meaning |
 |---|---|---|---|
 """
-FEEDS = ("auto", "resident", "streamed")
 VARIED = "builder variant"
 SGD = {"name": "sgd", "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
 SGD |= {"decay_norm_and_bias": False, "clip_norm": 0.0}
 COSINE = {"name": "cosine", "learning_rate": 0.1, "warmup_epochs": 0.0}
-
-
-@section
-class Crops:
-    size: int = key(224, "side in pixels of what a network sees", low=1)
-    short_side: int = key(256, "of an image, before evaluation's central crop", low=1)
-    smallest_area: float = key(0.08, "share of an image", low=0, high=1, above=True)
-    sizes: tuple = key((), "(from epoch, side) of training crops that grow")
-
-
-@section
-class Data:
-    name: str = key("", "of a TFDS data set, or an .npz file")
-    data_dir: str = key("", "else $TFDS_DATA_DIR or ~/tensorflow_datasets", free=True)
-    train: str = key("train", "split to train on, such as train[:90%]")
-    test: str = key("test", "split to evaluate on")
-    padding: int | None = key(None, "before a crop; None: as usual for it", low=0)
-    flip: bool | None = key(None, "mirror at random; None: usual for the set")
-    mean: tuple[float, ...] = key((), "of each channel, of pixels scaled to [0, 1]")
-    std: tuple[float, ...] = key((), "of each channel", low=0, above=True)
-    feed: str = key(
-        "auto",
-        "resident: on the devices. streamed: decoded from a TFDS set while it trains, "
-        "with random resized crops. auto: streamed from 4 GiB on disk upwards",
-        choices=FEEDS,
-    )
-    crops: Crops = key(Crops, "of a streamed set", marks="partial")
-    threads: int = key(0, "decoding in each process; 0: one a core", low=0, free=True)
-    skip_at_most: int = key(100, "unreadable images of a host", low=0, free=True)
-    mixup: float = key(
-        0.0,
-        "alpha of mixup; 0: none, 1: two images in any ratio. Teacher and students see "
-        "the same mixtures; cross entropy is with both labels",
-        low=0,
-        high=100,
-    )
-    cutmix: float = key(
-        0.0,
-        "alpha of CutMix, a box of another image in each; 0: none, 1: boxes of any "
-        "size. With mixup too each sample has one of the two, either as likely",
-        low=0,
-        high=100,
-    )
-    noise: dict = key({"name": "none"}, "of training labels", marks="builder")
-    keep: str = key("", "selection.npz: trains on what it keeps alone", free=True)
-
-
-@section
-class Teacher:
-    workdir: str = key("", "of its run; several with commas: an ensemble", free=True)
-    student: str = key("", "which network of that run, where it trained several")
-    checkpoint: str | int = key("latest", "latest, best or a step", low=0)
-    network: str = key("", "instead of a run: package.module:function")
-    cache: str = key("", "--workdir of `cache`: its outputs, written down", free=True)
-    input_size: tuple[int, ...] = key((), "(height, width), if its own", low=1)
-    resize: str = key("bilinear", "to input_size: bilinear, bicubic or lanczos3")
-    classes: str = key("", "file of its classes, one a line, if it has others")
-
-
-@section
-class Initial:
-    workdir: str = key("", "run whose weights training begins with", free=True)
-    student: str = key("", "which network of that run, where it trained several")
-    checkpoint: str | int = key("latest", "latest, best or a step", low=0)
-    parts: str = key(
-        "all",
-        "weights: of the network; connectors: those of its method that this one has "
-        "under the same names; all: both",
-        choices=("all", "weights", "connectors"),
-    )
-
-
-@section
-class Evaluation:
-    every_epochs: float = key(1.0, "a checkpoint follows; 0: only at the end", low=0)
-    every_steps: int = key(0, "instead of every_epochs, where above 0", low=0)
-    batch_size: int = key(
-        0,
-        "over all devices; 0: 250 images on each accelerator, 500 in each process on "
-        "CPUs",
-        low=0,
-        free=True,
-    )
-    on_train: bool = key(False, "also of the training split")
-    keep_all: bool = key(
-        False, "keep the checkpoint of each, not just two and the best", free=True
-    )
-
-
-@section
-class Checkpoint:
-    every_steps: int = key(
-        0, "of the state, between evaluations; 0: not by steps", low=0, free=True
-    )
-    every_minutes: float = key(
-        10.0,
-        "the same by the clock of the first process, at the next row of metrics; 0: "
-        "not by the clock",
-        low=0,
-        free=True,
-    )
-
-
-@section
-class Published:
-    top1: float = key(0.0, "percent; 0: none", low=0, high=100, free=True)
-    source: str = key("", "where it stands", free=True)
-    method: str = key("", "the students of it, ...", free=True)
-    model: str = key("", "... with this network, ...", free=True)
-    teacher: str = key("", "... of a teacher with this one (empty: any) ...", free=True)
-    recipe: str = key(
-        "",
-        "... and of this digest have the number: of model, method, selection, data, "
-        "optimizer, schedule and length, by `put_published`; empty: of any",
-        free=True,
-    )
 
 
 @section
