@@ -71,11 +71,13 @@ preflight-tpu: $(PREFLIGHT)/.ready
 	-$(COMPILE) --pair=resnet34:resnet18 --topology=v5e:16x16 --batch_size=16384
 	-$(COMPILE) --pair=resnet152:resnet50 --topology=v5p:2x2x4 --batch_size=4096
 	-$(COMPILE) --pair=resnet50:mobilenet_v1 --topology=v5e:2x2 --batch_size=512
+	$(PREFLIGHT)/bin/python -m pytest tests/preflight/test_topology.py
 
 preflight-gpu: $(PREFLIGHT_GPU)/.ready
 	-$(COMPILE_GPU) --pair=resnet34:resnet18 --topology=h200:1 --batch_size=256
 	-$(COMPILE_GPU) --pair=resnet34:resnet18 --topology=h200:8 --batch_size=2048
 	-$(COMPILE_GPU) --pair=resnet34:resnet18 --topology=h100:8 --batch_size=2048
+	$(PREFLIGHT_GPU)/bin/python -m pytest tests/preflight/test_gpus.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -91,16 +93,16 @@ $(VENV)/.train: requirements.txt | $(VENV)/bin/python
 	$(PIP) -r requirements.txt
 	touch $@
 
-$(PREFLIGHT)/.ready: requirements.txt requirements-preflight.txt
+$(PREFLIGHT)/.ready: requirements.txt requirements-preflight.txt requirements-test.txt
 	$(PYTHON) -m venv $(PREFLIGHT)
 	$(PREFLIGHT)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  -r requirements.txt -r requirements-preflight.txt
+	  -r requirements.txt -r requirements-preflight.txt -r requirements-test.txt
 	touch $@
 
-$(PREFLIGHT_GPU)/.ready: requirements.txt requirements-preflight-gpu.txt
+$(PREFLIGHT_GPU)/.ready: requirements.txt requirements-preflight-gpu.txt requirements-test.txt
 	$(PYTHON) -m venv $(PREFLIGHT_GPU)
 	$(PREFLIGHT_GPU)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  -r requirements.txt -r requirements-preflight-gpu.txt
+	  -r requirements.txt -r requirements-preflight-gpu.txt -r requirements-test.txt
 	touch $@
 
 $(VENV)/.test: requirements-test.txt $(VENV)/.train

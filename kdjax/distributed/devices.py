@@ -40,6 +40,7 @@ def configure(requested: int | None, batch_size: int, processes: int = 1) -> int
         n for n in range(1, cores() + 1) if batch_size % (n * processes) == 0 or n == 1
     )
     xla_flags.add(xla_flags.CPU_FLAGS)
+    xla_flags.add_for_bfloat16()
     xla_flags.add_for_gpus()
     jax.config.update("jax_num_cpu_devices", count)
     if _is_cpu_only():

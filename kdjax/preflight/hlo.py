@@ -95,12 +95,23 @@ class Program(NamedTuple):
         A dispatch of several `steps` is a loop over them, which the compiler may have
         unrolled in part: of the entry's loops it is the one with the longest body.
         """
+        loop = self.dispatch(steps)
+        if loop is None:
+            return self.entry, float(steps)
+        return self._body(loop), steps / (loop.trips or steps)
+
+    def dispatch(self, steps: int) -> Instruction | None:
+        """The loop over a dispatch's steps; None where one is all of it."""
         loops = [i for i in self.computations[self.entry] if i.opcode == "while"]
         if steps == 1 or not loops:
-            return self.entry, float(steps)
-        bodies = [(self._body(loop), loop.trips or steps) for loop in loops]
-        body, trips = max(bodies, key=lambda b: len(self.computations.get(b[0], ())))
-        return body, steps / trips
+            return None
+        return max(loops, key=lambda i: len(self.computations.get(self._body(i), ())))
+
+    def loops(self, steps: int = 1) -> Iterator[tuple[Instruction, float]]:
+        """Loops inside a step, and how often a step begins them."""
+        for instruction, times in self.executed(steps):
+            if instruction.opcode == "while":
+                yield instruction, times
 
     def executed(self, steps: int = 1) -> Iterator[tuple[Instruction, float]]:
         """Every instruction that runs in a step, and how often a step runs it.

@@ -104,7 +104,22 @@ def _traffic(row: dict) -> list[str]:
         moved = kernel["times"] * kernel["bytes"]
         source = kernel["source"].rpartition("body/")[2][-WIDE:]
         lines.append(f"  {moved / 1e6:>9,.1f} MB  {kernel['kind'][:24]:<25}{source}")
-    return [*lines, ""]
+    return [*lines, "", *_loops(row), ""]
+
+
+def _loops(row: dict) -> list[str]:
+    """Loops run their kernels one after the other, and of unknown length wait."""
+    lines = []
+    if row["steps"] > 1 and not row["cycles"]:  # a TPU's compiler does not write it
+        trips = row["dispatch_trips"] or "unknown length: a GPU waits for its host"
+        lines.append(f"turns of the loop over a dispatch's steps: {trips}")
+    if not row["loops"]:
+        return [*lines, "loops inside a step: none"]
+    lines.append("loops inside a step, whose turns come one after the other")
+    for loop in row["loops"]:
+        trips, source = loop["trips"] or "unknown", loop["source"]
+        lines.append(f"  {trips:>8} turns  {source.rpartition('body/')[2][-60:]}")
+    return lines
 
 
 def _times(row: dict) -> list[str]:

@@ -38,6 +38,9 @@ KEYS = {
     "bytes_per_image": "that, for each image of the device",
     "bytes_by_kind": "kind of kernel -> count and bytes, a step",
     "largest": "ten kernels that move most: kind, bytes, times a step, shape, source",
+    "loops": "inside a step: trips (null: not written), times a step, source",
+    "dispatch_trips": "turns of the loop over a dispatch's steps, or null; a GPU waits "
+    "for its host at each turn of a loop without it",
     "cycles": "of a step, as a TPU's compiler estimates them; null for other devices",
     "seconds_of_cycles": "that, by the chip's clock: an estimate; null: not known",
     "seconds_of_bytes": "bytes_per_step at the peak of the memory: the byte roof",

@@ -47,7 +47,9 @@ def summary(program: Program | None, steps: int) -> dict:
     """A step's kernels, bytes, collectives and cycles; None where it was refused."""
     if program is None:
         keys = ("kernels", "bytes_per_step", "bytes_by_kind", "largest", "cycles")
+        keys += ("loops", "dispatch_trips")
         return dict.fromkeys(keys) | {"collectives": {}}
+    dispatch = program.dispatch(steps)
     run = kernels(program, steps)
     kinds, sent = by_kind(run), tally(program, steps)
     largest = sorted(run, key=lambda k: k.bytes * k.times, reverse=True)[:LARGEST]
@@ -58,6 +60,11 @@ def summary(program: Program | None, steps: int) -> dict:
         "bytes_by_kind": {kind: one._asdict() for kind, one in kinds.items()},
         "largest": [kernel._asdict() for kernel in largest],
         "cycles": cycles(program, steps),
+        "loops": [
+            {"trips": loop.trips, "times": times, "source": _first(SOURCE, loop.rest)}
+            for loop, times in program.loops(steps)
+        ],
+        "dispatch_trips": dispatch and dispatch.trips,
     }
 
 

@@ -72,8 +72,26 @@ def test_a_jaxlib_that_may_not_know_a_flag_does_not_get_it(monkeypatch):
     monkeypatch.setattr(xla_flags, "may_use_gpus", lambda: True)
     newer = {"jaxlib": "0.13.1.dev20270101"}
     monkeypatch.setattr(xla_flags, "versions", lambda *_: newer)
+    monkeypatch.setattr(xla_flags, "has_bfloat16_units", lambda: True)
     xla_flags.add_for_gpus()
+    xla_flags.add_for_bfloat16()
     assert os.environ["XLA_FLAGS"] == ""
+
+
+@pytest.mark.parametrize(
+    "jaxlib, units, added",
+    [("0.12.1", "amx_bf16", True), ("0.12.0", "avx2", False)]
+    + [("0.11.2", "avx512_bf16", False)],
+)
+def test_onednn_is_used_where_it_pays(monkeypatch, tmp_path, jaxlib, units, added):
+    (tmp_path / "cpuinfo").write_text(f"flags : fpu {units} sse\n")
+    has_units = xla_flags.has_bfloat16_units(tmp_path / "cpuinfo")
+    assert not xla_flags.has_bfloat16_units(tmp_path / "absent")
+    monkeypatch.setattr(xla_flags, "has_bfloat16_units", lambda: has_units)
+    monkeypatch.setattr(xla_flags, "versions", lambda *_: {"jaxlib": jaxlib})
+    monkeypatch.setenv("XLA_FLAGS", "")
+    xla_flags.add_for_bfloat16()
+    assert bool(os.environ["XLA_FLAGS"]) == added
 
 
 def test_the_line_of_the_devices_says_which_flags_are_set(monkeypatch):
@@ -89,7 +107,7 @@ def test_xla_knows_the_flags():
     """It ends a process for a flag that it does not know."""
     code = (
         "import jax; from kdjax.distributed import devices, xla_flags\n"
-        "xla_flags.may_use_gpus = lambda: True\n"
+        "xla_flags.may_use_gpus = xla_flags.has_bfloat16_units = lambda: True\n"
         "devices.configure(2, 8)\n"
         "import os; print(os.environ['XLA_FLAGS'], len(jax.devices()))"
     )
@@ -97,6 +115,8 @@ def test_xla_knows_the_flags():
     env |= {"JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, env=env, capture_output=True, text=True)
-    flags = " ".join([*xla_flags.CPU_FLAGS, *xla_flags.GPU_FLAGS])
+    newer = xla_flags._jaxlib() >= (0, 12)
+    added = [*xla_flags.CPU_FLAGS, *xla_flags.BFLOAT16_FLAGS * newer]
+    flags = " ".join([*added, *xla_flags.GPU_FLAGS])
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{flags} 2\n"

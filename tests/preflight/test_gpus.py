@@ -7,7 +7,7 @@ import pytest
 from kdjax.bench import peaks
 from kdjax.contracts import InputError
 from kdjax.preflight import gpus, topology
-from tests.preflight.test_topology import compile_for
+from tests.preflight.test_topology import CIFAR, IMAGENET, compile_for
 
 HERE = any(
     "cuda" in plugin.name
@@ -51,9 +51,12 @@ def test_a_described_gpu_is_the_one_of_the_data_sheet(kind):
     assert text.count("{") == text.count("}")
 
 
-@pytest.mark.skipif(
+needs_plugin = pytest.mark.skipif(
     not HERE, reason="JAX for CUDA is not installed: make preflight-gpu"
 )
+
+
+@needs_plugin
 @pytest.mark.parametrize(("name", "count"), [("h200:8", 8), ("a100:1", 1)])
 def test_a_step_compiles_for_gpus_that_are_not_there(name, count):
     row = compile_for(f"--topology={name}", f"--batch_size={16 * count}")
@@ -64,3 +67,18 @@ def test_a_step_compiles_for_gpus_that_are_not_there(name, count):
     assert row["kernels"] > 10 and row["bytes_per_step"] > 0 and row["cycles"] is None
     assert bool(row["collectives"]) == (count > 1)
     assert row["seconds_of_bytes"] > 0 and row["seconds_of_cycles"] is None
+
+
+@needs_plugin
+@pytest.mark.long
+def test_a_dispatch_does_not_wait_for_the_host():
+    row = compile_for("--topology=h200:1", "--batch_size=128", pair=CIFAR)
+    assert row["steps"] == row["dispatch_trips"] == 16 and row["loops"] == []
+
+
+@needs_plugin
+@pytest.mark.long
+def test_a_step_of_resnets_moves_few_bytes():
+    """With an atomic scatter in the pooling and an unfolded teacher it is 29.8 GB."""
+    row = compile_for("--topology=h200:1", "--batch_size=256", pair=IMAGENET)
+    assert row["bytes_per_step"] <= 26e9 and row["loops"] == []

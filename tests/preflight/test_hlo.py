@@ -71,3 +71,19 @@ def test_a_loop_that_is_unrolled_in_part_makes_several_steps():
     program = scanned(6, unroll=2)
     _, makes = program.step(6)
     assert makes == 2.0 and products(program, steps=6) == 1.0
+
+
+def test_loops_inside_a_step_are_not_those_of_the_dispatch():
+    program = scanned(6)
+    assert program.dispatch(6).trips == 6 and not list(program.loops(6))
+    assert program.dispatch(1) is None
+    assert [(i.trips, times) for i, times in program.loops(1)] == [(6, 1.0)]
+
+
+def test_a_loop_of_unknown_length_is_seen_as_one():
+    def run(x, count):
+        return jax.lax.fori_loop(0, count, lambda _, y: jnp.tanh(y @ y), x)
+
+    shapes = jax.ShapeDtypeStruct((8, 8), jnp.float32), jax.ShapeDtypeStruct((), int)
+    program = parse(jax.jit(run).lower(*shapes).compile().as_text())
+    assert [i.trips for i, _ in program.loops()] == [None]

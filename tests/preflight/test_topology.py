@@ -28,10 +28,16 @@ def test_without_the_compiler_the_error_is_what_to_install(monkeypatch):
         topology.describe("v5e:4x4")
 
 
-def compile_for(*words):
+TINY = "--pair=tests.networks:linear,tests.networks:tiny", "--classes=10"
+CIFAR = "--pair=resnet56:resnet20", "--classes=100", "--feed=resident"
+CIFAR += ("--examples=50000",)
+IMAGENET = "--pair=resnet34:resnet18", "--classes=1000", "--image_size=224"
+IMAGENET += ("--dtype=bfloat16",)
+
+
+def compile_for(*words, pair=TINY):
     """The command's row; nothing but its own line is on the terminal."""
-    given = ["--pair=tests.networks:linear,tests.networks:tiny", "--image_size=32"]
-    given += ["--classes=10", "--probes=0", "--json", *words]
+    given = ["--image_size=32", "--probes=0", "--json", *pair, *words]
     command = [sys.executable, "-m", "kdjax", "compile", *given]
     result = subprocess.run(
         command, capture_output=True, text=True, env=os.environ, cwd=ROOT, timeout=600
@@ -83,3 +89,12 @@ def test_a_step_that_is_too_large_says_by_how_much():
 def test_a_slice_that_does_not_exist_is_refused():
     error = compile_for("--topology=v9:2x2", "--batch_size=64")
     assert "Invalid TPU external name" in error and "v5e and v6e have" in error
+
+
+@needs_libtpu
+@pytest.mark.long
+@pytest.mark.parametrize("pair", [CIFAR, IMAGENET])
+def test_no_step_has_a_serial_loop(pair):
+    """Crops, flips and pooling by loops would wait for each image in turn."""
+    row = compile_for("--topology=v5e:2x2", "--batch_size=512", pair=pair)
+    assert row["fits"] is True and row["loops"] == []
