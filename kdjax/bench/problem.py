@@ -22,6 +22,17 @@ class Problem:
         return self.image_size, self.image_size, 3
 
 
+def usual_padding(image_size: int) -> int:
+    """Pixels that images in memory are padded with before a crop; on CIFAR it is 4.
+
+    No more for large images: crops from a narrow border have a fast form on TPUs.
+
+    >>> usual_padding(8), usual_padding(32), usual_padding(224)
+    (1, 4, 4)
+    """
+    return min(4, max(1, image_size // 8))
+
+
 def pair_names(pair: str, example: str) -> list[str]:
     """The names in TEACHER:STUDENT, or in TEACHER,STUDENT where one has a colon."""
     names = pair.split("," if "," in pair else ":")

@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 
 from kdjax.bench import flops, roofline
 from kdjax.bench.feeds import SEED, Feed
-from kdjax.bench.problem import Problem
+from kdjax.bench.problem import Problem, usual_padding
 from kdjax.bench.timing import Program
 from kdjax.data.loaders.batch import gather_batch
 from kdjax.data.transforms.augment import Augment
@@ -140,5 +140,5 @@ def temperature_grid(network: Network, students: int) -> dict[str, Student]:
 
 def augment(problem: Problem, mode: str = "live") -> Augment:
     """Crop, flip and normalise, as on CIFAR; streamed images are cropped already."""
-    padding = 0 if mode == "streamed" else max(1, problem.image_size // 8)
+    padding = 0 if mode == "streamed" else usual_padding(problem.image_size)
     return Augment(mean=(0.5,) * 3, std=(0.25,) * 3, padding=padding, flip=True)

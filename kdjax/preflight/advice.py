@@ -12,6 +12,7 @@ class Flags(NamedTuple):
     students: str  # makes their activations bfloat16
     teacher: str
     feed: str  # leaves the images where they are
+    accumulation: str = ""  # divides a batch into microbatches
 
 
 PAIR = Flags(*["--dtype=bfloat16"] * 2, feed="--feed=streamed")
@@ -22,15 +23,20 @@ TEACHERS = {"untrained": "--dtype=bfloat16", "imported": "import --dtype=bfloat1
 def flags_of(teacher_from: str) -> Flags:
     """The options for a config; see `plans.Plan` for `teacher_from`."""
     students, feed = "--config.model.dtype=bfloat16", "--config.data.feed=streamed"
-    return Flags(students, TEACHERS.get(teacher_from, ""), feed)
+    accumulation = "--config.accumulation_steps"
+    return Flags(students, TEACHERS.get(teacher_from, ""), feed, accumulation)
 
 
 def advice_for(
-    row: dict, students: int, work: Mapping[str, Mapping[str, float]], flags: Flags
+    row: dict,
+    students: int,
+    work: Mapping[str, Mapping[str, float]],
+    flags: Flags,
+    microbatches: int = 1,
 ) -> list[str]:
     """Sentences for a row that does not fit, the most useful one first.
 
-    `work` is "students" and "teacher" -> dtype -> FLOPs.
+    `work` is "students" and "teacher" -> dtype -> FLOPs; a step has `microbatches`.
     """
     sentences = []
     limit, devices = row["capacity"], row["devices"]
@@ -47,6 +53,12 @@ def advice_for(
     smaller = [getattr(flags, part) for part in work if _in_float32(work[part])]
     for flag in dict.fromkeys(filter(None, smaller)):
         sentences.append(f"activations of {flag} are half as large")
+    more = 2 * microbatches
+    if flags.accumulation and row["batch_size"] % (more * devices) == 0:
+        sentences.append(
+            f"{flags.accumulation}={more} halves the activations of the same batch; "
+            "batch norms see a microbatch"
+        )
     if students > 1:
         sentences.append(f"{students} students share the step; fewer fit easier")
     fixed = row["state"] + row["teacher"] + row["data"]

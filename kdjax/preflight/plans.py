@@ -3,6 +3,7 @@
 import dataclasses
 
 from kdjax import paths
+from kdjax.bench.problem import usual_padding
 from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.experiment.build import Experiment, build, check_single
@@ -69,7 +70,7 @@ def pair_config(
     if feed == "streamed":
         config["data"]["crops"] = {"size": image_size, "short_side": image_size}
     else:
-        config["data"]["padding"] = max(1, image_size // 8)
+        config["data"]["padding"] = usual_padding(image_size)
     return config
 
 

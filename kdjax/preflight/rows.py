@@ -101,7 +101,8 @@ def measure(
     if row["fits"] is False:
         dtypes = {part: counted.flops for part, counted in work.items()}
         students = len(plan.experiment.students)
-        row["advice"] = advice.advice_for(row, students, dtypes, flags)
+        parts = plan.experiment.accumulation_steps
+        row["advice"] = advice.advice_for(row, students, dtypes, flags, parts)
     compiler = COMPILERS.get(mesh.devices.flat[0].platform, ())
     row["versions"] = versions("jax", "jaxlib", *compiler)
     return {key: row[key] for key in KEYS}

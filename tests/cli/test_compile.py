@@ -101,6 +101,8 @@ def test_bfloat16_is_advised_where_it_is_not_set(tmp_path, capsys, dtypes, flags
     assert row["flops_per_image"]["float32"] > 0
     advised = [text.split()[2] for text in row["advice"] if "bfloat16" in text]
     assert advised == flags
+    smaller = [text for text in row["advice"] if "accumulation" in text]
+    assert len(smaller) == 1 and "--config.accumulation_steps=2 halves" in smaller[0]
 
 
 def test_what_is_imported_is_imported_anew():

@@ -10,7 +10,7 @@ from kdjax.data.loaders.batch import gather_batch
 from kdjax.methods import ce, elr, kd
 from kdjax.methods.base import Method, Term
 from kdjax.models.connectors import from_module
-from kdjax.training import step
+from kdjax.training import sharding, step
 from kdjax.training.accumulation import Gradients, accumulate, microbatches
 from kdjax.types import Batch
 from tests.networks import coarse, dropping, linear, tiny
@@ -65,6 +65,26 @@ def test_it_is_the_update_of_the_whole_batch(devices):
         assert max(np.abs(a - b).max() for a, b in zip(*pair, strict=True)) > 1e-3
     close = {"rtol": 2e-5, "atol": 2e-6}
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **close), whole, divided)
+
+
+def test_a_dispatch_of_several_steps_makes_the_same_ones():
+    """A loop over microbatches within the loop over steps, as accelerators have it."""
+    problem = Problem(2, uncoupled(), teacher=coarse(CLASSES))
+    one_by_one = trained(problem, accumulation_steps=STEPS)[0]
+    specs = [problem.feed.batch_spec(number) for number in range(3)]
+    stacked = jax.tree.map(lambda *rows: np.stack(rows), *specs)
+    program = problem.program(accumulation_steps=STEPS, steps=3)
+    states, metrics = program(
+        problem.initialise(),
+        problem.variables,
+        problem.feed.source,
+        sharding.place_rows(stacked, problem.mesh, axis=1),
+    )
+    assert metrics["kd"]["loss"].shape == (3,)
+    close = {"rtol": 2e-5, "atol": 2e-6}
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, **close), states, one_by_one
+    )
 
 
 def test_batch_norms_see_one_microbatch_after_another():
