@@ -156,7 +156,7 @@ def _mend(directory: pathlib.Path, step: int) -> str:
     if is_sound:
         return ""
     if known is None:
-        path.unlink()
+        path.unlink(missing_ok=True)
         return f"checkpoint {step}: its scores are damaged, and are lost"
     with files.written(path) as part:
         part.write_text(json.dumps(known))
