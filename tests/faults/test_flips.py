@@ -42,6 +42,7 @@ SUMMARY = {
     "students": {"ce": {"model": "tiny", "method": "ce", "metrics": SCORES["ce"]}},
     "identity": IDENTITY,
 }
+SELECTION = {"samples": 3, "kept": 2, "data": {"train": {"name": "x"}}}
 LAYOUT = Layout(examples=6, classes=3, members=0, dtype="float16", top_k=0, features={})
 MANIFEST = {"format": 1, "teacher": "t", "data": {"n": 6}, "preprocessing": {}}
 MANIFEST |= {"seed": 0, "epochs": 1, **LAYOUT.as_json()}
@@ -227,7 +228,7 @@ KINDS = {
     "sample_info": sample_info,
     "summary.json": of_json("summary.json", SUMMARY, read_summary),
     "selection.json": of_json(
-        "selection.json", {"kept": 2, "data": DATA}, lambda p: read_selection(p.parent)
+        "selection.json", SELECTION, lambda p: read_selection(p.parent)
     ),
     "program.json": of_json("program.json", {"rows": ["a", "b"]}, directory._members),
     "record.json": of_json("r.json", RECORD, lambda p: tables.read("s", p.parent)),
@@ -276,6 +277,6 @@ def test_all_flips(name, tmp_path, said):
 def test_a_flip_without_a_checksum_is_noticed_here(tmp_path, said):
     """The harness itself: a reader that believes everything fails it."""
     path: pathlib.Path = tmp_path / "numbers"
-    path.write_bytes(bytes(100))
+    path.write_bytes(b"a" * 100)
     with pytest.raises(AssertionError):
         flips(Kind([path], path.read_bytes), 1, 0, said)
