@@ -2,6 +2,7 @@
 
 import pathlib
 
+from kdjax.paths.files import names
 from kdjax.paths.json_files import read_json
 from kdjax.reproduce import pages
 from kdjax.reproduce.plans import FLOAT32, STUDIES, Pair, Study
@@ -74,7 +75,8 @@ def write(study: str, directory: pathlib.Path) -> pathlib.Path:
 def read(study: str, directory: pathlib.Path) -> list[dict]:
     """The records of a study, in the order of their files' names."""
     records = []
-    for path in sorted(directory.glob("*.json")):
+    paths = [directory / name for name in names(directory) if name.endswith(".json")]
+    for path in paths:
         record = read_json(path, "a record of `kdjax reproduce`", RECORD_FORM, _ADVICE)
         records += [record] if record["study"] == study else []
     return records

@@ -15,6 +15,7 @@ from kdjax.caching.layout import Layout
 from kdjax.caching.reader import Reader
 from kdjax.caching.writer import write_epoch
 from kdjax.checkpoints import storage
+from kdjax.data.load import load_split
 from kdjax.data.npz import load_npz, save_npz
 from kdjax.data.split import in_memory
 from kdjax.data.tfds import labels
@@ -30,6 +31,7 @@ from kdjax.reproduce import tables
 from kdjax.runner import sample_weights, workdir
 from kdjax.runner.select import read_selection
 from kdjax.sweep import directory
+from tests.data.jpegs import encode, picture, prepare_jpegs
 from tests.faults.damage import Kind, dumped, flips
 
 RNG = np.random.default_rng(0)
@@ -176,6 +178,19 @@ def array_records(root):
     return Kind([path], read)
 
 
+def prepared(root):
+    """What TFDS writes beside the records has no checksum: a class may be renamed."""
+    rows = [(encode(picture(8, 8, i)), i % 5) for i in range(6)]
+    prepare_jpegs(root, {"train": rows})
+    where = root / "jpeg_set" / "1.0.0"
+
+    def read():
+        split = load_split("jpeg_set", "train", data_dir=root)
+        return [split.image, split.label, split.class_names]
+
+    return Kind(sorted(p for p in where.iterdir() if p.is_file()), read, False)
+
+
 def kept_labels(root):
     """Of a set that is streamed: read anew from the records where they are damaged."""
     path, wanted = root / "kdjax-labels-0.npy", np.arange(40, dtype=np.int32)
@@ -239,6 +254,7 @@ KINDS = {
     "cache": cache,
     "tfrecord": tfrecords,
     "array_record": array_records,
+    "prepared set": prepared,
     "labels": kept_labels,
     "safetensors": safetensors,
     "safetensors of others": foreign_safetensors,
