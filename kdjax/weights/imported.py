@@ -10,6 +10,7 @@ import numpy as np
 
 from kdjax import checkpoints
 from kdjax.contracts import InputError
+from kdjax.paths.files import names
 from kdjax.training.state import TrainState
 from kdjax.types import PyTree
 from kdjax.weights import layouts, safetensors, torch_files
@@ -106,6 +107,6 @@ def save(
 
 def present(directory: pathlib.Path) -> dict | None:
     """The identity of what is in a directory of checkpoints; None for nothing."""
-    if not any(path.name.isdigit() for path in directory.glob("*")):
+    if not any(name.isdigit() for name in names(directory)):
         return None
     return checkpoints.read_meta(directory)[0]

@@ -10,6 +10,7 @@ from kdjax.data.registry import DATASETS
 from kdjax.data.split import DataError
 from kdjax.data.tfds import file_limits
 from kdjax.data.tfds.names import format_options, parse_name
+from kdjax.paths.files import names
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -72,10 +73,8 @@ def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
     try:
         builder = tfds.builder_from_directory(directory)
     except Exception as error:  # TFDS passes on whatever its parsers raise
-        raise DataError(
-            f"{directory}: the description of the set cannot be read ({error}). "
-            f"{file_limits.advice(error, directory)}"
-        ) from error
+        text = f"{directory}: the description of the set cannot be read"
+        raise file_limits.failure(text, error, directory) from error
     formats = {entry.value for entry in builder.info.available_file_formats()}
     if "array_record" not in formats:
         raise DataError(
@@ -88,5 +87,5 @@ def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
 
 
 def _versions(root: pathlib.Path) -> list[pathlib.Path]:
-    infos = sorted(root.glob("*/dataset_info.json"))
-    return [path.parent for path in infos if _VERSION.fullmatch(path.parent.name)]
+    versions = [root / name for name in names(root) if _VERSION.fullmatch(name)]
+    return [path for path in versions if (path / "dataset_info.json").exists()]
