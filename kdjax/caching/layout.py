@@ -6,6 +6,8 @@ import pathlib
 
 import numpy as np
 
+from kdjax.paths.files import names
+
 CHECKSUMS = "checksums.json"
 DTYPES = ("float16", "float32")
 
@@ -71,5 +73,6 @@ def epoch_directory(directory: pathlib.Path, epoch: int) -> pathlib.Path:
 
 def missing(directory: pathlib.Path, epochs: int) -> list[int]:
     """Of the first so many epochs, those that are not there."""
-    whole = {path.parent for path in directory.glob(f"*/{CHECKSUMS}")}
-    return [n for n in range(epochs) if epoch_directory(directory, n) not in whole]
+    there = set(names(directory))
+    epochs = [(n, epoch_directory(directory, n)) for n in range(epochs)]
+    return [n for n, e in epochs if e.name not in there or not (e / CHECKSUMS).exists()]

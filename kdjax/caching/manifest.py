@@ -5,10 +5,17 @@ import json
 import pathlib
 
 from kdjax.contracts import InputError, flat
-from kdjax.reporting.files import replace_json
+from kdjax.paths.json_files import DamagedError, check_form, read_json
+from kdjax.reporting.files import replace_record
 
 FORMAT = 1  # raise it when the files of a cache change their meaning
 MANIFEST = "manifest.json"
+_FORM = {
+    **{"teacher": str, "data": dict, "preprocessing": dict, "seed": int, "epochs": int},
+    **{"examples": int, "classes": int, "members": int, "dtype": str, "top_k": int},
+    "features": {str: [int]},
+}
+_ADVICE = "Write the cache anew in another --workdir, by `python -m kdjax cache`."
 VIEW = 0  # of the crops: the teacher's
 # No part of the digest: how many epochs there are, and what they were written with.
 NOT_DIGESTED = ("epochs", "made_by")
@@ -36,13 +43,17 @@ def read(directory: pathlib.Path, what: str) -> dict | None:
     a manifest that is damaged.
     """
     path = directory / MANIFEST
-    if not path.is_file():
-        return None
     try:
-        record = json.loads(path.read_text())
+        record = read_json(path, "the manifest of a cache", {"format": int}, _ADVICE)
+        if record["format"] == FORMAT:
+            check_form(record, _FORM)
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        raise DamagedError(f"{what}: {error}") from error
     except ValueError as error:
-        raise InputError(f"{what}: {path} is damaged: {error}.") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise DamagedError(f"{what}: {path} is damaged: {error}. {_ADVICE}") from error
+    if record["format"] != FORMAT:
         raise InputError(
             f"{what}: {path} is not the manifest of a cache of format {FORMAT}; "
             "expected what `python -m kdjax cache` of this version writes."
@@ -51,7 +62,7 @@ def read(directory: pathlib.Path, what: str) -> dict | None:
 
 
 def write(directory: pathlib.Path, record: dict) -> None:
-    replace_json(directory / MANIFEST, record)
+    replace_record(directory / MANIFEST, record)
 
 
 def digest(record: dict) -> str:

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import json
 import pathlib
 
 import numpy as np
@@ -11,7 +10,8 @@ from jaxtyping import Array
 from kdjax.caching import codec, manifest
 from kdjax.caching.layout import CHECKSUMS, Layout, epoch_directory
 from kdjax.checkpoints import StorageError
-from kdjax.paths.files import local_copy
+from kdjax.paths.files import is_refused, local_copy
+from kdjax.paths.json_files import read_json
 from kdjax.types import Outputs
 
 
@@ -55,7 +55,7 @@ class Reader:
     def _open(self, epoch: int) -> dict[str, np.ndarray]:
         where, arrays = epoch_directory(self.directory, epoch), {}
         try:
-            checksums = json.loads((where / CHECKSUMS).read_text())
+            checksums = read_json(where / CHECKSUMS, "a list of checksums", {str: str})
             for name in self.layout.arrays():
                 checksum = checksums[f"{name}.npy"]
                 # Of a bucket a copy, which lies here for as long as it is mapped.
@@ -64,6 +64,11 @@ class Reader:
                         raise _unusable(where, f"{name}.npy differs from its checksum")
                     arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, KeyError) as error:
+            if is_refused(error):
+                raise StorageError(
+                    f"cache: {where} cannot be read now ({error}). Look at its "
+                    "permissions and at the disk, then run the same command again."
+                ) from error
             raise _unusable(where, f"{type(error).__name__}: {error}") from error
         for name, (shape, dtype) in self.layout.arrays().items():
             array, expected = arrays[name], ((self.layout.examples, *shape), dtype)

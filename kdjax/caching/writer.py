@@ -15,7 +15,7 @@ from kdjax.caching.layout import CHECKSUMS, Layout, epoch_directory, header
 from kdjax.checkpoints import StorageError
 from kdjax.contracts import InputError
 from kdjax.paths import is_url
-from kdjax.paths.files import scratch, upload
+from kdjax.paths.files import scratch, sync, sync_tree, upload
 from kdjax.reporting.files import in_bytes
 
 
@@ -81,7 +81,9 @@ def _moved(final: pathlib.Path) -> Iterator[pathlib.Path]:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         yield part
+        sync_tree(part)
         os.rename(part, final)
+        sync(final.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -107,9 +109,6 @@ def _write(part: pathlib.Path, epoch: int, layout: Layout, blocks, check) -> Non
         if written != layout.examples:
             text = f"write_epoch: {written} rows came; expected {layout.examples}."
             raise ValueError(text)
-        for file in files.values():
-            file.flush()
-            os.fsync(file.fileno())
     checksums = {f"{name}.npy": sha.hexdigest() for name, sha in digests.items()}
     (part / CHECKSUMS).write_text(json.dumps(checksums, indent=2) + "\n")
 

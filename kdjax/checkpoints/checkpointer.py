@@ -14,7 +14,9 @@ from orbax.checkpoint import checkpoint_managers as policies
 from kdjax.checkpoints import storage
 from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError
+from kdjax.distributed import collectives
 from kdjax.paths import is_url
+from kdjax.paths.json_files import sealed
 from kdjax.types import PyTree
 
 PAUSE = 3.0  # seconds, before a bucket is read again
@@ -43,6 +45,8 @@ class Checkpointer:
         every step that was evaluated; `meta`, the JSON identity, is stored in each.
         """
         self.meta = meta
+        for sentence in collectives.broadcast(lambda: storage.mend_metrics(directory)):
+            collectives.log(sentence)
         scores = [lambda metrics, name=name: metrics[name]["top1"] for name in students]
         options = {"n": 1, "keep_checkpoints_without_metrics": False}
         best = [policies.BestN(get_metric_fn=score, **options) for score in scores]
@@ -64,6 +68,7 @@ class Checkpointer:
         meta = self.meta | {"step": step, "checksums": sums_of(items)}
         if metrics:
             meta["metrics"] = metrics
+        meta = sealed(meta)
         arrays = {n: ocp.args.StandardSave(tree) for n, tree in items.items()}
         args = ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays)
         with storage.errors("save", step):
@@ -85,45 +90,54 @@ class Checkpointer:
 
         None where nothing was saved yet. `abstract` are the states as ShapeDtypeStructs
         with the sharding to restore into; `say` takes a sentence for each damaged step.
-        StorageError where no step is sound, InputError for those of another network.
+        StorageError where no step is sound, or a disk does not give one now, which is
+        no damage; InputError for those of another network.
         """
-        damaged: list[int] = []
+        damaged: dict[int, Exception] = {}
         for step in reversed(self.steps()):
-            restored, reason = self._sound(step, abstract)
+            restored, error = self._sound(step, abstract)
             if restored is None:
-                say(f"checkpoint {step} is damaged ({reason})")
-                damaged.append(step)
+                damaged[step] = error
                 continue
-            self._set_aside(damaged)
+            for number, why in damaged.items():
+                say(f"checkpoint {number} is damaged ({storage.text_of(why)})")
+            self._set_aside(list(damaged))
             items, meta = restored
             return storage.join(items), meta
+        for error in damaged.values():
+            # One step of another shape is damaged; where all are, the network is new.
+            if isinstance(error, InputError):
+                raise error
         if damaged:
+            why = "; ".join(f"{n}: {storage.text_of(e)}" for n, e in damaged.items())
             raise storage.StorageError(
-                f"{self._manager.directory}: none of the checkpoints {damaged} can be "
-                "read. They are left as they are; use a new --workdir to start afresh."
+                f"{self._manager.directory}: none of the checkpoints {list(damaged)} "
+                f"can be read ({why[:300]}). They are left as they are; use a new "
+                "--workdir to start afresh."
             )
         return None
 
     def _sound(self, step: int, abstract: PyTree):
-        """(what `restore` returns, ""), or (None, why); all processes have the same.
+        """(what `restore` returns, None), or (None, why); all processes have the same.
 
         The checksum of an array that is divided over processes is a collective: all
         processes take part in it, once each of them has read its rows, or none does.
         """
-        restored, reason = self._read(step, abstract)
+        restored, error = self._read(step, abstract)
+        self._raise_refused(step, error)
         if _everywhere(restored is not None):
             items, meta = restored
-            reason, sums = "", sums_of(items)
+            sums = sums_of(items)
             try:
                 storage.check_sums(step, sums, meta)
-            except Exception as error:
-                reason = _text(error)
-            if _everywhere(not reason):
-                return restored, ""
-        return None, reason or "another process cannot read it"
+            except Exception as wrong:
+                error = wrong
+            if _everywhere(error is None):
+                return restored, None
+        return None, error or storage.StorageError("another process cannot read it")
 
     def _read(self, step: int, abstract: PyTree):
-        """(what `restore` returns, or None; why), without the other processes.
+        """(what `restore` returns or None, why not), without the other processes.
 
         Buckets are read twice: one answer that fails is no damage.
         """
@@ -137,11 +151,21 @@ class Checkpointer:
         with contextlib.closing(storage.open_reader(self._manager.directory)) as reader:
             try:
                 storage.check_shapes(reader, step, abstract)
-                return storage.restore(reader, step, storage.split(abstract)), ""
-            except InputError:
-                raise
+                return storage.restore(reader, step, storage.split(abstract)), None
             except Exception as error:  # Orbax raises five kinds for damaged files
-                return None, _text(error)
+                return None, error
+
+    def _raise_refused(self, step: int, error: Exception | None) -> None:
+        """Ends all processes where the disk of one gives nothing of a step now."""
+        if isinstance(error, InputError):
+            error = None
+        if error is not None:
+            error = storage.unreadable(self._manager.directory, step, error)
+            error = None if isinstance(error, storage.DamagedStepError) else error
+        if not _everywhere(error is None):
+            where = f"{self._manager.directory}: checkpoint {step}"
+            text = f"{where} cannot be read by another process now; its log says why."
+            raise error or storage.StorageError(text)
 
     def _set_aside(self, steps: list[int]) -> None:
         """Renames damaged steps, so that the run may save those steps again."""
@@ -158,7 +182,3 @@ class Checkpointer:
 def _everywhere(sound: bool) -> bool:
     """Whether it holds in all processes; all of them call it."""
     return bool(multihost_utils.process_allgather(np.array(sound)).all())
-
-
-def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error)[:200]}"

@@ -2,30 +2,28 @@
 
 import contextlib
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from kdjax.checkpoints import storage
 from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError
+from kdjax.distributed import collectives
+from kdjax.paths import files
 
 
 def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
     """The newest step's identity, and each student's best step by top-1.
 
-    InputError where there is no checkpoint in the directory.
+    Steps whose identity is damaged are said and left out. InputError where there is no
+    checkpoint in the directory, StorageError where none of them can be read.
     """
-    metas = {}
-    with contextlib.closing(_open(directory)) as manager:
-        for step in sorted(manager.all_steps()):
-            with storage.errors("read", step):
-                args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-                metas[step] = manager.restore(step, args=args)["meta"]
+    metas = _metas(directory, reversed(_steps(directory)))
     best: dict[str, int] = {}
-    for step, meta in metas.items():
+    for step, meta in sorted(metas.items()):
         for name, row in meta.get("metrics", {}).items():
             old = metas[best[name]]["metrics"][name]["top1"] if name in best else -1
             if row["top1"] >= old:
@@ -33,20 +31,36 @@ def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
     return metas[max(metas)], best
 
 
-def read_identity(directory: pathlib.Path) -> dict | None:
-    """The identity of the newest step where it can be read; None where there is none.
+def _metas(directory: pathlib.Path, steps: Iterable[int]) -> dict[int, dict]:
+    """Step -> identity of those that are sound, one at least."""
+    metas, damage = {}, None
+    for step in steps:
+        try:
+            with storage.reading(directory, step):
+                metas[step] = storage.read_meta(directory, step)
+        except storage.DamagedStepError as error:
+            collectives.log(str(error))
+            damage = error
+    if not metas:
+        raise damage
+    return metas
 
-    Whether the arrays of a step are sound is not looked at.
+
+def read_identity(directory: pathlib.Path) -> dict | None:
+    """The newest identity that can be read; None where there is no checkpoint.
+
+    Whether the arrays of a step are sound is not looked at. StorageError where a disk
+    does not give one now: an older one may say something else.
     """
-    if not any(path.name.isdigit() for path in directory.glob("*")):
-        return None
-    with contextlib.closing(storage.open_reader(directory)) as manager:
-        for step in sorted(manager.all_steps(), reverse=True):
-            args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-            # Orbax raises five kinds for damaged files.
-            with contextlib.suppress(Exception):
-                return manager.restore(step, args=args)["meta"]
+    for step in sorted(map(int, _numbers(directory)), reverse=True):
+        with contextlib.suppress(storage.DamagedStepError):
+            with storage.reading(directory, step):
+                return storage.read_meta(directory, step)
     return None
+
+
+def _numbers(directory: pathlib.Path) -> list[str]:
+    return [name for name in files.names(directory) if name.isdigit()]
 
 
 WEIGHTS = ("ema", "raw")  # of a network: their average, or what the optimizer trains
@@ -77,11 +91,12 @@ def read_connectors(directory: pathlib.Path, step: int, name: str) -> dict[str, 
 
 def _read(directory: pathlib.Path, step: int, *items: str) -> dict[str, Any]:
     """The first of the items that a step has as host arrays, checked; {} for none."""
-    with contextlib.closing(_open(directory)) as manager, storage.errors("read", step):
-        if step not in manager.all_steps():
-            steps = sorted(manager.all_steps())
-            text = f"{directory}: there is no step {step}; expected one of {steps}."
-            raise InputError(text)
+    steps = _steps(directory)
+    if step not in steps:
+        text = f"{directory}: there is no step {step}; expected one of {steps}."
+        raise InputError(text)
+    manager = storage.open_reader(directory)
+    with contextlib.closing(manager), storage.reading(directory, step, steps):
         metadata = manager.item_metadata(step)
         item = next((one for one in items if metadata.get(one) is not None), None)
         if item is None:
@@ -97,15 +112,15 @@ def _read(directory: pathlib.Path, step: int, *items: str) -> dict[str, Any]:
     return jax.tree.map(np.asarray, restored[item])
 
 
-def _open(directory: pathlib.Path):
-    """Opens for reading only; never creates the directory."""
+def _steps(directory: pathlib.Path) -> list[int]:
+    """The steps in a directory, one at least; it is never created."""
     if not directory.is_dir():
         raise InputError(
             f"{directory}: no checkpoints here; expected the --workdir of a run that "
             "`python -m kdjax train` has brought to its first evaluation."
         )
-    manager = storage.open_reader(directory)
-    if not manager.all_steps():
-        manager.close()
+    with contextlib.closing(storage.open_reader(directory)) as manager:
+        steps = sorted(manager.all_steps())
+    if not steps:
         raise InputError(f"{directory}: no finished checkpoint here yet; train first.")
-    return manager
+    return steps

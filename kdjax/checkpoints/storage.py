@@ -2,9 +2,12 @@
 
 import contextlib
 import glob
+import itertools
+import json
 import logging
 import os
 import pathlib
+from collections.abc import Iterable
 
 import jax
 import orbax.checkpoint as ocp
@@ -12,6 +15,7 @@ from etils import epath
 
 from kdjax.contracts import InputError
 from kdjax.paths import files, is_url
+from kdjax.paths.json_files import parse_json
 from kdjax.training.state import TrainState
 from kdjax.types import PyTree
 
@@ -22,6 +26,10 @@ class StorageError(RuntimeError):
     exit_code = 4
 
 
+class DamagedStepError(StorageError):
+    """What was read of a checkpoint is not what was saved."""
+
+
 # Item of a step -> which fields of a state are in it.
 ITEMS = {
     "variables": ("params", "batch_stats"),
@@ -29,6 +37,26 @@ ITEMS = {
 }
 
 COMMITTED = "commit_success.txt"  # where nothing can be renamed, Orbax's last file
+CHECKSUMS = "checksums"  # of the arrays, in the identity
+META, METRICS = "meta/metadata", "metrics/metrics"  # files of a step
+SCORES = {str: {"top1": float}}  # what Orbax's policies read of METRICS
+_NAMED = {"name": str}
+_DATA = {
+    "classes?": int,
+    "class_names?": ([str], None),
+    "image_shape?": [int],
+    "normalisation?": {"mean": [float], "std": [float]},
+}
+META_FORM = {
+    "step": int,
+    "students": {str: {"model?": _NAMED, "method?": _NAMED, "networks?": int}},
+    "data?": _DATA,
+    "teacher?": ({"digest": str}, None),
+    "imported?": dict,
+    "checksums?": {str: [int]},
+    "metrics?": SCORES,
+    "config?": dict,
+}
 CONNECTORS = "connectors"  # an item of its own: a later stage of a run reads it alone
 EMA = "ema"  # the average of the weights, where a run has one
 
@@ -82,10 +110,57 @@ def restore(manager, step: int, abstract: dict[str, PyTree]):
 
     No other process is waited for. `check_sums` tells whether the arrays are sound.
     """
+    meta = read_meta(manager.directory, step)
     args = {n: ocp.args.StandardRestore(tree) for n, tree in abstract.items()}
-    args = ocp.args.Composite(meta=ocp.args.JsonRestore(), **args)
-    restored = manager.restore(step, args=args)
-    return {n: restored[n] for n in abstract}, restored["meta"]
+    restored = manager.restore(step, args=ocp.args.Composite(**args))
+    return {n: restored[n] for n in abstract}, meta
+
+
+def read_meta(directory: pathlib.Path, step: int) -> dict:
+    """The identity of a step; ValueError where it is damaged.
+
+    Those of earlier versions have no checksum.
+    """
+    try:
+        return parse_json((directory / str(step) / META).read_bytes(), META_FORM)
+    except ValueError as error:
+        raise ValueError(f"its {META}: {error}") from error
+
+
+def mend_metrics(directory: pathlib.Path) -> list[str]:
+    """Writes the scores of steps anew where their item is damaged; a sentence each.
+
+    They lie in the identity too. Orbax reads those of all steps whenever it opens, so
+    one damaged item would end every start. Without a sound identity they are deleted:
+    such a step is damaged, which `restore` finds.
+    """
+    steps = [int(name) for name in files.names(directory) if name.isdigit()]
+    sentences = []
+    for step in sorted(steps):
+        with reading(directory, step):
+            sentences.append(_mend(directory, step))
+    return list(filter(None, sentences))
+
+
+def _mend(directory: pathlib.Path, step: int) -> str:
+    path, known = directory / str(step) / METRICS, None
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
+        known = read_meta(directory, step).get("metrics")
+    try:
+        stored = parse_json(path.read_bytes(), SCORES)
+        is_sound = stored == known or known is None
+    except (FileNotFoundError, NotADirectoryError):
+        is_sound = known is None
+    except ValueError:
+        is_sound = False
+    if is_sound:
+        return ""
+    if known is None:
+        path.unlink()
+        return f"checkpoint {step}: its scores are damaged, and are lost"
+    with files.written(path) as part:
+        part.write_text(json.dumps(known))
+    return f"checkpoint {step}: its scores were damaged, and are written anew"
 
 
 def check_sums(step: int, sums: dict[str, list[int]], meta: dict) -> None:
@@ -94,8 +169,11 @@ def check_sums(step: int, sums: dict[str, list[int]], meta: dict) -> None:
     Raises StorageError where they differ. Of arrays that are divided over processes,
     all processes compute the sums together.
     """
+    if CHECKSUMS not in meta:  # of the first versions
+        return
     for name, own in sums.items():
-        wrong = sum(a != b for a, b in zip(meta["checksums"][name], own, strict=True))
+        saved = meta[CHECKSUMS].get(name, [])
+        wrong = sum(a != b for a, b in itertools.zip_longest(saved, own))
         if wrong:
             text = f"step {step}: {wrong} arrays differ from their checksum"
             raise StorageError(text)
@@ -141,6 +219,7 @@ def open_reader(directory):
 def set_aside(step: epath.Path) -> None:
     """Renames a damaged step to STEP.damaged; of several at most the last is kept."""
     target = step.with_name(f"{step.name}.damaged")
+    files.remove_tree(target)  # else nothing can take its name
     if not is_url(step):
         os.rename(step, target)
         return
@@ -165,3 +244,41 @@ def errors(what: str, step: int | str):
             f"{str(error)[:300]}. Steps saved before are still good; look at the free "
             "space and the permissions of the --workdir."
         ) from error
+
+
+@contextlib.contextmanager
+def reading(directory: pathlib.Path, step: int, others: Iterable[int] = ()):
+    """Raises a StorageError that tells damage from a disk that gives nothing now.
+
+    `others` are the steps that may be used instead.
+    """
+    try:
+        yield
+    except (InputError, StorageError):
+        raise
+    except Exception as error:  # Orbax raises five kinds for damaged files
+        raise unreadable(directory, step, error, others) from error
+
+
+def unreadable(
+    directory: pathlib.Path, step: int, error: Exception, others: Iterable[int] = ()
+) -> StorageError:
+    """The error of a step that raised this one: what a disk refuses is not damage."""
+    where = directory / str(step)
+    no_answer = error if files.is_refused(error) else files.refusal(where)
+    if no_answer:
+        return StorageError(
+            f"{where} cannot be read now ({text_of(no_answer)}). That is no damage: it "
+            "is left as it is. Look at the permissions and at the disk, then run the "
+            "same command again."
+        )
+    rest = ", ".join(map(str, sorted(set(others) - {step})))
+    advice = f"There are also: {rest}." if rest else "There is no other one."
+    return DamagedStepError(
+        f"{directory}: checkpoint {step} is damaged ({text_of(error)}). {advice}"
+    )
+
+
+def text_of(error: Exception) -> str:
+    """An error in few words, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -10,16 +10,26 @@ Without names the classes are 0 to the largest label of any split. Nothing in th
 is unpickled. `python -m kdjax prepare NAME --npz=FILE` writes such files.
 """
 
+import math
+import os
 import pathlib
 import re
+import zipfile
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from kdjax.data.split import DataError, Split, check_labels, in_memory
-from kdjax.paths.files import written
+from kdjax.paths.files import is_refused, written
 
 SUFFIX, NAMES = ".npz", "class_names"
 IMAGE, LABEL = "_image", "_label"
+_MOST_CLASSES = 1_000_000  # that are counted by their largest label
+_DEFLATE = 1032  # bytes that one compressed byte can stand for, at most
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 _SLICE = re.compile(r"(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?")
 
 
@@ -42,7 +52,7 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
         )
     name, *borders = match.groups()
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with path.open("rb") as opened, Arrays(opened) as file:
             classes = _class_names(path, file)
             image, label = _arrays(path, file, name, len(classes))
     except DataError:
@@ -53,6 +63,8 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
             "writes one where TFDS is installed."
         ) from error
     except Exception as error:  # NumPy and zipfile raise six kinds for other files
+        if is_refused(error) and not isinstance(error, MemoryError):
+            raise
         raise DataError(
             f"{path}: cannot be read as a file of arrays ({type(error).__name__}: "
             f"{error}). Fetch or write it anew."
@@ -62,6 +74,62 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
     if not len(label):
         raise DataError(f"{path}: split {split!r} is empty; choose a wider slice.")
     return in_memory(image, label, classes, name=path.name, split=split)
+
+
+class Arrays(Mapping):
+    """The arrays of an open .npz file by name, each read when it is looked at.
+
+    Nothing is unpickled, and no array is larger than its part of the file: a file of
+    a few bytes may say that it holds a terabyte. Raises ValueError, KeyError, or what
+    zipfile does.
+    """
+
+    def __init__(self, file):
+        self._zip = zipfile.ZipFile(file)
+        parts = self._zip.infolist()
+        self._parts = {part.filename.removesuffix(".npy"): part for part in parts}
+        for part in parts:  # its name here is also that in front of its content
+            self._zip.open(part).close()
+
+    def __enter__(self) -> "Arrays":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._zip.close()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        part = self._parts[name]
+        self._check_size(name, part)
+        with self._zip.open(part) as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+            file.read()  # to the end, where its checksum is compared
+        return array
+
+    def _check_size(self, name: str, part: zipfile.ZipInfo) -> None:
+        with self._zip.open(part) as file:
+            version = np.lib.format.read_magic(file)
+            shape, _, dtype = _HEADERS[version](file)
+            size = file.tell() + math.prod(shape) * dtype.itemsize
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds objects of Python, which are never read")
+        if size != part.file_size:
+            text = f"{dtype} of shape {shape}, in {part.file_size:,} bytes"
+            raise ValueError(f"{name} is {text}; expected {size:,}")
+        if size > _DEFLATE * part.compress_size + 1024:
+            raise ValueError(f"{name} is {size:,} bytes, more than its part can hold")
+        if size > _memory():
+            raise ValueError(f"{name} is {size:,} bytes; memory here is {_memory():,}")
+
+
+def _memory() -> int:
+    """Bytes of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:
@@ -90,8 +158,12 @@ def _class_names(path: pathlib.Path, file) -> tuple[str, ...]:
             raise _another_form(path, NAMES, names, "text of shape [classes]")
         return tuple(map(str, names))
     keys = [key for key in file if key.endswith(LABEL)]
-    largest = [_labels(path, key, file[key]).max(initial=0) for key in keys]
-    return tuple(map(str, range(int(max(largest, default=0)) + 1)))
+    largest = 0
+    for key in keys:
+        label = _labels(path, key, file[key])
+        check_labels(f"{path}: {key}", label, _MOST_CLASSES, "Write the file anew.")
+        largest = max(largest, int(label.max(initial=0)))
+    return tuple(map(str, range(largest + 1)))
 
 
 def _arrays(path: pathlib.Path, file, name: str, classes: int):

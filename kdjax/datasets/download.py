@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 
 from kdjax.data.split import DataError
+from kdjax.paths.files import sync
 
 _TIMEOUT = 30  # seconds without an answer
 _CHUNK = 1 << 20
@@ -38,6 +39,7 @@ def fetch(
                 f"{url}: what arrived has {algorithm} {digest.hexdigest()}; expected "
                 f"{expected}. Try again, or fetch the file in another way."
             )
+        sync(part)
         return part.replace(directory / file_name)
     finally:
         part.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from kdjax.data.tfds import find
 from kdjax.data.tfds.labels import save_labels
 from kdjax.datasets.staging import staged
 from kdjax.paths import is_url
-from kdjax.paths.files import upload
+from kdjax.paths.files import sync, sync_tree, upload
 
 INFO = "dataset_info.json"  # a set is there where this is
 Log = Callable[[str], None]  # takes a line about what takes long
@@ -69,8 +69,10 @@ def publish(built: pathlib.Path, staging: str, data_dir: pathlib.Path) -> pathli
         upload(built, target, last=INFO)
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    sync_tree(built)
     try:
         os.rename(built, target)
+        sync(target.parent)
     except OSError:
         if not (target / INFO).is_file():
             raise

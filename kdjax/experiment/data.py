@@ -11,11 +11,12 @@ from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import Split, load_split, size_on_disk
 from kdjax.data.loaders.loader import is_streamed
-from kdjax.data.npz import is_npz
+from kdjax.data.npz import Arrays, is_npz
 from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import builders, fields, schema
+from kdjax.paths.files import is_refused
 
 KEEP = "selection.npz"  # what `select` writes
 # Of PNG or JPEG on disk, which decoded is two to ten times as much on every device.
@@ -133,9 +134,11 @@ def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
             "`python -m kdjax select` wrote, or its directory."
         )
     try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as saved:
+        with file.open("rb") as opened, Arrays(opened) as saved:
             return saved["keep"].astype(bool, casting="no"), saved["labels"]
     except Exception as error:  # NumPy and zipfile raise six kinds for other files
+        if is_refused(error):
+            raise
         raise InputError(
             f"{what}: {file} is not what `python -m kdjax select` wrote: "
             f"{type(error).__name__}: {error}."

@@ -110,6 +110,11 @@ def _marked(mark: str) -> tuple[str, ...]:
     return tuple(one.name for one in every if mark in one.metadata["marks"].split())
 
 
+SECTIONS = [
+    one
+    for one in dataclasses.fields(Config)
+    if one.type is dict or dataclasses.is_dataclass(one.type)
+]
 OPEN, VARIANT, BUILDERS = _marked("open"), _marked("variant"), _marked("builder")
 FREE = tuple(
     f"{path}.{argument}" if argument else path

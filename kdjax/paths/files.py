@@ -5,14 +5,25 @@ cannot be appended to, mapped into memory or renamed.
 """
 
 import contextlib
+import errno
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 
+from kdjax.contracts import BUCKET_CLIENTS
 from kdjax.paths import is_url
+
+# Answers that say what is on the disk; any other is of a disk that gives nothing now.
+_ABSENT = (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
+# Of TensorStore, whose errors are ValueErrors.
+_REFUSED = re.compile(
+    r"PERMISSION_DENIED|UNAVAILABLE|UNAUTHENTICATED|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED"
+)
+_OS_ERROR = re.compile(r"\[OS error (\d+)")
 
 
 @contextlib.contextmanager
@@ -20,7 +31,8 @@ def written(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives a local file to write, which takes the place of `path` afterwards.
 
     It has the suffix of `path`. After an error in the block it is deleted, and `path`
-    is what it was. Makes the directory.
+    is what it was. Makes the directory. When this returns, a loss of power loses
+    nothing of the file.
     """
     if is_url(path):
         with scratch() as directory:
@@ -34,9 +46,98 @@ def written(path: pathlib.Path) -> Iterator[pathlib.Path]:
     part = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
     try:
         yield part
+        sync(part)
         os.replace(part, path)
+        sync(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sync(path: pathlib.Path) -> None:
+    """Waits until the disk has what was written to a file, or the names in a directory.
+
+    A file that is renamed before that may be empty after a loss of power.
+    """
+    if os.name == "nt":  # which opens no directory, and syncs no file opened to read
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some network file systems do not know the request
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(directory: pathlib.Path) -> None:
+    """`sync` of a directory and all that is in it."""
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            sync(pathlib.Path(folder) / name)
+        sync(pathlib.Path(folder))
+
+
+def names(directory: pathlib.Path) -> list[str]:
+    """What is in a directory, sorted; [] where there is none.
+
+    OSError where it cannot be read now, of which `glob` says nothing: what is there
+    would be taken for missing, and written anew.
+    """
+    if is_url(directory):
+        return sorted({path.name for path in directory.glob("*")})
+    try:
+        return sorted(os.listdir(directory))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """Whether a disk or a bucket gave nothing just now; else what it gave is wrong.
+
+    Permissions, a network disk that is away, too many open files: the content may be
+    sound, and is no reason to write it anew.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno not in _ABSENT:
+            return True
+        if isinstance(error, PermissionError | ConnectionError | TimeoutError):
+            return True
+        of_bucket = type(error).__module__.partition(".")[0] in BUCKET_CLIENTS
+        if isinstance(error, MemoryError) or of_bucket:
+            return True
+        text = str(error)
+        if _REFUSED.search(text):
+            return True
+        if (number := _OS_ERROR.search(text)) and int(number[1]) not in _ABSENT:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def refusal(directory: pathlib.Path) -> Exception | None:
+    """What the disk answers where it does not give all files of a directory now.
+
+    Libraries leave out on the way what they could not read; so each is read once more.
+    """
+
+    def give(error: Exception) -> None:
+        raise error
+
+    try:
+        if is_url(directory):
+            bucket, name = filesystem(directory)
+            for file in bucket.find(name):
+                bucket.cat_file(file)
+            return None
+        for folder, _, inner in os.walk(directory, onerror=give):
+            for name in inner:
+                with open(os.path.join(folder, name), "rb") as file:
+                    while file.read(1 << 24):
+                        pass
+    except Exception as error:  # clients of buckets raise their own
+        return error if is_refused(error) else None
+    return None
 
 
 @contextlib.contextmanager

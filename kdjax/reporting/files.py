@@ -9,6 +9,7 @@ import numpy as np
 from rich import filesize
 
 from kdjax.paths.files import written
+from kdjax.paths.json_files import sealed
 
 in_bytes = functools.partial(filesize.decimal, precision=2)  # 1536 -> "1.54 kB"
 
@@ -25,3 +26,8 @@ def replace_npz(path: pathlib.Path, **arrays: np.ndarray) -> None:
 
 def replace_json(path: pathlib.Path, record: Any) -> None:
     replace(path, json.dumps(record, indent=2) + "\n")
+
+
+def replace_record(path: pathlib.Path, record: dict) -> None:
+    """`replace_json`, with a checksum that `paths.json_files.read_json` compares."""
+    replace_json(path, sealed(record))

@@ -1,6 +1,5 @@
 """Reports a run while it goes on: metrics.jsonl, a live line, TensorBoard."""
 
-import contextlib
 import json
 import math
 import pathlib
@@ -10,13 +9,15 @@ import time
 from rich.progress import Progress, TextColumn
 from rich.table import Column
 
-from kdjax.distributed import process_log
+from kdjax.distributed import collectives, process_log
 from kdjax.paths import is_url
+from kdjax.paths.json_files import parse_json
 from kdjax.reporting.console import console
 from kdjax.reporting.files import replace
 from kdjax.reporting.growing import Events, open_append
 from kdjax.training.goodput import Goodput
 
+ROW = {"step": int, "epoch": float, "seconds": float, "time?": {str: float}}
 PLAIN_SECONDS = 10.0  # between two lines where the output is not a terminal
 
 
@@ -47,6 +48,9 @@ class Reporter:
         logged, self._goodput = read_rows(self._path), goodput or Goodput()
         self._goodput.resume(logged, start)
         rows = [row for row in logged if row["step"] <= start]
+        if start and not rows:
+            text = f"has no row of the {start} steps before; those metrics are lost"
+            collectives.log(f"{self._path} {text}")
         self._start = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
         replace(self._path, "".join(json.dumps(row) + "\n" for row in rows))
         self._file = open_append(self._path)
@@ -133,12 +137,28 @@ class Silent:
     def close(self) -> None: ...
 
 
-def read_rows(path: pathlib.Path) -> list[dict]:
-    """Reads metrics.jsonl; a last line torn by a crash is left out."""
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        with contextlib.suppress(json.JSONDecodeError):
-            rows.append(json.loads(line))
+def read_rows(path: pathlib.Path, form: dict = ROW) -> list[dict]:
+    """Reads metrics.jsonl; rows that are damaged are left out, which is said.
+
+    A last line torn by a crash is left out without a word.
+    """
+    rows, damaged = [], {}
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line:
+                rows.append(parse_json(line, form))
+        except ValueError as error:
+            damaged |= {} if number == len(lines) else {number: error}
+    if damaged:
+        first, why = next(iter(damaged.items()))
+        count = f"{len(damaged)} of {len(damaged) + len(rows)} rows"
+        collectives.log(
+            f"{path}: {count} are damaged and left out; line {first}: {why}"
+        )
     return rows
 
 

@@ -1,6 +1,5 @@
 """The results of finished runs: one record a student, and their table."""
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,6 +7,7 @@ from typing import NamedTuple
 from rich.markup import escape
 
 from kdjax.contracts import InputError
+from kdjax.paths.json_files import read_json
 from kdjax.reporting.console import console, table
 from kdjax.reporting.reporter import read_rows
 
@@ -15,6 +15,23 @@ SUMMARY = "summary.json"
 IMPORTED = "imported.json"
 COLUMNS = ("", "network", "method", "test top-1 %", "agreement %", "seconds")
 PUBLISHED = "published %"  # a last column, where a result has a published number
+
+
+_NAMED = {"name": str}
+_RULES: dict = {"name": str}
+_RULES["supervisor?"] = (_RULES, None)  # rules may be attached to rules
+_ROW = {
+    "model": str,
+    "method": str,
+    "metrics": {str: (float, None)},
+    "published?": ({"top1": float, "source": str}, None),
+}
+_STUDENT = {"model?": _NAMED, "method?": _RULES, "selection?": _NAMED}
+SUMMARY_FORM = {
+    "seconds": float,
+    "students": {str: _ROW},
+    "identity?": {"students?": {str: _STUDENT}, "data?": dict, "versions?": {str: str}},
+}
 
 
 class Result(NamedTuple):
@@ -42,7 +59,7 @@ def read_results(workdir: pathlib.Path) -> list[Result]:
             f"{workdir}: imported weights, which were not trained here; {expected} "
             f"`python -m kdjax evaluate --workdir={workdir} --data=NAME` scores them."
         )
-    summary = json.loads(path.read_text())
+    summary = read_summary(path)
     students, keys = summary["students"], ("model", "method", "metrics")
     shared = (summary["seconds"], len(students), read_rows(workdir / "metrics.jsonl"))
     sections = summary.get("identity", {}).get("students", {})
@@ -60,6 +77,12 @@ def read_results(workdir: pathlib.Path) -> list[Result]:
         )
         for name, row in labelled.items()
     ]
+
+
+def read_summary(path: pathlib.Path) -> dict:
+    """The summary of a finished run; DamagedError for anything else."""
+    advice = "The same command that trained the run writes it anew."
+    return read_json(path, "the summary of a run", SUMMARY_FORM, advice)
 
 
 def method_label(section: Mapping, name: str) -> str:
@@ -85,7 +108,11 @@ def series(result: Result, key: str) -> tuple[list[float], list[float]]:
     """(epochs, values) of one metric, such as "eval/top1", for one student."""
     space, metric = key.split("/", 1)
     name = f"{space}/{result.student}/{metric}"
-    points = [(r["epoch"], r[name]) for r in result.rows if r.get(name) is not None]
+    points = [
+        (r["epoch"], r[name])
+        for r in result.rows
+        if isinstance(r.get(name), int | float)  # else null, which stands for no number
+    ]
     return [x for x, _ in points], [y for _, y in points]
 
 

@@ -6,12 +6,13 @@ seed, "held in the mean" where it did so only there.
 """
 
 import collections
-import json
 import os
 import pathlib
 import platform
 import statistics
 
+from kdjax.contracts import InputError
+from kdjax.paths.json_files import read_json
 from kdjax.reproduce import pages
 
 TAUS = ("kd_tau1", "kd_tau3", "kd_tau5", "kd_tau20", "kd_inf")
@@ -29,7 +30,13 @@ def report(runs: pathlib.Path, words: list[str]) -> str:
     )
     head += " ".join(__doc__.split("\n\n")[1].split())
     sections = (_temperatures, _noisy_labels, _detectors, _corrections, _origin)
-    return "\n\n".join([head, *(section(runs) for section in sections)])
+    try:
+        return "\n\n".join([head, *(section(runs) for section in sections)])
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"{runs}: its results are not those of these sweeps ({error!r}); expected "
+            "what the same command writes into a new --workdir."
+        ) from error
 
 
 def compare(claim: str, better: Values, worse: Values) -> Claim:
@@ -194,7 +201,7 @@ def _origin(runs: pathlib.Path) -> str:
 
 
 def _json(path: pathlib.Path) -> dict:
-    return json.loads(path.read_text())
+    return read_json(path, "a result of a sweep")
 
 
 def _top1(sweep: pathlib.Path, axis: str) -> dict[str, Values]:

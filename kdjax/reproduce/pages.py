@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from kdjax.contracts import InputError
+from kdjax.reporting.files import replace
 
 CHECKOUT = pathlib.Path(__file__).parents[2]
 
@@ -31,8 +32,7 @@ def write_section(path: pathlib.Path, text: str, name: str) -> None:
         new = head + section + rest.split(end, 1)[1]
     else:
         new = f"{old.rstrip()}\n\n{section}\n".lstrip()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(new)
+    replace(path, new)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence]) -> str:

@@ -11,9 +11,11 @@ import jax
 
 from kdjax import checkpoints
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.reporting.files import replace_json
+from kdjax.paths.files import written
+from kdjax.paths.json_files import read_json
+from kdjax.reporting.files import replace_record
 from kdjax.reporting.reporter import read_rows
-from kdjax.reporting.results import SUMMARY
+from kdjax.reporting.results import SUMMARY, read_summary
 from kdjax.reproduce import tables
 from kdjax.reproduce.plans import FLOAT32, Run, Settings
 
@@ -28,14 +30,16 @@ def add(
     if not own.exists():
         record = {"study": study, "run": run.name, "command": command}
         record |= {"pair": run.pair._asdict()} | _measured(run, workdir)
-        replace_json(own, record)
-    students = json.loads(own.read_text())["students"].values()
+        replace_record(own, record)
+    advice = "Delete it; the same command writes it anew."
+    record = read_json(own, "the record of a run", tables.RECORD_FORM, advice)
+    students = record["students"].values()
     digests = "".join(student["digest"] for student in students)
     short = hashlib.sha256(digests.encode()).hexdigest()[:12]
     target = results / f"{study}-{run.name}-{short}.json"
     if not target.exists():
-        results.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(own, target)
+        with written(target) as part:
+            shutil.copyfile(own, part)
         tables.write(study, results)
 
 
@@ -68,9 +72,9 @@ def command(study: str, settings: Settings) -> str:
 
 def _measured(run: Run, workdir: pathlib.Path) -> dict:
     """A finished run's devices, versions, protocol, data, teacher and students."""
-    summary = json.loads((workdir / SUMMARY).read_text())
+    summary = read_summary(workdir / SUMMARY)
     identity, teacher = summary["identity"], summary["identity"]["teacher"]
-    slices = read_rows(workdir / TIME_SLICES)
+    slices = read_rows(workdir / TIME_SLICES, {})
     return {
         "recorded": datetime.date.today().isoformat(),
         **{key: list(dict.fromkeys(s[key] for s in slices)) for key in slices[0]},

@@ -1,9 +1,8 @@
 """A study's section of RESULTS.md: what was measured beside what was published."""
 
-import json
 import pathlib
 
-from kdjax.contracts import InputError
+from kdjax.paths.json_files import read_json
 from kdjax.reproduce import pages
 from kdjax.reproduce.plans import FLOAT32, STUDIES, Pair, Study
 
@@ -56,6 +55,14 @@ PUBLISHED = {
 }
 
 
+_STUDENT = {"metrics": {"top1": float}, "digest": str}
+RECORD_FORM = {
+    **{"study": str, "run": str, "command": str, "pair": dict, "dtype": str},
+    **{"seed": int, "students": {str: _STUDENT}},
+}
+_ADVICE = "Move it away, or delete it and run the same command again."
+
+
 def write(study: str, directory: pathlib.Path) -> pathlib.Path:
     """Writes the section from the records in a directory, beside it."""
     path = directory.parent / "RESULTS.md"
@@ -68,14 +75,8 @@ def read(study: str, directory: pathlib.Path) -> list[dict]:
     """The records of a study, in the order of their files' names."""
     records = []
     for path in sorted(directory.glob("*.json")):
-        try:
-            record = json.loads(path.read_text())
-            own = record["study"] == study
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}: not a record of `kdjax reproduce`: {error}; move it away."
-            ) from error
-        records += [record] if own else []
+        record = read_json(path, "a record of `kdjax reproduce`", RECORD_FORM, _ADVICE)
+        records += [record] if record["study"] == study else []
     return records
 
 

@@ -1,6 +1,5 @@
 """Scores the networks of a run's directory, or imported weights on a set."""
 
-import json
 import pathlib
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from kdjax.experiment.data import RESIDENT_BELOW
 from kdjax.experiment.networks import CHECKPOINTS, choose_step
 from kdjax.experiment.pretrained import student_network
 from kdjax.experiment.teachers import load_teacher
-from kdjax.runner.workdir import CONFIG
+from kdjax.runner.workdir import read_config
 from kdjax.training import sharding
 from kdjax.training.evaluator import Batches, add_teacher, evaluation_rows, scorer
 from kdjax.weights.input_transforms import places_of, reordered
@@ -89,11 +88,11 @@ def run_split(
     workdir: pathlib.Path, identity: dict, split: str = "", data_dir: str | None = None
 ) -> Split:
     """The split of an identity in a run, or another split with its crops."""
-    section = json.loads((workdir / CONFIG).read_text())["data"]
+    section = (read_config(workdir) or {}).get("data", {})
     return load_split(
-        exact_name(section["name"], identity),
+        exact_name(section.get("name") or identity["name"], identity),
         split or identity["split"],
-        data_dir=data_dir or section["data_dir"] or None,
+        data_dir=data_dir or section.get("data_dir") or None,
         crops=crops_of(identity),
     )
 

@@ -159,7 +159,7 @@ def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:
         )
     else:
         print(f"{workdir} has these weights already.", file=sys.stderr)
-    workdirs.write_json(workdir / workdirs.IMPORTED, meta)
+    workdirs.write_record(workdir / workdirs.IMPORTED, meta)
 
 
 def _flags_of(meta: dict) -> dict:

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 from kdjax import paths
 from kdjax.contracts import InputError
+from kdjax.experiment import schema
 from kdjax.experiment.data import keep_digest, load_keep
 from kdjax.experiment.pretrained import load_initial, load_trained
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
-from kdjax.reporting.results import SUMMARY
-from kdjax.runner.workdir import CONFIG, SELECTION
+from kdjax.reporting.results import SUMMARY, read_summary
+from kdjax.runner.workdir import SELECTION, read_config
 
 
 class Source(NamedTuple):
@@ -55,10 +56,10 @@ def check_finished(
     `config` is resolved, the run's but for free keys; nothing is read where it names
     the same path. `digests` were read for other runs before; this run's are added.
     """
-    written, digests = workdir / CONFIG, {} if digests is None else digests
-    if not written.exists():
+    old, digests = read_config(workdir), {} if digests is None else digests
+    if old is None:
         return
-    old, new = sources(json.loads(written.read_text())), sources(config)
+    old, new = sources(schema.with_defaults(old)), sources(config)
     changed = [what for what in new if new[what].path != old[what].path]
     recorded, data = _recorded(workdir, config) if changed else ({}, {})
     for what in changed:
@@ -99,7 +100,12 @@ def _recorded(workdir: pathlib.Path, config: dict) -> tuple[dict, dict]:
             )
         digests, data = record["sources"], record["data"]
     else:
-        identity = json.loads((workdir / SUMMARY).read_text())["identity"]
+        identity = read_summary(workdir / SUMMARY).get("identity")
+        if not identity or "data" not in identity:
+            raise InputError(
+                f"--workdir: {workdir / SUMMARY} does not say what the run was made "
+                "from; expected a new --workdir, or the config that is there."
+            )
         digests, data = _digests(identity), identity["data"]
     return digests | {"data.keep": data["train"].get("keep_sha256")}, data
 

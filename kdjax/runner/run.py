@@ -1,7 +1,6 @@
 """One config in one directory: a training, a selection, or stages of them in order."""
 
 import contextlib
-import json
 import math
 import pathlib
 from typing import Any
@@ -15,7 +14,15 @@ from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.reporting.growing import open_append
 from kdjax.reporting.results import SUMMARY, Result, read_results
 from kdjax.runner import provenance, trainer
-from kdjax.runner.workdir import CONFIG, check_config, is_done, locked, write_config
+from kdjax.runner.workdir import (
+    CONFIG,
+    check_config,
+    damaged_end,
+    is_done,
+    locked,
+    read_config,
+    write_config,
+)
 
 LOGS = "logs"  # of the processes, where there are several
 
@@ -64,6 +71,8 @@ def run_stage(
 ) -> None:
     """A training or a selection, plain, in a directory that is held."""
     collectives.broadcast(lambda: check_config(workdir, resolved(config)))
+    if damage := collectives.broadcast(lambda: damaged_end(workdir)):
+        collectives.log(damage)
     if collectives.broadcast(lambda: is_done(workdir)):
         provenance.check_finished(workdir, resolved(config))
         collectives.log(f"{workdir} is finished; nothing to do.")
@@ -109,7 +118,11 @@ def results(workdir: pathlib.Path) -> list[Result]:
     """The trained networks of a run, or of all its stages in their order."""
     if (workdir / SUMMARY).exists():
         return read_results(workdir)
-    config = workdir / CONFIG
-    order = json.loads(config.read_text())["order"] if config.exists() else ()
-    stages = [workdir / name for name in order]
+    stages = [workdir / name for name in (read_config(workdir) or {}).get("order", ())]
+    for stage in stages:
+        if not is_done(stage):
+            raise InputError(
+                f"{stage} is no finished stage, and {workdir / CONFIG} names it; "
+                "expected all stages. The same command trains what is missing."
+            )
     return [r for s in stages if (s / SUMMARY).exists() for r in results(s)]

@@ -7,6 +7,7 @@ import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.data.loaders import in_memory
+from kdjax.data.npz import Arrays
 from kdjax.distributed import collectives
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.builders import guarded
@@ -152,8 +153,8 @@ class SampleInfo:
 
 def _newest(directory: pathlib.Path, start: int) -> int:
     """The last step before `start` that numbers were computed for."""
-    files = directory.glob("*.npz")
-    steps = [int(f.stem) for f in files if f.stem.isdigit() and int(f.stem) < start]
+    stems = [name.removesuffix(".npz") for name in files.names(directory)]
+    steps = [int(stem) for stem in stems if stem.isdigit() and int(stem) < start]
     if not steps:
         raise InputError(
             f"--workdir: {directory} has nothing from before step {start}, which this "
@@ -163,5 +164,13 @@ def _newest(directory: pathlib.Path, start: int) -> int:
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-        return dict(saved)
+    try:
+        with path.open("rb") as file, Arrays(file) as saved:
+            return dict(saved)
+    except Exception as error:  # NumPy and zipfile raise six kinds for damaged files
+        if files.is_refused(error):
+            raise
+        raise InputError(
+            f"--workdir: {path} is damaged ({type(error).__name__}: {error}). This run "
+            "needs it to go on: expected that file from a copy, or a new --workdir."
+        ) from error

@@ -3,7 +3,6 @@
 Each selector returns what it keeps, and the digests of what it was made from.
 """
 
-import json
 import pathlib
 
 import numpy as np
@@ -16,8 +15,9 @@ from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.selection import as_one, named_detector
 from kdjax.experiment.teachers import load_teacher
+from kdjax.paths.json_files import read_json
 from kdjax.reporting.files import replace_npz
-from kdjax.runner.workdir import SELECTION, write_config, write_json
+from kdjax.runner.workdir import SELECTION, write_config, write_record
 from kdjax.selection import detectors
 from kdjax.selection.evidence import SelectionResult
 from kdjax.selection.shares import class_shares, describe_kept
@@ -54,13 +54,15 @@ def select(config: dict, workdir: pathlib.Path) -> None:
         arrays = {"keep": result.keep, "score": result.score, "labels": labels}
         replace_npz(workdir / KEEP, **arrays)
     # The description comes last: where it is, the selection is whole.
-    write_json(workdir / SELECTION, record)
+    write_record(workdir / SELECTION, record)
     collectives.log(sentence)
 
 
 def read_selection(workdir: pathlib.Path) -> dict:
     """selection.json of this version or the one before, with the keys of this one."""
-    record = json.loads((workdir / SELECTION).read_text())
+    advice = "The same command selects again where that file is deleted."
+    form = {"samples?": int, "kept?": int, "data?": dict, "sources?": dict}
+    record = read_json(workdir / SELECTION, "a selection", form, advice)
     return {RENAMED.get(key, key): value for key, value in record.items()}
 
 

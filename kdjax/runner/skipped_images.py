@@ -1,13 +1,13 @@
 """Images of a streamed set that no process could read: counted, listed, reported."""
 
 import contextlib
-import json
 import pathlib
 from collections.abc import Callable, Iterator
 
 from kdjax.data.load import Split
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.distributed import collectives
+from kdjax.paths.json_files import DamagedError, read_json
 from kdjax.reporting.files import replace_json
 
 FILE = "unreadable.json"  # in a run's directory: of all its time slices so far
@@ -47,7 +47,7 @@ def _report(split: Split, path: pathlib.Path, start: int, say, skipped) -> None:
     each = collectives.all_gather(split.image.skipped.errors)
 
     def write() -> dict[str, str]:
-        images = json.loads(path.read_text()) if start and path.exists() else {}
+        images = _earlier(path) if start else {}
         for own in each:
             images |= own
         if images or path.exists():
@@ -59,6 +59,17 @@ def _report(split: Split, path: pathlib.Path, start: int, say, skipped) -> None:
         for line in _first(skipped):
             say(line)
         say(f"data: {len(skipped):,} unreadable images, replaced by the next")
+
+
+def _earlier(path: pathlib.Path) -> dict[str, str]:
+    """Those of earlier time slices; of a damaged file none, which is said."""
+    try:
+        return read_json(path, "the list of unreadable images", {str: str})
+    except FileNotFoundError:
+        return {}
+    except DamagedError as error:
+        collectives.log(f"{error} It is begun anew.")
+        return {}
 
 
 def _first(skipped: dict[str, str]) -> list[str]:

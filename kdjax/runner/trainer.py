@@ -19,7 +19,7 @@ from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.summary import announce, summary
-from kdjax.runner.workdir import write_config, write_json
+from kdjax.runner.workdir import write_config, write_record
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.goodput import Goodput, sentence
@@ -81,7 +81,7 @@ def train(
     record["time"] = spent
     if selections := sample_info.report():
         record["selections"] = selections
-    write_json(workdir / SUMMARY, record)
+    write_record(workdir / SUMMARY, record)
 
 
 def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
@@ -95,7 +95,8 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
     collectives.assert_equal("this run", shared)
     write_config(workdir, config)
     names, keep_all = tuple(experiment.students), experiment.keep_all
-    checkpointer = Checkpointer(workdir / CHECKPOINTS, names, identity, keep_all)
+    meta = identity | {"config": config}  # for a config.json that is damaged
+    checkpointer = Checkpointer(workdir / CHECKPOINTS, names, meta, keep_all)
     states, meta = begin(experiment, checkpointer, mesh)
     if "data" in meta:
         provenance.check_resumed(workdir, meta, identity)

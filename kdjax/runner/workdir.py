@@ -2,25 +2,35 @@
 
 import contextlib
 import fcntl
-import json
 import pathlib
 import secrets
 import socket
 import time
+from collections.abc import Callable
 
+from kdjax.checkpoints import read_identity
 from kdjax.contracts import InputError, flat
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.paths import is_url
-from kdjax.reporting.files import replace, replace_json
-from kdjax.reporting.results import SUMMARY
+from kdjax.paths.files import names
+from kdjax.paths.json_files import DamagedError, read_json
+from kdjax.reporting.files import replace, replace_json, replace_record
+from kdjax.reporting.results import SUMMARY, read_summary
 
 LOCK, SHARED = ".lock", ".hosts"  # of the processes that are at work here
 SHARED_WITHIN = 60.0  # seconds; network file systems remember what was not there
 CONFIG = "config.json"
 SELECTION = "selection.json"
 IMPORTED = "imported.json"
+CONFIG_FORM = {
+    **{f"{one.name}?": dict for one in schema.SECTIONS},
+    "data?": {"name?": str, "data_dir?": str, "keep?": str},
+    "students?": {str: dict},
+    "stages?": {str: dict},
+    "order?": [str],
+}
 
 
 @contextlib.contextmanager
@@ -89,13 +99,39 @@ def _text_of(path: pathlib.Path) -> str:
 
 def check_config(workdir: pathlib.Path, config: dict) -> None:
     """`check_same_config`, where something was trained or selected already."""
-    if (workdir / CONFIG).exists() and (has_steps(workdir) or is_done(workdir)):
+    if has_steps(workdir) or is_done(workdir):
         check_same_config(workdir, config)
+
+
+def read_config(workdir: pathlib.Path) -> dict | None:
+    """The config of a run, as it is written here or, if that is damaged, in its steps.
+
+    None where neither is there, as in the first versions; DamagedError where one is,
+    and cannot be used.
+    """
+    path, damage = workdir / CONFIG, None
+    try:
+        advice = "The same `python -m kdjax train` in a new --workdir writes another."
+        return read_json(path, "the config of a run", CONFIG_FORM, advice)
+    except FileNotFoundError:
+        why = f"{path} is missing"
+    except DamagedError as error:
+        why, damage = str(error), error
+    config = (read_identity(workdir / CHECKPOINTS) or {}).get("config")
+    if config is not None:
+        collectives.log(f"{why} The config in the checkpoints is used.")
+        return config
+    if damage:
+        raise damage
+    return None
 
 
 def check_same_config(workdir: pathlib.Path, config: dict) -> None:
     """Raises InputError where the config that is written here is of another run."""
-    old = flat(schema.with_defaults(json.loads((workdir / CONFIG).read_text())))
+    written = read_config(workdir)
+    if written is None:
+        return
+    old = flat(schema.with_defaults(written))
     new = flat(schema.with_defaults(config))
     changed = [
         f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
@@ -119,9 +155,44 @@ def write_json(path: pathlib.Path, record: dict) -> None:
         replace_json(path, record)
 
 
+def write_record(path: pathlib.Path, record: dict) -> None:
+    """`write_json`, with a checksum."""
+    if collectives.is_primary():
+        replace_record(path, record)
+
+
 def has_steps(workdir: pathlib.Path) -> bool:
-    return any(path.name.isdigit() for path in (workdir / CHECKPOINTS).glob("*"))
+    return any(name.isdigit() for name in names(workdir / CHECKPOINTS))
 
 
 def is_done(workdir: pathlib.Path) -> bool:
-    return any((workdir / name).exists() for name in (SUMMARY, SELECTION, IMPORTED))
+    """Whether a run's last file is there, and can be read: a cut one says nothing."""
+    return any(_is_whole(workdir / name, read) for name, read in LAST.items())
+
+
+def damaged_end(workdir: pathlib.Path) -> str:
+    """What is wrong with a last file that is there; "" for nothing."""
+    for name, read in LAST.items():
+        try:
+            read(workdir / name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except DamagedError as error:
+            return str(error)
+    return ""
+
+
+def _is_whole(path: pathlib.Path, read: Callable[[pathlib.Path], dict]) -> bool:
+    try:
+        return bool(read(path))
+    except (FileNotFoundError, NotADirectoryError, DamagedError):
+        return False
+
+
+def _read_last(path: pathlib.Path) -> dict:
+    advice = "The same command writes it anew."
+    return read_json(path, "what was selected or imported", dict, advice)
+
+
+# What is written last, and how it is read.
+LAST = {SUMMARY: read_summary, SELECTION: _read_last, IMPORTED: _read_last}

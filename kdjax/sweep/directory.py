@@ -13,9 +13,10 @@ from kdjax.distributed import collectives
 from kdjax.experiment.schema import resolved
 from kdjax.experiment.stages import split_stages
 from kdjax.paths import files
-from kdjax.reporting.files import replace, replace_json
+from kdjax.paths.json_files import DamagedError, read_json
+from kdjax.reporting.files import replace, replace_record
 from kdjax.reporting.reporter import read_rows
-from kdjax.reporting.results import SUMMARY
+from kdjax.reporting.results import SUMMARY, read_summary
 from kdjax.runner import provenance
 from kdjax.runner import workdir as workdirs
 from kdjax.sweep import packing
@@ -66,7 +67,7 @@ def make_plan(
     wanted = {trial.name: trial for trial in trials}
 
     def read() -> tuple[int, int, list]:
-        done = {n: t for n, t in wanted.items() if (root / n / DONE).exists()}
+        done = {n: t for n, t in wanted.items() if _is_done(root / n)}
         failed = [n for n in wanted if (root / n / FAILED).exists()]
         failed = [] if retry_failed else failed
         pending = {n: t for n, t in wanted.items() if n not in {*done, *failed}}
@@ -98,9 +99,9 @@ def _started_programs(
     # A later program may have some of the trials of one that was given up.
     programs = (root / PROGRAMS).glob(f"*/{MEMBERS}")
     for path in sorted(programs, key=lambda path: -files.modified(path)):
-        names = json.loads(path.read_text())["rows"]
+        names = _members(path)
         # A finished program may have been stopped while its trials were written.
-        is_finished = (path.parent / SUMMARY).exists()
+        is_finished = workdirs.is_done(path.parent)
         usable = done | pending if is_finished else pending
         missing = pending.keys() & set(names)
         if not missing or missing & planned or not usable.keys() >= set(names):
@@ -111,6 +112,28 @@ def _started_programs(
             jobs.append(Job(path.parent, members))
             planned |= missing
     return jobs
+
+
+def _members(path: pathlib.Path) -> list[str]:
+    """The trials of a program; [] where its file is damaged: they start afresh."""
+    try:
+        return read_json(path, "the trials of a program", {"rows": [str]})["rows"]
+    except DamagedError as error:
+        collectives.log(f"{error} Trials of it that are not done start afresh.")
+        return []
+
+
+def _is_done(workdir: pathlib.Path) -> bool:
+    """Whether a trial is done; one whose results cannot be read is written again."""
+    if not (workdir / DONE).exists():
+        return False
+    stages = [workdir / name for name in files.names(workdir)]
+    for stage in (workdir, *stages):
+        if damage := workdirs.damaged_end(stage):
+            collectives.log(f"{workdir.name} is not done: {damage}")
+            (workdir / DONE).unlink()
+            return False
+    return True
 
 
 def check_done(root: pathlib.Path, trials: list[Trial]) -> None:
@@ -131,7 +154,7 @@ def start(job: Job) -> None:
     if len(job.trials) > 1:
         files.make_directory(job.workdir)
         members = {"rows": [trial.name for trial in job.trials]}
-        replace_json(job.workdir / MEMBERS, members)
+        replace_record(job.workdir / MEMBERS, members)
 
 
 def finish(root: pathlib.Path, job: Job) -> None:
@@ -149,7 +172,7 @@ def finish(root: pathlib.Path, job: Job) -> None:
 
 def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> None:
     """The files that the trial would have written alone, from those of its program."""
-    program = json.loads((job.workdir / SUMMARY).read_text())
+    program = read_summary(job.workdir / SUMMARY)
     student = str(trial.config.method.name)  # as a run of one names it
     rows = read_rows(job.workdir / METRICS)
     lines = [json.dumps(_own_metrics(row, trial.name, student)) + "\n" for row in rows]
@@ -166,7 +189,7 @@ def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> Non
     summary |= {key: program[key] for key in ("unreadable_images",) if key in program}
     if trial.name in program.get("selections", {}):
         summary["selections"] = {student: program["selections"][trial.name]}
-    workdirs.write_json(workdir / SUMMARY, summary)
+    workdirs.write_record(workdir / SUMMARY, summary)
 
 
 def _own_metrics(line: dict, name: str, student: str) -> dict:

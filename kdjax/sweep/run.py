@@ -7,7 +7,7 @@ import pathlib
 
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
-from kdjax.reporting.files import replace_json
+from kdjax.reporting.files import replace_record
 from kdjax.reporting.grids import Line, as_json, print_lines
 from kdjax.runner import run as runs
 from kdjax.runner import workdir as workdirs
@@ -81,7 +81,7 @@ def _report(root: pathlib.Path, trials: list[Trial], whole: bool) -> list[str]:
     """Prints and writes the results; names of the trials that failed."""
     lines = [line for trial in trials for line in _lines(root, trial)]
     if whole:
-        replace_json(root / RESULTS, as_json(lines))
+        replace_record(root / RESULTS, as_json(lines))
     print_lines(lines)
     failed = [line.row for line in lines if line.state == "failed"]
     if failed:

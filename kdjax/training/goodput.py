@@ -35,12 +35,12 @@ class Goodput:
 
         All that they spent after step `start` is lost to the restart.
         """
-        logged = [row for row in rows if "time" in row]
+        logged = [row for row in rows if TOTAL in row.get("time", ())]
         kept = [row["time"] for row in logged if row["step"] <= start]
         earlier = dict(kept[-1]) if kept else {TOTAL: 0.0}
         lost = logged[-1]["time"][TOTAL] - earlier[TOTAL] if logged else 0.0
-        for name, seconds in earlier.items():
-            self._seconds[name] += seconds
+        for name in earlier.keys() & self._seconds.keys():
+            self._seconds[name] += earlier[name]
         self._seconds[TOTAL] += lost
         self._seconds["restarts"] += lost
 

@@ -10,6 +10,7 @@ from kdjax.data.registry import DATASETS
 from kdjax.data.split import DataError
 from kdjax.data.tfds import file_limits
 from kdjax.data.tfds.names import format_options, parse_name
+from kdjax.paths.files import names
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -88,5 +89,5 @@ def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
 
 
 def _versions(root: pathlib.Path) -> list[pathlib.Path]:
-    infos = sorted(root.glob("*/dataset_info.json"))
-    return [path.parent for path in infos if _VERSION.fullmatch(path.parent.name)]
+    versions = [root / name for name in names(root) if _VERSION.fullmatch(name)]
+    return [path for path in versions if (path / "dataset_info.json").exists()]

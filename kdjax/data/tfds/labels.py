@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from kdjax import paths
 from kdjax.data.tfds import find
 from kdjax.data.tfds.records import UNDECODED, OpenSplit, examples
-from kdjax.paths.files import size, written
+from kdjax.paths.files import is_refused, size, written
 
 _REPORT_EVERY = 30  # seconds
 _COMPARED = 64  # labels of a cached file, with the records that they are of
@@ -91,7 +91,14 @@ def _load(path: pathlib.Path, count: int) -> np.ndarray | None:
     try:
         with path.open("rb") as file:
             labels = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+            rest = file.read()  # a checksum; the first versions had none
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        if is_refused(error):
+            raise
+        return None
+    if rest and rest != hashlib.sha256(labels.tobytes()).digest():
         return None
     return labels if labels.shape == (count,) and labels.dtype == np.int32 else None
 
@@ -100,7 +107,9 @@ def _save(path: pathlib.Path, labels: np.ndarray) -> None:
     """Writes int32 [n]; warns if it cannot."""
     try:
         with written(path) as part:
-            np.save(part, labels)
+            with part.open("wb") as file:
+                np.save(file, labels)
+                file.write(hashlib.sha256(labels.tobytes()).digest())
     except OSError as error:
         warnings.warn(
             f"{path} cannot be written ({error}); the next run reads the whole set for "
