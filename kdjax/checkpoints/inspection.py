@@ -1,19 +1,17 @@
 """Looks at every step of a directory of checkpoints, and changes nothing."""
 
 import contextlib
-import json
 import pathlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from kdjax.checkpoints import reading, storage
+from kdjax.paths.json_files import parse_json
 from kdjax.types import PyTree
 
-METRICS = pathlib.PurePath("metrics", "metrics")  # where Orbax keeps a step's scores
 FINITE = ("variables", storage.EMA)  # items with a network's weights
 
 
@@ -71,20 +69,16 @@ def nonsense(tree: PyTree) -> list[str]:
 def _read_meta(directory: pathlib.Path, number: int) -> tuple[dict, list[str]]:
     """(identity of a step, what is wrong with it and with its scores)."""
     try:
-        with contextlib.closing(storage.open_reader(directory)) as manager:
-            args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-            meta = manager.restore(number, args=args)["meta"]
-    except Exception as error:
+        meta = storage.read_meta(directory, number)
+    except (OSError, ValueError) as error:
         return {}, [f"meta, which says what it is, cannot be read: {_reason(error)}"]
-    if not isinstance(meta, dict):
-        return {}, ["meta is no JSON object"]
-    if meta.get("step") != number:
-        return meta, [f"it says of itself that it is step {meta.get('step')}"]
+    if meta["step"] != number:
+        return meta, [f"it says of itself that it is step {meta['step']}"]
     if "metrics" not in meta:
         return meta, []
+    path = directory / str(number) / storage.METRICS
     try:
-        text = (directory / str(number) / METRICS).read_text()
-        same = json.loads(text) == meta["metrics"]
+        same = parse_json(path.read_bytes(), storage.SCORES) == meta["metrics"]
     except (OSError, ValueError) as error:
         return meta, [f"its scores cannot be read: {_reason(error)}"]
     return meta, [] if same else ["its scores are not those of its evaluation"]

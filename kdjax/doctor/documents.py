@@ -1,27 +1,21 @@
 """JSON that lies in users' directories: read whole, or refused with a sentence."""
 
-import json
 import math
 import pathlib
 from typing import Any
 
 from kdjax.contracts import InputError, flat
+from kdjax.paths.json_files import parse_json
 
 
-def read_object(path: pathlib.Path) -> dict:
-    """The object in a JSON file; InputError where it holds none."""
+def read_object(path: pathlib.Path, form: Any = dict) -> dict:
+    """What is in a JSON file; InputError where it is not of the form (`check_form`)."""
+    content = path.read_bytes()
     try:
-        text = path.read_bytes().decode()
-        if not text.strip():
-            raise InputError("is empty")
-        record = json.loads(text)
-    except UnicodeDecodeError as error:
-        raise InputError(f"is not text: {error}") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"is cut or damaged: {error}") from error
-    if not isinstance(record, dict):
-        raise InputError(f"holds a {type(record).__name__}, not an object")
-    return record
+        return parse_json(content, form)
+    except ValueError as error:
+        why = f"is damaged: {error}" if content.strip() else "is empty"
+        raise InputError(why) from error
 
 
 def not_finite(record: Any) -> list[str]:

@@ -1,12 +1,13 @@
 """The rows of metrics.jsonl: each once, none missing, as the checkpoints say."""
 
-import json
 import math
 import pathlib
 from collections.abc import Iterator, Mapping
 
 from kdjax.checkpoints.inspection import Step
 from kdjax.doctor.findings import Findings, note, ok, problem
+from kdjax.paths.json_files import parse_json
+from kdjax.reporting.reporter import ROW
 
 METRICS = "metrics.jsonl"
 TRAIN, EVAL, SKIPPED = "train/", "eval/", "/skipped"
@@ -31,11 +32,10 @@ def examine_rows(workdir: pathlib.Path, log_every: int, steps: list[Step]) -> Fi
         return
     rows = []
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
-        row = _parse(line)
-        if row is None:
-            yield problem(path, f"line {number} is no row: {line[:40]!r}", HARMLESS)
-        elif row:
-            rows.append(row)
+        try:
+            rows += [parse_json(line, ROW)] if line.strip() else []
+        except ValueError as error:
+            yield problem(path, f"line {number} is no row: {error}", HARMLESS)
     kinds = {kind: [r for r in rows if _has(r, kind)] for kind in (TRAIN, EVAL)}
     for kind, own in kinds.items():
         yield from _order(path, kind, [row["step"] for row in own])
@@ -45,18 +45,6 @@ def examine_rows(workdir: pathlib.Path, log_every: int, steps: list[Step]) -> Fi
     yield from _finite(path, kinds)
     last = rows[-1]["step"] if rows else 0
     yield ok(path, f"{len(rows)} rows, up to step {last}")
-
-
-def _parse(line: bytes) -> dict | None:
-    """A row; {} of an empty line, None of what is no row."""
-    if not line.strip():
-        return {}
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    is_row = isinstance(row, dict) and type(row.get("step")) is int
-    return row if is_row else None
 
 
 def _has(row: Mapping, kind: str) -> bool:

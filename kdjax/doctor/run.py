@@ -12,9 +12,9 @@ from kdjax.doctor.states import examine_steps
 from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.students import student_sections
-from kdjax.reporting.results import SUMMARY
+from kdjax.reporting.results import SUMMARY, SUMMARY_FORM
 from kdjax.runner.skipped_images import FILE as UNREADABLE
-from kdjax.runner.workdir import CONFIG
+from kdjax.runner.workdir import CONFIG, CONFIG_FORM
 
 WRITTEN_AGAIN = "Move it away; the same command writes it again."
 ENDS_AGAIN = (
@@ -73,7 +73,7 @@ def _config(workdir: pathlib.Path) -> Findings:
     if not path.exists():
         yield problem(path, "is missing", "The same command writes it again.")
         return None
-    stored = read_object(path)
+    stored = read_object(path, CONFIG_FORM)
     config = schema.with_defaults(stored)
     schema.check_keys(config)
     retired = ", ".join(stored.keys() & schema.RETIRED.keys())
@@ -118,7 +118,7 @@ def _summary(workdir: pathlib.Path, meta: dict, has_steps: bool) -> Findings:
             "The same command goes on from there, if it is not running.",
         )
         return False
-    record = read_object(path)
+    record = read_object(path, SUMMARY_FORM)
     metrics = {name: row["metrics"] for name, row in record["students"].items()}
     bad = not_finite(metrics)
     if bad:
@@ -129,19 +129,15 @@ def _summary(workdir: pathlib.Path, meta: dict, has_steps: bool) -> Findings:
         yield problem(path, text, "Restore a copy of the checkpoints.")
     saved = meta.get("metrics")
     other = different(metrics, saved) if saved and not bad else []
-    other += different(record["identity"], _identity(meta)) if saved else []
+    identity = record.get("identity", {})
+    if saved:
+        other += different(identity, {key: meta.get(key) for key in identity})
     if other:
         text = f"is of another state than the newest checkpoint: {'; '.join(other[:3])}"
         yield problem(path, text, ENDS_AGAIN)
     elif not bad:
         yield ok(path, "finished; its numbers are those of the newest checkpoint")
     return True
-
-
-def _identity(meta: dict) -> dict:
-    """What a checkpoint says of the run, without what it says of itself."""
-    own = ("step", "checksums", "metrics")
-    return {key: value for key, value in meta.items() if key not in own}
 
 
 def _unreadable_images(workdir: pathlib.Path) -> Findings:

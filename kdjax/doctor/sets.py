@@ -1,6 +1,5 @@
 """Prepared data sets: description, shards, counts, labels, classes and pixels."""
 
-import json
 import pathlib
 
 import numpy as np
@@ -8,8 +7,8 @@ import numpy as np
 from kdjax.contracts import InputError
 from kdjax.data import npz
 from kdjax.data.registry import DATASETS, measured_augment
-from kdjax.data.split import Split
 from kdjax.doctor import shards
+from kdjax.doctor.documents import read_object
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
 from kdjax.doctor.selections import examine_keep
 
@@ -33,8 +32,11 @@ def examine_sets(directory: pathlib.Path, quick: bool) -> Findings:
 
 def examine_set(directory: pathlib.Path, quick: bool) -> Findings:
     """One version of a TFDS set; of small ones every record is read, unless `quick`."""
-    for name in (INFO, "features.json"):
-        json.loads((directory / name).read_text())  # a sentence of its own where not
+    for name in (INFO, shards.FEATURES):
+        path = directory / name
+        record = yield from guarded(path, PREPARE, _described, path)
+        if record is None:
+            return
     opened = yield from shards.open_splits(directory)
     for split in opened:
         where = f"{directory} {split.split}"
@@ -46,6 +48,11 @@ def examine_set(directory: pathlib.Path, quick: bool) -> Findings:
         names = ", ".join(split.split for split in opened)
         advice = "Name one of its splits in config.data.train."
         yield note(directory, f"has no split called train; it has {names}", advice)
+
+
+def _described(path: pathlib.Path) -> Findings:
+    yield from ()
+    return read_object(path)
 
 
 def examine_npz(path: pathlib.Path, quick: bool) -> Findings:
@@ -80,8 +87,7 @@ def examine_npz(path: pathlib.Path, quick: bool) -> Findings:
 
 def _load(path: pathlib.Path, part: str) -> Findings:
     yield from ()
-    split: Split = npz.load_npz(path, part)
-    return split
+    return npz.load_npz(path, part)
 
 
 def examine_classes(where: str, names: tuple[str, ...], labels) -> Findings:
@@ -104,10 +110,10 @@ def examine_pixels(where: str, images, name: str) -> Findings:
     """Mean and deviation: of something, and near those that are published."""
     if not len(images):
         return
-    moments = measure(images)
-    if not any(moments.std):
-        yield problem(where, "all pixels are the same", "Prepare the set anew.")
+    if len({value for image in images for value in np.unique(image)}) < 2:
+        yield problem(where, "all pixels are the same", PREPARE)
         return
+    moments = measure(images)
     dataset = DATASETS.get(name.split("/")[0])
     pairs = dataset and [(moments.mean, dataset.augment.mean)]
     pairs = pairs and [*pairs, (moments.std, dataset.augment.std)]

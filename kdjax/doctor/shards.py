@@ -1,6 +1,5 @@
 """The shards of a TFDS set: there, whole, and with the records that it says."""
 
-import json
 import pathlib
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from kdjax.contracts import InputError
 from kdjax.data.tfds import find
 from kdjax.data.tfds.names import Name
 from kdjax.data.tfds.records import UNDECODED, OpenSplit, examples, open_split
+from kdjax.doctor.documents import read_object
 from kdjax.doctor.findings import Findings, guarded, ok, problem
 from kdjax.paths.files import size
 
@@ -30,7 +30,7 @@ class Read(NamedTuple):
 
 def open_splits(directory: pathlib.Path) -> Findings:
     """Returns the splits that can be opened."""
-    foreign = _foreign(json.loads((directory / FEATURES).read_text()))
+    foreign = _foreign(read_object(directory / FEATURES))
     if foreign:
         text = f"names the class {foreign[0]!r} in {FEATURES}, which reading would call"
         yield problem(directory, text, "Do not use it, unless you wrote that class.")

@@ -4,7 +4,6 @@ Digests are computed from arrays and files. No network is built: a workdir that 
 sent may name any function as one.
 """
 
-import functools
 from collections.abc import Mapping
 
 from kdjax import checkpoints, paths
@@ -92,7 +91,6 @@ def network_digest(identity: Mapping) -> str:
     return imported.digest(variables, record, models)
 
 
-@functools.lru_cache(maxsize=4)  # of a sweep, whose trials have one teacher
 def _variables(workdir: str, student: str, step: str, weights: str):
     directory = paths.parse(workdir, "workdir") / CHECKPOINTS
     return checkpoints.read_variables(directory, int(step), student, weights)

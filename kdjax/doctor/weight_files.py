@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import re
 import zipfile
 from collections.abc import Mapping
 
@@ -115,9 +116,10 @@ def _tensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> Findings:
 def _network(path: pathlib.Path, tensors: Mapping, record: dict) -> Findings:
     classes = trees.counted_classes(str(path), tensors)
     own = record.get("model", {}).get("name")
-    names = [name for name in MODELS if name != "wide_resnet"]
-    names = [own] if own in names else names
-    fitting = [name for name in names if _fits(path, name, classes, tensors)]
+    names = [own] if own in MODELS else _of_as_many_convolutions(tensors)
+    # Names and shapes say what it is, whatever the numbers are.
+    empty = {name: np.zeros(np.shape(x), np.float32) for name, x in tensors.items()}
+    fitting = [name for name in names if _fits(path, name, classes, empty)]
     if fitting:
         text = f"has the tensors of {' and '.join(fitting)}, with {classes} classes"
         yield ok(path, text)
@@ -126,26 +128,40 @@ def _network(path: pathlib.Path, tensors: Mapping, record: dict) -> Findings:
         yield note(path, text, GIVE_MODEL)
 
 
+def _of_as_many_convolutions(tensors: Mapping) -> list[str]:
+    """Networks that may fit: tracing all of them takes long.
+
+    The depth in a name counts layers: a ResNet's classifier, the three that a Wide
+    ResNet or a VGG has in the paper beside its convolutions here.
+    """
+    kernels = {n: np.shape(x) for n, x in tensors.items() if np.ndim(x) == 4}
+    plain = [n for n in kernels if not re.search(r"shortcut|downsample", n, re.I)]
+    if sum(map(_is_depthwise, kernels.values())) > 2:
+        return [n for n in MODELS if n.startswith(("mobilenet", "shufflenet"))]
+    extra = {"resnet": 1, "wrn_": 3, "vgg": 3}
+    return [
+        name
+        for name in MODELS
+        for family, more in extra.items()
+        if name.startswith(family)
+        and int(re.search(r"\d+", name).group()) == len(plain) + more
+    ]
+
+
+def _is_depthwise(shape: tuple[int, ...]) -> bool:
+    """Of a kernel as PyTorch has it, or as it is here."""
+    return (shape[1] == 1 < shape[2]) or (shape[2] == 1 < shape[0] == shape[1] <= 7)
+
+
 def _fits(path: pathlib.Path, name: str, classes: int, tensors: Mapping) -> bool:
     """Whether a network of colour or grey images has these tensors; computes none."""
     network = create(name, num_classes=classes)
     for channels in (3, 1):
         images = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
         wanted = jax.eval_shape(network.init, jax.random.key(0), images)
-        shapes = {p: tuple(leaf.shape) for p, leaf in trees.flatten(wanted).items()}
-        if channels == 3 and not _same_count(shapes, tensors):
-            return False
         try:
             trees.to_variables(str(path), tensors, wanted)
         except InputError:
             continue
         return True
     return False
-
-
-def _same_count(shapes: Mapping, tensors: Mapping) -> bool:
-    """Of convolutions, but for shortcuts, which may be without parameters."""
-    kernels = [p for p in shapes if len(shapes[p]) == 4 and "shortcut" not in p[-2]]
-    theirs = sum(np.ndim(x) == 4 for x in tensors.values())
-    extra = sum(len(shapes[p]) == 4 for p in shapes) - len(kernels)
-    return theirs in (len(kernels), len(kernels) + extra)

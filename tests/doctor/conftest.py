@@ -1,4 +1,4 @@
-"""One of everything that the doctor looks at, made once and copied back after a test."""
+"""One of everything that the doctor looks at, made once and restored after a test."""
 
 import pathlib
 import shutil

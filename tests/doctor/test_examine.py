@@ -4,18 +4,19 @@ import fcntl
 import hashlib
 import json
 import os
-import pathlib
+import re
 import shutil
-import subprocess
-import sys
 
+import jax
 import numpy as np
 import pytest
 
+from kdjax import checkpoints
 from kdjax.doctor import examine as examining
 from kdjax.doctor.examine import examine
 from kdjax.doctor.findings import NOTE, PROBLEM
 from kdjax.doctor.report import count
+from kdjax.paths.json_files import CHECKSUM, parse_json, sealed
 from kdjax.weights import imported, safetensors
 from tests.doctor.conftest import CLASSES, KINDS
 
@@ -64,9 +65,10 @@ def test_what_is_whole_has_no_problem_and_nothing_is_changed(root, quick):
 
 def edit(path, change):
     """Changes a JSON file by a function of what is in it."""
-    record = json.loads(path.read_text())
+    record = parse_json(path.read_bytes())
+    is_sealed = CHECKSUM in json.loads(path.read_text())
     change(record)
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(sealed(record) if is_sealed else record))
 
 
 def cut(path, share=0.5):
@@ -117,9 +119,12 @@ def lose_teacher(root):
 
 
 def change_pixel(root):
-    edit_arrays(root, train_image=lambda image: image ^ (np.arange(128) == 5)[
-        :, None, None, None
-    ].astype(np.uint8))
+    edit_arrays(
+        root,
+        train_image=lambda image: (
+            image ^ (np.arange(128) == 5)[:, None, None, None].astype(np.uint8)
+        ),
+    )
 
 
 def edit_arrays(root, **change):
@@ -132,8 +137,6 @@ def edit_arrays(root, **change):
 
 def import_bad(root, leaf, value):
     """A checkpoint whose checksums are right and whose numbers no network has."""
-    from kdjax import checkpoints
-
     directory = root / "imported" / "checkpoints"
     meta, _ = checkpoints.read_meta(directory)
     variables = checkpoints.read_variables(directory, 0, "resnet8")
@@ -143,8 +146,6 @@ def import_bad(root, leaf, value):
         if leaf in str(path[-1]):
             array[...] = value
         return array
-
-    import jax
 
     variables = jax.tree.map_with_path(spoil, variables)
     shutil.rmtree(directory)
@@ -183,12 +184,12 @@ def other_selection(root):
 
 
 STEP = "student/checkpoints/4"
-EPOCH = "cache/00001"
+EPOCH = "cache/00000"
 # What is planted -> how, where it is looked for, what is said.
 FAULTS = {
     "config cut": (
         lambda root: cut(root / "student/config.json"),
-        *("student", r"config.json: is cut or damaged: .* -> Move it away"),
+        *("student", r"config.json: is damaged: .* -> Move it away"),
     ),
     "config empty": (
         lambda root: (root / "student/config.json").write_text(""),
@@ -204,7 +205,7 @@ FAULTS = {
     ),
     "config of another type": (
         lambda root: edit(root / "student/config.json", lambda c: c.update(data=[3])),
-        *("student", "config.json: has another form than kdjax writes"),
+        *("student", r"config.json: is damaged: data is \[3\]; expected dict"),
     ),
     "config of another run": (
         lambda root: edit(
@@ -246,7 +247,7 @@ FAULTS = {
     ),
     "a row cut": (
         lambda root: cut(root / "student/metrics.jsonl", 0.7),
-        *("student", r"metrics.jsonl: line \d is no row: b'"),
+        *("student", r"metrics.jsonl: line \d is no row: Unterm"),
     ),
     "rows gone": (
         lambda root: (root / "student/metrics.jsonl").unlink(),
@@ -278,7 +279,7 @@ FAULTS = {
     ),
     "summary cut": (
         lambda root: cut(root / "student/summary.json"),
-        *("student", "summary.json: is cut or damaged: .* -> .* goes on from the"),
+        *("student", "summary.json: is damaged: .* -> .* goes on from the"),
     ),
     "summary of NaN": (
         lambda root: edit(
@@ -306,11 +307,11 @@ FAULTS = {
     ),
     "cache: a bit": (
         lambda root: flip(root / EPOCH / "logits.npy"),
-        *("cache", "00001: .*logits.npy differs from its checksum"),
+        *("cache", "00000: .*logits.npy differs from its checksum"),
     ),
     "cache: an epoch cut": (
         lambda root: cut(root / EPOCH / "logits.npy"),
-        *("cache", r"00001: logits.npy has \d+ bytes; expected \d+"),
+        *("cache", r"00000: logits.npy has \d+ bytes; expected \d+"),
     ),
     "cache: an epoch gone": (
         lambda root: shutil.rmtree(root / "cache/00000"),
@@ -318,7 +319,7 @@ FAULTS = {
     ),
     "cache: manifest cut": (
         lambda root: cut(root / "cache/manifest.json"),
-        *("cache", "manifest.json is damaged"),
+        *("cache", "manifest.json: .* is damaged"),
     ),
     "cache: other teacher": (other_teacher, "cache", "its teacher, .* has other weig"),
     "selection: other counts": (
@@ -341,7 +342,7 @@ FAULTS = {
     ),
     "set: a shard cut": (
         lambda root: cut(shard(root)),
-        *("sets/mine/1.0.0", r"1.0.0 train: .* cannot be"),
+        *("sets/mine/1.0.0", r"1.0.0 train: .* cannot be read \(the record is"),
     ),
     "set: a shard flipped": (
         lambda root: flip(shard(root), 200),
@@ -349,7 +350,7 @@ FAULTS = {
     ),
     "set: description cut": (
         lambda root: cut(root / "sets/mine/1.0.0/dataset_info.json"),
-        *("sets/mine/1.0.0", "1.0.0: dataset_info.json is cut or damaged"),
+        *("sets/mine/1.0.0", "dataset_info.json: is damaged"),
     ),
     "set: a class less": (one_class, "sets/mine/1.0.0", r"label\[\d+\] is 1; expected"),
     "set: code in its description": (
@@ -406,10 +407,91 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_has_its_own_sentence(root, name):
-    import re
-
     plant, path, sentence = FAULTS[name]
     plant(root)
     lines = problems(root / path)
     assert any(re.search(sentence, line, re.DOTALL) for line in lines), lines
     assert all(line.rpartition("-> ")[2] for line in lines)  # what to do
+
+
+def test_notes_are_no_problems(root, quick=False):
+    """What is worth knowing, and needs no mending."""
+    steps = root / "student" / "checkpoints"
+    (steps / "6.damaged").mkdir()
+    (steps / "8.orbax-checkpoint-tmp").mkdir()
+    (root / "student" / "summary.json").unlink()
+    (root / "student" / "unreadable.json").write_text('{"a.jpg": "cut"}')
+    edit(root / "student/config.json", lambda config: config.update(stacked=True))
+    findings = look(root / "student")
+    notes = texts(findings, NOTE)
+    for sentence in (
+        "6.damaged: was set aside as damaged by an earlier start",
+        "8.orbax-checkpoint-tmp: is of a save that is under way",
+        "is not finished; it is at step 4 -> The same command goes on from there",
+        "1 images could not be read",
+        "is of an earlier version: stacked is not read any more",
+    ):
+        assert any(sentence in line for line in notes), (sentence, notes)
+    assert not texts(findings, PROBLEM)
+
+
+def test_a_directory_that_is_held_names_the_process(root):
+    workdir = root / "student"
+    with (workdir / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        notes = texts(look(workdir, quick=True), NOTE)
+    assert any(f"is held by process {os.getpid()}" in line for line in notes)
+
+
+def test_log_every_steps_may_have_changed(root):
+    """Rows every two steps, and then at each, as the config has it now."""
+
+    def every_two(rows):
+        return [row for row in rows if row["step"] % 2 == 0]
+
+    edit_rows(root, every_two)
+    findings = look(root / "student", quick=True)
+    assert not texts(findings, PROBLEM)
+    assert any("every 2 steps there" in line for line in texts(findings, NOTE))
+
+
+def test_a_stranger_s_network_is_not_called(root, tmp_path):
+    """The names in a workdir are compared and never imported."""
+    marker = tmp_path / "called"
+    path = root / "teacher/checkpoints/4/meta/metadata"
+
+    def name_code(meta):
+        meta["students"]["ce"]["model"] = {
+            "name": "os:system",
+            "command": f"touch {marker}",
+        }
+
+    edit(path, name_code)
+    lines = problems(root / "teacher")
+    assert any("os:system" in line for line in lines)  # of another config
+    look(root / "student")
+    assert not marker.exists()
+
+
+def test_a_sweep_is_its_trials(root):
+    sweep = root / "sweep"
+    sweep.mkdir()
+    shutil.copytree(root / "student", sweep / "a")
+    (sweep / "a" / "DONE").write_text('{"ran": "programs/1"}')
+    (sweep / "b").mkdir()
+    (sweep / "b" / "FAILED").write_text("not finite\n")
+    (one,) = examine([sweep])[:-1]
+    assert one.kind == "sweep"
+    assert any("failed: not finite" in line for line in texts(one.findings, NOTE))
+    (line,) = texts(one.findings, PROBLEM)
+    assert re.search("a: was trained in .*programs/1, which is not there", line)
+
+
+def test_a_directory_of_the_run_stands_for_the_run(root):
+    for name in ("student/config.json", "student/checkpoints"):
+        (one,) = examine([root / name], quick=True)[:-1]
+        assert one.kind == "run"
+
+
+def test_an_empty_directory_is_said(tmp_path):
+    assert texts(look(tmp_path), NOTE) == [f"{tmp_path}: is empty -> "]
