@@ -111,6 +111,30 @@ def kept(tmp_path_factory):
 def root(kept):
     """For a test to damage."""
     place, copy = kept
+    before = listing(place)
     yield place
-    shutil.rmtree(place)
-    shutil.copytree(copy, place)
+    after = listing(place)
+    for name in before.keys() | after.keys():
+        if before.get(name) != after.get(name):
+            restore(copy / name, place / name)
+
+
+def listing(place: pathlib.Path) -> dict[str, set]:
+    """What lies below each name, with sizes and times."""
+    return {
+        top.name: {
+            (str(path), path.lstat().st_mtime_ns, path.lstat().st_size)
+            for path in (top, *top.rglob("*"))
+        }
+        for top in place.iterdir()
+    }
+
+
+def restore(source: pathlib.Path, target: pathlib.Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.unlink(missing_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        shutil.copy2(source, target)
