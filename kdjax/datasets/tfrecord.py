@@ -1,7 +1,7 @@
 """A set prepared as TFRecord once more as array_record: the same records, other files.
 
-Needs no TensorFlow. The files' checksums are not compared; lengths and counts are, and
-each image is decoded once. Those that cannot be read are left out.
+Needs no TensorFlow. The files' checksums are compared, their lengths and counts too,
+and each image is decoded once. Records that cannot be read are left out.
 """
 
 import json
@@ -21,12 +21,17 @@ from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds import find
 from kdjax.data.tfds.labels import save_labels
 from kdjax.data.tfds.records import bytes_feature, with_bytes
+from kdjax.datasets.crc32c import masked
 from kdjax.datasets.encode import as_plain_jpeg
 from kdjax.datasets.sharded_writer import Writer
 from kdjax.datasets.staging import staged
 from kdjax.datasets.write import Log, Prepared, describe, existing, publish, silent
+from kdjax.paths.json_files import read_json
 
 _INFO = "dataset_info.json"
+_SPLIT = {"name": str, "shardLengths": [str], "filepathTemplate?": str}
+_INFO_FORM = {"fileFormat?": str, "splits": [_SPLIT]}
+_AGAIN = "Copy the set anew."
 _ADVICE = "Prepare the set anew there, or allow more with --skip_at_most."
 _OLD, _NEW = ".tfrecord-", ".array_record-"
 
@@ -57,7 +62,7 @@ def convert_tfrecord(
     if old is None:
         expected = f"expected {source / name} as TFDS wrote it"
         raise DataError(f"{name} is not prepared in {source}; {expected}.")
-    info = json.loads((old / _INFO).read_text())
+    info = read_json(old / _INFO, "the description of a set", _INFO_FORM, _AGAIN)
     if info.get("fileFormat") != "tfrecord":
         raise DataError(
             f"{old} is stored as {info.get('fileFormat')}; expected tfrecord. What is "
@@ -99,6 +104,9 @@ def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, skipped, log: Log) -
     return labels
 
 
+_HEAD = struct.Struct("<QI")
+
+
 class _File:
     """A file's records with readable images, their count and labels."""
 
@@ -118,12 +126,15 @@ class _File:
                 self.labels.extend(np.ravel(example.get("label", [])).tolist())
                 yield record
 
-    def _checked(self, numbered: tuple[int, bytes]) -> bytes | None:
+    def _checked(self, numbered: tuple[int, tuple[bytes, int]]) -> bytes | None:
         """A record as it is, or with its image mended; None: it is left out."""
-        number, record = numbered
+        number, (record, checksum) = numbered
+        where = f"{self.path}, record {number}"
+        if masked(record) != checksum:
+            self._skipped.add(where, "it differs from its checksum")
+            return None
         if not self._has_image:
             return record
-        where = f"{self.path}, record {number}"
         try:
             content = bytes_feature(record, "image")
         except Exception as error:  # protobuf raises its own
@@ -141,18 +152,24 @@ class _File:
         return record
 
 
-def _records(path: pathlib.Path, count: int) -> Iterator[bytes]:
-    """Frames of 8 bytes length, 4 of its checksum, the record, 4 of its checksum."""
+def _records(path: pathlib.Path, count: int) -> Iterator[tuple[bytes, int]]:
+    """Records and their checksums; the rest of a file is lost with a wrong length.
+
+    Frames of 8 bytes length, 4 of its checksum, the record, 4 of its checksum.
+    """
     number, left = 0, path.stat().st_size
     with path.open("rb", buffering=1 << 20) as file:
         while left:
             head = file.read(12)
-            length = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else left
+            length, checksum = _HEAD.unpack(head) if len(head) == 12 else (left, None)
             left -= length + 16
             if left < 0:
                 raise DataError(f"{path}: ends within record {number}; copy it anew.")
-            yield file.read(length)
-            file.read(4)
+            if checksum != masked(head[:8]):
+                raise DataError(
+                    f"{path}: the length of record {number} is damaged; copy it anew."
+                )
+            yield file.read(length), int.from_bytes(file.read(4), "little")
             number += 1
     if number != count:
         expected = f"expected {count:,}, as {_INFO} says"

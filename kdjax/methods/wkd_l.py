@@ -118,7 +118,7 @@ def _read(path: str) -> np.ndarray:
     """The similarity in a file, [classes, classes]."""
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # NumPy raises four kinds for damaged files
         raise ValueError(
             f"wkd_l: similarity is {path!r}; expected {CLASSIFIER!r} or a .npy file of "
             f"[classes, classes] numbers ({error})."

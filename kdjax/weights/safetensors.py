@@ -1,12 +1,16 @@
 """Reads and writes safetensors files: arrays by name, and nothing that could run."""
 
+import hashlib
+import json
 import pathlib
 from collections.abc import Mapping
 
 import numpy as np
 
+from kdjax.checkpoints import digest
 from kdjax.contracts import InputError
 
+CHECKSUM = "kdjax_checksum"  # of tensors and metadata, in the metadata
 INSTALL = "pip install '.[weights]'"
 
 
@@ -14,13 +18,20 @@ def read(file: pathlib.Path) -> dict[str, np.ndarray]:
     """Name -> array; InputError for another file, or where the package is missing."""
     package, error = _package(str(file))
     try:
-        return package.load_file(file)
+        tensors, metadata = package.load_file(file), read_metadata(file)
     # Of a type that NumPy lacks, such as float8, too.
-    except (error, AttributeError, KeyError, TypeError) as problem:
+    except (error, AttributeError, KeyError, TypeError, ValueError) as problem:
         raise InputError(
             f"{file}: not a safetensors file that NumPy can read: "
             f"{type(problem).__name__}: {problem}."
         ) from problem
+    checksum = metadata.pop(CHECKSUM, None)
+    if checksum not in (None, _digest(tensors, metadata)):
+        raise InputError(
+            f"{file}: it is damaged: its tensors differ from the checksum that "
+            "`python -m kdjax export` wrote beside them. Copy or export it anew."
+        )
+    return tensors
 
 
 def read_metadata(file: pathlib.Path) -> dict[str, str]:
@@ -35,10 +46,19 @@ def read_metadata(file: pathlib.Path) -> dict[str, str]:
 def write(
     file: pathlib.Path, tensors: Mapping[str, np.ndarray], metadata: dict[str, str]
 ) -> None:
-    """Writes or overwrites a file; metadata's "format" is "pt" for PyTorch to read."""
+    """Writes or overwrites a file; metadata's "format" is "pt" for PyTorch to read.
+
+    The format has no checksum: one lies in the metadata, which `read` compares.
+    """
     package, _ = _package(str(file))
     dense = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    metadata = metadata | {CHECKSUM: _digest(dense, metadata)}
     package.save_file(dense, file, metadata=metadata)
+
+
+def _digest(tensors: Mapping[str, np.ndarray], metadata: dict[str, str]) -> str:
+    text = digest(dict(tensors)) + json.dumps(metadata, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _package(where: str):

@@ -11,6 +11,7 @@ from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
 from kdjax.data.split import DataError
 from kdjax.datasets import tfrecord
+from kdjax.datasets.crc32c import masked
 from tests.data.jpegs import odd_header, pictures, prepare_jpegs
 
 pytestmark = pytest.mark.usefixtures("no_network")
@@ -19,8 +20,10 @@ RAW = tfds.decode.DeserializeMethod.RAW_BYTES
 
 
 def framed(record):
-    """Length, its checksum, the record, its checksum; the sums are not compared."""
-    return struct.pack("<QI", len(record), 1) + record + struct.pack("<I", 2)
+    """Length, its checksum, the record, its checksum."""
+    length = struct.pack("<Q", len(record))
+    sums = (struct.pack("<I", masked(one)) for one in (length, record))
+    return length + next(sums) + record + next(sums)
 
 
 def convert(name, source, skip_at_most=0, **how):

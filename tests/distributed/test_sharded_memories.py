@@ -88,6 +88,7 @@ def change_checksum(step):
     path = step / "meta" / "metadata"
     meta = json.loads(path.read_text())
     meta["checksums"]["training"][0] ^= 1
+    del meta["checksum"]
     path.write_text(json.dumps(meta))
 
 

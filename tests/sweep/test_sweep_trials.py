@@ -14,6 +14,8 @@ from tests.experiment import configs
 from tests.sweep import sweeps
 from tests.sweep.sweeps import start
 
+ROW = {"model": "tiny", "method": "ce", "metrics": {}}
+
 
 @pytest.fixture(autouse=True)
 def devices(monkeypatch):
@@ -142,7 +144,7 @@ def test_unreadable_images_of_a_program_are_in_each_trial(tmp_path):
     job = directory.Job(tmp_path / "programs" / "p", both)
     job.workdir.mkdir(parents=True)
     counted = {"count": 2, "first": ["x: cannot be read (y)"]}
-    whole = {"seconds": 4.0, "students": {"a": {}, "b": {}}}
+    whole = {"seconds": 4.0, "students": {"a": ROW, "b": ROW}}
     whole |= {"identity": {"students": {"a": {}, "b": {}}}}
     (job.workdir / "metrics.jsonl").write_text("")
     (job.workdir / "summary.json").write_text(
@@ -160,7 +162,7 @@ def test_a_selection_of_a_program_is_in_its_trial_alone(tmp_path):
     job = directory.Job(tmp_path / "programs" / "p", both)
     job.workdir.mkdir(parents=True)
     kept = {"kept": 3, "samples": 4, "kept_of_class": {"x": 0.75}}
-    whole = {"seconds": 4.0, "students": {"a": {}, "b": {}}}
+    whole = {"seconds": 4.0, "students": {"a": ROW, "b": ROW}}
     whole |= {"identity": {"students": {"a": {}, "b": {}}}, "selections": {"a": kept}}
     (job.workdir / "metrics.jsonl").write_text("")
     (job.workdir / "summary.json").write_text(json.dumps(whole))

@@ -8,13 +8,13 @@ out of range. Position i is sample i of the split, so neither batches nor hosts 
 import hashlib
 import inspect
 import pathlib
-import zipfile
 
 import numpy as np
 
 from kdjax import paths
 from kdjax.data.noise import models
 from kdjax.data.split import DataError
+from kdjax.paths.files import is_refused
 
 
 def from_file(
@@ -30,7 +30,9 @@ def from_file(
     expected = f"expected {len(labels)} integers from 0 to {num_classes - 1}"
     try:
         noisy = _read(path)
-    except (OSError, ValueError, OverflowError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy and zipfile raise seven kinds for other files
+        if is_refused(error):
+            raise
         raise DataError(
             f"noise file {path} cannot be read ({error}); {expected}, as .npy, .npz "
             "or text."
