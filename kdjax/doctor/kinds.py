@@ -37,6 +37,13 @@ def examine(path: pathlib.Path, quick: bool) -> Findings:
 
 
 def _of_directory(path: pathlib.Path) -> tuple[str, Callable | None]:
+    kind, check = _of_one(path)
+    if check is None and any(_of_one(inner)[1] for inner in _directories(path)):
+        return "directory of them", _examine_each
+    return kind, check
+
+
+def _of_one(path: pathlib.Path) -> tuple[str, Callable | None]:
     if (path / MANIFEST).exists():
         return "cache", caches.examine_cache
     if (path / sets.INFO).exists():
@@ -52,6 +59,16 @@ def _of_directory(path: pathlib.Path) -> tuple[str, Callable | None]:
     if sets.below(path):
         return "prepared sets", sets.examine_sets
     return "", None
+
+
+def _directories(path: pathlib.Path) -> list[pathlib.Path]:
+    return sorted((inner for inner in path.iterdir() if inner.is_dir()), key=str)
+
+
+def _examine_each(path: pathlib.Path, quick: bool) -> Findings:
+    for inner in _directories(path):
+        if _of_one(inner)[1] is not None:
+            yield from examine(inner, quick)
 
 
 def _of_file(path: pathlib.Path) -> tuple[str, Callable | None]:

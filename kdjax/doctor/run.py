@@ -21,6 +21,7 @@ ENDS_AGAIN = (
     "Move it away; the same command goes on from the newest checkpoint and writes it "
     "again, without a step where all are made."
 )
+CHANGES = "config_changes.jsonl"  # of a run that goes on with another config
 OLD_CONFIG = "Use the config of the run, or begin anew in another --workdir."
 
 
@@ -84,28 +85,41 @@ def _config(workdir: pathlib.Path) -> Findings:
 
 
 def _same_run(workdir: pathlib.Path, config: dict, meta: dict) -> Findings:
-    """What the checkpoints say of their students, in the words of the config."""
-    path, sections = workdir / CONFIG, student_sections(config)
-    saved = meta["students"]
-    other = [f"students {', '.join(saved)}"] if saved.keys() != sections.keys() else []
-    for name in saved.keys() & sections.keys():
-        own = {
-            key: value for key, value in sections[name].items() if key in saved[name]
-        }
-        # Builders' defaults are added to what is saved, and paths may change.
-        for clause in different(_fixed({k: saved[name][k] for k in own}), _fixed(own)):
-            other.append(f"{name}: {clause}")
-    if other:
-        text = f"is of another run than the newest checkpoint: {'; '.join(other[:3])}"
-        yield problem(path, text, OLD_CONFIG)
-    else:
+    """What the newest checkpoint says of its config, or of its students alone."""
+    path = workdir / CONFIG
+    if "config" in meta:
+        other = _changed(schema.with_defaults(meta["config"]), config)
+    else:  # of earlier versions
+        other = _changed_students(meta["students"], student_sections(config))
+    if not other:
         yield ok(path, "is the config of the newest checkpoint")
+        return
+    text = f"is of another run than the newest checkpoint: {'; '.join(other[:3])}"
+    if (workdir / CHANGES).exists():
+        yield note(path, text, f"{CHANGES} says which changes were allowed.")
+    else:
+        yield problem(path, text, OLD_CONFIG)
 
 
-def _fixed(student: dict) -> dict:
-    """What may not change between two starts of a run."""
-    kept = flat(schema.jsonable(student))
-    return {key: value for key, value in kept.items() if not schema.is_free(key)}
+def _changed_students(saved: dict, sections: dict) -> list[str]:
+    if saved.keys() != sections.keys():
+        return [f"its students are {', '.join(saved)}"]
+    other = []
+    for name, section in sections.items():
+        # What a builder adds to its section is in what was saved alone.
+        own = {key: value for key, value in section.items() if key in saved[name]}
+        then = {key: saved[name][key] for key in own}
+        other += [f"{name}: {clause}" for clause in _changed(then, own)]
+    return other
+
+
+def _changed(then: dict, now: dict) -> list[str]:
+    """Values that may not change between two starts of a run, and did."""
+    return different(*(_fixed(flat(schema.jsonable(one))) for one in (then, now)))
+
+
+def _fixed(values: dict) -> dict:
+    return {key: value for key, value in values.items() if not schema.is_free(key)}
 
 
 def _summary(workdir: pathlib.Path, meta: dict, has_steps: bool) -> Findings:

@@ -39,6 +39,9 @@ def examine_selection(workdir: pathlib.Path, quick: bool) -> Findings:
 def examine_keep(path: pathlib.Path) -> Findings:
     """selection.npz alone; returns which samples are kept."""
     keep, labels = load_keep(str(path), "it")
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        for name in arrays:
+            arrays[name]  # compared with the checksum that the archive has
     if keep.shape != labels.shape or keep.ndim != 1 or labels.dtype.kind not in "iu":
         raise InputError(
             f"keep is of shape {keep.shape} and labels are {labels.dtype} of shape "

@@ -21,7 +21,8 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import plain
 
 SAME_BITS = "Results agree to rounding; for the same bits install the versions of then."
-GET_BACK = "Bring it back to where it was, or begin anew in another --workdir."
+GET_BACK = "Bring back what it was, or begin anew in another --workdir."
+MOVED = "Bring it back, or say in the config where it is now: paths may change."
 MEMBERS = ("workdir", "student", "step")
 
 
@@ -107,7 +108,7 @@ def _network(where, name: str, identity: Mapping, lacks) -> Finding:
         if digest != identity["digest"] and name == "initial":
             digest = _with_connectors(identity)
     except (InputError, StorageError, OSError) as error:
-        return lacks(where, f"{name}: {path} cannot be read: {error}", GET_BACK)
+        return lacks(where, f"{name}: {path} cannot be read: {error}", MOVED)
     if digest == identity["digest"]:
         return ok(where, f"{name}: {path} is the network of then")
     text = f"{name}: {path} has digest {digest[:12]}; the run's is"
@@ -131,7 +132,7 @@ def _cache(where, identity: Mapping, lacks) -> Finding:
     try:
         now = digest(read_manifest(paths.parse(path, "cache"), path))
     except (InputError, OSError) as error:
-        return lacks(where, str(error), GET_BACK)
+        return lacks(where, str(error), MOVED)
     if now == identity["digest"]:
         return ok(where, f"cache: {path} is that of then; look at it by its own path")
     return problem(where, f"cache: {path} holds other outputs than then", GET_BACK)
@@ -142,7 +143,7 @@ def _selection(where, name: str, student: Mapping, lacks) -> Finding:
     try:
         digest = keep_digest(load_keep(path, f"selection of {name}")[0])
     except (InputError, OSError) as error:
-        return lacks(where, str(error), GET_BACK)
+        return lacks(where, str(error), MOVED)
     if digest == student["selection_digest"]:
         return ok(where, f"selection of {name}: {path} keeps the samples of then")
     text = f"selection of {name}: {path} keeps other samples than then"

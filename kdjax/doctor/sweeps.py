@@ -13,7 +13,8 @@ AGAIN = "Run the same sweep again; it trains what is missing."
 
 
 def is_sweep(path: pathlib.Path) -> bool:
-    return (path / PROGRAMS).exists() or bool(_trials(path))
+    marks = (PROGRAMS, f"*/{DONE}", f"*/{FAILED}")
+    return any(any(path.glob(mark)) for mark in marks)
 
 
 def examine_sweep(root: pathlib.Path, quick: bool) -> Findings:

@@ -12,6 +12,7 @@ from kdjax.data import npz
 from kdjax.data.split import in_memory
 from kdjax.datasets.folder_builder import prepare_folder
 from kdjax.distributed import devices
+from kdjax.doctor import examine
 from kdjax.experiment import schema
 from kdjax.runner import run
 from kdjax.runner.import_weights import import_weights
@@ -92,6 +93,14 @@ def make(root: pathlib.Path) -> None:
     write_folder(root / "folder", splits)
     prepare_folder("mine", root / "folder", data_dir=root / "sets", skip_at_most=0)
     shutil.rmtree(root / "folder")
+
+
+@pytest.fixture(autouse=True)
+def without_machine(monkeypatch, request):
+    """The machine is looked at by tests of its own."""
+    if request.module.__name__.endswith("test_machine"):
+        return
+    monkeypatch.setattr(examine, "examine_machine", lambda paths: iter(()))
 
 
 @pytest.fixture(scope="session")

@@ -1,52 +1,38 @@
 """Planted faults: each has its own sentence, and what is whole has none."""
 
 import fcntl
-import hashlib
 import json
 import os
+import pathlib
 import re
 import shutil
+import tarfile
+import time
+import zipfile
 
-import jax
 import numpy as np
 import pytest
 
-from kdjax import checkpoints
-from kdjax.doctor import examine as examining
+from kdjax.doctor import weight_files
 from kdjax.doctor.examine import examine
-from kdjax.doctor.findings import NOTE, PROBLEM
+from kdjax.doctor.findings import NOTE, OK, PROBLEM
+from kdjax.doctor.holder import _lease as lease
 from kdjax.doctor.report import count
-from kdjax.paths.json_files import CHECKSUM, parse_json, sealed
-from kdjax.weights import imported, safetensors
-from tests.doctor.conftest import CLASSES, KINDS
+from kdjax.doctor.sets import examine_pixels
+from kdjax.paths.json_files import parse_json
+from tests.doctor.conftest import KINDS
+from tests.doctor.planting import (
+    content,
+    cut,
+    edit,
+    edit_rows,
+    flip,
+    look,
+    problems,
+    texts,
+)
 
-
-@pytest.fixture(autouse=True)
-def without_machine(monkeypatch):
-    monkeypatch.setattr(examining, "examine_machine", lambda paths: iter(()))
-
-
-def texts(findings, level):
-    return [f"{f.where}: {f.text} -> {f.advice}" for f in findings if f.level == level]
-
-
-def look(path, quick=False):
-    return examine([path], quick)[0].findings
-
-
-def problems(path, quick=False):
-    return texts(look(path, quick), PROBLEM)
-
-
-def content(root):
-    return {
-        path: (path.stat().st_mtime_ns, path.is_file() and digest(path))
-        for path in root.rglob("*")
-    }
-
-
-def digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+STORED = pathlib.Path(__file__).parent.parent / "stored" / "version_before.tar.xz"
 
 
 @pytest.mark.parametrize("quick", (False, True), ids=("whole", "quick"))
@@ -61,357 +47,6 @@ def test_what_is_whole_has_no_problem_and_nothing_is_changed(root, quick):
     if not quick:
         assert [texts(one.findings, NOTE) for one in examined] == [[]] * len(KINDS)
     assert content(root) == before
-
-
-def edit(path, change):
-    """Changes a JSON file by a function of what is in it."""
-    record = parse_json(path.read_bytes())
-    is_sealed = CHECKSUM in json.loads(path.read_text())
-    change(record)
-    path.write_text(json.dumps(sealed(record) if is_sealed else record))
-
-
-def cut(path, share=0.5):
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * share)])
-
-
-def flip(path, position=None):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 if position is None else position] ^= 1
-    path.write_bytes(bytes(content))
-
-
-def largest(directory):
-    files = [path for path in directory.rglob("*") if path.is_file()]
-    return max(files, key=lambda path: path.stat().st_size)
-
-
-def edit_rows(root, change):
-    path = root / "student" / "metrics.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    rows = change(rows)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def set_top1(value):
-    def change(rows):
-        rows[-1]["eval/kd/top1"] = value
-        return rows
-
-    return change
-
-
-def skip_steps(rows):
-    rows[0]["train/kd/skipped"] = 1.0
-    return rows
-
-
-def other_teacher(root):
-    steps = root / "teacher" / "checkpoints"
-    shutil.rmtree(steps / "4")
-    shutil.copytree(steps / "2", steps / "4")
-
-
-def lose_teacher(root):
-    shutil.rmtree(root / "teacher")
-    (root / "student" / "summary.json").unlink()
-
-
-def change_pixel(root):
-    edit_arrays(
-        root,
-        train_image=lambda image: (
-            image ^ (np.arange(128) == 5)[:, None, None, None].astype(np.uint8)
-        ),
-    )
-
-
-def edit_arrays(root, **change):
-    path = root / "set.npz"
-    with np.load(path) as file:
-        arrays = dict(file)
-    arrays |= {key: function(arrays[key]) for key, function in change.items()}
-    np.savez_compressed(path, **arrays)
-
-
-def import_bad(root, leaf, value):
-    """A checkpoint whose checksums are right and whose numbers no network has."""
-    directory = root / "imported" / "checkpoints"
-    meta, _ = checkpoints.read_meta(directory)
-    variables = checkpoints.read_variables(directory, 0, "resnet8")
-
-    def spoil(path, array):
-        array = np.array(array)
-        if leaf in str(path[-1]):
-            array[...] = value
-        return array
-
-    variables = jax.tree.map_with_path(spoil, variables)
-    shutil.rmtree(directory)
-    meta = {k: v for k, v in meta.items() if k not in ("step", "checksums")}
-    imported.save(directory, "resnet8", variables, meta)
-
-
-def edit_weights(root, name, value):
-    path = root / "weights.safetensors"
-    tensors = safetensors.read(path)
-    tensors = {n: np.array(x) for n, x in tensors.items()}
-    tensors[name].flat[0] = value
-    safetensors.write(path, tensors, {})
-
-
-def shard(root):
-    return next((root / "sets" / "mine" / "1.0.0").glob("*train.array_record*"))
-
-
-def foreign_class(root):
-    path = root / "sets" / "mine" / "1.0.0" / "features.json"
-    edit(path, lambda record: record.update(pythonClassName="os.path.Join"))
-
-
-def one_class(root):
-    """The set says that it has a class less than its labels."""
-    directory = root / "sets" / "mine" / "1.0.0"
-    text = (directory / "features.json").read_text()
-    (directory / "features.json").write_text(text.replace('"2"', '"1"'))
-    (directory / "label.labels.txt").write_text("cat\n")
-
-
-def other_selection(root):
-    path = root / "selection" / "selection.json"
-    edit(path, lambda record: record.update(kept=3))
-
-
-STEP = "student/checkpoints/4"
-EPOCH = "cache/00000"
-# What is planted -> how, where it is looked for, what is said.
-FAULTS = {
-    "config cut": (
-        lambda root: cut(root / "student/config.json"),
-        *("student", r"config.json: is damaged: .* -> Move it away"),
-    ),
-    "config empty": (
-        lambda root: (root / "student/config.json").write_text(""),
-        *("student", "config.json: is empty -> Move it away"),
-    ),
-    "config gone": (
-        lambda root: (root / "student/config.json").unlink(),
-        *("student", "config.json: is missing -> The same command writes it again"),
-    ),
-    "config of other keys": (
-        lambda root: edit(root / "student/config.json", lambda c: c.update(sed=1)),
-        *("student", r"config.sed is not read; .* Did you mean seed\?"),
-    ),
-    "config of another type": (
-        lambda root: edit(root / "student/config.json", lambda c: c.update(data=[3])),
-        *("student", r"config.json: is damaged: data is \[3\]; expected dict"),
-    ),
-    "config of another run": (
-        lambda root: edit(
-            root / "student/config.json", lambda c: c["method"].update(temperature=2.0)
-        ),
-        *("student", "another run than the newest .*kd: method.temperature is 4.0 and"),
-    ),
-    "arrays of the newest step flipped": (
-        lambda root: flip(largest(root / STEP)),
-        *("student", f"{STEP}: is damaged: .* -> .* goes on from step 2 and sets"),
-    ),
-    "arrays of an older step flipped": (
-        lambda root: flip(largest(root / "student/checkpoints/2")),
-        *("student", r"checkpoints/2: is damaged: .* -> Training does not need it"),
-    ),
-    "an item of a step gone": (
-        lambda root: shutil.rmtree(root / STEP / "training"),
-        *("student", f"{STEP}: is damaged: training"),
-    ),
-    "identity of a step cut": (
-        lambda root: cut(root / STEP / "meta/metadata"),
-        *("student", f"{STEP}: is damaged: meta, which says what it is"),
-    ),
-    "scores of a step cut": (
-        lambda root: cut(root / STEP / "metrics/metrics"),
-        *("student", f"{STEP}: is damaged: its scores cannot be read"),
-    ),
-    "all steps flipped": (
-        lambda root: [flip(largest(root / f"student/checkpoints/{n}")) for n in (2, 4)],
-        *("student", f"{STEP}: is damaged: .* -> Begin anew in another --workdir"),
-    ),
-    "NaN weights": (
-        lambda root: import_bad(root, "kernel", np.nan),
-        *("imported", r"checkpoints/0: is damaged: \d+ arrays hold NaN or infinity"),
-    ),
-    "a variance below 0": (
-        lambda root: import_bad(root, "var", -1.0),
-        *("imported", r"\d+ arrays are variances below 0, first .*'var'"),
-    ),
-    "a row cut": (
-        lambda root: cut(root / "student/metrics.jsonl", 0.7),
-        *("student", r"metrics.jsonl: line \d is no row: Unterm"),
-    ),
-    "rows gone": (
-        lambda root: (root / "student/metrics.jsonl").unlink(),
-        *("student", "metrics.jsonl: is missing, and there are checkpoints"),
-    ),
-    "a row twice": (
-        lambda root: edit_rows(root, lambda rows: [rows[0], *rows]),
-        *("student", r"has two train/\.\.\. rows of step 1 -> Did two processes"),
-    ),
-    "rows out of order": (
-        lambda root: edit_rows(root, lambda rows: [*rows[3:], *rows[:3]]),
-        *("student", r"goes back to step 1 in its train/\.\.\. rows"),
-    ),
-    "a row missing": (
-        lambda root: edit_rows(root, lambda rows: [r for r in rows if r["step"] != 3]),
-        *("student", r"has no train/\.\.\. row of step 3 -> Figures"),
-    ),
-    "a row changed": (
-        lambda root: edit_rows(root, set_top1(99.0)),
-        *("student", r"step 4: eval/kd/top1 is 99.0 and in its checkpoint \d"),
-    ),
-    "a last evaluation of NaN": (
-        lambda root: edit_rows(root, set_top1(None)),
-        *("student", r"step 4, the last evaluation: eval/kd/top1 is not finite"),
-    ),
-    "many skipped steps": (
-        lambda root: edit_rows(root, skip_steps),
-        *("student", "kd: 1 of 4 steps were skipped, as not finite -> Lower the"),
-    ),
-    "summary cut": (
-        lambda root: cut(root / "student/summary.json"),
-        *("student", "summary.json: is damaged: .* -> .* goes on from the"),
-    ),
-    "summary of NaN": (
-        lambda root: edit(
-            root / "student/summary.json",
-            lambda s: s["students"]["kd"]["metrics"].update(top1=float("nan")),
-        ),
-        *("student", "kd.top1 of the last evaluation is not a finite number"),
-    ),
-    "summary of another state": (
-        lambda root: shutil.copy(root / "teacher/summary.json", root / "student"),
-        *("student", "summary.json: is of another state than the newest checkpoint"),
-    ),
-    "summary without checkpoints": (
-        lambda root: shutil.rmtree(root / "student/checkpoints"),
-        *("student", "says that the run is finished, and no checkpoint"),
-    ),
-    "teacher of other weights": (
-        other_teacher,
-        *("student", "teacher: .* has digest .*: other weights -> Bring it back"),
-    ),
-    "teacher gone": (lose_teacher, "student", "teacher: .* cannot be read: .* no ch"),
-    "a pixel of the images": (
-        change_pixel,
-        *("student", "data: .*set.npz train is not that of the run .*sha256"),
-    ),
-    "cache: a bit": (
-        lambda root: flip(root / EPOCH / "logits.npy"),
-        *("cache", "00000: .*logits.npy differs from its checksum"),
-    ),
-    "cache: an epoch cut": (
-        lambda root: cut(root / EPOCH / "logits.npy"),
-        *("cache", r"00000: logits.npy has \d+ bytes; expected \d+"),
-    ),
-    "cache: an epoch gone": (
-        lambda root: shutil.rmtree(root / "cache/00000"),
-        *("cache", "lacks 1 of 1 epochs, first 0"),
-    ),
-    "cache: manifest cut": (
-        lambda root: cut(root / "cache/manifest.json"),
-        *("cache", "manifest.json: .* is damaged"),
-    ),
-    "cache: other teacher": (other_teacher, "cache", "its teacher, .* has other weig"),
-    "selection: other counts": (
-        other_selection,
-        *("selection", "does not describe selection.npz: in both, kept is 3 and 64"),
-    ),
-    "selection: cut": (
-        lambda root: cut(root / "selection/selection.npz"),
-        *("selection", "selection.npz is not what `python -m kdjax select` wrote"),
-    ),
-    "imported: other weights": (
-        lambda root: edit(
-            root / "imported/imported.json", lambda r: r["imported"].update(digest="1")
-        ),
-        *("imported", "is of other weights than the checkpoint: imported.digest"),
-    ),
-    "set: a shard gone": (
-        lambda root: shard(root).unlink(),
-        *("sets", "1.0.0 train: lacks 1 of its files"),
-    ),
-    "set: a shard cut": (
-        lambda root: cut(shard(root)),
-        *("sets/mine/1.0.0", r"1.0.0 train: .* cannot be read \(the record is"),
-    ),
-    "set: a shard flipped": (
-        lambda root: flip(shard(root), 200),
-        *("sets/mine/1.0.0", r"1.0.0 train: .* cannot be"),
-    ),
-    "set: description cut": (
-        lambda root: cut(root / "sets/mine/1.0.0/dataset_info.json"),
-        *("sets/mine/1.0.0", "dataset_info.json: is damaged"),
-    ),
-    "set: a class less": (one_class, "sets/mine/1.0.0", r"label\[\d+\] is 1; expected"),
-    "set: code in its description": (
-        foreign_class,
-        *("sets", "names the class 'os.path.Join' in features.json, which reading"),
-    ),
-    "npz: a label out of range": (
-        lambda root: edit_arrays(root, test_label=lambda x: x + 2),
-        *("set.npz", r"set.npz test: .*test_label\[8\] is 10; expected 0 to 9"),
-    ),
-    "npz: a bit": (
-        lambda root: flip(root / "set.npz"),
-        *("set.npz", "set.npz train: .*cannot be read as a file of arrays"),
-    ),
-    "npz: black images": (
-        lambda root: edit_arrays(root, train_image=np.zeros_like),
-        *("set.npz", "set.npz train: all pixels are the same"),
-    ),
-    "npz: a class twice": (
-        lambda root: edit_arrays(
-            root, class_names=lambda names: np.array(["b", *CLASSES[1:]])
-        ),
-        *("set.npz", "has the class 'b' twice"),
-    ),
-    "weights: NaN": (
-        lambda root: edit_weights(root, "fc.weight", np.nan),
-        *("weights.safetensors", "1 tensors hold NaN or infinity, first fc.weight"),
-    ),
-    "weights: a variance below 0": (
-        lambda root: edit_weights(root, "bn1.running_var", -1),
-        *("weights.safetensors", "1 variances are below 0, first bn1.running_var"),
-    ),
-    "weights: a pointer": (
-        lambda root: (root / "weights.safetensors").write_text(
-            "version https://git-lfs.github.com/spec/v1\n"
-        ),
-        *("weights.safetensors", "is not a file of weights but a pointer of git-lfs"),
-    ),
-    "weights: a page": (
-        lambda root: (root / "weights.safetensors").write_text("<!DOCTYPE html>"),
-        *("weights.safetensors", "is not a file of weights but a web page"),
-    ),
-    "weights: cut": (
-        lambda root: cut(root / "weights.safetensors"),
-        *("weights.safetensors", "not a safetensors file that NumPy can read"),
-    ),
-    "nothing there": (lambda root: None, "gone", "there is no such file or directory"),
-    "something else": (
-        lambda root: (root / "gone").write_text("?"),
-        *("gone", "is nothing that kdjax writes -> Expected the --workdir of"),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_has_its_own_sentence(root, name):
-    plant, path, sentence = FAULTS[name]
-    plant(root)
-    lines = problems(root / path)
-    assert any(re.search(sentence, line, re.DOTALL) for line in lines), lines
-    assert all(line.rpartition("-> ")[2] for line in lines)  # what to do
 
 
 def test_notes_are_no_problems(root, quick=False):
@@ -485,6 +120,112 @@ def test_a_sweep_is_its_trials(root):
     assert any("failed: not finite" in line for line in texts(one.findings, NOTE))
     (line,) = texts(one.findings, PROBLEM)
     assert re.search("a: was trained in .*programs/1, which is not there", line)
+
+
+def test_several_runs_in_a_directory_are_looked_at_one_by_one(root):
+    (root / "runs").mkdir()
+    for name in ("teacher", "cache"):
+        shutil.copytree(root / name, root / "runs" / name)
+    cut(root / "runs/cache/manifest.json")
+    (one,) = examine([root / "runs"], quick=True)[:-1]
+    assert one.kind == "directory of them"
+    (line,) = texts(one.findings, PROBLEM)
+    assert "runs/cache/manifest.json" in line
+    assert any("runs/teacher/summary.json" in finding.where for finding in one.findings)
+
+
+def test_stages_are_runs_and_selections(root):
+    staged = root / "staged"
+    shutil.copytree(root / "selection", staged / "first")
+    shutil.copytree(root / "student", staged / "second")
+    config = parse_json((staged / "second" / "config.json").read_bytes())
+    config |= {"stages": {n: {} for n in ("first", "second", "third")}}
+    config |= {"order": list(config["stages"])}
+    (staged / "config.json").write_text(json.dumps(config))
+    flip(staged / "first" / "selection.npz")
+    cut(staged / "second" / "summary.json")
+    findings = look(staged, quick=True)
+    first, second = texts(findings, PROBLEM)
+    assert "first/selection.npz" in first and "second/summary.json" in second
+    (line,) = texts(findings, NOTE)
+    assert "third: this stage has not begun" in line
+
+
+def test_a_lease_of_a_bucket_is_shown(tmp_path):
+    path = tmp_path / ".lock"
+    path.write_text('{"host": "node7", "pid": 42, "token": "x"}')
+    os.utime(path, (time.time() - 100,) * 2)
+    assert re.match(r"is held by process 42 on node7, who .* 1\d\d s", lease(path).text)
+    path.write_text("[]")
+    assert "a process that its text does not name" in lease(path).text
+
+
+def test_images_far_from_the_published_ones_are_other_images():
+    random = np.random.default_rng(0)
+    images = [random.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(8)]
+    (finding,) = examine_pixels("x", images, "cifar10/3.0.2")  # of deviation 0.289
+    assert finding.level == OK
+    bright = [image // 2 + 128 for image in images]
+    (finding,) = examine_pixels("x", bright, "cifar10/3.0.2")
+    assert finding.level == PROBLEM and "has mean 0.491, 0.482" in finding.text
+    (finding,) = examine_pixels("x", bright, "my_set")
+    assert finding.level == OK
+
+
+def write_archive(path, name="archive/data.pkl"):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, b"\x80\x02}q\x00.")
+        archive.writestr("archive/data/0", bytes(1000))
+
+
+@pytest.mark.parametrize(
+    "content, level, sentence",
+    (
+        (
+            "archive/data.pkl",
+            NOTE,
+            "2 records are as they were written -> Install torch",
+        ),
+        ("archive/other", PROBLEM, "is a zip file of archive/other, archive/data/0"),
+        (b"\x80\x02}q\x00.", NOTE, "is of PyTorch before 1.6, which has no checksums"),
+        (b"what is it", PROBLEM, "is neither a file of PyTorch nor whole"),
+        (b"", PROBLEM, "an empty file"),
+    ),
+)
+def test_files_of_pytorch_without_it(tmp_path, monkeypatch, content, level, sentence):
+    """Nothing is unpickled: the container says whether it is whole."""
+    monkeypatch.setattr(weight_files, "_has_torch", lambda: False)
+    path = tmp_path / "weights.pth"
+    if isinstance(content, str):
+        write_archive(path, content)
+    else:
+        path.write_bytes(content)
+    (line,) = texts(look(path), level)
+    assert sentence in line
+
+
+def test_a_flipped_bit_in_a_file_of_pytorch(tmp_path, monkeypatch):
+    monkeypatch.setattr(weight_files, "_has_torch", lambda: False)
+    path = tmp_path / "weights.pth"
+    write_archive(path)
+    flip(path, path.read_bytes().index(bytes(500)))
+    (line,) = problems(path)
+    assert "archive/data/0 differs from its checksum" in line
+
+
+def test_what_the_version_before_wrote_has_no_problem(tmp_path):
+    """But for places that are other ones now: it lay below /data."""
+    with tarfile.open(STORED) as packed:
+        packed.extractall(tmp_path, filter="data")
+    (one,) = examine([tmp_path / "runs"], quick=True)[:-1]
+    assert not texts(one.findings, PROBLEM)
+    for name in ("stopped_ds", "imported", "cache"):
+        lines = problems(tmp_path / "runs" / name)
+        assert not [line for line in lines if "/data/" not in line]
+    edit(tmp_path / "runs/students/config.json", lambda config: config.update(seed=7))
+    assert any(
+        "seed is 0 and 7" in line for line in problems(tmp_path / "runs/students")
+    )
 
 
 def test_a_directory_of_the_run_stands_for_the_run(root):
