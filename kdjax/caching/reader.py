@@ -10,7 +10,7 @@ from jaxtyping import Array
 from kdjax.caching import codec, manifest
 from kdjax.caching.layout import CHECKSUMS, Layout, epoch_directory
 from kdjax.checkpoints import StorageError
-from kdjax.paths.files import is_refused, local_copy
+from kdjax.paths.files import is_refused, local_copy, text_of
 from kdjax.paths.json_files import read_json
 from kdjax.types import Outputs
 
@@ -69,7 +69,7 @@ class Reader:
                     f"cache: {where} cannot be read now ({error}). Look at its "
                     "permissions and at the disk, then run the same command again."
                 ) from error
-            raise _unusable(where, f"{type(error).__name__}: {error}") from error
+            raise _unusable(where, text_of(error)) from error
         for name, (shape, dtype) in self.layout.arrays().items():
             array, expected = arrays[name], ((self.layout.examples, *shape), dtype)
             if (array.shape, array.dtype) != expected:

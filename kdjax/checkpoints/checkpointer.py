@@ -16,6 +16,7 @@ from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
 from kdjax.paths import is_url
+from kdjax.paths.files import text_of
 from kdjax.paths.json_files import sealed
 from kdjax.types import PyTree
 
@@ -100,7 +101,7 @@ class Checkpointer:
                 damaged[step] = error
                 continue
             for number, why in damaged.items():
-                say(f"checkpoint {number} is damaged ({storage.text_of(why)})")
+                say(f"checkpoint {number} is damaged ({text_of(why)})")
             self._set_aside(list(damaged))
             items, meta = restored
             return storage.join(items), meta
@@ -109,7 +110,7 @@ class Checkpointer:
             if isinstance(error, InputError):
                 raise error
         if damaged:
-            why = "; ".join(f"{n}: {storage.text_of(e)}" for n, e in damaged.items())
+            why = "; ".join(f"{n}: {text_of(e)}" for n, e in damaged.items())
             raise storage.StorageError(
                 f"{self._manager.directory}: none of the checkpoints {list(damaged)} "
                 f"can be read ({why[:300]}). They are left as they are; use a new "

@@ -156,7 +156,7 @@ def _mend(directory: pathlib.Path, step: int) -> str:
     if is_sound:
         return ""
     if known is None:
-        path.unlink()
+        path.unlink(missing_ok=True)
         return f"checkpoint {step}: its scores are damaged, and are lost"
     with files.written(path) as part:
         part.write_text(json.dumps(known))
@@ -270,17 +270,12 @@ def unreadable(
     no_answer = error if files.is_refused(error) else files.refusal(where)
     if no_answer:
         return StorageError(
-            f"{where} cannot be read now ({text_of(no_answer)}). That is no damage: it "
-            "is left as it is. Look at the permissions and at the disk, then run the "
-            "same command again."
+            f"{where} cannot be read now ({files.text_of(no_answer)}). That is no "
+            "damage: it is left as it is. Look at the permissions and at the disk, "
+            "then run the same command again."
         )
     rest = ", ".join(map(str, sorted(set(others) - {step})))
     advice = f"There are also: {rest}." if rest else "There is no other one."
     return DamagedStepError(
-        f"{directory}: checkpoint {step} is damaged ({text_of(error)}). {advice}"
+        f"{directory}: checkpoint {step} is damaged ({files.text_of(error)}). {advice}"
     )
-
-
-def text_of(error: Exception) -> str:
-    """An error in few words, on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

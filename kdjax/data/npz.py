@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from kdjax.data.split import DataError, Split, check_labels, in_memory
-from kdjax.paths.files import is_refused, written
+from kdjax.paths.files import is_refused, text_of, written
 
 SUFFIX, NAMES = ".npz", "class_names"
 IMAGE, LABEL = "_image", "_label"
@@ -66,8 +66,8 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
         if is_refused(error) and not isinstance(error, MemoryError):
             raise
         raise DataError(
-            f"{path}: cannot be read as a file of arrays ({type(error).__name__}: "
-            f"{error}). Fetch or write it anew."
+            f"{path}: cannot be read as a file of arrays ({text_of(error)}). Fetch or "
+            "write it anew."
         ) from error
     part = slice(*(_position(path, border, len(label)) for border in borders))
     image, label = image[part], label[part]

@@ -16,7 +16,7 @@ from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import builders, fields, schema
-from kdjax.paths.files import is_refused
+from kdjax.paths.files import is_refused, text_of
 
 KEEP = "selection.npz"  # what `select` writes
 # Of PNG or JPEG on disk, which decoded is two to ten times as much on every device.
@@ -141,7 +141,7 @@ def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
             raise
         raise InputError(
             f"{what}: {file} is not what `python -m kdjax select` wrote: "
-            f"{type(error).__name__}: {error}."
+            f"{text_of(error)}."
         ) from error
 
 

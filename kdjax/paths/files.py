@@ -203,6 +203,11 @@ def remove_tree(directory: pathlib.Path) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def text_of(error: BaseException) -> str:
+    """An error of a library in few words, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
 def filesystem(path: pathlib.Path):
     """(fsspec's file system of a bucket, the path's name in it)."""
     import fsspec

@@ -171,6 +171,6 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
         if files.is_refused(error):
             raise
         raise InputError(
-            f"--workdir: {path} is damaged ({type(error).__name__}: {error}). This run "
+            f"--workdir: {path} is damaged ({files.text_of(error)}). This run "
             "needs it to go on: expected that file from a copy, or a new --workdir."
         ) from error

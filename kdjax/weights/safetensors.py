@@ -9,6 +9,7 @@ import numpy as np
 
 from kdjax.checkpoints import digest
 from kdjax.contracts import InputError
+from kdjax.paths.files import text_of
 
 CHECKSUM = "kdjax_checksum"  # of tensors and metadata, in the metadata
 INSTALL = "pip install '.[weights]'"
@@ -22,8 +23,7 @@ def read(file: pathlib.Path) -> dict[str, np.ndarray]:
     # Of a type that NumPy lacks, such as float8, too.
     except (error, AttributeError, KeyError, TypeError, ValueError) as problem:
         raise InputError(
-            f"{file}: not a safetensors file that NumPy can read: "
-            f"{type(problem).__name__}: {problem}."
+            f"{file}: not a safetensors file that NumPy can read: {text_of(problem)}."
         ) from problem
     checksum = metadata.pop(CHECKSUM, None)
     if checksum not in (None, _digest(tensors, metadata)):

@@ -3,12 +3,14 @@
 import argparse
 import pathlib
 import re
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from kdjax.contracts import InputError
+from kdjax.paths.files import text_of
 
 SUFFIXES = (".pth", ".pt", ".th", ".bin")
 _REASON = "WeightsUnpickler error"  # begins the reason; advice comes before it
@@ -68,6 +70,7 @@ def _load(file: pathlib.Path) -> Any:
             "pip install torch, or turn the file into safetensors where PyTorch is: "
             "safetensors.torch.save_file(state_dict, 'FILE.safetensors')."
         ) from error
+    _check_sums(file)
     try:
         # The flags of a training, which torchvision's and timm's scripts save beside
         # the weights: a bag of values, with no code.
@@ -82,6 +85,27 @@ def _load(file: pathlib.Path) -> Any:
             "torch.load(FILE, weights_only=False); torch.save(checkpoint['model'], "
             "'weights.pth')."
         ) from error
+
+
+def _check_sums(file: pathlib.Path) -> None:
+    """Compares the checksums of a zip file, at which PyTorch does not look.
+
+    The files of its first versions are no zip files, and have none.
+    """
+    if not zipfile.is_zipfile(file):
+        return
+    try:
+        with zipfile.ZipFile(file) as opened:
+            damaged = opened.testzip()
+    except OSError:
+        raise
+    except Exception as error:  # zipfile raises five kinds for damaged files
+        damaged = f"its list of parts ({text_of(error)})"
+    if damaged:
+        raise InputError(
+            f"{file}: it is damaged: {damaged} differs from its checksum. Copy or "
+            "download it anew."
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import random
+import re
 import struct
 import traceback
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kdjax.contracts import exit_code_of
+
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Kind(NamedTuple):
@@ -46,7 +49,9 @@ def outcome(kind: Kind, right: Any, said: list[str]) -> str:
 
 
 def same(a: Any, b: Any) -> bool:
+    """Whether b is what was read; a checksum whose key is damaged changes nothing."""
     if isinstance(a, dict) and isinstance(b, dict):
+        a = {k: v for k, v in a.items() if k in b or not DIGEST.fullmatch(str(v))}
         return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, list | tuple) and isinstance(b, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
@@ -62,6 +67,8 @@ def flips(kind: Kind, count: int, seed: int, said: list[str]) -> dict[str, int]:
         path = rng.choice(kind.files)
         whole = path.read_bytes()
         changed, at = bytearray(whole), rng.randrange(len(whole))
+        if not changed[at] and rng.random() < 0.9:  # files of records are mostly zeros
+            at = rng.choice([i for i, byte in enumerate(whole) if byte])
         changed[at] ^= 1 << rng.randrange(8)
         path.write_bytes(changed)
         result = outcome(kind, right, said)

@@ -196,6 +196,20 @@ def safetensors(root):
     return Kind([path], lambda: safetensors.read(path))
 
 
+def pth(root, **how):
+    torch = pytest.importorskip("torch")
+    from kdjax.weights import torch_files
+
+    path = root / "w.pth"
+    torch.save({"a.weight": torch.arange(12.0).reshape(3, 4)}, path, **how)
+    return Kind([path], lambda: torch_files.read(path), not how)
+
+
+def old_pth(root):
+    """The first versions of PyTorch wrote no checksums."""
+    return pth(root, _use_new_zipfile_serialization=False)
+
+
 def foreign_safetensors(root):
     """The format has no checksum: a weight that is another one is not noticed."""
     from safetensors.numpy import save_file
@@ -227,8 +241,10 @@ KINDS = {
     "labels": kept_labels,
     "safetensors": safetensors,
     "safetensors of others": foreign_safetensors,
+    "pth": pth,
+    "pth of before": old_pth,
 }
-TOTAL, SPREAD = 5_000, 20  # of all kinds; of each
+TOTAL, SPREAD = 5_000, 50  # of all kinds; of each
 
 
 @pytest.fixture

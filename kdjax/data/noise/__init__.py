@@ -14,7 +14,7 @@ import numpy as np
 from kdjax import paths
 from kdjax.data.noise import models
 from kdjax.data.split import DataError
-from kdjax.paths.files import is_refused
+from kdjax.paths.files import is_refused, text_of
 
 
 def from_file(
@@ -34,8 +34,8 @@ def from_file(
         if is_refused(error):
             raise
         raise DataError(
-            f"noise file {path} cannot be read ({error}); {expected}, as .npy, .npz "
-            "or text."
+            f"noise file {path} cannot be read ({text_of(error)}); {expected}, as "
+            ".npy, .npz or text."
         ) from error
     if noisy.shape != (len(labels),) or not np.issubdtype(noisy.dtype, np.integer):
         raise DataError(
