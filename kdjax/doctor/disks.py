@@ -28,10 +28,10 @@ def examine_disk(what: str, path: str | pathlib.Path, needed: int) -> Findings:
     inodes = files if usage.f_files else None  # some file systems have no limit
     directory = place if place.is_dir() else place.parent
     writable = os.access(directory, os.W_OK) and not usage.f_flag & os.ST_RDONLY
-    yield judge(f"{what}: {place}", free, inodes, writable, needed)
+    yield disk_finding(f"{what}: {place}", free, inodes, writable, needed)
 
 
-def judge(
+def disk_finding(
     where: str, free: int, files: int | None, writable: bool, needed: int
 ) -> Finding:
     if not writable:

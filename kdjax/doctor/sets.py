@@ -7,6 +7,7 @@ import numpy as np
 from kdjax.contracts import InputError
 from kdjax.data import npz
 from kdjax.data.registry import DATASETS, measured_augment
+from kdjax.data.tfds.feature_classes import FILE as FEATURES
 from kdjax.doctor import shards
 from kdjax.doctor.documents import read_object
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
@@ -32,7 +33,7 @@ def examine_sets(directory: pathlib.Path, quick: bool) -> Findings:
 
 def examine_set(directory: pathlib.Path, quick: bool) -> Findings:
     """One version of a TFDS set; of small ones every record is read, unless `quick`."""
-    for name in (INFO, shards.FEATURES):
+    for name in (INFO, FEATURES):
         path = directory / name
         record = yield from guarded(path, PREPARE, _described, path)
         if record is None:
@@ -120,10 +121,10 @@ def examine_pixels(where: str, images, name: str) -> Findings:
     texts = [", ".join(f"{x:.3f}" for x in one) for one in (moments.mean, moments.std)]
     text = f"{len(images):,} images have mean {texts[0]} and deviation {texts[1]}"
     if pairs and any(len(a) == len(b) and _far(a, b) for a, b in pairs):
-        known = ", ".join(f"{x:.3f}" for x in dataset.augment.mean)
+        published = ", ".join(f"{x:.3f}" for x in dataset.augment.mean)
         yield problem(
             where,
-            f"{text}; {name} has mean {known}",
+            f"{text}; {name} has mean {published}",
             "These are other images, or their channels are in another order.",
         )
     else:

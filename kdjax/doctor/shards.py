@@ -10,14 +10,11 @@ from kdjax.contracts import InputError
 from kdjax.data.tfds import find
 from kdjax.data.tfds.names import Name
 from kdjax.data.tfds.records import UNDECODED, OpenSplit, examples, open_split
-from kdjax.doctor.documents import read_object
 from kdjax.doctor.findings import Findings, guarded, ok, problem
 from kdjax.paths.files import size
 
 ALL_BELOW = 4 << 30  # bytes; of larger sets the first and last record of each shard
 DECODED = 100  # images whose pixels are looked at
-OF_TFDS = "tensorflow_datasets."
-FEATURES = "features.json"
 AGAIN = "Delete the set and prepare it anew."
 
 
@@ -30,11 +27,6 @@ class Read(NamedTuple):
 
 def open_splits(directory: pathlib.Path) -> Findings:
     """Returns the splits that can be opened."""
-    foreign = _foreign(read_object(directory / FEATURES))
-    if foreign:
-        text = f"names the class {foreign[0]!r} in {FEATURES}, which reading would call"
-        yield problem(directory, text, "Do not use it, unless you wrote that class.")
-        return []
     builder = find.open_builder(directory)
     name, data_dir = _place(directory, builder.info.full_name)
     opened = []
@@ -63,20 +55,11 @@ def read(where: str, opened: OpenSplit, quick: bool) -> Findings:
     else:
         label = np.array([_label(opened, n) for n in _ends(opened)], np.int64)
     opened.check_labels(label)
-    chosen = np.unique(np.linspace(0, count - 1, DECODED).astype(int)).tolist()
-    images = [_image(opened, position) for position in chosen]
+    positions = np.unique(np.linspace(0, count - 1, DECODED).astype(int)).tolist()
+    images = [_image(opened, position) for position in positions]
     how = "all of them read" if whole else f"{len(label)} of them read"
     yield ok(where, f"{count:,} records in {len(opened.files())} files, {how}")
     return Read(label, images)
-
-
-def _foreign(record) -> list[str]:
-    """Classes in a description of features that are not TFDS's own."""
-    inner = record.values() if isinstance(record, dict) else record
-    inner = inner if isinstance(record, dict | list) else ()
-    names = [name for one in inner for name in _foreign(one)]
-    own = record.get("pythonClassName") if isinstance(record, dict) else None
-    return names + [own] * bool(own and not str(own).startswith(OF_TFDS))
 
 
 def _place(directory: pathlib.Path, full_name: str) -> tuple[str, pathlib.Path]:

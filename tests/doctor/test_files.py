@@ -74,7 +74,10 @@ FAULTS = {
     "set: a class less": (one_class, "sets/mine/1.0.0", r"label\[\d+\] is 1; expected"),
     "set: code in its description": (
         foreign_class,
-        *("sets", "names the class 'os.path.Join' in features.json, which reading"),
+        *(
+            "sets",
+            "features.json names the class 'os.path.Join', whose module would be",
+        ),
     ),
     "npz: a label out of range": (
         lambda root: edit_arrays(root, test_label=lambda x: x + 2),

@@ -137,15 +137,15 @@ FACTS = {
         *(PROBLEM, "a file was written 7,200 s after now -> Set the clock"),
     ),
     "a full disk": (
-        [disks.judge("disk", 5 << 20, 10**6, True, GIB)],
+        [disks.disk_finding("disk", 5 << 20, 10**6, True, GIB)],
         *(PROBLEM, "5.24 MB free; expected 1.07 GB -> Make room"),
     ),
     "no inodes": (
-        [disks.judge("disk", 5 * GIB, 7, True, GIB)],
+        [disks.disk_finding("disk", 5 * GIB, 7, True, GIB)],
         *(PROBLEM, "room for 7 more files; expected 1000"),
     ),
     "a read-only disk": (
-        [disks.judge("disk", 5 * GIB, None, False, GIB)],
+        [disks.disk_finding("disk", 5 * GIB, None, False, GIB)],
         *(NOTE, "cannot be written by this user, or is mounted read-only"),
     ),
     "TMPDIR that is not there": (
