@@ -19,6 +19,7 @@ COMMANDS = {
     "prepare": "convert a data set to the format that training reads",
     "bench": "how fast a pair trains here, against the hardware's limits",
     "compile": "memory and time that a training needs on any devices; runs on none",
+    "doctor": "what is wrong with a directory, a file or this machine; changes nothing",
     "report": "table, figures and a page from finished runs",
     "reproduce": "train and tabulate the studies of the papers; resumes",
 }

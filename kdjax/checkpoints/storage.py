@@ -213,7 +213,9 @@ def open_reader(directory):
     here = jax.process_index()
     options = ocp.options.MultiprocessingOptions
     alone = options(primary_host=here, active_processes={here})
-    return open_manager(directory, read_only=True, multiprocessing_options=alone)
+    # Nor may the damaged scores of one step hide all of them: readers need no scores.
+    rest = {"lightweight_initialize": True, "multiprocessing_options": alone}
+    return open_manager(directory, read_only=True, **rest)
 
 
 def set_aside(step: epath.Path) -> None:

@@ -19,6 +19,7 @@ from kdjax.data.images.decode import Unreadable, decode_with_warning
 from kdjax.data.prefetch import map_ahead
 from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds import find
+from kdjax.data.tfds.feature_classes import check_classes
 from kdjax.data.tfds.labels import save_labels
 from kdjax.data.tfds.records import bytes_feature, with_bytes
 from kdjax.datasets.crc32c import masked
@@ -81,6 +82,7 @@ def convert_tfrecord(
 
 def _copy(old: pathlib.Path, new: pathlib.Path, info: dict, skipped, log: Log) -> dict:
     """Writes the set anew; returns the labels of each split."""
+    check_classes(old)
     source, labels = tfds.builder_from_directory(old).info, {}
     for row in info["splits"]:
         split, row["shardLengths"] = source.splits[row["name"]], []

@@ -15,7 +15,7 @@ except ImportError:  # Windows, whose limit is another one
     resource = None
 
 _USUAL = 8192  # a set or two, and what JAX and the checkpoints have open
-_OTHERS = 256  # files of others: libraries, checkpoints, a smaller set beside
+OTHERS = 256  # files of others: libraries, checkpoints, a smaller set beside
 # How array_record passes on what the system says, as in "open() failed: ...".
 _SYSTEM = re.compile(r"\b\w+\(\) failed: ")
 
@@ -25,7 +25,7 @@ def allow(count: int, where: str) -> None:
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed, unlimited = count + _OTHERS, resource.RLIM_INFINITY
+    needed, unlimited = count + OTHERS, resource.RLIM_INFINITY
     wanted = max(_USUAL, needed)
     wanted = wanted if hard == unlimited else min(wanted, hard)
     if soft != unlimited and soft < wanted:

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 from kdjax.data.registry import DATASETS
 from kdjax.data.split import DataError
 from kdjax.data.tfds import file_limits
+from kdjax.data.tfds.feature_classes import check_classes
 from kdjax.data.tfds.names import format_options, parse_name
 from kdjax.paths.files import names
 
@@ -69,7 +70,11 @@ def advice(name: str, data_dir: pathlib.Path) -> str:
 
 
 def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
-    """Opens a prepared set, whatever code wrote it, if it is in array_record format."""
+    """Opens a prepared set, whatever code wrote it, if it is in array_record format.
+
+    None of that code is imported.
+    """
+    check_classes(directory)
     try:
         builder = tfds.builder_from_directory(directory)
     except Exception as error:  # TFDS passes on whatever its parsers raise

@@ -45,6 +45,12 @@ def read_labels(opened: OpenSplit) -> np.ndarray:
     return labels
 
 
+def has_file(opened: OpenSplit) -> bool:
+    """Whether `read_labels` finds them in a file, and so writes none."""
+    labels = _load(_cache_path(opened.builder, opened.split), len(opened.records))
+    return labels is not None and _is_of(opened, labels)
+
+
 def save_labels(directory: pathlib.Path, labels: Mapping[str, Sequence[int]]) -> None:
     """Caches the labels of whole splits of a set that was just written."""
     if labels:

@@ -157,6 +157,8 @@ def examples(opened: OpenSplit, decoders=None) -> Iterator[tuple[int, dict]]:
             chunk = records.__getitems__(list(positions))
             for position, record in zip(positions, chunk, strict=True):
                 example = features.deserialize_example_np(record, decoders=decoders)
+                if example["label"] is None:  # of a file that was cut
+                    raise ValueError("the record is empty")
                 yield position, example
         except Exception as error:
             text = f"{opened.where}: examples from {position} on cannot be read"

@@ -59,7 +59,7 @@ def test_the_limit_is_raised_for_a_set_of_many_files(few):
 
 def test_a_limit_that_cannot_be_raised_is_told(few, monkeypatch):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    monkeypatch.setattr(file_limits, "_OTHERS", 1 << 31)
+    monkeypatch.setattr(file_limits, "OTHERS", 1 << 31)
     if hard != resource.RLIM_INFINITY:
         expected = (
             rf"1.0.0, train: lies in {FILES} files.* `ulimit -n {FILES + (1 << 31)}"

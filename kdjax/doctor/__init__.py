@@ -1,0 +1,1 @@
+"""Says what is wrong with what kdjax wrote, and with this machine; changes nothing."""

@@ -1,0 +1,62 @@
+"""The checkpoints of a run: complete, readable, as they were saved, finite."""
+
+import pathlib
+
+from kdjax.checkpoints import inspection
+from kdjax.checkpoints.inspection import Step
+from kdjax.doctor.findings import Findings, note, ok, problem
+
+DAMAGED, UNFINISHED = ".damaged", ".orbax-checkpoint-tmp"
+START_AFRESH = "Begin anew in another --workdir, or restore a copy of these files."
+
+
+def examine_steps(directory: pathlib.Path, quick: bool) -> Findings:
+    """Findings for each step; returns the sound ones, the oldest first."""
+    if not inspection.numbers(directory):
+        yield note(
+            directory,
+            "holds no checkpoint: a run that is killed now begins anew",
+        )
+        return []
+    yield from _leftovers(directory)
+    steps, sound = list(inspection.inspect(directory, quick)), []
+    for step in steps:
+        if not step.problems:
+            sound.append(step)
+    for step in steps:
+        where = directory / str(step.number)
+        if step.problems:
+            text = f"is damaged: {'; '.join(step.problems[:5])}"
+            yield problem(where, text, _advice(step.number, sound))
+        elif quick:
+            yield ok(where, "all parts are there; checksums were not compared")
+        else:
+            yield ok(where, f"{step.arrays} arrays are as they were saved, and finite")
+    return sound
+
+
+def _advice(number: int, sound: list[Step]) -> str:
+    """What a start would do, and what the step was good for."""
+    if not sound:
+        return START_AFRESH
+    newest = sound[-1].number
+    if number > newest:
+        return (
+            f"Nothing: the same command goes on from step {newest} and sets this one "
+            "aside."
+        )
+    return (
+        f"Training does not need it (step {newest} is sound); what names it, or "
+        "checkpoint=best where it is the best, cannot be read. Delete it."
+    )
+
+
+def _leftovers(directory: pathlib.Path) -> Findings:
+    for path in sorted(directory.glob("*"), key=str):
+        if path.name.endswith(DAMAGED):
+            text = "was set aside as damaged by an earlier start"
+            advice = "Delete it, and look at the disk's health if it comes again."
+            yield note(path, text, advice)
+        elif UNFINISHED in path.name:
+            text = "is of a save that is under way, or did not end"
+            yield note(path, text, "Nothing: the next start removes it.")

@@ -1,0 +1,167 @@
+"""Files of weights: what they are, whether they can be read, and of which network."""
+
+import importlib.util
+import pathlib
+import re
+import zipfile
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kdjax.contracts import InputError
+from kdjax.doctor.findings import Findings, guarded, note, ok, problem
+from kdjax.models import MODELS, create
+from kdjax.paths.files import local_copy
+from kdjax.weights import imported, layouts, torch_files, trees
+
+FETCH = "Fetch or export the file anew."
+GIVE_MODEL = "Give `import` its name as --model; it says what does not fit."
+VARIANCES = ("running_var", "var")
+# How other files that bear the name of one begin.
+BEGINNINGS = {
+    b"version https://git-lfs": "a pointer of git-lfs: `git lfs pull` fetches the file",
+    b"<": "a web page: the download needed another address, or a login",
+    b"{": "JSON: an error message of a server, or an index of several files",
+}
+
+
+def is_weights(path: pathlib.Path) -> bool:
+    suffixes = (imported.SAFETENSORS, *torch_files.SUFFIXES)
+    return path.suffix in suffixes or path.name.endswith(".pth.tar")
+
+
+def examine_weights(path: pathlib.Path, quick: bool) -> Findings:
+    with local_copy(path) as copy:
+        wrong = _beginning(copy)
+        if wrong:
+            yield problem(path, f"is not a file of weights but {wrong}", FETCH)
+            return
+        if copy.suffix != imported.SAFETENSORS and not _has_torch():
+            yield from _without_torch(path, copy)
+            return
+        tensors = imported.read(copy)
+        yield from _tensors(path, tensors)
+        if not quick:
+            record = imported.origin(copy)
+            arguments = (path, tensors, record)
+            yield from guarded(path, GIVE_MODEL, _network, *arguments)
+
+
+def _beginning(path: pathlib.Path) -> str:
+    """What a file is that is none of weights; "" where it may be one."""
+    with path.open("rb") as file:
+        begin = file.read(64)
+    if not begin:
+        return "an empty file"
+    texts = (text for word, text in BEGINNINGS.items() if begin.startswith(word))
+    return next(texts, "")
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
+
+
+def _without_torch(path: pathlib.Path, copy: pathlib.Path) -> Findings:
+    """The container alone: its checksums, if it has some. Nothing is unpickled."""
+    if not zipfile.is_zipfile(copy):
+        with copy.open("rb") as file:
+            is_pickle = file.read(1) == b"\x80"
+        if not is_pickle:
+            yield problem(path, "is neither a file of PyTorch nor whole", FETCH)
+        else:
+            text = "is of PyTorch before 1.6, which has no checksums"
+            yield note(path, text, "Install torch to look further.")
+        return
+    with zipfile.ZipFile(copy) as archive:
+        names, damaged = archive.namelist(), archive.testzip()
+    if damaged:
+        yield problem(path, f"{damaged} differs from its checksum", FETCH)
+    elif not any(name.endswith("data.pkl") for name in names):
+        yield problem(path, f"is a zip file of {', '.join(names[:3])}", FETCH)
+    else:
+        text = f"{len(names)} records are as they were written"
+        yield note(path, text, "Install torch to look at the tensors.")
+
+
+def _tensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> Findings:
+    weights = {
+        name: x for name, x in tensors.items() if name.split(".")[-1] != layouts.COUNTER
+    }
+    types = sorted({str(x.dtype) for x in weights.values()})
+    odd = [name for name, x in weights.items() if x.dtype.kind not in "fV"]
+    if odd:
+        text = f"{len(odd)} tensors are no floating point numbers, first {odd[0]}"
+        yield problem(path, f"{text}, {weights[odd[0]].dtype}", "Export it in float32.")
+    floats = {n: x.astype(np.float32) for n, x in weights.items() if n not in odd}
+    bad = [name for name, x in floats.items() if not np.isfinite(x).all()]
+    if bad:
+        text = f"{len(bad)} tensors hold NaN or infinity, first {bad[0]}"
+        yield problem(path, text, "They are of a training that diverged: use others.")
+    negative = [
+        name
+        for name, x in floats.items()
+        if name.split(".")[-1] in VARIANCES and x.min(initial=0.0) < 0
+    ]
+    if negative:
+        text = f"{len(negative)} variances are below 0, first {negative[0]}"
+        yield problem(path, text, FETCH)
+    count = sum(x.size for x in weights.values())
+    text = f"{len(weights)} tensors of {', '.join(types)}, {count:,} numbers"
+    if not (odd or bad or negative):
+        yield ok(path, f"{text}, all finite")
+
+
+def _network(path: pathlib.Path, tensors: Mapping, record: dict) -> Findings:
+    classes = trees.counted_classes(str(path), tensors)
+    own = record.get("model", {}).get("name")
+    names = [own] if own in MODELS else _of_as_many_convolutions(tensors)
+    # Names and shapes say what it is, whatever the numbers are.
+    empty = {name: np.zeros(np.shape(x), np.float32) for name, x in tensors.items()}
+    fitting = [name for name in names if _fits(path, name, classes, empty)]
+    if fitting:
+        text = f"has the tensors of {' and '.join(fitting)}, with {classes} classes"
+        yield ok(path, text)
+    else:
+        text = f"has {classes} classes and the tensors of no network here"
+        yield note(path, text, GIVE_MODEL)
+
+
+def _of_as_many_convolutions(tensors: Mapping) -> list[str]:
+    """Networks that may fit: tracing all of them takes long.
+
+    The depth in a name counts layers: a ResNet's classifier, the three that a Wide
+    ResNet or a VGG has in the paper beside its convolutions here.
+    """
+    kernels = {n: np.shape(x) for n, x in tensors.items() if np.ndim(x) == 4}
+    plain = [n for n in kernels if not re.search(r"shortcut|downsample", n, re.I)]
+    if sum(map(_is_depthwise, kernels.values())) > 2:
+        return [n for n in MODELS if n.startswith(("mobilenet", "shufflenet"))]
+    extra = {"resnet": 1, "wrn_": 3, "vgg": 3}
+    return [
+        name
+        for name in MODELS
+        for family, more in extra.items()
+        if name.startswith(family)
+        and int(re.search(r"\d+", name).group()) == len(plain) + more
+    ]
+
+
+def _is_depthwise(shape: tuple[int, ...]) -> bool:
+    """Of a kernel as PyTorch has it, or as it is here."""
+    return (shape[1] == 1 < shape[2]) or (shape[2] == 1 < shape[0] == shape[1] <= 7)
+
+
+def _fits(path: pathlib.Path, name: str, classes: int, tensors: Mapping) -> bool:
+    """Whether a network of colour or grey images has these tensors; computes none."""
+    network = create(name, num_classes=classes)
+    for channels in (3, 1):
+        images = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
+        wanted = jax.eval_shape(network.init, jax.random.key(0), images)
+        try:
+            trees.to_variables(str(path), tensors, wanted)
+        except InputError:
+            continue
+        return True
+    return False
