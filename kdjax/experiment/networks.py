@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from kdjax.contracts import InputError
-from kdjax.experiment.builders import guarded
+from kdjax.experiment.builders import check_code, guarded
 from kdjax.experiment.fields import check_value
 from kdjax.models import create
 from kdjax.models.network import Network
@@ -16,8 +16,12 @@ CHECKPOINTS = "checkpoints"
 
 
 def build_network(path: str, section: dict, classes: int) -> Network:
-    """Builds the network of a `model` section for so many classes."""
+    """Builds the network of a `model` section for so many classes.
+
+    One of the user's own only where the user names it, as `builders.check_code` has it.
+    """
     check_value(f"{path}.name", str, section.get("name"))
+    check_code(f"{path}.name", section["name"])
     if "num_classes" in section:
         raise InputError(
             f"{path}.num_classes is {section['num_classes']!r}; the data set says how "

@@ -51,13 +51,14 @@ def load_trained(
     wanted, key = section["checkpoint"], f"{path}.checkpoint"
     step = choose_step(key, wanted, meta["step"], best.get(name))
     student, trained_on = meta["students"][name], meta["data"]
+    file = directory / str(meta["step"]) / "meta"
     is_imported = "imported" in meta
     names = {"their_names": trained_on.get("class_names") if is_imported else None}
     if teaches and not is_imported:
         names["their_names"] = _names_to_order(where, trained_on, data, section)
     network, changes = adapt(
         path,
-        student_network(where, student, trained_on["classes"]),
+        student_network(f"{where}: {file}: model", student, trained_on["classes"]),
         trained_on | names,
         data,
         section if teaches else {},

@@ -69,7 +69,7 @@ def evaluate(
     for name in [student] if student else students:
         step = choose_step("--checkpoint", checkpoint, meta["step"], best.get(name))
         variables = checkpoints.read_variables(directory, step, name, weights)
-        path = f"{workdir.name}: {name}"
+        path = f"{directory / str(meta['step']) / 'meta'}: {name}.model"
         network = student_network(path, students[name], data["classes"])
         if order is not None:
             network = reordered(network, order)
