@@ -80,6 +80,18 @@ def check_sides(path: str, network: Network, variables, channels: int, sides) ->
             ) from error
 
 
+def check_weights(path: str, network: Network, variables, image_shape) -> None:
+    """Refuses weights that are not those of the network; computes nothing."""
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    try:
+        jax.eval_shape(network.evaluate, *variables, images)
+    except Exception as error:  # Flax's own, or what a network of the user's raises
+        raise InputError(
+            f"{path}: its weights are not those of the network that it names: "
+            f"{str(error).splitlines()[0][:200]}"
+        ) from error
+
+
 def check_classes(path: str, outputs: int, classes: int) -> None:
     """Student, teacher and labels must have the same classes."""
     if outputs != classes:

@@ -7,7 +7,12 @@ from typing import NamedTuple
 from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
 from kdjax.experiment.builders import guarded
-from kdjax.experiment.networks import CHECKPOINTS, build_network, choose_step
+from kdjax.experiment.networks import (
+    CHECKPOINTS,
+    build_network,
+    check_weights,
+    choose_step,
+)
 from kdjax.experiment.reused import KEY, rebuilt
 from kdjax.experiment.teacher_inputs import adapt, requested
 from kdjax.models.ensemble import ensemble
@@ -56,9 +61,11 @@ def load_trained(
     names = {"their_names": trained_on.get("class_names") if is_imported else None}
     if teaches and not is_imported:
         names["their_names"] = _names_to_order(where, trained_on, data, section)
+    model = f"{where}: {file}: model"
+    own_network = student_network(model, student, trained_on["classes"])
     network, changes = adapt(
         path,
-        student_network(f"{where}: {file}: model", student, trained_on["classes"]),
+        own_network,
         trained_on | names,
         data,
         section if teaches else {},
@@ -71,6 +78,7 @@ def load_trained(
         )
     weights = section.get("weights", "")
     variables = checkpoints.read_variables(directory, step, name, weights)
+    check_weights(where, own_network, variables, trained_on["image_shape"])
     identity = {"workdir": str(workdir), "student": name, "step": step}
     identity |= {"model": student["model"], "digest": checkpoints.digest(variables)}
     if student.get("networks", 1) > 1:

@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,7 +74,9 @@ def _load(file: pathlib.Path) -> Any:
     try:
         # The flags of a training, which torchvision's and timm's scripts save beside
         # the weights: a bag of values, with no code.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        safe = torch.serialization.safe_globals([argparse.Namespace])
+        with safe, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about kinds of tensors in it
             return torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
