@@ -52,25 +52,19 @@ def load_trained(
     workdir = _workdir(where, section["workdir"])
     directory = workdir / CHECKPOINTS
     meta, best = guarded(where, checkpoints.read_meta, directory)
+    file = directory / str(meta["step"]) / "meta"
     name = _choose_student(f"{path}.student", section["student"], meta)
     wanted, key = section["checkpoint"], f"{path}.checkpoint"
     step = choose_step(key, wanted, meta["step"], best.get(name))
     student, trained_on = meta["students"][name], meta["data"]
-    file = directory / str(meta["step"]) / "meta"
     is_imported = "imported" in meta
     names = {"their_names": trained_on.get("class_names") if is_imported else None}
     if teaches and not is_imported:
         names["their_names"] = _names_to_order(where, trained_on, data, section)
-    model = f"{where}: {file}: model"
-    own_network = student_network(model, student, trained_on["classes"])
-    network, changes = adapt(
-        path,
-        own_network,
-        trained_on | names,
-        data,
-        section if teaches else {},
-        own_moments=teaches and is_imported,
-    )
+    classes, moments = trained_on["classes"], teaches and is_imported
+    own_network = student_network(f"{where}: {file}: model", student, classes)
+    given = (path, own_network, trained_on | names, data, section if teaches else {})
+    network, changes = adapt(*given, own_moments=moments)
     if changes and not teaches:
         raise InputError(
             f"{where}: the classes of these weights are in another order, or others, "

@@ -51,9 +51,9 @@ def import_weights(
     section = {"name": model} | ({} if dtype == "float32" else {"dtype": dtype})
     record = imported.origin(file)
     _check_origin(file, record, model, data)
-    found, network = _find(str(file), tensors, prefix, section, data)
-    data["classes"], read = found.classes, found.read
-    names = _class_names(classes, found.classes) if classes else {}
+    of_file, network = _find(str(file), tensors, prefix, section, data)
+    data["classes"], read = of_file.classes, of_file.read
+    names = _class_names(classes, of_file.classes) if classes else {}
     other = None if record else layouts.activated(read.layout, model)
     if other:
         raise InputError(
@@ -68,8 +68,8 @@ def import_weights(
         "layout": read.layout,
         "digest": imported.digest(read.variables, data["normalisation"], [section]),
     }
-    chosen = {"key": key, "prefix": "" if prefix is None else found.prefix}
-    source |= {flag: text for flag, text in chosen.items() if text}
+    flags = {"key": key, "prefix": "" if prefix is None else of_file.prefix}
+    source |= {flag: text for flag, text in flags.items() if text}
     meta = imported.identity(name, section, data | names, source, versions(*PACKAGES))
     with workdirs.locked(workdir):
         _save(workdir, name, read.variables, meta)
@@ -94,11 +94,11 @@ def _find(
         return trees.to_variables(where, own, built(classes)[1])
 
     prefixes.heads(where, tensors)  # before a network is built
-    found = prefixes.find(where, tensors, prefix, read)
-    if found.others:
-        text = f"kdjax import: took what lies below {found.prefix!r}"
-        say(f"{text}, and left {found.others} other tensors", sys.stderr)
-    return found, built(found.classes)[0]
+    of_file = prefixes.find(where, tensors, prefix, read)
+    if of_file.others:
+        text = f"kdjax import: took what lies below {of_file.prefix!r}"
+        say(f"{text}, and left {of_file.others} other tensors", sys.stderr)
+    return of_file, built(of_file.classes)[0]
 
 
 def _check_answers(where: str, network: Network, variables, image_shape) -> None:

@@ -102,11 +102,11 @@ def _below(
     tensors: Mapping[str, Any], prefix: str, others: Collection[str]
 ) -> dict[str, Any]:
     """The tensors below a prefix, without it, but for those of other networks there."""
-    apart = tuple(one for one in others if one != prefix)
+    excluded = tuple(one for one in others if one != prefix)
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
-        if name.startswith(prefix) and not name.startswith(apart)
+        if name.startswith(prefix) and not name.startswith(excluded)
     }
 
 

@@ -30,15 +30,14 @@ from tests.distributed.jobs import (
 
 RATES = ("images_per_second", "input_percent", "input_process")
 TIMES = ("seconds", "time", *(f"train/{key}" for key in RATES))
+ALLOW = "--allow_code=tests.networks:tiny"
 
-ALLOW = "--allow_code=tests.networks:tiny,tests.networks:coarse"
 # A process that does not find the teacher of a run.
 WITHOUT = """
 import sys
 from kdjax import __main__
 from kdjax.runner import evaluate
 from kdjax.contracts import InputError
-
 def missing(*_):
     raise InputError("not on this host")
 

@@ -170,7 +170,7 @@ def test_odd_tensors_are_refused_only_where_they_are_needed(tmp_path):
         "is quantised; .*dequantize": torch.quantize_per_tensor(
             weight, 0.1, 0, torch.qint8
         ),
-        "a shape and no values, a meta tensor": weight.to("meta"),
+        "has a shape and no values, a meta": weight.to("meta"),
         "repeats its values; .*contiguous": torch.ones(1, 1).expand(10, 64),
         "is complex64; expected floating": weight.to(torch.complex64),
         "is int8; expected floating": weight.to(torch.int8),
