@@ -60,7 +60,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def exit_code(name: str, error: BaseException) -> int | None:
     """Prints an error of users, data or disks as a line; None for a bug."""
-    from kdjax.contracts import exit_code_of  # brings JAX, which --help does not need
+    # Brings JAX, which --help does not need.
+    from kdjax.contracts import exit_code_of, printable
 
     code, text = exit_code_of(error), str(error)
     if isinstance(error, ModuleNotFoundError):
@@ -69,7 +70,7 @@ def exit_code(name: str, error: BaseException) -> int | None:
             "losses do: pip install '.[train]'"
         )
     if code is not None:
-        print(f"{name}: {text}", file=sys.stderr)
+        print(printable(f"{name}: {text}"), file=sys.stderr)
     return code
 
 

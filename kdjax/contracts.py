@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import numbers
+import re
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
@@ -19,6 +20,10 @@ class InputError(ValueError):
     exit_code = 2
 
 
+_OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+    "\ud800-\udfff]"
+)
 # What they raise is an error of the storage, and not always an OSError.
 BUCKET_CLIENTS = ("gcsfs", "google", "s3fs", "botocore", "aiohttp")
 
@@ -45,6 +50,19 @@ def nearest(word: str, names) -> str:
     """Returns " Did you mean x?", or "" where nothing is close; it ends an error."""
     close = difflib.get_close_matches(word, [str(n) for n in names], n=1, cutoff=0.5)
     return f" Did you mean {close[0]}?" if close else ""
+
+
+def printable(text: str) -> str:
+    """A text with nothing in it that a terminal obeys; tabs and line breaks stay.
+
+    Names of runs, classes and files may come from anyone. Control characters, marks
+    that turn the direction of text, and bytes that were no UTF-8 are shown as Python
+    writes them.
+
+    >>> printable("run \x1b[2J"), printable("Größe")
+    ('run \\x1b[2J', 'Größe')
+    """
+    return _OBEYED.sub(lambda match: ascii(match[0])[1:-1], str(text))
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:

@@ -53,3 +53,13 @@ def as_they_are(monkeypatch):
     from kdjax.distributed import devices
 
     monkeypatch.setattr(devices, "configure", lambda *_: 8)
+
+
+@pytest.fixture
+def own_networks():
+    """The networks in tests/networks.py may be named by workdirs."""
+    from kdjax.experiment.builders import allow_code
+    from tests import networks
+
+    with allow_code(*(f"tests.networks:{name}" for name in vars(networks))):
+        yield

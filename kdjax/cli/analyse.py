@@ -12,7 +12,9 @@ densities of distances and norms, and three classes in the plane of their weight
 import sys
 
 from kdjax import cli, paths
+from kdjax.cli import arguments
 from kdjax.distributed import devices
+from kdjax.experiment.builders import allow_code
 from kdjax.reporting.console import say
 from kdjax.runner.analyse import analyse
 
@@ -25,21 +27,19 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--classes", default="", help="three, for the projection")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+    arguments.add_allow_code(parser)
     options = parser.parse_args(argv)
     # Batches are padded, so any number of devices will do.
     devices.configure(options.devices, 0)
     output = paths.parse(options.output, "--output")
-    summaries = analyse(
-        [paths.resolve(text, "WORKDIR") for text in options.workdirs],
-        output,
-        classes=options.classes,
-        split=options.split,
-        data_dir=options.data_dir,
-    )
+    workdirs = [paths.resolve(text, "WORKDIR") for text in options.workdirs]
+    images = {key: vars(options)[key] for key in ("classes", "split", "data_dir")}
+    with allow_code(options.allow_code):
+        summaries = analyse(workdirs, output, **images)
     for name, row in summaries.items():
         say(
             f"{name}: median distance {row['logit_distance/median']:.3f}, mean gap "
             f"{row['logit_mean_gap/mean']:.3f}, agreement {row['agreement']:.2f} %"
         )
-    print(f"wrote {output}", file=sys.stderr)
+    say(f"wrote {output}", sys.stderr)
     return 0

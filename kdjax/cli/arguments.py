@@ -14,10 +14,18 @@ def add_config(parser: argparse.ArgumentParser, workdir: str) -> None:
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Adds --data_dir, --devices and what several processes need."""
+    """Adds --data_dir, --devices, --allow_code and what several processes need."""
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
     parser.add_argument("--devices", type=int, help="of each process, on CPUs only")
+    add_allow_code(parser)
     runtime.add_flags(parser)
+
+
+def add_allow_code(parser: argparse.ArgumentParser) -> None:
+    """Adds --allow_code: which functions a workdir may name as its networks."""
+    text = "a network of your own that a workdir names, which runs: package.module:"
+    text += "function, several with commas; what is built in needs none"
+    parser.add_argument("--allow_code", default="", help=text, metavar="NAME")
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +48,8 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]):
     if options.data_dir:
         data_dir = str(paths.resolve(options.data_dir, "--data_dir"))
         set_override(config, "data.data_dir", data_dir)
+    if options.allow_code:
+        set_override(config, "allow_code", options.allow_code)
     options.workdir = paths.resolve(options.workdir, "--workdir")
     return options, config
 

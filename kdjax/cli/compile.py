@@ -38,13 +38,16 @@ import sys
 
 from kdjax import cli
 from kdjax.bench.problem import pair_names
+from kdjax.cli import arguments
 from kdjax.cli.bench import at_least
 from kdjax.contracts import InputError
 from kdjax.distributed import devices
 from kdjax.experiment import described, schema
+from kdjax.experiment.builders import allow_code
 from kdjax.experiment.overrides import load_config, set_override, split_overrides
 from kdjax.preflight import advice, gpus, plans, rows, topology
 from kdjax.preflight.page import page
+from kdjax.reporting.console import say
 from kdjax.training import sharding
 
 # Training images of a pair without --examples.
@@ -67,7 +70,9 @@ def main(argv: list[str]) -> int:
     sizes = described.Sizes(options.image_size, options.classes, options.examples)
     needs_labels = plans.needs_labels(config)
     data = described.describe_data(config["data"], sizes, needs_labels)
-    plan = plans.plan(config, data, teacher_models)
+    named = (model["name"] for model in teacher_models or ())
+    with allow_code(*named, options.allow_code):
+        plan = plans.plan(config, data, teacher_models)
     print(f"compiles for {mesh.size} device(s); nothing runs", file=sys.stderr)
     if data.sides:
         largest, count = max(data.sides), len(set(data.sides))
@@ -76,7 +81,7 @@ def main(argv: list[str]) -> int:
     memory = int(options.memory * 2**30) or None
     flags = advice.PAIR if options.pair else advice.flags_of(plan.teacher_from)
     row = rows.measure(plan, mesh, memory=memory, probes=options.probes, flags=flags)
-    print(json.dumps(row) if options.json else page(row))
+    say(json.dumps(row) if options.json else page(row))
     return DOES_NOT_FIT if row["fits"] is False else 0
 
 
@@ -152,5 +157,6 @@ def _parser():
     parser.add_argument("--probes", type=int, default=6, help="default 6; 0: no search")
     parser.add_argument("--data_dir", help="TFDS data; default $TFDS_DATA_DIR")
     parser.add_argument("--devices", type=int, help="virtual devices, on CPU only")
+    arguments.add_allow_code(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
     return parser

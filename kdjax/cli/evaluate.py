@@ -23,6 +23,7 @@ import json
 from kdjax import cli, paths
 from kdjax.cli import arguments
 from kdjax.distributed import collectives, devices, runtime
+from kdjax.experiment.builders import allow_code
 from kdjax.experiment.sections import FEEDS
 from kdjax.runner.evaluate import SplitRequest, evaluate
 
@@ -45,7 +46,8 @@ def main(argv: list[str]) -> int:
         devices.configure(options.devices, 0, processes)
         workdir = paths.resolve(options.workdir, "--workdir")
         network = options.checkpoint, options.student, options.weights
-        line = evaluate(workdir, images, *network)
+        with allow_code(options.allow_code):
+            line = evaluate(workdir, images, *network)
         if collectives.is_primary():
             print(json.dumps(line))
     return 0

@@ -4,6 +4,7 @@
                          --output=FILE [--student=NAME]
                          [--checkpoint=latest|best|STEP] [--dtype=TYPE]
                          [--names=LAYOUT] [--pixels] [--weights=ema|raw]
+                         [--allow_code=PACKAGE.MODULE:FUNCTION]
 
 Of a run with config.ema_decay the average of the weights is exported, or with
 --weights=raw what the optimizer trains.
@@ -29,6 +30,7 @@ import json
 from kdjax import cli, paths
 from kdjax.cli import arguments
 from kdjax.distributed import devices
+from kdjax.experiment.builders import allow_code
 from kdjax.runner.export import FORMATS, export
 
 
@@ -43,9 +45,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--dtype", default="", help="default: the network's own")
     parser.add_argument("--names", default="", help="of safetensors: whose to use")
     parser.add_argument("--pixels", action="store_true", help="take uint8 images")
+    arguments.add_allow_code(parser)
     options = vars(parser.parse_args(argv))
     workdir = paths.resolve(options.pop("workdir"), "WORKDIR")
     output = paths.resolve(options.pop("output"), "--output")
     devices.configure(1, 1)
-    print(json.dumps(export(workdir, output, **options)))
+    with allow_code(options.pop("allow_code")):
+        print(json.dumps(export(workdir, output, **options)))
     return 0

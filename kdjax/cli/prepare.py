@@ -35,6 +35,7 @@ from kdjax.datasets.image_formats import Pixels, ShortSide
 from kdjax.datasets.prepare import prepare
 from kdjax.datasets.tfrecord import convert_tfrecord
 from kdjax.datasets.write import Prepared
+from kdjax.reporting.console import say
 
 _QUALITY = 95
 _OPTIONS = {
@@ -123,7 +124,7 @@ def _run(options: argparse.Namespace) -> None:
     if file is not None:
         load = functools.partial(load_split, prepared.name, data_dir=data_dir)
         npz.save_npz(file, {split: load(split) for split in prepared.splits})
-        print(f"wrote {file}")
+        say(f"wrote {file}")
 
 
 def _prepared(
@@ -134,7 +135,7 @@ def _prepared(
     if (most := options.skip_at_most) < 0:
         raise DataError(f"--skip_at_most is {most}; expected 0 or more.")
     # While a builder works, sys.stderr is another one.
-    log = functools.partial(print, file=sys.stderr, flush=True)
+    log = functools.partial(say, stream=sys.stderr)
     common = {"data_dir": data_dir, "log": log}
     limited = common | {"skip_at_most": most}
     staging.clean(data_dir, log)
@@ -163,9 +164,9 @@ def format_of(options: argparse.Namespace) -> ShortSide | Pixels | None:
 def _report(prepared: Prepared) -> None:
     """One line on standard output; images to look at go to standard error."""
     for name, error in list(prepared.skipped.items())[:3]:
-        print(f"{name}: cannot be read ({error})", file=sys.stderr)
+        say(f"{name}: cannot be read ({error})", sys.stderr)
     for name, warning in list(prepared.doubtful.items())[:20]:
-        print(f"{name}: kept, but look at it ({warning})", file=sys.stderr)
+        say(f"{name}: kept, but look at it ({warning})", sys.stderr)
     parts = [", ".join(f"{split} {count}" for split, count in prepared.splits.items())]
     if prepared.skipped:
         parts.append(f"{len(prepared.skipped):,} unreadable, left out")
@@ -173,4 +174,4 @@ def _report(prepared: Prepared) -> None:
         parts.append(f"{len(prepared.doubtful):,} doubtful, kept")
     source = prepared.source
     parts.append("was prepared already" if source is None else f"from {source}")
-    print(f"{prepared.name}: {'; '.join(parts)}; {prepared.directory}")
+    say(f"{prepared.name}: {'; '.join(parts)}; {prepared.directory}")

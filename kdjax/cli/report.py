@@ -4,6 +4,7 @@ python -m kdjax report WORKDIR [WORKDIR ...] --output=DIR [--title=TEXT]
 """
 
 from kdjax import cli, paths
+from kdjax.reporting.console import say
 from kdjax.reporting.page import write_report
 from kdjax.reporting.results import print_table, read_results
 
@@ -19,5 +20,5 @@ def main(argv: list[str]) -> int:
     results = [row for workdir in workdirs for row in read_results(workdir)]
     print_table(results)
     for path in write_report(results, output, options.title):
-        print(f"wrote {path}")
+        say(f"wrote {path}")
     return 0

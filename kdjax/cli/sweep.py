@@ -30,6 +30,7 @@ from kdjax.cli import arguments
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment.overrides import load_grid, split_overrides
+from kdjax.reporting.console import say
 from kdjax.runner import time_slice
 from kdjax.sweep import directory, run
 from kdjax.sweep.axes import read_axes
@@ -60,7 +61,7 @@ def main(argv: list[str]) -> int:
         if options.dry_run:
             plan = directory.make_plan(root, trials, limit, retry)
             if collectives.is_primary():
-                print(plan, *plan.jobs, sep="\n")
+                say("\n".join(map(str, [plan, *plan.jobs])))
             return 0
         whole = options.trial is None
         failed = run.run(root, trials, limit, deadline, retry_failed=retry, whole=whole)

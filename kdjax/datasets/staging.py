@@ -74,7 +74,7 @@ def _lock(directory: pathlib.Path) -> int:
     """Raises OSError if another process has it."""
     if fcntl is None:
         raise OSError("this system has no locks of this kind")
-    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT)
+    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.stat(directory / _LOCK)  # else it was deleted in between

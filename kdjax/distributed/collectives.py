@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, printable
 from kdjax.distributed import process_log
 from kdjax.distributed.process_group import ProcessGroup
 from kdjax.training.loop import NonFinite, Preempted
@@ -74,7 +74,7 @@ def log(text: str) -> None:
     """Prints a line to stderr, in process 0; all write it to their own logs."""
     process_log.write(text)
     if is_primary():
-        print(text, file=sys.stderr)
+        print(printable(text), file=sys.stderr)
 
 
 def stopper() -> Callable[[int, str], str]:

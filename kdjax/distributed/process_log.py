@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import jax
 
-from kdjax.contracts import exit_code_of, versions
+from kdjax.contracts import exit_code_of, printable, versions
 
 _file: BinaryIO | None = None
 
@@ -55,4 +55,5 @@ def to_file(file: BinaryIO) -> Iterator[None]:
 def write(text: str) -> None:
     """Appends the time and a text, where a log is open."""
     if _file:
-        _file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n".encode())
+        line = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {printable(text)}\n"
+        _file.write(line.encode())

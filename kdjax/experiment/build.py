@@ -8,6 +8,7 @@ from kdjax.contracts import InputError, versions
 from kdjax.data.load import Split
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
+from kdjax.experiment.builders import allows_its_code
 from kdjax.experiment.data import Data, load_data
 from kdjax.experiment.pretrained import Initial, Teacher, load_initial
 from kdjax.experiment.students import (
@@ -65,6 +66,7 @@ class Experiment:
         return len(self.train.label) / self.batch_size
 
 
+@allows_its_code
 def build(
     config,
     data: Data | None = None,

@@ -1,14 +1,19 @@
 """Sections with a `name` as calls: of a builder, with its keyword arguments.
 
 What a builder does not take, or refuses, is reported under the section's dotted path.
+A name "package.module:function" is called only where the user wrote it: what a workdir
+says of itself may come from anyone, and must not run.
 """
 
+import contextlib
+import contextvars
+import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kdjax.contracts import InputError, nearest
-from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value
+from kdjax.contracts import InputError, flat, nearest
+from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value, plain
 from kdjax.training.optimizers import OPTIMIZERS, from_function
 
 # Of what builders take, by the name of the argument; the rest is for them to refuse.
@@ -23,6 +28,55 @@ ARGUMENTS |= {"final_fraction": Limits(0, 1), "seed": Limits(0, LARGEST_SEED)}
 # Infinity stands for the exact limit of a softened loss, which is logit matching.
 INFINITE = ("temperature",)
 
+# Keys of a config that name a function of the user's own.
+FUNCTIONS = ("model.name", "optimizer.name", "teacher.network")
+_allowed: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar(
+    "allowed functions", default=frozenset()
+)
+
+
+@contextlib.contextmanager
+def allow_code(*names: str) -> Iterator[None]:
+    """While active, functions of these names, "package.module:function", are called.
+
+    A name may be several with commas between.
+    """
+    given = (one.strip() for name in names for one in name.split(","))
+    token = _allowed.set(_allowed.get() | frozenset(filter(None, given)))
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def allows_its_code(function: Callable) -> Callable:
+    """Decorates what takes a config first: it may call what that names or allows."""
+
+    @functools.wraps(function)
+    def run(config: Mapping, *args, **kwargs):
+        with allow_code(*code_of(config)):
+            return function(config, *args, **kwargs)
+
+    return run
+
+
+def code_of(config: Mapping) -> list[str]:
+    """What a config, of several stages too, names of the user's own, and allows."""
+    values = flat(plain(config))
+    own = [value for key, value in values.items() if key.endswith(FUNCTIONS)]
+    allowed = values.get("allow_code", ())
+    return [name for name in [*own, *allowed] if isinstance(name, str)]
+
+
+def check_code(path: str, name: Any) -> None:
+    """Raises InputError for a function that no config and no option here names."""
+    if isinstance(name, str) and ":" in name and name not in _allowed.get():
+        raise InputError(
+            f"{path} is {name!r}, a function: what a file names so is called only "
+            "where you name it too. If you know that code and trust it: "
+            f"--allow_code={name}, or config.allow_code = ({name!r},)."
+        )
+
 
 def named(path: str, table: Mapping[str, Any], section: Mapping) -> Callable:
     """The builder that `section["name"]` names: an entry of `table`, or its `build`."""
@@ -35,6 +89,7 @@ def optimizers(path: str, section: Mapping) -> Mapping[str, Callable]:
     """OPTIMIZERS, or a table of the user's own function that a section names."""
     name = section.get("name")
     if isinstance(name, str) and ":" in name:
+        check_code(f"{path}.name", name)
         return {name: guarded(f"{path}.name", from_function, name)}
     return OPTIMIZERS
 

@@ -23,6 +23,7 @@ FACTS |= {"images", "teacher", "data", "labels", "schedule"}
 FACTS |= {"train_labels", "teacher_channels"}
 
 
+@builders.allows_its_code
 def check_training(config: dict) -> None:
     """Refuses of a plain config what no data set and no teacher could make right."""
     schema.check_keys(config)

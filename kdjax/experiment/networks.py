@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from kdjax.contracts import InputError
-from kdjax.experiment.builders import guarded
+from kdjax.experiment.builders import check_code, guarded
 from kdjax.experiment.fields import check_value
 from kdjax.models import create
 from kdjax.models.network import Network
@@ -16,8 +16,12 @@ CHECKPOINTS = "checkpoints"
 
 
 def build_network(path: str, section: dict, classes: int) -> Network:
-    """Builds the network of a `model` section for so many classes."""
+    """Builds the network of a `model` section for so many classes.
+
+    One of the user's own only where the user names it, as `builders.check_code` has it.
+    """
     check_value(f"{path}.name", str, section.get("name"))
+    check_code(f"{path}.name", section["name"])
     if "num_classes" in section:
         raise InputError(
             f"{path}.num_classes is {section['num_classes']!r}; the data set says how "
@@ -74,6 +78,18 @@ def check_sides(path: str, network: Network, variables, channels: int, sides) ->
                 f"{path}: the network cannot take crops of {side}x{side}, which "
                 f"config.data.crops.sizes names, with weights for another size: {error}"
             ) from error
+
+
+def check_weights(path: str, network: Network, variables, image_shape) -> None:
+    """Refuses weights that are not those of the network; computes nothing."""
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    try:
+        jax.eval_shape(network.evaluate, *variables, images)
+    except Exception as error:  # Flax's own, or what a network of the user's raises
+        raise InputError(
+            f"{path}: its weights are not those of the network that it names: "
+            f"{str(error).splitlines()[0][:200]}"
+        ) from error
 
 
 def check_classes(path: str, outputs: int, classes: int) -> None:

@@ -7,7 +7,12 @@ from typing import NamedTuple
 from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
 from kdjax.experiment.builders import guarded
-from kdjax.experiment.networks import CHECKPOINTS, build_network, choose_step
+from kdjax.experiment.networks import (
+    CHECKPOINTS,
+    build_network,
+    check_weights,
+    choose_step,
+)
 from kdjax.experiment.reused import KEY, rebuilt
 from kdjax.experiment.teacher_inputs import adapt, requested
 from kdjax.models.ensemble import ensemble
@@ -47,6 +52,7 @@ def load_trained(
     workdir = _workdir(where, section["workdir"])
     directory = workdir / CHECKPOINTS
     meta, best = guarded(where, checkpoints.read_meta, directory)
+    file = directory / str(meta["step"]) / "meta"
     name = _choose_student(f"{path}.student", section["student"], meta)
     wanted, key = section["checkpoint"], f"{path}.checkpoint"
     step = choose_step(key, wanted, meta["step"], best.get(name))
@@ -55,14 +61,10 @@ def load_trained(
     names = {"their_names": trained_on.get("class_names") if is_imported else None}
     if teaches and not is_imported:
         names["their_names"] = _names_to_order(where, trained_on, data, section)
-    network, changes = adapt(
-        path,
-        student_network(where, student, trained_on["classes"]),
-        trained_on | names,
-        data,
-        section if teaches else {},
-        own_moments=teaches and is_imported,
-    )
+    classes, moments = trained_on["classes"], teaches and is_imported
+    own_network = student_network(f"{where}: {file}: model", student, classes)
+    given = (path, own_network, trained_on | names, data, section if teaches else {})
+    network, changes = adapt(*given, own_moments=moments)
     if changes and not teaches:
         raise InputError(
             f"{where}: the classes of these weights are in another order, or others, "
@@ -70,6 +72,7 @@ def load_trained(
         )
     weights = section.get("weights", "")
     variables = checkpoints.read_variables(directory, step, name, weights)
+    check_weights(where, own_network, variables, trained_on["image_shape"])
     identity = {"workdir": str(workdir), "student": name, "step": step}
     identity |= {"model": student["model"], "digest": checkpoints.digest(variables)}
     if student.get("networks", 1) > 1:

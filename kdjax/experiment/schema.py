@@ -93,6 +93,12 @@ class Config:
     tensorboard: bool = key(True, "metrics for TensorBoard too", free=True)
     stages: dict = key({}, "name -> what differs from the rest of it", marks="open")
     order: tuple[str, ...] = key((), "of the stages; stage:NAME is the workdir of one")
+    allow_code: tuple[str, ...] = key(
+        (),
+        "package.module:function that a workdir read here may name: networks of one's "
+        "own that a teacher, or another source, was trained with",
+        free=True,
+    )
     select: dict = key(
         {},
         "instead of training: detector, influence, oracle or random",

@@ -1,21 +1,33 @@
-"""Consoles and tables for terminals of any encoding."""
+"""Consoles and tables for terminals of any encoding, and names from anyone in them.
+
+What is printed goes through `say`, `plain` or `table`: names of runs and files may hold
+what a terminal obeys or rich reads as markup.
+"""
 
 import sys
 from collections.abc import Collection, Iterable
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from kdjax.contracts import printable
 
 
 def console(stream=None, **options) -> Console:
     """A console, by default on stdout; characters its encoding lacks become "?"."""
-    return Console(file=_tolerant(stream), highlight=False, **options)
+    file = _tolerant(stream)
+    return Console(file=file, highlight=False, emoji=False, **options)
 
 
 def say(text: str, stream=None) -> None:
     """Prints a text as it is, by default on stdout, as `console` does."""
-    print(text, file=_tolerant(stream), flush=True)
+    print(printable(text), file=_tolerant(stream), flush=True)
+
+
+def plain(text: str, style: str = "") -> Text:
+    """A text for a rich console, which is shown as it is."""
+    return Text(printable(text), style)
 
 
 def _tolerant(stream):
@@ -32,7 +44,7 @@ def table(
     no_wrap: bool = False,
     **options,
 ) -> Table:
-    """A table of texts, whose square brackets are shown.
+    """A table of texts, which are shown as they are.
 
     Columns stand to the right but those whose headings are in `left`. Options are those
     of `rich.table.Table`.
@@ -40,7 +52,7 @@ def table(
     result = Table(**options)
     for column in columns:
         justify = "left" if column in left else "right"
-        result.add_column(column, justify=justify, no_wrap=no_wrap)
+        result.add_column(plain(column), justify=justify, no_wrap=no_wrap)
     for row in rows:
-        result.add_row(*map(escape, row))
+        result.add_row(*map(plain, row))
     return result

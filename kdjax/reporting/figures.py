@@ -12,6 +12,7 @@ from matplotlib.figure import Figure  # without pyplot no screen is needed
 
 from kdjax.analysis.density import density
 from kdjax.analysis.projection import elongation
+from kdjax.contracts import printable
 from kdjax.paths.files import written
 from kdjax.reporting.results import Result, labels, series
 
@@ -28,7 +29,8 @@ def training_curves(results: list[Result], path: pathlib.Path) -> None:
     figure = Figure(figsize=(11, 4.2), dpi=120, layout="tight")
     left, right = figure.subplots(1, 2)
     for i, (result, name) in enumerate(zip(results, labels(results), strict=True)):
-        style = {"color": COLOURS[i % len(COLOURS)], "label": name, "lw": 1.8}
+        colour = COLOURS[i % len(COLOURS)]
+        style = {"color": colour, "label": plain_label(name), "lw": 1.8}
         left.plot(*series(result, "eval/top1"), marker="o", ms=3, **style)
         right.plot(*series(result, "train/loss"), **style)
     left.set(xlabel="epoch", ylabel="test top-1 (%)", title="Accuracy")
@@ -50,7 +52,7 @@ def accuracy_by_method(results: list[Result], path: pathlib.Path) -> None:
     axis = figure.subplots()
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     bars = axis.bar(range(len(names)), values, color=colours, width=0.65)
-    axis.set_xticks(range(len(names)), names)
+    axis.set_xticks(range(len(names)), map(plain_label, names))
     axis.bar_label(bars, fmt="%.2f", fontsize=9, padding=2)
     span = max(max(known) - min(known), 1.0)
     axis.set_ylim(max(0.0, min(known) - span), min(100.0, max(known) + 0.4 * span))
@@ -58,6 +60,15 @@ def accuracy_by_method(results: list[Result], path: pathlib.Path) -> None:
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
     save(figure, path)
+
+
+def plain_label(name: str) -> str:
+    """A name as Matplotlib draws it, not as the formula between two dollar signs.
+
+    A legend leaves out what begins with an underscore.
+    """
+    text = " ".join(printable(name).split("\n")).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:
@@ -84,7 +95,8 @@ def densities(
     for i, (name, values) in enumerate(students.items()):
         dashes = _DASHES[i // len(_STUDENTS) % len(_DASHES)]
         colour = _STUDENTS[i % len(_STUDENTS)]
-        _draw(axis, values, label=name, color=colour, ls=dashes, lw=1.8)
+        label = plain_label(name)
+        _draw(axis, values, label=label, color=colour, ls=dashes, lw=1.8)
     axis.set(xlabel=unit, ylabel="density over the samples", title=title)
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
@@ -129,9 +141,11 @@ def _panel(axis: Axes, name, points, classes, class_names: dict[int, str]) -> No
     for i, (label, class_name) in enumerate(class_names.items()):
         colour = _STUDENTS[i % len(_STUDENTS)]
         own = np.asarray(points)[np.asarray(classes) == label]
-        axis.scatter(*own.T, s=6, alpha=0.5, lw=0, color=colour, label=class_name)
+        axis.scatter(
+            *own.T, s=6, alpha=0.5, lw=0, color=colour, label=plain_label(class_name)
+        )
     shown = ", ".join(f"{ratios[label]:.2f}" for label in class_names)
-    axis.set_title(f"{name}\nelongation {shown}", fontsize=9)
+    axis.set_title(f"{plain_label(name)}\nelongation {shown}", fontsize=9)
     # Round has to look round.
     axis.set_aspect("equal", adjustable="datalim")
     axis.grid(alpha=0.3)

@@ -5,6 +5,7 @@ sent every SEND_EVERY seconds, by a thread, if it has grown. So a process that i
 loses the rows of that time; one that ends by itself loses none.
 """
 
+import os
 import pathlib
 import sys
 import threading
@@ -19,7 +20,9 @@ def open_append(path: pathlib.Path):
     """A binary file to which `write` adds what is whole at once; `close` it."""
     if is_url(path):
         return Sent(path, path.read_bytes() if path.exists() else b"")
-    return path.open("ab", buffering=0)
+    # No link is followed: in a directory that somebody sends it may lead anywhere.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    return open(os.open(path, flags, 0o666), "ab", buffering=0)
 
 
 class Sent:

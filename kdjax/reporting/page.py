@@ -5,6 +5,7 @@ import pathlib
 
 import jinja2
 
+from kdjax.contracts import printable
 from kdjax.reporting import figures, results
 from kdjax.reporting.files import replace
 from kdjax.reporting.results import Result
@@ -54,8 +55,14 @@ def write_report(runs: list[Result], output: pathlib.Path, title: str) -> list:
         for name, path in (("Accuracy by method", bars), ("Training curves", curves))
     ]
     page = output / "index.html"
-    template = jinja2.Environment(autoescape=True).from_string(TEMPLATE)
+    # Names of runs and students may come from anyone.
+    environment = jinja2.Environment(autoescape=True, finalize=_finalized)
+    template = environment.from_string(TEMPLATE)
     values = {"columns": results.columns(runs), "rows": results.rows(runs)}
     values |= {"title": title, "caption": results.caption(runs), "images": images}
     replace(page, template.render(values))
     return [page, curves, bars]
+
+
+def _finalized(value):
+    return printable(value) if isinstance(value, str) else value

@@ -9,10 +9,11 @@ import time
 from rich.progress import Progress, TextColumn
 from rich.table import Column
 
+from kdjax.contracts import printable
 from kdjax.distributed import collectives, process_log
 from kdjax.paths import is_url
 from kdjax.paths.json_files import parse_json
-from kdjax.reporting.console import console
+from kdjax.reporting.console import console, plain
 from kdjax.reporting.files import replace
 from kdjax.reporting.growing import Events, open_append
 from kdjax.training.goodput import Goodput
@@ -221,13 +222,13 @@ class _Line:
     def show(self, text: str, last: bool) -> None:
         if self._console.is_terminal:
             self._live.start()
-            self._live.update(self._task, description=text, refresh=True)
+            self._live.update(self._task, description=printable(text), refresh=True)
         elif last or time.monotonic() - self._last >= PLAIN_SECONDS:
             self._last = time.monotonic()
             self.keep(text)
 
     def keep(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print(plain(text))
 
     def close(self) -> None:
         if self._live.live.is_started:

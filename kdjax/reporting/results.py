@@ -4,11 +4,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from rich.markup import escape
-
 from kdjax.contracts import InputError
 from kdjax.paths.json_files import read_json
-from kdjax.reporting.console import console, table
+from kdjax.reporting.console import console, plain, table
 from kdjax.reporting.reporter import read_rows
 
 SUMMARY = "summary.json"
@@ -167,6 +165,7 @@ def caption(results: list[Result]) -> str:
 
 def print_table(results: list[Result], stream=None) -> None:
     """Prints the comparison."""
-    text = escape(caption(results)) or None
+    text = caption(results)
+    text = plain(text, "table.caption") if text else None
     style = {"caption": text, "caption_justify": "left"}
     console(stream).print(table(columns(results), rows(results), COLUMNS[:3], **style))

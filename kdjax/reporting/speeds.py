@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from rich import box
 
-from kdjax.reporting.console import console, table
+from kdjax.reporting.console import console, plain, table
 
 # Nothing is cut off: a narrow terminal wraps.
 COLUMNS = (
@@ -76,11 +76,18 @@ def print_feed_speeds(rows: list[dict], stream=None) -> None:
 
 def _print(title: str, columns: list[str], rows: Iterable, legend: str, stream) -> None:
     style = {"box": box.SIMPLE_HEAD, "title_justify": "left"}
-    shown = table(columns, rows, ("mode",), no_wrap=True, title=title, **style)
+    shown = table(
+        columns,
+        rows,
+        ("mode",),
+        no_wrap=True,
+        title=plain(title, "table.title"),
+        **style,
+    )
     terminal = console(stream, soft_wrap=True)
     terminal.width = max(terminal.width, 120)
     terminal.print(shown)
-    terminal.print(legend)
+    terminal.print(plain(legend))
 
 
 def cells(row: dict) -> tuple[str, ...]:

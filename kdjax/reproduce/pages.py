@@ -1,12 +1,15 @@
 """RESULTS.md pages: where they are, their sections and their tables."""
 
 import pathlib
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, printable
 from kdjax.reporting.files import replace
 
+# An underscore within a word is one; "~" and "$" alone are as well.
+_MARKUP = re.compile(r"[\\|`*\[\]]|~(?=~)|\$(?=\S)|\b_|_\b")
 CHECKOUT = pathlib.Path(__file__).parents[2]
 
 
@@ -36,10 +39,28 @@ def write_section(path: pathlib.Path, text: str, name: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence]) -> str:
-    """A Markdown table."""
+    """A Markdown table, whose cells are shown as they are."""
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    lines += ["| " + " | ".join(map(plain, row)) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def plain(text: object) -> str:
+    r"""A text as Markdown shows it: no table, link, emphasis or HTML of its own.
+
+    >>> plain("a|b <img> lr_mse *")
+    'a\\|b &lt;img> lr_mse \\*'
+    """
+    one_line = " ".join(printable(str(text)).split("\n"))
+    return _MARKUP.sub(r"\\\g<0>", one_line).replace("<", "&lt;")
+
+
+def code(text: str) -> str:
+    """A text as code in a line of Markdown, whatever backticks it has."""
+    one_line = " ".join(printable(text).split("\n"))
+    longest = max(map(len, re.findall("`+", one_line)), default=0)
+    fence, space = "`" * (longest + 1), " " * (longest > 0)
+    return f"{fence}{space}{one_line}{space}{fence}"
 
 
 def spread(values: Iterable[float], sign: str = "") -> str:

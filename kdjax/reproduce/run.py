@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from kdjax.distributed import devices
+from kdjax.reporting.console import say
 from kdjax.reproduce import records
 from kdjax.reproduce.plans import Run
 from kdjax.runner import run as runner
@@ -43,7 +44,7 @@ def run(
                 )
             started = True
             records.note_time_slice(directory)
-        print(f"{one.name}, run {number} of {len(runs)}", file=sys.stderr)
+        say(f"{one.name}, run {number} of {len(runs)}", sys.stderr)
         runner.run(one.config, directory, deadline)
         record(one, directory)
         gc.collect()  # its arrays leave the device before the next ones come

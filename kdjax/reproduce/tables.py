@@ -133,10 +133,12 @@ def _origin(records: list[dict]) -> str:
     lines = []
     for record in records:
         versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
+        words = [", then ".join(record[key]) for key in ("device", "python")]
+        device, python, *rest = map(pages.plain, [*words, versions, record["recorded"]])
         lines.append(
-            f"- `{record['run']}`: `{record['command']}`; {record['seconds'] / 60:.0f} "
-            f"minutes on {', then '.join(record['device'])}; Python "
-            f"{', then '.join(record['python'])}, {versions}; {record['recorded']}."
+            f"- {pages.code(record['run'])}: {pages.code(record['command'])}; "
+            f"{record['seconds'] / 60:.0f} minutes on {device}; Python {python}, "
+            f"{'; '.join(rest)}."
         )
     rehearsed = any(record["total_steps"] for record in records)
     head = "A rehearsal, which measures nothing:" if rehearsed else "Measured:"

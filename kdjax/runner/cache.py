@@ -16,6 +16,7 @@ from kdjax.caching.writer import check_room, write_epoch
 from kdjax.contracts import InputError, versions
 from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import PACKAGES, plan_of
+from kdjax.experiment.builders import allow_code, code_of
 from kdjax.experiment.cache import epochs_of, origin_of
 from kdjax.experiment.data import Data, load_data
 from kdjax.experiment.pretrained import Teacher
@@ -93,7 +94,8 @@ class CacheRequest:
     def load(cls, config: dict, directory: pathlib.Path, **options) -> "CacheRequest":
         """Loads data and teacher, the same in all processes."""
         data = load_data(config["data"])
-        teacher = load_teacher(config["teacher"], data.identity)
+        with allow_code(*code_of(config)):
+            teacher = load_teacher(config["teacher"], data.identity)
         if teacher is None:
             raise InputError(
                 "config.teacher names none; expected config.teacher.workdir, the "

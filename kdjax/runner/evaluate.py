@@ -15,7 +15,7 @@ from kdjax.data.transforms.augment import Augment
 from kdjax.distributed import collectives
 from kdjax.experiment.builders import guarded
 from kdjax.experiment.data import RESIDENT_BELOW
-from kdjax.experiment.networks import CHECKPOINTS, choose_step
+from kdjax.experiment.networks import CHECKPOINTS, check_weights, choose_step
 from kdjax.experiment.pretrained import student_network
 from kdjax.experiment.teachers import load_teacher
 from kdjax.runner.workdir import read_config
@@ -68,8 +68,9 @@ def evaluate(
     for name in [student] if student else students:
         step = choose_step("--checkpoint", checkpoint, meta["step"], best.get(name))
         variables = checkpoints.read_variables(directory, step, name, weights)
-        path = f"{workdir.name}: {name}"
+        path = f"{directory / str(meta['step']) / 'meta'}: {name}.model"
         network = student_network(path, students[name], data["classes"])
+        check_weights(path, network, variables, data["image_shape"])
         if order is not None:
             network = reordered(network, order)
         score = scorer({name: network}, augment.evaluate, batches)

@@ -16,6 +16,7 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained, student_network
 from kdjax.experiment.reused import KEY
 from kdjax.paths import files
+from kdjax.reporting.console import say
 from kdjax.runner.evaluate import normaliser
 from kdjax.weights import layouts, onnx_graphs, onnx_networks, programs, safetensors
 from kdjax.weights.trees import to_tensors, to_variables
@@ -98,7 +99,7 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
             f"has another activation than {model}; load them into one that has the "
             "same, as with timm's act_layer='relu'."
         )
-        print(text, file=sys.stderr)
+        say(text, sys.stderr)
     record = {"layout": layout} | trained.identity | _images(data)
     record.pop("workdir", None)
     record["version"] = kdjax.__version__

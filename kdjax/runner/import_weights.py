@@ -1,19 +1,24 @@
 """Weights from elsewhere, checked and written as a teacher's directory."""
 
+import functools
 import pathlib
 import re
 import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from kdjax.contracts import InputError, versions
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment.build import PACKAGES
+from kdjax.experiment.builders import allow_code
 from kdjax.experiment.networks import CHECKPOINTS, build_network, count_classes
 from kdjax.experiment.teacher_inputs import read_names
+from kdjax.models.network import Network
+from kdjax.reporting.console import say
 from kdjax.runner import workdir as workdirs
-from kdjax.weights import imported, layouts, trees, variants
+from kdjax.weights import imported, layouts, prefixes, trees, variants
 
 
 def import_weights(
@@ -27,6 +32,7 @@ def import_weights(
     student: str = "",
     classes: str = "",
     key: str = "",
+    prefix: str | None = None,
     dtype: str = "float32",
 ) -> dict:
     """Writes a file of weights as the directory of a teacher; returns what it imported.
@@ -38,32 +44,32 @@ def import_weights(
       mean, std: of each channel, of pixels from 0 to 1, in training.
       classes: text file with the name of a class on each line.
       key: of a .pth with several weights.
+      prefix: what the names of its tensors begin with, where several networks fit.
     """
     data = _images(image_shape, mean, std)
     tensors = imported.read(file, key)
-    data["classes"] = trees.counted_classes(str(file), tensors)
-    names = _class_names(classes, data["classes"]) if classes else {}
     section = {"name": model} | ({} if dtype == "float32" else {"dtype": dtype})
     record = imported.origin(file)
     _check_origin(file, record, model, data)
-    network = build_network("--model", section, data["classes"])
-    count_classes("--image_shape", network, data["image_shape"])
-    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    wanted = jax.eval_shape(network.init, jax.random.key(0), images)
-    read = trees.to_variables(str(file), tensors, wanted)
+    of_file, network = _find(str(file), tensors, prefix, section, data)
+    data["classes"], read = of_file.classes, of_file.read
+    names = _class_names(classes, of_file.classes) if classes else {}
     other = None if record else layouts.activated(read.layout, model)
     if other:
         raise InputError(
             f"--model is {model}, and {file} has the names of {read.layout}, whose "
             f"network has another activation; expected --model={other}."
         )
+    _check_answers(str(file), network, read.variables, data["image_shape"])
     name = student or re.sub(r"[^A-Za-z0-9._-]", "_", model)
     source = {
         "file": file.name,
         "sha256": imported.sha256(file),
         "layout": read.layout,
         "digest": imported.digest(read.variables, data["normalisation"], [section]),
-    } | ({"key": key} if key else {})
+    }
+    flags = {"key": key, "prefix": "" if prefix is None else of_file.prefix}
+    source |= {flag: text for flag, text in flags.items() if text}
     meta = imported.identity(name, section, data | names, source, versions(*PACKAGES))
     with workdirs.locked(workdir):
         _save(workdir, name, read.variables, meta)
@@ -71,11 +77,54 @@ def import_weights(
     return line | data | source
 
 
+def _find(
+    where: str, tensors: dict, prefix: str | None, section: dict, data: dict
+) -> tuple[prefixes.Network, Network]:
+    """The network of a `model` section in a file, and the same as functions."""
+
+    @functools.cache
+    def built(classes: int):
+        with allow_code(section["name"]):
+            network = build_network("--model", section, classes)
+        count_classes("--image_shape", network, data["image_shape"])
+        images = jax.ShapeDtypeStruct((1, *data["image_shape"]), jnp.float32)
+        return network, jax.eval_shape(network.init, jax.random.key(0), images)
+
+    def read(own: dict, classes: int) -> trees.Read:
+        return trees.to_variables(where, own, built(classes)[1])
+
+    prefixes.heads(where, tensors)  # before a network is built
+    of_file = prefixes.find(where, tensors, prefix, read)
+    if of_file.others:
+        text = f"kdjax import: took what lies below {of_file.prefix!r}"
+        say(f"{text}, and left {of_file.others} other tensors", sys.stderr)
+    return of_file, built(of_file.classes)[0]
+
+
+def _check_answers(where: str, network: Network, variables, image_shape) -> None:
+    """Asks the network once: sound weights may be too large for its activations."""
+    noise = np.random.default_rng(0).normal(size=(1, *image_shape))
+    answer = jax.jit(lambda pair, images: network.evaluate(*pair, images).logits)
+    logits = np.asarray(answer(variables, noise.astype(np.float32)), np.float32)
+    if not np.isfinite(logits).all():
+        raise InputError(
+            f"{where}: its network does not answer with finite logits; expected "
+            f"weights that do. The largest is {_largest(variables):g}."
+        )
+
+
+def _largest(variables) -> float:
+    return max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(variables))
+
+
 def _images(image_shape, mean, std) -> dict:
     """Shape and normalisation of the images, checked."""
     if len(image_shape) != 3 or min(image_shape) < 1:
         text = f"--image_shape is {image_shape}; expected HEIGHT,WIDTH,CHANNELS."
         raise InputError(text)
+    for flag, numbers in (("mean", mean), ("std", std)):
+        if not np.isfinite(numbers).all():
+            raise InputError(f"--{flag} is {numbers}; expected finite numbers.")
     try:
         Augment(mean=mean, std=std, padding=0, flip=False)
     except ValueError as error:
@@ -123,7 +172,8 @@ def _check_origin(file: pathlib.Path, record: dict, model: str, data: dict) -> N
         )
     flags = {"model": model, "image_shape": data["image_shape"]}
     flags |= data["normalisation"]
-    origin = record | {"model": record.get("model", {}).get("name")}
+    own = record.get("model")
+    origin = record | {"model": own.get("name") if isinstance(own, dict) else own}
     different = [
         f"--{key} is {value} and there it is {origin[key]}"
         for key, value in flags.items()
@@ -158,7 +208,7 @@ def _save(workdir: pathlib.Path, name: str, variables, meta: dict) -> None:
             f"{'; '.join(changed) or 'they are a run'}. Use a new --workdir."
         )
     else:
-        print(f"{workdir} has these weights already.", file=sys.stderr)
+        say(f"{workdir} has these weights already.", sys.stderr)
     workdirs.write_record(workdir / workdirs.IMPORTED, meta)
 
 
@@ -171,6 +221,7 @@ def _flags_of(meta: dict) -> dict:
         "--model": model["name"],
         "--dtype": model.get("dtype", "float32"),
         "--key": source.get("key", ""),
+        "--prefix": source.get("prefix", ""),
         "--image_shape": data["image_shape"],
         **{f"--{key}": moments for key, moments in data["normalisation"].items()},
         "--classes": data.get("class_names"),

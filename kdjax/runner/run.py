@@ -9,6 +9,7 @@ from kdjax.contracts import InputError
 from kdjax.distributed import collectives, process_log
 from kdjax.experiment import denominators
 from kdjax.experiment.build import build
+from kdjax.experiment.builders import allow_code, code_of
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.reporting.growing import open_append
@@ -40,7 +41,8 @@ def run(
     training the steps of `profile` are traced.
     """
     config = plain(config)
-    with locked(workdir), own_log(workdir):
+    code = allow_code(*code_of(config))  # of all stages, which read each other
+    with locked(workdir), own_log(workdir), code:
         if config["stages"] or config["order"]:
             from kdjax.experiment.stages import split_stages
 

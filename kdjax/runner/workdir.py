@@ -1,7 +1,9 @@
 """A run's directory: one writer, one config, a summary when it is done."""
 
 import contextlib
+import errno
 import fcntl
+import os
 import pathlib
 import secrets
 import socket
@@ -53,8 +55,16 @@ def locked(workdir: pathlib.Path):
 def _lock(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = stack.enter_context((workdir / LOCK).open("w"))
+        # A link in a workdir that somebody sends would empty, or make, another file.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.open(workdir / LOCK, flags, 0o666)
+        stack.callback(os.close, file)
     except OSError as error:
+        if error.errno == errno.ELOOP and (workdir / LOCK).is_symlink():
+            raise InputError(
+                f"--workdir: {workdir / LOCK} is a symbolic link; expected a directory "
+                "of your own, in which kdjax makes that file. Delete the link."
+            ) from error
         raise InputError(f"--workdir: cannot write to {workdir}: {error}.") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kdjax import paths
 from kdjax.distributed import collectives
+from kdjax.experiment.builders import allow_code, code_of
 from kdjax.experiment.schema import resolved
 from kdjax.experiment.stages import split_stages
 from kdjax.paths import files
@@ -147,7 +148,8 @@ def check_done(root: pathlib.Path, trials: list[Trial]) -> None:
         workdirs.check_same_config(workdir, resolved(trial.config))
         stages = split_stages(trial.config, workdir) or {"": trial.config}
         for name, stage in stages.items():
-            provenance.check_finished(workdir / name, resolved(stage), digests)
+            with allow_code(*code_of(trial.config)):
+                provenance.check_finished(workdir / name, resolved(stage), digests)
 
 
 def start(job: Job) -> None:

@@ -13,7 +13,7 @@ from kdjax.contracts import InputError
 from kdjax.paths.files import names
 from kdjax.training.state import TrainState
 from kdjax.types import PyTree
-from kdjax.weights import layouts, safetensors, torch_files
+from kdjax.weights import first_bytes, layouts, safetensors, torch_files
 
 SAFETENSORS = ".safetensors"
 OURS = "kdjax"  # key of the metadata that `export` writes
@@ -23,13 +23,16 @@ def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
     """Name -> array; the suffix decides how. `key` is for PyTorch's files alone."""
     if not file.is_file():
         raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
-    if file.suffix == SAFETENSORS:
+    is_safetensors = file.suffix == SAFETENSORS
+    if is_safetensors or file.name.endswith(torch_files.SUFFIXES):
+        first_bytes.check_weights(file, is_safetensors)
+    if is_safetensors:
         if key:
             raise InputError(
                 f"--key is {key!r}, and {file} holds one set of weights; expected none."
             )
         return safetensors.read(file)
-    if file.suffix in torch_files.SUFFIXES:
+    if file.name.endswith(torch_files.SUFFIXES):
         return torch_files.read(file, key)
     suffixes = ", ".join((SAFETENSORS, *torch_files.SUFFIXES))
     raise InputError(f"{file}: ends in {file.suffix!r}; expected one of {suffixes}.")
@@ -43,7 +46,7 @@ def metadata(file: pathlib.Path) -> dict[str, str]:
 def origin(file: pathlib.Path) -> dict:
     """The JSON object that `export` wrote into a file; {} for other files."""
     text = metadata(file).get(OURS, "{}")
-    with contextlib.suppress(json.JSONDecodeError):
+    with contextlib.suppress(ValueError, RecursionError):
         record = json.loads(text)
         if isinstance(record, dict):
             return record

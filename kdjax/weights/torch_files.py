@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -11,10 +12,12 @@ import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.paths.files import text_of
+from kdjax.weights.trees import Unusable
 
-SUFFIXES = (".pth", ".pt", ".th", ".bin")
+SUFFIXES = (".pth", ".pt", ".th", ".bin", ".ckpt", ".pth.tar", ".pt.tar")
 _REASON = "WeightsUnpickler error"  # begins the reason; advice comes before it
 WRAPPERS = ("state_dict", "model", "net")  # what training scripts put weights under
+ADVICE = r"weights_only|safe_globals|arbitrary code|trust"
 AVERAGED = "n_averaged"  # how many weights PyTorch's AveragedModel has averaged
 
 
@@ -74,16 +77,18 @@ def _load(file: pathlib.Path) -> Any:
     try:
         # The flags of a training, which torchvision's and timm's scripts save beside
         # the weights: a bag of values, with no code.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        safe = torch.serialization.safe_globals([argparse.Namespace])
+        with safe, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about kinds of tensors in it
             return torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # pickle, zipfile and PyTorch raise five kinds
         raise InputError(
             f"{file}: PyTorch does not load this as weights alone: {_reason(error)} "
-            "Where you trust the file, take the weights out of it: checkpoint = "
-            "torch.load(FILE, weights_only=False); torch.save(checkpoint['model'], "
-            "'weights.pth')."
+            "More than tensors, numbers and text in it could run, so it is not read. "
+            "Expected of whoever has made it: torch.save(model.state_dict(), FILE), or "
+            "the same as safetensors."
         ) from error
 
 
@@ -109,15 +114,30 @@ def _check_sums(file: pathlib.Path) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """PyTorch's error, without the advice around it, and without colours."""
+    """PyTorch's error, without the advice around it, and without colours.
+
+    The advice is to read the file in a way that runs what is in it.
+    """
     text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
     parts = [p for p in text.split("\n\n") if not p.strip().startswith("Check the ")]
     _, begin, rest = (parts or [""])[-1].partition(_REASON)
     reason = begin + rest or f"{type(error).__name__}: {(parts or [''])[-1]}"
-    return " ".join(reason.split()).removesuffix(".")[:300] + "."
+    sentences = re.split(r"(?<=[.!?])\s+", " ".join(reason.split()))
+    kept = [one for one in sentences if not re.search(ADVICE, one)]
+    return (" ".join(kept) or type(error).__name__).removesuffix(".")[:300] + "."
 
 
-def _array(tensor: Any) -> np.ndarray:
-    tensor = tensor.detach()
+def _array(tensor: Any) -> np.ndarray | Unusable:
+    """The values; of a tensor that has none of its own, or other ones, why not."""
+    tensor, shape = tensor.detach(), tuple(tensor.shape)
+    if tensor.is_meta:
+        return Unusable(shape, "has a shape and no values, a meta tensor")
+    if tensor.is_quantized:
+        return Unusable(shape, "is quantised; expected it after .dequantize()")
+    if str(tensor.layout) != "torch.strided" or tensor.is_nested:
+        return Unusable(shape, "is sparse or nested; expected it after .to_dense()")
+    # A few bytes may be repeated into any shape.
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return Unusable(shape, "repeats its values; expected it after .contiguous()")
     # NumPy has no bfloat16; float32 holds it exactly.
     return (tensor.float() if tensor.is_floating_point() else tensor).numpy()

@@ -20,6 +20,13 @@ HEAD = (("params", "head", "kernel"), ("params", "head", "bias"))
 LISTED = 6  # names in an error
 
 
+class Unusable(NamedTuple):
+    """A tensor that has no values an array could hold."""
+
+    shape: tuple[int, ...]
+    reason: str  # "is sparse; ..."
+
+
 class Read(NamedTuple):
     """What a file holds."""
 
@@ -87,24 +94,27 @@ def to_variables(
 
     `wanted` is (params, batch_stats) of anything with a shape; `where` names the file.
     InputError names the tensors that are missing, unknown, twice there, of another
-    shape, not floating point or not finite.
+    shape, not floating point, not finite, or variances below 0.
     """
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten(wanted).items()}
     layout, named = _named(where, tensors, shapes)
     ours = layout == layouts.OURS
     arrays, problems = {}, {"of no array of the network": [], "of another shape": []}
     for name, path in named.items():
-        array = tensors[name] if ours else layouts.to_ours(tensors[name])
         if path not in shapes:
             problems["of no array of the network"].append(name)
-        elif array.shape != shapes[path]:
+            continue
+        if isinstance(tensors[name], Unusable):
+            raise InputError(f"{where}: {name} {tensors[name].reason}.")
+        array = tensors[name] if ours else layouts.to_ours(tensors[name])
+        if array.shape != shapes[path]:
             empty = np.broadcast_to(0.0, shapes[path])
             shape = shapes[path] if ours else layouts.to_torch(empty).shape
             text = f"{name} {tensors[name].shape}, expected {shape}"
             problems["of another shape"].append(text)
             arrays[path] = None  # not missing
         else:
-            arrays[path] = _float32(where, name, array)
+            arrays[path] = _float32(where, name, path, array)
     theirs = {} if ours else _layouts(shapes).get(layout, {})
     heads = {name.split(".")[-2] for name, path in named.items() if path in HEAD}
     padded = variants.pads_with_zeros(set(arrays), shapes, heads)
@@ -121,7 +131,7 @@ def to_variables(
 
 
 def _refuse(where: str, problems: dict[str, list[str]], odd: dict) -> None:
-    texts = [f"{what}: {_listed(names)}" for what, names in problems.items() if names]
+    texts = [f"{what}: {listed(names)}" for what, names in problems.items() if names]
     if texts:
         different = [f"{what}." for what in variants.differences(odd)]
         raise InputError(
@@ -130,37 +140,15 @@ def _refuse(where: str, problems: dict[str, list[str]], odd: dict) -> None:
         )
 
 
-def counted_classes(where: str, tensors: Mapping[str, np.ndarray]) -> int:
-    """The number of classes of the file's classifier."""
-    plain = _unwrapped(where, tensors)
-    ours, heads = ".".join(HEAD[0]), [f"{head}.weight" for head in layouts.HEADS]
-    for name, original in plain.items():
-        if name in (ours, *heads) and np.ndim(tensors[original]) == 2:
-            return tensors[original].shape[1 if name == ours else 0]
-    shapes = {name: np.shape(tensor) for name, tensor in tensors.items()}
-    different = "".join(f" {what}." for what in variants.differences(shapes))
-    raise InputError(
-        f"{where}: there is no classifier; expected a matrix called "
-        f"{', '.join(heads)} or {ours} among {_listed(list(tensors))}.{different}"
-    )
-
-
-def _unwrapped(where: str, tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """A plain name -> the file's, without PyTorch's counters of steps."""
-    if not tensors:
-        text = f"{where}: there are no tensors; expected a network's weights."
-        raise InputError(text)
-    given = [name for name in tensors if name.split(".")[-1] != layouts.COUNTER]
-    # What DataParallel saved has one module more around it.
-    wrapped = all(name.startswith("module.") for name in given)
-    return {name.removeprefix("module.") if wrapped else name: name for name in given}
-
-
 def _named(
     where: str, tensors: Mapping[str, np.ndarray], shapes: Mapping[Path, tuple]
 ) -> tuple[str, dict[str, Path | None]]:
     """The layout with the most names in common, and each tensor's path or None."""
-    plain = _unwrapped(where, tensors)
+    if not tensors:
+        text = f"{where}: there are no tensors; expected a network's weights."
+        raise InputError(text)
+    given = [name for name in tensors if name.split(".")[-1] != layouts.COUNTER]
+    plain = dict(zip(given, given, strict=True))
     if all(name.split(".")[0] in COLLECTIONS for name in plain):
         return layouts.OURS, {name: tuple(name.split(".")) for name in plain}
     if layouts.family(shapes) == "resnet":
@@ -187,17 +175,23 @@ def _as_torchvision(where: str, plain: Mapping[str, str]) -> dict[str, str]:
     return renamed
 
 
-def _float32(where: str, name: str, array: np.ndarray) -> np.ndarray:
+def _float32(where: str, name: str, path: Path, array: np.ndarray) -> np.ndarray:
     # bfloat16, of another package, is of kind V.
     if array.dtype.kind not in "fV":
         text = f"{where}: {name} is {array.dtype}; expected floating point weights."
         raise InputError(text)
-    array = np.ascontiguousarray(array, np.float32)
+    with np.errstate(over="ignore"):  # infinity is refused below
+        array = np.ascontiguousarray(array, np.float32)
     if not np.isfinite(array).all():
         raise InputError(f"{where}: {name} holds NaN or infinity.")
+    if path[-1] == "var" and (array < 0).any():
+        raise InputError(
+            f"{where}: {name} holds {array.min():g}; expected variances of 0 or more."
+        )
     return array
 
 
-def _listed(items: list[str]) -> str:
+def listed(items: list[str]) -> str:
+    """Names for an error: the first few, and how many more there are."""
     more = len(items) - LISTED
     return ", ".join(items[:LISTED]) + (f" and {more} more" if more > 0 else "")

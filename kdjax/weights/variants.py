@@ -22,9 +22,6 @@ _DIFFERENCES = {
     r"\.(se|attn)\.": "se and attn are of squeeze-and-excitation or attention",
     r"(^|\.)conv\w*\.bias$": "its convolutions have biases: were batch norms folded "
     "into them?",
-    r"^(module\.)?(student|teacher)\.": "student. and teacher. are of a whole "
-    "distillation: mdistiller writes the student alone as student_best and "
-    "student_latest",
     r"^conv_head\.weight$": "conv_head comes before the classifier (timm's "
     "mobilenetv1_100h)",
 }

@@ -13,6 +13,7 @@ from kdjax.data.load import load_split
 from tests.buckets.commands import KD, train
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.long]
+pytestmark += [pytest.mark.usefixtures("own_networks")]
 
 
 @pytest.fixture(scope="module")

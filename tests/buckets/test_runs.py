@@ -17,7 +17,10 @@ from kdjax.reporting.reporter import read_rows
 from kdjax.runner import lease
 from tests.buckets.commands import is_refused, said, train, until
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("own_networks"),
+]
 ROOT = pathlib.Path(__file__).parents[2]
 # Waits in its second evaluation, until another process kills it.
 WAITS = """

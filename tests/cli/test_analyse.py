@@ -14,6 +14,8 @@ from kdjax.runner import run
 from tests.experiment import configs
 from tests.networks import tiny
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
 
 @pytest.fixture(scope="module")
 def workdirs(data_dir, tmp_path_factory):

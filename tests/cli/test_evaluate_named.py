@@ -14,7 +14,7 @@ from kdjax.weights import safetensors
 from tests.data.jpegs import encode, picture, prepare_jpegs
 from tests.weights import numpy_resnet
 
-pytestmark = pytest.mark.usefixtures("as_they_are")
+pytestmark = pytest.mark.usefixtures("as_they_are", "own_networks")
 SIDE, MEAN, STD = 28, (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
 SIZES = [(40 + 3 * i, 90 - 2 * i) for i in range(17)]
 

@@ -122,7 +122,8 @@ def test_train_says_what_it_does_and_a_second_start_does_nothing(data_dir, tmp_p
     assert second.returncode == 0
     assert "is finished; nothing to do" in second.stderr
     assert "test top-1 %" in second.stdout
-    scored = kdjax("evaluate", f"--workdir={tmp_path / 'w'}", data_dir=data_dir)
+    words = [f"--workdir={tmp_path / 'w'}", "--allow_code=tests.networks:tiny"]
+    scored = kdjax("evaluate", *words, data_dir=data_dir)
     assert scored.returncode == 0, scored.stderr
     line = json.loads(scored.stdout)
     assert line["students"]["ce"]["count"] == 64

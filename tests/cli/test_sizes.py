@@ -26,7 +26,7 @@ from kdjax.training.loop import Preempted
 from tests.data.jpegs import pictures, prepare_jpegs
 from tests.experiment import configs
 
-pytestmark = pytest.mark.usefixtures("as_they_are")
+pytestmark = pytest.mark.usefixtures("as_they_are", "own_networks")
 COUNT, BATCH = 21, 8
 SIZES = ((0, 8), (1, 12), (2, 16))
 # Steps of 8 of 21 samples: the third and the sixth cross into the next epoch.

@@ -30,6 +30,7 @@ from tests.distributed.jobs import (
 
 RATES = ("images_per_second", "input_percent", "input_process")
 TIMES = ("seconds", "time", *(f"train/{key}" for key in RATES))
+ALLOW = "--allow_code=tests.networks:tiny"
 
 # A process that does not find the teacher of a run.
 WITHOUT = """
@@ -37,7 +38,6 @@ import sys
 from kdjax import __main__
 from kdjax.runner import evaluate
 from kdjax.contracts import InputError
-
 def missing(*_):
     raise InputError("not on this host")
 
@@ -179,11 +179,11 @@ def test_the_largest_input_share_is_reported_and_whose_it_is(stopped):
 
 
 def test_evaluate_on_two_hosts_is_exact(root, whole, as_they_are, capsys):
-    words = ["evaluate", f"--workdir={root / 'slurm'}", "--devices=2"]
+    words = ["evaluate", f"--workdir={root / 'slurm'}", "--devices=2", ALLOW]
     job = Job(root, words, flags=by_hand(2)).check()
     (line,) = [x for x in job.text().splitlines() if x.startswith("{")]
     capsys.readouterr()
-    assert evaluate.main(words[1:2]) == 0
+    assert evaluate.main([words[1], ALLOW]) == 0
     wanted = json.loads(capsys.readouterr().out)
     for name, row in json.loads(line)["students"].items():
         assert row["count"] == 37
@@ -192,7 +192,7 @@ def test_evaluate_on_two_hosts_is_exact(root, whole, as_they_are, capsys):
 
 @pytest.mark.parametrize("number", (pytest.param(0, marks=pytest.mark.long), 1))
 def test_evaluate_where_one_host_cannot_load_the_teacher(root, whole, number):
-    words = ["evaluate", f"--workdir={root / 'slurm'}", "--devices=1"]
+    words = ["evaluate", f"--workdir={root / 'slurm'}", "--devices=1", ALLOW]
     code = WITHOUT.replace("NUMBER", str(number))
     job = Job(root, words, flags=by_hand(2), module=("-c", code))
     assert job.codes(100) == [0, 0], job.text()

@@ -18,6 +18,8 @@ from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD, as_they_are, file, flags, teacher, tensors
 from tests.weights.test_input_transforms import weights
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
 __all__ = ["as_they_are", "file", "flags", "teacher", "tensors"]  # fixtures
 
 NAMES = [f"class {letter}" for letter in "abcdefghij"]

@@ -21,7 +21,10 @@ from tests.faults.test_brackets import config
 def get_config(arg=""):
     return config(arg)
 """
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.usefixtures("own_networks"),
+]
 
 
 def config(data_dir, teacher="") -> ConfigDict:

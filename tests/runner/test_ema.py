@@ -23,6 +23,8 @@ from kdjax.training.loop import Preempted
 from kdjax.weights import safetensors
 from tests.experiment import configs
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
 
 def config_of(data_dir):
     """One epoch of linear networks, in microbatches, by an optimizer of one's own."""

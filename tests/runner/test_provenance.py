@@ -14,6 +14,8 @@ from kdjax.sweep.trials import Trial
 from tests.experiment import configs
 from tests.sweep import sweeps
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
 
 def base(data_dir, **changes) -> ConfigDict:
     config = configs.teacher(data_dir)

@@ -17,6 +17,8 @@ from kdjax.training.loop import Preempted
 from kdjax.weights import safetensors, trees
 from tests.experiment import configs
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
 STAGED = "tests.networks:staged"
 
 

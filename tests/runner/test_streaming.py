@@ -25,7 +25,7 @@ from tests.data.jpegs import pictures, prepare_jpegs
 from tests.experiment import configs
 from tests.networks import coarse
 
-pytestmark = pytest.mark.usefixtures("as_they_are")
+pytestmark = pytest.mark.usefixtures("as_they_are", "own_networks")
 
 
 @pytest.fixture(scope="module")

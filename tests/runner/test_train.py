@@ -21,6 +21,8 @@ from kdjax.runner.trainer import Steps
 from kdjax.training.loop import Preempted
 from tests.experiment import configs
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
 
 @pytest.fixture(scope="module")
 def runs(data_dir, tmp_path_factory):

@@ -19,6 +19,8 @@ from tests.experiment import configs
 from tests.weights import numpy_resnet
 from tests.weights.conftest import MEAN, STD
 
+pytestmark = pytest.mark.usefixtures("own_networks")
+
 PIXELS = np.random.default_rng(4).integers(0, 256, (5, 28, 28, 1), np.uint8)
 IMAGES = ((PIXELS / 255 - MEAN[0]) / STD[0]).astype(np.float32)
 

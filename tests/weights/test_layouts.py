@@ -12,7 +12,7 @@ import pytest
 
 from kdjax.contracts import InputError
 from kdjax.models import create
-from kdjax.weights import layouts, trees
+from kdjax.weights import layouts, prefixes, trees
 from tests.weights import numpy_cifar, numpy_mobile
 
 # Arrays without counters, and some of them as they are published.
@@ -182,12 +182,15 @@ def test_every_layout_finds_back(name):
         _, _, tensors = draw(name, layout)
         wrapped = {f"module.{n}": tensor for n, tensor in tensors.items()}
         wrapped["module.x.num_batches_tracked"] = np.array(3)
-        read = trees.to_variables("f", wrapped, shapes)
+        found = prefixes.find(
+            "f", wrapped, "", lambda own, _: trees.to_variables("f", own, shapes)
+        )
+        assert (found.prefix, found.classes) == ("module.", 11)
+        read = found.read
         assert read.layout == layout
         again, _ = trees.to_tensors(read.variables, layout)
         for key, tensor in tensors.items():
             np.testing.assert_array_equal(again[key], tensor)
-        assert trees.counted_classes("f", wrapped) == 11
 
 
 def test_a_fault_is_named_as_the_file_names_it():
@@ -230,15 +233,6 @@ def test_a_file_of_another_network_of_the_benchmark_is_refused(file, name, messa
     _, shapes = wanted(name)
     with pytest.raises(InputError, match=message):
         trees.to_variables("f", tensors, shapes)
-
-
-def test_a_file_of_a_whole_distillation_is_refused():
-    _, _, tensors = draw("vgg8", "repdistiller")
-    whole = {f"module.student.{name}": tensor for name, tensor in tensors.items()}
-    with pytest.raises(
-        InputError, match=r"no classifier.*student_best and student_lat"
-    ):
-        trees.counted_classes("f", whole)
 
 
 def test_a_family_is_known_by_its_arrays():

@@ -7,7 +7,7 @@ import pytest
 
 from kdjax.contracts import InputError
 from kdjax.models import create
-from kdjax.weights import trees
+from kdjax.weights import prefixes, trees
 from tests.weights import numpy_resnet
 
 IMAGES = np.random.default_rng(1).normal(size=(3, 12, 12, 1)).astype(np.float32)
@@ -59,10 +59,16 @@ def test_zero_padding_is_exact_where_the_norm_divides_by_its_deviation(wanted):
 def test_what_a_wrapped_network_saved_is_the_same(wanted):
     tensors = numpy_resnet.draw(3, **KINDS["torchvision"])
     wrapped = {f"module.{name}": tensor for name, tensor in tensors.items()}
-    ours, same = (
-        trees.to_variables("f", each, wanted).variables for each in (tensors, wrapped)
+
+    def read(own, classes):
+        assert classes == 10
+        return trees.to_variables("f", own, wanted)
+
+    ours, same = (prefixes.find("f", each, "", read) for each in (tensors, wrapped))
+    assert (ours.prefix, same.prefix) == ("", "module.")
+    jax.tree.map(
+        np.testing.assert_array_equal, ours.read.variables, same.read.variables
     )
-    jax.tree.map(np.testing.assert_array_equal, ours, same)
 
 
 def test_out_and_in_again_changes_nothing(wanted):
@@ -135,6 +141,9 @@ FAULTS = {
     "bn1.weight is int32; expected floating": changed(
         "bn1.weight", lambda x: x.astype(np.int32)
     ),
+    "bn1.running_var holds -0.25; expected variances of 0": changed(
+        "bn1.running_var", lambda x: np.full_like(x, -0.25)
+    ),
     "bn1.bias holds NaN or infinity": changed(
         "bn1.bias", lambda x: np.full_like(x, np.nan)
     ),
@@ -155,7 +164,7 @@ def test_each_fault_is_named(message, wanted):
 
 def test_a_file_without_classifier_is_told():
     with pytest.raises(InputError, match="there is no classifier; expected a matrix"):
-        trees.counted_classes("f", {"conv1.weight": np.zeros((4, 3, 3, 3))})
+        prefixes.heads("f", {"conv1.weight": np.zeros((4, 3, 3, 3))})
 
 
 def test_only_cifars_three_stages_may_lack_projections():

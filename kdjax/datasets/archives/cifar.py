@@ -13,6 +13,8 @@ from kdjax.datasets.archives import pickles
 from kdjax.datasets.archives.reading import tar_files
 
 _PIXELS = 3 * 32 * 32
+UNKNOWN = "backslashreplace"  # bytes of a name that are no UTF-8
+MOST = 300_000_000  # bytes that an archive unpacks to; the official ones have 187 MB
 
 
 class Cifar10(ArchiveBuilder, skip_registration=True):
@@ -108,7 +110,7 @@ def read(path: pathlib.Path) -> Cifar:
     files = {s: [name + suffix for name in names] for s, names in layout.files.items()}
     wanted = {name for names in files.values() for name in names}
     wanted |= {label.names_file for label in layout.labels.values()}
-    content = tar_files(path, wanted)
+    content = tar_files(path, wanted, MOST)
     class_names = _class_names(content, path, layout.labels)
     images, labels = {}, {}
     for split, names in files.items():
@@ -164,9 +166,11 @@ def _class_names(content: dict[str, bytes], path, features: dict[str, Label]):
         where = f"{path}: {file}"
         if key:
             values = _entry(pickles.load(content[file], where), key, where)
-            lines = [v.decode() if isinstance(v, bytes) else v for v in values]
+            lines = [
+                v.decode(errors=UNKNOWN) if isinstance(v, bytes) else v for v in values
+            ]
         else:
-            lines = content[file].decode().splitlines()
+            lines = content[file].decode(errors=UNKNOWN).splitlines()
         names[feature] = [line for line in lines if line]
     return names
 

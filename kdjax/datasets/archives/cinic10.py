@@ -11,6 +11,7 @@ from kdjax.datasets import encode
 from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
 from kdjax.datasets.archives.reading import tar_members
 
+MOST = 2_000_000_000  # bytes that the archive unpacks to, its headers too
 FILE_NAME = "CINIC-10.tar.gz"
 _CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
 CLASS_NAMES = tuple(_CLASSES.split())
@@ -49,7 +50,8 @@ def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str
     classes = "|".join(CLASS_NAMES)
     folder = rf"(?:\./)?(?:CINIC-10/)?{_FOLDERS[split]}"
     pattern = re.compile(rf"{folder}/({classes})/([^/]+\.png)")
-    for name, content in tar_members(path, lambda n: pattern.fullmatch(n) is not None):
+    members = tar_members(path, lambda n: pattern.fullmatch(n) is not None, MOST)
+    for name, content in members:
         class_name, file = pattern.fullmatch(name).groups()
         origin = "cifar10" if file.startswith("cifar10") else "imagenet"
         content = encode.as_colour(content, (32, 32), f"{path}: {name}")

@@ -11,7 +11,9 @@ from kdjax.data.split import DataError, check_labels
 from kdjax.data.tfds.names import EMBEDDED
 from kdjax.datasets import encode
 from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
-from kdjax.datasets.archives.reading import reading
+from kdjax.datasets.archives.reading import Bounded, reading
+
+MOST = 60_000 * 28 * 28 + 16  # bytes of the largest of the files
 
 
 class FashionMnist(ArchiveBuilder, skip_registration=True):
@@ -81,8 +83,9 @@ def read_split(directory: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndar
 
 def read_idx(path: pathlib.Path, ranks: int) -> np.ndarray:
     """Reads one gzipped IDX file of unsigned bytes with `ranks` axes."""
-    with reading(path, "gzip file", gzip.BadGzipFile):
-        content = gzip.decompress(path.read_bytes())
+    with reading(path, "gzip file", gzip.BadGzipFile), gzip.open(path) as unpacked:
+        bounded = Bounded(path, unpacked, MOST)
+        content = b"".join(iter(lambda: bounded.read(1 << 20), b""))
     start = 4 + 4 * ranks
     # Two zero bytes, 8 for unsigned bytes, the number of axes; then big-endian sizes.
     if len(content) < start or content[:4] != bytes([0, 0, 8, ranks]):

@@ -74,7 +74,7 @@ def _files(file, start: int) -> Iterator[tarfile.TarInfo]:
     with tarfile.open(fileobj=file, mode="r:") as archive:
         while (member := archive.next()) is not None:
             archive.members = []  # else all headers would be kept
-            if member.isfile():
+            if member.isreg() and not member.issparse():
                 yield member
 
 

@@ -14,6 +14,7 @@ from kdjax.datasets.archive_builder import ArchiveBuilder, dataset_info
 from kdjax.datasets.archives.reading import reading
 
 FILE_NAME = "tiny-imagenet-200.zip"
+MOST = 10_000_000  # bytes of a file in it
 _ROOT = "tiny-imagenet-200"
 _TRAIN = re.compile(rf"{_ROOT}/train/(n\d+)/images/([^/]+\.JPEG)")
 _VALIDATION = re.compile(rf"{_ROOT}/val/images/([^/]+\.JPEG)")
@@ -51,7 +52,11 @@ class TinyImagenet(ArchiveBuilder, skip_registration=True):
 def class_names(path: pathlib.Path) -> list[str]:
     """WordNet identifiers in label order: sorted, unlike the archive's own list."""
     with _opened(path) as archive:
-        return sorted(_member(archive, path, f"{_ROOT}/wnids.txt").decode().split())
+        return sorted(
+            _member(archive, path, f"{_ROOT}/wnids.txt")
+            .decode(errors="backslashreplace")
+            .split()
+        )
 
 
 def read_split(path: pathlib.Path, split: str) -> Iterator[tuple[str, bytes, str]]:
@@ -70,7 +75,9 @@ def _listing(
             if match := _TRAIN.fullmatch(name):
                 yield name, match[2], match[1]
         return
-    annotations = _member(archive, path, f"{_ROOT}/val/val_annotations.txt").decode()
+    annotations = _member(archive, path, f"{_ROOT}/val/val_annotations.txt").decode(
+        errors="backslashreplace"
+    )
     rows = [row.split("\t") for row in annotations.splitlines() if "\t" in row]
     labels = {file: label for file, label, *_ in rows}
     for name in archive.namelist():
@@ -89,6 +96,11 @@ def _opened(path: pathlib.Path) -> zipfile.ZipFile:
 
 def _member(archive: zipfile.ZipFile, path: pathlib.Path, name: str) -> bytes:
     try:
+        if (size := archive.getinfo(name).file_size) > MOST:
+            raise DataError(
+                f"{path}: {name} unpacks to {size:,} bytes; expected {MOST:,} at most. "
+                "Fetch it anew."
+            )
         with reading(f"{path}: {name}", "file", zipfile.BadZipFile):
             return archive.read(name)
     except KeyError as error:
