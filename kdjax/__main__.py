@@ -32,9 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # shows any name somehow
+        if isinstance(stream, io.TextIOWrapper):  # shows any name somehow
             stream.reconfigure(errors="backslashreplace")
     program = cli.program()
     listed = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
