@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import io
 import keyword
 import sys
 
@@ -31,6 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     A user's error is one line, a bug a traceback.
     """
     argv = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # shows any name somehow
+            stream.reconfigure(errors="backslashreplace")
     program = cli.program()
     listed = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
     usage = "\n".join([f"usage: {program} COMMAND [options]\n", *listed])

@@ -24,6 +24,8 @@ _OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
     "\ud800-\udfff]"
 )
+_MAY_BE_EMPTY = ("batch", "samples")  # axes of `shapes`
+
 # What they raise is an error of the storage, and not always an OSError.
 BUCKET_CLIENTS = ("gcsfs", "google", "s3fs", "botocore", "aiohttp")
 
@@ -79,10 +81,11 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return values
 
 
-def shapes(where: str, **named) -> dict[str, int]:
+def shapes(where: str, /, **named) -> dict[str, int]:
     """Checks arrays against axis patterns and returns {axis name: size}.
 
-    Runs while tracing, so it costs nothing in a compiled program.
+    Runs while tracing, so it costs nothing in a compiled program. Arrays are of real
+    numbers or truth values; only `batch` and `samples` may be 0.
 
     Args:
       where: the function that checks; it opens the message of the ValueError.
@@ -96,10 +99,10 @@ def shapes(where: str, **named) -> dict[str, int]:
     """
     bound: dict[str, tuple[int, str]] = {}
     for name, (array, *patterns) in named.items():
-        shape = np.shape(array)
+        wanted = " or ".join(f"[{', '.join(p.split())}]" for p in patterns)
+        shape = _shape_of_numbers(where, name, array, wanted)
         fits = [p.split() for p in patterns if len(p.split()) == len(shape)]
         if not fits:
-            wanted = " or ".join(f"[{', '.join(p.split())}]" for p in patterns)
             raise ValueError(f"{where}: {name} has shape {shape}; expected {wanted}.")
         for axis, size in zip(fits[0], shape, strict=True):
             first, owner = bound.setdefault(axis, (size, name))
@@ -108,7 +111,58 @@ def shapes(where: str, **named) -> dict[str, int]:
                     f"{where}: {name} has {axis}={size} (shape {shape}), but "
                     f"{owner} has {axis}={first}."
                 )
+            if not size and axis not in _MAY_BE_EMPTY:
+                raise ValueError(
+                    f"{where}: {name} has {axis}=0 (shape {shape}); expected at least "
+                    "one."
+                )
     return {axis: size for axis, (size, _) in bound.items()}
+
+
+def _shape_of_numbers(where: str, name: str, array, wanted: str) -> tuple[int, ...]:
+    dtype = _dtype(array)
+    if dtype is None or not (np.dtype(bool) == dtype or _is_real(dtype)):
+        what = (
+            shown(array)
+            if dtype is None or np.dtype(object) == dtype
+            else f"of {dtype}"
+        )
+        raise ValueError(
+            f"{where}: {name} is {what}; expected real numbers of shape {wanted}."
+        )
+    return np.shape(array)
+
+
+def _dtype(value):
+    """The type of the entries; None of what is no array, such as ragged lists."""
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return value.dtype
+    try:
+        return np.asarray(value).dtype
+    except Exception:  # of whatever class the value is
+        return None
+
+
+def _is_real(dtype) -> bool:
+    """Of whole or floating-point numbers, those of accelerators too; not of bools."""
+    issubdtype = jax.dtypes.issubdtype
+    return issubdtype(dtype, np.integer) or issubdtype(dtype, np.floating)
+
+
+def shown(value) -> str:
+    """A value in a message: what it is, in one short line.
+
+    >>> shown("x" * 99), shown(np.zeros((2, 3)))
+    ("'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...", 'float64 of shape (2, 3)')
+    """
+    if getattr(value, "shape", ()) != ():
+        return f"{getattr(value, 'dtype', 'an array')} of shape {value.shape}"
+    try:
+        text = repr(value)
+    except Exception as error:  # a number of 5,000 digits, or a class of the user's
+        return f"a {type(value).__name__} that cannot be shown ({error})"
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= 60 else f"{text[:39]}..."
 
 
 def is_traced(value) -> bool:
@@ -117,49 +171,100 @@ def is_traced(value) -> bool:
 
 
 def positive(where: str, name: str, value, infinity: bool = False) -> None:
-    """Raises ValueError unless all of `value` is > 0 and, unless allowed, finite.
+    """Raises ValueError unless `value` is one number > 0 and, unless allowed, finite.
 
     Traced values pass: what a rule computes inside jit is clipped by the rule.
     """
+    all_positive(where, name, value, infinity)
+    if np.shape(value) != ():
+        raise ValueError(f"{where}: {name} is {shown(value)}; expected one number.")
+
+
+def all_positive(where: str, name: str, value, infinity: bool = False) -> None:
+    """`positive` for one number or several."""
     if is_traced(value):
         return
-    host = np.asarray(value, np.float64)
+    limit = "or infinity" if infinity else "and finite"
+    expected = f"expected a number above 0 {limit}"
+    host = _real(where, name, value, expected)
     bad = ~(host > 0) if infinity else ~((host > 0) & np.isfinite(host))
     if bad.any():
-        limit = "or infinity" if infinity else "and finite"
-        raise ValueError(
-            f"{where}: {name} is {host[bad].flat[0]:g}; "
-            f"expected a number above 0 {limit}."
-        )
+        raise ValueError(f"{where}: {name} is {host[bad].flat[0]:g}; {expected}.")
 
 
 def fraction(where: str, name: str, value) -> None:
-    """Raises ValueError unless `value` is one number in [0, 1]."""
-    if is_traced(value):
-        return
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not 0 <= value <= 1:
-        text = f"{value:g}" if real else repr(value)
-        raise ValueError(f"{where}: {name} is {text}; expected a number from 0 to 1.")
+    """Raises ValueError unless `value` is one number in [0, 1]. Traced ones pass."""
+    number(where, name, value, 0.0, 1.0)
 
 
 def not_negative(where: str, name: str, value) -> None:
-    """Raises ValueError unless `value` is a finite number >= 0."""
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{where}: {name} is {value!r}; expected a number >= 0.")
+    """Raises ValueError unless `value` is a finite number >= 0. Traced ones pass."""
+    number(where, name, value, 0.0)
+
+
+def number(
+    where: str, name: str, value, low: float = -np.inf, high: float = np.inf
+) -> None:
+    """Raises ValueError unless `value` is one finite number from `low` to `high`.
+
+    Of a traced one only the shape is looked at.
+    """
+    ends = f"from {low:g} to {high:g}" if high < np.inf else f">= {low:g}"
+    expected = f"expected a {'number ' + ends if low > -np.inf else 'finite number'}"
+    if not is_traced(value):
+        host = _real(where, name, value, expected)
+        if not host.ndim and not (low <= host <= high and np.isfinite(host)):
+            raise ValueError(f"{where}: {name} is {host:g}; {expected}.")
+    if np.shape(value) != ():
+        raise ValueError(f"{where}: {name} is {shown(value)}; {expected}.")
+
+
+def whole(where: str, name: str, value, low: int, high: int = 2**31 - 1) -> None:
+    """Raises ValueError unless `value` is a whole number from `low` to `high`."""
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or not low <= value <= high:
+        wanted = f"a whole number from {low} on"
+        if high < 2**31 - 1:
+            wanted = f"{low} to {high}, a whole number"
+        raise ValueError(f"{where}: {name} is {shown(value)}; expected {wanted}.")
+
+
+def _real(where: str, name: str, value, expected: str) -> np.ndarray:
+    """The value in float64; ValueError unless it is of real numbers."""
+    dtype = _dtype(value)
+    if dtype is None or not _is_real(dtype):
+        raise ValueError(f"{where}: {name} is {shown(value)}; {expected}.")
+    return np.asarray(value).astype(np.float64)
+
+
+def integers(where: str, /, **named) -> None:
+    """Raises TypeError unless all arrays, traced ones too, are of whole numbers."""
+    for name, array in named.items():
+        dtype = _dtype(array)
+        if dtype is None or not jax.dtypes.issubdtype(dtype, np.integer):
+            what = f"is {shown(array)}" if dtype is None else f"has dtype {dtype}"
+            raise TypeError(f"{where}: {name} {what}; expected integers.")
 
 
 def labels_in_range(where: str, labels, classes: int) -> None:
     """Raises ValueError at the first label outside 0..classes-1. Traced labels pass.
 
-    Indexed as NumPy indexes, label -1 would train as the last class.
+    Indexed as NumPy indexes, label -1 would train as the last class. TypeError for what
+    is no integer, traced or not.
     """
-    if is_traced(labels):
+    in_range(where, "labels", labels, classes)
+
+
+def in_range(where: str, name: str, array, size: int) -> None:
+    """The same of any integers that point into `size` rows."""
+    integers(where, **{name: array})
+    if is_traced(array):
         return
-    host = np.asarray(labels)
-    bad = np.flatnonzero((host < 0) | (host >= classes))
+    host = np.asarray(array)
+    bad = np.flatnonzero((host < 0) | (host >= size))
     if bad.size:
+        at = ", ".join(map(str, np.unravel_index(bad[0], host.shape)))
         raise ValueError(
-            f"{where}: labels[{bad[0]}] is {host[bad[0]]}; expected 0 to {classes - 1} "
-            f"({bad.size} of {host.size} labels are out of range)."
+            f"{where}: {name}[{at}] is {host.flat[bad[0]]}; expected 0 to {size - 1} "
+            f"({bad.size} of {host.size} {name} are out of range)."
         )

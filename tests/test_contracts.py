@@ -51,7 +51,12 @@ def test_shapes_checks_an_axis_within_one_array():
 
 @pytest.mark.parametrize("value", [1, 1e-30, np.float32(2), np.array([1.0, 3.0])])
 def test_positive_accepts(value):
-    contracts.positive("f", "temperature", value)
+    contracts.all_positive("f", "temperature", value)
+    if np.ndim(value):
+        with pytest.raises(ValueError, match="f: temperature is .*expected one number"):
+            contracts.positive("f", "temperature", value)
+    else:
+        contracts.positive("f", "temperature", value)
     contracts.positive("f", "temperature", np.inf, infinity=True)
 
 
@@ -101,7 +106,7 @@ def test_traced_values_pass():
         assert contracts.is_traced(x)
         contracts.positive("f", "x", x)
         contracts.fraction("f", "x", x)
-        contracts.labels_in_range("f", x, 3)
+        contracts.labels_in_range("f", x.astype(int), 3)
         return x
 
     assert not contracts.is_traced(jnp.float32(-1))

@@ -6,7 +6,12 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from kdjax.data.images.decode import decode_leniently, is_harmless, is_plain_jpeg
+from kdjax.data.images.decode import (
+    decode,
+    decode_leniently,
+    is_harmless,
+    is_plain_jpeg,
+)
 from kdjax.data.split import DataError
 
 
@@ -31,7 +36,7 @@ def as_colour(content: bytes, size: tuple[int, int], where: str) -> bytes:
         raise DataError(f"{where}: is {came}; expected {size[0]} by {size[1]}.")
     if image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
         return content
-    return _encode(cv2.imdecode(raw, cv2.IMREAD_COLOR))
+    return png(decode(content)).getvalue()
 
 
 def jpeg(image: np.ndarray, quality: int) -> bytes:

@@ -66,18 +66,55 @@ def _scan(root: pathlib.Path) -> Folder:
             folders[split] = entry
     if "train" not in folders:
         raise _lacks(root, "folder train")
-    splits, class_names, ignored = {}, [], 0
+    splits, ignored = {}, 0
     for split in dict.fromkeys(SPLITS.values()):  # train first
-        if split not in folders:
-            continue
-        files, others = _split(root / folders[split])
+        if split in folders:
+            splits[split], others = _split(root / folders[split])
+            ignored += others
+    _check_names(root, folders, splits)
+    class_names = sorted({file.class_name for file in splits["train"]})
+    for split, files in splits.items():
         names = sorted({file.class_name for file in files})
-        class_names = class_names or names
         if unknown := [name for name in names if name not in class_names]:
             where, names = root / folders[split], _some(unknown)
             raise DataError(f"{where} has classes that train has not: {names}.")
-        splits[split], ignored = files, ignored + others
     return Folder(root, class_names, splits, folders, ignored)
+
+
+def _check_names(root: pathlib.Path, folders: dict, splits: dict) -> None:
+    """Refuses what the set's files cannot hold: names of classes stand one a line."""
+    wrong = []
+    for split, files in splits.items():
+        names = dict.fromkeys(file.class_name for file in files)
+        wrong += [(folders[split], name) for name in names if not _is_line(name)]
+        wrong += [
+            (folders[split], file.class_name, file.name)
+            for file in files
+            if not _is_utf8(file.name)
+        ]
+    if wrong:
+        shown = _some([_escaped("/".join(names)) for names in wrong])
+        raise DataError(
+            f"{_escaped(str(root))[1:-1]}: {len(wrong):,} names cannot be kept: "
+            f"{shown}. Expected names in UTF-8, those of classes without blanks at an "
+            "end and without line breaks; rename them."
+        )
+
+
+def _is_line(name: str) -> bool:
+    """Whether TFDS and lists of classes read it back from a line of its own."""
+    lines = name.strip().splitlines()
+    return lines == [name] and name[0] != "\ufeff" and _is_utf8(name)
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether the bytes on disk were; Python stands surrogates for others."""
+    return name.encode(errors="replace").decode() == name
+
+
+def _escaped(name: str) -> str:
+    """In quotation marks, with everything escaped that does not print."""
+    return repr(name) if _is_utf8(name) else repr(os.fsencode(name))[1:]
 
 
 def _split(directory: pathlib.Path) -> tuple[list[File], int]:

@@ -13,6 +13,7 @@ from kdjax.experiment.builders import guarded
 from kdjax.experiment.fields import jsonable
 from kdjax.experiment.networks import check_classes
 from kdjax.models.network import Network
+from kdjax.paths.files import read_text
 from kdjax.weights import input_transforms
 
 INPUT_KEYS = ("input_size", "resize", "classes")  # of a teacher's section
@@ -93,11 +94,12 @@ def read_names(where: str, file: str) -> list[str]:
     """The names of classes in a text file, one a line, in the order of the logits."""
     path = paths.parse(file, where)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): a name may have U+2028 in it, or a form feed.
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{where} is {file!r}, which cannot be read ({error}); expected a text "
-            "file with the name of a class on each line."
+            "file in UTF-8 with the name of a class on each line."
         ) from error
     names = [line.strip() for line in lines]
     while names and not names[-1]:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, Scalar, as_float32
+from kdjax.losses.numerics import AnyArray, Scalar, as_float32, as_int32
 from kdjax.losses.subset import norms
 
 
@@ -57,7 +57,8 @@ def updated_bank(
         embedding=(embedding, "batch channels"),
     )
     contracts.fraction(where, "momentum", momentum)
-    bank, index = jnp.asarray(bank), jnp.asarray(index)
+    contracts.integers(where, index=index)
+    bank, index = jnp.asarray(bank), as_int32(index)
     old = as_float32(bank.at[index].get(mode="clip"))
     u = momentum * old + (1.0 - momentum) * as_float32(embedding)
     length = norms(u)
@@ -94,13 +95,16 @@ def updated_queue(
         position=(position, ""),
         vectors=(vectors, "batch channels"),
     )
+    contracts.integers("updated_queue", position=position)
+    if isinstance(position, int):
+        contracts.whole("updated_queue", "position", position, 0)
     length, batch = named["length"], named["batch"]
     if batch > length:
         raise ValueError(
             f"updated_queue: vectors has batch={batch}; expected at most the length of "
             f"the queue, {length}."
         )
-    queue, position = jnp.asarray(queue), jnp.asarray(position)
+    queue, position = jnp.asarray(queue), as_int32(position)
     rows = (position + jnp.arange(batch)) % length
     queue = queue.at[rows].set(jnp.asarray(vectors).astype(queue.dtype))
     position = position + batch
@@ -119,6 +123,7 @@ def group_by_class(labels: Integer[AnyArray, " samples"], classes: int) -> Class
     [[1, 0, 2], [0, 1], [1, 2]]
     """
     contracts.shapes("group_by_class", labels=(labels, "samples"))
+    contracts.whole("group_by_class", "classes", classes, 1)
     contracts.labels_in_range("group_by_class", labels, classes)
     labels = jnp.asarray(labels)
     size = jnp.zeros(classes, jnp.int32).at[labels].add(1)
@@ -149,14 +154,19 @@ def draw_negatives(
     >>> [sorted(set(row)) for row in picks.tolist()]
     [[1, 3], [0, 2, 3]]
     """
-    _check_draw("draw_negatives", labels, k)
+    _check_draw("draw_negatives", key, groups, labels)
+    contracts.whole("draw_negatives", "k", k, 1)
     samples = groups.order.shape[0]
-    if not contracts.is_traced(groups.size) and np.max(groups.size) == samples:
+    if (
+        not contracts.is_traced(groups.size)
+        and np.asarray(groups.size).max() == samples
+    ):
         raise ValueError(
             "draw_negatives: groups holds one class only; expected at least two."
         )
     labels = jnp.asarray(labels)
-    start, size = groups.start[labels][:, None], groups.size[labels][:, None]
+    start = jnp.asarray(groups.start)[labels][:, None]
+    size = jnp.asarray(groups.size)[labels][:, None]
     picks = jax.random.randint(key, (labels.shape[0], k), 0, samples - size)
     return jnp.asarray(groups.order)[jnp.where(picks < start, picks, picks + size)]
 
@@ -174,9 +184,10 @@ def draw_positives(
     >>> print(draw_positives(jax.random.key(0), groups, np.array([1, 2])))
     [1 3]
     """
-    _check_draw("draw_positives", labels, 1)
+    _check_draw("draw_positives", key, groups, labels)
     labels = jnp.asarray(labels)
-    start, size = groups.start[labels], groups.size[labels]
+    start = jnp.asarray(groups.start)[labels]
+    size = jnp.asarray(groups.size)[labels]
     picks = jax.random.randint(key, labels.shape, 0, size)
     return jnp.asarray(groups.order)[start + picks]
 
@@ -192,7 +203,17 @@ def _rows_to_write(index: Array, size: int) -> Integer[Array, " batch"]:
     return jnp.where((index >= 0) & (index < size) & ~repeated, index, size)
 
 
-def _check_draw(where: str, rows, k: int) -> None:
+def _check_draw(where: str, key, groups: ClassGroups, rows) -> None:
+    dtype, shape = getattr(key, "dtype", None), np.shape(getattr(key, "shape", ()))
+    typed = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+    if not typed and (dtype != np.uint32 or shape != (1,)):
+        raise ValueError(
+            f"{where}: key is {contracts.shown(key)}; expected one of jax.random.key."
+        )
+    if not isinstance(groups, ClassGroups):
+        raise ValueError(
+            f"{where}: groups is {contracts.shown(groups)}; expected those of "
+            "group_by_class."
+        )
     contracts.shapes(where, rows=(rows, "batch"))
-    if k < 1:
-        raise ValueError(f"{where}: k is {k}; expected at least 1.")
+    contracts.labels_in_range(where, rows, np.shape(groups.size)[0])

@@ -9,7 +9,15 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from kdjax import contracts
 from kdjax.losses.logits import kl_divergence
-from kdjax.losses.numerics import LOWEST, AnyArray, PerSample, Scalar, as_float32
+from kdjax.losses.numerics import (
+    LOWEST,
+    AnyArray,
+    PerSample,
+    Scalar,
+    as_float32,
+    as_int32,
+    small,
+)
 from kdjax.losses.subset import Where, subset, unit
 
 Bank = Float[AnyArray, "samples channels"]
@@ -62,10 +70,12 @@ def noise_contrastive(
     where = "noise_contrastive"
     named = _check(where, anchor, bank, index, negatives, temperature)
     contracts.not_negative(where, "eps", eps)
+    contracts.number(where, "normaliser", normaliser)
     size = named["samples"]
     c = named["k"] / size
     # log h - log(c + eps) of every row: log(h / (h + c + eps)) = -softplus(-log_odds).
     log_z = _log_normaliser(normaliser)
+    temperature, eps = small(temperature), small(eps)
     log_odds = _scores(anchor, bank) / temperature - log_z - jnp.log(c + eps)
     valid, row = _in_range(index, size)
     positive = jnp.take_along_axis(log_odds, row[:, None], axis=1)[:, 0]
@@ -108,7 +118,7 @@ def contrastive_normaliser(
     counts = counted.mask & valid
     scores = jax.lax.stop_gradient(_scores(anchor, bank))
     rows = jnp.concatenate([row[:, None], jnp.asarray(negatives)], axis=1)
-    h = jnp.exp(jnp.take_along_axis(scores, rows, axis=1) / temperature)
+    h = jnp.exp(jnp.take_along_axis(scores, rows, axis=1) / small(temperature))
     mean = jnp.mean(h, axis=1)
     total = jnp.sum(jnp.where(counts, mean, 0.0))
     count = jnp.sum(counts, dtype=jnp.float32)
@@ -172,8 +182,10 @@ def _check(where: str, anchor, bank, index, negatives, temperature) -> dict[str,
         negatives=(negatives, "batch k"),
     )
     contracts.positive(where, "temperature", temperature)
-    if not named["k"]:
-        raise ValueError(f"{where}: negatives has k=0; expected at least one.")
+    contracts.integers(where, index=index)
+    contracts.in_range(where, "negatives", negatives, named["samples"])
+    if not named["samples"]:
+        raise ValueError(f"{where}: bank has samples=0; expected at least one.")
     return named
 
 
@@ -182,7 +194,7 @@ def _scores(anchor, bank) -> Float[Array, "batch samples"]:
 
 
 def _in_range(index, size: int):
-    index = jnp.asarray(index)
+    index = as_int32(index)
     valid = (index >= 0) & (index < size)
     return valid, jnp.where(valid, index, 0)
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Integer
 
+from kdjax import contracts
 from kdjax.losses.grouped import (
     at_label,
     check_pair,
@@ -189,8 +190,7 @@ def generalised_decoupled(
     """
     where = "generalised_decoupled"
     classes = check_pair(where, student_logits, teacher_logits, temperature)
-    if not 1 <= k < classes:
-        raise ValueError(f"{where}: k is {k}; expected 1 to {classes - 1}.")
+    contracts.whole(where, "k", k, 1, classes - 1)
     _, largest = jax.lax.top_k(as_float32(teacher_logits), k)
     top = jnp.any(jax.nn.one_hot(largest, classes, dtype=bool), axis=1)
     given = student_logits, teacher_logits, temperature

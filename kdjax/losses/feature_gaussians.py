@@ -86,11 +86,12 @@ def variational_information(
     [0.5]
     """
     patterns = (MAPS, "batch channels")
+    contracts.shapes("variational_information", prediction=(prediction, *patterns))
     contracts.shapes(
         "variational_information",
         prediction=(prediction, *patterns),
         rho=(rho, "channels"),
-        teacher=(teacher, *patterns),
+        teacher=(teacher, *patterns[jnp.ndim(prediction) == 2 :][:1]),
     )
     d = as_float32(prediction) - as_float32(teacher)
     rho = as_float32(rho).reshape((1,) * (d.ndim - 1) + (-1,))
@@ -106,7 +107,8 @@ def vid_initial_rho(variance: Scalar = 5.0) -> float:
     >>> print(round(vid_initial_rho(5.0), 6))
     4.993229
     """
-    rest = variance - _EPSILON
+    contracts.number("vid_initial_rho", "variance", variance)
+    rest = float(variance) - _EPSILON
     if not 0 < rest < math.inf:
         raise ValueError(
             f"vid_initial_rho: variance is {variance!r}; expected a number above 1e-5."

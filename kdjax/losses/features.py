@@ -5,6 +5,7 @@ and width, the larger map is pooled to the smaller (`same_size`).
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from kdjax import contracts
@@ -20,14 +21,15 @@ from kdjax.losses.maps import (
     same_size,
     sample_mean,
 )
-from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_float32
+from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_float32, small
 
 
 def _same_channels(where: str, student, teacher) -> tuple[Array, Array]:
     """Both in float32 and of one size; [batch, channels] is taken too."""
+    vectors = "batch channels"
+    contracts.shapes(where, student=(student, vectors, MAPS))
     if jnp.ndim(student) == 2:
-        pattern = "batch channels"
-        contracts.shapes(where, student=(student, pattern), teacher=(teacher, pattern))
+        contracts.shapes(where, student=(student, vectors), teacher=(teacher, vectors))
         return as_float32(student), as_float32(teacher)
     contracts.shapes(where, student=(student, MAPS), teacher=(teacher, OTHER_MAPS))
     return same_size(student, teacher)
@@ -89,8 +91,7 @@ def attention_transfer(
     """
     where = "attention_transfer"
     check_choice(where, "form", form, ("repdistiller", "paper"))
-    if not power >= 1:
-        raise ValueError(f"{where}: power is {power!r}; expected a number from 1.")
+    contracts.number(where, "power", power, 1.0)
     student, teacher = same_size(student, teacher)
     d = _attention(student, power) - _attention(teacher, power)
     if form == "repdistiller":
@@ -101,7 +102,8 @@ def attention_transfer(
 
 
 def _attention(maps: Array, power: Scalar = 2.0) -> Float[Array, "batch positions"]:
-    energy = maps * maps if power == 2 else jnp.abs(maps) ** power
+    square = not contracts.is_traced(power) and np.asarray(power) == 2
+    energy = maps * maps if square else jnp.abs(maps) ** small(power)
     return l2_normalise(flatten_samples(jnp.mean(energy, axis=-1)))
 
 

@@ -14,6 +14,7 @@ from kdjax.losses.numerics import (
     Logits,
     PerSample,
     Temperature,
+    as_float32,
     column,
     difference,
     excess,
@@ -55,9 +56,6 @@ def at_label(
     axes = contracts.shapes(
         where, logits=(logits, "batch classes"), labels=(labels, "batch")
     )
-    labels = jnp.asarray(labels)
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"{where}: labels has dtype {labels.dtype}; expected integers.")
     contracts.labels_in_range(where, labels, axes["classes"])
     label = one_hot(labels, axes["classes"])
     return label, one_or_nan(jnp.any(label, axis=-1))
@@ -77,7 +75,8 @@ def divergence_within(
     some = jnp.any(group, axis=-1)
     group = group | ~some[:, None]  # an empty row is computed whole, then left out
     student, teacher = (
-        jnp.where(group, z, -jnp.inf) for z in (student_logits, teacher_logits)
+        jnp.where(group, as_float32(z), -jnp.inf)
+        for z in (student_logits, teacher_logits)
     )
     return jnp.where(some, kl_divergence(student, teacher, temperature), 0.0)
 

@@ -19,11 +19,10 @@ _TINY = 1e-12
 
 def check_choice(where: str, name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
-    if value not in choices:
-        hint = contracts.nearest(str(value), choices)
-        raise ValueError(
-            f"{where}: {name} is {value!r}; expected {' or '.join(choices)}.{hint}"
-        )
+    if not isinstance(value, str) or value not in choices:
+        hint = contracts.nearest(value, choices) if isinstance(value, str) else ""
+        given, expected = contracts.shown(value), " or ".join(choices)
+        raise ValueError(f"{where}: {name} is {given}; expected {expected}.{hint}")
 
 
 def sample_mean(x: Array) -> PerSample:
@@ -75,8 +74,8 @@ def adaptive_average_pool(
     """
     where = "adaptive_average_pool"
     contracts.shapes(where, maps=(maps, MAPS))
-    contracts.positive(where, "height", height)
-    contracts.positive(where, "width", width)
+    contracts.whole(where, "height", height, 1)
+    contracts.whole(where, "width", width, 1)
     return _pool_axis(_pool_axis(as_float32(maps), 1, height), 2, width)
 
 

@@ -22,7 +22,19 @@ _LARGE = 8.0
 
 def as_float32(x) -> Array:
     """Arrays and numbers of any precision as float32."""
-    return jnp.asarray(x).astype(jnp.float32)
+    return jnp.asarray(small(x)).astype(jnp.float32)
+
+
+def small(x):
+    """A whole number of Python as a float, for JAX takes none above 2^31; else x."""
+    return float(x) if isinstance(x, int) else x
+
+
+def as_int32(x) -> Array:
+    """Whole numbers of any type as int32; of NumPy's 2^32 is not row 0 but no row."""
+    if isinstance(x, np.ndarray):
+        x = np.clip(x, -(2**31), 2**31 - 1)
+    return jnp.asarray(x).astype(jnp.int32)
 
 
 def one_or_nan(valid: Bool[Array, "*axes"]) -> Float[Array, "*axes"]:
@@ -44,12 +56,13 @@ def one_hot(
 
 def column(where: str, temperature: Temperature, batch: int) -> Float[Array, "batch 1"]:
     """The temperature as one float32 per row; unless traced, > 0 and finite."""
-    if not contracts.is_traced(temperature) and np.isposinf(np.max(temperature)):
+    concrete = not contracts.is_traced(temperature)
+    if concrete and np.isposinf(np.asarray(temperature, np.float64)).any():
         raise ValueError(
             f"{where}: temperature is inf; expected a finite number above 0; "
             "logit_matching is the limit of temperature^2 times this loss."
         )
-    contracts.positive(where, "temperature", temperature)
+    contracts.all_positive(where, "temperature", temperature)
     tau = as_float32(temperature)
     return jnp.broadcast_to(jnp.atleast_1d(tau)[:, None], (batch, 1))
 

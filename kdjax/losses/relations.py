@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
+from kdjax.losses.maps import flatten_samples
 from kdjax.losses.numerics import AnyArray, PerSample, Scalar, excess
 from kdjax.losses.subset import Subset, Where, subset, unit
 
@@ -53,7 +54,7 @@ def similarity_preserving(
     )
 
     def gram(features):
-        x = counted.keep(features).reshape(len(counted.mask), -1)
+        x = flatten_samples(counted.keep(features))
         return unit(jnp.matmul(x, x.T, precision=_EXACT))
 
     gap = gram(teacher_features) - gram(student_features)
@@ -95,7 +96,8 @@ def correlation_congruence(
     following = jax.lax.cummin(at, reverse=True)[1:]
     following = jnp.append(following, batch)  # batch: there is none
     paired = counted.mask & (following < batch)
-    product = jnp.sum(delta * delta[jnp.minimum(following, batch - 1)], axis=-1)
+    last = jnp.zeros((1, axes["channels"]))  # of the row `batch`; there may be no other
+    product = jnp.sum(delta * jnp.concatenate([delta, last])[following], axis=-1)
     scale = counted.count / jnp.maximum(counted.count - 1.0, 1.0)
     return jnp.where(paired, scale * product, 0.0)
 

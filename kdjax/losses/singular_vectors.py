@@ -69,6 +69,7 @@ def singular_vector_rbf(
     for student, teacher in zip(students, teachers, strict=True):
         s, t = (_matrix(as_float32(maps), form) for maps in (student, teacher))
         rank = min(*s.shape[1:], *t.shape[1:])
+        contracts.whole(where, "k", k, 0)
         if not 1 <= k <= rank:
             raise ValueError(f"{where}: k is {k!r}; expected 1 to {rank}, the rank.")
         now = _vectors(s, t, k)
@@ -80,6 +81,10 @@ def singular_vector_rbf(
 
 
 def _check(where: str, students, teachers, form: str) -> None:
+    for name, levels in (("students", students), ("teachers", teachers)):
+        if not isinstance(levels, list | tuple):
+            what = contracts.shown(levels)
+            raise ValueError(f"{where}: {name} is {what}; expected a list of maps.")
     if len(students) != len(teachers) or len(students) < 2:
         raise ValueError(
             f"{where}: {len(students)} maps of the student and {len(teachers)} of the "

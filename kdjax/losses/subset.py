@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
+from kdjax import contracts
 from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_float32
 
 # Of numbers or booleans; > 0 for the samples that count. None: all do.
@@ -39,6 +40,8 @@ class Subset(NamedTuple):
 
 def subset(name: str, where: Where, batch: int) -> Subset:
     """The samples with where > 0, all of them for None; `name` opens the error."""
+    if where is not None:
+        contracts.shapes(name, where=(where, "batch"))
     if where is not None and jnp.shape(where) != (batch,):
         raise ValueError(
             f"{name}: where has shape {jnp.shape(where)}; expected [batch], here "

@@ -20,6 +20,7 @@ from kdjax.losses.numerics import (
     as_float32,
     below_top,
     one_hot,
+    small,
 )
 
 MKL_FACTORS = (2.0, 1.5, 1.0, 0.5, 0.0, -0.5, -1.0)
@@ -49,7 +50,7 @@ def transformed_teacher_matching(
     where = "transformed_teacher_matching"
     check_pair(where, student_logits, teacher_logits)
     contracts.positive(where, "power", power)
-    return kl_divergence(student_logits, power * as_float32(teacher_logits), 1.0)
+    return kl_divergence(student_logits, small(power) * as_float32(teacher_logits), 1.0)
 
 
 def transformed_teacher_weight(teacher_logits: Logits, power: Scalar) -> PerSample:
@@ -69,7 +70,7 @@ def transformed_teacher_weight(teacher_logits: Logits, power: Scalar) -> PerSamp
     contracts.shapes(where, teacher_logits=(teacher_logits, "batch classes"))
     contracts.positive(where, "power", power)
     log_p = jax.nn.log_softmax(below_top(teacher_logits))
-    return jnp.sum(jnp.exp(power * log_p), axis=-1)
+    return jnp.sum(jnp.exp(small(power) * log_p), axis=-1)
 
 
 def shrink_margin(
@@ -102,8 +103,9 @@ def shrink_margin(
     classes = check_pair(where, student_logits, teacher_logits)
     label, valid = at_label(where, labels, student_logits)
     s, t = as_float32(student_logits), as_float32(teacher_logits)
+    contracts.number(where, "factor", factor)
     two, place = jax.lax.top_k(t, 2)
-    margin = (factor * (two[:, 0] - two[:, 1]))[:, None]
+    margin = (small(factor) * (two[:, 0] - two[:, 1]))[:, None]
     top = one_hot(place[:, 0], classes)
     shrunk = jnp.where(label, s - margin, s) * valid[:, None]
     return shrunk, jnp.where(top, t - margin, t)
@@ -137,8 +139,11 @@ def magnitude_enhanced_kl(
     where = "magnitude_enhanced_kl"
     check_pair(where, student_logits, teacher_logits, temperature)
     at_label(where, labels, student_logits)
-    if not factors:
+    if isinstance(factors, tuple | list) and not factors:
         raise ValueError(f"{where}: factors is empty; expected one or more numbers.")
+    contracts.shapes(where, factors=(factors, "factors"))
+    for factor in factors:
+        contracts.number(where, "factors", factor)
 
     def at(factor):
         shrunk = shrink_margin(student_logits, teacher_logits, labels, factor)

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Integer
 from kdjax import contracts
 from kdjax.losses.decoupled import Labels
 from kdjax.losses.grouped import at_label, check_pair
+from kdjax.losses.maps import l2_normalise
 from kdjax.losses.numerics import (
     LOWEST,
     AnyArray,
@@ -80,8 +81,7 @@ def wasserstein_nontarget(
         cost=(cost, "classes classes"),
     )
     contracts.positive(where, "regularisation", regularisation)
-    if iterations < 1:
-        raise ValueError(f"{where}: iterations is {iterations}; expected 1 or more.")
+    contracts.whole(where, "iterations", iterations, 1)
     tau = column(where, temperature, len(label))
 
     def log_softmax(logits):
@@ -91,7 +91,7 @@ def wasserstein_nontarget(
     log_u = jnp.where(label, LOWEST, -jnp.log(classes - 1.0))
     log_q, log_p = log_softmax(student_logits), log_softmax(teacher_logits)
     return valid * _sinkhorn(
-        log_u, log_q, log_p, as_float32(cost), float(regularisation), iterations
+        log_u, log_q, log_p, as_float32(cost), as_float32(regularisation), iterations
     )
 
 
@@ -140,7 +140,7 @@ def transport_cost(
     contracts.shapes(where, similarity=(similarity, "classes classes"))
     contracts.positive(where, "sharpness", sharpness)
     distance = jnp.maximum(1.0 - as_float32(similarity), 0.0)
-    return -jnp.expm1(-sharpness * distance)
+    return -jnp.expm1(-as_float32(sharpness) * distance)
 
 
 def class_similarity(
@@ -173,9 +173,11 @@ def class_similarity(
     axes = contracts.shapes(
         where, features=(features, "samples channels"), labels=(labels, "samples")
     )
+    contracts.whole(where, "classes", classes, 2)
     contracts.labels_in_range(where, labels, classes)
-    labels = np.asarray(labels)
-    count = np.bincount(labels, minlength=classes).min()
+    labels = np.asarray(labels).astype(np.int64)
+    enough = classes <= labels.size  # else counting them may take all memory
+    count = np.bincount(labels, minlength=classes).min() if enough else 0
     if count == 0:
         raise ValueError(f"{where}: a class has no sample; expected one or more each.")
     rows = np.stack([np.flatnonzero(labels == i)[:count] for i in range(classes)])
@@ -213,7 +215,5 @@ def classifier_similarity(
     [[1.0, 0.0], [0.0, 1.0]]
     """
     contracts.shapes("classifier_similarity", kernel=(kernel, "channels classes"))
-    w = as_float32(kernel)
-    length = jnp.sqrt(jnp.sum(w**2, axis=0, keepdims=True))
-    w = w / jnp.where(length > 0, length, 1.0)
+    w = l2_normalise(as_float32(kernel), axis=0)
     return jnp.where(jnp.eye(w.shape[1], dtype=bool), 1.0, _matmul(w.T, w))

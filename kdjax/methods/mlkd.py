@@ -113,7 +113,7 @@ def _check(form: str, weight: float, temperatures: tuple[float, ...]) -> None:
             f"{contracts.nearest(form, FORMS)}"
         )
     contracts.positive("mlkd", "weight", weight)
-    contracts.positive("mlkd", "temperatures", temperatures)
+    contracts.all_positive("mlkd", "temperatures", temperatures)
     if not temperatures:
         raise ValueError("mlkd: temperatures is empty; expected at least one.")
 

@@ -80,6 +80,10 @@ def _checked(text: str | pathlib.Path, what: str) -> str:
         raise InputError(f"{what} is empty; expected a path.")
     if "\0" in text:
         raise InputError(f"{what} is {text!r}; expected a path without NUL.")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:  # half a letter, as JSON may have it
+        raise InputError(f"{what} is {text!r}; expected letters ({error}).") from error
     return text
 
 

@@ -179,6 +179,16 @@ def upload(directory: pathlib.Path, target: pathlib.Path, last: str) -> None:
             bucket.put(*(list(side) for side in zip(*group, strict=True)))
 
 
+def read_text(path: pathlib.Path) -> str:
+    """A text file of the user's, with "\n" between lines, whatever system wrote it.
+
+    UTF-8; the byte order mark that Windows puts before it is dropped. Raises OSError
+    and UnicodeDecodeError.
+    """
+    text = path.read_bytes().decode("utf-8-sig")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def make_directory(directory: pathlib.Path) -> None:
     """Makes it, with those above it; nothing in a bucket, which has none."""
     if not is_url(directory):

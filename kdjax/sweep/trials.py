@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from kdjax.contracts import InputError, flat, nearest
 from kdjax.experiment.overrides import set_override
 from kdjax.experiment.schema import BUILDERS, OPEN, plain, resolved
+from kdjax.paths.files import read_text
 from kdjax.sweep.axes import LABEL, OF_LABEL, Axis, Text, read_axes
 
 LONGEST = 150  # of a trial's name; a directory's may have 255
@@ -49,7 +50,7 @@ def make_trials(config: ConfigDict, axes: list[Axis]) -> list[Trial]:
 def read_trials(config: ConfigDict, path: pathlib.Path) -> list[Trial]:
     """The trials of a file in the order of its lines; empty lines are skipped."""
     try:
-        lines = path.read_text().splitlines()
+        lines = read_text(path).split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--trials: cannot read {path}: {error}.") from error
     trials = []
@@ -99,7 +100,7 @@ def _check_distinct(trials: list[Trial]) -> None:
 def _read_trial(config: ConfigDict, line: str) -> Trial:
     try:
         values = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits: no JSON's
         raise InputError(f"{error}; expected one JSON object.") from error
     if not isinstance(values, dict):
         raise InputError(f"{line.strip()!r} is no JSON object.")
@@ -182,7 +183,7 @@ def _slug(words: str) -> str:
 
 def digest(text: str) -> str:
     """Eight letters that stand for a longer text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
 def _describe(value: Any) -> str:

@@ -1,7 +1,8 @@
 """Decodes the bytes of one image to RGB, and cuts its evaluation crop.
 
 simplejpeg, which gives the GIL back and is 1.1 times as fast as OpenCV, decodes colour
-and greyscale JPEGs; OpenCV those in CMYK and everything that is not a JPEG.
+and greyscale JPEGs; OpenCV those in CMYK and everything that is not a JPEG. Whatever
+loads an image calls this, so that all ways to load it give the same pixels.
 """
 
 import re
@@ -11,10 +12,9 @@ import numpy as np
 import simplejpeg
 
 from kdjax.data.images.crops import Box
+from kdjax.data.images.opencv import decode_other, grey
 from kdjax.data.images.partial_jpeg import decode_rows, scaling
 
-# Loaders have threads of their own; OpenCV's would only compete with them.
-cv2.setNumThreads(0)
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 _PIXELS = re.compile(rb"P6\n(\d+) (\d+)\n255\n")  # PPM: what `pixels` writes
 # Harmless as an encoder's padding, as which Pillow takes it. But damage may show in
@@ -32,10 +32,17 @@ class Unreadable(ValueError):
 def decode(content: bytes) -> np.ndarray:
     """Decodes exactly (no fast transforms) and without rotating.
 
-    Returns uint8 RGB [height, width, 3]; greyscale three times, transparency dropped.
-    Raises Unreadable: damaged, cut short, of no known format or of 1 pixel a side.
+    Returns uint8 RGB [height, width, 3]: greyscale three times, what is transparent on
+    white, of 16 bits the high byte. Raises Unreadable: damaged, cut short, of no known
+    format or of 1 pixel a side.
     """
     return decode_with_warning(content)[0]
+
+
+def decode_channels(content: bytes, channels: int | None) -> np.ndarray:
+    """`decode` for a set of 1 channel, uint8 [height, width, 1], or of 3 or None."""
+    image = decode(content)
+    return grey(image) if channels == 1 else image
 
 
 def decode_with_warning(content: bytes) -> tuple[np.ndarray, str]:
@@ -160,13 +167,10 @@ def _call(function, *args, **kwargs):
 def _other(content: bytes) -> np.ndarray:
     if content[:4] == _PNG and b"IEND" not in content[-64:]:
         raise Unreadable("PNG file without its end")  # OpenCV may fill it up
-    raw = np.frombuffer(content, np.uint8)
-    # Rotated by its EXIF tag, an image would differ from what simplejpeg gives.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        image = cv2.imdecode(raw, flags) if raw.size else None
+        image = decode_other(content)
     except cv2.error as error:
         raise Unreadable(f"OpenCV: {error}") from error
     if image is None:
         raise Unreadable("no decoder knows it, or it is cut short")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image

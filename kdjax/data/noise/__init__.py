@@ -14,7 +14,7 @@ import numpy as np
 from kdjax import paths
 from kdjax.data.noise import models
 from kdjax.data.split import DataError
-from kdjax.paths.files import is_refused, text_of
+from kdjax.paths.files import is_refused, read_text, text_of
 
 
 def from_file(
@@ -56,7 +56,7 @@ def _read(path: pathlib.Path) -> np.ndarray:
         with path.open("rb") as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     if path.suffix != ".npz":
-        return np.array([int(word) for word in path.read_text().split()], np.int64)
+        return np.array([int(word) for word in read_text(path).split()], np.int64)
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         if len(archive.files) != 1:
             names = ", ".join(archive.files) or "none"

@@ -39,6 +39,7 @@ def read_labels(opened: OpenSplit) -> np.ndarray:
                 progress = f"for its labels: {position:,} of {len(labels):,}"
                 line = f"{opened.where}: reading all of it once, {progress}"
                 print(line, file=sys.stderr, flush=True)
+        opened.check_labels(labels)  # before they are cast: 2^32 would be class 0
         labels = labels.astype(np.int32)
         _save(path, labels)
     opened.check_labels(labels)
@@ -56,7 +57,9 @@ def save_labels(directory: pathlib.Path, labels: Mapping[str, Sequence[int]]) ->
     if labels:
         builder = find.open_builder(directory)
         for split, numbers in labels.items():
-            _save(_cache_path(builder, split), np.array(numbers, np.int32))
+            wide = np.array(numbers, np.int64)
+            if (wide == wide.astype(np.int32)).all():  # else `read_labels` refuses them
+                _save(_cache_path(builder, split), wide.astype(np.int32))
 
 
 def _cache_path(builder: tfds.core.DatasetBuilder, split: str) -> pathlib.Path:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
+from kdjax.data.images.decode import Unreadable, decode_channels
 from kdjax.data.split import DataError, Split, check_labels, in_memory
 from kdjax.data.tfds import file_limits, find
 from kdjax.paths.files import text_of
@@ -106,8 +107,13 @@ def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     opened = open_split(name, split, data_dir)
     count, image = len(opened.records), None
     label = np.empty(count, np.int64)
-    for position, example in examples(opened):
+    channels = opened.features["image"].shape[-1]
+    # Four channels can only be loaded here: what the fourth is, the set's author knows.
+    decoders = None if channels == 4 else UNDECODED
+    for position, example in examples(opened, decoders):
         pixels = example["image"]
+        if decoders:
+            pixels = _decoded(opened, position, pixels, channels)
         if image is None:
             image = np.empty((count, *pixels.shape), np.uint8)
         if pixels.dtype != np.uint8 or pixels.shape != image.shape[1:]:
@@ -121,6 +127,17 @@ def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     opened.check_labels(label)
     label = label.astype(np.int32)
     return in_memory(image, label, opened.class_names, **opened.identity())
+
+
+def _decoded(opened: OpenSplit, position: int, content: bytes, channels) -> np.ndarray:
+    """The pixels of an image, by the decoder that reads streamed ones too."""
+    try:
+        return decode_channels(content, channels)
+    except Unreadable as error:
+        raise DataError(
+            f"{opened.name_of(position)}: this image cannot be read ({error}). Prepare "
+            "the set anew; `python -m kdjax prepare` leaves such images out."
+        ) from error
 
 
 def no_such_split(name: str, split: str, splits, error: Exception) -> DataError:

@@ -53,7 +53,7 @@ class Augment:
                 f"Augment: mean has {len(self.mean)} channels and std {len(self.std)}; "
                 "expected one of each a channel."
             )
-        contracts.positive("Augment", "std", self.std)
+        contracts.all_positive("Augment", "std", self.std)
         if self.padding < 0:
             raise ValueError(f"Augment: padding is {self.padding}; expected 0 or more.")
         for name, alpha in (("mixup", self.mixup), ("cutmix", self.cutmix)):
