@@ -11,7 +11,9 @@ from kdjax.__main__ import main
 from kdjax.contracts import InputError
 from kdjax.data.split import DataError
 from kdjax.data.tfds import find
+from kdjax.data.tfds.feature_classes import OWN
 from kdjax.experiment import builders
+from kdjax.paths.json_files import CHECKSUM
 from kdjax.weights import imported, safetensors
 from tests.weights import numpy_resnet
 
@@ -45,6 +47,11 @@ def received(tmp_path_factory):
     return root / "w"
 
 
+def unsealed(meta: dict) -> dict:
+    """Without the checksum that says that nobody has changed it."""
+    return {key: value for key, value in meta.items() if key != CHECKSUM}
+
+
 @pytest.fixture
 def malicious(received, marker, tmp_path, data_dir):
     """The workdir, which names the payload: as its model, and as its teacher."""
@@ -55,7 +62,7 @@ def malicious(received, marker, tmp_path, data_dir):
     meta["teacher"] = {"network": NAME, "workdir": "", "student": "", "digest": "x"}
     meta["teacher"]["asked"] = {"allow_code": [NAME], "input_size": [28, 28]}
     meta["allow_code"] = [NAME]
-    file.write_text(json.dumps(meta))
+    file.write_text(json.dumps(unsealed(meta)))
     (tmp_path / "conf.py").write_text(CONFIG.format(data_dir=str(data_dir)))
     split = {"name": "fashion_mnist_subset", "split": "test[:40]"}
     config = {"data": {"name": split["name"], "data_dir": str(data_dir)}}
@@ -129,7 +136,7 @@ def test_the_teacher_of_a_run_is_not_called_either(malicious, marker, data_dir, 
     (file,) = malicious.glob("checkpoints/0/meta/metadata")
     meta = json.loads(file.read_text())
     meta["students"]["resnet8"]["model"] = {"name": "resnet8"}
-    file.write_text(json.dumps(meta))
+    file.write_text(json.dumps(unsealed(meta)))
     words = [f"--workdir={malicious}", "--data=fashion_mnist_subset"]
     words += ["--split=test[:40]", f"--data_dir={data_dir}"]
     assert main(["evaluate", *words]) == 0
@@ -160,7 +167,7 @@ def test_a_lock_that_is_a_link_empties_nothing(tmp_path, data_dir, capsys):
 FEATURES = {
     "newest": {"pythonClassName": "payload.Image", "tensor": {}},
     "within": {
-        "pythonClassName": f"{find.OWN}core.features.features_dict.FeaturesDict",
+        "pythonClassName": OWN + "core.features.features_dict.FeaturesDict",
         "featuresDict": {"features": {"image": {"pythonClassName": "payload.Image"}}},
     },
     "older": {"type": "payload.Image", "content": {}},
@@ -175,10 +182,10 @@ def test_a_set_names_features_of_tfds_alone(kind, marker, tmp_path, monkeypatch)
     info = {"name": "wild", "version": "1.0.0", "fileFormat": "array_record"}
     (directory / "dataset_info.json").write_text(json.dumps(info))
     (directory / "features.json").write_text(json.dumps(FEATURES[kind]))
-    with pytest.raises(DataError, match="feature 'payload.Image', which TFDS would"):
+    with pytest.raises(DataError, match="'payload.Image', whose module would be"):
         find.open_builder(directory)
     assert not marker.exists()
-    monkeypatch.setattr(find, "check_features", lambda _: None)
+    monkeypatch.setattr(find, "check_classes", lambda _: None)
     with pytest.raises(DataError, match="cannot be read"):
         find.open_builder(directory)
     assert marker.exists() or kind == "json"  # what TFDS does with it

@@ -1,5 +1,7 @@
 """Which classes the features.json of a prepared set names: TFDS imports them all."""
 
+import contextlib
+import json
 import pathlib
 from typing import Any
 
@@ -9,7 +11,7 @@ from kdjax.paths.json_files import read_json
 FILE = "features.json"
 OWN = "tensorflow_datasets."
 # What a class is called there, by TFDS today, as protobuf also reads it, and of old.
-KEYS = ("pythonClassName", "python_class_name", "type")
+KEYS, JSON = ("pythonClassName", "python_class_name", "type"), "json"
 
 
 def check_classes(directory: pathlib.Path) -> None:
@@ -22,7 +24,7 @@ def check_classes(directory: pathlib.Path) -> None:
         return
     advice = "Prepare the set anew."
     for name in _names(read_json(path, "the description of a set", dict, advice)):
-        if not name.startswith(OWN):
+        if "." in name and not name.startswith(OWN):  # without a dot it has no module
             raise DataError(
                 f"{directory}: {FILE} names the class {name!r}, whose module would be "
                 "imported; expected TFDS's own features, such as Image and ClassLabel. "
@@ -37,4 +39,8 @@ def _names(record: Any) -> list[str]:
     if not isinstance(record, dict):
         return []
     own = [record[key] for key in KEYS if isinstance(record.get(key), str)]
-    return own + [name for inner in record.values() for name in _names(inner)]
+    inside = list(record.values())
+    if isinstance(record.get(JSON), str):  # of a feature of somebody's own
+        with contextlib.suppress(ValueError):  # then TFDS says so
+            inside.append(json.loads(record[JSON]))
+    return own + [name for inner in inside for name in _names(inner)]

@@ -1,11 +1,8 @@
 """Finds prepared sets on disk. Never touches the network."""
 
-import contextlib
 import difflib
-import json
 import pathlib
 import re
-from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 
@@ -16,8 +13,6 @@ from kdjax.data.tfds.feature_classes import check_classes
 from kdjax.data.tfds.names import format_options, parse_name
 from kdjax.paths.files import names
 
-OWN = "tensorflow_datasets."
-CLASS_KEYS = ("pythonClassName", "python_class_name", "type")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -81,7 +76,6 @@ def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
     """
     check_classes(directory)
     try:
-        check_features(directory)
         builder = tfds.builder_from_directory(directory)
     except DataError:
         raise
@@ -97,39 +91,6 @@ def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
             "--data_dir=ANOTHER, where DIR holds this one."
         )
     return builder
-
-
-def check_features(directory: pathlib.Path) -> None:
-    """Raises DataError where a set names features that are not TFDS's own.
-
-    TFDS imports the module of each: of a set that somebody sends, any module.
-    """
-    file = directory / "features.json"
-    if not file.is_file():
-        return
-    names = []
-    with contextlib.suppress(ValueError, RecursionError):  # then TFDS says so
-        names = list(_classes(json.loads(file.read_text())))
-    for name in names:
-        if "." in name and not name.startswith(OWN):
-            raise DataError(
-                f"{file}: names a feature {name!r}, which TFDS would import; expected "
-                "those of tensorflow_datasets alone."
-            )
-
-
-def _classes(value) -> Iterator[str]:
-    """The Python classes that a description names, at any depth."""
-    if isinstance(value, list):
-        for inner in value:
-            yield from _classes(inner)
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key in CLASS_KEYS and isinstance(inner, str):
-                yield inner
-            elif key == "json" and isinstance(inner, str):  # of a JsonFeature
-                yield from _classes(json.loads(inner))
-            yield from _classes(inner)
 
 
 def _versions(root: pathlib.Path) -> list[pathlib.Path]:
