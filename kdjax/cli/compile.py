@@ -33,13 +33,12 @@ Exit codes: 0 it fits, or the device's memory is not known; 2 bad input, or it d
 not fit.
 """
 
-import json
 import sys
 
 from kdjax import cli
 from kdjax.bench.problem import pair_names
 from kdjax.cli.bench import at_least
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, json_text
 from kdjax.distributed import devices
 from kdjax.experiment import described, schema
 from kdjax.experiment.overrides import load_config, set_override, split_overrides
@@ -76,7 +75,7 @@ def main(argv: list[str]) -> int:
     memory = int(options.memory * 2**30) or None
     flags = advice.PAIR if options.pair else advice.flags_of(plan.teacher_from)
     row = rows.measure(plan, mesh, memory=memory, probes=options.probes, flags=flags)
-    print(json.dumps(row) if options.json else page(row))
+    print(json_text(row) if options.json else page(row))
     return DOES_NOT_FIT if row["fits"] is False else 0
 
 

@@ -18,10 +18,9 @@ that the network sees. By default that is 256 for 224, and in that proportion fo
 squares; weights that were published with another one, such as 235 for 224, say so.
 """
 
-import json
-
 from kdjax import cli, paths
 from kdjax.cli import arguments
+from kdjax.contracts import json_text
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment.sections import FEEDS
 from kdjax.runner.evaluate import SplitRequest, evaluate
@@ -47,5 +46,5 @@ def main(argv: list[str]) -> int:
         network = options.checkpoint, options.student, options.weights
         line = evaluate(workdir, images, *network)
         if collectives.is_primary():
-            print(json.dumps(line))
+            print(json_text(line))
     return 0

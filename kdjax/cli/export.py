@@ -24,10 +24,9 @@ The file is read again and its logits are compared before it gets its name. Prin
 JSON line.
 """
 
-import json
-
 from kdjax import cli, paths
 from kdjax.cli import arguments
+from kdjax.contracts import json_text
 from kdjax.distributed import devices
 from kdjax.runner.export import FORMATS, export
 
@@ -47,5 +46,5 @@ def main(argv: list[str]) -> int:
     workdir = paths.resolve(options.pop("workdir"), "WORKDIR")
     output = paths.resolve(options.pop("output"), "--output")
     devices.configure(1, 1)
-    print(json.dumps(export(workdir, output, **options)))
+    print(json_text(export(workdir, output, **options)))
     return 0

@@ -10,6 +10,7 @@ import time
 from rich.progress import Progress, TextColumn
 from rich.table import Column
 
+from kdjax.contracts import json_text
 from kdjax.distributed import process_log
 from kdjax.paths import is_url
 from kdjax.reporting.console import console
@@ -48,7 +49,7 @@ class Reporter:
         self._goodput.resume(logged, start)
         rows = [row for row in logged if row["step"] <= start]
         self._start = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
-        replace(self._path, "".join(json.dumps(row) + "\n" for row in rows))
+        replace(self._path, "".join(json_text(row) + "\n" for row in rows))
         self._file = open_append(self._path)
         self._events = _events(workdir, start) if tensorboard else None
         self._line = _Line(stream or sys.stderr)
@@ -88,9 +89,7 @@ class Reporter:
     def _write(self, step: int, values: dict[str, float]) -> None:
         row = {"step": step, "epoch": round(step / self.steps_per_epoch, 4)}
         row |= {"seconds": round(self.seconds, 3), "time": self._goodput.seconds()}
-        # JSON has no NaN: a metric that is not finite is written as null.
-        row |= {k: v if math.isfinite(v) else None for k, v in values.items()}
-        self._file.write(f"{json.dumps(row)}\n".encode())
+        self._file.write(f"{json_text(row | values)}\n".encode())
         if self._events:
             for key, value in values.items():
                 self._events.add_scalar(key, value, step)

@@ -10,6 +10,7 @@ import shutil
 import jax
 
 from kdjax import checkpoints
+from kdjax.contracts import json_text
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.files import replace_json
 from kdjax.reporting.reporter import read_rows
@@ -50,7 +51,7 @@ def note_time_slice(workdir: pathlib.Path) -> None:
         "precision": jax.config.jax_default_matmul_precision or "default",
     }
     with (workdir / TIME_SLICES).open("a") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(json_text(line) + "\n")
 
 
 def command(study: str, settings: Settings) -> str:

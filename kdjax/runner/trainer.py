@@ -18,7 +18,14 @@ from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.summary import announce, summary
+from kdjax.runner.summary import (
+    announce,
+    check_end,
+    check_teacher,
+    recorder,
+    say_skipped,
+    summary,
+)
 from kdjax.runner.workdir import write_config, write_json
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
@@ -45,11 +52,12 @@ def train(
     """
     goodput, mesh = Goodput(), sharding.make_mesh()
     checkpointer, states, meta = _start(experiment, workdir, mesh)
-    start = meta["step"]
+    start, skips = meta["step"], meta.get("skipped_steps", {})
     reporter = _reporter(experiment, workdir, start, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
-    with _closing(checkpointer), closing(reporter), collected as skipped:
+    files = contextlib.ExitStack()
+    with _closing(checkpointer), closing(reporter), files, collected as skipped:
         announce(experiment, start, reporter)
         variables = experiment.teacher and sharding.place_replicated(
             experiment.teacher.variables, mesh
@@ -59,7 +67,7 @@ def train(
             steps = Steps(experiment, variables, mesh, sample_info)
             tracing = _traced(steps, profile, experiment, workdir, reporter.say)
             with closing(steps), tracing as steps:
-                loop.run(
+                states = loop.run(
                     experiment.plan,
                     states,
                     start=start,
@@ -73,11 +81,15 @@ def train(
                     gather=collectives.gather,
                     agree=lambda own: collectives.broadcast(lambda: own),
                     goodput=goodput,
+                    skipped=skips,
+                    record_skipped=recorder(experiment, workdir, start, files),
                 )
+        results = reporter.last_evaluation or meta["metrics"]
+        say_skipped(experiment, skips, reporter)
+        check_end(results, states)
         spent = goodput.summary()
         reporter.say(sentence(spent))
-    results = reporter.last_evaluation or meta["metrics"]
-    record = summary(experiment, results, reporter.seconds, skipped)
+    record = summary(experiment, results, reporter.seconds, skipped, skips)
     record["time"] = spent
     if selections := sample_info.report():
         record["selections"] = selections
@@ -258,6 +270,7 @@ def evaluation(experiment: Experiment, variables, mesh):
         batches = evaluation_rows(split, experiment.evaluation_batch_size, mesh)
         if teacher:
             add_teacher(teacher.network, variables, normalise, batches)
+            check_teacher(experiment, batches)
         return scorer(networks, normalise, batches)
 
     score = scorer_of(networks | raw, experiment.test, experiment.teacher)

@@ -18,7 +18,7 @@ class Recorder:
     def evaluation(self, step, metrics):
         self.events.append(("evaluation", step))
 
-    def save(self, step, states, metrics):
+    def save(self, step, states, metrics, skipped):
         self.events.append(("save", step, metrics is not None))
 
     def wait(self):
