@@ -42,7 +42,7 @@ class Checkpointer:
         Each student's best step is kept by "top1" of its evaluation, with `keep_all`
         every step that was evaluated; `meta`, the JSON identity, is stored in each.
         """
-        self.meta = meta
+        self.meta, self.directory = meta, directory
         scores = [lambda metrics, name=name: metrics[name]["top1"] for name in students]
         options = {"n": 1, "keep_checkpoints_without_metrics": False}
         best = [policies.BestN(get_metric_fn=score, **options) for score in scores]

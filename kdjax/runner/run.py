@@ -25,12 +25,14 @@ def run(
     workdir: pathlib.Path,
     deadline: float = math.inf,
     profile: tuple[int, int] | None = None,
+    allow: tuple[str, ...] = (),
 ) -> None:
     """Does what the config says; resumes what is unfinished, skips what is finished.
 
     `config` is what `get_config` returns, overrides applied, or nested dicts. At
     `deadline`, on `time.monotonic()`, a training saves its state and stops. Of every
-    training the steps of `profile` are traced.
+    training the steps of `profile` are traced. The keys of `allow` may have changed
+    since the last start.
     """
     config = plain(config)
     with locked(workdir), own_log(workdir):
@@ -42,9 +44,9 @@ def run(
             write_config(workdir, resolved(config))
             for name, stage in stages.items():
                 collectives.log(f"stage {name} of {', '.join(stages)}")
-                run(stage, workdir / name, deadline, profile)
+                run(stage, workdir / name, deadline, profile, allow)
         else:
-            run_stage(config, workdir, deadline, profile)
+            run_stage(config, workdir, deadline, profile, allow)
 
 
 def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
@@ -61,10 +63,13 @@ def run_stage(
     workdir: pathlib.Path,
     deadline: float = math.inf,
     profile: tuple[int, int] | None = None,
+    allow: tuple[str, ...] = (),
 ) -> None:
     """A training or a selection, plain, in a directory that is held."""
-    collectives.broadcast(lambda: check_config(workdir, resolved(config)))
-    if collectives.broadcast(lambda: is_done(workdir)):
+    changed = collectives.broadcast(
+        lambda: check_config(workdir, resolved(config), allow)
+    )
+    if not changed and collectives.broadcast(lambda: is_done(workdir)):
         provenance.check_finished(workdir, resolved(config))
         collectives.log(f"{workdir} is finished; nothing to do.")
     elif config["select"]:
@@ -75,7 +80,7 @@ def run_stage(
         directory = workdir / CHECKPOINTS
         stored = collectives.broadcast(lambda: denominators.stored_in(directory))
         experiment = build(config, denominators=stored)
-        trainer.train(experiment, workdir, deadline, profile)
+        trainer.train(experiment, workdir, deadline, profile, changed)
     collectives.barrier()
 
 
