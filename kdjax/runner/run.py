@@ -15,6 +15,7 @@ from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.reporting.growing import open_append
 from kdjax.reporting.results import SUMMARY, Result, read_results
 from kdjax.runner import provenance, trainer
+from kdjax.runner.summary import check_scores
 from kdjax.runner.workdir import CONFIG, check_config, is_done, locked, write_config
 
 LOGS = "logs"  # of the processes, where there are several
@@ -71,6 +72,7 @@ def run_stage(
     )
     if not changed and collectives.broadcast(lambda: is_done(workdir)):
         provenance.check_finished(workdir, resolved(config))
+        check_sound(workdir)
         collectives.log(f"{workdir} is finished; nothing to do.")
     elif config["select"]:
         from kdjax.runner import select
@@ -82,6 +84,13 @@ def run_stage(
         experiment = build(config, denominators=stored)
         trainer.train(experiment, workdir, deadline, profile, changed)
     collectives.barrier()
+
+
+def check_sound(workdir: pathlib.Path) -> None:
+    """Raises NonFinite where a run is finished, and has scores that are nonsense."""
+    if (workdir / SUMMARY).exists():
+        students = json.loads((workdir / SUMMARY).read_text())["students"]
+        check_scores({name: row["metrics"] for name, row in students.items()})
 
 
 def check(config: Any, workdir: pathlib.Path) -> None:

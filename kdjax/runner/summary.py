@@ -108,18 +108,29 @@ def say_skipped(experiment: Experiment, counts: dict, reporter: Reporter) -> Non
 
 def check_end(results: dict, states: dict) -> None:
     """Raises NonFinite where a run ends with a network or a score that is nonsense."""
+    check_scores(results)
+    for name, state in states.items():
+        weights = map(np.asarray, jax.tree.leaves(state.evaluated))
+        if not all(np.isfinite(leaf).all() for leaf in weights):
+            raise _nonsense(name, "a weight")
+
+
+def check_scores(results: dict) -> None:
+    """Raises NonFinite where a student's last evaluation is nonsense."""
     for name, row in results.items():
-        wrong = [key for key, v in row.items() if v is None or not math.isfinite(v)]
-        what = f"{wrong[0]} of the last evaluation" if wrong else "the weights"
-        weights = jax.tree.leaves(states[name].evaluated)
-        if wrong or not all(np.isfinite(np.asarray(leaf)).all() for leaf in weights):
-            raise NonFinite(
-                f"train: {name} ends with {what} not finite: it has learnt nothing "
-                "that can be used, so the run does not count as finished. Lower "
-                "config.schedule.learning_rate, set config.optimizer.clip_norm, or "
-                "look at the data, in a new --workdir.",
-                student=name,
-            )
+        for key, value in row.items():
+            if value is None or not math.isfinite(value):
+                raise _nonsense(name, f"a {key} in the last evaluation")
+
+
+def _nonsense(name: str, what: str) -> NonFinite:
+    text = (
+        f"train: {name} ends with {what} that is not finite: it has learnt nothing "
+        "that can be used, so this run does not count as finished. Lower "
+        "config.schedule.learning_rate, set config.optimizer.clip_norm, or look at the "
+        "data, in a new --workdir."
+    )
+    return NonFinite(text, student=name)
 
 
 def summary(

@@ -1,5 +1,6 @@
 """Nonsense is no success: NaN networks, NaN teachers, runs that are started again."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from kdjax.runner.trainer import Steps
 from tests import networks
 
 NAN = float("nan")
+SCORES = {"ce": {"top1": 50.0, "loss": 1.0}}
 BATCH = 16
 HEAD = """
 from ml_collections import ConfigDict
@@ -146,9 +148,35 @@ def test_a_run_that_exploded_never_ends_with_0(train, tmp_path):
 def test_a_run_whose_last_evaluation_is_not_finite_is_not_finished(train, tmp_path):
     for _ in range(2):  # the second start finds the state, and makes no step
         code, said = train(*EXPLODES, "--config.total_steps=2")
-        assert code == 3 and "ce ends with loss of the last evaluation not" in said
+        assert code == 3 and "ce ends with a loss in the last evaluation" in said
         assert "finished; nothing to do" not in said
         assert not (tmp_path / "run" / "summary.json").exists()
+
+
+def test_a_summary_of_nan_is_not_finished(train, tmp_path):
+    """As earlier versions have written it."""
+    assert train()[0] == 0
+    path = tmp_path / "run" / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["students"]["ce"]["metrics"]["loss"] = NAN
+    path.write_text(json.dumps(summary))
+    code, said = train()
+    assert code == 3 and "ce ends with a loss in the last evaluation" in said
+
+
+def test_weights_that_are_not_finite_are_the_end_of_no_run(train, monkeypatch):
+    """The scores are fine: the average hides it, or a layer that evaluation skips."""
+
+    class Spoilt(Steps):
+        def run(self, *arguments):
+            states, metrics = super().run(*arguments)
+            params = jax.tree.map(lambda x: x * NAN, states["ce"].params)
+            return {"ce": dataclasses.replace(states["ce"], params=params)}, metrics
+
+    monkeypatch.setattr(trainer, "Steps", Spoilt)
+    monkeypatch.setattr(trainer, "evaluation", lambda *_: lambda states: SCORES)
+    code, said = train("--config.total_steps=1")
+    assert code == 3 and "ce ends with a weight that is not finite" in said
 
 
 def test_a_teacher_of_nan_is_refused_before_training(train, tmp_path):

@@ -15,7 +15,7 @@ from kdjax.training.loop import NonFinite, Plan
 from kdjax.training.optimizers import sgd
 from kdjax.training.schedules import constant_schedule
 from kdjax.training.state import Student, TrainState, initial_state
-from kdjax.training.step import TeacherResults, update_student
+from kdjax.training.step import TeacherResults, make_train_step, update_student
 from kdjax.training.update import REASONS, Gradients, apply_finite, unusable_rows
 from kdjax.types import Batch, Outputs
 from tests.training.loops import drive
@@ -128,6 +128,40 @@ def test_one_row_of_any_batch_is_enough(classes, batch):
         bad = good.copy()
         bad[-1] = value
         assert {reason_of(row) for row in step(bad).values()} == {"teacher"}
+
+
+@pytest.mark.parametrize("microbatches", [1, 2])
+def test_outputs_of_a_cache_are_looked_at_too(microbatches):
+    """The teacher's outputs come with the batch; one row of them is infinite."""
+    pairs = {
+        "kd": one_of(4, kd.build(alpha=1.0, temperature=4.0)),
+        "ce": one_of(4, ce.build()),
+    }
+    image = np.arange(32, dtype=np.float32).reshape(8, 4, 1, 1) % 3
+    zeros = np.zeros(8, np.int32)
+
+    def gather(source, rows):
+        outputs = Outputs(rows["logits"], {})
+        count = zeros[: len(rows["logits"])]
+        return Batch(image[: len(count)], count, count, count, {}, None, outputs)
+
+    step = make_train_step(
+        {name: student for name, (student, _) in pairs.items()},
+        None,
+        gather,
+        lambda batch, view, kind: batch.image,
+        accumulation_steps=microbatches,
+    )
+    step = jax.jit(step)
+    states = {name: state for name, (_, state) in pairs.items()}
+    logits = np.zeros((8, 4), np.float32)
+    for row, reason in ((0.0, ""), (INF, "teacher")):
+        logits[5] = row
+        after, metrics = step(states, None, None, {"logits": logits})
+        found = {name: reason_of(row) for name, row in metrics.items()}
+        assert found == {"kd": reason, "ce": ""}
+        moved = after["kd"].params["w"] != states["kd"].params["w"]
+        assert bool(moved) == (reason == "")
 
 
 def test_a_masked_class_is_no_fault():
