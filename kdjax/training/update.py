@@ -38,16 +38,13 @@ def apply_finite(
     gradients, changes, metrics = computed
     rest = {name: value for name, value in metrics.items() if name != TEACHER}
     loss, norm = metrics["loss"], optax.tree.norm(gradients)
-    new = apply_gradients(student, state, gradients, changes)
-    wrong = {}
+    new, wrong = apply_gradients(student, state, gradients, changes), {}
     if student.loss_spike:
         mean = state.supervision_state[LOSS]
         wrong["loss_spike"] = is_spike(loss, mean, student.loss_spike)
         following = {LOSS: ema.update(mean, DECAY, {"loss": loss}, {})}
         supervision_state = new.supervision_state | following
         new = dataclasses.replace(new, supervision_state=supervision_state)
-    # A finite gradient may still overflow: with a large rate, or in the statistics.
-    wrong["update"] = ~all_finite((new.trained, new.batch_stats))
     wrong |= {"gradient": ~jnp.isfinite(norm), "loss": ~jnp.isfinite(loss)}
     if TEACHER in metrics:
         wrong["teacher"] = metrics[TEACHER] > 0
@@ -55,11 +52,38 @@ def apply_finite(
     # The last one holds: a teacher of NaN makes the loss NaN, and that the gradient.
     for name, is_wrong in wrong.items():
         reason = jnp.where(is_wrong, jnp.float32(REASONS.index(name)), reason)
-    # A bad batch must not poison weights, statistics or momentum: only step moves on.
-    # The loop counts such steps and stops the run when it happens again and again.
-    kept = jax.tree.map(lambda new, old: jnp.where(reason == 0, new, old), new, state)
-    rest |= {"gradient_norm": norm, "skipped": reason}
-    return dataclasses.replace(kept, step=new.step), rest
+    kept, is_finite = keep_finite(reason == 0, new, state)
+    overflow = (reason == 0) & ~is_finite
+    reason = jnp.where(overflow, jnp.float32(REASONS.index("update")), reason)
+    return kept, rest | {"gradient_norm": norm, "skipped": reason}
+
+
+def keep_finite(
+    is_sound: jax.Array, new: TrainState, old: TrainState
+) -> tuple[TrainState, jax.Array]:
+    """(`new` where it is sound and finite, else `old` with its step; is it finite).
+
+    A bad batch must not poison weights, statistics or momentum: only step moves on. The
+    loop counts such steps and stops the run when it happens again and again. A finite
+    gradient may still overflow: at a large rate, or in the statistics.
+    """
+
+    def chosen(condition, names, new):
+        trees = {name: (getattr(new, name), getattr(old, name)) for name in names}
+        return {
+            name: jax.tree.map(lambda a, b: jnp.where(condition, a, b), *pair)
+            for name, pair in trees.items()
+        }
+
+    checked = ("params", "batch_stats", "connectors")
+    others = ("opt_state", "supervision_state", "ema")
+    # Without the barrier the compiler fuses the update with the question whether it is
+    # finite, and rounds it otherwise than versions did that did not ask.
+    first = jax.lax.optimization_barrier(chosen(is_sound, checked, new))
+    is_finite = all_finite(first)
+    kept = chosen(is_finite, checked, dataclasses.replace(new, **first))
+    kept |= chosen(is_sound & is_finite, others, new)
+    return TrainState(step=new.step, **kept), is_finite
 
 
 def all_finite(tree: PyTree) -> jax.Array:
@@ -88,14 +112,16 @@ def unusable_share(
     Means, which devices add up together with that of the loss.
     """
     wrong = []
+    logits, others = [], []
     for one in filter(None, outputs):
-        wrong.append(unusable_rows(one.logits))
-        if one.member_logits is not None:
-            wrong.append(unusable_rows(one.member_logits))
+        logits += [x for x in (one.logits, one.member_logits) if x is not None]
         names = [name for name in method.teacher_features if name in one.features]
-        wrong += [~jnp.isfinite(one.features[name]) for name in names]
+        others += [one.features[name] for name in names]
     if "image_gradients" in method.needs:
-        wrong.append(~jnp.isfinite(image_gradient))
+        others.append(image_gradient)
+    # Behind a barrier, so that the losses are rounded as they would be without this.
+    logits, others = jax.lax.optimization_barrier((logits, others))
+    wrong = [unusable_rows(x) for x in logits] + [~jnp.isfinite(x) for x in others]
     return sum(jnp.mean(one, dtype=jnp.float32) for one in wrong)
 
 
