@@ -44,9 +44,9 @@ def accepted(
     Those that are allowed, and a length that is raised where no step that was made
     would have been another one. InputError for the others.
     """
-    asked = {key for key in changed if any(_covers(one, key) for one in allow)}
-    longer = set(changed) & set(LENGTHS) - asked
-    rest = {key: changed[key] for key in changed.keys() - asked - longer}
+    allowed = {key for key in changed if any(_covers(one, key) for one in allow)}
+    longer = set(changed) & set(LENGTHS) - allowed
+    rest = {key: changed[key] for key in changed.keys() - allowed - longer}
     if rest or config["select"]:
         workdirs.refuse(workdir, dict(sorted(rest.items())) or changed)
     if longer:
@@ -97,8 +97,8 @@ def record(workdir: pathlib.Path, changed: dict[str, list], step: int) -> None:
         summary.unlink()
 
 
-def _covers(allowed: str, key: str) -> bool:
-    return key == allowed or key.startswith(f"{allowed}.")
+def _covers(name: str, key: str) -> bool:
+    return key == name or key.startswith(f"{name}.")
 
 
 def _check_longer(workdir: pathlib.Path, config: dict, changed: dict) -> None:

@@ -68,7 +68,7 @@ def keep_finite(
     gradient may still overflow: at a large rate, or in the statistics.
     """
 
-    def chosen(condition, names, new):
+    def selected(condition, names, new):
         trees = {name: (getattr(new, name), getattr(old, name)) for name in names}
         return {
             name: jax.tree.map(lambda a, b: jnp.where(condition, a, b), *pair)
@@ -79,10 +79,10 @@ def keep_finite(
     others = ("opt_state", "supervision_state", "ema")
     # Without the barrier the compiler fuses the update with the question whether it is
     # finite, and rounds it otherwise than versions did that did not ask.
-    first = jax.lax.optimization_barrier(chosen(is_sound, checked, new))
+    first = jax.lax.optimization_barrier(selected(is_sound, checked, new))
     is_finite = all_finite(first)
-    kept = chosen(is_finite, checked, dataclasses.replace(new, **first))
-    kept |= chosen(is_sound & is_finite, others, new)
+    kept = selected(is_finite, checked, dataclasses.replace(new, **first))
+    kept |= selected(is_sound & is_finite, others, new)
     return TrainState(step=new.step, **kept), is_finite
 
 
