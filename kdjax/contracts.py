@@ -2,6 +2,8 @@
 
 import contextlib
 import difflib
+import json
+import math
 import numbers
 import re
 from collections.abc import Mapping
@@ -46,6 +48,24 @@ def exit_code_of(error: BaseException) -> int | None:
     if type(error).__module__.partition(".")[0] in BUCKET_CLIENTS:
         return 4
     return 4 if isinstance(error, OSError) else getattr(error, "exit_code", None)
+
+
+def json_text(value: Any, **how: Any) -> str:
+    """JSON as its standard has it: a number that is not finite is null.
+
+    >>> json_text({"loss": float("nan"), "top1": 1.5})
+    '{"loss": null, "top1": 1.5}'
+    """
+    return json.dumps(without_nan(value), allow_nan=False, **how)
+
+
+def without_nan(value: Any) -> Any:
+    """The same nested dicts and lists, None for numbers that are not finite."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def nearest(word: str, names) -> str:

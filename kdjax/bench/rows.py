@@ -1,6 +1,5 @@
 """Measured programs as rows of numbers, and what the numbers mean."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable
 
@@ -11,7 +10,7 @@ from kdjax.bench import peaks, programs, timing
 from kdjax.bench.flops import Work
 from kdjax.bench.problem import Problem
 from kdjax.bench.roofline import shares
-from kdjax.contracts import InputError, versions
+from kdjax.contracts import InputError, json_text, versions
 
 INTERRUPTED = 130
 KEYS = {
@@ -62,7 +61,7 @@ def measure_each(
             code = INTERRUPTED
             break
         if as_json:
-            print(json.dumps(rows[-1]), flush=True)
+            print(json_text(rows[-1]), flush=True)
     if rows and not as_json:
         print_table(rows)
     return code

@@ -13,7 +13,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from kdjax.checkpoints import storage
 from kdjax.checkpoints.checksums import sums_of
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, without_nan
 from kdjax.distributed import collectives
 from kdjax.paths import is_url
 from kdjax.paths.files import text_of
@@ -45,7 +45,7 @@ class Checkpointer:
         Each student's best step is kept by "top1" of its evaluation, with `keep_all`
         every step that was evaluated; `meta`, the JSON identity, is stored in each.
         """
-        self.meta = meta
+        self.meta, self.directory = meta, directory
         for sentence in collectives.broadcast(lambda: storage.mend_metrics(directory)):
             collectives.log(sentence)
         scores = [lambda metrics, name=name: metrics[name]["top1"] for name in students]
@@ -63,10 +63,20 @@ class Checkpointer:
             best_fn=lambda metrics: 0.0,
         )
 
-    def save(self, step: int, states: PyTree, metrics: dict | None) -> None:
-        """Begins to save; the arrays are copied before this returns."""
-        items = storage.split(states)
+    def save(
+        self,
+        step: int,
+        states: PyTree,
+        metrics: dict | None,
+        skipped: dict | None = None,
+    ) -> None:
+        """Begins to save; the arrays are copied before this returns.
+
+        `skipped` are the counts of skipped steps so far, which a resumed run adds to.
+        """
+        items, metrics = storage.split(states), without_nan(metrics)
         meta = self.meta | {"step": step, "checksums": sums_of(items)}
+        meta |= {"skipped_steps": skipped} if skipped else {}
         if metrics:
             meta["metrics"] = metrics
         meta = sealed(meta)

@@ -13,13 +13,12 @@ Prints one JSON line.
 """
 
 import argparse
-import json
 
 from kdjax import cli
 from kdjax.caching.layout import DTYPES
 from kdjax.checkpoints import StorageError
 from kdjax.cli import arguments
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, json_text
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment import schema
 from kdjax.experiment.build import check_single
@@ -41,7 +40,7 @@ def main(argv: list[str]) -> int:
         else:
             line = cache.write_cache(config, options.workdir, **request)
         if collectives.is_primary():
-            print(json.dumps(line))
+            print(json_text(line))
     return 0 if line.get("sound", True) else StorageError.exit_code
 
 

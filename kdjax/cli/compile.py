@@ -33,14 +33,13 @@ Exit codes: 0 it fits, or the device's memory is not known; 2 bad input, or it d
 not fit.
 """
 
-import json
 import sys
 
 from kdjax import cli
 from kdjax.bench.problem import pair_names
 from kdjax.cli import arguments
 from kdjax.cli.bench import at_least
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, json_text
 from kdjax.distributed import devices
 from kdjax.experiment import described, schema
 from kdjax.experiment.builders import allow_code
@@ -81,7 +80,7 @@ def main(argv: list[str]) -> int:
     memory = int(options.memory * 2**30) or None
     flags = advice.PAIR if options.pair else advice.flags_of(plan.teacher_from)
     row = rows.measure(plan, mesh, memory=memory, probes=options.probes, flags=flags)
-    say(json.dumps(row) if options.json else page(row))
+    say(json_text(row) if options.json else page(row))
     return DOES_NOT_FIT if row["fits"] is False else 0
 
 

@@ -18,10 +18,9 @@ that the network sees. By default that is 256 for 224, and in that proportion fo
 squares; weights that were published with another one, such as 235 for 224, say so.
 """
 
-import json
-
 from kdjax import cli, paths
 from kdjax.cli import arguments
+from kdjax.contracts import json_text
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment.builders import allow_code
 from kdjax.experiment.sections import FEEDS
@@ -49,5 +48,5 @@ def main(argv: list[str]) -> int:
         with allow_code(options.allow_code):
             line = evaluate(workdir, images, *network)
         if collectives.is_primary():
-            print(json.dumps(line))
+            print(json_text(line))
     return 0

@@ -25,10 +25,9 @@ The file is read again and its logits are compared before it gets its name. Prin
 JSON line.
 """
 
-import json
-
 from kdjax import cli, paths
 from kdjax.cli import arguments
+from kdjax.contracts import json_text
 from kdjax.distributed import devices
 from kdjax.experiment.builders import allow_code
 from kdjax.runner.export import FORMATS, export
@@ -51,5 +50,5 @@ def main(argv: list[str]) -> int:
     output = paths.resolve(options.pop("output"), "--output")
     devices.configure(1, 1)
     with allow_code(options.pop("allow_code")):
-        print(json.dumps(export(workdir, output, **options)))
+        print(json_text(export(workdir, output, **options)))
     return 0

@@ -29,11 +29,10 @@ the memory; its weights stay as they are. Prints one JSON line, and the line of
 `evaluate` that checks the teacher: weights of another network can have the same names.
 """
 
-import json
 import sys
 
 from kdjax import cli, paths
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, json_text
 from kdjax.distributed import devices
 from kdjax.paths.files import local_copy
 from kdjax.reporting.console import say
@@ -71,7 +70,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
     with local_copy(file) as copy:
         line = import_weights(copy, workdir, **options)
-    print(json.dumps(line))
+    print(json_text(line))
     # The one check that finds a wrong network, activation, mean or deviation.
     data = "imagenet2012 --split=validation" if line["classes"] == 1000 else "NAME"
     check = f"python -m kdjax evaluate --workdir={given} --data={data}"

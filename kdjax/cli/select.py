@@ -7,11 +7,9 @@ random. DIR/selection.npz is what `config.data.keep` takes to train on those sam
 only, and `config.selection` to use a teacher on them only.
 """
 
-import json
-
 from kdjax import cli
 from kdjax.cli import arguments
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, json_text
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.runner import run
 from kdjax.runner.select import read_selection
@@ -32,5 +30,5 @@ def main(argv: list[str]) -> int:
         devices.configure(options.devices, batch_size, processes)
         run.run(config, options.workdir)
         if collectives.is_primary():
-            print(json.dumps(read_selection(options.workdir)))
+            print(json_text(read_selection(options.workdir)))
     return 0

@@ -94,6 +94,7 @@ def build(
             "images; expected a batch that is no larger."
         )
     check_accumulation(config)
+    check_guards(config)
     plan = plan_of(config, examples / batch_size)
     teacher, cache = _teacher(config, data, plan, teacher_models)
     initial = None
@@ -158,6 +159,16 @@ def check_accumulation(config: dict) -> None:
         )
 
 
+def check_guards(config: dict) -> None:
+    """Refuses a spike that half of all losses are."""
+    spike = config["guards"]["loss_spike"]
+    if 0 < spike <= 1:
+        raise InputError(
+            f"config.guards.loss_spike is {spike:g}; expected a number above 1, such "
+            "as 10, or 0 for none."
+        )
+
+
 def _identity(sections: dict, facts: dict, teacher, cache, initial) -> dict:
     """What every checkpoint says of the run; None for what it was not made from."""
     sources = {"teacher": teacher, "cache": cache, "initial": initial}
@@ -182,4 +193,5 @@ def plan_of(config: dict, steps_per_epoch: float) -> Plan:
         save_every=checkpoint["every_steps"],
         save_minutes=checkpoint["every_minutes"],
         stop_at_train_top1=config["stop_at_train_top1"],
+        max_skipped_share=config["guards"]["max_skipped_share"],
     )

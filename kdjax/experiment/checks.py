@@ -6,7 +6,7 @@ from typing import Any
 
 from kdjax.data.noise import NOISES
 from kdjax.experiment import builders, denominators, schema
-from kdjax.experiment.build import check_accumulation, plan_of
+from kdjax.experiment.build import check_accumulation, check_guards, plan_of
 from kdjax.experiment.data import check_feed
 from kdjax.experiment.methods import STANDARDISE, split_supervisor
 from kdjax.experiment.mixtures import refuse_mixed
@@ -29,6 +29,7 @@ def check_training(config: dict) -> None:
     schema.check_keys(config)
     epochs = plan_of(config, steps_per_epoch=1.0).total_steps
     check_accumulation(config)
+    check_guards(config)
     check_feed(config["data"])
     if config["teacher"]["cache"]:
         refuse_mixed(config["data"])

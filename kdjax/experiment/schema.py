@@ -18,6 +18,7 @@ from kdjax.experiment.sections import (
     Checkpoint,
     Data,
     Evaluation,
+    Guards,
     Initial,
     Published,
     Teacher,
@@ -87,6 +88,7 @@ class Config:
     )
     evaluation: Evaluation = key(Evaluation, "of all networks, each with a checkpoint")
     checkpoint: Checkpoint = key(Checkpoint, "more of them, for a run that is stopped")
+    guards: Guards = key(Guards, "against updates that would be nonsense")
     stop_at_train_top1: float = key(0.0, "percent; 0: never", low=0, high=100)
     published: Published = key(Published, "a number to show beside the run's own")
     log_every_steps: int = key(50, "between rows of metrics", low=1, free=True)

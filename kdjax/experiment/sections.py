@@ -107,6 +107,25 @@ class Checkpoint:
 
 
 @section
+class Guards:
+    max_skipped_share: float = key(
+        0.1,
+        "of a student's steps may be skipped, as their loss, gradient, update or "
+        "teacher is not finite; above it (and 10 steps, or half of a run of fewer than "
+        "20) the run ends with code 3: it has not trained as its config says",
+        low=0,
+        high=1,
+        free=True,
+    )
+    loss_spike: float = key(
+        0.0,
+        "skips a step whose loss is above so many times the running mean; 0: none, "
+        "else above 1",
+        low=0,
+    )
+
+
+@section
 class Published:
     top1: float = key(0.0, "percent; 0: none", low=0, high=100, free=True)
     source: str = key("", "where it stands", free=True)

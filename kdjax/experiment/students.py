@@ -80,7 +80,9 @@ def build_students(
         own = (stored or {}).get(name)
         given = (path, section, data, teacher, optimizer, facts, own)
         student, decay = _student(*given), config["ema_decay"]
-        students[name] = dataclasses.replace(student, ema_decay=decay)
+        students[name] = dataclasses.replace(
+            student, ema_decay=decay, loss_spike=config["guards"]["loss_spike"]
+        )
         section |= {"ema_decay": decay} if decay else {}
     if is_streamed(data.train):
         _check_crops(students, teacher, data)

@@ -1,13 +1,13 @@
 """Writing files so that a crash leaves the old one or the new one, never half of it."""
 
 import functools
-import json
 import pathlib
 from typing import Any
 
 import numpy as np
 from rich import filesize
 
+from kdjax.contracts import json_text
 from kdjax.paths.files import written
 from kdjax.paths.json_files import sealed
 
@@ -25,7 +25,7 @@ def replace_npz(path: pathlib.Path, **arrays: np.ndarray) -> None:
 
 
 def replace_json(path: pathlib.Path, record: Any) -> None:
-    replace(path, json.dumps(record, indent=2) + "\n")
+    replace(path, json_text(record, indent=2) + "\n")
 
 
 def replace_record(path: pathlib.Path, record: dict) -> None:

@@ -1,6 +1,5 @@
 """Reports a run while it goes on: metrics.jsonl, a live line, TensorBoard."""
 
-import json
 import math
 import pathlib
 import sys
@@ -9,7 +8,7 @@ import time
 from rich.progress import Progress, TextColumn
 from rich.table import Column
 
-from kdjax.contracts import printable
+from kdjax.contracts import json_text, printable
 from kdjax.distributed import collectives, process_log
 from kdjax.paths import is_url
 from kdjax.paths.json_files import parse_json
@@ -53,7 +52,7 @@ class Reporter:
             text = f"has no row of the {start} steps before; those metrics are lost"
             collectives.log(f"{self._path} {text}")
         self._start = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
-        replace(self._path, "".join(json.dumps(row) + "\n" for row in rows))
+        replace(self._path, "".join(json_text(row) + "\n" for row in rows))
         self._file = open_append(self._path)
         self._events = _events(workdir, start) if tensorboard else None
         self._line = _Line(stream or sys.stderr)
@@ -93,9 +92,7 @@ class Reporter:
     def _write(self, step: int, values: dict[str, float]) -> None:
         row = {"step": step, "epoch": round(step / self.steps_per_epoch, 4)}
         row |= {"seconds": round(self.seconds, 3), "time": self._goodput.seconds()}
-        # JSON has no NaN: a metric that is not finite is written as null.
-        row |= {k: v if math.isfinite(v) else None for k, v in values.items()}
-        self._file.write(f"{json.dumps(row)}\n".encode())
+        self._file.write(f"{json_text(row | values)}\n".encode())
         if self._events:
             for key, value in values.items():
                 self._events.add_scalar(key, value, step)

@@ -2,7 +2,6 @@
 
 import datetime
 import hashlib
-import json
 import pathlib
 import platform
 import shutil
@@ -10,6 +9,7 @@ import shutil
 import jax
 
 from kdjax import checkpoints
+from kdjax.contracts import json_text
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.paths.files import written
 from kdjax.paths.json_files import read_json
@@ -54,7 +54,7 @@ def note_time_slice(workdir: pathlib.Path) -> None:
         "precision": jax.config.jax_default_matmul_precision or "default",
     }
     with (workdir / TIME_SLICES).open("a") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(json_text(line) + "\n")
 
 
 def command(study: str, settings: Settings) -> str:

@@ -13,8 +13,9 @@ from kdjax.experiment.builders import allow_code, code_of
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.reporting.growing import open_append
-from kdjax.reporting.results import SUMMARY, Result, read_results
+from kdjax.reporting.results import SUMMARY, Result, read_results, read_summary
 from kdjax.runner import provenance, trainer
+from kdjax.runner.summary import check_scores
 from kdjax.runner.workdir import (
     CONFIG,
     check_config,
@@ -33,12 +34,14 @@ def run(
     workdir: pathlib.Path,
     deadline: float = math.inf,
     profile: tuple[int, int] | None = None,
+    allow: tuple[str, ...] = (),
 ) -> None:
     """Does what the config says; resumes what is unfinished, skips what is finished.
 
     `config` is what `get_config` returns, overrides applied, or nested dicts. At
     `deadline`, on `time.monotonic()`, a training saves its state and stops. Of every
-    training the steps of `profile` are traced.
+    training the steps of `profile` are traced. The keys of `allow` may have changed
+    since the last start.
     """
     config = plain(config)
     code = allow_code(*code_of(config))  # of all stages, which read each other
@@ -51,9 +54,9 @@ def run(
             write_config(workdir, resolved(config))
             for name, stage in stages.items():
                 collectives.log(f"stage {name} of {', '.join(stages)}")
-                run(stage, workdir / name, deadline, profile)
+                run(stage, workdir / name, deadline, profile, allow)
         else:
-            run_stage(config, workdir, deadline, profile)
+            run_stage(config, workdir, deadline, profile, allow)
 
 
 def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
@@ -70,13 +73,17 @@ def run_stage(
     workdir: pathlib.Path,
     deadline: float = math.inf,
     profile: tuple[int, int] | None = None,
+    allow: tuple[str, ...] = (),
 ) -> None:
     """A training or a selection, plain, in a directory that is held."""
-    collectives.broadcast(lambda: check_config(workdir, resolved(config)))
+    changed = collectives.broadcast(
+        lambda: check_config(workdir, resolved(config), allow)
+    )
     if damage := collectives.broadcast(lambda: damaged_end(workdir)):
         collectives.log(damage)
-    if collectives.broadcast(lambda: is_done(workdir)):
+    if not changed and collectives.broadcast(lambda: is_done(workdir)):
         provenance.check_finished(workdir, resolved(config))
+        check_sound(workdir)
         collectives.log(f"{workdir} is finished; nothing to do.")
     elif config["select"]:
         from kdjax.runner import select
@@ -86,8 +93,15 @@ def run_stage(
         directory = workdir / CHECKPOINTS
         stored = collectives.broadcast(lambda: denominators.stored_in(directory))
         experiment = build(config, denominators=stored)
-        trainer.train(experiment, workdir, deadline, profile)
+        trainer.train(experiment, workdir, deadline, profile, changed)
     collectives.barrier()
+
+
+def check_sound(workdir: pathlib.Path) -> None:
+    """Raises NonFinite where a run is finished, and has scores that are nonsense."""
+    if (workdir / SUMMARY).exists():
+        students = read_summary(workdir / SUMMARY)["students"]
+        check_scores({name: row["metrics"] for name, row in students.items()})
 
 
 def check(config: Any, workdir: pathlib.Path) -> None:

@@ -1,14 +1,26 @@
 """What a training run says of itself, before it begins and when it is done."""
 
+import contextlib
+import functools
 import json
+import math
+import pathlib
+from collections.abc import Callable
+
+import jax
+import numpy as np
 
 from kdjax import paths
-from kdjax.distributed import devices
+from kdjax.contracts import InputError
+from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.comparable import published_of
 from kdjax.reporting.reporter import Reporter
 from kdjax.runner import skipped_images
 from kdjax.runner.workdir import is_done
+from kdjax.training.evaluator import Batches
+from kdjax.training.loop import NonFinite
+from kdjax.training.update import unusable_rows
 
 
 def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
@@ -50,8 +62,83 @@ def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
         reporter.say(line)
 
 
+def check_teacher(experiment: Experiment, batches: Batches) -> None:
+    """Refuses a teacher whose answers on the test images are not finite."""
+    wrong = total = 0
+    for batch in batches.rows:
+        logits = np.asarray(batch["teacher_logits"], np.float32)
+        wrong += int(np.sum(unusable_rows(logits, np) & batch["valid"]))
+        total += int(np.sum(batch["valid"]))
+    wrong, total = np.sum(collectives.all_gather([wrong, total]), 0)
+    if wrong:
+        teacher = experiment.teacher.identity
+        where = teacher.get("workdir", teacher.get("network"))
+        raise InputError(
+            f"config.teacher: {where} answers {wrong} of {total} test images with NaN "
+            "or infinity; expected finite logits. A network that diverged teaches "
+            "nothing: choose another teacher, or an earlier config.teacher.checkpoint."
+        )
+
+
+def recorder(
+    experiment: Experiment,
+    workdir: pathlib.Path,
+    start: int,
+    files: contextlib.ExitStack,
+) -> Callable[[int, dict[str, str]], str]:
+    """`record_skipped` of the loop; its file is opened when there is a row for it."""
+
+    @functools.cache
+    def opened():
+        from kdjax.runner.skipped_steps import SkippedSteps
+
+        listed = SkippedSteps(experiment, workdir, start)
+        return files.enter_context(contextlib.closing(listed))
+
+    return lambda step, reasons: opened().record(step, reasons)
+
+
+def say_skipped(experiment: Experiment, counts: dict, reporter: Reporter) -> None:
+    """Says how many steps of each student were skipped, and why."""
+    for name, row in counts.items():
+        from kdjax.training.guards import sentence
+
+        reporter.say(sentence(name, row, experiment.plan.total_steps))
+
+
+def check_end(results: dict, states: dict) -> None:
+    """Raises NonFinite where a run ends with a network or a score that is nonsense."""
+    check_scores(results)
+    for name, state in states.items():
+        weights = map(np.asarray, jax.tree.leaves(state.evaluated))
+        if not all(np.isfinite(leaf).all() for leaf in weights):
+            raise _nonsense(name, "a weight")
+
+
+def check_scores(results: dict) -> None:
+    """Raises NonFinite where a student's last evaluation is nonsense."""
+    for name, row in results.items():
+        for key, value in row.items():
+            if value is None or not math.isfinite(value):
+                raise _nonsense(name, f"a {key} in the last evaluation")
+
+
+def _nonsense(name: str, what: str) -> NonFinite:
+    text = (
+        f"train: {name} ends with {what} that is not finite: it has learnt nothing "
+        "that can be used, so this run does not count as finished. Lower "
+        "config.schedule.learning_rate, set config.optimizer.clip_norm, or look at the "
+        "data, in a new --workdir."
+    )
+    return NonFinite(text, student=name)
+
+
 def summary(
-    experiment: Experiment, results: dict, seconds: float, skipped: dict | None
+    experiment: Experiment,
+    results: dict,
+    seconds: float,
+    skipped: dict | None,
+    skipped_steps: dict,
 ) -> dict:
     """What a finished run says of itself."""
     students = {
@@ -63,6 +150,10 @@ def summary(
     for name, row in experiment.identity["students"].items():
         if published := published_of(experiment.config, row, teacher):
             students[name]["published"] = published
+    for name, row in skipped_steps.items():
+        share = 100 * row["steps"] / experiment.plan.total_steps
+        counted = {"steps": row["steps"], "percent": share, "reasons": row["reasons"]}
+        students[name]["skipped_steps"] = counted
     return {
         "seconds": seconds,
         "students": students,

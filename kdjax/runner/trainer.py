@@ -16,9 +16,8 @@ from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
-from kdjax.runner import provenance, skipped_images
+from kdjax.runner import provenance, skipped_images, summary
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.summary import announce, summary
 from kdjax.runner.workdir import write_config, write_record
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
@@ -37,20 +36,24 @@ def train(
     workdir: pathlib.Path,
     deadline: float = math.inf,
     profile: tuple[int, int] | None = None,
+    changed: dict[str, list] | None = None,
 ) -> None:
     """Runs an experiment in its directory, from its newest checkpoint if any.
 
     Stops with its state saved, as by a signal, when `time.monotonic()` is `deadline`.
-    The steps of `profile`, (first, last), are traced.
+    The steps of `profile`, (first, last), are traced. `changed` are keys of the config,
+    each [was, is now], that are other than before.
     """
     goodput, mesh = Goodput(), sharding.make_mesh()
-    checkpointer, states, meta = _start(experiment, workdir, mesh)
-    start = meta["step"]
+    checkpointer, states, meta = _start(experiment, workdir, mesh, changed)
+    start, skips = meta["step"], meta.get("skipped_steps", {})
     reporter = _reporter(experiment, workdir, start, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
-    with _closing(checkpointer), closing(reporter), collected as skipped:
-        announce(experiment, start, reporter)
+    files = contextlib.ExitStack()
+    record_skipped = summary.recorder(experiment, workdir, start, files)
+    with _closing(checkpointer), closing(reporter), files, collected as skipped:
+        summary.announce(experiment, start, reporter)
         variables = experiment.teacher and sharding.place_replicated(
             experiment.teacher.variables, mesh
         )
@@ -59,7 +62,7 @@ def train(
             steps = Steps(experiment, variables, mesh, sample_info)
             tracing = _traced(steps, profile, experiment, workdir, reporter.say)
             with closing(steps), tracing as steps:
-                loop.run(
+                states = loop.run(
                     experiment.plan,
                     states,
                     start=start,
@@ -73,18 +76,22 @@ def train(
                     gather=collectives.gather,
                     agree=lambda own: collectives.broadcast(lambda: own),
                     goodput=goodput,
+                    skipped=skips,
+                    record_skipped=record_skipped,
                 )
+        results = reporter.last_evaluation or meta["metrics"]
+        summary.say_skipped(experiment, skips, reporter)
+        summary.check_end(results, states)
         spent = goodput.summary()
         reporter.say(sentence(spent))
-    results = reporter.last_evaluation or meta["metrics"]
-    record = summary(experiment, results, reporter.seconds, skipped)
+    record = summary.summary(experiment, results, reporter.seconds, skipped, skips)
     record["time"] = spent
     if selections := sample_info.report():
         record["selections"] = selections
     write_record(workdir / SUMMARY, record)
 
 
-def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
+def _start(experiment: Experiment, workdir: pathlib.Path, mesh, changed):
     """(checkpointer, states, meta of the checkpoint that they are from), checked."""
     microbatches = experiment.accumulation_steps
     devices.check_batch(experiment.batch_size, microbatches=microbatches)
@@ -93,13 +100,17 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
     shared = {f"config.{key}": value for key, value in config.items() if key != "data"}
     shared |= {f"identity.{key}": value for key, value in identity.items()}
     collectives.assert_equal("this run", shared)
-    write_config(workdir, config)
     names, keep_all = tuple(experiment.students), experiment.keep_all
     meta = identity | {"config": config}  # for a config.json that is damaged
     checkpointer = Checkpointer(workdir / CHECKPOINTS, names, meta, keep_all)
-    states, meta = begin(experiment, checkpointer, mesh)
+    states, meta = begin(experiment, checkpointer, mesh, changed)
     if "data" in meta:
         provenance.check_resumed(workdir, meta, identity)
+    if changed:
+        from kdjax.runner import changes
+
+        changes.record(workdir, changed, meta["step"])
+    write_config(workdir, config)  # not before it is certain that the run can go on
     return checkpointer, states, meta
 
 
@@ -218,7 +229,7 @@ class Steps:
         return batch_spec
 
 
-def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
+def begin(experiment: Experiment, checkpointer: Checkpointer, mesh, changed=None):
     """The newest checkpoint's (states, meta), or fresh states at step 0."""
     students, teacher = experiment.students, experiment.teacher
     pair = teacher and (teacher.network, teacher.variables)
@@ -230,6 +241,10 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh):
 
     abstract = sharding.abstract(jax.eval_shape(initialise), shardings)
     collectives.assert_equal("these checkpoints", {"steps": checkpointer.steps()})
+    if changed and checkpointer.steps():
+        from kdjax.runner import changes
+
+        changes.check_tree(checkpointer.directory, abstract, changed)
     restored = checkpointer.restore_latest(abstract, collectives.log)
     if restored:
         sums = {key: restored[1][key] for key in ("step", "checksums")}
@@ -259,6 +274,7 @@ def evaluation(experiment: Experiment, variables, mesh):
         batches = evaluation_rows(split, experiment.evaluation_batch_size, mesh)
         if teacher:
             add_teacher(teacher.network, variables, normalise, batches)
+            summary.check_teacher(experiment, batches)
         return scorer(networks, normalise, batches)
 
     score = scorer_of(networks | raw, experiment.test, experiment.teacher)

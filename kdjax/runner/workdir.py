@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from kdjax.checkpoints import read_identity
 from kdjax.contracts import InputError, flat
@@ -107,10 +108,20 @@ def _text_of(path: pathlib.Path) -> str:
         return ""
 
 
-def check_config(workdir: pathlib.Path, config: dict) -> None:
-    """`check_same_config`, where something was trained or selected already."""
-    if has_steps(workdir) or is_done(workdir):
-        check_same_config(workdir, config)
+def check_config(workdir: pathlib.Path, config: dict, allow=()) -> dict[str, list]:
+    """The changed keys, each [was, is now], that a run here goes on with.
+
+    Those of `allow`, and a length that may be raised; InputError for any other, where
+    something was trained or selected already.
+    """
+    if not (has_steps(workdir) or is_done(workdir)):
+        return {}
+    changed = changes_of(workdir, config)
+    if not changed:
+        return {}
+    from kdjax.runner import changes
+
+    return changes.accepted(workdir, config, changed, allow)
 
 
 def read_config(workdir: pathlib.Path) -> dict | None:
@@ -138,21 +149,31 @@ def read_config(workdir: pathlib.Path) -> dict | None:
 
 def check_same_config(workdir: pathlib.Path, config: dict) -> None:
     """Raises InputError where the config that is written here is of another run."""
+    if changed := changes_of(workdir, config):
+        refuse(workdir, changed)
+
+
+def changes_of(workdir: pathlib.Path, config: dict) -> dict[str, list]:
+    """Keys, dotted, that differ from the config that is written here: [was, is now]."""
     written = read_config(workdir)
     if written is None:
-        return
+        return {}
     old = flat(schema.with_defaults(written))
     new = flat(schema.with_defaults(config))
-    changed = [
-        f"config.{key} was {old.get(key)!r} and is now {new.get(key)!r}"
+    return {
+        key: [old.get(key), new.get(key)]
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key) and not schema.is_free(key)
-    ]
-    if changed:
-        raise InputError(
-            f"--workdir: {workdir} holds a run of another config: "
-            f"{'; '.join(changed[:5])}. Use a new --workdir, or the old values."
-        )
+    }
+
+
+def refuse(workdir: pathlib.Path, changed: dict[str, list]) -> NoReturn:
+    words = [f"config.{k} was {a!r} and is now {b!r}" for k, (a, b) in changed.items()]
+    raise InputError(
+        f"--workdir: {workdir} holds a run of another config: "
+        f"{'; '.join(words[:5])}. Use a new --workdir, or the old values, or let "
+        f"`train` go on with these: --allow={','.join(changed)}."
+    )
 
 
 def write_config(workdir: pathlib.Path, config: dict) -> None:

@@ -9,6 +9,7 @@ import pathlib
 from typing import NamedTuple
 
 from kdjax import paths
+from kdjax.contracts import json_text
 from kdjax.distributed import collectives
 from kdjax.experiment.builders import allow_code, code_of
 from kdjax.experiment.schema import resolved
@@ -178,7 +179,7 @@ def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> Non
     program = read_summary(job.workdir / SUMMARY)
     student = str(trial.config.method.name)  # as a run of one names it
     rows = read_rows(job.workdir / METRICS)
-    lines = [json.dumps(_own_metrics(row, trial.name, student)) + "\n" for row in rows]
+    lines = [json_text(_own_metrics(row, trial.name, student)) + "\n" for row in rows]
     replace(workdir / METRICS, "".join(lines))
     workdirs.write_config(workdir, resolved(trial.config))
     identity = {student: program["identity"]["students"][trial.name]}

@@ -14,13 +14,12 @@ import jax
 import numpy as np
 
 from kdjax.training.goodput import Goodput
+from kdjax.training.update import REASONS
 from kdjax.types import PyTree
-
-PATIENCE = 10  # skipped steps in a row before a run is given up
 
 
 class NonFinite(RuntimeError):
-    """The loss or a gradient of `student` was NaN or infinite too often."""
+    """Too many updates of `student` were skipped, or what it ended with is NaN."""
 
     exit_code = 3
 
@@ -55,6 +54,7 @@ class Plan:
     save_every: int = 0  # beside each evaluation; 0: not by steps
     save_minutes: float = 0.0  # the same by the clock, where rows are logged
     stop_at_train_top1: float = 0.0  # percent, of every student; 0 never stops early
+    max_skipped_share: float = 1.0  # of the steps of a student; see `guards`
 
     def evaluates_at(self, done: int) -> bool:
         """True at the first step that completes a period, and at the last step."""
@@ -104,6 +104,8 @@ def run(
     gather: Callable[[float], list[float]] = lambda value: [value],
     agree: Callable[[bool], bool] = lambda own: own,
     goodput: Goodput | None = None,
+    skipped: dict | None = None,
+    record_skipped: Callable[[int, dict[str, str]], str] = lambda step, reasons: "",
 ) -> PyTree:
     """Trains from `start` to `plan.total_steps`.
 
@@ -112,7 +114,7 @@ def run(
     plan, on a stop signal, and at `deadline`.
 
     Args:
-      checkpointer: has `save(step, states, metrics or None)` and `wait()`.
+      checkpointer: has `save(step, states, metrics or None, skipped)` and `wait()`.
       reporter: has `train(step, metrics, timing)` and `evaluation(step, metrics)`.
       deadline: on `time.monotonic()`; the steps that are running then are the last
         ones. One step is always made, so that a run gets on however little time it has.
@@ -120,12 +122,15 @@ def run(
       gather: a number -> those of all processes, in the one that reports.
       agree: what one process finds -> what the first finds; all call it together.
       goodput: counts the time; a new one where it is None.
+      skipped: counts of skipped steps that were saved at `start`; added to.
+      record_skipped: of `guards.count`.
 
     Raises:
-      NonFinite: PATIENCE steps in a row were skipped.
+      NonFinite: too many steps were skipped, as `guards.count` has it.
       Preempted: SIGTERM or SIGINT came, or the time is up; the state is saved.
     """
     window, done = _Window(images_per_step, gather, goodput or Goodput()), start
+    skips = _Skips(plan, {} if skipped is None else skipped, record_skipped)
     with stop_signals() as stop:
         while done < plan.total_steps:
             count, batch_specs = window.input(steps, done, plan.next_event(done) - done)
@@ -135,14 +140,15 @@ def run(
             why = should_stop(done, _why_stop(stop, deadline))
             results, last = None, done == plan.total_steps
             if plan.logs_at(done) or why:
-                window.report(done, reporter)
+                window.report(done, reporter, skips)
             if plan.evaluates_at(done):
                 with window.paused("evaluation"):
                     results = evaluate(states)
                 reporter.evaluation(done, results)
             if _saves(plan, done, why, results, window.saved_at, agree):
                 with window.paused("saving"):
-                    checkpointer.save(done, states, results)
+                    skips.count(window.fetch(), done)
+                    checkpointer.save(done, states, results, skips.counts)
                 window.saved_at = time.monotonic()
             if plan.is_enough(results):
                 break
@@ -175,11 +181,11 @@ class _Window:
         self.goodput = goodput
         goodput.begin_steps()
         self.pending: list[tuple[int, dict]] = []  # (steps, their metrics)
+        self.fetched: list[dict] = []  # the metrics of steps before those
         # Since when, and for how long the host got the input ready. On an accelerator
         # it does so while the device computes, so the device waits for less.
         self.since, self.waited = time.monotonic(), 0.0
         self.saved_at = self.since  # as if the state at the start was saved
-        self.skipped_in_a_row: dict[str, int] = {}
 
     def input(self, steps: Steps, done: int, most: int) -> tuple[int, PyTree]:
         """The input of the next steps; what the devices wait for it is lost."""
@@ -201,9 +207,9 @@ class _Window:
             yield
         self.since += time.monotonic() - paused
 
-    def report(self, done: int, reporter) -> None:
-        """Reports the means after step `done`, and begins anew."""
-        steps = [
+    def fetch(self) -> list[dict]:
+        """The metrics of steps that were not fetched yet; waits for the devices."""
+        new = [
             {
                 name: {key: np.atleast_1d(value)[i] for key, value in row.items()}
                 for name, row in metrics.items()
@@ -211,6 +217,12 @@ class _Window:
             for count, metrics in jax.device_get(self.pending)
             for i in range(count)
         ]
+        self.fetched, self.pending = self.fetched + new, []
+        return new
+
+    def report(self, done: int, reporter, skips: "_Skips") -> None:
+        """Reports the means after step `done`, and begins anew."""
+        new, steps = self.fetch(), self.fetched
         seconds = time.monotonic() - self.since
         # All processes are here after the same step, and the slowest input delays all.
         shares = self.gather(100 * self.waited / seconds)
@@ -222,8 +234,23 @@ class _Window:
         if len(shares) > 1:
             timing["input_process"] = shares.index(max(shares))
         reporter.train(done, average(steps), timing)
-        _check_finite(steps, done, self.skipped_in_a_row)
-        self.pending, self.since, self.waited = [], self.since + seconds, 0.0
+        skips.count(new, done)
+        self.fetched, self.since, self.waited = [], self.since + seconds, 0.0
+
+
+class _Skips:
+    """Counts the skipped steps of each student; most runs have none."""
+
+    def __init__(self, plan: Plan, counts: dict, record: Callable):
+        self.plan, self.counts, self.record = plan, counts, record
+
+    def count(self, window: list[dict], done: int) -> None:
+        """Adds those of steps that end with `done`; NonFinite where too many are."""
+        if self.counts or any(row["skipped"] for m in window for row in m.values()):
+            from kdjax.training import guards
+
+            counts = guards.count(self.counts, window, done, self.plan, self.record)
+            self.counts.update(counts)
 
 
 def average(window: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:
@@ -236,25 +263,13 @@ def average(window: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, floa
             key: float(np.mean([row[key] for row in good])) if good else math.nan
             for key in rows[0]
         }
-        means["skipped"] = float(sum(row["skipped"] for row in rows))
+        means["skipped"] = float(len(rows) - len(good))
+        for row in rows:
+            if row["skipped"]:
+                key = f"skipped/{REASONS[int(row['skipped'])]}"
+                means[key] = means.get(key, 0.0) + 1.0
         result[name] = means
     return result
-
-
-def _check_finite(window: list[dict], done: int, skipped: dict[str, int]) -> None:
-    """Counts skipped steps in a row, across windows, and gives up at PATIENCE."""
-    for offset, metrics in enumerate(window):
-        for name, row in metrics.items():
-            skipped[name] = skipped.get(name, 0) + 1 if row["skipped"] else 0
-            if skipped[name] >= PATIENCE:
-                at = done - len(window) + offset + 1
-                raise NonFinite(
-                    f"train: the loss or gradient of {name} was not finite in steps "
-                    f"{at - PATIENCE + 1} to {at}. Those updates were skipped. Lower "
-                    "config.schedule.learning_rate, set config.optimizer.clip_norm or "
-                    "look at the teacher's logits. Checkpoints saved before are good.",
-                    student=name,
-                )
 
 
 def _why_stop(stop: threading.Event, deadline: float) -> str:

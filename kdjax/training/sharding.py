@@ -75,6 +75,7 @@ def of_states(students: dict[str, Student], mesh: Mesh) -> dict[str, TrainState]
                     "temperature": same,
                     "memory": of_memory(student.method.memory),
                 }
+                | ({"loss": same} if student.loss_spike else {})
             }
         )
         for name, student in students.items()

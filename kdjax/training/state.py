@@ -24,7 +24,9 @@ class TrainState:
     params: PyTree
     batch_stats: PyTree
     opt_state: PyTree
-    supervision_state: PyTree  # of the temperature rule and of the method's memory
+    # Of the temperature rule, of the method's memory and, with `Student.loss_spike`,
+    # the running mean of the loss.
+    supervision_state: PyTree
     # name -> {"params", "state"} of the method's connectors
     connectors: PyTree = dataclasses.field(default_factory=dict)
     ema: PyTree = dataclasses.field(default_factory=dict)  # {}: none; see `ema.initial`
@@ -94,6 +96,7 @@ class Student:
     seed: int  # of the initial weights; data order belongs to the run
     selection_schedule: SelectionSchedule | None = None
     ema_decay: float = 0.0  # of an average of the weights, below 1; 0: none
+    loss_spike: float = 0.0  # skips a loss above so many times the mean; 0: none
 
 
 def initial_state(
@@ -111,7 +114,7 @@ def initial_state(
         params=params,
         batch_stats=batch_stats,
         opt_state=(),
-        supervision_state=initial_memory(student.method),
+        supervision_state=initial_memory(student.method, student.loss_spike > 0),
         connectors=_connectors(student, key, (params, batch_stats), images, teacher),
         ema=ema.initial(params, batch_stats) if student.ema_decay else {},
     )
@@ -138,11 +141,14 @@ def _connectors(student: Student, key, variables, images, teacher) -> PyTree:
     return result
 
 
-def initial_memory(method: Method) -> PyTree:
-    """What the temperature rule and the method's memory start with."""
+def initial_memory(method: Method, averages_loss: bool = False) -> PyTree:
+    """What the temperature rule, the method's memory and a mean loss start with."""
     supervisor, memory = method.supervisor, method.memory
     temperature = supervisor.temperature if supervisor else None
-    return {
+    states = {
         "temperature": temperature.init() if temperature else (),
         "memory": memory.init() if memory else (),
     }
+    if averages_loss:
+        states["loss"] = ema.initial({"loss": jax.numpy.zeros(())}, {})
+    return states

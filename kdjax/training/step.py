@@ -10,7 +10,13 @@ import jax.numpy as jnp
 from kdjax.models.network import Network
 from kdjax.training.objective import compute_loss
 from kdjax.training.state import Student, TrainState
-from kdjax.training.update import Gradients, Metrics, apply_finite
+from kdjax.training.update import (
+    TEACHER,
+    Gradients,
+    Metrics,
+    apply_finite,
+    unusable_share,
+)
 from kdjax.types import (
     Batch,
     ConnectorInputs,
@@ -166,10 +172,11 @@ def update_student(
     sample_info: dict[str, jax.Array],
     view: jax.Array | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One optimizer step. A non-finite loss or gradient leaves the state as it was.
+    """One optimizer step; one that `apply_finite` skips leaves the state as it was.
 
     `view` is the second view of the batch, where the method asks for one. The metrics
-    are loss, loss/<term>, top1, gradient_norm, skipped and what the supervisor reports.
+    are loss, loss/<term>, top1, gradient_norm, skipped (the place in `update.REASONS`)
+    and what the supervisor reports.
     """
     given = (student, state, teacher, batch, sample_info, view)
     return apply_finite(student, state, student_gradients(*given))
@@ -200,6 +207,9 @@ def student_gradients(
     given = Given(images, view, teacher, batch, selection, mixed, keys)
     loss_of = functools.partial(_loss, student, state, given)
     gradients, (changes, metrics) = jax.grad(loss_of, has_aux=True)(state.trained)
+    if method.needs_teacher:
+        outputs = teacher.outputs, teacher.second_views.get(method.second_view)
+        metrics |= {TEACHER: unusable_share(method, outputs, teacher.image_gradient)}
     return Gradients(gradients, changes, metrics)
 
 
@@ -229,6 +239,7 @@ def _loss(student: Student, state: TrainState, given: Given, trained: PyTree):
         given.keys[2],
         **declared,
     )
+    supervision_state = state.supervision_state | supervision_state
     changes = {"batch_stats": batch_stats, "supervision_state": supervision_state}
     return loss, (changes | {"connectors": connectors}, metrics)
 

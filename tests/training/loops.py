@@ -18,7 +18,7 @@ class Recorder:
     def evaluation(self, step, metrics):
         self.events.append(("evaluation", step))
 
-    def save(self, step, states, metrics):
+    def save(self, step, states, metrics, skipped):
         self.events.append(("save", step, metrics is not None))
 
     def wait(self):
@@ -28,7 +28,7 @@ class Recorder:
 def drive(
     plan,
     start=0,
-    skipped=(),
+    bad=(),
     at_step=lambda number: None,
     most=1,
     **more,
@@ -47,8 +47,8 @@ def drive(
             for each in numbers:
                 at_step(each)
             losses = [float(each) for each in numbers] + [-1e9] * (most - count)
-            bad = [float(each in skipped) for each in numbers] + [1.0] * (most - count)
-            row = {"loss": np.array(losses), "skipped": np.array(bad)}
+            codes = [float(each in bad) for each in numbers] + [1.0] * (most - count)
+            row = {"loss": np.array(losses), "skipped": np.array(codes)}
             one = {key: value[0] for key, value in row.items()}
             return states + count, {"s": one if most == 1 else row}
 

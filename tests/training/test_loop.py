@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from kdjax.training.loop import PATIENCE, NonFinite, Plan, Preempted, average, run
+from kdjax.training.guards import PATIENCE
+from kdjax.training.loop import NonFinite, Plan, Preempted, average, run
 from tests.training.loops import Recorder, drive
 
 
@@ -35,14 +36,14 @@ def test_several_steps_at_a_time_tell_and_save_what_single_ones_do(
 ):
     every = {"log_every": 5, "evaluate_every": evaluate_every, "save_every": save_every}
     plan = Plan(total_steps=23, **every)
-    skipped = {"skipped": (4, 9)}
+    skipped = {"bad": (4, 9)}
     assert drive(plan, start=2, most=most, **skipped) == drive(plan, start=2, **skipped)
 
 
 @pytest.mark.parametrize("most", (1, 4))
 def test_it_gives_up_at_the_same_step_however_many_come_at_a_time(most):
     plan = Plan(total_steps=50, log_every=25, evaluate_every=25.0)
-    error, _ = drive(plan, skipped=range(7, 30), most=most)
+    error, _ = drive(plan, bad=range(7, 30), most=most)
     assert isinstance(error, NonFinite) and "steps 8 to 17" in str(error)
 
 
@@ -84,7 +85,7 @@ def test_epochs_that_are_not_whole_steps_are_evaluated_when_they_end():
 
 def test_it_gives_up_after_so_many_skipped_steps_in_a_row():
     plan = Plan(total_steps=50, log_every=7, evaluate_every=50.0)
-    error, _ = drive(plan, skipped=range(11, 50))
+    error, _ = drive(plan, bad=range(11, 50))
     assert isinstance(error, NonFinite)
     assert error.exit_code == 3
     assert error.student == "s"
@@ -93,13 +94,14 @@ def test_it_gives_up_after_so_many_skipped_steps_in_a_row():
 
 def test_skipped_steps_now_and_then_are_only_counted():
     plan = Plan(total_steps=50, log_every=7, evaluate_every=50.0)
-    states, _ = drive(plan, skipped=range(0, 50, 2))
+    states, _ = drive(plan, bad=range(0, 50, 2))
     assert states == 50
 
 
 def test_averages_leave_skipped_steps_out():
     rows = [{"loss": 1.0, "skipped": 0.0}, {"loss": math.nan, "skipped": 1.0}]
-    assert average([{"s": row} for row in rows])["s"] == {"loss": 1.0, "skipped": 1.0}
+    counted = {"skipped": 1.0, "skipped/loss": 1.0}
+    assert average([{"s": row} for row in rows])["s"] == {"loss": 1.0} | counted
     assert math.isnan(average([{"s": rows[1]}])["s"]["loss"])
 
 

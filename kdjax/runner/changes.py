@@ -1,0 +1,149 @@
+"""A run that goes on with another config: what may change, and the record of it."""
+
+import contextlib
+import inspect
+import pathlib
+import time
+from collections.abc import Iterable, Mapping
+
+import jax
+
+from kdjax.checkpoints import storage
+from kdjax.contracts import InputError, flat, json_text, nearest
+from kdjax.distributed import collectives
+from kdjax.experiment.students import student_sections
+from kdjax.methods import METHODS
+from kdjax.reporting.files import replace
+from kdjax.reporting.results import SUMMARY
+from kdjax.runner import workdir as workdirs
+from kdjax.types import PyTree
+
+FILE = "config_changes.jsonl"
+LENGTHS = ("total_epochs", "total_steps")
+ABSOLUTE = ("constant", "step")  # schedules that do not know how long a run is
+
+
+def parse(text: str, config: Mapping) -> tuple[str, ...]:
+    """The keys of --allow: of the config, or sections of it, separated by commas."""
+    named = [key.strip().removeprefix("config.") for key in text.split(",")]
+    every = flat(config)
+    for key in filter(None, named):
+        if not any(_covers(key, one) for one in every):
+            raise InputError(
+                f"--allow: {key!r} is no key of the config; expected such as "
+                f"schedule.learning_rate.{nearest(key, every)}"
+            )
+    return tuple(filter(None, named))
+
+
+def accepted(
+    workdir: pathlib.Path, config: dict, changed: dict[str, list], allow: Iterable[str]
+) -> dict[str, list]:
+    """The changes, key -> [was, is now], that a run goes on with.
+
+    Those that are allowed, and a length that is raised where no step that was made
+    would have been another one. InputError for the others.
+    """
+    allowed = {key for key in changed if any(_covers(one, key) for one in allow)}
+    longer = set(changed) & set(LENGTHS) - allowed
+    rest = {key: changed[key] for key in changed.keys() - allowed - longer}
+    if rest or config["select"]:
+        workdirs.refuse(workdir, dict(sorted(rest.items())) or changed)
+    if longer:
+        _check_longer(workdir, config, {key: changed[key] for key in longer})
+    if workdirs.is_done(workdir) and not changed.keys() & set(LENGTHS):
+        raise InputError(
+            f"--workdir: {workdir} is finished: nothing would be trained with "
+            f"{', '.join(changed)}. Raise config.total_epochs as well, or use a new "
+            "--workdir."
+        )
+    return changed
+
+
+def check_tree(directory: pathlib.Path, abstract: PyTree, changed: Iterable) -> None:
+    """Raises InputError where the newest checkpoint has other arrays than the run."""
+    with contextlib.closing(storage.open_reader(directory)) as reader:
+        metadata = reader.item_metadata(max(reader.all_steps()))
+        wanted = storage.split(abstract)
+        kinds = {*storage.ITEMS, storage.CONNECTORS, storage.EMA}
+        for item in sorted(kinds):
+            saved = _arrays(metadata.get(item))
+            different = saved ^ _arrays(wanted.get(item))
+            if different:
+                raise InputError(
+                    f"--allow: with {', '.join(changed)} changed the run has other "
+                    f"arrays than its checkpoints: {min(different)[0]}, of {item}. It "
+                    "cannot go on from them: use a new --workdir, with "
+                    "config.initial.workdir to begin with the weights."
+                )
+
+
+def record(workdir: pathlib.Path, changed: dict[str, list], step: int) -> None:
+    """Writes down and says what is another than before `step`, in the first process.
+
+    What a finished run said of itself is kept under another name until it ends again.
+    """
+    for key, (was, now) in changed.items():
+        collectives.log(f"config.{key} was {was!r} and is {now!r} from step {step} on")
+    if not collectives.is_primary():
+        return
+    path, when = workdir / FILE, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    row = {"step": step, "time": when, "changes": changed}
+    before = path.read_text() if path.exists() else ""
+    replace(path, f"{before}{json_text(row)}\n")
+    summary = workdir / SUMMARY
+    if summary.exists():
+        replace(workdir / f"summary.step-{step}.json", summary.read_text())
+        summary.unlink()
+
+
+def _covers(name: str, key: str) -> bool:
+    return key == name or key.startswith(f"{name}.")
+
+
+def _check_longer(workdir: pathlib.Path, config: dict, changed: dict) -> None:
+    """Refuses a length that is not raised, or that the steps so far depend on."""
+    reason = _why_not(config)
+    if not all(0 < was < now for was, now in changed.values()):
+        reason = "a run that goes on can only become longer, by the key that it had"
+    if reason:
+        words = [f"config.{k} was {a} and is now {b}" for k, (a, b) in changed.items()]
+        raise InputError(
+            f"--workdir: {workdir}: {'; '.join(words)}: {reason}. To train on from its "
+            f"weights, begin a new run: another --workdir, --config.initial.workdir="
+            f"{workdir}, and the epochs and the schedule that are to come. Or go on "
+            f"here nevertheless: --allow={','.join(changed)}."
+        )
+
+
+def _why_not(config: dict) -> str:
+    """Why the steps so far would have been others in a longer run; "" if not."""
+    schedule = config["schedule"]["name"]
+    if schedule not in ABSOLUTE:
+        return (
+            f"config.schedule is {schedule!r}, whose rates are shares of the run's "
+            "length, so the steps that were made would have had others"
+        )
+    for name, row in student_sections(config).items():
+        section = row["method"]
+        while section:
+            build = METHODS[section["name"]] if section["name"] in METHODS else None
+            build = build if build is None or callable(build) else build.build
+            if build and "total_steps" in inspect.signature(build).parameters:
+                return f"the method {section['name']} of {name} follows the length"
+            section = section.get("supervisor")
+    return ""
+
+
+def _arrays(tree: PyTree) -> set[tuple[str, tuple[int, ...]]]:
+    """(dotted name, shape) of each array, whatever holds it."""
+    if tree is None:
+        return set()
+    leaves = jax.tree_util.tree_leaves_with_path(dict(tree))
+    return {(".".join(map(_name, path)), tuple(leaf.shape)) for path, leaf in leaves}
+
+
+def _name(entry) -> str:
+    """Of a part of a path: of a dict, a tuple, or a named tuple or dataclass."""
+    values = (getattr(entry, name, None) for name in ("key", "idx", "name"))
+    return str(next(value for value in values if value is not None))
