@@ -5,7 +5,8 @@ import importlib
 import keyword
 import sys
 
-from kdjax import cli
+from kdjax import cli, signals
+from kdjax.cli import output
 
 COMMANDS = {
     "train": "train a teacher, or students with one teacher; resumes",
@@ -24,12 +25,31 @@ COMMANDS = {
 }
 
 
+# What these print is all that they do: it must not be lost without a word.
+ANSWERS = ("evaluate", "bench", "compile")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code.
 
-    A user's error is one line, a bug a traceback.
+    A user's error and a signal are one line each, a bug a traceback. Without `argv` the
+    command is this process's, which ends afterwards.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    is_process = argv is None
+    if is_process:
+        output.tolerate()
+        argv = sys.argv[1:]
+    with signals.watched(" ".join(["kdjax", *argv[:1]]), final=is_process):
+        code = _command(argv)
+        if is_process:
+            signals.leave()
+        signals.finished()
+    if is_process and code == 0 and argv[0] in ANSWERS:
+        code = _answered(argv[0])
+    return code
+
+
+def _command(argv: list[str]) -> int:
     program = cli.program()
     listed = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
     usage = "\n".join([f"usage: {program} COMMAND [options]\n", *listed])
@@ -37,7 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         print(
             f"{usage}\n\n{program} COMMAND --help describes a command. Exit codes: 0 "
             "finished, 2 bad input,\n3 loss not finite, 4 storage, 42 stopped with its "
-            "state saved (run it again), 1 a bug."
+            "state saved (run it again), 129,\n130 or 143 stopped by a signal before "
+            "there was a state, 1 a bug."
         )
         return 0 if argv else 2
     name, *rest = argv
@@ -51,10 +72,20 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return importlib.import_module(module).main(rest)
     except BaseException as error:  # a signal's is no Exception, and has its code
-        code = exit_code(f"kdjax {name}", error)
+        # Whatever a signal's exception has become on its way, as in an import.
+        code = signals.ending() or exit_code(f"kdjax {name}", error)
         if code is None:
             raise
         return code
+
+
+def _answered(name: str) -> int:
+    """0, or 4 where a disk did not take what was printed."""
+    sys.stdout.flush()
+    if not (error := output.lost(sys.stdout)):
+        return 0
+    print(f"kdjax {name}: its result could not be printed: {error}", file=sys.stderr)
+    return 4
 
 
 def exit_code(name: str, error: BaseException) -> int | None:

@@ -56,10 +56,10 @@ def measure_each(
         print(name, file=sys.stderr)
         try:
             rows.append(measure_case())
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             result = "this is what was measured" if rows else "nothing was measured yet"
             print(f"interrupted; {result}", file=sys.stderr)
-            code = INTERRUPTED
+            code = getattr(error, "exit_code", INTERRUPTED)
             break
         if as_json:
             print(json.dumps(rows[-1]), flush=True)

@@ -58,15 +58,29 @@ class Checkpointer:
             best_fn=lambda metrics: 0.0,
         )
 
-    def save(self, step: int, states: PyTree, metrics: dict | None) -> None:
-        """Begins to save; the arrays are copied before this returns."""
+    def save(
+        self,
+        step: int,
+        states: PyTree,
+        metrics: dict | None,
+        progress: dict | None = None,
+    ) -> None:
+        """Begins to save; the arrays are copied before this returns.
+
+        A step that is there, saved before it was evaluated, is replaced. `progress` is
+        JSON to go on with.
+        """
         items = storage.split(states)
         meta = self.meta | {"step": step, "checksums": sums_of(items)}
         if metrics:
             meta["metrics"] = metrics
+        if progress:
+            meta["progress"] = progress
         arrays = {n: ocp.args.StandardSave(tree) for n, tree in items.items()}
         args = ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays)
         with storage.errors("save", step):
+            if step in self._manager.all_steps():
+                self._set_aside([step])
             self._manager.save(step, args=args, metrics=metrics)
 
     def wait(self) -> None:

@@ -37,17 +37,22 @@ class Reporter:
         steps_per_epoch: float,
         tensorboard: bool = True,
         goodput: Goodput | None = None,
+        progress: dict | None = None,
         stream=None,
     ):
-        """Opens the files; rows after step `start` belong to a lost future and go."""
+        """Opens the files; rows after step `start` belong to a lost future and go.
+
+        `progress` has the "step", "seconds" and "time" of the state that goes on.
+        """
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.last_evaluation: dict[str, dict[str, float]] = {}
         self._last_step = start
         self._path = workdir / "metrics.jsonl"
         logged, self._goodput = read_rows(self._path), goodput or Goodput()
-        self._goodput.resume(logged, start)
         rows = [row for row in logged if row["step"] <= start]
-        self._start = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
+        kept, lost = rows + [progress] * bool(progress), logged[len(rows) :]
+        self._goodput.resume(kept + lost, start)
+        self._start = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         replace(self._path, "".join(json.dumps(row) + "\n" for row in rows))
         self._file = open_append(self._path)
         self._events = _events(workdir, start) if tensorboard else None
@@ -78,6 +83,10 @@ class Reporter:
         """Prints one sentence above the live line."""
         process_log.write(sentence)
         self._line.keep(sentence)
+
+    def flush(self) -> None:
+        """All rows are in the file, so that a state that is saved has its rows."""
+        self._file.flush()
 
     def close(self) -> None:
         self._line.close()
@@ -129,6 +138,8 @@ class Silent:
 
     def say(self, sentence: str) -> None:
         process_log.write(sentence)
+
+    def flush(self) -> None: ...
 
     def close(self) -> None: ...
 

@@ -9,6 +9,7 @@ import pathlib
 import jax
 import numpy as np
 
+from kdjax import signals
 from kdjax.checkpoints import Checkpointer
 from kdjax.data.loaders import loader
 from kdjax.distributed import collectives, devices
@@ -46,7 +47,9 @@ def train(
     goodput, mesh = Goodput(), sharding.make_mesh()
     checkpointer, states, meta = _start(experiment, workdir, mesh)
     start = meta["step"]
-    reporter = _reporter(experiment, workdir, start, goodput)
+    if start:
+        signals.resumable()
+    reporter = _reporter(experiment, workdir, meta, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
     with _closing(checkpointer), closing(reporter), collected as skipped:
@@ -73,6 +76,7 @@ def train(
                     gather=collectives.gather,
                     agree=lambda own: collectives.broadcast(lambda: own),
                     goodput=goodput,
+                    saved=meta,
                 )
         spent = goodput.summary()
         reporter.say(sentence(spent))
@@ -128,11 +132,12 @@ def _traced(steps, profile, experiment: Experiment, workdir, say):
     return traced(steps, profile, workdir, say)
 
 
-def _reporter(experiment: Experiment, workdir: pathlib.Path, start: int, goodput):
+def _reporter(experiment: Experiment, workdir: pathlib.Path, meta: dict, goodput):
     """Of process 0 alone; the others report nothing."""
     return (Reporter if collectives.is_primary() else Silent)(
         workdir,
-        start=start,
+        start=meta["step"],
+        progress=meta.get("progress"),
         total_steps=experiment.plan.total_steps,
         steps_per_epoch=experiment.steps_per_epoch,
         tensorboard=experiment.tensorboard,
@@ -154,8 +159,10 @@ class Steps:
         if streamed:
             most = 1  # a batch_spec brings all images of a step
         self.most = most or steps_per_dispatch(mesh.devices.flat[0].platform)
-        # Of a streamed set, the steps under way: their images are on the devices.
-        self._under_way = collections.deque() if streamed else None
+        # While one step computes, the next is made ready. Of a streamed set its images
+        # are decoded and sent, and no more of them are on the devices; of others two
+        # may wait, and no more: a signal that is to save the state waits for them all.
+        self._under_way, self._ahead = collections.deque(), 1 if streamed else 2
         # With a cache the program has no teacher in it, and no weights of one.
         teacher = experiment.teacher if self.cache is None else None
         rows = experiment.batch_size // experiment.accumulation_steps
@@ -197,12 +204,9 @@ class Steps:
         source = self.feed.source | {"sample_info": info}
         program = self.programs[count]
         result = program(states, self.variables, source, batch_specs)
-        if self._under_way is not None:
-            # While one step computes, the images of the next are decoded and sent, and
-            # no more of them are on the devices.
-            self._under_way.append(result[1])
-            if len(self._under_way) > 1:
-                jax.block_until_ready(self._under_way.popleft())
+        self._under_way.append(result[1])
+        if len(self._under_way) > self._ahead:
+            jax.block_until_ready(self._under_way.popleft())
         return result
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Evaluation metrics as sums: padding is masked, so each sample counts once."""
 
 import collections
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import jax
@@ -126,3 +127,34 @@ def evaluate(step: Callable, variables: PyTree, batches: Iterable) -> dict[str, 
         return np.sum(np.asarray(sums, np.float64), 0)
 
     return {name: finish(value) for name, value in jax.tree.map(add, *parts).items()}
+
+
+def to_json(steps: list[tuple[int, dict]]) -> dict:
+    """Metrics of (how many steps, {network: {metric: [steps]}}) parts, in their types.
+
+    >>> to_json([(2, {"s": {"loss": np.array([0.5, np.nan, 0.0], np.float32)}})])
+    {'s': {'loss': ['float32', 0.5, 'nan']}}
+    """
+    result: dict[str, dict[str, list]] = {}
+    for count, metrics in steps:
+        for name, row in metrics.items():
+            for key, value in row.items():
+                array = np.atleast_1d(value)[:count]
+                kept = result.setdefault(name, {}).setdefault(key, [array.dtype.name])
+                # JSON has no NaN, and `float` reads the text of one.
+                kept += [x if math.isfinite(x) else str(x) for x in array.tolist()]
+    return result
+
+
+def from_json(record: dict) -> list[tuple[int, dict]]:
+    """What `to_json` was given, as one part; empty where there was none.
+
+    >>> from_json({"s": {"loss": ["float32", 0.5, "nan"]}})
+    [(2, {'s': {'loss': array([0.5, nan], dtype=float32)}})]
+    """
+    metrics = {
+        name: {k: np.array(v, float).astype(dtype) for k, (dtype, *v) in row.items()}
+        for name, row in record.items()
+    }
+    counts = [len(array) for row in metrics.values() for array in row.values()]
+    return [(counts[0], metrics)] if counts else []

@@ -1,0 +1,285 @@
+"""SIGTERM, SIGINT and SIGHUP: one line at once, then the end that fits. Imports no JAX.
+
+Python runs handlers between two instructions of the main thread, which may be inside
+XLA for minutes. So a thread reads which signals came (`signal.set_wakeup_fd`), prints
+the line, and ends the process where the main thread does not come back and nothing
+would be lost.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Seconds. Launchers send one stop twice, such as `timeout` to a process and its group.
+REPEAT = 1.0
+GRACE = 2.0  # in which the main thread must have come to its handler
+UNWIND = 30.0  # in which it must have cleaned up, such as unfinished files
+RESUMABLE = 42  # the exit code where the same command goes on from what is saved
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal came where nothing had to be saved. Its line is printed already."""
+
+    def __init__(self, text: str, exit_code: int):
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class Deferral:
+    """A time in which a signal is noted, to be looked at when a step is whole."""
+
+    def __init__(self, doing: Callable[[], str], unsaved: bool):
+        """`doing` says what is done about a signal; it is called when one comes.
+
+        While `unsaved` is False there is nothing to save, and a signal ends the
+        command as it does elsewhere.
+        """
+        self.doing, self.unsaved = doing, unsaved
+        self._event, self._interrupts = threading.Event(), False
+
+    def is_set(self) -> bool:
+        """Whether a signal came."""
+        return self._event.is_set()
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """While active, a signal raises `Stopped`: what is done here may be left."""
+        self._interrupts = True
+        try:
+            yield
+        finally:
+            self._interrupts = False
+
+    def note(self) -> bool:
+        """Notes a signal; whether it raises."""
+        self._event.set()
+        return self._interrupts
+
+
+class _Watch:
+    """The signals of one command, from its start to its end."""
+
+    def __init__(self, program: str):
+        self.program, self.resumable, self.over = program, False, False
+        self.deferral: Deferral | None = None
+        self.last_words: list[Callable[[int, str], None]] = []
+        self._first: tuple[int, float] | None = None  # the signal, and when it came
+        self._said, self._handled, self._raised_at = False, False, 0.0
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._before = {}
+        self._main = threading.get_ident()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def begin(self) -> None:
+        for number in SIGNALS:
+            # What a shell or nohup has set to be ignored stays ignored.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._before[number] = signal.signal(number, self._handle)
+        self._outer = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
+        self._thread.start()
+
+    def end(self, final: bool) -> None:
+        """Gives the handlers back; of a process that ends, signals are ignored."""
+        self.over = True
+        for number, before in self._before.items():
+            # A handler of Python is lost while the interpreter ends, this one is not.
+            signal.signal(number, signal.SIG_IGN if final else before)
+        signal.set_wakeup_fd(self._outer)
+        sys.unraisablehook = self._hook
+        os.write(self._writer, b"\0")
+        self._thread.join()
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def exit_code(self, number: int) -> int:
+        return RESUMABLE if self.resumable else 128 + number
+
+    def received(self) -> int:
+        """The signal that came first; 0 where none did."""
+        return self._first[0] if self._first else 0
+
+    def ending(self) -> int | None:
+        """The exit code of a command that `stopped` has ended."""
+        return self.exit_code(self.received()) if self._raised_at else None
+
+    def stopped(self, number: int) -> Stopped:
+        self._raised_at = time.monotonic()
+        return Stopped(_name(number), self.exit_code(number))
+
+    def _handle(self, number: int, frame) -> None:
+        """In the main thread, between two of its instructions."""
+        if self.over or self._raised_at:
+            return
+        self._handled = True
+        self._first = self._first or (number, time.monotonic())
+        deferral = self.deferral
+        if deferral and deferral.unsaved:
+            if deferral.note():
+                raise Stopped(_name(number), self.exit_code(number))
+            return
+        raise self.stopped(number)
+
+    def _unraisable(self, unraisable) -> None:
+        """Sends a signal again whose exception was lost in a destructor."""
+        if not isinstance(unraisable.exc_value, Stopped):
+            self._hook(unraisable)
+            return
+        self._raised_at = 0.0
+        resend = (self._main, self.received())
+        threading.Timer(0.05, signal.pthread_kill, resend).start()
+
+    def _listen(self) -> None:
+        while not self.over:
+            wait = None if self._first is None else 0.2
+            if select.select([self._reader], [], [], wait)[0]:
+                for number in os.read(self._reader, 64):
+                    self._came(number)
+            self._check_time()
+
+    def _came(self, number: int) -> None:
+        if number not in SIGNALS or self.over:
+            return
+        now = time.monotonic()
+        if not self._said:
+            self._said = True
+            self._first = self._first or (number, now)
+            self._say(f"{_name(number)}: {self._doing()}")
+        elif number != signal.SIGHUP and now - self._first[1] >= REPEAT:
+            # A terminal that closes after Ctrl-C is no second request.
+            self._say(f"{_name(number)} again: ends at once")
+            self._exit(128 + number, "a second signal")
+
+    def _doing(self) -> str:
+        deferral = self.deferral
+        if deferral and deferral.unsaved:
+            return f"{deferral.doing()}; a second signal ends at once"
+        if self.resumable:
+            return "stopped; what was saved is there, the same command goes on from it"
+        return "stopped before anything was to be saved; nothing is lost"
+
+    def _check_time(self) -> None:
+        """Ends the process where the main thread does not."""
+        if self._first is None or self.over:
+            return
+        number, came = self._first
+        deferral, now = self.deferral, time.monotonic()
+        if self._raised_at:
+            late = now - self._raised_at > UNWIND
+        else:
+            defers = deferral and deferral.unsaved
+            late = not self._handled and not defers and now - came > GRACE
+        if late:
+            self._exit(self.exit_code(number), f"{_name(number)} came")
+
+    def _say(self, text: str) -> None:
+        # Not through sys.stderr: the main thread may hold its lock.
+        with contextlib.suppress(OSError):
+            os.write(2, f"{self.program}: {text}\n".encode())
+
+    def _exit(self, code: int, why: str) -> None:
+        for word in self.last_words:
+            word(code, why)
+        os._exit(code)
+
+
+_watch: _Watch | None = None
+
+
+@contextlib.contextmanager
+def watched(program: str, final: bool = False) -> Iterator[None]:
+    """While active, signals end the command `program` in one line.
+
+    Code within raises `Stopped`, or sees it in a `deferred` block. `final` is for a
+    process that ends afterwards: signals are ignored from then on, so that its exit
+    code is its own. Nothing is done in other threads than the main one, and within
+    another `watched`.
+    """
+    global _watch
+    if _watch or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _watch = watch = _Watch(program)
+    try:
+        watch.begin()
+        yield
+    finally:
+        _watch = None
+        watch.end(final)
+
+
+@contextlib.contextmanager
+def deferred(doing: Callable[[], str], unsaved: bool = True) -> Iterator[Deferral]:
+    """While active, a signal is noted instead of ending the command; see `Deferral`."""
+    deferral = Deferral(doing, unsaved)
+    with watched("kdjax"):
+        if _watch is None:  # another thread: the caller handles signals
+            yield deferral
+            return
+        _watch.deferral = deferral
+        try:
+            yield deferral
+        finally:
+            _watch.deferral = None
+
+
+def check() -> None:
+    """Raises `Stopped` for a signal that came while something was finished."""
+    if _watch and _watch.received() and not _watch.over:
+        raise _watch.stopped(_watch.received())
+
+
+def resumable() -> None:
+    """From now on the same command goes on from what is saved: exit code 42."""
+    if _watch:
+        _watch.resumable = True
+
+
+def finished() -> None:
+    """All is done or has failed: signals change the exit code no more."""
+    if _watch:
+        _watch.over = True
+
+
+def ending() -> int | None:
+    """The exit code where `Stopped` was raised, whatever came of it; else None."""
+    return _watch.ending() if _watch else None
+
+
+def before_exit(word: Callable[[int, str], None]) -> None:
+    """`word(exit code, why)` is called where a signal ends the process at once."""
+    if _watch:
+        _watch.last_words.append(word)
+
+
+def leave() -> None:
+    """Ends the process that a signal has ended; no thread of its own is waited for.
+
+    Not where other processes wait for its last word.
+    """
+    if _watch and _watch.ending() and not _watch.last_words:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(_watch.ending())
+
+
+def _name(number: int) -> str:
+    return signal.Signals(number).name
+
+
+def _in_child() -> None:
+    """A process that is forked writes into the same pipe; its signals are its own."""
+    if _watch:
+        signal.set_wakeup_fd(-1)
+        for number, before in _watch._before.items():
+            signal.signal(number, before)
+
+
+os.register_at_fork(after_in_child=_in_child)
