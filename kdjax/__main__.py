@@ -1,12 +1,12 @@
 """kdjax COMMAND, or python -m kdjax COMMAND; imports the command that is called."""
 
 import difflib
+import errno
 import importlib
 import keyword
 import sys
 
 from kdjax import cli, signals
-from kdjax.cli import output
 
 COMMANDS = {
     "train": "train a teacher, or students with one teacher; resumes",
@@ -25,6 +25,8 @@ COMMANDS = {
 }
 
 
+# Of a disk that is full, over its quota, read-only or broken.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 # What these print is all that they do: it must not be lost without a word.
 ANSWERS = ("evaluate", "bench", "compile")
 
@@ -37,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     is_process = argv is None
     if is_process:
+        from kdjax.cli import output
+
         output.tolerate()
         argv = sys.argv[1:]
     with signals.watched(" ".join(["kdjax", *argv[:1]]), final=is_process):
@@ -81,6 +85,8 @@ def _command(argv: list[str]) -> int:
 
 def _answered(name: str) -> int:
     """0, or 4 where a disk did not take what was printed."""
+    from kdjax.cli import output
+
     sys.stdout.flush()
     if not (error := output.lost(sys.stdout)):
         return 0
@@ -97,6 +103,11 @@ def exit_code(name: str, error: BaseException) -> int | None:
         text = (
             f"the package {error.name} is not installed; commands need more than the "
             "losses do: pip install '.[train]'"
+        )
+    if isinstance(error, OSError) and error.errno in DISK:
+        text += (
+            ". What was saved before is there; the same command goes on from it when "
+            "the disk can be written again."
         )
     if code is not None:
         print(f"{name}: {text}", file=sys.stderr)

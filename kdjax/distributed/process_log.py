@@ -53,6 +53,8 @@ def to_file(file: BinaryIO) -> Iterator[None]:
 
 
 def write(text: str) -> None:
-    """Appends the time and a text, where a log is open."""
+    """Appends the time and a text, where a log is open and its disk takes it."""
     if _file:
-        _file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n".encode())
+        line = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}\n"
+        with contextlib.suppress(OSError):
+            _file.write(line.encode())

@@ -8,9 +8,15 @@ from rich.markup import escape
 from rich.table import Table
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Prints no more; rich would end the process."""
+        self.quiet = True
+
+
 def console(stream=None, **options) -> Console:
     """A console, by default on stdout; characters its encoding lacks become "?"."""
-    return Console(file=_tolerant(stream), highlight=False, **options)
+    return _Console(file=_tolerant(stream), highlight=False, **options)
 
 
 def say(text: str, stream=None) -> None:

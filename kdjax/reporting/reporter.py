@@ -11,10 +11,10 @@ from rich.progress import Progress, TextColumn
 from rich.table import Column
 
 from kdjax.distributed import process_log
-from kdjax.paths import is_url
 from kdjax.reporting.console import console
+from kdjax.reporting.events import open_events
 from kdjax.reporting.files import replace
-from kdjax.reporting.growing import Events, open_append
+from kdjax.reporting.growing import open_append
 from kdjax.training.goodput import Goodput
 
 PLAIN_SECONDS = 10.0  # between two lines where the output is not a terminal
@@ -54,9 +54,10 @@ class Reporter:
         self._goodput.resume(kept + lost, start)
         self._start = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         replace(self._path, "".join(json.dumps(row) + "\n" for row in rows))
-        self._file = open_append(self._path)
-        self._events = _events(workdir, start) if tensorboard else None
-        self._line = _Line(stream or sys.stderr)
+        self._file, self._unwritten = open_append(self._path), b""
+        self._line, self._events = _Line(stream or sys.stderr), None
+        if tensorboard:
+            self._events = open_events(workdir / "tensorboard", start, self.say)
 
     @property
     def seconds(self) -> float:
@@ -85,11 +86,21 @@ class Reporter:
         self._line.keep(sentence)
 
     def flush(self) -> None:
-        """All rows are in the file, so that a state that is saved has its rows."""
-        self._file.flush()
+        """All rows are on the disk: a state that is saved has its rows. Or an OSError.
+
+        Where the disk is full, rows wait here for the next one that is written.
+        """
+        try:
+            self._write_out()
+            self._file.flush()
+        except OSError as error:
+            text = f"{self._path} cannot be written ({error.strerror})"
+            raise OSError(error.errno, text) from error
 
     def close(self) -> None:
         self._line.close()
+        with contextlib.suppress(OSError):  # `flush` was there for that
+            self._write_out()
         self._file.close()
         if self._events:
             self._events.close()
@@ -99,10 +110,20 @@ class Reporter:
         row |= {"seconds": round(self.seconds, 3), "time": self._goodput.seconds()}
         # JSON has no NaN: a metric that is not finite is written as null.
         row |= {k: v if math.isfinite(v) else None for k, v in values.items()}
-        self._file.write(f"{json.dumps(row)}\n".encode())
+        waiting, line = bool(self._unwritten), f"{json.dumps(row)}\n"
+        self._unwritten += line.encode()
+        try:
+            self._write_out()
+        except OSError as error:
+            if not waiting:
+                self.say(f"{self._path}: {error.strerror}; its rows wait in memory")
         if self._events:
-            for key, value in values.items():
-                self._events.add_scalar(key, value, step)
+            self._events.add(step, values)
+
+    def _write_out(self) -> None:
+        if self._unwritten:
+            self._file.write(self._unwritten)
+            self._unwritten = b""
 
     def _progress(self, step: int, metrics: dict, timing: dict) -> str:
         rate = timing["images_per_second"]
@@ -183,19 +204,6 @@ def _losses(name: str, row: dict[str, float]) -> str:
         inner = ", ".join(f"{k.removeprefix('loss/')} {row[k]:.4f}" for k in terms)
         text += f" ({inner})"
     return text + (f" SKIPPED {row['skipped']:.0f}" if row["skipped"] else "")
-
-
-def _events(workdir: pathlib.Path, start: int):
-    """A TensorBoard writer, or None where tensorboardX is not installed."""
-    try:
-        import tensorboardX
-    except ImportError:
-        return None
-    directory = str(workdir / "tensorboard")
-    if is_url(workdir):
-        Events.register(directory.partition("://")[0])
-    # purge_step hides the events of a lost future after a resume.
-    return tensorboardX.SummaryWriter(directory, purge_step=start + 1)
 
 
 class _Line:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from kdjax import signals
 from kdjax.distributed import devices
 from kdjax.reproduce import records
 from kdjax.reproduce.plans import Run
@@ -34,6 +35,7 @@ def run(
     devices.configure(virtual, runs[0].config["batch_size"])
     devices.keep_programs(root / "compiled")
     for number, one in enumerate(runs, start=1):
+        signals.check()
         directory = root / one.name
         if not workdir.is_done(directory):
             if started and deadline - time.monotonic() < 60 * minutes * SHARE:

@@ -6,6 +6,7 @@ import math
 import pathlib
 from typing import Any
 
+from kdjax import signals
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, process_log
 from kdjax.experiment import denominators
@@ -15,7 +16,14 @@ from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.reporting.growing import open_append
 from kdjax.reporting.results import SUMMARY, Result, read_results
 from kdjax.runner import provenance, trainer
-from kdjax.runner.workdir import CONFIG, check_config, is_done, locked, write_config
+from kdjax.runner.workdir import (
+    CONFIG,
+    check_config,
+    is_done,
+    is_finished,
+    locked,
+    write_config,
+)
 
 LOGS = "logs"  # of the processes, where there are several
 
@@ -39,7 +47,8 @@ def run(
 
             check(config, workdir)
             stages = split_stages(config, workdir)
-            write_config(workdir, resolved(config))
+            if not is_finished(workdir):
+                write_config(workdir, resolved(config))
             for name, stage in stages.items():
                 collectives.log(f"stage {name} of {', '.join(stages)}")
                 run(stage, workdir / name, deadline, profile)
@@ -52,8 +61,11 @@ def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
     if collectives.processes() == 1:
         return contextlib.nullcontext()
     path = workdir / LOGS / f"process-{collectives.process()}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return process_log.to_file(open_append(path))
+    try:
+        return process_log.to_file(open_append(path))
+    except OSError as error:
+        collectives.log(f"{path} cannot be written: {error}. The run goes on without.")
+        return contextlib.nullcontext()
 
 
 def run_stage(
@@ -63,6 +75,7 @@ def run_stage(
     profile: tuple[int, int] | None = None,
 ) -> None:
     """A training or a selection, plain, in a directory that is held."""
+    signals.check()
     collectives.broadcast(lambda: check_config(workdir, resolved(config)))
     if collectives.broadcast(lambda: is_done(workdir)):
         provenance.check_finished(workdir, resolved(config))

@@ -86,6 +86,7 @@ def train(
     if selections := sample_info.report():
         record["selections"] = selections
     write_json(workdir / SUMMARY, record)
+    signals.resumable()  # of several trainings this one is done
 
 
 def _start(experiment: Experiment, workdir: pathlib.Path, mesh):

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import os
 import pathlib
 import secrets
 import socket
@@ -34,10 +35,17 @@ def locked(workdir: pathlib.Path):
     if is_url(workdir):
         from kdjax.runner.lease import hold
     with contextlib.ExitStack() as stack:
-        collectives.broadcast(lambda: hold(workdir, stack))
-        if collectives.processes() > 1:
-            _check_shared(workdir)
+        if not collectives.broadcast(lambda: _is_archived(workdir)):
+            collectives.broadcast(lambda: hold(workdir, stack))
+            if collectives.processes() > 1:
+                _check_shared(workdir)
         yield
+
+
+def _is_archived(workdir: pathlib.Path) -> bool:
+    """Whether a run is finished where nobody can write: it needs no lock."""
+    is_local = not is_url(workdir)
+    return is_local and is_finished(workdir) and not os.access(workdir, os.W_OK)
 
 
 def _lock(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
@@ -125,3 +133,14 @@ def has_steps(workdir: pathlib.Path) -> bool:
 
 def is_done(workdir: pathlib.Path) -> bool:
     return any((workdir / name).exists() for name in (SUMMARY, SELECTION, IMPORTED))
+
+
+def is_finished(workdir: pathlib.Path) -> bool:
+    """Whether a run is done, or all of its stages are."""
+    if is_done(workdir) or not (workdir / CONFIG).exists():
+        return is_done(workdir)
+    try:
+        order = json.loads((workdir / CONFIG).read_text()).get("order", ())
+    except (OSError, ValueError, AttributeError):
+        return False  # whoever reads it says so
+    return bool(order) and all(is_finished(workdir / name) for name in order)

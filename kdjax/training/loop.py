@@ -122,6 +122,7 @@ def run(
                 )
         with window.paused("saving"):
             checkpointer.wait()
+        signals.resumable()
     return states
 
 
