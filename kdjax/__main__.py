@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
 
         output.tolerate()
         argv = sys.argv[1:]
-    with signals.watched(" ".join(["kdjax", *argv[:1]]), final=is_process):
+    program = " ".join(["kdjax", *argv[:1]])
+    with signals.watched(program, final=is_process, starting=True):
         code = _command(argv)
         if is_process:
             signals.leave()
@@ -74,7 +75,9 @@ def _command(argv: list[str]) -> int:
     # `import` is a keyword of Python, so its module is `import_`.
     module = f"kdjax.cli.{name}{'_' * keyword.iskeyword(name)}"
     try:
-        return importlib.import_module(module).main(rest)
+        run = importlib.import_module(module).main
+        signals.started()
+        return run(rest)
     except BaseException as error:  # a signal's is no Exception, and has its code
         # Whatever a signal's exception has become on its way, as in an import.
         code = signals.ending() or exit_code(f"kdjax {name}", error)

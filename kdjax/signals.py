@@ -70,10 +70,12 @@ class _Watch:
         self.deferral: Deferral | None = None
         self.last_words: list[Callable[[int, str], None]] = []
         self._first: tuple[int, float] | None = None  # the signal, and when it came
+        self.starting = False
         self._said, self._handled, self._raised_at = False, False, 0.0
+        self._resent = 0  # signals of our own that have not come yet
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
-        self._before = {}
+        self.before = {}
         self._main = threading.get_ident()
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -81,7 +83,7 @@ class _Watch:
         for number in SIGNALS:
             # What a shell or nohup has set to be ignored stays ignored.
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                self._before[number] = signal.signal(number, self._handle)
+                self.before[number] = signal.signal(number, self._handle)
         self._outer = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         self._thread.start()
@@ -89,13 +91,13 @@ class _Watch:
     def end(self, final: bool) -> None:
         """Gives the handlers back; of a process that ends, signals are ignored."""
         self.over = True
-        for number, before in self._before.items():
+        os.write(self._writer, b"\0")
+        self._thread.join()  # before a signal that it sends again meets another handler
+        for number, before in self.before.items():
             # A handler of Python is lost while the interpreter ends, this one is not.
             signal.signal(number, signal.SIG_IGN if final else before)
         signal.set_wakeup_fd(self._outer)
         sys.unraisablehook = self._hook
-        os.write(self._writer, b"\0")
-        self._thread.join()
         os.close(self._reader)
         os.close(self._writer)
 
@@ -111,48 +113,51 @@ class _Watch:
         return self.exit_code(self.received()) if self._raised_at else None
 
     def stopped(self, number: int) -> Stopped:
-        self._raised_at = time.monotonic()
+        self._raised_at = self._raised_at or time.monotonic()
         return Stopped(_name(number), self.exit_code(number))
 
     def _handle(self, number: int, frame) -> None:
         """In the main thread, between two of its instructions."""
-        if self.over or self._raised_at:
+        if self.over or self.starting or _is_unwinding():
             return
         self._handled = True
         self._first = self._first or (number, time.monotonic())
         deferral = self.deferral
-        if deferral and deferral.unsaved:
+        if deferral and deferral.unsaved and not self._raised_at:
             if deferral.note():
                 raise Stopped(_name(number), self.exit_code(number))
             return
-        raise self.stopped(number)
+        raise self.stopped(self.received())
 
     def _unraisable(self, unraisable) -> None:
-        """Sends a signal again whose exception was lost in a destructor."""
+        """Is called in place of an exception that a destructor cannot raise."""
         if not isinstance(unraisable.exc_value, Stopped):
             self._hook(unraisable)
-            return
-        self._raised_at = 0.0
-        resend = (self._main, self.received())
-        threading.Timer(0.05, signal.pthread_kill, resend).start()
 
     def _listen(self) -> None:
-        while not self.over:
-            wait = None if self._first is None else 0.2
+        while True:
+            wait = None if self._first is None else 0.3
             if select.select([self._reader], [], [], wait)[0]:
                 for number in os.read(self._reader, 64):
+                    if number == 0:  # of `end`; what came before it is said
+                        return
                     self._came(number)
             self._check_time()
 
     def _came(self, number: int) -> None:
-        if number not in SIGNALS or self.over:
+        if number not in SIGNALS or (self.over and not self._raised_at):
+            return
+        if self._resent:
+            self._resent -= 1
             return
         now = time.monotonic()
         if not self._said:
             self._said = True
             self._first = self._first or (number, now)
             self._say(f"{_name(number)}: {self._doing()}")
-        elif number != signal.SIGHUP and now - self._first[1] >= REPEAT:
+        elif (
+            not self.over and number != signal.SIGHUP and now - self._first[1] >= REPEAT
+        ):
             # A terminal that closes after Ctrl-C is no second request.
             self._say(f"{_name(number)} again: ends at once")
             self._exit(128 + number, "a second signal")
@@ -171,13 +176,19 @@ class _Watch:
             return
         number, came = self._first
         deferral, now = self.deferral, time.monotonic()
-        if self._raised_at:
+        if self.starting:
+            late = True
+        elif self._raised_at:
             late = now - self._raised_at > UNWIND
         else:
             defers = deferral and deferral.unsaved
             late = not self._handled and not defers and now - came > GRACE
         if late:
             self._exit(self.exit_code(number), f"{_name(number)} came")
+        if self._raised_at and not self._resent:
+            # JAX and destructors have places that let no exception through.
+            self._resent += 1
+            signal.pthread_kill(self._main, number)
 
     def _say(self, text: str) -> None:
         # Not through sys.stderr: the main thread may hold its lock.
@@ -194,13 +205,15 @@ _watch: _Watch | None = None
 
 
 @contextlib.contextmanager
-def watched(program: str, final: bool = False) -> Iterator[None]:
+def watched(
+    program: str, final: bool = False, starting: bool = False
+) -> Iterator[None]:
     """While active, signals end the command `program` in one line.
 
-    Code within raises `Stopped`, or sees it in a `deferred` block. `final` is for a
-    process that ends afterwards: signals are ignored from then on, so that its exit
-    code is its own. Nothing is done in other threads than the main one, and within
-    another `watched`.
+    Code within raises `Stopped`, or sees it in a `deferred` block; while it is
+    `starting`, see `started`. `final` is for a process that ends afterwards: signals
+    are ignored from then on, so that its exit code is its own. Nothing is done in other
+    threads than the main one, and within another `watched`.
     """
     global _watch
     if _watch or threading.current_thread() is not threading.main_thread():
@@ -208,6 +221,7 @@ def watched(program: str, final: bool = False) -> Iterator[None]:
         return
     _watch = watch = _Watch(program)
     try:
+        watch.starting = starting
         watch.begin()
         yield
     finally:
@@ -230,6 +244,15 @@ def deferred(doing: Callable[[], str], unsaved: bool = True) -> Iterator[Deferra
             _watch.deferral = None
 
 
+def started() -> None:
+    """Modules are imported: until now a signal ends the process at once.
+
+    Some are of C, which prints what is raised in it, and goes on.
+    """
+    if _watch:
+        _watch.starting = False
+
+
 def check() -> None:
     """Raises `Stopped` for a signal that came while something was finished."""
     if _watch and _watch.received() and not _watch.over:
@@ -249,8 +272,14 @@ def finished() -> None:
 
 
 def ending() -> int | None:
-    """The exit code where `Stopped` was raised, whatever came of it; else None."""
-    return _watch.ending() if _watch else None
+    """The exit code where `Stopped` was raised, whatever came of it; else None.
+
+    Whoever asks has caught it: it is not raised again.
+    """
+    code = _watch.ending() if _watch else None
+    if code:
+        finished()
+    return code
 
 
 def before_exit(word: Callable[[int, str], None]) -> None:
@@ -270,16 +299,37 @@ def leave() -> None:
         os._exit(_watch.ending())
 
 
+def _is_unwinding() -> bool:
+    """Whether this thread is in an `except`, `finally` or `__exit__` of `Stopped`."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__context__
+    return error is not None
+
+
 def _name(number: int) -> str:
     return signal.Signals(number).name
 
 
+def _before_fork() -> None:
+    if _watch:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _after_fork() -> None:
+    if _watch:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
 def _in_child() -> None:
-    """A process that is forked writes into the same pipe; its signals are its own."""
+    """A process that is forked would write into the same pipe; it has its own end."""
     if _watch:
         signal.set_wakeup_fd(-1)
-        for number, before in _watch._before.items():
+        for number, before in _watch.before.items():
             signal.signal(number, before)
+        _after_fork()
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child
+)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import jax
 from jax.sharding import Mesh
 
+from kdjax import signals
 from kdjax.bench import peaks, programs, timing
 from kdjax.bench.flops import Work
 from kdjax.bench.problem import Problem
@@ -56,10 +57,10 @@ def measure_each(
         print(name, file=sys.stderr)
         try:
             rows.append(measure_case())
-        except KeyboardInterrupt as error:
+        except KeyboardInterrupt:
             result = "this is what was measured" if rows else "nothing was measured yet"
             print(f"interrupted; {result}", file=sys.stderr)
-            code = getattr(error, "exit_code", INTERRUPTED)
+            code = signals.ending() or INTERRUPTED
             break
         if as_json:
             print(json.dumps(rows[-1]), flush=True)

@@ -58,14 +58,16 @@ def beat(
             count += 1
             with contextlib.suppress(jax.errors.JaxRuntimeError):
                 client.key_value_set(f"{_ALIVE}/{process}", str(count), True)
-                if process == 0:
-                    _listen(dict(client.key_value_dir_get(f"{_ALIVE}/")), heard, lost)
+                if process == 0 and _misses(client, heard, lost):
+                    return
 
     threading.Thread(target=go_on, daemon=True).start()
     return stop
 
 
-def _listen(present: dict, heard: dict, lost: Callable[[int, float], None]) -> None:
+def _misses(client, heard: dict, lost: Callable[[int, float], None]) -> bool:
+    """Calls `lost` for a process that was not heard of for long; whether it did."""
+    present = dict(client.key_value_dir_get(f"{_ALIVE}/"))
     now = time.monotonic()
     for number, (last, since) in heard.items():
         count = present.get(f"{_ALIVE}/{number}", last)
@@ -73,6 +75,8 @@ def _listen(present: dict, heard: dict, lost: Callable[[int, float], None]) -> N
             heard[number] = count, now
         elif now - since > LOST_AFTER:
             lost(number, now - since)
+            return True
+    return False
 
 
 def end_with_coordinator(address: str, process: int, processes: int) -> None:

@@ -126,12 +126,11 @@ class ProcessGroup:
             self._client.key_value_set(f"kdjax/left/{self.process}", "")
 
     def lose(self, number: int, seconds: float) -> None:
-        """Ends all, as process `number` does not answer."""
+        """Publishes that process `number` does not answer: all end, this one too."""
         reason = f"not heard of for {seconds:.0f} s. The same command goes on from "
         event = {"process": number, "code": PeerLostError.exit_code}
         event["reason"] = f"{reason}what was saved."
         self._publish({"kind": "failed"} | event)
-        self._end_with(event)
 
     def _publish_failure(self, code: int, reason: str) -> None:
         event = {"kind": "failed", "process": self.process, "code": code}

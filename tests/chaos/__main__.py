@@ -1,5 +1,6 @@
-"""All 42 kills, as a table: `python -m tests.chaos`, or `make chaos`."""
+"""All 42 kills, as a table: `python -m tests.chaos [JOBS]`, or `make chaos`."""
 
+import concurrent.futures
 import os
 import pathlib
 import sys
@@ -12,34 +13,37 @@ from tests.chaos import matrix
 from tests.chaos.victim import POINTS
 
 
-def main() -> int:
+def main(jobs: int) -> int:
     """1 where a run did not end as the same run without a kill."""
     jax.config.update("jax_platforms", "cpu")
     started, root = time.monotonic(), pathlib.Path(tempfile.mkdtemp(prefix="chaos-"))
-    kept = {
+    os.environ |= {
         "JAX_COMPILATION_CACHE_DIR": str(root / "programs"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
         "XLA_FLAGS": "--xla_backend_optimization_level=0",
     }
-    os.environ |= {name: value for name, value in kept.items()}
     matrix.prepare(root)
-    wanted, cells = {}, {}
+    wanted = {}
     for processes in (1, 2):
         matrix.start(root, root / f"whole-{processes}", processes).check()
         wanted[processes] = matrix.left(root / f"whole-{processes}")
-    for kill in matrix.KILLS:
+
+    def outcome(kill: matrix.Kill) -> str:
         try:
             workdir, codes = matrix.killed(root, kill)
-            wrong = matrix.differences(matrix.left(workdir), wanted[kill.processes])
-            cells[kill] = f"{', '.join(map(str, codes[0]))}" + "".join(
-                f"; other {part}" for part in wrong
-            )
-            failed = bool(wrong)
-        except AssertionError as error:
-            cells[kill], failed = "FAILED", True
+            left = matrix.left(workdir)
+        except Exception as error:
             print(error, file=sys.stderr)
-        print(f"{time.monotonic() - started:6.0f} s  {kill}: {cells[kill]}", flush=True)
-        cells[kill] = ("**" + cells[kill] + "**") if failed else cells[kill]
+            return "**failed**"
+        finally:
+            print(f"{time.monotonic() - started:6.0f} s  {kill}", flush=True)
+        wrong = matrix.differences(left, wanted[kill.processes])
+        if wrong:
+            return f"**other {', '.join(wrong)}**"
+        return ", ".join(map(str, codes[0]))
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        cells = dict(zip(matrix.KILLS, pool.map(outcome, matrix.KILLS), strict=True))
     print(f"\n| | {' | '.join(p.replace('-', ' ') for p in POINTS)} |")
     print("|---" * (len(POINTS) + 1) + "|")
     for signal in matrix.SIGNALS:
@@ -53,4 +57,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(int(sys.argv[1]) if sys.argv[1:] else 1))

@@ -58,16 +58,14 @@ KILLS = [Kill(*each) for each in itertools.product(SIGNALS, WHO, POINTS)]
 
 
 def config(root: pathlib.Path) -> ConfigDict:
-    """Two students with memories, an average, momentum and statistics, in two epochs.
+    """A student with memories, an average, momentum and statistics, in two epochs.
 
     Rows of two steps, of which a stop may part one; states are saved in between.
     """
     config = schema.base()
     config.model = ConfigDict({"name": "tests.networks:tiny", "width": 4})
     config.teacher.network = "tests.networks:coarse"
-    crd = {"name": "crd", "negatives": 32, "width": 8}
-    queue = {"name": "queue_kl", "queue_length": 64}
-    config.students = ConfigDict({"crd": {"method": crd}, "queue": {"method": queue}})
+    config.method = ConfigDict({"name": "crd", "negatives": 32, "width": 8})
     config.data.name, config.data.data_dir = "set.npz", str(root)
     config.data.padding, config.data.flip = 1, True
     config.data.mean, config.data.std = (0.4, 0.4, 0.4), (0.2, 0.2, 0.2)

@@ -1,7 +1,7 @@
 """One process of a run, which sends a signal to itself: `python -m tests.chaos.victim`.
 
-$CHAOS is JSON: `point`, one of POINTS, `signal` and `process`, which one does it; {} for
-a run that is left alone.
+$CHAOS is JSON: `point`, one of POINTS, `signal` and `process`, which one does it; {}
+for a run that is left alone.
 """
 
 import functools
