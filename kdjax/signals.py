@@ -41,25 +41,16 @@ class Deferral:
         command as it does elsewhere.
         """
         self.doing, self.unsaved = doing, unsaved
-        self._event, self._interrupts = threading.Event(), False
-
-    def is_set(self) -> bool:
-        """Whether a signal came."""
-        return self._event.is_set()
+        self.noted, self.interrupts = False, False  # a signal came; it raises
 
     @contextlib.contextmanager
     def interrupting(self) -> Iterator[None]:
         """While active, a signal raises `Stopped`: what is done here may be left."""
-        self._interrupts = True
+        self.interrupts = True
         try:
             yield
         finally:
-            self._interrupts = False
-
-    def note(self) -> bool:
-        """Notes a signal; whether it raises."""
-        self._event.set()
-        return self._interrupts
+            self.interrupts = False
 
 
 class _Watch:
@@ -69,13 +60,13 @@ class _Watch:
         self.program, self.resumable, self.over = program, False, False
         self.deferral: Deferral | None = None
         self.last_words: list[Callable[[int, str], None]] = []
-        self._first: tuple[int, float] | None = None  # the signal, and when it came
+        self.first: tuple[int, float] | None = None  # the signal, and when it came
         self.starting = False
         self._said, self._handled, self._raised_at = False, False, 0.0
         self._resent = 0  # signals of our own that have not come yet
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
-        self.before = {}
+        self._before = {}
         self._main = threading.get_ident()
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -83,7 +74,7 @@ class _Watch:
         for number in SIGNALS:
             # What a shell or nohup has set to be ignored stays ignored.
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                self.before[number] = signal.signal(number, self._handle)
+                self._before[number] = signal.signal(number, self._handle)
         self._outer = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         self._thread.start()
@@ -93,7 +84,7 @@ class _Watch:
         self.over = True
         os.write(self._writer, b"\0")
         self._thread.join()  # before a signal that it sends again meets another handler
-        for number, before in self.before.items():
+        for number, before in self._before.items():
             # A handler of Python is lost while the interpreter ends, this one is not.
             signal.signal(number, signal.SIG_IGN if final else before)
         signal.set_wakeup_fd(self._outer)
@@ -104,30 +95,28 @@ class _Watch:
     def exit_code(self, number: int) -> int:
         return RESUMABLE if self.resumable else 128 + number
 
-    def received(self) -> int:
-        """The signal that came first; 0 where none did."""
-        return self._first[0] if self._first else 0
-
     def ending(self) -> int | None:
-        """The exit code of a command that `stopped` has ended."""
-        return self.exit_code(self.received()) if self._raised_at else None
+        """The exit code of a command that `stop` has ended."""
+        return self.exit_code(self.first[0]) if self._raised_at else None
 
-    def stopped(self, number: int) -> Stopped:
+    def stop(self) -> None:
         self._raised_at = self._raised_at or time.monotonic()
-        return Stopped(_name(number), self.exit_code(number))
+        number = self.first[0]
+        raise Stopped(_name(number), self.exit_code(number))
 
     def _handle(self, number: int, frame) -> None:
         """In the main thread, between two of its instructions."""
         if self.over or self.starting or _is_unwinding():
             return
         self._handled = True
-        self._first = self._first or (number, time.monotonic())
+        self.first = self.first or (number, time.monotonic())
         deferral = self.deferral
         if deferral and deferral.unsaved and not self._raised_at:
-            if deferral.note():
+            deferral.noted = True
+            if deferral.interrupts:
                 raise Stopped(_name(number), self.exit_code(number))
             return
-        raise self.stopped(self.received())
+        self.stop()
 
     def _unraisable(self, unraisable) -> None:
         """Is called in place of an exception that a destructor cannot raise."""
@@ -136,7 +125,7 @@ class _Watch:
 
     def _listen(self) -> None:
         while True:
-            wait = None if self._first is None else 0.3
+            wait = None if self.first is None else 0.3
             if select.select([self._reader], [], [], wait)[0]:
                 for number in os.read(self._reader, 64):
                     if number == 0:  # of `end`; what came before it is said
@@ -153,10 +142,10 @@ class _Watch:
         now = time.monotonic()
         if not self._said:
             self._said = True
-            self._first = self._first or (number, now)
+            self.first = self.first or (number, now)
             self._say(f"{_name(number)}: {self._doing()}")
         elif (
-            not self.over and number != signal.SIGHUP and now - self._first[1] >= REPEAT
+            not self.over and number != signal.SIGHUP and now - self.first[1] >= REPEAT
         ):
             # A terminal that closes after Ctrl-C is no second request.
             self._say(f"{_name(number)} again: ends at once")
@@ -172,9 +161,9 @@ class _Watch:
 
     def _check_time(self) -> None:
         """Ends the process where the main thread does not."""
-        if self._first is None or self.over:
+        if self.first is None or self.over:
             return
-        number, came = self._first
+        number, came = self.first
         deferral, now = self.deferral, time.monotonic()
         if self.starting:
             late = True
@@ -255,8 +244,8 @@ def started() -> None:
 
 def check() -> None:
     """Raises `Stopped` for a signal that came while something was finished."""
-    if _watch and _watch.received() and not _watch.over:
-        raise _watch.stopped(_watch.received())
+    if _watch and _watch.first and not _watch.over:
+        _watch.stop()
 
 
 def resumable() -> None:
@@ -309,27 +298,3 @@ def _is_unwinding() -> bool:
 
 def _name(number: int) -> str:
     return signal.Signals(number).name
-
-
-def _before_fork() -> None:
-    if _watch:
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-
-
-def _after_fork() -> None:
-    if _watch:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-
-def _in_child() -> None:
-    """A process that is forked would write into the same pipe; it has its own end."""
-    if _watch:
-        signal.set_wakeup_fd(-1)
-        for number, before in _watch.before.items():
-            signal.signal(number, before)
-        _after_fork()
-
-
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child
-)

@@ -200,7 +200,7 @@ class _Progress:
 
     def __call__(self, rows: int) -> None:
         self.stop.unsaved = True  # it was compiling until now
-        why = self.should_stop(self.done, BY_SIGNAL if self.stop.is_set() else "")
+        why = self.should_stop(self.done, BY_SIGNAL if self.stop.noted else "")
         if why:
             raise Preempted(
                 f"stopped {why}; the finished epochs in {self.directory} stay. "

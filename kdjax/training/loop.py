@@ -263,6 +263,6 @@ def _check_finite(window: list[dict], done: int, skipped: dict[str, int]) -> Non
 
 def _why_stop(stop: signals.Deferral, deadline: float) -> str:
     """What ends the run before its last step; "" where nothing does."""
-    if stop.is_set():
+    if stop.noted:
         return BY_SIGNAL
     return "because its time is up" if time.monotonic() >= deadline else ""

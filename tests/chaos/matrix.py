@@ -137,7 +137,7 @@ def scalars(directory: pathlib.Path) -> dict[tuple[str, int], list[float]]:
             if event.HasField("session_log"):
                 shown = {key: x for key, x in shown.items() if key[1] < event.step}
             for value in event.summary.value:
-                if value.tag not in TIMES:
+                if not value.tag.startswith(("train/images_", "train/input_")):
                     shown.setdefault((value.tag, event.step), []).append(
                         value.simple_value
                     )
