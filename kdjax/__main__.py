@@ -5,6 +5,7 @@ import errno
 import importlib
 import keyword
 import sys
+from collections.abc import Callable
 
 from kdjax import cli, signals
 
@@ -45,7 +46,15 @@ def main(argv: list[str] | None = None) -> int:
         argv = sys.argv[1:]
     program = " ".join(["kdjax", *argv[:1]])
     with signals.watched(program, final=is_process, starting=True):
-        code = _command(argv)
+        try:
+            command = _command(argv)
+            signals.started()
+            code = command if isinstance(command, int) else command(argv[1:])
+        except BaseException as error:  # a signal's is no Exception, and has its code
+            # Whatever a signal's exception has become on its way.
+            code = signals.ending() or exit_code(program, error)
+            if code is None:
+                raise
         if is_process:
             signals.leave()
         signals.finished()
@@ -54,7 +63,8 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _command(argv: list[str]) -> int:
+def _command(argv: list[str]) -> Callable[[list[str]], int] | int:
+    """The function of a command, or the exit code where the usage is printed."""
     program = cli.program()
     listed = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
     usage = "\n".join([f"usage: {program} COMMAND [options]\n", *listed])
@@ -66,7 +76,7 @@ def _command(argv: list[str]) -> int:
             "there was a state, 1 a bug."
         )
         return 0 if argv else 2
-    name, *rest = argv
+    name = argv[0]
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
@@ -74,16 +84,7 @@ def _command(argv: list[str]) -> int:
         return 2
     # `import` is a keyword of Python, so its module is `import_`.
     module = f"kdjax.cli.{name}{'_' * keyword.iskeyword(name)}"
-    try:
-        run = importlib.import_module(module).main
-        signals.started()
-        return run(rest)
-    except BaseException as error:  # a signal's is no Exception, and has its code
-        # Whatever a signal's exception has become on its way, as in an import.
-        code = signals.ending() or exit_code(f"kdjax {name}", error)
-        if code is None:
-            raise
-        return code
+    return importlib.import_module(module).main
 
 
 def _answered(name: str) -> int:

@@ -27,9 +27,9 @@ _handlers = []  # ctypes' functions, which must live as long as the process
 
 def cause_of(error: BaseException) -> BaseException | None:
     """The error of JAX or Gloo behind this one; None where there is none."""
-    seen = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    passed = set()
+    while error is not None and id(error) not in passed:
+        passed.add(id(error))
         if isinstance(error, jax.errors.JaxRuntimeError):
             return error
         if any(word in str(error).lower() for word in _ELSEWHERE):
@@ -53,26 +53,26 @@ def beat(
     stop = threading.Event()
 
     def go_on():
-        count, heard = 0, {i: (b"", time.monotonic()) for i in range(1, processes)}
+        count, beats = 0, {i: (b"", time.monotonic()) for i in range(1, processes)}
         while not stop.wait(BEAT):
             count += 1
             with contextlib.suppress(jax.errors.JaxRuntimeError):
                 client.key_value_set(f"{_ALIVE}/{process}", str(count), True)
-                if process == 0 and _misses(client, heard, lost):
+                if process == 0 and _misses(client, beats, lost):
                     return
 
     threading.Thread(target=go_on, daemon=True).start()
     return stop
 
 
-def _misses(client, heard: dict, lost: Callable[[int, float], None]) -> bool:
-    """Calls `lost` for a process that was not heard of for long; whether it did."""
+def _misses(client, beats: dict, lost: Callable[[int, float], None]) -> bool:
+    """Calls `lost` for a process that is silent for too long; whether it did."""
     present = dict(client.key_value_dir_get(f"{_ALIVE}/"))
     now = time.monotonic()
-    for number, (last, since) in heard.items():
+    for number, (last, since) in beats.items():
         count = present.get(f"{_ALIVE}/{number}", last)
         if count != last:
-            heard[number] = count, now
+            beats[number] = count, now
         elif now - since > LOST_AFTER:
             lost(number, now - since)
             return True

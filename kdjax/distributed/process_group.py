@@ -127,7 +127,9 @@ class ProcessGroup:
 
     def lose(self, number: int, seconds: float) -> None:
         """Publishes that process `number` does not answer: all end, this one too."""
-        reason = f"not heard of for {seconds:.0f} s. The same command goes on from "
+        reason = (
+            f"it did not answer for {seconds:.0f} s. The same command goes on from "
+        )
         event = {"process": number, "code": PeerLostError.exit_code}
         event["reason"] = f"{reason}what was saved."
         self._publish({"kind": "failed"} | event)

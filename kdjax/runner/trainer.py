@@ -47,8 +47,6 @@ def train(
     goodput, mesh = Goodput(), sharding.make_mesh()
     checkpointer, states, meta = _start(experiment, workdir, mesh)
     start = meta["step"]
-    if start:
-        signals.resumable()
     reporter = _reporter(experiment, workdir, meta, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
@@ -86,7 +84,6 @@ def train(
     if selections := sample_info.report():
         record["selections"] = selections
     write_json(workdir / SUMMARY, record)
-    signals.resumable()  # of several trainings this one is done
 
 
 def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
@@ -102,6 +99,8 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh):
     names, keep_all = tuple(experiment.students), experiment.keep_all
     checkpointer = Checkpointer(workdir / CHECKPOINTS, names, identity, keep_all)
     states, meta = begin(experiment, checkpointer, mesh)
+    if meta["step"]:
+        signals.resumable()
     if "data" in meta:
         provenance.check_resumed(workdir, meta, identity)
     return checkpointer, states, meta

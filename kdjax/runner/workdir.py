@@ -35,7 +35,7 @@ def locked(workdir: pathlib.Path):
     if is_url(workdir):
         from kdjax.runner.lease import hold
     with contextlib.ExitStack() as stack:
-        if not collectives.broadcast(lambda: _is_archived(workdir)):
+        if collectives.broadcast(lambda: _is_archived(workdir)) is not True:
             collectives.broadcast(lambda: hold(workdir, stack))
             if collectives.processes() > 1:
                 _check_shared(workdir)

@@ -40,6 +40,7 @@ class Process:
 
     def send(self, number) -> float:
         """Sends a signal; seconds until the first line."""
+        time.sleep(0.5)  # it was "ready" before it began
         started = time.monotonic()
         self.process.send_signal(number)
         self.line = self.process.stderr.readline()
@@ -103,7 +104,7 @@ def test_an_exception_that_is_swallowed_is_raised_again():
     code = """
     class Slow:
         def __del__(self):
-            time.sleep(1.5)
+            time.sleep(2)
 
     try:
         Slow()
@@ -113,7 +114,6 @@ def test_an_exception_that_is_swallowed_is_raised_again():
     time.sleep(20)
 """
     process, started = Process(code), time.monotonic()
-    time.sleep(0.3)
     process.send(signal.SIGTERM)
     code, text = process.end()
     assert code == 1 and text.rstrip().endswith("Stopped: SIGTERM")
