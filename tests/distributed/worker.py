@@ -59,8 +59,8 @@ class Disturbed(Steps):
 
 
 class Recording(trainer.Checkpointer):
-    def save(self, step, states, metrics):
-        super().save(step, states, metrics)
+    def save(self, step, states, *rest):
+        super().save(step, states, *rest)
         record(saved=[step, digest(states)])
 
 
