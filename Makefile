@@ -3,6 +3,7 @@
 # make test: the tests. make parity: PyTorch's code beside ours. make lint: ruff.
 # make test-long: what takes long, such as every method under every rule; make test has
 # a spread of it.
+# make chaos: kills a run in 42 ways and lets it go on; minutes. make test has a few.
 # make preflight: ResNets compiled for TPU slices and GPUs that are not there; minutes
 # each. preflight-tpu and preflight-gpu (a download of 5 GB) are its halves.
 # make bench: images/s of kdjax and of PyTorch by turns; leave the machine alone meanwhile.
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 TOGETHER := -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo experiments test test-long parity bench accelerator preflight \
+.PHONY: demo experiments test test-long chaos parity bench accelerator preflight \
   preflight-tpu preflight-gpu lint clean
 
 demo: $(VENV)/.train
@@ -47,6 +48,9 @@ test: $(VENV)/.test
 
 test-long: $(VENV)/.test
 	$(BIN)/python -m pytest $(TOGETHER) -m long
+
+chaos: $(VENV)/.test
+	$(BIN)/python -m tests.chaos
 
 parity: $(VENV)/.parity
 	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/bench tests/benchmarks

@@ -1,12 +1,14 @@
 """kdjax COMMAND, or python -m kdjax COMMAND; imports the command that is called."""
 
 import difflib
+import errno
 import importlib
 import io
 import keyword
 import sys
+from collections.abc import Callable
 
-from kdjax import cli
+from kdjax import cli, signals
 
 COMMANDS = {
     "train": "train a teacher, or students with one teacher; resumes",
@@ -26,15 +28,48 @@ COMMANDS = {
 }
 
 
+# Of a disk that is full, over its quota, read-only or broken.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+# What these print is all that they do: it must not be lost without a word.
+ANSWERS = ("evaluate", "bench", "compile")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code.
 
-    A user's error is one line, a bug a traceback.
+    A user's error and a signal are one line each, a bug a traceback. Without `argv` the
+    command is this process's, which ends afterwards.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    is_process = argv is None
+    if is_process:
+        from kdjax.cli import output
+
+        output.tolerate()
+        argv = sys.argv[1:]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # shows any name somehow
             stream.reconfigure(errors="backslashreplace")
+    program = " ".join(["kdjax", *argv[:1]])
+    with signals.watched(program, final=is_process, starting=True):
+        try:
+            command = _command(argv)
+            signals.started()
+            code = command if isinstance(command, int) else command(argv[1:])
+        except BaseException as error:  # a signal's is no Exception, and has its code
+            # Whatever a signal's exception has become on its way.
+            code = signals.ending() or exit_code(program, error)
+            if code is None:
+                raise
+        if is_process:
+            signals.leave()
+        signals.finished()
+    if is_process and code == 0 and argv[0] in ANSWERS:
+        code = _answered(argv[0])
+    return code
+
+
+def _command(argv: list[str]) -> Callable[[list[str]], int] | int:
+    """The function of a command, or the exit code where the usage is printed."""
     program = cli.program()
     listed = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
     usage = "\n".join([f"usage: {program} COMMAND [options]\n", *listed])
@@ -42,10 +77,11 @@ def main(argv: list[str] | None = None) -> int:
         print(
             f"{usage}\n\n{program} COMMAND --help describes a command. Exit codes: 0 "
             "finished, 2 bad input,\n3 loss not finite, 4 storage, 42 stopped with its "
-            "state saved (run it again), 1 a bug."
+            "state saved (run it again), 129,\n130 or 143 stopped by a signal before "
+            "there was a state, 1 a bug."
         )
         return 0 if argv else 2
-    name, *rest = argv
+    name = argv[0]
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
@@ -53,13 +89,18 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     # `import` is a keyword of Python, so its module is `import_`.
     module = f"kdjax.cli.{name}{'_' * keyword.iskeyword(name)}"
-    try:
-        return importlib.import_module(module).main(rest)
-    except BaseException as error:  # a signal's is no Exception, and has its code
-        code = exit_code(f"kdjax {name}", error)
-        if code is None:
-            raise
-        return code
+    return importlib.import_module(module).main
+
+
+def _answered(name: str) -> int:
+    """0, or 4 where a disk did not take what was printed."""
+    from kdjax.cli import output
+
+    sys.stdout.flush()
+    if not (error := output.lost(sys.stdout)):
+        return 0
+    print(f"kdjax {name}: its result could not be printed: {error}", file=sys.stderr)
+    return 4
 
 
 def exit_code(name: str, error: BaseException) -> int | None:
@@ -72,6 +113,11 @@ def exit_code(name: str, error: BaseException) -> int | None:
         text = (
             f"the package {error.name} is not installed; commands need more than the "
             "losses do: pip install '.[train]'"
+        )
+    if isinstance(error, OSError) and error.errno in DISK:
+        text += (
+            ". What was saved before is there; the same command goes on from it when "
+            "the disk can be written again."
         )
     if code is not None:
         print(printable(f"{name}: {text}"), file=sys.stderr)

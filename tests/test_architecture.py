@@ -14,9 +14,9 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "kdjax"
 # From the ground up: a module imports its own floor and lower ones.
 FLOORS = (
-    "contracts lazy_import paths types losses supervision models data datasets methods "
-    "selection training distributed analysis checkpoints weights reporting caching "
-    "experiment bench preflight runner sweep reproduce doctor cli __main__"
+    "contracts lazy_import signals paths types losses supervision models data datasets "
+    "methods selection training distributed analysis checkpoints weights reporting "
+    "caching experiment bench preflight runner sweep reproduce doctor cli __main__"
 ).split()
 # Who may import what. A package that is not here may be imported by nobody.
 GUESTS = {

@@ -1,5 +1,6 @@
 """Checkpoints: what comes back, what is kept, what a damaged file does."""
 
+import contextlib
 import gc
 import json
 import pathlib
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax import checkpoints
+from kdjax import checkpoints, signals
 from kdjax.checkpoints import (
     Checkpointer,
     StorageError,
@@ -18,7 +19,6 @@ from kdjax.checkpoints import (
     storage,
 )
 from kdjax.contracts import InputError
-from kdjax.distributed import runtime
 from kdjax.methods import ce
 from kdjax.paths.json_files import sealed
 from kdjax.training import sharding
@@ -225,18 +225,15 @@ def test_a_signal_while_reading_is_no_damage(problem, tmp_path, monkeypatch, at)
     """SIGTERM of a run of several hosts that is still starting up."""
     saved(problem, tmp_path, [scores(0.5, 0.5)] * 2)
     existing = sorted(path.name for path in tmp_path.iterdir())
-    before = signal.signal(signal.SIGTERM, runtime._killed)
     monkeypatch.setattr(storage, at, lambda *_: signal.raise_signal(15))
     saver = Checkpointer(tmp_path, ("conv", "flat"), META)
     messages = []
-    try:
-        with pytest.raises(runtime.Killed):
+    with contextlib.closing(saver):
+        with pytest.raises(signals.Stopped), signals.watched("kdjax train"):
             saver.restore_latest(abstract(problem, 1), messages.append)
-        with pytest.raises(runtime.Killed), storage.errors("read", 2):
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        saver.close()
+        with pytest.raises(signals.Stopped), signals.watched("kdjax train"):
+            with storage.errors("read", 2):
+                signal.raise_signal(signal.SIGTERM)
     assert not messages and sorted(path.name for path in tmp_path.iterdir()) == existing
 
 

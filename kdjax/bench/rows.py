@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import jax
 from jax.sharding import Mesh
 
+from kdjax import signals
 from kdjax.bench import peaks, programs, timing
 from kdjax.bench.flops import Work
 from kdjax.bench.problem import Problem
@@ -58,7 +59,7 @@ def measure_each(
         except KeyboardInterrupt:
             result = "this is what was measured" if rows else "nothing was measured yet"
             print(f"interrupted; {result}", file=sys.stderr)
-            code = INTERRUPTED
+            code = signals.ending() or INTERRUPTED
             break
         if as_json:
             print(json_text(rows[-1]), flush=True)

@@ -68,21 +68,23 @@ class Checkpointer:
         step: int,
         states: PyTree,
         metrics: dict | None,
-        skipped: dict | None = None,
+        beside: dict | None = None,
     ) -> None:
         """Begins to save; the arrays are copied before this returns.
 
-        `skipped` are the counts of skipped steps so far, which a resumed run adds to.
+        A step that is there, saved before it was evaluated, is replaced. `beside` is
+        JSON to go on with, which becomes a part of the step's meta.
         """
         items, metrics = storage.split(states), without_nan(metrics)
         meta = self.meta | {"step": step, "checksums": sums_of(items)}
-        meta |= {"skipped_steps": skipped} if skipped else {}
         if metrics:
             meta["metrics"] = metrics
-        meta = sealed(meta)
+        meta = sealed(meta | without_nan(beside or {}))
         arrays = {n: ocp.args.StandardSave(tree) for n, tree in items.items()}
         args = ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays)
         with storage.errors("save", step):
+            if step in self._manager.all_steps():
+                self._set_aside([step])
             self._manager.save(step, args=args, metrics=metrics)
 
     def wait(self) -> None:

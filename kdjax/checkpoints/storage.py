@@ -244,7 +244,7 @@ def errors(what: str, step: int | str):
         raise StorageError(
             f"checkpoints: could not {what} step {step}: {type(error).__name__}: "
             f"{str(error)[:300]}. Steps saved before are still good; look at the free "
-            "space and the permissions of the --workdir."
+            "space and the permissions of the --workdir. The same command goes on."
         ) from error
 
 

@@ -13,12 +13,9 @@ imagenet2012/pixels_160; the original may be deleted then.
 """
 
 import argparse
-import contextlib
 import functools
 import pathlib
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 
 from kdjax import cli, paths
@@ -67,35 +64,10 @@ def main(argv: list[str]) -> int:
     """Prepares one set, and the same in another format if one is given."""
     options = read(argv)
     try:
-        with _terminable():
-            _run(options)
+        _run(options)
     except OSError as error:
         raise OSError(f"{error}. Make room, or choose another --data_dir.") from error
     return 0
-
-
-class _Terminated(BaseException):
-    """SIGTERM came. No `Exception`, so that nothing takes it for one of a file."""
-
-    exit_code = 128 + signal.SIGTERM  # as shells have it
-
-
-@contextlib.contextmanager
-def _terminable():
-    """Turns SIGTERM into an exception, so that unfinished files are deleted."""
-
-    def end(number, frame):
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # or deleting would end too
-        raise _Terminated("SIGTERM; unfinished files are deleted")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def read(argv: list[str]) -> argparse.Namespace:

@@ -21,7 +21,7 @@ recognised; elsewhere the flags below, or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCE
 JAX_PROCESS_ID, number the processes: one for each host, or one for each GPU.
 """
 
-from kdjax import cli
+from kdjax import cli, signals
 from kdjax.cli import arguments
 from kdjax.distributed import collectives, devices, runtime
 from kdjax.reporting.results import print_table
@@ -52,6 +52,8 @@ def main(argv: list[str]) -> int:
         rows = config.batch_size // config.accumulation_steps or 1
         devices.configure(options.devices, rows, processes)
         run.run(config, options.workdir, deadline, profile, allow)
+        if processes == 1:
+            signals.finished()  # from here on the run has its exit code
         results = run.results(options.workdir) if collectives.is_primary() else []
     if results:
         print_table(results)

@@ -81,3 +81,14 @@ def bind_address(coordinator: str) -> str | None:
     except OSError:
         return None
     return f"{address}:{port}"
+
+
+def where(coordinator: str, bind: str | None) -> str:
+    """For the log: what process 0 listens at, and whether that is more than it says."""
+    if bind or BIND in os.environ:
+        return os.environ.get(BIND) or coordinator
+    host, port = _split(coordinator)
+    return (
+        f"{coordinator}, on all interfaces, as {host} is no address of one here: "
+        f"whoever reaches port {port} can end the run. {BIND}=ADDRESS:{port} names one"
+    )

@@ -26,8 +26,6 @@ _POLL = 10_000  # ms
 _EVENT = "kdjax/event"
 _GRACE = 5.0  # seconds for the other processes to read why this one ends
 _LEAVING = 0.2  # seconds from a process's last word to its end
-# Words in the errors of collectives when another process is lost.
-_LOST = ("gloo", "connection", "unavailable", "heartbeat", "coordinat", "nccl", "peer")
 
 
 class PeerLostError(RuntimeError):
@@ -100,28 +98,45 @@ class ProcessGroup:
 
     def fail(self, error: BaseException) -> BaseException:
         """Publishes the error, so that nobody waits for this process; what to raise."""
-        cause = error
-        while cause is not None and not isinstance(cause, jax.errors.JaxRuntimeError):
-            cause = cause.__cause__
-        if cause is not None:
+        from kdjax.distributed import lost  # one process needs none of it
+
+        if (cause := lost.cause_of(error)) is not None:
             # A process that failed says so before it ends, and `_listen` ends this one.
             time.sleep(_GRACE)
-            if any(word in str(cause).lower() for word in _LOST):
+            if lost.is_loss(cause):
                 error = PeerLostError(
                     f"process {self.process} of {self.processes} has lost another one "
                     f"({str(cause)[:200]}). The same command goes on from what was "
                     "saved."
                 )
         code = exit_code_of(error)
-        reason = f"{type(error).__name__}: {error}"
-        event = {"kind": "failed", "process": self.process, "code": code}
-        self._publish(event | {"reason": reason})
+        self._publish_failure(code, f"{type(error).__name__}: {error}")
         self._await_others()
         # JAX would wait at exit for the others, which have ended, and before that
         # Python for the thread of a save, which waits for them too.
         atexit.register(self._leave_now, code)
         threading.Thread(target=self._leave_last, args=(code,), daemon=True).start()
         return error
+
+    def end_at_once(self, code: int, why: str) -> None:
+        """Publishes that this process ends, which the caller then does."""
+        self._publish_failure(code, why)
+        self._await_others()
+        with contextlib.suppress(jax.errors.JaxRuntimeError):
+            self._client.key_value_set(f"kdjax/left/{self.process}", "")
+
+    def lose(self, number: int, seconds: float) -> None:
+        """Publishes that process `number` does not answer: all end, this one too."""
+        reason = (
+            f"it did not answer for {seconds:.0f} s. The same command goes on from "
+        )
+        event = {"process": number, "code": PeerLostError.exit_code}
+        event["reason"] = f"{reason}what was saved."
+        self._publish({"kind": "failed"} | event)
+
+    def _publish_failure(self, code: int, reason: str) -> None:
+        event = {"kind": "failed", "process": self.process, "code": code}
+        self._publish(event | {"reason": reason})
 
     def _leave_last(self, code: int) -> None:
         """Ends this process once its main thread has ended."""
@@ -216,9 +231,8 @@ class ProcessGroup:
 
 def exit_code_of(error: BaseException) -> int:
     """The exit code of a process that ends with this error."""
-    if isinstance(error, KeyboardInterrupt):
-        return 130
-    return contracts.exit_code_of(error) or 1
+    code = contracts.exit_code_of(error)
+    return code or (130 if isinstance(error, KeyboardInterrupt) else 1)
 
 
 def exit_now(code: int) -> None:

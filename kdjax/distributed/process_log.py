@@ -53,7 +53,8 @@ def to_file(file: BinaryIO) -> Iterator[None]:
 
 
 def write(text: str) -> None:
-    """Appends the time and a text, where a log is open."""
+    """Appends the time and a text, where a log is open and its disk takes it."""
     if _file:
         line = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {printable(text)}\n"
-        _file.write(line.encode())
+        with contextlib.suppress(OSError):
+            _file.write(line.encode())

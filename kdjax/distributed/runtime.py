@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import math
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,17 +13,12 @@ import jax
 # Its client has no public name in jax 0.10 to 0.12.
 from jax._src import distributed
 
+from kdjax import signals
 from kdjax.data.prefetch import share_cores
 from kdjax.distributed import collectives, coordinator
 from kdjax.distributed.cluster_env import WAIT, ProcessInfo, RendezvousError
 from kdjax.distributed.process_group import ProcessGroup, exit_now
 from kdjax.distributed.process_info import find_process_info
-
-
-class Killed(BaseException):
-    """SIGTERM came outside a training. No Exception: no code may take it for damage."""
-
-    exit_code = 42  # nothing is lost
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -45,44 +39,52 @@ def joined(options: argparse.Namespace) -> Iterator[int]:
     if info is None:
         yield 1
         return
-    _start(info)
+    bind = coordinator.bind_address(info.coordinator)
+    _start(info, bind)
     client = distributed.global_state.client
     group = collectives.start(client, info.process, info.processes)
-    signal.signal(signal.SIGTERM, _killed)
+    # Another start goes on, whatever this one was doing: launchers look for that code.
+    signals.resumable()
+    signals.before_exit(group.end_at_once)
+    beats = _watch_others(client, info, group)
     share_cores(info.sharing)
     collectives.log(
         f"{info.processes} processes, numbered by {info.source}; the first one listens "
-        f"at {info.coordinator}"
+        f"at {coordinator.where(info.coordinator, bind)}"
     )
     try:
         yield info.processes
     except collectives.COMMON:
-        _end(group)
+        _end(group, beats)
         raise
     except BaseException as error:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends already
+        signals.finished()  # it ends already
         final = group.fail(error)
         if final is error:
             raise
         raise final from error
-    _end(group)
+    _end(group, beats)
 
 
-def _end(group: ProcessGroup) -> None:
+def _watch_others(client, info: ProcessInfo, group: ProcessGroup) -> threading.Event:
+    from kdjax.distributed import lost  # one process needs none of it
+
+    if info.process:
+        lost.end_with_coordinator(info.coordinator, info.process, info.processes)
+    return lost.beat(client, info.process, info.processes, group.lose)
+
+
+def _end(group: ProcessGroup, beats: threading.Event) -> None:
     group.leave()
+    beats.set()
     collectives.stop()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done; keep the exit code
+    signals.finished()  # all is done; keep the exit code
     jax.distributed.shutdown()
 
 
-def _killed(*_) -> None:
-    raise Killed("SIGTERM came while nothing was trained; run the same command again.")
-
-
-def _start(info: ProcessInfo) -> None:
+def _start(info: ProcessInfo, bind: str | None) -> None:
     # `collectives.stopper` stops at a common step, for SIGINT and --minutes too.
     jax.config.update("jax_enable_preemption_service", False)
-    bind = coordinator.bind_address(info.coordinator)
     if info.process:
         coordinator.wait_for_coordinator(info, WAIT)
     else:

@@ -17,7 +17,7 @@ from kdjax.experiment.students import (
     student_sections,
 )
 from kdjax.experiment.teachers import load_teacher, untrained_teacher
-from kdjax.training.loop import Plan
+from kdjax.training.plan import Plan
 from kdjax.training.state import Student
 
 if TYPE_CHECKING:

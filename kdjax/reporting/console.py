@@ -14,10 +14,16 @@ from rich.text import Text
 from kdjax.contracts import printable
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Prints no more; rich would end the process."""
+        self.quiet = True
+
+
 def console(stream=None, **options) -> Console:
     """A console, by default on stdout; characters its encoding lacks become "?"."""
     file = _tolerant(stream)
-    return Console(file=file, highlight=False, emoji=False, **options)
+    return _Console(file=file, highlight=False, emoji=False, **options)
 
 
 def say(text: str, stream=None) -> None:

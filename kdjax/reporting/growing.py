@@ -5,6 +5,7 @@ sent every SEND_EVERY seconds, by a thread, if it has grown. So a process that i
 loses the rows of that time; one that ends by itself loses none.
 """
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -17,12 +18,45 @@ SEND_EVERY = 30.0  # seconds
 
 
 def open_append(path: pathlib.Path):
-    """A binary file to which `write` adds what is whole at once; `close` it."""
+    """A binary file to which `write` adds bytes, all or none; `close` it.
+
+    Makes its directory. `flush` returns when a disk has them.
+    """
     if is_url(path):
         return Sent(path, path.read_bytes() if path.exists() else b"")
-    # No link is followed: in a directory that somebody sends it may lead anywhere.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-    return open(os.open(path, flags, 0o666), "ab", buffering=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return Appended(path)
+
+
+class Appended:
+    """A file on a disk; what a full one took a part of is taken away again."""
+
+    def __init__(self, path: pathlib.Path):
+        # No link is followed: in a directory that somebody sends it may lead anywhere.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file = open(os.open(path, flags, 0o666), "ab", buffering=0)
+        self._size = os.fstat(self.fileno()).st_size
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def write(self, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.fileno(), self._size)
+            raise
+        self._size += len(data)
+
+    def flush(self) -> None:
+        os.fsync(self.fileno())
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # NFS says here that a disk is full
+            self._file.close()
 
 
 class Sent:
@@ -64,19 +98,3 @@ class Sent:
             except Exception as error:  # the next time, or `close`, tries it again
                 text = f"{self.path} could not be sent: {str(error)[:200]}"
                 print(f"{text}; it is tried again", file=sys.stderr)
-
-
-class Events:
-    """How tensorboardX opens the files of a bucket; its own ways want more packages."""
-
-    def open(self, path: str) -> Sent:
-        return Sent(path)
-
-    def directory_check(self, path: str) -> None:
-        """Nothing: a bucket has no directories."""
-
-    @classmethod
-    def register(cls, scheme: str) -> None:
-        from tensorboardX import record_writer
-
-        record_writer.register_writer_factory(scheme, cls())

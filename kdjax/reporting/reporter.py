@@ -1,5 +1,6 @@
 """Reports a run while it goes on: metrics.jsonl, a live line, TensorBoard."""
 
+import contextlib
 import math
 import pathlib
 import sys
@@ -10,11 +11,11 @@ from rich.table import Column
 
 from kdjax.contracts import json_text, printable
 from kdjax.distributed import collectives, process_log
-from kdjax.paths import is_url
 from kdjax.paths.json_files import parse_json
 from kdjax.reporting.console import console, plain
+from kdjax.reporting.events import open_events
 from kdjax.reporting.files import replace
-from kdjax.reporting.growing import Events, open_append
+from kdjax.reporting.growing import open_append
 from kdjax.training.goodput import Goodput
 
 ROW = {"step": int, "epoch": float, "seconds": float, "time?": {str: float}}
@@ -38,24 +39,30 @@ class Reporter:
         steps_per_epoch: float,
         tensorboard: bool = True,
         goodput: Goodput | None = None,
+        progress: dict | None = None,
         stream=None,
     ):
-        """Opens the files; rows after step `start` belong to a lost future and go."""
+        """Opens the files; rows after step `start` belong to a lost future and go.
+
+        `progress` has the "step", "seconds" and "time" of the state that goes on.
+        """
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.last_evaluation: dict[str, dict[str, float]] = {}
         self._last_step = start
         self._path = workdir / "metrics.jsonl"
         logged, self._goodput = read_rows(self._path), goodput or Goodput()
-        self._goodput.resume(logged, start)
         rows = [row for row in logged if row["step"] <= start]
         if start and not rows:
             text = f"has no row of the {start} steps before; those metrics are lost"
             collectives.log(f"{self._path} {text}")
-        self._start = time.monotonic() - (rows[-1]["seconds"] if rows else 0.0)
+        kept, lost = rows + [progress] * bool(progress), logged[len(rows) :]
+        self._goodput.resume(kept + lost, start)
+        self._start = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         replace(self._path, "".join(json_text(row) + "\n" for row in rows))
-        self._file = open_append(self._path)
-        self._events = _events(workdir, start) if tensorboard else None
-        self._line = _Line(stream or sys.stderr)
+        self._file, self._unwritten = open_append(self._path), b""
+        self._line, self._events = _Line(stream or sys.stderr), None
+        if tensorboard:
+            self._events = open_events(workdir / "tensorboard", start, self.say)
 
     @property
     def seconds(self) -> float:
@@ -83,8 +90,22 @@ class Reporter:
         process_log.write(sentence)
         self._line.keep(sentence)
 
+    def flush(self) -> None:
+        """All rows are on the disk: a state that is saved has its rows. Or an OSError.
+
+        Where the disk is full, rows wait here for the next one that is written.
+        """
+        try:
+            self._write_out()
+            self._file.flush()
+        except OSError as error:
+            text = f"{self._path} cannot be written ({error.strerror})"
+            raise OSError(error.errno, text) from error
+
     def close(self) -> None:
         self._line.close()
+        with contextlib.suppress(OSError):  # `flush` was there for that
+            self._write_out()
         self._file.close()
         if self._events:
             self._events.close()
@@ -92,10 +113,20 @@ class Reporter:
     def _write(self, step: int, values: dict[str, float]) -> None:
         row = {"step": step, "epoch": round(step / self.steps_per_epoch, 4)}
         row |= {"seconds": round(self.seconds, 3), "time": self._goodput.seconds()}
-        self._file.write(f"{json_text(row | values)}\n".encode())
+        waiting, line = bool(self._unwritten), f"{json_text(row | values)}\n"
+        self._unwritten += line.encode()
+        try:
+            self._write_out()
+        except OSError as error:
+            if not waiting:
+                self.say(f"{self._path}: {error.strerror}; its rows wait in memory")
         if self._events:
-            for key, value in values.items():
-                self._events.add_scalar(key, value, step)
+            self._events.add(step, values)
+
+    def _write_out(self) -> None:
+        if self._unwritten:
+            self._file.write(self._unwritten)
+            self._unwritten = b""
 
     def _progress(self, step: int, metrics: dict, timing: dict) -> str:
         rate = timing["images_per_second"]
@@ -131,6 +162,8 @@ class Silent:
 
     def say(self, sentence: str) -> None:
         process_log.write(sentence)
+
+    def flush(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -190,19 +223,6 @@ def _losses(name: str, row: dict[str, float]) -> str:
         inner = ", ".join(f"{k.removeprefix('loss/')} {row[k]:.4f}" for k in terms)
         text += f" ({inner})"
     return text + (f" SKIPPED {row['skipped']:.0f}" if row["skipped"] else "")
-
-
-def _events(workdir: pathlib.Path, start: int):
-    """A TensorBoard writer, or None where tensorboardX is not installed."""
-    try:
-        import tensorboardX
-    except ImportError:
-        return None
-    directory = str(workdir / "tensorboard")
-    if is_url(workdir):
-        Events.register(directory.partition("://")[0])
-    # purge_step hides the events of a lost future after a resume.
-    return tensorboardX.SummaryWriter(directory, purge_step=start + 1)
 
 
 class _Line:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from kdjax import signals
 from kdjax.distributed import devices
 from kdjax.reporting.console import say
 from kdjax.reproduce import records
@@ -35,6 +36,7 @@ def run(
     devices.configure(virtual, runs[0].config["batch_size"])
     devices.keep_programs(root / "compiled")
     for number, one in enumerate(runs, start=1):
+        signals.check()
         directory = root / one.name
         if not workdir.is_done(directory):
             if started and deadline - time.monotonic() < 60 * minutes * SHARE:

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from kdjax import signals
 from kdjax.caching import manifest
 from kdjax.caching.layout import Layout, missing
 from kdjax.caching.reader import Reader
@@ -22,7 +23,7 @@ from kdjax.experiment.data import Data, load_data
 from kdjax.experiment.pretrained import Teacher
 from kdjax.experiment.teachers import load_teacher
 from kdjax.runner.workdir import LOCK, SHARED, locked
-from kdjax.training.loop import Preempted, stop_signals
+from kdjax.training.loop import BY_SIGNAL, Preempted
 
 FULL_UP_TO = 200  # classes; above it only the TOP_K largest logits are stored
 TOP_K = 50
@@ -178,7 +179,9 @@ def _start(directory: pathlib.Path, layout: Layout, record: dict) -> list[int]:
 def _write_epochs(
     directory: pathlib.Path, layout: Layout, runner: TeacherRunner, epochs: list[int]
 ) -> None:
-    with stop_signals() as stop:
+    signals.resumable()
+    doing = "leaves this epoch, the finished ones stay"
+    with signals.deferred(lambda: doing, unsaved=False) as stop:
         progress = _Progress(directory, layout.examples * len(epochs), stop)
         for epoch in epochs:
             if collectives.is_primary():
@@ -198,7 +201,8 @@ class _Progress:
         self.reported, self.should_stop = self.start, collectives.stopper()
 
     def __call__(self, rows: int) -> None:
-        why = self.should_stop(self.done, "by a signal" if self.stop.is_set() else "")
+        self.stop.unsaved = True  # it was compiling until now
+        why = self.should_stop(self.done, BY_SIGNAL if self.stop.noted else "")
         if why:
             raise Preempted(
                 f"stopped {why}; the finished epochs in {self.directory} stay. "

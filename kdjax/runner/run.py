@@ -5,6 +5,7 @@ import math
 import pathlib
 from typing import Any
 
+from kdjax import signals
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, process_log
 from kdjax.experiment import denominators
@@ -21,6 +22,7 @@ from kdjax.runner.workdir import (
     check_config,
     damaged_end,
     is_done,
+    is_finished,
     locked,
     read_config,
     write_config,
@@ -51,7 +53,8 @@ def run(
 
             check(config, workdir)
             stages = split_stages(config, workdir)
-            write_config(workdir, resolved(config))
+            if not is_finished(workdir):
+                write_config(workdir, resolved(config))
             for name, stage in stages.items():
                 collectives.log(f"stage {name} of {', '.join(stages)}")
                 run(stage, workdir / name, deadline, profile, allow)
@@ -64,8 +67,11 @@ def own_log(workdir: pathlib.Path) -> contextlib.AbstractContextManager:
     if collectives.processes() == 1:
         return contextlib.nullcontext()
     path = workdir / LOGS / f"process-{collectives.process()}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return process_log.to_file(open_append(path))
+    try:
+        return process_log.to_file(open_append(path))
+    except OSError as error:
+        collectives.log(f"{path} cannot be written: {error}. The run goes on without.")
+        return contextlib.nullcontext()
 
 
 def run_stage(
@@ -76,6 +82,7 @@ def run_stage(
     allow: tuple[str, ...] = (),
 ) -> None:
     """A training or a selection, plain, in a directory that is held."""
+    signals.check()
     changed = collectives.broadcast(
         lambda: check_config(workdir, resolved(config), allow)
     )

@@ -1,16 +1,14 @@
 """One training run in its directory: start or resume, loop, summary."""
 
-import collections
 import contextlib
-import functools
 import math
 import pathlib
 
 import jax
 import numpy as np
 
+from kdjax import signals
 from kdjax.checkpoints import Checkpointer
-from kdjax.data.loaders import loader
 from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
@@ -18,17 +16,12 @@ from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images, summary
 from kdjax.runner.sample_weights import SampleInfo
+from kdjax.runner.steps import Steps
 from kdjax.runner.workdir import write_config, write_record
 from kdjax.training import loop, sharding
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.goodput import Goodput, sentence
-from kdjax.training.program import (
-    freeze_teacher,
-    steps_per_dispatch,
-    train_program,
-)
 from kdjax.training.state import initial_state
-from kdjax.types import PyTree
 
 
 def train(
@@ -47,7 +40,7 @@ def train(
     goodput, mesh = Goodput(), sharding.make_mesh()
     checkpointer, states, meta = _start(experiment, workdir, mesh, changed)
     start, skips = meta["step"], meta.get("skipped_steps", {})
-    reporter = _reporter(experiment, workdir, start, goodput)
+    reporter = _reporter(experiment, workdir, meta, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
     closing = contextlib.closing
     files = contextlib.ExitStack()
@@ -76,6 +69,7 @@ def train(
                     gather=collectives.gather,
                     agree=lambda own: collectives.broadcast(lambda: own),
                     goodput=goodput,
+                    saved=meta,
                     skipped=skips,
                     record_skipped=record_skipped,
                 )
@@ -104,6 +98,8 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh, changed):
     meta = identity | {"config": config}  # for a config.json that is damaged
     checkpointer = Checkpointer(workdir / CHECKPOINTS, names, meta, keep_all)
     states, meta = begin(experiment, checkpointer, mesh, changed)
+    if meta["step"]:
+        signals.resumable()
     if "data" in meta:
         provenance.check_resumed(workdir, meta, identity)
     if changed:
@@ -140,93 +136,17 @@ def _traced(steps, profile, experiment: Experiment, workdir, say):
     return traced(steps, profile, workdir, say)
 
 
-def _reporter(experiment: Experiment, workdir: pathlib.Path, start: int, goodput):
+def _reporter(experiment: Experiment, workdir: pathlib.Path, meta: dict, goodput):
     """Of process 0 alone; the others report nothing."""
     return (Reporter if collectives.is_primary() else Silent)(
         workdir,
-        start=start,
+        start=meta["step"],
+        progress=meta.get("progress"),
         total_steps=experiment.plan.total_steps,
         steps_per_epoch=experiment.steps_per_epoch,
         tensorboard=experiment.tensorboard,
         goodput=goodput,
     )
-
-
-class Steps:
-    """The train program and its input, as the loop wants them."""
-
-    def __init__(self, experiment, variables, mesh, sample_info, most=None):
-        """Places the images; compiles nothing yet.
-
-        `variables` are the teacher's, on the devices; `most` steps are in a dispatch,
-        or one where so many are not to be made.
-        """
-        self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
-        streamed = loader.is_streamed(experiment.train)
-        if streamed:
-            most = 1  # a batch_spec brings all images of a step
-        self.most = most or steps_per_dispatch(mesh.devices.flat[0].platform)
-        # Of a streamed set, the steps under way: their images are on the devices.
-        self._under_way = collections.deque() if streamed else None
-        # With a cache the program has no teacher in it, and no weights of one.
-        teacher = experiment.teacher if self.cache is None else None
-        rows = experiment.batch_size // experiment.accumulation_steps
-        shape = rows, *experiment.train.image.shape[1:]
-        self.variables = teacher and freeze_teacher(
-            teacher.network, variables, shape, mesh
-        )
-        make = functools.partial(
-            train_program,
-            experiment.students,
-            teacher.network if teacher else None,
-            experiment.augment,
-            mesh,
-            seed=experiment.seed,
-            batch_norm=experiment.batch_norm,
-            decode=self.cache.decode if self.cache else None,
-            accumulation_steps=experiment.accumulation_steps,
-        )
-        self.programs = {steps: make(steps=steps) for steps in {1, self.most}}
-        sizes = {"seed": experiment.seed, "batch_size": experiment.batch_size}
-        self.feed = loader.make_loader(experiment.train, mesh, **sizes)
-
-    def ready(self, number: int, most: int) -> tuple[int, PyTree]:
-        """(how many steps come next, their batch_specs on the devices)."""
-        # What is left over comes first: both programs compile as the run begins.
-        ahead = most % self.most or self.most
-        if ahead < self.most or self.sample_info.same_for(number, ahead) < self.most:
-            ahead = 1
-        if ahead == 1:
-            batch_spec, parts = self._batch_spec(number), self.feed.parts
-            return 1, sharding.place_rows(batch_spec, self.mesh, parts=parts)
-        batch_specs = [self._batch_spec(number + i) for i in range(ahead)]
-        stacked = jax.tree.map(lambda *rows: np.stack(rows), *batch_specs)
-        return ahead, sharding.place_rows(stacked, self.mesh, axis=1)
-
-    def run(self, states, number: int, count: int, batch_specs):
-        """(states, metrics) after those steps."""
-        info = self.sample_info.before(number, states)
-        source = self.feed.source | {"sample_info": info}
-        program = self.programs[count]
-        result = program(states, self.variables, source, batch_specs)
-        if self._under_way is not None:
-            # While one step computes, the images of the next are decoded and sent, and
-            # no more of them are on the devices.
-            self._under_way.append(result[1])
-            if len(self._under_way) > 1:
-                jax.block_until_ready(self._under_way.popleft())
-        return result
-
-    def close(self) -> None:
-        """Ends what decodes ahead."""
-        self.feed.close()
-
-    def _batch_spec(self, number: int) -> dict:
-        batch_spec = self.feed.batch_spec(number)
-        if self.cache:
-            outputs = self.cache.rows(batch_spec["index"], batch_spec["epoch"])
-            batch_spec = batch_spec | {"teacher_outputs": outputs}
-        return batch_spec
 
 
 def begin(experiment: Experiment, checkpointer: Checkpointer, mesh, changed=None):

@@ -47,10 +47,17 @@ def locked(workdir: pathlib.Path):
     if is_url(workdir):
         from kdjax.runner.lease import hold
     with contextlib.ExitStack() as stack:
-        collectives.broadcast(lambda: hold(workdir, stack))
-        if collectives.processes() > 1:
-            _check_shared(workdir)
+        if collectives.broadcast(lambda: _is_archived(workdir)) is not True:
+            collectives.broadcast(lambda: hold(workdir, stack))
+            if collectives.processes() > 1:
+                _check_shared(workdir)
         yield
+
+
+def _is_archived(workdir: pathlib.Path) -> bool:
+    """Whether a run is finished where nobody can write: it needs no lock."""
+    is_local = not is_url(workdir)
+    return is_local and is_finished(workdir) and not os.access(workdir, os.W_OK)
 
 
 def _lock(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
@@ -227,3 +234,14 @@ def _read_last(path: pathlib.Path) -> dict:
 
 # What is written last, and how it is read.
 LAST = {SUMMARY: read_summary, SELECTION: _read_last, IMPORTED: _read_last}
+
+
+def is_finished(workdir: pathlib.Path) -> bool:
+    """Whether a run is done, or all of its stages are."""
+    if is_done(workdir) or not (workdir / CONFIG).exists():
+        return is_done(workdir)
+    try:
+        order = (read_config(workdir) or {}).get("order", ())
+    except (OSError, ValueError):
+        return False  # whoever reads it says so
+    return bool(order) and all(is_finished(workdir / name) for name in order)

@@ -5,6 +5,7 @@ import gc
 import math
 import pathlib
 
+from kdjax import signals
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
 from kdjax.reporting.files import replace_record
@@ -50,6 +51,7 @@ def run(
         while plan.jobs:
             collectives.log(f"{len(plan.jobs)} to go; next {plan.jobs[0]}")
             _run_job(root, plan.jobs[0], deadline)
+            signals.check()
             gc.collect()  # its arrays leave the devices before the next ones come
             plan = directory.make_plan(root, trials, limit)
         return collectives.broadcast(lambda: _report(root, trials, whole))

@@ -3,7 +3,8 @@
 import copy
 from collections.abc import Callable
 
-from kdjax.training.loop import NonFinite, Plan
+from kdjax.training.loop import NonFinite
+from kdjax.training.plan import Plan
 from kdjax.training.update import REASONS
 
 PATIENCE = 10  # skipped steps in a row before a run is given up

@@ -1,21 +1,22 @@
 """The order of operations, once: step, report, evaluate, save, stop."""
 
 import contextlib
-import dataclasses
-import itertools
+import functools
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
 import numpy as np
 
+from kdjax import signals
 from kdjax.training.goodput import Goodput
-from kdjax.training.update import REASONS
+from kdjax.training.metrics import average, from_json, to_json
+from kdjax.training.plan import Plan
 from kdjax.types import PyTree
+
+BY_SIGNAL = "by a signal"  # why a run stops
 
 
 class NonFinite(RuntimeError):
@@ -44,51 +45,6 @@ class Steps(Protocol):
         """(states after them, metrics on the device; of each the first `count`)."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Plan:
-    """When things happen, in steps."""
-
-    total_steps: int
-    log_every: int
-    evaluate_every: float  # not whole where the batch does not divide the data set
-    save_every: int = 0  # beside each evaluation; 0: not by steps
-    save_minutes: float = 0.0  # the same by the clock, where rows are logged
-    stop_at_train_top1: float = 0.0  # percent, of every student; 0 never stops early
-    max_skipped_share: float = 1.0  # of the steps of a student; see `guards`
-
-    def evaluates_at(self, done: int) -> bool:
-        """True at the first step that completes a period, and at the last step."""
-        periods = math.floor(done / self.evaluate_every)
-        before = math.floor((done - 1) / self.evaluate_every)
-        return done == self.total_steps or periods > before
-
-    def saves_at(self, done: int) -> bool:
-        """True at each multiple of `save_every`."""
-        return bool(self.save_every) and done % self.save_every == 0
-
-    def logs_at(self, done: int) -> bool:
-        """True at each multiple of `log_every`, and at the last step."""
-        return done == self.total_steps or done % self.log_every == 0
-
-    def next_event(self, done: int) -> int:
-        """The first step after `done` of which something is reported or saved."""
-        log = (done // self.log_every + 1) * self.log_every
-        periods = math.floor(done / self.evaluate_every) + 1
-        # Rounding may put the product a step off; `evaluates_at` decides.
-        near = max(done + 1, math.ceil(periods * self.evaluate_every) - 1)
-        evaluate = next(n for n in itertools.count(near) if self.evaluates_at(n))
-        every = self.save_every or self.total_steps
-        save = (done // every + 1) * every
-        return min(log, evaluate, save, self.total_steps)
-
-    def is_enough(self, results: dict[str, dict[str, float]] | None) -> bool:
-        """True where an evaluation says that every student has learnt enough."""
-        enough = self.stop_at_train_top1
-        if not enough or not results:
-            return False
-        return all(row["train_top1"] >= enough for row in results.values())
-
-
 def run(
     plan: Plan,
     states: PyTree,
@@ -104,6 +60,7 @@ def run(
     gather: Callable[[float], list[float]] = lambda value: [value],
     agree: Callable[[bool], bool] = lambda own: own,
     goodput: Goodput | None = None,
+    saved: dict | None = None,
     skipped: dict | None = None,
     record_skipped: Callable[[int, dict[str, str]], str] = lambda step, reasons: "",
 ) -> PyTree:
@@ -111,55 +68,65 @@ def run(
 
     What is evaluated is saved with its metrics, so "best" always refers to a state that
     was evaluated. What is saved in between is there to go on from: by the rhythm of the
-    plan, on a stop signal, and at `deadline`.
+    plan, on a stop signal, and at `deadline`. A signal ends an evaluation, which is
+    made up for at the next start.
 
     Args:
-      checkpointer: has `save(step, states, metrics or None, skipped)` and `wait()`.
-      reporter: has `train(step, metrics, timing)` and `evaluation(step, metrics)`.
+      checkpointer: has `save(step, states, metrics or None, beside)` and `wait()`.
+      reporter: has `train(step, metrics, timing)`, `evaluation(step, metrics)`,
+        `flush()` of what it was given and `seconds` of wall time.
       deadline: on `time.monotonic()`; the steps that are running then are the last
         ones. One step is always made, so that a run gets on however little time it has.
       should_stop: (steps done, why this process would stop, or "") -> why all do.
       gather: a number -> those of all processes, in the one that reports.
       agree: what one process finds -> what the first finds; all call it together.
       goodput: counts the time; a new one where it is None.
+      saved: what was saved beside the states: "metrics", if they were evaluated, and
+        "progress".
       skipped: counts of skipped steps that were saved at `start`; added to.
       record_skipped: of `guards.count`.
 
     Raises:
       NonFinite: too many steps were skipped, as `guards.count` has it.
-      Preempted: SIGTERM or SIGINT came, or the time is up; the state is saved.
+      Preempted: a signal came, or the time is up; the state is saved.
+      Stopped: a signal came before the first step.
     """
-    window, done = _Window(images_per_step, gather, goodput or Goodput()), start
+    window, saved = _Window(images_per_step, gather, goodput or Goodput()), saved or {}
+    progress = saved.get("progress", {})
+    window.resume(progress)
     skips = _Skips(plan, {} if skipped is None else skipped, record_skipped)
-    with stop_signals() as stop:
+    done, save = start, functools.partial(window.save, checkpointer, reporter, skips)
+    with signals.deferred(lambda: f"saving the state of step {done}", False) as stop:
+        score = functools.partial(window.score, evaluate, reporter, stop)
+        if progress and plan.evaluates_at(start) and not saved.get("metrics"):
+            results, stop.unsaved = score(done, states), True
+            save(done, states, results)
         while done < plan.total_steps:
             count, batch_specs = window.input(steps, done, plan.next_event(done) - done)
             states, metrics = steps.run(states, done, count, batch_specs)
+            stop.unsaved = True
             window.pending.append((count, metrics))
             done += count
-            why = should_stop(done, _why_stop(stop, deadline))
-            results, last = None, done == plan.total_steps
-            if plan.logs_at(done) or why:
+            why, results = should_stop(done, _why_stop(stop, deadline)), None
+            if plan.logs_at(done):
                 window.report(done, reporter, skips)
-            if plan.evaluates_at(done):
-                with window.paused("evaluation"):
-                    results = evaluate(states)
-                reporter.evaluation(done, results)
+            if plan.evaluates_at(done) and why != BY_SIGNAL:
+                results = score(done, states)
+                why = BY_SIGNAL if results is None else why
             if _saves(plan, done, why, results, window.saved_at, agree):
-                with window.paused("saving"):
-                    skips.count(window.fetch(), done)
-                    checkpointer.save(done, states, results, skips.counts)
-                window.saved_at = time.monotonic()
+                save(done, states, results)
             if plan.is_enough(results):
                 break
-            if why and not last:
+            # A run that is finished says so, if its time is up too.
+            if why and (done < plan.total_steps or results is None):
                 checkpointer.wait()
                 raise Preempted(
                     f"stopped {why} at step {done} of {plan.total_steps}; the state is "
                     "saved. The same command goes on from there."
                 )
-    with window.paused("saving"):
-        checkpointer.wait()
+        with window.paused("saving"):
+            checkpointer.wait()
+        signals.resumable()
     return states
 
 
@@ -186,6 +153,44 @@ class _Window:
         # it does so while the device computes, so the device waits for less.
         self.since, self.waited = time.monotonic(), 0.0
         self.saved_at = self.since  # as if the state at the start was saved
+        self.earlier = 0  # of the fetched steps, those before this start
+
+    def progress(self, done: int, reporter) -> dict:
+        """What the next start needs to log what it would have logged without a stop."""
+        spent = {"seconds": reporter.seconds, "time": self.goodput.seconds()}
+        steps = to_json([(1, metrics) for metrics in self.fetched])
+        return {"step": done, **spent, "steps": steps}
+
+    def save(self, checkpointer, reporter, skips, done: int, states, results) -> None:
+        """Begins to save the states after step `done`."""
+        with self.paused("saving"):
+            skips.count(self.fetch(), done)
+            reporter.flush()
+            beside = {"progress": self.progress(done, reporter)}
+            beside |= {"skipped_steps": skips.counts} if skips.counts else {}
+            checkpointer.save(done, states, results, beside)
+        self.saved_at = time.monotonic()
+
+    def score(self, evaluate, reporter, stop: signals.Deferral, done: int, states):
+        """What `evaluate` returns, reported; None where a signal has ended it.
+
+        Of several processes none can leave the others: a signal waits for its end.
+        """
+        results, alone = None, jax.process_count() == 1
+        with self.paused("evaluation"):
+            if alone and stop.unsaved:
+                with contextlib.suppress(signals.Stopped), stop.interrupting():
+                    results = evaluate(states)
+            else:
+                results = evaluate(states)
+        if results is not None:
+            reporter.evaluation(done, results)
+        return results
+
+    def resume(self, progress: dict) -> None:
+        """Takes the steps that were made but not logged."""
+        self.fetched = _each(from_json(progress.get("steps", {})))
+        self.earlier = len(self.fetched)
 
     def input(self, steps: Steps, done: int, most: int) -> tuple[int, PyTree]:
         """The input of the next steps; what the devices wait for it is lost."""
@@ -209,26 +214,19 @@ class _Window:
 
     def fetch(self) -> list[dict]:
         """The metrics of steps that were not fetched yet; waits for the devices."""
-        new = [
-            {
-                name: {key: np.atleast_1d(value)[i] for key, value in row.items()}
-                for name, row in metrics.items()
-            }
-            for count, metrics in jax.device_get(self.pending)
-            for i in range(count)
-        ]
+        new = _each(jax.device_get(self.pending))
         self.fetched, self.pending = self.fetched + new, []
         return new
 
     def report(self, done: int, reporter, skips: "_Skips") -> None:
         """Reports the means after step `done`, and begins anew."""
         new, steps = self.fetch(), self.fetched
-        seconds = time.monotonic() - self.since
+        seconds, own = time.monotonic() - self.since, len(steps) - self.earlier
         # All processes are here after the same step, and the slowest input delays all.
         shares = self.gather(100 * self.waited / seconds)
         timing = {
             "seconds": seconds,
-            "images_per_second": len(steps) * self.images_per_step / seconds,
+            "images_per_second": own * self.images_per_step / seconds,
             "input_percent": max(shares),
         }
         if len(shares) > 1:
@@ -236,6 +234,19 @@ class _Window:
         reporter.train(done, average(steps), timing)
         skips.count(new, done)
         self.fetched, self.since, self.waited = [], self.since + seconds, 0.0
+        self.earlier = 0
+
+
+def _each(pending: list[tuple[int, dict]]) -> list[dict]:
+    """The metrics of every step, of parts of several steps."""
+    return [
+        {
+            name: {key: np.atleast_1d(value)[i] for key, value in row.items()}
+            for name, row in metrics.items()
+        }
+        for count, metrics in pending
+        for i in range(count)
+    ]
 
 
 class _Skips:
@@ -253,48 +264,8 @@ class _Skips:
             self.counts.update(counts)
 
 
-def average(window: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:
-    """Means of each student's metrics over the steps that were not skipped."""
-    result = {}
-    for name in window[0]:
-        rows = [metrics[name] for metrics in window]
-        good = [row for row in rows if not row["skipped"]]
-        means = {
-            key: float(np.mean([row[key] for row in good])) if good else math.nan
-            for key in rows[0]
-        }
-        means["skipped"] = float(len(rows) - len(good))
-        for row in rows:
-            if row["skipped"]:
-                key = f"skipped/{REASONS[int(row['skipped'])]}"
-                means[key] = means.get(key, 0.0) + 1.0
-        result[name] = means
-    return result
-
-
-def _why_stop(stop: threading.Event, deadline: float) -> str:
+def _why_stop(stop: signals.Deferral, deadline: float) -> str:
     """What ends the run before its last step; "" where nothing does."""
-    if stop.is_set():
-        return "by a signal"
+    if stop.noted:
+        return BY_SIGNAL
     return "because its time is up" if time.monotonic() >= deadline else ""
-
-
-@contextlib.contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """While active, SIGTERM and SIGINT set an event instead of killing the process."""
-    event, previous = threading.Event(), {}
-
-    def stop(*_):
-        if event.is_set():  # a second signal means it: do not make anyone wait
-            raise KeyboardInterrupt
-        event.set()
-
-    try:
-        # Only the main thread may set handlers; elsewhere the caller handles signals.
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                previous[number] = signal.signal(number, stop)
-        yield event
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,7 +1,9 @@
 """Evaluation metrics as sums: padding is masked, so each sample counts once."""
 
 import collections
+import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from kdjax.losses.logits import cross_entropy, kl_divergence
+from kdjax.training.update import REASONS
 from kdjax.types import PyTree
 
 DISTANCES = ("logit_distance", "half_mean_square", "delta_infinity")
@@ -126,3 +129,53 @@ def evaluate(step: Callable, variables: PyTree, batches: Iterable) -> dict[str, 
         return np.sum(np.asarray(sums, np.float64), 0)
 
     return {name: finish(value) for name, value in jax.tree.map(add, *parts).items()}
+
+
+def to_json(steps: list[tuple[int, dict]]) -> dict:
+    """Metrics of (how many steps, {network: {metric: [steps]}}) parts, in their types.
+
+    >>> to_json([(2, {"s": {"loss": np.array([0.5, np.nan, 0.0], np.float32)}})])
+    {'s': {'loss': ['float32', 0.5, 'nan']}}
+    """
+    result: dict[str, dict[str, list]] = {}
+    for count, metrics in steps:
+        for name, row in metrics.items():
+            for key, value in row.items():
+                array = np.atleast_1d(value)[:count]
+                kept = result.setdefault(name, {}).setdefault(key, [array.dtype.name])
+                # JSON has no NaN, and `float` reads the text of one.
+                kept += [x if math.isfinite(x) else str(x) for x in array.tolist()]
+    return result
+
+
+def from_json(record: dict) -> list[tuple[int, dict]]:
+    """What `to_json` was given, as one part; empty where there was none.
+
+    >>> from_json({"s": {"loss": ["float32", 0.5, "nan"]}})
+    [(2, {'s': {'loss': array([0.5, nan], dtype=float32)}})]
+    """
+    metrics = {
+        name: {k: np.array(v, float).astype(dtype) for k, (dtype, *v) in row.items()}
+        for name, row in record.items()
+    }
+    counts = [len(array) for row in metrics.values() for array in row.values()]
+    return [(counts[0], metrics)] if counts else []
+
+
+def average(window: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Means of each student's metrics over the steps that were not skipped."""
+    result = {}
+    for name in window[0]:
+        rows = [metrics[name] for metrics in window]
+        good = [row for row in rows if not row["skipped"]]
+        means = {
+            key: float(np.mean([row[key] for row in good])) if good else math.nan
+            for key in rows[0]
+        }
+        means["skipped"] = float(len(rows) - len(good))
+        for row in rows:
+            if row["skipped"]:
+                key = f"skipped/{REASONS[int(row['skipped'])]}"
+                means[key] = means.get(key, 0.0) + 1.0
+        result[name] = means
+    return result

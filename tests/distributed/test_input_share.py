@@ -5,8 +5,8 @@ import time
 import types
 
 from kdjax.reporting.reporter import Reporter, read_rows
-from kdjax.training.loop import Plan
 from kdjax.training.loop import run as train
+from kdjax.training.plan import Plan
 from tests.distributed.test_collectives import run
 
 METRICS = {"s": {"loss": 1.0, "skipped": 0.0}}

@@ -20,7 +20,7 @@ from jax.experimental import multihost_utils
 
 from kdjax import __main__, checkpoints
 from kdjax.runner import trainer
-from kdjax.runner.trainer import Steps
+from kdjax.runner.steps import Steps
 
 REQUEST = json.loads(os.environ["RECORD"])
 RECORD = {}
@@ -59,8 +59,8 @@ class Disturbed(Steps):
 
 
 class Recording(trainer.Checkpointer):
-    def save(self, step, states, metrics, skipped):
-        super().save(step, states, metrics, skipped)
+    def save(self, step, states, *rest):
+        super().save(step, states, *rest)
         record(saved=[step, digest(states)])
 
 

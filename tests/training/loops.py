@@ -9,7 +9,7 @@ class Recorder:
     """Checkpointer and reporter in one: records what happens, in order."""
 
     def __init__(self):
-        self.events = []
+        self.events, self.seconds, self.progress = [], 0.0, None
 
     def train(self, step, metrics, timing):
         self.events.append(("train", step, metrics["s"]["loss"]))
@@ -18,7 +18,10 @@ class Recorder:
     def evaluation(self, step, metrics):
         self.events.append(("evaluation", step))
 
-    def save(self, step, states, metrics, skipped):
+    def flush(self): ...
+
+    def save(self, step, states, metrics, beside):
+        self.progress = beside["progress"]
         self.events.append(("save", step, metrics is not None))
 
     def wait(self):
@@ -58,7 +61,8 @@ def drive(
     keep = {"checkpointer": recorder, "reporter": recorder, "images_per_step": 4}
     keep |= {"start": start, "steps": Steps(), "evaluate": evaluate}
     try:
-        states = run(plan, start, **keep, **more)
+        states = run(plan, start, **(keep | more))
     except (NonFinite, Preempted) as error:
+        error.recorder = recorder
         return error, recorder.events
     return states, recorder.events

@@ -11,8 +11,9 @@ import pytest
 from kdjax.methods import METHODS, ce, kd, lr_kl
 from kdjax.models.network import Network
 from kdjax.training import guards, update
-from kdjax.training.loop import NonFinite, Plan
+from kdjax.training.loop import NonFinite
 from kdjax.training.optimizers import sgd
+from kdjax.training.plan import Plan
 from kdjax.training.schedules import constant_schedule
 from kdjax.training.state import Student, TrainState, initial_state
 from kdjax.training.step import TeacherResults, make_train_step, update_student

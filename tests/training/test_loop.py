@@ -1,5 +1,6 @@
 """The order of operations, with steps that compute nothing."""
 
+import json
 import math
 import os
 import signal
@@ -7,8 +8,11 @@ import time
 
 import pytest
 
+from kdjax import signals
 from kdjax.training.guards import PATIENCE
-from kdjax.training.loop import NonFinite, Plan, Preempted, average, run
+from kdjax.training.loop import NonFinite, Preempted, run
+from kdjax.training.metrics import average
+from kdjax.training.plan import Plan
 from tests.training.loops import Recorder, drive
 
 
@@ -105,7 +109,7 @@ def test_averages_leave_skipped_steps_out():
     assert math.isnan(average([{"s": rows[1]}])["s"]["loss"])
 
 
-@pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT))
+@pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 def test_a_signal_saves_and_stops(number):
     def at_step(step):
         if step == 2:
@@ -116,8 +120,59 @@ def test_a_signal_saves_and_stops(number):
     error, events = drive(plan, at_step=at_step)
     assert isinstance(error, Preempted)
     assert error.exit_code == 42
-    assert events == [("train", 3, 1.0), ("save", 3, False), ("wait",)]
+    assert events == [("save", 3, False), ("wait",)]
     assert signal.getsignal(number) is before
+
+
+def test_a_signal_before_the_first_step_saves_nothing_and_ends():
+    plan = Plan(total_steps=50, log_every=40, evaluate_every=40.0)
+    with pytest.raises(signals.Stopped) as stopped:
+        drive(plan, at_step=lambda step: os.kill(os.getpid(), signal.SIGTERM))
+    assert stopped.value.exit_code == 143
+
+
+def test_a_signal_ends_an_evaluation_which_the_next_start_makes_up_for():
+    plan, calls = Plan(total_steps=6, log_every=4, evaluate_every=3.0), []
+
+    def evaluate(states):
+        calls.append(states)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    started = time.monotonic()
+    error, events = drive(plan, evaluate=evaluate)
+    assert isinstance(error, Preempted) and time.monotonic() - started < 5
+    assert events == [("save", 3, False), ("wait",)] and calls == [3]
+    saved = {"progress": error.recorder.progress}
+    states, rest = drive(plan, start=3, saved=saved)
+    assert states == 6
+    events = [e for e in events + rest if e != ("wait",)]
+    events.remove(("save", 3, False))
+    whole = drive(plan)[1]
+    assert events == whole[:-1]
+
+
+@pytest.mark.parametrize(
+    "most, stop", [(most, stop) for most in (1, 4) for stop in range(most, 12)]
+)
+def test_rows_are_what_they_are_without_a_stop(most, stop):
+    """Means over steps of which some were made before the stop, and one skipped."""
+    plan = Plan(total_steps=12, log_every=5, evaluate_every=100.0)
+    how = {"skipped": (2, 7), "most": most}
+
+    def at_step(step):
+        if step == stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    whole = [e for e in drive(plan, **how)[1] if e[0] != "save"]
+    error, events = drive(plan, at_step=at_step, **how)
+    if isinstance(error, Preempted):
+        progress = json.loads(json.dumps(error.recorder.progress, allow_nan=False))
+        start = progress["step"]
+        assert start >= stop and ("save", start, False) in events
+        events = [e for e in events if e not in (("wait",), ("save", start, False))]
+        events += drive(plan, start=start, saved={"progress": progress}, **how)[1]
+    assert [e for e in events if e[0] != "save"] == whole
 
 
 def test_time_that_is_up_saves_and_stops_and_the_rest_follows(clock):
@@ -125,7 +180,7 @@ def test_time_that_is_up_saves_and_stops_and_the_rest_follows(clock):
     error, events = drive(plan, at_step=clock, deadline=103.0)
     assert isinstance(error, Preempted) and error.exit_code == 42
     assert "because its time is up at step 3 of 50" in str(error)
-    assert events == [("train", 3, 1.0), ("save", 3, False), ("wait",)]
+    assert events == [("save", 3, False), ("wait",)]
     states, events = drive(plan, start=3, at_step=clock, deadline=1000.0)
     assert states == 50
     assert [e[1] for e in events if e[0] == "save"] == [40, 50]
@@ -135,14 +190,14 @@ def test_a_run_without_any_time_gets_on_by_a_step():
     plan = Plan(total_steps=50, log_every=40, evaluate_every=40.0)
     error, events = drive(plan, start=7, deadline=time.monotonic() - 1)
     assert isinstance(error, Preempted)
-    assert events == [("train", 8, 7.0), ("save", 8, False), ("wait",)]
+    assert events == [("save", 8, False), ("wait",)]
 
 
 def test_time_that_is_up_at_an_evaluation_saves_once(clock):
     plan = Plan(total_steps=50, log_every=40, evaluate_every=2.0)
     error, events = drive(plan, at_step=clock, deadline=102.0)
     assert isinstance(error, Preempted)
-    assert events[1:] == [("evaluation", 2), ("save", 2, True), ("wait",)]
+    assert events == [("evaluation", 2), ("save", 2, True), ("wait",)]
 
 
 def test_time_that_is_up_at_the_last_step_takes_nothing_away(clock):

@@ -5,7 +5,8 @@ import types
 import pytest
 
 from kdjax.training import goodput, loop
-from kdjax.training.loop import Plan, run
+from kdjax.training.loop import run
+from kdjax.training.plan import Plan
 from tests.training.loops import Recorder, drive
 
 

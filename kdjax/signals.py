@@ -1,0 +1,300 @@
+"""SIGTERM, SIGINT and SIGHUP: one line at once, then the end that fits. Imports no JAX.
+
+Python runs handlers between two instructions of the main thread, which may be inside
+XLA for minutes. So a thread reads which signals came (`signal.set_wakeup_fd`), prints
+the line, and ends the process where the main thread does not come back and nothing
+would be lost.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Seconds. Launchers send one stop twice, such as `timeout` to a process and its group.
+REPEAT = 1.0
+GRACE = 2.0  # in which the main thread must have come to its handler
+UNWIND = 30.0  # in which it must have cleaned up, such as unfinished files
+RESUMABLE = 42  # the exit code where the same command goes on from what is saved
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal came where nothing had to be saved. Its line is printed already."""
+
+    def __init__(self, text: str, exit_code: int):
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+class Deferral:
+    """A time in which a signal is noted, to be looked at when a step is whole."""
+
+    def __init__(self, doing: Callable[[], str], unsaved: bool):
+        """`doing` says what is done about a signal; it is called when one comes.
+
+        While `unsaved` is False there is nothing to save, and a signal ends the
+        command as it does elsewhere.
+        """
+        self.doing, self.unsaved = doing, unsaved
+        self.noted, self.interrupts = False, False  # a signal came; it raises
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """While active, a signal raises `Stopped`: what is done here may be left."""
+        self.interrupts = True
+        try:
+            yield
+        finally:
+            self.interrupts = False
+
+
+class _Watch:
+    """The signals of one command, from its start to its end."""
+
+    def __init__(self, program: str):
+        self.program, self.resumable, self.over = program, False, False
+        self.deferral: Deferral | None = None
+        self.last_words: list[Callable[[int, str], None]] = []
+        self.first: tuple[int, float] | None = None  # the signal, and when it came
+        self.starting = False
+        self._said, self._handled, self._raised_at = False, False, 0.0
+        self._resent = 0  # signals of our own that have not come yet
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._before = {}
+        self._main = threading.get_ident()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def begin(self) -> None:
+        for number in SIGNALS:
+            # What a shell or nohup has set to be ignored stays ignored.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                self._before[number] = signal.signal(number, self._handle)
+        self._outer = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
+        self._thread.start()
+
+    def end(self, final: bool) -> None:
+        """Gives the handlers back; of a process that ends, signals are ignored."""
+        self.over = True
+        os.write(self._writer, b"\0")
+        self._thread.join()  # before a signal that it sends again meets another handler
+        for number, before in self._before.items():
+            # A handler of Python is lost while the interpreter ends, this one is not.
+            signal.signal(number, signal.SIG_IGN if final else before)
+        signal.set_wakeup_fd(self._outer)
+        sys.unraisablehook = self._hook
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def exit_code(self, number: int) -> int:
+        return RESUMABLE if self.resumable else 128 + number
+
+    def ending(self) -> int | None:
+        """The exit code of a command that `stop` has ended."""
+        return self.exit_code(self.first[0]) if self._raised_at else None
+
+    def stop(self) -> None:
+        self._raised_at = self._raised_at or time.monotonic()
+        number = self.first[0]
+        raise Stopped(_name(number), self.exit_code(number))
+
+    def _handle(self, number: int, frame) -> None:
+        """In the main thread, between two of its instructions."""
+        if self.over or self.starting or _is_unwinding():
+            return
+        self._handled = True
+        self.first = self.first or (number, time.monotonic())
+        deferral = self.deferral
+        if deferral and deferral.unsaved and not self._raised_at:
+            deferral.noted = True
+            if deferral.interrupts:
+                raise Stopped(_name(number), self.exit_code(number))
+            return
+        self.stop()
+
+    def _unraisable(self, unraisable) -> None:
+        """Is called in place of an exception that a destructor cannot raise."""
+        if not isinstance(unraisable.exc_value, Stopped):
+            self._hook(unraisable)
+
+    def _listen(self) -> None:
+        while True:
+            wait = None if self.first is None else 0.3
+            if select.select([self._reader], [], [], wait)[0]:
+                for number in os.read(self._reader, 64):
+                    if number == 0:  # of `end`; what came before it is said
+                        return
+                    self._came(number)
+            self._check_time()
+
+    def _came(self, number: int) -> None:
+        if number not in SIGNALS or (self.over and not self._raised_at):
+            return
+        if self._resent:
+            self._resent -= 1
+            return
+        now = time.monotonic()
+        if not self._said:
+            self._said = True
+            self.first = self.first or (number, now)
+            self._say(f"{_name(number)}: {self._doing()}")
+        elif (
+            not self.over and number != signal.SIGHUP and now - self.first[1] >= REPEAT
+        ):
+            # A terminal that closes after Ctrl-C is no second request.
+            self._say(f"{_name(number)} again: ends at once")
+            self._exit(128 + number, "a second signal")
+
+    def _doing(self) -> str:
+        deferral = self.deferral
+        if deferral and deferral.unsaved:
+            return f"{deferral.doing()}; a second signal ends at once"
+        if self.resumable:
+            return "stopped; what was saved is there, the same command goes on from it"
+        return "stopped before anything was to be saved; nothing is lost"
+
+    def _check_time(self) -> None:
+        """Ends the process where the main thread does not."""
+        if self.first is None or self.over:
+            return
+        number, came = self.first
+        deferral, now = self.deferral, time.monotonic()
+        if self.starting:
+            late = True
+        elif self._raised_at:
+            late = now - self._raised_at > UNWIND
+        else:
+            defers = deferral and deferral.unsaved
+            late = not self._handled and not defers and now - came > GRACE
+        if late:
+            self._exit(self.exit_code(number), f"{_name(number)} came")
+        if self._raised_at and not self._resent:
+            # JAX and destructors have places that let no exception through.
+            self._resent += 1
+            signal.pthread_kill(self._main, number)
+
+    def _say(self, text: str) -> None:
+        # Not through sys.stderr: the main thread may hold its lock.
+        with contextlib.suppress(OSError):
+            os.write(2, f"{self.program}: {text}\n".encode())
+
+    def _exit(self, code: int, why: str) -> None:
+        for word in self.last_words:
+            word(code, why)
+        os._exit(code)
+
+
+_watch: _Watch | None = None
+
+
+@contextlib.contextmanager
+def watched(
+    program: str, final: bool = False, starting: bool = False
+) -> Iterator[None]:
+    """While active, signals end the command `program` in one line.
+
+    Code within raises `Stopped`, or sees it in a `deferred` block; while it is
+    `starting`, see `started`. `final` is for a process that ends afterwards: signals
+    are ignored from then on, so that its exit code is its own. Nothing is done in other
+    threads than the main one, and within another `watched`.
+    """
+    global _watch
+    if _watch or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _watch = watch = _Watch(program)
+    try:
+        watch.starting = starting
+        watch.begin()
+        yield
+    finally:
+        _watch = None
+        watch.end(final)
+
+
+@contextlib.contextmanager
+def deferred(doing: Callable[[], str], unsaved: bool = True) -> Iterator[Deferral]:
+    """While active, a signal is noted instead of ending the command; see `Deferral`."""
+    deferral = Deferral(doing, unsaved)
+    with watched("kdjax"):
+        if _watch is None:  # another thread: the caller handles signals
+            yield deferral
+            return
+        _watch.deferral = deferral
+        try:
+            yield deferral
+        finally:
+            _watch.deferral = None
+
+
+def started() -> None:
+    """Modules are imported: until now a signal ends the process at once.
+
+    Some are of C, which prints what is raised in it, and goes on.
+    """
+    if _watch:
+        _watch.starting = False
+
+
+def check() -> None:
+    """Raises `Stopped` for a signal that came while something was finished."""
+    if _watch and _watch.first and not _watch.over:
+        _watch.stop()
+
+
+def resumable() -> None:
+    """From now on the same command goes on from what is saved: exit code 42."""
+    if _watch:
+        _watch.resumable = True
+
+
+def finished() -> None:
+    """All is done or has failed: signals change the exit code no more."""
+    if _watch:
+        _watch.over = True
+
+
+def ending() -> int | None:
+    """The exit code where `Stopped` was raised, whatever came of it; else None.
+
+    Whoever asks has caught it: it is not raised again.
+    """
+    code = _watch.ending() if _watch else None
+    if code:
+        finished()
+    return code
+
+
+def before_exit(word: Callable[[int, str], None]) -> None:
+    """`word(exit code, why)` is called where a signal ends the process at once."""
+    if _watch:
+        _watch.last_words.append(word)
+
+
+def leave() -> None:
+    """Ends the process that a signal has ended; no thread of its own is waited for.
+
+    Not where other processes wait for its last word.
+    """
+    if _watch and _watch.ending() and not _watch.last_words:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(_watch.ending())
+
+
+def _is_unwinding() -> bool:
+    """Whether this thread is in an `except`, `finally` or `__exit__` of `Stopped`."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__context__
+    return error is not None
+
+
+def _name(number: int) -> str:
+    return signal.Signals(number).name

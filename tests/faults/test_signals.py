@@ -1,0 +1,201 @@
+"""SIGTERM, SIGINT and SIGHUP at any moment: one line at once, an end within seconds."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kdjax import signals
+from kdjax.__main__ import COMMANDS
+
+ROOT = pathlib.Path(__file__).parents[2]
+HEAD = """
+import hashlib, signal, sys, time
+from kdjax import signals
+
+def in_c(seconds=60):
+    # No signal interrupts it, and other threads run: as XLA compiles.
+    hashlib.pbkdf2_hmac("sha256", b"", b"", int(seconds * 10**6))
+
+with signals.watched("kdjax x", final=True):
+    print("ready", flush=True)
+"""
+
+
+class Process:
+    """A process without JAX that is in one of the states of a command."""
+
+    def __init__(self, code: str, **how):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HEAD + code],
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True},
+            cwd=ROOT,
+            **how,
+        )
+        assert self.process.stdout.readline() == "ready\n"
+
+    def send(self, number) -> float:
+        """Sends a signal; seconds until the first line."""
+        time.sleep(0.5)  # it was "ready" before it began
+        started = time.monotonic()
+        self.process.send_signal(number)
+        self.line = self.process.stderr.readline()
+        return time.monotonic() - started
+
+    def end(self, seconds=20.0) -> tuple[int, str]:
+        """(exit code, what else it printed)"""
+        text = self.process.communicate(timeout=seconds)[1]
+        return self.process.returncode, text
+
+
+@pytest.mark.parametrize("number", signals.SIGNALS)
+def test_a_signal_while_xla_compiles_is_answered_at_once(number):
+    process, started = Process("    in_c()"), time.monotonic()
+    assert process.send(number) < 1.5
+    name = signal.Signals(number).name
+    assert process.line.startswith(f"kdjax x: {name}: stopped before anything was")
+    assert process.end() == (128 + number, "")
+    assert time.monotonic() - started < 15
+
+
+def test_with_a_state_that_is_saved_it_is_42():
+    process = Process("    signals.resumable(); in_c()")
+    process.send(signal.SIGTERM)
+    assert "the same command goes on from it" in process.line
+    assert process.end() == (42, "")
+
+
+DEFERRED = """
+    with signals.deferred(lambda: "saving the state of step 3") as stop:
+        while not stop.noted:
+            time.sleep(0.01)
+        time.sleep(SECONDS)
+        print("saved", file=sys.stderr)
+"""
+
+
+def test_a_state_is_saved_however_long_it_takes():
+    process = Process(DEFERRED.replace("SECONDS", "4"))
+    process.send(signal.SIGHUP)
+    assert process.line == (
+        "kdjax x: SIGHUP: saving the state of step 3; a second signal ends at once\n"
+    )
+    assert process.end() == (0, "saved\n")
+
+
+def test_a_second_signal_ends_at_once_but_no_echo_of_the_first():
+    process = Process(DEFERRED.replace("SECONDS", "60"))
+    process.send(signal.SIGINT)
+    process.process.send_signal(signal.SIGINT)  # a launcher sends it as well
+    time.sleep(1.2)
+    process.process.send_signal(signal.SIGHUP)  # the terminal closes
+    time.sleep(0.5)
+    assert process.process.poll() is None
+    process.process.send_signal(signal.SIGINT)
+    assert process.end() == (130, "kdjax x: SIGINT again: ends at once\n")
+
+
+def test_an_exception_that_is_swallowed_is_raised_again():
+    """Destructors let none through, and JAX has places that catch all."""
+    code = """
+    class Slow:
+        def __del__(self):
+            time.sleep(2)
+
+    try:
+        Slow()
+        time.sleep(20)
+    except:
+        pass
+    time.sleep(20)
+"""
+    process, started = Process(code), time.monotonic()
+    process.send(signal.SIGTERM)
+    code, text = process.end()
+    assert code == 1 and text.rstrip().endswith("Stopped: SIGTERM")
+    assert time.monotonic() - started < 10
+
+
+def test_what_cleans_up_is_not_disturbed_and_cannot_take_for_ever(monkeypatch):
+    code = """
+    signals.UNWIND = 2.0
+    try:
+        time.sleep(20)
+    finally:
+        time.sleep(1.2)
+        print("clean", file=sys.stderr)
+        time.sleep(20)
+"""
+    process = Process(code)
+    process.send(signal.SIGTERM)
+    assert process.end() == (143, "clean\n")
+
+
+def test_after_the_end_the_exit_code_is_the_command_s_own():
+    code = """
+    signals.finished()
+    time.sleep(1)
+print("over", flush=True)
+time.sleep(1)
+sys.exit(7)
+"""
+    process = Process(code)
+    process.process.send_signal(signal.SIGINT)
+    assert process.process.stdout.readline() == "over\n"
+    process.process.send_signal(signal.SIGTERM)
+    assert process.end() == (7, "")
+
+
+def test_what_nohup_ignores_stays_ignored():
+    def ignore():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    process = Process("    time.sleep(1)", preexec_fn=ignore)
+    process.process.send_signal(signal.SIGHUP)
+    assert process.end() == (0, "")
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_ends_in_one_line(command, monkeypatch, capfd):
+    """In whatever it does first: its arguments."""
+    import argparse
+
+    from kdjax.__main__ import main
+
+    def parse(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_known_args", parse)
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+    before = signal.getsignal(signal.SIGTERM)
+    assert main([command, "x", "--config=x", "--workdir=x", "--seconds=1"]) == 143
+    time.sleep(0.1)
+    error = capfd.readouterr().err
+    assert error.startswith(f"kdjax {command}: SIGTERM: stopped before anything")
+    assert len(error.splitlines()) == 1
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
+def test_while_jax_is_imported(number):
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "kdjax", "train"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    )
+    for line in process.stderr:
+        if line.rstrip().endswith(" numpy"):  # JAX itself comes next
+            process.send_signal(number)
+            break
+    text = process.communicate(timeout=60)[1]
+    said = [x for x in text.splitlines() if "import time" not in x]
+    assert process.returncode == 128 + number, text[-500:]
+    name = signal.Signals(number).name
+    assert len(said) == 1 and f"kdjax train: {name}: stopped before" in said[0]
