@@ -158,7 +158,7 @@ def test_a_signal_ends_an_evaluation_which_the_next_start_makes_up_for():
 def test_rows_are_what_they_are_without_a_stop(most, stop):
     """Means over steps of which some were made before the stop, and one skipped."""
     plan = Plan(total_steps=12, log_every=5, evaluate_every=100.0)
-    how = {"skipped": (2, 7), "most": most}
+    how = {"bad": (2, 7), "most": most}
 
     def at_step(step):
         if step == stop:
