@@ -16,7 +16,7 @@ from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.stages import split_stages
 from kdjax.runner import run
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.sweep.axes import read_axes
 from kdjax.sweep.trials import make_trials
 from kdjax.training import sharding

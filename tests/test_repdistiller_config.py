@@ -25,7 +25,7 @@ from kdjax.preflight import program
 from kdjax.preflight.plans import plan
 from kdjax.reproduce import published, repdistiller
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 

@@ -1,6 +1,8 @@
 """One training run in its directory: start or resume, loop, summary."""
 
+import collections
 import contextlib
+import functools
 import math
 import pathlib
 
@@ -9,19 +11,25 @@ import numpy as np
 
 from kdjax import signals
 from kdjax.checkpoints import Checkpointer
+from kdjax.data.loaders import loader
 from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images, summary
+from kdjax.runner.evaluation import evaluation
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.steps import Steps
 from kdjax.runner.workdir import write_config, write_record
 from kdjax.training import loop, sharding
-from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 from kdjax.training.goodput import Goodput, sentence
+from kdjax.training.program import (
+    freeze_teacher,
+    steps_per_dispatch,
+    train_program,
+)
 from kdjax.training.state import initial_state
+from kdjax.types import PyTree
 
 
 def train(
@@ -42,8 +50,7 @@ def train(
     start, skips = meta["step"], meta.get("skipped_steps", {})
     reporter = _reporter(experiment, workdir, meta, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
-    closing = contextlib.closing
-    files = contextlib.ExitStack()
+    closing, files = contextlib.closing, contextlib.ExitStack()
     record_skipped = summary.recorder(experiment, workdir, start, files)
     with _closing(checkpointer), closing(reporter), files, collected as skipped:
         summary.announce(experiment, start, reporter)
@@ -79,9 +86,8 @@ def train(
         spent = goodput.summary()
         reporter.say(sentence(spent))
     record = summary.summary(experiment, results, reporter.seconds, skipped, skips)
-    record["time"] = spent
-    if selections := sample_info.report():
-        record["selections"] = selections
+    selections = sample_info.report()
+    record |= {"time": spent} | ({"selections": selections} if selections else {})
     write_record(workdir / SUMMARY, record)
 
 
@@ -179,41 +185,77 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh, changed=None
     return states, {"step": 0}
 
 
-def evaluation(experiment: Experiment, variables, mesh):
-    """states -> name -> metrics; the teacher's outputs are computed once, here.
+class Steps:
+    """The train program and its input, as the loop wants them."""
 
-    Where weights are averaged, the metrics are the average's, and "raw_top1" and
-    "raw_loss" those of the weights that the optimizer trains.
-    """
-    normalise, students = experiment.augment.evaluate, experiment.students
-    networks = {name: s.network for name, s in students.items()}
-    averaged = {name: f"{name}/raw" for name, s in students.items() if s.ema_decay}
-    raw = {key: networks[name] for name, key in averaged.items()}
+    def __init__(self, experiment, variables, mesh, sample_info, most=None):
+        """Places the images; compiles nothing yet.
 
-    def scorer_of(networks, split, teacher=None):
-        batches = evaluation_rows(split, experiment.evaluation_batch_size, mesh)
-        if teacher:
-            add_teacher(teacher.network, variables, normalise, batches)
-            summary.check_teacher(experiment, batches)
-        return scorer(networks, normalise, batches)
+        `variables` are the teacher's, on the devices; `most` steps are in a dispatch,
+        or one where so many are not to be made.
+        """
+        self.mesh, self.sample_info, self.cache = mesh, sample_info, experiment.cache
+        streamed = loader.is_streamed(experiment.train)
+        if streamed:
+            most = 1  # a batch_spec brings all images of a step
+        self.most = most or steps_per_dispatch(mesh.devices.flat[0].platform)
+        # While one step computes, the next is made ready. Of a streamed set its images
+        # are decoded and sent, and no more of them are on the devices; of others two
+        # may wait, and no more: a signal that is to save the state waits for them all.
+        self._under_way, self._ahead = collections.deque(), 1 if streamed else 2
+        # With a cache the program has no teacher in it, and no weights of one.
+        teacher = experiment.teacher if self.cache is None else None
+        rows = experiment.batch_size // experiment.accumulation_steps
+        shape = rows, *experiment.train.image.shape[1:]
+        self.variables = teacher and freeze_teacher(
+            teacher.network, variables, shape, mesh
+        )
+        make = functools.partial(
+            train_program,
+            experiment.students,
+            teacher.network if teacher else None,
+            experiment.augment,
+            mesh,
+            seed=experiment.seed,
+            batch_norm=experiment.batch_norm,
+            decode=self.cache.decode if self.cache else None,
+            accumulation_steps=experiment.accumulation_steps,
+        )
+        self.programs = {steps: make(steps=steps) for steps in {1, self.most}}
+        sizes = {"seed": experiment.seed, "batch_size": experiment.batch_size}
+        self.feed = loader.make_loader(experiment.train, mesh, **sizes)
 
-    score = scorer_of(networks | raw, experiment.test, experiment.teacher)
-    score_train = None
-    if experiment.scores_train:
-        score_train = scorer_of(networks, experiment.train)
+    def ready(self, number: int, most: int) -> tuple[int, PyTree]:
+        """(how many steps come next, their batch_specs on the devices)."""
+        # What is left over comes first: both programs compile as the run begins.
+        ahead = most % self.most or self.most
+        if ahead < self.most or self.sample_info.same_for(number, ahead) < self.most:
+            ahead = 1
+        if ahead == 1:
+            batch_spec, parts = self._batch_spec(number), self.feed.parts
+            return 1, sharding.place_rows(batch_spec, self.mesh, parts=parts)
+        batch_specs = [self._batch_spec(number + i) for i in range(ahead)]
+        stacked = jax.tree.map(lambda *rows: np.stack(rows), *batch_specs)
+        return ahead, sharding.place_rows(stacked, self.mesh, axis=1)
 
-    def evaluate(states):
-        variables = {name: state.evaluated for name, state in states.items()}
-        trained = {
-            key: (states[name].params, states[name].batch_stats)
-            for name, key in averaged.items()
-        }
-        results = score(variables | trained)
-        for name, key in averaged.items():
-            row = results.pop(key)
-            results[name] |= {"raw_top1": row["top1"], "raw_loss": row["loss"]}
-        for name, row in (score_train(variables) if score_train else {}).items():
-            results[name] |= {"train_top1": row["top1"], "train_loss": row["loss"]}
-        return results
+    def run(self, states, number: int, count: int, batch_specs):
+        """(states, metrics) after those steps."""
+        info = self.sample_info.before(number, states)
+        source = self.feed.source | {"sample_info": info}
+        program = self.programs[count]
+        result = program(states, self.variables, source, batch_specs)
+        self._under_way.append(result[1])
+        if len(self._under_way) > self._ahead:
+            jax.block_until_ready(self._under_way.popleft())
+        return result
 
-    return evaluate
+    def close(self) -> None:
+        """Ends what decodes ahead."""
+        self.feed.close()
+
+    def _batch_spec(self, number: int) -> dict:
+        batch_spec = self.feed.batch_spec(number)
+        if self.cache:
+            outputs = self.cache.rows(batch_spec["index"], batch_spec["epoch"])
+            batch_spec = batch_spec | {"teacher_outputs": outputs}
+        return batch_spec

@@ -12,7 +12,7 @@ from kdjax.cli import cache
 from kdjax.experiment.build import build
 from kdjax.experiment.overrides import load_config
 from kdjax.runner import run
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 

@@ -20,7 +20,7 @@ from jax.experimental import multihost_utils
 
 from kdjax import __main__, checkpoints
 from kdjax.runner import trainer
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 
 REQUEST = json.loads(os.environ["RECORD"])
 RECORD = {}

@@ -15,7 +15,7 @@ from kdjax.contracts import json_text
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.models import Network
 from kdjax.runner import trainer
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from tests import networks
 
 NAN = float("nan")

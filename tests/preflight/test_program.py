@@ -19,7 +19,7 @@ from kdjax.models.platform import traced_for
 from kdjax.preflight import plans, program, rows
 from kdjax.preflight.collectives import tally
 from kdjax.runner.sample_weights import SampleInfo
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.data.jpegs import pictures, prepare_jpegs

@@ -18,7 +18,7 @@ from kdjax.experiment.pretrained import load_trained
 from kdjax.reporting.reporter import read_rows
 from kdjax.runner import trainer
 from kdjax.runner import workdir as workdirs
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.training.loop import Preempted
 from kdjax.weights import safetensors
 from tests.experiment import configs

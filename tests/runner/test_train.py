@@ -17,7 +17,7 @@ from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
 from kdjax.runner import trainer as command
 from kdjax.runner import workdir as workdirs
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.training.loop import Preempted
 from tests.experiment import configs
 

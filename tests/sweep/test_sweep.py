@@ -12,7 +12,7 @@ from kdjax.contracts import InputError
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
 from kdjax.runner import trainer
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.training.loop import Preempted
 from tests.sweep import sweeps
 from tests.sweep.sweeps import TRIALS, start

@@ -8,7 +8,7 @@ from kdjax.__main__ import main as kdjax_main
 from kdjax.contracts import InputError
 from kdjax.reporting.results import read_results
 from kdjax.runner import trainer, workdir
-from kdjax.runner.steps import Steps
+from kdjax.runner.trainer import Steps
 from kdjax.sweep import directory
 from tests.experiment import configs
 from tests.sweep import sweeps
