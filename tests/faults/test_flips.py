@@ -48,7 +48,10 @@ SELECTION = {"samples": 3, "kept": 2, "data": {"train": {"name": "x"}}}
 LAYOUT = Layout(examples=6, classes=3, members=0, dtype="float16", top_k=0, features={})
 MANIFEST = {"format": 1, "teacher": "t", "data": {"n": 6}, "preprocessing": {}}
 MANIFEST |= {"seed": 0, "epochs": 1, **LAYOUT.as_json()}
-RECORD = {"study": "s", "run": "r", "command": "c", "pair": {}, "dtype": "float32"}
+PAIR = {"teacher": "a", "student": "b"}
+RECORD = {"study": "s", "run": "r", "command": "c", "pair": PAIR, "dtype": "float32"}
+RECORD |= {"device": ["1 x A"], "python": ["3.12"], "versions": {"jax": "1"}}
+RECORD |= {"seconds": 9.5, "recorded": "2020-01-02"}
 RECORD |= {"seed": 1, "students": {"ce": {"metrics": {"top1": 1.5}, "digest": "d"}}}
 
 
