@@ -12,7 +12,8 @@ from kdjax.experiment import schema
 from kdjax.paths.json_files import DamagedError, parse_json, read_json, sealed
 from kdjax.reporting import results
 from kdjax.runner import provenance, run, select, workdir
-from kdjax.sweep import directory
+from kdjax.sweep import directory, trials
+from kdjax.weights import imported
 from tests.experiment import configs
 from tests.faults import test_flips as kinds
 from tests.faults.damage import dumped, outcome, rough, wrong_types
@@ -182,3 +183,19 @@ def test_a_damaged_trial_is_not_done(tmp_path, said):
     assert directory._is_done(tmp_path / "a") and not directory._is_done(tmp_path / "b")
     assert not (tmp_path / "b" / directory.DONE).exists()
     assert len(said) == 1 and said[0].startswith("b is not done: ")
+
+
+@pytest.mark.parametrize("content", rough(b"{}").values())
+def test_trials_and_metadata_of_any_content(content, tmp_path):
+    """A line of `sweep --trials`, and what `export` wrote into a file."""
+    text = content.decode(errors="surrogateescape")
+    for read in (
+        lambda: trials._read_trial(configs.teacher(tmp_path), text),
+        lambda: imported.origin(tmp_path / "x.safetensors"),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(imported, "metadata", lambda _: {imported.OURS: text})
+            try:
+                read()
+            except Exception as error:
+                assert exit_code_of(error) == 2, error
