@@ -58,8 +58,10 @@ PUBLISHED = {
 
 _STUDENT = {"metrics": {"top1": float}, "digest": str}
 RECORD_FORM = {
-    **{"study": str, "run": str, "command": str, "pair": dict, "dtype": str},
-    **{"seed": int, "students": {str: _STUDENT}},
+    **{"study": str, "run": str, "command": str, "dtype": str, "seed": int},
+    **{"device": [str], "python": [str], "versions": {str: str}, "seconds": float},
+    **{"recorded": str, "pair": {"teacher": str, "student": str}},
+    "students": {str: _STUDENT},
 }
 _ADVICE = "Move it away, or delete it and run the same command again."
 

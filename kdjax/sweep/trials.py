@@ -22,6 +22,7 @@ from kdjax.contracts import InputError, flat, nearest
 from kdjax.experiment.overrides import set_override
 from kdjax.experiment.schema import BUILDERS, OPEN, plain, resolved
 from kdjax.paths.files import read_text
+from kdjax.paths.json_files import parse_json
 from kdjax.sweep.axes import LABEL, OF_LABEL, Axis, Text, read_axes
 
 LONGEST = 150  # of a trial's name; a directory's may have 255
@@ -99,8 +100,8 @@ def _check_distinct(trials: list[Trial]) -> None:
 
 def _read_trial(config: ConfigDict, line: str) -> Trial:
     try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits: no JSON's
+        values = parse_json(line.encode())
+    except ValueError as error:
         raise InputError(f"{error}; expected one JSON object.") from error
     if not isinstance(values, dict):
         raise InputError(f"{line.strip()!r} is no JSON object.")

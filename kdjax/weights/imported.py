@@ -11,6 +11,7 @@ import numpy as np
 from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.paths.files import names
+from kdjax.paths.json_files import parse_json
 from kdjax.training.state import TrainState
 from kdjax.types import PyTree
 from kdjax.weights import first_bytes, layouts, safetensors, torch_files
@@ -46,10 +47,8 @@ def metadata(file: pathlib.Path) -> dict[str, str]:
 def origin(file: pathlib.Path) -> dict:
     """The JSON object that `export` wrote into a file; {} for other files."""
     text = metadata(file).get(OURS, "{}")
-    with contextlib.suppress(ValueError, RecursionError):
-        record = json.loads(text)
-        if isinstance(record, dict):
-            return record
+    with contextlib.suppress(ValueError):
+        return parse_json(text.encode(), dict)
     raise InputError(
         f"{file}: its metadata {OURS} is {text[:60]!r}; expected the JSON object that "
         "`python -m kdjax export` writes."

@@ -6,13 +6,14 @@ import shutil
 import pytest
 
 from kdjax.__main__ import main
-from kdjax.contracts import exit_code_of
+from kdjax.contracts import InputError, exit_code_of
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.paths.json_files import DamagedError, parse_json, read_json, sealed
 from kdjax.reporting import results
 from kdjax.runner import provenance, run, select, workdir
-from kdjax.sweep import directory
+from kdjax.sweep import directory, trials
+from kdjax.weights import imported
 from tests.experiment import configs
 from tests.faults import test_flips as kinds
 from tests.faults.damage import dumped, outcome, rough, wrong_types
@@ -50,15 +51,25 @@ def shown(path):
 
 def moved(path):
     """All that a second start of a finished run reads of its config."""
-    other = schema.resolved(schema.nested() | {"teacher": {"workdir": "x"}})
-    other = schema.with_defaults(other)
-    workdir.check_same_config(path.parent, other)
-    return provenance.check_finished(path.parent, schema.with_defaults({}))
+    for record in (CONFIG, SELECTOR):
+        now = schema.with_defaults(record)
+        try:
+            workdir.check_same_config(path.parent, now)
+        except InputError as error:  # what does not fit is named, or damaged
+            assert "config" in str(error)
+            continue
+        provenance.check_finished(path.parent, now)
 
 
+SELECT = {"name": "detector", "detector": "clk", "proxies": "a,b"}
+CONFIG = {"seed": 1, "data": {"name": "x"}, "order": ["a"], "select": {}}
+CONFIG |= {"selection": {"name": "file", "path": "y"}, "teacher": {"workdir": "z"}}
+CONFIG |= {"students": {"a": {"selection": {"name": "influence", "reference": "r"}}}}
+SELECTOR = CONFIG | {"select": SELECT}
 CONSUMERS = {
     "summary.json": (kinds.SUMMARY, shown),
-    "config.json": ({"seed": 1, "data": {"name": "x"}, "order": ["a"]}, moved),
+    "config.json": (CONFIG, moved),
+    "selector's config.json": (SELECTOR, moved),
     "selection.json": (
         kinds.SELECTION,
         lambda path: select.read_selection(path.parent),
@@ -71,7 +82,7 @@ CONSUMERS = {
 def test_other_types_at_any_key(name, tmp_path, said):
     """By hand, or by another program: with no checksum that would tell."""
     record, read = CONSUMERS[name]
-    path, count = tmp_path / name, 0
+    path, count = tmp_path / name.split()[-1], 0
     for other in wrong_types(record):
         path.write_bytes(dumped(other))
         count += 1
@@ -182,3 +193,19 @@ def test_a_damaged_trial_is_not_done(tmp_path, said):
     assert directory._is_done(tmp_path / "a") and not directory._is_done(tmp_path / "b")
     assert not (tmp_path / "b" / directory.DONE).exists()
     assert len(said) == 1 and said[0].startswith("b is not done: ")
+
+
+@pytest.mark.parametrize("content", rough(b"{}").values())
+def test_trials_and_metadata_of_any_content(content, tmp_path):
+    """A line of `sweep --trials`, and what `export` wrote into a file."""
+    text = content.decode(errors="surrogateescape")
+    for read in (
+        lambda: trials._read_trial(configs.teacher(tmp_path), text),
+        lambda: imported.origin(tmp_path / "x.safetensors"),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(imported, "metadata", lambda _: {imported.OURS: text})
+            try:
+                read()
+            except Exception as error:
+                assert exit_code_of(error) == 2, error

@@ -158,6 +158,7 @@ def test_a_summary_of_nan_is_not_finished(train, tmp_path):
     assert train()[0] == 0
     path = tmp_path / "run" / "summary.json"
     summary = json.loads(path.read_text())
+    del summary["checksum"]  # earlier versions had none
     summary["students"]["ce"]["metrics"]["loss"] = NAN
     path.write_text(json.dumps(summary))
     code, said = train()
