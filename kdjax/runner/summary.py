@@ -5,7 +5,7 @@ import functools
 import json
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -80,34 +80,35 @@ def check_teacher(experiment: Experiment, batches: Batches) -> None:
         )
 
 
-def recorder(
+@contextlib.contextmanager
+def listing(
+    experiment: Experiment, workdir: pathlib.Path, start: int
+) -> Iterator[Callable[[int, dict[str, str]], str]]:
+    """Yields `record_skipped` of the loop; its file is opened for the first row."""
+    with contextlib.ExitStack() as files:
+
+        @functools.cache
+        def opened():
+            from kdjax.runner.skipped_steps import SkippedSteps
+
+            steps = SkippedSteps(experiment, workdir, start)
+            return files.enter_context(contextlib.closing(steps))
+
+        yield lambda step, reasons: opened().record(step, reasons)
+
+
+def check_end(
     experiment: Experiment,
-    workdir: pathlib.Path,
-    start: int,
-    files: contextlib.ExitStack,
-) -> Callable[[int, dict[str, str]], str]:
-    """`record_skipped` of the loop; its file is opened when there is a row for it."""
-
-    @functools.cache
-    def opened():
-        from kdjax.runner.skipped_steps import SkippedSteps
-
-        listed = SkippedSteps(experiment, workdir, start)
-        return files.enter_context(contextlib.closing(listed))
-
-    return lambda step, reasons: opened().record(step, reasons)
-
-
-def say_skipped(experiment: Experiment, counts: dict, reporter: Reporter) -> None:
-    """Says how many steps of each student were skipped, and why."""
-    for name, row in counts.items():
+    results: dict,
+    states: dict,
+    skipped_steps: dict,
+    reporter: Reporter,
+) -> None:
+    """Says what was skipped; NonFinite where a network or a score is nonsense."""
+    for name, row in skipped_steps.items():
         from kdjax.training.guards import sentence
 
         reporter.say(sentence(name, row, experiment.plan.total_steps))
-
-
-def check_end(results: dict, states: dict) -> None:
-    """Raises NonFinite where a run ends with a network or a score that is nonsense."""
     check_scores(results)
     for name, state in states.items():
         weights = map(np.asarray, jax.tree.leaves(state.evaluated))
@@ -137,6 +138,7 @@ def summary(
     experiment: Experiment,
     results: dict,
     seconds: float,
+    time: dict,
     skipped: dict | None,
     skipped_steps: dict,
 ) -> dict:
@@ -159,4 +161,5 @@ def summary(
         "students": students,
         **skipped_images.as_json(skipped),
         "identity": experiment.identity,
+        "time": time,
     }

@@ -45,18 +45,15 @@ def train(
     The steps of `profile`, (first, last), are traced. `changed` are keys of the config,
     each [was, is now], that are other than before.
     """
-    goodput, mesh = Goodput(), sharding.make_mesh()
+    goodput, mesh, teacher = Goodput(), sharding.make_mesh(), experiment.teacher
     checkpointer, states, meta = _start(experiment, workdir, mesh, changed)
     start, skips = meta["step"], meta.get("skipped_steps", {})
     reporter = _reporter(experiment, workdir, meta, goodput)
     collected = skipped_images.collect(experiment.train, workdir, start, reporter.say)
-    closing, files = contextlib.closing, contextlib.ExitStack()
-    record_skipped = summary.recorder(experiment, workdir, start, files)
-    with _closing(checkpointer), closing(reporter), files, collected as skipped:
+    listing, closing = summary.listing(experiment, workdir, start), contextlib.closing
+    with _closing(checkpointer), closing(reporter), listing as listed, collected as bad:
         summary.announce(experiment, start, reporter)
-        variables = experiment.teacher and sharding.place_replicated(
-            experiment.teacher.variables, mesh
-        )
+        variables = teacher and sharding.place_replicated(teacher.variables, mesh)
         sample_info = SampleInfo(experiment, variables, mesh, workdir, start)
         if not experiment.plan.is_enough(meta.get("metrics")):
             steps = Steps(experiment, variables, mesh, sample_info)
@@ -78,16 +75,15 @@ def train(
                     goodput=goodput,
                     saved=meta,
                     skipped=skips,
-                    record_skipped=record_skipped,
+                    record_skipped=listed,
                 )
         results = reporter.last_evaluation or meta["metrics"]
-        summary.say_skipped(experiment, skips, reporter)
-        summary.check_end(results, states)
+        summary.check_end(experiment, results, states, skips, reporter)
         spent = goodput.summary()
         reporter.say(sentence(spent))
-    record = summary.summary(experiment, results, reporter.seconds, skipped, skips)
-    selections = sample_info.report()
-    record |= {"time": spent} | ({"selections": selections} if selections else {})
+    record = summary.summary(experiment, results, reporter.seconds, spent, bad, skips)
+    if selections := sample_info.report():
+        record["selections"] = selections
     write_record(workdir / SUMMARY, record)
 
 
