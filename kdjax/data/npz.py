@@ -100,6 +100,9 @@ class Arrays(Mapping):
     def __iter__(self) -> Iterator[str]:
         return iter(self._parts)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._parts  # reads nothing
+
     def __len__(self) -> int:
         return len(self._parts)
 
@@ -114,6 +117,8 @@ class Arrays(Mapping):
     def _check_size(self, name: str, part: zipfile.ZipInfo) -> None:
         with self._zip.open(part) as file:
             version = np.lib.format.read_magic(file)
+            if version not in _HEADERS:
+                raise ValueError(f"{name} is of version {version} of the format")
             shape, _, dtype = _HEADERS[version](file)
             size = file.tell() + math.prod(shape) * dtype.itemsize
         if dtype.hasobject:

@@ -3,6 +3,7 @@
 The latter are those of Kim et al. 2021 (arXiv:2105.08919).
 """
 
+import math
 import pathlib
 
 import numpy as np
@@ -43,15 +44,16 @@ def training_curves(results: list[Result], path: pathlib.Path) -> None:
 def accuracy_by_method(results: list[Result], path: pathlib.Path) -> None:
     """One bar a network, on an axis that shows the differences."""
     names = labels(results)
-    values = [result.metrics["top1"] for result in results]
+    values = [result.metrics.get("top1", math.nan) for result in results]
+    known = [value for value in values if math.isfinite(value)] or [0.0]
     figure = Figure((1.2 + 1.1 * len(names), 4), dpi=120, layout="tight")
     axis = figure.subplots()
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     bars = axis.bar(range(len(names)), values, color=colours, width=0.65)
     axis.set_xticks(range(len(names)), names)
     axis.bar_label(bars, fmt="%.2f", fontsize=9, padding=2)
-    span = max(max(values) - min(values), 1.0)
-    axis.set_ylim(max(0.0, min(values) - span), min(100.0, max(values) + 0.4 * span))
+    span = max(max(known) - min(known), 1.0)
+    axis.set_ylim(max(0.0, min(known) - span), min(100.0, max(known) + 0.4 * span))
     axis.set(ylabel="test top-1 (%), axis cut", title="Accuracy by method")
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)

@@ -27,10 +27,15 @@ _ROW = {
     "published?": ({"top1": float, "source": str}, None),
 }
 _STUDENT = {"model?": _NAMED, "method?": _RULES, "selection?": _NAMED}
+_DATA = {"train?": (dict, None)}
 SUMMARY_FORM = {
     "seconds": float,
     "students": {str: _ROW},
-    "identity?": {"students?": {str: _STUDENT}, "data?": dict, "versions?": {str: str}},
+    "identity?": {
+        "students?": {str: _STUDENT},
+        "data?": _DATA,
+        "versions?": {str: str},
+    },
 }
 
 
@@ -64,7 +69,10 @@ def read_results(workdir: pathlib.Path) -> list[Result]:
     shared = (summary["seconds"], len(students), read_rows(workdir / "metrics.jsonl"))
     sections = summary.get("identity", {}).get("students", {})
     labelled = {
-        name: row | {"method": method_label(sections.get(name, {}), row["method"])}
+        name: row
+        | {"method": method_label(sections.get(name, {}), row["method"])}
+        # null stands for what was no number
+        | {"metrics": {k: v for k, v in row["metrics"].items() if v is not None}}
         for name, row in students.items()
     }
     return [

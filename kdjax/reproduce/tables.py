@@ -2,6 +2,7 @@
 
 import pathlib
 
+from kdjax.paths.files import names
 from kdjax.paths.json_files import read_json
 from kdjax.reproduce import pages
 from kdjax.reproduce.plans import FLOAT32, STUDIES, Pair, Study
@@ -57,8 +58,10 @@ PUBLISHED = {
 
 _STUDENT = {"metrics": {"top1": float}, "digest": str}
 RECORD_FORM = {
-    **{"study": str, "run": str, "command": str, "pair": dict, "dtype": str},
-    **{"seed": int, "students": {str: _STUDENT}},
+    **{"study": str, "run": str, "command": str, "dtype": str, "seed": int},
+    **{"device": [str], "python": [str], "versions": {str: str}, "seconds": float},
+    **{"recorded": str, "pair": {"teacher": str, "student": str}},
+    "students": {str: _STUDENT},
 }
 _ADVICE = "Move it away, or delete it and run the same command again."
 
@@ -74,7 +77,8 @@ def write(study: str, directory: pathlib.Path) -> pathlib.Path:
 def read(study: str, directory: pathlib.Path) -> list[dict]:
     """The records of a study, in the order of their files' names."""
     records = []
-    for path in sorted(directory.glob("*.json")):
+    paths = [directory / name for name in names(directory) if name.endswith(".json")]
+    for path in paths:
         record = read_json(path, "a record of `kdjax reproduce`", RECORD_FORM, _ADVICE)
         records += [record] if record["study"] == study else []
     return records

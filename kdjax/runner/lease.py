@@ -154,7 +154,7 @@ class _Lease:
 
 
 def _name(value: bytes) -> str:
-    with contextlib.suppress(ValueError, KeyError, TypeError):
+    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
         record = json.loads(value)
         return f"process {record['pid']} on {record['host']}"
     return "another process"

@@ -10,6 +10,7 @@ import jax
 
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
+from kdjax.paths.files import written
 from kdjax.reporting.trace import Operation, read_operations
 from kdjax.training import loop
 from kdjax.types import PyTree
@@ -117,8 +118,8 @@ class Traced:
         # The profiler writes to local disks only; the workdir may be elsewhere.
         for path in filter(pathlib.Path.is_file, source.rglob("*")):
             target = self.target / path.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
+            with written(target) as part:
+                part.write_bytes(path.read_bytes())
         self.say(f"profile: steps {self._from} to {self._to} are in {self.target}")
         steps = self._to - self._from + 1
         for line in describe(*read_operations(trace), steps):

@@ -107,7 +107,7 @@ def _recorded(workdir: pathlib.Path, config: dict) -> tuple[dict, dict]:
                 "from; expected a new --workdir, or the config that is there."
             )
         digests, data = _digests(identity), identity["data"]
-    return digests | {"data.keep": data["train"].get("keep_sha256")}, data
+    return digests | {"data.keep": (data.get("train") or {}).get("keep_sha256")}, data
 
 
 def sources(config: dict) -> dict[str, Source]:

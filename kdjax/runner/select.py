@@ -61,7 +61,7 @@ def select(config: dict, workdir: pathlib.Path) -> None:
 def read_selection(workdir: pathlib.Path) -> dict:
     """selection.json of this version or the one before, with the keys of this one."""
     advice = "The same command selects again where that file is deleted."
-    form = {"samples?": int, "kept?": int, "data?": dict, "sources?": dict}
+    form = {"samples": int, "kept": int, "data": {"train": dict}, "sources?": dict}
     record = read_json(workdir / SELECTION, "a selection", form, advice)
     return {RENAMED.get(key, key): value for key, value in record.items()}
 

@@ -97,7 +97,8 @@ def _started_programs(
     """Programs on disk that can go on with exactly the trials that they have."""
     jobs, planned = [], set()
     # A later program may have some of the trials of one that was given up.
-    programs = (root / PROGRAMS).glob(f"*/{MEMBERS}")
+    programs = [root / PROGRAMS / name for name in files.names(root / PROGRAMS)]
+    programs = [path / MEMBERS for path in programs if (path / MEMBERS).exists()]
     for path in sorted(programs, key=lambda path: -files.modified(path)):
         names = _members(path)
         # A finished program may have been stopped while its trials were written.

@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 from kdjax.contracts import InputError, flat, nearest
 from kdjax.experiment.overrides import set_override
 from kdjax.experiment.schema import BUILDERS, OPEN, plain, resolved
+from kdjax.paths.json_files import parse_json
 from kdjax.sweep.axes import LABEL, OF_LABEL, Axis, Text, read_axes
 
 LONGEST = 150  # of a trial's name; a directory's may have 255
@@ -98,8 +99,8 @@ def _check_distinct(trials: list[Trial]) -> None:
 
 def _read_trial(config: ConfigDict, line: str) -> Trial:
     try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
+        values = parse_json(line.encode())
+    except ValueError as error:
         raise InputError(f"{error}; expected one JSON object.") from error
     if not isinstance(values, dict):
         raise InputError(f"{line.strip()!r} is no JSON object.")

@@ -10,6 +10,8 @@ import numpy as np
 
 from kdjax import checkpoints
 from kdjax.contracts import InputError
+from kdjax.paths.files import names
+from kdjax.paths.json_files import parse_json
 from kdjax.training.state import TrainState
 from kdjax.types import PyTree
 from kdjax.weights import layouts, safetensors, torch_files
@@ -42,10 +44,8 @@ def metadata(file: pathlib.Path) -> dict[str, str]:
 def origin(file: pathlib.Path) -> dict:
     """The JSON object that `export` wrote into a file; {} for other files."""
     text = metadata(file).get(OURS, "{}")
-    with contextlib.suppress(json.JSONDecodeError):
-        record = json.loads(text)
-        if isinstance(record, dict):
-            return record
+    with contextlib.suppress(ValueError):
+        return parse_json(text.encode(), dict)
     raise InputError(
         f"{file}: its metadata {OURS} is {text[:60]!r}; expected the JSON object that "
         "`python -m kdjax export` writes."
@@ -106,6 +106,6 @@ def save(
 
 def present(directory: pathlib.Path) -> dict | None:
     """The identity of what is in a directory of checkpoints; None for nothing."""
-    if not any(path.name.isdigit() for path in directory.glob("*")):
+    if not any(name.isdigit() for name in names(directory)):
         return None
     return checkpoints.read_meta(directory)[0]

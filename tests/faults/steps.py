@@ -5,6 +5,7 @@ processes of two devices that do it together; each EVERYth case is tried.
 """
 
 import collections
+import gc
 import json
 import pathlib
 import shutil
@@ -81,6 +82,8 @@ def restore(directory: pathlib.Path, mesh) -> tuple[int, list[str]]:
     finally:
         saver.close()
     step = meta["step"]
+    if step == 1:
+        gc.collect()  # what Orbax leaves of a failed read complains here
     for own, right in zip(*map(jax.tree.leaves, (states, wanted[step])), strict=True):
         for a, b in zip(own.addressable_shards, right.addressable_shards, strict=True):
             np.testing.assert_array_equal(a.data, b.data)

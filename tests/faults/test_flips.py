@@ -15,6 +15,7 @@ from kdjax.caching.layout import Layout
 from kdjax.caching.reader import Reader
 from kdjax.caching.writer import write_epoch
 from kdjax.checkpoints import storage
+from kdjax.data.load import load_split
 from kdjax.data.npz import load_npz, save_npz
 from kdjax.data.split import in_memory
 from kdjax.data.tfds import labels
@@ -30,6 +31,7 @@ from kdjax.reproduce import tables
 from kdjax.runner import sample_weights, workdir
 from kdjax.runner.select import read_selection
 from kdjax.sweep import directory
+from tests.data.jpegs import encode, picture, prepare_jpegs
 from tests.faults.damage import Kind, dumped, flips
 
 RNG = np.random.default_rng(0)
@@ -42,10 +44,14 @@ SUMMARY = {
     "students": {"ce": {"model": "tiny", "method": "ce", "metrics": SCORES["ce"]}},
     "identity": IDENTITY,
 }
+SELECTION = {"samples": 3, "kept": 2, "data": {"train": {"name": "x"}}}
 LAYOUT = Layout(examples=6, classes=3, members=0, dtype="float16", top_k=0, features={})
 MANIFEST = {"format": 1, "teacher": "t", "data": {"n": 6}, "preprocessing": {}}
 MANIFEST |= {"seed": 0, "epochs": 1, **LAYOUT.as_json()}
-RECORD = {"study": "s", "run": "r", "command": "c", "pair": {}, "dtype": "float32"}
+PAIR = {"teacher": "a", "student": "b"}
+RECORD = {"study": "s", "run": "r", "command": "c", "pair": PAIR, "dtype": "float32"}
+RECORD |= {"device": ["1 x A"], "python": ["3.12"], "versions": {"jax": "1"}}
+RECORD |= {"seconds": 9.5, "recorded": "2020-01-02"}
 RECORD |= {"seed": 1, "students": {"ce": {"metrics": {"top1": 1.5}, "digest": "d"}}}
 
 
@@ -175,6 +181,19 @@ def array_records(root):
     return Kind([path], read)
 
 
+def prepared(root):
+    """What TFDS writes beside the records has no checksum: a class may be renamed."""
+    rows = [(encode(picture(8, 8, i)), i % 5) for i in range(6)]
+    prepare_jpegs(root, {"train": rows})
+    where = root / "jpeg_set" / "1.0.0"
+
+    def read():
+        split = load_split("jpeg_set", "train", data_dir=root)
+        return [split.image, split.label, split.class_names]
+
+    return Kind(sorted(p for p in where.iterdir() if p.is_file()), read, False)
+
+
 def kept_labels(root):
     """Of a set that is streamed: read anew from the records where they are damaged."""
     path, wanted = root / "kdjax-labels-0.npy", np.arange(40, dtype=np.int32)
@@ -227,7 +246,7 @@ KINDS = {
     "sample_info": sample_info,
     "summary.json": of_json("summary.json", SUMMARY, read_summary),
     "selection.json": of_json(
-        "selection.json", {"kept": 2, "data": DATA}, lambda p: read_selection(p.parent)
+        "selection.json", SELECTION, lambda p: read_selection(p.parent)
     ),
     "program.json": of_json("program.json", {"rows": ["a", "b"]}, directory._members),
     "record.json": of_json("r.json", RECORD, lambda p: tables.read("s", p.parent)),
@@ -238,6 +257,7 @@ KINDS = {
     "cache": cache,
     "tfrecord": tfrecords,
     "array_record": array_records,
+    "prepared set": prepared,
     "labels": kept_labels,
     "safetensors": safetensors,
     "safetensors of others": foreign_safetensors,
@@ -276,6 +296,6 @@ def test_all_flips(name, tmp_path, said):
 def test_a_flip_without_a_checksum_is_noticed_here(tmp_path, said):
     """The harness itself: a reader that believes everything fails it."""
     path: pathlib.Path = tmp_path / "numbers"
-    path.write_bytes(bytes(100))
+    path.write_bytes(b"a" * 100)
     with pytest.raises(AssertionError):
         flips(Kind([path], path.read_bytes), 1, 0, said)

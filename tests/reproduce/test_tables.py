@@ -76,7 +76,7 @@ def test_what_is_published_belongs_to_a_row(study):
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"study":'])
 def test_another_file_among_the_records_is_an_error(tmp_path, content):
     (tmp_path / "x.json").write_text(content)
-    with pytest.raises(InputError, match="x.json: not a record of `kdjax reproduce`"):
+    with pytest.raises(InputError, match="x.json: a record of `kdjax reproduce` is damaged"):
         tables.read("cifar100", tmp_path)
 
 

@@ -7,6 +7,7 @@ import contextlib
 import re
 
 from kdjax.data.split import DataError
+from kdjax.paths.files import text_of
 
 try:
     import resource
@@ -39,14 +40,21 @@ def allow(count: int, where: str) -> None:
         )
 
 
-def advice(error: Exception, directory) -> str:
-    """What to do about a set that could not be read; a disk may work again."""
+class DiskError(DataError):
+    """A disk gives nothing of a set now: nothing is known of what is on it."""
+
+    exit_code = 4
+
+
+def failure(text: str, error: Exception, directory) -> DataError:
+    """The error of a set that could not be read; a disk may work again."""
+    text = f"{text} ({text_of(error)})."
     if is_system_error(error):
-        return (
-            f"Look whether the disk of {directory} is there and in order; if this "
-            "comes again, prepare the set anew."
+        return DiskError(
+            f"{text} Look whether the disk of {directory} is there and in order; if "
+            "this comes again, prepare the set anew."
         )
-    return f"Delete {directory} and prepare the set anew."
+    return DataError(f"{text} Delete {directory} and prepare the set anew.")
 
 
 def is_system_error(error: Exception) -> bool:

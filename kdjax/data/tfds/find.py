@@ -78,10 +78,8 @@ def open_builder(directory: pathlib.Path) -> tfds.core.DatasetBuilder:
     try:
         builder = tfds.builder_from_directory(directory)
     except Exception as error:  # TFDS passes on whatever its parsers raise
-        raise DataError(
-            f"{directory}: the description of the set cannot be read ({error}). "
-            f"{file_limits.advice(error, directory)}"
-        ) from error
+        text = f"{directory}: the description of the set cannot be read"
+        raise file_limits.failure(text, error, directory) from error
     formats = {entry.value for entry in builder.info.available_file_formats()}
     if "array_record" not in formats:
         raise DataError(

@@ -10,6 +10,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from kdjax.data.split import DataError, Split, check_labels, in_memory
 from kdjax.data.tfds import file_limits, find
+from kdjax.paths.files import text_of
 
 UNDECODED = {"image": tfds.decode.SkipDecoding()}  # decoders that leave images files
 _CHUNK = 1000  # reading that many records at once is twice as fast as one by one
@@ -52,10 +53,8 @@ class OpenSplit(NamedTuple):
         self, error: Exception, position: int, index: int | None = None
     ) -> DataError:
         """The error of a record that cannot be read."""
-        return DataError(
-            f"{self.name_of(position, index)}: the record cannot be read ({error}). "
-            f"{file_limits.advice(error, self.builder.data_dir)}"
-        )
+        text = f"{self.name_of(position, index)}: the record cannot be read"
+        return file_limits.failure(text, error, self.builder.data_dir)
 
     def name_of(self, position: int, index: int | None = None) -> str:
         """An example, with its file and position in it, for errors.
@@ -127,7 +126,7 @@ def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
 def no_such_split(name: str, split: str, splits, error: Exception) -> DataError:
     """The error of a split that cannot be opened."""
     return DataError(
-        f"{name}: split {split!r} cannot be opened ({error}). Its splits are: "
+        f"{name}: split {split!r} cannot be opened ({text_of(error)}). Its splits are: "
         f"{', '.join(splits) or 'none'}; slices are written train[:45000] or "
         "train[90%:]."
     )
@@ -162,10 +161,8 @@ def examples(opened: OpenSplit, decoders=None) -> Iterator[tuple[int, dict]]:
                     raise ValueError("the record is empty")
                 yield position, example
         except Exception as error:
-            raise DataError(
-                f"{opened.where}: examples from {position} on cannot be read "
-                f"({error}). {file_limits.advice(error, opened.builder.data_dir)}"
-            ) from error
+            text = f"{opened.where}: examples from {position} on cannot be read"
+            raise file_limits.failure(text, error, opened.builder.data_dir) from error
 
 
 def bytes_feature(record: bytes, name: str) -> bytes:

@@ -6,6 +6,7 @@ import resource
 
 import pytest
 
+from kdjax.contracts import exit_code_of
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
 from kdjax.data.split import DataError
@@ -78,7 +79,8 @@ def test_what_the_system_refuses_is_no_damage(few, monkeypatch):
             opened.read_record(0)
     assert "Delete" not in str(output.value)
     for error in (OSError(5, "Input/output error"), RuntimeError("read() failed: I/O")):
-        assert "Delete" not in file_limits.advice(error, "here")
-    assert file_limits.advice(RuntimeError("hash mismatch"), "here").startswith(
-        "Delete"
-    )
+        refused = file_limits.failure("it cannot be read", error, "here")
+        assert "Delete" not in str(refused) and exit_code_of(refused) == 4
+    damaged = file_limits.failure("it", RuntimeError("hash\nmismatch"), "here")
+    text = "it (RuntimeError: hash mismatch). Delete here and prepare the set anew."
+    assert str(damaged) == text and exit_code_of(damaged) == 2
