@@ -73,6 +73,8 @@ def epoch_directory(directory: pathlib.Path, epoch: int) -> pathlib.Path:
 
 def missing(directory: pathlib.Path, epochs: int) -> list[int]:
     """Of the first so many epochs, those that are not there."""
-    there = set(names(directory))
+    existing = set(names(directory))
     epochs = [(n, epoch_directory(directory, n)) for n in range(epochs)]
-    return [n for n, e in epochs if e.name not in there or not (e / CHECKSUMS).exists()]
+    return [
+        n for n, e in epochs if e.name not in existing or not (e / CHECKSUMS).exists()
+    ]

@@ -143,23 +143,23 @@ def mend_metrics(directory: pathlib.Path) -> list[str]:
 
 
 def _mend(directory: pathlib.Path, step: int) -> str:
-    path, known = directory / str(step) / METRICS, None
+    path, metrics = directory / str(step) / METRICS, None
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError):
-        known = read_meta(directory, step).get("metrics")
+        metrics = read_meta(directory, step).get("metrics")
     try:
         stored = parse_json(path.read_bytes(), SCORES)
-        is_sound = stored == known or known is None
+        is_sound = stored == metrics or metrics is None
     except (FileNotFoundError, NotADirectoryError):
-        is_sound = known is None
+        is_sound = metrics is None
     except ValueError:
         is_sound = False
     if is_sound:
         return ""
-    if known is None:
+    if metrics is None:
         path.unlink(missing_ok=True)
         return f"checkpoint {step}: its scores are damaged, and are lost"
     with files.written(path) as part:
-        part.write_text(json.dumps(known))
+        part.write_text(json.dumps(metrics))
     return f"checkpoint {step}: its scores were damaged, and are written anew"
 
 

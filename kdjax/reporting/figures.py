@@ -45,15 +45,15 @@ def accuracy_by_method(results: list[Result], path: pathlib.Path) -> None:
     """One bar a network, on an axis that shows the differences."""
     names = labels(results)
     values = [result.metrics.get("top1", math.nan) for result in results]
-    known = [value for value in values if math.isfinite(value)] or [0.0]
+    finite = [value for value in values if math.isfinite(value)] or [0.0]
     figure = Figure((1.2 + 1.1 * len(names), 4), dpi=120, layout="tight")
     axis = figure.subplots()
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
     bars = axis.bar(range(len(names)), values, color=colours, width=0.65)
     axis.set_xticks(range(len(names)), names)
     axis.bar_label(bars, fmt="%.2f", fontsize=9, padding=2)
-    span = max(max(known) - min(known), 1.0)
-    axis.set_ylim(max(0.0, min(known) - span), min(100.0, max(known) + 0.4 * span))
+    span = max(max(finite) - min(finite), 1.0)
+    axis.set_ylim(max(0.0, min(finite) - span), min(100.0, max(finite) + 0.4 * span))
     axis.set(ylabel="test top-1 (%), axis cut", title="Accuracy by method")
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)

@@ -16,8 +16,10 @@ from kdjax.experiment.data import keep_digest, load_keep
 from kdjax.experiment.pretrained import load_initial, load_trained
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
+from kdjax.paths.files import text_of
+from kdjax.paths.json_files import DamagedError
 from kdjax.reporting.results import SUMMARY, read_summary
-from kdjax.runner.workdir import SELECTION, read_config
+from kdjax.runner.workdir import CONFIG, SELECTION, read_config
 
 
 class Source(NamedTuple):
@@ -59,8 +61,15 @@ def check_finished(
     old, digests = read_config(workdir), {} if digests is None else digests
     if old is None:
         return
-    old, new = sources(schema.with_defaults(old)), sources(config)
-    changed = [what for what in new if new[what].path != old[what].path]
+    new = sources(config)
+    try:
+        old = sources(schema.with_defaults(old))
+        changed = [what for what in new if new[what].path != old[what].path]
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        raise DamagedError(
+            f"--workdir: {workdir / CONFIG} is damaged: its sources are none "
+            f"({text_of(error)}). Use a new --workdir."
+        ) from error
     recorded, data = _recorded(workdir, config) if changed else ({}, {})
     for what in changed:
         if what not in recorded:  # the selector does not use the teacher

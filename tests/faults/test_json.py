@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from kdjax.__main__ import main
-from kdjax.contracts import exit_code_of
+from kdjax.contracts import InputError, exit_code_of
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.paths.json_files import DamagedError, parse_json, read_json, sealed
@@ -51,15 +51,25 @@ def shown(path):
 
 def moved(path):
     """All that a second start of a finished run reads of its config."""
-    other = schema.resolved(schema.nested() | {"teacher": {"workdir": "x"}})
-    other = schema.with_defaults(other)
-    workdir.check_same_config(path.parent, other)
-    return provenance.check_finished(path.parent, schema.with_defaults({}))
+    for record in (CONFIG, SELECTOR):
+        now = schema.with_defaults(record)
+        try:
+            workdir.check_same_config(path.parent, now)
+        except InputError as error:  # what does not fit is named, or damaged
+            assert "config" in str(error)
+            continue
+        provenance.check_finished(path.parent, now)
 
 
+SELECT = {"name": "detector", "detector": "clk", "proxies": "a,b"}
+CONFIG = {"seed": 1, "data": {"name": "x"}, "order": ["a"], "select": {}}
+CONFIG |= {"selection": {"name": "file", "path": "y"}, "teacher": {"workdir": "z"}}
+CONFIG |= {"students": {"a": {"selection": {"name": "influence", "reference": "r"}}}}
+SELECTOR = CONFIG | {"select": SELECT}
 CONSUMERS = {
     "summary.json": (kinds.SUMMARY, shown),
-    "config.json": ({"seed": 1, "data": {"name": "x"}, "order": ["a"]}, moved),
+    "config.json": (CONFIG, moved),
+    "selector's config.json": (SELECTOR, moved),
     "selection.json": (
         kinds.SELECTION,
         lambda path: select.read_selection(path.parent),
@@ -72,7 +82,7 @@ CONSUMERS = {
 def test_other_types_at_any_key(name, tmp_path, said):
     """By hand, or by another program: with no checksum that would tell."""
     record, read = CONSUMERS[name]
-    path, count = tmp_path / name, 0
+    path, count = tmp_path / name.split()[-1], 0
     for other in wrong_types(record):
         path.write_bytes(dumped(other))
         count += 1
