@@ -20,7 +20,8 @@ class Step(NamedTuple):
 
     number: int
     meta: dict  # {} where it cannot be read
-    problems: list[str]
+    problems: list[str]  # for which it cannot be restored
+    scores: str  # what is wrong with its item of them, which can be written anew
     arrays: int  # that were compared with their checksums
 
 
@@ -37,8 +38,9 @@ def inspect(directory: pathlib.Path, quick: bool = False) -> Iterator[Step]:
     """
     for number in numbers(directory):
         meta, problems = _read_meta(directory, number)
-        arrays = 0
-        for item in meta.get("checksums", {}):
+        scores, arrays = "" if problems else _scores(directory, meta), 0
+        # Orbax reads the scores with any other item, which damaged ones end.
+        for item in () if scores else meta.get("checksums", {}):
             try:
                 tree = _item(directory, number, item, quick)
             except Exception as error:  # Orbax raises five kinds for damaged files
@@ -50,7 +52,7 @@ def inspect(directory: pathlib.Path, quick: bool = False) -> Iterator[Step]:
             arrays += 0 if quick else len(jax.tree.leaves(tree))
             if item in FINITE and not quick:
                 problems += nonsense(tree)
-        yield Step(number, meta, problems, arrays)
+        yield Step(number, meta, problems, scores, arrays)
 
 
 def nonsense(tree: PyTree) -> list[str]:
@@ -67,21 +69,26 @@ def nonsense(tree: PyTree) -> list[str]:
 
 
 def _read_meta(directory: pathlib.Path, number: int) -> tuple[dict, list[str]]:
-    """(identity of a step, what is wrong with it and with its scores)."""
+    """(identity of a step, what is wrong with it)."""
     try:
         meta = storage.read_meta(directory, number)
     except (OSError, ValueError) as error:
         return {}, [f"meta, which says what it is, cannot be read: {_reason(error)}"]
     if meta["step"] != number:
         return meta, [f"it says of itself that it is step {meta['step']}"]
+    return meta, []
+
+
+def _scores(directory: pathlib.Path, meta: dict) -> str:
+    """What is wrong with what Orbax chooses the best step by; "" for nothing."""
     if "metrics" not in meta:
-        return meta, []
-    path = directory / str(number) / storage.METRICS
+        return ""
+    path = directory / str(meta["step"]) / storage.METRICS
     try:
         same = parse_json(path.read_bytes(), storage.SCORES) == meta["metrics"]
     except (OSError, ValueError) as error:
-        return meta, [f"its scores cannot be read: {_reason(error)}"]
-    return meta, [] if same else ["its scores are not those of its evaluation"]
+        return f"its scores cannot be read: {_reason(error)}"
+    return "" if same else "its scores are not those of its evaluation"
 
 
 def _item(directory: pathlib.Path, number: int, item: str, quick: bool):

@@ -4,7 +4,6 @@ import math
 import pathlib
 from collections.abc import Iterator, Mapping
 
-from kdjax.checkpoints.inspection import Step
 from kdjax.doctor.findings import Findings, note, ok, problem
 from kdjax.paths.json_files import parse_json
 from kdjax.reporting.reporter import ROW
@@ -23,11 +22,11 @@ SETTINGS = (
 )
 
 
-def examine_rows(workdir: pathlib.Path, log_every: int, steps: list[Step]) -> Findings:
-    """`steps` are the sound checkpoints, whose evaluations the rows repeat."""
+def examine_rows(workdir: pathlib.Path, log_every: int, metas: list[dict]) -> Findings:
+    """`metas` are the checkpoints' identities, whose evaluations the rows repeat."""
     path = workdir / METRICS
     if not path.exists():
-        if steps:
+        if metas:
             yield problem(path, "is missing, and there are checkpoints", HARMLESS)
         return
     rows = []
@@ -40,7 +39,7 @@ def examine_rows(workdir: pathlib.Path, log_every: int, steps: list[Step]) -> Fi
     for kind, own in kinds.items():
         yield from _order(path, kind, [row["step"] for row in own])
     yield from _gaps(path, [row["step"] for row in kinds[TRAIN]], log_every)
-    yield from _evaluations(path, kinds[EVAL], steps)
+    yield from _evaluations(path, kinds[EVAL], metas)
     yield from _skipped(path, kinds[TRAIN])
     yield from _finite(path, kinds)
     last = rows[-1]["step"] if rows else 0
@@ -80,24 +79,24 @@ def _gaps(path, steps: list[int], every: int) -> Findings:
             yield problem(path, text, HARMLESS)
 
 
-def _evaluations(path, rows: list[dict], steps: list[Step]) -> Findings:
+def _evaluations(path, rows: list[dict], metas: list[dict]) -> Findings:
     by_step = {row["step"]: row for row in rows}
-    for step in steps:
+    for meta in metas:
         wanted = {
             f"{EVAL}{name}/{key}": value
-            for name, own in step.meta.get("metrics", {}).items()
+            for name, own in meta.get("metrics", {}).items()
             for key, value in own.items()
         }
-        row = by_step.get(step.number)
+        row = by_step.get(meta["step"])
         if wanted and row is None:
-            text = f"has no eval/... row of step {step.number}, which was evaluated"
+            text = f"has no eval/... row of step {meta['step']}, which was evaluated"
             yield problem(path, text, HARMLESS)
             continue
         other = [k for k, value in wanted.items() if not _same(row.get(k), value)]
         if other:
             yield problem(
                 path,
-                f"step {step.number}: {other[0]} is {row.get(other[0])} and in its "
+                f"step {meta['step']}: {other[0]} is {row.get(other[0])} and in its "
                 f"checkpoint {wanted[other[0]]}",
                 "The checkpoint has checksums and is right; the row was changed.",
             )

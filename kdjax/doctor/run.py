@@ -2,6 +2,7 @@
 
 import pathlib
 
+from kdjax.checkpoints.inspection import Step
 from kdjax.contracts import flat
 from kdjax.doctor.documents import different, not_finite, read_object
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
@@ -40,19 +41,20 @@ def examine_run(workdir: pathlib.Path, quick: bool) -> Findings:
     directory = workdir / CHECKPOINTS
     advice = "Restore a copy of these files, or begin anew in another --workdir."
     steps = yield from guarded(directory, advice, examine_steps, directory, quick)
-    meta = steps[-1].meta if steps else {}
+    steps = steps or []
+    metas = [step.meta for step in steps if step.meta]
+    meta = metas[-1] if metas else {}
     if config and meta:
         yield from guarded(
             workdir / CONFIG, OLD_CONFIG, _same_run, workdir, config, meta
         )
     every = config["log_every_steps"] if config else 1 << 30
     path = workdir / METRICS
-    yield from guarded(path, "Move it away.", examine_rows, workdir, every, steps or [])
-    path, arguments = workdir / SUMMARY, (workdir, meta, bool(steps))
-    finished = yield from guarded(path, ENDS_AGAIN, _summary, *arguments)
+    yield from guarded(path, "Move it away.", examine_rows, workdir, every, metas)
+    path = workdir / SUMMARY
+    finished = yield from guarded(path, ENDS_AGAIN, _summary, workdir, steps)
     yield from _unreadable_images(workdir)
     if config and meta:
-        advice = "Restore a copy of these files, or begin anew in another --workdir."
         arguments = workdir, config, meta, bool(finished), quick
         yield from guarded(workdir, advice, examine_sources, *arguments)
 
@@ -122,9 +124,9 @@ def _fixed(values: dict) -> dict:
     return {key: value for key, value in values.items() if not schema.is_free(key)}
 
 
-def _summary(workdir: pathlib.Path, meta: dict, has_steps: bool) -> Findings:
-    """Returns whether the run is finished."""
-    path = workdir / SUMMARY
+def _summary(workdir: pathlib.Path, steps: list[Step]) -> Findings:
+    """Returns whether the run is finished; it is compared with the newest step."""
+    path, meta = workdir / SUMMARY, steps[-1].meta if steps else {}
     if not path.exists():
         yield note(
             workdir,
@@ -138,7 +140,9 @@ def _summary(workdir: pathlib.Path, meta: dict, has_steps: bool) -> Findings:
     if bad:
         text = f"{bad[0]} of the last evaluation is not a finite number"
         yield problem(path, text, SETTINGS)
-    if not has_steps and "program" not in record:  # else they are its program's
+    if (
+        all(step.problems for step in steps) and "program" not in record
+    ):  # else they are its program's
         text = "says that the run is finished, and no checkpoint of it can be read"
         yield problem(path, text, "Restore a copy of the checkpoints.")
     saved = meta.get("metrics")

@@ -70,7 +70,7 @@ def examine_import(workdir: pathlib.Path, quick: bool) -> Findings:
     yield from guarded(workdir, IMPORT_AGAIN, examine_holder, workdir)
     directory = workdir / CHECKPOINTS
     steps = yield from guarded(directory, IMPORT_AGAIN, examine_steps, directory, quick)
-    if not steps:
+    if not steps or not steps[-1].meta:
         text = f"says that weights were imported, and {directory} has none to read"
         yield problem(workdir / IMPORTED, text, IMPORT_AGAIN)
         return

@@ -11,7 +11,7 @@ START_AFRESH = "Begin anew in another --workdir, or restore a copy of these file
 
 
 def examine_steps(directory: pathlib.Path, quick: bool) -> Findings:
-    """Findings for each step; returns the sound ones, the oldest first."""
+    """Findings for each step; returns them, the oldest first."""
     if not inspection.numbers(directory):
         yield note(
             directory,
@@ -19,20 +19,22 @@ def examine_steps(directory: pathlib.Path, quick: bool) -> Findings:
         )
         return []
     yield from _leftovers(directory)
-    steps, sound = list(inspection.inspect(directory, quick)), []
-    for step in steps:
-        if not step.problems:
-            sound.append(step)
+    steps = list(inspection.inspect(directory, quick))
+    sound = [step for step in steps if not step.problems]
     for step in steps:
         where = directory / str(step.number)
+        if step.scores:
+            text = f"{step.scores}; so its arrays were not looked at"
+            advice = "Start it again: that writes them anew, from the step's identity."
+            yield problem(where, text, advice)
         if step.problems:
             text = f"is damaged: {'; '.join(step.problems[:5])}"
             yield problem(where, text, _advice(step.number, sound))
-        elif quick:
+        elif not step.scores and quick:
             yield ok(where, "all parts are there; checksums were not compared")
-        else:
+        elif not step.scores:
             yield ok(where, f"{step.arrays} arrays are as they were saved, and finite")
-    return sound
+    return steps
 
 
 def _advice(number: int, sound: list[Step]) -> str:

@@ -70,6 +70,15 @@ def test_notes_are_no_problems(root, quick=False):
     assert not texts(findings, PROBLEM)
 
 
+def test_a_damaged_step_is_one_problem(root):
+    """Its scores hide no other step, and nothing is compared with an older one."""
+    cut(root / "student/checkpoints/4/metrics/metrics")
+    lines = problems(root / "student")
+    assert len(lines) == 1, lines
+    (line,) = lines
+    assert "checkpoints/4: its scores cannot be read" in line
+
+
 def test_a_directory_that_is_held_names_the_process(root):
     workdir = root / "student"
     with (workdir / ".lock").open("w") as file:

@@ -52,11 +52,11 @@ FAULTS = {
         *("student", "another run than the newest .*: method.temperature is 4.0 and"),
     ),
     "arrays of the newest step flipped": (
-        lambda root: flip(largest(root / STEP)),
+        lambda root: flip(largest(root / STEP / "variables")),
         *("student", f"{STEP}: is damaged: .* -> .* goes on from step 2 and sets"),
     ),
     "arrays of an older step flipped": (
-        lambda root: flip(largest(root / "student/checkpoints/2")),
+        lambda root: flip(largest(root / "student/checkpoints/2/training")),
         *("student", r"checkpoints/2: is damaged: .* -> Training does not need it"),
     ),
     "an item of a step gone": (
@@ -69,10 +69,15 @@ FAULTS = {
     ),
     "scores of a step cut": (
         lambda root: cut(root / STEP / "metrics/metrics"),
-        *("student", f"{STEP}: is damaged: its scores cannot be read"),
+        *(
+            "student",
+            f"{STEP}: its scores cannot be read: .* -> Start it again: that",
+        ),
     ),
     "all steps flipped": (
-        lambda root: [flip(largest(root / f"student/checkpoints/{n}")) for n in (2, 4)],
+        lambda root: [
+            flip(largest(root / f"student/checkpoints/{n}/variables")) for n in (2, 4)
+        ],
         *("student", f"{STEP}: is damaged: .* -> Begin anew in another --workdir"),
     ),
     "NaN weights": (
@@ -85,7 +90,7 @@ FAULTS = {
     ),
     "a row cut": (
         lambda root: cut(root / "student/metrics.jsonl", 0.7),
-        *("student", r"metrics.jsonl: line \d is no row: Unterm"),
+        *("student", r"metrics.jsonl: line \d is no row: \w+"),
     ),
     "rows gone": (
         lambda root: (root / "student/metrics.jsonl").unlink(),
