@@ -134,17 +134,17 @@ def _is_real(dtype) -> bool:
 def shown(value) -> str:
     """A value in a message: what it is, in one short line.
 
-    >>> shown("x" * 99), shown(np.zeros((2, 3)))
-    ("'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...", 'float64 of shape (2, 3)')
+    >>> shown(["a"]), shown(np.zeros((2, 3)))
+    ("['a']", 'float64 of shape (2, 3)')
     """
     if getattr(value, "shape", ()) != ():
         return f"{getattr(value, 'dtype', 'an array')} of shape {value.shape}"
     try:
         text = repr(value)
     except Exception as error:  # a number of 5,000 digits, or a class of the user's
-        return f"a {type(value).__name__} that cannot be shown ({error})"
+        return f"{type(value).__name__}: it cannot be shown ({error})"
     text = "".join(c if c.isprintable() else " " for c in text)
-    return text if len(text) <= 60 else f"{text[:39]}..."
+    return text if len(text) <= 200 else f"{text[:180]}..."
 
 
 def is_traced(value) -> bool:
@@ -217,6 +217,16 @@ def _real(where: str, name: str, value, expected: str) -> np.ndarray:
     if dtype is None or not _is_real(dtype):
         raise ValueError(f"{where}: {name} is {shown(value)}; {expected}.")
     return np.asarray(value).astype(np.float64)
+
+
+def choice(where: str, name: str, value, choices) -> None:
+    """Raises ValueError unless `value` is one of those names."""
+    if not isinstance(value, str) or value not in choices:
+        hint = nearest(value, choices) if isinstance(value, str) else ""
+        raise ValueError(
+            f"{where}: {name} is {shown(value)}; expected one of "
+            f"{', '.join(choices)}.{hint}"
+        )
 
 
 def integers(where: str, /, **named) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kdjax import losses
-from tests.faults import fuzz
+from tests.faults import draws, fuzz
 
 FUNCTIONS = [
     name for name in losses.__all__ if inspect.isfunction(getattr(losses, name))
@@ -58,7 +58,7 @@ def special(name):
 
 def try_any(name, plan):
     function = getattr(losses, name)
-    arguments, variadic, drawn = fuzz.call_of(function, plan, special(name))
+    arguments, variadic, drawn = draws.call_of(function, plan, special(name))
     try:
         value = fuzz.invoke(function, arguments, variadic)
     except Exception as error:
@@ -77,7 +77,7 @@ def test_any_arguments(name):
 def compiled(name):
     """(arguments, what gives value and gradient of other arrays of their shapes)."""
     function = getattr(losses, name)
-    drawn = fuzz.Arguments(fuzz.Plan(0, 0, []), special(name))
+    drawn = draws.Arguments(draws.Plan(0, 0, []), special(name))
     parameters = inspect.signature(function).parameters.values()
     given = {
         p.name: p.default
@@ -104,7 +104,7 @@ def test_values_and_gradients_are_finite(name):
 
     def one(plan):
         drawn.random = np.random.default_rng(plan.seed)
-        arrays = fuzz.values_like(drawn, arguments)
+        arrays = draws.values_like(drawn, arguments)
         floats = {k: v for k, v in arrays.items() if v.dtype.kind == "f"}
         (_, value), gradient = run(
             floats, {k: arrays[k] for k in arrays.keys() - floats}
