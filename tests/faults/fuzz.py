@@ -7,7 +7,6 @@ a ValueError or TypeError of its own, which says where, what came and what was e
 import collections
 import collections.abc
 import inspect
-import os
 import pathlib
 import re
 import typing
@@ -15,6 +14,7 @@ import warnings
 
 import jax
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 import kdjax
@@ -23,7 +23,10 @@ from tests.faults.draws import plans
 HOME = str(pathlib.Path(kdjax.__file__).parent)
 # Their values are checked, so they stay concrete.
 KEPT = ("temperature", "factors", "score", "probabilities")
-TIMES = int(os.environ.get("KDJAX_FUZZ_TIMES", "1"))  # so many more cases
+# `make test-long` draws so many more cases.
+times = pytest.mark.parametrize(
+    "times", (1, pytest.param(25, marks=pytest.mark.long, id="long"))
+)
 COUNTED = collections.Counter()
 
 
@@ -32,7 +35,6 @@ def run(test, cases: int, strategy=None) -> None:
 
     JAX promotes types and ranks as it does for users, not as in the other tests.
     """
-    cases *= TIMES
     how = settings(
         max_examples=cases,
         deadline=None,
@@ -47,10 +49,12 @@ def run(test, cases: int, strategy=None) -> None:
         COUNTED["cases"] += 1
         test(plan)
 
+    before = COUNTED["cases"]
     with warnings.catch_warnings(), jax.numpy_dtype_promotion("standard"):
         warnings.simplefilter("ignore")
         with jax.numpy_rank_promotion("allow"):
             one()
+    assert COUNTED["cases"] - before >= cases
 
 
 def invoke(function, given: dict, variadic: list[str]):

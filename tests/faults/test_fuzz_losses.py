@@ -69,9 +69,10 @@ def try_any(name, plan):
     fuzz.check_result(annotation, value, sizes)
 
 
+@fuzz.times
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_any_arguments(name):
-    fuzz.run(lambda plan: try_any(name, plan), CASES)
+def test_any_arguments(name, times):
+    fuzz.run(lambda plan: try_any(name, plan), CASES * times)
 
 
 def compiled(name):
@@ -98,8 +99,9 @@ def _is_float(leaf):
     return jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating)
 
 
+@fuzz.times
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_values_and_gradients_are_finite(name):
+def test_values_and_gradients_are_finite(name, times):
     drawn, arguments, run = compiled(name)
 
     def one(plan):
@@ -115,4 +117,4 @@ def test_values_and_gradients_are_finite(name):
             for leaf in fuzz.floats_of(tree):
                 assert np.isfinite(leaf).all(), f"{what}: {leaf}, of {arrays}"
 
-    fuzz.run(one, RIGHT)
+    fuzz.run(one, RIGHT * times)

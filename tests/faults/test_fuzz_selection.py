@@ -89,8 +89,9 @@ def changed(drawn, given, plan):
     return given
 
 
+@fuzz.times
 @pytest.mark.parametrize("module, name", FUNCTIONS)
-def test_any_arguments(module, name):
+def test_any_arguments(module, name, times):
     function = getattr(importlib.import_module(f"kdjax.selection.{module}"), name)
 
     def one(plan):
@@ -106,7 +107,7 @@ def test_any_arguments(module, name):
         for leaf in fuzz.floats_of(value):
             assert not np.isnan(leaf).any()
 
-    fuzz.run(one, CASES)
+    fuzz.run(one, CASES * times)
 
 
 def test_an_unknown_detector_is_no_detector():

@@ -88,8 +88,9 @@ def made(name, plan):
     return function(**given), drawn
 
 
+@fuzz.times
 @pytest.mark.parametrize("name", NAMES)
-def test_any_numbers_and_signals(name):
+def test_any_numbers_and_signals(name, times):
     def one(plan):
         try:
             rule, drawn = made(name, plan._replace(changes=plan.changes[:1]))
@@ -98,11 +99,12 @@ def test_any_numbers_and_signals(name):
         except Exception as error:
             fuzz.check_error(error)
 
-    fuzz.run(one, CASES)
+    fuzz.run(one, CASES * times)
 
 
+@fuzz.times
 @pytest.mark.parametrize("name", NAMES)
-def test_finite_signals_give_finite_supervision(name):
+def test_finite_signals_give_finite_supervision(name, times):
     rule, drawn = made(name, draws.Plan(0, 0, []))
     run = jax.jit(lambda given: applied(name, rule, given))
 
@@ -111,4 +113,4 @@ def test_finite_signals_give_finite_supervision(name):
         for leaf in fuzz.floats_of(run(signals(drawn))):
             assert np.isfinite(leaf).all()
 
-    fuzz.run(one, RIGHT)
+    fuzz.run(one, RIGHT * times)
