@@ -132,11 +132,7 @@ def _is_real(dtype) -> bool:
 
 
 def shown(value) -> str:
-    """A value in a message: what it is, in one short line.
-
-    >>> shown(["a"]), shown(np.zeros((2, 3)))
-    ("['a']", 'float64 of shape (2, 3)')
-    """
+    """A value in a message: what it is, in one short line."""
     if getattr(value, "shape", ()) != ():
         return f"{getattr(value, 'dtype', 'an array')} of shape {value.shape}"
     try:
@@ -187,10 +183,7 @@ def not_negative(where: str, name: str, value) -> None:
 def number(
     where: str, name: str, value, low: float = -np.inf, high: float = np.inf
 ) -> None:
-    """Raises ValueError unless `value` is one finite number from `low` to `high`.
-
-    Of a traced one only the shape is looked at.
-    """
+    """Raises ValueError unless `value` is one finite number in those limits."""
     ends = f"from {low:g} to {high:g}" if high < np.inf else f">= {low:g}"
     expected = f"expected a {'number ' + ends if low > -np.inf else 'finite number'}"
     if not is_traced(value):

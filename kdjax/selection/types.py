@@ -30,7 +30,8 @@ def correct_labels(where: str, labels: Labels, true_labels: Labels) -> Mask:
 
 def checked_mask(where: str, name: str, mask: Mask, samples: int) -> Mask:
     """`mask` as NumPy bool [samples]; ValueError for anything else, such as indices."""
-    contracts.shapes(where, **{name: (mask, "samples")})
+    if not hasattr(mask, "shape"):
+        contracts.shapes(where, **{name: (mask, "samples")})
     mask = np.asarray(mask)
     if mask.dtype != bool or mask.shape != (samples,):
         raise ValueError(
