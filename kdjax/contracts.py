@@ -212,16 +212,6 @@ def _real(where: str, name: str, value, expected: str) -> np.ndarray:
     return np.asarray(value).astype(np.float64)
 
 
-def choice(where: str, name: str, value, choices) -> None:
-    """Raises ValueError unless `value` is one of those names."""
-    if not isinstance(value, str) or value not in choices:
-        hint = nearest(value, choices) if isinstance(value, str) else ""
-        raise ValueError(
-            f"{where}: {name} is {shown(value)}; expected one of "
-            f"{', '.join(choices)}.{hint}"
-        )
-
-
 def integers(where: str, /, **named) -> None:
     """Raises TypeError unless all arrays, traced ones too, are of whole numbers."""
     for name, array in named.items():

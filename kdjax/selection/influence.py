@@ -21,6 +21,7 @@ from kdjax.selection.evidence import Evidence, checked
 from kdjax.selection.last_layer import Indices, Probabilities, along
 from kdjax.selection.parameter_change import parameter_change
 from kdjax.selection.scores import Scores, random_scores
+from kdjax.selection.types import choice
 
 
 def teacher_influence(
@@ -121,7 +122,7 @@ ESTIMATORS = {
 
 def influence_scores(estimator: str, **inputs) -> Scores:
     """Scores by a name in `ESTIMATORS`; inputs for any of them, None: not given."""
-    contracts.choice("influence_scores", "estimator", estimator, ESTIMATORS)
+    choice("influence_scores", "estimator", estimator, ESTIMATORS)
     takes = {name: inspect.signature(f).parameters for name, f in ESTIMATORS.items()}
     arguments = {argument for parameters in takes.values() for argument in parameters}
     for argument in inputs:

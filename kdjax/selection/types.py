@@ -51,3 +51,13 @@ def checked_scalars(where: str, name: str, values: Scalars) -> Scalars:
         what = f"{name}[{bad[0]}] is {values[bad[0]]}" if bad.size else "there are none"
         raise ValueError(f"{where}: {what}; expected one finite number per sample.")
     return values
+
+
+def choice(where: str, name: str, value, choices) -> None:
+    """Raises ValueError unless `value` is one of those names."""
+    if not isinstance(value, str) or value not in choices:
+        hint = contracts.nearest(value, choices) if isinstance(value, str) else ""
+        raise ValueError(
+            f"{where}: {name} is {contracts.shown(value)}; expected one of "
+            f"{', '.join(choices)}.{hint}"
+        )

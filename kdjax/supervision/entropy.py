@@ -34,7 +34,9 @@ def by_entropy(temperature: Scalar = 3.0, scale: str = "log_classes") -> WeightR
     where = "by_entropy"
     contracts.shapes(where, temperature=(temperature, ""))
     contracts.positive(where, "temperature", temperature)
-    contracts.choice(where, "scale", scale, SCALES)
+    if not isinstance(scale, str) or scale not in SCALES:
+        given = contracts.shown(scale)
+        raise ValueError(f"{where}: scale is {given}; expected one of {SCALES}.")
 
     @reads()
     def rule(signals: Signals) -> Array:
