@@ -170,19 +170,15 @@ def _is_real(dtype) -> bool:
 
 
 def shown(value) -> str:
-    """A value in a message: what it is, in one short line.
-
-    >>> shown("x" * 99), shown(np.zeros((2, 3)))
-    ("'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...", 'float64 of shape (2, 3)')
-    """
+    """A value in a message: what it is, in one short line."""
     if getattr(value, "shape", ()) != ():
         return f"{getattr(value, 'dtype', 'an array')} of shape {value.shape}"
     try:
         text = repr(value)
     except Exception as error:  # a number of 5,000 digits, or a class of the user's
-        return f"a {type(value).__name__} that cannot be shown ({error})"
+        return f"{type(value).__name__}: it cannot be shown ({error})"
     text = "".join(c if c.isprintable() else " " for c in text)
-    return text if len(text) <= 60 else f"{text[:39]}..."
+    return text if len(text) <= 200 else f"{text[:180]}..."
 
 
 def is_traced(value) -> bool:
@@ -225,10 +221,7 @@ def not_negative(where: str, name: str, value) -> None:
 def number(
     where: str, name: str, value, low: float = -np.inf, high: float = np.inf
 ) -> None:
-    """Raises ValueError unless `value` is one finite number from `low` to `high`.
-
-    Of a traced one only the shape is looked at.
-    """
+    """Raises ValueError unless `value` is one finite number in those limits."""
     ends = f"from {low:g} to {high:g}" if high < np.inf else f">= {low:g}"
     expected = f"expected a {'number ' + ends if low > -np.inf else 'finite number'}"
     if not is_traced(value):

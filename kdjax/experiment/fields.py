@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from kdjax.contracts import InputError, nearest
+from kdjax.contracts import InputError, nearest, shown
 
 LARGEST = 1e6  # of what is not whole; at that temperature a softmax is uniform
 LARGEST_WHOLE = 2**31 - 1  # steps are counted in int32
@@ -49,17 +49,18 @@ def check_value(
     `kind` is its annotation; where that is no plain type, anything passes.
     """
     inner = value if isinstance(value, list | tuple) else (value,)
-    given = [one for one in inner if _is(one, numbers.Real)]
+    given = [_of_python(one) for one in inner if _is(one, numbers.Real)]
     held = all(map(limits.hold, given))
-    if not fits(kind, value) or not held or (choices and value not in choices):
+    chosen = not choices or (isinstance(value, str) and value in choices)
+    if not fits(kind, value) or not held or not chosen:
         for one in given:
             if one > limits.highest(one):
                 limits = limits._replace(high=limits.highest(one))
         expected = f"one of {', '.join(choices)}" if choices else describe(kind, limits)
         if isinstance(value, str) and len(value) > LONGEST_NAME:
             expected += f", of names of at most {LONGEST_NAME} bytes"
-        hint = nearest(str(value), choices)
-        raise InputError(f"{path} is {value!r}; expected {expected}.{hint}")
+        hint = nearest(value, choices) if isinstance(value, str) else ""
+        raise InputError(f"{path} is {shown(value)}; expected {expected}.{hint}")
 
 
 def fits(kind: Any, value: Any) -> bool:
@@ -94,6 +95,11 @@ def _is(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
+def _of_python(number: Any) -> Any:
+    """NumPy's as Python's, which compare with numbers of any size."""
+    return number.item() if hasattr(number, "item") else number
+
+
 section = dataclasses.dataclass(frozen=True, kw_only=True)
 
 
@@ -123,8 +129,8 @@ def check_section(
     for name in values:
         if name not in fields:
             raise InputError(
-                f"{path}.{name} is not read; {path} has {', '.join(fields)}."
-                + nearest(name, fields)
+                f"{path}.{name[:LONGEST_NAME]} is not read; {path} has "
+                f"{', '.join(fields)}.{nearest(name[:LONGEST_NAME], fields)}"
             )
     for name, one in fields.items():
         inner, facts = f"{path}.{name}", one.metadata
@@ -158,6 +164,23 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(plain(inner) for inner in value)
     return value
+
+
+def check_json(path: str, value: Any) -> None:
+    """Refuses what a run cannot store of its config, such as functions and arrays."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            check_json(f"{path}.{name}", inner)
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            check_json(f"{path}[{number}]", inner)
+    elif isinstance(value, bool | float | str | None):
+        return
+    elif not isinstance(value, int) or abs(value) >= 2**63:
+        raise InputError(
+            f"{path[:LONGEST_NAME]} is {shown(value)}; expected what JSON holds: a "
+            "number, a text, True, False or None, or tuples and sections of them."
+        )
 
 
 def jsonable(value: Any) -> Any:

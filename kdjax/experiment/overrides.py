@@ -17,11 +17,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from kdjax import paths
-from kdjax.contracts import InputError, nearest
+from kdjax.contracts import InputError, nearest, shown
 from kdjax.experiment import schema
 
 OVERRIDE = "--config."
 ATTACHED = ("supervisor", "connector_rate")  # of any method, whatever its builder takes
+_LONGEST_KEY = 1000  # letters
 TABLES = {  # of builders, by section; imported where a name in it is changed
     "model": "kdjax.models:MODELS",
     "method": "kdjax.methods:METHODS",
@@ -128,6 +129,11 @@ def set_override(config: ConfigDict, key: str, text: str) -> None:
     noise) take new keys too; `build` checks them. A new `name` drops the keys that its
     builder does not take.
     """
+    if len(key) > _LONGEST_KEY:
+        raise InputError(
+            f"--config.{key[:40]}... has {len(key):,} letters; expected a key of the "
+            "config."
+        )
     *sections, last = key.split(".")
     section, path = config, "config"
     for name in sections:
@@ -147,8 +153,8 @@ def set_override(config: ConfigDict, key: str, text: str) -> None:
             section[last] = ConfigDict(value) if isinstance(value, dict) else value
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(
-                f"config.{key} is {text!r}, which no config holds: {error}. Expected "
-                "keys without dots."
+                f"config.{key} is {shown(text)}, which no config holds: {error}. "
+                "Expected keys without dots."
             ) from error
         if last == "name":
             for foreign in _foreign_keys(sections[-1:], section):
@@ -222,5 +228,5 @@ def _convert(old: Any, text: str, where: str) -> Any:
     if not fits or (isinstance(value, bool) and type(old) in (int, float)):
         is_section = isinstance(old, ConfigDict)
         kind = "section, such as {'name': ...}" if is_section else type(old).__name__
-        raise InputError(f"{where} is {text!r}; expected {kind}.")
+        raise InputError(f"{where} is {shown(text)}; expected {kind}.")
     return float(value) if isinstance(old, float) else value

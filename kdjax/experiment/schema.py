@@ -165,6 +165,7 @@ def check_keys(config: dict) -> None:
     for name in config.keys() & RETIRED.keys():
         raise InputError(f"config.{name} is not read any more: {RETIRED[name]}.")
     fields.check_section("config", Config, config)
+    fields.check_json("config", config)
     for name, student in config["students"].items():
         path = f"config.students.{name}"
         fields.check_value(path, dict, student)

@@ -76,7 +76,7 @@ def reverse_cross_entropy(
     """
     where = "reverse_cross_entropy"
     classes = _same_batch(where, student_logits, labels)
-    contracts.number(where, "log_zero", log_zero)
+    contracts.shapes(where, log_zero=(log_zero, ""))
     contracts.positive(where, "-log_zero", -log_zero)
     p = jnp.maximum(jax.nn.softmax(as_float32(student_logits)), _SMALLEST)
     labels = jnp.asarray(labels).astype(jnp.int32)

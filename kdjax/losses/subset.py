@@ -41,12 +41,11 @@ class Subset(NamedTuple):
 def subset(name: str, where: Where, batch: int) -> Subset:
     """The samples with where > 0, all of them for None; `name` opens the error."""
     if where is not None:
-        contracts.shapes(name, where=(where, "batch"))
-    if where is not None and jnp.shape(where) != (batch,):
-        raise ValueError(
-            f"{name}: where has shape {jnp.shape(where)}; expected [batch], here "
-            f"({batch},)."
-        )
+        given = contracts.shapes(name, where=(where, "batch"))["batch"]
+        if given != batch:
+            raise ValueError(
+                f"{name}: where has shape ({given},); expected ({batch},)."
+            )
     mask = jnp.ones(batch, bool) if where is None else jnp.asarray(where) > 0
     return Subset(mask, jnp.sum(mask, dtype=jnp.float32))
 

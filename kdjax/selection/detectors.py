@@ -4,8 +4,6 @@ T. Kim et al., "Winning Ticket in Noisy Image Classification", 2021: a robust me
 trained on the clean part of a noisy set beats the same method trained on all of it.
 """
 
-import numbers
-
 import numpy as np
 
 from kdjax import contracts
@@ -63,18 +61,18 @@ def at_random(
     from 0 to 1, rounded to the nearest count. The same seed keeps the same samples, and
     more of them for a larger count.
     """
+    contracts.whole("at_random", "samples", samples, 0)
+    contracts.whole("at_random", "seed", seed, 0, 2**63 - 1)
     if (count is None) == (ratio is None):
+        given = contracts.shown(count), contracts.shown(ratio)
         raise ValueError(
-            f"at_random: count is {count} and ratio is {ratio}; expected one of them."
+            f"at_random: count is {given[0]} and ratio is {given[1]}; expected one of "
+            "them."
         )
     if ratio is not None:
         contracts.fraction("at_random", "ratio", ratio)
         count = round(ratio * samples)
-    whole = isinstance(count, numbers.Integral) and not isinstance(count, bool)
-    if not whole or not 0 <= count <= samples:
-        raise ValueError(
-            f"at_random: count is {count!r}; expected an integer from 0 to {samples}."
-        )
+    contracts.whole("at_random", "count", count, 0, samples)
     draw = np.random.default_rng(seed).random(samples)
     keep = np.zeros(samples, bool)
     keep[np.argsort(-draw, kind="stable")[:count]] = True

@@ -52,13 +52,19 @@ def checked(where: str, evidence: Evidence) -> Evidence:
     ValueError where shapes disagree, there is no sample, a logit or feature is not
     finite, or labels are not integers from 0 to classes - 1.
     """
-    arrays = Evidence(*(np.asarray(part) for part in evidence))
+    if not isinstance(evidence, tuple) or len(evidence) != 3:
+        raise ValueError(
+            f"{where}: evidence is {contracts.shown(evidence)}; expected an Evidence: "
+            "logits, features and labels."
+        )
+    evidence = Evidence(*evidence)
     sizes = contracts.shapes(
         where,
-        logits=(arrays.logits, "samples classes"),
-        features=(arrays.features, "samples features"),
-        labels=(arrays.labels, "samples"),
+        logits=(evidence.logits, "samples classes"),
+        features=(evidence.features, "samples features"),
+        labels=(evidence.labels, "samples"),
     )
+    arrays = Evidence(*(np.asarray(part) for part in evidence))
     if 0 in sizes.values():
         raise ValueError(f"{where}: the evidence is empty: {sizes}.")
     for name in ("logits", "features"):

@@ -10,7 +10,7 @@ from kdjax import contracts
 from kdjax.selection.evidence import Evidence, SelectionResult
 from kdjax.selection.mixture import mixture_posterior, two_means
 from kdjax.selection.same import classes, scores_by_class, singular_vectors
-from kdjax.selection.types import Labels, Mask, Scalars, checked_labels
+from kdjax.selection.types import Labels, Mask, Scalars, checked_labels, choice
 
 # Alignments closer than the narrowest Gaussian, sqrt(reg_covar), are one group.
 REG_COVAR = 1e-6
@@ -76,14 +76,10 @@ def aligned_probability(
     """
     labels = checked_labels("fine", "labels", labels)
     contracts.shapes("fine", score=(score, "samples"), labels=(labels, "samples"))
+    score = np.asarray(score).astype(np.float64)
     if np.isnan(score).any():
         raise ValueError("fine: a score is NaN; expected alignments from 0 to 1.")
-    if clustering not in CLUSTERINGS:
-        raise ValueError(
-            f"fine: clustering is {clustering!r}; expected one of "
-            f"{', '.join(CLUSTERINGS)}."
-            f"{contracts.nearest(str(clustering), CLUSTERINGS)}"
-        )
+    choice("fine", "clustering", clustering, CLUSTERINGS)
     probability = np.zeros(len(labels))
     for members in classes(labels):
         values = score[members]

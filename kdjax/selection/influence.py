@@ -21,6 +21,7 @@ from kdjax.selection.evidence import Evidence, checked
 from kdjax.selection.last_layer import Indices, Probabilities, along
 from kdjax.selection.parameter_change import parameter_change
 from kdjax.selection.scores import Scores, random_scores
+from kdjax.selection.types import choice
 
 
 def teacher_influence(
@@ -85,9 +86,18 @@ def gradient_dot(
     Snapshots are (learning rate, evidence) at each checkpoint, of the same samples.
     """
     where, values = "gradient_dot", 0.0
+    pairs = isinstance(snapshots, list | tuple)
+    pairs = pairs and all(
+        isinstance(s, tuple | list) and len(s) == 2 for s in snapshots
+    )
+    if not pairs:
+        raise ValueError(
+            f"{where}: snapshots is {contracts.shown(snapshots)}; expected pairs of a "
+            "learning rate and evidence."
+        )
     if not len(snapshots):
         raise ValueError(f"{where}: no snapshot is given; expected at least one.")
-    labels = np.asarray(snapshots[0][1].labels)
+    labels = checked(where, snapshots[0][1]).labels
     for number, (learning_rate, evidence) in enumerate(snapshots):
         contracts.positive(where, f"learning rate {number}", learning_rate)
         evidence = checked(where, evidence)
@@ -112,11 +122,7 @@ ESTIMATORS = {
 
 def influence_scores(estimator: str, **inputs) -> Scores:
     """Scores by a name in `ESTIMATORS`; inputs for any of them, None: not given."""
-    if estimator not in ESTIMATORS:
-        raise ValueError(
-            f"influence_scores: estimator is {estimator!r}; expected one of "
-            f"{', '.join(ESTIMATORS)}.{contracts.nearest(estimator, ESTIMATORS)}"
-        )
+    choice("influence_scores", "estimator", estimator, ESTIMATORS)
     takes = {name: inspect.signature(f).parameters for name, f in ESTIMATORS.items()}
     arguments = {argument for parameters in takes.values() for argument in parameters}
     for argument in inputs:

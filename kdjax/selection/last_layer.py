@@ -73,6 +73,8 @@ def along(
 
 def validation_gradient(where: str, evidence: Evidence, validation: Indices) -> Layer:
     """`mean_label_gradient` over indices that are checked; ValueError if it is zero."""
+    if not hasattr(validation, "shape"):
+        contracts.integers(where, validation=validation)
     at, samples = np.asarray(validation), len(evidence.labels)
     if at.ndim != 1 or not at.size or not np.issubdtype(at.dtype, np.integer):
         raise ValueError(

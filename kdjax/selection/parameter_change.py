@@ -44,8 +44,8 @@ def parameter_change(
     where = "parameter_change"
     evidence = checked(where, evidence)
     contracts.positive(where, "damping", damping)
-    if audited < 8:
-        raise ValueError(f"{where}: audited is {audited}; expected at least 8.")
+    contracts.whole(where, "audited", audited, 8)
+    contracts.whole(where, "exact_up_to", exact_up_to, 0, 2**62)
     size = (evidence.features.shape[1] + 1) * evidence.logits.shape[1]
     if size <= exact_up_to:
         scores = _exact(evidence, damping)

@@ -7,11 +7,11 @@ projection on it as 0: one whose singular value is 0, and both where the two lea
 ones are equal, to 1e-6 of the largest, for features come in float32.
 """
 
-import numbers
 from collections.abc import Callable
 
 import numpy as np
 
+from kdjax import contracts
 from kdjax.selection.evidence import Evidence, SelectionResult, checked
 from kdjax.selection.types import Labels, Mask, Scalars, checked_mask
 
@@ -37,9 +37,7 @@ def same(
       rounds: how often at most the singular vectors are taken again from those kept by
         the last round: 1 is the one-step form; the iterated form is 100.
     """
-    whole = isinstance(rounds, numbers.Integral) and not isinstance(rounds, bool)
-    if not whole or rounds < 1:
-        raise ValueError(f"same: rounds is {rounds!r}; expected an integer above 0.")
+    contracts.whole("same", "rounds", rounds, 1)
 
     def leaning(features, kept):
         # What is kept never becomes empty: over the samples that gave the vectors, the

@@ -71,8 +71,7 @@ def validation_indices(
 
 def random_bits(where: str, seed: int, purpose: int, count: int) -> np.ndarray:
     """uint64 [count] of Philox, whose raw bits NumPy promises to keep as they are."""
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"{where}: seed is {seed}; expected 0 to {2**63 - 1}.")
+    contracts.whole(where, "seed", seed, 0, 2**63 - 1)
     key = np.array([seed, purpose], np.uint64)
     return np.random.Philox(key=key).random_raw(count)
 

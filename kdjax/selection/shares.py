@@ -33,13 +33,15 @@ def class_shares(
     where = "class_shares"
     labels = checked_labels(where, "labels", labels)
     keep = checked_mask(where, "keep", keep, len(labels))
-    classes = int(labels.max(initial=-1)) + 1 if class_names is None else None
-    names = range(classes) if class_names is None else _distinct(class_names)
-    contracts.labels_in_range(where, labels, len(names))
-    count = np.bincount(labels, minlength=len(names))
-    kept = np.bincount(labels[keep], minlength=len(names))
-    pairs = zip(names, kept, count, strict=True)
-    return {str(name): float(k / n) for name, k, n in pairs if n}
+    names = range(2**63) if class_names is None else _distinct(where, class_names)
+    contracts.labels_in_range(
+        where, labels, 2**63 if class_names is None else len(names)
+    )
+    # Not counted by their numbers: one label of 2^62 would take all memory.
+    present, place, count = np.unique(labels, return_inverse=True, return_counts=True)
+    kept = np.bincount(place[keep], minlength=len(present))
+    pairs = zip(present, kept, count, strict=True)
+    return {str(names[label]): float(k / n) for label, k, n in pairs}
 
 
 def describe_kept(keep: Mask, shares: dict[str, float]) -> str:
@@ -56,6 +58,12 @@ def describe_kept(keep: Mask, shares: dict[str, float]) -> str:
     return f"{words}; of a class {low:.1f} % ({least}) to {high:.1f} % ({most})"
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def _distinct(where: str, names: Sequence[str]) -> list[str]:
+    if not isinstance(names, list | tuple) or not all(
+        isinstance(n, str) for n in names
+    ):
+        raise ValueError(
+            f"{where}: class_names is {contracts.shown(names)}; expected texts."
+        )
     times = collections.Counter(names)
     return [f"{n} {i}" if times[n] > 1 else n for i, n in enumerate(names)]

@@ -69,9 +69,4 @@ def _members(where: str, signals: Signals) -> Float[Array, "batch teachers class
             "expected an ensemble of two or more. Give several teachers, or use a "
             "method for one, such as kd."
         )
-    contracts.shapes(
-        where,
-        teacher_logits=(signals.teacher_logits, "batch classes"),
-        members=(signals.members, "batch teachers classes"),
-    )
     return signals.members

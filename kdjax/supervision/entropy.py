@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, Scalar, below_top
+from kdjax.losses.numerics import AnyArray, Scalar, below_top, small
 from kdjax.supervision.pipeline import WeightRule, reads
 from kdjax.types import Signals
 
@@ -34,8 +34,9 @@ def by_entropy(temperature: Scalar = 3.0, scale: str = "log_classes") -> WeightR
     where = "by_entropy"
     contracts.shapes(where, temperature=(temperature, ""))
     contracts.positive(where, "temperature", temperature)
-    if scale not in SCALES:
-        raise ValueError(f"{where}: scale is {scale!r}; expected one of {SCALES}.")
+    if not isinstance(scale, str) or scale not in SCALES:
+        given = contracts.shown(scale)
+        raise ValueError(f"{where}: scale is {given}; expected one of {SCALES}.")
 
     @reads()
     def rule(signals: Signals) -> Array:
@@ -43,8 +44,8 @@ def by_entropy(temperature: Scalar = 3.0, scale: str = "log_classes") -> WeightR
         if classes < 2:
             raise ValueError(f"{where}: logits of {classes} class; expected 2 or more.")
         bound = jnp.log(float(classes)) if scale == "log_classes" else float(classes)
-        h_t = entropy(signals.teacher_logits / temperature)
-        h_s = entropy(signals.student_logits / temperature)
+        h_t = entropy(signals.teacher_logits / small(temperature))
+        h_s = entropy(signals.student_logits / small(temperature))
         return 0.5 * h_t * (1.0 + h_s / bound)
 
     return rule

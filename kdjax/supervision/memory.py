@@ -1,6 +1,7 @@
 """Temperature rules that remember each sample from one epoch to the next."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Integer
 
 from kdjax import contracts
@@ -28,11 +29,7 @@ def remembered(
     """
     if decay is None:
         return rule
-    if not isinstance(num_examples, int) or num_examples < 1:
-        raise ValueError(
-            f"remembered: num_examples is {num_examples!r}; expected the size of the "
-            "training split, a whole number above 0."
-        )
+    contracts.whole("remembered", "num_examples", num_examples, 1)
     contracts.fraction("remembered", "decay", decay)
 
     def init() -> PyTree:
@@ -60,7 +57,8 @@ def _in_table(
 ) -> Integer[Array, " batch"]:
     """Indices as int32, checked unless traced; below 0 becomes num_examples."""
     if not contracts.is_traced(index):
-        low, high = int(jnp.min(index)), int(jnp.max(index))
+        host = np.asarray(index)
+        low, high = int(host.min(initial=0)), int(host.max(initial=0))
         if low < 0 or high >= num_examples:
             raise ValueError(
                 f"remembered: index runs from {low} to {high}; expected 0 to "

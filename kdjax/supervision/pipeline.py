@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from kdjax import contracts
@@ -138,10 +139,21 @@ def supervise(
         selection=(signals.selection, "batch"),
         step=(signals.step, ""),
     )
+    contracts.integers(
+        "supervise", labels=signals.labels, index=signals.index, step=signals.step
+    )
+    if signals.members is not None:
+        contracts.shapes(
+            "supervise",
+            teacher_logits=(signals.teacher_logits, "batch classes"),
+            members=(signals.members, "batch teachers classes"),
+        )
     signals = jax.lax.stop_gradient(  # the only one in these rooms
         signals._replace(
             student_logits=rules.transformed(as_float32(signals.student_logits)),
             teacher_logits=rules.transformed(as_float32(signals.teacher_logits)),
+            labels=_array(signals.labels),
+            index=_array(signals.index),
             selection=as_float32(signals.selection),
             members=_members(rules, signals.members),
         )
@@ -160,6 +172,10 @@ def supervise(
     for i, weigh in enumerate(rules.weight):
         weight = weight * _output(f"weight[{i}]", weigh(signals), weight)
     return Supervision(signals.teacher_logits, target, temperature, weight), state
+
+
+def _array(values) -> AnyArray:
+    return values if hasattr(values, "shape") else np.asarray(values)
 
 
 def _members(rules: Supervisor, members: AnyArray | None) -> Array | None:

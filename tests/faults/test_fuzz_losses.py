@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kdjax import losses
-from tests.faults import fuzz
+from tests.faults import draws, fuzz
 
 FUNCTIONS = [
     name for name in losses.__all__ if inspect.isfunction(getattr(losses, name))
@@ -58,7 +58,7 @@ def special(name):
 
 def try_any(name, plan):
     function = getattr(losses, name)
-    arguments, variadic, drawn = fuzz.call_of(function, plan, special(name))
+    arguments, variadic, drawn = draws.call_of(function, plan, special(name))
     try:
         value = fuzz.invoke(function, arguments, variadic)
     except Exception as error:
@@ -69,15 +69,16 @@ def try_any(name, plan):
     fuzz.check_result(annotation, value, sizes)
 
 
+@fuzz.times
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_any_arguments(name):
-    fuzz.run(lambda plan: try_any(name, plan), CASES)
+def test_any_arguments(name, times):
+    fuzz.run(lambda plan: try_any(name, plan), CASES * times)
 
 
 def compiled(name):
     """(arguments, what gives value and gradient of other arrays of their shapes)."""
     function = getattr(losses, name)
-    drawn = fuzz.Arguments(fuzz.Plan(0, 0, []), special(name))
+    drawn = draws.Arguments(draws.Plan(0, 0, []), special(name))
     parameters = inspect.signature(function).parameters.values()
     given = {
         p.name: p.default
@@ -98,13 +99,14 @@ def _is_float(leaf):
     return jnp.issubdtype(jnp.asarray(leaf).dtype, jnp.floating)
 
 
+@fuzz.times
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_values_and_gradients_are_finite(name):
+def test_values_and_gradients_are_finite(name, times):
     drawn, arguments, run = compiled(name)
 
     def one(plan):
         drawn.random = np.random.default_rng(plan.seed)
-        arrays = fuzz.values_like(drawn, arguments)
+        arrays = draws.values_like(drawn, arguments)
         floats = {k: v for k, v in arrays.items() if v.dtype.kind == "f"}
         (_, value), gradient = run(
             floats, {k: arrays[k] for k in arrays.keys() - floats}
@@ -115,4 +117,4 @@ def test_values_and_gradients_are_finite(name):
             for leaf in fuzz.floats_of(tree):
                 assert np.isfinite(leaf).all(), f"{what}: {leaf}, of {arrays}"
 
-    fuzz.run(one, RIGHT)
+    fuzz.run(one, RIGHT * times)

@@ -182,7 +182,7 @@ def test_errors_name_what_does_not_fit():
         losses.feature_mean_squared_error(STUDENT, TEACHER[:, 0, 0])
     with pytest.raises(ValueError, match="form is 'papr'.*Did you mean paper"):
         losses.attention_transfer(STUDENT, TEACHER, form="papr")
-    with pytest.raises(ValueError, match="power is 0.5; expected a number from 1"):
+    with pytest.raises(ValueError, match="power is 0.5; expected a number >= 1"):
         losses.attention_transfer(STUDENT, TEACHER, power=0.5)
     with pytest.raises(ValueError, match="teacher_gradient has height=4"):
         losses.input_gradient_matching(STUDENT, SMALL)

@@ -114,7 +114,7 @@ def test_a_class_without_a_sample_in_the_basis_is_dropped():
 @pytest.mark.errors
 @pytest.mark.parametrize("rounds", [0, -1, 1.0, True, None])
 def test_rounds_must_be_a_count(rounds):
-    with pytest.raises(ValueError, match="same: rounds is .*expected an integer"):
+    with pytest.raises(ValueError, match="same: rounds is .*expected a whole number"):
         same(scattered(0), rounds=rounds)
 
 

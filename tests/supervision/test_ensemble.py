@@ -138,7 +138,7 @@ def test_a_single_teacher_is_refused(name, stages):
     message = f"{name}: signals.members is None: the teacher is a single network"
     with pytest.raises(ValueError, match=message):
         run(None, **stages)
-    with pytest.raises(ValueError, match=f"{name}: members has classes=3"):
+    with pytest.raises(ValueError, match="supervise: members has classes=3"):
         run(MEMBERS[..., :3], **stages)
 
 
