@@ -14,7 +14,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 from kdjax.checkpoints import storage
 from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError
-from kdjax.paths import is_url
+from kdjax.paths import files, is_url
 from kdjax.types import PyTree
 
 PAUSE = 3.0  # seconds, before a bucket is read again
@@ -42,7 +42,7 @@ class Checkpointer:
         Each student's best step is kept by "top1" of its evaluation, with `keep_all`
         every step that was evaluated; `meta`, the JSON identity, is stored in each.
         """
-        self.meta = meta
+        self.meta, self._replaced = meta, None
         scores = [lambda metrics, name=name: metrics[name]["top1"] for name in students]
         options = {"n": 1, "keep_checkpoints_without_metrics": False}
         best = [policies.BestN(get_metric_fn=score, **options) for score in scores]
@@ -80,6 +80,7 @@ class Checkpointer:
         args = ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays)
         with storage.errors("save", step):
             if step in self._manager.all_steps():
+                self._replaced = storage.aside(self._manager.directory / str(step))
                 self._set_aside([step])
             self._manager.save(step, args=args, metrics=metrics)
 
@@ -87,6 +88,9 @@ class Checkpointer:
         """Returns when everything saved is safely on disk."""
         with storage.errors("save", "in the background"):
             self._manager.wait_until_finished()
+        if self._replaced and jax.process_index() == 0:
+            files.remove_tree(self._replaced)
+        self._replaced = None
 
     def steps(self) -> list[int]:
         """The steps on disk, damaged ones too, as this process sees them."""
