@@ -15,7 +15,7 @@ from kdjax.checkpoints import storage
 from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError, without_nan
 from kdjax.distributed import collectives
-from kdjax.paths import is_url
+from kdjax.paths import files, is_url
 from kdjax.paths.files import text_of
 from kdjax.paths.json_files import sealed
 from kdjax.types import PyTree
@@ -45,7 +45,7 @@ class Checkpointer:
         Each student's best step is kept by "top1" of its evaluation, with `keep_all`
         every step that was evaluated; `meta`, the JSON identity, is stored in each.
         """
-        self.meta, self.directory = meta, directory
+        self.meta, self.directory, self._replaced = meta, directory, None
         for sentence in collectives.broadcast(lambda: storage.mend_metrics(directory)):
             collectives.log(sentence)
         scores = [lambda metrics, name=name: metrics[name]["top1"] for name in students]
@@ -84,6 +84,7 @@ class Checkpointer:
         args = ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays)
         with storage.errors("save", step):
             if step in self._manager.all_steps():
+                self._replaced = storage.aside(self._manager.directory / str(step))
                 self._set_aside([step])
             self._manager.save(step, args=args, metrics=metrics)
 
@@ -91,6 +92,9 @@ class Checkpointer:
         """Returns when everything saved is safely on disk."""
         with storage.errors("save", "in the background"):
             self._manager.wait_until_finished()
+        if self._replaced and jax.process_index() == 0:
+            files.remove_tree(self._replaced)
+        self._replaced = None
 
     def steps(self) -> list[int]:
         """The steps on disk, damaged ones too, as this process sees them."""

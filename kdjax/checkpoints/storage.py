@@ -36,6 +36,7 @@ ITEMS = {
     "training": ("step", "opt_state", "supervision_state"),
 }
 
+SLOWEST = 24 * 3600  # seconds of a save, on a disk that is slow or shared
 COMMITTED = "commit_success.txt"  # where nothing can be renamed, Orbax's last file
 CHECKSUMS = "checksums"  # of the arrays, in the identity
 META, METRICS = "meta/metadata", "metrics/metrics"  # files of a step
@@ -203,7 +204,11 @@ def open_manager(directory: pathlib.Path, **options):
     )
     return ocp.CheckpointManager(
         epath.Path(directory) if is_url(directory) else LiteralPath(directory),
-        options=ocp.CheckpointManagerOptions(**options),
+        options=ocp.CheckpointManagerOptions(
+            # By default one of 20 minutes is an error, and a slow disk ends a run.
+            async_options=ocp.AsyncOptions(timeout_secs=SLOWEST),
+            **options,
+        ),
         handler_registry=registry,
     )
 
@@ -218,9 +223,14 @@ def open_reader(directory):
     return open_manager(directory, read_only=True, **rest)
 
 
+def aside(step: epath.Path) -> epath.Path:
+    """Where a step is when it is set aside."""
+    return step.with_name(f"{step.name}.damaged")
+
+
 def set_aside(step: epath.Path) -> None:
     """Renames a damaged step to STEP.damaged; of several at most the last is kept."""
-    target = step.with_name(f"{step.name}.damaged")
+    target = aside(step)
     files.remove_tree(target)  # else nothing can take its name
     if not is_url(step):
         os.rename(step, target)

@@ -40,11 +40,13 @@ class Reporter:
         tensorboard: bool = True,
         goodput: Goodput | None = None,
         progress: dict | None = None,
+        evaluated: bool = True,
         stream=None,
     ):
         """Opens the files; rows after step `start` belong to a lost future and go.
 
-        `progress` has the "step", "seconds" and "time" of the state that goes on.
+        `progress` has the "step", "seconds" and "time" of the state that goes on. Where
+        that was not `evaluated`, it will be, and a row of it goes too.
         """
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.last_evaluation: dict[str, dict[str, float]] = {}
@@ -55,7 +57,10 @@ class Reporter:
         if start and not rows:
             text = f"has no row of the {start} steps before; those metrics are lost"
             collectives.log(f"{self._path} {text}")
-        kept, lost = rows + [progress] * bool(progress), logged[len(rows) :]
+        if not evaluated and rows and rows[-1]["step"] == start:
+            rows = [row for row in rows if row["step"] < start or not _is_score(row)]
+        kept = rows + [progress] * bool(progress)
+        lost = [row for row in logged if row["step"] > start]
         self._goodput.resume(kept + lost, start)
         self._start = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         replace(self._path, "".join(json_text(row) + "\n" for row in rows))
@@ -200,6 +205,10 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h{minute:02d}m"
     return f"{minutes}m{second:02d}s" if minutes else f"{second}s"
+
+
+def _is_score(row: dict) -> bool:
+    return any(key.startswith("eval/") for key in row)
 
 
 def _flat(space: str, metrics: dict[str, dict[str, float]]) -> dict[str, float]:

@@ -144,6 +144,7 @@ def _reporter(experiment: Experiment, workdir: pathlib.Path, meta: dict, goodput
         workdir,
         start=meta["step"],
         progress=meta.get("progress"),
+        evaluated="metrics" in meta,
         total_steps=experiment.plan.total_steps,
         steps_per_epoch=experiment.steps_per_epoch,
         tensorboard=experiment.tensorboard,

@@ -9,7 +9,7 @@ import pytest
 from kdjax.reporting.reporter import Reporter, duration, read_rows
 
 
-def make_reporter(path, start=0, stream=None):
+def make_reporter(path, start=0, stream=None, **more):
     return Reporter(
         path,
         start=start,
@@ -17,6 +17,7 @@ def make_reporter(path, start=0, stream=None):
         steps_per_epoch=10.0,
         tensorboard=False,
         stream=stream or io.StringIO(),
+        **more,
     )
 
 
@@ -73,6 +74,20 @@ def test_a_resume_keeps_the_past_and_drops_the_lost_future(tmp_path):
     after = read_rows(tmp_path / "metrics.jsonl")
     assert [row["step"] for row in after] == [10, 20, 30]
     assert after[:2] == before[:2]
+
+
+def test_an_evaluation_whose_state_was_not_saved_goes_too(tmp_path):
+    """It is evaluated at the next start, and killed while that is saved."""
+    reporter = make_reporter(tmp_path)
+    reporter.train(10, {"kd": ROW}, TIMING)
+    reporter.evaluation(10, {"kd": {"top1": 50.0}})
+    reporter.close()
+    spent = {"step": 10, "seconds": 100.0, "time": {"total": 100.0}}
+    again = make_reporter(tmp_path, start=10, progress=spent, evaluated=False)
+    again.close()
+    assert again.seconds >= 100.0
+    (row,) = read_rows(tmp_path / "metrics.jsonl")
+    assert row["step"] == 10 and "train/kd/loss" in row
 
 
 def test_tensorboard_events_are_written(tmp_path):
