@@ -19,8 +19,6 @@ class InputError(ValueError):
     exit_code = 2
 
 
-_MAY_BE_EMPTY = ("batch", "samples")  # axes of `shapes`
-
 # What they raise is an error of the storage, and not always an OSError.
 BUCKET_CLIENTS = ("gcsfs", "google", "s3fs", "botocore", "aiohttp")
 
@@ -93,11 +91,9 @@ def shapes(where: str, /, **named) -> dict[str, int]:
                     f"{where}: {name} has {axis}={size} (shape {shape}), but "
                     f"{owner} has {axis}={first}."
                 )
-            if not size and axis not in _MAY_BE_EMPTY:
-                raise ValueError(
-                    f"{where}: {name} has {axis}=0 (shape {shape}); expected at least "
-                    "one."
-                )
+            if not size and axis not in ("batch", "samples"):
+                given = f"{axis}=0 (shape {shape})"
+                raise ValueError(f"{where}: {name} has {given}; expected at least one.")
     return {axis: size for axis, (size, _) in bound.items()}
 
 
