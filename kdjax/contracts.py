@@ -26,8 +26,6 @@ _OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
     "\ud800-\udfff]"
 )
-_MAY_BE_EMPTY = ("batch", "samples")  # axes of `shapes`
-
 # What they raise is an error of the storage, and not always an OSError.
 BUCKET_CLIENTS = ("gcsfs", "google", "s3fs", "botocore", "aiohttp")
 
@@ -131,11 +129,9 @@ def shapes(where: str, /, **named) -> dict[str, int]:
                     f"{where}: {name} has {axis}={size} (shape {shape}), but "
                     f"{owner} has {axis}={first}."
                 )
-            if not size and axis not in _MAY_BE_EMPTY:
-                raise ValueError(
-                    f"{where}: {name} has {axis}=0 (shape {shape}); expected at least "
-                    "one."
-                )
+            if not size and axis not in ("batch", "samples"):
+                given = f"{axis}=0 (shape {shape})"
+                raise ValueError(f"{where}: {name} has {given}; expected at least one.")
     return {axis: size for axis, (size, _) in bound.items()}
 
 

@@ -51,8 +51,8 @@ def check_value(
     inner = value if isinstance(value, list | tuple) else (value,)
     given = [_of_python(one) for one in inner if _is(one, numbers.Real)]
     held = all(map(limits.hold, given))
-    chosen = not choices or (isinstance(value, str) and value in choices)
-    if not fits(kind, value) or not held or not chosen:
+    allowed = not choices or (isinstance(value, str) and value in choices)
+    if not fits(kind, value) or not held or not allowed:
         for one in given:
             if one > limits.highest(one):
                 limits = limits._replace(high=limits.highest(one))

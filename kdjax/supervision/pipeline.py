@@ -130,24 +130,7 @@ def supervise(
       ValueError: signals disagree in shape, or a rule returns another shape than its
         stage's; the message names the rule.
     """
-    contracts.shapes(
-        "supervise",
-        student_logits=(signals.student_logits, "batch classes"),
-        teacher_logits=(signals.teacher_logits, "batch classes"),
-        labels=(signals.labels, "batch"),
-        index=(signals.index, "batch"),
-        selection=(signals.selection, "batch"),
-        step=(signals.step, ""),
-    )
-    contracts.integers(
-        "supervise", labels=signals.labels, index=signals.index, step=signals.step
-    )
-    if signals.members is not None:
-        contracts.shapes(
-            "supervise",
-            teacher_logits=(signals.teacher_logits, "batch classes"),
-            members=(signals.members, "batch teachers classes"),
-        )
+    _check(signals)
     signals = jax.lax.stop_gradient(  # the only one in these rooms
         signals._replace(
             student_logits=rules.transformed(as_float32(signals.student_logits)),
@@ -172,6 +155,27 @@ def supervise(
     for i, weigh in enumerate(rules.weight):
         weight = weight * _output(f"weight[{i}]", weigh(signals), weight)
     return Supervision(signals.teacher_logits, target, temperature, weight), state
+
+
+def _check(signals: Signals) -> None:
+    contracts.shapes(
+        "supervise",
+        student_logits=(signals.student_logits, "batch classes"),
+        teacher_logits=(signals.teacher_logits, "batch classes"),
+        labels=(signals.labels, "batch"),
+        index=(signals.index, "batch"),
+        selection=(signals.selection, "batch"),
+        step=(signals.step, ""),
+    )
+    contracts.integers(
+        "supervise", labels=signals.labels, index=signals.index, step=signals.step
+    )
+    if signals.members is not None:
+        contracts.shapes(
+            "supervise",
+            teacher_logits=(signals.teacher_logits, "batch classes"),
+            members=(signals.members, "batch teachers classes"),
+        )
 
 
 def _array(values) -> AnyArray:
