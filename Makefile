@@ -53,7 +53,8 @@ chaos: $(VENV)/.test
 	$(BIN)/python -m tests.chaos
 
 parity: $(VENV)/.parity
-	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/bench tests/benchmarks
+	$(BIN)/python -m pytest $(TOGETHER) -m parity tests/parity tests/weights tests/bench \
+	  tests/benchmarks tests/faults
 
 bench: $(VENV)/.parity
 	$(BIN)/python -m benchmarks.run --json=$(BENCH)
