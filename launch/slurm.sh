@@ -53,7 +53,7 @@ code=$?
 # 42: stopped with its state saved; the others: a host was lost. The budget keeps a job
 # that is always stopped from going round for ever; all other codes are for people.
 case $code in
-  42 | 134 | 137 | 143 | 255)
+  42 | 129 | 134 | 137 | 143 | 255)
     [ "${SLURM_RESTART_COUNT:-0}" -ge "${RESTARTS:-100}" ] || exec scontrol requeue "$job" ;;
 esac
 exit $code

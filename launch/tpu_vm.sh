@@ -52,7 +52,7 @@ for ((restart = 0; restart <= RESTARTS; restart++)); do
   on_vm "cd kdjax && exec $train"
   code=$?
   # 42: saved, go on. The others: a host or the connection is gone. The rest is for people.
-  case $code in 42 | 134 | 137 | 143 | 255) ;; *) exit $code ;; esac
+  case $code in 42 | 129 | 134 | 137 | 143 | 255) ;; *) exit $code ;; esac
   sleep "${WAIT:-60}"
 done
 echo "tpu_vm.sh: given up after $RESTARTS restarts; the same command goes on" >&2
