@@ -11,8 +11,10 @@ from kdjax import checkpoints
 from kdjax.__main__ import main
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
+from kdjax.experiment.stages import split_stages
 from kdjax.reporting.reporter import read_rows
 from kdjax.runner import changes, run, trainer
+from kdjax.runner import workdir as workdirs
 from kdjax.training.loop import Preempted
 from tests.experiment import configs
 
@@ -184,3 +186,40 @@ def test_a_key_that_changes_the_arrays_is_refused(stopped, data_dir):
     with pytest.raises(InputError, match="other arrays than its checkpoints: .*loss"):
         run.run(config, stopped, allow=("guards",))
     assert files_of(stopped) == before
+
+
+def staged(data_dir, **lengths):
+    """A teacher, two networks that do not read each other, and a student."""
+    config = config_of(data_dir, steps=2)
+    student = {"teacher": {"workdir": "stage:teacher"}, "seed": 1}
+    student["method"] = {"name": "kd", "alpha": 1.0, "temperature": 4.0}
+    stages = {"teacher": {}, "teacher2": {"seed": 2}, "student": student}
+    for name, steps in lengths.items():
+        stages[name]["total_steps"] = steps
+    config.stages, config.order = ConfigDict(stages), tuple(stages)
+    return config
+
+
+@pytest.mark.errors
+def test_a_stage_that_a_later_one_was_made_from_keeps_its_length(data_dir, tmp_path):
+    for name, stage in split_stages(staged(data_dir), tmp_path).items():
+        (tmp_path / name).mkdir()
+        workdirs.write_config(tmp_path / name, schema.resolved(stage))
+        workdirs.write_record(tmp_path / name / workdirs.SELECTION, {"kept": 1})
+    before, whole = files_of(tmp_path), staged(data_dir)
+    whole.total_steps = 4
+    message = (
+        "teacher: config.total_steps was 2 and is now 4, and the stage student was"
+    )
+    for config in (whole, staged(data_dir, teacher=4)):
+        for allow in ((), ("total_steps",)):
+            with pytest.raises(InputError, match=f"{message} .*use a new --workdir"):
+                run.run(config, tmp_path, allow=allow)
+    shorter = staged(data_dir, teacher2=4, student=1)  # the later one is looked at too
+    with pytest.raises(InputError, match="student: .*can only become longer"):
+        run.run(shorter, tmp_path)
+    assert {p: b for p, b in files_of(tmp_path).items() if p.name != ".lock"} == before
+    for config in (staged(data_dir), staged(data_dir, teacher2=4, student=4)):
+        changes.check_stages(tmp_path, split_stages(config, tmp_path), ())
+    (tmp_path / "student" / workdirs.SELECTION).unlink()  # not begun: none is lost
+    changes.check_stages(tmp_path, split_stages(whole, tmp_path), ())
