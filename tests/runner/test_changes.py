@@ -133,7 +133,7 @@ def test_a_schedule_by_shares_of_the_run_does_not_become_longer(tmp_path):
 
 @pytest.fixture
 def stopped(data_dir, tmp_path, monkeypatch):
-    """After two of four steps."""
+    """After two of four steps, which were evaluated and not logged."""
 
     class Steps(trainer.Steps):
         def run(self, states, number, *rest):
@@ -143,7 +143,9 @@ def stopped(data_dir, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(Preempted):
         patch.setattr(trainer, "Steps", Steps)
-        run.run(config_of(data_dir), tmp_path / "w")
+        config = config_of(data_dir)
+        config.log_every_steps = 4
+        run.run(config, tmp_path / "w")
     return tmp_path / "w"
 
 
@@ -168,6 +170,17 @@ def test_a_key_that_is_allowed_may_change(stopped, data_dir, tmp_path, capsys):
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), last(stopped)[1], before)
     assert max(jax.tree.leaves(moved)) > 0.05  # with 0.001 it would be less
     assert main(words) == 0  # what was allowed once is now the run's
+
+
+def test_the_steps_of_another_method_are_no_part_of_a_mean(stopped, data_dir):
+    """Steps 1 and 2 were saved and not logged, with metrics that a new one lacks."""
+    config = config_of(data_dir)
+    config.log_every_steps = 4
+    config.students = ConfigDict({"ce": {"method": {"name": "gce", "q": 0.7}}})
+    run.run(config, stopped, allow=("students",))
+    rows = read_rows(stopped / "metrics.jsonl")
+    (row,) = (row for row in rows if "train/ce/loss" in row)
+    assert row["step"] == 4 and "train/ce/loss/generalized_cross_entropy" in row
 
 
 @pytest.mark.errors
