@@ -104,6 +104,18 @@ def check_tree(directory: pathlib.Path, abstract: PyTree, changed: Iterable) -> 
                 )
 
 
+def check_end(
+    workdir: pathlib.Path, changed: dict[str, list], step: int, total_steps: int
+) -> None:
+    """Raises InputError where a run would end before the step that it has reached."""
+    if step > total_steps:
+        raise InputError(
+            f"--workdir: {workdir} is at step {step}, and with {', '.join(changed)} "
+            f"changed the run would end at step {total_steps}; expected an end that is "
+            "not past. Leave its length as it was, or use a new --workdir."
+        )
+
+
 def record(workdir: pathlib.Path, changed: dict[str, list], step: int) -> None:
     """Writes down and says what is another than before `step`, in the first process.
 

@@ -114,6 +114,16 @@ def test_what_is_not_a_longer_run_is_refused_and_changes_nothing(finished, data_
 
 
 @pytest.mark.errors
+def test_a_run_does_not_end_before_its_present_step(finished, data_dir):
+    message = "is at step 4, and with total_steps changed the run would end at step 3"
+    before = files_of(finished)
+    with pytest.raises(InputError, match=message):
+        run.run(config_of(data_dir, steps=3), finished, allow=("total_steps",))
+    assert files_of(finished) == before
+    run.run(config_of(data_dir), finished)
+
+
+@pytest.mark.errors
 def test_a_schedule_by_shares_of_the_run_does_not_become_longer(tmp_path):
     old = json.loads(json.dumps(schema.nested()))
     changed = {"total_epochs": [200.0, 300.0]}
