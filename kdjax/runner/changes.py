@@ -87,21 +87,25 @@ def check_stages(
 
 
 def check_tree(directory: pathlib.Path, abstract: PyTree, changed: Iterable) -> None:
-    """Raises InputError where the newest checkpoint has other arrays than the run."""
+    """Raises InputError where the checkpoints have other arrays than the run.
+
+    A damaged one may seem to have others, or cannot be read: `restore_latest` goes on
+    from the newest that is sound, and says so where there is none.
+    """
+    wanted, different = storage.split(abstract), {}
     with contextlib.closing(storage.open_reader(directory)) as reader:
-        metadata = reader.item_metadata(max(reader.all_steps()))
-        wanted = storage.split(abstract)
-        kinds = {*storage.ITEMS, storage.CONNECTORS, storage.EMA}
-        for item in sorted(kinds):
-            saved = _arrays(metadata.get(item))
-            different = saved ^ _arrays(wanted.get(item))
-            if different:
-                raise InputError(
-                    f"--allow: with {', '.join(changed)} changed the run has other "
-                    f"arrays than its checkpoints: {min(different)[0]}, of {item}. It "
-                    "cannot go on from them: use a new --workdir, with "
-                    "config.initial.workdir to begin with the weights."
-                )
+        for step in sorted(reader.all_steps(), reverse=True):
+            with contextlib.suppress(Exception):  # Orbax raises five kinds for damage
+                different[step] = _difference(reader.item_metadata(step), wanted)
+            if different.get(step) == "":
+                return
+    if different:
+        raise InputError(
+            f"--allow: with {', '.join(changed)} changed the run has other arrays than "
+            f"its checkpoints: {different[max(different)]}. It cannot go on from them: "
+            "use a new --workdir, with config.initial.workdir to begin with the "
+            "weights."
+        )
 
 
 def check_end(
@@ -181,6 +185,20 @@ def _why_not(config: dict) -> str:
             if build and "total_steps" in inspect.signature(build).parameters:
                 return f"the method {section['name']} of {name} follows the length"
             section = section.get("supervisor")
+    return ""
+
+
+def _difference(metadata: Mapping, wanted: Mapping[str, PyTree]) -> str:
+    """An array that only a checkpoint or only the run has; "" for none.
+
+    ValueError where an item that each checkpoint has is missing.
+    """
+    if missing := [item for item in storage.ITEMS if metadata.get(item) is None]:
+        raise ValueError(f"{missing[0]} is missing")
+    for item in sorted({*storage.ITEMS, storage.CONNECTORS, storage.EMA}):
+        different = _arrays(metadata.get(item)) ^ _arrays(wanted.get(item))
+        if different:
+            return f"{min(different)[0]}, of {item}"
     return ""
 
 

@@ -1,6 +1,7 @@
 """A run that goes on with another config, or becomes longer when it had finished."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -246,3 +247,42 @@ def test_a_stage_that_a_later_one_was_made_from_keeps_its_length(data_dir, tmp_p
         changes.check_stages(tmp_path, split_stages(config, tmp_path), ())
     (tmp_path / "student" / workdirs.SELECTION).unlink()  # not begun: none is lost
     changes.check_stages(tmp_path, split_stages(whole, tmp_path), ())
+
+
+DAMAGE = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:100]),
+    "gone": lambda path: path.unlink(),
+    "other": lambda path: path.write_bytes(path.read_bytes().replace(b"bias", b"bies")),
+}
+
+
+@pytest.mark.errors
+def test_a_changed_run_goes_on_from_its_newest_sound_checkpoint(
+    finished, data_dir, tmp_path, monkeypatch, capsys
+):
+    def stop(*_, start, **rest):
+        raise Preempted(f"stopped at step {start}")
+
+    def check_tree(directory, tree, changed):
+        trees.append(tree)
+        check(directory, tree, changed)
+
+    trees, check = [], changes.check_tree
+    monkeypatch.setattr(changes, "check_tree", check_tree)
+    monkeypatch.setattr(trainer.loop, "run", stop)
+    for name, damage in DAMAGE.items():
+        shutil.copytree(finished, tmp_path / name)
+        damage(tmp_path / name / "checkpoints" / "4" / "training" / "_METADATA")
+    config, allow = config_of(data_dir, steps=8), ("schedule", "optimizer")
+    config.schedule.learning_rate = 0.5
+    with pytest.raises(Preempted, match="at step 2"):
+        run.run(config, tmp_path / "cut", allow=allow)
+    assert "checkpoint 4 is damaged" in capsys.readouterr().err
+    config.optimizer.momentum = 0.0
+    with pytest.raises(InputError, match="other arrays than its checkpoints: .*trace"):
+        run.run(config, tmp_path / "other", allow=allow)
+    same, different = trees
+    for name in ("gone", "other"):
+        check(tmp_path / name / "checkpoints", same, ["seed"])
+        with pytest.raises(InputError, match="with seed changed .*trace"):
+            check(tmp_path / name / "checkpoints", different, ["seed"])
