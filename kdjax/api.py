@@ -79,7 +79,8 @@ def train(network, data, *, workdir, epochs: float, **settings) -> Trained:
 
     >>> import tempfile
     >>> images = np.random.default_rng(0).integers(0, 255, (32, 8, 8, 3), np.uint8)
-    >>> data = {"train": (images, np.arange(32) % 4), "test": (images, np.arange(32) % 4)}
+    >>> pair = images, np.arange(32) % 4
+    >>> data = {"train": pair, "test": pair}
     >>> with tempfile.TemporaryDirectory() as workdir:
     ...     trained = train("resnet8", data, workdir=workdir, epochs=1, batch_size=16)
     ...     trained.logits(images).shape
@@ -188,7 +189,7 @@ def evaluate(
 
 
 def _named(what: str, network: Any, networks: dict[str, Network]) -> str:
-    """The name that stands for a network in a config; an object is put into the dict."""
+    """The name of a network in a config; an object is put into the dict."""
     if isinstance(network, str):
         return network
     if isinstance(network, Network):

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "kdjax"
 FLOORS = (
     "contracts lazy_import signals paths types losses supervision models data datasets "
     "methods selection training distributed analysis checkpoints weights reporting "
-    "caching experiment bench preflight runner sweep reproduce doctor cli __main__"
+    "caching experiment bench preflight runner sweep reproduce doctor api cli "
+    "__main__"
 ).split()
 # Who may import what. A package that is not here may be imported by nobody.
 GUESTS = {

@@ -1,4 +1,4 @@
-"""Images and labels in memory as a split: NumPy arrays, or what gives (image, label)."""
+"""Images and labels in memory as a split: arrays, or what gives (image, label)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -78,8 +78,8 @@ def _collected(where: str, data: Any) -> tuple[np.ndarray, np.ndarray]:
     """What an indexable of (image, label) has, one after the other."""
     if not (hasattr(data, "__len__") and hasattr(data, "__getitem__")) or not len(data):
         raise DataError(
-            f"{where} is {type(data).__name__}; expected (images, labels), or something "
-            "with a length, 1 or more, whose items are (image, label)."
+            f"{where} is {type(data).__name__}; expected (images, labels), or what has "
+            "a length, 1 or more, and items (image, label)."
         )
     images, labels = [], []
     for number in range(len(data)):

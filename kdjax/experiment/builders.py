@@ -14,6 +14,7 @@ from typing import Any
 
 from kdjax.contracts import InputError, flat, nearest
 from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value, plain
+from kdjax.models import PROVIDED
 from kdjax.training.optimizers import OPTIMIZERS, from_function
 
 # Of what builders take, by the name of the argument; the rest is for them to refuse.
@@ -70,7 +71,9 @@ def code_of(config: Mapping) -> list[str]:
 
 def check_code(path: str, name: Any) -> None:
     """Raises InputError for a function that no config and no option here names."""
-    if isinstance(name, str) and ":" in name and name not in _allowed.get():
+    if not isinstance(name, str) or name.startswith(PROVIDED):  # an object, at hand
+        return
+    if ":" in name and name not in _allowed.get():
         raise InputError(
             f"{path} is {name!r}, a function: what a file names so is called only "
             "where you name it too. If you know that code and trust it: "

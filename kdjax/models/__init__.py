@@ -16,7 +16,7 @@ from kdjax.lazy_import import LazyTable, imported, lazy_package
 __all__, __getattr__, __dir__ = lazy_package(__name__, network="Network from_linen")
 __all__ += ["MODELS", "create", "provided"]
 PROVIDED = "provided:"  # before the name of a network that is an object of the caller's
-_provided = contextvars.ContextVar("provided", default={})
+_provided = contextvars.ContextVar("provided")  # name -> Network
 
 
 @contextlib.contextmanager
@@ -29,7 +29,7 @@ def provided(networks: dict) -> Iterator[None]:
     >>> with provided({"mine": create("resnet8", num_classes=3)}):
     ...     network = create("provided:mine", num_classes=3)
     """
-    token = _provided.set(_provided.get() | networks)
+    token = _provided.set(_provided.get({}) | networks)
     try:
         yield
     finally:
@@ -116,7 +116,7 @@ def create(name: str, *, num_classes: int, **rest):
 
 
 def _of_the_caller(name: str, rest: dict):
-    networks = _provided.get()
+    networks = _provided.get({})
     if name.removeprefix(PROVIDED) not in networks:
         raise ValueError(
             f"create: {name!r} stands for a network that was an object in memory; "
