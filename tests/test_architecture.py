@@ -37,7 +37,7 @@ GUESTS = {
     "simplejpeg": ["data", "datasets"],
     "sklearn": ["selection"],
     "scipy": ["analysis", "selection"],
-    "ml_collections": ["experiment", "cli", "sweep"],
+    "ml_collections": ["experiment", "cli", "sweep", "api"],
     "tensorboardX": ["reporting"],
     "rich": ["reporting"],
     "matplotlib": ["reporting"],
