@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import pathlib
+import re
 import time
 from collections.abc import Iterable, Mapping
 
@@ -11,6 +12,7 @@ import jax
 from kdjax.checkpoints import storage
 from kdjax.contracts import InputError, flat, json_text, nearest
 from kdjax.distributed import collectives
+from kdjax.experiment import schema
 from kdjax.experiment.students import student_sections
 from kdjax.methods import METHODS
 from kdjax.reporting.files import replace
@@ -60,22 +62,62 @@ def accepted(
     return changed
 
 
+def check_stages(
+    workdir: pathlib.Path, stages: Mapping[str, dict], allow: Iterable[str]
+) -> None:
+    """Raises InputError where a stage cannot go on, before the first one does.
+
+    One that becomes longer ends with other weights; a later stage that was made from
+    those that it had could then neither go on nor be what the config says.
+    """
+    directories = {name: workdir / name for name in stages}
+    begun = [n for n, d in directories.items() if workdirs.is_begun(d)]
+    for name in begun:
+        directory, config = directories[name], schema.resolved(stages[name])
+        changed = workdirs.changes_of(directory, config)
+        made = [n for n in begun if n != name and _reads(stages[n], directory)]
+        lengths = {k: changed[k] for k in LENGTHS if k in changed}
+        if lengths and made:
+            raise InputError(
+                f"--workdir: {directory}: {_words(lengths)}, and the stage {made[0]} "
+                f"was made from what {name} had become: use a new --workdir."
+            )
+        if changed:
+            accepted(directory, config, changed, allow)
+
+
 def check_tree(directory: pathlib.Path, abstract: PyTree, changed: Iterable) -> None:
-    """Raises InputError where the newest checkpoint has other arrays than the run."""
+    """Raises InputError where the checkpoints have other arrays than the run.
+
+    A damaged one may seem to have others, or cannot be read: `restore_latest` goes on
+    from the newest that is sound, and says so where there is none.
+    """
+    wanted, different = storage.split(abstract), {}
     with contextlib.closing(storage.open_reader(directory)) as reader:
-        metadata = reader.item_metadata(max(reader.all_steps()))
-        wanted = storage.split(abstract)
-        kinds = {*storage.ITEMS, storage.CONNECTORS, storage.EMA}
-        for item in sorted(kinds):
-            saved = _arrays(metadata.get(item))
-            different = saved ^ _arrays(wanted.get(item))
-            if different:
-                raise InputError(
-                    f"--allow: with {', '.join(changed)} changed the run has other "
-                    f"arrays than its checkpoints: {min(different)[0]}, of {item}. It "
-                    "cannot go on from them: use a new --workdir, with "
-                    "config.initial.workdir to begin with the weights."
-                )
+        for step in sorted(reader.all_steps(), reverse=True):
+            with contextlib.suppress(Exception):  # Orbax raises five kinds for damage
+                different[step] = _difference(reader.item_metadata(step), wanted)
+            if different.get(step) == "":
+                return
+    if different:
+        raise InputError(
+            f"--allow: with {', '.join(changed)} changed the run has other arrays than "
+            f"its checkpoints: {different[max(different)]}. It cannot go on from them: "
+            "use a new --workdir, with config.initial.workdir to begin with the "
+            "weights."
+        )
+
+
+def check_end(
+    workdir: pathlib.Path, changed: dict[str, list], step: int, total_steps: int
+) -> None:
+    """Raises InputError where a run would end before the step that it has reached."""
+    if step > total_steps:
+        raise InputError(
+            f"--workdir: {workdir} is at step {step}, and with {', '.join(changed)} "
+            f"changed the run would end at step {total_steps}; expected an end that is "
+            "not past. Leave its length as it was, or use a new --workdir."
+        )
 
 
 def record(workdir: pathlib.Path, changed: dict[str, list], step: int) -> None:
@@ -101,15 +143,26 @@ def _covers(name: str, key: str) -> bool:
     return key == name or key.startswith(f"{name}.")
 
 
+def _words(changed: Mapping[str, list]) -> str:
+    words = [f"config.{k} was {a} and is now {b}" for k, (a, b) in changed.items()]
+    return "; ".join(words)
+
+
+def _reads(config: Mapping, directory: pathlib.Path) -> bool:
+    """Whether a stage's config names a directory: "stage:NAME", before it was split."""
+    named = re.compile(rf"{re.escape(str(directory))}(?![A-Za-z0-9._-])")
+    values = flat(config).values()
+    return any(isinstance(value, str) and named.search(value) for value in values)
+
+
 def _check_longer(workdir: pathlib.Path, config: dict, changed: dict) -> None:
     """Refuses a length that is not raised, or that the steps so far depend on."""
     reason = _why_not(config)
     if not all(0 < was < now for was, now in changed.values()):
         reason = "a run that goes on can only become longer, by the key that it had"
     if reason:
-        words = [f"config.{k} was {a} and is now {b}" for k, (a, b) in changed.items()]
         raise InputError(
-            f"--workdir: {workdir}: {'; '.join(words)}: {reason}. To train on from its "
+            f"--workdir: {workdir}: {_words(changed)}: {reason}. To train on from its "
             f"weights, begin a new run: another --workdir, --config.initial.workdir="
             f"{workdir}, and the epochs and the schedule that are to come. Or go on "
             f"here nevertheless: --allow={','.join(changed)}."
@@ -132,6 +185,20 @@ def _why_not(config: dict) -> str:
             if build and "total_steps" in inspect.signature(build).parameters:
                 return f"the method {section['name']} of {name} follows the length"
             section = section.get("supervisor")
+    return ""
+
+
+def _difference(metadata: Mapping, wanted: Mapping[str, PyTree]) -> str:
+    """An array that only a checkpoint or only the run has; "" for none.
+
+    ValueError where an item that each checkpoint has is missing.
+    """
+    if missing := [item for item in storage.ITEMS if metadata.get(item) is None]:
+        raise ValueError(f"{missing[0]} is missing")
+    for item in sorted({*storage.ITEMS, storage.CONNECTORS, storage.EMA}):
+        different = _arrays(metadata.get(item)) ^ _arrays(wanted.get(item))
+        if different:
+            return f"{min(different)[0]}, of {item}"
     return ""
 
 

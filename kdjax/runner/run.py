@@ -51,9 +51,11 @@ def run(
     with watched, locked(workdir), own_log(workdir), code:
         if config["stages"] or config["order"]:
             from kdjax.experiment.stages import split_stages
+            from kdjax.runner import changes
 
             check(config, workdir)
             stages = split_stages(config, workdir)
+            collectives.broadcast(lambda: changes.check_stages(workdir, stages, allow))
             if not is_finished(workdir):
                 write_config(workdir, resolved(config))
             for name, stage in stages.items():

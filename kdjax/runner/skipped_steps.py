@@ -9,8 +9,8 @@ from kdjax.experiment.build import Experiment
 from kdjax.reporting.files import replace
 from kdjax.reporting.growing import open_append
 from kdjax.reporting.reporter import read_rows
+from kdjax.runner.summary import SKIPPED_STEPS
 
-FILE = "skipped_steps.jsonl"
 MOST_BYTES = 16 << 20  # the first ones are enough to look at
 
 
@@ -24,7 +24,7 @@ class SkippedSteps:
 
     def __init__(self, experiment: Experiment, workdir: pathlib.Path, start: int):
         """Opens it; rows after step `start` belong to a lost future and go."""
-        self.path, self._written, self._file = workdir / FILE, 0, None
+        self.path, self._written, self._file = workdir / SKIPPED_STEPS, 0, None
         batch_size, examples = experiment.batch_size, len(experiment.train.label)
         self._sizes = experiment.seed, batch_size, examples
         if collectives.is_primary():
@@ -46,7 +46,7 @@ class SkippedSteps:
             self._attempt(self._file.close)
 
     def _open(self, start: int) -> None:
-        rows = [row for row in read_rows(self.path) if row["step"] <= start]
+        rows = [r for r in read_rows(self.path, {"step": int}) if r["step"] <= start]
         text = "".join(json_text(row) + "\n" for row in rows)
         replace(self.path, text)
         self._written, self._file = len(text), open_append(self.path)

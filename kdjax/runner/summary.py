@@ -22,6 +22,8 @@ from kdjax.training.evaluator import Batches
 from kdjax.training.loop import NonFinite
 from kdjax.training.update import unusable_rows
 
+SKIPPED_STEPS = "skipped_steps.jsonl"
+
 
 def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
     """Says what is about to run, from step `start` on."""
@@ -84,7 +86,10 @@ def check_teacher(experiment: Experiment, batches: Batches) -> None:
 def listing(
     experiment: Experiment, workdir: pathlib.Path, start: int
 ) -> Iterator[Callable[[int, dict[str, str]], str]]:
-    """Yields `record_skipped` of the loop; its file is opened for the first row."""
+    """Yields `record_skipped` of the loop; its file is opened for the first row.
+
+    At once where there is one: its rows after step `start` will be made again.
+    """
     with contextlib.ExitStack() as files:
 
         @functools.cache
@@ -94,6 +99,8 @@ def listing(
             steps = SkippedSteps(experiment, workdir, start)
             return files.enter_context(contextlib.closing(steps))
 
+        if collectives.is_primary() and (workdir / SKIPPED_STEPS).exists():
+            opened()
         yield lambda step, reasons: opened().record(step, reasons)
 
 

@@ -107,7 +107,13 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh, changed):
     if changed:
         from kdjax.runner import changes
 
+        total = experiment.plan.total_steps
+        changes.check_end(workdir, changed, meta["step"], total)
         changes.record(workdir, changed, meta["step"])
+        if changed.keys() - set(changes.LENGTHS):
+            # Of the steps that were not logged yet: what another loss had is no part
+            # of a mean.
+            meta.get("progress", {}).pop("steps", None)
     write_config(workdir, config)  # not before it is certain that the run can go on
     return checkpointer, states, meta
 

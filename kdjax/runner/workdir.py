@@ -121,7 +121,7 @@ def check_config(workdir: pathlib.Path, config: dict, allow=()) -> dict[str, lis
     Those of `allow`, and a length that may be raised; InputError for any other, where
     something was trained or selected already.
     """
-    if not (has_steps(workdir) or is_done(workdir)):
+    if not is_begun(workdir):
         return {}
     changed = changes_of(workdir, config)
     if not changed:
@@ -201,6 +201,11 @@ def write_record(path: pathlib.Path, record: dict) -> None:
 
 def has_steps(workdir: pathlib.Path) -> bool:
     return any(name.isdigit() for name in names(workdir / CHECKPOINTS))
+
+
+def is_begun(workdir: pathlib.Path) -> bool:
+    """Whether something was trained or selected here: its config counts."""
+    return has_steps(workdir) or is_done(workdir)
 
 
 def is_done(workdir: pathlib.Path) -> bool:

@@ -151,6 +151,8 @@ def to_json(steps: list[tuple[int, dict]]) -> dict:
 def from_json(record: dict) -> list[tuple[int, dict]]:
     """What `to_json` was given, as one part; empty where there was none.
 
+    Empty too where some steps had other metrics than the rest, as after another method.
+
     >>> from_json({"s": {"loss": ["float32", 0.5, "nan"]}})
     [(2, {'s': {'loss': array([0.5, nan], dtype=float32)}})]
     """
@@ -158,12 +160,15 @@ def from_json(record: dict) -> list[tuple[int, dict]]:
         name: {k: np.array(v, float).astype(dtype) for k, (dtype, *v) in row.items()}
         for name, row in record.items()
     }
-    counts = [len(array) for row in metrics.values() for array in row.values()]
-    return [(counts[0], metrics)] if counts else []
+    counts = {len(array) for row in metrics.values() for array in row.values()}
+    return [(counts.pop(), metrics)] if len(counts) == 1 else []
 
 
 def average(window: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:
-    """Means of each student's metrics over the steps that were not skipped."""
+    """Means of each student's metrics over the steps that were not skipped.
+
+    Of the metrics that all steps have: those of another method may be among them.
+    """
     result = {}
     for name in window[0]:
         rows = [metrics[name] for metrics in window]
@@ -171,6 +176,7 @@ def average(window: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, floa
         means = {
             key: float(np.mean([row[key] for row in good])) if good else math.nan
             for key in rows[0]
+            if all(key in row for row in rows)
         }
         means["skipped"] = float(len(rows) - len(good))
         for row in rows:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import types
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from kdjax.__main__ import main
 from kdjax.contracts import json_text
 from kdjax.data.loaders.sampler import sample_positions
 from kdjax.models import Network
-from kdjax.runner import trainer
+from kdjax.runner import summary, trainer
 from kdjax.runner.trainer import Steps
 from tests import networks
 
@@ -213,12 +214,32 @@ def test_what_was_skipped_is_said_at_the_end(train, tmp_path, monkeypatch):
 
     monkeypatch.setattr(trainer, "Steps", Skipping)
     assert train()[0] == 42
-    Skipping.stop = False
+    Skipping.stop, path = False, tmp_path / "run" / "skipped_steps.jsonl"
+    (first,) = read(path)
+    with path.open("a") as file:  # as a run that was killed after step 9 leaves it
+        file.write(json.dumps(first | {"step": 9}) + "\n")
     code, said = train()
+    assert [row["step"] for row in read(path)] == [4, 7] and read(path)[0] == first
     assert code == 0 and "ce skipped 2 of 12 steps (17 %): update 2" in said
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    counted = summary["students"]["ce"]["skipped_steps"]
+    written = json.loads((tmp_path / "run" / "summary.json").read_text())
+    counted = written["students"]["ce"]["skipped_steps"]
     assert counted == {"steps": 2, "percent": 100 / 6, "reasons": {"update": 2}}
+
+
+def test_rows_of_steps_that_are_made_again_go_at_the_start(tmp_path, capsys):
+    """Where no step is skipped from then on too."""
+    label = np.zeros(32)
+    experiment = types.SimpleNamespace(
+        batch_size=16, seed=0, train=types.SimpleNamespace(label=label)
+    )
+    path = tmp_path / "skipped_steps.jsonl"
+    with summary.listing(experiment, tmp_path, 0):
+        assert not path.exists()
+    rows = [{"step": n, "skipped": {"s": "loss"}, "samples": [n]} for n in (2, 4, 5)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with summary.listing(experiment, tmp_path, 4):
+        assert read(path) == rows[:2]
+    assert "damaged" not in capsys.readouterr().err
 
 
 def test_json_has_no_nan():

@@ -1,6 +1,7 @@
 """A run that goes on with another config, or becomes longer when it had finished."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -11,8 +12,10 @@ from kdjax import checkpoints
 from kdjax.__main__ import main
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
+from kdjax.experiment.stages import split_stages
 from kdjax.reporting.reporter import read_rows
 from kdjax.runner import changes, run, trainer
+from kdjax.runner import workdir as workdirs
 from kdjax.training.loop import Preempted
 from tests.experiment import configs
 
@@ -112,6 +115,16 @@ def test_what_is_not_a_longer_run_is_refused_and_changes_nothing(finished, data_
 
 
 @pytest.mark.errors
+def test_a_run_does_not_end_before_its_present_step(finished, data_dir):
+    message = "is at step 4, and with total_steps changed the run would end at step 3"
+    before = files_of(finished)
+    with pytest.raises(InputError, match=message):
+        run.run(config_of(data_dir, steps=3), finished, allow=("total_steps",))
+    assert files_of(finished) == before
+    run.run(config_of(data_dir), finished)
+
+
+@pytest.mark.errors
 def test_a_schedule_by_shares_of_the_run_does_not_become_longer(tmp_path):
     old = json.loads(json.dumps(schema.nested()))
     changed = {"total_epochs": [200.0, 300.0]}
@@ -131,7 +144,7 @@ def test_a_schedule_by_shares_of_the_run_does_not_become_longer(tmp_path):
 
 @pytest.fixture
 def stopped(data_dir, tmp_path, monkeypatch):
-    """After two of four steps."""
+    """After two of four steps, which were evaluated and not logged."""
 
     class Steps(trainer.Steps):
         def run(self, states, number, *rest):
@@ -141,7 +154,9 @@ def stopped(data_dir, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(Preempted):
         patch.setattr(trainer, "Steps", Steps)
-        run.run(config_of(data_dir), tmp_path / "w")
+        config = config_of(data_dir)
+        config.log_every_steps = 4
+        run.run(config, tmp_path / "w")
     return tmp_path / "w"
 
 
@@ -168,6 +183,17 @@ def test_a_key_that_is_allowed_may_change(stopped, data_dir, tmp_path, capsys):
     assert main(words) == 0  # what was allowed once is now the run's
 
 
+def test_the_steps_of_another_method_are_no_part_of_a_mean(stopped, data_dir):
+    """Steps 1 and 2 were saved and not logged, with metrics that a new one lacks."""
+    config = config_of(data_dir)
+    config.log_every_steps = 4
+    config.students = ConfigDict({"ce": {"method": {"name": "gce", "q": 0.7}}})
+    run.run(config, stopped, allow=("students",))
+    rows = read_rows(stopped / "metrics.jsonl")
+    (row,) = (row for row in rows if "train/ce/loss" in row)
+    assert row["step"] == 4 and "train/ce/loss/generalized_cross_entropy" in row
+
+
 @pytest.mark.errors
 def test_a_key_that_changes_the_arrays_is_refused(stopped, data_dir):
     before = files_of(stopped)
@@ -184,3 +210,79 @@ def test_a_key_that_changes_the_arrays_is_refused(stopped, data_dir):
     with pytest.raises(InputError, match="other arrays than its checkpoints: .*loss"):
         run.run(config, stopped, allow=("guards",))
     assert files_of(stopped) == before
+
+
+def staged(data_dir, **lengths):
+    """A teacher, two networks that do not read each other, and a student."""
+    config = config_of(data_dir, steps=2)
+    student = {"teacher": {"workdir": "stage:teacher"}, "seed": 1}
+    student["method"] = {"name": "kd", "alpha": 1.0, "temperature": 4.0}
+    stages = {"teacher": {}, "teacher2": {"seed": 2}, "student": student}
+    for name, steps in lengths.items():
+        stages[name]["total_steps"] = steps
+    config.stages, config.order = ConfigDict(stages), tuple(stages)
+    return config
+
+
+@pytest.mark.errors
+def test_a_stage_that_a_later_one_was_made_from_keeps_its_length(data_dir, tmp_path):
+    for name, stage in split_stages(staged(data_dir), tmp_path).items():
+        (tmp_path / name).mkdir()
+        workdirs.write_config(tmp_path / name, schema.resolved(stage))
+        workdirs.write_record(tmp_path / name / workdirs.SELECTION, {"kept": 1})
+    before, whole = files_of(tmp_path), staged(data_dir)
+    whole.total_steps = 4
+    message = (
+        "teacher: config.total_steps was 2 and is now 4, and the stage student was"
+    )
+    for config in (whole, staged(data_dir, teacher=4)):
+        for allow in ((), ("total_steps",)):
+            with pytest.raises(InputError, match=f"{message} .*use a new --workdir"):
+                run.run(config, tmp_path, allow=allow)
+    shorter = staged(data_dir, teacher2=4, student=1)  # the later one is looked at too
+    with pytest.raises(InputError, match="student: .*can only become longer"):
+        run.run(shorter, tmp_path)
+    assert {p: b for p, b in files_of(tmp_path).items() if p.name != ".lock"} == before
+    for config in (staged(data_dir), staged(data_dir, teacher2=4, student=4)):
+        changes.check_stages(tmp_path, split_stages(config, tmp_path), ())
+    (tmp_path / "student" / workdirs.SELECTION).unlink()  # not begun: none is lost
+    changes.check_stages(tmp_path, split_stages(whole, tmp_path), ())
+
+
+DAMAGE = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:100]),
+    "gone": lambda path: path.unlink(),
+    "other": lambda path: path.write_bytes(path.read_bytes().replace(b"bias", b"bies")),
+}
+
+
+@pytest.mark.errors
+def test_a_changed_run_goes_on_from_its_newest_sound_checkpoint(
+    finished, data_dir, tmp_path, monkeypatch, capsys
+):
+    def stop(*_, start, **rest):
+        raise Preempted(f"stopped at step {start}")
+
+    def check_tree(directory, tree, changed):
+        trees.append(tree)
+        check(directory, tree, changed)
+
+    trees, check = [], changes.check_tree
+    monkeypatch.setattr(changes, "check_tree", check_tree)
+    monkeypatch.setattr(trainer.loop, "run", stop)
+    for name, damage in DAMAGE.items():
+        shutil.copytree(finished, tmp_path / name)
+        damage(tmp_path / name / "checkpoints" / "4" / "training" / "_METADATA")
+    config, allow = config_of(data_dir, steps=8), ("schedule", "optimizer")
+    config.schedule.learning_rate = 0.5
+    with pytest.raises(Preempted, match="at step 2"):
+        run.run(config, tmp_path / "cut", allow=allow)
+    assert "checkpoint 4 is damaged" in capsys.readouterr().err
+    config.optimizer.momentum = 0.0
+    with pytest.raises(InputError, match="other arrays than its checkpoints: .*trace"):
+        run.run(config, tmp_path / "other", allow=allow)
+    same, different = trees
+    for name in ("gone", "other"):
+        check(tmp_path / name / "checkpoints", same, ["seed"])
+        with pytest.raises(InputError, match="with seed changed .*trace"):
+            check(tmp_path / name / "checkpoints", different, ["seed"])

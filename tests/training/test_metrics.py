@@ -156,3 +156,11 @@ def test_the_distance_to_the_teacher_and_its_parts_are_the_papers():
     assert half + delta == pytest.approx(np.mean(GOLDEN_LOGIT_MATCHING), rel=1e-5)
     distance = np.mean(np.sqrt([7.69, 2.40, 3.97]))
     assert found["logit_distance"] == pytest.approx(distance, rel=1e-5)
+
+
+def test_steps_of_another_method_are_no_part_of_a_mean():
+    old = {"s": {"loss": 1.0, "kl": 2.0, "skipped": 0.0}}
+    new = {"s": {"loss": 3.0, "mse": 4.0, "skipped": 0.0}}
+    assert metrics.average([old, new])["s"] == {"loss": 2.0, "skipped": 0.0}
+    assert metrics.from_json(metrics.to_json([(1, old), (1, new)])) == []
+    assert len(metrics.from_json(metrics.to_json([(1, old), (1, old)]))) == 1
