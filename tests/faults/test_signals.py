@@ -43,7 +43,10 @@ class Process:
         time.sleep(0.5)  # it was "ready" before it began
         started = time.monotonic()
         self.process.send_signal(number)
-        self.line = self.process.stderr.readline()
+        self.line, error = "", self.process.stderr.fileno()
+        # `readline` would take what follows as well, and `communicate` lose that.
+        while not self.line.endswith("\n") and (one := os.read(error, 1)):
+            self.line += one.decode()
         return time.monotonic() - started
 
     def end(self, seconds=20.0) -> tuple[int, str]:
@@ -199,3 +202,21 @@ def test_while_jax_is_imported(number):
     assert process.returncode == 128 + number, text[-500:]
     name = signal.Signals(number).name
     assert len(said) == 1 and f"kdjax train: {name}: stopped before" in said[0]
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
+def test_a_process_that_calls_a_command_outlives_its_imports(number, monkeypatch):
+    """A notebook: Ctrl-C while JAX is imported ends the command alone."""
+    from kdjax import __main__
+
+    ends = []
+
+    def import_module(name):
+        os.kill(os.getpid(), number)
+        time.sleep(1)  # the thread that listens has looked by then
+        raise AssertionError("the import went on")
+
+    monkeypatch.setattr(signals.os, "_exit", ends.append)
+    monkeypatch.setattr(__main__.importlib, "import_module", import_module)
+    assert __main__.main(["train"]) == 128 + number
+    assert ends == []
