@@ -29,12 +29,11 @@ with signals.watched("kdjax x", final=True):
 class Process:
     """A process without JAX that is in one of the states of a command."""
 
-    def __init__(self, code: str, **how):
+    def __init__(self, code: str):
         self.process = subprocess.Popen(
             [sys.executable, "-c", HEAD + code],
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True},
             cwd=ROOT,
-            **how,
         )
         assert self.process.stdout.readline() == "ready\n"
 
@@ -154,10 +153,12 @@ sys.exit(7)
 
 
 def test_what_nohup_ignores_stays_ignored():
-    def ignore():
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    process = Process("    time.sleep(1)", preexec_fn=ignore)
+    # Processes inherit it. `preexec_fn` would fork, which JAX warns of.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = Process("    time.sleep(1)")
+    finally:
+        signal.signal(signal.SIGHUP, before)
     process.process.send_signal(signal.SIGHUP)
     assert process.end() == (0, "")
 
