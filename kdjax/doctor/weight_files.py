@@ -1,5 +1,6 @@
 """Files of weights: what they are, whether they can be read, and of which network."""
 
+import contextlib
 import importlib.util
 import pathlib
 import re
@@ -14,7 +15,7 @@ from kdjax.contracts import InputError
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
 from kdjax.models import MODELS, create
 from kdjax.paths.files import local_copy
-from kdjax.weights import imported, layouts, torch_files, trees
+from kdjax.weights import imported, layouts, prefixes, torch_files, trees
 
 FETCH = "Fetch or export the file anew."
 GIVE_MODEL = "Give `import` its name as --model; it says what does not fit."
@@ -114,18 +115,30 @@ def _tensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> Findings:
 
 
 def _network(path: pathlib.Path, tensors: Mapping, record: dict) -> Findings:
-    classes = trees.counted_classes(str(path), tensors)
-    own = record.get("model", {}).get("name")
-    names = [own] if own in MODELS else _of_as_many_convolutions(tensors)
-    # Names and shapes say what it is, whatever the numbers are.
-    empty = {name: np.zeros(np.shape(x), np.float32) for name, x in tensors.items()}
-    fitting = [name for name in names if _fits(path, name, classes, empty)]
-    if fitting:
-        text = f"has the tensors of {' and '.join(fitting)}, with {classes} classes"
+    """Which networks of `kdjax.models` lie in a file, below any prefix."""
+    model = record.get("model")
+    own = model.get("name") if isinstance(model, dict) else None
+    # Names and shapes say what it is, whatever the numbers are; this takes no memory.
+    empty = {n: np.broadcast_to(np.float32(), np.shape(x)) for n, x in tensors.items()}
+    found = []
+
+    def read(below: Mapping, classes: int) -> trees.Read:
+        names = [own] if own in MODELS else _of_as_many_convolutions(below)
+        reads = {name: _fits(path, name, classes, below) for name in names}
+        fitting = [name for name, one in reads.items() if one is not None]
+        if not fitting:
+            raise InputError(f"{path}: these are the tensors of no network here.")
+        found.append((tuple(fitting), classes))
+        return reads[fitting[0]]
+
+    # It raises where there is none, and where several differ: all are in `found`.
+    with contextlib.suppress(InputError):
+        prefixes.find(str(path), empty, None, read)
+    for names, classes in dict.fromkeys(found):
+        text = f"has the tensors of {' and '.join(names)}, with {classes} classes"
         yield ok(path, text)
-    else:
-        text = f"has {classes} classes and the tensors of no network here"
-        yield note(path, text, GIVE_MODEL)
+    if not found:
+        yield note(path, "has the tensors of no network here", GIVE_MODEL)
 
 
 def _of_as_many_convolutions(tensors: Mapping) -> list[str]:
@@ -153,15 +166,14 @@ def _is_depthwise(shape: tuple[int, ...]) -> bool:
     return (shape[1] == 1 < shape[2]) or (shape[2] == 1 < shape[0] == shape[1] <= 7)
 
 
-def _fits(path: pathlib.Path, name: str, classes: int, tensors: Mapping) -> bool:
-    """Whether a network of colour or grey images has these tensors; computes none."""
+def _fits(
+    path: pathlib.Path, name: str, classes: int, tensors: Mapping
+) -> trees.Read | None:
+    """These tensors as a network of colour or grey images; computes none."""
     network = create(name, num_classes=classes)
     for channels in (3, 1):
         images = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
         wanted = jax.eval_shape(network.init, jax.random.key(0), images)
-        try:
-            trees.to_variables(str(path), tensors, wanted)
-        except InputError:
-            continue
-        return True
-    return False
+        with contextlib.suppress(InputError):
+            return trees.to_variables(str(path), tensors, wanted)
+    return None
