@@ -47,3 +47,45 @@ def test_a_network_that_is_not_known_is_a_note(tmp_path):
     assert not texts(findings, PROBLEM)
     (line,) = texts(findings, NOTE)
     assert "has the tensors of no network here -> Give `import`" in line
+
+
+@pytest.mark.parametrize("name", ("a.pth.tar", "a.pt.tar", "a.bin", "a.safetensors"))
+def test_all_names_that_import_reads_are_weights(name, tmp_path):
+    (tmp_path / name).write_bytes(b"<!DOCTYPE html>")
+    (line,) = texts(look(tmp_path / name), PROBLEM)
+    assert "it is a web page" in line and "-> Fetch or export the file" in line
+
+
+@pytest.mark.parity
+def test_each_set_of_weights_of_a_checkpoint_is_looked_at(tmp_path):
+    import torch
+
+    model = {name: torch.from_numpy(np.array(x)) for name, x in RESNET8.items()}
+    average = {f"module.{name}": tensor for name, tensor in model.items()}
+    bad = average | {"module.fc.bias": torch.full((10,), float("nan"))}
+    for second, count in ((average, 0), (bad, 1)):
+        path = tmp_path / "checkpoint.pth"
+        torch.save({"model": model, "model_ema": second, "epoch": 3}, path)
+        findings = look(path)
+        lines = texts(findings, PROBLEM)
+        assert len(lines) == count and all("pth model_ema: 1 tens" in x for x in lines)
+        assert sum("has the tensors of resnet8" in x for x in texts(findings, OK)) == 2
+
+
+@pytest.mark.parity
+def test_tensors_without_values_of_their_own_are_left_out(tmp_path):
+    import torch
+
+    model = {name: torch.from_numpy(np.array(x)) for name, x in RESNET8.items()}
+    odd = {
+        "a.meta": torch.zeros(3, device="meta"),
+        "a.large": torch.zeros(1).expand(1 << 20, 1 << 20),
+        "a.sparse": torch.zeros(2, 2).to_sparse(),
+    }
+    path = tmp_path / "weights.pth"
+    torch.save(odd | {f"net.{name}": tensor for name, tensor in model.items()}, path)
+    findings = look(path)
+    assert not texts(findings, PROBLEM)
+    (line,) = texts(findings, NOTE)
+    assert "3 tensors were not looked at; first a.meta, which has a shape and" in line
+    assert any("has the tensors of resnet8" in line for line in texts(findings, OK))
