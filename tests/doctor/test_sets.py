@@ -1,5 +1,9 @@
-"""Sound data sets that look unusual have no problem; files of arrays are not trusted."""
+"""Unusual data sets that are sound have no problem; files of arrays are not trusted."""
 
+import io
+import zipfile
+
+import numpy as np
 import pytest
 
 from kdjax.doctor import sets
@@ -25,3 +29,33 @@ def test_images_of_four_channels_are_decoded_by_tfds(tmp_path):
     prepare_jpegs(tmp_path, {"train": [(KINDS["rgba"][0], 0)] * 2}, channels=4)
     (directory,) = sets.below(tmp_path)
     assert not texts(look(directory), PROBLEM)
+
+
+def write_members(path, **headers):
+    """An .npz whose members have a header of a shape, and no numbers."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, shape in headers.items():
+            content = io.BytesIO()
+            header = {"descr": "|b1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(content, header)
+            archive.writestr(
+                f"{name}.npy", content.getvalue() + bytes(shape == (3,)) * 3
+            )
+
+
+def test_an_array_larger_than_its_file_takes_no_memory(tmp_path):
+    path = tmp_path / "selection.npz"
+    write_members(path, keep=(3,), labels=(3,), more=(1 << 45,))
+    (line,) = texts(look(path), PROBLEM)
+    assert "more cannot be read: " in line and "expected 35,184,372,0" in line
+
+
+def test_what_is_no_file_of_arrays_is_said(tmp_path):
+    path = tmp_path / "set.npz"
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    (tmp_path / "one.npy").rename(path)
+    (line,) = texts(look(path), PROBLEM)
+    assert "cannot be read as a file of arrays" in line
+    write_members(path, other=(1 << 45,))
+    (line,) = texts(look(path), PROBLEM)
+    assert "is no data set and no selection; it holds other -> " in line
