@@ -1,6 +1,7 @@
 """Prepared data sets: description, shards, counts, labels, classes and pixels."""
 
 import pathlib
+from collections import Counter
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def _load(path: pathlib.Path, part: str) -> Findings:
 
 def examine_classes(where: str, names: tuple[str, ...], labels) -> Findings:
     """Names that are there once, and images of each; labels are in range already."""
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         text = f"has the class {twice[0]!r} twice"
         yield problem(where, text, "Give each class a name of its own.")
