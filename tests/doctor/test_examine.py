@@ -193,12 +193,16 @@ def write_archive(path, name="archive/data.pkl"):
         (
             "archive/data.pkl",
             NOTE,
-            "2 records are as they were written -> Install torch",
+            "has all its parts, each as it was written -> Install torch",
         ),
-        ("archive/other", PROBLEM, "is a zip file of archive/other, archive/data/0"),
+        (
+            "archive/other",
+            PROBLEM,
+            "without weights: it has archive/other, archive/data/0",
+        ),
         (b"\x80\x02}q\x00.", NOTE, "is of PyTorch before 1.6, which has no checksums"),
         (b"what is it", PROBLEM, "is neither a file of PyTorch nor whole"),
-        (b"", PROBLEM, "an empty file"),
+        (b"", PROBLEM, "it is empty"),
     ),
 )
 def test_files_of_pytorch_without_it(tmp_path, monkeypatch, content, level, sentence):

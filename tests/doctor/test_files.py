@@ -109,15 +109,15 @@ FAULTS = {
         lambda root: (root / "weights.safetensors").write_text(
             "version https://git-lfs.github.com/spec/v1\n"
         ),
-        *("weights.safetensors", "is not a file of weights but a pointer of git-lfs"),
+        *("weights.safetensors", "these are no weights: it is a pointer of git-lfs"),
     ),
     "weights: a page": (
         lambda root: (root / "weights.safetensors").write_text("<!DOCTYPE html>"),
-        *("weights.safetensors", "is not a file of weights but a web page"),
+        *("weights.safetensors", "these are no weights: it is a web page"),
     ),
     "weights: cut": (
         lambda root: cut(root / "weights.safetensors"),
-        *("weights.safetensors", "not a safetensors file that NumPy can read"),
+        *("weights.safetensors", "cut short: .* -> Fetch or export the file anew"),
     ),
     "nothing there": (lambda root: None, "gone", "there is no such file or directory"),
     "something else": (
