@@ -6,6 +6,7 @@ import numpy as np
 
 from kdjax import checkpoints
 from kdjax.contracts import InputError
+from kdjax.data.npz import Arrays
 from kdjax.doctor.documents import different, read_object
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
 from kdjax.doctor.holder import examine_holder
@@ -39,9 +40,8 @@ def examine_selection(workdir: pathlib.Path, quick: bool) -> Findings:
 def examine_keep(path: pathlib.Path) -> Findings:
     """selection.npz alone; returns which samples are kept."""
     keep, labels = load_keep(str(path), "it")
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        for name in arrays:
-            arrays[name]  # compared with the checksum that the archive has
+    with path.open("rb") as file, Arrays(file) as arrays:
+        dict(arrays)  # each compared with the checksum that the archive has
     if keep.shape != labels.shape or keep.ndim != 1 or labels.dtype.kind not in "iu":
         raise InputError(
             f"keep is of shape {keep.shape} and labels are {labels.dtype} of shape "

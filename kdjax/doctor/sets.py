@@ -59,7 +59,7 @@ def _described(path: pathlib.Path) -> Findings:
 def examine_npz(path: pathlib.Path, quick: bool) -> Findings:
     """A set of one file, or what `select` wrote."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with path.open("rb") as file, npz.Arrays(file) as arrays:
             names = list(arrays)
     except OSError:
         raise
