@@ -169,9 +169,12 @@ def _check_memory(name: str, size: int) -> None:
         raise ValueError(f"{name} is {size:,} bytes; memory here is {_memory():,}")
 
 
-def _memory() -> int:
-    """Bytes of this machine."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _memory() -> float:
+    """Bytes of this machine; infinity where the system does not say, as Windows."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:

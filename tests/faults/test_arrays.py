@@ -97,6 +97,21 @@ def test_what_is_larger_than_memory_is_refused(tmp_path, monkeypatch):
         load_npz(path, "train")
 
 
+@pytest.mark.parametrize("error", (None, ValueError, OSError))
+def test_a_system_that_does_not_say_its_memory_sets_no_limit(
+    tmp_path, monkeypatch, error
+):
+    def sysconf(name):
+        raise error(name)
+
+    if error is None:  # as on Windows
+        monkeypatch.delattr(npz.os, "sysconf")
+    else:
+        monkeypatch.setattr(npz.os, "sysconf", sysconf)
+    path = write(tmp_path / "a.npz", train_image=npy(IMAGE), train_label=LABEL)
+    assert len(load_npz(path, "train").label) == 4
+
+
 @pytest.mark.parametrize("label", (1 << 62, -1, 2_000_000))
 def test_a_label_is_looked_at_before_classes_are_counted(tmp_path, label):
     """Without names the classes are 0 to the largest label: 2**62 are no memory's."""
