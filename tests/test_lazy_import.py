@@ -72,7 +72,12 @@ def test_every_public_name_can_be_imported(room):
     assert len(package.__all__) == len(set(package.__all__)) and package.__all__
     for name in package.__all__:
         assert getattr(package, name).__module__.startswith("kdjax.")
-        assert name in dir(package) or name in ("METHODS", "MODELS", "create")
+        assert name in dir(package) or name in (
+            "METHODS",
+            "MODELS",
+            "create",
+            "provided",
+        )
 
 
 @pytest.mark.parametrize("room", ["losses.limits", "losses.logits", "losses.robust"])

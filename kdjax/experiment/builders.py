@@ -31,6 +31,7 @@ INFINITE = ("temperature",)
 
 # Keys of a config that name a function of the user's own.
 FUNCTIONS = ("model.name", "optimizer.name", "teacher.network")
+ALLOWED = "allow_code"
 _allowed: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar(
     "allowed functions", default=frozenset()
 )
@@ -63,10 +64,23 @@ def allows_its_code(function: Callable) -> Callable:
 
 def code_of(config: Mapping) -> list[str]:
     """What a config, of several stages too, names of the user's own, and allows."""
-    values = flat(plain(config))
-    own = [value for key, value in values.items() if key.endswith(FUNCTIONS)]
-    allowed = values.get("allow_code", ())
-    return [name for name in [*own, *allowed] if isinstance(name, str)]
+    return [name for _, name in _code_of(config)]
+
+
+def check_same_code(config: Mapping, base: Mapping) -> None:
+    """Raises InputError where a config names or allows code that its base does not."""
+    with allow_code(*code_of(base)):
+        for key, names in _code_of(config):
+            for name in names.split(","):
+                check_code(f"config.{key}", name.strip())
+
+
+def _code_of(config: Mapping) -> Iterator[tuple[str, str]]:
+    """Dotted keys of a config and of its stages, each with a name that may be code."""
+    for key, value in flat(plain(config)).items():
+        if key.endswith((*FUNCTIONS, ALLOWED)):
+            names = value if isinstance(value, list | tuple) else (value,)
+            yield from ((key, name) for name in names if isinstance(name, str))
 
 
 def check_code(path: str, name: Any) -> None:
