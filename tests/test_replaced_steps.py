@@ -1,4 +1,4 @@
-"""A state that was saved before it was evaluated, and is saved again with its scores."""
+"""A state that was saved before its evaluation, and is saved again with its scores."""
 
 import jax
 import numpy as np

@@ -110,7 +110,7 @@ def _network(where: str, tensors: Mapping, record: dict) -> Findings:
     own = model.get("name") if isinstance(model, dict) else None
     # Names and shapes say what it is, whatever the numbers are; this takes no memory.
     empty = {n: np.broadcast_to(np.float32(), np.shape(x)) for n, x in tensors.items()}
-    found = []
+    matches = []
 
     def read(below: Mapping, classes: int) -> trees.Read:
         names = [own] if own in MODELS else _of_as_many_convolutions(below)
@@ -118,16 +118,16 @@ def _network(where: str, tensors: Mapping, record: dict) -> Findings:
         fitting = [name for name, one in reads.items() if one is not None]
         if not fitting:
             raise InputError(f"{where}: these are the tensors of no network here.")
-        found.append((tuple(fitting), classes))
+        matches.append((tuple(fitting), classes))
         return reads[fitting[0]]
 
-    # It raises where there is none, and where several differ: all are in `found`.
+    # It raises where there is none, and where several differ: all are in `matches`.
     with contextlib.suppress(InputError):
         prefixes.find(where, empty, None, read)
-    for names, classes in dict.fromkeys(found):
+    for names, classes in dict.fromkeys(matches):
         text = f"has the tensors of {' and '.join(names)}, with {classes} classes"
         yield ok(where, text)
-    if not found:
+    if not matches:
         yield note(where, "has the tensors of no network here", GIVE_MODEL)
 
 

@@ -71,15 +71,15 @@ def check_stages(
     those that it had could then neither go on nor be what the config says.
     """
     directories = {name: workdir / name for name in stages}
-    begun = [n for n, d in directories.items() if workdirs.is_begun(d)]
-    for name in begun:
+    started = [n for n, d in directories.items() if workdirs.is_begun(d)]
+    for name in started:
         directory, config = directories[name], schema.resolved(stages[name])
         changed = workdirs.changes_of(directory, config)
-        made = [n for n in begun if n != name and _reads(stages[n], directory)]
+        readers = [n for n in started if n != name and _reads(stages[n], directory)]
         lengths = {k: changed[k] for k in LENGTHS if k in changed}
-        if lengths and made:
+        if lengths and readers:
             raise InputError(
-                f"--workdir: {directory}: {_words(lengths)}, and the stage {made[0]} "
+                f"--workdir: {directory}: {_words(lengths)}, and the stage {readers[0]} "
                 f"was made from what {name} had become: use a new --workdir."
             )
         if changed:
