@@ -79,7 +79,7 @@ def check_stages(
         lengths = {k: changed[k] for k in LENGTHS if k in changed}
         if lengths and readers:
             raise InputError(
-                f"--workdir: {directory}: {_words(lengths)}, and the stage {readers[0]} "
+                f"--workdir: {directory}: {_words(lengths)}, and stage {readers[0]} "
                 f"was made from what {name} had become: use a new --workdir."
             )
         if changed:
