@@ -132,9 +132,7 @@ def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     return in_memory(image, label, opened.class_names, **opened.identity())
 
 
-def decoded(
-    opened: OpenSplit, position: int, image: bytes | np.ndarray
-) -> np.ndarray:
+def decoded(opened: OpenSplit, position: int, image: bytes | np.ndarray) -> np.ndarray:
     """The pixels of what `opened.decoders` gave, by the decoder of streamed images."""
     if opened.decoders is None:
         return image
