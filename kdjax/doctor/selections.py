@@ -7,7 +7,7 @@ import numpy as np
 from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.data.npz import Arrays
-from kdjax.doctor.documents import different, read_object
+from kdjax.doctor.documents import different
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
 from kdjax.doctor.holder import examine_holder
 from kdjax.doctor.sources import examine_versions
@@ -15,6 +15,7 @@ from kdjax.doctor.states import examine_steps
 from kdjax.experiment.data import KEEP, load_keep
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.paths.files import is_refused, text_of
+from kdjax.paths.json_files import read_json
 from kdjax.runner.workdir import IMPORTED, SELECTION
 
 SELECT_AGAIN = "Delete it and run `python -m kdjax select` again, with the same config."
@@ -63,7 +64,7 @@ def examine_keep(path: pathlib.Path) -> Findings:
 
 
 def _record(path: pathlib.Path, keep: np.ndarray) -> Findings:
-    record = read_object(path)
+    record = read_json(path, "the record of a selection")
     counts = {"samples": len(keep), "kept": int(keep.sum())}
     other = different({key: record.get(key) for key in counts}, counts)
     if other:
@@ -89,7 +90,7 @@ def examine_import(workdir: pathlib.Path, quick: bool) -> Findings:
 
 
 def _imported(path: pathlib.Path, meta: dict) -> Findings:
-    record = read_object(path)
+    record = read_json(path, "the record of an import")
     other = different(record, {key: meta.get(key) for key in record})
     if other:
         text = f"is of other weights than the checkpoint: {'; '.join(other[:3])}"

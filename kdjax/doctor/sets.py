@@ -10,10 +10,10 @@ from kdjax.data import npz
 from kdjax.data.registry import DATASETS, measured_augment
 from kdjax.data.tfds.feature_classes import FILE as FEATURES
 from kdjax.doctor import shards
-from kdjax.doctor.documents import read_object
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
 from kdjax.doctor.selections import SELECT_AGAIN, examine_keep
 from kdjax.paths.files import is_refused, text_of
+from kdjax.paths.json_files import read_json
 
 INFO = "dataset_info.json"
 PREPARE = "Delete it and prepare the set anew: `python -m kdjax prepare NAME`."
@@ -55,7 +55,7 @@ def examine_set(directory: pathlib.Path, quick: bool) -> Findings:
 
 def _described(path: pathlib.Path) -> Findings:
     yield from ()
-    return read_object(path)
+    return read_json(path, "the description of a set")
 
 
 def examine_npz(path: pathlib.Path, quick: bool) -> Findings:

@@ -69,7 +69,7 @@ FAULTS = {
     ),
     "set: description cut": (
         lambda root: cut(root / "sets/mine/1.0.0/dataset_info.json"),
-        *("sets/mine/1.0.0", "dataset_info.json: is damaged"),
+        *("sets/mine/1.0.0", "the description of a set is damaged"),
     ),
     "set: a class less": (one_class, "sets/mine/1.0.0", r"label\[\d+\] is 1; expected"),
     "set: code in its description": (
