@@ -11,5 +11,11 @@ from kdjax.lazy_import import lazy_package
 
 __version__ = "0.1.0"
 __all__, __getattr__, __dir__ = lazy_package(
-    __name__, losses="", methods="", models="", supervision="", types=""
+    __name__,
+    losses="",
+    methods="",
+    models="",
+    supervision="",
+    types="",
+    api="distill evaluate load train Trained",
 )

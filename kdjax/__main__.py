@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # shows any name somehow
             stream.reconfigure(errors="backslashreplace")
     program = " ".join(["kdjax", *argv[:1]])
-    with signals.watched(program, final=is_process, starting=True):
+    # A signal while modules are imported ends the process, if it is the command's.
+    with signals.watched(program, final=is_process, starting=is_process):
         try:
             command = _command(argv)
             signals.started()

@@ -67,7 +67,7 @@ class _Watch:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._before = {}
-        self._main = threading.get_ident()
+        self.main = threading.get_ident()
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
     def begin(self) -> None:
@@ -177,7 +177,7 @@ class _Watch:
         if self._raised_at and not self._resent:
             # JAX and destructors have places that let no exception through.
             self._resent += 1
-            signal.pthread_kill(self._main, number)
+            signal.pthread_kill(self.main, number)
 
     def _say(self, text: str) -> None:
         # Not through sys.stderr: the main thread may hold its lock.
@@ -223,21 +223,19 @@ def deferred(doing: Callable[[], str], unsaved: bool = True) -> Iterator[Deferra
     """While active, a signal is noted instead of ending the command; see `Deferral`."""
     deferral = Deferral(doing, unsaved)
     with watched("kdjax"):
-        if _watch is None:  # another thread: the caller handles signals
+        watch = _watch
+        if not watch or threading.get_ident() != watch.main:  # the caller handles them
             yield deferral
             return
-        _watch.deferral = deferral
+        outer, watch.deferral = watch.deferral, deferral
         try:
             yield deferral
         finally:
-            _watch.deferral = None
+            watch.deferral = outer
 
 
 def started() -> None:
-    """Modules are imported: until now a signal ends the process at once.
-
-    Some are of C, which prints what is raised in it, and goes on.
-    """
+    """Modules are imported: until now a signal ends the process at once."""
     if _watch:
         _watch.starting = False
 

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 
 import jax
 import pytest
@@ -23,6 +24,11 @@ def pytest_configure(config):
     and that is most of what the tests do; `pytest --cache-clear` forgets them.
     """
     gc.set_threshold(100_000, 20, 50)  # what JAX traces is many small objects
+    # Shells start what runs in the background so that signals are ignored, also by what
+    # the tests start; kdjax leaves it at that, and the tests would wait for ever.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     flags = os.environ.get("XLA_FLAGS", "")
     if LEVEL not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {LEVEL}=0".strip()

@@ -16,7 +16,8 @@ PACKAGE = ROOT / "kdjax"
 FLOORS = (
     "contracts lazy_import signals paths types losses supervision models data datasets "
     "methods selection training distributed analysis checkpoints weights reporting "
-    "caching experiment bench preflight runner sweep reproduce doctor cli __main__"
+    "caching experiment bench preflight runner sweep reproduce doctor api cli "
+    "__main__"
 ).split()
 # Who may import what. A package that is not here may be imported by nobody.
 GUESTS = {
@@ -36,7 +37,7 @@ GUESTS = {
     "simplejpeg": ["data", "datasets"],
     "sklearn": ["selection"],
     "scipy": ["analysis", "selection"],
-    "ml_collections": ["experiment", "cli", "sweep"],
+    "ml_collections": ["experiment", "cli", "sweep", "api"],
     "tensorboardX": ["reporting"],
     "rich": ["reporting"],
     "matplotlib": ["reporting"],

@@ -1,5 +1,6 @@
 """What README and docs show runs as it stands, and their links lead somewhere."""
 
+import functools
 import importlib.util
 import pathlib
 import re
@@ -24,10 +25,10 @@ PAGES += [
 ]
 
 
-def block(page):
-    """The page's only block of Python."""
-    (text,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
-    return text
+def block(page, number=0):
+    """A block of Python of the page."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
+    return blocks[number]
 
 
 def test_the_losses_example_runs_and_its_gradient_is_right():
@@ -52,6 +53,20 @@ def test_the_losses_example_runs_and_its_gradient_is_right():
     hard = softmax(z) - np.eye(3)[batch["label"]]
     wanted = batch["image"].T @ (0.9 * soft + 0.1 * hard) / 4
     np.testing.assert_allclose(names["gradients"], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_example_from_python_runs(tmp_path, monkeypatch, capsys):
+    """On few images, for one epoch, and with a smaller teacher."""
+    monkeypatch.chdir(tmp_path)
+    labels = np.arange(128) % 4
+    images = np.random.default_rng(0).integers(0, 256, (128, 8, 8, 3), np.uint8)
+    names = {"images": images, "labels": labels}
+    names["MyFlaxModule"] = functools.partial(Linear, 4)
+    names |= {"test_images": images[:40], "test_labels": labels[:40]}
+    text = re.sub(r"epochs=\d+", "epochs=1", block("README.md", 1))
+    exec(text.replace("resnet20", "resnet8"), names)
+    top1, shape = capsys.readouterr().out.split(" ", 1)
+    assert 0 <= float(top1) <= 100 and shape.strip() == "(40, 4)"
 
 
 def test_the_rules_example_puts_the_label_on_top():

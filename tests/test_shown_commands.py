@@ -124,7 +124,7 @@ class Shell:
         found = [w for w in given if not w.startswith("--")]
         assert found and {pathlib.Path(w).resolve() for w in found} <= set(self.runs)
 
-    def run(self, config, workdir, deadline=None, profile=None):
+    def run(self, config, workdir, deadline=None, profile=None, allow=()):
         """In place of a training: checks, and notes which networks there are now."""
         runs.check(config, workdir)
         parts = split_stages(config, workdir)

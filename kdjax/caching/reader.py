@@ -62,9 +62,11 @@ class Reader:
                 with local_copy(where / f"{name}.npy") as path:
                     if epoch not in self._verified and _sha256(path) != checksum:
                         raise _unusable(where, f"{name}.npy differs from its checksum")
-                    arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, KeyError) as error:
-            if is_refused(error):
+                    arrays[name] = np.lib.format.open_memmap(path, mode="r")
+        except StorageError:
+            raise
+        except Exception as error:  # NumPy raises six kinds for other headers
+            if is_refused(error) and not isinstance(error, MemoryError):
                 raise StorageError(
                     f"cache: {where} cannot be read now ({error}). Look at its "
                     "permissions and at the disk, then run the same command again."

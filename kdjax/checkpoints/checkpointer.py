@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers as policies
 
-from kdjax.checkpoints import storage
+from kdjax.checkpoints import aside, storage
 from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError, without_nan
 from kdjax.distributed import collectives
@@ -46,6 +46,7 @@ class Checkpointer:
         every step that was evaluated; `meta`, the JSON identity, is stored in each.
         """
         self.meta, self.directory, self._replaced = meta, directory, None
+        collectives.broadcast(lambda: aside.give_back(directory))
         for sentence in collectives.broadcast(lambda: storage.mend_metrics(directory)):
             collectives.log(sentence)
         scores = [lambda metrics, name=name: metrics[name]["top1"] for name in students]
@@ -84,8 +85,9 @@ class Checkpointer:
         args = ocp.args.Composite(meta=ocp.args.JsonSave(meta), **arrays)
         with storage.errors("save", step):
             if step in self._manager.all_steps():
-                self._replaced = storage.aside(self._manager.directory / str(step))
-                self._set_aside([step])
+                self._set_aside([step], aside.REPLACED)
+                name = f"{step}{aside.REPLACED}"
+                self._replaced = self._manager.directory / name
             self._manager.save(step, args=args, metrics=metrics)
 
     def wait(self) -> None:
@@ -118,7 +120,7 @@ class Checkpointer:
                 continue
             for number, why in damaged.items():
                 say(f"checkpoint {number} is damaged ({text_of(why)})")
-            self._set_aside(list(damaged))
+            self._set_aside(list(damaged), aside.DAMAGED)
             items, meta = restored
             return storage.join(items), meta
         for error in damaged.values():
@@ -184,10 +186,10 @@ class Checkpointer:
             text = f"{where} cannot be read by another process now; its log says why."
             raise error or storage.StorageError(text)
 
-    def _set_aside(self, steps: list[int]) -> None:
-        """Renames damaged steps, so that the run may save those steps again."""
+    def _set_aside(self, steps: list[int], suffix: str) -> None:
+        """Renames steps, so that the run may save those steps again."""
         for step in steps if jax.process_index() == 0 else ():
-            storage.set_aside(self._manager.directory / str(step))
+            aside.set_aside(self._manager.directory / str(step), suffix)
         if steps:
             _everywhere(True)
             self._manager.reload()

@@ -5,7 +5,6 @@ import glob
 import itertools
 import json
 import logging
-import os
 import pathlib
 from collections.abc import Iterable
 
@@ -37,7 +36,6 @@ ITEMS = {
 }
 
 SLOWEST = 24 * 3600  # seconds of a save, on a disk that is slow or shared
-COMMITTED = "commit_success.txt"  # where nothing can be renamed, Orbax's last file
 CHECKSUMS = "checksums"  # of the arrays, in the identity
 META, METRICS = "meta/metadata", "metrics/metrics"  # files of a step
 SCORES = {str: {"top1": float}}  # what Orbax's policies read of METRICS
@@ -221,26 +219,6 @@ def open_reader(directory):
     # Nor may the damaged scores of one step hide all of them: readers need no scores.
     rest = {"lightweight_initialize": True, "multiprocessing_options": alone}
     return open_manager(directory, read_only=True, **rest)
-
-
-def aside(step: epath.Path) -> epath.Path:
-    """Where a step is when it is set aside."""
-    return step.with_name(f"{step.name}.damaged")
-
-
-def set_aside(step: epath.Path) -> None:
-    """Renames a damaged step to STEP.damaged; of several at most the last is kept."""
-    target = aside(step)
-    files.remove_tree(target)  # else nothing can take its name
-    if not is_url(step):
-        os.rename(step, target)
-        return
-    bucket, name = files.filesystem(step)
-    for file in bucket.find(name):
-        bucket.cp_file(file, f"{name}.damaged{file.removeprefix(name)}")
-    # Without it Orbax deletes what is left of the step, should this be interrupted.
-    (step / COMMITTED).unlink(missing_ok=True)
-    files.remove_tree(step)
 
 
 @contextlib.contextmanager

@@ -49,7 +49,8 @@ def parse(parser: argparse.ArgumentParser, argv: list[str]):
         data_dir = str(paths.resolve(options.data_dir, "--data_dir"))
         set_override(config, "data.data_dir", data_dir)
     if options.allow_code:
-        set_override(config, "allow_code", options.allow_code)
+        named = (*config.get("allow_code", ()), options.allow_code)
+        set_override(config, "allow_code", repr(named))
     options.workdir = paths.resolve(options.workdir, "--workdir")
     return options, config
 

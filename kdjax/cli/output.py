@@ -6,6 +6,7 @@ A run of days must not end because nobody reads what it prints.
 import errno
 import io
 import os
+import select
 import sys
 
 
@@ -17,11 +18,13 @@ class Tolerant(io.FileIO):
     def write(self, data) -> int:
         """Writes, or drops what cannot be written; says how many bytes there were."""
         try:
-            count = super().write(data)
+            # None: a pipe that another process has set not to wait is full.
+            while (count := super().write(data)) is None:
+                select.select([], [self], [])
         except OSError as error:
             self.error = self.error or error
-            count = None
-        return len(data) if count is None else count
+            count = len(data)
+        return count
 
 
 def tolerate() -> None:

@@ -14,8 +14,10 @@ import math
 import os
 import pathlib
 import re
+import tokenize
 import zipfile
 from collections.abc import Iterator, Mapping
+from typing import BinaryIO
 
 import numpy as np
 
@@ -116,25 +118,63 @@ class Arrays(Mapping):
 
     def _check_size(self, name: str, part: zipfile.ZipInfo) -> None:
         with self._zip.open(part) as file:
-            version = np.lib.format.read_magic(file)
-            if version not in _HEADERS:
-                raise ValueError(f"{name} is of version {version} of the format")
-            shape, _, dtype = _HEADERS[version](file)
-            size = file.tell() + math.prod(shape) * dtype.itemsize
-        if dtype.hasobject:
-            raise ValueError(f"{name} holds objects of Python, which are never read")
+            size, form = _size_and_form(name, file)
         if size != part.file_size:
-            text = f"{dtype} of shape {shape}, in {part.file_size:,} bytes"
+            text = f"{form}, in {part.file_size:,} bytes"
             raise ValueError(f"{name} is {text}; expected {size:,}")
         if size > _DEFLATE * part.compress_size + 1024:
             raise ValueError(f"{name} is {size:,} bytes, more than its part can hold")
-        if size > _memory():
-            raise ValueError(f"{name} is {size:,} bytes; memory here is {_memory():,}")
+        _check_memory(name, size)
 
 
-def _memory() -> int:
-    """Bytes of this machine."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def read_npy(file: BinaryIO) -> np.ndarray:
+    """The array of an open .npy file, which may go on after it.
+
+    As in `Arrays` nothing is unpickled, and no array is larger than the file that says
+    it is. Raises ValueError.
+    """
+    file.seek(0, os.SEEK_END)
+    length = file.tell()
+    file.seek(0)
+    size, form = _size_and_form("it", file)
+    if size > length:
+        raise ValueError(f"it is {form}, in {length:,} bytes; expected {size:,}")
+    _check_memory("it", size)
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _size_and_form(name: str, file: BinaryIO) -> tuple[int, str]:
+    """Bytes of a .npy file by its header, and its dtype and shape in words."""
+    version = np.lib.format.read_magic(file)
+    if version not in _HEADERS:
+        raise ValueError(f"{name} is of version {version} of the format")
+    try:
+        header = _HEADERS[version](file)
+    except (MemoryError, RecursionError, tokenize.TokenError):
+        header = None  # of thousands of signs, or a bracket that does not close
+    if header is None:  # not above: of a MemoryError `is_refused` would say yes
+        raise ValueError(f"{name} has no header of the format")
+    shape, _, dtype = header
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds objects of Python, which are never read")
+    form = f"{dtype} of shape {shape}"
+    if min(shape, default=0) < 0:
+        raise ValueError(f"{name} is {form}; expected no length below 0")
+    return file.tell() + math.prod(shape) * dtype.itemsize, form
+
+
+def _check_memory(name: str, size: int) -> None:
+    if size > _memory():
+        raise ValueError(f"{name} is {size:,} bytes; memory here is {_memory():,}")
+
+
+def _memory() -> float:
+    """Bytes of this machine; infinity where the system does not say, as Windows."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:

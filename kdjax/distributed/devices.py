@@ -103,7 +103,10 @@ def keep_programs(directory: str | pathlib.Path = PROGRAMS) -> None:
 def describe() -> str:
     """One sentence on what this run computes with."""
     devices, processes = jax.devices(), jax.process_count()
-    if processes == 1 and devices[0].platform == "cpu":
+    is_cpu = processes == 1 and devices[0].platform == "cpu"
+    if is_cpu and xla_flags.SINGLE_THREAD not in os.environ.get("XLA_FLAGS", ""):
+        return f"devices: {len(devices)} CPU device(s), as JAX was started"
+    if is_cpu:
         per = "one per core" if len(devices) == cores() else f"on {cores()} cores"
         return (
             f"devices: {len(devices)} virtual CPU device(s), {per}, one thread each "

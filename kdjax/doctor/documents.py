@@ -1,21 +1,9 @@
-"""JSON that lies in users' directories: read whole, or refused with a sentence."""
+"""What JSON documents of users' directories hold: not finite, or different."""
 
 import math
-import pathlib
 from typing import Any
 
-from kdjax.contracts import InputError, flat
-from kdjax.paths.json_files import parse_json
-
-
-def read_object(path: pathlib.Path, form: Any = dict) -> dict:
-    """What is in a JSON file; InputError where it is not of the form (`check_form`)."""
-    content = path.read_bytes()
-    try:
-        return parse_json(content, form)
-    except ValueError as error:
-        why = f"is damaged: {error}" if content.strip() else "is empty"
-        raise InputError(why) from error
+from kdjax.contracts import flat
 
 
 def not_finite(record: Any) -> list[str]:

@@ -1,12 +1,12 @@
 """Which process holds a directory; asks the system, and takes no lock itself."""
 
-import json
 import os
 import pathlib
 import time
 
 from kdjax.doctor.findings import Findings, note
 from kdjax.paths import files, is_url
+from kdjax.paths.json_files import DamagedError, read_json
 from kdjax.runner.workdir import LOCK
 
 LOCKS = pathlib.Path("/proc/locks")  # of the processes that can be seen from here
@@ -52,9 +52,9 @@ def _lease(path: pathlib.Path):
     """Of a bucket: who wrote it last, and how long ago by this host's clock."""
     age = time.time() - files.modified(path)
     try:
-        record = json.loads(path.read_text())
+        record = read_json(path, "the lease", {"pid": int, "host": str})
         holder = f"process {record['pid']} on {record['host']}"
-    except (ValueError, KeyError, TypeError):
+    except DamagedError:
         holder = "a process that its text does not name"
     return note(
         path,

@@ -4,7 +4,7 @@ import pathlib
 
 from kdjax.checkpoints.inspection import Step
 from kdjax.contracts import flat
-from kdjax.doctor.documents import different, not_finite, read_object
+from kdjax.doctor.documents import different, not_finite
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
 from kdjax.doctor.holder import examine_holder
 from kdjax.doctor.rows import METRICS, SETTINGS, examine_rows
@@ -13,6 +13,7 @@ from kdjax.doctor.states import examine_steps
 from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.students import student_sections
+from kdjax.paths.json_files import read_json
 from kdjax.reporting.results import SUMMARY, SUMMARY_FORM
 from kdjax.runner.skipped_images import FILE as UNREADABLE
 from kdjax.runner.workdir import CONFIG, CONFIG_FORM
@@ -76,7 +77,7 @@ def _config(workdir: pathlib.Path) -> Findings:
     if not path.exists():
         yield problem(path, "is missing", "The same command writes it again.")
         return None
-    stored = read_object(path, CONFIG_FORM)
+    stored = read_json(path, "the config", CONFIG_FORM)
     config = schema.with_defaults(stored)
     schema.check_keys(config)
     retired = ", ".join(stored.keys() & schema.RETIRED.keys())
@@ -134,7 +135,7 @@ def _summary(workdir: pathlib.Path, steps: list[Step]) -> Findings:
             "The same command goes on from there, if it is not running.",
         )
         return False
-    record = read_object(path, SUMMARY_FORM)
+    record = read_json(path, "the summary", SUMMARY_FORM)
     metrics = {name: row["metrics"] for name, row in record["students"].items()}
     bad = not_finite(metrics)
     if bad:
@@ -171,4 +172,4 @@ def _unreadable_images(workdir: pathlib.Path) -> Findings:
 
 def _read(path: pathlib.Path) -> Findings:
     yield from ()
-    return read_object(path)
+    return read_json(path, "the list of them")

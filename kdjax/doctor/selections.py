@@ -6,13 +6,16 @@ import numpy as np
 
 from kdjax import checkpoints
 from kdjax.contracts import InputError
-from kdjax.doctor.documents import different, read_object
+from kdjax.data.npz import Arrays
+from kdjax.doctor.documents import different
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
 from kdjax.doctor.holder import examine_holder
 from kdjax.doctor.sources import examine_versions
 from kdjax.doctor.states import examine_steps
 from kdjax.experiment.data import KEEP, load_keep
 from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.paths.files import is_refused, text_of
+from kdjax.paths.json_files import read_json
 from kdjax.runner.workdir import IMPORTED, SELECTION
 
 SELECT_AGAIN = "Delete it and run `python -m kdjax select` again, with the same config."
@@ -39,9 +42,14 @@ def examine_selection(workdir: pathlib.Path, quick: bool) -> Findings:
 def examine_keep(path: pathlib.Path) -> Findings:
     """selection.npz alone; returns which samples are kept."""
     keep, labels = load_keep(str(path), "it")
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with path.open("rb") as file, Arrays(file) as arrays:
         for name in arrays:
-            arrays[name]  # compared with the checksum that the archive has
+            try:
+                arrays[name]  # compared with the checksum that the archive has
+            except Exception as error:  # NumPy and zipfile raise six kinds
+                if is_refused(error):
+                    raise
+                raise InputError(f"{name} cannot be read: {text_of(error)}") from error
     if keep.shape != labels.shape or keep.ndim != 1 or labels.dtype.kind not in "iu":
         raise InputError(
             f"keep is of shape {keep.shape} and labels are {labels.dtype} of shape "
@@ -56,7 +64,7 @@ def examine_keep(path: pathlib.Path) -> Findings:
 
 
 def _record(path: pathlib.Path, keep: np.ndarray) -> Findings:
-    record = read_object(path)
+    record = read_json(path, "the record of a selection")
     counts = {"samples": len(keep), "kept": int(keep.sum())}
     other = different({key: record.get(key) for key in counts}, counts)
     if other:
@@ -82,7 +90,7 @@ def examine_import(workdir: pathlib.Path, quick: bool) -> Findings:
 
 
 def _imported(path: pathlib.Path, meta: dict) -> Findings:
-    record = read_object(path)
+    record = read_json(path, "the record of an import")
     other = different(record, {key: meta.get(key) for key in record})
     if other:
         text = f"is of other weights than the checkpoint: {'; '.join(other[:3])}"

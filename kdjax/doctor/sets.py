@@ -1,6 +1,7 @@
 """Prepared data sets: description, shards, counts, labels, classes and pixels."""
 
 import pathlib
+from collections import Counter
 
 import numpy as np
 
@@ -9,9 +10,10 @@ from kdjax.data import npz
 from kdjax.data.registry import DATASETS, measured_augment
 from kdjax.data.tfds.feature_classes import FILE as FEATURES
 from kdjax.doctor import shards
-from kdjax.doctor.documents import read_object
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
-from kdjax.doctor.selections import examine_keep
+from kdjax.doctor.selections import SELECT_AGAIN, examine_keep
+from kdjax.paths.files import is_refused, text_of
+from kdjax.paths.json_files import read_json
 
 INFO = "dataset_info.json"
 PREPARE = "Delete it and prepare the set anew: `python -m kdjax prepare NAME`."
@@ -53,22 +55,22 @@ def examine_set(directory: pathlib.Path, quick: bool) -> Findings:
 
 def _described(path: pathlib.Path) -> Findings:
     yield from ()
-    return read_object(path)
+    return read_json(path, "the description of a set")
 
 
 def examine_npz(path: pathlib.Path, quick: bool) -> Findings:
     """A set of one file, or what `select` wrote."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with path.open("rb") as file, npz.Arrays(file) as arrays:
             names = list(arrays)
-    except OSError:
-        raise
-    except Exception as error:  # NumPy and zipfile raise six kinds for other files
-        text = f"cannot be read as a file of arrays: {type(error).__name__}: {error}"
+    except Exception as error:  # zipfile raises five kinds for other files
+        if is_refused(error):
+            raise
+        text = f"cannot be read as a file of arrays: {text_of(error)}"
         raise InputError(text) from error
     parts = [n.removesuffix(npz.IMAGE) for n in names if n.endswith(npz.IMAGE)]
     if "keep" in names:
-        yield from guarded(path, WRITE, examine_keep, path)
+        yield from guarded(path, SELECT_AGAIN, examine_keep, path)
     elif not parts:
         text = f"is no data set and no selection; it holds {', '.join(names[:6])}"
         advice = f"A set has train{npz.IMAGE} and train{npz.LABEL}, and so for test."
@@ -93,7 +95,7 @@ def _load(path: pathlib.Path, part: str) -> Findings:
 
 def examine_classes(where: str, names: tuple[str, ...], labels) -> Findings:
     """Names that are there once, and images of each; labels are in range already."""
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         text = f"has the class {twice[0]!r} twice"
         yield problem(where, text, "Give each class a name of its own.")

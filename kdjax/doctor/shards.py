@@ -9,7 +9,13 @@ from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.data.tfds import find
 from kdjax.data.tfds.names import Name
-from kdjax.data.tfds.records import UNDECODED, OpenSplit, examples, open_split
+from kdjax.data.tfds.records import (
+    UNDECODED,
+    OpenSplit,
+    decoded,
+    examples,
+    open_split,
+)
 from kdjax.doctor.findings import Findings, guarded, ok, problem
 from kdjax.paths.files import size
 
@@ -98,10 +104,14 @@ def _ends(opened: OpenSplit) -> list[int]:
 
 
 def _label(opened: OpenSplit, position: int) -> int:
-    record = opened.read_record(position)
-    return opened.features.deserialize_example_np(record, decoders=UNDECODED)["label"]
+    return _example(opened, position)["label"]
 
 
 def _image(opened: OpenSplit, position: int) -> np.ndarray:
+    image = _example(opened, position, opened.decoders)["image"]
+    return decoded(opened, position, image)
+
+
+def _example(opened: OpenSplit, position: int, decoders=UNDECODED) -> dict:
     record = opened.read_record(position)
-    return opened.features.deserialize_example_np(record)["image"]
+    return opened.features.deserialize_example_np(record, decoders=decoders)

@@ -2,10 +2,10 @@
 
 import pathlib
 
-from kdjax.doctor.documents import read_object
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
 from kdjax.doctor.holder import examine_holder
 from kdjax.doctor.run import examine_run
+from kdjax.paths.json_files import read_json
 from kdjax.runner.workdir import CONFIG
 from kdjax.sweep.directory import DONE, FAILED, MEMBERS, PROGRAMS
 
@@ -46,7 +46,8 @@ def _trial(root: pathlib.Path, trial: pathlib.Path) -> Findings:
     """A finished trial names the program that trained it."""
     if not (trial / DONE).exists():
         return
-    ran = root / str(read_object(trial / DONE)["ran"])
+    done = read_json(trial / DONE, "the mark of a trial that is done", {"ran": str})
+    ran = root / done["ran"]
     if not ran.exists():
         text = f"was trained in {ran}, which is not there: its weights are lost"
         yield problem(
@@ -56,4 +57,5 @@ def _trial(root: pathlib.Path, trial: pathlib.Path) -> Findings:
 
 def _members(path: pathlib.Path) -> Findings:
     yield from ()
-    return [str(name) for name in read_object(path)["rows"]]
+    record = read_json(path, "the list of a program's trials", {"rows": [str]})
+    return record["rows"]

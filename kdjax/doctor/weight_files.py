@@ -1,5 +1,6 @@
 """Files of weights: what they are, whether they can be read, and of which network."""
 
+import contextlib
 import importlib.util
 import pathlib
 import re
@@ -14,49 +15,38 @@ from kdjax.contracts import InputError
 from kdjax.doctor.findings import Findings, guarded, note, ok, problem
 from kdjax.models import MODELS, create
 from kdjax.paths.files import local_copy
-from kdjax.weights import imported, layouts, torch_files, trees
+from kdjax.weights import first_bytes, imported, layouts, prefixes, torch_files, trees
+from kdjax.weights.trees import Unusable
 
 FETCH = "Fetch or export the file anew."
 GIVE_MODEL = "Give `import` its name as --model; it says what does not fit."
 VARIANCES = ("running_var", "var")
-# How other files that bear the name of one begin.
-BEGINNINGS = {
-    b"version https://git-lfs": "a pointer of git-lfs: `git lfs pull` fetches the file",
-    b"<": "a web page: the download needed another address, or a login",
-    b"{": "JSON: an error message of a server, or an index of several files",
-}
 
 
 def is_weights(path: pathlib.Path) -> bool:
-    suffixes = (imported.SAFETENSORS, *torch_files.SUFFIXES)
-    return path.suffix in suffixes or path.name.endswith(".pth.tar")
+    return path.name.endswith((imported.SAFETENSORS, *torch_files.SUFFIXES))
 
 
 def examine_weights(path: pathlib.Path, quick: bool) -> Findings:
     with local_copy(path) as copy:
-        wrong = _beginning(copy)
-        if wrong:
-            yield problem(path, f"is not a file of weights but {wrong}", FETCH)
-            return
-        if copy.suffix != imported.SAFETENSORS and not _has_torch():
+        yield from guarded(path, FETCH, _examine, path, copy, quick)
+
+
+def _examine(path: pathlib.Path, copy: pathlib.Path, quick: bool) -> Findings:
+    if copy.suffix == imported.SAFETENSORS:
+        sets = {"": imported.read(copy)}
+    else:
+        first_bytes.check_weights(copy, is_safetensors=False)
+        if not _has_torch():
             yield from _without_torch(path, copy)
             return
-        tensors = imported.read(copy)
-        yield from _tensors(path, tensors)
+        sets = torch_files.read_each(copy)
+    record = imported.origin(copy)
+    for key, tensors in sets.items():
+        where = f"{path} {key}" if key else str(path)
+        yield from _tensors(where, tensors)
         if not quick:
-            record = imported.origin(copy)
-            arguments = (path, tensors, record)
-            yield from guarded(path, GIVE_MODEL, _network, *arguments)
-
-
-def _beginning(path: pathlib.Path) -> str:
-    """What a file is that is none of weights; "" where it may be one."""
-    with path.open("rb") as file:
-        begin = file.read(64)
-    if not begin:
-        return "an empty file"
-    texts = (text for word, text in BEGINNINGS.items() if begin.startswith(word))
-    return next(texts, "")
+            yield from guarded(where, GIVE_MODEL, _network, where, tensors, record)
 
 
 def _has_torch() -> bool:
@@ -65,40 +55,41 @@ def _has_torch() -> bool:
 
 def _without_torch(path: pathlib.Path, copy: pathlib.Path) -> Findings:
     """The container alone: its checksums, if it has some. Nothing is unpickled."""
-    if not zipfile.is_zipfile(copy):
-        with copy.open("rb") as file:
-            is_pickle = file.read(1) == b"\x80"
-        if not is_pickle:
-            yield problem(path, "is neither a file of PyTorch nor whole", FETCH)
-        else:
-            text = "is of PyTorch before 1.6, which has no checksums"
-            yield note(path, text, "Install torch to look further.")
-        return
-    with zipfile.ZipFile(copy) as archive:
-        names, damaged = archive.namelist(), archive.testzip()
-    if damaged:
-        yield problem(path, f"{damaged} differs from its checksum", FETCH)
-    elif not any(name.endswith("data.pkl") for name in names):
-        yield problem(path, f"is a zip file of {', '.join(names[:3])}", FETCH)
-    else:
-        text = f"{len(names)} records are as they were written"
+    torch_files.check_sums(copy)
+    with copy.open("rb") as file:
+        is_pickle = file.read(1) == b"\x80"
+    if zipfile.is_zipfile(copy):
+        text = "has all its parts, each as it was written"
         yield note(path, text, "Install torch to look at the tensors.")
+    elif is_pickle:
+        text = "is of PyTorch before 1.6, which has no checksums"
+        yield note(path, text, "Install torch to look further.")
+    else:
+        yield problem(path, "is neither a file of PyTorch nor whole", FETCH)
 
 
-def _tensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> Findings:
+def _tensors(where: str, tensors: Mapping[str, np.ndarray | Unusable]) -> Findings:
+    without = [n for n, x in tensors.items() if isinstance(x, Unusable)]
+    if without:
+        text = f"{len(without)} tensors were not looked at; first {without[0]}, which"
+        yield note(where, f"{text} {tensors[without[0]].reason}", GIVE_MODEL)
     weights = {
-        name: x for name, x in tensors.items() if name.split(".")[-1] != layouts.COUNTER
+        name: x
+        for name, x in tensors.items()
+        if name.split(".")[-1] != layouts.COUNTER and name not in without
     }
     types = sorted({str(x.dtype) for x in weights.values()})
     odd = [name for name, x in weights.items() if x.dtype.kind not in "fV"]
     if odd:
         text = f"{len(odd)} tensors are no floating point numbers, first {odd[0]}"
-        yield problem(path, f"{text}, {weights[odd[0]].dtype}", "Export it in float32.")
+        yield problem(
+            where, f"{text}, {weights[odd[0]].dtype}", "Export it in float32."
+        )
     floats = {n: x.astype(np.float32) for n, x in weights.items() if n not in odd}
     bad = [name for name, x in floats.items() if not np.isfinite(x).all()]
     if bad:
         text = f"{len(bad)} tensors hold NaN or infinity, first {bad[0]}"
-        yield problem(path, text, "They are of a training that diverged: use others.")
+        yield problem(where, text, "They are of a training that diverged: use others.")
     negative = [
         name
         for name, x in floats.items()
@@ -106,26 +97,38 @@ def _tensors(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> Findings:
     ]
     if negative:
         text = f"{len(negative)} variances are below 0, first {negative[0]}"
-        yield problem(path, text, FETCH)
+        yield problem(where, text, FETCH)
     count = sum(x.size for x in weights.values())
     text = f"{len(weights)} tensors of {', '.join(types)}, {count:,} numbers"
-    if not (odd or bad or negative):
-        yield ok(path, f"{text}, all finite")
+    if weights and not (odd or bad or negative):
+        yield ok(where, f"{text}, all finite")
 
 
-def _network(path: pathlib.Path, tensors: Mapping, record: dict) -> Findings:
-    classes = trees.counted_classes(str(path), tensors)
-    own = record.get("model", {}).get("name")
-    names = [own] if own in MODELS else _of_as_many_convolutions(tensors)
-    # Names and shapes say what it is, whatever the numbers are.
-    empty = {name: np.zeros(np.shape(x), np.float32) for name, x in tensors.items()}
-    fitting = [name for name in names if _fits(path, name, classes, empty)]
-    if fitting:
-        text = f"has the tensors of {' and '.join(fitting)}, with {classes} classes"
-        yield ok(path, text)
-    else:
-        text = f"has {classes} classes and the tensors of no network here"
-        yield note(path, text, GIVE_MODEL)
+def _network(where: str, tensors: Mapping, record: dict) -> Findings:
+    """Which networks of `kdjax.models` lie in a file, below any prefix."""
+    model = record.get("model")
+    own = model.get("name") if isinstance(model, dict) else None
+    # Names and shapes say what it is, whatever the numbers are; this takes no memory.
+    empty = {n: np.broadcast_to(np.float32(), np.shape(x)) for n, x in tensors.items()}
+    matches = []
+
+    def read(below: Mapping, classes: int) -> trees.Read:
+        names = [own] if own in MODELS else _of_as_many_convolutions(below)
+        reads = {name: _fits(where, name, classes, below) for name in names}
+        fitting = [name for name, one in reads.items() if one is not None]
+        if not fitting:
+            raise InputError(f"{where}: these are the tensors of no network here.")
+        matches.append((tuple(fitting), classes))
+        return reads[fitting[0]]
+
+    # It raises where there is none, and where several differ: all are in `matches`.
+    with contextlib.suppress(InputError):
+        prefixes.find(where, empty, None, read)
+    for names, classes in dict.fromkeys(matches):
+        text = f"has the tensors of {' and '.join(names)}, with {classes} classes"
+        yield ok(where, text)
+    if not matches:
+        yield note(where, "has the tensors of no network here", GIVE_MODEL)
 
 
 def _of_as_many_convolutions(tensors: Mapping) -> list[str]:
@@ -153,15 +156,12 @@ def _is_depthwise(shape: tuple[int, ...]) -> bool:
     return (shape[1] == 1 < shape[2]) or (shape[2] == 1 < shape[0] == shape[1] <= 7)
 
 
-def _fits(path: pathlib.Path, name: str, classes: int, tensors: Mapping) -> bool:
-    """Whether a network of colour or grey images has these tensors; computes none."""
+def _fits(where: str, name: str, classes: int, tensors: Mapping) -> trees.Read | None:
+    """These tensors as a network of colour or grey images; computes none."""
     network = create(name, num_classes=classes)
     for channels in (3, 1):
         images = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
         wanted = jax.eval_shape(network.init, jax.random.key(0), images)
-        try:
-            trees.to_variables(str(path), tensors, wanted)
-        except InputError:
-            continue
-        return True
-    return False
+        with contextlib.suppress(InputError):
+            return trees.to_variables(where, tensors, wanted)
+    return None

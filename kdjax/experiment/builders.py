@@ -14,6 +14,7 @@ from typing import Any
 
 from kdjax.contracts import InputError, flat, nearest
 from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value, plain
+from kdjax.models import PROVIDED
 from kdjax.training.optimizers import OPTIMIZERS, from_function
 
 # Of what builders take, by the name of the argument; the rest is for them to refuse.
@@ -30,6 +31,7 @@ INFINITE = ("temperature",)
 
 # Keys of a config that name a function of the user's own.
 FUNCTIONS = ("model.name", "optimizer.name", "teacher.network")
+ALLOWED = "allow_code"
 _allowed: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar(
     "allowed functions", default=frozenset()
 )
@@ -62,15 +64,30 @@ def allows_its_code(function: Callable) -> Callable:
 
 def code_of(config: Mapping) -> list[str]:
     """What a config, of several stages too, names of the user's own, and allows."""
-    values = flat(plain(config))
-    own = [value for key, value in values.items() if key.endswith(FUNCTIONS)]
-    allowed = values.get("allow_code", ())
-    return [name for name in [*own, *allowed] if isinstance(name, str)]
+    return [name for _, name in _code_of(config)]
+
+
+def check_same_code(config: Mapping, base: Mapping) -> None:
+    """Raises InputError where a config names or allows code that its base does not."""
+    with allow_code(*code_of(base)):
+        for key, names in _code_of(config):
+            for name in names.split(","):
+                check_code(f"config.{key}", name.strip())
+
+
+def _code_of(config: Mapping) -> Iterator[tuple[str, str]]:
+    """Dotted keys of a config and of its stages, each with a name that may be code."""
+    for key, value in flat(plain(config)).items():
+        if key.endswith((*FUNCTIONS, ALLOWED)):
+            names = value if isinstance(value, list | tuple) else (value,)
+            yield from ((key, name) for name in names if isinstance(name, str))
 
 
 def check_code(path: str, name: Any) -> None:
     """Raises InputError for a function that no config and no option here names."""
-    if isinstance(name, str) and ":" in name and name not in _allowed.get():
+    if not isinstance(name, str) or name.startswith(PROVIDED):  # an object, at hand
+        return
+    if ":" in name and name not in _allowed.get():
         raise InputError(
             f"{path} is {name!r}, a function: what a file names so is called only "
             "where you name it too. If you know that code and trust it: "

@@ -137,7 +137,7 @@ def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
         with file.open("rb") as opened, Arrays(opened) as saved:
             return saved["keep"].astype(bool, casting="no"), saved["labels"]
     except Exception as error:  # NumPy and zipfile raise six kinds for other files
-        if is_refused(error):
+        if is_refused(error) and not isinstance(error, MemoryError):
             raise
         raise InputError(
             f"{what}: {file} is not what `python -m kdjax select` wrote: "

@@ -116,8 +116,11 @@ def _head(variables) -> Float[Array, "channels classes"]:
 
 def _read(path: str) -> np.ndarray:
     """The similarity in a file, [classes, classes]."""
+    from kdjax.data.npz import read_npy  # which few methods need
+
     try:
-        values = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            values = read_npy(file)
     except Exception as error:  # NumPy raises four kinds for damaged files
         raise ValueError(
             f"wkd_l: similarity is {path!r}; expected {CLASSIFIER!r} or a .npy file of "

@@ -5,14 +5,35 @@ keywords, so a network of your own needs no change here. Of every network here `
 is of the activations; parameters, statistics and logits are float32.
 """
 
+import contextlib
+import contextvars
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from kdjax.lazy_import import LazyTable, imported, lazy_package
 
 __all__, __getattr__, __dir__ = lazy_package(__name__, network="Network from_linen")
-__all__ += ["MODELS", "create"]
+__all__ += ["MODELS", "create", "provided"]
+PROVIDED = "provided:"  # before the name of a network that is an object of the caller's
+_provided = contextvars.ContextVar("provided")  # name -> Network
+
+
+@contextlib.contextmanager
+def provided(networks: dict) -> Iterator[None]:
+    """While active, `create("provided:NAME", ...)` gives `networks["NAME"]`.
+
+    Configs and checkpoints hold names; this is how they name an object in memory.
+
+    >>> from kdjax.models import create
+    >>> with provided({"mine": create("resnet8", num_classes=3)}):
+    ...     network = create("provided:mine", num_classes=3)
+    """
+    token = _provided.set(_provided.get({}) | networks)
+    try:
+        yield
+    finally:
+        _provided.reset(token)
 
 
 def _fixed(target: str, **fixed) -> Callable:
@@ -73,6 +94,8 @@ def create(name: str, *, num_classes: int, **rest):
     """
     from kdjax.models.network import Network  # brings Flax
 
+    if name.startswith(PROVIDED):
+        return _of_the_caller(name, rest)
     if ":" not in name and name not in MODELS:
         near = difflib.get_close_matches(name, MODELS, n=3) or sorted(MODELS)
         raise ValueError(
@@ -90,6 +113,20 @@ def create(name: str, *, num_classes: int, **rest):
             "Wrap a Linen module: kdjax.models.from_linen(module)."
         )
     return network
+
+
+def _of_the_caller(name: str, rest: dict):
+    networks = _provided.get({})
+    if name.removeprefix(PROVIDED) not in networks:
+        raise ValueError(
+            f"create: {name!r} stands for a network that was an object in memory; "
+            "expected it again: kdjax.load(workdir, network=...)."
+        )
+    if rest:
+        raise ValueError(
+            f"create: {', '.join(rest)} cannot change {name!r}, which is made already."
+        )
+    return networks[name.removeprefix(PROVIDED)]
 
 
 def _takes(builder: Callable, keyword: str) -> bool:

@@ -33,6 +33,8 @@ def read_json(path: pathlib.Path, what: str, form: Any = dict, advice: str = "")
 
 def parse_json(content: bytes, form: Any = object) -> Any:
     """What bytes hold, its checksum compared and left out; ValueError says why not."""
+    if not content.strip():
+        raise ValueError("it is empty")
     try:
         value = json.loads(content.decode("utf-8-sig"))
         if isinstance(value, dict) and CHECKSUM in value:

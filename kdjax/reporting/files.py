@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from rich import filesize
 
-from kdjax.contracts import json_text
+from kdjax.contracts import json_text, without_nan
 from kdjax.paths.files import written
 from kdjax.paths.json_files import sealed
 
@@ -30,4 +30,4 @@ def replace_json(path: pathlib.Path, record: Any) -> None:
 
 def replace_record(path: pathlib.Path, record: dict) -> None:
     """`replace_json`, with a checksum that `paths.json_files.read_json` compares."""
-    replace_json(path, sealed(record))
+    replace_json(path, sealed(without_nan(record)))  # the checksum of what is written

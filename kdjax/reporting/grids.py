@@ -5,6 +5,7 @@ import math
 import statistics
 from typing import NamedTuple
 
+from kdjax.contracts import without_nan
 from kdjax.reporting.console import console, table
 
 SEED = "seed"
@@ -55,15 +56,7 @@ def _deviation(values: list[float]) -> float | None:
 def as_json(lines: list[Line]) -> dict:
     """What results.json holds; JSON has no NaN, so it is null there."""
     rows = [line._asdict() for line in lines]
-    return _finite({"rows": rows, "over_seeds": means(lines)})
-
-
-def _finite(value):
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return without_nan({"rows": rows, "over_seeds": means(lines)})
 
 
 def print_lines(lines: list[Line], stream=None) -> None:

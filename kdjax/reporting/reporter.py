@@ -54,7 +54,7 @@ class Reporter:
         self._path = workdir / "metrics.jsonl"
         logged, self._goodput = read_rows(self._path), goodput or Goodput()
         rows = [row for row in logged if row["step"] <= start]
-        if start and not rows:
+        if start and not rows and not progress:
             text = f"has no row of the {start} steps before; those metrics are lost"
             collectives.log(f"{self._path} {text}")
         if not evaluated and rows and rows[-1]["step"] == start:

@@ -8,13 +8,17 @@ import pathlib
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
+from kdjax import signals
 from kdjax.reporting.console import say
 from kdjax.reproduce import claims, pages
 
 DATA_SETS = {"fashion_mnist": "fashion_mnist", "cifar100_claims": "cifar100"}
 SEEDS = "--grid.seed=0,1,2"
+POLL = 0.1  # seconds; far below `signals.REPEAT`
+STOPPED = {128 + number for number in signals.SIGNALS}  # before there was a state
 
 
 def run(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> None:
@@ -92,6 +96,32 @@ def _typed(words: list[str]) -> str:
 
 
 def _call(words: list[str]) -> None:
+    """Runs a command; raises `Stopped` or SystemExit unless it ended well."""
+    signals.check()  # one may have come after the command before was done
     say(_typed(words))
-    if code := subprocess.run([sys.executable, "-m", "kdjax", *words]).returncode:
-        raise SystemExit(code)  # 42 is a stop with the state saved, which passes on
+    code = _exit_code(words)
+    if code in (0, signals.RESUMABLE):
+        signals.resumable()
+    if code in STOPPED:
+        signals.check()  # of both, what is saved here makes it 42
+    if code:
+        raise SystemExit(code)
+
+
+def _exit_code(words: list[str]) -> int:
+    """Runs a process to its end, which it finds itself where a signal comes.
+
+    `subprocess.run` kills its process for any exception, such as a signal's.
+    """
+    command, passed_on = [sys.executable, "-m", "kdjax", *words], False
+    doing = f"waits for `kdjax {words[0]}` to save and end"
+    with signals.deferred(lambda: doing) as stop, subprocess.Popen(command) as process:
+        signals.before_exit(lambda code, why: process.kill())
+        while process.poll() is None:
+            if stop.noted and not passed_on:
+                # A process that has it of its group takes both, so close, as one.
+                process.terminate()
+                passed_on = True
+            time.sleep(POLL)
+    code = process.returncode
+    return 128 - code if code < 0 else code  # as shells have it

@@ -79,9 +79,8 @@ def check_stages(
         lengths = {k: changed[k] for k in LENGTHS if k in changed}
         if lengths and readers:
             raise InputError(
-                f"--workdir: {directory}: {_words(lengths)}, and the stage "
-                f"{readers[0]} was made from what {name} had become: use a new "
-                "--workdir."
+                f"--workdir: {directory}: {_words(lengths)}, and stage {readers[0]} "
+                f"was made from what {name} had become: use a new --workdir."
             )
         if changed:
             accepted(directory, config, changed, allow)

@@ -47,7 +47,8 @@ def run(
     """
     config = plain(config)
     code = allow_code(*code_of(config))  # of all stages, which read each other
-    with locked(workdir), own_log(workdir), code:
+    watched = signals.watched("kdjax")  # over all stages, where no command does
+    with watched, locked(workdir), own_log(workdir), code:
         if config["stages"] or config["order"]:
             from kdjax.experiment.stages import split_stages
             from kdjax.runner import changes

@@ -168,7 +168,7 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file, Arrays(file) as saved:
             return dict(saved)
     except Exception as error:  # NumPy and zipfile raise six kinds for damaged files
-        if files.is_refused(error):
+        if files.is_refused(error) and not isinstance(error, MemoryError):
             raise
         raise InputError(
             f"--workdir: {path} is damaged ({files.text_of(error)}). This run "

@@ -176,7 +176,7 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh, changed=None
         changes.check_tree(checkpointer.directory, abstract, changed)
     restored = checkpointer.restore_latest(abstract, collectives.log)
     if restored:
-        sums = {key: restored[1][key] for key in ("step", "checksums")}
+        sums = {key: restored[1].get(key) for key in ("step", "checksums")}
         collectives.assert_equal("this checkpoint", sums)
         return restored
     states = sharding.compile_init(initialise, mesh, shardings)()

@@ -18,7 +18,7 @@ from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.paths import is_url
 from kdjax.paths.files import names
-from kdjax.paths.json_files import DamagedError, read_json
+from kdjax.paths.json_files import DamagedError, check_form, read_json
 from kdjax.reporting.files import replace, replace_json, replace_record
 from kdjax.reporting.results import SUMMARY, read_summary
 
@@ -147,11 +147,21 @@ def read_config(workdir: pathlib.Path) -> dict | None:
         why, damage = str(error), error
     config = (read_identity(workdir / CHECKPOINTS) or {}).get("config")
     if config is not None:
+        _check_form(workdir, config)
         collectives.log(f"{why} The config in the checkpoints is used.")
         return config
     if damage:
         raise damage
     return None
+
+
+def _check_form(workdir: pathlib.Path, config: object) -> None:
+    try:
+        check_form(config, CONFIG_FORM, "config")
+    except ValueError as error:
+        where = f"{workdir / CHECKPOINTS}: the config in its meta is damaged"
+        advice = f"Expected the {CONFIG} of the run in {workdir}, from a copy."
+        raise DamagedError(f"{where}: {error}. {advice}") from error
 
 
 def check_same_config(workdir: pathlib.Path, config: dict) -> None:

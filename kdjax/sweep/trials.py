@@ -5,6 +5,9 @@ depends on the trial alone, so a grid may grow and finds its old trials again; i
 names the student in a program of several. A line of a file is a JSON object:
 
     {"name": "tau20-long", "method.temperature": 20.0, "total_epochs": 240.0}
+
+Unlike a config, such a file runs nothing: a function "package.module:function" that it
+names is refused, unless the config or --allow_code names it too.
 """
 
 import copy
@@ -19,6 +22,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from kdjax.contracts import InputError, flat, nearest
+from kdjax.experiment.builders import check_same_code
 from kdjax.experiment.overrides import set_override
 from kdjax.experiment.schema import BUILDERS, OPEN, plain, resolved
 from kdjax.paths.files import read_text
@@ -112,6 +116,7 @@ def _read_trial(config: ConfigDict, line: str) -> Trial:
         raise InputError("it changes no key of the config; expected one at least.")
     axes = read_axes({key: (plain(value),) for key, value in values.items()}, [])
     (trial,) = make_trials(config, axes)
+    check_same_code(trial.config, config)  # the file may be anyone's
     if name is None:
         return trial
     # The axis is called "row" in results.json.

@@ -96,12 +96,14 @@ def run(
     window.resume(progress)
     skips = _Skips(plan, {} if skipped is None else skipped, record_skipped)
     done, save = start, functools.partial(window.save, checkpointer, reporter, skips)
+    results = None
     with signals.deferred(lambda: f"saving the state of step {done}", False) as stop:
         score = functools.partial(window.score, evaluate, reporter, stop)
         if progress and plan.evaluates_at(start) and not saved.get("metrics"):
             results, stop.unsaved = score(done, states), True
             save(done, states, results)
-        while done < plan.total_steps:
+        enough = plan.is_enough(results)
+        while done < plan.total_steps and not enough:
             count, batch_specs = window.input(steps, done, plan.next_event(done) - done)
             states, metrics = steps.run(states, done, count, batch_specs)
             stop.unsaved = True
@@ -120,6 +122,7 @@ def run(
             # A run that is finished says so, if its time is up too.
             if why and (done < plan.total_steps or results is None):
                 checkpointer.wait()
+                signals.resumable()
                 raise Preempted(
                     f"stopped {why} at step {done} of {plan.total_steps}; the state is "
                     "saved. The same command goes on from there."
@@ -180,7 +183,7 @@ class _Window:
         with self.paused("evaluation"):
             if alone and stop.unsaved:
                 with contextlib.suppress(signals.Stopped), stop.interrupting():
-                    results = evaluate(states)
+                    results = None if stop.noted else evaluate(states)
             else:
                 results = evaluate(states)
         if results is not None:

@@ -31,13 +31,18 @@ def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
     loaded = _load(file)
     if key or not _is_weights(loaded):
         loaded = _only_weights(file, loaded, key)
-    return {
-        str(name): _array(tensor) for name, tensor in loaded.items() if name != AVERAGED
-    }
+    return _arrays(loaded)
 
 
-def _only_weights(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
-    """The weights under a key, or the only ones."""
+def read_each(file: pathlib.Path) -> dict[str, dict[str, np.ndarray | Unusable]]:
+    """Key -> arrays by name, of each set of weights in a file; "" where it is one."""
+    loaded = _load(file)
+    sets = {"": loaded} if _is_weights(loaded) else _sets(file, loaded)
+    return {key: _arrays(tensors) for key, tensors in sets.items()}
+
+
+def _sets(file: pathlib.Path, loaded: Any) -> dict[str, Mapping]:
+    """What of a checkpoint is weights, by its key."""
     parts = loaded.items() if isinstance(loaded, Mapping) else ()
     sets = {str(name): part for name, part in parts if _is_weights(part)}
     if not sets:
@@ -46,6 +51,12 @@ def _only_weights(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
             f"{file}: it holds {keys or f'a {type(loaded).__name__}'}; expected "
             f"tensors by name, alone or under one of {', '.join(WRAPPERS)}."
         )
+    return sets
+
+
+def _only_weights(file: pathlib.Path, loaded: Any, key: str) -> Mapping:
+    """The weights under a key, or the only ones."""
+    sets = _sets(file, loaded)
     if key and key not in sets:
         text = f"--key is {key!r}; {file} holds weights under {', '.join(sets)}."
         raise InputError(text)
@@ -73,7 +84,7 @@ def _load(file: pathlib.Path) -> Any:
             "pip install torch, or turn the file into safetensors where PyTorch is: "
             "safetensors.torch.save_file(state_dict, 'FILE.safetensors')."
         ) from error
-    _check_sums(file)
+    check_sums(file)
     try:
         # The flags of a training, which torchvision's and timm's scripts save beside
         # the weights: a bag of values, with no code.
@@ -92,7 +103,7 @@ def _load(file: pathlib.Path) -> Any:
         ) from error
 
 
-def _check_sums(file: pathlib.Path) -> None:
+def check_sums(file: pathlib.Path) -> None:
     """Compares the checksums of a zip file, at which PyTorch does not look.
 
     The files of its first versions are no zip files, and have none.
@@ -125,6 +136,14 @@ def _reason(error: Exception) -> str:
     sentences = re.split(r"(?<=[.!?])\s+", " ".join(reason.split()))
     kept = [one for one in sentences if not re.search(ADVICE, one)]
     return (" ".join(kept) or type(error).__name__).removesuffix(".")[:300] + "."
+
+
+def _arrays(tensors: Mapping) -> dict[str, np.ndarray | Unusable]:
+    return {
+        str(name): _array(tensor)
+        for name, tensor in tensors.items()
+        if name != AVERAGED
+    }
 
 
 def _array(tensor: Any) -> np.ndarray | Unusable:

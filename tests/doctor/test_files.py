@@ -69,7 +69,7 @@ FAULTS = {
     ),
     "set: description cut": (
         lambda root: cut(root / "sets/mine/1.0.0/dataset_info.json"),
-        *("sets/mine/1.0.0", "dataset_info.json: is damaged"),
+        *("sets/mine/1.0.0", "the description of a set is damaged"),
     ),
     "set: a class less": (one_class, "sets/mine/1.0.0", r"label\[\d+\] is 1; expected"),
     "set: code in its description": (
@@ -109,15 +109,15 @@ FAULTS = {
         lambda root: (root / "weights.safetensors").write_text(
             "version https://git-lfs.github.com/spec/v1\n"
         ),
-        *("weights.safetensors", "is not a file of weights but a pointer of git-lfs"),
+        *("weights.safetensors", "these are no weights: it is a pointer of git-lfs"),
     ),
     "weights: a page": (
         lambda root: (root / "weights.safetensors").write_text("<!DOCTYPE html>"),
-        *("weights.safetensors", "is not a file of weights but a web page"),
+        *("weights.safetensors", "these are no weights: it is a web page"),
     ),
     "weights: cut": (
         lambda root: cut(root / "weights.safetensors"),
-        *("weights.safetensors", "not a safetensors file that NumPy can read"),
+        *("weights.safetensors", "cut short: .* -> Fetch or export the file anew"),
     ),
     "nothing there": (lambda root: None, "gone", "there is no such file or directory"),
     "something else": (

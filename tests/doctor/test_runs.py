@@ -27,11 +27,11 @@ EPOCH = "cache/00000"
 FAULTS = {
     "config cut": (
         lambda root: cut(root / "student/config.json"),
-        *("student", r"config.json: is damaged: .* -> Move it away"),
+        *("student", r"the config is damaged: .* -> Move it away"),
     ),
     "config empty": (
         lambda root: (root / "student/config.json").write_text(""),
-        *("student", "config.json: is empty -> Move it away"),
+        *("student", "the config is damaged: it is empty. -> Move it away"),
     ),
     "config gone": (
         lambda root: (root / "student/config.json").unlink(),
@@ -43,7 +43,7 @@ FAULTS = {
     ),
     "config of another type": (
         lambda root: edit(root / "student/config.json", lambda c: c.update(data=[3])),
-        *("student", r"config.json: is damaged: data is \[3\]; expected dict"),
+        *("student", r"the config is damaged: data is \[3\]; expected dict"),
     ),
     "config of another run": (
         lambda root: edit(
@@ -122,7 +122,7 @@ FAULTS = {
     ),
     "summary cut": (
         lambda root: cut(root / "student/summary.json"),
-        *("student", "summary.json: is damaged: .* -> .* goes on from the"),
+        *("student", "the summary is damaged: .* -> .* goes on from the"),
     ),
     "summary of NaN": (
         lambda root: edit(

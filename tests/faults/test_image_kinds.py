@@ -1,6 +1,8 @@
 """Every kind of image has one set of pixels, however it is loaded."""
 
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -59,6 +61,29 @@ def palette(transparent):
     return content.getvalue(), colour
 
 
+def grey_with_one_clear(bits):
+    """A grey PNG, one level of which is transparent, and its pixels."""
+    levels = GREY[..., 0].astype(np.uint16)
+    levels = levels * 257 if bits == 16 else levels >> (8 - bits)
+    clear = int(levels[0, 0])
+    if bits == 16:
+        levels[0, 1] = clear ^ 1  # the same high byte, and opaque
+    rows = levels.astype(">u2").view(np.uint8) if bits == 16 else levels
+    if bits == 4:
+        rows = levels[:, ::2] << 4 | levels[:, 1::2]
+    data = b"".join(b"\0" + row.astype(np.uint8).tobytes() for row in rows)
+    head = struct.pack(">IIBBBBB", SIDE, SIDE, bits, 0, 0, 0, 0)
+    chunks = {b"IHDR": head, b"tRNS": struct.pack(">H", clear)}
+    chunks |= {b"IDAT": zlib.compress(data), b"IEND": b""}
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, part in chunks.items():
+        checksum = struct.pack(">I", zlib.crc32(name + part))
+        content += struct.pack(">I", len(part)) + name + part + checksum
+    shown = levels >> 8 if bits == 16 else levels * (17 if bits == 4 else 1)
+    shown = np.where(levels == clear, 255, shown).astype(np.uint8)
+    return content, np.repeat(shown[..., None], 3, axis=-1)
+
+
 PALETTE, CLEAR = palette(False), palette(True)
 SMOOTH = np.broadcast_to(np.arange(SIDE, dtype=np.uint8) * 16, (SIDE, SIDE))
 SMOOTH = np.stack([SMOOTH, SMOOTH.T, SMOOTH], axis=-1)
@@ -69,6 +94,9 @@ KINDS = {
     "grey": (by_pillow(GREY), THRICE),
     "rgba": (by_opencv(np.dstack([COLOUR, OPACITY])), on_white(COLOUR, OPACITY)),
     "grey_alpha": (by_pillow(GREY, OPACITY), on_white(THRICE, OPACITY)),
+    "grey_transparent": grey_with_one_clear(8),
+    "grey_transparent_16": grey_with_one_clear(16),
+    "grey_transparent_4": grey_with_one_clear(4),
     "palette": PALETTE,
     "palette_transparent": CLEAR,
     "rgb16": (by_opencv(DEEP[..., :3]), (DEEP[..., :3] >> 8).astype(np.uint8)),

@@ -1,11 +1,13 @@
 """Output decides no run: readers that go away, full log disks, closed terminals."""
 
+import errno
 import io
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -113,6 +115,42 @@ def test_an_answer_that_a_disk_did_not_take_is_an_error(monkeypatch, capsys, is_
     os.close(where)
     assert code == (4 if is_full else 0)
     assert ("No space left" in capsys.readouterr().err) == is_full
+
+
+def test_a_full_pipe_that_does_not_wait_is_waited_for():
+    """Its other end has set it so, as node does; nothing of the answer is dropped."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    stream, read = output._wrapped(sys.__stdout__, writer), []
+
+    def slowly():
+        time.sleep(0.3)
+        while block := os.read(reader, 1 << 16):
+            read.append(block)
+
+    thread = threading.Thread(target=slowly)
+    thread.start()
+    text = "the result " * 50_000  # above the 64 KiB that a pipe holds
+    print(text, end="", file=stream, flush=True)
+    stream.detach()
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+    assert b"".join(read).decode() == text
+
+
+def test_a_full_pipe_whose_reader_goes_away_is_left():
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    stream = output._wrapped(sys.__stdout__, writer)
+    closing = threading.Timer(0.3, os.close, [reader])
+    closing.start()
+    print("x" * 500_000, file=stream, flush=True)
+    closing.join()
+    error = stream.buffer.raw.error
+    stream.detach()
+    os.close(writer)
+    assert error.errno == errno.EPIPE
 
 
 def test_what_can_be_written_is_written(tmp_path):

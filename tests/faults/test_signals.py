@@ -29,12 +29,11 @@ with signals.watched("kdjax x", final=True):
 class Process:
     """A process without JAX that is in one of the states of a command."""
 
-    def __init__(self, code: str, **how):
+    def __init__(self, code: str):
         self.process = subprocess.Popen(
             [sys.executable, "-c", HEAD + code],
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True},
             cwd=ROOT,
-            **how,
         )
         assert self.process.stdout.readline() == "ready\n"
 
@@ -43,7 +42,10 @@ class Process:
         time.sleep(0.5)  # it was "ready" before it began
         started = time.monotonic()
         self.process.send_signal(number)
-        self.line = self.process.stderr.readline()
+        self.line, error = "", self.process.stderr.fileno()
+        # `readline` would take what follows as well, and `communicate` lose that.
+        while not self.line.endswith("\n") and (one := os.read(error, 1)):
+            self.line += one.decode()
         return time.monotonic() - started
 
     def end(self, seconds=20.0) -> tuple[int, str]:
@@ -151,10 +153,12 @@ sys.exit(7)
 
 
 def test_what_nohup_ignores_stays_ignored():
-    def ignore():
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    process = Process("    time.sleep(1)", preexec_fn=ignore)
+    # Processes inherit it. `preexec_fn` would fork, which JAX warns of.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = Process("    time.sleep(1)")
+    finally:
+        signal.signal(signal.SIGHUP, before)
     process.process.send_signal(signal.SIGHUP)
     assert process.end() == (0, "")
 
@@ -199,3 +203,21 @@ def test_while_jax_is_imported(number):
     assert process.returncode == 128 + number, text[-500:]
     name = signal.Signals(number).name
     assert len(said) == 1 and f"kdjax train: {name}: stopped before" in said[0]
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
+def test_a_process_that_calls_a_command_outlives_its_imports(number, monkeypatch):
+    """A notebook: Ctrl-C while JAX is imported ends the command alone."""
+    from kdjax import __main__
+
+    ends = []
+
+    def import_module(name):
+        os.kill(os.getpid(), number)
+        time.sleep(1)  # the thread that listens has looked by then
+        raise AssertionError("the import went on")
+
+    monkeypatch.setattr(signals.os, "_exit", ends.append)
+    monkeypatch.setattr(__main__.importlib, "import_module", import_module)
+    assert __main__.main(["train"]) == 128 + number
+    assert ends == []

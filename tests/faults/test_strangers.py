@@ -12,8 +12,9 @@ from kdjax.contracts import InputError
 from kdjax.data.split import DataError
 from kdjax.data.tfds import find
 from kdjax.data.tfds.feature_classes import OWN
-from kdjax.experiment import builders
+from kdjax.experiment import builders, schema
 from kdjax.paths.json_files import CHECKSUM
+from kdjax.sweep.trials import read_trials
 from kdjax.weights import imported, safetensors
 from tests.weights import numpy_resnet
 
@@ -148,6 +149,35 @@ def test_the_teacher_of_a_run_is_not_called_either(malicious, marker, data_dir, 
     assert main(words) == 2
     assert f"config.teacher.network.name is '{NAME}'" in capsys.readouterr().err
     assert not marker.exists()
+
+
+LINES = {
+    "model": {"model": {"name": NAME, "cmd": "x"}},
+    "dotted": {"model.name": NAME},
+    "optimizer": {"optimizer.name": NAME},
+    "teacher": {"teacher.network": NAME},
+    "student": {"students": {"one": {"model": {"name": NAME}}}},
+    "stage": {"stages": {"one": {"model": {"name": NAME}}}, "order": ["one"]},
+    "allowed": {"seed": 1, "allow_code": [f"os:getcwd,{NAME}"]},
+    "allowed_in_a_stage": {"stages": {"one": {"allow_code": [NAME]}}},
+}
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_a_line_of_a_trials_file_names_no_code(kind, marker, tmp_path):
+    path = tmp_path / "trials.jsonl"
+    path.write_text(json.dumps(LINES[kind]))
+    with pytest.raises(InputError, match="line 1 of .*, a function"):
+        read_trials(schema.base(), path)
+    assert not marker.exists() and "payload" not in sys.modules
+
+
+def test_a_trials_file_names_what_its_config_names(marker, tmp_path):
+    path, base = tmp_path / "trials.jsonl", schema.base()
+    path.write_text(json.dumps({"model.name": NAME, "allow_code": []}))
+    base.allow_code = (f"a:b, {NAME}",)
+    (trial,) = read_trials(base, path)
+    assert trial.config.model.name == NAME and not marker.exists()
 
 
 def test_a_lock_that_is_a_link_empties_nothing(tmp_path, data_dir, capsys):

@@ -1,11 +1,16 @@
 """Studies made of sweeps: what they run, in which order, and when they stop."""
 
+import os
 import pathlib
+import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
+from kdjax import __main__, signals
 from kdjax.cli import reproduce
 from kdjax.reproduce import pages, sweeps
 from tests.reproduce.test_claims import write_runs
@@ -20,13 +25,11 @@ class Commands:
 
     def __init__(self, monkeypatch, fails=()):
         self.calls, self.fails = [], fails
-        monkeypatch.setattr(sweeps.subprocess, "run", self.run)
+        monkeypatch.setattr(sweeps, "_exit_code", self.run)
 
-    def run(self, command):
-        assert command[:3] == [sys.executable, "-m", "kdjax"]
-        self.calls.append(command[3:])
-        code = 42 if command[3] in self.fails else 0
-        return subprocess.CompletedProcess(command, code)
+    def run(self, words):
+        self.calls.append(words)
+        return 42 if words[0] in self.fails else 0
 
 
 @pytest.mark.parametrize("study, data_set", sweeps.DATA_SETS.items())
@@ -81,3 +84,111 @@ def test_a_report_runs_nothing(tmp_path, monkeypatch):
     words = ["cifar100_claims", "--report", f"--runs={tmp_path / 'runs'}"]
     assert reproduce.main(words) == 0 and not commands.calls
     assert "held" in (tmp_path / "configs" / "cifar100" / "RESULTS.md").read_text()
+
+
+# Stands in for Python: a sweep without JAX that takes a while to save.
+SWEEP = f"""#!{sys.executable}
+import pathlib, sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from kdjax import signals
+here = pathlib.Path(__file__).parent
+watched = signals.watched("kdjax sweep", final=True)
+with watched, signals.deferred(lambda: "saving") as stop:
+    if here.joinpath("finishes").exists():
+        here.joinpath("finishes").unlink()
+        sys.exit(0)
+    here.joinpath("ready").touch()
+    while not stop.noted:
+        time.sleep(0.01)
+    if here.joinpath("stops").exists():
+        sys.exit(143)
+    time.sleep(SECONDS)
+    here.joinpath("saved").touch()
+    sys.exit(42)
+"""
+STUDY = """
+import sys
+from kdjax import signals
+from kdjax.reproduce import sweeps
+sys.executable = sys.argv[1]
+with signals.watched("kdjax reproduce", final=True):
+    sweeps._call(["sweep"])
+"""
+
+
+def sweep_process(tmp_path, seconds) -> pathlib.Path:
+    path = tmp_path / "python"
+    path.write_text(SWEEP.replace("SECONDS", str(seconds)))
+    path.chmod(0o755)
+    return path
+
+
+def stop_in_sweep(tmp_path, monkeypatch) -> int:
+    """The exit code of a study that gets SIGTERM, its sweep not, while that runs."""
+
+    def send():
+        end = time.monotonic() + 20
+        while not (tmp_path / "ready").exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(sys, "executable", str(sweep_process(tmp_path, 1.0)))
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        return __main__.main(["reproduce", "fashion_mnist", f"--runs={tmp_path}"])
+    except SystemExit as error:
+        return error.code
+    finally:
+        sender.join()
+
+
+def test_a_signal_lets_the_sweep_save_and_its_code_passes_on(
+    tmp_path, monkeypatch, capfd
+):
+    assert stop_in_sweep(tmp_path, monkeypatch) == 42
+    assert (tmp_path / "saved").exists()
+    study, sweep = sorted(capfd.readouterr().err.splitlines())  # of two processes
+    assert study.startswith("kdjax reproduce: SIGTERM: waits for `kdjax sweep` to save")
+    assert sweep.startswith("kdjax sweep: SIGTERM: saving")
+
+
+@pytest.mark.parametrize("finished", (True, False))
+def test_a_sweep_that_had_no_state_is_42_after_one_that_is_finished(
+    tmp_path, monkeypatch, finished
+):
+    (tmp_path / "stops").touch()
+    if finished:
+        (tmp_path / "finishes").touch()
+    assert stop_in_sweep(tmp_path, monkeypatch) == (42 if finished else 143)
+
+
+def test_a_group_s_signal_is_one_to_the_sweep_and_a_second_ends_both(tmp_path):
+    path = sweep_process(tmp_path, 60)
+    study = subprocess.Popen(
+        [sys.executable, "-c", STUDY, str(path)],
+        **{"stderr": subprocess.PIPE, "text": True},
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    while not (tmp_path / "ready").exists():
+        assert study.poll() is None
+        time.sleep(0.05)
+    os.killpg(study.pid, signal.SIGINT)
+    time.sleep(signals.REPEAT + 0.5)
+    assert study.poll() is None
+    study.send_signal(signal.SIGINT)  # to the study alone
+    error = study.communicate(timeout=20)[1]  # both have closed it
+    assert study.returncode == 130
+    assert error.count("\n") == 3 and error.endswith("SIGINT again: ends at once\n")
+    assert not (tmp_path / "saved").exists()
+
+
+def test_a_sweep_that_is_killed_has_the_code_that_shells_give_it(tmp_path, monkeypatch):
+    path = tmp_path / "python"
+    path.write_text("#!/bin/sh\nkill -9 $$\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(path))
+    with pytest.raises(SystemExit) as stop:
+        sweeps._call(["sweep"])
+    assert stop.value.code == 137

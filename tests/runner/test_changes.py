@@ -233,7 +233,7 @@ def test_a_stage_that_a_later_one_was_made_from_keeps_its_length(data_dir, tmp_p
     before, whole = files_of(tmp_path), staged(data_dir)
     whole.total_steps = 4
     message = (
-        "teacher: config.total_steps was 2 and is now 4, and the stage student was"
+        "teacher: config.total_steps was 2 and is now 4, and stage student was"
     )
     for config in (whole, staged(data_dir, teacher=4)):
         for allow in ((), ("total_steps",)):

@@ -8,6 +8,7 @@ import pytest
 
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
+from kdjax.paths.json_files import DamagedError
 from kdjax.runner import workdir
 
 
@@ -85,3 +86,27 @@ def test_parts_of_a_section_may_be_newer_than_a_run(tmp_path):
     now["data"]["crops"]["sizes"] = [[0, 128]]
     with pytest.raises(InputError, match=r"crops\.sizes was \[\] and is now"):
         workdir.check_same_config(tmp_path, now)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    (
+        ([1], "config is "),
+        ({"model": 3}, "config.model is 3; expected dict"),
+        ({"order": {"a": 1}}, "config.order is "),
+        ({"data": {"name": ["x"]}}, "config.data.name is "),
+    ),
+)
+@pytest.mark.errors
+def test_the_config_in_the_checkpoints_is_checked_too(
+    tmp_path, monkeypatch, config, message
+):
+    """It stands in for a file that is missing or damaged, and may be anyone's."""
+    monkeypatch.setattr(workdir, "read_identity", lambda _: {"config": config})
+    for content in (None, "{"):
+        if content:
+            (tmp_path / workdir.CONFIG).write_text(content)
+        with pytest.raises(DamagedError, match=f"checkpoints: .*damaged: {message}"):
+            workdir.read_config(tmp_path)
+    monkeypatch.setattr(workdir, "read_identity", lambda _: {"config": {"seed": 1}})
+    assert workdir.read_config(tmp_path) == {"seed": 1}

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -150,6 +151,52 @@ def test_a_signal_ends_an_evaluation_which_the_next_start_makes_up_for():
     events.remove(("save", 3, False))
     whole = drive(plan)[1]
     assert events == whole[:-1]
+
+
+def test_a_signal_that_came_just_before_an_evaluation_leaves_it_too(monkeypatch):
+    """After the processes have agreed to go on, while a row is reported."""
+    plan, calls = Plan(total_steps=6, log_every=3, evaluate_every=3.0), []
+
+    def train(self, step, metrics, timing):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)  # a handler runs between two instructions
+
+    monkeypatch.setattr(Recorder, "train", train)
+    error, events = drive(plan, evaluate=calls.append)
+    assert isinstance(error, Preempted) and not calls
+    assert events == [("save", 3, False), ("wait",)]
+
+
+def test_an_evaluation_that_is_made_up_for_may_be_enough():
+    plan = Plan(total_steps=9, log_every=3, evaluate_every=3.0, stop_at_train_top1=90.0)
+    good = {"s": {"top1": 0.0, "train_top1": 95.0}}
+    saved = {"progress": {"step": 3, "steps": {}}}
+    states, events = drive(plan, start=3, saved=saved, evaluate=lambda states: good)
+    assert states == 3
+    assert [e[:2] for e in events] == [("evaluation", 3), ("save", 3), ("wait",)]
+
+
+def test_a_signal_after_the_state_is_saved_is_the_code_of_a_run_that_goes_on():
+    plan = Plan(total_steps=50, log_every=40, evaluate_every=40.0)
+    with signals.watched("kdjax x"):
+        error, _ = drive(plan, deadline=time.monotonic() - 1)
+        assert isinstance(error, Preempted)
+        with pytest.raises(signals.Stopped) as stopped:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+    assert stopped.value.exit_code == 42
+
+
+def test_a_loop_in_another_thread_leaves_the_signals_of_the_main_one_alone():
+    plan = Plan(total_steps=2, log_every=1, evaluate_every=2.0)
+    with signals.deferred(lambda: "saving") as stop:
+        thread = threading.Thread(target=drive, args=(plan,))
+        thread.start()
+        thread.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)
+        assert stop.noted
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ import numpy as np
 from kdjax.data.images.crops import Box
 from kdjax.data.images.decode import decode, decode_reduced, resize, size_of_jpeg
 
-# Of identities: raise it when other pixels come out of the same box.
+# Of identities: raise it when other pixels come out of the same box. Not raised when
+# what is transparent became white: few sets have such images, and another number would
+# refuse to go on with every streamed run, and to use every cache, of before.
 PIXELS = 1
 _REDUCTIONS = (8, 4, 2)
 _MOST = 2.0  # a wider triangle needs more than three pixels

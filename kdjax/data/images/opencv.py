@@ -2,8 +2,10 @@
 
 The one place that says what 16 bits and transparency become, for every way to load an
 image: of 16 bits the high byte stays, and what is transparent shows white below it, as
-on a page. So does a transparent colour of a palette.
+on a page. So does a transparent colour, of a palette or of a grey PNG.
 """
+
+import struct
 
 import cv2
 import numpy as np
@@ -27,11 +29,31 @@ def decode_other(content: bytes) -> np.ndarray | None:
         image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED)
         if image is not None and image.ndim == 3 and image.shape[2] == 4:
             return cv2.cvtColor(_on_white(_eight_bits(image)), cv2.COLOR_BGR2RGB)
+        level = _transparent_grey(content)
+        if image is not None and image.ndim == 2 and level is not None:
+            white = np.where(image == level, np.uint8(255), _eight_bits(image))
+            return cv2.cvtColor(white, cv2.COLOR_GRAY2RGB)
     # Rotated by its EXIF tag, an image would differ from what simplejpeg gives. OpenCV
     # takes the high byte of 16 bits.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(raw, flags)
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _transparent_grey(content: bytes) -> int | None:
+    """The level of a grey PNG that is transparent, which OpenCV does not look at."""
+    if content[:4] != _PNG or len(content) < 33 or content[25] != 0:
+        return None
+    bits, at = content[24], 33  # behind the header
+    while at + 10 <= len(content):
+        length, name = struct.unpack_from(">I4s", content, at)
+        if name == b"tRNS":
+            level = int.from_bytes(content[at + 8 : at + 10]) % (1 << bits)
+            return level if bits >= 8 else level * 255 // ((1 << bits) - 1)
+        if name == b"IDAT":
+            return None
+        at += 12 + length
+    return None
 
 
 def grey(image: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from kdjax import paths
 from kdjax.data.noise import models
+from kdjax.data.npz import Arrays, read_npy
 from kdjax.data.split import DataError
 from kdjax.paths.files import is_refused, read_text, text_of
 
@@ -31,7 +32,7 @@ def from_file(
     try:
         noisy = _read(path)
     except Exception as error:  # NumPy and zipfile raise seven kinds for other files
-        if is_refused(error):
+        if is_refused(error) and not isinstance(error, MemoryError):
             raise
         raise DataError(
             f"noise file {path} cannot be read ({text_of(error)}); {expected}, as "
@@ -54,14 +55,14 @@ def from_file(
 def _read(path: pathlib.Path) -> np.ndarray:
     if path.suffix == ".npy":
         with path.open("rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+            return read_npy(file)
     if path.suffix != ".npz":
         return np.array([int(word) for word in read_text(path).split()], np.int64)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        if len(archive.files) != 1:
-            names = ", ".join(archive.files) or "none"
-            raise ValueError(f"it has {len(archive.files)} arrays: {names}")
-        return archive[archive.files[0]]
+    with path.open("rb") as file, Arrays(file) as arrays:
+        if len(arrays) != 1:
+            names = ", ".join(arrays) or "none"
+            raise ValueError(f"it has {len(arrays)} arrays: {names}")
+        return next(iter(arrays.values()))
 
 
 NOISES = {

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from kdjax import paths
+from kdjax.data.npz import read_npy
 from kdjax.data.tfds import find
 from kdjax.data.tfds.records import UNDECODED, OpenSplit, examples
 from kdjax.paths.files import is_refused, size, written
@@ -93,12 +94,12 @@ def _load(path: pathlib.Path, count: int) -> np.ndarray | None:
     """Cached labels, int32 [count]; None if they are missing or incomplete."""
     try:
         with path.open("rb") as file:
-            labels = np.load(file, allow_pickle=False)
+            labels = read_npy(file)
             rest = file.read()  # a checksum; the first versions had none
     except FileNotFoundError:
         return None
     except Exception as error:  # NumPy raises four kinds for damaged files
-        if is_refused(error):
+        if is_refused(error) and not isinstance(error, MemoryError):
             raise
         return None
     if rest and rest != hashlib.sha256(labels.tobytes()).digest():

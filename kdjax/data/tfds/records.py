@@ -34,6 +34,14 @@ class OpenSplit(NamedTuple):
     def class_names(self) -> tuple[str, ...]:
         return tuple(self.features["label"].names)
 
+    @property
+    def decoders(self) -> dict | None:
+        """TFDS's, that leave to `decoded` what it decodes.
+
+        Four channels TFDS decodes: what the fourth is, the set's author knows.
+        """
+        return None if self.features["image"].shape[-1] == 4 else UNDECODED
+
     def identity(self) -> dict[str, str]:
         """What a run stores of a split, but for its length and content."""
         name, _, version = self.builder.info.full_name.rpartition("/")
@@ -107,13 +115,8 @@ def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     opened = open_split(name, split, data_dir)
     count, image = len(opened.records), None
     label = np.empty(count, np.int64)
-    channels = opened.features["image"].shape[-1]
-    # Four channels can only be loaded here: what the fourth is, the set's author knows.
-    decoders = None if channels == 4 else UNDECODED
-    for position, example in examples(opened, decoders):
-        pixels = example["image"]
-        if decoders:
-            pixels = _decoded(opened, position, pixels, channels)
+    for position, example in examples(opened, opened.decoders):
+        pixels = decoded(opened, position, example["image"])
         if image is None:
             image = np.empty((count, *pixels.shape), np.uint8)
         if pixels.dtype != np.uint8 or pixels.shape != image.shape[1:]:
@@ -129,10 +132,12 @@ def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
     return in_memory(image, label, opened.class_names, **opened.identity())
 
 
-def _decoded(opened: OpenSplit, position: int, content: bytes, channels) -> np.ndarray:
-    """The pixels of an image, by the decoder that reads streamed ones too."""
+def decoded(opened: OpenSplit, position: int, image: bytes | np.ndarray) -> np.ndarray:
+    """The pixels of what `opened.decoders` gave, by the decoder of streamed images."""
+    if opened.decoders is None:
+        return image
     try:
-        return decode_channels(content, channels)
+        return decode_channels(image, opened.features["image"].shape[-1])
     except Unreadable as error:
         raise DataError(
             f"{opened.name_of(position)}: this image cannot be read ({error}). Prepare "

@@ -1,0 +1,169 @@
+"""kdjax.train, distill, load and evaluate: arrays and modules in, numbers out."""
+
+import json
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+
+import kdjax
+from kdjax.contracts import InputError
+from kdjax.models import from_linen
+from kdjax.models.network import Network
+
+CLASSES = 4
+
+
+class Net(nn.Module):
+    """A network of the user's."""
+
+    width: int = 4
+
+    @nn.compact
+    def __call__(self, images, train: bool):
+        hidden = nn.Conv(self.width, (3, 3))(images)
+        hidden = nn.relu(nn.BatchNorm(use_running_average=not train)(hidden))
+        return nn.Dense(CLASSES)(hidden.mean((1, 2)))
+
+
+def arrays(count=96, seed=0):
+    """Images of four patterns with noise, and their classes."""
+    draw = np.random.default_rng(seed)
+    labels = np.arange(count) % CLASSES
+    patterns = np.random.default_rng(7).integers(0, 256, (CLASSES, 8, 8, 3))
+    noisy = patterns[labels] + draw.normal(0, 20, (count, 8, 8, 3))
+    return np.clip(noisy, 0, 255).astype(np.uint8), labels
+
+
+DATA = {"train": arrays(), "test": arrays(64, seed=1)}
+SETTINGS = {"batch_size": 32, "config": {"data.padding": 0, "data.flip": False}}
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("api") / "teacher"
+    return kdjax.train(Net(16), DATA, workdir=workdir, epochs=8, **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def student(teacher):
+    workdir = teacher.workdir.parent / "student"
+    return kdjax.distill(Net(), teacher, DATA, workdir=workdir, epochs=4, **SETTINGS)
+
+
+def test_a_module_is_trained_on_arrays(teacher):
+    assert teacher.metrics["top1"] > 60  # of 25 by chance
+    assert [row["epoch"] for row in teacher.rows if "eval/ce/top1" in row][-1] == 8.0
+    images, labels = DATA["test"]
+    logits = teacher.logits(images)
+    assert logits.shape == (64, CLASSES) and logits.dtype == np.float32
+    right = 100 * np.mean(logits.argmax(-1) == labels)
+    assert right == pytest.approx(teacher.metrics["top1"])
+
+
+def test_a_teacher_in_memory_teaches(teacher, student):
+    """Its outputs are those of its weights: of the images that both are scored on."""
+    images, _ = DATA["test"]
+    agree = student.logits(images).argmax(-1) == teacher.logits(images).argmax(-1)
+    assert student.metrics["agreement"] == pytest.approx(100 * agree.mean())
+    config = json.loads((student.workdir / "config.json").read_text())
+    assert config["method"]["name"] == "kd"
+
+
+def test_the_same_call_returns_what_is_finished(student, teacher, capfd):
+    again = kdjax.distill(
+        Net(), teacher, DATA, workdir=student.workdir, epochs=4, **SETTINGS
+    )
+    assert "is finished" in capfd.readouterr().err
+    same = jax.tree.map(np.array_equal, again.params, student.params)
+    assert all(jax.tree.leaves(same)) and again.metrics == student.metrics
+
+
+def test_evaluate_gives_what_training_gave(teacher):
+    metrics = kdjax.evaluate(teacher.workdir, network=Net(16))["ce"]
+    assert metrics["top1"] == teacher.metrics["top1"]
+    assert metrics["loss"] == pytest.approx(teacher.metrics["loss"], rel=1e-5)
+
+
+def test_weights_of_ones_own_teach(teacher, tmp_path):
+    """As (network, params, batch_stats); a name is trained, a run has its method."""
+    given = from_linen(Net(16)), teacher.params, teacher.batch_stats
+    method = {"name": "kd", "alpha": 1.0, "temperature": 2.0}
+    trained = kdjax.distill(
+        *("resnet8", given, DATA),
+        workdir=tmp_path,
+        epochs=1,
+        method=method,
+        **SETTINGS,
+    )
+    assert "agreement" in trained.metrics and not trained.is_provided
+
+
+def test_a_run_of_a_name_is_loaded_and_resumed_by_commands(tmp_path, capsys):
+    from kdjax.__main__ import main
+
+    trained = kdjax.train("resnet8", DATA, workdir=tmp_path, epochs=1, **SETTINGS)
+    assert kdjax.load(tmp_path).metrics == trained.metrics
+    assert main(["evaluate", f"--workdir={tmp_path}", "--devices=8"]) == 0
+    printed = json.loads(capsys.readouterr().out)["students"]["ce"]
+    assert printed["top1"] == trained.metrics["top1"]
+
+
+class Pairs:
+    """As a data set of torchvision: (image, label) by number, and `classes`."""
+
+    classes = ["a", "b", "c", "d"]
+
+    def __init__(self, images, labels):
+        self.images, self.labels = images, labels
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, number):
+        return self.images[number], int(self.labels[number])
+
+
+def test_an_indexable_is_as_good_as_arrays(tmp_path):
+    data = {name: Pairs(*pair) for name, pair in DATA.items()}
+    trained = kdjax.train("resnet8", data, workdir=tmp_path, epochs=0.4, **SETTINGS)
+    assert trained.data["class_names"] == Pairs.classes
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"student": 3}, "student is int; expected a name"),
+        ({"student": "resnet9"}, "there is no model 'resnet9'; near are"),
+        ({"teacher": 3}, "teacher is int; expected what kdjax.train returned"),
+        ({"teacher": (Net(),)}, "teacher is a tuple of 1; expected"),
+        ({"teacher": "/nowhere"}, "there is no such directory"),
+        ({"data": {"train": arrays()}}, "expected a name, or a mapping with train and"),
+        ({"method": "kdd"}, "config.method.name is 'kdd'.*Did you mean kd"),
+        ({"config": {"optimiser.momentum": 0.5}}, "config.optimiser.*optimizer"),
+        ({"batch_size": 1000}, "config.batch_size is 1000 and the training set has 96"),
+    ],
+)
+def test_what_cannot_work_is_said(tmp_path, changes, message):
+    given = {"student": Net(), "teacher": None, "data": DATA, "method": "ce"}
+    given |= {"batch_size": 32} | changes
+    positional = [given.pop(name) for name in ("student", "teacher", "data")]
+    with pytest.raises(InputError, match=message):
+        kdjax.distill(*positional, workdir=tmp_path / "run", epochs=1, **given)
+
+
+@pytest.mark.errors
+def test_other_arrays_are_another_run(teacher):
+    other = DATA | {"test": arrays(32, seed=3)}
+    with pytest.raises(InputError, match="a run on other images or labels"):
+        kdjax.train(Net(16), other, workdir=teacher.workdir, epochs=8, **SETTINGS)
+
+
+@pytest.mark.errors
+def test_an_object_is_needed_again(teacher):
+    with pytest.raises(InputError, match="was an object in memory.*network="):
+        kdjax.load(teacher.workdir)
+    other = from_linen(Net(16))
+    assert isinstance(other, Network)
