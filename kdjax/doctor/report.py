@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import kdjax
 from kdjax.doctor.examine import Examined
 from kdjax.doctor.findings import NOTE, PROBLEM, Finding
-from kdjax.reporting.console import console, table
+from kdjax.reporting.console import console, plain, table
 
 COLUMNS = ("", "where", "what, and what to do")
 MARKS = {PROBLEM: "PROBLEM"}
@@ -36,8 +36,8 @@ def print_tables(examined: list[Examined], stream=None) -> None:
     for one in examined:
         findings = sorted(one.findings, key=lambda finding: -_weight(finding.level))
         rows = [_row(finding, one.path) for finding in findings]
-        title = visible(f"{one.path or 'this machine'} ({one.kind or 'not known'})")
-        lines.print(title, markup=False, soft_wrap=True)
+        title = f"{one.path or 'this machine'} ({one.kind or 'not known'})"
+        lines.print(plain(title), soft_wrap=True)
         lines.print(table(COLUMNS, rows, COLUMNS))
     number, every = count(examined), sum(len(one.findings) for one in examined)
     plural = "" if number == 1 else "s"
@@ -53,12 +53,8 @@ def _row(finding: Finding, path: str) -> tuple[str, str, str]:
     where = finding.where
     if path and where.startswith(path):
         where = where.removeprefix(path).strip("/ ")
-    text = visible(finding.text)
+    # A line break in a file's text would pretend to be the advice.
+    text = " ".join(finding.text.split())
     if finding.advice:
-        text += f"\n-> {visible(finding.advice)}"
-    return MARKS.get(finding.level, finding.level), visible(where), text
-
-
-def visible(text: str) -> str:
-    """Control characters of a file's text as escapes: a terminal would obey them."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        text += f"\n-> {finding.advice}"
+    return MARKS.get(finding.level, finding.level), where, text

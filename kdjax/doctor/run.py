@@ -15,6 +15,7 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.students import student_sections
 from kdjax.paths.json_files import read_json
 from kdjax.reporting.results import SUMMARY, SUMMARY_FORM
+from kdjax.runner import changes
 from kdjax.runner.skipped_images import FILE as UNREADABLE
 from kdjax.runner.workdir import CONFIG, CONFIG_FORM
 
@@ -23,7 +24,6 @@ ENDS_AGAIN = (
     "Move it away; the same command goes on from the newest checkpoint and writes it "
     "again, without a step where all are made."
 )
-CHANGES = "config_changes.jsonl"  # of a run that goes on with another config
 OLD_CONFIG = "Use the config of the run, or begin anew in another --workdir."
 
 
@@ -98,8 +98,8 @@ def _same_run(workdir: pathlib.Path, config: dict, meta: dict) -> Findings:
         yield ok(path, "is the config of the newest checkpoint")
         return
     text = f"is of another run than the newest checkpoint: {'; '.join(other[:3])}"
-    if (workdir / CHANGES).exists():
-        yield note(path, text, f"{CHANGES} says which changes were allowed.")
+    if (workdir / changes.FILE).exists():
+        yield note(path, text, f"{changes.FILE} says which changes were allowed.")
     else:
         yield problem(path, text, OLD_CONFIG)
 

@@ -2,23 +2,22 @@
 
 import pathlib
 
-from kdjax.checkpoints import inspection
+from kdjax.checkpoints import aside, inspection
 from kdjax.checkpoints.inspection import Step
 from kdjax.doctor.findings import Findings, note, ok, problem
 
-DAMAGED, UNFINISHED = ".damaged", ".orbax-checkpoint-tmp"
+UNFINISHED = ".orbax-checkpoint-tmp"  # in the names of what Orbax writes
 START_AFRESH = "Begin anew in another --workdir, or restore a copy of these files."
 
 
 def examine_steps(directory: pathlib.Path, quick: bool) -> Findings:
     """Findings for each step; returns them, the oldest first."""
+    waiting = yield from _leftovers(directory)
     if not inspection.numbers(directory):
-        yield note(
-            directory,
-            "holds no checkpoint: a run that is killed now begins anew",
-        )
+        if not waiting:
+            text = "holds no checkpoint: a run that is killed now begins anew"
+            yield note(directory, text)
         return []
-    yield from _leftovers(directory)
     steps = list(inspection.inspect(directory, quick))
     sound = [step for step in steps if not step.problems]
     for step in steps:
@@ -54,11 +53,20 @@ def _advice(number: int, sound: list[Step]) -> str:
 
 
 def _leftovers(directory: pathlib.Path) -> Findings:
+    """Returns how many steps the next start gives back, if it has to."""
+    waiting = 0
     for path in sorted(directory.glob("*"), key=str):
-        if path.name.endswith(DAMAGED):
+        if path.name.endswith(aside.DAMAGED):
             text = "was set aside as damaged by an earlier start"
             advice = "Delete it, and look at the disk's health if it comes again."
+            yield note(path, text, advice)
+        elif path.name.endswith(aside.REPLACED):
+            waiting += 1
+            text = "waits for the state that takes its place: a save is under way, or "
+            text += "did not end"
+            advice = "Nothing: the next start gives it back, or deletes it."
             yield note(path, text, advice)
         elif UNFINISHED in path.name:
             text = "is of a save that is under way, or did not end"
             yield note(path, text, "Nothing: the next start removes it.")
+    return waiting

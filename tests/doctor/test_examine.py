@@ -13,13 +13,16 @@ import zipfile
 import numpy as np
 import pytest
 
+from kdjax.checkpoints import aside
 from kdjax.doctor import weight_files
 from kdjax.doctor.examine import examine
 from kdjax.doctor.findings import NOTE, OK, PROBLEM
 from kdjax.doctor.holder import _lease as lease
 from kdjax.doctor.report import count
 from kdjax.doctor.sets import examine_pixels
+from kdjax.doctor.states import examine_steps
 from kdjax.paths.json_files import parse_json
+from kdjax.runner import changes
 from tests.doctor.conftest import KINDS
 from tests.doctor.planting import (
     content,
@@ -54,6 +57,7 @@ def test_notes_are_no_problems(root, quick=False):
     steps = root / "student" / "checkpoints"
     (steps / "6.damaged").mkdir()
     (steps / "8.orbax-checkpoint-tmp").mkdir()
+    (steps / "4.replaced").mkdir()
     (root / "student" / "summary.json").unlink()
     (root / "student" / "unreadable.json").write_text('{"a.jpg": "cut"}')
     edit(root / "student/config.json", lambda config: config.update(stacked=True))
@@ -62,12 +66,29 @@ def test_notes_are_no_problems(root, quick=False):
     for sentence in (
         "6.damaged: was set aside as damaged by an earlier start",
         "8.orbax-checkpoint-tmp: is of a save that is under way",
+        "4.replaced: waits for the state that takes its place: a save is under way",
         "is not finished; it is at step 4 -> The same command goes on from there",
         "1 images could not be read",
         "is of an earlier version: stacked is not read any more",
     ):
         assert any(sentence in line for line in notes), (sentence, notes)
     assert not texts(findings, PROBLEM)
+
+
+def test_a_step_that_waits_is_a_checkpoint(tmp_path):
+    """The next start gives it back: it does not begin anew."""
+    (tmp_path / f"4{aside.REPLACED}").mkdir()
+    (finding,) = examine_steps(tmp_path, quick=True)
+    assert finding.level == NOTE
+    assert finding.advice == "Nothing: the next start gives it back, or deletes it."
+
+
+def test_a_change_that_was_allowed_is_a_note(root):
+    path = root / "student/config.json"
+    edit(path, lambda config: config["method"].update(temperature=2.0))
+    (root / "student" / changes.FILE).write_text("{}")
+    lines = texts(look(root / "student", quick=True), NOTE)
+    assert any(f"-> {changes.FILE} says which changes" in line for line in lines)
 
 
 def test_a_damaged_step_is_one_problem(root):

@@ -204,7 +204,7 @@ def test_the_exit_code_and_the_tables(monkeypatch, capsys, problems):
     from kdjax.doctor.examine import Examined
     from kdjax.doctor.findings import ok, problem
 
-    wrong = problem("/runs/[red]a/x\x1b[2J", "bad\n[bold]", "do it")
+    wrong = problem("/runs/[red]a/x\x1b[2J", "bad\n-> [bold]\u202e", "do it")
     findings = [ok("/runs/[red]a/y", "well"), *[wrong] * problems]
     examined = [Examined("/runs/[red]a", "run", findings)]
     monkeypatch.setattr(doctor, "examine", lambda paths, quick: examined)
@@ -214,6 +214,7 @@ def test_the_exit_code_and_the_tables(monkeypatch, capsys, problems):
     assert "\x1b" not in text
     if problems:
         assert text.index("PROBLEM") < text.index("well")
-        assert r"x\x1b[2J" in text and r"bad\n[bold]" in text and "-> do it" in text
+        assert r"x\x1b[2J" in text and "-> do it" in text
+        assert r"bad -> [bold]\u202e" in text
     count = problems or "no"
     assert text.endswith(f"{count} problems in {1 + problems} findings\n")
