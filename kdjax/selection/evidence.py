@@ -52,7 +52,7 @@ def checked(where: str, evidence: Evidence) -> Evidence:
     ValueError where shapes disagree, there is no sample, a logit or feature is not
     finite, or labels are not integers from 0 to classes - 1.
     """
-    if not isinstance(evidence, tuple) or len(evidence) != 3:
+    if not isinstance(evidence, tuple | list) or len(evidence) != 3:
         raise ValueError(
             f"{where}: evidence is {contracts.shown(evidence)}; expected an Evidence: "
             "logits, features and labels."

@@ -10,7 +10,7 @@ from kdjax.selection.types import Labels, Mask, checked_labels, checked_mask
 
 
 def class_shares(
-    keep: Mask, labels: Labels, class_names: Sequence[str] | None = None
+    keep: Mask, labels: Labels, class_names: Sequence[str] | np.ndarray | None = None
 ) -> dict[str, float]:
     """The share of each class that is kept, from 0 to 1, in the order of the classes.
 
@@ -58,7 +58,8 @@ def describe_kept(keep: Mask, shares: dict[str, float]) -> str:
     return f"{words}; of a class {low:.1f} % ({least}) to {high:.1f} % ({most})"
 
 
-def _distinct(where: str, names: Sequence[str]) -> list[str]:
+def _distinct(where: str, names: Sequence[str] | np.ndarray) -> list[str]:
+    names = names.tolist() if isinstance(names, np.ndarray) else names
     if not isinstance(names, list | tuple) or not all(
         isinstance(n, str) for n in names
     ):

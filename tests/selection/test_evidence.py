@@ -35,6 +35,11 @@ def test_losses_stay_finite_and_change_nothing_they_were_given():
     np.testing.assert_array_equal(logits, before)
 
 
+def test_three_arrays_in_a_list_are_evidence():
+    given = [GOLDEN_STUDENT, FEATURES, GOLDEN_LABELS]
+    np.testing.assert_array_equal(losses(given), losses(Evidence(*given)))
+
+
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
 def test_arrays_of_jax_come_in_as_they_are(dtype):
     logits = jnp.asarray(GOLDEN_STUDENT, dtype)

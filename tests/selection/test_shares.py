@@ -14,6 +14,14 @@ def test_shares_are_counted_class_by_class():
     assert class_shares(KEEP, LABELS) == numbered
 
 
+@pytest.mark.parametrize("dtype", (str, object))
+def test_names_may_be_an_array(dtype):
+    assert class_shares(KEEP, LABELS, np.array(["a", "b", "c"], dtype)) == SHARES
+    for names in (np.array("abc"), np.array([["a", "b", "c"]]), np.arange(3)):
+        with pytest.raises(ValueError, match="class_names is .*; expected texts"):
+            class_shares(KEEP, LABELS, names)
+
+
 def test_a_class_without_samples_is_left_out_and_equal_names_get_numbers():
     shares = class_shares(KEEP, LABELS, ("crane", "b", "crane", "none"))
     assert shares == {"crane 0": 1.0, "b": 0.5, "crane 2": 0.25}
