@@ -56,8 +56,9 @@ class Deferral:
 class _Watch:
     """The signals of one command, from its start to its end."""
 
-    def __init__(self, program: str):
+    def __init__(self, program: str, final: bool):
         self.program, self.resumable, self.over = program, False, False
+        self.final = final  # else the process goes on, and nothing here may end it
         self.deferral: Deferral | None = None
         self.last_words: list[Callable[[int, str], None]] = []
         self.first: tuple[int, float] | None = None  # the signal, and when it came
@@ -79,14 +80,14 @@ class _Watch:
         self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         self._thread.start()
 
-    def end(self, final: bool) -> None:
+    def end(self) -> None:
         """Gives the handlers back; of a process that ends, signals are ignored."""
         self.over = True
         os.write(self._writer, b"\0")
         self._thread.join()  # before a signal that it sends again meets another handler
         for number, before in self._before.items():
             # A handler of Python is lost while the interpreter ends, this one is not.
-            signal.signal(number, signal.SIG_IGN if final else before)
+            signal.signal(number, signal.SIG_IGN if self.final else before)
         signal.set_wakeup_fd(self._outer)
         sys.unraisablehook = self._hook
         os.close(self._reader)
@@ -144,17 +145,17 @@ class _Watch:
             self._said = True
             self.first = self.first or (number, now)
             self._say(f"{_name(number)}: {self._doing()}")
-        elif (
-            not self.over and number != signal.SIGHUP and now - self.first[1] >= REPEAT
-        ):
-            # A terminal that closes after Ctrl-C is no second request.
+        elif now - self.first[1] < REPEAT or self.over or not self.final:
+            return
+        elif number != signal.SIGHUP:  # no second request: terminals close after Ctrl-C
             self._say(f"{_name(number)} again: ends at once")
             self._exit(128 + number, "a second signal")
 
     def _doing(self) -> str:
         deferral = self.deferral
         if deferral and deferral.unsaved:
-            return f"{deferral.doing()}; a second signal ends at once"
+            rest = "; a second signal ends at once" if self.final else ""
+            return f"{deferral.doing()}{rest}"
         if self.resumable:
             return "stopped; what was saved is there, the same command goes on from it"
         return "stopped before anything was to be saved; nothing is lost"
@@ -172,7 +173,7 @@ class _Watch:
         else:
             defers = deferral and deferral.unsaved
             late = not self._handled and not defers and now - came > GRACE
-        if late:
+        if late and self.final:
             self._exit(self.exit_code(number), f"{_name(number)} came")
         if self._raised_at and not self._resent:
             # JAX and destructors have places that let no exception through.
@@ -208,14 +209,14 @@ def watched(
     if _watch or threading.current_thread() is not threading.main_thread():
         yield
         return
-    _watch = watch = _Watch(program)
+    _watch = watch = _Watch(program, final)
     try:
         watch.starting = starting
         watch.begin()
         yield
     finally:
         _watch = None
-        watch.end(final)
+        watch.end()
 
 
 @contextlib.contextmanager

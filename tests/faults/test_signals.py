@@ -146,6 +146,7 @@ time.sleep(1)
 sys.exit(7)
 """
     process = Process(code)
+    time.sleep(0.5)  # it was "ready" before it was finished
     process.process.send_signal(signal.SIGINT)
     assert process.process.stdout.readline() == "over\n"
     process.process.send_signal(signal.SIGTERM)
@@ -221,3 +222,26 @@ def test_a_process_that_calls_a_command_outlives_its_imports(number, monkeypatch
     monkeypatch.setattr(__main__.importlib, "import_module", import_module)
     assert __main__.main(["train"]) == 128 + number
     assert ends == []
+
+
+NOTEBOOK = """
+with signals.watched("kdjax x", final=True):
+    pass
+print("ready", flush=True)
+try:
+    with signals.watched("kdjax"):  # as the functions of Python's interface have it
+        in_c(5)
+except KeyboardInterrupt:
+    print("still here", flush=True)
+"""
+
+
+def test_a_process_that_goes_on_is_ended_by_no_signal():
+    """A notebook: not while C runs for long, nor by the second one."""
+    process = Process(NOTEBOOK)
+    assert process.process.stdout.readline() == "ready\n"
+    process.send(signal.SIGINT)
+    time.sleep(signals.REPEAT + 0.5)
+    process.process.send_signal(signal.SIGINT)
+    code, _ = process.end()
+    assert code == 0

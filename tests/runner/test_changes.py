@@ -232,9 +232,7 @@ def test_a_stage_that_a_later_one_was_made_from_keeps_its_length(data_dir, tmp_p
         workdirs.write_record(tmp_path / name / workdirs.SELECTION, {"kept": 1})
     before, whole = files_of(tmp_path), staged(data_dir)
     whole.total_steps = 4
-    message = (
-        "teacher: config.total_steps was 2 and is now 4, and stage student was"
-    )
+    message = "teacher: config.total_steps was 2 and is now 4, and stage student was"
     for config in (whole, staged(data_dir, teacher=4)):
         for allow in ((), ("total_steps",)):
             with pytest.raises(InputError, match=f"{message} .*use a new --workdir"):
