@@ -44,7 +44,7 @@ def test_a_run_in_a_bucket_whole_and_damaged(where, problems):
     bucket.pipe_file(f"{name}/summary.json", b"{")
     lines = "\n".join(problems(where))
     assert f"checkpoints/{steps[-1]}: is damaged" in lines
-    assert "summary.json: is damaged" in lines
+    assert "summary.json: the summary is damaged" in lines
 
 
 def test_a_set_in_a_bucket(bucket, problems):
