@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 
+from kdjax.caching.layout import DTYPES
 from kdjax.contracts import InputError, flat
 from kdjax.paths.json_files import DamagedError, check_form, read_json
 from kdjax.reporting.files import replace_record
@@ -47,6 +48,9 @@ def read(directory: pathlib.Path, what: str) -> dict | None:
         record = read_json(path, "the manifest of a cache", {"format": int}, _ADVICE)
         if record["format"] == FORMAT:
             check_form(record, _FORM)
+            if record["dtype"] not in DTYPES:
+                expected = " or ".join(DTYPES)
+                raise ValueError(f"dtype is {record['dtype']!r}; expected {expected}")
     except FileNotFoundError:
         return None
     except DamagedError as error:

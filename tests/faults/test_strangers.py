@@ -1,5 +1,6 @@
 """What a stranger sends does not run, writes nowhere else, and is refused in words."""
 
+import copy
 import json
 import shutil
 import sys
@@ -8,11 +9,14 @@ import numpy as np
 import pytest
 
 from kdjax.__main__ import main
+from kdjax.caching import manifest
+from kdjax.checkpoints import StorageError
 from kdjax.contracts import InputError
 from kdjax.data.split import DataError
 from kdjax.data.tfds import find
 from kdjax.data.tfds.feature_classes import OWN
-from kdjax.experiment import builders, schema
+from kdjax.experiment import build, builders, schema
+from kdjax.experiment.overrides import load_config
 from kdjax.paths.json_files import CHECKSUM
 from kdjax.sweep.trials import read_trials
 from kdjax.weights import imported, safetensors
@@ -243,3 +247,52 @@ def test_deep_json_in_weights_is_a_sentence(tmp_path):
             continue
         with pytest.raises(InputError, match="expected the JSON object that"):
             imported.origin(file)
+
+
+MANIFESTS = {
+    "teacher": {"made_by": {"teacher": {"network": NAME, "allow_code": [NAME]}}},
+    "model": {"model": {"name": NAME}, "allow_code": [NAME], "dtype": "float16"},
+    "data": {"data": {"name": NAME, "pythonClassName": "payload.Image"}},
+    "preprocessing": {"preprocessing": {"name": NAME}},
+    "features": {"features": {NAME: [1], "payload.Image": [1]}},
+    "dtype": {"dtype": "payload.network"},
+    "objects": {"dtype": "O"},
+    "format": {"format": NAME},
+}
+
+
+@pytest.fixture(scope="module")
+def cached(received, data_dir):
+    """A cache of one epoch, and the config of a run that reads it."""
+    root = received.parent
+    (root / "conf.py").write_text(CONFIG.format(data_dir=str(data_dir)))
+    words = [f"--config={root / 'conf.py'}", f"--config.teacher.workdir={received}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kdjax.distributed.devices.configure", lambda *_: 8)
+        assert main(["cache", *words, f"--workdir={root / 'cache'}"]) == 0
+    overrides = [f"teacher.workdir={received}", f"teacher.cache={root / 'cache'}"]
+    return root / "cache", load_config(str(root / "conf.py"), overrides)
+
+
+@pytest.mark.parametrize("kind", MANIFESTS)
+def test_a_cache_names_nothing_that_is_imported(kind, cached, marker, tmp_path):
+    directory, config = cached
+    (tmp_path / "c").mkdir()
+    record = json.loads((directory / manifest.MANIFEST).read_text())
+    record = unsealed(record) | MANIFESTS[kind]
+    (tmp_path / "c" / manifest.MANIFEST).write_text(json.dumps(record))
+    shutil.copytree(directory / "00000", tmp_path / "c" / "00000")
+    config = copy.deepcopy(config)
+    config.teacher.cache = str(tmp_path / "c")
+    if kind in ("teacher", "model"):  # nobody looks at these
+        open_and_check(config)
+    else:
+        messages = {"dtype": "dtype is 'payload", "objects": "dtype is 'O'; expected"}
+        message = messages.get(kind, "c is of another run|cannot be used|is damaged")
+        with pytest.raises((InputError, StorageError), match=message):
+            open_and_check(config)
+    assert not marker.exists() and "payload" not in sys.modules
+
+
+def open_and_check(config):
+    build.build(config).cache.check(0)
