@@ -142,7 +142,7 @@ def read_config(workdir: pathlib.Path) -> dict | None:
         advice = "The same `python -m kdjax train` in a new --workdir writes another."
         return read_json(path, "the config of a run", CONFIG_FORM, advice)
     except FileNotFoundError:
-        why = f"{path} is missing"
+        why = f"{path} is missing."
     except DamagedError as error:
         why, damage = str(error), error
     config = (read_identity(workdir / CHECKPOINTS) or {}).get("config")

@@ -160,7 +160,9 @@ def test_one_start_mends_what_can_be_mended(own, capsys):
 
 
 @pytest.mark.parametrize("damage", (cut, lambda path: path.unlink()))
-def test_a_config_that_is_gone_lets_no_other_one_in(own, damage, capsys, as_they_are):
+def test_a_config_that_is_gone_lets_no_other_one_in(
+    own, damage, capsys, as_they_are, own_networks
+):
     config, root = own
     damage(root / "config.json")
     assert main(["evaluate", f"--workdir={root}"]) == 0
