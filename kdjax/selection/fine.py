@@ -77,8 +77,9 @@ def aligned_probability(
     labels = checked_labels("fine", "labels", labels)
     contracts.shapes("fine", score=(score, "samples"), labels=(labels, "samples"))
     score = np.asarray(score).astype(np.float64)
-    if np.isnan(score).any():
-        raise ValueError("fine: a score is NaN; expected alignments from 0 to 1.")
+    # What is far beyond an alignment has squares that overflow.
+    if bad := score[~((np.abs(score) < 1e100) | np.isneginf(score))].tolist():
+        raise ValueError(f"fine: a score is {bad[0]}; expected alignments from 0 to 1.")
     choice("fine", "clustering", clustering, CLUSTERINGS)
     probability = np.zeros(len(labels))
     for members in classes(labels):
