@@ -148,7 +148,7 @@ def test_errors_name_what_is_wrong():
         fine(evidence, threshold=1.5)
     with pytest.raises(ValueError, match="fine: basis is int64 .* np.isin"):
         fine(evidence, basis=np.arange(10))
-    with pytest.raises(ValueError, match="fine: a score is NaN"):
+    with pytest.raises(ValueError, match="fine: a score is nan"):
         aligned_probability(np.full(40, np.nan), evidence.labels)
     with pytest.raises(ValueError, match="fine: labels has samples=40"):
         aligned_probability(np.ones(39), evidence.labels)
