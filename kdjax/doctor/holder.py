@@ -9,7 +9,7 @@ from kdjax.paths import files, is_url
 from kdjax.paths.json_files import DamagedError, read_json
 from kdjax.runner.workdir import LOCK
 
-LOCKS = pathlib.Path("/proc/locks")  # of the processes that can be seen from here
+LOCKS = pathlib.Path("/proc/locks")  # of the processes that this one may see
 
 
 def examine_holder(workdir: pathlib.Path) -> Findings:
@@ -25,7 +25,7 @@ def examine_holder(workdir: pathlib.Path) -> Findings:
 
 
 def holder(path: pathlib.Path) -> int | None:
-    """The process of this host that has locked a file; None where none is seen."""
+    """The process of this host that has locked a file; None where there is none."""
     status = path.stat()
     major, minor = os.major(status.st_dev), os.minor(status.st_dev)
     name = f"{major:02x}:{minor:02x}:{status.st_ino}"
