@@ -48,7 +48,7 @@ _DATA = {
 }
 META_FORM = {
     "step": int,
-    "students": {str: {"model?": _NAMED, "method?": _NAMED, "networks?": int}},
+    "students?": {str: {"model?": _NAMED, "method?": _NAMED, "networks?": int}},
     "data?": _DATA,
     "teacher?": ({"digest": str}, None),
     "imported?": dict,

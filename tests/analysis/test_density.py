@@ -88,7 +88,7 @@ def test_an_outlier_does_not_need_a_million_points():
     [
         ([2.0, 2.0], {}, "all 2 values are 2; expected different ones"),
         ([1.0], {}, "all 1 values are 1"),
-        ([], {}, "values has no numbers"),
+        ([], {}, "values has n=0"),
         ([1.0, np.nan], {}, "values has 1 of its 2 numbers not finite"),
         ([[1.0, 2.0]], {}, r"values has shape \(1, 2\)"),
         ([-1.0, 2.0], {"lowest": 0.0}, "values go down to -1; expected none below"),

@@ -132,7 +132,7 @@ def test_refused():
         function(np.zeros(4), np.zeros((1, 4)))
     with pytest.raises(ValueError, match=f"{name}: teacher_logits has 1 of its 4"):
         function(np.zeros((1, 4)), [[0.0, np.nan, 0.0, 0.0]])
-    with pytest.raises(ValueError, match=f"{name}: student_logits has no numbers"):
+    with pytest.raises(ValueError, match=f"{name}: student_logits has n=0"):
         function(np.zeros((0, 4)), np.zeros((0, 4)))
 
 

@@ -23,6 +23,7 @@ from tests.experiment import configs
 def get_config(arg=""):
     config = configs.students({data!r}, {teacher!r})
     config.model = ConfigDict({{"name": "tests.networks:linear"}})
+    config.allow_code = ("tests.networks:coarse",)  # the teacher, and imported ones
     config.students = ConfigDict({{
         "kd": {{"method": {{"name": "kd", "alpha": 0.9, "temperature": 4.0}}}},
         "mse": {{"method": {{"name": "mse"}}}},
@@ -90,11 +91,12 @@ def step_of(config, monkeypatch, compiled=None):
     )
     steps = Steps(experiment, variables, mesh, sample_info)
     if compiled:
-        one = steps.programs[1].__wrapped__
-        monkeypatch.setitem(steps.programs, 1, compiled(one))
+        other = compiled(steps.programs[1].__wrapped__)
+        monkeypatch.setitem(steps.programs, 1, lambda *given: (other(*given), {}))
 
     def step(states, number):
         count, rows = steps.ready(number, 1)
-        return steps.run(states, number, count, rows)
+        result = steps.run(states, number, count, rows)
+        return result[0] if compiled else result
 
     return step, states

@@ -125,7 +125,7 @@ def test_what_one_of_two_processes_cannot_read_is_set_aside_by_both(saved, tmp_p
     assert job.codes(60) == [0, 0], job.text()
     for log in job.logs:
         assert json.dumps([1, digest]) in log.read_text()
-    damaged = "checkpoint 2 is damaged (another process cannot read it)"
+    damaged = "checkpoint 2 is damaged (StorageError: another process cannot read it)"
     assert damaged in job.logs[0].read_text()
     names = {path.name for path in directory.iterdir()}
     assert names == {"1", "2", "2.damaged"}

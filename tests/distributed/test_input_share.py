@@ -28,7 +28,10 @@ def timings(group, number, late):
 
     reported = []
     reporter = types.SimpleNamespace(
-        train=lambda step, metrics, timing: reported.append(timing), evaluation=nothing
+        train=lambda step, metrics, timing: reported.append(timing),
+        evaluation=nothing,
+        flush=nothing,
+        seconds=0.0,
     )
     train(
         Plan(total_steps=4, log_every=2, evaluate_every=9.0),

@@ -30,7 +30,7 @@ from tests.distributed.jobs import (
 
 RATES = ("images_per_second", "input_percent", "input_process")
 TIMES = ("seconds", "time", *(f"train/{key}" for key in RATES))
-ALLOW = "--allow_code=tests.networks:tiny"
+ALLOW = "--allow_code=tests.networks:tiny,tests.networks:coarse"
 
 # A process that does not find the teacher of a run.
 WITHOUT = """

@@ -95,7 +95,7 @@ def change_checksum(step):
 @pytest.mark.parametrize(
     ("damage", "reason"),
     (
-        (cut_rows, "another process cannot read it"),
+        (cut_rows, "StorageError: another process cannot read it"),
         pytest.param(
             *(change_checksum, "StorageError: step {}: 1 arrays differ"),
             marks=pytest.mark.long,

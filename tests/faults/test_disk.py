@@ -166,7 +166,7 @@ def test_the_same_command_goes_on_when_there_is_room(
             real_finalize = checkpointer.ocp.StandardCheckpointHandler.finalize
 
             def finalize(self, directory):
-                if "6" in str(directory):
+                if "/checkpoints/6" in str(directory):
                     refuse(errno.EIO)()
                 return real_finalize(self, directory)
 
@@ -175,7 +175,7 @@ def test_the_same_command_goes_on_when_there_is_room(
         else:
             from kdjax.runner import trainer
 
-            patch.setattr(trainer, "write_json", refuse(errno.EDQUOT))
+            patch.setattr(trainer, "write_record", refuse(errno.EDQUOT))
         capsys.readouterr()
         assert train() == 4
     error = capsys.readouterr().err.splitlines()[-1]

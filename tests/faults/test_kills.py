@@ -7,7 +7,7 @@ from tests.chaos.matrix import Kill, differences, killed, left, prepare, start
 KILLS = (
     Kill("SIGTERM", "single", "evaluating"),
     Kill("SIGKILL", "single", "saving"),
-    Kill("SIGKILL", "coordinator", "mid-epoch"),
+    pytest.param(Kill("SIGKILL", "coordinator", "mid-epoch"), marks=pytest.mark.long),
 )
 
 

@@ -97,7 +97,7 @@ def test_it_says_what_the_file_is(name, tmp_path):
     assert len(text.splitlines()) == 1
 
 
-def test_the_command_ends_with_2(tmp_path, capsys):
+def test_the_command_ends_with_2(tmp_path, capsys, as_they_are):
     file = tmp_path / "pointer.pth"
     file.write_bytes(BOTH["pointer"][0])
     words = ["--model=resnet8", "--image_shape=8,8,3", "--mean=0,0,0", "--std=1,1,1"]

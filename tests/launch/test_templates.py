@@ -219,6 +219,6 @@ def test_the_table_has_every_template_and_every_code(capsys):
     assert main(["--help"]) == 0
     usage = capsys.readouterr().out.replace("\n", " ")
     codes = re.findall(r"(?:^|, |codes: )(\d+) ", usage)
-    assert len(codes) == 6
+    assert codes == ["0", "2", "3", "4", "42", "130", "1"]
     for code in codes:
         assert re.search(rf"^\|[^|]*\b{code}\b", text, re.M), code

@@ -54,7 +54,7 @@ def test_without_the_others_the_part_is_left_out():
     assert [term.name for term in method.terms] == ["hard_label", "target_class"]
 
 
-@pytest.mark.parametrize("argument, value", [("gamma", -1.0), ("temperature", 0)])
+@pytest.mark.parametrize("argument, value", [("gamma", -1), ("temperature", 0)])
 def test_numbers_out_of_range_are_refused(argument, value):
     with pytest.raises(ValueError, match=f"nkd: {argument} is {value}"):
         METHODS["nkd"].build(**{argument: value})

@@ -214,7 +214,7 @@ def test_a_missing_teacher_is_named_by_an_option():
         planned(unnamed, teacher_models=())
 
 
-def test_several_teachers_are_an_ensemble():
+def test_several_teachers_are_an_ensemble(own_networks):
     config = absent(name="ensemble", alpha=0.9)
     plan = planned(config, teacher_models=("tests.networks:linear",) * 2)
     shapes = program.arguments(plan, 64, 1)

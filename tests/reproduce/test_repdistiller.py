@@ -9,7 +9,7 @@ from kdjax.experiment import schema
 from kdjax.experiment.overrides import describe_config, load_config
 from kdjax.experiment.stages import split_stages
 from kdjax.reproduce import published
-from kdjax.runner import trainer
+from kdjax.runner import summary
 from tests.test_repdistiller_config import FILE, PAIRS, RUNS, SMALL, load
 
 
@@ -78,6 +78,8 @@ def test_a_summary_has_the_number_of_its_recipe():
     students = {"kd": kd, "crd": kd | {"method": {"name": "crd"}}, "kd_ps": attached}
     identity = {"students": students, "teacher": {"model": {"name": "resnet56"}}}
     run = types.SimpleNamespace(identity=identity, config=config)
-    rows = trainer.summary(run, dict.fromkeys(students, {}), 1.0, None)["students"]
+    rows = summary.summary(run, dict.fromkeys(students, {}), 1.0, {}, None, {})[
+        "students"
+    ]
     assert rows["kd"]["published"] == {"top1": 70.66, "source": published.README}
     assert "published" not in rows["crd"] | rows["kd_ps"]

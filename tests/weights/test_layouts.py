@@ -183,7 +183,7 @@ def test_every_layout_finds_back(name):
         wrapped = {f"module.{n}": tensor for n, tensor in tensors.items()}
         wrapped["module.x.num_batches_tracked"] = np.array(3)
         found = prefixes.find(
-            "f", wrapped, "", lambda own, _: trees.to_variables("f", own, shapes)
+            "f", wrapped, None, lambda own, _: trees.to_variables("f", own, shapes)
         )
         assert (found.prefix, found.classes) == ("module.", 11)
         read = found.read

@@ -74,7 +74,7 @@ def test_every_family_is_ours(tmp_path, name, side):
     close(onnx_graphs.call(file, images), np.asarray(expected))
 
 
-def test_another_network_is_refused(data_dir, tmp_path, as_they_are):
+def test_another_network_is_refused(data_dir, tmp_path, as_they_are, own_networks):
     config = configs.teacher(data_dir)
     config.model = ConfigDict({"name": "tests.networks:coarse"})
     config.total_steps = 1

@@ -43,7 +43,8 @@ def test_what_is_written_can_be_read_by_hand(tmp_path):
     content = file.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
-    assert header["__metadata__"] == {"format": "pt"}
+    metadata = header["__metadata__"]
+    assert metadata.pop("format") == "pt" and set(metadata) <= {"kdjax_checksum"}
     for name, array in (("a", ARRAY.T), ("b", ARRAY[0])):
         row = header[name]
         assert row["dtype"] == "F32" and row["shape"] == list(array.shape)

@@ -64,7 +64,7 @@ def test_what_a_wrapped_network_saved_is_the_same(wanted):
         assert classes == 10
         return trees.to_variables("f", own, wanted)
 
-    ours, same = (prefixes.find("f", each, "", read) for each in (tensors, wrapped))
+    ours, same = (prefixes.find("f", each, None, read) for each in (tensors, wrapped))
     assert (ours.prefix, same.prefix) == ("", "module.")
     jax.tree.map(
         np.testing.assert_array_equal, ours.read.variables, same.read.variables
