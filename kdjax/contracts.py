@@ -79,8 +79,8 @@ def printable(text: str) -> str:
     that turn the direction of text, and bytes that were no UTF-8 are shown as Python
     writes them.
 
-    >>> printable("run \x1b[2J"), printable("Größe")
-    ('run \\x1b[2J', 'Größe')
+    >>> printable("run \\x1b[2J"), printable("Größe")
+    ('run \\\\x1b[2J', 'Größe')
     """
     return _OBEYED.sub(lambda match: ascii(match[0])[1:-1], str(text))
 
