@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 
 import jax
@@ -155,3 +156,11 @@ def one_class(root):
 def other_selection(root):
     path = root / "selection" / "selection.json"
     edit(path, lambda record: record.update(kept=3))
+
+
+def check_fault(root, plant, path, sentence):
+    """Plants a fault; it has its own sentence, and every line says what to do."""
+    plant(root)
+    lines = problems(root / path)
+    assert any(re.search(sentence, line, re.DOTALL) for line in lines), lines
+    assert all(line.rpartition("-> ")[2] for line in lines)

@@ -1,6 +1,5 @@
 """Faults of caches, selections, data sets and weights: each has its own sentence."""
 
-import re
 import shutil
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from tests.doctor.conftest import CLASSES
 from tests.doctor.planting import (
+    check_fault,
     cut,
     edit,
     edit_arrays,
@@ -17,7 +17,6 @@ from tests.doctor.planting import (
     one_class,
     other_selection,
     other_teacher,
-    problems,
     shard,
 )
 
@@ -129,8 +128,4 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_has_its_own_sentence(root, name):
-    plant, path, sentence = FAULTS[name]
-    plant(root)
-    lines = problems(root / path)
-    assert any(re.search(sentence, line, re.DOTALL) for line in lines), lines
-    assert all(line.rpartition("-> ")[2] for line in lines)  # what to do
+    check_fault(root, *FAULTS[name])
