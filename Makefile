@@ -20,7 +20,8 @@ PREFLIGHT_GPU ?= .venv-preflight-gpu
 BIN := $(VENV)/bin
 # A file's tests share what they trained, so files are what the cores divide.
 TOGETHER := -n auto --dist loadfile
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Modules are compiled when they are first imported: most of what is installed never is.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 
 .PHONY: demo experiments test test-long chaos parity bench accelerator preflight \
   preflight-tpu preflight-gpu lint clean
