@@ -35,6 +35,7 @@ def kill(after: float = 0.0) -> None:
 def before(module, name: str, act=kill, when=lambda *_, **__: True) -> None:
     """Lets `module.name` act before it does what it does."""
     real = getattr(module, name)
+    assert callable(real), f"{module.__name__}.{name} is no function"
 
     @functools.wraps(real)
     def disturbed(*arguments, **named):
@@ -75,7 +76,7 @@ def plant(point: str) -> None:
 
         trainer.evaluation = evaluation
     else:
-        before(trainer, "summary")
+        before(trainer.summary, "summary")
 
 
 if __name__ == "__main__":
