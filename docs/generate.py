@@ -1,7 +1,8 @@
 """Writes the pages that are made of the code: python docs/generate.py
 
-`methods.md` gets a row for each method of `METHODS`, between its two marks. Costs of a
-step are those that `python -m benchmarks.method_costs` measured, in method_costs.json.
+`methods.md` gets a row for each method of `METHODS`, between its two marks, and
+`api/methods.rst` its docstring. Costs of a step are those that
+`python -m benchmarks.method_costs` measured, in method_costs.json.
 """
 
 import inspect
@@ -29,6 +30,20 @@ ARXIV = re.compile(r"arXiv:\s*(\d{4}\.\d{5})")
 def main() -> None:
     page = HERE / "methods.md"
     page.write_text(with_table(page.read_text()))
+    (HERE / "api/methods.rst").write_text(reference())
+
+
+def reference() -> str:
+    """The page with the docstring of each method and of its `build`."""
+    from kdjax.methods import METHODS
+
+    text = "kdjax.methods\n=============\n\n.. automodule:: kdjax.methods\n"
+    text += "   :members: Method\n"
+    for name in METHODS:
+        module = METHODS[name].__name__
+        text += f"\n{name}\n{'-' * len(name)}\n\n.. automodule:: {module}\n"
+        text += "   :members: build\n"
+    return text
 
 
 def with_table(text: str) -> str:
