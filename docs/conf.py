@@ -24,6 +24,7 @@ include_patterns += ["benchmarks/*.md"]
 exclude_patterns = [".*", "runs", "build", "dist", "docs/_build", "**/node_modules"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 myst_heading_anchors = 4
+highlight_language = "none"  # of blocks without one: commands, formulas
 pygments_style, pygments_dark_style = "friendly", "github-dark"
 
 # Annotations of arrays are long; the sections "Args" say the shapes.
@@ -39,5 +40,6 @@ html_title = f"kdjax {release}"
 html_show_sphinx = html_show_copyright = False
 html_copy_source = False
 templates_path = ["templates"]
+html_static_path, html_css_files = ["static"], ["site.css"]
 # The root of the site leads to docs/index.html.
 html_additional_pages = {"index": "redirect.html"}

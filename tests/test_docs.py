@@ -107,3 +107,16 @@ def test_the_page_on_methods_names_methods_that_there_are():
     rows = re.findall(r"^\| .*$", text_of("docs/which_method.md"), re.M)
     named = {name for row in rows for name in re.findall(r"`([a-z_0-9]+)`", row)}
     assert named <= set(METHODS) and len(named) > 40
+
+
+def test_messages_that_are_explained_are_those_of_the_code():
+    """What stands between `...`, numbers and names on the page is in some message."""
+    files = (path.read_text() for path in (ROOT / "kdjax").rglob("*.py"))
+    code = re.sub(r'"\s*\n\s*f?"', "", "\n".join(files))
+    rows = re.findall(r"^\| `([^`]+)`", text_of("docs/troubleshooting.md"), re.M)
+    pieces = [
+        p.strip() for row in rows for p in re.split(r"\.\.\.|X\.Y|[\d%();:]", row)
+    ]
+    assert len(rows) > 15
+    for piece in pieces:
+        assert len(piece) < 12 or piece in code, f"no message has {piece!r}"

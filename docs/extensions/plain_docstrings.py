@@ -1,7 +1,8 @@
 """Docstrings are plain text: formulas and tables in them keep their look.
 
-An indented or `|` block becomes a literal one, and characters that reStructuredText
-takes for markup are escaped. Runs before napoleon, which reads "Args:" and its like.
+An indented block becomes a literal one, lines between `|` a table, and characters that
+reStructuredText takes for markup are escaped. Runs before napoleon, which reads "Args:"
+and its like.
 """
 
 import re
@@ -28,28 +29,41 @@ def skip(app, what, name, object_, skipped, options):
 
 
 def literal_blocks(lines: list[str]) -> list[str]:
-    """The lines, with `::` before each block that is no prose."""
+    """The lines, with `::` before indented blocks and with tables as such."""
     result, block = [], []
     in_section = False
     for line in [*lines, ""]:
         in_section = SECTION.match(line) is not None or (
             in_section and (not line or line[0] == " ")
         )
-        if not in_section and line.startswith((" ", "|")):
-            block.append(line)
-        elif block and not line:
+        kind = "text" if in_section or not line else line[0]
+        if block and line and kind != block[0][0]:
+            result += _directive(block)
+            block = []
+        if kind in (" ", "|") or (block and not line):
             block.append(line)
         else:
-            result += _literal(block)
-            block = []
             result.append(_escaped(line))
-    return result + _literal(block)
+    return result + _directive(block)
 
 
-def _literal(block: list[str]) -> list[str]:
+def _directive(block: list[str]) -> list[str]:
     if not any(block):
         return block
+    if block[0].startswith("|"):
+        is_table = len(block) > 2 and block[1].startswith("|-")
+        rows = [line for line in block if line]
+        return _table(rows) if is_table else [*map(_escaped, rows), ""]
     return ["", "::", "", *("   " + line if line else line for line in block), ""]
+
+
+def _table(rows: list[str]) -> list[str]:
+    """Of Markdown, whose second row is the line below the head."""
+    text = ["", ".. list-table::", "   :header-rows: 1", ""]
+    for row in [rows[0], *rows[2:]]:
+        first, *rest = (_escaped(cell.strip()) for cell in row.split("|")[1:-1])
+        text += [f"   * - {first}", *(f"     - {cell}" for cell in rest)]
+    return [*text, ""]
 
 
 def _escaped(line: str) -> str:
