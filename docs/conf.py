@@ -21,7 +21,15 @@ root_doc = "docs/index"
 include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md"]
 include_patterns += ["docs/api/*.rst", "configs/*/*.md", "launch/*.md"]
 include_patterns += ["benchmarks/*.md"]
-exclude_patterns = [".*", "runs", "build", "dist", "docs/_build", "**/node_modules"]
+exclude_patterns = [
+    "docs/contents.md",
+    ".*",
+    "runs",
+    "build",
+    "dist",
+    "docs/_build",
+    "**/node_modules",
+]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 myst_heading_anchors = 4
 highlight_language = "none"  # of blocks without one: commands, formulas
@@ -43,3 +51,14 @@ templates_path = ["templates"]
 html_static_path, html_css_files = ["static"], ["site.css"]
 # The root of the site leads to docs/index.html.
 html_additional_pages = {"index": "redirect.html"}
+
+
+def setup(app):
+    app.connect("source-read", add_contents)
+
+
+def add_contents(app, document, source):
+    """The sidebar, after the text of the first page."""
+    if document == root_doc:
+        contents = (HERE / "contents.md").read_text()
+        source[0] += contents[contents.index("```{toctree}") :]
