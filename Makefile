@@ -1,6 +1,7 @@
 # make demo: teacher, five students, table and report from nothing but Python and make.
 # make experiments: the four papers' studies on those images; RESULTS.md says what held.
 # make test: the tests. make parity: PyTorch's code beside ours. make lint: ruff.
+# make docs: the pages as a site, docs/_build/html; a warning is an error.
 # make test-long: what takes long, such as every method under every rule; make test has
 # a spread of it.
 # make chaos: kills a run in 42 ways and lets it go on; minutes. make test has a few.
@@ -24,7 +25,7 @@ TOGETHER := -n auto --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 
 .PHONY: demo experiments test test-long chaos parity bench accelerator preflight \
-  preflight-tpu preflight-gpu lint clean
+  preflight-tpu preflight-gpu lint docs clean
 
 demo: $(VENV)/.train
 	$(BIN)/python -m kdjax train --config=configs/fashion_mnist/teacher.py \
@@ -89,8 +90,11 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html -c docs . docs/_build/html
+
 clean:
-	rm -rf $(VENV) $(PREFLIGHT) $(PREFLIGHT_GPU) $(RUNS) build dist *.egg-info
+	rm -rf docs/_build $(VENV) $(PREFLIGHT) $(PREFLIGHT_GPU) $(RUNS) build dist *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -113,6 +117,10 @@ $(PREFLIGHT_GPU)/.ready: requirements.txt requirements-preflight-gpu.txt require
 
 $(VENV)/.test: requirements-test.txt $(VENV)/.train
 	$(PIP) -r requirements-test.txt
+	touch $@
+
+$(VENV)/.docs: requirements-docs.txt $(VENV)/.train
+	$(PIP) -r requirements-docs.txt
 	touch $@
 
 $(VENV)/.parity: requirements-parity.txt $(VENV)/.test

@@ -1,7 +1,9 @@
 """Writes the pages that are made of the code: python docs/generate.py
 
-`methods.md` gets a row for each method of `METHODS`, between its two marks. Costs of a
-step are those that `python -m benchmarks.method_costs` measured, in method_costs.json.
+Between their marks `methods.md` gets a row for each method of `METHODS`, and
+`which_method.md` what methods cost and what is published for networks of two families;
+`api/methods.rst` gets each method's docstring. Costs of a step are those that
+`python -m benchmarks.method_costs` measured, in method_costs.json.
 """
 
 import inspect
@@ -14,7 +16,6 @@ import numpy as np
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
-BEGIN, END = "<!-- methods: begin -->\n", "<!-- methods: end -->\n"
 COLUMNS = ("Method", "What it is", "Paper", "Needs", "Teacher", "Step", "Published")
 COLUMNS += ("Config",)
 HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
@@ -22,26 +23,84 @@ HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}\n"
 PAIRS = (("resnet56", "resnet20"), ("wrn_40_2", "wrn_16_2"))
 PAIRS += (("resnet32x4", "resnet8x4"),)
 COSTS = HERE / "method_costs.json"
+BANDS = (1.05, 1.25, 1.5, 3.0)  # of the time of a step
+PAIR_KINDS = (
+    ("one family", ("resnet32x4", "resnet8x4")),
+    ("two families", ("resnet32x4", "shufflenet_v2")),
+    ("two families", ("resnet50_cifar", "mobilenet_v2_half")),
+)
 NONE = "-"
 ARXIV = re.compile(r"arXiv:\s*(\d{4}\.\d{5})")
 
 
 def main() -> None:
-    page = HERE / "methods.md"
-    page.write_text(with_table(page.read_text()))
+    for name, tables in TABLES.items():
+        page = HERE / name
+        page.write_text(with_tables(page.read_text(), tables))
+    (HERE / "api/methods.rst").write_text(reference())
 
 
-def with_table(text: str) -> str:
-    """The page with its table made anew."""
-    head, rest = text.split(BEGIN)
-    return head + BEGIN + method_table() + END + rest.split(END)[1]
+def reference() -> str:
+    """The page with the docstring of each method and of its `build`."""
+    from kdjax.methods import METHODS
+
+    text = "kdjax.methods\n=============\n\n.. automodule:: kdjax.methods\n"
+    text += "   :members: Method\n"
+    for name in METHODS:
+        module = METHODS[name].__name__
+        text += f"\n{name}\n{'-' * len(name)}\n\n.. automodule:: {module}\n"
+        text += "   :members: build\n"
+    return text
+
+
+def with_tables(text: str, tables: dict) -> str:
+    """The page with its tables made anew, each between its marks."""
+    for name, table in tables.items():
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+        head, rest = text.split(begin)
+        text = head + begin + table() + end + rest.split(end)[1]
+    return text
+
+
+def _costs() -> dict:
+    return json.loads(COSTS.read_text())["methods"]
+
+
+def cost_table() -> str:
+    """Methods by the time of a step, with the most memory that one of them takes."""
+    text, below = "| Time | Memory, at most | Methods |\n|---|---|---|\n", 0.0
+    for limit in BANDS:
+        band = {n: c for n, c in _costs().items() if below < c["time"] <= limit}
+        names = ", ".join(f"`{name}`" for name in sorted(band))
+        most = max(cost["memory"] for cost in band.values())
+        text += f"| up to {limit:g} | {most:.2f} | {names} |\n"
+        below = limit
+    return text
+
+
+def pair_table() -> str:
+    """Published top-1 of methods that have a number for each pair of PAIR_KINDS."""
+    from kdjax.methods import METHODS
+    from kdjax.reproduce import published
+
+    heads = [f"{kind}: {' to '.join(pair)}" for kind, pair in PAIR_KINDS]
+    text = f"| | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}\n"
+    alone = [f"{published.LABELS[pair[1]]:.2f}" for _, pair in PAIR_KINDS]
+    text += f"| student alone | {' | '.join(alone)} |\n"
+    for name in METHODS:
+        numbers = [published.top1(name, *pair) for _, pair in PAIR_KINDS]
+        if all(numbers):
+            star = "*" * (published.ROWS[name].tuned == "yes")
+            cells = " | ".join(f"{one:.2f}{star}" for one in numbers)
+            text += f"| `{name}` | {cells} |\n"
+    return text
 
 
 def method_table() -> str:
     """One row a method, from its docstring, REFERENCE, costs and configs."""
     from kdjax.methods import METHODS
 
-    costs = json.loads(COSTS.read_text())["methods"] if COSTS.exists() else {}
+    costs = _costs()
     return HEAD + "".join(
         _row(name, METHODS[name], costs.get(name)) for name in METHODS
     )
@@ -140,6 +199,11 @@ def _configs(name: str) -> str:
         links.append("[benchmark](../configs/cifar100/repdistiller.py)")
     return ", ".join(links)
 
+
+TABLES = {
+    "methods.md": {"methods": method_table},
+    "which_method.md": {"costs": cost_table, "pairs": pair_table},
+}
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))

@@ -1,0 +1,200 @@
+"""The pages of the documentation, and what their blocks of Python need to run here.
+
+The blocks of a page run in order in one namespace, as a reader would type them. What
+stands for the reader's own network and data, and what makes a block short enough for a
+test, is in PAGES; a page that is not there gets nothing, and runs as it stands.
+"""
+
+import inspect
+import io
+import pathlib
+import re
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tests.data.jpegs import encode, picture
+from tests.networks import Linear
+from tests.objectives import signals
+from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
+
+ROOT = pathlib.Path(__file__).parent.parent
+PATTERNS = ("*.md", "launch/*.md", "benchmarks/*.md", "docs/*.md", "configs/*/*.md")
+NAMES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in PATTERNS
+    for path in ROOT.glob(pattern)
+)
+FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.S | re.M)
+CLASSES = 4
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    line: int  # of the page, where its text begins
+
+
+class Page(NamedTuple):
+    """What the blocks of a page get, and what they have to give."""
+
+    names: Callable[[pathlib.Path], dict] = lambda directory: {}
+    shorter: tuple[tuple[str, str], ...] = ()  # (pattern, text) of what is replaced
+    # After each block: its number, the namespace, what it printed.
+    check: Callable[[int, dict, str], Any] = lambda number, names, printed: None
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text()
+
+
+def blocks(page: str) -> list[Block]:
+    text = text_of(page)
+    return [
+        Block(match[1], match[2], text[: match.start(2)].count("\n") + 1)
+        for match in FENCE.finditer(text)
+    ]
+
+
+def python_blocks(page: str) -> list[Block]:
+    return [block for block in blocks(page) if block.language == "python"]
+
+
+def run(page: str, directory: pathlib.Path) -> None:
+    """Runs the blocks of a page, each checked by what stands for it in PAGES."""
+    about = PAGES.get(page, Page())
+    names = {"__name__": "page"} | about.names(directory)
+    for number, block in enumerate(python_blocks(page)):
+        text = block.text
+        for pattern, instead in about.shorter:
+            text = re.sub(pattern, instead, text)
+        # Lines of a traceback are those of the page.
+        code = compile("\n" * (block.line - 1) + text, ROOT / page, "exec")
+        printed = io.StringIO()
+        # Readers have JAX's usual promotion, and not the strict one of the tests.
+        with jax.numpy_dtype_promotion("standard"), redirect_stdout(printed):
+            exec(code, names)
+            about.check(number, names, printed.getvalue())
+
+
+def _arrays() -> dict:
+    labels = np.arange(128) % CLASSES
+    images = np.random.default_rng(0).integers(0, 256, (128, 8, 8, 3), np.uint8)
+    tests = {"test_images": images[:40], "test_labels": labels[:40]}
+    return {"images": images, "labels": labels} | tests
+
+
+class MyFlaxModule(Linear):
+    """The reader's own, which the pages make without arguments."""
+
+    classes: int = CLASSES
+
+
+def _readme(directory: pathlib.Path) -> dict:
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": rng.normal(size=(4, 6)).astype(np.float32),
+        "teacher": rng.normal(size=(4, 3)).astype(np.float32),
+        "label": np.array([0, 1, 2, 1]),
+    }
+    params = jnp.asarray(rng.normal(size=(6, 3)), jnp.float32)
+    network = {"params": params, "apply": lambda params, image: image @ params}
+    return {"batch": batch, "MyFlaxModule": MyFlaxModule} | network | _arrays()
+
+
+def _check_readme(number: int, names: dict, printed: str) -> None:
+    if number == 1:
+        top1, shape = printed.split(" ", 1)
+        assert 0 <= float(top1) <= 100 and shape.strip() == f"(40, {CLASSES})"
+        return
+
+    # d/dz of 0.9 tau^2 KL + 0.1 CE is 0.9 tau (q - p) + 0.1 (softmax(z) - onehot).
+    def softmax(z):
+        e = np.exp(z - z.max(-1, keepdims=True))
+        return e / e.sum(-1, keepdims=True)
+
+    batch = names["batch"]
+    z = batch["image"].astype(np.float64) @ np.float64(names["params"])
+    soft = 4.0 * (softmax(z / 4) - softmax(batch["teacher"] / 4.0))
+    hard = softmax(z) - np.eye(3)[batch["label"]]
+    wanted = batch["image"].T @ (0.9 * soft + 0.1 * hard) / 4
+    np.testing.assert_allclose(names["gradients"], wanted, rtol=1e-4, atol=1e-5)
+
+
+def _photos(directory: pathlib.Path) -> dict:
+    """A folder `photos` of the reader's: two classes, no split."""
+    for number in range(24):
+        folder = directory / "photos" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jpg").write_bytes(encode(picture(32, 32, number)))
+    return {}
+
+
+def _losses(directory: pathlib.Path) -> dict:
+    return {"signals": signals(GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)}
+
+
+def _check_losses(number: int, names: dict, printed: str) -> None:
+    """The rules put the label on top, and keep the mean of the temperatures."""
+    result = names["supervision"]
+    np.testing.assert_array_equal(np.argmax(result.logits, -1), GOLDEN_LABELS)
+    np.testing.assert_array_equal(np.argmax(result.target, -1), GOLDEN_LABELS)
+    np.testing.assert_allclose(np.mean(result.temperature), 4.0, rtol=1e-5)
+
+
+def _check_networks(number: int, names: dict, printed: str) -> None:
+    network, images = names["my_function"](num_classes=7), jnp.ones((2, 4, 4, 1))
+    variables = network.init(jax.random.key(0), images)
+    assert network.evaluate(*variables, images).logits.shape == (2, 7)
+
+
+def _check_reuse(number: int, names: dict, printed: str) -> None:
+    """The step of each loop lowers its loss."""
+    if "train_step" in names:
+        step = names["train_step"]
+        again = step(*(names[one] for one in inspect.signature(step).parameters))
+        lower = again[-1] if isinstance(again, tuple) else again
+        assert np.isfinite(names["value"]) and lower < names["value"]
+
+
+def _check_paper(number: int, names: dict, printed: str) -> None:
+    """The page's own test, and a gradient by differences: q is on both sides."""
+    if number == 0:
+        return
+    names["test_the_objective"](), names["test_arguments_out_of_range"]()
+    given, method = names["given"], names["build"](alpha=1.0, temperature=2.0)
+    rng = np.random.default_rng(1)
+    student, teacher = given.outputs(rng, 3), given.outputs(rng, 3)
+
+    def value(logits):
+        pair = student._replace(logits=logits), teacher
+        inputs = given.loss_inputs(method, *pair, np.array([0, 1, 2]))
+        return method.terms[0].values(inputs).sum()
+
+    def exactly(z):
+        q, p = names["softmax"](z / 2), names["softmax"](teacher.logits / 2.0)
+        return 4 * (q * np.log(q / p)).sum()
+
+    gradient, z = jax.jit(jax.grad(value))(student.logits), np.float64(student.logits)
+    for i, j in ((0, 0), (1, 3), (2, 4)):
+        step = np.zeros_like(z)
+        step[i, j] = 1e-5
+        slope = (exactly(z + step) - exactly(z - step)) / 2e-5
+        np.testing.assert_allclose(gradient[i, j], slope, rtol=1e-3, atol=1e-5)
+
+
+SHORT_RUNS = ((r"epochs=\d+", "epochs=1"), ('"resnet20"', "MyFlaxModule()"))
+PAGES = {
+    "README.md": Page(_readme, SHORT_RUNS, _check_readme),
+    "docs/data.md": Page(_photos),
+    "docs/losses.md": Page(_losses, (), _check_losses),
+    "docs/networks.md": Page(lambda _: {"MyModule": Linear}, (), _check_networks),
+    "docs/reuse.md": Page(check=_check_reuse),
+    "docs/add_a_paper.md": Page(check=_check_paper),
+}
