@@ -103,7 +103,7 @@ def read(argv: list[str]) -> argparse.Namespace:
             group.add_argument(name, metavar=value, type=kind, help=text)
     text = "images in folders of a class's folder are of the class"
     group.add_argument("--nested", action="store_true", help=text)
-    parser.set_defaults(skip_at_most=100, seed=0, exif="apply")
+    parser.set_defaults(skip_at_most=100)
     return parser.parse_args(argv)
 
 
@@ -125,7 +125,7 @@ def _prepared(
     options: argparse.Namespace, data_dir: pathlib.Path
 ) -> Iterator[Prepared]:
     """The set, and the same in another format if one is given, when each is ready."""
-    image_format, name = format_of(options), options.name
+    image_format, name, own = format_of(options), options.name, _of_folder(options)
     if (most := options.skip_at_most) < 0:
         raise DataError(f"--skip_at_most is {most}; expected 0 or more.")
     # While a builder works, sys.stderr is another one.
@@ -136,15 +136,25 @@ def _prepared(
     if image_format and find.prepared(converted_name(name, image_format), data_dir):
         pass  # the original may be deleted
     elif options.folder is not None:
-        own = ("validation", "seed", "nested", "exif", "image_size")
-        how = {key: getattr(options, key) for key in own}
-        yield prepare_folder(name, options.folder, **how, **limited)
+        yield prepare_folder(name, options.folder, **own, **limited)
     elif options.tfrecord is not None:
         yield convert_tfrecord(name, options.tfrecord, **limited)
     else:
         yield prepare(name, archives=options.archives, **common)
     if image_format is not None:
         yield convert_images(name, image_format, **limited)
+
+
+def _of_folder(options: argparse.Namespace) -> dict:
+    """The options that were given and are of --folder alone."""
+    names = [usage.partition("=")[0] for usage in _OF_FOLDERS]
+    names = [name.removeprefix("--") for name in (*names, "--nested")]
+    given = {name: getattr(options, name) for name in names}
+    given = {name: value for name, value in given.items() if value not in (None, False)}
+    if given and options.folder is None:
+        raise DataError(f"--{next(iter(given))} is that of --folder; expected both.")
+    given.pop("config_out", None)
+    return given
 
 
 def format_of(options: argparse.Namespace) -> ShortSide | Pixels | None:

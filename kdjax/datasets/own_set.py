@@ -33,8 +33,9 @@ def get_config(arg=""):
     config.data.test = "{test}"
 {data}    config.batch_size = {batch}
     config.total_epochs = {epochs}
-    config.schedule.learning_rate = {rate}
-    config.schedule.warmup_epochs = {warmup}
+    # Of the two above, also where --config.batch_size or total_epochs sets them.
+    config.schedule.learning_rate = config.get_ref("batch_size").to_float() * 0.1 / 128
+    config.schedule.warmup_epochs = config.get_ref("total_epochs") * 0.05
     config.evaluation.every_epochs = {every}
     if arg == "teacher":
         config.model.name, config.method.name = "{teacher}", "ce"
@@ -106,8 +107,6 @@ def config_text(name: str, facts: dict, where: str, data_dir: str) -> str:
         data="".join(lines),
         batch=batch,
         epochs=float(epochs),
-        rate=0.1 * batch / 128,
-        warmup=epochs / 20,
         every=float(max(1, epochs // 20)),
         commands="\n".join(commands(name, where, data_dir)),
     )
