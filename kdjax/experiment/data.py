@@ -111,9 +111,10 @@ def _crops(section: dict) -> Geometry | None:
 
 def streams_by_itself(name: str, data_dir: str | None) -> bool:
     """What `feed=auto` is for a set: too large to be kept, or recorded as streamed."""
-    known = _recorded(name, data_dir)
-    is_recorded = known is not None and known.streamed
-    return is_recorded or size_on_disk(name, data_dir or None) >= RESIDENT_BELOW
+    record = _recorded(name, data_dir)
+    if record is not None and record.streamed:
+        return True
+    return size_on_disk(name, data_dir or None) >= RESIDENT_BELOW
 
 
 def _recorded(name: str, data_dir: str | None):
@@ -187,8 +188,8 @@ def augment_of(data: dict, train: Split) -> Augment:
     name, streamed = data["name"], is_streamed(train)
     table = STREAMED if streamed else AUGMENTS
     usual = table.get(dataset_of(name))
-    if usual is None and (known := _recorded(name, data["data_dir"])) is not None:
-        usual = known.augment
+    if usual is None and (record := _recorded(name, data["data_dir"])) is not None:
+        usual = record.augment
     if bool(data["mean"]) != bool(data["std"]):
         raise InputError("config.data: expected mean and std both set, or neither.")
     values = {key: data[key] for key in ("mixup", "cutmix")}

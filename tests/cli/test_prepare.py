@@ -205,10 +205,12 @@ def test_a_config_where_it_is_wanted(tmp_path, capsys):
 
 
 def test_what_is_typed_trains(tmp_path, capsys):
-    """The commands as they are printed, cut to a step of a smaller teacher."""
+    """The commands as they are printed, cut to an epoch of smaller networks."""
     assert main(photos(tmp_path)) == 0
     teacher, student = commands_in(capsys.readouterr().out)
-    short = ["--config.total_epochs=1", "--config.model.name=resnet8", "--devices=1"]
+    network = "tests.networks:coarse"
+    short = [f"--config.model.name={network}", f"--allow_code={network}"]
+    short += ["--config.total_epochs=1", "--devices=1"]
     for words in (teacher, student):
         assert __main__.main([*words, *short]) == 0
     assert "runs/photos/student" in " ".join(student)

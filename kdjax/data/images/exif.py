@@ -99,8 +99,8 @@ def _chunk(content: bytes, at: int, name: bytes, form: str, name_first: bool) ->
     """The first chunk of a name: of PNG with a checksum, of RIFF of even length."""
     while at + 8 <= len(content):
         head = struct.unpack_from(form, content, at)
-        found, length = head if name_first else head[::-1]
-        if found == name:
+        own, length = head if name_first else head[::-1]
+        if own == name:
             return content[at + 8 : at + 8 + length]
         at += 8 + (length + length % 2 if name_first else length + 4)
     return b""
