@@ -8,10 +8,12 @@ from tests.data.jpegs import encode, picture
 NAME = "photos"
 
 
-def prepare_photos(words):
+def prepare_photos(name, words):
     """In earnest, of a few images: the next commands take the config that it writes."""
-    for name, first in (("cat", 0), ("dog", 9)):
-        directory = pathlib.Path(NAME, name)
+    if name != NAME:
+        return
+    for class_name, first in (("cat", 0), ("dog", 9)):
+        directory = pathlib.Path(NAME, class_name)
         directory.mkdir(parents=True)
         for number in range(first, first + 6):
             (directory / f"{number}.jpg").write_bytes(encode(picture(32, 32, number)))

@@ -82,8 +82,7 @@ class Shell:
         words = [own_photos.with_config(word, ROOT) for word in rest]
         if command == "prepare":
             options = prepare.read(rest)
-            if options.name == own_photos.NAME:
-                own_photos.prepare_photos(rest)
+            own_photos.prepare_photos(options.name, rest)
             given = any(word.startswith("--data_dir=") for word in rest)
             where = str(pathlib.Path(options.data_dir if given else "").resolve())
             self.prepared[options.name] = where

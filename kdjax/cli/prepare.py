@@ -207,6 +207,6 @@ def _show_next_steps(prepared: Prepared, options: argparse.Namespace) -> None:
         raise DataError(
             f"--config_out: {path} exists and is another; expected a new file."
         )
-    say("\nA teacher, then a student of it:\n")
+    say(f"\nA teacher, then a student of it, by {path}, which is yours to edit:\n")
     for command in commands(prepared.name, str(path), data_dir, cli.program()):
         say(command)

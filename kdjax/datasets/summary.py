@@ -33,9 +33,9 @@ def _numbers(values: list[float]) -> str:
 def _sizes(facts: dict) -> str:
     heights, widths = facts["heights"], facts["widths"]
     if heights[0] == heights[2] and widths[0] == widths[2]:
-        return f"{heights[0]} x {widths[0]} pixels (height x width), all of them"
-    low, middle, high = (f"{h:g} x {w:g}" for h, w in zip(heights, widths, strict=True))
-    return f"{low} to {high} pixels (height x width), median {middle}"
+        return f"all images have height {heights[0]} and width {widths[0]} pixels"
+    high, wide = (f"{s[0]} to {s[2]} (median {s[1]:g})" for s in (heights, widths))
+    return f"heights {high}, widths {wide} pixels"
 
 
 def _training(training: dict) -> str:

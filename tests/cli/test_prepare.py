@@ -176,7 +176,10 @@ def test_own_images_with_their_config_and_commands(tmp_path, capsys):
     )
     assert lines[1].split() == "classes 2, with 4 to 4 training images".split()
     assert "20% of each class to validation" in lines[2] and "seed 0" in lines[2]
-    assert "32 x 32 pixels" in lines[3] and "of 8 training images" in lines[5]
+    assert (
+        "height 32 and width 32 pixels" in lines[3]
+        and "of 8 training images" in lines[5]
+    )
     assert "moved by up to 4 pixels; mirrored at random" in lines[6]
     assert "photos/cat/bad.jpg: cannot be read (it is a web page" in streams.err
     teacher, student = commands_in(streams.out)
