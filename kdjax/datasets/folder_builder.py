@@ -117,6 +117,7 @@ def prepare_folder(
         raise DataError(f"{name!r}: a folder's set has no config; leave out /{config}.")
     if exif not in EXIF:
         raise InputError(f"--exif is {exif!r}; expected {' or '.join(EXIF)}.")
+    _check_apart(folder, data_dir / dataset)
     prepared = existing(name, data_dir)
     if dataset == Imagenet2012Folders.name:
         make = functools.partial(Imagenet2012Folders, archives=folder)
@@ -142,6 +143,17 @@ def prepare_folder(
     return build(
         name, make, data_dir=data_dir, source=str(folder), log=log, finish=finish
     )
+
+
+def _check_apart(folder: pathlib.Path, directory: pathlib.Path) -> None:
+    """A set that lies in the folder of its images would be a class of the next one."""
+    if paths.is_url(directory):
+        return
+    if directory.resolve().is_relative_to(folder.resolve()):
+        raise DataError(
+            f"--data_dir: the set would be written into {directory}, which is in "
+            f"--folder, {folder}; expected another --data_dir, such as data."
+        )
 
 
 def _look(listed: folders.Folder, exif: str, log: Log) -> None:
