@@ -5,6 +5,7 @@
 
   cifar100         "KL versus MSE" at alpha 1, its protocol: WRN-28-4 -> WRN-16-2
   repdistiller     RepDistiller's protocol: resnet56 -> resnet20, WRN-40-2 -> WRN-16-2
+  cifar100-small   ResNet-20 -> ResNet-8, 20 epochs: all claims in hours of two cores
   fashion_mnist    the claims of all four papers, by sweeps on 12,000 small images
   cifar100_claims  the same on CIFAR-100
 
@@ -21,17 +22,18 @@ import pathlib
 from kdjax import cli, paths
 from kdjax.contracts import InputError
 from kdjax.reporting.console import say
-from kdjax.reproduce import pages, plans, sweeps
+from kdjax.reproduce import pages, plans, small, small_page, sweeps, tables
 from kdjax.runner import time_slice
 
 SLICE = 8.0  # minutes of --once
+TRAINED = (*plans.STUDIES, small.NAME)
 
 
 def main(argv: list[str]) -> int:
     """Runs a study, or only prints its plan or writes its page."""
     options, words = read(argv)
     root = paths.local(options.runs, "--runs").resolve()
-    if options.study in plans.STUDIES:
+    if options.study in TRAINED:
         return _train(options, root)
     data = []
     if options.data_dir is not None:
@@ -48,7 +50,10 @@ def main(argv: list[str]) -> int:
 def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     """A study whose runs are trained and recorded in this process."""
     study, settings = options.study, read_settings(options)
-    runs = plans.plan(plans.STUDIES[study], settings, root)
+    if study == small.NAME:
+        runs, write = small.plan(settings, root), small_page.write
+    else:
+        runs, write = plans.plan(plans.STUDIES[study], settings, root), tables.write
     if options.plan:
         say("\n".join(map(plans.describe, runs)))
         return 0
@@ -59,15 +64,15 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     else:
         results = pages.configs("cifar100") / "results"
     # Only here: they bring JAX and all of a training.
-    from kdjax.reproduce import records, run, tables
+    from kdjax.reproduce import records, run
 
     if not options.report:
         sliced = options.once and options.minutes == math.inf
         minutes = SLICE if sliced else options.minutes
         command = records.command(study, settings)
-        record = functools.partial(records.add, study, command, results)
+        record = functools.partial(records.add, study, command, results, write)
         run.run(runs, root, minutes, record, options.devices)
-    say(f"wrote {tables.write(study, results)}")
+    say(f"wrote {write(study, results)}")
     return 0
 
 
@@ -75,14 +80,14 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """(options, words that go to every sweep)."""
     parser = cli.parser("reproduce", __doc__)
     studies = parser.add_subparsers(dest="study", metavar="STUDY", required=True)
-    for name in (*plans.STUDIES, *sweeps.DATA_SETS):
+    for name in (*TRAINED, *sweeps.DATA_SETS):
         one = studies.add_parser(name, allow_abbrev=False)
         add, data = one.add_argument, one.add_mutually_exclusive_group().add_argument
         data("--data_dir", metavar="DIR", help="TFDS data; default $TFDS_DATA_DIR")
         add("--runs", metavar="DIR", default=f"runs/{name}", help="default %(default)s")
         add("--plan", action="store_true", help="only print what would run")
         add("--report", action="store_true", help="train nothing; write RESULTS.md")
-        if name in plans.STUDIES:
+        if name in TRAINED:
             file = "of `prepare --npz=FILE`, not TFDS data"
             data("--data", metavar="FILE", help=file)
             _add_trained(one)
@@ -90,7 +95,7 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
             one.epilog = "All other options go to every sweep, such as --devices=2 or "
             one.epilog += "--config.total_epochs=4."
     options, words = parser.parse_known_args(argv)
-    if words and options.study in plans.STUDIES:
+    if words and options.study in TRAINED:
         parser.error(f"unrecognized arguments: {' '.join(words)}")
     return options, words
 
@@ -102,7 +107,8 @@ def _add_trained(parser: argparse.ArgumentParser) -> None:
     results("--results", metavar="DIR", help="default configs/cifar100/results")
     rehearsal = "a rehearsal of N steps a run; its results stay in --runs"
     results("--total_steps", type=int, default=0, metavar="N", help=rehearsal)
-    add("--seeds", default="0", help="of the students, as 0,1,2; the teacher's is 0")
+    seeds = "0,1,2" if parser.prog.endswith(small.NAME) else "0"
+    add("--seeds", default=seeds, help="of the students; default %(default)s")
     once = f"one time slice of {SLICE:g} minutes, or --minutes; 42: there is more"
     add("--once", action="store_true", help=once)
     time_slice.add_minutes(parser)

@@ -94,6 +94,8 @@ def plan(study: Study, settings: Settings, root: pathlib.Path) -> list[Run]:
 def describe(run: Run) -> str:
     """A line about a run: what it trains, and how long."""
     config = run.config
+    if config["select"]:
+        return f"{run.name}: selects samples by {config['select']['detector']}"
     methods = ", ".join(config["students"] or [config["method"]["name"]])
     steps = config["total_steps"]
     length = f"{steps} steps" if steps else f"{config['total_epochs']:g} epochs"
@@ -102,15 +104,20 @@ def describe(run: Run) -> str:
 
 def _base(study: Study, settings: Settings, network: str, seed: int) -> dict:
     """The protocol on the study's data, with a network and without a method."""
-    config, usual = study.protocol(), AUGMENTS["cifar100"]
-    data = config["data"]
+    config = study.protocol()
+    config["model"] = dict(study.networks.get(network, {"name": network}))
+    config["evaluation"]["every_epochs"] = EVALUATE_EVERY
+    put_data(config, settings)
+    return config | {"seed": seed, "total_steps": settings.total_steps}
+
+
+def put_data(config: dict, settings: Settings) -> None:
+    """Sets data, type and what else a study writes; in place."""
+    data, usual = config["data"], AUGMENTS["cifar100"]
     data |= {"name": settings.data, "data_dir": settings.data_dir}
     # In full: what is usual for a set is not known of a file.
     data |= {"padding": usual.padding, "flip": usual.flip}
     data |= {"mean": data["mean"] or usual.mean, "std": data["std"] or usual.std}
-    config["model"] = dict(study.networks.get(network, {"name": network}))
     if settings.dtype != FLOAT32:
         config["model"]["dtype"] = settings.dtype
-    config["evaluation"]["every_epochs"] = EVALUATE_EVERY
     config["tensorboard"] = False  # metrics.jsonl says it all, and needs no package
-    return config | {"seed": seed, "total_steps": settings.total_steps}

@@ -5,6 +5,8 @@ import hashlib
 import pathlib
 import platform
 import shutil
+import subprocess
+from collections.abc import Callable
 
 import jax
 
@@ -16,16 +18,26 @@ from kdjax.paths.json_files import read_json
 from kdjax.reporting.files import replace_record
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import SUMMARY, read_summary
-from kdjax.reproduce import tables
+from kdjax.reproduce import pages, tables
 from kdjax.reproduce.plans import FLOAT32, Run, Settings
 
 TIME_SLICES, RECORD = "pieces.jsonl", "record.json"
 
 
 def add(
-    study: str, command: str, results: pathlib.Path, run: Run, workdir: pathlib.Path
+    study: str,
+    command: str,
+    results: pathlib.Path,
+    write: Callable[[str, pathlib.Path], object],
+    run: Run,
+    workdir: pathlib.Path,
 ) -> None:
-    """Writes a finished run's record below `results` and the page, if they are new."""
+    """Writes a finished run's record below `results` and, by `write`, the page.
+
+    Does nothing where the record is there already.
+    """
+    if run.config["select"]:
+        return  # stands in the records of the runs that train on it
     own = workdir / RECORD
     if not own.exists():
         record = {"study": study, "run": run.name, "command": command}
@@ -36,11 +48,11 @@ def add(
     students = record["students"].values()
     digests = "".join(student["digest"] for student in students)
     short = hashlib.sha256(digests.encode()).hexdigest()[:12]
-    target = results / f"{study}-{run.name}-{short}.json"
+    target = results / f"{study}-{run.name.replace('/', '-')}-{short}.json"
     if not target.exists():
         with written(target) as part:
             shutil.copyfile(own, part)
-        tables.write(study, results)
+        write(study, results)
 
 
 def note_time_slice(workdir: pathlib.Path) -> None:
@@ -52,9 +64,22 @@ def note_time_slice(workdir: pathlib.Path) -> None:
         "device": f"{len(devices)} x {kinds}",
         "python": platform.python_version(),
         "precision": jax.config.jax_default_matmul_precision or "default",
+        "commit": _commit(),
     }
     with (workdir / TIME_SLICES).open("a") as file:
         file.write(json_text(line) + "\n")
+
+
+def _commit() -> str:
+    """The commit of the checkout that runs, with -dirty; "" where it is none."""
+    words = ["git", "-C", str(pages.CHECKOUT), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(
+            [*words, "--exclude=*", "--abbrev=12"], capture_output=True, text=True
+        )
+    except OSError:  # no git here
+        return ""
+    return done.stdout.strip()
 
 
 def command(study: str, settings: Settings) -> str:
@@ -75,9 +100,11 @@ def _measured(run: Run, workdir: pathlib.Path) -> dict:
     summary = read_summary(workdir / SUMMARY)
     identity, teacher = summary["identity"], summary["identity"]["teacher"]
     slices = read_rows(workdir / TIME_SLICES, {})
+    commits = dict.fromkeys(one.pop("commit", "") for one in slices)
     return {
         "recorded": datetime.date.today().isoformat(),
         **{key: list(dict.fromkeys(s[key] for s in slices)) for key in slices[0]},
+        "commit": [commit for commit in commits if commit],
         "versions": identity["versions"],
         "seed": run.config["seed"],
         "dtype": run.config["model"].get("dtype", FLOAT32),
@@ -86,12 +113,23 @@ def _measured(run: Run, workdir: pathlib.Path) -> dict:
         "total_steps": run.config["total_steps"],
         "data": identity["data"],
         "teacher": teacher and {key: teacher[key] for key in ("model", "digest")},
+        "kept": _kept(run.config["data"]["keep"]),
         "seconds": summary["seconds"],
         "students": {
             name: _student(workdir, name, student, summary["students"][name])
             for name, student in identity["students"].items()
         },
     }
+
+
+def _kept(selection: str) -> dict | None:
+    """How many samples a selection keeps, and how well, where labels are noisy."""
+    if not selection:
+        return None
+    from kdjax.runner.select import read_selection
+
+    summary = read_selection(pathlib.Path(selection))
+    return {key: summary[key] for key in ("kept", "agreement") if key in summary}
 
 
 def _student(workdir: pathlib.Path, name: str, identity: dict, scores: dict) -> dict:

@@ -1,0 +1,173 @@
+"""The small study on CIFAR-100: its plan, all of it in miniature, and its page."""
+
+import json
+import pathlib
+import re
+import statistics
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from kdjax.cli import reproduce
+from kdjax.experiment.schema import plain
+from kdjax.reproduce import small, small_page
+from kdjax.reproduce.plans import Settings
+from kdjax.runner import run
+
+ROOT = pathlib.Path("/runs")
+NETWORK = {"name": "tests.networks:coarse"}
+
+
+def test_every_run_would_train_after_those_that_it_reads():
+    earlier = set()
+    for one in small.plan(Settings(seeds=(0, 7)), ROOT):
+        run.check(one.config, ROOT)
+        named = [one.config["teacher"]["workdir"], one.config["data"]["keep"]]
+        named.append(one.config["select"].get("proxies", ""))
+        for student in one.config["students"].values():
+            named.append(student.get("selection", {}).get("reference", ""))
+        assert set(filter(None, named)) <= earlier, one.name
+        earlier.add(str(ROOT / one.name))
+
+
+def test_noisy_labels_have_a_teacher_of_their_own_and_each_method_a_row_once():
+    runs = small.plan(Settings(seeds=(0, 1)), ROOT)
+    names = [name for one in runs for name in one.config["students"]]
+    clean = [n for n in names if names.count(n) == 2]
+    assert set(names) - set(clean) == {"dtd_la", "kd_tau20"}  # in both halves
+    for one in runs:
+        is_noisy = one.name.startswith(("noise", "tickets", small.NOISY_TEACHER))
+        assert ("rate" in one.config["data"]["noise"]) == is_noisy, one.name
+        if one.config["students"]:
+            teacher = small.NOISY_TEACHER if is_noisy else small.TEACHER
+            assert one.config["teacher"]["workdir"] == str(ROOT / teacher)
+    by_random = [one.config["students"].get("ds_random", {}) for one in runs]
+    kinds = [student["selection"]["name"] for student in by_random if student]
+    assert kinds == ["random", "random"]
+
+
+@pytest.fixture
+def miniature(tmp_path, monkeypatch, as_they_are, own_networks):
+    """The command, of two students and one detector, two steps a run."""
+    draw, arrays = np.random.default_rng(0), {}
+    for name, count in (("train", 400), ("test", 40)):
+        arrays[f"{name}_image"] = draw.integers(0, 256, (count, 8, 8, 3), np.uint8)
+        arrays[f"{name}_label"] = np.arange(count) % 5
+    np.savez(tmp_path / "small.npz", **arrays)
+    all_units, protocol = small.units(), small.protocol
+    selections = all_units["selections"].students
+    units = {
+        small.REFERENCE: small.Unit({"ce": {"method": {"name": "ce"}}}),
+        "selections": small.Unit({"ds": selections["ds"]}),
+    }
+    monkeypatch.setattr(small, "units", lambda: units)
+    monkeypatch.setattr(small, "DETECTORS", ("same",))
+    monkeypatch.setattr(small, "EPOCHS", dict.fromkeys(small.EPOCHS, 1.0))
+    monkeypatch.setattr(
+        small, "protocol", lambda *network: protocol(*network) | {"model": NETWORK}
+    )
+    words = ["cifar100-small", f"--data={tmp_path / 'small.npz'}", "--total_steps=2"]
+    return [*words, f"--runs={tmp_path / 'runs'}", "--seeds=3", "--devices=1"]
+
+
+def test_the_second_start_trains_nothing_and_writes_the_same_page(
+    miniature, tmp_path, capsys
+):
+    assert reproduce.main(miniature) == 0
+    page = tmp_path / "runs" / "RESULTS.md"
+    first, results = page.read_text(), page.parent / "results"
+    records = {p.name: p.read_bytes() for p in results.iterdir()}
+    capsys.readouterr()
+    assert reproduce.main(miniature) == 0
+    assert "training in one program" not in capsys.readouterr().err
+    assert page.read_text() == first
+    assert {p.name: p.read_bytes() for p in results.iterdir()} == records
+    # The teacher, two units, proxy and retraining.
+    assert len(records) == 1 + 2 + 2
+    kept = [json.loads(text)["kept"] for text in records.values()]
+    (ticket,) = filter(None, kept)
+    assert 0 < ticket["kept"] < 400 and 0 <= ticket["agreement"]["f1"] <= 1
+    for name in ("ce", "ds", "proxy", "same"):
+        assert re.search(rf"\| {name} \| [0-9.]+ \| 3 \|", first), name
+    assert not re.search(r'"/|~/|=/', first)
+
+
+SCORES = {
+    "ce": (50.0, 51.0, 50.5),
+    "kd": (52.0, 52.5, 53.0),
+    "kd_tau20": (53.0, 53.1, 53.3),
+    "kd_tau1": (51.0, 53.2, 52.0),
+}
+
+
+def record(unit, seed, students, **more):
+    return {
+        **{"study": small.NAME, "run": unit, "seed": seed, "dtype": "float32"},
+        **{"command": "python -m kdjax reproduce cifar100-small", "seconds": 1800.0},
+        **{"device": ["2 x cpu"], "python": ["3.12"], "versions": {"jax": "1"}},
+        **{"recorded": "2020-01-02", "commit": ["abc"], "total_steps": 0},
+        "pair": {"teacher": "resnet20", "student": "resnet8"},
+        "students": {
+            name: {"digest": "d", "metrics": {"top1": top1}}
+            for name, top1 in students.items()
+        },
+        **more,
+    }
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A directory of records of four students and a detector, with three seeds."""
+    rows = [record("resnet20", 0, {"student": 66.0})]
+    for seed in range(3):
+        students = {name: values[seed] for name, values in SCORES.items()}
+        rows.append(record(f"labels-seed{seed}", seed, students))
+        f1 = {"agreement": {"f1": 0.7 + 0.1 * seed}}
+        for stage, top1, more in (("proxy", 30.0, {}), ("same", 29.0, {"kept": f1})):
+            name = f"tickets-seed{seed}/{stage}"
+            rows.append(record(name, seed, {"student": top1 + 2 * seed}, **more))
+    results = tmp_path / "results"
+    results.mkdir()
+    for number, row in enumerate(rows):
+        (results / f"{number}.json").write_text(json.dumps(row))
+    return results
+
+
+def test_the_page_says_what_the_records_give_when_worked_out_by_hand(stored):
+    text = small_page.write(small.NAME, stored).read_text()
+    gaps = np.array(SCORES["kd_tau20"]) - np.array(SCORES["kd"])
+    half = stats.sem(gaps) * stats.t.ppf(0.975, 2)
+    low, high = gaps.mean() - half, gaps.mean() + half
+    assert low < 0 < high
+    mean, deviation = statistics.mean(SCORES["ce"]), statistics.stdev(SCORES["ce"])
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    cells = {first.removeprefix("| "): rest for first, *rest in rows}
+    interval = f"{gaps.mean():+.2f} ({low:+.2f} to {high:+.2f}), noise"
+    assert cells["kd_tau20"] == ["53.13 ± 0.15", "0, 1, 2", interval, "75.15 |"]
+    assert cells["ce"][0] == f"{mean:.2f} ± {deviation:.2f}"
+    assert cells["kd"][2] == "-"
+    assert cells["kd beats ce (+2.00 ± 0.50)"] == ["held |"]
+    assert cells["kd_tau20 beats kd_tau1 (+1.07 ± 1.07)"] == [
+        "held in the mean, 2 of 3 seeds |"
+    ]
+    assert cells["same beats proxy (-1.00 ± 0.00)"] == ["did not hold, 0 of 3 seeds |"]
+    assert "same | 80.00 ± 10.00" in text and "same | 31.00 ± 2.00 | 0, 1, 2" in text
+    assert "`resnet20`: 66.00 %" in text and "10 runs, 5.0 hours" in text
+    assert "rises with tau" not in text  # two of its five are there
+
+
+def test_without_records_nothing_is_measured(tmp_path):
+    assert "Nothing is measured yet." in small_page.section([])
+
+
+def test_the_protocol_is_one_that_the_teacher_of_the_first_study_had():
+    """A run may begin before the command is there, and is gone on with."""
+    config = plain(small.plan(Settings(), ROOT)[0].config)
+    assert config["schedule"] == {
+        "name": "cosine",
+        "learning_rate": 0.1,
+        "warmup_epochs": 1.0,
+    }
+    assert (config["batch_size"], config["total_epochs"]) == (128, 60.0)
+    assert config["optimizer"]["nesterov"] and not config["optimizer"]["clip_norm"]
