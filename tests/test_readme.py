@@ -12,8 +12,8 @@ import pytest
 
 from kdjax.__main__ import COMMANDS
 from kdjax.methods import METHODS
+from kdjax.supervision import signals
 from tests.networks import Linear
-from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -1,7 +1,7 @@
 """Correlations of predictions (DIST, MLKD) and standardised logits (LSKD, LumiNet).
 
-Those over the batch take a mask `where` as in `kdjax.losses.relations`. None multiplies
-by the squared temperature.
+Those over the batch take [batch, classes], and a mask of samples `where` as in
+`kdjax.losses.relations`. None multiplies by the squared temperature.
 """
 
 import jax
@@ -10,21 +10,29 @@ from jaxtyping import Array, Float
 
 from kdjax import contracts
 from kdjax.losses.numerics import (
+    AnyArray,
     Logits,
     PerSample,
     Scalar,
     Temperature,
+    Where,
     as_float32,
     column,
+    counted,
+    hide,
     soften,
 )
-from kdjax.losses.subset import Subset, Where, norms, subset, unit
+from kdjax.losses.subset import Samples, Subset, norms, subset, unit
 
+BatchLogits = Float[AnyArray, "batch classes"]
 _EXACT = jax.lax.Precision.HIGHEST
 
 
 def dist_between_classes(
-    student_logits: Logits, teacher_logits: Logits, temperature: Temperature = 1.0
+    student_logits: Logits,
+    teacher_logits: Logits,
+    temperature: Temperature = 1.0,
+    where: Where = None,
 ) -> PerSample:
     """DIST, inter-class: 1 - Pearson correlation of each sample's two predictions.
 
@@ -39,25 +47,34 @@ def dist_between_classes(
     Args:
       student_logits: unnormalised log-probabilities.
       teacher_logits: of the same classes in the same order.
-      temperature: a number, a scalar array or [batch]; > 0, finite.
+      temperature, where: as in `kl_divergence`.
 
     >>> import numpy as np
     >>> student, teacher = np.float32([[2, 0], [0, 1]]), np.float32([[1, 0], [1, 0]])
     >>> print(dist_between_classes(student, teacher).round(4))
     [0. 2.]
     """
-    _, s, t = _soft("dist_between_classes", student_logits, teacher_logits, temperature)
-    everywhere = jnp.ones_like(s, bool)
-    return _uncorrelated(
-        _centred(s, everywhere, -1), _centred(t, everywhere, -1), axis=-1
+    name = "dist_between_classes"
+    axes = contracts.shapes(
+        name,
+        student_logits=(student_logits, "*batch classes"),
+        teacher_logits=(teacher_logits, "*batch classes"),
+        temperature=(temperature, "", "*#batch"),
     )
+    tau = column(name, temperature, axes["batch"])
+    mask = counted(name, student_logits, where)
+    a, b = (
+        _centred(jax.nn.softmax(soften(z, tau)), mask, -1)
+        for z in hide(name, where, student_logits, teacher_logits)
+    )
+    return _uncorrelated(a, b, axis=-1)
 
 
 def dist_within_class(
-    student_logits: Logits,
-    teacher_logits: Logits,
+    student_logits: BatchLogits,
+    teacher_logits: BatchLogits,
     temperature: Temperature = 1.0,
-    where: Where = None,
+    where: Samples = None,
 ) -> PerSample:
     """DIST, intra-class: 1 - Pearson correlation of each class's column of the batch.
 
@@ -80,19 +97,19 @@ def dist_within_class(
     >>> print(abs(dist_within_class(student, teacher)).round(4))
     [0. 0.]
     """
-    counted, s, t = _soft(
+    samples, s, t = _soft(
         "dist_within_class", student_logits, teacher_logits, temperature, where
     )
-    mask = jnp.broadcast_to(counted.mask[:, None], s.shape)
+    mask = jnp.broadcast_to(samples.mask[:, None], s.shape)
     loss = _uncorrelated(_centred(s, mask, 0), _centred(t, mask, 0), axis=0)
-    return counted.share(jnp.mean(loss))
+    return samples.share(jnp.mean(loss))
 
 
 def batch_correlation(
-    student_logits: Logits,
-    teacher_logits: Logits,
+    student_logits: BatchLogits,
+    teacher_logits: BatchLogits,
     temperature: Temperature = 1.0,
-    where: Where = None,
+    where: Samples = None,
 ) -> PerSample:
     """MLKD, batch level: squared distance of the samples' Gram matrices.
 
@@ -113,7 +130,7 @@ def batch_correlation(
     >>> print(batch_correlation(student, teacher))
     [0.5 0.5]
     """
-    counted, s, t = _soft(
+    samples, s, t = _soft(
         "batch_correlation", student_logits, teacher_logits, temperature, where
     )
     # The difference of the products, from that of the predictions: more digits.
@@ -122,10 +139,10 @@ def batch_correlation(
 
 
 def class_correlation(
-    student_logits: Logits,
-    teacher_logits: Logits,
+    student_logits: BatchLogits,
+    teacher_logits: BatchLogits,
     temperature: Temperature = 1.0,
-    where: Where = None,
+    where: Samples = None,
 ) -> PerSample:
     """MLKD, class level: squared distance of the classes' Gram matrices.
 
@@ -147,14 +164,14 @@ def class_correlation(
     >>> print(class_correlation(student, teacher))
     [0.5 0.5]
     """
-    counted, s, t = _soft(
+    samples, s, t = _soft(
         "class_correlation", student_logits, teacher_logits, temperature, where
     )
     gap = _product((t - s).T, t) + _product(s.T, t - s)
-    return counted.share(jnp.sum(gap * gap) / gap.shape[0])
+    return samples.share(jnp.sum(gap * gap) / gap.shape[0])
 
 
-def standardise(logits: Logits) -> Float[Array, "batch classes"]:
+def standardise(logits: Logits, where: Where = None) -> Float[Array, "*batch classes"]:
     """Logit standardisation (LSKD): each row to mean 0 and standard deviation 1.
 
         (z - mean(z)) / (std(z) + 1e-7),   std with classes - 1 in its denominator
@@ -162,25 +179,25 @@ def standardise(logits: Logits) -> Float[Array, "batch classes"]:
     S. Sun et al., CVPR 2024 (arXiv:2403.01427); the 1e-7 and the sample
     standard deviation are those of the public code. For both sides, before any loss of
     logits; the gradient flows through mean and std. Constant logits give 0, with a
-    zero gradient. A class masked with -inf makes its row NaN.
+    zero gradient. A class masked with -inf makes its row NaN; classes for which `where`
+    is False are left out of mean and std, and 0.
 
     >>> import numpy as np
     >>> print(standardise(np.float32([[1, 2, 3], [7, 7, 7]])))
     [[-1.  0.  1.]
      [ 0.  0.  0.]]
     """
-    classes = contracts.shapes("standardise", logits=(logits, "batch classes"))[
-        "classes"
-    ]
-    z = as_float32(logits)
-    centred = _centred(z, jnp.ones_like(z, bool), -1)
-    std = norms(centred) / max(classes - 1, 1) ** 0.5
+    contracts.shapes("standardise", logits=(logits, "*batch classes"))
+    mask = counted("standardise", logits, where)
+    centred = _centred(as_float32(logits), mask, -1)
+    count = jnp.sum(mask, axis=-1, keepdims=True, dtype=jnp.float32)
+    std = norms(centred) / jnp.sqrt(jnp.maximum(count - 1.0, 1.0))
     varies = std > 0
     return jnp.where(varies, centred / (jnp.where(varies, std, 1.0) + 1e-7), 0.0)
 
 
 def batch_standardise(
-    logits: Logits, where: Where = None
+    logits: BatchLogits, where: Samples = None
 ) -> Float[Array, "batch classes"]:
     """LumiNet's perception: each class to mean 0 and variance 1 over the batch.
 
@@ -195,34 +212,34 @@ def batch_standardise(
     [[-1.  0.]
      [ 1.  0.]]
     """
-    counted = _subset_of("batch_standardise", where, logits=(logits, "batch classes"))
-    z = counted.keep(logits)
-    mask = jnp.broadcast_to(counted.mask[:, None], z.shape)
+    samples = _samples_of("batch_standardise", where, logits=(logits, "batch classes"))
+    z = samples.keep(logits)
+    mask = jnp.broadcast_to(samples.mask[:, None], z.shape)
     centred = _centred(z, mask, 0)
-    variance = jnp.sum(centred**2, axis=0, keepdims=True) / counted.mean_over
+    variance = jnp.sum(centred**2, axis=0, keepdims=True) / samples.mean_over
     return centred / jnp.sqrt(variance + 1e-5)
 
 
-def _subset_of(name: str, where: Where, **named) -> Subset:
+def _samples_of(name: str, where: Samples, **named) -> Subset:
     return subset(name, where, contracts.shapes(name, **named)["batch"])
 
 
-def _soft(name: str, student, teacher, temperature, where: Where = None):
+def _soft(name: str, student, teacher, temperature, where: Samples):
     """The sub-batch, and both predictions, 0 in the rows that do not count."""
-    counted = _subset_of(
+    samples = _samples_of(
         name,
         where,
         student_logits=(student, "batch classes"),
         teacher_logits=(teacher, "batch classes"),
         temperature=(temperature, "", "batch"),
     )
-    tau = column(name, temperature, len(counted.mask))
-    tau = jnp.where(counted.mask[:, None], tau, 1.0)
+    tau = column(name, temperature, samples.mask.shape)
+    tau = jnp.where(samples.mask[:, None], tau, 1.0)
 
     def predictions(logits):
-        return counted.keep(jax.nn.softmax(soften(counted.keep(logits), tau)))
+        return samples.keep(jax.nn.softmax(soften(samples.keep(logits), tau)))
 
-    return counted, predictions(student), predictions(teacher)
+    return samples, predictions(student), predictions(teacher)
 
 
 def _product(left: Array, right: Array) -> Array:
