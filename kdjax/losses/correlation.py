@@ -4,11 +4,14 @@ Those over the batch take [batch, classes], and a mask of samples `where` as in
 `kdjax.losses.relations`. None multiplies by the squared temperature.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
+from kdjax.losses.divergence import softened
 from kdjax.losses.numerics import (
     AnyArray,
     Logits,
@@ -17,6 +20,8 @@ from kdjax.losses.numerics import (
     Temperature,
     Where,
     as_float32,
+    beside,
+    check_temperature,
     column,
     counted,
     hide,
@@ -61,13 +66,17 @@ def dist_between_classes(
         teacher_logits=(teacher_logits, "*batch classes"),
         temperature=(temperature, "", "*#batch"),
     )
-    tau = column(name, temperature, axes["batch"])
-    mask = counted(name, student_logits, where)
-    a, b = (
-        _centred(jax.nn.softmax(soften(z, tau)), mask, -1)
-        for z in hide(name, where, student_logits, teacher_logits)
-    )
-    return _uncorrelated(a, b, axis=-1)
+    check_temperature(name, temperature)
+    pair = hide(name, where, student_logits, teacher_logits)
+    mask = None if where is None else counted(name, student_logits, where)
+    tau = beside(temperature, len(axes["batch"]))
+    return _dist_between_classes(*pair, tau, mask)
+
+
+@functools.partial(jax.jit, inline=True)
+def _dist_between_classes(student, teacher, tau, mask) -> PerSample:
+    pair = (jax.nn.softmax(softened(z, tau)) for z in (student, teacher))
+    return _uncorrelated(*(_centred(p, mask, -1) for p in pair), axis=-1)
 
 
 def dist_within_class(
@@ -188,9 +197,14 @@ def standardise(logits: Logits, where: Where = None) -> Float[Array, "*batch cla
      [ 0.  0.  0.]]
     """
     contracts.shapes("standardise", logits=(logits, "*batch classes"))
-    mask = counted("standardise", logits, where)
+    mask = None if where is None else counted("standardise", logits, where)
+    return _standardise(logits, mask)
+
+
+@functools.partial(jax.jit, inline=True)
+def _standardise(logits, mask) -> Float[Array, "*batch classes"]:
     centred = _centred(as_float32(logits), mask, -1)
-    count = jnp.sum(mask, axis=-1, keepdims=True, dtype=jnp.float32)
+    count = _count(centred, mask, -1)
     std = norms(centred) / jnp.sqrt(jnp.maximum(count - 1.0, 1.0))
     varies = std > 0
     return jnp.where(varies, centred / (jnp.where(varies, std, 1.0) + 1e-7), 0.0)
@@ -246,18 +260,27 @@ def _product(left: Array, right: Array) -> Array:
     return jnp.matmul(left, right, precision=_EXACT)
 
 
-def _centred(x: Array, mask: Array, axis: int) -> Array:
-    """x minus its mean over what the mask selects, elsewhere 0.
+def _centred(x: Array, mask: Array | None, axis: int) -> Array:
+    """x minus its mean over what the mask selects, elsewhere 0; None selects all.
 
     Twice: the second mean takes off what rounding left, so that a constant is exactly
     0 and not a small vector with a large gradient.
     """
-    count = jnp.sum(mask, axis=axis, keepdims=True, dtype=jnp.float32)
-    count = jnp.maximum(count, 1.0)
+    count = jnp.maximum(_count(x, mask, axis), 1.0)
+
+    def kept(x):
+        return x if mask is None else jnp.where(mask, x, 0.0)
+
+    x = kept(x)
     for _ in range(2):
-        x = jnp.where(mask, x, 0.0)
-        x = jnp.where(mask, x - jnp.sum(x, axis=axis, keepdims=True) / count, 0.0)
+        x = kept(x - jnp.sum(x, axis=axis, keepdims=True) / count)
     return x
+
+
+def _count(x: Array, mask: Array | None, axis: int) -> Array:
+    if mask is None:
+        return jnp.full((1,) * x.ndim, x.shape[axis], jnp.float32)
+    return jnp.sum(mask, axis=axis, keepdims=True, dtype=jnp.float32)
 
 
 def _uncorrelated(a: Array, b: Array, axis: int, eps: Scalar = 1e-8) -> Array:

@@ -6,6 +6,7 @@ NKD: Yang et al., "From Knowledge Distillation to Self-Knowledge Distillation", 
 teacher's prediction, q the student's, y the label; nothing is multiplied by tau^2.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Integer
 
 from kdjax import contracts
+from kdjax.losses.divergence import softened
 from kdjax.losses.grouped import (
     at_label,
     check_pair,
@@ -28,11 +30,10 @@ from kdjax.losses.numerics import (
     Where,
     as_float32,
     below_top,
-    column,
+    beside,
     counted,
     hide,
     small,
-    soften,
 )
 
 Labels = Integer[AnyArray, "*batch"]
@@ -163,10 +164,17 @@ def normalised_nontarget(
     check_pair(name, student_logits, teacher_logits, temperature)
     label, valid = at_label(name, labels, student_logits)
     others = ~label & counted(name, student_logits, where)
-    tau = column(name, temperature, label.shape[:-1])
     hidden = hide(name, others, student_logits, teacher_logits)
-    log_q, log_p = (jax.nn.log_softmax(soften(z, tau)) for z in hidden)
-    return valid * -jnp.sum(jnp.where(others, jnp.exp(log_p) * log_q, 0.0), axis=-1)
+    tau = beside(temperature, label.ndim - 1)
+    return valid * _cross_entropy_within(*hidden, tau, others)
+
+
+@functools.partial(jax.jit, inline=True)
+def _cross_entropy_within(student, teacher, tau, group) -> PerSample:
+    log_q = jax.nn.log_softmax(softened(student, tau))
+    p = jax.nn.softmax(softened(teacher, tau))
+    loss = -jnp.sum(p * log_q, axis=-1)  # p is 0 outside, where log_q is finite
+    return jnp.where(jnp.any(group, axis=-1), loss, 0.0)
 
 
 def generalised_decoupled(

@@ -96,9 +96,13 @@ def softened_pair(s: Rows, t: Rows, tau: ColumnOf1) -> tuple[Rows, Rows, Rows]:
 
     The first two are at most 0, and 0 at the row's largest.
     """
-    scale = 1.0 / tau
-    a, b = (jnp.maximum(below_top(z) * scale, LOWEST) for z in (s, t))
-    return a, b, jnp.clip(difference(s, t) * scale, LOWEST, -LOWEST)
+    d = jnp.clip(difference(s, t) * (1.0 / tau), LOWEST, -LOWEST)
+    return softened(s, tau), softened(t, tau), d
+
+
+def softened(z: Rows, tau: ColumnOf1) -> Rows:
+    """`numerics.soften` by a product, which is faster than a quotient by element."""
+    return jnp.maximum(below_top(z) * (1.0 / tau), LOWEST)
 
 
 def compare(a: Rows, b: Rows, d: Rows) -> Comparison:
@@ -178,7 +182,7 @@ def _to_target_jvp(primals, tangents):
 
 def _beside_target(s: Rows, target: Rows, tau: ColumnOf1) -> tuple[Rows, Comparison]:
     """The softened logits, and their prediction beside the target."""
-    a = jnp.maximum(below_top(s) * (1.0 / tau), LOWEST)
+    a = softened(s, tau)
     e = jnp.exp(a)
     z = jnp.sum(e, axis=-1, keepdims=True)
     absent = target <= 0  # NaN is there, and spoils the loss as it should

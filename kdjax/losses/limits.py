@@ -94,8 +94,9 @@ def squared_error(
     >>> print(squared_error(np.float32([[3, 1]]), np.float32([[7, 7]])))
     [52.]
     """
-    d, mask = _difference("squared_error", student_logits, teacher_logits, where)
-    return jnp.sum(d**2, axis=-1, where=mask)
+    return _reduced(
+        "squared_error", _square, _sum, student_logits, teacher_logits, where
+    )
 
 
 def mean_squared_error(
@@ -111,8 +112,9 @@ def mean_squared_error(
     >>> print(mean_squared_error(np.float32([[3, 1]]), np.float32([[7, 7]])))
     [26.]
     """
-    d, mask = _difference("mean_squared_error", student_logits, teacher_logits, where)
-    return _mean(d**2, mask)
+    return _reduced(
+        "mean_squared_error", _square, _mean, student_logits, teacher_logits, where
+    )
 
 
 def smooth_l1(
@@ -127,9 +129,7 @@ def smooth_l1(
     >>> print(smooth_l1(np.float32([[3, 1]]), np.float32([[7, 0.5]])))
     [1.8125]
     """
-    d, mask = _difference("smooth_l1", student_logits, teacher_logits, where)
-    size = jnp.abs(d)
-    return _mean(jnp.where(size < 1, 0.5 * d**2, size - 0.5), mask)
+    return _reduced("smooth_l1", _huber, _mean, student_logits, teacher_logits, where)
 
 
 def _same_shape(name: str, student_logits: Logits, teacher_logits: Logits) -> None:
@@ -140,22 +140,37 @@ def _same_shape(name: str, student_logits: Logits, teacher_logits: Logits) -> No
     )
 
 
-def _difference(
-    name: str, student_logits: Logits, teacher_logits: Logits, where: Where
-) -> tuple[Float[Array, "*batch classes"], Mask]:
-    """Student minus teacher, 0 where a class does not count; and which do."""
-    _same_shape(name, student_logits, teacher_logits)
-    mask = _mask(name, student_logits, where)
-    s, t = as_float32(student_logits), as_float32(teacher_logits)
+def _reduced(name: str, penalty, reduce, student, teacher, where: Where) -> PerSample:
+    """The penalty of each class's difference, reduced over those that count."""
+    _same_shape(name, student, teacher)
+    mask = _mask(name, student, where)
+    return _of_difference(penalty, reduce, student, teacher, mask)
+
+
+@functools.partial(jax.jit, inline=True, static_argnames=("penalty", "reduce"))
+def _of_difference(penalty, reduce, student, teacher, mask) -> PerSample:
+    s, t = as_float32(student), as_float32(teacher)
     if mask is not None:  # before the difference: inf - inf has a gradient of NaN
         s, t = jnp.where(mask, s, 0.0), jnp.where(mask, t, 0.0)
-    return s - t, mask
+    return reduce(penalty(s - t), mask)
+
+
+def _square(d: Array) -> Array:
+    return d**2
+
+
+def _huber(d: Array) -> Array:
+    size = jnp.abs(d)
+    return jnp.where(size < 1, 0.5 * d**2, size - 0.5)
 
 
 def _mask(name: str, logits: Logits, where: Where) -> Mask:
     return None if where is None else counted(name, logits, where)
 
 
+def _sum(x: Float[Array, "*batch classes"], mask: Mask) -> PerSample:
+    return jnp.sum(x, axis=-1, where=mask)
+
+
 def _mean(x: Float[Array, "*batch classes"], mask: Mask) -> PerSample:
-    """The mean over the classes that count; 0 where none does."""
     return jnp.mean(x, axis=-1) if mask is None else mean_of(x, mask)

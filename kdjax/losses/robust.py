@@ -4,6 +4,8 @@ Early-learning regularisation needs earlier predictions; remembering them is the
 caller's business.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
@@ -87,18 +89,23 @@ def reverse_cross_entropy(
     [2.]
     """
     name = "reverse_cross_entropy"
-    classes = _same_batch(name, student_logits, labels)
+    _same_batch(name, student_logits, labels)
     contracts.shapes(name, log_zero=(log_zero, ""))
     contracts.positive(name, "-log_zero", -log_zero)
-    mask = counted(name, student_logits, where)
     (logits,) = hide(name, where, student_logits)
+    mask = counted(name, student_logits, where)
+    return -log_zero * _mass_of_others(logits, labels, mask)
+
+
+@functools.partial(jax.jit, inline=True)
+def _mass_of_others(logits, labels, mask) -> PerSample:
+    """The probability of all classes but the label; NaN where it names no class."""
     p = jnp.maximum(jax.nn.softmax(as_float32(logits)), _SMALLEST)
-    labels = jnp.asarray(labels).astype(jnp.int32)
-    valid = (labels >= 0) & (labels < classes)
+    label = one_hot(labels, p.shape[-1])
     # Without 1 - p_y, which has no digit left where the label is believed.
-    others = jnp.where(mask & ~one_hot(labels, classes), p, 0.0)
+    others = jnp.where(mask & ~label, p, 0.0)
     # A product and not a choice: the gradient is NaN too.
-    return -log_zero * jnp.sum(others, axis=-1) * one_or_nan(valid)
+    return jnp.sum(others, axis=-1) * one_or_nan(jnp.any(label, axis=-1))
 
 
 def early_learning_regularization(
@@ -152,12 +159,10 @@ def _clipped(student_logits: Logits) -> Float[Array, "*batch classes"]:
     return jnp.clip(jax.nn.softmax(as_float32(student_logits)), _MARGIN, 1 - _MARGIN)
 
 
-def _same_batch(name: str, student_logits: Logits, labels: Labels) -> int:
-    """Checks shapes and labels, and returns the number of classes."""
+def _same_batch(name: str, student_logits: Logits, labels: Labels) -> None:
     axes = contracts.shapes(
         name,
         student_logits=(student_logits, "*batch classes"),
         labels=(labels, "*batch"),
     )
     contracts.labels_in_range(name, labels, axes["classes"])
-    return axes["classes"]
