@@ -12,9 +12,7 @@ import pytest
 
 from kdjax.__main__ import COMMANDS
 from kdjax.methods import METHODS
-from kdjax.supervision import signals
 from tests.networks import Linear
-from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = ["README.md", "CONTRIBUTING.md", "launch/README.md", "benchmarks/RESULTS.md"]
@@ -67,17 +65,6 @@ def test_the_example_from_python_runs(tmp_path, monkeypatch, capsys):
     exec(text.replace('"resnet20"', "MyFlaxModule()"), names)
     top1, shape = capsys.readouterr().out.split(" ", 1)
     assert 0 <= float(top1) <= 100 and shape.strip() == "(40, 4)"
-
-
-def test_the_rules_example_puts_the_label_on_top():
-    names = {
-        "signals": signals(GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS),
-    }
-    exec(block("docs/losses.md"), names)
-    supervision = names["supervision"]
-    np.testing.assert_array_equal(np.argmax(supervision.logits, -1), GOLDEN_LABELS)
-    np.testing.assert_array_equal(np.argmax(supervision.target, -1), GOLDEN_LABELS)
-    np.testing.assert_allclose(np.mean(supervision.temperature), 4.0, rtol=1e-5)
 
 
 def test_the_network_example_runs():
