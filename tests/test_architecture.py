@@ -16,7 +16,7 @@ PACKAGE = ROOT / "kdjax"
 FLOORS = (
     "contracts lazy_import signals paths types losses supervision models data datasets "
     "methods selection training distributed analysis checkpoints weights reporting "
-    "caching experiment bench preflight runner sweep reproduce doctor api cli "
+    "caching experiment bench preflight runner sweeps reproduce doctor api cli "
     "__main__"
 ).split()
 # Who may import what. A package that is not here may be imported by nobody.
@@ -25,6 +25,7 @@ GUESTS = {
     "jaxtyping": FLOORS,
     "numpy": FLOORS,
     "flax": ["models"],
+    "equinox": ["models"],  # of a user who has it
     "optax": ["training"],
     "orbax": ["checkpoints"],
     "etils": ["checkpoints", "paths"],
@@ -37,7 +38,7 @@ GUESTS = {
     "simplejpeg": ["data", "datasets"],
     "sklearn": ["selection"],
     "scipy": ["analysis", "selection"],
-    "ml_collections": ["experiment", "cli", "sweep", "api"],
+    "ml_collections": ["experiment", "cli", "sweeps", "api"],
     "tensorboardX": ["reporting"],
     "rich": ["reporting"],
     "matplotlib": ["reporting"],

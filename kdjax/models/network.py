@@ -6,6 +6,7 @@ module, no variable collection, no train flag. Batch norm sees the global batch 
 """
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -18,8 +19,8 @@ from flax import linen as nn
 from kdjax.types import Outputs, PyTree
 
 # What modules call their flag, and its value while training.
-_FLAGS = {"train": True, "training": True, "is_training": True}
-_FLAGS |= {"deterministic": False, "use_running_average": False}
+FLAGS = {"train": True, "training": True, "is_training": True}
+FLAGS |= {"deterministic": False, "use_running_average": False}
 
 
 FROZEN = "frozen"  # what Linen calls the arrays of `freeze`
@@ -79,7 +80,7 @@ def from_linen(
     ((2, 10), ['scores'])
     """
     parameters = inspect.signature(type(module).__call__).parameters
-    flag = next((name for name in _FLAGS if name in parameters), None)
+    flag = next((name for name in FLAGS if name in parameters), None)
     linen = _Linen(module, flag, dict(features or {}))
     return Network(linen.init, linen.train, linen.evaluate, linen.freeze)
 
@@ -138,24 +139,25 @@ class _Linen:
             capture_intermediates=self._is_tapped if self.paths else False,
             mutable=["batch_stats"] * training + ["intermediates"] * bool(self.paths),
         )
-        logits, features = _read(self.where, result)
+        logits, features = read_result(self.where, result)
         features |= self._tapped(changed.get("intermediates", {}))
         return Outputs(logits.astype(jnp.float32), features), changed
 
     def _call(self, function, training: bool, *args, **kwargs):
         """Calls Flax with the flag; its errors about state become ours."""
         if self.flag is not None:
-            kwargs[self.flag] = _FLAGS[self.flag] == training
+            kwargs[self.flag] = FLAGS[self.flag] == training
         try:
-            return function(*args, **kwargs)
+            with nn.intercept_methods(functools.partial(_check_bridged, self.where)):
+                return function(*args, **kwargs)
         except flax.errors.InvalidRngError as error:
             raise ValueError(
                 f"{self.where}: the module asks for random numbers (dropout?) where it "
                 "has no key: it is evaluated, or `train` was called without one. "
-                f"Expected a flag ({', '.join(_FLAGS)}) that turns them off."
+                f"Expected a flag ({', '.join(FLAGS)}) that turns them off."
             ) from error
         except flax.errors.ModifyScopeVariableError as error:
-            flag = self.flag or f"no flag (looked for {', '.join(_FLAGS)})"
+            flag = self.flag or f"no flag (looked for {', '.join(FLAGS)})"
             raise ValueError(
                 f"{self.where}: the module changes its variables while evaluating; its "
                 f"__call__ takes {flag}. Pass use_running_average to every batch norm."
@@ -180,7 +182,32 @@ class _Linen:
         return features
 
 
-def _read(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
+def _check_bridged(where: str, call: Callable, args, kwargs, context):
+    """Calls a method; refuses an NNX module that keeps its mode in evaluation.
+
+    `nnx.bridge` calls it as it was made, so a batch norm that trains would evaluate
+    with the statistics of the batch, and dropout would drop, without a word.
+    """
+    module = context.module
+    bridged = any(kind.__name__ == "ToLinen" for kind in type(module).__mro__)
+    if (
+        bridged
+        and context.method_name == "__call__"
+        and not FLAGS.keys() & kwargs.keys()
+    ):
+        from kdjax.models.nnx_networks import bridge_switches
+
+        if bridge_switches(module):
+            name = getattr(module.nnx_class, "__name__", "Net")
+            raise ValueError(
+                f"{where}: nnx.bridge.to_linen({name}) is never told whether it "
+                "trains, and would evaluate as it trains. Expected the NNX module "
+                f"itself: kdjax.models.from_nnx(lambda rngs: {name}(..., rngs=rngs))."
+            )
+    return call(*args, **kwargs)
+
+
+def read_result(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(logits, features) of what the module returned."""
     if isinstance(result, Outputs):
         result = (result.logits, result.features)

@@ -140,7 +140,12 @@ def per_device(network: Network, mesh: Mesh) -> Network:
         return outputs, jax.tree.map(mean, moments, batch_stats)
 
     def mean(new, old):  # what no layer has changed is the same everywhere
-        return old if new is old else jax.lax.pmean(new, "data")
+        if new is old:
+            return old
+        if jnp.issubdtype(new.dtype, jnp.inexact):
+            return jax.lax.pmean(new, "data")
+        # A counter, or whether a layer was called before: every device has the same.
+        return jax.lax.pmax(new.astype(jnp.int32), "data").astype(new.dtype)
 
     ins, outs = (everywhere, everywhere, rows, everywhere), (rows, everywhere)
     divided = jax.shard_map(own, mesh=mesh, in_specs=ins, out_specs=outs)
