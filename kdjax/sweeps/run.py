@@ -12,8 +12,8 @@ from kdjax.reporting.files import replace_record
 from kdjax.reporting.grids import Line, as_json, print_lines
 from kdjax.runner import run as runs
 from kdjax.runner import workdir as workdirs
-from kdjax.sweep import directory, packing
-from kdjax.sweep.trials import Trial
+from kdjax.sweeps import directory, packing
+from kdjax.sweeps.trials import Trial
 from kdjax.training.loop import NonFinite
 
 RESULTS = "results.json"
