@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "kdjax"
 # From the ground up: a module imports its own floor and lower ones.
 FLOORS = (
-    "contracts lazy_import signals paths types losses supervision models data datasets "
+    "contracts lazy_import user_code signals paths types losses supervision models data datasets "
     "methods selection training distributed analysis checkpoints weights reporting "
     "caching experiment bench preflight runner sweeps reproduce doctor api cli "
     "__main__"

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from kdjax.contracts import InputError
 from kdjax.types import Outputs, PyTree
 
 # What modules call their flag, and its value while training.
@@ -224,3 +225,52 @@ def read_result(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
             f"{where}: logits has shape {logits.shape}; expected [batch, classes]."
         )
     return logits, features
+
+
+def call_init(network: Network, key, images) -> tuple[PyTree, PyTree]:
+    """What `init` gives, checked: whoever writes one is told what it should be."""
+    variables = network.init(key, images)
+    if not isinstance(variables, tuple) or len(variables) != 2:
+        raise InputError(
+            f"the network's init returned {_kind(variables)}; expected (params, "
+            "batch_stats), with {} for no statistics."
+        )
+    return variables
+
+
+def call_evaluate(network: Network, params, batch_stats, images) -> Outputs:
+    """What `evaluate` gives, checked."""
+    outputs = network.evaluate(params, batch_stats, images)
+    if not isinstance(outputs, Outputs):
+        raise InputError(
+            f"the network's evaluate returned {_kind(outputs)}; expected "
+            "kdjax.types.Outputs(logits, features), {} for no features."
+        )
+    return outputs
+
+
+def call_train(network: Network, params, batch_stats, images, key):
+    """What `train` gives, checked."""
+    result = network.train(params, batch_stats, images, key)
+    is_pair = isinstance(result, tuple) and len(result) == 2
+    if isinstance(result, Outputs) or not is_pair or not isinstance(result[0], Outputs):
+        raise InputError(
+            f"the network's train returned {_kind(result)}; expected (Outputs, "
+            "batch_stats): kdjax.types.Outputs(logits, {}) and, of no statistics, the "
+            "batch_stats that it was given."
+        )
+    was, now = map(jax.tree.structure, (batch_stats, result[1]))
+    if was != now:
+        raise InputError(
+            f"the network's train returned batch_stats of the structure {now}; "
+            f"expected that of those it was given, {was}."
+        )
+    return result
+
+
+def _kind(value) -> str:
+    """A value in few words, and a tuple by what it holds."""
+    if isinstance(value, tuple) and not isinstance(value, Outputs):
+        return f"({', '.join(map(_kind, value))})"
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else f"an array of shape {shape}"

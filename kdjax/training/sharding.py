@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from kdjax.models.network import Network
+from kdjax.models.network import Network, call_train
 from kdjax.training.state import Student, TrainState
 from kdjax.types import PyTree
 
@@ -136,7 +136,7 @@ def per_device(network: Network, mesh: Mesh) -> Network:
     def own(params, batch_stats, images, key):
         # Devices see other rows each, so each draws its own numbers for them.
         key = jax.random.fold_in(key, jax.lax.axis_index("data"))
-        outputs, moments = network.train(params, batch_stats, images, key)
+        outputs, moments = call_train(network, params, batch_stats, images, key)
         return outputs, jax.tree.map(mean, moments, batch_stats)
 
     def mean(new, old):  # what no layer has changed is the same everywhere
