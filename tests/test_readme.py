@@ -5,10 +5,12 @@ import importlib.util
 import pathlib
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from kdjax.__main__ import COMMANDS
 from kdjax.methods import METHODS
@@ -80,13 +82,50 @@ def test_the_rules_example_puts_the_label_on_top():
     np.testing.assert_allclose(np.mean(supervision.temperature), 4.0, rtol=1e-5)
 
 
-def test_the_network_example_runs():
-    names = {"MyModule": Linear}
-    exec(block("docs/networks.md"), names)
-    network = names["my_function"](num_classes=7)
+@pytest.mark.parametrize(
+    ("number", "function"),
+    [(0, "of_linen"), (0, "of_nnx"), (0, "of_equinox"), (1, "linear")],
+)
+def test_the_network_examples_run(number, function):
+    class InNNX(nnx.Module):
+        def __init__(self, num_classes, *, rngs):
+            self.head = nnx.Linear(16, num_classes, rngs=rngs)
+
+        def __call__(self, images):
+            return self.head(images.reshape(len(images), -1))
+
+    def in_equinox(num_classes, *, key):
+        flat, head = eqx.nn.Lambda(jnp.ravel), eqx.nn.Linear(16, num_classes, key=key)
+        return eqx.nn.Sequential([flat, head])
+
+    names = {"MyLinenModule": Linear, "MyNNXModule": InNNX}
+    names["MyEquinoxModule"] = in_equinox
+    exec(block("docs/networks.md", number), names)
+    network = names[function](num_classes=7)
     images = jnp.ones((2, 4, 4, 1))
-    variables = network.init(jax.random.key(0), images)
-    assert network.evaluate(*variables, images).logits.shape == (2, 7)
+    with jax.numpy_rank_promotion("allow"):
+        variables = network.init(jax.random.key(0), images)
+        evaluated = network.evaluate(*variables, images)
+        trained, _ = network.train(*variables, images, jax.random.key(1))
+    assert evaluated.logits.shape == (2, 7)
+    np.testing.assert_allclose(evaluated.logits, trained.logits, rtol=1e-5)
+
+
+def test_the_examples_of_training_from_python_run(tmp_path, monkeypatch, capsys):
+    """On few images, for one epoch, with small networks and one seed."""
+    monkeypatch.chdir(tmp_path)
+    labels = np.arange(32) % 4
+    images = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 3), np.uint8)
+    names = {"images": images, "labels": labels}
+    names |= {"test_images": images, "test_labels": labels}
+    names |= dict.fromkeys(("MyTeacher", "MyStudent"), Linear(4))
+    text = re.sub(r"epochs=\d+", "epochs=1, batch_size=16", block("docs/training.md"))
+    exec(text.replace("(0, 1, 2)", "(0,)"), names)
+    assert len(names["results"]) == 2
+    printed = capsys.readouterr().out.splitlines()[-2:]
+    for line, temperature in zip(printed, ("1.0", "4.0"), strict=True):
+        assert line.startswith(f"{{'method.temperature': '{temperature}'}}")
+        assert line.endswith(" None 1")
 
 
 @pytest.mark.parametrize("page", PAGES)
