@@ -121,5 +121,6 @@ def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
     variables = jax.jit(adapted.network.init)(jax.random.key(0), images)
     variables = jax.tree.map(np.asarray, variables)
     identity = {"network": name, "digest": checkpoints.digest(variables)}
-    teacher = Teacher(adapted.network, variables, identity)
-    return pretrained.identified(teacher, {}, adapted.changes, section)
+    own = identity, variables, {}
+    identity = pretrained.identified(*own, adapted.changes, section)
+    return Teacher(adapted.network, variables, identity)

@@ -56,12 +56,29 @@ def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
         largest = f", the {cache['top_k']} largest" if cache["top_k"] else ""
         source = f"{cache['path']}, {cache['dtype']}{largest}"
         lines.append(f"teacher outputs: from {source}")
+    if experiment.initial and not start:
+        lines += initial_lines(experiment)
     if start:
         lines.append(f"resuming at step {start} of {experiment.plan.total_steps}")
     names = ", ".join(experiment.students)
     lines.append(f"training in one program: {names}; the first step compiles")
     for line in lines:
         reporter.say(line)
+
+
+def initial_lines(experiment: Experiment) -> list[str]:
+    """What training begins with, and what becomes of the last layer."""
+    initial, shape = experiment.initial, experiment.identity["data"]["image_shape"]
+    lines = list(dict.fromkeys(head.sentence for head in initial.heads.values()))
+    if shared := ", ".join(initial.connectors):
+        lines.append(f"initial: connectors {shared} from {initial.identity['workdir']}")
+    was = initial.trained_on["image_shape"]
+    if was != shape:
+        sizes = ("x".join(map(str, one[:2])) for one in (was, shape))
+        lines.append(
+            "initial: trained on images of {}, and these are {}".format(*sizes)
+        )
+    return lines
 
 
 def check_teacher(experiment: Experiment, batches: Batches) -> None:
