@@ -34,7 +34,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--student", default="", help="only this one")
     arguments.add_weights(parser)
     parser.add_argument("--split", default="", help="default: the run's test split")
-    parser.add_argument("--data", default="", help="the set, for imported weights")
+    parser.add_argument("--data", default="", help="another set: its name, or a file")
+    text = "let --data have some of the network's classes, and score among those"
+    parser.add_argument("--subset", action="store_true", help=text)
     parser.add_argument("--feed", default="auto", choices=FEEDS, help="of --data")
     parser.add_argument("--short_side", type=int, help="of --data, before the crop")
     arguments.add_data(parser)
