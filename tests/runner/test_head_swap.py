@@ -25,7 +25,7 @@ def write(path, names=None, classes=4, side=SIDE, channels=1):
     classes = len(names) if names else classes
     random = np.random.default_rng(classes)
     arrays = {"class_names": np.array(names)} if names else {}
-    for split, count in (("train", 32), ("test", 16)):
+    for split, count in (("train", 32), ("test", 64)):
         shape = count, side, side, channels
         arrays[f"{split}_image"] = random.integers(0, 256, shape, dtype=np.uint8)
         arrays[f"{split}_label"] = np.arange(count) % classes

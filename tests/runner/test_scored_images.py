@@ -70,7 +70,7 @@ def test_another_set_is_scored_by_the_names_of_its_classes(
     row, line, said = score(root, capsys, path, *more)
     ours, label = predictions(root, "student", path, places)
     theirs, _ = predictions(root, "teacher", path, places)
-    assert row["count"] == 16 and line["split"]["name"] == path.name
+    assert row["count"] == 64 and line["split"]["name"] == path.name
     assert row["top1"] == pytest.approx(100 * (ours == label).mean())
     assert row["agreement"] == pytest.approx(100 * (ours == theirs).mean())
     assert ("scored among the 2 classes" in said) == (len(places) == 2)
