@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdjax.data.noise import NOISES
-from kdjax.experiment import builders, denominators, optimizer, schema
+from kdjax.experiment import builders, denominators, schema
 from kdjax.experiment.build import check_accumulation, check_guards, plan_of
 from kdjax.experiment.data import check_feed
 from kdjax.experiment.methods import STANDARDISE, split_supervisor
@@ -49,7 +49,7 @@ def check_training(config: dict) -> None:
 
 def _check_optimizer(path: str, section: dict) -> None:
     """Builds it, but for one of the user's own, which may compute something."""
-    section, _ = optimizer.split(path, section)
+    section, _ = builders.split_head_rate(path, section)
     table = builders.optimizers(path, section)
     if table is OPTIMIZERS:
         builders.call_named(path, table, section, schedule=lambda step: step)

@@ -8,6 +8,7 @@ from kdjax.contracts import InputError
 from kdjax.experiment.builders import guarded
 from kdjax.experiment.pretrained import student_network
 from kdjax.models.network import Network
+from kdjax.training.optimizers import with_rate
 from kdjax.types import PyTree
 
 Shapes = dict[str, tuple[int, ...]]
@@ -83,3 +84,25 @@ def head_axes(
             'nn.Dense(classes, name="head").'
         )
     return axes
+
+
+def with_head_rate(
+    optimizer,
+    rate: float,
+    path: str,
+    section: dict,
+    network: Network,
+    image_shape,
+    classes: int,
+    has_connectors: bool,
+):
+    """The optimizer of a student, `rate` times its learning rate for the head.
+
+    The rest is as in `head_axes`. With connectors the tree that is trained is
+    {"network", "connectors"}.
+    """
+    axes = head_axes(path, section, network, image_shape, classes)
+    start = "network/" if has_connectors else ""
+    names = [name for name in axes if name.startswith("params/")]
+    own = frozenset(start + name.removeprefix("params/") for name in names)
+    return with_rate(optimizer, rate, own)

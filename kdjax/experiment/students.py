@@ -11,7 +11,7 @@ from kdjax.contracts import InputError
 from kdjax.data.load import Split
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.experiment import denominators, reused
-from kdjax.experiment.builders import call_named, named
+from kdjax.experiment.builders import build_optimizer, call_named, named
 from kdjax.experiment.data import Data
 from kdjax.experiment.methods import build_method
 from kdjax.experiment.networks import (
@@ -20,7 +20,6 @@ from kdjax.experiment.networks import (
     check_sides,
     outputs_of,
 )
-from kdjax.experiment.optimizer import Rated, build_optimizer
 from kdjax.experiment.pretrained import Teacher, student_network
 from kdjax.experiment.schema import VARIANT
 from kdjax.experiment.shapes import check_shapes, declared_of, is_checked
@@ -93,7 +92,7 @@ def _student(
     section: dict,
     data: Data,
     teacher: Teacher | None,
-    rated: Rated,
+    rated: tuple,
     facts: dict,
     stored: str | None,
 ) -> Student:
@@ -119,10 +118,12 @@ def _student(
         from kdjax.experiment.mixtures import check_mixable
 
         check_mixable(path, name, method, data.augment, schedule)
-    optimizer = rated.optimizer
-    if rated.head_rate != 1:
-        given = section, network, shape, facts["num_classes"]
-        optimizer = rated.of_network(f"{path}.model", *given, bool(method.connectors))
+    optimizer, head_rate = rated
+    if head_rate != 1:
+        from kdjax.experiment.heads import with_head_rate
+
+        given = section, network, shape, facts["num_classes"], bool(method.connectors)
+        optimizer = with_head_rate(*rated, f"{path}.model", *given)
     functions = {"network": network, "method": method, "optimizer": optimizer}
     return Student(**functions, seed=section["seed"], selection_schedule=schedule)
 

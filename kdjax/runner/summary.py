@@ -14,7 +14,6 @@ from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
-from kdjax.experiment.comparable import published_of
 from kdjax.reporting.reporter import Reporter
 from kdjax.runner import skipped_images
 from kdjax.runner.workdir import is_done
@@ -173,9 +172,12 @@ def summary(
         for name, row in experiment.identity["students"].items()
     }
     teacher = experiment.identity["teacher"]
-    for name, row in experiment.identity["students"].items():
-        if published := published_of(experiment.config, row, teacher):
-            students[name]["published"] = published
+    if experiment.config["published"]["top1"]:
+        from kdjax.experiment.comparable import published_of
+
+        for name, row in experiment.identity["students"].items():
+            if published := published_of(experiment.config, row, teacher):
+                students[name]["published"] = published
     for name, row in skipped_steps.items():
         share = 100 * row["steps"] / experiment.plan.total_steps
         counted = {"steps": row["steps"], "percent": share, "reasons": row["reasons"]}

@@ -129,7 +129,7 @@ def line_of(names, **more):
         (80, ("kd",), "1.5%  ETA 2h03m  1,234 images/s  input 0.3%  kd 1.5000"),
         (80, FIVE, "1200/78200  ETA 2h03m  ce 1.50  kd 1.50  mse 1.50  dkd 1.50  dist"),
         (80, LONG, "ETA 2h03m  1_a… 1.50  2_a… 1.50  4_a… 1.50  8_a… 1.50  16_…"),
-        (64, LONG, "ETA 2h03m  1,234 images/s  5 students: loss 1.50 to 1.50"),
+        (70, LONG, "ETA 2h03m  1,234 images/s  5 students: loss 1.50 to 1.50"),
         (45, FIVE, "1200/78200  ETA 2h03m  loss 1.50 to 1.50"),
     ),
 )

@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
 from kdjax import contracts
+from kdjax.data.transforms.augment import LARGEST_ALPHA
 
-LARGEST_ALPHA = 100.0  # all images are halves of two, within a few percent
 _STREAM = 0x6D697875  # separates the shares from other random numbers of the seed
 _NODES = 4097
 
