@@ -108,7 +108,7 @@ class Augment:
 
     def _own(self, size: tuple[int, int], seed: Seed, epoch, index):
         """(weight of the own image by sample or pixel, its share by sample)."""
-        from kdjax.data.transforms.mixup import draw_shares, sample_bits
+        from kdjax.data.transforms.mixup import draw_shares
 
         if self.mixup:
             share = draw_shares(seed, epoch, index, alpha=self.mixup)
@@ -222,3 +222,17 @@ def _check_image(where: str, image: Array, **others) -> None:
         raise ValueError(
             f"{where}: image has dtype {image.dtype}; expected uint8, as from a loader."
         )
+
+
+def sample_bits(seed, stream: int, epoch: Array, index: Array, shape=()) -> Array:
+    """Draws uint32 [batch, *shape], by (seed, stream, epoch, index) alone.
+
+    The generator is named, so that no global setting of JAX can change the bits.
+    """
+    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), stream)
+
+    def bits(epoch, index):
+        own = jax.random.fold_in(jax.random.fold_in(key, epoch), index)
+        return jax.random.bits(own, shape, jnp.uint32)
+
+    return jax.vmap(bits)(epoch, index)
