@@ -83,13 +83,9 @@ def build(
     config = schema.plain(config)
     check_single(config)
     batch_size = config["batch_size"]
-    data = load_data(config["data"]) if data is None else data
+    begins = bool(config["initial"]["workdir"]) and not never_runs
+    data = _images(config, data, begins)
     facts, examples = data.identity, len(data.train.label)
-    if batch_size > examples:
-        raise InputError(
-            f"config.batch_size is {batch_size} and the training set has {examples} "
-            "images; expected a batch that is no larger."
-        )
     check_accumulation(config)
     check_guards(config)
     plan = plan_of(config, examples / batch_size)
@@ -97,8 +93,9 @@ def build(
     sections, length = student_sections(config), plan.total_steps
     students = build_students(config, sections, data, teacher, length, denominators)
     initial = None
-    if not never_runs:
+    if begins:
         initial = _initial(config["initial"], students, sections, facts)
+    if not never_runs:
         check_sources(students, initial, cache is not None)
     return Experiment(
         plan=plan,
@@ -120,6 +117,22 @@ def build(
     )
 
 
+def _images(config: dict, data: Data | None, begins: bool) -> Data:
+    """What is trained on; normalised as for the weights that the run begins with."""
+    data = load_data(config["data"]) if data is None else data
+    batch_size, examples = config["batch_size"], len(data.train.label)
+    if batch_size > examples:
+        raise InputError(
+            f"config.batch_size is {batch_size} and the training set has {examples} "
+            "images; expected a batch that is no larger."
+        )
+    if not begins or config["data"]["mean"]:
+        return data
+    from kdjax.experiment.initial import normalised_as
+
+    return normalised_as(config["initial"], data)
+
+
 def _teacher(config: dict, data: Data, plan: Plan, models: list[dict] | None):
     """(the teacher, a cache of its outputs), each None where there is none."""
     section, cache = config["teacher"], None
@@ -136,10 +149,8 @@ def _teacher(config: dict, data: Data, plan: Plan, models: list[dict] | None):
 
 def _initial(
     section: dict, students: dict[str, Student], sections: dict[str, dict], facts: dict
-) -> "Initial | None":
-    """What the weights of another run become in each student, where one is named."""
-    if not section["workdir"]:
-        return None
+) -> "Initial":
+    """What the weights of another run become in each student."""
     from kdjax.experiment.initial import fitted, load_initial
 
     initial = load_initial(section, facts)

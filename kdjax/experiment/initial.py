@@ -3,14 +3,17 @@
 Where the classes are others, the body is that run's and the head is drawn anew.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.experiment import heads
 from kdjax.experiment.builders import guarded
+from kdjax.experiment.data import Data
 from kdjax.experiment.networks import check_classes
 from kdjax.experiment.pretrained import Stored, find_network, identified
+from kdjax.experiment.teacher_inputs import moments_flags
 from kdjax.models.network import Network
 from kdjax.types import PyTree
 
@@ -69,6 +72,20 @@ def load_initial(section: dict, data: dict) -> Initial:
     if head == NEW or places:
         identity["head"] = NEW if head == NEW else "reordered"
     return Initial(variables, connectors, identity, stored.data, head, places)
+
+
+def normalised_as(section: dict, data: Data) -> Data:
+    """The images, normalised as those of the weights that an `initial` section names.
+
+    Of a run that does not say how its images are normalised; others are refused where
+    they differ from the weights'.
+    """
+    stored = find_network("config.initial", section)
+    moments = stored.data["normalisation"]
+    own = {key: tuple(moments[key]) for key in ("mean", "std")}
+    if len(own["mean"]) != data.train.image.shape[-1]:
+        return data  # `load_initial` refuses it
+    return dataclasses.replace(data, augment=dataclasses.replace(data.augment, **own))
 
 
 def fitted(
@@ -171,18 +188,20 @@ def _names(data: dict) -> list[str]:
 
 
 def _check_moments(path: str, stored: Stored, data: dict) -> None:
-    """Refuses images that are normalised otherwise than those of the weights."""
+    """Refuses other images: of other channels, or normalised otherwise."""
+    channels = [one["image_shape"][-1] for one in (stored.data, data)]
+    if channels[0] != channels[1]:
+        raise InputError(
+            f"{path}.workdir: these weights take images of {channels[0]} channel(s), "
+            f"and the run's have {channels[1]}; expected the same."
+        )
     theirs, ours = stored.data["normalisation"], data["normalisation"]
-    if theirs == ours:
-        return
-    flags = " ".join(
-        f"--config.data.{key}={','.join(map(str, theirs[key]))}"
-        for key in ("mean", "std")
-    )
-    raise InputError(
-        f"{path}.workdir: these weights were trained with normalisation {theirs} and "
-        f"this run has {ours}; expected the same: {flags}"
-    )
+    if theirs != ours:
+        raise InputError(
+            f"{path}.workdir: these weights were trained with normalisation {theirs} "
+            f"and this run has {ours}; expected the same: leave config.data.mean and "
+            f"std out, or {moments_flags(theirs)}"
+        )
 
 
 def _short(name: str) -> str:

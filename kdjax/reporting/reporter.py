@@ -88,15 +88,14 @@ class Reporter:
     def evaluation(self, step: int, metrics: dict) -> None:
         self.last_evaluation = metrics
         self._write(step, _flat("eval", metrics))
-        self.say(
-            f"epoch {step / self.steps_per_epoch:.4g}  "
-            + "  ".join(f"{name} {row['top1']:.2f}%" for name, row in metrics.items())
-        )
+        scores = (f"{name} {row['top1']:.2f}%" for name, row in metrics.items())
+        text = "  ".join([f"epoch {step / self.steps_per_epoch:.4g}", *scores])
+        self.say(text, "bold")
 
-    def say(self, sentence: str) -> None:
+    def say(self, sentence: str, style: str = "") -> None:
         """Prints one sentence above the live line."""
         process_log.write(sentence)
-        self._line.keep(sentence)
+        self._line.keep(sentence, style)
 
     def flush(self) -> None:
         """All rows are on the disk: a state that is saved has its rows. Or an OSError.
@@ -222,8 +221,8 @@ class _Line:
             self._last = time.monotonic()
             self.keep(line.full)
 
-    def keep(self, text: str) -> None:
-        self._console.print(plain(text))
+    def keep(self, text: str, style: str = "") -> None:
+        self._console.print(plain(text, style))
 
     def close(self) -> None:
         if self._live.live.is_started:

@@ -69,6 +69,13 @@ def initial_lines(experiment: Experiment) -> list[str]:
     """What training begins with, and what becomes of the last layer."""
     initial, shape = experiment.initial, experiment.identity["data"]["image_shape"]
     lines = list(dict.fromkeys(head.sentence for head in initial.heads.values()))
+    if not experiment.config["data"]["mean"]:
+        moments = experiment.identity["data"]["normalisation"]
+        mean, std = (
+            ", ".join(f"{x:.4g}" for x in moments[key]) for key in ("mean", "std")
+        )
+        text = f"images are normalised as for those weights: mean {mean}; std {std}"
+        lines.append(f"initial: {text}")
     if shared := ", ".join(initial.connectors):
         lines.append(f"initial: connectors {shared} from {initial.identity['workdir']}")
     was = initial.trained_on["image_shape"]

@@ -162,18 +162,30 @@ def test_images_may_have_another_size_and_no_other_channels(first, root, capfd):
     np.testing.assert_array_equal(*kernels)
     run.run(config, root / "second")  # finished; nothing is read anew
     colour = config_of(write(root / "colour.npz", ("ant", "bee"), channels=3), first)
-    colour.data.mean, colour.data.std = (0.5,) * 3, (0.25,) * 3
-    with pytest.raises(
-        InputError, match=r"expected the same: --config.data.mean=0\.5 "
-    ):
+    colour.data.mean, colour.data.std = (), ()
+    with pytest.raises(InputError, match=r"take images of 1 channel\(s\).* have 3"):
         build(colour)
+
+
+def test_images_are_normalised_as_the_weights_were_unless_the_config_says(first, root):
+    config = config_of(root / "animals.npz")
+    config.data.mean, config.data.std = (), ()
+    measured = build(config).augment.mean
+    config.initial.workdir = str(first)
+    augment = build(config).augment
+    assert (augment.mean, augment.std) == (MOMENTS["mean"], MOMENTS["std"])
+    assert measured != MOMENTS["mean"]
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     (
         ("model.width", 4, "11 of 12 arrays differ, such as BatchNorm_0/bias"),
-        ("data.mean", (0.4,), r"mean=0\.5 --config\.data\.std=0\.25"),
+        (
+            "data.mean",
+            (0.4,),
+            r"leave .* out, or .*mean=0\.5 --config\.data\.std=0\.25",
+        ),
         ("initial.head", "other", "config.initial.head is 'other'; expected one of"),
     ),
 )
