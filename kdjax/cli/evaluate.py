@@ -3,14 +3,17 @@
   python -m kdjax evaluate --workdir=DIR [--checkpoint=latest|best|STEP]
                            [--student=NAME] [--split=SPLIT] [--data_dir=DIR]
                            [--weights=ema|raw]
-  python -m kdjax evaluate --workdir=IMPORTED --data=imagenet2012 --split=validation
+  python -m kdjax evaluate --workdir=DIR --data=NAME [--split=SPLIT] [--subset]
                            [--short_side=256] [--feed=auto|streamed|resident] ...
 
 "best" is each student's own best step by top-1. Of a run with config.ema_decay the
 average of the weights is scored, or with --weights=raw what the optimizer trains.
-Weights that were imported have no test
-split of their own: --data=NAME says which set to score them on. Compare the result with
-what their authors published: it shows a wrong network, activation, mean or deviation.
+
+--data names another set, or an .npz file, with the same classes: they are matched by
+name, in any order. With --subset it may have some of them, and only those are answers.
+Weights that were imported have no test split of their own and need --data. Compare the
+result with what their authors published: it shows a wrong network, activation, mean or
+deviation.
 
 Images of several sizes (--feed=streamed: ImageNet's, and what is large on disk) are
 resized until their shorter side is --short_side and cut to the square in the middle

@@ -31,7 +31,7 @@ _REASONS = (
     ),
     (
         r"the following arguments are required: (?P<what>.*)",
-        "{what} is missing.{example}",
+        "missing: {what}.{example}",
     ),
 )
 _KINDS = {"int": "a whole number", "float": "a number"}

@@ -264,7 +264,7 @@ def test_without_a_checkout_there_is_no_page(study, tmp_path, monkeypatch):
         (["cifar100", "--data=a.npz", "--data_dir=d"], "are both given; expected one"),
         (["cifar100", "--total_steps=3", "--results=d"], "are both given; expected"),
         (["cifar100", "--config.seed=1"], "there is no option --config.seed."),
-        ([], "STUDY is missing"),
+        ([], "missing: STUDY"),
     ],
 )
 def test_words_that_are_not_known(words, message, capsys):
