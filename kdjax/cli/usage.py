@@ -36,9 +36,8 @@ _REASONS = (
 )
 _KINDS = {"int": "a whole number", "float": "a number"}
 STYLES = (
-    (r"(?m)^(usage|Examples|[a-z ]+):$|^usage:", "bold"),
-    (r"(?<![\w-])--?[A-Za-z][\w.-]*", "cyan"),
-    (r"(?m)^  \S*kdjax\b.*(\\\n.*)*", "green"),
+    (r"(?m)^[A-Za-z][a-z ]+:(?=$| python| kdjax)", "bold"),  # headings
+    (r"(?<![\w-])--[A-Za-z][\w-]*(\.\w+)*", "cyan"),
 )
 
 

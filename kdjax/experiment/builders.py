@@ -146,9 +146,10 @@ def check_arguments(path: str, build: Callable, section: dict, fixed: dict) -> d
     takes = [key for key in parameters if key not in fixed]
     for key, value in arguments.items():
         if key not in takes:
+            every = takes + [HEAD_RATE] * (build in OPTIMIZERS.values())
             raise InputError(
                 f"{path}.{key} is not a parameter of {name}; it takes "
-                f"{', '.join(takes) or 'nothing'}." + nearest(key, takes)
+                f"{', '.join(every) or 'nothing'}." + nearest(key, every)
             )
         if not (key in INFINITE and value == float("inf")):
             limits = ARGUMENTS.get(key, ANY)
