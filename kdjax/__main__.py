@@ -1,5 +1,6 @@
 """kdjax COMMAND, or python -m kdjax COMMAND; imports the command that is called."""
 
+import contextlib
 import difflib
 import errno
 import importlib
@@ -8,6 +9,7 @@ import keyword
 import sys
 from collections.abc import Callable
 
+import kdjax
 from kdjax import cli, signals
 
 COMMANDS = {
@@ -22,7 +24,7 @@ COMMANDS = {
     "prepare": "convert a data set to the format that training reads",
     "bench": "how fast a pair trains here, against the hardware's limits",
     "compile": "memory and time that a training needs on any devices; runs on none",
-    "doctor": "what is wrong with a directory, a file or this machine; changes nothing",
+    "doctor": "what is wrong with a directory, a file or this machine",
     "report": "table, figures and a page from finished runs",
     "reproduce": "train and tabulate the studies of the papers; resumes",
 }
@@ -46,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
 
         output.tolerate()
         argv = sys.argv[1:]
+    if argv[:1] == ["help"] and len(argv) > 1:
+        argv = [argv[1], "--help"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # shows any name somehow
             stream.reconfigure(errors="backslashreplace")
@@ -71,26 +75,56 @@ def main(argv: list[str] | None = None) -> int:
 
 def _command(argv: list[str]) -> Callable[[list[str]], int] | int:
     """The function of a command, or the exit code where the usage is printed."""
-    program = cli.program()
-    listed = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
-    usage = "\n".join([f"usage: {program} COMMAND [options]\n", *listed])
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(
-            f"{usage}\n\n{program} COMMAND --help describes a command. Exit codes: 0 "
-            "finished, 2 bad input,\n3 loss not finite, 4 storage, 42 stopped with its "
-            "state saved (run it again), 129,\n130 or 143 stopped by a signal before "
-            "there was a state, 1 a bug."
-        )
+    name = argv[0] if argv else ""
+    if name in ("-V", "--version", "version"):
+        print(_version())
+        return 0
+    if name in ("", "-h", "--help", "help"):
+        from kdjax.cli.usage import STYLES
+        from kdjax.reporting.colour import show
+
+        show(_usage(cli.program()), sys.stdout, STYLES)
         return 0 if argv else 2
-    name = argv[0]
     if name not in COMMANDS:
+        from kdjax.reporting.colour import show_error
+
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
-        print(f"kdjax: {name!r} is not a command.{hint}\n\n{usage}", file=sys.stderr)
+        if name.startswith("-"):
+            hint = " The command comes before its options."
+        text = f"{name!r} is not a command.{hint} There are {', '.join(COMMANDS)}."
+        show_error("kdjax", text)
         return 2
     # `import` is a keyword of Python, so its module is `import_`.
     module = f"kdjax.cli.{name}{'_' * keyword.iskeyword(name)}"
     return importlib.import_module(module).main
+
+
+def _usage(program: str) -> str:
+    """What there is to type, and what the exit codes mean."""
+    from kdjax.cli.examples import ALL
+
+    examples = "\n".join(ALL).replace("kdjax ", f"{program} ").replace("\n", "\n  ")
+    listed = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    return (
+        f"usage: {program} COMMAND [options]\n\nExamples:\n  {examples}\n\nCommands:\n"
+        f"{listed}\n\n{program} COMMAND --help describes a command. Exit codes: 0\n"
+        "finished, 2 bad input, 3 loss not finite, 4 storage, 42 stopped with its\n"
+        "state saved (run it again), 129, 130 or 143 stopped by a signal before\n"
+        "there was a state, 1 a bug.\n"
+    )
+
+
+def _version() -> str:
+    """Of kdjax, Python and JAX, which is not imported for it."""
+    import platform
+    from importlib import metadata
+
+    parts = [f"Python {platform.python_version()}"]
+    for name in ("jax", "flax"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            parts.append(f"{name} {metadata.version(name)}")
+    return f"kdjax {kdjax.__version__} ({', '.join(parts)})"
 
 
 def _answered(name: str) -> int:
@@ -108,6 +142,7 @@ def exit_code(name: str, error: BaseException) -> int | None:
     """Prints an error of users, data or disks as a line; None for a bug."""
     # Brings JAX, which --help does not need.
     from kdjax.contracts import InputError, exit_code_of, printable
+    from kdjax.reporting.colour import show_error
     from kdjax.user_code import described, place_of
 
     code, text = exit_code_of(error), str(error)
@@ -124,7 +159,7 @@ def exit_code(name: str, error: BaseException) -> int | None:
             "the disk can be written again."
         )
     if code is not None:
-        print(printable(f"{name}: {text}"), file=sys.stderr)
+        show_error(name, printable(text))
     return code
 
 

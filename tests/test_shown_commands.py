@@ -142,6 +142,8 @@ class Shell:
             assert made, f"{key} is {run}, which no command before it makes"
             # Imported weights answer on images of any normalisation.
             foreign = made["name"] is None and key == "teacher.workdir"
+            # Weights that a training begins with may be of any other set.
+            foreign |= key == "initial.workdir"
             assert foreign or made == about, f"{key} is {run}, of other data: {made}"
         self.runs[workdir] = about
 

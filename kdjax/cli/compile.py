@@ -89,7 +89,7 @@ def read(argv: list[str]):
     words, overrides = split_overrides(argv)
     options = _parser().parse_args(words)
     if bool(options.config) == bool(options.pair):
-        raise InputError("compile: expected either --config or --pair.")
+        raise InputError("expected either --config or --pair.")
     for name, low in (("probes", 0), ("memory", 0), ("slices", 1)):
         at_least(options, name, low)
     if options.slices > 1 and not options.topology:

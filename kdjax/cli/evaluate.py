@@ -3,14 +3,17 @@
   python -m kdjax evaluate --workdir=DIR [--checkpoint=latest|best|STEP]
                            [--student=NAME] [--split=SPLIT] [--data_dir=DIR]
                            [--weights=ema|raw]
-  python -m kdjax evaluate --workdir=IMPORTED --data=imagenet2012 --split=validation
+  python -m kdjax evaluate --workdir=DIR --data=NAME [--split=SPLIT] [--subset]
                            [--short_side=256] [--feed=auto|streamed|resident] ...
 
 "best" is each student's own best step by top-1. Of a run with config.ema_decay the
 average of the weights is scored, or with --weights=raw what the optimizer trains.
-Weights that were imported have no test
-split of their own: --data=NAME says which set to score them on. Compare the result with
-what their authors published: it shows a wrong network, activation, mean or deviation.
+
+--data names another set, or an .npz file, with the same classes: they are matched by
+name, in any order. With --subset it may have some of them, and only those are answers.
+Weights that were imported have no test split of their own and need --data. Compare the
+result with what their authors published: it shows a wrong network, activation, mean or
+deviation.
 
 Images of several sizes (--feed=streamed: ImageNet's, and what is large on disk) are
 resized until their shorter side is --short_side and cut to the square in the middle
@@ -34,7 +37,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--student", default="", help="only this one")
     arguments.add_weights(parser)
     parser.add_argument("--split", default="", help="default: the run's test split")
-    parser.add_argument("--data", default="", help="the set, for imported weights")
+    parser.add_argument("--data", default="", help="another set: its name, or a file")
+    text = "let --data have some of the network's classes, and score among those"
+    parser.add_argument("--subset", action="store_true", help=text)
     parser.add_argument("--feed", default="auto", choices=FEEDS, help="of --data")
     parser.add_argument("--short_side", type=int, help="of --data, before the crop")
     arguments.add_data(parser)

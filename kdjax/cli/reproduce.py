@@ -96,7 +96,7 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
             one.epilog += "--config.total_epochs=4."
     options, words = parser.parse_known_args(argv)
     if words and options.study in TRAINED:
-        parser.error(f"unrecognized arguments: {' '.join(words)}")
+        parser.refuse(words)
     return options, words
 
 

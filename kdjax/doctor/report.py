@@ -10,6 +10,7 @@ from kdjax.reporting.console import console, plain, table
 
 COLUMNS = ("", "where", "what, and what to do")
 MARKS = {PROBLEM: "PROBLEM"}
+STYLES = {"PROBLEM": "bold red", "ok": "green"}
 ORDER = (PROBLEM, NOTE)
 
 
@@ -38,7 +39,7 @@ def print_tables(examined: list[Examined], stream=None) -> None:
         rows = [_row(finding, one.path) for finding in findings]
         title = f"{one.path or 'this machine'} ({one.kind or 'not known'})"
         lines.print(plain(title), soft_wrap=True)
-        lines.print(table(COLUMNS, rows, COLUMNS))
+        lines.print(table(COLUMNS, rows, COLUMNS, styles=STYLES))
     number, every = count(examined), sum(len(one.findings) for one in examined)
     plural = "" if number == 1 else "s"
     text = f"{number or 'no'} problem{plural} in {every} findings"

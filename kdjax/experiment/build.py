@@ -10,18 +10,15 @@ from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
 from kdjax.experiment.builders import allows_its_code
 from kdjax.experiment.data import Data, load_data
-from kdjax.experiment.pretrained import Initial, Teacher, load_initial
-from kdjax.experiment.students import (
-    build_students,
-    check_sources,
-    student_sections,
-)
+from kdjax.experiment.pretrained import Teacher
+from kdjax.experiment.students import build_students, student_sections
 from kdjax.experiment.teachers import load_teacher, untrained_teacher
 from kdjax.training.plan import Plan
 from kdjax.training.state import Student
 
 if TYPE_CHECKING:
     from kdjax.caching.reader import Reader
+    from kdjax.experiment.initial import Initial
 
 # That numbers depend on; only some selections cluster.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -36,7 +33,7 @@ class Experiment:
     students: dict[str, Student]
     teacher: Teacher | None
     cache: "Reader | None"  # the teacher's outputs of the training images
-    initial: Initial | None  # what every student starts with
+    initial: "Initial | None"  # what every student starts with
     data: Data
     seed: int  # of data order and augmentation
     batch_size: int
@@ -86,22 +83,18 @@ def build(
     config = schema.plain(config)
     check_single(config)
     batch_size = config["batch_size"]
-    data = load_data(config["data"]) if data is None else data
+    begins = bool(config["initial"]["workdir"]) and not never_runs
+    data = _images(config, data, begins)
     facts, examples = data.identity, len(data.train.label)
-    if batch_size > examples:
-        raise InputError(
-            f"config.batch_size is {batch_size} and the training set has {examples} "
-            "images; expected a batch that is no larger."
-        )
     check_accumulation(config)
     check_guards(config)
     plan = plan_of(config, examples / batch_size)
     teacher, cache = _teacher(config, data, plan, teacher_models)
-    initial = None
-    if config["initial"]["workdir"] and not never_runs:
-        initial = load_initial(config["initial"], facts)
     sections, length = student_sections(config), plan.total_steps
     students = build_students(config, sections, data, teacher, length, denominators)
+    initial = None
+    if begins:
+        initial = _initial(config["initial"], students, sections, facts)
     if not never_runs:
         check_sources(students, initial, cache is not None)
     return Experiment(
@@ -124,6 +117,22 @@ def build(
     )
 
 
+def _images(config: dict, data: Data | None, begins: bool) -> Data:
+    """What is trained on; normalised as for the weights that the run begins with."""
+    data = load_data(config["data"]) if data is None else data
+    batch_size, examples = config["batch_size"], len(data.train.label)
+    if batch_size > examples:
+        raise InputError(
+            f"config.batch_size is {batch_size} and the training set has {examples} "
+            "images; expected a batch that is no larger."
+        )
+    if not begins or config["data"]["mean"]:
+        return data
+    from kdjax.experiment.initial import normalised_as
+
+    return normalised_as(config["initial"], data)
+
+
 def _teacher(config: dict, data: Data, plan: Plan, models: list[dict] | None):
     """(the teacher, a cache of its outputs), each None where there is none."""
     section, cache = config["teacher"], None
@@ -136,6 +145,43 @@ def _teacher(config: dict, data: Data, plan: Plan, models: list[dict] | None):
 
         cache = open_cache(config, teacher, data, plan.total_steps)
     return teacher, cache
+
+
+def _initial(
+    section: dict, students: dict[str, Student], sections: dict[str, dict], facts: dict
+) -> "Initial":
+    """What the weights of another run become in each student."""
+    from kdjax.experiment.initial import fitted, load_initial
+
+    initial = load_initial(section, facts)
+    networks = {name: student.network for name, student in students.items()}
+    return fitted(initial, networks, sections, facts)
+
+
+def check_sources(
+    students: dict[str, Student], initial: "Initial | None", is_cached: bool
+) -> None:
+    """Raises InputError where a method needs more than what the run starts from.
+
+    A frozen connector has to come from an initial stage, and a cache has not all that
+    a teacher has.
+    """
+    trained = initial.connectors if initial else {}
+    for name, student in students.items():
+        for key, connector in student.method.connectors.items():
+            if connector.rate == 0 and key not in trained:
+                raise InputError(
+                    f"config.initial: the method of {name} has a frozen {key}, which "
+                    "an initial stage trains; expected config.initial.workdir, the "
+                    "--workdir of that stage, and config.initial.parts all or "
+                    "connectors."
+                )
+        reason = student.method.why_not_cached
+        if is_cached and reason:
+            raise InputError(
+                f"config.teacher.cache: the method of {name} cannot train from a "
+                f"cache: {reason}; expected no cache, and so the teacher itself."
+            )
 
 
 def check_single(config: dict) -> None:

@@ -32,6 +32,7 @@ INFINITE = ("temperature",)
 # Keys of a config that name a function of the user's own.
 FUNCTIONS = ("model.name", "optimizer.name", "teacher.network")
 ALLOWED = "allow_code"
+HEAD_RATE = "head_rate"  # of any optimizer, whatever its builder takes
 _allowed: contextvars.ContextVar[frozenset[str]] = contextvars.ContextVar(
     "allowed functions", default=frozenset()
 )
@@ -111,6 +112,19 @@ def optimizers(path: str, section: Mapping) -> Mapping[str, Callable]:
     return OPTIMIZERS
 
 
+def build_optimizer(path: str, section: Mapping, schedule: Callable) -> tuple:
+    """(the optimizer of a section, how many times the schedule's rate the head has)."""
+    own, rate = split_head_rate(path, section)
+    return call_named(path, optimizers(path, own), own, schedule=schedule), rate
+
+
+def split_head_rate(path: str, section: Mapping) -> tuple[dict, float]:
+    """(what the builder of an optimizer is given, head_rate), checked."""
+    rate = section.get(HEAD_RATE, 1.0)
+    check_value(f"{path}.{HEAD_RATE}", float, rate, Limits(low=0))
+    return {key: value for key, value in section.items() if key != HEAD_RATE}, rate
+
+
 def call_named(path: str, table: Mapping[str, Any], section: dict, **facts: Any) -> Any:
     """Calls the builder that a section names with the section's other keys.
 
@@ -132,9 +146,10 @@ def check_arguments(path: str, build: Callable, section: dict, fixed: dict) -> d
     takes = [key for key in parameters if key not in fixed]
     for key, value in arguments.items():
         if key not in takes:
+            every = takes + [HEAD_RATE] * (build in OPTIMIZERS.values())
             raise InputError(
                 f"{path}.{key} is not a parameter of {name}; it takes "
-                f"{', '.join(takes) or 'nothing'}." + nearest(key, takes)
+                f"{', '.join(every) or 'nothing'}." + nearest(key, every)
             )
         if not (key in INFINITE and value == float("inf")):
             limits = ARGUMENTS.get(key, ANY)

@@ -49,6 +49,7 @@ def check_training(config: dict) -> None:
 
 def _check_optimizer(path: str, section: dict) -> None:
     """Builds it, but for one of the user's own, which may compute something."""
+    section, _ = builders.split_head_rate(path, section)
     table = builders.optimizers(path, section)
     if table is OPTIMIZERS:
         builders.call_named(path, table, section, schedule=lambda step: step)

@@ -21,7 +21,8 @@ from kdjax.contracts import InputError, nearest, shown
 from kdjax.experiment import schema
 
 OVERRIDE = "--config."
-ATTACHED = ("supervisor", "connector_rate")  # of any method, whatever its builder takes
+# Of any method or optimizer, whatever its builder takes.
+ATTACHED = ("supervisor", "connector_rate", "head_rate")
 _LONGEST_KEY = 1000  # letters
 TABLES = {  # of builders, by section; imported where a name in it is changed
     "model": "kdjax.models:MODELS",
@@ -163,8 +164,9 @@ def set_override(config: ConfigDict, key: str, text: str) -> None:
 
 def _foreign_keys(names: list[str], section: ConfigDict) -> list[str]:
     """Keys that the builder called `section.name` does not take."""
+    kept = ("name", *ATTACHED)
     if names in (["model"], ["optimizer"]) and ":" in str(section.name):
-        return [key for key in section if key != "name"]  # a function of the user's
+        return [key for key in section if key not in kept]  # a function of the user's
     if not names or names[0] not in TABLES:
         return []
     table = pkgutil.resolve_name(TABLES[names[0]])
@@ -172,7 +174,6 @@ def _foreign_keys(names: list[str], section: ConfigDict) -> list[str]:
         return []
     entry = table[section.name]
     takes = inspect.signature(getattr(entry, "build", entry)).parameters
-    kept = ("name", *ATTACHED)
     return [key for key in section if key not in kept and key not in takes]
 
 

@@ -30,12 +30,50 @@ class Teacher:
     members: int = 1
 
 
-class Initial(NamedTuple):
-    """What training begins with; None and {} for what it draws itself."""
+class Stored(NamedTuple):
+    """A network in a run's checkpoints, before its weights are read."""
 
-    variables: tuple[PyTree, PyTree] | None
-    connectors: dict[str, PyTree]  # name -> {"params", "state"}
-    identity: dict
+    workdir: pathlib.Path
+    name: str  # of the student
+    step: int
+    section: dict  # of the student: its model and what else makes its network
+    data: dict  # `Data.identity` of what it was trained on
+    is_imported: bool
+
+    @property
+    def directory(self) -> pathlib.Path:
+        return self.workdir / CHECKPOINTS
+
+    def identity(self, variables: tuple[PyTree, PyTree], weights: str = "") -> dict:
+        """What a run that uses these weights says of them."""
+        identity = {"workdir": str(self.workdir), "student": self.name}
+        identity |= {"step": self.step, "model": self.section["model"]}
+        identity["digest"] = checkpoints.digest(variables)
+        if self.section.get("networks", 1) > 1:
+            identity["networks"] = self.section["networks"]
+        if KEY in self.section:
+            identity[KEY] = self.section[KEY]
+        if "ema_decay" in self.section:
+            identity["weights"] = weights or "ema"
+        return identity
+
+    @property
+    def own_moments(self) -> dict:
+        """The normalisation of imported weights, a part of their identity."""
+        one = {"normalisation": self.data["normalisation"]}
+        return one if self.is_imported else {}
+
+
+def find_network(path: str, section: dict) -> Stored:
+    """The network that a section's workdir, student and checkpoint name."""
+    where = f"{path}.workdir"
+    workdir = _workdir(where, section["workdir"])
+    meta, best = guarded(where, checkpoints.read_meta, workdir / CHECKPOINTS)
+    name = _choose_student(f"{path}.student", section["student"], meta)
+    wanted, key = section["checkpoint"], f"{path}.checkpoint"
+    step = choose_step(key, wanted, meta["step"], best.get(name))
+    facts = meta["students"][name], meta["data"], "imported" in meta
+    return Stored(workdir, name, step, *facts)
 
 
 def load_trained(
@@ -48,21 +86,14 @@ def load_trained(
     weights may have a normalisation of their own; weights that are trained further, or
     compared, may not.
     """
-    where = f"{path}.workdir"
-    workdir = _workdir(where, section["workdir"])
-    directory = workdir / CHECKPOINTS
-    meta, best = guarded(where, checkpoints.read_meta, directory)
-    file = directory / str(meta["step"]) / "meta"
-    name = _choose_student(f"{path}.student", section["student"], meta)
-    wanted, key = section["checkpoint"], f"{path}.checkpoint"
-    step = choose_step(key, wanted, meta["step"], best.get(name))
-    student, trained_on = meta["students"][name], meta["data"]
-    is_imported = "imported" in meta
+    where, stored = f"{path}.workdir", find_network(path, section)
+    trained_on, is_imported = stored.data, stored.is_imported
     names = {"their_names": trained_on.get("class_names") if is_imported else None}
     if teaches and not is_imported:
         names["their_names"] = _names_to_order(where, trained_on, data, section)
     classes, moments = trained_on["classes"], teaches and is_imported
-    own_network = student_network(f"{where}: {file}: model", student, classes)
+    file = stored.directory / str(stored.step) / "meta"
+    own_network = student_network(f"{where}: {file}: model", stored.section, classes)
     given = (path, own_network, trained_on | names, data, section if teaches else {})
     network, changes = adapt(*given, own_moments=moments)
     if changes and not teaches:
@@ -71,43 +102,12 @@ def load_trained(
             "than those of the run; only a teacher may differ so."
         )
     weights = section.get("weights", "")
-    variables = checkpoints.read_variables(directory, step, name, weights)
+    which = stored.directory, stored.step, stored.name
+    variables = checkpoints.read_variables(*which, weights)
     check_weights(where, own_network, variables, trained_on["image_shape"])
-    identity = {"workdir": str(workdir), "student": name, "step": step}
-    identity |= {"model": student["model"], "digest": checkpoints.digest(variables)}
-    if student.get("networks", 1) > 1:
-        identity["networks"] = student["networks"]
-    if KEY in student:
-        identity[KEY] = student[KEY]
-    if "ema_decay" in student:
-        identity["weights"] = weights or "ema"
-    own = {"normalisation": trained_on["normalisation"]} if is_imported else {}
-    return identified(Teacher(network, variables, identity), own, changes, section)
-
-
-def load_initial(section: dict, data: dict) -> Initial:
-    """What training begins with, of the run that an `initial` section names."""
-    trained = load_trained("config.initial", section, data)
-    parts, connectors = section["parts"], {}
-    if parts != "weights":
-        one = trained.identity
-        directory = paths.parse(one["workdir"], "workdir") / CHECKPOINTS
-        connectors = guarded(
-            "config.initial.workdir",
-            checkpoints.read_connectors,
-            *(directory, one["step"], one["student"]),
-        )
-    if parts == "connectors" and not connectors:
-        raise InputError(
-            f"config.initial.parts is {parts!r}, and the run in "
-            f"{trained.identity['workdir']} has none; expected 'weights'."
-        )
-    variables = None if parts == "connectors" else trained.variables
-    identity = trained.identity
-    if connectors:  # else the digest is of the weights alone, as it was before
-        taken = {"digest": checkpoints.digest((variables, connectors))}
-        identity = identity | taken
-    return Initial(variables, connectors, identity)
+    identity = stored.identity(variables, weights)
+    own = identity, variables, stored.own_moments
+    return Teacher(network, variables, identified(*own, changes, section))
 
 
 def _workdir(where: str, text: str) -> pathlib.Path:
@@ -134,9 +134,14 @@ def student_network(path: str, student: dict, classes: int) -> Network:
     return ensemble((network,) * copies) if copies > 1 else network
 
 
-def identified(teacher: Teacher, own: dict, changes: dict, section: dict) -> Teacher:
-    """Makes what was adapted for it a part of its identity and its digest."""
-    identity = teacher.identity | own
+def identified(
+    identity: dict, variables: PyTree, own: dict, changes: dict, section: dict
+) -> dict:
+    """The identity with what was adapted for the weights a part of it and its digest.
+
+    `own` is `Stored.own_moments`.
+    """
+    identity = identity | own
     if changes:
         identity["adapted"] = changes
         identity |= {"asked": requested(section)} if requested(section) else {}
@@ -145,8 +150,8 @@ def identified(teacher: Teacher, own: dict, changes: dict, section: dict) -> Tea
 
         moments = own | changes if changes else own["normalisation"]
         models = imported_models([identity])
-        identity["digest"] = imported.digest(teacher.variables, moments, models)
-    return dataclasses.replace(teacher, identity=identity)
+        identity["digest"] = imported.digest(variables, moments, models)
+    return identity
 
 
 def imported_models(identities: list[dict]) -> list[dict]:

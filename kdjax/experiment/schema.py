@@ -72,7 +72,10 @@ class Config:
     total_epochs: float = key(200.0, "length of the run", low=0)
     total_steps: int = key(0, "length of the run instead, where above 0", low=0)
     optimizer: dict = key(
-        SGD, "sgd, adamw, lars, lamb or package.module:function", marks="builder"
+        SGD,
+        "sgd, adamw, lars, lamb or package.module:function; any of them takes "
+        "head_rate too, how many times the schedule's rate the last layer has",
+        marks="builder",
     )
     schedule: dict = key(
         COSINE,

@@ -74,6 +74,12 @@ class Initial:
         "under the same names; all: both",
         choices=("all", "weights", "connectors"),
     )
+    head: str = key(
+        "auto",
+        "the last layer of the weights. keep: that of the run, in the order of the "
+        "classes here; new: drawn; auto: keep where the classes are the same, else new",
+        choices=("auto", "keep", "new"),
+    )
 
 
 @section

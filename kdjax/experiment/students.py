@@ -11,7 +11,7 @@ from kdjax.contracts import InputError
 from kdjax.data.load import Split
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.experiment import denominators, reused
-from kdjax.experiment.builders import call_named, named, optimizers
+from kdjax.experiment.builders import build_optimizer, call_named, named
 from kdjax.experiment.data import Data
 from kdjax.experiment.methods import build_method
 from kdjax.experiment.networks import (
@@ -20,7 +20,7 @@ from kdjax.experiment.networks import (
     check_sides,
     outputs_of,
 )
-from kdjax.experiment.pretrained import Initial, Teacher, student_network
+from kdjax.experiment.pretrained import Teacher, student_network
 from kdjax.experiment.schema import VARIANT
 from kdjax.experiment.shapes import check_shapes, declared_of, is_checked
 from kdjax.methods import METHODS
@@ -71,9 +71,7 @@ def build_students(
     rows = config["batch_size"] // config["accumulation_steps"]
     facts |= {"train_labels": data.train.label, "batch_size": rows}
     schedule = call_named("config.schedule", SCHEDULES, config["schedule"], **length)
-    path, section = "config.optimizer", config["optimizer"]
-    table = optimizers(path, section)
-    optimizer = call_named(path, table, section, schedule=schedule)
+    optimizer = build_optimizer("config.optimizer", config["optimizer"], schedule)
     students = {}
     for name, section in sections.items():
         path = f"config.students.{name}" if config["students"] else "config"
@@ -94,7 +92,7 @@ def _student(
     section: dict,
     data: Data,
     teacher: Teacher | None,
-    optimizer,
+    rated: tuple,
     facts: dict,
     stored: str | None,
 ) -> Student:
@@ -120,6 +118,12 @@ def _student(
         from kdjax.experiment.mixtures import check_mixable
 
         check_mixable(path, name, method, data.augment, schedule)
+    optimizer, head_rate = rated
+    if head_rate != 1:
+        from kdjax.experiment.heads import with_head_rate
+
+        given = section, network, shape, facts["num_classes"], bool(method.connectors)
+        optimizer = with_head_rate(*rated, f"{path}.model", *given)
     functions = {"network": network, "method": method, "optimizer": optimizer}
     return Student(**functions, seed=section["seed"], selection_schedule=schedule)
 
@@ -267,29 +271,3 @@ def _check_crops(
         if variables is None:
             variables = jax.eval_shape(network.init, jax.random.key(0), first)
         check_sides(path, network, variables, shape[-1], data.sides)
-
-
-def check_sources(
-    students: dict[str, Student], initial: Initial | None, is_cached: bool
-) -> None:
-    """Raises InputError where a method needs more than what the run starts from.
-
-    A frozen connector has to come from an initial stage, and a cache has not all that
-    a teacher has.
-    """
-    trained = initial.connectors if initial else {}
-    for name, student in students.items():
-        for key, connector in student.method.connectors.items():
-            if connector.rate == 0 and key not in trained:
-                raise InputError(
-                    f"config.initial: the method of {name} has a frozen {key}, which "
-                    "an initial stage trains; expected config.initial.workdir, the "
-                    "--workdir of that stage, and config.initial.parts all or "
-                    "connectors."
-                )
-        reason = student.method.why_not_cached
-        if is_cached and reason:
-            raise InputError(
-                f"config.teacher.cache: the method of {name} cannot train from a "
-                f"cache: {reason}; expected no cache, and so the teacher itself."
-            )

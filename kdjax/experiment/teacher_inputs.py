@@ -60,12 +60,19 @@ def adapt(
     if own != given and not own_moments:
         raise InputError(
             f"{path}.workdir: the teacher was trained with normalisation {own} and "
-            f"this run has {given}; expected the same. Set config.data.mean and "
-            "config.data.std to the teacher's."
+            f"this run has {given}; expected the same: {moments_flags(own)}"
         )
     if own != given:
         network = input_transforms.renormalised(network, given, own)
     return Adapted(network, changes)
+
+
+def moments_flags(moments: dict) -> str:
+    """The options that normalise the images of a run so."""
+    return " ".join(
+        f"--config.data.{key}={','.join(map(str, moments[key]))}"
+        for key in ("mean", "std")
+    )
 
 
 def requested(section: dict) -> dict:

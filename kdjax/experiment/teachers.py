@@ -130,5 +130,6 @@ def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
                 "it; expected one with weights: (network, params, batch_stats), what "
                 "kdjax.train returned, or the directory of a run."
             )
-    teacher = Teacher(adapted.network, variables, identity)
-    return pretrained.identified(teacher, {}, adapted.changes, section)
+    own = identity, variables, {}
+    identity = pretrained.identified(*own, adapted.changes, section)
+    return Teacher(adapted.network, variables, identity)

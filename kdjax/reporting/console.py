@@ -5,7 +5,8 @@ what a terminal obeys or rich reads as markup.
 """
 
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.table import Table
@@ -48,17 +49,19 @@ def table(
     rows: Iterable[Iterable[str]],
     left: Collection[str],
     no_wrap: bool = False,
+    styles: Mapping[str, str] = MappingProxyType({}),
     **options,
 ) -> Table:
     """A table of texts, which are shown as they are.
 
-    Columns stand to the right but those whose headings are in `left`. Options are those
-    of `rich.table.Table`.
+    Columns stand to the right but those whose headings are in `left`. `styles` are of
+    cells with these texts, where the terminal has colours. Options are those of
+    `rich.table.Table`.
     """
     result = Table(**options)
     for column in columns:
         justify = "left" if column in left else "right"
         result.add_column(plain(column), justify=justify, no_wrap=no_wrap)
     for row in rows:
-        result.add_row(*map(plain, row))
+        result.add_row(*(plain(cell, styles.get(cell, "")) for cell in row))
     return result

@@ -16,6 +16,7 @@ from kdjax.reporting.console import console, plain
 from kdjax.reporting.events import open_events
 from kdjax.reporting.files import replace
 from kdjax.reporting.growing import open_append
+from kdjax.reporting.progress import ProgressLine, input_share
 from kdjax.training.goodput import Goodput
 
 ROW = {"step": int, "epoch": float, "seconds": float, "time?": {str: float}}
@@ -78,22 +79,23 @@ class Reporter:
         keys = ("images_per_second", "input_percent", "input_process")
         speed = {f"train/{key}": timing[key] for key in keys if key in timing}
         self._write(step, _flat("train", metrics) | speed)
-        line = self._progress(step, metrics, timing)
-        process_log.write(line)
+        per_step = timing["seconds"] / max(step - self._last_step, 1)
+        left, self._last_step = (self.total_steps - step) * per_step, step
+        line = ProgressLine(step, self.total_steps, left, timing, metrics)
+        process_log.write(line.full)
         self._line.show(line, step == self.total_steps)
 
     def evaluation(self, step: int, metrics: dict) -> None:
         self.last_evaluation = metrics
         self._write(step, _flat("eval", metrics))
-        self.say(
-            f"epoch {step / self.steps_per_epoch:.4g}  "
-            + "  ".join(f"{name} {row['top1']:.2f}%" for name, row in metrics.items())
-        )
+        scores = (f"{name} {row['top1']:.2f}%" for name, row in metrics.items())
+        text = "  ".join([f"epoch {step / self.steps_per_epoch:.4g}", *scores])
+        self.say(text, "bold")
 
-    def say(self, sentence: str) -> None:
+    def say(self, sentence: str, style: str = "") -> None:
         """Prints one sentence above the live line."""
         process_log.write(sentence)
-        self._line.keep(sentence)
+        self._line.keep(sentence, style)
 
     def flush(self) -> None:
         """All rows are on the disk: a state that is saved has its rows. Or an OSError.
@@ -133,17 +135,6 @@ class Reporter:
             self._file.write(self._unwritten)
             self._unwritten = b""
 
-    def _progress(self, step: int, metrics: dict, timing: dict) -> str:
-        rate = timing["images_per_second"]
-        per_step = timing["seconds"] / max(step - self._last_step, 1)
-        left, self._last_step = (self.total_steps - step) * per_step, step
-        head = (
-            f"step {step}/{self.total_steps}  {100 * step / self.total_steps:.1f}%  "
-            f"ETA {duration(left)}  {rate:,.0f} images/s  "
-            f"{_input(timing)}  "
-        )
-        return head + "  ".join(_losses(name, row) for name, row in metrics.items())
-
 
 class Silent:
     """The reporter of the other processes: each reports to its own log alone."""
@@ -158,7 +149,7 @@ class Silent:
         rate = timing["images_per_second"]
         process_log.write(
             f"step {step}/{self.total_steps}  {rate:,.0f} images/s of all processes  "
-            f"{_input(timing)} of this one"
+            f"{input_share(timing)} of this one"
         )
 
     def evaluation(self, step: int, metrics: dict) -> None:
@@ -198,15 +189,6 @@ def read_rows(path: pathlib.Path, form: dict = ROW) -> list[dict]:
     return rows
 
 
-def duration(seconds: float) -> str:
-    """93784 -> '26h03m', 125 -> '2m05s', 4.2 -> '4s'."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minute:02d}m"
-    return f"{minutes}m{second:02d}s" if minutes else f"{second}s"
-
-
 def _is_score(row: dict) -> bool:
     return any(key.startswith("eval/") for key in row)
 
@@ -217,21 +199,6 @@ def _flat(space: str, metrics: dict[str, dict[str, float]]) -> dict[str, float]:
         for name, row in metrics.items()
         for key, value in row.items()
     }
-
-
-def _input(timing: dict) -> str:
-    """The largest share of the time until the input was ready, and whose it is."""
-    whose = f" (process {timing['input_process']})" if "input_process" in timing else ""
-    return f"input {timing['input_percent']:.1f}%{whose}"
-
-
-def _losses(name: str, row: dict[str, float]) -> str:
-    terms = [k for k in row if k.startswith("loss/")]
-    text = f"{name} {row['loss']:.4f}"
-    if len(terms) > 1:
-        inner = ", ".join(f"{k.removeprefix('loss/')} {row[k]:.4f}" for k in terms)
-        text += f" ({inner})"
-    return text + (f" SKIPPED {row['skipped']:.0f}" if row["skipped"] else "")
 
 
 def _live_line(stream):
@@ -255,16 +222,17 @@ class _Line:
         self._live = Progress(text, console=self._console, auto_refresh=False)
         self._task = self._live.add_task("")
 
-    def show(self, text: str, last: bool) -> None:
+    def show(self, line: ProgressLine, last: bool) -> None:
         if self._console.is_terminal:
             self._live.start()
-            self._live.update(self._task, description=printable(text), refresh=True)
+            text = printable(line.fitted(self._console.width))
+            self._live.update(self._task, description=text, refresh=True)
         elif last or time.monotonic() - self._last >= PLAIN_SECONDS:
             self._last = time.monotonic()
-            self.keep(text)
+            self.keep(line.full)
 
-    def keep(self, text: str) -> None:
-        self._console.print(plain(text))
+    def keep(self, text: str, style: str = "") -> None:
+        self._console.print(plain(text, style))
 
     def close(self) -> None:
         if self._live.live.is_started:

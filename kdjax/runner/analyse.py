@@ -15,7 +15,8 @@ from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
 from kdjax.reporting.figures import class_projections, densities
 from kdjax.reporting.files import replace_json
-from kdjax.runner.evaluate import normaliser, run_split, teacher_section
+from kdjax.runner.evaluate import normaliser, teacher_section
+from kdjax.runner.scored_images import run_split
 from kdjax.training.evaluator import answers
 
 

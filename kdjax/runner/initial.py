@@ -1,4 +1,4 @@
-"""Weights and connectors of another run, which a training begins with."""
+"""The state of a student that begins with weights and connectors of another run."""
 
 import dataclasses
 
@@ -6,9 +6,11 @@ import jax
 import numpy as np
 
 from kdjax.contracts import InputError
-from kdjax.experiment.pretrained import Initial
+from kdjax.experiment import heads
+from kdjax.experiment.initial import Head, Initial
 from kdjax.training import sharding
 from kdjax.training.state import TrainState
+from kdjax.types import PyTree
 
 
 def begin_with(name: str, state: TrainState, initial: Initial, mesh) -> TrainState:
@@ -18,24 +20,36 @@ def begin_with(name: str, state: TrainState, initial: Initial, mesh) -> TrainSta
         for key, value in initial.connectors.items()
         if key in state.connectors
     }
-    pairs = [
-        (state.connectors[key], value, f"connector {key!r}", "method")
-        for key, value in shared.items()
-    ]
-    if initial.variables is not None:
-        own = (state.params, state.batch_stats)
-        pairs.append((own, initial.variables, "network", "model"))
-    for own, other, what, section in pairs:
+    for key, other in shared.items():
+        own = state.connectors[key]
         if jax.tree.map(np.shape, own) != jax.tree.map(np.shape, other):
             raise InputError(
-                f"config.initial: that run's {what} is not the one of {name}: it has "
-                f"{len(jax.tree.leaves(other))} arrays of other names or shapes than "
-                f"these; expected the same config.{section}, or config.initial.parts "
-                "without it (weights or connectors)."
+                f"config.initial: that run's connector {key!r} is not the one of "
+                f"{name}: its {len(jax.tree.leaves(other))} arrays have other names or "
+                "shapes than these; expected the same config.method and networks, or "
+                "config.initial.parts='weights'."
             )
     connectors = state.connectors | sharding.copy_replicated(shared, mesh)
     state = dataclasses.replace(state, connectors=connectors)
     if initial.variables is None:
         return state
-    params, batch_stats = sharding.copy_replicated(initial.variables, mesh)
+    own = state.params, state.batch_stats
+    variables = _merged(own, initial.variables, initial.heads[name])
+    params, batch_stats = sharding.copy_replicated(variables, mesh)
     return dataclasses.replace(state, params=params, batch_stats=batch_stats)
+
+
+def _merged(own: tuple[PyTree, PyTree], other: tuple[PyTree, PyTree], head: Head):
+    """The other variables with the own head, or with their own in another order."""
+
+    def one(path, fresh, stored):
+        axis = head.axes.get(heads.name_of(path))
+        if axis is None:
+            return stored
+        if head.places is None:
+            return np.asarray(fresh)
+        return np.take(stored, head.places, axis)
+
+    pair = heads.named(own), heads.named(other)
+    merged = jax.tree_util.tree_map_with_path(one, *pair)
+    return merged["params"], merged["batch_stats"]

@@ -13,7 +13,7 @@ from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
 from kdjax.experiment.data import keep_digest, load_keep
-from kdjax.experiment.pretrained import load_initial, load_trained
+from kdjax.experiment.pretrained import load_trained
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
 from kdjax.paths.files import text_of
@@ -193,9 +193,11 @@ def _networks(key: str, section: dict | list[dict], data: dict):
 
 def _initial(key: str, section: dict, data: dict) -> str | None:
     """The digest of what a training takes over: weights, connectors or both."""
-    return (
-        load_initial(section, data).identity["digest"] if section["workdir"] else None
-    )
+    if not section["workdir"]:
+        return None
+    from kdjax.experiment.initial import load_initial
+
+    return load_initial(section, data).identity["digest"]
 
 
 def _teacher(key: str, section: dict, data: dict) -> str | None:

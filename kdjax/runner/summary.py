@@ -14,7 +14,6 @@ from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
-from kdjax.experiment.comparable import published_of
 from kdjax.reporting.reporter import Reporter
 from kdjax.runner import skipped_images
 from kdjax.runner.workdir import is_done
@@ -56,12 +55,36 @@ def announce(experiment: Experiment, start: int, reporter: Reporter) -> None:
         largest = f", the {cache['top_k']} largest" if cache["top_k"] else ""
         source = f"{cache['path']}, {cache['dtype']}{largest}"
         lines.append(f"teacher outputs: from {source}")
+    if experiment.initial and not start:
+        lines += initial_lines(experiment)
     if start:
         lines.append(f"resuming at step {start} of {experiment.plan.total_steps}")
     names = ", ".join(experiment.students)
     lines.append(f"training in one program: {names}; the first step compiles")
     for line in lines:
         reporter.say(line)
+
+
+def initial_lines(experiment: Experiment) -> list[str]:
+    """What training begins with, and what becomes of the last layer."""
+    initial, shape = experiment.initial, experiment.identity["data"]["image_shape"]
+    lines = list(dict.fromkeys(head.sentence for head in initial.heads.values()))
+    if not experiment.config["data"]["mean"]:
+        moments = experiment.identity["data"]["normalisation"]
+        mean, std = (
+            ", ".join(f"{x:.4g}" for x in moments[key]) for key in ("mean", "std")
+        )
+        text = f"images are normalised as for those weights: mean {mean}; std {std}"
+        lines.append(f"initial: {text}")
+    if shared := ", ".join(initial.connectors):
+        lines.append(f"initial: connectors {shared} from {initial.identity['workdir']}")
+    was = initial.trained_on["image_shape"]
+    if was != shape:
+        sizes = ("x".join(map(str, one[:2])) for one in (was, shape))
+        lines.append(
+            "initial: trained on images of {}, and these are {}".format(*sizes)
+        )
+    return lines
 
 
 def check_teacher(experiment: Experiment, batches: Batches) -> None:
@@ -156,9 +179,12 @@ def summary(
         for name, row in experiment.identity["students"].items()
     }
     teacher = experiment.identity["teacher"]
-    for name, row in experiment.identity["students"].items():
-        if published := published_of(experiment.config, row, teacher):
-            students[name]["published"] = published
+    if experiment.config["published"]["top1"]:
+        from kdjax.experiment.comparable import published_of
+
+        for name, row in experiment.identity["students"].items():
+            if published := published_of(experiment.config, row, teacher):
+                students[name]["published"] = published
     for name, row in skipped_steps.items():
         share = 100 * row["steps"] / experiment.plan.total_steps
         counted = {"steps": row["steps"], "percent": share, "reasons": row["reasons"]}

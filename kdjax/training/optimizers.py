@@ -130,6 +130,28 @@ def lamb(
     )
 
 
+def with_rate(
+    optimizer: optax.GradientTransformation, rate: float, names: frozenset[str]
+) -> optax.GradientTransformation:
+    """The same with `rate` times the learning rate for the arrays of those names.
+
+    Names are paths in the tree that is trained: "head/kernel". It is the update that is
+    multiplied, decay and momentum included, as the learning rate multiplies it; so the
+    optimizer's state is what it was.
+    """
+
+    def update(gradients, state, params=None):
+        updates, state = optimizer.update(gradients, state, params)
+
+        def scaled(path, leaf):
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            return rate * leaf if name in names else leaf
+
+        return jax.tree_util.tree_map_with_path(scaled, updates), state
+
+    return optax.GradientTransformation(optimizer.init, update)
+
+
 OPTIMIZERS = {"sgd": sgd, "adamw": adamw, "lars": lars, "lamb": lamb}
 
 

@@ -85,8 +85,14 @@ def reordered(network: Network, places: Sequence[int]) -> Network:
     return network._replace(evaluate=evaluate)
 
 
-def places_of(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:
+def places_of(
+    theirs: Sequence[str],
+    ours: Sequence[str],
+    whose: tuple[str, str] = ("teacher", "run"),
+) -> list[int]:
     """Where each of our classes is among theirs, whose names must be different.
+
+    `whose` says in errors who they and we are.
 
     >>> places_of(["cat", "dog", "emu"], ["emu", "cat"])
     [2, 0]
@@ -94,12 +100,12 @@ def places_of(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:
     index = {name: place for place, name in enumerate(theirs)}
     if len(index) < len(theirs):
         twice = next(name for name in theirs if theirs.count(name) > 1)
-        raise InputError(f"the teacher's class {twice!r} is named twice.")
+        raise InputError(f"the {whose[0]}'s class {twice!r} is named twice.")
     missing = [name for name in ours if name not in index]
     if missing:
         raise InputError(
-            f"{len(missing)} of the run's {len(ours)} classes are none of the "
-            f"teacher's {len(theirs)}: {', '.join(map(repr, missing[:5]))}; the "
-            f"teacher's begin {', '.join(map(repr, theirs[:3]))}."
+            f"{len(missing)} of the {whose[1]}'s {len(ours)} classes are none of the "
+            f"{whose[0]}'s {len(theirs)}: {', '.join(map(repr, missing[:5]))}; the "
+            f"{whose[0]}'s begin {', '.join(map(repr, theirs[:3]))}."
         )
     return [index[name] for name in ours]

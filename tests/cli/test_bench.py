@@ -159,6 +159,6 @@ def test_too_little_memory_is_the_users_to_mend(monkeypatch):
 def test_the_help_explains_both_shares(capsys):
     with pytest.raises(SystemExit):
         bench.main(["--help"])
-    text = capsys.readouterr().out
+    text = " ".join(capsys.readouterr().out.split())
     for word in ("Model FLOP/s", "memory roof", "cached", "130", *rows.KEYS):
         assert word in text

@@ -70,7 +70,8 @@ def test_usage_names_the_program_as_it_was_called(monkeypatch, capsys, script, p
     assert f"usage: {program} COMMAND" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         kdjax_main(["train", "--help"])
-    assert f"usage: {program} train " in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"usage: {program} train " in text and f"\n  {program} train --con" in text
 
 
 def test_the_console_script_calls_main():

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from kdjax.reporting.reporter import Reporter, duration, read_rows
+from kdjax.reporting.progress import ProgressLine, duration
+from kdjax.reporting.reporter import Reporter, read_rows
 
 
 def make_reporter(path, start=0, stream=None, **more):
@@ -106,3 +107,39 @@ def test_tensorboard_events_are_written(tmp_path):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+FIVE = ("ce", "kd", "mse", "dkd", "dist")
+LONG = tuple(f"temperature_{tau}_alpha_0.9" for tau in (1, 2, 4, 8, 16))
+
+
+def line_of(names, **more):
+    metrics = {name: ROW | more for name in names}
+    return ProgressLine(1200, 78_200, 7384.0, TIMING, metrics)
+
+
+@pytest.mark.parametrize(
+    ("width", "names", "expected"),
+    (
+        (
+            200,
+            ("kd",),
+            "  1.5%  ETA 2h03m  1,234 images/s  input 0.3%  kd 1.5000 (hard",
+        ),
+        (80, ("kd",), "1.5%  ETA 2h03m  1,234 images/s  input 0.3%  kd 1.5000"),
+        (80, FIVE, "1200/78200  ETA 2h03m  ce 1.50  kd 1.50  mse 1.50  dkd 1.50  dist"),
+        (80, LONG, "ETA 2h03m  1_a… 1.50  2_a… 1.50  4_a… 1.50  8_a… 1.50  16_…"),
+        (70, LONG, "ETA 2h03m  1,234 images/s  5 students: loss 1.50 to 1.50"),
+        (45, FIVE, "1200/78200  ETA 2h03m  loss 1.50 to 1.50"),
+    ),
+)
+def test_the_line_fits_its_terminal(width, names, expected):
+    text = line_of(names).fitted(width)
+    assert expected in text and len(text) <= width
+
+
+def test_skipped_steps_are_shown_in_every_form():
+    for width in (60, 80, 110, 140, 400):
+        for names in (("kd",), FIVE, LONG):
+            text = line_of(names, skipped=3.0).fitted(width)
+            assert "SKIPPED" in text and len(text) <= width

@@ -10,12 +10,13 @@ from ml_collections import ConfigDict
 from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.experiment.build import build
-from kdjax.experiment.pretrained import load_initial
+from kdjax.experiment.initial import load_initial
 from kdjax.runner import run
 from tests.runner.test_reused import config_of, loaded
 
 FT = {"name": "ft"}
-pytestmark = pytest.mark.long  # tests/runner/test_two_stages.py is not
+# tests/runner/test_two_stages.py is not long.
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("own_networks")]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.contracts import InputError
+from kdjax.experiment import initial
 from kdjax.runner import provenance, run, select, trainer
 from kdjax.runner.select import read_selection
 from kdjax.sweeps import directory
@@ -72,8 +73,9 @@ def at_rest(monkeypatch):
 @pytest.fixture
 def blind(monkeypatch):
     """Nothing is read of other runs."""
-    for name in ("load_trained", "load_initial", "load_teacher", "load_keep"):
+    for name in ("load_trained", "load_teacher", "load_keep"):
         monkeypatch.setattr(provenance, name, None)
+    monkeypatch.setattr(initial, "load_initial", None)
 
 
 def put(config: ConfigDict, key: str, path) -> ConfigDict:

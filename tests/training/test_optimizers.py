@@ -158,3 +158,34 @@ def test_a_function_that_makes_no_optimizer_is_refused():
     build = optimizers.from_function(f"{__name__}:no_optimizer")
     with pytest.raises(TypeError, match="returned function; expected an optax"):
         build(schedule=constant_schedule(learning_rate=0.1))
+
+
+@pytest.mark.parametrize("rate", (10.0, 0.0))
+def test_a_head_has_its_own_learning_rate(rate):
+    """As two groups of PyTorch's SGD: g += wd p; v = m v + g; p -= lr_group v."""
+    base, momentum, decay = 0.1, 0.9, 0.05
+    start = {"body": {"kernel": [[1.0, -2.0]]}, "head": {"kernel": [[0.5], [3.0]]}}
+    grads = {"body": {"kernel": [[0.3, 0.1]]}, "head": {"kernel": [[-0.2], [0.4]]}}
+    own = optimizers.sgd(
+        schedule=constant_schedule(learning_rate=base),
+        momentum=momentum,
+        nesterov=False,
+        weight_decay=decay,
+    )
+    rated = optimizers.with_rate(own, rate, frozenset({"head/kernel"}))
+
+    def arrays(tree):
+        return jax.tree.map(jnp.float32, tree, is_leaf=lambda x: isinstance(x, list))
+
+    params, state = arrays(start), rated.init(arrays(start))
+    assert jax.tree.structure(state) == jax.tree.structure(own.init(params))
+    for _ in range(3):
+        updates, state = rated.update(arrays(grads), state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    for part, times in (("body", 1.0), ("head", rate)):
+        p, g = (np.array(tree[part]["kernel"]) for tree in (start, grads))
+        velocity = np.zeros_like(p)
+        for _ in range(3):
+            velocity = momentum * velocity + g + decay * p
+            p = p - times * base * velocity
+        np.testing.assert_allclose(params[part]["kernel"], p, rtol=1e-6)

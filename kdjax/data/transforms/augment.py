@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from kdjax import contracts
-from kdjax.data.transforms.mixup import LARGEST_ALPHA, draw_shares, mix, sample_bits
 from kdjax.types import Batch
 
 Bytes = UInt8[Array, "batch height width channels"]
@@ -25,6 +24,7 @@ _STREAM = 0x63726F70  # separates the crops from other random numbers of the see
 _CHOICE = 0x6D697863  # and which of two mixtures a sample takes
 SMALL_PADDING = 8  # with more, all slices of a crop are too many to choose from
 _VIEWS_APART = 1 << 24  # epochs; no run is that long
+LARGEST_ALPHA = 100.0  # all images are halves of two, within a few percent
 KINDS = ("crop", "randaugment")  # of the views after the first
 # Raise it when crops or their normalisation change: caches of teacher outputs for them
 # are then refused.
@@ -101,11 +101,15 @@ class Augment:
         itself = jnp.arange(rows, dtype=jnp.int32)
         if not self.is_mixed:
             return image, itself, jnp.ones(rows, jnp.float32)
+        from kdjax.data.transforms.mixup import mix
+
         own, share = self._own(image.shape[1:3], seed, epoch, batch.index)
         return mix(image, own), (itself + (rows - 1)) % rows, share
 
     def _own(self, size: tuple[int, int], seed: Seed, epoch, index):
         """(weight of the own image by sample or pixel, its share by sample)."""
+        from kdjax.data.transforms.mixup import draw_shares
+
         if self.mixup:
             share = draw_shares(seed, epoch, index, alpha=self.mixup)
             if not self.cutmix:
@@ -218,3 +222,17 @@ def _check_image(where: str, image: Array, **others) -> None:
         raise ValueError(
             f"{where}: image has dtype {image.dtype}; expected uint8, as from a loader."
         )
+
+
+def sample_bits(seed, stream: int, epoch: Array, index: Array, shape=()) -> Array:
+    """Draws uint32 [batch, *shape], by (seed, stream, epoch, index) alone.
+
+    The generator is named, so that no global setting of JAX can change the bits.
+    """
+    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), stream)
+
+    def bits(epoch, index):
+        own = jax.random.fold_in(jax.random.fold_in(key, epoch), index)
+        return jax.random.bits(own, shape, jnp.uint32)
+
+    return jax.vmap(bits)(epoch, index)

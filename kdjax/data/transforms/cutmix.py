@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from kdjax import contracts
-from kdjax.data.transforms.mixup import sample_bits, shares_of
+from kdjax.data.transforms.augment import sample_bits
+from kdjax.data.transforms.mixup import shares_of
 
 _STREAM = 0x6375746D  # separates the boxes from other random numbers of the seed
 

@@ -13,14 +13,13 @@ pixels, and one on other devices sees them to the rounding of float32.
 
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
 from kdjax import contracts
+from kdjax.data.transforms.augment import LARGEST_ALPHA, sample_bits
 
-LARGEST_ALPHA = 100.0  # all images are halves of two, within a few percent
 _STREAM = 0x6D697875  # separates the shares from other random numbers of the seed
 _NODES = 4097
 
@@ -80,20 +79,6 @@ def shares_of(bits: UInt32[Array, " batch"], alpha: float) -> Float[Array, " bat
     # To the middle of one of 2 ** 24 cells: float32 has no more digits below 1.
     cell = (bits >> 8).astype(jnp.float32)
     return _quantile((cell + 0.5) * jnp.float32(2.0**-24), alpha)
-
-
-def sample_bits(seed, stream: int, epoch: Array, index: Array, shape=()) -> Array:
-    """Draws uint32 [batch, *shape], by (seed, stream, epoch, index) alone.
-
-    The generator is named, so that no global setting of JAX can change the bits.
-    """
-    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), stream)
-
-    def bits(epoch, index):
-        own = jax.random.fold_in(jax.random.fold_in(key, epoch), index)
-        return jax.random.bits(own, shape, jnp.uint32)
-
-    return jax.vmap(bits)(epoch, index)
 
 
 def _quantile(u: Float[Array, " batch"], alpha: float) -> Float[Array, " batch"]:

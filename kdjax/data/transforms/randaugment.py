@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from kdjax import contracts
+from kdjax.data.transforms.augment import sample_bits
 from kdjax.data.transforms.image_ops import (
     OPERATIONS,
     Bytes,
     apply_operation,
     to_grey,
 )
-from kdjax.data.transforms.mixup import sample_bits
 
 LARGEST_MAGNITUDE = 30.0
 _STREAM = 0x72616E64  # separates the operations from other random numbers of the seed
