@@ -86,7 +86,8 @@ class ResNet(nn.Module):
 
     `large_images` picks the ImageNet stem (7x7 stride 2, max pool 3x3 stride 2) over
     3x3 of stride 1; with `deep_stem` three of 3x3 are in place of the 7x7, the first
-    two with half of the channels. `hint` ends the message for images that are too small.
+    two with half of the channels. `hint` ends the message for images that are too
+    small.
     """
 
     where: str
