@@ -88,6 +88,25 @@ class Pooled(nn.Module):
         return nn.Dense(self.classes)(x.mean((1, 2)))
 
 
+class Assorted(nn.Module):
+    """Layers of all kinds that networks of one's own have."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, images, train: bool):
+        x = nn.Conv(8, (3, 3))(images)
+        x = nn.max_pool(nn.gelu(x), (3, 3), strides=(2, 2), padding="SAME")
+        x = nn.Conv(8, (3, 3), feature_group_count=2)(x)
+        x = nn.silu(nn.BatchNorm(use_running_average=not train)(x))
+        pool = {"strides": (2, 2), "count_include_pad": False}
+        x = nn.avg_pool(nn.GroupNorm(2)(x), (2, 2), **pool)
+        x = x.reshape(x.shape[0], -1, 8)
+        x = x + nn.MultiHeadDotProductAttention(2)(nn.LayerNorm()(x))
+        x = nn.Dropout(0.5, deterministic=not train)(x)
+        return nn.Dense(self.classes)(x.mean(1))
+
+
 def tiny(num_classes: int, width: int = 8) -> Network:
     return from_linen(Tiny(num_classes, width))
 
@@ -110,6 +129,10 @@ def dropping(num_classes: int) -> Network:
 
 def pooled(num_classes: int) -> Network:
     return from_linen(Pooled(num_classes))
+
+
+def assorted(num_classes: int) -> Network:
+    return from_linen(Assorted(num_classes))
 
 
 def eleven_classes() -> Network:

@@ -8,12 +8,13 @@ from kdjax.contracts import InputError, versions
 from kdjax.data.load import Split
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import schema
-from kdjax.experiment.builders import allows_its_code
+from kdjax.experiment.builders import allows_its_code, call_named
 from kdjax.experiment.data import Data, load_data
 from kdjax.experiment.pretrained import Teacher
 from kdjax.experiment.students import build_students, student_sections
 from kdjax.experiment.teachers import load_teacher, untrained_teacher
 from kdjax.training.plan import Plan
+from kdjax.training.schedules import SCHEDULES, Schedule
 from kdjax.training.state import Student
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Experiment:
     tensorboard: bool
     batch_norm: str  # whose moments: "global" or "device"
     accumulation_steps: int  # microbatches of a step
+    rates: dict[str, Schedule]  # name in the rows of metrics -> learning rate by step
     config: dict  # resolved, as JSON
     identity: dict  # what every checkpoint says of itself, as JSON
 
@@ -112,6 +114,7 @@ def build(
         tensorboard=bool(config["tensorboard"]),
         batch_norm=config["batch_norm"],
         accumulation_steps=config["accumulation_steps"],
+        rates=_rates(config, length, examples / batch_size),
         config=schema.resolved(config),
         identity=_identity(sections, facts, teacher, cache, initial),
     )
@@ -131,6 +134,12 @@ def _images(config: dict, data: Data | None, begins: bool) -> Data:
     from kdjax.experiment.initial import normalised_as
 
     return normalised_as(config["initial"], data)
+
+
+def _rates(config: dict, steps: int, steps_per_epoch: float) -> dict[str, Schedule]:
+    length = {"total_steps": steps, "steps_per_epoch": steps_per_epoch}
+    schedule = call_named("config.schedule", SCHEDULES, config["schedule"], **length)
+    return {"learning_rate": schedule}
 
 
 def _teacher(config: dict, data: Data, plan: Plan, models: list[dict] | None):

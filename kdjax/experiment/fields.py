@@ -51,7 +51,8 @@ def check_value(
     inner = value if isinstance(value, list | tuple) else (value,)
     given = [_of_python(one) for one in inner if _is(one, numbers.Real)]
     held = all(map(limits.hold, given))
-    allowed = not choices or (isinstance(value, str) and value in choices)
+    others = [one for one in inner if one not in choices] if choices else []
+    allowed = not others
     if not fits(kind, value) or not held or not allowed:
         for one in given:
             if one > limits.highest(one):
@@ -59,7 +60,7 @@ def check_value(
         expected = f"one of {', '.join(choices)}" if choices else describe(kind, limits)
         if isinstance(value, str) and len(value) > LONGEST_NAME:
             expected += f", of names of at most {LONGEST_NAME} bytes"
-        hint = nearest(value, choices) if isinstance(value, str) else ""
+        hint = nearest(others[0], choices) if others and _is(others[0], str) else ""
         raise InputError(f"{path} is {shown(value)}; expected {expected}.{hint}")
 
 

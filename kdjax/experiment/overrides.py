@@ -223,6 +223,8 @@ def _convert(old: Any, text: str, where: str) -> Any:
         return text
     value = _literal(text)
     if isinstance(old, tuple | list):
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
         return tuple(value) if isinstance(value, tuple | list) else (value,)
     takes = {bool: bool, int: int, float: int | float, ConfigDict: dict}
     fits = isinstance(value, takes.get(type(old), object))

@@ -96,6 +96,12 @@ class Config:
     published: Published = key(Published, "a number to show beside the run's own")
     log_every_steps: int = key(50, "between rows of metrics", low=1, free=True)
     tensorboard: bool = key(True, "metrics for TensorBoard too", free=True)
+    trackers: tuple[str, ...] = key(
+        (),
+        "metrics for these experiment trackers too",
+        choices=("wandb", "mlflow"),
+        free=True,
+    )
     stages: dict = key({}, "name -> what differs from the rest of it", marks="open")
     order: tuple[str, ...] = key((), "of the stages; stage:NAME is the workdir of one")
     allow_code: tuple[str, ...] = key(

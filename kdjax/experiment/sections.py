@@ -94,6 +94,14 @@ class Evaluation:
         free=True,
     )
     on_train: bool = key(False, "also of the training split")
+    images: int = key(
+        0,
+        "test images on which student and teacher disagree most, to TensorBoard and "
+        "trackers at the end; 0: none",
+        low=0,
+        high=64,
+        free=True,
+    )
     keep_all: bool = key(
         False, "keep the checkpoint of each, not just two and the best", free=True
     )

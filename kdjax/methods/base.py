@@ -128,6 +128,8 @@ class Method:
         read. A teacher cache can serve a method that reads "pooled" alone.
       has_label_fallback: whether the terms use the labels of the samples that are not
         selected; if not, a run that selects samples applies `with_label_fallback`.
+      report: LossInputs -> {name: scalar}, logged beside the losses, such as a trained
+        temperature; None for nothing.
 
     Raises:
       ValueError: no term, or two terms of one name.
@@ -146,6 +148,7 @@ class Method:
     student_features: tuple[str, ...] = ()
     teacher_features: tuple[str, ...] = ()
     has_label_fallback: bool = False
+    report: Callable[[LossInputs], Mapping[str, Array]] | None = None
 
     def __post_init__(self):
         if not self.terms:

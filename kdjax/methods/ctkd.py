@@ -69,10 +69,13 @@ def build(
         contracts.positive("ctkd", name, value)
     reversal = _reversal(reverse_epochs, steps_per_epoch)
 
+    def temperature(p):
+        return lowest + span * jax.nn.sigmoid(p)
+
     def values(inputs):
         s = inputs.supervision
-        p = reverse_gradient(inputs.connected["temperature"], reversal(inputs.step))
-        tau = lowest + span * jax.nn.sigmoid(p)
+        p = inputs.connected["temperature"]
+        tau = temperature(reverse_gradient(p, reversal(inputs.step)))
         kl = losses.kl_divergence(student_logits(inputs), s.logits, tau)
         return s.weight * tau**2 * kl
 
@@ -82,6 +85,9 @@ def build(
         terms=(*labels, term),
         supervisor=Supervisor(),
         connectors={"temperature": from_module(Scalar(initial))},
+        report=lambda inputs: {
+            "temperature/mean": temperature(inputs.connected["temperature"])
+        },
     )
 
 

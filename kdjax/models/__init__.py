@@ -7,7 +7,6 @@ is of the activations; parameters, statistics and logits are float32.
 
 import contextlib
 import contextvars
-import difflib
 import inspect
 from collections.abc import Callable, Iterator
 
@@ -56,6 +55,13 @@ _imagenet, _mobile = "residual:imagenet_resnet", "mobilenet_v1:mobilenet_v1"
 _WRN_WIDTHS = {16: (1, 2, 4, 6), 28: (2, 4), 40: (1, 2, 6)}
 _WRN_SIZES = tuple((d, w) for d, widths in _WRN_WIDTHS.items() for w in widths)
 _CIFAR_DEPTHS, _IMAGENET_DEPTHS = (8, 14, 20, 32, 44, 56, 110), (18, 34, 50, 101, 152)
+_VARIANTS = {  # of the ResNets of ImageNet, as torchvision and timm call them
+    "resnext50_32x4d": {"depth": 50, "groups": 32, "base_width": 4},
+    "resnext101_32x8d": {"depth": 101, "groups": 32, "base_width": 8},
+    "wide_resnet50_2": {"depth": 50, "base_width": 128},
+    "wide_resnet101_2": {"depth": 101, "base_width": 128},
+    **{f"resnet{d}d": {"depth": d, "tricks": True} for d in (18, 34, 50, 101)},
+}
 MODELS = LazyTable(
     {
         "wide_resnet": "kdjax.models.wide_resnet:wide_resnet",
@@ -67,6 +73,7 @@ MODELS = LazyTable(
         "resnet18_cifar": _fixed(_imagenet, depth=18, small_images=True),
         "resnet34_cifar": _fixed(_imagenet, depth=34, small_images=True),
         "resnet50_cifar": _fixed(_imagenet, depth=50, small_images=True),
+        **{n: _fixed(_imagenet, name=n, **how) for n, how in _VARIANTS.items()},
         "mobilenet_v1": _fixed(_mobile, activation="relu"),
         "mobilenet_v1_relu6": _fixed(_mobile, activation="relu6"),
         "mobilenet_v2": _fixed("mobilenet_v2:mobilenet_v2"),
@@ -102,9 +109,10 @@ def create(name: str, *, num_classes: int, **rest):
     if name.startswith(PROVIDED):
         return _of_the_caller(name, rest)
     if ":" not in name and name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=3) or sorted(MODELS)
+        from kdjax.models.families import suggestion
+
         raise ValueError(
-            f"create: there is no model {name!r}; near are {', '.join(near)}. "
+            f"create: there is no model {name!r}; {suggestion(name, MODELS)} "
             '"package.module:function" takes one of yours.'
         )
     builder = imported("create", name) if ":" in name else MODELS[name]

@@ -1,14 +1,20 @@
 """Residual networks with the ReLU after the sum, He et al., arXiv 1512.03385.
 
+With them wide ones (arXiv 1605.07146), ResNeXt (arXiv 1611.05431) and those with the
+stem and the shortcuts of the "bag of tricks" (arXiv 1812.01187), ResNet-D.
+
 Features: "stem" after its ReLU, before a max pool; "stage1".. after the stage's last
 ReLU; "stage1_preact".. before it; and "pooled", [b, c] in float32.
 """
+
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from kdjax.models import layers
+from kdjax.models import grouped, layers
 from kdjax.models.network import Network, from_linen
 from kdjax.models.pooling import max_pool
 from kdjax.types import Outputs
@@ -18,6 +24,7 @@ class _Block(nn.Module):
     width: int
     stride: int
     dtype: jnp.dtype
+    averages: bool = False  # the shortcut, over 2x2, where it would skip pixels
 
     def conv_norm(self, x, train, features, kernel, stride, suffix):
         name = f"conv{suffix}"
@@ -28,7 +35,13 @@ class _Block(nn.Module):
     def shortcut(self, x, train, features):
         if self.stride == 1 and x.shape[-1] == features:
             return x
-        return self.conv_norm(x, train, features, 1, self.stride, "_shortcut")
+        stride = self.stride
+        if self.averages and stride == 2:
+            # At an odd border the mean is over the pixels that there are.
+            odd = ((0, x.shape[1] % 2), (0, x.shape[2] % 2))
+            options = {"strides": (2, 2), "padding": odd, "count_include_pad": False}
+            x, stride = nn.avg_pool(x.astype(jnp.float32), (2, 2), **options), 1
+        return self.conv_norm(x, train, features, 1, stride, "_shortcut")
 
 
 class BasicBlock(_Block):
@@ -45,13 +58,25 @@ class Bottleneck(_Block):
     """1x1, 3x3, 1x1 to four times the width, sum. Returns the sum.
 
     The stride sits in the 3x3 convolution, as in torchvision ("version 1.5"); in the
-    paper it is in the first 1x1.
+    paper it is in the first 1x1. Inside there are `groups` of `base_width` channels for
+    each 64 of the width.
     """
+
+    groups: int = 1
+    base_width: int = 64
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        y = nn.relu(self.conv_norm(x, train, self.width, 1, 1, 1))
-        y = nn.relu(self.conv_norm(y, train, self.width, 3, self.stride, 2))
+        inner = self.width * self.base_width // 64 * self.groups
+        y = nn.relu(self.conv_norm(x, train, inner, 1, 1, 1))
+        if self.groups == 1:
+            y = self.conv_norm(y, train, inner, 3, self.stride, 2)
+        else:
+            options = {"dtype": self.dtype, "name": "conv2"}
+            conv = grouped.GroupedConv(inner, self.groups, self.stride, **options)
+            norm = layers.BatchNorm(inner, self.dtype, name="norm2")
+            y = layers.conv_norm(conv, norm, y, train)
+        y = nn.relu(y)
         y = self.conv_norm(y, train, 4 * self.width, 1, 1, 3)
         return y + self.shortcut(x, train, 4 * self.width)
 
@@ -60,27 +85,27 @@ class ResNet(nn.Module):
     """Stem, stages with strides 1, 2, 2, ..., head.
 
     `large_images` picks the ImageNet stem (7x7 stride 2, max pool 3x3 stride 2) over
-    3x3 of stride 1. `hint` ends the message for images that are too small.
+    3x3 of stride 1; with `deep_stem` three of 3x3 are in place of the 7x7, the first
+    two with half of the channels. `hint` ends the message for images that are too
+    small.
     """
 
     where: str
     classes: int
-    block: type[_Block]
+    block: Callable[..., _Block]
     stem: int
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
     dtype: jnp.dtype
     large_images: bool = False
+    deep_stem: bool = False
     hint: str = ""
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> Outputs:
         halvings = len(self.widths) - 1 + 2 * self.large_images
         layers.check_images(self.where, images, halvings, self.hint)
-        kernel, stride = (7, 2) if self.large_images else (3, 1)
-        conv = layers.Conv(self.stem, kernel, stride, self.dtype, name="stem_conv")
-        norm = layers.BatchNorm(self.stem, self.dtype, name="stem_norm")
-        x = nn.relu(layers.conv_norm(conv, norm, images, train))
+        x = self._stem(images, train)
         features = {"stem": x}
         if self.large_images:
             x = max_pool(x, size=3, stride=2, pad=1)
@@ -94,6 +119,18 @@ class ResNet(nn.Module):
         pooled = layers.global_average_pool(x)
         logits = layers.head(self.classes, pooled.shape[-1], zero_bias=False)(pooled)
         return Outputs(logits, features | {"pooled": pooled})
+
+    def _stem(self, x: jax.Array, train: bool) -> jax.Array:
+        kernel, stride = (7, 2) if self.large_images else (3, 1)
+        shapes = {"": (self.stem, kernel, stride)}
+        if self.deep_stem:
+            half = self.stem // 2
+            shapes = {"1": (half, 3, 2), "2": (half, 3, 1), "": (self.stem, 3, 1)}
+        for number, shape in shapes.items():
+            conv = layers.Conv(*shape, self.dtype, name=f"stem_conv{number}")
+            norm = layers.BatchNorm(shape[0], self.dtype, name=f"stem_norm{number}")
+            x = nn.relu(layers.conv_norm(conv, norm, x, train))
+        return x
 
 
 def cifar_resnet(
@@ -133,7 +170,15 @@ _DEPTHS = {
 
 
 def imagenet_resnet(
-    *, num_classes: int, depth: int, small_images: bool = False, dtype: str = "float32"
+    *,
+    num_classes: int,
+    depth: int,
+    small_images: bool = False,
+    groups: int = 1,
+    base_width: int = 64,
+    tricks: bool = False,
+    name: str = "",
+    dtype: str = "float32",
 ) -> Network:
     """resnet`depth` as in torchvision, or resnet`depth`_cifar with `small_images`.
 
@@ -141,14 +186,25 @@ def imagenet_resnet(
     fan-out, batch norm scales all 1 (no zero-initialised residual). The stem for small
     images, 8x8 and up, is one 3x3 convolution of stride 1 without max pool, as in
     CIFAR-100 papers; the other takes 32x32 and up.
+
+    Args:
+      groups, base_width: of the bottlenecks: 32 and 4 for ResNeXt-50 32x4d, 1 and 128
+        for wide_resnet50_2, both as in torchvision.
+      tricks: the stem of three convolutions and the averaged shortcuts of timm's
+        resnet`depth`d.
+      name: in errors.
     """
-    where = f"resnet{depth}{'_cifar' if small_images else ''}"
+    where = name or f"resnet{depth}{'_cifar' if small_images else ''}"
     if depth not in _DEPTHS:
         expected = f"one of {list(_DEPTHS)}"
         raise ValueError(f"{where}: depth is {depth!r}; expected {expected}.")
     layers.positive_integer(where, "num_classes", num_classes)
     block, blocks = _DEPTHS[depth]
-    hint = f"{where}_cifar takes smaller ones" if depth <= 50 else ""
+    has_small = depth <= 50 and where == f"resnet{depth}"
+    if groups != 1 or base_width != 64:
+        block = functools.partial(block, groups=groups, base_width=base_width)
+    if tricks:
+        block = functools.partial(block, averages=True)
     module = ResNet(
         where,
         num_classes,
@@ -158,6 +214,7 @@ def imagenet_resnet(
         blocks=blocks,
         dtype=layers.activation_dtype(where, dtype),
         large_images=not small_images,
-        hint="" if small_images else hint,
+        deep_stem=tricks,
+        hint=f"{where}_cifar takes smaller ones" if has_small else "",
     )
     return from_linen(module)

@@ -48,6 +48,18 @@ class Events:
         if whole:
             self._write(step=step, summary=whole[0])
 
+    def image(self, step: int, name: str, png: bytes) -> None:
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        width, height = struct.unpack(">II", png[16:24])  # of its first chunk
+        image = {"height": height, "width": width, "colorspace": 4}
+        image = Summary.Image(encoded_image_string=png, **image)
+        value = Summary.Value(tag=name, image=image)
+        self._write(step=step, summary=Summary(value=[value]))
+
+    def summary(self, step: int, values: dict[str, float]) -> None:
+        """Nothing: its last rows have them."""
+
     def close(self) -> None:
         if self._file:
             self._file.close()
@@ -84,10 +96,10 @@ def _unused(path: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def open_events(directory: pathlib.Path, start: int, say) -> Events | None:
-    """The events of a run, or None where tensorboardX is not installed."""
+def open_events(directory: pathlib.Path, start: int, say) -> list[Events]:
+    """The events of a run; none where tensorboardX is not installed."""
     try:
         import tensorboardX  # noqa: F401
     except ImportError:
-        return None
-    return Events(directory, start, say)
+        return []
+    return [Events(directory, start, say)]

@@ -1,10 +1,11 @@
-"""Reports a run while it goes on: metrics.jsonl, a live line, TensorBoard."""
+"""Reports a run while it goes on: metrics.jsonl, a live line, TensorBoard, trackers."""
 
 import contextlib
 import math
 import pathlib
 import sys
 import time
+from collections.abc import Callable
 
 from rich.progress import Progress, TextColumn
 from rich.table import Column
@@ -24,7 +25,7 @@ PLAIN_SECONDS = 10.0  # between two lines where the output is not a terminal
 
 
 class Reporter:
-    """One run's metrics.jsonl, live line and TensorBoard events.
+    """One run's metrics.jsonl, live line, TensorBoard events and trackers.
 
     Keys are `train/<student>/<metric>` and `eval/<student>/<metric>`; every row has
     step, epoch, seconds (of wall time, over all resumes) and time, what the wall time
@@ -39,6 +40,8 @@ class Reporter:
         total_steps: int,
         steps_per_epoch: float,
         tensorboard: bool = True,
+        trackers: Callable[..., list] | None = None,
+        rates: Callable[[int], dict[str, float]] = lambda step: {},
         goodput: Goodput | None = None,
         progress: dict | None = None,
         evaluated: bool = True,
@@ -47,7 +50,8 @@ class Reporter:
         """Opens the files; rows after step `start` belong to a lost future and go.
 
         `progress` has the "step", "seconds" and "time" of the state that goes on. Where
-        that was not `evaluated`, it will be, and a row of it goes too.
+        that was not `evaluated`, it will be, and a row of it goes too. `trackers` opens
+        those of the run, given its rows and `say`; `rates` are learning rates by step.
         """
         self.total_steps, self.steps_per_epoch = total_steps, steps_per_epoch
         self.last_evaluation: dict[str, dict[str, float]] = {}
@@ -66,9 +70,10 @@ class Reporter:
         self._start = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         replace(self._path, "".join(json_text(row) + "\n" for row in rows))
         self._file, self._unwritten = open_append(self._path), b""
-        self._line, self._events = _live_line(stream), None
+        self._line, self._rates = _live_line(stream), rates
+        self._others = trackers(rows, self.say) if trackers else []
         if tensorboard:
-            self._events = open_events(workdir / "tensorboard", start, self.say)
+            self._others += open_events(workdir / "tensorboard", start, self.say)
 
     @property
     def seconds(self) -> float:
@@ -77,8 +82,10 @@ class Reporter:
 
     def train(self, step: int, metrics: dict, timing: dict) -> None:
         keys = ("images_per_second", "input_percent", "input_process")
-        speed = {f"train/{key}": timing[key] for key in keys if key in timing}
-        self._write(step, _flat("train", metrics) | speed)
+        own = {key: timing[key] for key in keys if key in timing}
+        own |= self._rates(step - 1)  # of the last update
+        own = {f"train/{key}": value for key, value in own.items()}
+        self._write(step, _flat("train", metrics) | own)
         per_step = timing["seconds"] / max(step - self._last_step, 1)
         left, self._last_step = (self.total_steps - step) * per_step, step
         line = ProgressLine(step, self.total_steps, left, timing, metrics)
@@ -91,6 +98,19 @@ class Reporter:
         scores = (f"{name} {row['top1']:.2f}%" for name, row in metrics.items())
         text = "  ".join([f"epoch {step / self.steps_per_epoch:.4g}", *scores])
         self.say(text, "bold")
+
+    @property
+    def shows_images(self) -> bool:
+        return bool(self._others)
+
+    def image(self, step: int, name: str, png: bytes) -> None:
+        for other in self._others:
+            other.image(step, name, png)
+
+    def summary(self, step: int, values: dict[str, float]) -> None:
+        """What a finished run ends with."""
+        for other in self._others:
+            other.summary(step, values)
 
     def say(self, sentence: str, style: str = "") -> None:
         """Prints one sentence above the live line."""
@@ -110,12 +130,12 @@ class Reporter:
             raise OSError(error.errno, text) from error
 
     def close(self) -> None:
+        for other in self._others:
+            other.close()
         self._line.close()
         with contextlib.suppress(OSError):  # `flush` was there for that
             self._write_out()
         self._file.close()
-        if self._events:
-            self._events.close()
 
     def _write(self, step: int, values: dict[str, float]) -> None:
         row = {"step": step, "epoch": round(step / self.steps_per_epoch, 4)}
@@ -127,8 +147,8 @@ class Reporter:
         except OSError as error:
             if not waiting:
                 self.say(f"{self._path}: {error.strerror}; its rows wait in memory")
-        if self._events:
-            self._events.add(step, values)
+        for other in self._others:
+            other.add(step, values)
 
     def _write_out(self) -> None:
         if self._unwritten:
@@ -158,6 +178,10 @@ class Silent:
 
     def say(self, sentence: str) -> None:
         process_log.write(sentence)
+
+    shows_images = False
+
+    def summary(self, step: int, values: dict[str, float]) -> None: ...
 
     def flush(self) -> None: ...
 

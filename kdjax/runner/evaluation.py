@@ -5,41 +5,43 @@ from kdjax.runner import summary
 from kdjax.training.evaluator import add_teacher, evaluation_rows, scorer
 
 
-def evaluation(experiment: Experiment, variables, mesh):
+class Evaluation:
     """states -> name -> metrics; the teacher's outputs are computed once, here.
 
     Where weights are averaged, the metrics are the average's, and "raw_top1" and
     "raw_loss" those of the weights that the optimizer trains.
     """
-    normalise, students = experiment.augment.evaluate, experiment.students
-    networks = {name: s.network for name, s in students.items()}
-    averaged = {name: f"{name}/raw" for name, s in students.items() if s.ema_decay}
-    raw = {key: networks[name] for name, key in averaged.items()}
 
-    def scorer_of(networks, split, teacher=None):
-        batches = evaluation_rows(split, experiment.evaluation_batch_size, mesh)
-        if teacher:
-            add_teacher(teacher.network, variables, normalise, batches)
-            summary.check_teacher(experiment, batches)
-        return scorer(networks, normalise, batches)
+    def __init__(self, experiment: Experiment, variables, mesh):
+        self.normalise = normalise = experiment.augment.evaluate
+        students = experiment.students
+        self.networks = {name: s.network for name, s in students.items()}
+        self._averaged = {
+            name: f"{name}/raw" for name, s in students.items() if s.ema_decay
+        }
+        raw = {key: self.networks[name] for name, key in self._averaged.items()}
+        size = experiment.evaluation_batch_size
+        self.batches = evaluation_rows(experiment.test, size, mesh)
+        if teacher := experiment.teacher:
+            add_teacher(teacher.network, variables, normalise, self.batches)
+            summary.check_teacher(experiment, self.batches)
+        self._score = scorer(self.networks | raw, normalise, self.batches)
+        self._score_train = None
+        if experiment.scores_train:
+            rows = evaluation_rows(experiment.train, size, mesh)
+            self._score_train = scorer(self.networks, normalise, rows)
 
-    score = scorer_of(networks | raw, experiment.test, experiment.teacher)
-    score_train = None
-    if experiment.scores_train:
-        score_train = scorer_of(networks, experiment.train)
-
-    def evaluate(states):
+    def __call__(self, states) -> dict[str, dict[str, float]]:
         variables = {name: state.evaluated for name, state in states.items()}
         trained = {
             key: (states[name].params, states[name].batch_stats)
-            for name, key in averaged.items()
+            for name, key in self._averaged.items()
         }
-        results = score(variables | trained)
-        for name, key in averaged.items():
+        results = self._score(variables | trained)
+        for name, key in self._averaged.items():
             row = results.pop(key)
             results[name] |= {"raw_top1": row["top1"], "raw_loss": row["loss"]}
-        for name, row in (score_train(variables) if score_train else {}).items():
-            results[name] |= {"train_top1": row["top1"], "train_loss": row["loss"]}
+        if self._score_train:
+            for name, row in self._score_train(variables).items():
+                results[name] |= {"train_top1": row["top1"], "train_loss": row["loss"]}
         return results
-
-    return evaluate

@@ -18,7 +18,14 @@ from kdjax.experiment.reused import KEY
 from kdjax.paths import files
 from kdjax.reporting.console import say
 from kdjax.runner.evaluate import normaliser
-from kdjax.weights import layouts, onnx_graphs, onnx_networks, programs, safetensors
+from kdjax.weights import (
+    layouts,
+    onnx_graphs,
+    onnx_networks,
+    onnx_programs,
+    programs,
+    safetensors,
+)
 from kdjax.weights.trees import to_tensors, to_variables
 
 # Format -> what --dtype may be.
@@ -133,18 +140,19 @@ def _write_stablehlo(part, trained: Teacher, data: dict, dtype, pixels: bool) ->
 
 
 def _write_onnx(part, trained: Teacher, data: dict, pixels: bool) -> dict:
-    normalisation = data["normalisation"]
-    moments = (normalisation["mean"], normalisation["std"]) if pixels else None
-    variables = trained.variables
-    if KEY in trained.identity:
-        raise InputError(
-            "--format=onnx: this student predicts with the classifier of its teacher; "
-            "expected --format=stablehlo or safetensors."
-        )
-    network = onnx_networks.builder(trained.identity["model"]["name"], variables)
-    shape = tuple(data["image_shape"])
+    variables, shape = trained.variables, tuple(data["image_shape"])
     metadata = {key: json.dumps(value) for key, value in _images(data).items()}
-    part.write_bytes(onnx_graphs.build(variables, shape, network, moments, metadata))
+    nodes = None
+    if KEY not in trained.identity:  # such a network has more than its model's arrays
+        nodes = onnx_networks.builder(trained.identity["model"]["name"], variables)
+    if nodes is None:
+        normalise = normaliser(data).evaluate if pixels else None
+        given = (trained.network, variables, shape, normalise, metadata)
+        part.write_bytes(onnx_programs.build(*given))
+    else:
+        moments = data["normalisation"]
+        moments = (moments["mean"], moments["std"]) if pixels else None
+        part.write_bytes(onnx_graphs.build(variables, shape, nodes, moments, metadata))
     call = functools.partial(onnx_graphs.call, part)
     return _check_program(part, trained, data, pixels, call)
 

@@ -77,9 +77,9 @@ class SampleInfo:
         return most
 
     def report(self) -> dict[str, dict]:
-        """Student -> what its present selection keeps, as JSON."""
+        """{"selections": student -> what its present one keeps}, as JSON; or {}."""
         values = {n: v[SELECTION] > 0 for n, v in self.values.items() if SELECTION in v}
-        return {
+        selections = {
             name: {
                 "kept": int(keep.sum()),
                 "samples": len(keep),
@@ -87,6 +87,7 @@ class SampleInfo:
             }
             for name, keep in values.items()
         }
+        return {"selections": selections} if selections else {}
 
     def _shares(self, keep: np.ndarray) -> dict[str, float]:
         train = self.experiment.train

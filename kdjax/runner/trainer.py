@@ -18,7 +18,7 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
 from kdjax.runner import provenance, skipped_images, summary
-from kdjax.runner.evaluation import evaluation
+from kdjax.runner.evaluation import Evaluation
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.workdir import write_config, write_record
 from kdjax.training import loop, sharding
@@ -28,6 +28,7 @@ from kdjax.training.program import (
     steps_per_dispatch,
     train_program,
 )
+from kdjax.training.schedules import rates_at
 from kdjax.training.state import initial_state
 from kdjax.types import PyTree
 
@@ -59,12 +60,13 @@ def train(
             steps = Steps(experiment, variables, mesh, sample_info)
             tracing = _traced(steps, profile, experiment, workdir, reporter.say)
             with closing(steps), tracing as steps:
+                evaluate = Evaluation(experiment, variables, mesh)
                 states = loop.run(
                     experiment.plan,
                     states,
                     start=start,
                     steps=steps,
-                    evaluate=evaluation(experiment, variables, mesh),
+                    evaluate=evaluate,
                     checkpointer=checkpointer,
                     reporter=reporter,
                     images_per_step=experiment.batch_size,
@@ -77,18 +79,20 @@ def train(
                     skipped=skips,
                     record_skipped=listed,
                 )
+                _show_disagreement(experiment, evaluate, states, reporter)
         results = reporter.last_evaluation or meta["metrics"]
         summary.check_end(experiment, results, states, skips, reporter)
-        spent = goodput.summary()
-        reporter.say(sentence(spent))
+        spent = _report_end(experiment, results, goodput, reporter)
     record = summary.summary(experiment, results, reporter.seconds, spent, bad, skips)
-    if selections := sample_info.report():
-        record["selections"] = selections
-    write_record(workdir / SUMMARY, record)
+    write_record(workdir / SUMMARY, record | sample_info.report())
 
 
 def _start(experiment: Experiment, workdir: pathlib.Path, mesh, changed):
     """(checkpointer, states, meta of the checkpoint that they are from), checked."""
+    if experiment.config["trackers"]:
+        from kdjax.reporting import trackers
+
+        collectives.broadcast(lambda: trackers.check(experiment.config["trackers"]))
     microbatches = experiment.accumulation_steps
     devices.check_batch(experiment.batch_size, microbatches=microbatches)
     devices.keep_programs()
@@ -146,6 +150,11 @@ def _traced(steps, profile, experiment: Experiment, workdir, say):
 
 def _reporter(experiment: Experiment, workdir: pathlib.Path, meta: dict, goodput):
     """Of process 0 alone; the others report nothing."""
+    trackers = None
+    if experiment.config["trackers"]:
+        from kdjax.runner import tracking
+
+        trackers = tracking.opener(experiment, workdir)
     return (Reporter if collectives.is_primary() else Silent)(
         workdir,
         start=meta["step"],
@@ -154,8 +163,28 @@ def _reporter(experiment: Experiment, workdir: pathlib.Path, meta: dict, goodput
         total_steps=experiment.plan.total_steps,
         steps_per_epoch=experiment.steps_per_epoch,
         tensorboard=experiment.tensorboard,
+        trackers=trackers,
+        rates=rates_at(experiment.rates),
         goodput=goodput,
     )
+
+
+def _show_disagreement(experiment: Experiment, evaluate, states, reporter) -> None:
+    if experiment.config["evaluation"]["images"] and experiment.teacher:
+        from kdjax.runner import tracking
+
+        tracking.disagreement(experiment, evaluate, states, reporter)
+
+
+def _report_end(experiment: Experiment, results: dict, goodput: Goodput, reporter):
+    """Says what the time went to, which is returned; trackers get the last scores."""
+    spent = goodput.summary()
+    reporter.say(sentence(spent))
+    values = {key: spent[key] for key in ("seconds", "goodput_percent")}
+    values |= {f"{n}/{k}": x for n, row in results.items() for k, x in row.items()}
+    values = {f"summary/{key}": value for key, value in values.items()}
+    reporter.summary(experiment.plan.total_steps, values)
+    return spent
 
 
 def begin(experiment: Experiment, checkpointer: Checkpointer, mesh, changed=None):

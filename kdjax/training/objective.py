@@ -67,6 +67,8 @@ def compute_loss(
     # A mixture may train on more images than the batch has; the first are its own.
     top = jnp.argmax(student_outputs.logits[: batch.label.shape[0]], -1)
     top1 = jnp.mean(top == _likelier_label(batch), dtype=jnp.float32)
+    if method.report is not None:
+        reported |= method.report(inputs)
     metrics = {"loss": loss, "top1": top1} | metrics | reported
     return loss, ({"temperature": state, "memory": memory}, metrics)
 
@@ -103,10 +105,20 @@ def _supervise(
     if supervisor.transform:
         own = supervisor.transformed(student_outputs.logits)
         supervision = supervision._replace(student_logits=own)
-    rule, metrics = supervisor.temperature, {}
-    if rule is not None and rule.lowest:
-        lowest = rule.lowest
-        floored = supervision.temperature <= lowest
-        metrics["temperature/mean"] = jnp.mean(supervision.temperature)
+    return supervision, state, _temperatures(supervisor.temperature, supervision)
+
+
+def _temperatures(rule, supervision) -> dict[str, Array]:
+    """Metrics of temperatures that differ between samples or steps."""
+    if rule is None or rule.constant is not None:
+        return {}
+    temperature = supervision.temperature
+    metrics = {
+        "temperature/mean": jnp.mean(temperature),
+        "temperature/min": jnp.min(temperature),
+        "temperature/max": jnp.max(temperature),
+    }
+    if rule.lowest:
+        floored = temperature <= rule.lowest
         metrics["temperature/floored"] = jnp.mean(floored, dtype=jnp.float32)
-    return supervision, state, metrics
+    return metrics

@@ -6,10 +6,11 @@ could not be resumed with the numbers that it began with. And our warm-up climbs
 the schedule itself says at that step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from kdjax import contracts
@@ -171,3 +172,14 @@ SCHEDULES = {
     "polynomial": polynomial_schedule,
     "one_cycle": one_cycle_schedule,
 }
+
+
+def rates_at(schedules: Mapping[str, Schedule]) -> Callable[[int], dict[str, float]]:
+    """Builds step -> {name: what that schedule says there}; compiled once, when called.
+
+    >>> rates_at({"learning_rate": cosine_schedule(
+    ...     learning_rate=0.5, total_steps=10, steps_per_epoch=5.0)})(5)
+    {'learning_rate': 0.25}
+    """
+    compiled = jax.jit(lambda step: {n: one(step) for n, one in schedules.items()})
+    return lambda step: {n: float(x) for n, x in compiled(np.int32(step)).items()}

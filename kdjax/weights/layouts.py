@@ -3,7 +3,8 @@
 torchvision   ResNets, CIFAR's too, as the benchmark on CIFAR-100 has them; MobileNetV2.
               Others, and the benchmark's ResNet50, call the classifier `linear` and
               projections `shortcut`; both are read
-timm          ResNets, as torchvision; mobilenetv1_100, which has ReLU6; mobilenetv2_100
+timm          ResNets, as torchvision, and those with the stem and shortcuts of
+              resnet50d; mobilenetv1_100, which has ReLU6; mobilenetv2_100
 mdistiller    MobileNetV1 with ReLU, the student of benchmarks on ImageNet
 repdistiller  Wide ResNets, VGG, MobileNetV2 of half width and ShuffleNets of the
               benchmark on CIFAR-100; mdistiller's files have the same names
@@ -54,6 +55,18 @@ _RESNET = Layout(
     | {f"conv{n}": f"conv{n}" for n in (1, 2, 3)}
     | {f"norm{n}": f"bn{n}" for n in (1, 2, 3)},
 )
+# The stem of three convolutions, and shortcuts that average first.
+_RESNET_D = Layout(
+    {"stem_conv1": "conv1.0", "stem_norm1": "conv1.1", "stem_conv2": "conv1.3"}
+    | {
+        "stem_norm2": "conv1.4",
+        "stem_conv": "conv1.6",
+        "stem_norm": "bn1",
+        "head": "fc",
+    },
+    _RESNET.block,
+    _RESNET.inner | {"conv_shortcut": "downsample.1", "norm_shortcut": "downsample.2"},
+)
 _SEPARABLE = {"conv1": "conv_dw", "norm1": "bn1", "conv2": "conv_pw", "norm2": "bn2"}
 _INVERTED = {"conv1": "conv_pw", "norm1": "bn1", "conv2": "conv_dw", "norm2": "bn2"}
 _TIMM = {"stem_conv": "conv_stem", "stem_norm": "bn1", "head": "classifier"}
@@ -66,6 +79,7 @@ _PLAIN = {"conv1": "0.0", "norm1": "0.1", "conv2": "1", "norm2": "2"}
 # Family -> layouts, the one that an export has by itself first.
 LAYOUTS: dict[str, dict[str, Layout]] = {
     "resnet": {"torchvision": _RESNET, "timm": _RESNET},
+    "resnet_d": {"timm": _RESNET_D},
     "wide_resnet": {
         "repdistiller": Layout(
             {"stem_conv": "conv1", "norm": "bn1", "head": "fc"},
@@ -160,6 +174,8 @@ def family(shapes: Mapping[Path, tuple[int, ...]]) -> str | None:
         if "conv5" in first:
             return "shufflenet_v2"
         return "mobilenet_v2_half" if "conv3" in first else "mobilenet_v2"
+    if "stem_conv1" in modules:
+        return "resnet_d"
     stem = shapes.get(("params", "stem_conv", "kernel"))
     if stem is None or "conv1" not in first:
         return None

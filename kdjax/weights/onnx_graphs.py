@@ -1,6 +1,7 @@
 """A network as an ONNX graph, written node by node from its arrays, norms folded in.
 
-The kept-up converter of JAX programs, jax2onnx (0.17), asks for an older Orbax.
+A small graph, and without a converter of programs, of the networks that are asked for
+most; `onnx_programs` writes any other.
 """
 
 import pathlib

@@ -1,8 +1,7 @@
 """The networks of `layouts` as ONNX nodes, read off their arrays."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from kdjax.contracts import InputError
 from kdjax.models.mobilenet_v1 import STAGES as FIRST
 from kdjax.models.mobilenet_v2 import STAGES as SECOND
 from kdjax.types import PyTree
@@ -13,21 +12,18 @@ SIX = {"mobilenet_v1_relu6", "mobilenet_v2"}  # whose activation is ReLU6
 MOBILENETS = ("mobilenet_v1", "mobilenet_v2")  # families of `layouts`
 
 
-def builder(model: str, variables: tuple[PyTree, PyTree]) -> Callable:
+def builder(model: str, variables: tuple[PyTree, PyTree]) -> Callable | None:
     """What adds a network's nodes to a graph, for `onnx_graphs.build`.
 
-    The name of the model says its activation, the variables say everything else;
-    InputError for a network of another family, or of none.
+    The name of the model says its activation, the variables say everything else. None
+    for a network that is written otherwise, by `onnx_programs`.
     """
     shapes = {path: leaf.shape for path, leaf in trees.flatten(variables).items()}
     family = layouts.family(shapes)
     networks = {"resnet": _resnet, "wide_resnet": _wide_resnet}
     convolved = (networks | dict.fromkeys(MOBILENETS, _mobilenet)).get(family)
-    if convolved is None:
-        raise InputError(
-            f"--format=onnx writes ResNets and full-width MobileNets, and {model} is "
-            "another network; expected --format=stablehlo or safetensors."
-        )
+    if convolved is None or (family == "resnet" and _is_grouped(shapes)):
+        return None
     activation = "Relu6" if model in SIX else "Relu"
 
     def build(graph: Graph, x: str) -> str:
@@ -100,3 +96,10 @@ def _convolutions(
         x = graph.conv(x, conv, norm, own, depthwise and spatial)
         x = graph.activate(activation, x) if number < count else x
     return x
+
+
+def _is_grouped(shapes: Mapping[layouts.Path, tuple[int, ...]]) -> bool:
+    """Whether the second convolution of a block reads fewer channels than there are."""
+    block = ("params", "stage1_block1")
+    kernels = [shapes[(*block, f"conv{number}", "kernel")] for number in (1, 2)]
+    return kernels[0][3] != kernels[1][2]

@@ -16,9 +16,14 @@ from kdjax.weights.layouts import Path
 # A tensor's name -> what it says; the first that fits.
 _DIFFERENCES = {
     r"^conv1\.\d\.weight$": "conv1.0 is of a stem of three convolutions (timm's "
-    "resnet..d and ..t)",
+    "resnet..d, which --model=resnet50d and so on read, and ..t)",
     r"\.downsample\.1\.weight$": "downsample.1 is a convolution: shortcuts that "
-    "average before they project (timm's resnet..d)",
+    "average before they project (timm's resnet..d, which --model=resnet50d and so on "
+    "read)",
+    r"^(cls_token|pos_embed)$": "cls_token and pos_embed are of a vision transformer",
+    r"relative_position_bias_table$": "relative_position_bias_table is of a Swin "
+    "transformer",
+    r"\.denseblock\d": "denseblock is of a DenseNet",
     r"\.(se|attn)\.": "se and attn are of squeeze-and-excitation or attention",
     r"(^|\.)conv\w*\.bias$": "its convolutions have biases: were batch norms folded "
     "into them?",

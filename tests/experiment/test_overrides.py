@@ -99,6 +99,16 @@ def test_overrides_take_the_type_that_is_there(data_dir):
     assert config.model.width == 6
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    (("wandb,mlflow", ("wandb", "mlflow")), ("wandb", ("wandb",)), ("", ())),
+)
+def test_several_names_are_separated_by_commas(data_dir, text, names):
+    config = configs.teacher(data_dir)
+    set_override(config, "trackers", text)
+    assert config.trackers == names
+
+
 def test_attached_rules_stay_whatever_comes_first():
     words = ["method.supervisor.name=standardise", "method.name=dkd"]
     for order in (words, words[::-1]):

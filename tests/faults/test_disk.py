@@ -71,7 +71,7 @@ def test_losing_tensorboard_stops_no_run(tmp_path, monkeypatch, number):
     stream = io.StringIO()
     reporter = reporter_of(tmp_path, stream)
     reporter.train(1, {"s": ROW}, TIMING)
-    monkeypatch.setattr(reporter._events._file, "write", refuse(number))
+    monkeypatch.setattr(reporter._others[0]._file, "write", refuse(number))
     for step in (2, 3):
         reporter.train(step, {"s": ROW}, TIMING)
     reporter.flush()

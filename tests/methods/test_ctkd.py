@@ -61,7 +61,12 @@ def test_training_moves_it_up_the_loss():
     problem = problem_of(method_of("ctkd", reverse_epochs=1.0))
     states, _ = losses_of(problem, problem.initialise(), 0, 5)
     connectors = jax.device_get(states["student"].connectors)
-    assert connectors["temperature"]["params"]["value"] != 1.0
+    p = connectors["temperature"]["params"]["value"]
+    assert p != 1.0
+    _, metrics = problem.run(states, 5, 6)
+    tau = 1 + 20 / (1 + math.exp(-p))  # of the step as it begins
+    logged = metrics["student"]["temperature/mean"]
+    np.testing.assert_allclose(logged, tau, rtol=1e-5)
 
 
 @pytest.mark.parametrize("argument", ["alpha", "lowest", "span", "reverse_epochs"])

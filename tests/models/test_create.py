@@ -76,6 +76,8 @@ def test_keywords_reach_the_function(guests):
         ("wrn_16_3", {}, r"no model 'wrn_16_3'; near are .*wrn_16_\d"),
         ("resnet_50", {}, r"no model 'resnet_50'; near are .*resnet50"),
         ("zzz", {}, r"no model 'zzz'; near are mobilenet_v1, .*wrn_40_6"),
+        ("resnext101_64x4d", {}, r"are resnext101_32x8d, .* It is a ResNeXt\."),
+        ("vit_base_patch16_224", {}, "it is a vision transformer, .* are mobilenet_v1"),
         (
             "wrn_16_2",
             {"depth": 40},

@@ -5,6 +5,7 @@ diagrams and share no line with the modules; the table says where a number is pu
 """
 
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +45,14 @@ COUNTS = {
     "resnet50": (1000, 25_557_032, TORCHVISION),
     "resnet101": (1000, 44_549_160, TORCHVISION),
     "resnet152": (1000, 60_192_808, TORCHVISION),
+    "resnext50_32x4d": (1000, 25_028_904, TORCHVISION),
+    "resnext101_32x8d": (1000, 88_791_336, TORCHVISION),
+    "wide_resnet50_2": (1000, 68_883_240, TORCHVISION),
+    "wide_resnet101_2": (1000, 126_886_696, TORCHVISION),
+    "resnet18d": (1000, 11_708_744, ARITHMETIC),
+    "resnet34d": (1000, 21_816_904, ARITHMETIC),
+    "resnet50d": (1000, 25_576_264, ARITHMETIC),
+    "resnet101d": (1000, 44_568_392, ARITHMETIC),
     "resnet18_cifar": (100, 11_220_132, PUBLIC),
     "resnet34_cifar": (100, 21_328_292, PUBLIC),
     "resnet50_cifar": (100, 23_705_252, PUBLIC),
@@ -79,15 +88,20 @@ def wide(depth, k, classes):
     return total + 2 * before + before * classes + classes
 
 
-def residual(stem, kernel, widths, blocks, classes, bottleneck=False):
+def residual(
+    stem, kernel, widths, blocks, classes, bottleneck=False, groups=1, base=64, d=False
+):
     """Post-activation: a norm after each convolution, projections included."""
     total, before = 3 * kernel**2 * stem + 2 * stem, stem
+    if d:  # three convolutions, of 32, 32 and 64 channels
+        total = 9 * (3 * 32 + 32 * 32 + 32 * 64) + 2 * (32 + 32 + 64)
     for stage, (width, repeats) in enumerate(zip(widths, blocks, strict=True)):
         after = 4 * width if bottleneck else width
         for block in range(repeats):
             if bottleneck:
-                total += before * width + 9 * width**2 + width * after
-                total += 2 * (width + width + after)
+                inner = width * base // 64 * groups
+                total += before * inner + 9 * inner**2 // groups + inner * after
+                total += 2 * (inner + inner + after)
             else:
                 total += 9 * before * width + 9 * width**2 + 4 * width
             if before != after or (stage > 0 and block == 0):
@@ -195,6 +209,13 @@ def by_arithmetic(name, classes):
     if name.startswith("wrn"):
         depth, k = map(int, name.split("_")[1:])
         return wide(depth, k, classes)
+    more = {"d": True} if re.fullmatch(r"resnet\d+d", name) else {}
+    if match := re.fullmatch(r"resnext(\d+)_(\d+)x(\d+)d", name):
+        name, more = f"resnet{match[1]}", {"groups": int(match[2])}
+        more["base"] = int(match[3])
+    if match := re.fullmatch(r"wide_resnet(\d+)_2", name):
+        name, more = f"resnet{match[1]}", {"base": 128}
+    name = name.removesuffix("d")
     depth = int(name.removeprefix("resnet").removesuffix("_cifar").split("x")[0])
     stages = {
         18: (2, 2, 2, 2),
@@ -206,7 +227,8 @@ def by_arithmetic(name, classes):
     if depth in stages:
         kernel = 3 if name.endswith("_cifar") else 7
         widths = (64, 128, 256, 512)
-        return residual(64, kernel, widths, stages[depth], classes, depth >= 50)
+        given = (64, kernel, widths, stages[depth], classes, depth >= 50)
+        return residual(*given, **more)
     repeats = ((depth - 2) // 6,) * 3
     if name.endswith("x4"):
         return residual(32, 3, (64, 128, 256), repeats, classes)

@@ -95,6 +95,7 @@ def test_a_relu_student_loads_into_timm_with_its_activation(timm, tmp_path):
     ("theirs", "name", "message"),
     (
         ("resnet50d", "resnet50", "conv1.0 is of a stem of three convolutions"),
+        ("resnet50d", "resnet50", "--model=resnet50d and so on read"),
         ("resnet50d", "resnet50", "shortcuts that average before they project"),
         ("seresnet50", "resnet50", "of squeeze-and-excitation"),
         ("mobilenetv1_100h", "mobilenet_v1_relu6", "conv_head comes before the cla"),

@@ -14,6 +14,17 @@ def values(schedule, steps):
     return [float(jax.jit(schedule)(jnp.int32(step))) for step in steps]
 
 
+def test_rates_are_those_of_their_schedules():
+    halves = schedules.step_schedule(**RATE, milestones=(3,), factor=0.5)
+    cosine = schedules.cosine_schedule(**RATE)
+    at = schedules.rates_at({"learning_rate": halves, "learning_rate/head": cosine})
+    for step, steps in ((0, 0.4), (30, 0.2)):
+        wave = 0.2 * (1 + np.cos(np.pi * step / 100))
+        found = at(step)
+        assert list(found) == ["learning_rate", "learning_rate/head"]
+        np.testing.assert_allclose(list(found.values()), [steps, wave], rtol=1e-6)
+
+
 def test_step_schedule_drops_after_whole_epochs():
     schedule = schedules.step_schedule(**RATE, milestones=(3, 6), factor=0.1)
     np.testing.assert_allclose(

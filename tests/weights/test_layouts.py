@@ -34,6 +34,34 @@ PUBLISHED = {
             "classifier.1.weight": (11, 1280),
         },
     ),
+    ("resnext50_32x4d", "torchvision"): (
+        267,
+        {
+            "conv1.weight": (64, 3, 7, 7),
+            "layer1.0.conv1.weight": (128, 64, 1, 1),
+            "layer1.0.conv2.weight": (128, 4, 3, 3),
+            "layer1.0.conv3.weight": (256, 128, 1, 1),
+            "layer4.2.conv2.weight": (1024, 32, 3, 3),
+            "layer4.0.downsample.1.running_var": (2048,),
+            "fc.weight": (11, 2048),
+        },
+    ),
+    ("resnet50d", "timm"): (
+        277,
+        {
+            "conv1.0.weight": (32, 3, 3, 3),
+            "conv1.1.running_mean": (32,),
+            "conv1.3.weight": (32, 32, 3, 3),
+            "conv1.4.bias": (32,),
+            "conv1.6.weight": (64, 32, 3, 3),
+            "bn1.weight": (64,),
+            "layer1.0.downsample.1.weight": (256, 64, 1, 1),
+            "layer1.0.downsample.2.bias": (256,),
+            "layer4.0.downsample.2.running_var": (2048,),
+            "layer4.0.conv2.weight": (512, 512, 3, 3),
+            "fc.bias": (11,),
+        },
+    ),
     ("mobilenet_v1", "mdistiller"): (
         137,
         {

@@ -12,8 +12,9 @@ from kdjax.cli import export
 from kdjax.contracts import InputError
 from kdjax.models import create
 from kdjax.runner import run
-from kdjax.weights import onnx_graphs, onnx_networks
+from kdjax.weights import onnx_graphs, onnx_networks, onnx_programs
 from tests.experiment import configs
+from tests.networks import coarse
 from tests.weights import numpy_mobile, numpy_resnet
 from tests.weights.conftest import MEAN, STD
 
@@ -74,17 +75,59 @@ def test_every_family_is_ours(tmp_path, name, side):
     close(onnx_graphs.call(file, images), np.asarray(expected))
 
 
-def test_another_network_is_refused(data_dir, tmp_path, as_they_are, own_networks):
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("name", "side"),
+    (
+        *(("shufflenet_v1", 32), ("shufflenet_v2", 32), ("vgg8", 32)),
+        *(("mobilenet_v2_half", 32), ("resnet18d", 72), ("resnext50_32x4d", 64)),
+        *(("tests.networks:assorted", 16), ("tests.networks:staged", 16)),
+    ),
+)
+def test_any_other_network_is_ours(tmp_path, name, side):
+    pytest.importorskip("jax2onnx")
+    network = create(name, num_classes=7)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(3, side, side, 3)).astype(np.float32)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), images)
+    variables = jax.tree.map(lambda leaf: numpy_mobile.fill(rng, leaf.shape), shapes)
+    if ":" not in name:
+        assert onnx_networks.builder(name, variables) is None
+    file = tmp_path / "x.onnx"
+    file.write_bytes(onnx_programs.build(network, variables, images.shape[1:]))
+    expected = jax.jit(network.evaluate)(*variables, images).logits
+    for rows in (3, 1):
+        close(onnx_graphs.call(file, images[:rows]), np.asarray(expected)[:rows])
+
+
+@pytest.mark.parity
+def test_a_network_of_ones_own_is_exported(
+    data_dir, tmp_path, as_they_are, own_networks, capsys
+):
+    pytest.importorskip("jax2onnx")
     config = configs.teacher(data_dir)
-    config.model = ConfigDict({"name": "tests.networks:coarse"})
+    config.model = ConfigDict({"name": "tests.networks:tiny"})
     config.total_steps = 1
     run.run(config, tmp_path / "run")
-    flags = ["--format=onnx", f"--output={tmp_path / 'x.onnx'}"]
-    with pytest.raises(InputError, match="MobileNets, and tests.networks:coarse"):
-        export.main([str(tmp_path / "run"), *flags])
+    output = tmp_path / "x.onnx"
+    flags = ["--format=onnx", "--pixels", f"--output={output}"]
+    assert export.main([str(tmp_path / "run"), *flags]) == 0
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert line["input"] == "uint8" and line["largest_difference"] < 1e-4
+
+
+def test_a_network_of_one_batch_size_is_refused():
+    pytest.importorskip("jax2onnx")
+    network = coarse(3)
+    variables = network.init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
+    with pytest.raises(InputError, match="cannot be written as ONNX.*not on len"):
+        onnx_programs.build(network, variables, (8, 8, 1))
 
 
 def test_without_the_packages_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(InputError, match="pip install onnx onnxruntime"):
         onnx_graphs.build(({}, {}), (8, 8, 3), None)
+    monkeypatch.setitem(sys.modules, "jax2onnx", None)
+    with pytest.raises(InputError, match="pip install --no-deps jax2onnx"):
+        onnx_programs.build(coarse(3), ({}, {}), (8, 8, 1))
