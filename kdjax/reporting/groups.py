@@ -1,0 +1,208 @@
+"""Trained networks that differ in nothing but their seed, as one line of a table."""
+
+import collections
+import json
+import math
+import re
+import statistics
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from kdjax import paths
+from kdjax.contracts import InputError, flat, nearest
+from kdjax.reporting.results import Result, labels, method_label, series
+from kdjax.reporting.runs import Run
+
+# Keys of a config that change no number, or that stand in the section of a student.
+_ELSEWHERE = ("students", "model", "method", "selection")
+_FREE = {"data.data_dir", "data.threads", "log_every_steps", "tensorboard", "trackers"}
+# A path or a name that has the seed in it: teachers/seed-0.
+_SEED = re.compile(r"[_\-./]*seed[-_=/]?\d+[_\-./]*", re.IGNORECASE)
+_DIGEST = re.compile(r"-[0-9a-f]{8}(?:__|$)")  # of a value that is no file's name
+
+
+class Member(NamedTuple):
+    """One trained network of a report."""
+
+    name: str  # no other in the report has it
+    run: Run
+    result: Result
+
+    @property
+    def seed(self) -> int:
+        return self.result.section.get("seed", self.run.config.get("seed", 0))
+
+
+class Group(NamedTuple):
+    """Members with one setting, by seed."""
+
+    name: str
+    members: list[Member]
+    is_teacher: bool = False  # of other members of the report
+
+    @property
+    def first(self) -> Result:
+        return self.members[0].result
+
+    @property
+    def is_finished(self) -> bool:
+        return any(member.result.is_finished for member in self.members)
+
+    @property
+    def counted(self) -> list[Member]:
+        """Those that are finished, or all while none is."""
+        finished = [member for member in self.members if member.result.is_finished]
+        return finished or self.members
+
+    def values(self, key: str) -> list[float]:
+        """A metric of the last evaluation, a value a member that has it."""
+        metrics = [member.result.metrics for member in self.counted]
+        return [row[key] for row in metrics if math.isfinite(row.get(key, math.nan))]
+
+    def by_seed(self, key: str) -> dict[int, float]:
+        """Seed -> a metric; the mean where a seed was run more than once."""
+        found = collections.defaultdict(list)
+        for member in self.counted:
+            if math.isfinite(value := member.result.metrics.get(key, math.nan)):
+                found[member.seed].append(value)
+        return {seed: statistics.fmean(values) for seed, values in found.items()}
+
+    def best(self) -> list[tuple[float, float]]:
+        """(test top-1, epoch) of each member's best evaluation."""
+        curves = [series(member.result, "eval/top1") for member in self.counted]
+        pairs = (zip(ys, xs, strict=True) for xs, ys in curves if ys)
+        return [max(pair, key=lambda one: one[0]) for pair in pairs]
+
+
+def make_groups(runs: list[Run]) -> list[Group]:
+    """All trained networks of the runs, in their order."""
+    pairs = [(run, result) for run in runs for result in run.results]
+    names = labels([result for _, result in pairs])
+    groups, teachers = collections.defaultdict(list), _teachers(runs)
+    for name, (run, result) in zip(names, pairs, strict=True):
+        groups[_setting(run, result)].append(Member(name, run, result))
+    members = list(groups.values())
+    taught = [_workdir(m[0].run.workdir) in teachers for m in members]
+    named = zip(_names(members), members, taught, strict=True)
+    return [Group(*parts) for parts in named]
+
+
+def mean_text(values: list[float], decimals: int = 2) -> str:
+    """51.23 ± 0.40 (3): the sample deviation and how many; 51.23 of one; - of none."""
+    if not values:
+        return "-"
+    mean = f"{statistics.fmean(values):.{decimals}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(values):.{decimals}f} ({len(values)})"
+
+
+def choose_baseline(groups: list[Group], name: str = "") -> Group | None:
+    """The group that others are compared with: CE without a teacher, else KD.
+
+    Or the one of that name, or else of that method; InputError where none has it.
+    """
+    students = [group for group in groups if not group.is_teacher]
+    if name:
+        of_name = [group for group in groups if group.name == name]
+        of_method = [group for group in groups if group.first.method == name]
+        if not of_name + of_method:
+            known = [group.name for group in groups]
+            raise InputError(
+                f"--baseline is {name!r}; expected one of {', '.join(known)}."
+                + nearest(name, known)
+            )
+        return (of_name + of_method)[0]
+    for method in ("ce", "kd"):
+        for group in students:
+            if group.first.method == method:
+                return group
+    return students[0] if students else None
+
+
+def parameter(result: Result, key: str) -> float | None:
+    """A number in a student's method, such as "temperature", which may be infinite."""
+    try:
+        return float(result.section.get("method", {})[key])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _setting(run: Run, result: Result) -> str:
+    """All that a network was made from but the seed."""
+    config = {
+        key: value
+        for key, value in flat(run.config).items()
+        if key.split(".")[0] not in _ELSEWHERE and key not in _FREE
+    }
+    identity = run.identity.get("teacher") or {}
+    setting = {"config": config, "section": flat(result.section)}
+    setting |= {"model": result.model, "method": result.method}
+    setting |= {"teacher": flat(identity.get("model")), "done": result.is_finished}
+    if not run.config:  # nothing tells two such runs apart
+        setting["run"] = run.name
+    if not result.section:
+        setting["student"] = result.student
+    return json.dumps(_without_seeds(setting), sort_keys=True, default=str)
+
+
+def _without_seeds(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _without_seeds(inner)
+            for key, inner in value.items()
+            if key.split(".")[-1] not in ("seed", "seeds")
+        }
+    return _SEED.sub("/", value) if isinstance(value, str) else value
+
+
+def _teachers(runs: list[Run]) -> set[str]:
+    """The workdirs of the runs' teachers."""
+    texts = set()
+    for run in runs:
+        teacher = run.identity.get("teacher") or run.config.get("teacher") or {}
+        texts |= set(str(teacher.get("workdir", "")).split(","))
+    return {_workdir(text) for text in texts if text}
+
+
+def _workdir(path: Any) -> str:
+    try:
+        return str(paths.resolve(path, "workdir"))
+    except (InputError, OSError):
+        return str(path)
+
+
+def _names(groups: list[list[Member]]) -> list[str]:
+    """A name a group: its members' without their seeds, else their method's."""
+    names = [_name(members) for members in groups]
+    names = _unique(names, groups, _described)
+    return _unique(names, groups, lambda members, _: members[0].name)
+
+
+def _name(members: list[Member]) -> str:
+    own = {_SEED.sub("", member.name) for member in members}
+    name = own.pop()
+    if own or not name or _DIGEST.search(name):
+        students = {member.result.student for member in members}
+        return students.pop() if len(students) == 1 else members[0].result.method
+    return name.removeprefix("method-") if len(members) > 1 else name
+
+
+def _unique(names: list[str], groups: list, other: Callable) -> list[str]:
+    """The names, and others in place of those that occur twice."""
+    return [
+        other(members, groups) if names.count(name) > 1 else name
+        for name, members in zip(names, groups, strict=True)
+    ]
+
+
+def _described(members: list[Member], groups: list[list[Member]]) -> str:
+    """A method and those of its settings in which groups differ: "kd temperature 4"."""
+    result = members[0].result
+    others = [flat(group[0].result.section) for group in groups]
+    words = [method_label({}, result.method)]
+    for key, value in flat(result.section).items():
+        values = {json.dumps(other.get(key), default=str) for other in others}
+        if len(values) > 1 and not key.endswith(("name", "seed")):
+            words.append(f"{key.split('.', 1)[-1]} {value}")
+    return ", ".join(words)
