@@ -120,6 +120,21 @@ def choose_baseline(groups: list[Group], name: str = "") -> Group | None:
     return students[0] if students else None
 
 
+def model_labels(results: list[Result]) -> list[str]:
+    """Each one's network, and what tells it from others of the same name."""
+    sections = [flat(result.section.get("model", {})) for result in results]
+    texts = []
+    for result, own in zip(results, sections, strict=True):
+        same = [s for s in sections if s.get("name") == own.get("name")]
+        words = [
+            f"{key} {'x'.join(map(str, v)) if isinstance(v, list) else v}"
+            for key, v in own.items()
+            if any(other.get(key) != v for other in same)
+        ]
+        texts.append(", ".join([result.model, *words]))
+    return texts
+
+
 def parameter(result: Result, key: str) -> float | None:
     """A number in a student's method, such as "temperature", which may be infinite."""
     try:
@@ -135,14 +150,10 @@ def _setting(run: Run, result: Result) -> str:
         for key, value in flat(run.config).items()
         if key.split(".")[0] not in _ELSEWHERE and key not in _FREE
     }
-    identity = run.identity.get("teacher") or {}
-    setting = {"config": config, "section": flat(result.section)}
-    setting |= {"model": result.model, "method": result.method}
-    setting |= {"teacher": flat(identity.get("model")), "done": result.is_finished}
-    if not run.config:  # nothing tells two such runs apart
-        setting["run"] = run.name
-    if not result.section:
-        setting["student"] = result.student
+    section = {key: result.section.get(key) for key in _ELSEWHERE[1:]}
+    setting = {"config": config, "section": flat(section), "model": result.model}
+    if not run.config or not result.section:  # nothing tells two of them apart
+        setting |= {"run": run.name, "student": result.student}
     return json.dumps(_without_seeds(setting), sort_keys=True, default=str)
 
 
@@ -176,7 +187,10 @@ def _names(groups: list[list[Member]]) -> list[str]:
     """A name a group: its members' without their seeds, else their method's."""
     names = [_name(members) for members in groups]
     names = _unique(names, groups, _described)
-    return _unique(names, groups, lambda members, _: members[0].name)
+    return [
+        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
 
 
 def _name(members: list[Member]) -> str:

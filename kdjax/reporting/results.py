@@ -34,6 +34,7 @@ SUMMARY_FORM = {
         "data?": _DATA,
         "versions?": {str: str},
     },
+    "provenance?": {str: (str, None)},
 }
 
 

@@ -1,0 +1,29 @@
+// Draws each chart where its still picture is, which stays where that fails.
+const drawn = [...document.querySelectorAll(".chart")].map(async (chart) => {
+  const spec = JSON.parse(chart.querySelector("script").textContent);
+  const live = document.createElement("div");
+  chart.append(live);
+  try {
+    // As many names side by side as there is room for.
+    spec.config.legend.columns = Math.max(1, Math.floor(live.clientWidth / 170));
+    // ast: no eval, which many sites that show pages forbid.
+    const options = { actions: false, renderer: "svg", mode: "vega-lite", ast: true };
+    await vegaEmbed(live, spec, options);
+    chart.querySelector(".still").remove();
+  } catch (error) {
+    live.remove();
+    console.error(error);
+  }
+});
+Promise.all(drawn).then(() => { document.documentElement.dataset.drawn = "yes"; });
+// A page that is loaded anew during a run shows what it showed before.
+if (document.querySelector("meta[http-equiv=refresh]")) {
+  const key = "scroll " + location.pathname;
+  addEventListener("pagehide", () => {
+    try { sessionStorage.setItem(key, scrollY); } catch { /* no storage here */ }
+  });
+  let place = 0;
+  try { place = Number(sessionStorage.getItem(key)); } catch { /* no storage here */ }
+  scrollTo(0, place);
+  Promise.all(drawn).then(() => scrollTo(0, place));
+}
