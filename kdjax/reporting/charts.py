@@ -54,7 +54,7 @@ def curves(
         detail="run:N",
     )
     faint = alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.12))
-    few = len(rows) <= 40 * len({row["run"] for row in rows})
+    few = len(rows) <= 20 * len({row["run"] for row in rows})
     point = alt.OverlayMarkDef(size=22) if few else False
     line = base.mark_line(strokeWidth=2, point=point).encode(opacity=faint)
     if max(places[name] for name in names) >= COLOURS:
@@ -73,7 +73,7 @@ def curves(
             y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"
         )
         layers.insert(0, area)
-    return alt.layer(*layers).properties(height=260).to_dict()
+    return _spec(alt.layer(*layers), 260)
 
 
 def _by_network(names: list[str], places: Mapping[str, int]) -> alt.Color:
@@ -124,7 +124,7 @@ def dots(
         )
     big = base.mark_point(filled=True, size=90, opacity=1, color=colour(0))
     layers.append(big.encode(x=x, tooltip=[*tooltip, field("text:N", "note")]))
-    return alt.layer(*layers).properties(height=_ROW * len(rows)).to_dict()
+    return _spec(alt.layer(*layers), _ROW * len(rows))
 
 
 def heatmap(rows: Sequence[Mapping], x: str, y: str, title: str) -> dict:
@@ -147,7 +147,7 @@ def heatmap(rows: Sequence[Mapping], x: str, y: str, title: str) -> dict:
     text = base.mark_text(fontSize=12).encode(
         text=alt.Text("value:Q", format=".2f"), color=over.otherwise(alt.value("#fff"))
     )
-    return alt.layer(rect, text).properties(height=40 * len(order["y"])).to_dict()
+    return _spec(alt.layer(rect, text), 40 * len(order["y"]))
 
 
 def against_temperature(
@@ -169,7 +169,12 @@ def against_temperature(
     axis = alt.Axis(values=values, labelExpr=label, labelOverlap=True)
     names = [name for name in places if any(row["network"] == name for row in rows)]
     base = alt.Chart(alt.Data(values=placed)).encode(
-        x=alt.X("at:Q", title="temperature", scale=alt.Scale(type="log", nice=False), axis=axis),
+        x=alt.X(
+            "at:Q",
+            title="temperature",
+            scale=alt.Scale(type="log", nice=False),
+            axis=axis,
+        ),
         y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
         color=_by_network(names, places),
         tooltip=[field("network:N"), field("tau:N"), field("text:N", title)],
@@ -181,7 +186,7 @@ def against_temperature(
     if any("low" in row for row in rows):
         layers.append(ends.mark_rule(strokeWidth=1.5))
     layers.append(base.mark_point(filled=True, size=70, opacity=1))
-    return alt.layer(*layers).properties(height=260).to_dict()
+    return _spec(alt.layer(*layers), 260)
 
 
 def shares(rows: Sequence[Mapping], kinds: Sequence[str], title: str) -> dict:
@@ -201,7 +206,12 @@ def shares(rows: Sequence[Mapping], kinds: Sequence[str], title: str) -> dict:
         order="place:Q",
         tooltip=[field("run:N"), field("kind:N"), field("text:N", "seconds")],
     )
-    return chart.properties(height=_ROW * len(runs)).to_dict()
+    return _spec(chart, _ROW * len(runs))
+
+
+def _spec(chart: alt.TopLevelMixin, height: int) -> dict:
+    # Its check against the schema takes as long as all the rest; a test makes it.
+    return chart.properties(height=height).to_dict(validate=False)
 
 
 def number(value: float) -> str:

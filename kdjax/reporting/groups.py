@@ -45,6 +45,15 @@ class Group(NamedTuple):
         return self.members[0].result
 
     @property
+    def test_images(self) -> tuple:
+        """What tells whether accuracies can be compared: the set and its split."""
+        run = self.members[0].run
+        test = (run.identity.get("data") or {}).get("test") or {}
+        own = run.config.get("data", {})
+        name = own.get("name") or test.get("name")
+        return name, own.get("test") or test.get("split")
+
+    @property
     def is_finished(self) -> bool:
         return any(member.result.is_finished for member in self.members)
 
@@ -194,12 +203,14 @@ def _names(groups: list[list[Member]]) -> list[str]:
 
 
 def _name(members: list[Member]) -> str:
-    own = {_SEED.sub("", member.name) for member in members}
-    name = own.pop()
-    if own or not name or _DIGEST.search(name):
-        students = {member.result.student for member in members}
-        return students.pop() if len(students) == 1 else members[0].result.method
-    return name.removeprefix("method-") if len(members) > 1 else name
+    own = {_SEED.sub("/", member.name).strip("/") for member in members}
+    students = {member.result.student for member in members}
+    is_one_of_several = all(member.result.students > 1 for member in members)
+    if len(members) > 1 and len(students) == 1 and is_one_of_several:
+        return students.pop()
+    if len(own) == 1 and "" not in own and not _DIGEST.search(*own):
+        return own.pop().removeprefix("method-")
+    return students.pop() if len(students) == 1 else members[0].result.method
 
 
 def _unique(names: list[str], groups: list, other: Callable) -> list[str]:

@@ -111,7 +111,8 @@ def _unfinished(name: str, config: dict, rows: list[dict]) -> list[Result]:
     keys = ("model", "method", "selection", "seed")
     base = {key: config[key] for key in keys if key in config}
     sections = {s: base | own for s, own in config.get("students", {}).items()}
-    sections = sections or {base["method"]["name"]: base} if "method" in base else {}
+    if not sections and base.get("method"):
+        sections = {str(base["method"].get("name")): base}
     seen = (_SCORE.match(key) for row in rows for key in row)
     students = dict.fromkeys([*sections, *(match[1] for match in seen if match)])
     seconds = rows[-1]["seconds"] if rows else 0.0

@@ -18,6 +18,7 @@ def comparison(groups: list[Group], baseline: Group | None) -> Section | None:
     pairs = []
     for group in groups:
         same = group.first.model == baseline.first.model
+        same = same and group.test_images == baseline.test_images
         if group is baseline or group.is_teacher or not same:
             continue
         if difference := paired_difference(group.by_seed("top1"), own):
@@ -66,8 +67,8 @@ def _caption(pairs: list[tuple[Group, Difference]], baseline: Group) -> str:
         more = "Two runs of one seed say nothing of noise: train more seeds."
         return f"{text} {more}"
     text += (
-        " Interval: Student's t over the seeds. A difference whose interval has 0 in it, "
-        f"or of fewer than {NEEDED} seeds, is within noise."
+        " Interval: Student's t over the seeds. A difference whose interval has 0 in "
+        f"it, or of fewer than {NEEDED} seeds, is within noise."
     )
     if len(pairs) > 2:
         text += (

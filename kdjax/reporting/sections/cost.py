@@ -16,12 +16,13 @@ def cost(runs: list[Run]) -> Section | None:
     rows = [row for run in runs if (row := _row(run))]
     if not rows:
         return None
-    columns = ("run", "wall time", "goodput", "images/s", "input wait %", "skipped steps")
+    columns = ("run", "wall time", "goodput", "images/s", "input wait %", "skipped")
     kept = [i for i in range(len(columns)) if any(row[i] != "-" for row in rows)]
     caption = (
         "Goodput is the share of the wall time that went to training steps; images/s "
         "the median of the rows, of all students together; input wait the share of the "
-        "time in which the devices had no images."
+        "time in which the devices had no images; skipped the steps that changed "
+        "nothing, as of a loss that was not finite."
     )
     cells = [[row[i] for i in kept] for row in rows]
     blocks = [Table([columns[i] for i in kept], cells, caption)]
@@ -83,8 +84,8 @@ def _time(runs: list[Run]) -> Chart | None:
         return None
     most = max(rows, key=lambda row: row["seconds"])
     alt = (
-        f"Seconds of {len({row['run'] for row in rows})} runs by what they went to; the "
-        f"largest part is {most['kind']} of {most['run']}, {most['text']} s."
+        f"Seconds of {len({row['run'] for row in rows})} runs by what they went to; "
+        f"the largest part is {most['kind']} of {most['run']}, {most['text']} s."
     )
     used = [kind for kind in kinds if any(row["kind"] == kind for row in rows)]
     lost = "; ".join(f"{kind}: {LOSSES[kind]}" for kind in used if kind in LOSSES)
@@ -104,6 +105,7 @@ def _speed(runs: list[Run]) -> Chart | None:
         return None
     title = "images per second"
     spec = charts.curves(rows, places, title, y_format=",.0f", zero=True)
-    words = [f"{run.name} {_median(run, RATE):,.0f}" for run in runs if run.name in places]
+    timed = [run for run in runs if run.name in places]
+    words = [f"{run.name} {_median(run, RATE):,.0f}" for run in timed]
     alt = f"Images per second against epochs; medians: {', '.join(words[:12])}."
     return Chart(spec, alt, "Training images per second, without evaluation.")

@@ -46,7 +46,8 @@ def _row(group: Group, model: str) -> list[str]:
     best, first = group.best(), group.first
     epochs = sorted({epoch for _, epoch in best})
     at = [f"{epoch:g}" for epoch in epochs]
-    published = {m.result.published["top1"] for m in group.members if m.result.published}
+    results = [member.result for member in group.members]
+    published = {r.published["top1"] for r in results if r.published}
     seconds = [m.result.seconds / m.result.students for m in group.counted]
     is_named = not group.is_teacher or group.name == "teacher"
     name = group.name if is_named else f"{group.name} (teacher)"
@@ -67,6 +68,8 @@ def _caption(groups: list[Group], columns: list[str]) -> str:
     notes = [text for column, text in NOTES.items() if column in columns]
     if any(len(group.members) > 1 for group in groups):
         notes.append("Mean ± sample deviation (number of seeds).")
+    if len({group.test_images for group in groups}) > 1:
+        notes.append("The test images are not the same: compare within one set only.")
     results = [member.result for group in groups for member in group.members]
     sources = dict.fromkeys(r.published["source"] for r in results if r.published)
     notes += [f"Published: {'; '.join(sources)}."] if sources else []
@@ -89,10 +92,11 @@ def _chart(groups: list[Group]) -> Chart | None:
         if len(values) > 1:
             deviation = statistics.stdev(values)
             row |= {"low": mean - deviation, "high": mean + deviation}
+            scored = [(m.name, m.result.metrics.get("top1")) for m in group.counted]
             singles += [
-                {"network": group.name, "run": m.name, "value": m.result.metrics["top1"]}
-                for m in group.counted
-                if m.result.metrics.get("top1") is not None
+                {"network": group.name, "run": run, "value": top1}
+                for run, top1 in scored
+                if top1 is not None
             ]
         rows.append(row)
     teachers = [v for g in groups if g.is_teacher for v in g.values("top1")]

@@ -14,13 +14,14 @@ TAU, ALPHA, TOP1 = "temperature", "alpha", "test top-1 %"
 
 
 def settings(groups: list[Group]) -> Section | None:
-    blocks = []
+    blocks, title = [], "Temperature"
     for groups_of_one in _families(groups, (TAU, ALPHA)).values():
         if heatmap := _heatmap(groups_of_one):
             blocks.append(heatmap)
+            title = "Temperature and alpha"
     if line := _against_temperature(groups):
         blocks.append(line)
-    return Section("Temperature and alpha", blocks) if blocks else None
+    return Section(title, blocks) if blocks else None
 
 
 def _families(groups: list[Group], free: tuple[str, ...]) -> dict[str, list[Group]]:
