@@ -13,7 +13,7 @@ HOVER = "hover"  # the name of what is selected by a pointer
 _DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])  # where colours repeat, these differ
 _ROW = 30  # pixels of a row of dots
 INFINITY = "\u221e"
-_LEGEND = alt.Legend(title=None, symbolType="stroke")
+_LEGEND = alt.Legend(title=None, symbolType="stroke", symbolOpacity=1)
 
 
 def colour(index: int) -> str:
@@ -54,8 +54,7 @@ def curves(
         detail="run:N",
     )
     faint = alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.12))
-    few = len(rows) <= 20 * len({row["run"] for row in rows})
-    point = alt.OverlayMarkDef(size=22) if few else False
+    point = alt.OverlayMarkDef(size=22) if len(rows) <= 120 else False
     line = base.mark_line(strokeWidth=2, point=point).encode(opacity=faint)
     if max(places[name] for name in names) >= COLOURS:
         line = line.encode(strokeDash=_dash(names, places))

@@ -51,6 +51,9 @@ THEME = {
     },
 }
 _ID = re.compile(r'(\bid="|url\(#)')
+_DECIMALS = re.compile(r"(\d\.\d)\d+")  # no one sees less than a tenth of a pixel
+LARGEST_STILL = 40_000  # letters
+_STYLE = pathlib.Path(__file__).parent / "templates" / "report.css"
 
 
 def write_page(
@@ -115,17 +118,34 @@ def _json(value: Any) -> Markup:
 
 def _still(spec: dict, number: int) -> Markup:
     """A chart as SVG; its ids are no other chart's."""
-    layers = spec.get("layer", [])
-    if layers := [one for one in layers if not _is_hover(one)]:
-        spec = spec | {"layer": layers}
-    text = json_text(_finished(spec, STILL_WIDTH))
+    text = json_text(_finished(_without_hover(spec), STILL_WIDTH))
     svg = vl_convert.vegalite_to_svg(text, allowed_base_urls=[])
-    return Markup(_ID.sub(rf"\g<1>chart-{number}-", svg))
+    svg = _DECIMALS.sub(r"\1", _ID.sub(rf"\g<1>chart-{number}-", svg))
+    if len(svg) <= LARGEST_STILL:
+        return Markup(svg)
+    # Of thousands of points. By day only: a PNG has no colours of the page.
+    for name, value in _day_colours().items():
+        text = text.replace(f"var({name})", value)
+    png = vl_convert.vegalite_to_png(text, allowed_base_urls=[])
+    data = base64.b64encode(png).decode()
+    return Markup(f'<img alt="" src="data:image/png;base64,{data}">')
 
 
-def _is_hover(layer: dict) -> bool:
-    """Whether a layer shows nothing but what is under a pointer."""
-    return any(one.get("name") == HOVER for one in layer.get("params", []))
+@functools.cache
+def _day_colours() -> dict[str, str]:
+    """The page's colours by day, from its CSS."""
+    first = _STYLE.read_text().partition("}")[0]
+    return dict(re.findall(r"(--\w+): (#\w+);", first))
+
+
+def _without_hover(spec: dict) -> dict:
+    """A chart without the layers that show nothing but what is under a pointer."""
+    params = [one for one in spec.get("params", []) if one["name"] != HOVER]
+    hidden = [one["views"] for one in spec.get("params", []) if one["name"] == HOVER]
+    if not hidden:
+        return spec
+    layers = [one for one in spec["layer"] if one.get("name") not in hidden[0]]
+    return spec | {"layer": layers, "params": params}
 
 
 @functools.cache

@@ -147,26 +147,33 @@ def _last_scores(student: str, rows: list[dict]) -> dict[str, float]:
 
 
 def teacher_top1(run: Run, runs: list[Run]) -> dict[str, float | None]:
-    """Teacher in words -> its test accuracy, as its own run recorded it."""
+    """Teacher in words -> its test accuracy, as its own run recorded it.
+
+    One that is among the runs has its name there, another one its directory.
+    """
     identity = run.identity.get("teacher")
     section = identity or run.config.get("teacher", {})
     if not section:
         return {}
     if section.get("network"):
         return {str(section["network"]): None}
-    scores = {}
-    for text in filter(None, str(section.get("workdir", "")).split(",")):
-        scores[text] = _recorded_top1(text, str(section.get("student", "")), runs)
-    return scores
+    texts = filter(None, str(section.get("workdir", "")).split(","))
+    return dict(_recorded(text, section.get("student"), runs) for text in texts)
 
 
-def _recorded_top1(text: str, student: str, runs: list[Run]) -> float | None:
+def _recorded(text: str, student: str, runs: list[Run]) -> tuple[str, float | None]:
+    """(the teacher in words, its test accuracy where it can be read)."""
     try:
         workdir = paths.resolve(text, "teacher")
         own = [run for run in runs if paths.resolve(run.workdir, "") == workdir]
-        summary = own[0].summary if own else read_summary(workdir / SUMMARY)
+        if own:
+            return own[0].name, _top1(own[0].summary, student)
+        return text, _top1(read_summary(workdir / SUMMARY), student)
     except (OSError, InputError):
-        return None
+        return text, None
+
+
+def _top1(summary: dict, student: str) -> float | None:
     students = summary.get("students", {})
     chosen = students.get(student) or (
         next(iter(students.values())) if len(students) == 1 else {}

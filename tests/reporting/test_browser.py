@@ -107,7 +107,9 @@ def test_a_pointer_shows_values_and_a_click_shows_one_line(chromium, page):
 
 def test_without_javascript_the_pictures_are_there(chromium, page):
     tab, said, _ = opened(chromium, page, 390, "dark", java_script_enabled=False)
-    boxes = [still.bounding_box() for still in tab.locator(".still svg").all()]
+    boxes = [
+        still.bounding_box() for still in tab.locator(".still > :is(svg, img)").all()
+    ]
     assert len(boxes) == 13
     assert all(250 < box["width"] <= 390 and box["height"] > 40 for box in boxes)
     tab.context.close()

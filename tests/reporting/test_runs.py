@@ -72,6 +72,7 @@ def test_a_teacher_is_scored_by_its_own_run(tmp_path):
     write(tmp_path / "t", CE)
     write(tmp_path / "s", CE, teacher=tmp_path / "t")
     (own,) = read_runs([tmp_path / "s"])
+    assert teacher_top1(own, read_runs([tmp_path])) == {"t": 50.0}
     assert teacher_top1(own, []) == {str(tmp_path / "t"): 50.0}
     (tmp_path / "t" / "summary.json").unlink()
     assert teacher_top1(own, []) == {str(tmp_path / "t"): None}

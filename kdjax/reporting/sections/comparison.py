@@ -38,6 +38,8 @@ def comparison(groups: list[Group], baseline: Group | None) -> Section | None:
         for place, (group, one) in enumerate(pairs, 1)
     ]
     columns = ("rank", "method", "statement", "difference", "95 % interval", "seeds")
+    if all(one.pairs == 1 for _, one in pairs):  # no intervals
+        columns, *rows = ((*row[:4], row[5]) for row in (columns, *rows))
     table = Table(columns, rows, _caption(pairs, baseline), text_columns=3)
     return Section(f"Compared with {baseline.name}", [_chart(pairs, baseline), table])
 
@@ -89,7 +91,7 @@ def _chart(pairs: list[tuple[Group, Difference]], baseline: Group) -> Chart:
     title = f"test top-1 less that of {baseline.name}, points"
     words = [f"{group.name} {one.mean:+.2f} ({verdict(one)})" for group, one in pairs]
     alt = f"Differences from {baseline.name} in points: {', '.join(words)}."
-    dashed = f"Dashed: {baseline.name}."
+    dashed = f"Dashed: no difference from {baseline.name}."
     has_intervals = any("low" in row for row in rows)
     caption = "Dots: means; bars: 95 % intervals. " * has_intervals + dashed
     return Chart(charts.dots(rows, title, reference=0.0, y_format="+.2f"), alt, caption)

@@ -15,8 +15,8 @@ def curves(groups: list[Group]) -> Section | None:
     blocks = [
         _chart(groups, "eval/top1", "Test accuracy", "test top-1 %"),
         _chart(groups, "train/loss", "Training objective", "objective", log=True),
-        _chart(groups, "eval/loss", "Test cross entropy", "nats"),
-        _chart(groups, "eval/agreement", "Agreement with the teacher", "%"),
+        _chart(groups, "eval/loss", "Test cross entropy", "cross entropy, nats"),
+        _chart(groups, "eval/agreement", "Agreement with the teacher", "agreement %"),
         *_loss_terms(groups),
     ]
     blocks = [block for block in blocks if block]

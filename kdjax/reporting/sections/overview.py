@@ -22,13 +22,12 @@ def overview(runs: list[Run]) -> Section:
         "device": [(run.name, _started(run, "device")) for run in runs],
         "finished": [(run.name, _finished(run)) for run in runs],
         "versions": [(run.name, _versions(run)) for run in runs],
-        "commit": [(run.name, _started(run, "commit")) for run in runs],
+        "commit": [(run.name, _started(run, "commit")[:12]) for run in runs],
     }
     rows = [(name, text) for name, pairs in facts.items() if (text := _joined(pairs))]
     blocks = [Table(("", ""), rows, text_columns=2)]
-    if commands := list(dict.fromkeys(filter(None, (_command(run) for run in runs)))):
-        text = "\n".join(commands)
-        blocks.append(Code(text, "To run it again (the same command goes on or ends)"))
+    if commands := _commands(runs):
+        blocks.append(Code("\n".join(commands), "To run it again, from the top down:"))
     if config := _configs(runs):
         blocks.append(Code(config, "Configuration", is_folded=True))
     return Section("What was run", blocks)
@@ -134,8 +133,11 @@ def _goodput(run: Run) -> str:
     return f"{time['goodput_percent']:.1f} % of {duration(time['seconds'])}"
 
 
-def _command(run: Run) -> str:
-    return _started(run, "command")
+def _commands(runs: list[Run]) -> list[str]:
+    """Each command once, in the order in which they were finished."""
+    ordered = sorted(runs, key=lambda run: _started(run, "finished"))
+    commands = [_started(run, "command") for run in ordered]
+    return list(dict.fromkeys(filter(None, commands)))
 
 
 def _versions(run: Run) -> str:

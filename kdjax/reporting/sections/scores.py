@@ -44,8 +44,8 @@ def _mean(group: Group) -> float:
 
 def _row(group: Group, model: str) -> list[str]:
     best, first = group.best(), group.first
-    epochs = sorted({epoch for _, epoch in best})
-    at = [f"{epoch:g}" for epoch in epochs]
+    # An epoch that does not end with a step is a fraction of one late.
+    at = [f"{round(epoch, 1):g}" for epoch in sorted({epoch for _, epoch in best})]
     results = [member.result for member in group.members]
     published = {r.published["top1"] for r in results if r.published}
     seconds = [m.result.seconds / m.result.students for m in group.counted]
