@@ -218,5 +218,10 @@ def number(value: float) -> str:
     return INFINITY if math.isinf(value) else f"{value:g}"
 
 
+def short(value: float) -> float:
+    """The value to five digits: a page has thousands of them."""
+    return float(f"{value:.5g}")
+
+
 def _sorted(values: set[float]) -> list[str]:
     return [number(value) for value in sorted(values)]

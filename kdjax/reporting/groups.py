@@ -38,11 +38,16 @@ class Group(NamedTuple):
 
     name: str
     members: list[Member]
-    is_teacher: bool = False  # of other members of the report
+    is_teacher: bool = False  # of others, and of a network that no student has
 
     @property
     def first(self) -> Result:
         return self.members[0].result
+
+    @property
+    def model(self) -> Mapping:
+        """The network with its settings, such as the depth."""
+        return self.first.section.get("model", {"name": self.first.model})
 
     @property
     def test_images(self) -> tuple:
@@ -70,11 +75,11 @@ class Group(NamedTuple):
 
     def by_seed(self, key: str) -> dict[int, float]:
         """Seed -> a metric; the mean where a seed was run more than once."""
-        found = collections.defaultdict(list)
+        scores = collections.defaultdict(list)
         for member in self.counted:
             if math.isfinite(value := member.result.metrics.get(key, math.nan)):
-                found[member.seed].append(value)
-        return {seed: statistics.fmean(values) for seed, values in found.items()}
+                scores[member.seed].append(value)
+        return {seed: statistics.fmean(values) for seed, values in scores.items()}
 
     def best(self) -> list[tuple[float, float]]:
         """(test top-1, epoch) of each member's best evaluation."""
@@ -87,13 +92,19 @@ def make_groups(runs: list[Run]) -> list[Group]:
     """All trained networks of the runs, in their order."""
     pairs = [(run, result) for run in runs for result in run.results]
     names = labels([result for _, result in pairs])
-    groups, teachers = collections.defaultdict(list), _teachers(runs)
+    members = collections.defaultdict(list)
     for name, (run, result) in zip(names, pairs, strict=True):
-        groups[_setting(run, result)].append(Member(name, run, result))
-    members = list(groups.values())
-    taught = [_workdir(m[0].run.workdir) in teachers for m in members]
-    named = zip(_names(members), members, taught, strict=True)
-    return [Group(*parts) for parts in named]
+        members[_setting(run, result)].append(Member(name, run, result))
+    lists, teachers = list(members.values()), _teachers(runs)
+    groups = [
+        Group(name, own, _is_in(own[0], teachers))
+        for name, own in zip(_names(lists), lists, strict=True)
+    ]
+    models = [group.model for group in groups if not group.is_teacher]
+    return [
+        group._replace(is_teacher=group.is_teacher and group.model not in models)
+        for group in groups
+    ]
 
 
 def mean_text(values: list[float], decimals: int = 2) -> str:
@@ -116,10 +127,10 @@ def choose_baseline(groups: list[Group], name: str = "") -> Group | None:
         of_name = [group for group in groups if group.name == name]
         of_method = [group for group in groups if group.first.method == name]
         if not of_name + of_method:
-            known = [group.name for group in groups]
+            names = [group.name for group in groups]
             raise InputError(
-                f"--baseline is {name!r}; expected one of {', '.join(known)}."
-                + nearest(name, known)
+                f"--baseline is {name!r}; expected one of {', '.join(names)}."
+                + nearest(name, names)
             )
         return (of_name + of_method)[0]
     for method in ("ce", "kd"):
@@ -176,13 +187,19 @@ def _without_seeds(value: Any) -> Any:
     return _SEED.sub("/", value) if isinstance(value, str) else value
 
 
-def _teachers(runs: list[Run]) -> set[str]:
-    """The workdirs of the runs' teachers."""
-    texts = set()
+def _teachers(runs: list[Run]) -> set[tuple[str, str]]:
+    """(workdir, student) of the runs' teachers; "" is the only student there."""
+    teachers = set()
     for run in runs:
         teacher = run.identity.get("teacher") or run.config.get("teacher") or {}
-        texts |= set(str(teacher.get("workdir", "")).split(","))
-    return {_workdir(text) for text in texts if text}
+        for text in filter(None, str(teacher.get("workdir", "")).split(",")):
+            teachers.add((_workdir(text), str(teacher.get("student") or "")))
+    return teachers
+
+
+def _is_in(member: Member, teachers: set[tuple[str, str]]) -> bool:
+    workdir = _workdir(member.run.workdir)
+    return bool({(workdir, member.result.student), (workdir, "")} & teachers)
 
 
 def _workdir(path: Any) -> str:

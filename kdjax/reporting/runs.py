@@ -113,8 +113,8 @@ def _unfinished(name: str, config: dict, rows: list[dict]) -> list[Result]:
     sections = {s: base | own for s, own in config.get("students", {}).items()}
     if not sections and base.get("method"):
         sections = {str(base["method"].get("name")): base}
-    seen = (_SCORE.match(key) for row in rows for key in row)
-    students = dict.fromkeys([*sections, *(match[1] for match in seen if match)])
+    matches = filter(None, (_SCORE.match(key) for row in rows for key in row))
+    students = dict.fromkeys([*sections, *(match[1] for match in matches)])
     seconds = rows[-1]["seconds"] if rows else 0.0
     return [
         Result(
@@ -175,7 +175,7 @@ def _recorded(text: str, student: str, runs: list[Run]) -> tuple[str, float | No
 
 def _top1(summary: dict, student: str) -> float | None:
     students = summary.get("students", {})
-    chosen = students.get(student) or (
+    own = students.get(student) or (
         next(iter(students.values())) if len(students) == 1 else {}
     )
-    return chosen.get("metrics", {}).get("top1")
+    return own.get("metrics", {}).get("top1")

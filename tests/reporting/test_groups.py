@@ -52,6 +52,17 @@ def test_settings_and_teachers_keep_lines_apart(tmp_path):
     assert [len(g.members) for g in groups] == [2, 1, 1]
 
 
+def test_a_teacher_of_its_own_kind_is_compared_too(tmp_path):
+    write(tmp_path / "first", {"ce": (section("ce"), 50.0)})
+    again = {"kd": (section("kd"), 51.0)}
+    write(tmp_path / "again", again, teacher=tmp_path / "first")
+    write(tmp_path / "wide", {"ce": (section("ce", width=9), 50.0)})
+    write(tmp_path / "small", again, teacher=tmp_path / "wide", total_epochs=9.0)
+    groups = {group.name: group for group in groups_of(tmp_path)}
+    assert {n for n, group in groups.items() if group.is_teacher} == {"wide"}
+    assert choose_baseline(list(groups.values())).name == "first"
+
+
 def test_a_sweep_of_seeds_and_temperatures(tmp_path):
     for tau in (1.0, 4.0):
         for seed in (0, 1):

@@ -98,7 +98,6 @@ def test_one_seed_says_nothing(tmp_path):
 
 def test_other_networks_and_other_test_images_are_not_compared(tmp_path):
     students = {"ce": (section("ce"), 50.0), "wide": (section("kd", width=8), 90.0)}
-    students["wide"][0]["model"]["name"] = "resnet20"
     write(tmp_path / "w", students)
     path = write(tmp_path / "other", {"kd": (section("kd"), 55.0)})
     config = json.loads((path / "config.json").read_text())
@@ -160,12 +159,23 @@ def test_time_adds_up_to_the_wall_time(sections):
 
 
 def test_long_runs_are_thinned_and_it_is_said(tmp_path):
-    write(tmp_path / "w", {"kd": (section("kd"), 50.0)}, epochs=200)
+    write(tmp_path / "w", {"kd": (section("kd"), 50.0)}, epochs=800)
     charts = blocks_of(sections_of(tmp_path)["Training curves"], Chart)
     objective = next(c for c in charts if c.caption.startswith("Training objective"))
-    assert "Every 4th row is shown." in objective.caption
+    assert "One point of 3 is shown." in objective.caption
     rows = values(objective.spec)
-    assert len(rows) == 200 and rows[-1]["epoch"] == 200.0
+    assert len(rows) == 1067 and rows[-1]["epoch"] == 800.0
+
+
+def test_of_many_networks_the_best_are_drawn(tmp_path):
+    students = {f"n{i}": (section("kd", beta=i), 30.0 + i) for i in range(40)}
+    write(tmp_path / "w", students, epochs=1)
+    found = sections_of(tmp_path)
+    note, accuracy, *_ = found["Training curves"].blocks
+    assert note == "Of 40 networks the 21 best are drawn."
+    drawn = {row["network"] for row in values(accuracy.spec)}
+    assert drawn == {f"n{i}" for i in range(19, 40)}
+    assert len(blocks_of(found["Results"], Table)[0].rows) == 40
 
 
 def test_a_run_that_goes_on_has_what_it_has(tmp_path):

@@ -17,8 +17,9 @@ def comparison(groups: list[Group], baseline: Group | None) -> Section | None:
     own = baseline.by_seed("top1")
     pairs = []
     for group in groups:
-        same = group.first.model == baseline.first.model
+        same = group.model == baseline.model
         same = same and group.test_images == baseline.test_images
+        same = same and group.is_finished == baseline.is_finished
         if group is baseline or group.is_teacher or not same:
             continue
         if difference := paired_difference(group.by_seed("top1"), own):
@@ -65,6 +66,8 @@ def _caption(pairs: list[tuple[Group, Difference]], baseline: Group) -> str:
         f"Test top-1 in percentage points less that of {baseline.name} with the same "
         "seed; the mean over the seeds that both have."
     )
+    if not baseline.is_finished:
+        text += " Of runs that are not finished the last evaluation counts."
     if max(one.pairs for _, one in pairs) == 1:
         more = "Two runs of one seed say nothing of noise: train more seeds."
         return f"{text} {more}"

@@ -9,6 +9,7 @@ from kdjax.reporting.runs import Run
 from kdjax.training.goodput import LOSSES, TOTAL
 
 STEPS = "steps"
+ROWS, BARS, POINTS = 40, 20, 1500  # of the table and the figures, at most
 RATE, WAIT = "train/images_per_second", "train/input_percent"
 
 
@@ -24,9 +25,11 @@ def cost(runs: list[Run]) -> Section | None:
         "time in which the devices had no images; skipped the steps that changed "
         "nothing, as of a loss that was not finite."
     )
-    cells = [[row[i] for i in kept] for row in rows]
+    cells = [[row[i] for i in kept] for row in rows[:ROWS]]
+    if len(rows) > ROWS:
+        caption += f" The first {ROWS} of {len(rows)} runs."
     blocks = [Table([columns[i] for i in kept], cells, caption)]
-    blocks += [chart for chart in (_time(runs), _speed(runs)) if chart]
+    blocks += [chart for chart in (_time(runs[:BARS]), _speed(runs[:BARS])) if chart]
     return Section("Throughput and time", blocks)
 
 
@@ -97,9 +100,10 @@ def _speed(runs: list[Run]) -> Chart | None:
     rows, places = [], {}
     for place, run in enumerate(runs):
         own = [row for row in run.rows if isinstance(row.get(RATE), int | float)]
-        for row in own[-250:]:
+        every = -(-len(own) * len(runs) // POINTS) or 1
+        for row in own[::-1][::every][::-1]:
             point = {"network": run.name, "run": run.name, "epoch": row["epoch"]}
-            rows.append(point | {"value": row[RATE]})
+            rows.append(point | {"value": charts.short(row[RATE])})
             places[run.name] = place
     if not rows:
         return None

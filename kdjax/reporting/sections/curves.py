@@ -7,11 +7,13 @@ from kdjax.reporting.blocks import Chart, Section
 from kdjax.reporting.groups import Group, Member
 from kdjax.reporting.results import series
 
-MOST = 250  # points of a line
+POINTS, FEWEST = 1500, 20  # of a figure; of a line, however many there are
+NETWORKS = 21  # in a figure: three times the colours
 LEGEND = "Click a name to see it alone."
 
 
 def curves(groups: list[Group]) -> Section | None:
+    everything, groups = groups, _best(groups)
     blocks = [
         _chart(groups, "eval/top1", "Test accuracy", "test top-1 %"),
         _chart(groups, "train/loss", "Training objective", "objective", log=True),
@@ -20,11 +22,15 @@ def curves(groups: list[Group]) -> Section | None:
         *_loss_terms(groups),
     ]
     blocks = [block for block in blocks if block]
+    if blocks and len(groups) < len(everything):
+        note = f"Of {len(everything)} networks the {len(groups)} best are drawn."
+        blocks.insert(0, note)
     return Section("Training curves", blocks) if blocks else None
 
 
 def rates(groups: list[Group]) -> Section | None:
     """Temperatures and learning rates, where runs have logged them."""
+    groups = _best(groups)
     charts_of = [_temperature(groups)]
     for key in _keys(groups, "train/learning_rate"):
         name = key.removeprefix("train/").replace("_", " ").capitalize()
@@ -32,6 +38,16 @@ def rates(groups: list[Group]) -> Section | None:
         charts_of.append(chart)
     blocks = [chart for chart in charts_of if chart]
     return Section("Temperatures and learning rates", blocks) if blocks else None
+
+
+def _best(groups: list[Group]) -> list[Group]:
+    """Those with the largest test accuracies, in their order; teachers first."""
+
+    def rank(group: Group) -> tuple[bool, float]:
+        return not group.is_teacher, -max(group.values("top1"), default=0.0)
+
+    best = sorted(groups, key=rank)[:NETWORKS]
+    return [group for group in groups if group in best]
 
 
 def _loss_terms(groups: list[Group]) -> Iterable[Chart | None]:
@@ -79,18 +95,22 @@ def _chart(
     **options,
 ) -> Chart | None:
     """One metric of every network that has it; None where none has."""
-    rows, places, thinned = [], {}, 1
-    for place, group in enumerate(groups):
-        for member in group.members:
-            points = _points(member, key, ends)
-            every = -(-len(points) // MOST)
-            thinned = max(thinned, every)
-            kept = points[::-1][::every][::-1] if every else []
-            rows += [{"network": group.name, "run": member.name} | p for p in kept]
-            if kept:
-                places[group.name] = place
-    if not rows:
+    lines = [
+        (place, group.name, member.name, points)
+        for place, group in enumerate(groups)
+        for member in group.members
+        if (points := _points(member, key, ends))
+    ]
+    if not lines:
         return None
+    places = {network: place for place, network, *_ in lines}
+    most = max(POINTS // len(lines), FEWEST)
+    every = -(-max(len(points) for *_, points in lines) // most)
+    rows = [
+        {"network": network, "run": run} | point
+        for _, network, run, points in lines
+        for point in points[::-1][::every][::-1]  # the last one is among them
+    ]
     # Objectives of different methods differ in scale by orders of magnitude.
     log = log and all(row["value"] > 0 for row in rows)
     band = any("low" in row for row in rows)
@@ -99,18 +119,22 @@ def _chart(
     last = [f"{g} {v:.4g}" for g, v in _last(rows).items()]
     alt = f"{name} against epochs; at the end: {', '.join(last[:12])}."
     caption = f"{name}{', log axis' * log}." + " Area: least to largest." * band
-    caption += f" Every {thinned}th row is shown." * (thinned > 1)
+    caption += f" One point of {every} is shown." * (every > 1)
     caption += f" {LEGEND}" * (len(places) > 1)
     return Chart(spec, alt, caption)
 
 
 def _points(member: Member, key: str, ends: tuple[str, str] | None) -> list[dict]:
     epochs, values = series(member.result, key)
-    points = [{"epoch": x, "value": y} for x, y in zip(epochs, values, strict=True)]
+    points = [
+        {"epoch": x, "value": charts.short(y)}
+        for x, y in zip(epochs, values, strict=True)
+    ]
     for name, end in zip(("low", "high"), ends or (), strict=False):
         own = dict(zip(*series(member.result, end), strict=True))
         for point in points:
-            point |= {name: own[point["epoch"]]} if point["epoch"] in own else {}
+            if point["epoch"] in own:
+                point[name] = charts.short(own[point["epoch"]])
     return points
 
 

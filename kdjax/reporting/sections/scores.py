@@ -67,7 +67,9 @@ def _row(group: Group, model: str) -> list[str]:
 def _caption(groups: list[Group], columns: list[str]) -> str:
     notes = [text for column, text in NOTES.items() if column in columns]
     if any(len(group.members) > 1 for group in groups):
-        notes.append("Mean ± sample deviation (number of seeds).")
+        notes.append("Mean ± sample deviation (number of runs).")
+    if any(len(g.by_seed("top1")) < len(g.values("top1")) for g in groups):
+        notes.append("Some of these runs have the same seed.")
     if len({group.test_images for group in groups}) > 1:
         notes.append("The test images are not the same: compare within one set only.")
     results = [member.result for group in groups for member in group.members]
