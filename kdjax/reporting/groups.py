@@ -117,12 +117,22 @@ def mean_text(values: list[float], decimals: int = 2) -> str:
     return f"{mean} ± {statistics.stdev(values):.{decimals}f} ({len(values)})"
 
 
+def are_comparable(one: Group, other: Group) -> bool:
+    """Whether two groups are of one network, test images and, in part, seeds."""
+    return (
+        one.model == other.model
+        and one.test_images == other.test_images
+        and one.is_finished == other.is_finished
+        and bool(one.by_seed("top1").keys() & other.by_seed("top1").keys())
+    )
+
+
 def choose_baseline(groups: list[Group], name: str = "") -> Group | None:
     """The group that others are compared with: CE without a teacher, else KD.
 
-    Or the one of that name, or else of that method; InputError where none has it.
+    Of several the one that most others can be compared with. Or the one of that name,
+    or else of that method; InputError where none has it.
     """
-    students = [group for group in groups if not group.is_teacher]
     if name:
         of_name = [group for group in groups if group.name == name]
         of_method = [group for group in groups if group.first.method == name]
@@ -133,11 +143,17 @@ def choose_baseline(groups: list[Group], name: str = "") -> Group | None:
                 + nearest(name, names)
             )
         return (of_name + of_method)[0]
-    for method in ("ce", "kd"):
-        for group in students:
-            if group.first.method == method:
-                return group
-    return students[0] if students else None
+    students = [group for group in groups if not group.is_teacher]
+    partners = [
+        sum(are_comparable(one, other) for other in students) for one in students
+    ]
+
+    def rank(place: int) -> tuple:
+        method = students[place].first.method
+        return partners[place] > 1, method == "ce", method == "kd", partners[place]
+
+    best = max(range(len(students)), key=rank, default=None)
+    return None if best is None else students[best]
 
 
 def model_labels(results: list[Result]) -> list[str]:

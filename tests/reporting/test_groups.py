@@ -61,6 +61,10 @@ def test_a_teacher_of_its_own_kind_is_compared_too(tmp_path):
     groups = {group.name: group for group in groups_of(tmp_path)}
     assert {n for n, group in groups.items() if group.is_teacher} == {"wide"}
     assert choose_baseline(list(groups.values())).name == "first"
+    seven = {"ce": (section("ce", 7), 50.0)}
+    other = write(tmp_path / "other", seven, seed=7, batch_size=32)
+    groups = groups_of(other, tmp_path / "first", tmp_path / "again")
+    assert choose_baseline(groups).name == "first"  # the seed that "again" has
 
 
 def test_a_sweep_of_seeds_and_temperatures(tmp_path):

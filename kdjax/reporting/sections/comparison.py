@@ -5,7 +5,7 @@ import math
 from kdjax.analysis.paired import Difference, paired_difference
 from kdjax.reporting import charts
 from kdjax.reporting.blocks import Chart, Section, Table
-from kdjax.reporting.groups import Group
+from kdjax.reporting.groups import Group, are_comparable
 
 NEEDED = 3  # seeds, for an interval of any use: of two it is 12.7 standard errors wide
 NOISE, ONE_SEED = "within noise", "one seed: no statement"
@@ -17,13 +17,9 @@ def comparison(groups: list[Group], baseline: Group | None) -> Section | None:
     own = baseline.by_seed("top1")
     pairs = []
     for group in groups:
-        same = group.model == baseline.model
-        same = same and group.test_images == baseline.test_images
-        same = same and group.is_finished == baseline.is_finished
-        if group is baseline or group.is_teacher or not same:
+        if group is baseline or group.is_teacher or not are_comparable(group, baseline):
             continue
-        if difference := paired_difference(group.by_seed("top1"), own):
-            pairs.append((group, difference))
+        pairs.append((group, paired_difference(group.by_seed("top1"), own)))
     if not pairs:
         return None
     pairs.sort(key=lambda pair: -pair[1].mean)
