@@ -73,5 +73,5 @@ def _write(
 
 
 def _sections(runs: list[Run], options: argparse.Namespace) -> list[Section]:
-    """What lies in the workdirs; sections that run the networks are added here."""
+    """What lies in the workdirs; `evidence=` takes what running the networks gives."""
     return run_sections(runs, options.baseline)

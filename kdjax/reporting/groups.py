@@ -8,10 +8,9 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from kdjax import paths
 from kdjax.contracts import InputError, flat, nearest
 from kdjax.reporting.results import Result, labels, method_label, series
-from kdjax.reporting.runs import Run
+from kdjax.reporting.runs import Run, run_at
 
 # Keys of a config that change no number, or that stand in the section of a student.
 _ELSEWHERE = ("students", "model", "method", "selection")
@@ -204,25 +203,19 @@ def _without_seeds(value: Any) -> Any:
 
 
 def _teachers(runs: list[Run]) -> set[tuple[str, str]]:
-    """(workdir, student) of the runs' teachers; "" is the only student there."""
+    """(run, student) of the runs' teachers; "" is the only student there."""
     teachers = set()
     for run in runs:
         teacher = run.identity.get("teacher") or run.config.get("teacher") or {}
         for text in filter(None, str(teacher.get("workdir", "")).split(",")):
-            teachers.add((_workdir(text), str(teacher.get("student") or "")))
+            if own := run_at(text, runs):
+                teachers.add((str(own.workdir), str(teacher.get("student") or "")))
     return teachers
 
 
 def _is_in(member: Member, teachers: set[tuple[str, str]]) -> bool:
-    workdir = _workdir(member.run.workdir)
+    workdir = str(member.run.workdir)
     return bool({(workdir, member.result.student), (workdir, "")} & teachers)
-
-
-def _workdir(path: Any) -> str:
-    try:
-        return str(paths.resolve(path, "workdir"))
-    except (InputError, OSError):
-        return str(path)
 
 
 def _names(groups: list[list[Member]]) -> list[str]:

@@ -163,14 +163,32 @@ def teacher_top1(run: Run, runs: list[Run]) -> dict[str, float | None]:
 
 def _recorded(text: str, student: str, runs: list[Run]) -> tuple[str, float | None]:
     """(the teacher in words, its test accuracy where it can be read)."""
+    if run := run_at(text, runs):
+        return run.name, _top1(run.summary, student)
     try:
         workdir = paths.resolve(text, "teacher")
-        own = [run for run in runs if paths.resolve(run.workdir, "") == workdir]
-        if own:
-            return own[0].name, _top1(own[0].summary, student)
         return text, _top1(read_summary(workdir / SUMMARY), student)
     except (OSError, InputError):
         return text, None
+
+
+def run_at(text: str, runs: list[Run]) -> Run | None:
+    """The run in a directory that another run names.
+
+    Runs may have been copied from another machine: then the run whose directory has
+    the same name, if there is one.
+    """
+    try:
+        workdir = paths.resolve(text, "workdir")
+    except (OSError, InputError):
+        return None
+    resolved = [paths.resolve(run.workdir, "workdir") for run in runs]
+    if workdir in resolved:
+        return runs[resolved.index(workdir)]
+    same = [
+        r for r, path in zip(runs, resolved, strict=True) if path.name == workdir.name
+    ]
+    return same[0] if len(same) == 1 and not workdir.exists() else None
 
 
 def _top1(summary: dict, student: str) -> float | None:

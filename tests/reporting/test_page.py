@@ -91,6 +91,17 @@ def test_ids_are_of_one_element(page):
     assert len(ids) == len(set(ids))
 
 
+def test_charts_of_their_own_width_stand_in_one_row(tmp_path):
+    own = blocks.Chart(CHART | {"width": 200, "height": 200}, "a chart")
+    wide = blocks.Section("wide", [blocks.Chart(CHART, "a chart")] * 2)
+    write_page(tmp_path / "a.html", "t", [blocks.Section("s", [own, own]), wide])
+    text = (tmp_path / "a.html").read_text()
+    assert text.count('class="blocks narrow"') == text.count('class="blocks"') == 1
+    specs = re.findall(r'<script type="application/json">(.*?)</script>', text, re.S)
+    widths = [json.loads(spec)["width"] for spec in specs]
+    assert widths == [200, 200, "container", "container"]
+
+
 def test_a_page_without_charts_has_no_library(tmp_path):
     write_page(tmp_path / "a.html", "t", [blocks.Section("s", ["text"])])
     text = (tmp_path / "a.html").read_text()

@@ -80,6 +80,15 @@ def test_a_teacher_is_scored_by_its_own_run(tmp_path):
     assert teacher_top1(own, []) == {str(tmp_path / "t"): None}
 
 
+def test_runs_that_were_copied_keep_their_teacher(tmp_path):
+    write(tmp_path / "here" / "t", CE)
+    write(tmp_path / "here" / "s", CE, teacher=tmp_path / "t")
+    runs = read_runs([tmp_path / "here"])
+    assert teacher_top1(runs[0], runs) == {"t": 50.0}
+    write(tmp_path / "t", CE)  # another one, where the run has it
+    assert teacher_top1(runs[0], runs) == {str(tmp_path / "t"): 50.0}
+
+
 @pytest.mark.errors
 def test_nothing_to_report(tmp_path):
     for path in (tmp_path, tmp_path / "missing"):

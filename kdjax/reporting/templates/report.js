@@ -1,5 +1,17 @@
+// Vega's libraries, which are packed in the page.
+async function load() {
+  const packed = document.getElementById("libraries")?.textContent ?? "";
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(unpacked).text();
+  document.head.append(script);
+}
 // Draws each chart where its still picture is, which stays where that fails.
-const drawn = [...document.querySelectorAll(".chart")].map(async (chart) => {
+const charts = [...document.querySelectorAll(".chart")];
+const loaded = charts.length ? load() : null;
+const drawn = charts.map(async (chart) => {
+  await loaded;
   const spec = JSON.parse(chart.querySelector("script").textContent);
   const live = document.createElement("div");
   chart.append(live);
