@@ -4,13 +4,14 @@ Colours are the page's: "var(--c1)" to "var(--c7)" in the order of Okabe and Ito
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import altair as alt
 
 COLOURS = 7
 HOVER = "hover"  # the name of what is selected by a pointer
-_DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])  # where colours repeat, these differ
+_DASHES = ([1, 0], [2, 2], [8, 3, 2, 3])  # where colours repeat, these differ
+_TEACHER = [6, 3]
 _ROW = 30  # pixels of a row of dots
 INFINITY = "\u221e"
 _LEGEND = alt.Legend(title=None, symbolType="stroke", symbolOpacity=1)
@@ -34,12 +35,14 @@ def curves(
     log: bool = False,
     zero: bool = False,
     band: bool = False,
+    teachers: Collection[str] = (),
 ) -> dict:
     """A line a network against epochs, with the nearest point's values on hover.
 
     Rows have "network" (the line in the legend), "run" (one line each), "epoch" and
     "value"; with `band` also "low" and "high", an area behind the line. `places` gives
-    each network its colour. A click in the legend shows one network alone.
+    each network its colour; the lines of `teachers` are dashed. A click in the legend
+    shows one network alone.
     """
     names = [name for name in places if any(row["network"] == name for row in rows)]
     picked = alt.selection_point(fields=["network"], bind="legend", name="picked")
@@ -56,8 +59,8 @@ def curves(
     faint = alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.12))
     point = alt.OverlayMarkDef(size=22) if len(rows) <= 120 else False
     line = base.mark_line(strokeWidth=2, point=point).encode(opacity=faint)
-    if max(places[name] for name in names) >= COLOURS:
-        line = line.encode(strokeDash=_dash(names, places))
+    if teachers or max(places[name] for name in names) >= COLOURS:
+        line = line.encode(strokeDash=_dash(names, places, teachers))
     tooltip = [field("network:N"), field("run:N"), field("epoch:Q", format=".4~g")]
     tooltip += [field("value:Q", title, format=y_format)]
     if band:
@@ -80,8 +83,13 @@ def _by_network(names: list[str], places: Mapping[str, int]) -> alt.Color:
     return alt.Color("network:N", scale=scale, legend=_LEGEND)
 
 
-def _dash(names: list[str], places: Mapping[str, int]) -> alt.StrokeDash:
-    dashes = [_DASHES[places[name] // COLOURS % len(_DASHES)] for name in names]
+def _dash(names: list[str], places: Mapping, teachers: Collection) -> alt.StrokeDash:
+    dashes = [
+        _TEACHER
+        if name in teachers
+        else _DASHES[places[name] // COLOURS % len(_DASHES)]
+        for name in names
+    ]
     scale = alt.Scale(domain=names, range=dashes)
     return alt.StrokeDash("network:N", scale=scale, legend=_LEGEND)
 

@@ -88,7 +88,7 @@ class Group(NamedTuple):
 
 
 def make_groups(runs: list[Run]) -> list[Group]:
-    """All trained networks of the runs, in their order."""
+    """All trained networks of the runs: teachers, then students, in their order."""
     pairs = [(run, result) for run in runs for result in run.results]
     names = labels([result for _, result in pairs])
     members = collections.defaultdict(list)
@@ -100,10 +100,11 @@ def make_groups(runs: list[Run]) -> list[Group]:
         for name, own in zip(_names(lists), lists, strict=True)
     ]
     models = [group.model for group in groups if not group.is_teacher]
-    return [
+    groups = [
         group._replace(is_teacher=group.is_teacher and group.model not in models)
         for group in groups
     ]
+    return sorted(groups, key=lambda group: not group.is_teacher)
 
 
 def mean_text(values: list[float], decimals: int = 2) -> str:

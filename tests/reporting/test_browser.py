@@ -115,6 +115,22 @@ def test_without_javascript_the_pictures_are_there(chromium, page):
     tab.context.close()
 
 
+def test_a_page_that_is_loaded_anew_stays_where_it_was(chromium, tmp_path):
+    image = blocks.Image(ONE_PIXEL, "a pixel", "cat -> dog")
+    sections = [blocks.Section(f"{i}", [blocks.Gallery([image])]) for i in range(20)]
+    write_page(tmp_path / "a.html", "watched", sections, refresh=1.0)
+    tab, said, requested = opened(
+        chromium, f"file://{tmp_path / 'a.html'}", 390, "light"
+    )
+    tab.evaluate("scrollTo(0, 700)")
+    with tab.expect_event("load"):
+        write_page(tmp_path / "a.html", "watched again", sections)
+    tab.wait_for_selector("html[data-drawn]")
+    assert tab.evaluate("[document.title, scrollY]") == ["watched again", 700]
+    assert said == [] and len(requested) == 2
+    tab.context.close()
+
+
 def test_print_is_dark_on_white(chromium, page):
     tab, *_ = opened(chromium, page, 1280, "dark")
     tab.wait_for_selector("html[data-drawn]")

@@ -115,6 +115,7 @@ def _chart(
     log = log and all(row["value"] > 0 for row in rows)
     band = any("low" in row for row in rows)
     options = {"y_format": ".4~g" if log else ".2f"} | options
+    options["teachers"] = {group.name for group in groups if group.is_teacher}
     spec = charts.curves(rows, places, title, log=log, band=band, **options)
     last = [f"{g} {v:.4g}" for g, v in _last(rows).items()]
     alt = f"{name} against epochs; at the end: {', '.join(last[:12])}."

@@ -28,14 +28,21 @@ const drawn = charts.map(async (chart) => {
   }
 });
 Promise.all(drawn).then(() => { document.documentElement.dataset.drawn = "yes"; });
-// A page that is loaded anew during a run shows what it showed before.
+// A page that is loaded anew during a run shows what it showed before. Not all browsers
+// see to that themselves, and some have no storage for a file.
+const key = "scroll " + location.pathname;
+let place = null;
+try {
+  place = sessionStorage.getItem(key);
+  sessionStorage.removeItem(key);
+} catch { /* it begins at the top */ }
+if (place !== null) {
+  scrollTo(0, Number(place));
+  Promise.all(drawn).then(() => scrollTo(0, Number(place)));
+}
 if (document.querySelector("meta[http-equiv=refresh]")) {
-  const key = "scroll " + location.pathname;
+  history.scrollRestoration = "manual";
   addEventListener("pagehide", () => {
-    try { sessionStorage.setItem(key, scrollY); } catch { /* no storage here */ }
+    try { sessionStorage.setItem(key, scrollY); } catch { /* as above */ }
   });
-  let place = 0;
-  try { place = Number(sessionStorage.getItem(key)); } catch { /* no storage here */ }
-  scrollTo(0, place);
-  Promise.all(drawn).then(() => scrollTo(0, place));
 }
