@@ -1,4 +1,5 @@
-# make demo: teacher, five students, table and report from nothing but Python and make.
+# make demo: teacher, five students, table and report page from nothing but Python and
+# make.
 # make experiments: the four papers' studies on those images; RESULTS.md says what held.
 # make test: the tests. make parity: PyTorch's code beside ours. make lint: ruff.
 # make docs: the pages as a site, docs/_build/html; a warning is an error.

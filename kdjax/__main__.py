@@ -25,7 +25,7 @@ COMMANDS = {
     "bench": "how fast a pair trains here, against the hardware's limits",
     "compile": "memory and time that a training needs on any devices; runs on none",
     "doctor": "what is wrong with a directory, a file or this machine",
-    "report": "table, figures and a page from finished runs",
+    "report": "one page on runs: results, comparison, curves",
     "reproduce": "train and tabulate the studies of the papers; resumes",
 }
 

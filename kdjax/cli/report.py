@@ -1,24 +1,77 @@
-"""python -m kdjax report: a table, two figures and a page of finished runs.
+"""python -m kdjax report: one page on finished or running trainings.
 
-python -m kdjax report WORKDIR [WORKDIR ...] --output=DIR [--title=TEXT]
+  python -m kdjax report WORKDIR [WORKDIR ...] [--output=DIR] [--title=TEXT]
+                         [--baseline=NAME] [--watch[=SECONDS]]
+
+A WORKDIR is a run, a sweep, or a directory of them. The page, DIR/index.html, needs no
+network and no other file. DIR is by default "report" beside the first WORKDIR.
+
+Runs that differ in their seed only are one line, mean and deviation. Methods are ranked
+by paired differences over the seeds that they share with --baseline: the name of a line
+or a method; by default the student without a teacher ("ce"), else "kd".
+
+--watch writes the page again every so many seconds (10 by default) until all runs are
+finished; a browser that shows it loads it anew.
 """
 
+import argparse
+import pathlib
+import time
+
 from kdjax import cli, paths
+from kdjax.contracts import InputError
+from kdjax.reporting.blocks import Section
 from kdjax.reporting.console import say
-from kdjax.reporting.page import write_report
-from kdjax.reporting.results import print_table, read_results
+from kdjax.reporting.page import write_page
+from kdjax.reporting.results import print_table
+from kdjax.reporting.runs import Run, read_runs
+from kdjax.reporting.sections import run_sections
+
+SECONDS = 10.0
 
 
 def main(argv: list[str]) -> int:
     parser = cli.parser("report", __doc__)
-    parser.add_argument("workdirs", nargs="+")
-    parser.add_argument("--output", required=True)
+    parser.add_argument("workdirs", nargs="+", metavar="WORKDIR")
+    parser.add_argument("--output", help='default: "report" beside the first WORKDIR')
     parser.add_argument("--title", default="Knowledge distillation")
+    parser.add_argument("--baseline", default="", help="what methods are compared with")
+    parser.add_argument("--watch", nargs="?", type=float, const=SECONDS)
     options = parser.parse_args(argv)
+    if options.watch is not None and not options.watch >= 1:
+        raise InputError(f"--watch is {options.watch:g}; expected seconds, 1 or more.")
     workdirs = [paths.parse(workdir, "WORKDIR") for workdir in options.workdirs]
-    output = paths.parse(options.output, "--output")
-    results = [row for workdir in workdirs for row in read_results(workdir)]
-    print_table(results)
-    for path in write_report(results, output, options.title):
-        say(f"wrote {path}")
+    page = _page(options.output, workdirs[0])
+    runs = _write(workdirs, page, options)
+    print_table([result for run in runs for result in run.results])
+    say(f"wrote {page}")
+    while options.watch and not all(run.is_finished for run in runs):
+        time.sleep(options.watch)
+        runs = _write(workdirs, page, options)
     return 0
+
+
+def _page(output: str | None, workdir: pathlib.Path) -> pathlib.Path:
+    if output is not None:
+        return paths.parse(output, "--output") / "index.html"
+    return paths.resolve(workdir, "WORKDIR").parent / "report" / "index.html"
+
+
+def _write(
+    workdirs: list[pathlib.Path], page: pathlib.Path, options: argparse.Namespace
+) -> list[Run]:
+    """Writes the page of what the workdirs have now, and returns the runs."""
+    runs = read_runs(workdirs)
+    goes_on = options.watch and not all(run.is_finished for run in runs)
+    write_page(
+        page,
+        options.title,
+        _sections(runs, options),
+        refresh=options.watch if goes_on else None,
+    )
+    return runs
+
+
+def _sections(runs: list[Run], options: argparse.Namespace) -> list[Section]:
+    """What lies in the workdirs; `evidence=` takes what running the networks gives."""
+    return run_sections(runs, options.baseline)

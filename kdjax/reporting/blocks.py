@@ -37,8 +37,16 @@ class Gallery(NamedTuple):
     caption: str = ""
 
 
+class Code(NamedTuple):
+    """Lines of text in a fixed width, such as commands; folded behind its caption."""
+
+    text: str
+    caption: str = ""
+    is_folded: bool = False
+
+
 class Section(NamedTuple):
     """A heading and what stands under it; a str is a paragraph of plain text."""
 
     title: str
-    blocks: Sequence[Chart | Table | Gallery | str]
+    blocks: Sequence[Chart | Table | Gallery | Code | str]

@@ -34,6 +34,7 @@ SUMMARY_FORM = {
         "data?": _DATA,
         "versions?": {str: str},
     },
+    "provenance?": {str: (str, None)},
 }
 
 
@@ -49,19 +50,15 @@ class Result(NamedTuple):
     students: int  # trained in that program
     rows: list[dict]  # of metrics.jsonl
     published: dict | None = None  # {"top1", "source"} of the same method and network
+    section: Mapping = {}  # model, method, selection and seed, where they are recorded
+    is_finished: bool = True
 
 
 def read_results(workdir: pathlib.Path) -> list[Result]:
     """Reads a finished run; InputError where there is none."""
     path = workdir / SUMMARY
     if not path.exists():
-        expected = "expected the --workdir of a finished run."
-        if not (workdir / IMPORTED).exists():
-            raise InputError(f"{workdir}: no {SUMMARY} here; {expected}")
-        raise InputError(
-            f"{workdir}: imported weights, which were not trained here; {expected} "
-            f"`python -m kdjax evaluate --workdir={workdir} --data=NAME` scores them."
-        )
+        raise no_run(workdir)
     summary = read_summary(path)
     students, keys = summary["students"], ("model", "method", "metrics")
     shared = (summary["seconds"], len(students), read_rows(workdir / "metrics.jsonl"))
@@ -80,9 +77,21 @@ def read_results(workdir: pathlib.Path) -> list[Result]:
             *(row[key] for key in keys),
             *shared,
             row.get("published"),
+            sections.get(name, {}),
         )
         for name, row in labelled.items()
     ]
+
+
+def no_run(workdir: pathlib.Path) -> InputError:
+    """The error where a directory has no training."""
+    expected = "expected the --workdir of a finished run."
+    if not (workdir / IMPORTED).exists():
+        return InputError(f"{workdir}: no {SUMMARY} here; {expected}")
+    return InputError(
+        f"{workdir}: imported weights, which were not trained here; {expected} "
+        f"`python -m kdjax evaluate --workdir={workdir} --data=NAME` scores them."
+    )
 
 
 def read_summary(path: pathlib.Path) -> dict:

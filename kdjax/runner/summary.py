@@ -1,10 +1,15 @@
 """What a training run says of itself, before it begins and when it is done."""
 
 import contextlib
+import datetime
 import functools
 import json
 import math
 import pathlib
+import platform
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import jax
@@ -195,4 +200,36 @@ def summary(
         **skipped_images.as_json(skipped),
         "identity": experiment.identity,
         "time": time,
+        "provenance": provenance(),
     }
+
+
+def provenance() -> dict:
+    """When, where and by which command a run was finished, for its report.
+
+    "command" is None of a run from Python, "commit" where the working directory is in
+    no clone.
+    """
+    used = jax.devices()
+    kinds = ", ".join(sorted({device.device_kind for device in used}))
+    if used[0].platform == "cpu":
+        kinds = f"CPU device, {platform.machine()}, {devices.cores()} core(s)"
+    program = pathlib.Path(sys.argv[0])
+    start = {"kdjax": ["kdjax"], "__main__": ["python", "-m", "kdjax"]}
+    start = start.get(program.stem) if "kdjax" in str(program) else None
+    return {
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join([*start, *sys.argv[1:]]) if start else None,
+        "device": f"{len(used)} x {kinds}",
+        "python": platform.python_version(),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """Of the clone in which the command was started."""
+    git = ["git", "rev-parse", "--verify", "HEAD"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(git, capture_output=True, timeout=10, check=True)
+        return done.stdout.decode().strip()
+    return None

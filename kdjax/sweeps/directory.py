@@ -190,7 +190,8 @@ def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> Non
         "identity": program["identity"] | {"students": identity},
         "program": shared | {"students": len(job.trials)},
     }
-    summary |= {key: program[key] for key in ("unreadable_images",) if key in program}
+    copied = ("unreadable_images", "provenance")
+    summary |= {key: program[key] for key in copied if key in program}
     if trial.name in program.get("selections", {}):
         summary["selections"] = {student: program["selections"][trial.name]}
     workdirs.write_record(workdir / SUMMARY, summary)

@@ -1,0 +1,102 @@
+"""Networks that differ in their seed only are one line."""
+
+import math
+import statistics
+
+import pytest
+
+from kdjax.contracts import InputError
+from kdjax.reporting.groups import choose_baseline, make_groups, mean_text
+from kdjax.reporting.runs import read_runs
+from tests.reporting.workdirs import demo, section, write
+
+
+def groups_of(*roots):
+    return make_groups(read_runs(list(roots)))
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    return groups_of(*demo(tmp_path_factory.mktemp("demo")))
+
+
+def test_students_of_three_seeds_are_one_line_and_the_teacher_another(groups):
+    names = ["teacher", "ce", "kd_tau1", "kd_tau4", "kd_inf", "mse"]
+    assert [group.name for group in groups] == names
+    assert [len(group.members) for group in groups] == [1, 3, 3, 3, 3, 3]
+    assert [group.is_teacher for group in groups] == [True] + [False] * 5
+
+
+def test_means_are_of_the_last_epoch_and_the_best_is_its_own(groups):
+    (kd,) = (group for group in groups if group.name == "kd_tau4")
+    expected = [82.0 + 0.3 * math.sin(7.0 * seed + 2) + 0.5 * seed for seed in range(3)]
+    assert kd.values("top1") == expected and kd.values("nothing") == []
+    assert kd.by_seed("top1") == dict(enumerate(expected))
+    assert kd.best() == [(value + 1.0, 4.0) for value in expected]
+    mean, deviation = sum(expected) / 3, statistics.stdev(expected)
+    assert mean_text(expected) == f"{mean:.2f} ± {deviation:.2f} (3)"
+    assert mean_text([1.0]) == "1.00" and mean_text([]) == "-"
+
+
+def test_settings_and_teachers_keep_lines_apart(tmp_path):
+    for name, own in {
+        "a-seed0": {"teacher": "t/seed0"},
+        "a-seed1": {"teacher": "t/seed1", "seed": 1},
+        "b-seed0": {"teacher": "other"},
+        "c-seed0": {"batch_size": 32},
+    }.items():
+        seed = own.get("seed", 0)
+        write(tmp_path / name, {"kd": (section("kd", seed), 50.0)}, **own)
+    groups = groups_of(tmp_path)
+    assert [g.name for g in groups] == ["a", "b", "c"]
+    assert [len(g.members) for g in groups] == [2, 1, 1]
+
+
+def test_a_teacher_of_its_own_kind_is_compared_too(tmp_path):
+    write(tmp_path / "first", {"ce": (section("ce"), 50.0)})
+    again = {"kd": (section("kd"), 51.0)}
+    write(tmp_path / "again", again, teacher=tmp_path / "first")
+    write(tmp_path / "wide", {"ce": (section("ce", width=9), 50.0)})
+    write(tmp_path / "small", again, teacher=tmp_path / "wide", total_epochs=9.0)
+    groups = {group.name: group for group in groups_of(tmp_path)}
+    assert {n for n, group in groups.items() if group.is_teacher} == {"wide"}
+    assert choose_baseline(list(groups.values())).name == "first"
+    seven = {"ce": (section("ce", 7), 50.0)}
+    other = write(tmp_path / "other", seven, seed=7, batch_size=32)
+    groups = groups_of(other, tmp_path / "first", tmp_path / "again")
+    assert choose_baseline(groups).name == "first"  # the seed that "again" has
+
+
+def test_a_sweep_of_seeds_and_temperatures(tmp_path):
+    for tau in (1.0, 4.0):
+        for seed in (0, 1):
+            name = f"seed-{seed}__method-kd_temperature-{tau:g}-0123abcd"
+            one = section("kd", seed, temperature=tau)
+            write(tmp_path / name, {"kd": (one, 50.0)}, seed=seed)
+    names = [group.name for group in groups_of(tmp_path)]
+    assert names == ["kd, temperature 1.0", "kd, temperature 4.0"]
+
+
+def test_an_unfinished_seed_is_no_part_of_the_mean(tmp_path):
+    for seed, score in enumerate((60.0, 10.0)):
+        students = {"kd": (section("kd", seed), score)}
+        students |= {"ce": (section("ce", seed), 1.0)}
+        write(tmp_path / f"seed{seed}", students, seed=seed, finished=not seed)
+    (kd, _) = groups_of(tmp_path)
+    assert len(kd.members) == 2 and kd.values("top1") == [60.0]
+    assert kd.name == "kd" and kd.is_finished
+
+
+def test_the_baseline_is_the_student_without_a_teacher(groups):
+    assert choose_baseline(groups).name == "ce"
+    assert choose_baseline(groups, "kd").name == "kd_tau1"
+    assert choose_baseline(groups, "mse").name == "mse"
+    without = [group for group in groups if group.first.method != "ce"]
+    assert choose_baseline(without).name == "kd_tau1"
+    assert choose_baseline([]) is None
+
+
+@pytest.mark.errors
+def test_an_unknown_baseline(groups):
+    with pytest.raises(InputError, match=r"--baseline is 'kd_tau'.*mean kd_tau4\?"):
+        choose_baseline(groups, "kd_tau")
