@@ -7,6 +7,8 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from kdjax import checkpoints, paths
 from kdjax.analysis.outputs import Compared
 from kdjax.contracts import InputError, nearest
@@ -149,11 +151,16 @@ def compare(
             left_out(f"the comparison with the {called}: {error}")
         if called in networks:
             teacher_of[name] = called
+    teachers = list(networks.values())
     for name, member in members.items():
         try:
-            networks[name] = images.outputs(student_network(name, member, keep))
+            own = images.outputs(student_network(name, member, keep))
         except InputError as error:
             left_out(f"{name}: {error}")
+            continue
+        # A teacher's own run, which may have been moved since.
+        if not any(np.array_equal(own.logits, t.logits) for t in teachers):
+            networks[name] = own
     here = {name: m for name, m in members.items() if name in networks}
     return Compared(
         networks=networks,

@@ -10,15 +10,15 @@ from kdjax.contracts import InputError
 from kdjax.distributed import collectives
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.blocks import Section
-from kdjax.reporting.sections import (
+from kdjax.reporting.evidence import (
     correlation,
     disagreement,
     distances,
     gains,
     projection,
 )
-from kdjax.reporting.sections import rules as rule_sections
-from kdjax.reporting.sections.charts import names_of
+from kdjax.reporting.evidence import rules as rule_sections
+from kdjax.reporting.evidence.charts import names_of
 from kdjax.runner import rules
 from kdjax.runner.compared import (
     Member,

@@ -18,7 +18,7 @@ from kdjax.experiment.data import KEEP, load_data, read_keep
 from kdjax.experiment.fields import of_json
 from kdjax.experiment.methods import build_method
 from kdjax.paths import files
-from kdjax.reporting.sections.rules import ChangedTargets, SelectedSamples
+from kdjax.reporting.evidence.rules import ChangedTargets, SelectedSamples
 from kdjax.runner.compared import Member, Run, student_network, teacher_network
 from kdjax.runner.outputs import Images
 from kdjax.runner.sample_weights import DIRECTORY as SAMPLE_INFO

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from kdjax.analysis.mcnemar import ImageDifference, by_class, image_difference
 from kdjax.analysis.outputs import Compared
-from kdjax.analysis.paired import PairedDifference, by_class, paired_difference
 from kdjax.reporting.blocks import Chart, Section, Table
-from kdjax.reporting.sections.charts import LABEL_WIDTH, chart, colour, names_of
+from kdjax.reporting.evidence.charts import LABEL_WIDTH, chart, colour, names_of
 
 _MOST_CLASSES = 20  # that are drawn
 _ROW = 13  # pixels of a student in a class
@@ -22,13 +22,13 @@ def gains(compared: Compared) -> Section | None:
     pairs = {
         name: (right[name], right[ce]) for name, ce in compared.baseline_of.items()
     }
-    overall = {name: paired_difference(*pair) for name, pair in pairs.items()}
+    overall = {name: image_difference(*pair) for name, pair in pairs.items()}
     classes = {name: by_class(*pair, compared.labels) for name, pair in pairs.items()}
     blocks = [_table(compared, overall), _dots(compared, classes)]
     return Section("Gains and losses against training on labels alone", blocks)
 
 
-def _table(compared: Compared, overall: dict[str, PairedDifference]) -> Table:
+def _table(compared: Compared, overall: dict[str, ImageDifference]) -> Table:
     columns = ("", "against", "difference", "95 % interval", "gained", "lost", "p")
     rows = [
         (
@@ -56,7 +56,7 @@ def _points(fraction: float) -> str:
     return f"{100 * fraction:+.2f}"
 
 
-def _dots(compared: Compared, classes: dict[str, dict[int, PairedDifference]]) -> Chart:
+def _dots(compared: Compared, classes: dict[str, dict[int, ImageDifference]]) -> Chart:
     import altair as alt
 
     labels = list(next(iter(classes.values())))
@@ -76,7 +76,7 @@ def _dots(compared: Compared, classes: dict[str, dict[int, PairedDifference]]) -
         for label in order
     ]
     axis = alt.Axis(labelLimit=LABEL_WIDTH, title=None, grid=True, tickBand="extent")
-    title = "difference to training on labels (percentage points)"
+    title = "difference in percentage points"
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y("class:N", sort=[names[label] for label in order], axis=axis),
         yOffset=alt.YOffset("network:N").scale(domain=list(classes), paddingOuter=0.7),
@@ -88,8 +88,10 @@ def _dots(compared: Compared, classes: dict[str, dict[int, PairedDifference]]) -
     dots = base.mark_point(filled=True, size=45, opacity=1.0).encode(
         x=alt.X("difference:Q", title=title), tooltip=tooltip
     )
-    zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(strokeDash=[4, 3])
-    zero = zero.encode(x="x:Q", color=alt.value("#808080"))
+    zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(
+        strokeDash=[4, 4], opacity=0.7
+    )
+    zero = zero.encode(x="x:Q")
     step = max(_ROW * len(classes), 22)
     figure = alt.layer(zero, intervals, dots).properties(height=step * len(order))
     best, worst = order[0], order[-1]

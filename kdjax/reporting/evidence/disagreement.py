@@ -6,8 +6,8 @@ from kdjax.analysis.confusion import probabilities
 from kdjax.analysis.disagreement import most_disagreed
 from kdjax.analysis.outputs import Compared
 from kdjax.reporting.blocks import Section
-from kdjax.reporting.sections.charts import names_of
-from kdjax.reporting.sections.thumbnails import ImageAt, gallery
+from kdjax.reporting.evidence.charts import names_of
+from kdjax.reporting.evidence.thumbnails import ImageAt, gallery
 
 _IMAGES = 8  # of each student
 

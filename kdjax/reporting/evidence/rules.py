@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kdjax.reporting.blocks import Chart, Section, Table
-from kdjax.reporting.sections.charts import chart
-from kdjax.reporting.sections.thumbnails import ImageAt, gallery
+from kdjax.reporting.evidence.charts import chart
+from kdjax.reporting.evidence.thumbnails import ImageAt, gallery
 
 _IMAGES = 8  # of a gallery
 _BINS = 40  # of a histogram

@@ -5,10 +5,10 @@ import numpy as np
 from kdjax.analysis.correlation import correlation_difference
 from kdjax.analysis.outputs import Compared
 from kdjax.reporting.blocks import Chart, Section, Table
-from kdjax.reporting.sections.charts import LABEL_WIDTH, chart, names_of
+from kdjax.reporting.evidence.charts import LABEL_WIDTH, chart, names_of, squared
 
 _MOST_CLASSES = 20  # that are drawn, with their names
-_SIDE = 240  # pixels
+_SIDE = 230  # pixels
 
 
 def correlation(compared: Compared) -> Section | None:
@@ -74,16 +74,16 @@ def _heatmap(
     scale = alt.Scale(
         domain=[-limit, 0, limit], range=["#b35806", "#f7f7f7", "#2166ac"]
     )
+    legend = alt.Legend(title=None, orient="top", gradientLength=_SIDE, format="+.2f")
     figure = (
         alt.Chart(alt.Data(values=rows), title=name)
         .mark_rect()
         .encode(
             x=alt.X("column:N", sort=order, axis=axis),
             y=alt.Y("row:N", sort=order, axis=axis),
-            color=alt.Color("value:Q", title="difference").scale(scale),
+            color=alt.Color("value:Q", legend=legend, scale=scale),
             tooltip=["row:N", "column:N", alt.Tooltip("value:Q", title="difference")],
         )
-        .properties(width=_SIDE, height=_SIDE)
     )
     upper = np.triu(np.abs(d), 1)
     i, j = np.unravel_index(np.argmax(upper), upper.shape)
@@ -91,4 +91,4 @@ def _heatmap(
         f"{name}: a matrix of classes by classes; largest difference {d[i, j]:+.2f}, "
         f"between {names[i]} and {names[j]}."
     )
-    return chart(figure, alternative)
+    return chart(squared(figure, _SIDE), alternative)

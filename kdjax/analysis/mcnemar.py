@@ -9,7 +9,7 @@ import numpy as np
 from kdjax import contracts
 
 
-class PairedDifference(NamedTuple):
+class ImageDifference(NamedTuple):
     """Accuracy of a network minus that of another one, as fractions."""
 
     images: int
@@ -21,7 +21,7 @@ class PairedDifference(NamedTuple):
     p_value: float  # McNemar's exact test, two-sided
 
 
-def paired_difference(right: Any, other_right: Any) -> PairedDifference:
+def image_difference(right: Any, other_right: Any) -> ImageDifference:
     """Compares which images two networks have right, bool [n] both.
 
         d = (b - c) / n,  b images gained and c lost
@@ -32,10 +32,10 @@ def paired_difference(right: Any, other_right: Any) -> PairedDifference:
     of b among b + c tosses of a coin. What another seed of the training would give is
     not in it: the networks are as they are, and only the images are a sample.
 
-    >>> paired_difference([True] * 9 + [False], [True] * 5 + [False] * 5)[:4]
+    >>> image_difference([True] * 9 + [False], [True] * 5 + [False] * 5)[:4]
     (10, 4, 0, 0.4)
     """
-    where = "paired_difference"
+    where = "image_difference"
     contracts.shapes(where, right=(right, "n"), other_right=(other_right, "n"))
     right, other = np.asarray(right, bool), np.asarray(other_right, bool)
     n, b, c = len(right), int(np.sum(right & ~other)), int(np.sum(other & ~right))
@@ -43,11 +43,11 @@ def paired_difference(right: Any, other_right: Any) -> PairedDifference:
     z = statistics.NormalDist().inv_cdf(0.975)
     reach = z * math.sqrt((p + q - (p - q) ** 2) / (n + 2))
     low, high = max(p - q - reach, -1.0), min(p - q + reach, 1.0)
-    return PairedDifference(n, b, c, (b - c) / n, low, high, _mcnemar(b, c))
+    return ImageDifference(n, b, c, (b - c) / n, low, high, _mcnemar(b, c))
 
 
-def by_class(right: Any, other_right: Any, labels: Any) -> dict[int, PairedDifference]:
-    """`paired_difference` on the images of each class that occurs.
+def by_class(right: Any, other_right: Any, labels: Any) -> dict[int, ImageDifference]:
+    """`image_difference` on the images of each class that occurs.
 
     >>> gains = by_class([True, True, False], [False, True, False], [0, 0, 4])
     >>> {label: one.difference for label, one in gains.items()}
@@ -56,7 +56,7 @@ def by_class(right: Any, other_right: Any, labels: Any) -> dict[int, PairedDiffe
     contracts.shapes("by_class", right=(right, "n"), labels=(labels, "n"))
     right, other, labels = map(np.asarray, (right, other_right, labels))
     return {
-        label: paired_difference(right[labels == label], other[labels == label])
+        label: image_difference(right[labels == label], other[labels == label])
         for label in np.unique(labels).tolist()
     }
 

@@ -1,4 +1,4 @@
-"""What the charts of these sections share: colours, lengths and their last form."""
+"""What the charts of these sections share: colours, hover values, their last form."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ from kdjax.analysis.outputs import Compared
 from kdjax.contracts import printable
 from kdjax.reporting.blocks import Chart
 
-LABEL_WIDTH = 110  # pixels of a class's name on an axis, before it is cut short
+LABEL_WIDTH = 90  # pixels of a class's name on an axis, before it is cut short
 
 
 def chart(figure, alt: str, caption: str = "") -> Chart:
     """A Chart of an Altair figure: what the page decides is taken out."""
-    spec = figure.to_dict()
+    spec = figure.to_dict(validate=False)  # which takes long; a test does
     for key in ("$schema", "config"):
         spec.pop(key, None)
     return Chart(spec, alt, caption)
@@ -24,9 +24,13 @@ def colour(compared: Compared, shown: list[str]):
     """
     import altair as alt
 
-    return alt.Color("network:N", legend=alt.Legend(title=None, values=shown)).scale(
-        domain=list(compared.networks)
-    )
+    legend = alt.Legend(title=None, values=shown, symbolType="stroke")
+    return alt.Color("network:N", legend=legend).scale(domain=list(compared.networks))
+
+
+def squared(figure, side: int):
+    """A figure that is as wide as high, whatever room there is."""
+    return figure.properties(width=side, height=side, autosize="pad")
 
 
 def names_of(class_names: Sequence[str]) -> list[str]:

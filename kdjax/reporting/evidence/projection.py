@@ -5,7 +5,7 @@ import numpy as np
 from kdjax.analysis.outputs import Compared
 from kdjax.analysis.projection import elongation
 from kdjax.reporting.blocks import Chart, Section
-from kdjax.reporting.sections.charts import chart, listed, names_of
+from kdjax.reporting.evidence.charts import chart, listed, names_of, squared
 
 _POINTS = 120  # of a class that are drawn
 _SIDE = 260  # pixels: as wide as high, for round has to look round
@@ -50,7 +50,7 @@ def _panel(
         for x, y in own[chosen.astype(int)].tolist():
             rows.append({"class": class_name, "x": round(x, 3), "y": round(y, 3)})
     x, y = (_axis(points[:, axis], np.ptp(points, axis=0).max()) for axis in (0, 1))
-    colour = alt.Color("class:N", legend=alt.Legend(title=None, orient="bottom"))
+    colour = alt.Color("class:N", legend=alt.Legend(title=None))
     shape = alt.Shape("class:N", legend=None).scale(domain=names)
     figure = (
         alt.Chart(alt.Data(values=rows), title=name)
@@ -62,14 +62,13 @@ def _panel(
             shape=shape,
             tooltip=["class:N", "x:Q", "y:Q"],
         )
-        .properties(width=_SIDE, height=_SIDE)
     )
     shown = [
         f"{class_name} {ratios[label]:.2f}"
         for label, class_name in zip(compared.three_classes, names, strict=True)
     ]
     alternative = f"{name}: a cloud of points a class; elongation {listed(shown)}."
-    return chart(figure, alternative, f"{name}: elongation {', '.join(shown)}")
+    return chart(squared(figure, _SIDE), alternative, f"Elongation: {', '.join(shown)}")
 
 
 def _axis(values: np.ndarray, span: float) -> list[float]:

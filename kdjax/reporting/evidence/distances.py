@@ -6,7 +6,7 @@ from kdjax.analysis.density import density
 from kdjax.analysis.outputs import Compared
 from kdjax.analysis.student_teacher import compare_logits
 from kdjax.reporting.blocks import Chart, Section
-from kdjax.reporting.sections.charts import chart, colour, listed
+from kdjax.reporting.evidence.charts import chart, colour, listed
 
 _POINTS = 160  # of a line: more are not seen
 PAPER = "Kim et al. 2021, arXiv:2105.08919"
@@ -60,7 +60,10 @@ def _densities(
         medians.append(f"{name} {np.median(own):.3g}")
         for x, y in zip(*_line(own), strict=True):
             rows.append({"network": name, "kind": kind, "x": _short(x), "y": _short(y)})
-    shown = alt.selection_point(fields=["network"], bind="legend")
+    picked = alt.selection_point(fields=["network"], bind="legend", name="picked")
+    near = alt.selection_point(
+        nearest=True, on="pointerover", clear="pointerout", empty=False, name="hover"
+    )
     dashes = alt.StrokeDash("kind:N", legend=None).scale(
         domain=["student", "teacher"], range=[[1, 0], [6, 3]]
     )
@@ -68,17 +71,18 @@ def _densities(
         x=alt.X("x:Q", title=title),
         y=alt.Y("y:Q", title="density"),
         color=colour(compared, list(values)),
-        opacity=alt.when(shown).then(alt.value(1.0)).otherwise(alt.value(0.15)),
+        opacity=alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.12)),
         detail="network:N",
     )
     lines = base.mark_line(strokeWidth=2, clip=True).encode(strokeDash=dashes)
-    # Unseen, and larger than the line: what the pointer finds.
     columns = [alt.Tooltip("network:N"), alt.Tooltip("x:Q", title=title)]
     columns.append(alt.Tooltip("y:Q", title="density"))
-    points = base.mark_point(size=100).encode(
-        tooltip=columns, opacity=alt.value(0.0), strokeDash=alt.value([1, 0])
+    shown = alt.when(near).then(alt.value(1)).otherwise(alt.value(0))
+    points = base.mark_point(filled=True, size=60).encode(
+        tooltip=columns, opacity=shown
     )
-    figure = alt.layer(lines, points.add_params(shown)).properties(height=280)
+    layers = lines.add_params(picked), points.add_params(near)
+    figure = alt.layer(*layers).properties(height=260)
     alternative = f"Densities of the {title}, a line a network; medians: "
     return chart(figure, f"{alternative}{listed(medians)}.", caption)
 
@@ -88,7 +92,8 @@ def _line(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if np.ptp(values) == 0:
         return np.repeat(values[:1], 2), np.array([0.0, 1.0])
     grid, pdf = density(values, lowest=0.0)
-    x = np.linspace(grid[0], grid[-1], min(_POINTS, len(grid)))
+    end = min(grid[-1], np.quantile(values, 0.999) + (grid[-1] - values.max()))
+    x = np.linspace(grid[0], end, min(_POINTS, len(grid)))
     return x, np.interp(x, grid, pdf)
 
 
