@@ -35,6 +35,11 @@ class Compared(NamedTuple):
         return [name for name in self.networks if name not in self.teachers]
 
     @property
+    def labels_of_points(self) -> np.ndarray:
+        """Int [m], of the images that are projected."""
+        return self.labels[np.isin(self.labels, self.three_classes)]
+
+    @property
     def images(self) -> str:
         """How many images these are, for a caption."""
         count = len(self.labels)

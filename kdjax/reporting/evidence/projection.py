@@ -21,7 +21,7 @@ def projection(compared: Compared) -> Section | None:
     if not clusters:
         return None
     names = [names_of(compared.class_names)[label] for label in compared.three_classes]
-    labels = compared.labels[np.isin(compared.labels, compared.three_classes)]
+    labels = compared.labels_of_points
     text = (
         f"The penultimate features of {listed(names)} in the plane through the "
         "weights of the three classes (Müller et al. 2019, arXiv:1906.02629), of "
