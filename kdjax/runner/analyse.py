@@ -11,8 +11,9 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.evidence import distances, projection
 from kdjax.reporting.evidence.png import write_png
 from kdjax.reporting.files import replace_json
-from kdjax.runner.compared import Member, Run, class_indices, compare
+from kdjax.runner.compared import class_indices, compare
 from kdjax.runner.evaluate import run_split
+from kdjax.runner.members import Member, Run
 from kdjax.runner.outputs import Images
 
 

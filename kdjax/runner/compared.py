@@ -1,126 +1,19 @@
 """The networks of several runs and their teachers, and their outputs side by side."""
 
-import collections
 import functools
 import json
-import pathlib
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
-from kdjax import checkpoints, paths
 from kdjax.analysis.outputs import Compared
 from kdjax.contracts import InputError, nearest
 from kdjax.data.split import Split
-from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
 from kdjax.runner.evaluate import run_split, teacher_section
+from kdjax.runner.members import Member, Run
 from kdjax.runner.outputs import DIRECTORY, Images, TrainedNetwork
-
-MOST_STUDENTS = 6  # more than one chart can tell apart
-
-
-class Run(NamedTuple):
-    """A workdir with a checkpoint, and the newest identity in it."""
-
-    workdir: pathlib.Path
-    meta: dict
-
-    @property
-    def students(self) -> dict[str, dict]:
-        return self.meta["students"]
-
-    @property
-    def teacher(self) -> dict | None:
-        return self.meta["teacher"]
-
-
-class Member(NamedTuple):
-    """A student of a run."""
-
-    run: Run
-    student: str
-
-    @property
-    def section(self) -> dict:
-        return self.run.students[self.student]
-
-    @property
-    def recipe(self) -> str:
-        """What it is, but for its seed and its teacher."""
-        keys = ("model", "method", "selection", "networks")
-        section = {key: self.section.get(key) for key in keys}
-        train = self.run.meta["data"]["train"]
-        return json.dumps([section, train], sort_keys=True)
-
-
-def read_runs(
-    workdirs: list[pathlib.Path], left_out: Callable[[str], None]
-) -> list[Run]:
-    """Those with a checkpoint, all tested on the images of the first one.
-
-    `left_out` is called with why another one is not among them.
-    """
-    runs = []
-    for workdir in workdirs:
-        try:
-            meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
-        except InputError as error:
-            left_out(str(error))
-            continue
-        test = meta["data"].get("test")
-        if test is None:
-            left_out(f"{workdir} holds imported weights, which have no test split")
-        elif runs and test != runs[0].meta["data"]["test"]:
-            left_out(f"{workdir} was tested on other images than {runs[0].workdir}")
-        else:
-            runs.append(Run(workdir, meta))
-    return runs
-
-
-def name_members(runs: list[Run]) -> dict[str, Member]:
-    """Name -> student, as in the report's tables: short where that is unambiguous."""
-    members = [Member(run, name) for run in runs for name in run.students]
-    short = [
-        m.student if len(m.run.students) > 1 else m.run.workdir.name for m in members
-    ]
-    names = [
-        f"{m.run.workdir.name}/{m.student}" if short.count(s) > 1 else s
-        for m, s in zip(members, short, strict=True)
-    ]
-    count = collections.Counter()
-    for i, name in enumerate(names):
-        count[name] += 1
-        names[i] = f"{name} ({count[name]})" if names.count(name) > 1 else name
-    return dict(zip(names, members, strict=True))
-
-
-def one_of_each(
-    members: dict[str, Member], left_out: Callable[[str], None]
-) -> dict[str, Member]:
-    """One student of each recipe, MOST_STUDENTS at most, without the teachers."""
-    teachers = {place for m in members.values() for place in _teacher_places(m.run)}
-    chosen, recipes = {}, set()
-    for name, member in members.items():
-        place = (member.run.workdir.resolve(), member.student)
-        if place in teachers or member.recipe in recipes:
-            continue
-        recipes.add(member.recipe)
-        chosen[name] = member
-    if left := list(chosen)[MOST_STUDENTS:]:
-        left_out(f"{', '.join(left)}: not among the first {MOST_STUDENTS} students")
-    return dict(list(chosen.items())[:MOST_STUDENTS])
-
-
-def _teacher_places(run: Run) -> set[tuple[pathlib.Path, str]]:
-    """(workdir, student) of each of a run's teachers."""
-    identity = run.teacher or {}
-    workdirs = filter(None, identity.get("workdir", "").split(","))
-    where = [paths.resolve(text.strip(), "teacher.workdir") for text in workdirs]
-    students = identity.get("student", "").split(",")
-    return {(path.resolve(), one) for path, one in zip(where, students, strict=False)}
 
 
 def compare(

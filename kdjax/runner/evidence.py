@@ -6,6 +6,8 @@ What cannot be computed is left out, and one line on stderr says why.
 import pathlib
 from collections.abc import Callable
 
+import numpy as np
+
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
 from kdjax.experiment.networks import CHECKPOINTS
@@ -20,15 +22,8 @@ from kdjax.reporting.evidence import (
 from kdjax.reporting.evidence import rules as rule_sections
 from kdjax.reporting.evidence.charts import names_of
 from kdjax.runner import rules
-from kdjax.runner.compared import (
-    Member,
-    class_indices,
-    compare,
-    load_test_split,
-    name_members,
-    one_of_each,
-    read_runs,
-)
+from kdjax.runner.compared import class_indices, compare, load_test_split
+from kdjax.runner.members import Member, name_members, one_of_each, read_runs
 from kdjax.runner.outputs import Images
 from kdjax.runner.workdir import read_config
 
@@ -84,8 +79,9 @@ def _sections_of_rules(
             data = sets[workdir]
             names = names_of(data.split.class_names)
             if rules.has_selection(member):
-                one = rules.selected_samples(name, member, data)
-                selected.append((one, Images(data.split, None, (), "all").image_at))
+                _add_selection(
+                    selected, rules.selected_samples(name, member, data), data
+                )
             if own is not None:
                 images = Images(data.trained_on, MOST_IMAGES, (), "train")
                 one = rules.changed_targets(name, member, own, images)
@@ -95,6 +91,18 @@ def _sections_of_rules(
     _add(sections, lambda: rule_sections.changed_targets(changed, names))
     _add(sections, lambda: rule_sections.selected_samples(selected, names))
     return sections
+
+
+def _add_selection(
+    selected: list, one: rule_sections.SelectedSamples, data: rules.TrainingSet
+) -> None:
+    """Students of one selection are named together."""
+    for number, (other, image_at) in enumerate(selected):
+        if other.label is one.label and np.array_equal(other.keep, one.keep):
+            name = f"{other.student}, {one.student}"
+            selected[number] = other._replace(student=name), image_at
+            return
+    selected.append((one, Images(data.split, None, ()).image_at))
 
 
 def _add(sections: list[Section], make: Callable[[], Section | None]) -> None:

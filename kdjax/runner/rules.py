@@ -19,7 +19,8 @@ from kdjax.experiment.fields import of_json
 from kdjax.experiment.methods import build_method
 from kdjax.paths import files
 from kdjax.reporting.evidence.rules import ChangedTargets, SelectedSamples
-from kdjax.runner.compared import Member, Run, student_network, teacher_network
+from kdjax.runner.compared import student_network, teacher_network
+from kdjax.runner.members import Member, Run
 from kdjax.runner.outputs import Images
 from kdjax.runner.sample_weights import DIRECTORY as SAMPLE_INFO
 from kdjax.runner.workdir import read_config

@@ -9,7 +9,7 @@ from kdjax.reporting.blocks import Section
 from kdjax.reporting.evidence.charts import names_of
 from kdjax.reporting.evidence.thumbnails import ImageAt, gallery
 
-_IMAGES = 8  # of each student
+_IMAGES = 6  # of each student
 
 
 def disagreement(compared: Compared, image_at: ImageAt) -> Section | None:
@@ -31,8 +31,8 @@ def disagreement(compared: Compared, image_at: ImageAt) -> Section | None:
             (int(i), f"{names[compared.labels[i]]} · teacher: {t} · student: {s}")
             for i, s, t in zip(indices, *answers, strict=True)
         ]
-        caption = f"{student}: divergence {scores[0]:.2f} to {scores[-1]:.2f} nats."
-        galleries.append(gallery(image_at, captions, caption))
+        best = f"{student}: divergence {scores[0]:.2f} to {scores[-1]:.2f} nats."
+        galleries += [best, gallery(image_at, captions)]
     title = "Images on which teacher and student disagree most"
     return Section(title, [text, *galleries])
 
@@ -40,6 +40,6 @@ def disagreement(compared: Compared, image_at: ImageAt) -> Section | None:
 def _answers(logits: np.ndarray, names: list[str]) -> list[str]:
     """The most probable class of each row, and how probable it is."""
     return [
-        f"{names[row.argmax()]} {100 * row.max():.0f} %"
+        f"{names[row.argmax()]} {100 * row.max():.0f}\N{NO-BREAK SPACE}%"
         for row in probabilities(logits)
     ]

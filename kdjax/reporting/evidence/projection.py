@@ -7,7 +7,7 @@ from kdjax.analysis.projection import elongation
 from kdjax.reporting.blocks import Chart, Section
 from kdjax.reporting.evidence.charts import chart, listed, names_of, squared
 
-_POINTS = 120  # of a class that are drawn
+_POINTS = 80  # of a class that are drawn
 _SIDE = 260  # pixels: as wide as high, for round has to look round
 
 
@@ -50,8 +50,9 @@ def _panel(
         for x, y in own[chosen.astype(int)].tolist():
             rows.append({"class": class_name, "x": round(x, 3), "y": round(y, 3)})
     x, y = (_axis(points[:, axis], np.ptp(points, axis=0).max()) for axis in (0, 1))
-    colour = alt.Color("class:N", legend=alt.Legend(title=None))
-    shape = alt.Shape("class:N", legend=None).scale(domain=names)
+    legend = alt.Legend(title=None)
+    colour = alt.Color("class:N", legend=legend)
+    shape = alt.Shape("class:N", legend=legend).scale(domain=names)
     figure = (
         alt.Chart(alt.Data(values=rows), title=name)
         .mark_point(filled=True, size=22, opacity=0.55)

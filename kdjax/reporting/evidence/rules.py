@@ -8,7 +8,7 @@ from kdjax.reporting.blocks import Chart, Section, Table
 from kdjax.reporting.evidence.charts import chart
 from kdjax.reporting.evidence.thumbnails import ImageAt, gallery
 
-_IMAGES = 8  # of a gallery
+_IMAGES = 6  # of a gallery
 _BINS = 40  # of a histogram
 
 
@@ -62,17 +62,17 @@ def changed_targets(
             (
                 int(c.rows[i]),
                 f"{names[c.label[i]]} · teacher: {names[c.teacher_class[i]]} "
-                f"{100 * c.teacher_probability[i]:.0f} % → "
-                f"{names[c.target_class[i]]} {100 * c.target_probability[i]:.0f} %",
+                f"{100 * c.teacher_probability[i]:.0f}\N{NO-BREAK SPACE}% → "
+                f"{names[c.target_class[i]]} {100 * c.target_probability[i]:.0f}\N{NO-BREAK SPACE}%",
             )
             for i in order
         ]
-        caption = (
+        which = (
             f"{c.student}: label, teacher's class → class of the target, with their "
             f"probabilities at temperature {c.temperature:g}; the surest first."
         )
         if captions:
-            galleries.append(gallery(image_at, captions, caption))
+            galleries += [which, gallery(image_at, captions)]
     return Section(
         "Targets that a rule changed", [text, Table(columns, rows), *galleries]
     )
@@ -161,12 +161,12 @@ def _galleries(one: SelectedSamples, image_at: ImageAt, names: list[str]) -> lis
     chosen = order[one.keep[order]][:_IMAGES], order[~one.keep[order]][::-1][:_IMAGES]
     ends = ("the highest scores", "the lowest scores")
     galleries = []
-    for rows, kind, end in zip(chosen, ("Selected", "Left out"), ends, strict=True):
+    for rows, kind, end in zip(chosen, ("selected", "left out"), ends, strict=True):
         captions = [(int(i), _caption(one, i, names)) for i in rows]
         with_end = "" if one.score is None else f" with {end}"
-        caption = f"{one.student}: {kind.lower()}{with_end}."
         if captions:
-            galleries.append(gallery(image_at, captions, caption))
+            which = f"{one.student}: {kind}{with_end}."
+            galleries += [which, gallery(image_at, captions)]
     return galleries
 
 

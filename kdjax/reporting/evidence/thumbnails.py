@@ -12,15 +12,13 @@ _SIDE = 96  # pixels, at most; smaller images stay as they are
 ImageAt = Callable[[int], np.ndarray]  # index -> uint8 [height, width, channels]
 
 
-def gallery(
-    image_at: ImageAt, captions: Iterable[tuple[int, str]], caption: str
-) -> Gallery:
+def gallery(image_at: ImageAt, captions: Iterable[tuple[int, str]]) -> Gallery:
     """The images of these indices, each with its own text."""
     images = []
     for index, text in captions:
         text = printable(text)
         images.append(Image(thumbnail(image_at(index)), text, text))
-    return Gallery(images, caption)
+    return Gallery(images)
 
 
 def thumbnail(image: np.ndarray) -> bytes:
