@@ -46,6 +46,11 @@ def names_of(class_names: Sequence[str]) -> list[str]:
     ]
 
 
+def percent(fraction: float) -> str:
+    """50 %, which no line break divides."""
+    return f"{100 * fraction:.0f}\N{NO-BREAK SPACE}%"
+
+
 def listed(words: list[str]) -> str:
     """ "a, b and c"."""
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -6,7 +6,7 @@ from kdjax.analysis.confusion import probabilities
 from kdjax.analysis.disagreement import most_disagreed
 from kdjax.analysis.outputs import Compared
 from kdjax.reporting.blocks import Section
-from kdjax.reporting.evidence.charts import names_of
+from kdjax.reporting.evidence.charts import names_of, percent
 from kdjax.reporting.evidence.thumbnails import ImageAt, gallery
 
 _IMAGES = 6  # of each student
@@ -40,6 +40,5 @@ def disagreement(compared: Compared, image_at: ImageAt) -> Section | None:
 def _answers(logits: np.ndarray, names: list[str]) -> list[str]:
     """The most probable class of each row, and how probable it is."""
     return [
-        f"{names[row.argmax()]} {100 * row.max():.0f}\N{NO-BREAK SPACE}%"
-        for row in probabilities(logits)
+        f"{names[row.argmax()]} {percent(row.max())}" for row in probabilities(logits)
     ]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kdjax.reporting.blocks import Chart, Section, Table
-from kdjax.reporting.evidence.charts import chart
+from kdjax.reporting.evidence.charts import chart, percent
 from kdjax.reporting.evidence.thumbnails import ImageAt, gallery
 
 _IMAGES = 6  # of a gallery
@@ -62,8 +62,8 @@ def changed_targets(
             (
                 int(c.rows[i]),
                 f"{names[c.label[i]]} · teacher: {names[c.teacher_class[i]]} "
-                f"{100 * c.teacher_probability[i]:.0f}\N{NO-BREAK SPACE}% → "
-                f"{names[c.target_class[i]]} {100 * c.target_probability[i]:.0f}\N{NO-BREAK SPACE}%",
+                f"{percent(c.teacher_probability[i])} → "
+                f"{names[c.target_class[i]]} {percent(c.target_probability[i])}",
             )
             for i in order
         ]
