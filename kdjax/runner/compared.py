@@ -4,8 +4,6 @@ import functools
 import json
 from collections.abc import Callable
 
-import numpy as np
-
 from kdjax.analysis.outputs import Compared
 from kdjax.contracts import InputError, nearest
 from kdjax.data.split import Split
@@ -44,16 +42,11 @@ def compare(
             left_out(f"the comparison with the {called}: {error}")
         if called in networks:
             teacher_of[name] = called
-    teachers = list(networks.values())
     for name, member in members.items():
         try:
-            own = images.outputs(student_network(name, member, keep))
+            networks[name] = images.outputs(student_network(name, member, keep))
         except InputError as error:
             left_out(f"{name}: {error}")
-            continue
-        # A teacher's own run, which may have been moved since.
-        if not any(np.array_equal(own.logits, t.logits) for t in teachers):
-            networks[name] = own
     here = {name: m for name, m in members.items() if name in networks}
     return Compared(
         networks=networks,
@@ -98,9 +91,7 @@ def student_network(name: str, member: Member, keep: bool = False) -> TrainedNet
         architecture={key: member.section.get(key) for key in keys},
         data=meta["data"],
         load=functools.partial(load_trained, "report", section, meta["data"]),
-        file=run.workdir / DIRECTORY / f"student-{member.student}.npz"
-        if keep
-        else None,
+        file=run.workdir / DIRECTORY / f"student-{member.student}" if keep else None,
     )
 
 

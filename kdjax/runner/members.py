@@ -40,11 +40,13 @@ class Member(NamedTuple):
 
     @property
     def recipe(self) -> str:
-        """What it is, but for its seed and its teacher."""
+        """What it is, but for seeds: its own and its teacher's."""
         keys = ("model", "method", "selection", "networks")
         section = {key: self.section.get(key) for key in keys}
+        teacher = self.run.teacher if section["method"]["name"] != "ce" else None
+        network = teacher and [teacher.get(key) for key in ("model", "network")]
         train = self.run.meta["data"]["train"]
-        return json.dumps([section, train], sort_keys=True)
+        return json.dumps([section, network, train], sort_keys=True)
 
 
 def read_runs(
@@ -92,11 +94,10 @@ def one_of_each(
     members: dict[str, Member], left_out: Callable[[str], None]
 ) -> dict[str, Member]:
     """One student of each recipe, MOST_STUDENTS at most, without the teachers."""
-    teachers = {place for m in members.values() for place in _teacher_places(m.run)}
+    teachers = [m.run.teacher for m in members.values() if m.run.teacher]
     chosen, recipes = {}, set()
     for name, member in members.items():
-        place = (member.run.workdir.resolve(), member.student)
-        if place in teachers or member.recipe in recipes:
+        if member.recipe in recipes or _is_teacher(member, teachers):
             continue
         recipes.add(member.recipe)
         chosen[name] = member
@@ -105,9 +106,28 @@ def one_of_each(
     return dict(list(chosen.items())[:MOST_STUDENTS])
 
 
-def _teacher_places(run: Run) -> set[tuple[pathlib.Path, str]]:
-    """(workdir, student) of each of a run's teachers."""
-    identity = run.teacher or {}
+def _is_teacher(member: Member, teachers: list[dict]) -> bool:
+    """Whether it is one of these teachers, by its place or else by its weights."""
+    workdir, meta = member.run.workdir, member.run.meta
+    own = (workdir.resolve(), member.student)
+    if any(own in _places(identity) for identity in teachers):
+        return True
+    what = (member.student, meta["step"], member.section["model"])
+    # A run that was moved, if its weights are those: read only where they may be.
+    digests = {
+        identity["digest"]
+        for identity in teachers
+        if what == tuple(identity.get(key) for key in ("student", "step", "model"))
+    }
+    if not digests:
+        return False
+    directory = workdir / CHECKPOINTS
+    variables = checkpoints.read_variables(directory, meta["step"], member.student)
+    return checkpoints.digest(variables) in digests
+
+
+def _places(identity: dict) -> set[tuple[pathlib.Path, str]]:
+    """(workdir, student) of a teacher, or of each of an ensemble."""
     workdirs = filter(None, identity.get("workdir", "").split(","))
     where = [paths.resolve(text.strip(), "teacher.workdir") for text in workdirs]
     students = identity.get("student", "").split(",")

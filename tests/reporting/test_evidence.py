@@ -11,7 +11,7 @@ import pytest
 import vl_convert
 from scipy import special
 
-from kdjax.analysis.outputs import Compared, NetworkOutputs
+from kdjax.analysis.outputs import NetworkOutputs
 from kdjax.reporting.blocks import Chart, Gallery, Table
 from kdjax.reporting.evidence import (
     correlation,
@@ -23,46 +23,15 @@ from kdjax.reporting.evidence import (
 )
 from kdjax.reporting.evidence.charts import names_of
 from kdjax.reporting.evidence.png import write_png
-from kdjax.reporting.evidence.thumbnails import thumbnail
-
-ODD = (
-    "<script>alert(1)</script>",
-    'a "quoted" [x.y]',
-    "caf\x1b[2J",
-    "a|b",
-    "cat",
-    "cat",
+from tests.reporting.answers import (
+    CHANGES,
+    ODD,
+    SELECTIONS,
+    blocks,
+    compared,
+    image_at,
+    values,
 )
-COUNT = 120
-
-
-def compared(classes=6, teacher=True, baseline=True, names=None):
-    rng = np.random.default_rng(classes)
-    labels = rng.integers(0, classes, COUNT)
-    networks = {}
-    for seed, name in enumerate(("teacher", "ce", "kd", "mse")):
-        own = np.random.default_rng(100 + seed)
-        logits = own.normal(size=(COUNT, classes)) + 2.0 * np.eye(classes)[labels]
-        points = own.normal(size=(int(np.isin(labels, (0, 2, 3)).sum()), 2))
-        norms = own.gamma(5.0, size=COUNT)
-        networks[name] = NetworkOutputs(np.float32(logits), norms, points)
-    if not teacher:
-        del networks["teacher"]
-    students = ("ce", "kd", "mse")
-    names = names or [f"class {k}" for k in range(classes)]
-    return Compared(
-        networks=networks,
-        teacher_of=dict.fromkeys(students, "teacher") if teacher else {},
-        baseline_of=dict.fromkeys(students[1:], "ce") if baseline else {},
-        labels=labels,
-        class_names=tuple(names),
-        three_classes=(0, 2, 3),
-        total=500,
-    )
-
-
-def image_at(row):
-    return np.full((6, 5, 3), row, np.uint8)
 
 
 def sections_of(data):
@@ -76,59 +45,6 @@ def sections_of(data):
         rules.changed_targets(CHANGES, names_of(data.class_names)),
         rules.selected_samples(SELECTIONS, names_of(data.class_names)),
     ]
-
-
-def changed():
-    rng = np.random.default_rng(0)
-    rows = np.arange(9)
-    classes = (rows % 3, rows % 3 + 1)
-    p = rng.random(9)
-    parts = (
-        "lr_kl",
-        4.0,
-        90,
-        12,
-        rows,
-        classes[0],
-        classes[1],
-        p,
-        classes[0],
-        1 - p / 2,
-    )
-    return rules.ChangedTargets(*parts)
-
-
-def selected(score=True, noisy=True):
-    rng = np.random.default_rng(1)
-    values = rng.normal(size=60)
-    keep, label = values > -0.5, rng.integers(0, 4, 60)
-    true = np.where(rng.random(60) < 0.3, (label + 1) % 4, label) if noisy else None
-    measures = {"precision": 0.75, "recall": 0.5, "f1": 0.6, "all": 0.8}
-    return rules.SelectedSamples(
-        "ds",
-        "the teacher",
-        keep,
-        label,
-        true,
-        values if score else None,
-        measures if noisy else None,
-    )
-
-
-CHANGES = [(changed(), image_at)]
-SELECTIONS = [(selected(), image_at), (selected(False, False), image_at)]
-
-
-def blocks(section, kind):
-    return [block for block in section.blocks if isinstance(block, kind)]
-
-
-def values(chart, *keys):
-    """Rows of the chart's layers that have all these keys."""
-    layers = chart.spec.get("layer", [chart.spec])
-    data = [layer.get("data") or chart.spec["data"] for layer in layers]
-    own = {id(d): d["values"] for d in data}.values()  # layers share theirs
-    return [row for rows in own for row in rows if all(key in row for key in keys)]
 
 
 def test_every_chart_is_valid_and_drawn_without_a_warning(capfd):
@@ -264,53 +180,6 @@ def test_what_is_not_there_is_no_section():
     bare = {n: NetworkOutputs(one.logits) for n, one in data.networks.items()}
     data = data._replace(networks=bare)
     assert distances.feature_norms(data) is projection.projection(data) is None
-
-
-def test_selected_samples_by_score_and_with_their_true_labels():
-    section = rules.selected_samples(SELECTIONS, list("abcd"))
-    one = SELECTIONS[0][0]
-    table = blocks(section, Table)[0]
-    kept = int(one.keep.sum())
-    first = ("ds", "the teacher", str(kept), "60", f"{100 * kept / 60:.1f}")
-    assert table.rows[0] == (*first, "0.750", "0.500", "0.600", "0.800")
-    assert table.rows[1][5:] == ("-",) * 4
-    best, worst = np.argmax(one.score), np.argmin(one.score)
-    galleries = blocks(section, Gallery)
-    for gallery, i in ((galleries[0], best), (galleries[1], worst)):
-        caption = "abcd"[one.label[i]]
-        if one.true_label[i] != one.label[i]:
-            caption += f" (truly {'abcd'[one.true_label[i]]})"
-        assert gallery.images[0].caption == f"{caption} · score {one.score[i]:.3g}"
-    counts = values(blocks(section, Chart)[0], "samples")
-    total = {
-        k: sum(r["images"] for r in counts if r["samples"] == k)
-        for k in ("selected", "left out")
-    }
-    assert total == {"selected": kept, "left out": 60 - kept}
-
-
-def test_scores_that_are_not_finite_are_no_bar():
-    one = selected()
-    score = np.where(np.arange(60) == 3, -np.inf, one.score)
-    keep = one.keep & (np.arange(60) != 3)
-    infinite = one._replace(score=score, keep=keep)
-    section = rules.selected_samples([(infinite, image_at)], list("abcd"))
-    chart = blocks(section, Chart)[0]
-    assert sum(row["images"] for row in values(chart, "samples")) == 59
-    assert "-inf" in blocks(section, Gallery)[1].images[0].caption
-
-
-@pytest.mark.parametrize("shape", ((28, 28, 1), (224, 112, 3), (97, 20, 1)))
-def test_thumbnails_are_the_images_and_at_most_96_pixels(shape):
-    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    flag = cv2.IMREAD_UNCHANGED
-    read = cv2.imdecode(np.frombuffer(thumbnail(image), np.uint8), flag)
-    if shape[0] <= 96:
-        np.testing.assert_array_equal(read, image[..., 0])
-    else:
-        assert max(read.shape[:2]) == 96
-        channels = image[..., ::-1] if shape[-1] == 3 else image
-        assert read.mean() == pytest.approx(channels.mean(), abs=4)
 
 
 def test_charts_of_a_section_as_one_png(tmp_path):
