@@ -11,7 +11,12 @@ from configs import recipes
 from kdjax import checkpoints
 from kdjax.analysis.outputs import Compared
 from kdjax.data.load import load_split
+from kdjax.data.noise import NOISES
+from kdjax.experiment import schema
+from kdjax.experiment.build import build
+from kdjax.experiment.stages import split_stages
 from kdjax.reporting.blocks import Gallery, Table
+from kdjax.reporting.files import replace_json, replace_npz
 from kdjax.runner import evidence, outputs, run
 from kdjax.runner.compared import compare
 from kdjax.runner.evidence import evidence_sections
@@ -41,8 +46,6 @@ def coarse(data_dir):
 @pytest.fixture(scope="module")
 def root(data_dir, tmp_path_factory):
     """Two teachers, students of the first, a student of both; noisy labels."""
-    from kdjax.experiment.builders import allow_code
-
     root = tmp_path_factory.mktemp("evidence")
     for seed, name in enumerate(("teacher", "second")):
         config = coarse(data_dir)
@@ -57,15 +60,19 @@ def root(data_dir, tmp_path_factory):
     config.teacher.workdir = f"{root / 'teacher'},{root / 'second'}"
     run.run(config, root / "of_both")
     config = coarse(data_dir)
-    config.method, config.data.noise = (
-        ConfigDict({"name": "tickets"}),
-        ConfigDict(NOISE),
-    )
-    config.students = ConfigDict({"own": {"selection": DETECTOR}, "plain": {}})
+    config.method = ConfigDict({"name": "tickets"})
+    config.data.noise = ConfigDict(NOISE)
+    config.students = ConfigDict({"own": {"selection": DETECTOR}})
     run.run(config, root / "noisy")
+    # The last of three stages, of which the first two are taken as done.
+    label = build(config).train.label
+    kept = {"keep": label < 6, "labels": label, "score": -np.float64(label)}
     config.students = ConfigDict({})
-    with allow_code("tests.networks:coarse"):
-        run.run(recipes.tickets(config, "clk"), root / "tickets")
+    replace_npz(root / "tickets" / "select" / "selection.npz", **kept)
+    config = recipes.tickets(config, "clk")
+    stages = split_stages(config, root / "tickets")
+    replace_json(root / "tickets" / "config.json", schema.resolved(config))
+    run.run_stage(stages["retrain"], root / "tickets" / "retrain")
     return root
 
 
@@ -221,13 +228,11 @@ def test_selections_with_scores_and_true_labels(root):
     # CLK keeps the smaller losses: the score is minus the loss.
     assert score[keep].min() >= score[~keep].max() and score.max() <= 0
     true = load_split("fashion_mnist_subset", "train[:256]").label
-    from kdjax.data.noise import NOISES
-
     label = NOISES["symmetric"](labels=true, num_classes=10, rate=0.4, seed=888)
     clean, (row,) = label == true, section.blocks[0].rows
     precision = (keep & clean).sum() / keep.sum()
     recall = (keep & clean).sum() / clean.sum()
-    assert row[:3] == ("own", "the training", str(keep.sum()))
+    assert row[:3] == ("noisy", "the training", str(keep.sum()))
     assert row[5:7] == (f"{precision:.3f}", f"{recall:.3f}")
     best = next(block for block in section.blocks if isinstance(block, Gallery))
     assert best.images[0].caption.endswith(f"score {score.max():.3g}")
@@ -235,10 +240,12 @@ def test_selections_with_scores_and_true_labels(root):
 
 def test_what_a_stage_kept_for_the_training(root):
     section = evidence_sections([root / "tickets"])[-1]
-    with np.load(root / "tickets" / "select" / "selection.npz") as saved:
-        keep = saved["keep"]
+    label = load_split("fashion_mnist_subset", "train[:256]").label
+    noisy = NOISES["symmetric"](labels=label, num_classes=10, rate=0.4, seed=888)
     (row,) = section.blocks[0].rows
-    assert row[:4] == ("retrain", "the training", str(keep.sum()), "256")
+    assert row[:4] == ("retrain", "the training", str((noisy < 6).sum()), "256")
+    left_out = [block for block in section.blocks if isinstance(block, Gallery)][1]
+    assert left_out.images[0].caption.endswith("score -9")
 
 
 def test_what_cannot_be_computed_is_said(root, tmp_path, capsys):
