@@ -109,7 +109,7 @@ def one_of_each(
 def _is_teacher(member: Member, teachers: list[dict]) -> bool:
     """Whether it is one of these teachers, by its place or else by its weights."""
     workdir, meta = member.run.workdir, member.run.meta
-    own = (workdir.resolve(), member.student)
+    own = (paths.resolve(str(workdir), "WORKDIR"), member.student)
     if any(own in _places(identity) for identity in teachers):
         return True
     what = (member.student, meta["step"], member.section["model"])
@@ -131,4 +131,4 @@ def _places(identity: dict) -> set[tuple[pathlib.Path, str]]:
     workdirs = filter(None, identity.get("workdir", "").split(","))
     where = [paths.resolve(text.strip(), "teacher.workdir") for text in workdirs]
     students = identity.get("student", "").split(",")
-    return {(path.resolve(), one) for path, one in zip(where, students, strict=False)}
+    return set(zip(where, students, strict=False))

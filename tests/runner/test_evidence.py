@@ -98,14 +98,16 @@ def logits(workdir, name, images):
     return pixels(images) @ kernel + bias
 
 
-def compared(*workdirs, most=10_000, classes=None) -> tuple[Compared, list[str]]:
-    """Nothing is kept."""
+def compared(*workdirs, most=10_000, keep=False) -> tuple[Compared, list[str]]:
+    """What `compare` gives, and what was left out."""
     said = []
     members = one_of_each(
         name_members(read_runs(list(workdirs), said.append)), said.append
     )
-    images = Images(load_split("fashion_mnist_subset", "test[:100]"), most, classes)
-    return compare(members, images, said.append), said
+    images = Images(
+        load_split("fashion_mnist_subset", "test[:100]"), most, None, "test"
+    )
+    return compare(members, images, said.append, keep), said
 
 
 @pytest.fixture(scope="module")
@@ -170,26 +172,23 @@ def test_a_second_report_runs_no_network(root, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.delattr(outputs, "answerer")
         assert evidence_sections(workdirs) == first
-        with pytest.raises(NameError, match="answerer"):
-            evidence_sections(workdirs, classes="Bag,Coat,Dress")
     damaged = tmp_path / "students" / "analysis" / "student-kd-test.npz"
     damaged.write_bytes(damaged.read_bytes()[:200])
     assert evidence_sections(workdirs) == first
     assert "student-kd-test.npz: computed again" in capsys.readouterr().err
 
 
-def test_other_weights_are_computed_anew(root, tmp_path):
-    copied(root / "students", tmp_path / "run")
-    copied(root / "of_both", tmp_path / "other")
-    evidence_sections([tmp_path / "run"])
-    kept = tmp_path / "run" / "analysis" / "student-kd-test.npz"
-    alien = tmp_path / "other" / "analysis" / "student-kd-test.npz"
-    evidence_sections([tmp_path / "other"])
-    right = np.load(kept)["logits"]
-    shutil.copy(alien, kept)
-    evidence_sections([tmp_path / "run"])
-    np.testing.assert_array_equal(np.load(kept)["logits"], right)
-    assert not np.array_equal(np.load(alien)["logits"], right)
+def test_what_is_kept_of_other_weights_is_not_taken(root, tmp_path):
+    run = copied(root / "students", tmp_path / "run")
+    other = copied(root / "of_both", tmp_path / "other")
+    right = compared(run, keep=True)[0].networks["kd"].logits
+    alien = compared(other, keep=True)[0].networks["other"].logits
+    kept = "analysis/student-kd-test.npz"
+    np.testing.assert_array_equal(np.load(other / kept)["logits"], alien)
+    shutil.copy(other / kept, run / kept)
+    again = compared(run, keep=True)[0].networks["kd"].logits
+    np.testing.assert_array_equal(again, right)
+    assert not np.array_equal(alien, right)
 
 
 def test_a_run_without_a_teacher(root, capsys):
