@@ -95,15 +95,15 @@ def one_of_each(
 ) -> dict[str, Member]:
     """One student of each recipe, MOST_STUDENTS at most, without the teachers."""
     teachers = [m.run.teacher for m in members.values() if m.run.teacher]
-    chosen, recipes = {}, set()
+    members_shown, recipes = {}, set()
     for name, member in members.items():
         if member.recipe in recipes or _is_teacher(member, teachers):
             continue
         recipes.add(member.recipe)
-        chosen[name] = member
-    if left := list(chosen)[MOST_STUDENTS:]:
+        members_shown[name] = member
+    if left := list(members_shown)[MOST_STUDENTS:]:
         left_out(f"{', '.join(left)}: not among the first {MOST_STUDENTS} students")
-    return dict(list(chosen.items())[:MOST_STUDENTS])
+    return dict(list(members_shown.items())[:MOST_STUDENTS])
 
 
 def _is_teacher(member: Member, teachers: list[dict]) -> bool:

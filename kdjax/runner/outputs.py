@@ -57,9 +57,9 @@ class Images:
         self.name = name
         self.total, self.split = len(split.label), split
         if most is not None and self.total > most:
-            chosen = np.zeros(self.total, bool)
-            chosen[np.linspace(0, self.total - 1, most).round().astype(int)] = True
-            part = {"image": split.image[chosen], "label": split.label[chosen]}
+            mask = np.zeros(self.total, bool)
+            mask[np.linspace(0, self.total - 1, most).round().astype(int)] = True
+            part = {"image": split.image[mask], "label": split.label[mask]}
             self.split = split._replace(**part)
         self.classes, self._answerers = classes, {}
 

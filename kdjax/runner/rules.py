@@ -129,7 +129,7 @@ def has_selection(member: Member) -> bool:
 
 
 def selected_samples(name: str, member: Member, data: TrainingSet) -> SelectedSamples:
-    """What is trained on, or what the teacher was heard on last."""
+    """What is trained on, or what the teacher counts on since the last selection."""
     selection, label = member.section["selection"], data.split.label
     if data.keep is not None:
         what, keep = "the training", data.keep

@@ -26,8 +26,8 @@ def logit_distances(compared: Compared) -> Section | None:
         "closer."
     )
     title = "distance of the logits to the teacher's"
-    drawn = _densities(compared, distances, title, caption)
-    return Section("Distance of the logits to the teacher's", [drawn])
+    figure = _densities(compared, distances, title, caption)
+    return Section("Distance of the logits to the teacher's", [figure])
 
 
 def feature_norms(compared: Compared) -> Section | None:
@@ -44,8 +44,8 @@ def feature_norms(compared: Compared) -> Section | None:
         f"{compared.images}, by a Gaussian kernel ({PAPER})."
     )
     title = "norm of the penultimate features"
-    drawn = _densities(compared, norms, title, caption)
-    return Section("Norms of the features", [drawn])
+    figure = _densities(compared, norms, title, caption)
+    return Section("Norms of the features", [figure])
 
 
 def _densities(

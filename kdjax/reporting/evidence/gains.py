@@ -103,12 +103,12 @@ def _dots(compared: Compared, classes: dict[str, dict[int, ImageDifference]]) ->
     return chart(figure, alternative, _caption(compared, len(labels), len(order)))
 
 
-def _caption(compared: Compared, classes: int, drawn: int) -> str:
+def _caption(compared: Compared, classes: int, shown: int) -> str:
     which = ""
-    if drawn < classes:
+    if shown < classes:
         which = (
-            f" Of {classes} classes the {drawn // 2} with the largest gains and the "
-            f"{drawn // 2} with the largest losses are drawn."
+            f" Of {classes} classes the {shown // 2} with the largest gains and the "
+            f"{shown // 2} with the largest losses are drawn."
         )
     return (
         "The same by class, sorted by the mean gain; lines are intervals of 95 % over "

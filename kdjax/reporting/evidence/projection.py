@@ -46,8 +46,8 @@ def _panel(
     for label, class_name in zip(compared.three_classes, names, strict=True):
         own = points[labels == label]
         # An even part, the same images for every network.
-        chosen = np.linspace(0, len(own) - 1, min(_POINTS, len(own))).round()
-        for x, y in own[chosen.astype(int)].tolist():
+        rows_shown = np.linspace(0, len(own) - 1, min(_POINTS, len(own))).round()
+        for x, y in own[rows_shown.astype(int)].tolist():
             rows.append({"class": class_name, "x": round(x, 3), "y": round(y, 3)})
     x, y = (_axis(points[:, axis], np.ptp(points, axis=0).max()) for axis in (0, 1))
     legend = alt.Legend(title=None)

@@ -94,10 +94,10 @@ def selected_samples(
 
 def _table(selections: list[SelectedSamples]) -> Table:
     columns = ["", "selected for", "selected", "of", "%"]
-    known = [one for one in selections if one.agreement]
-    measures = ("precision", "recall", "f1") if known else ()
+    with_truth = [one for one in selections if one.agreement]
+    measures = ("precision", "recall", "f1") if with_truth else ()
     caption = ""
-    if known:
+    if with_truth:
         columns += ["precision", "recall", "F1", "F1 of keeping all"]
         caption = (
             "Looked for are samples whose label is the true one, which is known here "
@@ -107,7 +107,7 @@ def _table(selections: list[SelectedSamples]) -> Table:
     for one in selections:
         kept, count = int(one.keep.sum()), len(one.keep)
         cells = [f"{kept:,}", f"{count:,}", f"{100 * kept / count:.1f}"]
-        if known:
+        if with_truth:
             own = one.agreement or {}
             cells += [f"{own[key]:.3f}" if own else "-" for key in (*measures, "all")]
         rows.append((one.student, one.what, *cells))
@@ -158,10 +158,10 @@ def _histogram(one: SelectedSamples) -> Chart:
 def _galleries(one: SelectedSamples, image_at: ImageAt, names: list[str]) -> list:
     score = np.arange(len(one.keep))[::-1] if one.score is None else one.score
     order = np.argsort(-score, kind="stable")
-    chosen = order[one.keep[order]][:_IMAGES], order[~one.keep[order]][::-1][:_IMAGES]
+    both = order[one.keep[order]][:_IMAGES], order[~one.keep[order]][::-1][:_IMAGES]
     ends = ("the highest scores", "the lowest scores")
     galleries = []
-    for rows, kind, end in zip(chosen, ("selected", "left out"), ends, strict=True):
+    for rows, kind, end in zip(both, ("selected", "left out"), ends, strict=True):
         captions = [(int(i), _caption(one, i, names)) for i in rows]
         with_end = "" if one.score is None else f" with {end}"
         if captions:
