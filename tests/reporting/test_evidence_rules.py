@@ -3,11 +3,20 @@
 import cv2
 import numpy as np
 import pytest
+import vl_convert
 
 from kdjax.reporting.blocks import Chart, Gallery, Table
 from kdjax.reporting.evidence import rules
 from kdjax.reporting.evidence.thumbnails import thumbnail
 from tests.reporting.answers import SELECTIONS, blocks, image_at, selected, values
+
+
+def bars(mark):
+    """The rectangles of every bar in a scene."""
+    if mark.get("name") == "marks" and mark.get("marktype") == "rect":
+        yield from mark["items"]
+    for item in mark.get("items", ()):
+        yield from bars(item)
 
 
 def test_selected_samples_by_score_and_with_their_true_labels():
@@ -30,6 +39,9 @@ def test_selected_samples_by_score_and_with_their_true_labels():
         k: sum(r["images"] for r in counts if r["samples"] == k)
         for k in ("selected", "left out")
     }
+    scene = vl_convert.vegalite_to_scenegraph(blocks(section, Chart)[0].spec)
+    heights = [bar["height"] for bar in bars(scene["scenegraph"]) if bar["height"]]
+    assert max(heights) > 20  # pixels: bars, and no ticks
     assert total == {"selected": kept, "left out": 60 - kept}
 
 

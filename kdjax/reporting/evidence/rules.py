@@ -129,12 +129,13 @@ def _histogram(one: SelectedSamples) -> Chart:
             ends = {"from": float(f"{left:.5g}"), "to": float(f"{right:.5g}")}
             rows.append({"samples": kind, "images": count} | ends)
     colour = alt.Color("samples:N", legend=alt.Legend(title=None))
+    scale = alt.Scale(zero=False)
     figure = (
         alt.Chart(alt.Data(values=rows), title=one.student)
         .mark_bar()
         .encode(
-            x=alt.X("from:Q", title="score", scale=alt.Scale(zero=False)),
-            x2="to:Q",
+            x=alt.X("from:Q", bin="binned", title="score", scale=scale),
+            x2="to",
             y=alt.Y("images:Q", title="samples", stack=True),
             color=colour.scale(domain=list(kinds)),
             tooltip=["samples:N", "from:Q", "to:Q", "images:Q"],
