@@ -1,6 +1,5 @@
 """The students of several runs that a report compares, and their names in it."""
 
-import collections
 import json
 import pathlib
 from collections.abc import Callable
@@ -83,10 +82,10 @@ def name_members(runs: list[Run]) -> dict[str, Member]:
         f"{m.run.workdir.name}/{m.student}" if short.count(s) > 1 else s
         for m, s in zip(members, short, strict=True)
     ]
-    count = collections.Counter()
-    for i, name in enumerate(names):
-        count[name] += 1
-        names[i] = f"{name} ({count[name]})" if names.count(name) > 1 else name
+    names = [
+        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
     return dict(zip(names, members, strict=True))
 
 
@@ -102,7 +101,8 @@ def one_of_each(
         recipes.add(member.recipe)
         members_shown[name] = member
     if left := list(members_shown)[MOST_STUDENTS:]:
-        left_out(f"{', '.join(left)}: not among the first {MOST_STUDENTS} students")
+        names = ", ".join(left) if len(left) < 6 else f"{len(left)} students"
+        left_out(f"{names}: only the first {MOST_STUDENTS} are compared in charts")
     return dict(list(members_shown.items())[:MOST_STUDENTS])
 
 

@@ -24,7 +24,8 @@ def colour(compared: Compared, shown: list[str]):
     """
     import altair as alt
 
-    legend = alt.Legend(title=None, values=shown, symbolType="stroke")
+    look = {"symbolType": "stroke", "symbolOpacity": 1}
+    legend = alt.Legend(title=None, values=shown, **look)
     return alt.Color("network:N", legend=legend).scale(domain=list(compared.networks))
 
 
