@@ -64,13 +64,13 @@ def summary(
     student_logits: Any,
     teacher_logits: Any,
     *,
-    student_features: Any = None,
-    teacher_features: Any = None,
+    student_feature_norms: Any = None,
+    teacher_feature_norms: Any = None,
 ) -> dict[str, float]:
     """Mean and quantiles of all the above over the samples.
 
-    "<quantity>/mean", "/q05", "/median", "/q95"; agreement in percent; count. Features
-    [n, dim], of a width for each, add student_feature_norm and teacher_feature_norm.
+    "<quantity>/mean", "/q05", "/median", "/q95"; agreement in percent; count. Norms of
+    features [n], of `feature_norms`, add student_feature_norm and teacher_feature_norm.
 
     >>> result = summary([[3.0, 1.0], [1.0, 0.0]], [[0.0, 5.0], [1.0, 0.0]])
     >>> result["agreement"], result["logit_distance/mean"], result["logit_distance/q95"]
@@ -78,16 +78,13 @@ def summary(
     """
     by_sample = compare_logits(student_logits, teacher_logits)
     same = by_sample.pop("agreement")
-    both = {"student": student_features, "teacher": teacher_features}
-    for owner, features in both.items():
-        if features is None:
+    both = {"student": student_feature_norms, "teacher": teacher_feature_norms}
+    for owner, norms in both.items():
+        if norms is None:
             continue
-        norms = by_sample[f"{owner}_feature_norm"] = feature_norms(features)
-        if len(norms) != len(same):
-            raise ValueError(
-                f"summary: {owner}_features has {len(norms)} samples; expected "
-                f"{len(same)}, as many as logits."
-            )
+        name = f"{owner}_feature_norms"
+        contracts.shapes("summary", logits=(same, "n"), **{name: (norms, "n")})
+        by_sample[f"{owner}_feature_norm"] = finite("summary", name, norms)
     result = {"count": float(len(same)), "agreement": 100.0 * float(np.mean(same))}
     for name, values in by_sample.items():
         result[f"{name}/mean"] = float(np.mean(values))

@@ -193,3 +193,12 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def of_json(value: Any) -> Any:
+    """What `jsonable` was given: lists are tuples, "inf" is infinity."""
+    if isinstance(value, Mapping):
+        return {name: of_json(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(of_json(inner) for inner in value)
+    return float(value) if value in ("inf", "-inf", "nan") else value

@@ -62,8 +62,7 @@ def by_detector(
 
     def compute(outputs, sample_info):
         # As FINE's authors do: directions come from the last selection.
-        result = detect(as_one(outputs, labels), sample_info["selection"] > 0)
-        return {"selection": result.keep.astype(np.float32)}
+        return _recorded(detect(as_one(outputs, labels), sample_info["selection"] > 0))
 
     start = {"selection": np.ones(len(labels), np.float32)}
     return SelectionSchedule(
@@ -169,8 +168,7 @@ def by_influence(
             )
 
     def compute(outputs, sample_info):
-        result = rule.keep(images, [outputs], outputs.get("teacher_logits"))
-        return {"selection": result.keep.astype(np.float32)}
+        return _recorded(rule.keep(images, [outputs], outputs.get("teacher_logits")))
 
     return SelectionSchedule(
         first_epoch=first_epoch,
@@ -181,6 +179,11 @@ def by_influence(
         wants_teacher=rule.wants_teacher,
         digest=trained.identity["digest"] if trained else "",
     )
+
+
+def _recorded(result: evidence.SelectionResult) -> dict[str, np.ndarray]:
+    """What a run trains on, and for its report the scores that it comes from."""
+    return {"selection": result.keep.astype(np.float32), "score": result.score}
 
 
 def named_detector(path: str, name: str, parameters: dict | None) -> Callable:

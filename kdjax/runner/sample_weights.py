@@ -26,7 +26,8 @@ class SampleInfo:
     """Each student's numbers of each sample, at any step.
 
     New ones are written to `sample_info/STUDENT/STEP.npz` before the step that first
-    reads them, so a resumed run goes on with the very numbers.
+    reads them, so a resumed run goes on with the very numbers. What a schedule does not
+    start with, such as scores, is written for reports alone.
     """
 
     def __init__(
@@ -105,8 +106,13 @@ class SampleInfo:
         return self.schedules[name].due(step, self.experiment.steps_per_epoch)
 
     def _place(self):
+        """What the steps read: what was there from the start."""
         count = len(self.experiment.train.label)
-        return in_memory.place_sample_info(self.values, self.mesh, count)
+        read = {
+            name: {key: values[key] for key in self.schedules[name].start}
+            for name, values in self.values.items()
+        }
+        return in_memory.place_sample_info(read, self.mesh, count)
 
     def _saved(self, name: str, start: int) -> dict[str, np.ndarray]:
         """What the step before `start` read."""

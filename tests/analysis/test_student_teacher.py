@@ -99,7 +99,10 @@ def test_summary():
     student, teacher = logits(7, (21, 4))
     features = np.outer(np.arange(21), [3.0, 4.0])  # norms 0, 5, ..., 100
     found = student_teacher.summary(
-        student, teacher, student_features=features, teacher_features=features[:, :1]
+        student,
+        teacher,
+        student_feature_norms=student_teacher.feature_norms(features),
+        teacher_feature_norms=features[:, 0],
     )
     assert all(type(value) is float for value in found.values())
     assert found["count"] == 21
@@ -140,7 +143,7 @@ def test_refused():
 def test_features_refused():
     with pytest.raises(ValueError, match="feature_norms: features has 1 of its 2"):
         student_teacher.feature_norms([[np.inf, 0.0]])
-    with pytest.raises(ValueError, match="teacher_features has 3 samples; expected 2"):
+    with pytest.raises(ValueError, match="teacher_feature_norms has n=3"):
         student_teacher.summary(
-            np.zeros((2, 4)), np.ones((2, 4)), teacher_features=np.zeros((3, 5))
+            np.zeros((2, 4)), np.ones((2, 4)), teacher_feature_norms=np.zeros(3)
         )

@@ -66,6 +66,22 @@ def test_a_run_goes_on_with_its_own_directory(tmp_path, directory):
     assert not files(tmp_path)
 
 
+def test_scores_are_written_and_no_step_reads_them(tmp_path, monkeypatch):
+    score = -np.arange(COUNT, dtype=np.float64)  # steps read numbers from 0 on alone
+    compute = Schedule.compute
+
+    def with_score(self, outputs, values):
+        return compute(self, outputs, values) | {"score": score}
+
+    monkeypatch.setattr(Schedule, "compute", with_score)
+    info = begin(tmp_path, 0)
+    placed = info.before(1, {"s": types.SimpleNamespace(step=1)})
+    assert list(placed["s"]) == ["selection"]
+    with np.load(tmp_path / "sample_info" / "s" / "1.npz") as saved:
+        np.testing.assert_array_equal(saved["score"], score)
+    assert step(begin(tmp_path, 2), 3) == 3
+
+
 @pytest.mark.errors
 def test_a_directory_that_is_missing_is_named(tmp_path):
     begin(tmp_path, 1)  # nothing is due before

@@ -1,0 +1,53 @@
+"""The sections of `report` for which networks are run, and their options."""
+
+import argparse
+import pathlib
+import sys
+
+from kdjax.cli import arguments
+from kdjax.reporting.blocks import Section
+from kdjax.reporting.console import say
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no_networks",
+        action="store_true",
+        help="leave out what runs the networks: projections, disagreement and others",
+    )
+    parser.add_argument("--classes", default="", help="three, for the projection")
+    parser.add_argument("--data_dir", help="TFDS data; default: where the runs had it")
+    arguments.add_allow_code(parser)
+
+
+def sections(
+    workdirs: list[pathlib.Path], options: argparse.Namespace
+) -> list[Section]:
+    """Those of the runs' networks; none where the options do without.
+
+    Nor where JAX gets no device, as beside a training that has the TPU: that is said.
+    """
+    if options.no_networks:
+        return []
+    # Only here: a page without them starts no device.
+    import jax
+
+    from kdjax.distributed import devices
+    from kdjax.experiment.builders import allow_code
+    from kdjax.runner.evidence import evidence_sections
+
+    # Batches are padded, so any number of devices will do.
+    devices.configure(None, 0)
+    try:
+        jax.devices()
+    except RuntimeError as error:
+        say(
+            f"report: left out: all that runs networks: {' '.join(str(error).split())} "
+            "Expected a free device, or the CPU: JAX_PLATFORMS=cpu.",
+            sys.stderr,
+        )
+        return []
+    with allow_code(options.allow_code):
+        return evidence_sections(
+            workdirs, classes=options.classes, data_dir=options.data_dir
+        )

@@ -1,0 +1,1 @@
+"""Sections of a report on what networks answer to images, made of arrays."""

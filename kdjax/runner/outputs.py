@@ -1,0 +1,171 @@
+"""What trained networks say of the same images, computed once for each of them."""
+
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from kdjax.analysis.confusion import most_confused
+from kdjax.analysis.outputs import NetworkOutputs
+from kdjax.analysis.projection import three_class_projection
+from kdjax.analysis.student_teacher import feature_norms
+from kdjax.contracts import InputError
+from kdjax.data.npz import Arrays
+from kdjax.data.split import Split
+from kdjax.distributed import collectives
+from kdjax.experiment.pretrained import Teacher
+from kdjax.paths import files
+from kdjax.reporting.files import replace_npz
+from kdjax.runner.evaluate import normaliser
+from kdjax.training import sharding
+from kdjax.training.evaluator import answerer, passing_rows
+
+DIRECTORY = "analysis"  # of a workdir, where they are kept
+
+
+class TrainedNetwork(NamedTuple):
+    """A network of a run, which is loaded when its outputs are not kept."""
+
+    name: str  # that a reader sees
+    identity: dict  # changes with its weights
+    architecture: dict  # networks of one are compiled once
+    data: dict  # `Data.identity` of its run
+    load: Callable[[], Teacher]
+    file: pathlib.Path | None = None  # where its outputs are kept, but for the ending
+
+
+class Images:
+    """An even part of a split, of `most` images, and networks' outputs on it.
+
+    `classes` are the three whose images are projected; None: those that the first
+    network confuses most. They are () where there are no three. `name` is the split's
+    in the names of files.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        most: int | None,
+        classes: tuple[int, ...] | None,
+        name: str = "",
+    ):
+        self.name = name
+        self.total, self.split = len(split.label), split
+        if most is not None and self.total > most:
+            mask = np.zeros(self.total, bool)
+            mask[np.linspace(0, self.total - 1, most).round().astype(int)] = True
+            part = {"image": split.image[mask], "label": split.label[mask]}
+            self.split = split._replace(**part)
+        self.classes, self._answerers = classes, {}
+
+    def image_at(self, row: int) -> np.ndarray:
+        return self.split.image[row : row + 1][0]
+
+    def outputs(self, network: TrainedNetwork) -> NetworkOutputs:
+        """Those that are kept, of these weights and images; else computed and kept."""
+        kept = self._kept(network)
+        if kept is not None:
+            return kept
+        trained = network.load()
+        arrays = self._answer(network, trained)
+        wrong = sum(~np.isfinite(x).all(axis=1) for x in arrays.values()).astype(bool)
+        if wrong.any():
+            raise InputError(
+                f"{network.name} answers {wrong.sum()} of {len(wrong)} images with NaN "
+                "or infinity; expected a network that has not diverged."
+            )
+        if self.classes is None:
+            self.classes = most_confused(arrays["logits"], self.split.label)
+        features = arrays.get("features")
+        norms = None if features is None else feature_norms(features)
+        points = self._points(network.name, trained, features)
+        outputs = NetworkOutputs(arrays["logits"], norms, points)
+        self._keep(network, outputs)
+        return outputs
+
+    def _answer(self, network: TrainedNetwork, trained: Teacher) -> dict:
+        """Logits [n, k] and features [n, d]; of an ensemble the mean, side by side."""
+        moments = network.data["normalisation"]
+        key = json.dumps([network.architecture, moments], sort_keys=True)
+        if key not in self._answerers:
+            normalise = normaliser(network.data).evaluate
+            given = (trained.network, normalise, self._batches)
+            self._answerers[key] = answerer(*given, needs_features=False)
+        variables = sharding.place_replicated(trained.variables, self._batches.mesh)
+        outputs = self._answerers[key](variables)
+        if outputs["logits"].ndim == 3:
+            outputs["logits"] = outputs["logits"].mean(1)
+            if "features" in outputs:
+                rows = len(outputs["features"])
+                outputs["features"] = outputs["features"].reshape(rows, -1)
+        return outputs
+
+    @functools.cached_property
+    def _batches(self):
+        return passing_rows(self.split, 0, sharding.make_mesh())
+
+    def _points(self, name: str, trained: Teacher, features) -> np.ndarray | None:
+        """The three classes' images in the plane of their weights, where it has one."""
+        if features is None or not self.classes:
+            return None
+        width, classes = features.shape[1], len(self.split.class_names)
+        matrices = (x for x in jax.tree.leaves(trained.variables[0]) if x.ndim == 2)
+        kernels = [x for x in matrices if x.shape == (width, classes)]
+        if len(kernels) != 1:
+            collectives.log(
+                f"{name}: no projection of its classes: {len(kernels)} matrices of its "
+                f"weights are of {width} features by {classes} classes; expected one, "
+                "the last layer."
+            )
+            return None
+        shown = np.isin(self.split.label, self.classes)
+        templates = np.asarray(kernels[0])[:, list(self.classes)].T
+        return three_class_projection(features[shown], templates)
+
+    def _path(self, network: TrainedNetwork) -> pathlib.Path | None:
+        return network.file and network.file.with_name(
+            f"{network.file.name}-{self.name}.npz"
+        )
+
+    def _key(self, network: TrainedNetwork) -> str:
+        identity = [network.identity, self.split.identity, len(self.split.label)]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    def _kept(self, network: TrainedNetwork) -> NetworkOutputs | None:
+        path = self._path(network)
+        if path is None or not path.is_file():
+            return None
+        try:
+            with path.open("rb") as file, Arrays(file) as saved:
+                arrays = dict(saved)
+        except Exception as error:  # NumPy and zipfile raise six kinds
+            collectives.log(f"{path}: computed again: {files.text_of(error)}")
+            return None
+        if arrays.pop("key", None) != self._key(network):
+            return None
+        if arrays.keys() - {"classes"} - set(NetworkOutputs._fields):
+            return None
+        classes = self.classes
+        if classes is None:
+            classes = most_confused(arrays["logits"], self.split.label)
+        if tuple(arrays.pop("classes").tolist()) != classes:
+            return None
+        self.classes = classes
+        return NetworkOutputs(**arrays)
+
+    def _keep(self, network: TrainedNetwork, outputs: NetworkOutputs) -> None:
+        path = self._path(network)
+        if path is None:
+            return
+        arrays = {k: v for k, v in outputs._asdict().items() if v is not None}
+        arrays["key"] = np.array(self._key(network))
+        arrays["classes"] = np.array(self.classes, int)
+        try:
+            replace_npz(path, **arrays)
+        except OSError as error:  # of a run that one may only read
+            collectives.log(f"{path}: not kept: {files.text_of(error)}")

@@ -1,0 +1,272 @@
+"""What a report says of networks, computed from their checkpoints by NumPy."""
+
+import shutil
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from scipy import special
+
+from configs import recipes
+from kdjax import checkpoints
+from kdjax.analysis.outputs import Compared
+from kdjax.data.load import load_split
+from kdjax.data.noise import NOISES
+from kdjax.experiment import schema
+from kdjax.experiment.build import build
+from kdjax.experiment.stages import split_stages
+from kdjax.reporting.blocks import Gallery, Table
+from kdjax.reporting.files import replace_json, replace_npz
+from kdjax.runner import evidence, outputs, run
+from kdjax.runner.compared import compare
+from kdjax.runner.evidence import evidence_sections
+from kdjax.runner.members import name_members, one_of_each, read_runs
+from kdjax.runner.outputs import Images
+from tests.experiment import configs
+
+pytestmark = pytest.mark.usefixtures("own_networks")
+
+NOISE = {"name": "symmetric", "rate": 0.4, "seed": 888}
+DETECTOR = {"name": "detector", "detector": "clk", "first_epoch": 0.5}
+METHODS = {
+    "ce": {"name": "ce"},
+    "kd": {"name": "kd", "alpha": 0.9, "temperature": float("inf")},
+    "lr": {"name": "lr_kl", "temperature": 4.0, "eta": 0.7},
+}
+
+
+def coarse(data_dir):
+    """A network that is linear in every fourth pixel, which NumPy computes as well."""
+    config = configs.teacher(data_dir)
+    config.model = ConfigDict({"name": "tests.networks:coarse"})
+    config.evaluation.every_epochs = 0.0
+    return config
+
+
+@pytest.fixture(scope="module")
+def root(data_dir, tmp_path_factory):
+    """Two teachers, students of the first, a student of both; noisy labels."""
+    root = tmp_path_factory.mktemp("evidence")
+    for seed, name in enumerate(("teacher", "second")):
+        config = coarse(data_dir)
+        config.seed = seed
+        run.run(config, root / name)
+    config = coarse(data_dir)
+    config.teacher.workdir, config.seed = str(root / "teacher"), 7
+    config.total_steps = 3
+    config.students = ConfigDict({n: {"method": m} for n, m in METHODS.items()})
+    run.run(config, root / "students")
+    config.students = ConfigDict({"kd": {"method": METHODS["kd"]}})
+    config.teacher.workdir = f"{root / 'teacher'},{root / 'second'}"
+    run.run(config, root / "of_both")
+    config = coarse(data_dir)
+    config.method = ConfigDict({"name": "tickets"})
+    config.data.noise = ConfigDict(NOISE)
+    config.students = ConfigDict({"own": {"selection": DETECTOR}})
+    run.run(config, root / "noisy")
+    # The last of three stages, of which the first two are taken as done.
+    label = build(config).train.label
+    kept = {"keep": label < 6, "labels": label, "score": -np.float64(label)}
+    config.students = ConfigDict({})
+    replace_npz(root / "tickets" / "select" / "selection.npz", **kept)
+    config = recipes.tickets(config, "clk")
+    stages = split_stages(config, root / "tickets")
+    replace_json(root / "tickets" / "config.json", schema.resolved(config))
+    run.run_stage(stages["retrain"], root / "tickets" / "retrain")
+    return root
+
+
+def copied(source, target):
+    """A run that was moved, and that no report was made of."""
+    return shutil.copytree(source, target, ignore=shutil.ignore_patterns("analysis"))
+
+
+def variables(workdir, name):
+    meta, _ = checkpoints.read_meta(workdir / "checkpoints")
+    where = workdir / "checkpoints", meta["step"], name
+    dense = checkpoints.read_variables(*where)[0]["Dense_0"]
+    return np.float64(dense["kernel"]), np.float64(dense["bias"])
+
+
+def pixels(images):
+    normal = (np.float64(images) / 255 - 0.286) / 0.353
+    return normal[:, ::4, ::4].reshape(len(images), -1)
+
+
+def logits(workdir, name, images):
+    kernel, bias = variables(workdir, name)
+    return pixels(images) @ kernel + bias
+
+
+def compared(*workdirs, most=10_000, keep=False) -> tuple[Compared, list[str]]:
+    """What `compare` gives, and what was left out."""
+    said = []
+    members = one_of_each(
+        name_members(read_runs(list(workdirs), said.append)), said.append
+    )
+    images = Images(
+        load_split("fashion_mnist_subset", "test[:100]"), most, None, "test"
+    )
+    return compare(members, images, said.append, keep), said
+
+
+@pytest.fixture(scope="module")
+def test_images():
+    return load_split("fashion_mnist_subset", "test[:100]")
+
+
+def test_outputs_are_those_of_the_checkpoints(root, test_images):
+    result, said = compared(root / "teacher", root / "students")
+    assert list(result.networks) == ["teacher", "ce", "kd", "lr"] and not said
+    assert result.teacher_of == dict.fromkeys(("ce", "kd", "lr"), "teacher")
+    assert result.baseline_of == {"kd": "ce", "lr": "ce"}
+    a, b, c = result.three_classes
+    shown = np.isin(test_images.label, (a, b, c))
+    places = {"teacher": ("teacher", "ce"), "lr": ("students", "lr")}
+    for name, (workdir, student) in places.items():
+        outputs = result.networks[name]
+        expected = logits(root / workdir, student, test_images.image)
+        np.testing.assert_allclose(outputs.logits, expected, rtol=1e-4, atol=1e-4)
+        features = pixels(test_images.image)
+        norms = np.sqrt((features**2).sum(1))
+        np.testing.assert_allclose(outputs.feature_norms, norms, rtol=1e-5)
+        kernel, _ = variables(root / workdir, student)
+        # Distances in the plane are those of the features projected onto it.
+        plane = np.stack([kernel[:, b] - kernel[:, a], kernel[:, c] - kernel[:, a]], 1)
+        onto = plane @ np.linalg.pinv(plane)
+        flat = features[shown] @ onto.T
+        gaps = np.linalg.norm(flat - flat[0], axis=1)
+        own = np.linalg.norm(outputs.points - outputs.points[0], axis=1)
+        np.testing.assert_allclose(own, gaps, rtol=1e-3, atol=1e-3)
+
+
+def test_an_even_part_of_the_images(root, test_images):
+    result, _ = compared(root / "students", most=40)
+    rows = np.linspace(0, 99, 40).round().astype(int)
+    np.testing.assert_array_equal(result.labels, test_images.label[rows])
+    expected = logits(root / "students", "kd", test_images.image[rows])
+    np.testing.assert_allclose(result.networks["kd"].logits, expected, atol=1e-4)
+    assert result.images == "40 of 100 test images, evenly spaced"
+
+
+def test_an_ensemble_teaches_by_its_mean(root, test_images):
+    result, said = compared(root / "of_both", root / "students")
+    assert result.teacher_of["of_both"] != result.teacher_of["kd"]
+    teacher = result.networks[result.teacher_of["of_both"]]
+    both = [logits(root / n, "ce", test_images.image) for n in ("teacher", "second")]
+    np.testing.assert_allclose(teacher.logits, np.mean(both, 0), atol=1e-4)
+    norms = np.sqrt(2 * (pixels(test_images.image) ** 2).sum(1))
+    np.testing.assert_allclose(teacher.feature_norms, norms, rtol=1e-5)
+    assert teacher.points is None and result.networks["of_both"].points is not None
+
+
+def test_a_second_report_runs_no_network(root, tmp_path, monkeypatch, capsys):
+    for name in ("teacher", "students"):
+        copied(root / name, tmp_path / name)
+    workdirs = [tmp_path / "teacher", tmp_path / "students"]
+    first = evidence_sections(workdirs)
+    # The copied teacher is the teacher, wherever it lies.
+    titles = [section.title for section in first]
+    assert len(titles) == 7 and titles[-1] == "Targets that a rule changed"
+    assert "left out" not in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.delattr(outputs, "answerer")
+        assert evidence_sections(workdirs) == first
+    damaged = tmp_path / "students" / "analysis" / "student-kd-test.npz"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    assert evidence_sections(workdirs) == first
+    assert "student-kd-test.npz: computed again" in capsys.readouterr().err
+
+
+def test_what_is_kept_of_other_weights_is_not_taken(root, tmp_path):
+    run = copied(root / "students", tmp_path / "run")
+    other = copied(root / "of_both", tmp_path / "other")
+    right = compared(run, keep=True)[0].networks["kd"].logits
+    alien = compared(other, keep=True)[0].networks["other"].logits
+    kept = "analysis/student-kd-test.npz"
+    np.testing.assert_array_equal(np.load(other / kept)["logits"], alien)
+    shutil.copy(other / kept, run / kept)
+    again = compared(run, keep=True)[0].networks["kd"].logits
+    np.testing.assert_array_equal(again, right)
+    assert not np.array_equal(alien, right)
+
+
+def test_a_run_without_a_teacher(root, capsys):
+    titles = [section.title for section in evidence_sections([root / "second"])]
+    assert titles == ["Norms of the features", "Three classes as the networks see them"]
+    assert not capsys.readouterr().err
+
+
+def test_revised_targets(root):
+    section = evidence_sections([root / "students"])[-1]
+    train = load_split("fashion_mnist_subset", "train[:256]")
+    t = logits(root / "teacher", "ce", train.image)
+    label, rows = train.label, np.arange(256)
+    q, soft = special.softmax(t, 1), special.softmax(t / 4, 1)
+    beta = 0.7 / (q.max(1) - q[rows, label] + 1)
+    target = beta[:, None] * soft
+    target[rows, label] += 1 - beta
+    wrong = int((t.argmax(1) != label).sum())
+    changed = target.argmax(1) != t.argmax(1)
+    table = next(block for block in section.blocks if isinstance(block, Table))
+    assert table.rows == [("lr", "256", str(wrong), str(changed.sum()))]
+    assert 0 < changed.sum() == wrong  # the label comes out on top
+    gallery = next(block for block in section.blocks if isinstance(block, Gallery))
+    surest = np.argmax(np.where(changed, soft.max(1), 0))
+    name, own = train.class_names[label[surest]], target[surest].max()
+    assert gallery.images[0].caption.startswith(f"{name} · teacher: ")
+    assert gallery.images[0].caption.endswith(f"→ {name} {100 * own:.0f}\xa0%")
+
+
+def test_selections_with_scores_and_true_labels(root):
+    section = evidence_sections([root / "noisy"])[-1]
+    assert section.title == "Samples that were selected"
+    file = next((root / "noisy" / "sample_info" / "own").glob("*.npz"))
+    with np.load(file) as saved:
+        keep, score = saved["selection"] > 0, saved["score"]
+    # CLK keeps the smaller losses: the score is minus the loss.
+    assert score[keep].min() >= score[~keep].max() and score.max() <= 0
+    true = load_split("fashion_mnist_subset", "train[:256]").label
+    label = NOISES["symmetric"](labels=true, num_classes=10, rate=0.4, seed=888)
+    clean, (row,) = label == true, section.blocks[0].rows
+    precision = (keep & clean).sum() / keep.sum()
+    recall = (keep & clean).sum() / clean.sum()
+    assert row[:3] == ("noisy", "the training", str(keep.sum()))
+    assert row[5:7] == (f"{precision:.3f}", f"{recall:.3f}")
+    best = next(block for block in section.blocks if isinstance(block, Gallery))
+    assert best.images[0].caption.endswith(f"score {score.max():.3g}")
+
+
+def test_what_a_stage_kept_for_the_training(root):
+    section = evidence_sections([root / "tickets"])[-1]
+    label = load_split("fashion_mnist_subset", "train[:256]").label
+    noisy = NOISES["symmetric"](labels=label, num_classes=10, rate=0.4, seed=888)
+    (row,) = section.blocks[0].rows
+    assert row[:4] == ("retrain", "the training", str((noisy < 6).sum()), "256")
+    left_out = [block for block in section.blocks if isinstance(block, Gallery)][1]
+    assert left_out.images[0].caption.endswith("score -9")
+
+
+def test_what_cannot_be_computed_is_said(root, tmp_path, capsys):
+    assert evidence_sections([tmp_path]) == []
+    assert (
+        f"left out: {tmp_path}/checkpoints: no checkpoints" in capsys.readouterr().err
+    )
+    copied(root / "students", tmp_path / "students")
+    (root / "teacher").rename(tmp_path / "moved")
+    try:
+        titles = [
+            section.title for section in evidence_sections([tmp_path / "students"])
+        ]
+    finally:
+        (tmp_path / "moved").rename(root / "teacher")
+    assert "Images on which teacher and student disagree most" not in titles
+    assert "Gains and losses against training on labels alone" in titles
+    said = capsys.readouterr().err
+    assert said.count("left out: the comparison with the teacher") == 1
+
+
+def test_classes_that_are_none_are_refused(root, capsys):
+    assert evidence_sections([root / "second"], classes="boot,Bag,Coat") == []
+    assert "'boot' is not a class" in capsys.readouterr().err
+    assert evidence.MOST_IMAGES == 10_000
