@@ -43,10 +43,15 @@ GUESTS = {
     "rich": ["reporting"],
     "IPython": ["reporting"],  # of a notebook that runs
     "matplotlib": ["reporting"],
+    "altair": ["reporting"],
+    "vl_convert": ["reporting"],
     "jinja2": ["reporting"],
+    "wandb": ["reporting"],  # of a user who has it, and mlflow
+    "mlflow": ["reporting"],
     "safetensors": ["weights"],
     "onnx": ["weights"],
     "onnxruntime": ["weights"],
+    "jax2onnx": ["weights"],
     "torch": ["weights"],  # where it is installed, to read its own files
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

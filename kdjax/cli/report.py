@@ -1,7 +1,7 @@
 """python -m kdjax report: one page on finished or running trainings.
 
   python -m kdjax report WORKDIR [WORKDIR ...] [--output=DIR] [--title=TEXT]
-                         [--baseline=NAME] [--watch[=SECONDS]]
+                         [--baseline=NAME] [--watch[=SECONDS]] [--no_networks]
 
 A WORKDIR is a run, a sweep, or a directory of them. The page, DIR/index.html, needs no
 network and no other file. DIR is by default "report" beside the first WORKDIR.
@@ -9,6 +9,9 @@ network and no other file. DIR is by default "report" beside the first WORKDIR.
 Runs that differ in their seed only are one line, mean and deviation. Methods are ranked
 by paired differences over the seeds that they share with --baseline: the name of a line
 or a method; by default the student without a teacher ("ce"), else "kd".
+
+Networks of finished runs are run on the test images: projections, disagreement, gains by
+class. Their answers are kept in WORKDIR/analysis; --no_networks leaves all that out.
 
 --watch writes the page again every so many seconds (10 by default) until all runs are
 finished; a browser that shows it loads it anew.
@@ -19,6 +22,7 @@ import pathlib
 import time
 
 from kdjax import cli, paths
+from kdjax.cli import evidence
 from kdjax.contracts import InputError
 from kdjax.reporting.blocks import Section
 from kdjax.reporting.console import say
@@ -37,6 +41,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--title", default="Knowledge distillation")
     parser.add_argument("--baseline", default="", help="what methods are compared with")
     parser.add_argument("--watch", nargs="?", type=float, const=SECONDS)
+    evidence.add_options(parser)
     options = parser.parse_args(argv)
     if options.watch is not None and not options.watch >= 1:
         raise InputError(f"--watch is {options.watch:g}; expected seconds, 1 or more.")
@@ -73,5 +78,7 @@ def _write(
 
 
 def _sections(runs: list[Run], options: argparse.Namespace) -> list[Section]:
-    """What lies in the workdirs; `evidence=` takes what running the networks gives."""
-    return run_sections(runs, options.baseline)
+    """What lies in the workdirs and, once they are finished, what networks answer."""
+    finished = [run.workdir for run in runs if run.is_finished]
+    answered = evidence.sections(finished, options) if finished else []
+    return run_sections(runs, options.baseline, answered)

@@ -10,9 +10,9 @@ from kdjax.data.split import Split
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
 from kdjax.runner.evaluate import teacher_section
-from kdjax.runner.scored_images import run_split
 from kdjax.runner.members import Member, Run
 from kdjax.runner.outputs import DIRECTORY, Images, TrainedNetwork
+from kdjax.runner.scored_images import run_split
 
 
 def compare(

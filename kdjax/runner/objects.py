@@ -84,21 +84,14 @@ def data_section(data: Any, data_dir: str, workdir: pathlib.Path) -> dict:
 
 def _folder_section(folder: pathlib.Path, workdir: pathlib.Path) -> dict:
     """Prepares a folder of images in the run's directory, once."""
+    from kdjax.datasets import own_set
     from kdjax.datasets.folder_builder import prepare_folder
 
     name = re.sub(r"\W+", "_", folder.resolve().name).strip("_").lower() or "images"
     data_dir, log = workdir / FOLDER, collectives.log
     data_dir.mkdir(parents=True, exist_ok=True)
-    prepared = prepare_folder(
-        name, folder, data_dir=data_dir, skip_at_most=100, log=log
-    )
-    tests = [split for split in ("validation", "test") if split in prepared.splits]
-    if not tests:
-        raise InputError(
-            f"data: {folder} has no images to test on; expected a folder val or test "
-            "beside train."
-        )
-    return {"name": name, "data_dir": str(data_dir), "test": tests[0]}
+    prepared = prepare_folder(name, folder, data_dir=data_dir, log=log)
+    return own_set.data_section(name, prepared.facts) | {"data_dir": str(data_dir)}
 
 
 def _keep(splits: dict, workdir: pathlib.Path) -> None:

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
-from kdjax.data.load import Split, crops_of, exact_name, load_split, size_on_disk
+from kdjax.data.load import Split, crops_of, exact_name, load_split
 from kdjax.data.npz import is_npz
 from kdjax.data.registry import STREAMED
 from kdjax.data.split import DataError
 from kdjax.data.tfds.names import parse_name
 from kdjax.distributed import collectives
 from kdjax.experiment.builders import guarded
-from kdjax.experiment.data import RESIDENT_BELOW
+from kdjax.experiment.data import streams_by_itself
 from kdjax.runner.workdir import read_config
 from kdjax.weights.input_transforms import places_of
 
@@ -158,7 +158,7 @@ def _crops(data: dict, images: SplitRequest, data_dir: str | None) -> Geometry |
     if feed == "auto" and images.short_side:
         feed = "streamed"
     if feed == "auto" and not is_npz(name):
-        large = size_on_disk(name, data_dir) >= RESIDENT_BELOW
+        large = streams_by_itself(name, data_dir)
         feed = "streamed" if large or parse_name(name).dataset in STREAMED else feed
     if feed != "streamed":
         if images.short_side:

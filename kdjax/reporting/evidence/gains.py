@@ -56,6 +56,13 @@ def _points(fraction: float) -> str:
     return f"{100 * fraction:+.2f}"
 
 
+def _row(class_name: str, network: str, one: ImageDifference) -> dict:
+    row = {"class": class_name, "network": network, "images": one.images}
+    row |= {"gained": one.gained, "lost": one.lost}
+    ends = {k: round(100 * getattr(one, k), 2) for k in ("difference", "low", "high")}
+    return row | ends
+
+
 def _dots(compared: Compared, classes: dict[str, dict[int, ImageDifference]]) -> Chart:
     import altair as alt
 
@@ -66,12 +73,7 @@ def _dots(compared: Compared, classes: dict[str, dict[int, ImageDifference]]) ->
         order = order[: _MOST_CLASSES // 2] + order[-_MOST_CLASSES // 2 :]
     names = names_of(compared.class_names)
     rows = [
-        {"class": names[label], "network": name, "images": one[label].images}
-        | {"gained": one[label].gained, "lost": one[label].lost}
-        | {
-            k: round(100 * getattr(one[label], k), 2)
-            for k in ("difference", "low", "high")
-        }
+        _row(names[label], name, one[label])
         for name, one in classes.items()
         for label in order
     ]
