@@ -1,8 +1,7 @@
 """What a docstring of a config or the README tells to type can be typed, in its order.
 
 Each command is read by the command itself. Its config loads with the overrides and is
-one that a run would take, and the runs and data that it refers to come from the
-commands before it.
+one that a run would take; what it refers to comes from the commands before it.
 """
 
 import ast
@@ -295,6 +294,7 @@ F, C = "--config=configs/fashion_mnist", "--config=configs/cifar100"
 )
 def test_a_fault_is_found(shell, lines, message):
     *before, last = map(shlex.split, lines)
-    any(map(shell.type, before))
+    for words in before:
+        shell.type(words)
     with pytest.raises(AssertionError, match=message):
         shell.type(last)

@@ -10,8 +10,8 @@ Runs that differ in their seed only are one line, mean and deviation. Methods ar
 by paired differences over the seeds that they share with --baseline: the name of a line
 or a method; by default the student without a teacher ("ce"), else "kd".
 
-Networks of finished runs are run on the test images: projections, disagreement, gains by
-class. Their answers are kept in WORKDIR/analysis; --no_networks leaves all that out.
+Networks of finished runs are run on the test images: projections, disagreement, gains
+by class. Their answers are kept in WORKDIR/analysis; --no_networks leaves that out.
 
 --watch writes the page again every so many seconds (10 by default) until all runs are
 finished; a browser that shows it loads it anew.
