@@ -46,6 +46,7 @@ GUESTS = {
     "altair": ["reporting"],
     "vl_convert": ["reporting"],
     "jinja2": ["reporting"],
+    "markupsafe": ["reporting"],  # of Jinja
     "wandb": ["reporting"],  # of a user who has it, and mlflow
     "mlflow": ["reporting"],
     "safetensors": ["weights"],

@@ -4,7 +4,7 @@ import statistics
 
 from kdjax.reporting import charts
 from kdjax.reporting.blocks import Chart, Section, Table
-from kdjax.reporting.reporter import duration
+from kdjax.reporting.progress import duration
 from kdjax.reporting.runs import Run
 from kdjax.training.goodput import LOSSES, TOTAL
 

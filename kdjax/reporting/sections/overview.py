@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from kdjax.contracts import flat
 from kdjax.reporting.blocks import Code, Section, Table
-from kdjax.reporting.reporter import duration
+from kdjax.reporting.progress import duration
 from kdjax.reporting.runs import Run, teacher_top1
 
 MOST = 4  # values of one fact that are written out
