@@ -33,6 +33,7 @@ from kdjax.models import MODELS
 from kdjax.preflight import gpus, topology
 from kdjax.reproduce import sweeps
 from kdjax.runner import run as runs
+from tests import own_photos
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem != "common"]
@@ -78,9 +79,10 @@ class Shell:
 
     def type(self, words):
         command, *rest = words
-        words = [w.replace("--config=", f"--config={ROOT}/", 1) for w in rest]
+        words = [own_photos.with_config(word, ROOT) for word in rest]
         if command == "prepare":
             options = prepare.read(rest)
+            own_photos.prepare_photos(options.name, rest)
             given = any(word.startswith("--data_dir=") for word in rest)
             where = str(pathlib.Path(options.data_dir if given else "").resolve())
             self.prepared[options.name] = where

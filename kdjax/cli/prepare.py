@@ -2,11 +2,13 @@
 
   python -m kdjax prepare NAME [--archives=DIR | --folder=DIR | --tfrecord=DIR]
                           [--short_side=PIXELS | --pixels=PIXELS] [--npz=FILE.npz]
+  python -m kdjax prepare photos --folder=photos [--validation=0.2] [--image_size=96]
 
 The format is TFDS's array_record. The official archive is taken from --archives, from
 DIR/downloads/manual or from the current directory; if it is in none of them, it is
 downloaded, ImageNet's excepted. Folders of images become a set under any NAME, or
-imagenet2012 if they are ImageNet's.
+imagenet2012 if they are ImageNet's. Of your own images it measures mean and deviation,
+says what the set is, writes a config and shows the commands that train and distil.
 
 --short_side and --pixels write the set once more as NAME/FORMAT, for instance
 imagenet2012/pixels_160; the original may be deleted then.
@@ -28,13 +30,17 @@ from kdjax.data.tfds.names import default_data_dir
 from kdjax.datasets import staging
 from kdjax.datasets.convert_images import convert_images, converted_name
 from kdjax.datasets.folder_builder import prepare_folder
+from kdjax.datasets.holdout import SHARE
 from kdjax.datasets.image_formats import Pixels, ShortSide
+from kdjax.datasets.own_set import commands, config_text
 from kdjax.datasets.prepare import prepare
+from kdjax.datasets.summary import summary
 from kdjax.datasets.tfrecord import convert_tfrecord
 from kdjax.datasets.write import Prepared
 from kdjax.reporting.console import say
 
 _QUALITY = 95
+_TYPES = {"PIXELS": int, "Q": int, "N": int, "SHARE": float}
 _OPTIONS = {
     "--data_dir=DIR": "where TFDS keeps its sets (default: $TFDS_DATA_DIR, else "
     "~/tensorflow_datasets)",
@@ -47,10 +53,21 @@ _OPTIONS = {
 }
 _SOURCES = {
     "--archives=DIR": "directory that holds the official archives",
-    "--folder=DIR": "images: DIR/train/CLASS/*.JPEG, DIR/val/CLASS/*.JPEG; stored as "
-    "they are",
+    "--folder=DIR": "images, JPEG, PNG, WebP, BMP, TIFF or GIF: DIR/CLASS/*.jpg, or "
+    "DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg",
     "--tfrecord=DIR": "another data_dir, where TFDS prepared the set as TFRecord: "
     "copies the records",
+}
+_OF_FOLDERS = {
+    "--validation=SHARE": "of each class, split off for validation, the same part of "
+    f"the same files everywhere (default: {SHARE:g} of a folder without train/)",
+    "--seed=N": "which part that is (default: 0)",
+    "--exif=WORD": "apply: images are turned as EXIF says (default). refuse: those "
+    "that it turns count as unreadable",
+    "--image_size=PIXELS": "side of what networks will see (default: by the images, "
+    "224 at most)",
+    "--config_out=FILE.py": "where the config goes (default: config.py in the set's "
+    "directory)",
 }
 _FORMATS = {
     "--short_side=PIXELS": "writes smaller JPEGs too, by area means; for "
@@ -78,11 +95,14 @@ def read(argv: list[str]) -> argparse.Namespace:
         (parser, _OPTIONS),
         (parser.add_mutually_exclusive_group(), _SOURCES),
         (parser.add_mutually_exclusive_group(), _FORMATS),
+        (parser.add_argument_group("with --folder"), _OF_FOLDERS),
     ):
         for usage, text in options.items():
             name, value = usage.split("=")
-            kind = int if value in ("PIXELS", "Q", "N") else str
+            kind = _TYPES.get(value, str)
             group.add_argument(name, metavar=value, type=kind, help=text)
+    text = "images in folders of a class's folder are of the class"
+    group.add_argument("--nested", action="store_true", help=text)
     parser.set_defaults(skip_at_most=100)
     return parser.parse_args(argv)
 
@@ -93,6 +113,8 @@ def _run(options: argparse.Namespace) -> None:
     file = None if options.npz is None else paths.parse(options.npz, "--npz")
     for prepared in _prepared(options, data_dir):
         _report(prepared)
+    if prepared.facts is not None:
+        _show_next_steps(prepared, options)
     if file is not None:
         load = functools.partial(load_split, prepared.name, data_dir=data_dir)
         npz.save_npz(file, {split: load(split) for split in prepared.splits})
@@ -103,7 +125,7 @@ def _prepared(
     options: argparse.Namespace, data_dir: pathlib.Path
 ) -> Iterator[Prepared]:
     """The set, and the same in another format if one is given, when each is ready."""
-    image_format, name = format_of(options), options.name
+    image_format, name, own = format_of(options), options.name, _of_folder(options)
     if (most := options.skip_at_most) < 0:
         raise DataError(f"--skip_at_most is {most}; expected 0 or more.")
     # While a builder works, sys.stderr is another one.
@@ -114,13 +136,25 @@ def _prepared(
     if image_format and find.prepared(converted_name(name, image_format), data_dir):
         pass  # the original may be deleted
     elif options.folder is not None:
-        yield prepare_folder(name, options.folder, **limited)
+        yield prepare_folder(name, options.folder, **own, **limited)
     elif options.tfrecord is not None:
         yield convert_tfrecord(name, options.tfrecord, **limited)
     else:
         yield prepare(name, archives=options.archives, **common)
     if image_format is not None:
         yield convert_images(name, image_format, **limited)
+
+
+def _of_folder(options: argparse.Namespace) -> dict:
+    """The options that were given and are of --folder alone."""
+    names = [usage.partition("=")[0] for usage in _OF_FOLDERS]
+    names = [name.removeprefix("--") for name in (*names, "--nested")]
+    given = {name: getattr(options, name) for name in names}
+    given = {name: value for name, value in given.items() if value not in (None, False)}
+    if given and options.folder is None:
+        raise DataError(f"--{next(iter(given))} is that of --folder; expected both.")
+    given.pop("config_out", None)
+    return given
 
 
 def format_of(options: argparse.Namespace) -> ShortSide | Pixels | None:
@@ -147,3 +181,32 @@ def _report(prepared: Prepared) -> None:
     source = prepared.source
     parts.append("was prepared already" if source is None else f"from {source}")
     say(f"{prepared.name}: {'; '.join(parts)}; {prepared.directory}")
+
+
+def _show_next_steps(prepared: Prepared, options: argparse.Namespace) -> None:
+    """Says what a set of one's own is, writes its config, shows its commands."""
+    for line in summary(prepared):
+        say(line)
+    for line in prepared.facts["warnings"]:
+        say(line, sys.stderr)
+    if prepared.splits.keys() <= {"train"}:
+        say("It has no images to validate with: --validation=0.2 splits some off.")
+        return
+    if options.config_out is not None:
+        path = paths.local(options.config_out, "--config_out")
+    elif paths.is_url(prepared.directory):
+        say("--config_out=FILE.py writes a config that trains on it.")
+        return
+    else:
+        path = prepared.directory / "config.py"
+    data_dir = options.data_dir or ""
+    text = config_text(prepared.name, prepared.facts, str(path), data_dir)
+    if not path.exists():
+        path.write_text(text, encoding="utf-8")
+    elif options.config_out is not None and path.read_text(encoding="utf-8") != text:
+        raise DataError(
+            f"--config_out: {path} exists and is another; expected a new file."
+        )
+    say(f"\nA teacher, then a student of it, by {path}, which is yours to edit:\n")
+    for command in commands(prepared.name, str(path), data_dir, cli.program()):
+        say(command)

@@ -10,11 +10,13 @@ from kdjax import paths
 from kdjax.data.split import SkippedImages
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.tfds.records import UNDECODED, OpenSplit, open_split
+from kdjax.datasets import set_facts
 from kdjax.datasets.archive_builder import dataset_info
-from kdjax.datasets.folder_builder import ADVICE
 from kdjax.datasets.image_formats import Pixels, ShortSide
 from kdjax.datasets.sharded_writer import Entry, ShardedBuilder
 from kdjax.datasets.write import Log, Prepared, build, existing, silent
+
+ADVICE = "Mend or delete what cannot be read, or allow more with --skip_at_most."
 
 
 class ConvertedBuilder(ShardedBuilder, skip_registration=True):
@@ -90,7 +92,9 @@ def convert_images(
     )
     skipped = SkippedImages(skip_at_most, ADVICE)
     make = functools.partial(builder_class, skipped=skipped)
-    return build(converted, make, data_dir=data_dir, source=info.full_name, log=log)
+    finish = functools.partial(set_facts.copy, whole.builder.data_dir, format.side)
+    how = {"data_dir": data_dir, "source": info.full_name, "log": log}
+    return build(converted, make, **how, finish=finish)
 
 
 def converted_name(name: str, format: ShortSide | Pixels) -> str:

@@ -2,28 +2,50 @@
 
 import functools
 import io
+import itertools
 import pathlib
+import sys
 
 import tensorflow_datasets as tfds
 
 from kdjax import paths
-from kdjax.data.images.decode import decode_with_warning
+from kdjax.contracts import InputError
+from kdjax.data.images.decode import Unreadable
+from kdjax.data.prefetch import map_ahead
 from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds.names import parse_name
-from kdjax.datasets import folders
+from kdjax.datasets import folders, set_facts
 from kdjax.datasets.archive_builder import dataset_info
 from kdjax.datasets.imagenet import Imagenet2012Folders
 from kdjax.datasets.sharded_writer import Entry, ShardedBuilder, shuffled
+from kdjax.datasets.stored_image import EXIF, stored_image
+from kdjax.datasets.survey import MEASURED, Survey
 from kdjax.datasets.write import Log, Prepared, build, existing, silent
 
 VERSION = "1.0.0"
-ADVICE = "Mend or delete what cannot be read, or allow more with --skip_at_most."
+_LOOKED_AT = 20_000  # images, at most, that are decoded only for a report
 
 
 class FolderBuilder(ShardedBuilder, skip_registration=True):
-    """Files as they are; each is decoded once, and left out if that fails."""
+    """Files as they are, or upright; each is decoded once, and left out if that fails.
+
+    What cannot be read is counted, and refused by `set_facts` when all is read.
+    """
 
     folder: folders.Folder
+    exif: str
+
+    def __init__(self, **arguments):
+        self._listed = {
+            split: shuffled(
+                split, [Entry(f"{f.class_name}/{f.name}", f.size, f) for f in files]
+            )
+            for split, files in self.folder.splits.items()
+        }
+        # Their order is that of a hash, so the first ones are a sample.
+        sample = itertools.islice(self._listed["train"], MEASURED)
+        self.survey = Survey({entry.key for entry in sample})
+        super().__init__(skipped=SkippedImages(sys.maxsize), **arguments)
 
     def _info(self):
         return dataset_info(
@@ -36,20 +58,24 @@ class FolderBuilder(ShardedBuilder, skip_registration=True):
         )
 
     def entries(self):
-        listed = {}
-        for split, files in self.folder.splits.items():
-            entries = [Entry(f"{f.class_name}/{f.name}", f.size, f) for f in files]
-            listed[split] = shuffled(split, entries)
-        return listed
+        return self._listed
 
     def read(self, split, entry):
         content = self.folder.read(split, entry.source)
-        self.skipped.warn(self.name_of(split, entry), decode_with_warning(content)[1])
-        image, label = io.BytesIO(content), entry.source.class_name
+        stored = stored_image(content, exif=self.exif)
+        self.skipped.warn(self.name_of(split, entry), stored.warning)
+        self.survey.add(split, entry.key, content, stored.image)
+        image, label = io.BytesIO(stored.content), entry.source.class_name
         return {"image": image, "label": label, "file_name": entry.key}
 
     def name_of(self, split, entry):
         return str(self.folder.path(split, entry.source))
+
+    def nothing_readable(self, split):
+        for path, reason in sorted(self.skipped.errors.items()):
+            self.folder.problems.add("unreadable", f"{path} ({reason})")
+        head = super().nothing_readable(split)
+        return DataError("\n".join([str(head), *self.folder.problems.lines(True)]))
 
 
 def prepare_folder(
@@ -57,30 +83,79 @@ def prepare_folder(
     folder: str | pathlib.Path,
     *,
     data_dir: str | pathlib.Path,
-    skip_at_most: int,
+    validation: float | None = None,
+    seed: int = 0,
+    nested: bool = False,
+    exif: str = "apply",
+    image_size: int | None = None,
+    skip_at_most: int = 100,
     log: Log = silent,
 ) -> Prepared:
-    """Prepares DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG, unless it exists.
+    """Prepares DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/val/..., once.
 
-    At most `skip_at_most` files that cannot be decoded are left out. Under the name
-    imagenet2012 they become TFDS's own set, of which nothing may be missing. Raises
-    DataError if the folder is laid out in another way or too much is unreadable,
-    OSError if data_dir cannot be written.
+    JPEG, PNG, WebP, BMP, TIFF and GIF, recognised by content. Under the name
+    imagenet2012 they become TFDS's own set, of which nothing may be missing, and only
+    `skip_at_most` and `log` matter.
+
+    Args:
+      validation: share of each class, 0 or more and below 1, that becomes the
+        validation split. None: 0.2 of a folder without train/, else nothing.
+      seed: which share that is, by a hash of the files' names.
+      nested: whether images in folders of a class's folder are of the class.
+      exif: "apply" turns images as EXIF says, "refuse" takes none that it turns.
+      image_size: side in pixels of what networks will see; None: by the images.
+      skip_at_most: how many files that cannot be decoded are left out.
+
+    Raises:
+      DataError: one report of all that is wrong; or the set is there, of other files
+        or options. OSError: data_dir cannot be written.
     """
     data_dir = paths.parse(data_dir, "--data_dir")
     folder = paths.local(folder, "--folder")
     dataset, config, version = parse_name(name)
     if config is not None:
         raise DataError(f"{name!r}: a folder's set has no config; leave out /{config}.")
-    if (prepared := existing(name, data_dir)) is not None:
-        return prepared
+    if exif not in EXIF:
+        raise InputError(f"--exif is {exif!r}; expected {' or '.join(EXIF)}.")
+    prepared = existing(name, data_dir)
     if dataset == Imagenet2012Folders.name:
         make = functools.partial(Imagenet2012Folders, archives=folder)
-    else:
-        listed = folders.scan(folder)
-        if listed.ignored:
-            log(f"{folder}: {listed.ignored:,} files are no images by their names")
-        builder_class = FolderBuilder.named(dataset, version or VERSION, folder=listed)
-        skipped = SkippedImages(skip_at_most, ADVICE)
-        make = functools.partial(builder_class, skipped=skipped)
-    return build(name, make, data_dir=data_dir, source=str(folder), log=log)
+        how = {"data_dir": data_dir, "source": str(folder), "log": log}
+        return prepared or build(name, make, **how)
+    if prepared and not folder.is_dir():
+        return prepared
+    listed = folders.scan(folder, nested=nested)
+    share = listed.validation_share(validation)
+    listed = listed.with_validation(share, seed)
+    source = {"validation": share, "seed": seed, "nested": nested, "exif": exif}
+    source |= {"image_size": image_size, "listing": listed.digest()}
+    if prepared:
+        set_facts.check_same(prepared, source)
+        return prepared
+    if listed.problems.is_fatal:
+        _look(listed, exif, log)
+        listed.problems.check(str(folder))
+    make = FolderBuilder.named(dataset, version or VERSION, folder=listed, exif=exif)
+    finish = functools.partial(
+        set_facts.write, source=source, skip_at_most=skip_at_most
+    )
+    return build(
+        name, make, data_dir=data_dir, source=str(folder), log=log, finish=finish
+    )
+
+
+def _look(listed: folders.Folder, exif: str, log: Log) -> None:
+    """Decodes the images of a folder that is refused already, for the one report."""
+    images = [(split, file) for split, files in listed.splits.items() for file in files]
+    if len(images) > _LOOKED_AT:
+        log(f"looking at {_LOOKED_AT:,} of {len(images):,} images")
+
+    def reason(image) -> str:
+        try:
+            stored_image(listed.read(*image), exif=exif)
+        except Unreadable as error:
+            return f"{listed.path(*image)} ({error})"
+        return ""
+
+    for text in filter(None, map_ahead(reason, images[:_LOOKED_AT])):
+        listed.problems.add("unreadable", text)

@@ -1,38 +1,44 @@
-"""Lists images in folders: DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG."""
+"""Lists images in folders: DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/val/..."""
 
+import hashlib
 import os
 import pathlib
+from collections import Counter
 from typing import NamedTuple
 
 from kdjax.data.images.decode import Unreadable
 from kdjax.data.split import DataError
+from kdjax.datasets import holdout
+from kdjax.datasets.problems import Problems, printed
+from kdjax.datasets.stored_image import is_image
 
-# What splits are called on disk -> in TFDS.
-SPLITS = {"train": "train", "val": "validation", "valid": "validation"}
-SPLITS |= {"validation": "validation", "test": "test"}
-SUFFIXES = (".jpeg", ".jpg", ".png")
+# What splits are called on disk, in any case -> in TFDS.
+SPLITS = {"train": "train", "training": "train"}
+SPLITS |= dict.fromkeys(("val", "valid", "validation"), "validation")
+SPLITS |= dict.fromkeys(("test", "testing"), "test")
 _EXPECTED = (
-    "Expected DIR/train/CLASS/*.JPEG and, where there is one, DIR/val/CLASS/*.JPEG "
-    f"(or valid, validation, test; images end in {', '.join(SUFFIXES)})."
+    "Expected DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and, where they are, "
+    "DIR/val/CLASS/*.jpg and DIR/test/CLASS/*.jpg, a folder for each class."
 )
+_NOT_LISTED = ("__MACOSX",)  # what an archive from a Mac holds beside its files
 
 
 class File(NamedTuple):
     """An image, not read yet."""
 
     class_name: str
-    name: str
+    name: str  # below the class's folder, with / between folders
     size: int  # bytes
 
 
 class Folder(NamedTuple):
-    """What a directory holds."""
+    """What a directory holds, and what is wrong with it."""
 
     root: pathlib.Path
     class_names: list[str]  # sorted: the label is the position
     splits: dict[str, list[File]]
-    folders: dict[str, str]  # split -> its directory's name
-    ignored: int  # files that are no images by their names
+    folders: dict[str, str]  # split -> its directory's name; "": of the classes
+    problems: Problems
 
     def path(self, split: str, file: File) -> pathlib.Path:
         return self.root / self.folders[split] / file.class_name / file.name
@@ -44,61 +50,140 @@ class Folder(NamedTuple):
             raise Unreadable("a link to nothing, or no file")
         return path.read_bytes()
 
+    def digest(self) -> str:
+        """SHA-256 of which files there are in which split, and of their sizes."""
+        return hashlib.sha256(repr(sorted(self.splits.items())).encode()).hexdigest()
 
-def scan(root: pathlib.Path) -> Folder:
-    """Lists a folder of images; reads none of them."""
+    def validation_share(self, wanted: float | None) -> float:
+        """What is split off each class; None: a usual share if there is no train/."""
+        if wanted is None:
+            return 0.0 if self.folders["train"] else holdout.SHARE
+        if "validation" in self.splits:
+            raise DataError(
+                f"--validation is {wanted:g}, and {self.root} has "
+                f"{self.folders['validation']}/; expected one of both."
+            )
+        return wanted
+
+    def with_validation(self, share: float, seed: int) -> "Folder":
+        """The same with a validation split off train."""
+        train, validation = holdout.split_off(self.splits["train"], share, seed)
+        if not validation:
+            return self
+        splits = {"train": train, "validation": validation} | {
+            split: files for split, files in self.splits.items() if split != "train"
+        }
+        folders = self.folders | {"validation": self.folders["train"]}
+        return self._replace(splits=splits, folders=folders)
+
+
+def scan(root: pathlib.Path, *, nested: bool = False) -> Folder:
+    """Lists a folder of images; reads none of them.
+
+    With `nested`, images in folders of a class's folder are of the class. Raises
+    DataError where nothing can be listed; what else is wrong is in `problems`.
+    """
     if not root.is_dir():
         raise DataError(f"{root} is not a directory. {_EXPECTED}")
     try:
-        return _scan(root)
+        return _scan(root, nested)
     except OSError as error:
         advice = "Look at its disk and permissions."
         raise DataError(f"{root}: cannot be listed ({error}). {advice}") from error
 
 
-def _scan(root: pathlib.Path) -> Folder:
-    folders = {}
-    for entry in _directories(root):
-        split = SPLITS.get(entry)
-        if split in folders:
-            raise DataError(f"{root} has both {folders[split]} and {entry}; keep one.")
-        if split:
-            folders[split] = entry
-    if "train" not in folders:
-        raise _lacks(root, "folder train")
-    splits, ignored = {}, 0
-    for split in dict.fromkeys(SPLITS.values()):  # train first
-        if split in folders:
-            splits[split], others = _split(root / folders[split])
-            ignored += others
-    _check_names(root, folders, splits)
+def _scan(root: pathlib.Path, nested: bool) -> Folder:
+    problems, folders, splits = Problems(), _layout(root), {}
+    if folders["train"]:
+        for name in sorted(set(_directories(root)) - set(folders.values())):
+            problems.add("ignored", f"{name}/")
+    for split, name in folders.items():
+        splits[split] = _files(root, name, nested, problems)
     class_names = sorted({file.class_name for file in splits["train"]})
     for split, files in splits.items():
-        names = sorted({file.class_name for file in files})
-        if unknown := [name for name in names if name not in class_names]:
-            where, names = root / folders[split], _some(unknown)
-            raise DataError(f"{where} has classes that train has not: {names}.")
-    return Folder(root, class_names, splits, folders, ignored)
+        names = {file.class_name for file in files}
+        for name in sorted(names - set(class_names)):
+            problems.add("unknown", f"{folders[split]}/{name}")
+    if not folders["train"] and len(class_names) == 1:
+        problems.add("alone", class_names[0])
+    return Folder(root, class_names, splits, folders, problems)
 
 
-def _check_names(root: pathlib.Path, folders: dict, splits: dict) -> None:
-    """Refuses what the set's files cannot hold: names of classes stand one a line."""
-    wrong = []
-    for split, files in splits.items():
-        names = dict.fromkeys(file.class_name for file in files)
-        wrong += [(folders[split], name) for name in names if not _is_line(name)]
-        wrong += [
-            (folders[split], file.class_name, file.name)
-            for file in files
-            if not _is_utf8(file.name)
-        ]
-    if wrong:
-        shown = _some([_escaped("/".join(names)) for names in wrong])
-        raise DataError(
-            f"{_escaped(str(root))[1:-1]}: {len(wrong):,} names cannot be kept: "
-            f"{shown}. Expected names in UTF-8, those of classes without blanks at an "
-            "end and without line breaks; rename them."
-        )
+def _layout(root: pathlib.Path) -> dict[str, str]:
+    """Split -> its directory's name, train first; "" where classes lie in the root."""
+    names = _directories(root)
+    if not names:
+        raise _lacks(root, "folders of classes")
+    is_divided = "train" in map(str.lower, names)
+    if not is_divided and any(name.lower() not in SPLITS for name in names):
+        return {"train": ""}
+    folders: dict[str, str] = {}
+    for name in names:
+        split = SPLITS.get(name.lower())
+        if split in folders:
+            raise DataError(f"{root} has both {folders[split]} and {name}; keep one.")
+        if split:
+            folders[split] = name
+    if "train" not in folders:
+        raise _lacks(root, "folder train")
+    return {split: folders[split] for split in SPLITS.values() if split in folders}
+
+
+def _files(root: pathlib.Path, split: str, nested: bool, problems) -> list[File]:
+    """The images of a split's directory."""
+    classes = _directories(root / split)
+    if not classes:
+        raise _lacks(root / split, "folders of classes")
+    files = []
+    for name in classes:
+        if not _is_line(name):
+            problems.add("name", str(pathlib.PurePath(split, name)))
+        own = _images(root / split, name, nested, problems)
+        files += own
+    counts = Counter(file.class_name for file in files)
+    for name in classes:
+        directory = root / split / name
+        if not counts[name] and (nested or not _directories(directory)):
+            problems.add("empty", f"{directory} has no images; {_content(directory)}")
+    return sorted(files)
+
+
+def _images(above: pathlib.Path, name: str, nested: bool, problems) -> list[File]:
+    """The images of a class; what else lies there becomes a problem."""
+    files, waiting, visited = [], [""], set()
+    while waiting:
+        inner = waiting.pop()
+        directory = above / name / inner
+        if (real := os.path.realpath(directory)) in visited:  # links in a circle
+            continue
+        visited.add(real)
+        with os.scandir(directory) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                path = f"{inner}/{entry.name}".removeprefix("/")
+                if entry.name.startswith(".") or entry.name in _NOT_LISTED:
+                    continue
+                if entry.is_dir():
+                    if nested:
+                        waiting.append(path)
+                    else:
+                        problems.add("nested", f"{entry.path} is a folder in a class")
+                elif not is_image(entry.name, _head(entry)):
+                    problems.add("ignored", entry.path)
+                elif not _is_utf8(path):
+                    problems.add("name", f"{above.name}/{name}/{path}")
+                else:
+                    # What is no file, as a broken link, is reported by `read`.
+                    size = entry.stat().st_size if entry.is_file() else 0
+                    files.append(File(name, path, size))
+    return files
+
+
+def _head(entry: os.DirEntry) -> bytes:
+    """The first bytes of a file whose name does not say that it is an image."""
+    if is_image(entry.name, b"") or not entry.is_file():
+        return b""
+    with open(entry.path, "rb") as file:
+        return file.read(16)
 
 
 def _is_line(name: str) -> bool:
@@ -112,49 +197,26 @@ def _is_utf8(name: str) -> bool:
     return name.encode(errors="replace").decode() == name
 
 
-def _escaped(name: str) -> str:
-    """In quotation marks, with everything escaped that does not print."""
-    return repr(name) if _is_utf8(name) else repr(os.fsencode(name))[1:]
-
-
-def _split(directory: pathlib.Path) -> tuple[list[File], int]:
-    """The images of a split, and how many files are none."""
-    classes = _directories(directory)
-    if not classes:
-        raise _lacks(directory, "folders")
-    files, ignored = [], 0
-    for name in classes:
-        before = len(files)
-        with os.scandir(directory / name) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    raise DataError(f"{entry.path} is a folder in a class. {_EXPECTED}")
-                if entry.name.lower().endswith(SUFFIXES):
-                    # What is no file, as a broken link, is reported by `read`.
-                    size = entry.stat().st_size if entry.is_file() else 0
-                    files.append(File(name, entry.name, size))
-                else:
-                    ignored += 1
-        if len(files) == before:
-            raise _lacks(directory / name, "images")
-    return sorted(files), ignored
-
-
 def _directories(directory: pathlib.Path) -> list[str]:
     with os.scandir(directory) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and e.name[0] != ".")
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.is_dir() and entry.name[0] != "." and entry.name not in _NOT_LISTED
+        )
 
 
 def _lacks(directory: pathlib.Path, what: str) -> DataError:
     """The error of a directory, with its entries in a few words."""
+    return DataError(
+        f"{printed(str(directory))} has no {what}; {_content(directory)}. {_EXPECTED}"
+    )
+
+
+def _content(directory: pathlib.Path) -> str:
     with os.scandir(directory) as entries:
         names = sorted(e.name + "/" * e.is_dir() for e in entries)
-    content = f"it has {_some(names)}" if names else "it is empty"
-    return DataError(f"{directory} has no {what}; {content}. {_EXPECTED}")
-
-
-def _some(names: list[str]) -> str:
+    if not names:
+        return "it is empty"
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+    return f"it has {', '.join(map(printed, names[:5]))}{more}"

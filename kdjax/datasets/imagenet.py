@@ -91,6 +91,7 @@ class Imagenet2012Folders(Imagenet2012, skip_registration=True):
 
     def _listed(self):
         self._folder = folders.scan(self._archives)
+        self._folder.problems.check(str(self._archives))
         unknown = set(self._folder.class_names) - set(imagenet.class_names())
         if unknown:
             raise DataError(

@@ -79,6 +79,10 @@ class ShardedBuilder(ShardBasedBuilder, skip_registration=True):
         """An entry, for errors."""
         raise NotImplementedError
 
+    def nothing_readable(self, split: str) -> DataError:
+        """The error of a split of which nothing is left."""
+        return DataError(f"{self.name}, {split}: not one image can be read.")
+
     def _example_writer(self) -> ExampleWriter:
         return Writer(self.info.file_format)
 
@@ -106,7 +110,7 @@ class ShardedBuilder(ShardBasedBuilder, skip_registration=True):
             if example is not None:
                 labels.append(int(feature.encode_example(example[1]["label"])))
             if not labels and count == len(entries) - 1:
-                raise DataError(f"{self.name}, {split}: not one image can be read.")
+                raise self.nothing_readable(split)
             yield example
 
     def _keyed(self, split: str, entry: Entry) -> tuple[str | int, dict] | None:

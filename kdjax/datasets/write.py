@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 
+from kdjax.data.recorded import read_facts
 from kdjax.data.split import SkippedImages
 from kdjax.data.synthetic import write_quietly
 from kdjax.data.tfds import find
@@ -28,6 +29,7 @@ class Prepared(NamedTuple):
     source: str | None  # of the images; None if the set was prepared already
     skipped: dict[str, str] = {}  # images that were left out, and why
     doubtful: dict[str, str] = {}  # those that were kept, and the decoder's warning
+    facts: dict | None = None  # of a folder: see `kdjax.datasets.set_facts`
 
 
 def silent(line: str) -> None:
@@ -47,16 +49,20 @@ def build(
     data_dir: pathlib.Path,
     source: str,
     log: Log = silent,
+    finish: Callable[[tfds.core.DatasetBuilder], None] | None = None,
 ) -> Prepared:
     """Builds in a staging directory and renames, so that several may build at once.
 
-    `make` takes data_dir and log and returns the builder. Raises OSError if the disk
-    refuses.
+    `make` takes data_dir and log and returns the builder. `finish` is given it when the
+    set is written and before it gets its place: it may write more files, or refuse.
+    Raises OSError if the disk refuses.
     """
     log(f"preparing {name}")
     with staged(data_dir) as staging:
         builder = make(data_dir=staging, log=log)
         write_quietly(builder)
+        if finish is not None:
+            finish(builder)
         directory = publish(pathlib.Path(builder.data_dir), staging, data_dir)
     save_labels(directory, getattr(builder, "labels", {}))
     return describe(name, directory, source, getattr(builder, "skipped", None))
@@ -90,4 +96,5 @@ def describe(
     splits = find.open_builder(directory).info.splits
     sizes = {key: int(split.num_examples) for key, split in splits.items()}
     images = (skipped.errors, skipped.warnings) if skipped else ()
-    return Prepared(name, directory, sizes, source, *images)
+    facts = read_facts(directory)
+    return Prepared(name, directory, sizes, source, *images)._replace(facts=facts)

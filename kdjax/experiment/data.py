@@ -12,7 +12,7 @@ from kdjax.data.images.crops import Geometry
 from kdjax.data.load import Split, load_split, size_on_disk
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.data.npz import Arrays, is_npz
-from kdjax.data.registry import AUGMENTS, STREAMED, measured_augment
+from kdjax.data.registry import AUGMENTS, DATASETS, STREAMED, measured_augment
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.transforms.augment import Augment
 from kdjax.experiment import builders, fields, schema
@@ -102,11 +102,28 @@ def _crops(section: dict) -> Geometry | None:
     """Of a set whose images stay on disk; None where it is read into memory."""
     geometry, feed = check_feed(section), section["feed"]
     if feed == "auto":
-        size = size_on_disk(section["name"], section["data_dir"] or None)
-        feed = "streamed" if size >= RESIDENT_BELOW else "resident"
+        is_large = streams_by_itself(section["name"], section["data_dir"])
+        feed = "streamed" if is_large else "resident"
         if geometry.sizes and feed == "resident":
             raise InputError(_RESIDENT_SIZES.format(f"{section['name']} is resident"))
     return geometry if feed == "streamed" else None
+
+
+def streams_by_itself(name: str, data_dir: str | None) -> bool:
+    """What `feed=auto` is for a set: too large to be kept, or recorded as streamed."""
+    record = _recorded(name, data_dir)
+    if record is not None and record.streamed:
+        return True
+    return size_on_disk(name, data_dir or None) >= RESIDENT_BELOW
+
+
+def _recorded(name: str, data_dir: str | None):
+    """What `prepare --folder` wrote beside a set of one's own; None of other sets."""
+    if is_npz(name) or dataset_of(name) in DATASETS:
+        return None
+    from kdjax.data.recorded import recorded  # brings TFDS
+
+    return recorded(name, data_dir)
 
 
 def _with_noise(train: Split, section: dict) -> Split:
@@ -171,6 +188,8 @@ def augment_of(data: dict, train: Split) -> Augment:
     name, streamed = data["name"], is_streamed(train)
     table = STREAMED if streamed else AUGMENTS
     usual = table.get(dataset_of(name))
+    if usual is None and (record := _recorded(name, data["data_dir"])) is not None:
+        usual = record.augment
     if bool(data["mean"]) != bool(data["std"]):
         raise InputError("config.data: expected mean and std both set, or neither.")
     values = {key: data[key] for key in ("mixup", "cutmix")}

@@ -1,3 +1,4 @@
+import shlex
 import shutil
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from kdjax import __main__
 from kdjax.data.registry import DATASETS
 from kdjax.datasets.archive_builder import builder_class
-from tests.data.jpegs import pictures, prepare_jpegs
+from tests.data.jpegs import encode, picture, pictures, prepare_jpegs
 from tests.datasets import miniatures
 from tests.datasets.miniature_imagenet import tiny, write_folder
 
@@ -79,7 +80,7 @@ def test_a_folder_and_its_other_forms(tmp_path, capsys):
     assert main(["mine", source, data_dir, "--short_side=32", "--quality=90"]) == 0
     lines = capsys.readouterr().out.splitlines()
     where = tmp_path / "data" / "mine"
-    assert lines == [
+    assert lines[:2] == [
         f"mine: train 3; from {tmp_path / 'in'}; {where / '1.0.0'}",
         "mine/short_side_32_quality_90: train 3; from mine/1.0.0; "
         f"{where / 'short_side_32_quality_90' / '1.0.0'}",
@@ -91,6 +92,7 @@ def test_a_folder_and_its_other_forms(tmp_path, capsys):
     assert main(["mine", source, data_dir, "--pixels=24"]) == 0
     line = capsys.readouterr().out
     assert line.startswith("mine/pixels_24: train 3; was prepared already; ")
+    assert "It has no images to validate with: --validation=0.2" in line
     assert not (where / "1.0.0").exists()
 
 
@@ -98,7 +100,9 @@ def test_unreadable_pictures_are_counted_and_named(tmp_path, capsys):
     damaged = {f"{i}.JPEG": tiny(i)[:300] for i in range(5)}
     source, data_dir = folder(tmp_path, **damaged)
     assert main(["mine", source, data_dir, "--skip_at_most=4"]) == 2
-    assert "and 4 others could not before; expected 4" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "5 images cannot be read; expected 4 at most:" in error
+    assert all(f"in/train/cat/{i}.JPEG (" in error for i in range(5))
     assert main(["mine", source, data_dir]) == 0
     streams = capsys.readouterr()
     assert "mine: train 3; 5 unreadable, left out; from" in streams.out
@@ -134,6 +138,8 @@ def test_a_tfrecord_copy_is_asked_for(tmp_path, capsys):
         (["--pixels=1"], "--pixels is 1; expected 2 to 4096"),
         (["--pixels=9", "--short_side=9"], "not allowed with argument"),
         (["--archives=a", "--tfrecord=b"], "not allowed with argument"),
+        (["--validation=0.2"], "--validation is that of --folder; expected both"),
+        (["--nested"], "--nested is that of --folder; expected both"),
         (["--skip_at_most=-1"], "--skip_at_most is -1; expected 0 or more"),
     ],
 )
@@ -141,3 +147,74 @@ def test_wrong_options(tmp_path, capsys, words, message):
     assert main(["mine", f"--data_dir={tmp_path / 'data'}", *words]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "data").exists()
+
+
+def photos(tmp_path, each=5):
+    """Two classes of small images and no split, one of them damaged."""
+    for name, first in (("cat", 0), ("dog", 20)):
+        files = {f"{i}.png": encode(picture(32, 32, first + i), kind="PNG") for i in
+                 range(each)}  # fmt: skip
+        write_folder(tmp_path / "photos", {"": {name: files}})
+    (tmp_path / "photos/cat/bad.jpg").write_bytes(b"<html>404")
+    return ["photos", "--folder=photos", "--data_dir=data"]
+
+
+def commands_in(text):
+    """The words after `python -m kdjax` of each command."""
+    lines = text.replace("\\\n", " ").splitlines()
+    return [shlex.split(x)[3:] for x in lines if x.startswith("python -m kdjax ")]
+
+
+def test_own_images_with_their_config_and_commands(tmp_path, capsys):
+    words = photos(tmp_path)
+    assert main(words) == 0
+    streams = capsys.readouterr()
+    lines = streams.out.splitlines()
+    assert lines[0] == (
+        "photos: train 8, validation 2; 1 unreadable, left out; from photos; "
+        "data/photos/1.0.0"
+    )
+    assert lines[1].split() == "classes 2, with 4 to 4 training images".split()
+    assert "20% of each class to validation" in lines[2] and "seed 0" in lines[2]
+    assert (
+        "height 32 and width 32 pixels" in lines[3]
+        and "of 8 training images" in lines[5]
+    )
+    assert "moved by up to 4 pixels; mirrored at random" in lines[6]
+    assert "photos/cat/bad.jpg: cannot be read (it is a web page" in streams.err
+    teacher, student = commands_in(streams.out)
+    config = tmp_path / "data/photos/1.0.0/config.py"
+    assert teacher[1] == "--config=data/photos/1.0.0/config.py:teacher"
+    assert commands_in(config.read_text()) == [teacher, student]
+    # The same once more shows the same, and leaves the config that was edited.
+    config.write_text(config.read_text() + "# mine\n")
+    assert main(words) == 0
+    again = capsys.readouterr().out.splitlines()
+    assert "was prepared already" in again[0] and again[1:] == lines[1:]
+    assert config.read_text().endswith("# mine\n")
+    assert main([*words, "--validation=0.4"]) == 2
+    assert "--validation was 0.2 and is 0.4" in capsys.readouterr().err
+
+
+def test_a_config_where_it_is_wanted(tmp_path, capsys):
+    words = [*photos(tmp_path), "--config_out=mine.py"]
+    assert main(words) == 0 and main(words) == 0
+    teacher, _ = commands_in(capsys.readouterr().out)[:2]
+    assert teacher[:2] == ["train", "--config=mine.py:teacher"]
+    (tmp_path / "mine.py").write_text("other = 1\n")
+    assert main(words) == 2
+    assert "mine.py exists and is another" in capsys.readouterr().err
+    assert not (tmp_path / "data/photos/1.0.0/config.py").exists()
+
+
+def test_what_is_typed_trains(tmp_path, capsys):
+    """The commands as they are printed, cut to an epoch of smaller networks."""
+    assert main(photos(tmp_path)) == 0
+    teacher, student = commands_in(capsys.readouterr().out)
+    network = "tests.networks:coarse"
+    short = [f"--config.model.name={network}", f"--allow_code={network}"]
+    short += ["--config.total_epochs=1", "--devices=1"]
+    for words in (teacher, student):
+        assert __main__.main([*words, *short]) == 0
+    assert "runs/photos/student" in " ".join(student)
+    assert (tmp_path / "runs/photos/student/metrics.jsonl").exists()

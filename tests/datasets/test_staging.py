@@ -20,12 +20,12 @@ from kdjax.__main__ import main
 from kdjax.datasets import folder_builder
 
 def slow(read):
-    def reading(*arguments):
+    def reading(*arguments, **options):
         time.sleep(0.3)
-        return read(*arguments)
+        return read(*arguments, **options)
     return reading
 
-folder_builder.decode_with_warning = slow(folder_builder.decode_with_warning)
+folder_builder.stored_image = slow(folder_builder.stored_image)
 sys.exit(main(sys.argv[1:]))
 """
 

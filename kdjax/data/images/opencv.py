@@ -12,6 +12,8 @@ import numpy as np
 
 # Loaders have threads of their own; OpenCV's would only compete with them.
 cv2.setNumThreads(0)
+# What a file has that cannot be read is an error of ours, which names the file.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # Whose fourth channel is transparency. That of a BMP or TIFF is often 0 everywhere and
 # has no meaning; OpenCV drops it.
 _PNG, _GIF, _RIFF = b"\x89PNG", b"GIF8", b"RIFF"  # the last is WebP's

@@ -1,0 +1,44 @@
+"""What `prepare --folder` measured of a set and wrote beside it: how to train on it."""
+
+import pathlib
+from typing import NamedTuple
+
+from kdjax.data.tfds import find
+from kdjax.data.tfds.names import default_data_dir
+from kdjax.data.transforms.augment import Augment
+from kdjax.paths.json_files import read_json
+
+FILE = "kdjax.json"
+_ADVICE = "Delete the set's directory and prepare it again."
+_NUMBERS = {"mean": [float], "std": [float], "padding": int, "flip": bool}
+_FORM = {"training": {**_NUMBERS, "feed": str}}
+
+
+class Recorded(NamedTuple):
+    """How to train on a set, unless a config says otherwise."""
+
+    augment: Augment
+    streamed: bool  # images of several sizes, or too large to be kept as pixels
+
+
+def recorded(name: str, data_dir: str | pathlib.Path | None) -> Recorded | None:
+    """What is recorded of a prepared set; None where nothing is, or no set is there.
+
+    Raises DamagedError if the file is not what was written.
+    """
+    directory = find.prepared(name, pathlib.Path(data_dir or default_data_dir()))
+    facts = None if directory is None else read_facts(directory)
+    if facts is None:
+        return None
+    training = facts["training"]
+    moments = {key: tuple(map(float, training[key])) for key in ("mean", "std")}
+    crop = {key: training[key] for key in ("padding", "flip")}
+    return Recorded(Augment(**moments, **crop), training["feed"] == "streamed")
+
+
+def read_facts(directory: pathlib.Path) -> dict | None:
+    """All that is recorded of the set in a directory; None where nothing is."""
+    try:
+        return read_json(directory / FILE, "what is recorded of a set", _FORM, _ADVICE)
+    except FileNotFoundError:
+        return None

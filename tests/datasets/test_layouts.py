@@ -1,0 +1,60 @@
+"""How a folder of images may be laid out."""
+
+import pytest
+
+from kdjax.data.split import DataError
+from kdjax.datasets.folders import scan
+from tests.data.jpegs import encode
+from tests.datasets.miniature_imagenet import write_folder
+from tests.datasets.test_own_folder import A, B, C, D, image, prepared, stored_names
+
+
+def test_train_val_and_test_are_three_splits(tmp_path):
+    splits = {"Train": {"a": {"0.jpg": A}, "b": {"0.jpg": B}}}
+    splits |= {"val": {"a": {"0.jpg": C}}, "test": {"b": {"0.jpg": D}}}
+    write_folder(tmp_path / "in", splits | {"extra": {"x": {}}})
+    done = prepared(tmp_path)
+    assert done.splits == {"train": 2, "validation": 1, "test": 1}
+    assert "    extra/" in done.facts["warnings"]
+    with pytest.raises(DataError, match="--validation is 0.2, and .*has val/; expect"):
+        prepared(tmp_path, validation=0.2)
+
+
+def test_train_gives_a_part_where_it_is_wanted(tmp_path):
+    many = {f"{i}.jpg": encode(image(i)) for i in range(10)}
+    write_folder(tmp_path / "in", {"train": {"a": many, "b": {"0.jpg": B}}})
+    assert prepared(tmp_path).splits == {"train": 11}
+    done = prepared(tmp_path, "other", validation=0.3)
+    assert done.splits == {"train": 8, "validation": 3}
+
+
+def test_nested_folders_with_the_flag(tmp_path):
+    write_folder(tmp_path / "in", {"": {"a": {"0.jpg": A}, "b": {"0.jpg": B}}})
+    deep = tmp_path / "in/a/2024/may"
+    deep.mkdir(parents=True)
+    (deep / "x y.png").write_bytes(encode(image(3), kind="PNG"))
+    (deep / "again").symlink_to(tmp_path / "in/a")  # a circle
+    with pytest.raises(DataError, match=r"in/a/2024 is a folder in a class\n.*--nest"):
+        prepared(tmp_path)
+    done = prepared(tmp_path, nested=True, validation=0.0)
+    assert stored_names(done, "train") == {"a/0.jpg", "a/2024/may/x y.png", "b/0.jpg"}
+
+
+def test_files_are_known_by_their_content(tmp_path):
+    odd = {"photo": A, "png.jpg": encode(image(5), kind="PNG"), "labels.txt": b"BMX"}
+    write_folder(tmp_path / "in", {"": {"a": odd, "b": {"0.jpg": B, "1.jpg": C}}})
+    done = prepared(tmp_path, validation=0.0)
+    assert stored_names(done, "train") == {"a/photo", "a/png.jpg", "b/0.jpg", "b/1.jpg"}
+
+
+def test_a_folder_above_the_classes(tmp_path):
+    write_folder(tmp_path / "in/images", {"": {"a": {"0.jpg": A}, "b": {"0.jpg": B}}})
+    with pytest.raises(DataError, match="give the folder above them"):
+        prepared(tmp_path)
+    with pytest.raises(DataError, match="1 class is all there is:\n    images"):
+        prepared(tmp_path, nested=True)
+    write_folder(tmp_path / "flat", {"": {}})
+    (tmp_path / "flat").mkdir(exist_ok=True)
+    (tmp_path / "flat/0.jpg").write_bytes(A)
+    with pytest.raises(DataError, match="no folders of classes; it has 0.jpg. Expect"):
+        scan(tmp_path / "flat")

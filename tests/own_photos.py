@@ -1,0 +1,28 @@
+"""A page's own folder of photos, for commands that are typed from it."""
+
+import pathlib
+
+from kdjax.cli import prepare
+from tests.data.jpegs import encode, picture
+
+NAME = "photos"
+
+
+def prepare_photos(name, words):
+    """In earnest, of a few images: the next commands take the config that it writes."""
+    if name != NAME:
+        return
+    for class_name, first in (("cat", 0), ("dog", 9)):
+        directory = pathlib.Path(NAME, class_name)
+        directory.mkdir(parents=True)
+        for number in range(first, first + 6):
+            (directory / f"{number}.jpg").write_bytes(encode(picture(32, 32, number)))
+    assert prepare.main(words) == 0
+
+
+def with_config(word, root):
+    """--config=FILE of the repository, or of what `prepare_photos` has written here."""
+    option, _, path = word.partition("=")
+    if option != "--config" or pathlib.Path(path.split(":")[0]).exists():
+        return word
+    return f"{option}={root}/{path}"
