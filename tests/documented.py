@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests.data.jpegs import encode, picture
 from tests.networks import Linear
 from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
@@ -126,6 +127,15 @@ def _check_readme(number: int, names: dict, printed: str) -> None:
     np.testing.assert_allclose(names["gradients"], wanted, rtol=1e-4, atol=1e-5)
 
 
+def _photos(directory: pathlib.Path) -> dict:
+    """A folder `photos` of the reader's: two classes, no split."""
+    for number in range(24):
+        folder = directory / "photos" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jpg").write_bytes(encode(picture(32, 32, number)))
+    return {}
+
+
 def _losses(directory: pathlib.Path) -> dict:
     return {"signals": signals(GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)}
 
@@ -182,6 +192,7 @@ def _check_paper(number: int, names: dict, printed: str) -> None:
 SHORT_RUNS = ((r"epochs=\d+", "epochs=1"), ('"resnet20"', "MyFlaxModule()"))
 PAGES = {
     "README.md": Page(_readme, SHORT_RUNS, _check_readme),
+    "docs/data.md": Page(_photos),
     "docs/losses.md": Page(_losses, (), _check_losses),
     "docs/networks.md": Page(lambda _: {"MyModule": Linear}, (), _check_networks),
     "docs/reuse.md": Page(check=_check_reuse),
