@@ -44,10 +44,13 @@ def test_every_block_of_python_runs(page, tmp_path, monkeypatch):
 def test_blocks_say_their_language():
     for page in NAMES:
         for block in blocks(page):
-            assert block.language in LANGUAGES, f"{page}:{block.line}"
+            where = f"{page}:{block.line}"
+            assert block.language in LANGUAGES, where
+            short = re.search(r"^kdjax ", block.text, re.M)
+            assert not short, f"{where}: expected python -m kdjax, which tests type"
             if not block.language:
                 hidden = re.search(r"^(import|from \w+ import|def) ", block.text, re.M)
-                assert not hidden, f"{page}:{block.line} is Python; expected ```python"
+                assert not hidden, f"{where} is Python; expected ```python"
     assert set(PAGES) <= set(NAMES)
 
 

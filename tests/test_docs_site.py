@@ -63,6 +63,7 @@ Sums.
 Args:
   x: [b, c], so that
     lines go on.
+  **rest: of g.
 
 >>> f(2 * 3)
 6

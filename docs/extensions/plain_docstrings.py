@@ -8,8 +8,8 @@ and its like.
 import re
 
 SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes):$")
-# Outside of `code`: emphasis, references and substitutions.
-MARKUP = re.compile(r"`[^`]*`|(?<=\w)_(?!\w)|[*|\\]")
+# Outside of `code` and of "**keywords:": emphasis, references and substitutions.
+MARKUP = re.compile(r"`[^`]*`|^ +\*+(?=\w+:)|(?<=\w)_(?!\w)|[*|\\]")
 
 
 def setup(app):
@@ -69,4 +69,4 @@ def _table(rows: list[str]) -> list[str]:
 def _escaped(line: str) -> str:
     if line.lstrip().startswith((">>>", "...")):
         return line
-    return MARKUP.sub(lambda m: m[0] if m[0][0] == "`" else "\\" + m[0], line)
+    return MARKUP.sub(lambda m: m[0] if m[0][0] in "` " else "\\" + m[0], line)
