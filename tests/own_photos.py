@@ -8,16 +8,20 @@ from tests.data.jpegs import encode, picture
 NAME = "photos"
 
 
+def write_photos(directory):
+    """A folder of two classes, without splits."""
+    for class_name, first in (("cat", 0), ("dog", 9)):
+        path = directory / class_name
+        path.mkdir(parents=True)
+        for number in range(first, first + 6):
+            (path / f"{number}.jpg").write_bytes(encode(picture(32, 32, number)))
+
+
 def prepare_photos(name, words):
     """In earnest, of a few images: the next commands take the config that it writes."""
-    if name != NAME:
-        return
-    for class_name, first in (("cat", 0), ("dog", 9)):
-        directory = pathlib.Path(NAME, class_name)
-        directory.mkdir(parents=True)
-        for number in range(first, first + 6):
-            (directory / f"{number}.jpg").write_bytes(encode(picture(32, 32, number)))
-    assert prepare.main(words) == 0
+    if name == NAME:
+        write_photos(pathlib.Path(NAME))
+        assert prepare.main(words) == 0
 
 
 def with_config(word, root):

@@ -3,6 +3,7 @@
 import pathlib
 from typing import NamedTuple
 
+from kdjax import paths
 from kdjax.data.tfds import find
 from kdjax.data.tfds.names import default_data_dir
 from kdjax.data.transforms.augment import Augment
@@ -26,7 +27,8 @@ def recorded(name: str, data_dir: str | pathlib.Path | None) -> Recorded | None:
 
     Raises DamagedError if the file is not what was written.
     """
-    directory = find.prepared(name, pathlib.Path(data_dir or default_data_dir()))
+    where = paths.parse(data_dir, "data_dir") if data_dir else default_data_dir()
+    directory = find.prepared(name, where)
     facts = None if directory is None else read_facts(directory)
     if facts is None:
         return None

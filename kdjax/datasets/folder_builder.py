@@ -94,8 +94,8 @@ def prepare_folder(
     """Prepares DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/val/..., once.
 
     JPEG, PNG, WebP, BMP, TIFF and GIF, recognised by content. Under the name
-    imagenet2012 they become TFDS's own set, of which nothing may be missing, and only
-    `skip_at_most` and `log` matter.
+    imagenet2012 they become TFDS's own set, of which nothing may be missing: no option
+    matters then.
 
     Args:
       validation: share of each class, 0 or more and below 1, that becomes the
@@ -117,6 +117,9 @@ def prepare_folder(
         raise DataError(f"{name!r}: a folder's set has no config; leave out /{config}.")
     if exif not in EXIF:
         raise InputError(f"--exif is {exif!r}; expected {' or '.join(EXIF)}.")
+    if skip_at_most < 0:
+        raise InputError(f"--skip_at_most is {skip_at_most}; expected 0 or more.")
+    _check_apart(folder, data_dir / dataset)
     prepared = existing(name, data_dir)
     if dataset == Imagenet2012Folders.name:
         make = functools.partial(Imagenet2012Folders, archives=folder)
@@ -142,6 +145,17 @@ def prepare_folder(
     return build(
         name, make, data_dir=data_dir, source=str(folder), log=log, finish=finish
     )
+
+
+def _check_apart(folder: pathlib.Path, directory: pathlib.Path) -> None:
+    """A set that lies in the folder of its images would be a class of the next one."""
+    if paths.is_url(directory):
+        return
+    if directory.resolve().is_relative_to(folder.resolve()):
+        raise DataError(
+            f"--data_dir: the set would be written into {directory}, which is in "
+            f"--folder, {folder}; expected another --data_dir, such as data."
+        )
 
 
 def _look(listed: folders.Folder, exif: str, log: Log) -> None:

@@ -10,7 +10,8 @@ def summary(prepared: Prepared) -> list[str]:
         return []
     train = facts["splits"]["train"]
     least, median, most = train["a_class"]
-    classes = f"{facts['classes']:,}, with {least:,} to {most:,} training images"
+    each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    classes = f"{facts['classes']:,}, each with {each} training images"
     if least != most:
         classes += f" (median {median:,g}; fewest: {train['fewest']})"
     training, source = facts["training"], facts["source"]

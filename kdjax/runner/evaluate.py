@@ -6,7 +6,7 @@ from typing import NamedTuple
 from kdjax import checkpoints
 from kdjax.contracts import InputError, nearest
 from kdjax.data.images.crops import Geometry
-from kdjax.data.load import Split, crops_of, exact_name, load_split
+from kdjax.data.load import Split, crops_of, exact_name, load_split, size_on_disk
 from kdjax.data.npz import is_npz
 from kdjax.data.registry import STREAMED
 from kdjax.data.split import DataError
@@ -14,7 +14,7 @@ from kdjax.data.tfds.names import parse_name
 from kdjax.data.transforms.augment import Augment
 from kdjax.distributed import collectives
 from kdjax.experiment.builders import guarded
-from kdjax.experiment.data import streams_by_itself
+from kdjax.experiment.data import RESIDENT_BELOW
 from kdjax.experiment.networks import CHECKPOINTS, check_weights, choose_step
 from kdjax.experiment.pretrained import student_network
 from kdjax.experiment.teachers import load_teacher
@@ -154,7 +154,7 @@ def _named_crops(image_shape: list[int], images: SplitRequest) -> Geometry | Non
     if feed == "auto" and images.short_side:
         feed = "streamed"
     if feed == "auto" and not is_npz(name):
-        large = streams_by_itself(name, images.data_dir)
+        large = size_on_disk(name, images.data_dir or None) >= RESIDENT_BELOW
         feed = "streamed" if large or parse_name(name).dataset in STREAMED else feed
     if feed != "streamed":
         if images.short_side:

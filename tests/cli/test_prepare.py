@@ -174,7 +174,7 @@ def test_own_images_with_their_config_and_commands(tmp_path, capsys):
         "photos: train 8, validation 2; 1 unreadable, left out; from photos; "
         "data/photos/1.0.0"
     )
-    assert lines[1].split() == "classes 2, with 4 to 4 training images".split()
+    assert lines[1].split() == "classes 2, each with 4 training images".split()
     assert "20% of each class to validation" in lines[2] and "seed 0" in lines[2]
     assert (
         "height 32 and width 32 pixels" in lines[3]

@@ -3,6 +3,7 @@
 import pytest
 
 from kdjax.data.split import DataError
+from kdjax.datasets.folder_builder import prepare_folder
 from kdjax.datasets.folders import scan
 from tests.data.jpegs import encode
 from tests.datasets.miniature_imagenet import write_folder
@@ -58,3 +59,11 @@ def test_a_folder_above_the_classes(tmp_path):
     (tmp_path / "flat/0.jpg").write_bytes(A)
     with pytest.raises(DataError, match="no folders of classes; it has 0.jpg. Expect"):
         scan(tmp_path / "flat")
+
+
+def test_a_set_is_not_written_among_its_images(tmp_path):
+    write_folder(tmp_path / "mine", {"": {"a": {"0.jpg": A}, "b": {"0.jpg": B}}})
+    for name, data_dir in (("mine", tmp_path), ("other", tmp_path / "mine/data")):
+        with pytest.raises(DataError, match="--data_dir: the set would be written in"):
+            prepare_folder(name, tmp_path / "mine", data_dir=data_dir)
+    assert {p.name for p in (tmp_path / "mine").iterdir()} == {"a", "b"}

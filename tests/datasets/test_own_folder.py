@@ -13,7 +13,8 @@ from kdjax.data.recorded import FILE, recorded
 from kdjax.data.split import DataError
 from kdjax.datasets import folder_builder
 from kdjax.datasets.folder_builder import prepare_folder
-from kdjax.datasets.own_set import config_text, data_section
+from kdjax.datasets.own_set import commands, config_text, data_section
+from kdjax.datasets.summary import summary
 from kdjax.experiment.data import load_data, streams_by_itself
 from kdjax.experiment.schema import nested
 from tests.data.jpegs import decoded, encode, picture
@@ -143,6 +144,9 @@ def test_photographs_are_streamed(tmp_path):
     data = load_data(section | {"feed": "auto"})
     assert data.train.image.shape[1:] == (32, 32, 3) and data.augment.padding == 0
     assert done.facts["heights"] == [40, 44.5, 90]
+    text = "\n".join(summary(done))
+    assert "heights 40 to 90 (median 44.5), widths 90 to 200" in text
+    assert "random crops of 25% to 100% of an image, resized to 32 x 32" in text
 
 
 def test_the_image_size_that_is_wanted(tmp_path):
@@ -169,6 +173,11 @@ def test_a_config_trains_on_it(own):
     student.batch_size, student.total_epochs = 64, 10.0
     schedule = student.schedule
     assert (schedule.learning_rate, schedule.warmup_epochs) == (0.05, 0.5)
+    typed = commands("mine/pixels_64", "my sets/a.py", "", "kdjax")[0]
+    assert typed == (
+        "kdjax train '--config=my sets/a.py:teacher' \\\n"
+        "    --workdir=runs/mine-pixels_64/teacher"
+    )
 
 
 def test_without_a_split_off_nothing_measures(tmp_path):
