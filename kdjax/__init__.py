@@ -17,5 +17,5 @@ __all__, __getattr__, __dir__ = lazy_package(
     models="",
     supervision="",
     types="",
-    api="distill evaluate load train Trained",
+    api="distill evaluate load sweep train SweepResult Trained",
 )

@@ -107,9 +107,12 @@ def _answered(name: str) -> int:
 def exit_code(name: str, error: BaseException) -> int | None:
     """Prints an error of users, data or disks as a line; None for a bug."""
     # Brings JAX, which --help does not need.
-    from kdjax.contracts import exit_code_of, printable
+    from kdjax.contracts import InputError, exit_code_of, printable
+    from kdjax.user_code import described, place_of
 
     code, text = exit_code_of(error), str(error)
+    if code is None and isinstance(error, Exception) and place_of(error):
+        code, text = InputError.exit_code, described(error)
     if isinstance(error, ModuleNotFoundError):
         text = (
             f"the package {error.name} is not installed; commands need more than the "

@@ -136,11 +136,16 @@ def test_an_indexable_is_as_good_as_arrays(tmp_path):
     "changes, message",
     [
         ({"student": 3}, "student is int; expected a name"),
+        ({"student": Net}, "student is .*expected a name.*Net is a class: give Net"),
         ({"student": "resnet9"}, "there is no model 'resnet9'; near are"),
         ({"teacher": 3}, "teacher is int; expected what kdjax.train returned"),
-        ({"teacher": (Net(),)}, "teacher is a tuple of 1; expected"),
+        ({"teacher": (Net(),)}, "teacher is tuple of 1; expected what"),
+        ({"teacher": from_linen(Net())}, "teacher is a network whose init draws"),
         ({"teacher": "/nowhere"}, "there is no such directory"),
-        ({"data": {"train": arrays()}}, "expected a name, or a mapping with train and"),
+        (
+            {"data": {"train": arrays()}},
+            "dict of train; expected a name, a folder.*or a ma",
+        ),
         ({"method": "kdd"}, "config.method.name is 'kdd'.*Did you mean kd"),
         ({"config": {"optimiser.momentum": 0.5}}, "config.optimiser.*optimizer"),
         ({"batch_size": 1000}, "config.batch_size is 1000 and the training set has 96"),

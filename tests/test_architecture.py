@@ -14,10 +14,10 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "kdjax"
 # From the ground up: a module imports its own floor and lower ones.
 FLOORS = (
-    "contracts lazy_import signals paths types losses supervision models data datasets "
-    "methods selection training distributed analysis checkpoints weights reporting "
-    "caching experiment bench preflight runner sweep reproduce doctor api cli "
-    "__main__"
+    "contracts lazy_import user_code signals paths types losses supervision models "
+    "data datasets methods selection training distributed analysis checkpoints "
+    "weights reporting caching experiment bench preflight runner sweeps reproduce "
+    "doctor api cli __main__"
 ).split()
 # Who may import what. A package that is not here may be imported by nobody.
 GUESTS = {
@@ -25,6 +25,7 @@ GUESTS = {
     "jaxtyping": FLOORS,
     "numpy": FLOORS,
     "flax": ["models"],
+    "equinox": ["models"],  # of a user who has it
     "optax": ["training"],
     "orbax": ["checkpoints"],
     "etils": ["checkpoints", "paths"],
@@ -37,9 +38,10 @@ GUESTS = {
     "simplejpeg": ["data", "datasets"],
     "sklearn": ["selection"],
     "scipy": ["analysis", "selection"],
-    "ml_collections": ["experiment", "cli", "sweep", "api"],
+    "ml_collections": ["experiment", "cli", "sweeps", "api"],
     "tensorboardX": ["reporting"],
     "rich": ["reporting"],
+    "IPython": ["reporting"],  # of a notebook that runs
     "matplotlib": ["reporting"],
     "jinja2": ["reporting"],
     "safetensors": ["weights"],

@@ -10,8 +10,8 @@ from kdjax.contracts import InputError
 from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.stages import split_stages
 from kdjax.runner import run
-from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import make_trials
+from kdjax.sweeps.axes import read_axes
+from kdjax.sweeps.trials import make_trials
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ("common", "__init__")

@@ -17,8 +17,8 @@ from kdjax.experiment.stages import split_stages
 from kdjax.runner import run
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.trainer import Steps
-from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import make_trials
+from kdjax.sweeps.axes import read_axes
+from kdjax.sweeps.trials import make_trials
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.data.jpegs import pictures, prepare_jpegs

@@ -32,9 +32,9 @@ from kdjax.distributed import collectives, devices, runtime
 from kdjax.experiment.overrides import load_grid, split_overrides
 from kdjax.reporting.console import say
 from kdjax.runner import time_slice
-from kdjax.sweep import directory, run
-from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import Trial, in_common, make_trials, read_trials
+from kdjax.sweeps import directory, run
+from kdjax.sweeps.axes import read_axes
+from kdjax.sweeps.trials import Trial, in_common, make_trials, read_trials
 from kdjax.training.loop import NonFinite
 
 GRID = "--grid."

@@ -7,7 +7,7 @@ from kdjax.doctor.holder import examine_holder
 from kdjax.doctor.run import examine_run
 from kdjax.paths.json_files import read_json
 from kdjax.runner.workdir import CONFIG
-from kdjax.sweep.directory import DONE, FAILED, MEMBERS, PROGRAMS
+from kdjax.sweeps.directory import DONE, FAILED, MEMBERS, PROGRAMS
 
 AGAIN = "Run the same sweep again; it trains what is missing."
 

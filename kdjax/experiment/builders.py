@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kdjax.contracts import InputError, flat, nearest
+from kdjax.contracts import InputError, exit_code_of, flat, nearest
 from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value, plain
 from kdjax.models import PROVIDED
 from kdjax.training.optimizers import OPTIMIZERS, from_function
@@ -162,8 +162,16 @@ def _check_warmup(path: str, parameters, arguments: dict, run: Mapping) -> None:
 
 
 def guarded(path: str, function: Callable, /, *args: Any, **kwargs: Any) -> Any:
-    """Calls, and puts the config's path before what the callee complains of."""
+    """Calls, and puts the config's path before what the callee complains of.
+
+    An error of a user's own code says where that is.
+    """
     try:
         return function(*args, **kwargs)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise InputError(f"{path}: {error}") from error
+    except Exception as error:
+        from kdjax.user_code import described, place_of
+
+        is_complaint = isinstance(error, ValueError | TypeError | ArithmeticError)
+        if is_complaint or (exit_code_of(error) is None and place_of(error)):
+            raise InputError(f"{path}: {described(error)}") from error
+        raise

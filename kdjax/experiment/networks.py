@@ -9,7 +9,7 @@ from kdjax.contracts import InputError
 from kdjax.experiment.builders import check_code, guarded
 from kdjax.experiment.fields import check_value
 from kdjax.models import create
-from kdjax.models.network import Network
+from kdjax.models.network import Network, call_evaluate, call_init
 from kdjax.types import Outputs
 
 CHECKPOINTS = "checkpoints"
@@ -42,8 +42,8 @@ def outputs_of(
     images = jax.ShapeDtypeStruct((count, *image_shape), jnp.float32)
 
     def forward(images, own):
-        own = network.init(jax.random.key(0), images) if own is None else own
-        return network.evaluate(*own, images)
+        own = call_init(network, jax.random.key(0), images) if own is None else own
+        return call_evaluate(network, *own, images)
 
     size = "x".join(map(str, image_shape))
     where = f"{path}: it cannot take the data set's images of {size}"

@@ -10,6 +10,7 @@ from kdjax.experiment import pretrained, teacher_inputs
 from kdjax.experiment.networks import build_network, check_classes, count_classes
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teacher_inputs import Adapted, adapt
+from kdjax.models import PROVIDED
 from kdjax.models.ensemble import ensemble
 
 
@@ -118,8 +119,16 @@ def _foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
         )
     adapted = adapted_network(path, {"name": name}, data, section)
     images = jnp.zeros((1, *teacher_shape(data, section)), jnp.float32)
-    variables = jax.jit(adapted.network.init)(jax.random.key(0), images)
-    variables = jax.tree.map(np.asarray, variables)
+    init = jax.jit(adapted.network.init)
+    variables = jax.tree.map(np.asarray, init(jax.random.key(0), images))
     identity = {"network": name, "digest": checkpoints.digest(variables)}
+    if name.startswith(PROVIDED):
+        other = checkpoints.digest(init(jax.random.key(1), images))
+        if other != identity["digest"]:
+            raise InputError(
+                "teacher is a network whose init draws its weights, so nobody trained "
+                "it; expected one with weights: (network, params, batch_stats), what "
+                "kdjax.train returned, or the directory of a run."
+            )
     teacher = Teacher(adapted.network, variables, identity)
     return pretrained.identified(teacher, {}, adapted.changes, section)

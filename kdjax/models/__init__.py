@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterator
 
 from kdjax.lazy_import import LazyTable, imported, lazy_package
 
-__all__, __getattr__, __dir__ = lazy_package(__name__, network="Network from_linen")
+__all__, __getattr__, __dir__ = lazy_package(
+    __name__,
+    network="Network from_linen",
+    nnx_networks="from_nnx",
+    equinox_networks="from_equinox",
+)
 __all__ += ["MODELS", "create", "provided"]
 PROVIDED = "provided:"  # before the name of a network that is an object of the caller's
 _provided = contextvars.ContextVar("provided")  # name -> Network

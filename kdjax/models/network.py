@@ -6,6 +6,7 @@ module, no variable collection, no train flag. Batch norm sees the global batch 
 """
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -15,11 +16,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from kdjax.contracts import InputError
 from kdjax.types import Outputs, PyTree
 
 # What modules call their flag, and its value while training.
-_FLAGS = {"train": True, "training": True, "is_training": True}
-_FLAGS |= {"deterministic": False, "use_running_average": False}
+FLAGS = {"train": True, "training": True, "is_training": True}
+FLAGS |= {"deterministic": False, "use_running_average": False}
 
 
 FROZEN = "frozen"  # what Linen calls the arrays of `freeze`
@@ -79,7 +81,7 @@ def from_linen(
     ((2, 10), ['scores'])
     """
     parameters = inspect.signature(type(module).__call__).parameters
-    flag = next((name for name in _FLAGS if name in parameters), None)
+    flag = next((name for name in FLAGS if name in parameters), None)
     linen = _Linen(module, flag, dict(features or {}))
     return Network(linen.init, linen.train, linen.evaluate, linen.freeze)
 
@@ -138,24 +140,25 @@ class _Linen:
             capture_intermediates=self._is_tapped if self.paths else False,
             mutable=["batch_stats"] * training + ["intermediates"] * bool(self.paths),
         )
-        logits, features = _read(self.where, result)
+        logits, features = read_result(self.where, result)
         features |= self._tapped(changed.get("intermediates", {}))
         return Outputs(logits.astype(jnp.float32), features), changed
 
     def _call(self, function, training: bool, *args, **kwargs):
         """Calls Flax with the flag; its errors about state become ours."""
         if self.flag is not None:
-            kwargs[self.flag] = _FLAGS[self.flag] == training
+            kwargs[self.flag] = FLAGS[self.flag] == training
         try:
-            return function(*args, **kwargs)
+            with nn.intercept_methods(functools.partial(_check_bridged, self.where)):
+                return function(*args, **kwargs)
         except flax.errors.InvalidRngError as error:
             raise ValueError(
                 f"{self.where}: the module asks for random numbers (dropout?) where it "
                 "has no key: it is evaluated, or `train` was called without one. "
-                f"Expected a flag ({', '.join(_FLAGS)}) that turns them off."
+                f"Expected a flag ({', '.join(FLAGS)}) that turns them off."
             ) from error
         except flax.errors.ModifyScopeVariableError as error:
-            flag = self.flag or f"no flag (looked for {', '.join(_FLAGS)})"
+            flag = self.flag or f"no flag (looked for {', '.join(FLAGS)})"
             raise ValueError(
                 f"{self.where}: the module changes its variables while evaluating; its "
                 f"__call__ takes {flag}. Pass use_running_average to every batch norm."
@@ -180,7 +183,32 @@ class _Linen:
         return features
 
 
-def _read(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
+def _check_bridged(where: str, call: Callable, args, kwargs, context):
+    """Calls a method; refuses an NNX module that keeps its mode in evaluation.
+
+    `nnx.bridge` calls it as it was made, so a batch norm that trains would evaluate
+    with the statistics of the batch, and dropout would drop, without a word.
+    """
+    module = context.module
+    bridged = any(kind.__name__ == "ToLinen" for kind in type(module).__mro__)
+    if (
+        bridged
+        and context.method_name == "__call__"
+        and not FLAGS.keys() & kwargs.keys()
+    ):
+        from kdjax.models.nnx_networks import bridge_switches
+
+        if bridge_switches(module):
+            name = getattr(module.nnx_class, "__name__", "Net")
+            raise ValueError(
+                f"{where}: nnx.bridge.to_linen({name}) is never told whether it "
+                "trains, and would evaluate as it trains. Expected the NNX module "
+                f"itself: kdjax.models.from_nnx(lambda rngs: {name}(..., rngs=rngs))."
+            )
+    return call(*args, **kwargs)
+
+
+def read_result(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(logits, features) of what the module returned."""
     if isinstance(result, Outputs):
         result = (result.logits, result.features)
@@ -197,3 +225,52 @@ def _read(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
             f"{where}: logits has shape {logits.shape}; expected [batch, classes]."
         )
     return logits, features
+
+
+def call_init(network: Network, key, images) -> tuple[PyTree, PyTree]:
+    """What `init` gives, checked: whoever writes one is told what it should be."""
+    variables = network.init(key, images)
+    if not isinstance(variables, tuple) or len(variables) != 2:
+        raise InputError(
+            f"the network's init returned {_kind(variables)}; expected (params, "
+            "batch_stats), with {} for no statistics."
+        )
+    return variables
+
+
+def call_evaluate(network: Network, params, batch_stats, images) -> Outputs:
+    """What `evaluate` gives, checked."""
+    outputs = network.evaluate(params, batch_stats, images)
+    if not isinstance(outputs, Outputs):
+        raise InputError(
+            f"the network's evaluate returned {_kind(outputs)}; expected "
+            "kdjax.types.Outputs(logits, features), {} for no features."
+        )
+    return outputs
+
+
+def call_train(network: Network, params, batch_stats, images, key):
+    """What `train` gives, checked."""
+    result = network.train(params, batch_stats, images, key)
+    is_pair = isinstance(result, tuple) and len(result) == 2
+    if isinstance(result, Outputs) or not is_pair or not isinstance(result[0], Outputs):
+        raise InputError(
+            f"the network's train returned {_kind(result)}; expected (Outputs, "
+            "batch_stats): kdjax.types.Outputs(logits, {}) and, of no statistics, the "
+            "batch_stats that it was given."
+        )
+    was, now = map(jax.tree.structure, (batch_stats, result[1]))
+    if was != now:
+        raise InputError(
+            f"the network's train returned batch_stats of the structure {now}; "
+            f"expected that of those it was given, {was}."
+        )
+    return result
+
+
+def _kind(value) -> str:
+    """A value in few words, and a tuple by what it holds."""
+    if isinstance(value, tuple) and not isinstance(value, Outputs):
+        return f"({', '.join(map(_kind, value))})"
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else f"an array of shape {shape}"

@@ -65,7 +65,7 @@ class Reporter:
         self._start = time.monotonic() - (kept[-1]["seconds"] if kept else 0.0)
         replace(self._path, "".join(json_text(row) + "\n" for row in rows))
         self._file, self._unwritten = open_append(self._path), b""
-        self._line, self._events = _Line(stream or sys.stderr), None
+        self._line, self._events = _live_line(stream), None
         if tensorboard:
             self._events = open_events(workdir / "tensorboard", start, self.say)
 
@@ -232,6 +232,16 @@ def _losses(name: str, row: dict[str, float]) -> str:
         inner = ", ".join(f"{k.removeprefix('loss/')} {row[k]:.4f}" for k in terms)
         text += f" ({inner})"
     return text + (f" SKIPPED {row['skipped']:.0f}" if row["skipped"] else "")
+
+
+def _live_line(stream):
+    """Of a terminal, a file or, where one runs, a notebook."""
+    if stream is None and "IPython" in sys.modules:
+        from kdjax.reporting.notebook import NotebookLine, in_notebook
+
+        if in_notebook():
+            return NotebookLine()
+    return _Line(stream or sys.stderr)
 
 
 class _Line:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from kdjax.models.network import Network
+from kdjax.models.network import Network, call_train
 from kdjax.training.state import Student, TrainState
 from kdjax.types import PyTree
 
@@ -136,11 +136,16 @@ def per_device(network: Network, mesh: Mesh) -> Network:
     def own(params, batch_stats, images, key):
         # Devices see other rows each, so each draws its own numbers for them.
         key = jax.random.fold_in(key, jax.lax.axis_index("data"))
-        outputs, moments = network.train(params, batch_stats, images, key)
+        outputs, moments = call_train(network, params, batch_stats, images, key)
         return outputs, jax.tree.map(mean, moments, batch_stats)
 
     def mean(new, old):  # what no layer has changed is the same everywhere
-        return old if new is old else jax.lax.pmean(new, "data")
+        if new is old:
+            return old
+        if jnp.issubdtype(new.dtype, jnp.inexact):
+            return jax.lax.pmean(new, "data")
+        # A counter, or whether a layer was called before: every device has the same.
+        return jax.lax.pmax(new.astype(jnp.int32), "data").astype(new.dtype)
 
     ins, outs = (everywhere, everywhere, rows, everywhere), (rows, everywhere)
     divided = jax.shard_map(own, mesh=mesh, in_specs=ins, out_specs=outs)

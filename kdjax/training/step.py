@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kdjax.models.network import Network
+from kdjax.models.network import Network, call_train
 from kdjax.training.objective import compute_loss
 from kdjax.training.state import Student, TrainState
 from kdjax.training.update import (
@@ -249,7 +249,7 @@ def _outputs(student: Student, state: TrainState, given: Given, params, declared
     method, keys = student.method, given.keys
 
     def train(images, batch_stats, key):
-        return student.network.train(params, batch_stats, images, key)
+        return call_train(student.network, params, batch_stats, images, key)
 
     if "image_gradients" in method.needs:
         (outputs, batch_stats), gradient = label_gradient(

@@ -17,8 +17,8 @@ from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.methods import ce
 from kdjax.runner import sample_weights, select, trainer
-from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import in_common, make_trials
+from kdjax.sweeps.axes import read_axes
+from kdjax.sweeps.trials import in_common, make_trials
 from tests.distributed.jobs import ROOT, Job, by_hand
 from tests.networks import linear
 from tests.training.problems import CLASSES, Problem, student

@@ -30,7 +30,7 @@ from kdjax.reporting.results import read_summary
 from kdjax.reproduce import tables
 from kdjax.runner import sample_weights, workdir
 from kdjax.runner.select import read_selection
-from kdjax.sweep import directory
+from kdjax.sweeps import directory
 from tests.data.jpegs import encode, picture, prepare_jpegs
 from tests.faults.damage import Kind, dumped, flips
 

@@ -12,7 +12,7 @@ from kdjax.experiment import schema
 from kdjax.paths.json_files import DamagedError, parse_json, read_json, sealed
 from kdjax.reporting import results
 from kdjax.runner import provenance, run, select, workdir
-from kdjax.sweep import directory, trials
+from kdjax.sweeps import directory, trials
 from kdjax.weights import imported
 from tests.experiment import configs
 from tests.faults import test_flips as kinds

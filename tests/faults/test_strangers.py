@@ -18,7 +18,7 @@ from kdjax.data.tfds.feature_classes import OWN
 from kdjax.experiment import build, builders, schema
 from kdjax.experiment.overrides import load_config
 from kdjax.paths.json_files import CHECKSUM
-from kdjax.sweep.trials import read_trials
+from kdjax.sweeps.trials import read_trials
 from kdjax.weights import imported, safetensors
 from tests.weights import numpy_resnet
 

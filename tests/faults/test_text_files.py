@@ -11,7 +11,7 @@ from kdjax.data.noise import from_file
 from kdjax.data.split import DataError
 from kdjax.experiment import schema
 from kdjax.experiment.teacher_inputs import read_names
-from kdjax.sweep.trials import read_trials
+from kdjax.sweeps.trials import read_trials
 
 BOM = b"\xef\xbb\xbf"
 # Line -> bytes of a file of such lines.

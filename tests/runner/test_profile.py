@@ -6,7 +6,7 @@ from kdjax.__main__ import main
 from kdjax.contracts import InputError
 from kdjax.runner import profile
 from kdjax.runner.profile import Traced, check_profile, parse
-from tests.sweep import sweeps
+from tests.sweeps import sweeps
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from ml_collections import ConfigDict
 from kdjax.contracts import InputError
 from kdjax.runner import provenance, run, select, trainer
 from kdjax.runner.select import read_selection
-from kdjax.sweep import directory
-from kdjax.sweep.trials import Trial
+from kdjax.sweeps import directory
+from kdjax.sweeps.trials import Trial
 from tests.experiment import configs
-from tests.sweep import sweeps
+from tests.sweeps import sweeps
 
 pytestmark = pytest.mark.usefixtures("own_networks")
 
@@ -231,7 +231,7 @@ def test_the_rows_of_a_sweep_are_of_one_teacher(runs, data_dir, tmp_path, monkey
     monkeypatch.setattr(
         provenance, "load_teacher", lambda *a: loaded.append(a) or original(*a)
     )
-    monkeypatch.setattr("kdjax.sweep.run._run_job", None)
+    monkeypatch.setattr("kdjax.sweeps.run._run_job", None)
     assert start(runs / "first") == 0 and not loaded
     assert start(tmp_path / "copy") == 0 and len(loaded) == 1
     with pytest.raises(InputError, match="__method-ce was made with teacher digest"):

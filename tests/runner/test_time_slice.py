@@ -4,7 +4,7 @@ import pytest
 
 from kdjax.__main__ import main
 from kdjax.reporting.reporter import read_rows
-from tests.sweep import sweeps
+from tests.sweeps import sweeps
 
 
 @pytest.fixture(autouse=True)

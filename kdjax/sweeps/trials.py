@@ -27,7 +27,7 @@ from kdjax.experiment.overrides import set_override
 from kdjax.experiment.schema import BUILDERS, OPEN, plain, resolved
 from kdjax.paths.files import read_text
 from kdjax.paths.json_files import parse_json
-from kdjax.sweep.axes import LABEL, OF_LABEL, Axis, Text, read_axes
+from kdjax.sweeps.axes import LABEL, OF_LABEL, Axis, Text, read_axes
 
 LONGEST = 150  # of a trial's name; a directory's may have 255
 LONGEST_VALUE = 48

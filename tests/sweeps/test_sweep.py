@@ -14,8 +14,8 @@ from kdjax.reporting.results import read_results
 from kdjax.runner import trainer
 from kdjax.runner.trainer import Steps
 from kdjax.training.loop import Preempted
-from tests.sweep import sweeps
-from tests.sweep.sweeps import TRIALS, start
+from tests.sweeps import sweeps
+from tests.sweeps.sweeps import TRIALS, start
 
 
 class Killed(BaseException):

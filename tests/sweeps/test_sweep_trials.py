@@ -9,10 +9,10 @@ from kdjax.contracts import InputError
 from kdjax.reporting.results import read_results
 from kdjax.runner import trainer, workdir
 from kdjax.runner.trainer import Steps
-from kdjax.sweep import directory
+from kdjax.sweeps import directory
 from tests.experiment import configs
-from tests.sweep import sweeps
-from tests.sweep.sweeps import start
+from tests.sweeps import sweeps
+from tests.sweeps.sweeps import start
 
 ROW = {"model": "tiny", "method": "ce", "metrics": {}}
 

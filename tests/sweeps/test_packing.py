@@ -11,9 +11,9 @@ from ml_collections import ConfigDict
 from kdjax.experiment import schema
 from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.experiment.students import student_sections
-from kdjax.sweep import packing
-from kdjax.sweep.axes import read_axes
-from kdjax.sweep.trials import make_trials
+from kdjax.sweeps import packing
+from kdjax.sweeps.axes import read_axes
+from kdjax.sweeps.trials import make_trials
 
 KD = {"name": "kd", "alpha": 1.0, "temperature": 4.0}
 

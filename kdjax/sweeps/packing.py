@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from kdjax.experiment.schema import OPEN, plain, resolved
-from kdjax.sweep.trials import Trial, digest
+from kdjax.sweeps.trials import Trial, digest
 
 OWN = ("method", "selection")  # what the trials of one program may differ in
 ALONE = ("order", "stop_at_train_top1")  # a trial that sets one shares with none

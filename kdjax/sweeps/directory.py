@@ -21,8 +21,8 @@ from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import SUMMARY, read_summary
 from kdjax.runner import provenance
 from kdjax.runner import workdir as workdirs
-from kdjax.sweep import packing
-from kdjax.sweep.trials import Trial
+from kdjax.sweeps import packing
+from kdjax.sweeps.trials import Trial
 
 DONE, FAILED = "DONE", "FAILED"
 PROGRAMS, MEMBERS = "programs", "program.json"

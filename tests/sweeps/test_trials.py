@@ -13,8 +13,8 @@ from configs import recipes
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
 from kdjax.experiment.schema import resolved
-from kdjax.sweep.axes import read_axes, split_values
-from kdjax.sweep.trials import LONGEST, make_trials
+from kdjax.sweeps.axes import read_axes, split_values
+from kdjax.sweeps.trials import LONGEST, make_trials
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 KD = {"name": "kd", "alpha": 1.0, "temperature": 4.0}

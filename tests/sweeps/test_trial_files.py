@@ -7,8 +7,8 @@ import pytest
 
 from kdjax.contracts import InputError
 from kdjax.runner import trainer
-from tests.sweep import sweeps
-from tests.sweep.sweeps import start
+from tests.sweeps import sweeps
+from tests.sweeps.sweeps import start
 
 LINES = [
     {"seed": 3, "method": {"name": "ce"}},

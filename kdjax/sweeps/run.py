@@ -12,8 +12,8 @@ from kdjax.reporting.files import replace_record
 from kdjax.reporting.grids import Line, as_json, print_lines
 from kdjax.runner import run as runs
 from kdjax.runner import workdir as workdirs
-from kdjax.sweep import directory, packing
-from kdjax.sweep.trials import Trial
+from kdjax.sweeps import directory, packing
+from kdjax.sweeps.trials import Trial
 from kdjax.training.loop import NonFinite
 
 RESULTS = "results.json"
@@ -81,7 +81,7 @@ def _run_job(root: pathlib.Path, job: directory.Job, deadline: float) -> None:
 
 def _report(root: pathlib.Path, trials: list[Trial], whole: bool) -> list[str]:
     """Prints and writes the results; names of the trials that failed."""
-    lines = [line for trial in trials for line in _lines(root, trial)]
+    lines = results(root, trials)
     if whole:
         replace_record(root / RESULTS, as_json(lines))
     print_lines(lines)
@@ -92,6 +92,11 @@ def _report(root: pathlib.Path, trials: list[Trial], whole: bool) -> list[str]:
             "one's directory says why; --retry_failed tries again."
         )
     return failed
+
+
+def results(root: pathlib.Path, trials: list[Trial]) -> list[Line]:
+    """A line for each network of the trials that are done, or have failed."""
+    return [line for trial in trials for line in _lines(root, trial)]
 
 
 def _lines(root: pathlib.Path, trial: Trial) -> list[Line]:

@@ -1,0 +1,90 @@
+"""A trained network in memory, as Python has it."""
+
+import dataclasses
+import functools
+import pathlib
+
+import jax
+import numpy as np
+
+from kdjax import checkpoints
+from kdjax.contracts import InputError
+from kdjax.experiment.networks import CHECKPOINTS, choose_step
+from kdjax.experiment.pretrained import student_network
+from kdjax.models import PROVIDED
+from kdjax.models.network import Network
+from kdjax.reporting.reporter import read_rows
+from kdjax.reporting.results import SUMMARY, read_summary
+from kdjax.runner.evaluate import normaliser
+from kdjax.types import PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A network of a run, with its weights on the host."""
+
+    workdir: pathlib.Path
+    student: str  # its name in the run
+    network: Network
+    params: PyTree
+    batch_stats: PyTree
+    metrics: dict[str, float]  # of the evaluation at this checkpoint; top1 in percent
+    rows: list[dict]  # of metrics.jsonl
+    data: dict  # what the run says of its data: classes, class_names, normalisation
+    is_provided: bool = False  # whether the network was an object, and not a name
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """float32 [n, classes] of images uint8 [n, height, width, channels]."""
+        return np.asarray(self._forward(self.params, self.batch_stats, images))
+
+    @functools.cached_property
+    def _forward(self):
+        normalise = normaliser(self.data).evaluate
+
+        def forward(params, batch_stats, images):
+            return self.network.evaluate(params, batch_stats, normalise(images)).logits
+
+        return jax.jit(forward)
+
+    def __repr__(self) -> str:  # the arrays are millions of numbers
+        scores = ", ".join(f"{k}={self.metrics[k]:.4g}" for k in sorted(self.metrics))
+        return f"Trained({str(self.workdir)!r}, {self.student}: {scores})"
+
+
+def read_trained(
+    workdir: pathlib.Path, student: str = "", checkpoint: str | int = "latest"
+) -> Trained:
+    """A network of a run, or of a trial of a sweep, at one of its checkpoints.
+
+    `checkpoint` is latest, best or a step.
+    """
+    directory = workdir / CHECKPOINTS
+    if not directory.exists() and (workdir / SUMMARY).exists():
+        program = read_summary(workdir / SUMMARY).get("program")
+        if program:  # that trained the trial with others
+            whole = workdir.parent / program["workdir"]
+            return read_trained(whole, program["student"], checkpoint)
+    meta, best = checkpoints.read_meta(directory)
+    names = list(meta["students"])
+    name = student or names[0]
+    if name not in names or (len(names) > 1 and not student):
+        raise InputError(f"student is {student!r}; that run has {', '.join(names)}.")
+    step = choose_step("checkpoint", checkpoint, meta["step"], best.get(name))
+    section, data = meta["students"][name], meta["data"]
+    network = student_network(f"{workdir.name}: {name}", section, data["classes"])
+    params, batch_stats = checkpoints.read_variables(directory, step, name)
+    rows = read_rows(workdir / "metrics.jsonl")
+    metrics = _evaluated(rows, name, step)
+    is_provided = section["model"]["name"].startswith(PROVIDED)
+    weights = network, params, batch_stats
+    return Trained(workdir, name, *weights, metrics, rows, data, is_provided)
+
+
+def _evaluated(rows: list[dict], name: str, step: int) -> dict[str, float]:
+    """The metrics of the last evaluation at or before a step."""
+    start = f"eval/{name}/"
+    for row in reversed(rows):
+        values = {k.removeprefix(start): v for k, v in row.items() if start in k}
+        if values and row["step"] <= step:
+            return values
+    return {}
