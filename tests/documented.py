@@ -136,6 +136,12 @@ def _photos(directory: pathlib.Path) -> dict:
     return {}
 
 
+def _check_own_images(number: int, names: dict, printed: str) -> None:
+    assert 0 <= float(printed) <= 100
+    teacher, student = names["teacher"], names["student"]
+    assert teacher.data["class_names"] == student.data["class_names"] == ["cat", "dog"]
+
+
 def _losses(directory: pathlib.Path) -> dict:
     return {"signals": signals(GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)}
 
@@ -189,10 +195,16 @@ def _check_paper(number: int, names: dict, printed: str) -> None:
         np.testing.assert_allclose(gradient[i, j], slope, rtol=1e-3, atol=1e-5)
 
 
+# Of few small images, on as many devices as the tests have.
+SHORT_OF_FOLDERS = (
+    (r"epochs=60", "epochs=1, batch_size=8"),
+    ('"resnet18"', "SmallNet(2)"),
+)
 SHORT_RUNS = ((r"epochs=\d+", "epochs=1"), ('"resnet20"', "MyFlaxModule()"))
 PAGES = {
     "README.md": Page(_readme, SHORT_RUNS, _check_readme),
     "docs/data.md": Page(_photos),
+    "docs/own_images.md": Page(_photos, SHORT_OF_FOLDERS, _check_own_images),
     "docs/losses.md": Page(_losses, (), _check_losses),
     "docs/networks.md": Page(lambda _: {"MyModule": Linear}, (), _check_networks),
     "docs/reuse.md": Page(check=_check_reuse),
