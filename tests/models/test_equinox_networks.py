@@ -10,6 +10,7 @@ import pytest
 
 from kdjax.contracts import InputError
 from kdjax.models import from_equinox
+from kdjax.training import sharding
 
 IMAGES = jax.random.normal(jax.random.key(0), (6, 8, 8, 3))
 FIRST = jnp.moveaxis(IMAGES, -1, 1)  # channels, as Equinox has them
@@ -158,6 +159,23 @@ def test_a_second_step_has_the_types_of_the_first(step):
     following = network.train(params, stats, IMAGES, KEY)[1]
     pairs = zip(*map(jax.tree.leaves, (stats, following)), strict=True)
     assert all(a.aval == b.aval for a, b in pairs)
+
+
+def test_on_each_device_of_its_own_rows():
+    """Statistics are means over the devices, and the counter is a whole number."""
+    network, mesh = from_equinox(Net), sharding.make_mesh()
+    images = jax.random.normal(KEY, (2 * mesh.size, 8, 8, 3))
+    params, stats = network.init(KEY, images)
+    divided = sharding.per_device(network, mesh)
+    following = jax.jit(divided.train)(params, stats, images, KEY)[1]["norm"]
+    assert following["batch_counter"]["0"].dtype == jnp.int32
+    assert following["batch_counter"]["0"] == 1
+    each = [
+        network.train(params, stats, rows, KEY)[1]["norm"]["batch_state_index"]["1"]
+        for rows in np.split(np.asarray(images), mesh.size)
+    ]
+    found = following["batch_state_index"]["1"]
+    np.testing.assert_allclose(found, np.mean(each, 0), rtol=1e-5)
 
 
 def test_features_have_channels_last():
