@@ -7,12 +7,29 @@ from kdjax import paths
 from kdjax.data.tfds import find
 from kdjax.data.tfds.names import default_data_dir
 from kdjax.data.transforms.augment import Augment
-from kdjax.paths.json_files import read_json
+from kdjax.paths.json_files import DamagedError, read_json
 
 FILE = "kdjax.json"
 _ADVICE = "Delete the set's directory and prepare it again."
-_NUMBERS = {"mean": [float], "std": [float], "padding": int, "flip": bool}
-_FORM = {"training": {**_NUMBERS, "feed": str}}
+_SPREAD = {"smallest": int, "median": float, "largest": int}
+_SPLIT = {"images": int, "a_class": _SPREAD, "fewest": str}
+_FORM = {
+    "source": {"validation": float, "seed": int, "listing": str},
+    "classes": int,
+    "splits": {"train": _SPLIT, "validation?": _SPLIT, "test?": _SPLIT},
+    "heights": _SPREAD,
+    "widths": _SPREAD,
+    "measured": int,
+    "training": {
+        "mean": [float],
+        "std": [float],
+        "padding": int,
+        "flip": bool,
+        "feed": str,
+        "crops?": {"size": int, "short_side": int, "smallest_area": float},
+    },
+    "warnings": [str],
+}
 
 
 class Recorded(NamedTuple):
@@ -35,7 +52,12 @@ def recorded(name: str, data_dir: str | pathlib.Path | None) -> Recorded | None:
     training = facts["training"]
     moments = {key: tuple(map(float, training[key])) for key in ("mean", "std")}
     crop = {key: training[key] for key in ("padding", "flip")}
-    return Recorded(Augment(**moments, **crop), training["feed"] == "streamed")
+    try:
+        augment = Augment(**moments, **crop)
+    except ValueError as error:
+        path = directory / FILE
+        raise DamagedError(f"{path}: {error} {_ADVICE}") from error
+    return Recorded(augment, training["feed"] == "streamed")
 
 
 def read_facts(directory: pathlib.Path) -> dict | None:

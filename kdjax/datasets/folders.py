@@ -97,6 +97,7 @@ def _scan(root: pathlib.Path, nested: bool) -> Folder:
     if folders["train"]:
         for name in sorted(set(_directories(root)) - set(folders.values())):
             problems.add("ignored", f"{name}/")
+        _note_files(root, problems)
     for split, name in folders.items():
         splits[split] = _files(root, name, nested, problems)
     class_names = sorted({file.class_name for file in splits["train"]})
@@ -129,17 +130,19 @@ def _layout(root: pathlib.Path) -> dict[str, str]:
     return {split: folders[split] for split in SPLITS.values() if split in folders}
 
 
-def _files(root: pathlib.Path, split: str, nested: bool, problems) -> list[File]:
+def _files(
+    root: pathlib.Path, split: str, nested: bool, problems: Problems
+) -> list[File]:
     """The images of a split's directory."""
     classes = _directories(root / split)
     if not classes:
         raise _lacks(root / split, "folders of classes")
+    _note_files(root / split, problems)
     files = []
     for name in classes:
         if not _is_line(name):
             problems.add("name", str(pathlib.PurePath(split, name)))
-        own = _images(root / split, name, nested, problems)
-        files += own
+        files += _images(root / split, name, nested, problems)
     counts = Counter(file.class_name for file in files)
     for name in classes:
         directory = root / split / name
@@ -148,7 +151,9 @@ def _files(root: pathlib.Path, split: str, nested: bool, problems) -> list[File]
     return sorted(files)
 
 
-def _images(above: pathlib.Path, name: str, nested: bool, problems) -> list[File]:
+def _images(
+    above: pathlib.Path, name: str, nested: bool, problems: Problems
+) -> list[File]:
     """The images of a class; what else lies there becomes a problem."""
     files, waiting, visited = [], [""], set()
     while waiting:
@@ -176,6 +181,14 @@ def _images(above: pathlib.Path, name: str, nested: bool, problems) -> list[File
                     size = entry.stat().st_size if entry.is_file() else 0
                     files.append(File(name, path, size))
     return files
+
+
+def _note_files(directory: pathlib.Path, problems: Problems) -> None:
+    """Notes the files that lie beside folders, and so are of no class."""
+    with os.scandir(directory) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if not entry.is_dir() and not entry.name.startswith("."):
+                problems.add("ignored", entry.path)
 
 
 def _head(entry: os.DirEntry) -> bytes:

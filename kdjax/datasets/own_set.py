@@ -115,13 +115,14 @@ def config_text(name: str, facts: dict, where: str, data_dir: str) -> str:
 def commands(
     name: str, where: str, data_dir: str, program: str = "python -m kdjax"
 ) -> list[str]:
-    """What to type: for a teacher, and for a student of it; "" is the usual data_dir.
+    r"""What to type: for a teacher, and for a student of it; "" is the usual data_dir.
 
-    >>> print(*commands("photos", "photos.py", "data"), sep="\n")
-    python -m kdjax train --config=photos.py:teacher \\
+    >>> for command in commands("photos", "photos.py", "data"):
+    ...     print(command)
+    python -m kdjax train --config=photos.py:teacher \
         --workdir=runs/photos/teacher --data_dir=data
-    python -m kdjax train --config=photos.py \\
-        --workdir=runs/photos/student --data_dir=data \\
+    python -m kdjax train --config=photos.py \
+        --workdir=runs/photos/student --data_dir=data \
         --config.teacher.workdir=runs/photos/teacher
     """
     dataset, config, _ = parse_name(name)

@@ -100,6 +100,6 @@ def _counts(images: np.ndarray) -> dict:
     }
 
 
-def _spread(values: np.ndarray) -> list:
-    """[smallest, median, largest]."""
-    return [int(values.min()), float(np.median(values)), int(values.max())]
+def _spread(values: np.ndarray) -> dict:
+    ends = {"smallest": int(values.min()), "largest": int(values.max())}
+    return ends | {"median": float(np.median(values))}

@@ -33,6 +33,8 @@ _FOREIGN = {
     b"\0\0\0\x0cjxl ": _JPEG_XL,
     b"version https://git-lfs": "a pointer of Git LFS; type `git lfs pull`",
 }
+_AVIFS = (b"avif", b"avis")
+_HEICS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _HEIC = "HEIC, for which there is no decoder here; convert it to JPEG"
 _AVIF = "AVIF, which this build of OpenCV does not decode; convert it to JPEG"
 
@@ -81,7 +83,7 @@ def is_image(name: str, head: bytes) -> bool:
         or head[:4] in (b"\x89PNG", *_TIFF)
         or (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
         or (head[:2], head[6:10]) == (b"BM", bytes(4))
-        or head[4:8] == b"ftyp"
+        or (head[4:8] == b"ftyp" and head[8:12] in _AVIFS + _HEICS)
     )
 
 
@@ -111,8 +113,8 @@ def _tiff(content: bytes) -> StoredImage:
 def _foreign(content: bytes) -> str:
     """What a file is that no decoder knows; "" where that is not known."""
     head = content[:32].lstrip().lower()
-    if content[4:8] == b"ftyp":
-        return _AVIF if content[8:12] in (b"avif", b"avis") else _HEIC
+    if content[4:8] == b"ftyp" and content[8:12] in _AVIFS + _HEICS:
+        return _AVIF if content[8:12] in _AVIFS else _HEIC
     return next(
         (name for begin, name in _FOREIGN.items() if head[: len(begin)] == begin), ""
     )

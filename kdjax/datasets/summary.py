@@ -2,6 +2,8 @@
 
 from kdjax.datasets.write import Prepared
 
+_SPREAD = ("smallest", "median", "largest")
+
 
 def summary(prepared: Prepared) -> list[str]:
     """Lines on a prepared set; [] where nothing is recorded of it."""
@@ -9,7 +11,7 @@ def summary(prepared: Prepared) -> list[str]:
     if facts is None:
         return []
     train = facts["splits"]["train"]
-    least, median, most = train["a_class"]
+    least, median, most = (train["a_class"][key] for key in _SPREAD)
     each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     classes = f"{facts['classes']:,}, each with {each} training images"
     if least != most:
@@ -32,19 +34,22 @@ def _numbers(values: list[float]) -> str:
 
 
 def _sizes(facts: dict) -> str:
-    heights, widths = facts["heights"], facts["widths"]
-    if heights[0] == heights[2] and widths[0] == widths[2]:
-        return f"all images have height {heights[0]} and width {widths[0]} pixels"
-    high, wide = (f"{s[0]} to {s[2]} (median {s[1]:g})" for s in (heights, widths))
+    sides = facts["heights"], facts["widths"]
+    if all(side["smallest"] == side["largest"] for side in sides):
+        height, width = (side["smallest"] for side in sides)
+        return f"all images have height {height} and width {width} pixels"
+    high, wide = (
+        f"{side['smallest']} to {side['largest']} (median {side['median']:g})"
+        for side in sides
+    )
     return f"heights {high}, widths {wide} pixels"
 
 
 def _training(training: dict) -> str:
     """How images are cropped, and which key changes that."""
-    if training["feed"] == "resident":
+    if (crops := training.get("crops")) is None:
         crop = f"whole images, moved by up to {training['padding']} pixels"
     else:
-        crops = training["crops"]
         crop = (
             f"random crops of {crops['smallest_area']:.0%} to 100% of an image, "
             f"resized to {crops['size']} x {crops['size']}"

@@ -26,7 +26,8 @@ class Data:
     feed: str = key(
         "auto",
         "resident: on the devices. streamed: decoded from a TFDS set while it trains, "
-        "with random resized crops. auto: streamed from 4 GiB on disk upwards",
+        "with random resized crops. auto: streamed from 4 GiB on disk upwards, and a "
+        "folder's set of photographs",
         choices=FEEDS,
     )
     crops: Crops = key(Crops, "of a streamed set", marks="partial")

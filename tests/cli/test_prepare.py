@@ -133,13 +133,13 @@ def test_a_tfrecord_copy_is_asked_for(tmp_path, capsys):
 @pytest.mark.parametrize(
     "words, message",
     [
+        (["--validation=0.2"], "--validation is that of --folder; expected both"),
+        (["--nested"], "--nested is that of --folder; expected both"),
         (["--quality=90"], "--quality is that of --short_side"),
         (["--short_side=20", "--quality=0"], "--quality is 0"),
         (["--pixels=1"], "--pixels is 1; expected 2 to 4096"),
         (["--pixels=9", "--short_side=9"], "not allowed with argument"),
         (["--archives=a", "--tfrecord=b"], "not allowed with argument"),
-        (["--validation=0.2"], "--validation is that of --folder; expected both"),
-        (["--nested"], "--nested is that of --folder; expected both"),
         (["--skip_at_most=-1"], "--skip_at_most is -1; expected 0 or more"),
     ],
 )
@@ -213,7 +213,7 @@ def test_what_is_typed_trains(tmp_path, capsys):
     teacher, student = commands_in(capsys.readouterr().out)
     network = "tests.networks:coarse"
     short = [f"--config.model.name={network}", f"--allow_code={network}"]
-    short += ["--config.total_epochs=1", "--devices=1"]
+    short.append("--config.total_epochs=1")
     for words in (teacher, student):
         assert __main__.main([*words, *short]) == 0
     assert "runs/photos/student" in " ".join(student)

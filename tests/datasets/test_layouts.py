@@ -14,9 +14,12 @@ def test_train_val_and_test_are_three_splits(tmp_path):
     splits = {"Train": {"a": {"0.jpg": A}, "b": {"0.jpg": B}}}
     splits |= {"val": {"a": {"0.jpg": C}}, "test": {"b": {"0.jpg": D}}}
     write_folder(tmp_path / "in", splits | {"extra": {"x": {}}})
+    (tmp_path / "in/Train/lost.jpg").write_bytes(A)
     done = prepared(tmp_path)
     assert done.splits == {"train": 2, "validation": 1, "test": 1}
     assert "    extra/" in done.facts["warnings"]
+    lost = f"    {tmp_path / 'in/Train/lost.jpg'}"  # of no class
+    assert lost in done.facts["warnings"]
     with pytest.raises(DataError, match="--validation is 0.2, and .*has val/; expect"):
         prepared(tmp_path, validation=0.2)
 

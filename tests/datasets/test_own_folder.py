@@ -143,7 +143,8 @@ def test_photographs_are_streamed(tmp_path):
     section["crops"] = nested()["data"]["crops"] | section["crops"]
     data = load_data(section | {"feed": "auto"})
     assert data.train.image.shape[1:] == (32, 32, 3) and data.augment.padding == 0
-    assert done.facts["heights"] == [40, 44.5, 90]
+    heights = {"smallest": 40, "median": 44.5, "largest": 90}
+    assert done.facts["heights"] == heights
     text = "\n".join(summary(done))
     assert "heights 40 to 90 (median 44.5), widths 90 to 200" in text
     assert "random crops of 25% to 100% of an image, resized to 32 x 32" in text

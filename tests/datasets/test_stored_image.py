@@ -136,11 +136,13 @@ def test_what_no_decoder_takes_is_named(content, message):
 def test_images_are_known_by_their_content_or_their_name():
     for content, _, _ in KINDS.values():
         assert is_image("file", content[:16])
+    assert is_image("photo", b"\0\0\0\x18ftypheic\0\0\0\0")
     assert is_image("photo.HEIC", b"") and is_image("page.jpg", b"<html>")
     for name, head in (
         ("notes.txt", b"BMW and others, a list of"),
         ("labels.xml", b"<?xml version="),
         ("Thumbs.db", b"\xd0\xcf\x11\xe0"),
+        ("film.mp4", b"\0\0\0\x18ftypisom"),
         ("empty", b""),
     ):
         assert not is_image(name, head[:16])

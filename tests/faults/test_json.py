@@ -7,6 +7,11 @@ import pytest
 
 from kdjax.__main__ import main
 from kdjax.contracts import InputError, exit_code_of
+from kdjax.data import recorded
+from kdjax.datasets import set_facts
+from kdjax.datasets.own_set import config_text
+from kdjax.datasets.summary import summary
+from kdjax.datasets.write import Prepared
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.paths.json_files import DamagedError, parse_json, read_json, sealed
@@ -66,7 +71,37 @@ CONFIG = {"seed": 1, "data": {"name": "x"}, "order": ["a"], "select": {}}
 CONFIG |= {"selection": {"name": "file", "path": "y"}, "teacher": {"workdir": "z"}}
 CONFIG |= {"students": {"a": {"selection": {"name": "influence", "reference": "r"}}}}
 SELECTOR = CONFIG | {"select": SELECT}
+SPREAD = {"smallest": 3, "median": 4.5, "largest": 6}
+FACTS = {
+    "source": {"validation": 0.2, "seed": 0, "listing": "1f"},
+    "classes": 2,
+    "splits": {"train": {"images": 9, "a_class": SPREAD, "fewest": "a"}},
+    "heights": SPREAD,
+    "widths": SPREAD,
+    "measured": 9,
+    "training": {"mean": [0.5], "std": [0.25], "padding": 1, "flip": True},
+    "warnings": ["1 images"],
+}
+FACTS["splits"]["validation"] = FACTS["splits"]["train"]
+FACTS["training"] |= {"feed": "streamed"}
+FACTS["training"]["crops"] = {"size": 32, "short_side": 37, "smallest_area": 0.25}
+
+
+def told(path):
+    """All that `prepare` and `train` read of what is recorded of a folder's set."""
+    where = path.parent / "set" / "1.0.0"
+    where.mkdir(parents=True, exist_ok=True)
+    (where / "dataset_info.json").touch()
+    shutil.copy(path, where)
+    recorded.recorded("set", path.parent)
+    facts = recorded.read_facts(where)
+    set_facts.check_same(Prepared("set", where, {}, None, facts=facts), FACTS["source"])
+    summary(Prepared("set", where, {}, None, facts=facts))
+    config_text("set", facts, "config.py", "data")
+
+
 CONSUMERS = {
+    "kdjax.json": (FACTS, told),
     "summary.json": (kinds.SUMMARY, shown),
     "config.json": (CONFIG, moved),
     "selector's config.json": (SELECTOR, moved),
