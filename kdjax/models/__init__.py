@@ -125,7 +125,8 @@ def _of_the_caller(name: str, rest: dict):
     if name.removeprefix(PROVIDED) not in networks:
         raise ValueError(
             f"create: {name!r} stands for a network that was an object in memory; "
-            "expected it again: kdjax.load(workdir, network=...)."
+            "expected it again, of the same sizes: kdjax.load(workdir, network=...)."
+            + (f" Given is {', '.join(networks)}." if networks else "")
         )
     if rest:
         raise ValueError(

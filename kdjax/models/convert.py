@@ -27,7 +27,9 @@ def as_network(what: str, given: Any) -> tuple[str, Network]:
         return "network", given
     if hasattr(given, "lazy_init") and not isinstance(given, type):  # Linen's alone
         return f"{type(given).__name__}-{_digest(repr(given))}", from_linen(given)
-    network = _of_nnx(given) or _of_equinox(given)
+    library, network = "nnx", _of_nnx(given)
+    if network is None:
+        library, network = "equinox", _of_equinox(given)
     if network is None:
         hint = ""
         if isinstance(given, type) and hasattr(given, "lazy_init"):
@@ -37,10 +39,9 @@ def as_network(what: str, given: Any) -> tuple[str, Network]:
         )
     images = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), images)
-    made = given[0] if isinstance(given, tuple) else given
-    kind = made if inspect.isroutine(made) or isinstance(made, type) else type(made)
-    name = getattr(kind, "__name__", "network").strip("<>")
-    return f"{name}-{_digest(repr(shapes))}", network
+    # Of its arrays' names and shapes: whoever loads the run may give the class, and
+    # have trained a function of it.
+    return f"{library}-{_digest(repr(shapes))}", network
 
 
 def has_weights(given: Any) -> bool:

@@ -93,7 +93,7 @@ class _Parts(NamedTuple):
     rest: PlainTree  # of (its other arrays, its state)
     biases: dict  # path -> shape, of those that are stored flat
     has_state: bool
-    axis_name: str
+    axis_name: str | None  # that its layers use
     key: inspect.Parameter | None  # of the module's __call__
 
 
@@ -167,6 +167,12 @@ class _Equinox:
     def _apply(self, params, batch_stats, images, training: bool, key):
         """(outputs, (arrays that are not trained, the state after the call))."""
         parts, params = self.parts, jax.tree.map(lambda x: x, params)  # own dicts
+        if parts.axis_name and jax.sharding.get_abstract_mesh().manual_axes:
+            # In JAX 0.10 a mean over a vmapped axis fails within a shard_map.
+            raise InputError(
+                f"{parts.where}: batch norms of Equinox see the whole batch; expected "
+                "config.batch_norm=global."
+            )
         for path, shape in parts.biases.items():
             _change(params, path, lambda x, shape=shape: jnp.reshape(x, shape))
         others, state = parts.rest.tree(batch_stats)
@@ -182,7 +188,7 @@ class _Equinox:
         if self.channels_first:
             images = jnp.moveaxis(images, -1, 1)
         axes = {"in_axes": (0, None if keys is None else 0), "out_axes": (0, None)}
-        mapped = jax.vmap(one, **axes, axis_name=parts.axis_name)
+        mapped = jax.vmap(one, **axes, axis_name=parts.axis_name or BATCH)
         result, following = mapped(images, keys)
         logits, features = read_result(parts.where, result)
         if self.channels_first:
@@ -249,8 +255,8 @@ def _keys(parameter: inspect.Parameter | None, key, count: int):
     return jax.random.split(jax.random.key(0) if key is None else key, count)
 
 
-def _axis_name(where: str, model) -> str:
-    """What the layers call the batch."""
+def _axis_name(where: str, model) -> str | None:
+    """What the layers call the batch; None where none looks at it."""
     nodes = jax.tree.leaves(model, is_leaf=lambda x: hasattr(x, "axis_name"))
     found = set()
     for node in nodes:
@@ -261,7 +267,7 @@ def _axis_name(where: str, model) -> str:
             f"{where}: its layers call the batch {', '.join(sorted(map(str, found)))}; "
             "expected one axis_name."
         )
-    return found.pop() if found else BATCH
+    return found.pop() if found else None
 
 
 def _strong(tree: PyTree) -> PyTree:
