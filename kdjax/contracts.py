@@ -26,6 +26,7 @@ _OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
     "\ud800-\udfff]"
 )
+_LEADING = re.compile(r"[*#]+\w+")
 # What they raise is an error of the storage, and not always an OSError.
 BUCKET_CLIENTS = ("gcsfs", "google", "s3fs", "botocore", "aiohttp")
 
@@ -99,7 +100,7 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return values
 
 
-def shapes(where: str, /, **named) -> dict[str, int]:
+def shapes(where: str, /, **named) -> dict[str, Any]:
     """Checks arrays against axis patterns and returns {axis name: size}.
 
     Runs while tracing, so it costs nothing in a compiled program. Arrays are of real
@@ -108,44 +109,64 @@ def shapes(where: str, /, **named) -> dict[str, int]:
     Args:
       where: the function that checks; it opens the message of the ValueError.
       **named: argument name -> (array, pattern, pattern, ...). A pattern is axis names
-        separated by blanks; "" is a scalar. The first one of the array's rank counts.
+        separated by blanks; "" is a scalar. "*batch" before them stands for any number
+        of leading axes, whose size is a tuple; "*#batch" for as many, each of them of
+        that size or 1. The first pattern of the array's rank counts.
 
-    >>> import numpy as np
-    >>> logits = np.zeros((8, 10))
-    >>> shapes("f", logits=(logits, "batch classes"), temperature=(4.0, "", "batch"))
-    {'batch': 8, 'classes': 10}
+    >>> logits, tau = np.zeros((8, 5, 10)), np.ones((8, 1))
+    >>> shapes("f", logits=(logits, "*batch classes"), tau=(tau, "", "*#batch"))
+    {'batch': (8, 5), 'classes': 10}
     """
-    bound: dict[str, tuple[int, str]] = {}
+    bound: dict[str, tuple[Any, str]] = {}
     for name, (array, *patterns) in named.items():
         wanted = " or ".join(f"[{', '.join(p.split())}]" for p in patterns)
+        wanted = _LEADING.sub("...", wanted)
         shape = _shape_of_numbers(where, name, array, wanted)
-        fits = [p.split() for p in patterns if len(p.split()) == len(shape)]
-        if not fits:
+        fits = (_axes(p.split(), shape, bound) for p in patterns)
+        if (fit := next((f for f in fits if f is not None), None)) is None:
+            if bound and "..." in wanted:
+                first = next(iter(named))
+                wanted += f" beside {first} of shape {np.shape(named[first][0])}"
             raise ValueError(f"{where}: {name} has shape {shape}; expected {wanted}.")
-        for axis, size in zip(fits[0], shape, strict=True):
-            first, owner = bound.setdefault(axis, (size, name))
-            if size != first:
-                raise ValueError(
-                    f"{where}: {name} has {axis}={size} (shape {shape}), but "
-                    f"{owner} has {axis}={first}."
-                )
-            if not size and axis not in ("batch", "samples"):
-                given = f"{axis}=0 (shape {shape})"
-                raise ValueError(f"{where}: {name} has {given}; expected at least one.")
+        for axis, size in fit:
+            _bind(where, name, shape, axis, size, bound)
     return {axis: size for axis, (size, _) in bound.items()}
+
+
+def _axes(pattern: list[str], shape: tuple, bound: dict) -> list[tuple] | None:
+    """(axis name, size) of each axis of the pattern; None for another rank."""
+    if not pattern or not pattern[0].startswith("*"):
+        return [*zip(pattern, shape)] if len(pattern) == len(shape) else None  # noqa: B905
+    leading, axis = len(shape) - len(pattern) + 1, pattern[0].lstrip("*#")
+    sizes = shape[: max(leading, 0)]
+    known = bound[axis][0] if axis in bound else sizes
+    if leading < 0 or leading != len(known):
+        return None
+    if pattern[0].startswith("*#"):
+        sizes = tuple(k if n == 1 else n for n, k in zip(sizes, known, strict=True))
+    return [(axis, sizes), *zip(pattern[1:], shape[leading:], strict=True)]
+
+
+def _bind(where: str, name: str, shape: tuple, axis: str, size, bound: dict) -> None:
+    first, owner = bound.setdefault(axis, (size, name))
+    given = f"{axis}={_plain(size)} (shape {shape})"
+    if size != first:
+        other = f"{owner} has {axis}={_plain(first)}"
+        raise ValueError(f"{where}: {name} has {given}, but {other}.")
+    if size == 0 and axis not in ("batch", "samples"):
+        raise ValueError(f"{where}: {name} has {given}; expected at least one.")
+
+
+def _plain(size):
+    return size[0] if isinstance(size, tuple) and len(size) == 1 else size
 
 
 def _shape_of_numbers(where: str, name: str, array, wanted: str) -> tuple[int, ...]:
     dtype = _dtype(array)
     if dtype is None or not (np.dtype(bool) == dtype or _is_real(dtype)):
-        what = (
-            shown(array)
-            if dtype is None or np.dtype(object) == dtype
-            else f"of {dtype}"
-        )
-        raise ValueError(
-            f"{where}: {name} is {what}; expected real numbers of shape {wanted}."
-        )
+        unknown = dtype is None or np.dtype(object) == dtype
+        what = f"{shown(array) if unknown else f'of {dtype}'}; expected real numbers"
+        raise ValueError(f"{where}: {name} is {what} of shape {wanted}.")
     return np.shape(array)
 
 

@@ -2,23 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from kdjax.supervision.pipeline import supervise
-from kdjax.types import LossInputs, MemoryInputs, Outputs, Signals
-
-
-def signals(student, teacher, labels, selection=None, step=0, members=None, index=None):
-    batch = len(labels)
-    return Signals(
-        student_logits=student,
-        teacher_logits=teacher,
-        labels=labels,
-        index=np.arange(batch, dtype=np.int32) if index is None else index,
-        selection=np.ones(batch, np.float32) if selection is None else selection,
-        step=np.int32(step),
-        members=members,
-    )
+from kdjax.supervision.pipeline import signals, supervise
+from kdjax.types import LossInputs, MemoryInputs, Outputs
 
 
 def inputs(method, student, teacher, labels, selection=None, *, mixed=None, **rest):
@@ -27,7 +13,7 @@ def inputs(method, student, teacher, labels, selection=None, *, mixed=None, **re
     outputs = Outputs(student, {})
     if method.networks > 1:
         outputs = Outputs(jnp.mean(student, 1), {}, student)
-    given = signals(outputs.logits, teacher, labels, selection, **rest)
+    given = signals(outputs.logits, teacher, labels, selection=selection, **rest)
     supervision = remembered = None
     if method.supervisor is not None:
         rule = method.supervisor.temperature

@@ -18,7 +18,7 @@ from kdjax.losses.numerics import (
     as_int32,
     small,
 )
-from kdjax.losses.subset import Where, subset, unit
+from kdjax.losses.subset import Samples, subset, unit
 
 Bank = Float[AnyArray, "samples channels"]
 Scalar = Scalar
@@ -90,7 +90,7 @@ def contrastive_normaliser(
     index: Integer[AnyArray, " batch"],
     negatives: Integer[AnyArray, "batch k"],
     temperature: Scalar = 0.07,
-    where: Where = None,
+    where: Samples = None,
 ) -> Float[Array, ""]:
     """CRD's constant Z, to be computed on the first batch and kept.
 

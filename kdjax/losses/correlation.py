@@ -1,30 +1,43 @@
 """Correlations of predictions (DIST, MLKD) and standardised logits (LSKD, LumiNet).
 
-Those over the batch take a mask `where` as in `kdjax.losses.relations`. None multiplies
-by the squared temperature.
+Those over the batch take [batch, classes], and a mask of samples `where` as in
+`kdjax.losses.relations`. None multiplies by the squared temperature.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
+from kdjax.losses.divergence import softened
 from kdjax.losses.numerics import (
+    AnyArray,
     Logits,
     PerSample,
     Scalar,
     Temperature,
+    Where,
     as_float32,
+    beside,
+    check_temperature,
     column,
+    counted,
+    hide,
     soften,
 )
-from kdjax.losses.subset import Subset, Where, norms, subset, unit
+from kdjax.losses.subset import Samples, Subset, norms, subset, unit
 
+BatchLogits = Float[AnyArray, "batch classes"]
 _EXACT = jax.lax.Precision.HIGHEST
 
 
 def dist_between_classes(
-    student_logits: Logits, teacher_logits: Logits, temperature: Temperature = 1.0
+    student_logits: Logits,
+    teacher_logits: Logits,
+    temperature: Temperature = 1.0,
+    where: Where = None,
 ) -> PerSample:
     """DIST, inter-class: 1 - Pearson correlation of each sample's two predictions.
 
@@ -39,25 +52,38 @@ def dist_between_classes(
     Args:
       student_logits: unnormalised log-probabilities.
       teacher_logits: of the same classes in the same order.
-      temperature: a number, a scalar array or [batch]; > 0, finite.
+      temperature, where: as in `kl_divergence`.
 
     >>> import numpy as np
     >>> student, teacher = np.float32([[2, 0], [0, 1]]), np.float32([[1, 0], [1, 0]])
     >>> print(dist_between_classes(student, teacher).round(4))
     [0. 2.]
     """
-    _, s, t = _soft("dist_between_classes", student_logits, teacher_logits, temperature)
-    everywhere = jnp.ones_like(s, bool)
-    return _uncorrelated(
-        _centred(s, everywhere, -1), _centred(t, everywhere, -1), axis=-1
+    name = "dist_between_classes"
+    axes = contracts.shapes(
+        name,
+        student_logits=(student_logits, "*batch classes"),
+        teacher_logits=(teacher_logits, "*batch classes"),
+        temperature=(temperature, "", "*#batch"),
     )
+    check_temperature(name, temperature)
+    pair = hide(name, where, student_logits, teacher_logits)
+    mask = None if where is None else counted(name, student_logits, where)
+    tau = beside(temperature, len(axes["batch"]))
+    return _dist_between_classes(*pair, tau, mask)
+
+
+@functools.partial(jax.jit, inline=True)
+def _dist_between_classes(student, teacher, tau, mask) -> PerSample:
+    pair = (jax.nn.softmax(softened(z, tau)) for z in (student, teacher))
+    return _uncorrelated(*(_centred(p, mask, -1) for p in pair), axis=-1)
 
 
 def dist_within_class(
-    student_logits: Logits,
-    teacher_logits: Logits,
+    student_logits: BatchLogits,
+    teacher_logits: BatchLogits,
     temperature: Temperature = 1.0,
-    where: Where = None,
+    where: Samples = None,
 ) -> PerSample:
     """DIST, intra-class: 1 - Pearson correlation of each class's column of the batch.
 
@@ -80,19 +106,19 @@ def dist_within_class(
     >>> print(abs(dist_within_class(student, teacher)).round(4))
     [0. 0.]
     """
-    counted, s, t = _soft(
+    samples, s, t = _soft(
         "dist_within_class", student_logits, teacher_logits, temperature, where
     )
-    mask = jnp.broadcast_to(counted.mask[:, None], s.shape)
+    mask = jnp.broadcast_to(samples.mask[:, None], s.shape)
     loss = _uncorrelated(_centred(s, mask, 0), _centred(t, mask, 0), axis=0)
-    return counted.share(jnp.mean(loss))
+    return samples.share(jnp.mean(loss))
 
 
 def batch_correlation(
-    student_logits: Logits,
-    teacher_logits: Logits,
+    student_logits: BatchLogits,
+    teacher_logits: BatchLogits,
     temperature: Temperature = 1.0,
-    where: Where = None,
+    where: Samples = None,
 ) -> PerSample:
     """MLKD, batch level: squared distance of the samples' Gram matrices.
 
@@ -113,7 +139,7 @@ def batch_correlation(
     >>> print(batch_correlation(student, teacher))
     [0.5 0.5]
     """
-    counted, s, t = _soft(
+    samples, s, t = _soft(
         "batch_correlation", student_logits, teacher_logits, temperature, where
     )
     # The difference of the products, from that of the predictions: more digits.
@@ -122,10 +148,10 @@ def batch_correlation(
 
 
 def class_correlation(
-    student_logits: Logits,
-    teacher_logits: Logits,
+    student_logits: BatchLogits,
+    teacher_logits: BatchLogits,
     temperature: Temperature = 1.0,
-    where: Where = None,
+    where: Samples = None,
 ) -> PerSample:
     """MLKD, class level: squared distance of the classes' Gram matrices.
 
@@ -147,14 +173,14 @@ def class_correlation(
     >>> print(class_correlation(student, teacher))
     [0.5 0.5]
     """
-    counted, s, t = _soft(
+    samples, s, t = _soft(
         "class_correlation", student_logits, teacher_logits, temperature, where
     )
     gap = _product((t - s).T, t) + _product(s.T, t - s)
-    return counted.share(jnp.sum(gap * gap) / gap.shape[0])
+    return samples.share(jnp.sum(gap * gap) / gap.shape[0])
 
 
-def standardise(logits: Logits) -> Float[Array, "batch classes"]:
+def standardise(logits: Logits, where: Where = None) -> Float[Array, "*batch classes"]:
     """Logit standardisation (LSKD): each row to mean 0 and standard deviation 1.
 
         (z - mean(z)) / (std(z) + 1e-7),   std with classes - 1 in its denominator
@@ -162,25 +188,30 @@ def standardise(logits: Logits) -> Float[Array, "batch classes"]:
     S. Sun et al., CVPR 2024 (arXiv:2403.01427); the 1e-7 and the sample
     standard deviation are those of the public code. For both sides, before any loss of
     logits; the gradient flows through mean and std. Constant logits give 0, with a
-    zero gradient. A class masked with -inf makes its row NaN.
+    zero gradient. A class masked with -inf makes its row NaN; classes for which `where`
+    is False are left out of mean and std, and 0.
 
     >>> import numpy as np
     >>> print(standardise(np.float32([[1, 2, 3], [7, 7, 7]])))
     [[-1.  0.  1.]
      [ 0.  0.  0.]]
     """
-    classes = contracts.shapes("standardise", logits=(logits, "batch classes"))[
-        "classes"
-    ]
-    z = as_float32(logits)
-    centred = _centred(z, jnp.ones_like(z, bool), -1)
-    std = norms(centred) / max(classes - 1, 1) ** 0.5
+    contracts.shapes("standardise", logits=(logits, "*batch classes"))
+    mask = None if where is None else counted("standardise", logits, where)
+    return _standardise(logits, mask)
+
+
+@functools.partial(jax.jit, inline=True)
+def _standardise(logits, mask) -> Float[Array, "*batch classes"]:
+    centred = _centred(as_float32(logits), mask, -1)
+    count = _count(centred, mask, -1)
+    std = norms(centred) / jnp.sqrt(jnp.maximum(count - 1.0, 1.0))
     varies = std > 0
     return jnp.where(varies, centred / (jnp.where(varies, std, 1.0) + 1e-7), 0.0)
 
 
 def batch_standardise(
-    logits: Logits, where: Where = None
+    logits: BatchLogits, where: Samples = None
 ) -> Float[Array, "batch classes"]:
     """LumiNet's perception: each class to mean 0 and variance 1 over the batch.
 
@@ -195,52 +226,61 @@ def batch_standardise(
     [[-1.  0.]
      [ 1.  0.]]
     """
-    counted = _subset_of("batch_standardise", where, logits=(logits, "batch classes"))
-    z = counted.keep(logits)
-    mask = jnp.broadcast_to(counted.mask[:, None], z.shape)
+    samples = _samples_of("batch_standardise", where, logits=(logits, "batch classes"))
+    z = samples.keep(logits)
+    mask = jnp.broadcast_to(samples.mask[:, None], z.shape)
     centred = _centred(z, mask, 0)
-    variance = jnp.sum(centred**2, axis=0, keepdims=True) / counted.mean_over
+    variance = jnp.sum(centred**2, axis=0, keepdims=True) / samples.mean_over
     return centred / jnp.sqrt(variance + 1e-5)
 
 
-def _subset_of(name: str, where: Where, **named) -> Subset:
+def _samples_of(name: str, where: Samples, **named) -> Subset:
     return subset(name, where, contracts.shapes(name, **named)["batch"])
 
 
-def _soft(name: str, student, teacher, temperature, where: Where = None):
+def _soft(name: str, student, teacher, temperature, where: Samples):
     """The sub-batch, and both predictions, 0 in the rows that do not count."""
-    counted = _subset_of(
+    samples = _samples_of(
         name,
         where,
         student_logits=(student, "batch classes"),
         teacher_logits=(teacher, "batch classes"),
         temperature=(temperature, "", "batch"),
     )
-    tau = column(name, temperature, len(counted.mask))
-    tau = jnp.where(counted.mask[:, None], tau, 1.0)
+    tau = column(name, temperature, samples.mask.shape)
+    tau = jnp.where(samples.mask[:, None], tau, 1.0)
 
     def predictions(logits):
-        return counted.keep(jax.nn.softmax(soften(counted.keep(logits), tau)))
+        return samples.keep(jax.nn.softmax(soften(samples.keep(logits), tau)))
 
-    return counted, predictions(student), predictions(teacher)
+    return samples, predictions(student), predictions(teacher)
 
 
 def _product(left: Array, right: Array) -> Array:
     return jnp.matmul(left, right, precision=_EXACT)
 
 
-def _centred(x: Array, mask: Array, axis: int) -> Array:
-    """x minus its mean over what the mask selects, elsewhere 0.
+def _centred(x: Array, mask: Array | None, axis: int) -> Array:
+    """x minus its mean over what the mask selects, elsewhere 0; None selects all.
 
     Twice: the second mean takes off what rounding left, so that a constant is exactly
     0 and not a small vector with a large gradient.
     """
-    count = jnp.sum(mask, axis=axis, keepdims=True, dtype=jnp.float32)
-    count = jnp.maximum(count, 1.0)
+    count = jnp.maximum(_count(x, mask, axis), 1.0)
+
+    def kept(x):
+        return x if mask is None else jnp.where(mask, x, 0.0)
+
+    x = kept(x)
     for _ in range(2):
-        x = jnp.where(mask, x, 0.0)
-        x = jnp.where(mask, x - jnp.sum(x, axis=axis, keepdims=True) / count, 0.0)
+        x = kept(x - jnp.sum(x, axis=axis, keepdims=True) / count)
     return x
+
+
+def _count(x: Array, mask: Array | None, axis: int) -> Array:
+    if mask is None:
+        return jnp.full((1,) * x.ndim, x.shape[axis], jnp.float32)
+    return jnp.sum(mask, axis=axis, keepdims=True, dtype=jnp.float32)
 
 
 def _uncorrelated(a: Array, b: Array, axis: int, eps: Scalar = 1e-8) -> Array:

@@ -6,6 +6,7 @@ NKD: Yang et al., "From Knowledge Distillation to Self-Knowledge Distillation", 
 teacher's prediction, q the student's, y the label; nothing is multiplied by tau^2.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Integer
 
 from kdjax import contracts
+from kdjax.losses.divergence import softened
 from kdjax.losses.grouped import (
     at_label,
     check_pair,
@@ -25,17 +27,20 @@ from kdjax.losses.numerics import (
     Logits,
     PerSample,
     Temperature,
+    Where,
     as_float32,
     below_top,
-    column,
-    soften,
+    beside,
+    counted,
+    hide,
+    small,
 )
 
-Labels = Integer[AnyArray, " batch"]
+Labels = Integer[AnyArray, "*batch"]
 
 
 class DecoupledParts(NamedTuple):
-    """The three parts of generalised decoupled distillation, [batch] each."""
+    """The three parts of generalised decoupled distillation, [...] each."""
 
     between: PerSample  # the teacher's k largest classes against the rest
     within_top: PerSample  # among the k largest
@@ -47,6 +52,7 @@ def decoupled_target(
     teacher_logits: Logits,
     labels: Labels,
     temperature: Temperature,
+    where: Where = None,
 ) -> PerSample:
     """TCKD of DKD: KL between (p_y, 1 - p_y) and (q_y, 1 - q_y), one value per sample.
 
@@ -60,19 +66,18 @@ def decoupled_target(
       student_logits, teacher_logits: of two or more classes.
       labels: integers in 0..classes-1; NaN, gradient too, where a traced one is out of
         range, ValueError for a concrete one.
-      temperature: a number, a scalar array or [batch]; > 0, finite.
+      temperature, where: as in `kl_divergence`.
 
     >>> import numpy as np
     >>> s, t = np.float32([[0, 0, 0]]), np.float32([[2, 0, 0]])
     >>> print(decoupled_target(s, t, np.array([0]), 1.0).round(4))
     [0.433]
     """
-    where = "decoupled_target"
-    check_pair(where, student_logits, teacher_logits, temperature)
-    label, valid = at_label(where, labels, student_logits)
-    return valid * divergence_between(
-        student_logits, teacher_logits, temperature, label
-    )
+    name = "decoupled_target"
+    check_pair(name, student_logits, teacher_logits, temperature)
+    label, valid = at_label(name, labels, student_logits)
+    pair = hide(name, where, student_logits, teacher_logits)
+    return valid * divergence_between(*pair, small(temperature), label)
 
 
 def decoupled_nontarget(
@@ -80,6 +85,7 @@ def decoupled_nontarget(
     teacher_logits: Logits,
     labels: Labels,
     temperature: Temperature,
+    where: Where = None,
 ) -> PerSample:
     """NCKD of DKD: KL between the classes other than the label, one value per sample.
 
@@ -98,16 +104,20 @@ def decoupled_nontarget(
     >>> print(decoupled_nontarget(s, t, np.array([0]), 1.0).round(4))
     [0.3278]
     """
-    where = "decoupled_nontarget"
-    check_pair(where, student_logits, teacher_logits, temperature)
-    label, valid = at_label(where, labels, student_logits)
+    name = "decoupled_nontarget"
+    check_pair(name, student_logits, teacher_logits, temperature)
+    label, valid = at_label(name, labels, student_logits)
+    others = ~label & counted(name, student_logits, where)
     return valid * divergence_within(
-        student_logits, teacher_logits, temperature, ~label
+        student_logits, teacher_logits, temperature, others
     )
 
 
 def normalised_target(
-    student_logits: Logits, teacher_logits: Logits, labels: Labels
+    student_logits: Logits,
+    teacher_logits: Logits,
+    labels: Labels,
+    where: Where = None,
 ) -> PerSample:
     """The label's part of NKD: cross entropy weighed by the teacher's confidence in it.
 
@@ -121,12 +131,13 @@ def normalised_target(
     >>> print(normalised_target(s, t, np.array([0])).round(4))
     [0.3466]
     """
-    where = "normalised_target"
-    check_pair(where, student_logits, teacher_logits)
-    label, valid = at_label(where, labels, student_logits)
-    p = jax.nn.softmax(below_top(teacher_logits))
+    name = "normalised_target"
+    check_pair(name, student_logits, teacher_logits)
+    label, valid = at_label(name, labels, student_logits)
+    (teacher,) = hide(name, where, teacher_logits)
+    p = jax.nn.softmax(below_top(teacher))
     at_y = jnp.sum(jnp.where(label, p, 0.0), axis=-1)
-    return valid * at_y * cross_entropy(student_logits, labels)
+    return valid * at_y * cross_entropy(student_logits, labels, where=where)
 
 
 def normalised_nontarget(
@@ -134,6 +145,7 @@ def normalised_nontarget(
     teacher_logits: Logits,
     labels: Labels,
     temperature: Temperature,
+    where: Where = None,
 ) -> PerSample:
     """The other classes' part of NKD: cross entropy, both sides renormalised.
 
@@ -148,17 +160,21 @@ def normalised_nontarget(
     >>> print(normalised_nontarget(s, t, np.array([0]), 1.0).round(4))
     [0.6931]
     """
-    where = "normalised_nontarget"
-    check_pair(where, student_logits, teacher_logits, temperature)
-    label, valid = at_label(where, labels, student_logits)
-    tau = column(where, temperature, len(label))
+    name = "normalised_nontarget"
+    check_pair(name, student_logits, teacher_logits, temperature)
+    label, valid = at_label(name, labels, student_logits)
+    others = ~label & counted(name, student_logits, where)
+    hidden = hide(name, others, student_logits, teacher_logits)
+    tau = beside(temperature, label.ndim - 1)
+    return valid * _cross_entropy_within(*hidden, tau, others)
 
-    def log_softmax(logits):
-        hidden = jnp.where(label, -jnp.inf, as_float32(logits))
-        return jax.nn.log_softmax(soften(hidden, tau))
 
-    p, log_q = jnp.exp(log_softmax(teacher_logits)), log_softmax(student_logits)
-    return valid * -jnp.sum(p * jnp.where(label, 0.0, log_q), axis=-1)
+@functools.partial(jax.jit, inline=True)
+def _cross_entropy_within(student, teacher, tau, group) -> PerSample:
+    log_q = jax.nn.log_softmax(softened(student, tau))
+    p = jax.nn.softmax(softened(teacher, tau))
+    loss = -jnp.sum(p * log_q, axis=-1)  # p is 0 outside, where log_q is finite
+    return jnp.where(jnp.any(group, axis=-1), loss, 0.0)
 
 
 def generalised_decoupled(
@@ -166,6 +182,7 @@ def generalised_decoupled(
     teacher_logits: Logits,
     temperature: Temperature,
     k: int = 5,
+    where: Where = None,
 ) -> DecoupledParts:
     """GDKD: the three parts of KL, the teacher's k largest in the label's place.
 
@@ -180,7 +197,7 @@ def generalised_decoupled(
 
     Args:
       student_logits, teacher_logits: of two or more classes.
-      temperature: a number, a scalar array or [batch]; > 0, finite.
+      temperature, where: as in `kl_divergence`.
       k: from 1 to classes - 1; ValueError for others.
 
     >>> import numpy as np
@@ -188,14 +205,15 @@ def generalised_decoupled(
     >>> print(*(x.round(2) for x in generalised_decoupled(s, t, 1.0, k=2)))
     [0.24] [0.11] [0.]
     """
-    where = "generalised_decoupled"
-    classes = check_pair(where, student_logits, teacher_logits, temperature)
-    contracts.whole(where, "k", k, 1, classes - 1)
-    _, largest = jax.lax.top_k(as_float32(teacher_logits), k)
-    top = jnp.any(jax.nn.one_hot(largest, classes, dtype=bool), axis=1)
-    given = student_logits, teacher_logits, temperature
+    name = "generalised_decoupled"
+    classes = check_pair(name, student_logits, teacher_logits, temperature)
+    contracts.whole(name, "k", k, 1, classes - 1)
+    mask = counted(name, student_logits, where)
+    pair = hide(name, where, student_logits, teacher_logits)
+    _, largest = jax.lax.top_k(as_float32(pair[1]), k)
+    top = jnp.any(jax.nn.one_hot(largest, classes, dtype=bool), axis=-2)
     return DecoupledParts(
-        divergence_between(*given, top),
-        divergence_within(*given, top),
-        divergence_within(*given, ~top),
+        divergence_between(*pair, small(temperature), top),
+        divergence_within(*pair, temperature, top & mask),
+        divergence_within(*pair, temperature, ~top & mask),
     )

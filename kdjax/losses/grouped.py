@@ -2,12 +2,24 @@
 the group and the rest. KL of all classes = between + sum of probability * within.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Integer
 
 from kdjax import contracts
-from kdjax.losses.logits import kl_divergence
+from kdjax.losses.divergence import (
+    Column,
+    ColumnOf1,
+    Comparison,
+    Rows,
+    compare,
+    log_mean_exp,
+    softened_pair,
+    softmax_divergence,
+    tangent_of,
+)
 from kdjax.losses.numerics import (
     LOWEST,
     AnyArray,
@@ -15,48 +27,48 @@ from kdjax.losses.numerics import (
     PerSample,
     Temperature,
     as_float32,
-    column,
-    difference,
-    excess,
-    log_mean_exp,
+    beside,
+    check_temperature,
+    hide,
     one_hot,
     one_or_nan,
-    soften,
+    small,
+    top_of,
 )
 
-Group = Bool[Array, "batch classes"]
+Group = Bool[Array, "*batch classes"]
 
 
 def check_pair(
-    where: str,
+    name: str,
     student_logits: Logits,
     teacher_logits: Logits,
     temperature: Temperature = 1.0,
 ) -> int:
     """The number of classes; ValueError unless logits agree and are of two or more."""
     axes = contracts.shapes(
-        where,
-        student_logits=(student_logits, "batch classes"),
-        teacher_logits=(teacher_logits, "batch classes"),
-        temperature=(temperature, "", "batch"),
+        name,
+        student_logits=(student_logits, "*batch classes"),
+        teacher_logits=(teacher_logits, "*batch classes"),
+        temperature=(temperature, "", "*#batch"),
     )
-    column(where, temperature, axes["batch"])
+    check_temperature(name, temperature)
     if axes["classes"] < 2:
-        raise ValueError(f"{where}: logits of 1 class; expected 2 or more.")
+        raise ValueError(f"{name}: logits of 1 class; expected 2 or more.")
     return axes["classes"]
 
 
 def at_label(
-    where: str, labels: Integer[AnyArray, " batch"], logits: Logits
+    name: str, labels: Integer[AnyArray, "*batch"], logits: Logits
 ) -> tuple[Group, PerSample]:
     """(True at the label, 1): a traced label out of range has no True, and NaN for 1.
 
     Multiplied onto a loss, the second spoils the value and gradient of such a row.
     """
     axes = contracts.shapes(
-        where, logits=(logits, "batch classes"), labels=(labels, "batch")
+        name, logits=(logits, "*batch classes"), labels=(labels, "*batch")
     )
-    contracts.labels_in_range(where, labels, axes["classes"])
+    contracts.labels_in_range(name, labels, axes["classes"])
     label = one_hot(labels, axes["classes"])
     return label, one_or_nan(jnp.any(label, axis=-1))
 
@@ -70,17 +82,13 @@ def divergence_within(
     """KL(teacher || student), both renormalised over the group; 0 where it is empty.
 
     Classes outside have no probability at all: the limit of subtracting ever more from
-    their logits. A group of one class gives 0.
+    their logits. A group of one class gives 0. Nothing is checked.
     """
-    some = jnp.any(group, axis=-1)
-    group = group | ~some[:, None]  # an empty row is computed whole, then left out
-    student, teacher = (
-        jnp.where(group, as_float32(z), -jnp.inf)
-        for z in (student_logits, teacher_logits)
-    )
-    return jnp.where(some, kl_divergence(student, teacher, temperature), 0.0)
+    hidden = hide("divergence_within", group, student_logits, teacher_logits)
+    return softmax_divergence(*hidden, small(temperature))
 
 
+@functools.partial(jax.jit, inline=True)
 def divergence_between(
     student_logits: Logits,
     teacher_logits: Logits,
@@ -90,36 +98,55 @@ def divergence_between(
     """KL(teacher || student) of two outcomes: a class of the group, or one of the rest.
 
     With all digits at every temperature, as `kl_divergence`: the log-ratio of a group's
-    probabilities comes from the differences of its logits.
+    probabilities comes from the differences of its logits. Nothing is checked.
     """
-    tau = column("divergence_between", temperature, len(group))
-    s, t = soften(student_logits, tau), soften(teacher_logits, tau)
-    d = jnp.clip(difference(student_logits, teacher_logits) / tau, LOWEST, -LOWEST)
-    log_z_s = jax.nn.logsumexp(s, axis=-1, keepdims=True)
-    log_z_t = jax.nn.logsumexp(t, axis=-1, keepdims=True)
-    parts = [_unnormalised(s, t, d, part) for part in (group, ~group)]
-    log_s, log_t, ratio = (jnp.concatenate(x, -1) for x in zip(*parts, strict=True))
-    p = jnp.exp(log_t - log_z_t)
-    ratio -= log_mean_exp(p, ratio, jnp.exp(log_s - log_z_t), log_z_s - log_z_t)
-    return jnp.sum(excess(p, ratio, jnp.exp(log_s - log_z_s)), axis=-1)
+    s, t = as_float32(student_logits), as_float32(teacher_logits)
+    return _between(group, s, t, beside(temperature, s.ndim - 1))
 
 
-def _unnormalised(
-    s: Float[Array, "batch classes"],
-    t: Float[Array, "batch classes"],
-    d: Float[Array, "batch classes"],
-    group: Group,
-) -> tuple[Float[Array, "batch 1"], Float[Array, "batch 1"], Float[Array, "batch 1"]]:
-    """log sum exp(s), log sum exp(t) over the group, and the first minus the second."""
-    s, t = (jnp.where(group, z, LOWEST) for z in (s, t))
-    # Below the group's own largest: else exp() overflows where a group is far below.
-    top_s, top_t = (
-        jax.lax.stop_gradient(jnp.max(z, axis=-1, keepdims=True)) for z in (s, t)
-    )
-    s, t, shift = s - top_s, t - top_t, top_s - top_t
-    log_s = jax.nn.logsumexp(s, axis=-1, keepdims=True)
-    log_t = jax.nn.logsumexp(t, axis=-1, keepdims=True)
-    mean = log_mean_exp(
-        jnp.exp(t - log_t), d - shift, jnp.exp(s - log_t), log_s - log_t
-    )
-    return top_s + log_s, top_t + log_t, shift + mean
+@jax.custom_jvp
+def _between(group: Group, s: Rows, t: Rows, tau: ColumnOf1) -> PerSample:
+    return _two_outcomes(group, *softened_pair(s, t, tau))[0].divergence
+
+
+@functools.partial(_between.defjvp, symbolic_zeros=True)
+def _between_jvp(primals, tangents):
+    group, *pair, tau = primals
+    a, b, d = softened_pair(*pair, tau)
+    both, q, p = _two_outcomes(group, a, b, d)
+
+    def slope(outcomes, within):
+        """Through log sum exp of each side, whose derivative is `within`."""
+        return within * jnp.where(group, outcomes[..., :1], outcomes[..., 1:])
+
+    student, teacher = slope(both.residual, q), slope(both.teacher_slope, p)
+    cooling = jnp.sum(student * d + (student + teacher) * b, axis=-1)
+    return both.divergence, tangent_of((student, teacher), cooling, tau, tangents[1:])
+
+
+def _two_outcomes(
+    group: Group, a: Rows, b: Rows, d: Rows
+) -> tuple[Comparison, Rows, Rows]:
+    """Both sides' probabilities compared, and q and p renormalised within each side."""
+    below_a, tops_a = _below_sides(group, a)
+    below_b, tops_b = _below_sides(group, b)
+    e_a, e_b = jnp.exp(below_a), jnp.exp(below_b)
+    shifts = [x - y for x, y in zip(tops_a, tops_b, strict=True)]
+    d = d - jnp.where(group, *shifts)
+    sides = []
+    for side, top_a, top_b, shift in zip(
+        (group, ~group), tops_a, tops_b, shifts, strict=True
+    ):
+        own_a, own_b = jnp.where(side, e_a, 0.0), jnp.where(side, e_b, 0.0)
+        z_a, z_b = (jnp.sum(e, axis=-1, keepdims=True) for e in (own_a, own_b))
+        ratio = shift + log_mean_exp(d, own_a, own_b, z_a, z_b)
+        sides.append((top_a + jnp.log(z_a), top_b + jnp.log(z_b), ratio, z_a, z_b))
+    *outcomes, z_a, z_b = zip(*sides, strict=True)
+    both = compare(*(jnp.concatenate(x, axis=-1) for x in outcomes))
+    return both, e_a / jnp.where(group, *z_a), e_b / jnp.where(group, *z_b)
+
+
+def _below_sides(group: Group, z: Rows) -> tuple[Rows, tuple[Column, Column]]:
+    """Below the side's own largest: exp() overflows where a side is far below."""
+    tops = tuple(top_of(jnp.where(side, z, LOWEST)) for side in (group, ~group))
+    return z - jnp.where(group, *tops), tops

@@ -1,17 +1,34 @@
 """The two limits of distillation in the temperature, and distances between logits.
 
 Kim et al., "Comparing Kullback-Leibler Divergence and Mean Squared Error Loss in
-Knowledge Distillation", IJCAI 2021 (arXiv:2105.08919). d = s - t throughout.
+Knowledge Distillation", IJCAI 2021 (arXiv:2105.08919). d = s - t throughout. `where`
+is True for the classes that count, [classes] or [..., classes], and K their number.
 """
 
+import functools
+
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from kdjax import contracts
-from kdjax.losses.numerics import Logits, PerSample, as_float32, difference
+from kdjax.losses.numerics import (
+    Logits,
+    PerSample,
+    Where,
+    as_float32,
+    counted,
+    difference,
+    hide,
+    mean_of,
+)
+
+Mask = Bool[Array, "*batch classes"] | None
 
 
-def logit_matching(student_logits: Logits, teacher_logits: Logits) -> PerSample:
+def logit_matching(
+    student_logits: Logits, teacher_logits: Logits, where: Where = None
+) -> PerSample:
     """Exact limit of tau^2 KL(teacher || student) for tau -> infinity.
 
         1/(2K) sum_k (d_k - mean(d))^2,   gradient (d_k - mean(d)) / K
@@ -24,13 +41,22 @@ def logit_matching(student_logits: Logits, teacher_logits: Logits) -> PerSample:
     >>> print(logit_matching(np.float32([[3, 1]]), np.float32([[7, 7]])))
     [0.5]
     """
-    _same_shape("logit_matching", student_logits, teacher_logits)
+    name = "logit_matching"
+    _same_shape(name, student_logits, teacher_logits)
+    pair = hide(name, where, student_logits, teacher_logits)
+    return _logit_matching(*pair, _mask(name, student_logits, where))
+
+
+@functools.partial(jax.jit, inline=True)
+def _logit_matching(student_logits, teacher_logits, mask) -> PerSample:
     d = difference(student_logits, teacher_logits)
-    centred = d - jnp.mean(d, axis=-1, keepdims=True)
-    return 0.5 * jnp.mean(centred**2, axis=-1)
+    centred = d - _mean(d, mask)[..., None]
+    return 0.5 * _mean(centred**2, mask)
 
 
-def label_matching(student_logits: Logits, teacher_logits: Logits) -> PerSample:
+def label_matching(
+    student_logits: Logits, teacher_logits: Logits, where: Where = None
+) -> PerSample:
     """Exact limit of tau KL(teacher || student), or (tau^2 KL) / tau, for tau -> 0.
 
         max_j s_j - s_c,  c = argmax_j t_j,   gradient 1[argmax s = k] - 1[argmax t = k]
@@ -43,18 +69,22 @@ def label_matching(student_logits: Logits, teacher_logits: Logits) -> PerSample:
     >>> print(label_matching(np.float32([[3, 1]]), np.float32([[7, 8]])))
     [2.]
     """
-    _same_shape("label_matching", student_logits, teacher_logits)
-    student = as_float32(student_logits)
+    name = "label_matching"
+    _same_shape(name, student_logits, teacher_logits)
+    student, teacher = hide(name, where, student_logits, teacher_logits)
+    student, teacher = as_float32(student), as_float32(teacher)
 
     def at_top(logits):
         # Not max(): its derivative is shared between ties.
-        top = jnp.argmax(logits, axis=-1)[:, None]
-        return jnp.take_along_axis(student, top, axis=-1)[:, 0]
+        top = jnp.argmax(logits, axis=-1)[..., None]
+        return jnp.take_along_axis(student, top, axis=-1)[..., 0]
 
-    return at_top(student) - at_top(as_float32(teacher_logits))
+    return at_top(student) - at_top(teacher)
 
 
-def squared_error(student_logits: Logits, teacher_logits: Logits) -> PerSample:
+def squared_error(
+    student_logits: Logits, teacher_logits: Logits, where: Where = None
+) -> PerSample:
     """Squared distance between logits, summed over the classes: sum_k d_k^2.
 
     arXiv:2105.08919, L_MSE as the paper writes it. Unlike `logit_matching` it also
@@ -64,12 +94,14 @@ def squared_error(student_logits: Logits, teacher_logits: Logits) -> PerSample:
     >>> print(squared_error(np.float32([[3, 1]]), np.float32([[7, 7]])))
     [52.]
     """
-    return jnp.sum(
-        _difference("squared_error", student_logits, teacher_logits) ** 2, -1
+    return _reduced(
+        "squared_error", _square, _sum, student_logits, teacher_logits, where
     )
 
 
-def mean_squared_error(student_logits: Logits, teacher_logits: Logits) -> PerSample:
+def mean_squared_error(
+    student_logits: Logits, teacher_logits: Logits, where: Where = None
+) -> PerSample:
     """Squared distance between logits, averaged over the classes: 1/K sum_k d_k^2.
 
     arXiv:2105.08919, L_MSE as the authors' code computes it (https://github.com/
@@ -80,11 +112,14 @@ def mean_squared_error(student_logits: Logits, teacher_logits: Logits) -> PerSam
     >>> print(mean_squared_error(np.float32([[3, 1]]), np.float32([[7, 7]])))
     [26.]
     """
-    d = _difference("mean_squared_error", student_logits, teacher_logits)
-    return jnp.mean(d**2, axis=-1)
+    return _reduced(
+        "mean_squared_error", _square, _mean, student_logits, teacher_logits, where
+    )
 
 
-def smooth_l1(student_logits: Logits, teacher_logits: Logits) -> PerSample:
+def smooth_l1(
+    student_logits: Logits, teacher_logits: Logits, where: Where = None
+) -> PerSample:
     """Mean over classes of d^2 / 2 where |d| < 1, of |d| - 1/2 elsewhere.
 
     Girshick 2015 (arXiv:1504.08083), equation 3; an option of the code of
@@ -94,21 +129,48 @@ def smooth_l1(student_logits: Logits, teacher_logits: Logits) -> PerSample:
     >>> print(smooth_l1(np.float32([[3, 1]]), np.float32([[7, 0.5]])))
     [1.8125]
     """
-    d = _difference("smooth_l1", student_logits, teacher_logits)
-    size = jnp.abs(d)
-    return jnp.mean(jnp.where(size < 1, 0.5 * d**2, size - 0.5), axis=-1)
+    return _reduced("smooth_l1", _huber, _mean, student_logits, teacher_logits, where)
 
 
-def _same_shape(where: str, student_logits: Logits, teacher_logits: Logits) -> None:
+def _same_shape(name: str, student_logits: Logits, teacher_logits: Logits) -> None:
     contracts.shapes(
-        where,
-        student_logits=(student_logits, "batch classes"),
-        teacher_logits=(teacher_logits, "batch classes"),
+        name,
+        student_logits=(student_logits, "*batch classes"),
+        teacher_logits=(teacher_logits, "*batch classes"),
     )
 
 
-def _difference(
-    where: str, student_logits: Logits, teacher_logits: Logits
-) -> Float[Array, "batch classes"]:
-    _same_shape(where, student_logits, teacher_logits)
-    return as_float32(student_logits) - as_float32(teacher_logits)
+def _reduced(name: str, penalty, reduce, student, teacher, where: Where) -> PerSample:
+    """The penalty of each class's difference, reduced over those that count."""
+    _same_shape(name, student, teacher)
+    mask = _mask(name, student, where)
+    return _of_difference(penalty, reduce, student, teacher, mask)
+
+
+@functools.partial(jax.jit, inline=True, static_argnames=("penalty", "reduce"))
+def _of_difference(penalty, reduce, student, teacher, mask) -> PerSample:
+    s, t = as_float32(student), as_float32(teacher)
+    if mask is not None:  # before the difference: inf - inf has a gradient of NaN
+        s, t = jnp.where(mask, s, 0.0), jnp.where(mask, t, 0.0)
+    return reduce(penalty(s - t), mask)
+
+
+def _square(d: Array) -> Array:
+    return d**2
+
+
+def _huber(d: Array) -> Array:
+    size = jnp.abs(d)
+    return jnp.where(size < 1, 0.5 * d**2, size - 0.5)
+
+
+def _mask(name: str, logits: Logits, where: Where) -> Mask:
+    return None if where is None else counted(name, logits, where)
+
+
+def _sum(x: Float[Array, "*batch classes"], mask: Mask) -> PerSample:
+    return jnp.sum(x, axis=-1, where=mask)
+
+
+def _mean(x: Float[Array, "*batch classes"], mask: Mask) -> PerSample:
+    return jnp.mean(x, axis=-1) if mask is None else mean_of(x, mask)

@@ -1,31 +1,36 @@
 """Cross entropy and the Kullback-Leibler divergence of softened predictions."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Float, Integer
 
 from kdjax import contracts
+from kdjax.losses.divergence import softmax_divergence, target_divergence
 from kdjax.losses.numerics import (
-    LOWEST,
     AnyArray,
     Logits,
     Number,
     PerSample,
     Temperature,
+    Where,
     as_float32,
-    column,
-    difference,
-    excess,
-    log_mean_exp,
+    check_temperature,
+    counted,
+    hide,
+    mean_of,
     one_or_nan,
-    soften,
+    small,
+    top_of,
 )
 
 
 def cross_entropy(
     student_logits: Logits,
-    labels: Integer[AnyArray, " batch"] | Float[AnyArray, "batch classes"],
+    labels: Integer[AnyArray, "*batch"] | Float[AnyArray, "*batch classes"],
     label_smoothing: Number | Float[AnyArray, ""] = 0.0,
+    where: Where = None,
 ) -> PerSample:
     """Cross entropy with labels or with probabilities, one value per sample.
 
@@ -35,52 +40,73 @@ def cross_entropy(
 
     Args:
       student_logits: unnormalised log-probabilities.
-      labels: [batch] integers in 0..classes-1 (TypeError for others; NaN, gradient too,
-        where a traced one is out of range), or [batch, classes] probabilities.
+      labels: [...] integers in 0..classes-1 (TypeError for others; NaN, gradient too,
+        where a traced one is out of range), or [..., classes] probabilities.
       label_smoothing: eps, from 0 to 1.
+      where: True for the classes that count, [classes] or [..., classes]; K is their
+        number, and a label that is masked gives 0.
 
     >>> import numpy as np
     >>> print(cross_entropy(np.float32([[0, 0], [2, 0]]), np.array([1, 0])).round(4))
     [0.6931 0.1269]
     """
-    where = "cross_entropy"
+    name = "cross_entropy"
     axes = contracts.shapes(
-        where,
-        student_logits=(student_logits, "batch classes"),
-        labels=(labels, "batch", "batch classes"),
+        name,
+        student_logits=(student_logits, "*batch classes"),
+        labels=(labels, "*batch", "*batch classes"),
     )
-    contracts.fraction(where, "label_smoothing", label_smoothing)
-    log_q = jax.nn.log_softmax(as_float32(student_logits))
-    if jnp.ndim(labels) == 1:
-        loss = _at_label(where, log_q, labels, axes["classes"])
+    contracts.fraction(name, "label_smoothing", label_smoothing)
+    if jnp.ndim(labels) == len(axes["batch"]):
+        contracts.labels_in_range(name, labels, axes["classes"])
+    (logits,) = hide(name, where, student_logits)
+    mask = None if where is None else counted(name, student_logits, where)
+    traced = contracts.is_traced(label_smoothing)
+    smoothing = label_smoothing if traced or label_smoothing else None
+    return _cross_entropy(logits, labels, smoothing, mask)
+
+
+@functools.partial(jax.jit, inline=True)
+def _cross_entropy(logits, labels, smoothing, mask) -> PerSample:
+    z, labels = as_float32(logits), jnp.asarray(labels)
+    top = top_of(z)
+    log_sum = jnp.log(jnp.sum(jnp.exp(z - top), axis=-1))
+    if labels.ndim < z.ndim:
+        loss = _at_label(z, top, log_sum, labels, mask)
     else:
         y = as_float32(labels)
+        y = y if mask is None else jnp.where(mask, y, 0.0)
         # Where y is 0 the class is not there: 0 * -inf of a masked class would be NaN.
-        loss = -jnp.sum(y * jnp.where(y == 0, 0.0, log_q), axis=-1)
-    if contracts.is_traced(label_smoothing) or label_smoothing:
-        loss += label_smoothing * (-jnp.mean(log_q, axis=-1) - loss)
+        given = y * jnp.where(y == 0, 0.0, z - top - log_sum[..., None])
+        loss = -jnp.sum(given, axis=-1)
+    if smoothing is not None:
+        below = z - top
+        mean = jnp.mean(below, axis=-1) if mask is None else mean_of(below, mask)
+        mean = log_sum - mean
+        if mask is not None:
+            mean = jnp.where(jnp.any(mask, axis=-1), mean, 0.0)
+        loss += smoothing * (mean - loss)
     return loss
 
 
-def _at_label(where: str, log_q: Array, labels, classes: int) -> PerSample:
-    """-log q at an integer label; NaN where the label names no class."""
-    labels = jnp.asarray(labels)
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(
-            f"{where}: labels has dtype {labels.dtype} and shape [batch]; expected "
-            "integers, or probabilities of shape [batch, classes]."
-        )
-    contracts.labels_in_range(where, labels, classes)
+def _at_label(z, top, log_sum, labels, mask) -> PerSample:
+    """-log q at an integer label; NaN where it names no class, 0 where it is masked."""
     labels = labels.astype(jnp.int32)  # 300 does not fit a uint8
-    valid = (labels >= 0) & (labels < classes)
-    at = jnp.where(valid, labels, 0)[:, None]
-    picked = jnp.take_along_axis(log_q, at, axis=-1)[:, 0]
+    valid = (labels >= 0) & (labels < z.shape[-1])
+    at = jnp.where(valid, labels, 0)[..., None]
+    # Taken from the logits and not from log q, so that log q need not be stored.
+    loss = log_sum - (jnp.take_along_axis(z, at, axis=-1) - top)[..., 0]
+    if mask is not None:
+        loss = jnp.where(jnp.take_along_axis(mask, at, axis=-1)[..., 0], loss, 0.0)
     # A product and not a choice: the gradient is NaN too.
-    return -picked * one_or_nan(valid)
+    return loss * one_or_nan(valid)
 
 
 def kl_divergence(
-    student_logits: Logits, teacher_logits: Logits, temperature: Temperature
+    student_logits: Logits,
+    teacher_logits: Logits,
+    temperature: Temperature,
+    where: Where = None,
 ) -> PerSample:
     """KL(teacher || student) between softened predictions, one value per sample.
 
@@ -89,42 +115,40 @@ def kl_divergence(
 
     Hinton, Vinyals, Dean 2015 (arXiv:1503.02531), section 2. Nats, not times tau^2.
 
-    Keeps its relative precision at every temperature (the sum above has no digit left
-    at tau = 1e4 in float32): with u = log q - log p, sum_k p_k exp(u_k) = 1, so KL =
-    sum_k p_k (exp(u_k) - 1 - u_k), a sum without negative terms; u follows from d = (s
-    - t) / tau as d - log sum_k p_k exp(d_k). Above tau ~ 1e18 the value underflows.
+    Keeps its relative precision at every temperature and near equality, where the sum
+    above has no digit left in float32, and so does its gradient: see
+    `kdjax.losses.divergence`. Above tau ~ 1e18 the value underflows.
 
     Args:
       student_logits: a class masked with -inf on both sides plays no part.
       teacher_logits: of the same classes in the same order.
-      temperature: a number, a scalar array or [batch]; > 0, finite.
+      temperature: a number, a scalar array or [...], an axis of 1 being shared; > 0,
+        finite.
+      where: True for the classes that count, [classes] or [..., classes]; the others
+        are as masked with -inf on both sides, and 0 where none counts.
 
     >>> import numpy as np
     >>> student, teacher = np.float32([[1, 0, 0]]), np.float32([[0, 2, 0]])
     >>> print(f"{kl_divergence(student, teacher, 1e4)[0]:.4g}")
     7.778e-09
     """
-    where = "kl_divergence"
-    axes = contracts.shapes(
-        where,
-        student_logits=(student_logits, "batch classes"),
-        teacher_logits=(teacher_logits, "batch classes"),
-        temperature=(temperature, "", "batch"),
+    name = "kl_divergence"
+    contracts.shapes(
+        name,
+        student_logits=(student_logits, "*batch classes"),
+        teacher_logits=(teacher_logits, "*batch classes"),
+        temperature=(temperature, "", "*#batch"),
     )
-    tau = column(where, temperature, axes["batch"])
-    s, t = soften(student_logits, tau), soften(teacher_logits, tau)
-    log_z_s = jax.nn.logsumexp(s, axis=-1, keepdims=True)
-    log_z_t = jax.nn.logsumexp(t, axis=-1, keepdims=True)
-    p = jnp.exp(t - log_z_t)
-    d = jnp.clip(difference(student_logits, teacher_logits) / tau, LOWEST, -LOWEST)
-    log_ratio = d - log_mean_exp(p, d, jnp.exp(s - log_z_t), log_z_s - log_z_t)
-    return jnp.sum(excess(p, log_ratio, jnp.exp(s - log_z_s)), axis=-1)
+    check_temperature(name, temperature)
+    student, teacher = hide(name, where, student_logits, teacher_logits)
+    return softmax_divergence(student, teacher, small(temperature))
 
 
 def kl_to_target(
     student_logits: Logits,
-    target: Float[AnyArray, "batch classes"],
+    target: Float[AnyArray, "*batch classes"],
     temperature: Temperature,
+    where: Where = None,
 ) -> PerSample:
     """KL(target || softened student) for a given probability vector, one per sample.
 
@@ -137,24 +161,26 @@ def kl_to_target(
     Args:
       student_logits: unnormalised log-probabilities.
       target: >= 0, rows sum to 1; already softened.
-      temperature: of the student; a number, a scalar array or [batch]; > 0, finite.
+      temperature: of the student, as in `kl_divergence`.
+      where: as in `kl_divergence`; the target's rows sum to 1 over what counts.
 
     >>> import numpy as np
     >>> print(kl_to_target(np.float32([[0, 0]]), np.float32([[0, 1]]), 4.0).round(4))
     [0.6931]
     """
-    where = "kl_to_target"
-    axes = contracts.shapes(
-        where,
-        student_logits=(student_logits, "batch classes"),
-        target=(target, "batch classes"),
-        temperature=(temperature, "", "batch"),
+    name = "kl_to_target"
+    contracts.shapes(
+        name,
+        student_logits=(student_logits, "*batch classes"),
+        target=(target, "*batch classes"),
+        temperature=(temperature, "", "*#batch"),
     )
-    tau = column(where, temperature, axes["batch"])
-    target = as_float32(target)
-    log_q = jax.nn.log_softmax(soften(student_logits, tau))
-    present = ~(target <= 0)  # NaN is there, and spoils the loss as it should
-    log_target = jnp.log(jnp.where(present, target, 1.0))
-    q = jnp.exp(log_q)
-    given = excess(target, jnp.where(present, log_q - log_target, 0.0), q)
-    return jnp.sum(jnp.where(present, given, q), axis=-1)
+    check_temperature(name, temperature)
+    (student,) = hide(name, where, student_logits)
+    if where is not None:
+        mask = counted(name, student_logits, where)
+        target = jnp.where(mask, as_float32(target), 0.0)
+    loss = target_divergence(student, target, small(temperature))
+    if where is not None:
+        loss = jnp.where(jnp.any(mask, axis=-1), loss, 0.0)
+    return loss

@@ -1,4 +1,4 @@
-"""What the losses share: casting, softening, and exp(x) - 1 - x without lost digits."""
+"""What the losses share: casting, softening, masks, exp(x) - 1 - x with its digits."""
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +8,13 @@ from jaxtyping import Array, Bool, Float, Integer
 from kdjax import contracts
 
 AnyArray = Array | np.ndarray
-Logits = Float[AnyArray, "batch classes"]
-PerSample = Float[Array, " batch"]
+Logits = Float[AnyArray, "*batch classes"]
+PerSample = Float[Array, "*batch"]
 Number = float | int | np.number
 Scalar = Number | Float[AnyArray, ""]
-Temperature = Float[AnyArray, ""] | Float[AnyArray, " batch"] | Number
+Temperature = Float[AnyArray, "*#batch"] | Number
+# True for the classes that count; None: all do.
+Where = Bool[AnyArray, "*#batch classes"] | None
 
 # exp() of it is 0 in float32, its square is finite, and so are all derivatives.
 LOWEST = -1e18
@@ -48,41 +50,96 @@ def one_or_nan(valid: Bool[Array, "*axes"]) -> Float[Array, "*axes"]:
 
 
 def one_hot(
-    labels: Integer[AnyArray, " batch"], classes: int
-) -> Bool[Array, "batch classes"]:
+    labels: Integer[AnyArray, "*batch"], classes: int
+) -> Bool[Array, "*batch classes"]:
     """True at the label. JAX's own counts in the labels' type: 276 is 20 in uint8."""
-    return jnp.asarray(labels).astype(jnp.int32)[:, None] == jnp.arange(classes)[None]
+    labels = jnp.asarray(labels).astype(jnp.int32)[..., None]
+    return labels == jnp.arange(classes).reshape((1,) * (labels.ndim - 1) + (-1,))
 
 
-def column(where: str, temperature: Temperature, batch: int) -> Float[Array, "batch 1"]:
-    """The temperature as one float32 per row; unless traced, > 0 and finite."""
+def check_temperature(name: str, temperature: Temperature) -> None:
+    """ValueError unless every temperature is traced, or above 0 and finite."""
     concrete = not contracts.is_traced(temperature)
     if concrete and np.isposinf(np.asarray(temperature, np.float64)).any():
         raise ValueError(
-            f"{where}: temperature is inf; expected a finite number above 0; "
+            f"{name}: temperature is inf; expected a finite number above 0; "
             "logit_matching is the limit of temperature^2 times this loss."
         )
-    contracts.all_positive(where, "temperature", temperature)
+    contracts.all_positive(name, "temperature", temperature)
+
+
+def column(
+    name: str, temperature: Temperature, batch: tuple[int, ...]
+) -> Float[Array, "*batch 1"]:
+    """The temperature as one float32 per row; unless traced, > 0 and finite."""
+    check_temperature(name, temperature)
+    return jnp.broadcast_to(beside(temperature, len(batch)), (*batch, 1))
+
+
+def beside(temperature: Temperature, leading: int) -> Float[Array, "*#batch 1"]:
+    """The temperature with an axis for the classes, and with that many before it."""
     tau = as_float32(temperature)
-    return jnp.broadcast_to(jnp.atleast_1d(tau)[:, None], (batch, 1))
+    return tau.reshape((1,) * (leading + 1)) if tau.ndim == 0 else tau[..., None]
 
 
-def below_top(logits: Logits) -> Float[Array, "batch classes"]:
+def counted(name: str, logits: Logits, where: Where) -> Bool[Array, "*batch classes"]:
+    """`where` for every element of the logits; ValueError unless it is a mask of them.
+
+    None is all True.
+    """
+    if where is None:
+        return jnp.ones(jnp.shape(logits), bool)
+    contracts.shapes(
+        name,
+        logits=(logits, "*batch classes"),
+        where=(where, "classes", "*#batch classes"),
+    )
+    where = jnp.asarray(where)
+    if where.dtype != bool:
+        raise ValueError(
+            f"{name}: where has dtype {where.dtype}; expected booleans: True for the "
+            "classes that count."
+        )
+    return jnp.broadcast_to(where, jnp.shape(logits))
+
+
+def hide(name: str, where: Where, *logits: Logits) -> tuple[Logits, ...]:
+    """The logits with -inf where `where` is False; all 0 in a row where it always is.
+
+    Such a row is the same prediction on both sides, from which nothing is learned.
+    """
+    if where is None:
+        return logits
+    mask = counted(name, logits[0], where)
+    hidden = jnp.where(jnp.any(mask, axis=-1, keepdims=True), -jnp.inf, 0.0)
+    return tuple(jnp.where(mask, as_float32(z), hidden) for z in logits)
+
+
+def mean_of(
+    x: Float[Array, "*batch classes"], mask: Bool[Array, "*batch classes"]
+) -> PerSample:
+    """The mean over the classes where the mask is True; 0 where it never is."""
+    count = jnp.sum(mask, axis=-1, dtype=jnp.float32)
+    return jnp.sum(x, axis=-1, where=mask) / jnp.maximum(count, 1.0)
+
+
+def below_top(logits: Logits) -> Float[Array, "*batch classes"]:
     """Logits minus the row's largest, in float32; a masked class (-inf) becomes -1e18.
 
     Softmax does not see the shift, so its derivative need not either.
     """
     logits = as_float32(logits)
-    return jnp.maximum(logits - _top(logits), LOWEST)
+    return jnp.maximum(logits - top_of(logits), LOWEST)
 
 
-def _top(logits: Float[Array, "batch classes"]) -> Float[Array, "batch 1"]:
+def top_of(logits: Float[Array, "*batch classes"]) -> Float[Array, "*batch 1"]:
+    """The row's largest, as a constant."""
     return jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
 
 
 def difference(
     student_logits: Logits, teacher_logits: Logits
-) -> Float[Array, "batch classes"]:
+) -> Float[Array, "*batch classes"]:
     """Student minus teacher, up to a constant per row, with the digits of the inputs.
 
     Two ways to the same number: subtract as they are, exact where they nearly agree, or
@@ -90,15 +147,16 @@ def difference(
     the way with the smaller rounding error.
     """
     s, t = as_float32(student_logits), as_float32(teacher_logits)
-    s_below, t_below = below_top(s), below_top(t)
+    top_s, top_t = top_of(s), top_of(t)
+    s_below, t_below = jnp.maximum(s - top_s, LOWEST), jnp.maximum(t - top_t, LOWEST)
     direct = s - t
-    agree = jnp.abs(direct) <= jnp.abs(s_below) + jnp.abs(t_below)
-    return jnp.where(agree, direct - (_top(s) - _top(t)), s_below - t_below)
+    agree = jnp.abs(direct) <= -s_below - t_below
+    return jnp.where(agree, direct - (top_s - top_t), s_below - t_below)
 
 
 def soften(
-    logits: Logits, temperature: Float[Array, "batch 1"]
-) -> Float[Array, "batch classes"]:
+    logits: Logits, temperature: Float[Array, "*batch 1"]
+) -> Float[Array, "*batch classes"]:
     """`below_top(logits) / temperature`, finite for every temperature in (0, inf]."""
     return jnp.maximum(below_top(logits) / temperature, LOWEST)
 
@@ -119,18 +177,3 @@ def excess(weight: Array, x: Array, weight_exp_x: Array) -> Array:
     z = jnp.where(large, 0.0, x)
     middle = weight * jnp.where(small, series, jnp.expm1(z) - z)
     return jnp.where(large, weight_exp_x - weight * (1.0 + x), middle)
-
-
-def log_mean_exp(
-    weight: Array, x: Array, weight_exp_x: Array, otherwise: Array
-) -> Float[Array, "batch 1"]:
-    """log sum_k weight_k exp(x_k), weights summing to 1, with all digits of a small x.
-
-    `weight_exp_x` is as in `excess`; `otherwise`, [batch, 1], is the same quantity from
-    a difference of logsumexps, used so far from 0 that this is exact enough.
-    """
-    large = x > _LARGE
-    small = weight * jnp.expm1(jnp.where(large, 0.0, x))
-    total = jnp.where(large, weight_exp_x - weight, small).sum(axis=-1, keepdims=True)
-    near = jnp.abs(total) < 0.5
-    return jnp.where(near, jnp.log1p(jnp.where(near, total, 0.0)), otherwise)

@@ -23,6 +23,7 @@ from kdjax.losses.numerics import (
     Temperature,
     as_float32,
     one_hot,
+    small,
 )
 
 
@@ -44,21 +45,23 @@ def sample_confidence(
       student_logits, teacher_logits: of two or more classes.
       labels: integers in 0..classes-1; NaN, gradient too, where a traced one is out of
         range, ValueError for a concrete one.
-      temperature: a number, a scalar array or [batch]; > 0, finite.
+      temperature: as in `kl_divergence`.
 
     >>> import numpy as np
     >>> s, t = np.float32([[0, 0, 0]]), np.float32([[2, 0, 0]])
     >>> print(sample_confidence(s, t, np.array([1]), 1.0).round(4))
     [0.433]
     """
-    where = "sample_confidence"
-    classes = check_pair(where, student_logits, teacher_logits, temperature)
-    label, valid = at_label(where, labels, student_logits)
+    name = "sample_confidence"
+    classes = check_pair(name, student_logits, teacher_logits, temperature)
+    label, valid = at_label(name, labels, student_logits)
     t = as_float32(teacher_logits)
     top = one_hot(jnp.argmax(t, axis=-1), classes)
     swapped = jnp.where(top, _at(label, t), jnp.where(label, _at(top, t), t))
     swapped = jnp.where(label & top, t, swapped)
-    return valid * divergence_between(student_logits, swapped, temperature, label)
+    return valid * divergence_between(
+        student_logits, swapped, small(temperature), label
+    )
 
 
 def masked_correlation(
@@ -81,15 +84,15 @@ def masked_correlation(
     >>> print(masked_correlation(s, t, np.array([1]), 1.0).round(4))
     [0.3278]
     """
-    where = "masked_correlation"
-    check_pair(where, student_logits, teacher_logits, temperature)
-    label, valid = at_label(where, labels, student_logits)
+    name = "masked_correlation"
+    check_pair(name, student_logits, teacher_logits, temperature)
+    label, valid = at_label(name, labels, student_logits)
     t = as_float32(teacher_logits)
-    below = (t < _at(label, t)) | jnp.isnan(valid)[:, None]  # NaN needs classes
+    below = (t < _at(label, t)) | jnp.isnan(valid)[..., None]  # NaN needs classes
     return valid * divergence_within(student_logits, teacher_logits, temperature, below)
 
 
-def raise_label(logits: Logits, labels: Labels) -> Float[Array, "batch classes"]:
+def raise_label(logits: Logits, labels: Labels) -> Float[Array, "*batch classes"]:
     """Logits with the label's raised by the largest: z'_y = z_y + max_k z_k.
 
     As in the public code of zju-SWJ/RLD, for RC. Not a function of the prediction: it
@@ -103,7 +106,7 @@ def raise_label(logits: Logits, labels: Labels) -> Float[Array, "batch classes"]
     label, valid = at_label("raise_label", labels, logits)
     z = as_float32(logits)
     largest = jnp.max(z, axis=-1, keepdims=True)
-    return jnp.where(label, z + largest, z) * valid[:, None]
+    return jnp.where(label, z + largest, z) * valid[..., None]
 
 
 def label_correction(
@@ -131,13 +134,13 @@ def label_correction(
     >>> print(label_correction(s, s, np.array([0]), 1.0).round(4))
     [0.3278]
     """
-    where = "label_correction"
-    check_pair(where, student_logits, reference_logits, temperature)
-    at_label(where, labels, student_logits)
+    name = "label_correction"
+    check_pair(name, student_logits, reference_logits, temperature)
+    at_label(name, labels, student_logits)
     raised = raise_label(reference_logits, labels)
     return kl_divergence(student_logits, raised, temperature)
 
 
-def _at(mask: Array, values: Array) -> Float[Array, "batch 1"]:
+def _at(mask: Array, values: Array) -> Float[Array, "*batch 1"]:
     """The one value where the mask is True; a choice, since 0 * -inf would be NaN."""
     return jnp.sum(jnp.where(mask, values, 0.0), axis=-1, keepdims=True)

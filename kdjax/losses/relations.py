@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from kdjax import contracts
 from kdjax.losses.maps import flatten_samples
 from kdjax.losses.numerics import AnyArray, PerSample, Scalar, excess
-from kdjax.losses.subset import Subset, Where, subset, unit
+from kdjax.losses.subset import Samples, Subset, subset, unit
 
 Features = Float[AnyArray, "batch channels"]
 Student = Float[AnyArray, "batch student_channels"]
@@ -28,7 +28,7 @@ _EXACT = jax.lax.Precision.HIGHEST
 def similarity_preserving(
     student_features: Student | StudentMaps,
     teacher_features: Teacher | TeacherMaps,
-    where: Where = None,
+    where: Samples = None,
 ) -> PerSample:
     """Similarity-preserving distillation (SP): squared distance of Gram matrices.
 
@@ -62,7 +62,7 @@ def similarity_preserving(
 
 
 def correlation_congruence(
-    student_embedding: Features, teacher_embedding: Features, where: Where = None
+    student_embedding: Features, teacher_embedding: Features, where: Samples = None
 ) -> PerSample:
     """Correlation congruence (CC) in the form of RepDistiller's public code.
 
@@ -103,7 +103,7 @@ def correlation_congruence(
 
 
 def relational_distance(
-    student_features: Student, teacher_features: Teacher, where: Where = None
+    student_features: Student, teacher_features: Teacher, where: Samples = None
 ) -> PerSample:
     """RKD by distances: each pair's, in units of the mean distance of the batch.
 
@@ -131,7 +131,7 @@ def relational_distance(
 
 
 def relational_angle(
-    student_features: Student, teacher_features: Teacher, where: Where = None
+    student_features: Student, teacher_features: Teacher, where: Samples = None
 ) -> PerSample:
     """RKD by angles: the cosine of each triplet, in the vertex i.
 
@@ -162,7 +162,7 @@ def relational_angle(
 def probabilistic_knowledge(
     student_features: Student,
     teacher_features: Teacher,
-    where: Where = None,
+    where: Samples = None,
     eps: Scalar = 1e-7,
 ) -> PerSample:
     """Probabilistic knowledge transfer (PKT): a divergence of similarities.

@@ -4,6 +4,8 @@ Early-learning regularisation needs earlier predictions; remembering them is the
 caller's business.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
@@ -15,19 +17,25 @@ from kdjax.losses.numerics import (
     Logits,
     Number,
     PerSample,
+    Where,
     as_float32,
+    counted,
+    hide,
     one_hot,
     one_or_nan,
 )
 
-Labels = Integer[AnyArray, " batch"]
+Labels = Integer[AnyArray, "*batch"]
 
 _SMALLEST = 1e-7  # the SCE authors' floor under a probability
 _MARGIN = 1e-4  # the ELR authors' distance of a probability from 0 and 1
 
 
 def generalized_cross_entropy(
-    student_logits: Logits, labels: Labels, q: Number | Float[AnyArray, ""]
+    student_logits: Logits,
+    labels: Labels,
+    q: Number | Float[AnyArray, ""],
+    where: Where = None,
 ) -> PerSample:
     """Generalised cross entropy, between cross entropy and mean absolute error.
 
@@ -42,21 +50,26 @@ def generalized_cross_entropy(
       student_logits: unnormalised log-probabilities.
       labels: in 0..classes-1; NaN where a traced one is out of range.
       q: above 0, up to 1.
+      where: as in `cross_entropy`.
 
     >>> import numpy as np
     >>> print(generalized_cross_entropy(np.float32([[0, 0]]), np.array([1]), 1.0))
     [0.5]
     """
-    where = "generalized_cross_entropy"
-    _same_batch(where, student_logits, labels)
-    contracts.positive(where, "q", q)
-    contracts.fraction(where, "q", q)
+    name = "generalized_cross_entropy"
+    _same_batch(name, student_logits, labels)
+    contracts.positive(name, "q", q)
+    contracts.fraction(name, "q", q)
     q = as_float32(q)
-    return -jnp.expm1(-q * cross_entropy(student_logits, labels)) / q
+    loss = cross_entropy(student_logits, labels, where=where)
+    return -jnp.expm1(-q * loss) / q
 
 
 def reverse_cross_entropy(
-    student_logits: Logits, labels: Labels, log_zero: Number = -4.0
+    student_logits: Logits,
+    labels: Labels,
+    log_zero: Number = -4.0,
+    where: Where = None,
 ) -> PerSample:
     """Cross entropy with the roles of label and prediction exchanged.
 
@@ -69,26 +82,34 @@ def reverse_cross_entropy(
       student_logits: unnormalised log-probabilities.
       labels: in 0..classes-1; NaN, gradient too, where a traced one is out of range.
       log_zero: A, what log 0 is taken to be; below 0, finite, nats.
+      where: as in `cross_entropy`; where the label is masked, -A times what is left.
 
     >>> import numpy as np
     >>> print(reverse_cross_entropy(np.float32([[0, 0]]), np.array([1])))
     [2.]
     """
-    where = "reverse_cross_entropy"
-    classes = _same_batch(where, student_logits, labels)
-    contracts.shapes(where, log_zero=(log_zero, ""))
-    contracts.positive(where, "-log_zero", -log_zero)
-    p = jnp.maximum(jax.nn.softmax(as_float32(student_logits)), _SMALLEST)
-    labels = jnp.asarray(labels).astype(jnp.int32)
-    valid = (labels >= 0) & (labels < classes)
+    name = "reverse_cross_entropy"
+    _same_batch(name, student_logits, labels)
+    contracts.shapes(name, log_zero=(log_zero, ""))
+    contracts.positive(name, "-log_zero", -log_zero)
+    (logits,) = hide(name, where, student_logits)
+    mask = counted(name, student_logits, where)
+    return -log_zero * _mass_of_others(logits, labels, mask)
+
+
+@functools.partial(jax.jit, inline=True)
+def _mass_of_others(logits, labels, mask) -> PerSample:
+    """The probability of all classes but the label; NaN where it names no class."""
+    p = jnp.maximum(jax.nn.softmax(as_float32(logits)), _SMALLEST)
+    label = one_hot(labels, p.shape[-1])
     # Without 1 - p_y, which has no digit left where the label is believed.
-    others = jnp.where(one_hot(labels, classes), 0.0, p)
+    others = jnp.where(mask & ~label, p, 0.0)
     # A product and not a choice: the gradient is NaN too.
-    return -log_zero * jnp.sum(others, axis=-1) * one_or_nan(valid)
+    return jnp.sum(others, axis=-1) * one_or_nan(jnp.any(label, axis=-1))
 
 
 def early_learning_regularization(
-    student_logits: Logits, remembered: Float[AnyArray, "batch classes"]
+    student_logits: Logits, remembered: Float[AnyArray, "*batch classes"]
 ) -> PerSample:
     """Keeps predictions near the network's earlier ones for the sample.
 
@@ -110,14 +131,14 @@ def early_learning_regularization(
     """
     contracts.shapes(
         "early_learning_regularization",
-        student_logits=(student_logits, "batch classes"),
-        remembered=(remembered, "batch classes"),
+        student_logits=(student_logits, "*batch classes"),
+        remembered=(remembered, "*batch classes"),
     )
     p = _clipped(student_logits)
     return jnp.log1p(-jnp.sum(as_float32(remembered) * p, axis=-1))
 
 
-def clipped_probabilities(student_logits: Logits) -> Float[Array, "batch classes"]:
+def clipped_probabilities(student_logits: Logits) -> Float[Array, "*batch classes"]:
     """What early-learning regularisation remembers of a prediction.
 
         clip(softmax(s), 1e-4, 1 - 1e-4), divided by its sum over the classes
@@ -128,22 +149,20 @@ def clipped_probabilities(student_logits: Logits) -> Float[Array, "batch classes
     >>> print(clipped_probabilities(np.float32([[1e5, 0]])).round(4))
     [[9.999e-01 1.000e-04]]
     """
-    where = "clipped_probabilities"
-    contracts.shapes(where, student_logits=(student_logits, "batch classes"))
+    name = "clipped_probabilities"
+    contracts.shapes(name, student_logits=(student_logits, "*batch classes"))
     p = _clipped(student_logits)
     return p / jnp.sum(p, axis=-1, keepdims=True)
 
 
-def _clipped(student_logits: Logits) -> Float[Array, "batch classes"]:
+def _clipped(student_logits: Logits) -> Float[Array, "*batch classes"]:
     return jnp.clip(jax.nn.softmax(as_float32(student_logits)), _MARGIN, 1 - _MARGIN)
 
 
-def _same_batch(where: str, student_logits: Logits, labels: Labels) -> int:
-    """Checks shapes and labels, and returns the number of classes."""
+def _same_batch(name: str, student_logits: Logits, labels: Labels) -> None:
     axes = contracts.shapes(
-        where,
-        student_logits=(student_logits, "batch classes"),
-        labels=(labels, "batch"),
+        name,
+        student_logits=(student_logits, "*batch classes"),
+        labels=(labels, "*batch"),
     )
-    contracts.labels_in_range(where, labels, axes["classes"])
-    return axes["classes"]
+    contracts.labels_in_range(name, labels, axes["classes"])

@@ -9,7 +9,7 @@ from kdjax import contracts
 from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_float32
 
 # Of numbers or booleans; > 0 for the samples that count. None: all do.
-Where = Shaped[AnyArray, " batch"] | None
+Samples = Shaped[AnyArray, " batch"] | None
 
 
 class Subset(NamedTuple):
@@ -38,7 +38,7 @@ class Subset(NamedTuple):
         return jnp.where(self.mask, value, 0.0)
 
 
-def subset(name: str, where: Where, batch: int) -> Subset:
+def subset(name: str, where: Samples, batch: int) -> Subset:
     """The samples with where > 0, all of them for None; `name` opens the error."""
     if where is not None:
         given = contracts.shapes(name, where=(where, "batch"))["batch"]

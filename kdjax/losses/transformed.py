@@ -17,6 +17,7 @@ from kdjax.losses.numerics import (
     PerSample,
     Scalar,
     Temperature,
+    Where,
     as_float32,
     below_top,
     one_hot,
@@ -27,7 +28,10 @@ MKL_FACTORS = (2.0, 1.5, 1.0, 0.5, 0.0, -0.5, -1.0)
 
 
 def transformed_teacher_matching(
-    student_logits: Logits, teacher_logits: Logits, power: Scalar
+    student_logits: Logits,
+    teacher_logits: Logits,
+    power: Scalar,
+    where: Where = None,
 ) -> PerSample:
     """TTM: KL to a power of the teacher's prediction, the student at temperature 1.
 
@@ -41,16 +45,18 @@ def transformed_teacher_matching(
     Args:
       student_logits, teacher_logits: of two or more classes.
       power: g, > 0.
+      where: as in `kl_divergence`.
 
     >>> import numpy as np
     >>> s, t = np.float32([[0, 0]]), np.float32([[20, 0]])
     >>> print(transformed_teacher_matching(s, t, 0.1).round(4))
     [0.3278]
     """
-    where = "transformed_teacher_matching"
-    check_pair(where, student_logits, teacher_logits)
-    contracts.positive(where, "power", power)
-    return kl_divergence(student_logits, small(power) * as_float32(teacher_logits), 1.0)
+    name = "transformed_teacher_matching"
+    check_pair(name, student_logits, teacher_logits)
+    contracts.positive(name, "power", power)
+    teacher = small(power) * as_float32(teacher_logits)
+    return kl_divergence(student_logits, teacher, 1.0, where)
 
 
 def transformed_teacher_weight(teacher_logits: Logits, power: Scalar) -> PerSample:
@@ -66,9 +72,9 @@ def transformed_teacher_weight(teacher_logits: Logits, power: Scalar) -> PerSamp
     >>> print(transformed_teacher_weight(np.float32([[0, 0], [99, 0]]), 0.5).round(4))
     [1.4142 1.    ]
     """
-    where = "transformed_teacher_weight"
-    contracts.shapes(where, teacher_logits=(teacher_logits, "batch classes"))
-    contracts.positive(where, "power", power)
+    name = "transformed_teacher_weight"
+    contracts.shapes(name, teacher_logits=(teacher_logits, "*batch classes"))
+    contracts.positive(name, "power", power)
     log_p = jax.nn.log_softmax(below_top(teacher_logits))
     return jnp.sum(jnp.exp(small(power) * log_p), axis=-1)
 
@@ -78,7 +84,7 @@ def shrink_margin(
     teacher_logits: Logits,
     labels: Labels,
     factor: Scalar | Float[Array, ""],
-) -> tuple[Float[Array, "batch classes"], Float[Array, "batch classes"]]:
+) -> tuple[Float[Array, "*batch classes"], Float[Array, "*batch classes"]]:
     """(student, teacher) logits of MKL: less at the label, less at the teacher's class.
 
         m = t_(1) - t_(2),  the teacher's two largest logits
@@ -99,15 +105,15 @@ def shrink_margin(
     >>> print(*shrink_margin(s, t, np.array([2]), 2.0))
     [[ 1.  2. -3.]] [[1. 4. 0.]]
     """
-    where = "shrink_margin"
-    classes = check_pair(where, student_logits, teacher_logits)
-    label, valid = at_label(where, labels, student_logits)
+    name = "shrink_margin"
+    classes = check_pair(name, student_logits, teacher_logits)
+    label, valid = at_label(name, labels, student_logits)
     s, t = as_float32(student_logits), as_float32(teacher_logits)
-    contracts.number(where, "factor", factor)
+    contracts.number(name, "factor", factor)
     two, place = jax.lax.top_k(t, 2)
-    margin = (small(factor) * (two[:, 0] - two[:, 1]))[:, None]
-    top = one_hot(place[:, 0], classes)
-    shrunk = jnp.where(label, s - margin, s) * valid[:, None]
+    margin = (small(factor) * (two[..., 0] - two[..., 1]))[..., None]
+    top = one_hot(place[..., 0], classes)
+    shrunk = jnp.where(label, s - margin, s) * valid[..., None]
     return shrunk, jnp.where(top, t - margin, t)
 
 
@@ -128,7 +134,7 @@ def magnitude_enhanced_kl(
 
     Args:
       student_logits, teacher_logits, labels: as in `shrink_margin`.
-      temperature: a number, a scalar array or [batch]; > 0, finite.
+      temperature: as in `kl_divergence`.
       factors: one or more numbers of any sign; 0 is plain KL.
 
     >>> import numpy as np
@@ -136,14 +142,14 @@ def magnitude_enhanced_kl(
     >>> print(magnitude_enhanced_kl(s, t, np.array([0]), 1.0, (0.0,)).round(4))
     [0.3278]
     """
-    where = "magnitude_enhanced_kl"
-    check_pair(where, student_logits, teacher_logits, temperature)
-    at_label(where, labels, student_logits)
+    name = "magnitude_enhanced_kl"
+    check_pair(name, student_logits, teacher_logits, temperature)
+    at_label(name, labels, student_logits)
     if isinstance(factors, tuple | list) and not factors:
-        raise ValueError(f"{where}: factors is empty; expected one or more numbers.")
-    contracts.shapes(where, factors=(factors, "factors"))
+        raise ValueError(f"{name}: factors is empty; expected one or more numbers.")
+    contracts.shapes(name, factors=(factors, "factors"))
     for factor in factors:
-        contracts.number(where, "factors", factor)
+        contracts.number(name, "factors", factor)
 
     def at(factor):
         shrunk = shrink_margin(student_logits, teacher_logits, labels, factor)

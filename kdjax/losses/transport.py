@@ -61,7 +61,7 @@ def wasserstein_nontarget(
       student_logits, teacher_logits: of two or more classes.
       labels: integers in 0..classes-1; NaN, gradient too, where a traced one is out of
         range, ValueError for a concrete one.
-      temperature: a number, a scalar array or [batch]; > 0, finite.
+      temperature: as in `kl_divergence`.
       cost: >= 0, of the student's class (row) and the teacher's; see `transport_cost`.
         Entries above 40 r count as 40 r in K.
       regularisation: r, > 0.
@@ -72,17 +72,17 @@ def wasserstein_nontarget(
     >>> print(wasserstein_nontarget(s, t, np.array([0]), 1.0, 1 - np.eye(3)).round(4))
     [1.]
     """
-    where = "wasserstein_nontarget"
-    classes = check_pair(where, student_logits, teacher_logits, temperature)
-    label, valid = at_label(where, labels, student_logits)
+    name = "wasserstein_nontarget"
+    classes = check_pair(name, student_logits, teacher_logits, temperature)
+    label, valid = at_label(name, labels, student_logits)
     contracts.shapes(
-        where,
-        student_logits=(student_logits, "batch classes"),
+        name,
+        student_logits=(student_logits, "*batch classes"),
         cost=(cost, "classes classes"),
     )
-    contracts.positive(where, "regularisation", regularisation)
-    contracts.whole(where, "iterations", iterations, 1)
-    tau = column(where, temperature, len(label))
+    contracts.positive(name, "regularisation", regularisation)
+    contracts.whole(name, "iterations", iterations, 1)
+    tau = column(name, temperature, label.shape[:-1])
 
     def log_softmax(logits):
         hidden = jnp.where(label, -jnp.inf, as_float32(logits))
@@ -96,9 +96,9 @@ def wasserstein_nontarget(
 
 
 def _sinkhorn(
-    log_u: Float[Array, "batch classes"],
-    log_q: Float[Array, "batch classes"],
-    log_p: Float[Array, "batch classes"],
+    log_u: Float[Array, "*batch classes"],
+    log_q: Float[Array, "*batch classes"],
+    log_p: Float[Array, "*batch classes"],
     cost: Float[Array, "classes classes"],
     regularisation: Scalar,
     iterations: int,
@@ -136,9 +136,9 @@ def transport_cost(
     >>> print(transport_cost(np.eye(2)).round(4).tolist())
     [[0.0, 0.63209...], [0.63209..., 0.0]]
     """
-    where = "transport_cost"
-    contracts.shapes(where, similarity=(similarity, "classes classes"))
-    contracts.positive(where, "sharpness", sharpness)
+    name = "transport_cost"
+    contracts.shapes(name, similarity=(similarity, "classes classes"))
+    contracts.positive(name, "sharpness", sharpness)
     distance = jnp.maximum(1.0 - as_float32(similarity), 0.0)
     return -jnp.expm1(-as_float32(sharpness) * distance)
 
@@ -169,17 +169,17 @@ def class_similarity(
     >>> print(class_similarity(x, np.array([0, 0, 1, 1]), 2).round(4).tolist())
     [[1.0, 1.0], [1.0, 1.0]]
     """
-    where = "class_similarity"
+    name = "class_similarity"
     axes = contracts.shapes(
-        where, features=(features, "samples channels"), labels=(labels, "samples")
+        name, features=(features, "samples channels"), labels=(labels, "samples")
     )
-    contracts.whole(where, "classes", classes, 2)
-    contracts.labels_in_range(where, labels, classes)
+    contracts.whole(name, "classes", classes, 2)
+    contracts.labels_in_range(name, labels, classes)
     labels = np.asarray(labels).astype(np.int64)
     enough = classes <= labels.size  # else counting them may take all memory
     count = np.bincount(labels, minlength=classes).min() if enough else 0
     if count == 0:
-        raise ValueError(f"{where}: a class has no sample; expected one or more each.")
+        raise ValueError(f"{name}: a class has no sample; expected one or more each.")
     rows = np.stack([np.flatnonzero(labels == i)[:count] for i in range(classes)])
     x = as_float32(features)[rows]
     x = x / jnp.maximum(jnp.max(jnp.abs(x), axis=(1, 2), keepdims=True), 1e-30)

@@ -1,8 +1,15 @@
 """Supervision: what a student is trained by; needs jax and jaxtyping only.
 
-    from kdjax import supervision as sv
+    from kdjax import losses, supervision as sv
     rules = sv.Supervisor(temperature=sv.fixed(4.0), logits=(sv.probability_shift,))
-    result, state = sv.supervise(rules, rules.temperature.init(), signals)
+    state = rules.temperature.init()
+    signals = sv.signals(student_logits, teacher_logits, labels)
+    s, state = sv.supervise(rules, state, signals)
+    kl = losses.kl_divergence(student_logits, s.logits, s.temperature)
+    loss = mean(s.weight * s.temperature**2 * kl)
+
+`Signals` are what rules look at, a `Supervisor` is the rules, and a `Supervision` what
+they made of the teacher, for each sample: a constant to the gradient.
 
 Rules refuse numbers that are out of range, and labels unless traced, by a ValueError.
 """
@@ -15,7 +22,7 @@ __all__, __getattr__, __dir__ = lazy_package(
     ensemble="mean_of_logits mean_of_probabilities sum_of_logits",
     entropy="by_entropy",
     memory="remembered",
-    pipeline="Supervisor TemperatureRule reads stateless supervise",
+    pipeline="Supervisor TemperatureRule reads signals stateless supervise",
     revision="label_revision revision_weight where_wrong with_revision",
     temperature="by_confidence by_confusion by_confusion_of_probabilities "
     "fixed scheduled",

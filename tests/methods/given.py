@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kdjax.supervision import signals
 from kdjax.supervision.pipeline import supervise
 from kdjax.types import LossInputs, Outputs
-from tests.objectives import signals
 
 CLASSES = 5
 
@@ -25,7 +25,7 @@ def supervised(method, student, teacher, labels, selection=None):
     if method.supervisor is None:
         return None
     rule = method.supervisor.temperature
-    given = signals(student.logits, teacher.logits, labels, selection)
+    given = signals(student.logits, teacher.logits, labels, selection=selection)
     return supervise(method.supervisor, rule.init() if rule else (), given)[0]
 
 
@@ -34,7 +34,7 @@ def loss_inputs(method, student, teacher, labels, selection=None, **more) -> Los
         student=student,
         teacher=teacher,
         labels=jnp.asarray(labels),
-        supervision=supervised(method, student, teacher, labels, selection),
+        supervision=supervised(method, student, teacher, labels, selection=selection),
         selection=None if selection is None else jnp.asarray(selection),
         step=jnp.int32(0),
         **more,

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from kdjax.methods import METHODS, dtd_cwsm
+from kdjax.supervision import signals
 from tests import reference
-from tests.objectives import objective, signals
+from tests.objectives import objective
 from tests.reference import GOLDEN_KL, GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 # base 4, spread 2, and without the 0.001 of the weight

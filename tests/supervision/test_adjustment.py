@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kdjax import losses
+from kdjax.supervision import signals
 from kdjax.supervision.adjustment import (
     probability_shift,
     shift_probabilities,
@@ -15,7 +16,6 @@ from kdjax.supervision.adjustment import (
 from kdjax.supervision.pipeline import Supervisor, stateless, supervise
 from kdjax.supervision.temperature import by_confusion, fixed
 from tests import reference
-from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 GOLDEN_SHIFTED = [

@@ -6,11 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kdjax.supervision import ensemble
+from kdjax.supervision import ensemble, signals
 from kdjax.supervision.pipeline import Supervisor, supervise
 from kdjax.supervision.temperature import fixed
 from tests import reference
-from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 # Two teachers that disagree: the golden one and one that is sure of the label.

@@ -3,11 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kdjax.supervision import by_entropy
+from kdjax.supervision import by_entropy, signals
 from kdjax.supervision.pipeline import Supervisor, supervise
 from kdjax.supervision.temperature import fixed
 from tests import reference
-from tests.objectives import signals
 
 RNG = np.random.default_rng(4)
 STUDENT = np.float32(3 * RNG.normal(size=(5, 7)))

@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from kdjax import losses
+from kdjax.supervision import signals
 from kdjax.supervision.memory import remembered
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule, supervise
 from kdjax.supervision.temperature import by_confusion, fixed
 from kdjax.training.sharding import make_mesh, replicated, split
 from kdjax.types import Signals
 from tests import reference
-from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 

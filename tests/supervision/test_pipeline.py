@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kdjax import losses
+from kdjax.supervision import signals
 from kdjax.supervision.pipeline import (
     Supervisor,
     TemperatureRule,
@@ -17,7 +18,6 @@ from kdjax.supervision.pipeline import (
 from kdjax.supervision.temperature import fixed
 from kdjax.types import Supervision
 from tests import reference
-from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 # Small rules, as the papers define them, with the numbers of the worked example.

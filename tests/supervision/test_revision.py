@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from kdjax.supervision import signals
 from kdjax.supervision.adjustment import shift_probabilities
 from kdjax.supervision.pipeline import Supervisor, TemperatureRule, supervise
 from kdjax.supervision.revision import (
@@ -16,7 +17,6 @@ from kdjax.supervision.revision import (
 )
 from kdjax.supervision.temperature import fixed
 from tests import reference
-from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 GOLDEN_PROBABILITIES = [

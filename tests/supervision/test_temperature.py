@@ -3,9 +3,9 @@ import numpy as np
 import optax
 import pytest
 
+from kdjax.supervision import signals
 from kdjax.supervision.pipeline import Supervisor, supervise
 from kdjax.supervision.temperature import fixed, scheduled
-from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 

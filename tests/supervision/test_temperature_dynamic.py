@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kdjax import losses
+from kdjax.supervision import signals
 from kdjax.supervision.adjustment import probability_shift
 from kdjax.supervision.pipeline import Supervisor, supervise
 from kdjax.supervision.temperature import (
@@ -19,7 +20,6 @@ from kdjax.supervision.temperature import (
 )
 from kdjax.training.sharding import make_mesh, split
 from tests import reference
-from tests.objectives import signals
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 # base 4, spread 2
