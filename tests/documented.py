@@ -10,17 +10,17 @@ import io
 import pathlib
 import re
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
-from tests import own_photos
+from tests.data.jpegs import encode, picture
 from tests.networks import Linear
-from tests.objectives import signals
-from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 ROOT = pathlib.Path(__file__).parent.parent
 PATTERNS = ("*.md", "launch/*.md", "benchmarks/*.md", "docs/*.md", "configs/*/*.md")
@@ -77,10 +77,16 @@ def run(page: str, directory: pathlib.Path) -> None:
         # Lines of a traceback are those of the page.
         code = compile("\n" * (block.line - 1) + text, ROOT / page, "exec")
         printed = io.StringIO()
-        # Readers have JAX's usual promotion, and not the strict one of the tests.
-        with jax.numpy_dtype_promotion("standard"), redirect_stdout(printed):
+        with readers_jax(), redirect_stdout(printed):
             exec(code, names)
             about.check(number, names, printed.getvalue())
+
+
+@contextmanager
+def readers_jax():
+    """JAX's usual promotion, and not the strict one of the tests."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 def _arrays() -> dict:
@@ -127,22 +133,71 @@ def _check_readme(number: int, names: dict, printed: str) -> None:
     np.testing.assert_allclose(names["gradients"], wanted, rtol=1e-4, atol=1e-5)
 
 
-def _losses(directory: pathlib.Path) -> dict:
-    return {"signals": signals(GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)}
+def _photos(directory: pathlib.Path) -> dict:
+    """A folder `photos` of the reader's: two classes, no split."""
+    for number in range(24):
+        folder = directory / "photos" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jpg").write_bytes(encode(picture(32, 32, number)))
+    return {}
+
+
+def _check_own_images(number: int, names: dict, printed: str) -> None:
+    assert 0 <= float(printed) <= 100
+    teacher, student = names["teacher"], names["student"]
+    assert teacher.data["class_names"] == student.data["class_names"] == ["cat", "dog"]
 
 
 def _check_losses(number: int, names: dict, printed: str) -> None:
-    """The rules put the label on top, and keep the mean of the temperatures."""
-    result = names["supervision"]
-    np.testing.assert_array_equal(np.argmax(result.logits, -1), GOLDEN_LABELS)
-    np.testing.assert_array_equal(np.argmax(result.target, -1), GOLDEN_LABELS)
-    np.testing.assert_allclose(np.mean(result.temperature), 4.0, rtol=1e-5)
+    """The rules put the label on top, and a temperature is each sample's own."""
+    if "supervision" in names:
+        result, labels = names["supervision"], names["labels"][names["index"]]
+        np.testing.assert_array_equal(np.argmax(result.logits, -1), labels)
+        np.testing.assert_array_equal(np.argmax(result.target, -1), labels)
+        assert np.ptp(result.temperature) > 0.1 and names["value"] < 20
+        assert (np.asarray(names["memory"]["table"]) > 0).all()
+
+
+class InNNX(nnx.Module):
+    def __init__(self, num_classes, *, rngs):
+        self.head = nnx.Linear(16, num_classes, rngs=rngs)
+
+    def __call__(self, images):
+        return self.head(images.reshape(len(images), -1))
+
+
+def _in_equinox(num_classes, *, key):
+    flat, head = eqx.nn.Lambda(jnp.ravel), eqx.nn.Linear(16, num_classes, key=key)
+    return eqx.nn.Sequential([flat, head])
+
+
+def _networks(directory: pathlib.Path) -> dict:
+    flax = {"MyLinenModule": Linear, "MyNNXModule": InNNX}
+    return flax | {"MyEquinoxModule": _in_equinox}
 
 
 def _check_networks(number: int, names: dict, printed: str) -> None:
-    network, images = names["my_function"](num_classes=7), jnp.ones((2, 4, 4, 1))
-    variables = network.init(jax.random.key(0), images)
-    assert network.evaluate(*variables, images).logits.shape == (2, 7)
+    """Nothing of these networks depends on the mode, so both agree."""
+    images = jnp.ones((2, 4, 4, 1))
+    for name in (("of_linen", "of_nnx", "of_equinox"), ("linear",))[number]:
+        network = names[name](num_classes=7)
+        variables = network.init(jax.random.key(0), images)
+        evaluated = network.evaluate(*variables, images)
+        trained, _ = network.train(*variables, images, jax.random.key(1))
+        assert evaluated.logits.shape == (2, 7)
+        np.testing.assert_allclose(evaluated.logits, trained.logits, rtol=1e-5)
+
+
+def _training(directory: pathlib.Path) -> dict:
+    arrays = {name: one[:32] for name, one in _arrays().items()}
+    return arrays | dict.fromkeys(("MyTeacher", "MyStudent"), MyFlaxModule())
+
+
+def _check_training(number: int, names: dict, printed: str) -> None:
+    lines = printed.splitlines()[-2:]
+    for line, temperature in zip(lines, ("1.0", "4.0"), strict=True):
+        assert line.startswith(f"{{'method.temperature': '{temperature}'}}")
+        assert line.endswith(" None 1")  # no deviation of one seed
 
 
 def _check_reuse(number: int, names: dict, printed: str) -> None:
@@ -180,12 +235,20 @@ def _check_paper(number: int, names: dict, printed: str) -> None:
         np.testing.assert_allclose(gradient[i, j], slope, rtol=1e-3, atol=1e-5)
 
 
+# Of few small images, on as many devices as the tests have.
+SHORT_OF_FOLDERS = (
+    (r"epochs=60", "epochs=1, batch_size=8"),
+    ('"resnet18"', "SmallNet(2)"),
+)
+SHORT_SWEEP = ((r"epochs=\d+", "epochs=1, batch_size=16"), (r"\(0, 1, 2\)", "(0,)"))
 SHORT_RUNS = ((r"epochs=\d+", "epochs=1"), ('"resnet20"', "MyFlaxModule()"))
 PAGES = {
     "README.md": Page(_readme, SHORT_RUNS, _check_readme),
-    "docs/data.md": Page(lambda d: own_photos.write_photos(d / "photos") or {}),
-    "docs/losses.md": Page(_losses, (), _check_losses),
-    "docs/networks.md": Page(lambda _: {"MyModule": Linear}, (), _check_networks),
+    "docs/data.md": Page(_photos),
+    "docs/own_images.md": Page(_photos, SHORT_OF_FOLDERS, _check_own_images),
+    "docs/losses.md": Page(check=_check_losses),
+    "docs/networks.md": Page(_networks, (), _check_networks),
+    "docs/training.md": Page(_training, SHORT_SWEEP, _check_training),
     "docs/reuse.md": Page(check=_check_reuse),
     "docs/add_a_paper.md": Page(check=_check_paper),
 }

@@ -195,6 +195,7 @@ def test_docstrings_of_a_set_do_not_share_a_directory(data_set):
 
 TYPED = ("README.md", "docs/data.md", "docs/networks.md", "docs/performance.md")
 TYPED += ("docs/scale.md", "docs/training.md", "docs/buckets.md", "docs/translate.md")
+TYPED += ("docs/own_images.md",)
 
 
 @pytest.mark.parametrize("page", TYPED)
