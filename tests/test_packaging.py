@@ -102,6 +102,13 @@ def test_losses_import_from_the_wheel_in_a_bare_environment(wheel, tmp_path):
     assert result.stdout.strip() == "ok", result.stderr
 
 
+def test_the_wheel_has_what_a_report_is_made_of(wheel):
+    files = (ROOT / "kdjax" / "reporting" / "templates").iterdir()
+    names = {str(path.relative_to(ROOT)) for path in files}
+    with zipfile.ZipFile(wheel) as archive:
+        assert names and names <= set(archive.namelist())
+
+
 def test_the_wheel_needs_two_packages_and_train_equals_requirements(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()

@@ -39,7 +39,7 @@ def curves(
 ) -> dict:
     """A line a network against epochs, with the nearest point's values on hover.
 
-    Rows have "network" (the line in the legend), "run" (one line each), "epoch" and
+    Rows have "network" (in the legend), "run" (one line each of a network), "epoch" and
     "value"; with `band` also "low" and "high", an area behind the line. `places` gives
     each network its colour; the lines of `teachers` are dashed. A click in the legend
     shows one network alone.
@@ -54,7 +54,7 @@ def curves(
         x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False)),
         y=alt.Y("value:Q", title=title, scale=scale),
         color=_by_network(names, places),
-        detail="run:N",
+        detail=["network:N", "run:N"],
     )
     faint = alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.12))
     point = alt.OverlayMarkDef(size=22) if len(rows) <= 120 else False

@@ -5,7 +5,7 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from kdjax.contracts import InputError, flat, nearest
@@ -18,6 +18,7 @@ _FREE = {"data.data_dir", "data.threads", "log_every_steps", "tensorboard", "tra
 # A path or a name that has the seed in it: teachers/seed-0.
 _SEED = re.compile(r"[_\-./]*seed[-_=/]?\d+[_\-./]*", re.IGNORECASE)
 _DIGEST = re.compile(r"-[0-9a-f]{8}(?:__|$)")  # of a value that is no file's name
+_LONGEST = 20  # letters of a name for which figures have room
 
 
 class Member(NamedTuple):
@@ -33,7 +34,7 @@ class Member(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Members with one setting, by seed."""
+    """Members with one setting."""
 
     name: str
     members: list[Member]
@@ -66,6 +67,12 @@ class Group(NamedTuple):
         """Those that are finished, or all while none is."""
         finished = [member for member in self.members if member.result.is_finished]
         return finished or self.members
+
+    def labels(self) -> list[str]:
+        """What tells the members from each other: their seeds, or their names."""
+        seeds = [f"seed {member.seed}" for member in self.members]
+        is_enough = len(set(seeds)) == len(seeds)
+        return seeds if is_enough else [member.name for member in self.members]
 
     def values(self, key: str) -> list[float]:
         """A metric of the last evaluation, a value a member that has it."""
@@ -222,7 +229,12 @@ def _is_in(member: Member, teachers: set[tuple[str, str]]) -> bool:
 def _names(groups: list[list[Member]]) -> list[str]:
     """A name a group: its members' without their seeds, else their method's."""
     names = [_name(members) for members in groups]
-    names = _unique(names, groups, _described)
+    names = [
+        _described(members, groups)
+        if len(name) > _LONGEST or names.count(name) > 1
+        else name
+        for name, members in zip(names, groups, strict=True)
+    ]
     return [
         f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
         for i, name in enumerate(names)
@@ -240,21 +252,15 @@ def _name(members: list[Member]) -> str:
     return students.pop() if len(students) == 1 else members[0].result.method
 
 
-def _unique(names: list[str], groups: list, other: Callable) -> list[str]:
-    """The names, and others in place of those that occur twice."""
-    return [
-        other(members, groups) if names.count(name) > 1 else name
-        for name, members in zip(names, groups, strict=True)
-    ]
-
-
 def _described(members: list[Member], groups: list[list[Member]]) -> str:
-    """A method and those of its settings in which groups differ: "kd temperature 4"."""
+    """A method and those of its settings in which groups differ: "kd, tau 4"."""
     result = members[0].result
     others = [flat(group[0].result.section) for group in groups]
     words = [method_label({}, result.method)]
     for key, value in flat(result.section).items():
         values = {json.dumps(other.get(key), default=str) for other in others}
         if len(values) > 1 and not key.endswith(("name", "seed")):
-            words.append(f"{key.split('.', 1)[-1]} {value}")
+            name = key.split(".", 1)[-1].replace("temperature", "tau")
+            shown = f"{value:g}" if isinstance(value, float) else value
+            words.append(f"{name} {shown}")
     return ", ".join(words)

@@ -74,7 +74,7 @@ def test_a_sweep_of_seeds_and_temperatures(tmp_path):
             one = section("kd", seed, temperature=tau)
             write(tmp_path / name, {"kd": (one, 50.0)}, seed=seed)
     names = [group.name for group in groups_of(tmp_path)]
-    assert names == ["kd, temperature 1.0", "kd, temperature 4.0"]
+    assert names == ["kd, tau 1", "kd, tau 4"]
 
 
 def test_an_unfinished_seed_is_no_part_of_the_mean(tmp_path):

@@ -144,11 +144,19 @@ def test_curves_are_there_for_all_that_was_logged(sections):
     ]
     accuracy = blocks_of(sections["Training curves"], Chart)[0]
     rows = [row for row in values(accuracy.spec) if row["network"] == "mse"]
-    assert len({row["run"] for row in rows}) == 3
+    assert {row["run"] for row in rows} == {"seed 0", "seed 1", "seed 2"}
     temperature, rate = blocks_of(sections["Temperatures and learning rates"], Chart)
+    assert values(temperature.spec)[0]["value"] == pytest.approx(3.95)
+    assert rate.caption.startswith("Learning rate")
+
+
+def test_temperatures_of_few_networks_have_their_range(tmp_path):
+    write(tmp_path / "w", {"dtd": (section("dtd_flsw"), 50.0)})
+    found = sections_of(tmp_path)["Temperatures and learning rates"]
+    temperature, _ = blocks_of(found, Chart)
     row = values(temperature.spec)[0]
     assert (row["low"], row["value"], row["high"]) == pytest.approx((2.95, 3.95, 4.95))
-    assert rate.caption.startswith("Learning rate")
+    assert "Area: least to largest." in temperature.caption
 
 
 def test_time_adds_up_to_the_wall_time(sections):
@@ -162,9 +170,9 @@ def test_long_runs_are_thinned_and_it_is_said(tmp_path):
     write(tmp_path / "w", {"kd": (section("kd"), 50.0)}, epochs=800)
     charts = blocks_of(sections_of(tmp_path)["Training curves"], Chart)
     objective = next(c for c in charts if c.caption.startswith("Training objective"))
-    assert "One point of 3 is shown." in objective.caption
+    assert "One point of 4 is shown." in objective.caption
     rows = values(objective.spec)
-    assert len(rows) == 1067 and rows[-1]["epoch"] == 800.0
+    assert len(rows) == 800 and rows[-1]["epoch"] == 800.0
 
 
 def test_of_many_networks_the_best_are_drawn(tmp_path):

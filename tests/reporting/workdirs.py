@@ -105,13 +105,13 @@ def _summary(own: dict, top1: dict, teacher, published: float | None) -> dict:
     return record | {"time": time, "provenance": provenance}
 
 
-def demo(root: pathlib.Path) -> list[pathlib.Path]:
-    """A teacher, and five ways to teach with three seeds of each."""
+def demo(root: pathlib.Path, seeds: int = 3) -> list[pathlib.Path]:
+    """A teacher, and five ways to teach with some seeds of each."""
     teacher = write(root / "teacher", {"ce": (section("ce", width=24), 90.0)})
     scores = {"ce": 80.0, "kd_tau1": 80.1, "kd_tau4": 82.0, "kd_inf": 83.0, "mse": 79.0}
     taus = {"kd_tau1": 1.0, "kd_tau4": 4.0, "kd_inf": "inf"}
     workdirs = [teacher]
-    for seed in range(3):
+    for seed in range(seeds):
         students = {}
         for place, (name, score) in enumerate(scores.items()):
             settings = {"alpha": 1.0, "temperature": taus[name]} if name in taus else {}

@@ -9,7 +9,7 @@ from kdjax.reporting.runs import Run
 from kdjax.training.goodput import LOSSES, TOTAL
 
 STEPS = "steps"
-ROWS, BARS, POINTS = 40, 20, 1500  # of the table and the figures, at most
+ROWS, BARS, POINTS = 20, 20, 1500  # of the table and the figures, at most
 RATE, WAIT = "train/images_per_second", "train/input_percent"
 
 

@@ -7,8 +7,9 @@ from kdjax.reporting.blocks import Chart, Section
 from kdjax.reporting.groups import Group, Member
 from kdjax.reporting.results import series
 
-POINTS, FEWEST = 1500, 20  # of a figure; of a line, however many there are
+POINTS, FEWEST = 1000, 20  # of a figure; of a line, however many there are
 NETWORKS = 21  # in a figure: three times the colours
+MOST_BANDS = 6  # areas in a figure; more cannot be distinguished
 LEGEND = "Click a name to see it alone."
 
 
@@ -95,11 +96,12 @@ def _chart(
     **options,
 ) -> Chart | None:
     """One metric of every network that has it; None where none has."""
+    has_bands = sum(len(group.members) for group in groups) <= MOST_BANDS
     lines = [
-        (place, group.name, member.name, points)
+        (place, group.name, label, points)
         for place, group in enumerate(groups)
-        for member in group.members
-        if (points := _points(member, key, ends))
+        for label, member in zip(group.labels(), group.members, strict=True)
+        if (points := _points(member, key, ends if has_bands else None))
     ]
     if not lines:
         return None

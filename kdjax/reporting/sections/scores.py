@@ -94,11 +94,12 @@ def _chart(groups: list[Group]) -> Chart | None:
         if len(values) > 1:
             deviation = statistics.stdev(values)
             row |= {"low": mean - deviation, "high": mean + deviation}
-            scored = [(m.name, m.result.metrics.get("top1")) for m in group.counted]
+            seeds = zip(group.labels(), group.members, strict=True)
             singles += [
-                {"network": group.name, "run": run, "value": top1}
-                for run, top1 in scored
-                if top1 is not None
+                {"network": group.name, "run": label, "value": top1}
+                for label, member in seeds
+                if member in group.counted
+                and (top1 := member.result.metrics.get("top1")) is not None
             ]
         rows.append(row)
     teachers = [v for g in groups if g.is_teacher for v in g.values("top1")]

@@ -17,7 +17,9 @@ const drawn = charts.map(async (chart) => {
   chart.append(live);
   try {
     // As many names side by side as there is room for.
-    spec.config.legend.columns = Math.max(1, Math.floor(live.clientWidth / 170));
+    const width = live.clientWidth, columns = Math.max(1, Math.floor(width / 170));
+    Object.assign(spec.config.legend, { columns, labelLimit: width / columns - 48 });
+    spec.config.axis.labelLimit = Math.max(90, 0.35 * width);
     // ast: no eval, which many sites that show pages forbid.
     const options = { actions: false, renderer: "svg", mode: "vega-lite", ast: true };
     await vegaEmbed(live, spec, options);
