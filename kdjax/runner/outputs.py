@@ -72,6 +72,8 @@ class Images:
         if kept is not None:
             return kept
         trained = network.load()
+        # Minutes, of large networks on a CPU.
+        collectives.log(f"{network.name}: runs on {len(self.split.label):,} images")
         arrays = self._answer(network, trained)
         wrong = sum(~np.isfinite(x).all(axis=1) for x in arrays.values()).astype(bool)
         if wrong.any():
