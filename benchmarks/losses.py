@@ -6,9 +6,9 @@
 
 A row is the mean of one loss over a batch and its gradient in the student's logits. By
 hand is what one would write instead: Optax's function where it has one, else textbook
-lines. The two run by turns, in both orders; a round's ratio is free of most of what else the
-machine does, and the table has the median ratio and its quartiles. PyTorch is eager, as
-it is most often used. Times are those of the fastest round.
+lines. The two run by turns, in both orders; a round's ratio is free of most of what
+else the machine does, and the table has the median ratio and its quartiles. PyTorch is
+eager, as it is most often used. Times are those of the fastest round.
 """
 
 import argparse
