@@ -139,11 +139,11 @@ def _axes(pattern: list[str], shape: tuple, bound: dict) -> list[tuple] | None:
         return [*zip(pattern, shape)] if len(pattern) == len(shape) else None  # noqa: B905
     leading, axis = len(shape) - len(pattern) + 1, pattern[0].lstrip("*#")
     sizes = shape[: max(leading, 0)]
-    known = bound[axis][0] if axis in bound else sizes
-    if leading < 0 or leading != len(known):
+    before = bound[axis][0] if axis in bound else sizes
+    if leading < 0 or leading != len(before):
         return None
     if pattern[0].startswith("*#"):
-        sizes = tuple(k if n == 1 else n for n, k in zip(sizes, known, strict=True))
+        sizes = tuple(k if n == 1 else n for n, k in zip(sizes, before, strict=True))
     return [(axis, sizes), *zip(pattern[1:], shape[leading:], strict=True)]
 
 

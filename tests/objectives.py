@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from kdjax.supervision.pipeline import signals, supervise
+from kdjax.supervision import signals, supervise
 from kdjax.types import LossInputs, MemoryInputs, Outputs
 
 

@@ -72,12 +72,12 @@ def _divergence(s: Rows, t: Rows, tau: ColumnOf1) -> PerSample:
 @functools.partial(_divergence.defjvp, symbolic_zeros=True)
 def _divergence_jvp(primals, tangents):
     a, b, d = softened_pair(*primals)
-    found = compare(a, b, d)
+    both = compare(a, b, d)
     # Summed so that the digits stay: residual = p u + terms, and a = b + d.
-    both = found.terms - found.p * found.divergence[..., None]
-    slopes = (found.residual, found.teacher_slope)
-    cooling = jnp.sum(found.residual * d + both * b, axis=-1)
-    return found.divergence, tangent_of(slopes, cooling, primals[-1], tangents)
+    rest = both.terms - both.p * both.divergence[..., None]
+    slopes = (both.residual, both.teacher_slope)
+    cooling = jnp.sum(both.residual * d + rest * b, axis=-1)
+    return both.divergence, tangent_of(slopes, cooling, primals[-1], tangents)
 
 
 def tangent_of(slopes, cooling, tau, tangents) -> PerSample:
@@ -174,10 +174,10 @@ def _to_target(s: Rows, target: Rows, tau: ColumnOf1) -> PerSample:
 @functools.partial(_to_target.defjvp, symbolic_zeros=True)
 def _to_target_jvp(primals, tangents):
     target, tau = primals[1:]
-    a, found = _beside_target(*primals)
-    slopes = (found.residual, jnp.where(target <= 0, 0.0, -found.log_ratio * tau))
-    cooling = jnp.sum(found.residual * a, axis=-1)
-    return found.divergence, tangent_of(slopes, cooling, tau, tangents)
+    a, both = _beside_target(*primals)
+    slopes = (both.residual, jnp.where(target <= 0, 0.0, -both.log_ratio * tau))
+    cooling = jnp.sum(both.residual * a, axis=-1)
+    return both.divergence, tangent_of(slopes, cooling, tau, tangents)
 
 
 def _beside_target(s: Rows, target: Rows, tau: ColumnOf1) -> tuple[Rows, Comparison]:

@@ -1,4 +1,4 @@
-"""What the losses share: casting, softening, masks, exp(x) - 1 - x with its digits."""
+"""What the losses share: casting, softening, and masks of classes."""
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,6 @@ Where = Bool[AnyArray, "*#batch classes"] | None
 
 # exp() of it is 0 in float32, its square is finite, and so are all derivatives.
 LOWEST = -1e18
-# Above this, weight * exp(x) is taken from the caller: the weight may have underflowed.
-_LARGE = 8.0
 
 
 def as_float32(x) -> Array:
@@ -159,21 +157,3 @@ def soften(
 ) -> Float[Array, "*batch classes"]:
     """`below_top(logits) / temperature`, finite for every temperature in (0, inf]."""
     return jnp.maximum(below_top(logits) / temperature, LOWEST)
-
-
-def excess(weight: Array, x: Array, weight_exp_x: Array) -> Array:
-    """weight * (exp(x) - 1 - x), never negative, with all digits for any x.
-
-    `weight_exp_x` is weight * exp(x), which the caller has without overflow; it is read
-    where x is large, because there weight may be 0 while the product is not.
-    """
-    small, large = jnp.abs(x) < 0.5, x > _LARGE
-    # Double where: the branch not taken sees a harmless x, so its derivative is finite.
-    z = jnp.where(small, x, 0.0)
-    series = 1.0
-    for n in range(9, 2, -1):  # x^2/2 (1 + x/3 (1 + x/4 (...))), next term below 1e-8
-        series = 1.0 + z / n * series
-    series = 0.5 * z * z * series
-    z = jnp.where(large, 0.0, x)
-    middle = weight * jnp.where(small, series, jnp.expm1(z) - z)
-    return jnp.where(large, weight_exp_x - weight * (1.0 + x), middle)

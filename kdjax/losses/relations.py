@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from kdjax import contracts
 from kdjax.losses.maps import flatten_samples
-from kdjax.losses.numerics import AnyArray, PerSample, Scalar, excess
+from kdjax.losses.numerics import AnyArray, PerSample, Scalar
 from kdjax.losses.subset import Samples, Subset, subset, unit
 
 Features = Float[AnyArray, "batch channels"]
@@ -193,7 +193,7 @@ def probabilistic_knowledge(
     p = _similarities(teacher_features, counted, eps)
     q = _similarities(student_features, counted, eps)
     # Rows of p and q have the same sum, so the first-order parts of p log(p/q) cancel;
-    # `excess` leaves them out, with log(q/p) from the difference where they are close.
+    # `_excess` leaves them out, with log(q/p) from the difference where they are close.
     r = (q - p) / (p + eps)
     close = jnp.abs(r) < 0.5
     log_ratio = jnp.where(
@@ -201,7 +201,7 @@ def probabilistic_knowledge(
         jnp.log1p(jnp.where(close, r, 0.0)),
         jnp.log(q + eps) - jnp.log(p + eps),
     )
-    terms = excess(p + eps, log_ratio, q + eps) + eps * log_ratio
+    terms = _excess(p + eps, log_ratio, q + eps) + eps * log_ratio
     both = counted.mask[:, None] & counted.mask[None, :]
     return jnp.sum(jnp.where(both, terms, 0.0), axis=1) / counted.mean_over
 
@@ -261,3 +261,21 @@ def _similarities(features: Features, counted: Subset, eps) -> Float[Array, "i j
     k = jnp.where(counted.mask[:, None] & counted.mask[None, :], k, 0.0)
     total = jnp.sum(k, axis=1, keepdims=True)
     return k / jnp.where(total > 0, total, 1.0)
+
+
+def _excess(weight: Array, x: Array, weight_exp_x: Array) -> Array:
+    """weight * (exp(x) - 1 - x), never negative, with all digits for any x.
+
+    `weight_exp_x` is weight * exp(x), which the caller has without overflow; it is read
+    where x is large, because there weight may be 0 while the product is not.
+    """
+    small, large = jnp.abs(x) < 0.5, x > 8.0
+    # Double where: the branch not taken sees a harmless x, so its derivative is finite.
+    z = jnp.where(small, x, 0.0)
+    series = 1.0
+    for n in range(9, 2, -1):  # x^2/2 (1 + x/3 (1 + x/4 (...))), next term below 1e-8
+        series = 1.0 + z / n * series
+    series = 0.5 * z * z * series
+    z = jnp.where(large, 0.0, x)
+    middle = weight * jnp.where(small, series, jnp.expm1(z) - z)
+    return jnp.where(large, weight_exp_x - weight * (1.0 + x), middle)

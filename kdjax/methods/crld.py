@@ -34,8 +34,7 @@ import jax.numpy as jnp
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Term
 from kdjax.methods.terms import hard_label, student_logits
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Zhang et al., Cross-View Consistency Regularisation, ACM MM 2024"
 

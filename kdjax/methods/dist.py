@@ -22,8 +22,7 @@ batch, on any number of devices.
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Term
 from kdjax.methods.terms import hard_label, student_logits
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Huang et al., Knowledge Distillation from A Stronger Teacher, NeurIPS 2022"
 

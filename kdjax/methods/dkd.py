@@ -27,8 +27,7 @@ subtracts 1000 from its logit; equal at any logits that occur.
 from kdjax import contracts, losses
 from kdjax.methods.base import Method, Term
 from kdjax.methods.terms import hard_label, student_logits, warmed
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Zhao et al., Decoupled Knowledge Distillation, CVPR 2022"
 

@@ -27,8 +27,7 @@ from kdjax import contracts
 from kdjax.methods.base import Method
 from kdjax.methods.terms import labels_and_teacher, soft_logits
 from kdjax.supervision.entropy import by_entropy
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Su et al., EA-KD: Entropy-based Adaptive Knowledge Distillation, ICCV 2025"
 

@@ -32,8 +32,7 @@ from kdjax.methods.terms import (
     soft_target,
 )
 from kdjax.supervision import ensemble
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Kim et al., Comparing KL and MSE in Knowledge Distillation, IJCAI 2021"
 

@@ -30,8 +30,7 @@ authors' code subtracts 1000 from their logits; equal at any logits that occur.
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Term
 from kdjax.methods.terms import hard_label, student_logits, warmed
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Zheng, Cheng, Rethinking Decoupled Knowledge Distillation, TNNLS 2025"
 _PARTS = ("between", "within_top", "within_rest")

@@ -30,8 +30,7 @@ logit alone, as the public code has it.
 from kdjax import contracts, losses
 from kdjax.methods.base import Method, Term
 from kdjax.methods.terms import hard_label, soft_logits
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Srinivas and Fleuret, Knowledge Transfer with Jacobian Matching, ICML 2018"
 

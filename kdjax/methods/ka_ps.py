@@ -27,9 +27,8 @@ from kdjax import contracts
 from kdjax.methods.base import Method
 from kdjax.methods.terms import soft_teacher
 from kdjax.supervision.adjustment import probability_shift
-from kdjax.supervision.pipeline import Supervisor
+from kdjax.supervision.pipeline import Supervisor, fixed
 from kdjax.supervision.revision import with_revision
-from kdjax.supervision.temperature import fixed
 
 REFERENCE = "Wen et al., Preparing Lessons, Neurocomputing 2021"
 

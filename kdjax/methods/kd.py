@@ -28,8 +28,7 @@ import math
 from kdjax import contracts, losses
 from kdjax.methods.base import Method
 from kdjax.methods.terms import labels_and_teacher, match_logits, soft_logits
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Hinton et al., Distilling the Knowledge, 2015; Kim et al., IJCAI 2021"
 

@@ -24,9 +24,8 @@ as are the temperature of q and the defaults (gamma, alpha and tau are RepDistil
 from kdjax import contracts
 from kdjax.methods.base import Method
 from kdjax.methods.terms import hard_label, soft_target
-from kdjax.supervision.pipeline import Supervisor
+from kdjax.supervision.pipeline import Supervisor, fixed
 from kdjax.supervision.revision import label_revision, where_wrong
-from kdjax.supervision.temperature import fixed
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 

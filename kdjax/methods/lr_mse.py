@@ -44,9 +44,8 @@ from kdjax.losses.numerics import as_float32
 from kdjax.methods.base import Method, Term
 from kdjax.methods.denominators import check_denominator, normalise_weights
 from kdjax.methods.terms import student_logits
-from kdjax.supervision.pipeline import Supervisor
+from kdjax.supervision.pipeline import Supervisor, fixed
 from kdjax.supervision.revision import label_revision
-from kdjax.supervision.temperature import fixed
 from kdjax.types import LossInputs
 
 REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"

@@ -17,8 +17,7 @@ from kdjax import contracts
 from kdjax.losses.correlation import standardise
 from kdjax.methods.base import Method
 from kdjax.methods.terms import hard_label, soft_logits
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Sun et al., Logit Standardization in Knowledge Distillation, CVPR 2024"
 

@@ -27,8 +27,7 @@ from kdjax import contracts, losses
 from kdjax.losses.transformed import MKL_FACTORS
 from kdjax.methods.base import Method, Term
 from kdjax.methods.terms import hard_label, student_logits, warmed
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Li et al., Non-Target-Class-Enhanced Knowledge Distillation, 2024"
 

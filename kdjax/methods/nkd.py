@@ -24,8 +24,7 @@ Departs from the paper: nothing.
 from kdjax import contracts, losses
 from kdjax.methods.base import Method, Term
 from kdjax.methods.terms import hard_label, student_logits
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Yang et al., From KD to Self-KD with Normalized Loss, ICCV 2023"
 

@@ -23,8 +23,7 @@ import jax
 from kdjax import contracts, losses
 from kdjax.methods.base import Method, Term
 from kdjax.methods.terms import hard_label, soft_logits, student_logits
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Sun et al., Knowledge Distillation with Refined Logits, ICCV 2025"
 

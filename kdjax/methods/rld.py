@@ -26,8 +26,7 @@ Departs from the paper: nothing. An attached temperature is that of MCD; tau_1 s
 from kdjax import contracts, losses
 from kdjax.methods.base import Method, Term
 from kdjax.methods.terms import hard_label, student_logits, warmed
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Sun et al., Knowledge Distillation with Refined Logits, ICCV 2025"
 

@@ -39,8 +39,7 @@ from kdjax import contracts, losses
 from kdjax.methods.base import Method, Term
 from kdjax.methods.nkd import target_class
 from kdjax.methods.terms import decayed, hard_label, student_logits
-from kdjax.supervision.pipeline import Supervisor
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Lv et al., Wasserstein Distance Rivals KL Divergence for KD, NeurIPS 2024"
 CLASSIFIER = "classifier"

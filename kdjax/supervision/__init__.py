@@ -21,9 +21,9 @@ __all__, __getattr__, __dir__ = lazy_package(
     adjustment="probability_shift shift_probabilities smoothed_label",
     ensemble="mean_of_logits mean_of_probabilities sum_of_logits",
     entropy="by_entropy",
+    inputs="signals",
     memory="remembered",
-    pipeline="Supervisor TemperatureRule reads signals stateless supervise",
+    pipeline="Supervisor TemperatureRule reads fixed scheduled stateless supervise",
     revision="label_revision revision_weight where_wrong with_revision",
-    temperature="by_confidence by_confusion by_confusion_of_probabilities "
-    "fixed scheduled",
+    temperature="by_confidence by_confusion by_confusion_of_probabilities",
 )

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, as_float32, soften
+from kdjax.losses.numerics import AnyArray, Number, as_float32, one_or_nan, soften
 from kdjax.types import SAMPLE_FIELDS, PyTree, Signals, Supervision
 
 LogitsRule = Callable[[Signals], Float[Array, "batch classes"]]
@@ -68,6 +68,47 @@ def stateless(
     )
 
 
+def fixed(value: Number) -> TemperatureRule:
+    """The same temperature for every sample and step.
+
+    Infinity makes the target uniform; the loss there is `losses.logit_matching`.
+    """
+    contracts.shapes("fixed", temperature=(value, ""))
+    contracts.positive("fixed", "temperature", value, infinity=True)
+
+    @reads()
+    def rule(signals: Signals) -> Array:
+        return jnp.full(signals.labels.shape, value, jnp.float32)
+
+    return stateless(rule)._replace(constant=value)
+
+
+def scheduled(schedule: Callable[[Array], Array]) -> TemperatureRule:
+    """A temperature that follows the step, the same for every sample.
+
+    Args:
+      schedule: step -> scalar temperature > 0, such as an Optax schedule.
+
+    Raises:
+      ValueError: outside jit, the schedule gives a temperature that is not above 0; it
+        gives another shape than a scalar. Inside jit such a temperature becomes NaN,
+        for a KL at tau = -1 is finite and would train unnoticed.
+
+    >>> cooling = scheduled(lambda step: 8.0 * 0.5 ** (step / 100))
+    """
+
+    @reads()
+    def rule(signals: Signals) -> Array:
+        value = schedule(signals.step)
+        contracts.shapes("scheduled", temperature=(value, ""))
+        contracts.positive("scheduled", "temperature", value, infinity=True)
+        value = as_float32(value)
+        value = value * one_or_nan(value > 0)
+        return jnp.broadcast_to(value, signals.labels.shape)
+
+    return stateless(rule)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Supervisor:
     """The rules of each stage, applied from left to right.
@@ -110,45 +151,6 @@ class Supervisor:
         return logits
 
 
-def signals(
-    student_logits: Float[AnyArray, "batch classes"],
-    teacher_logits: Float[AnyArray, "batch classes"],
-    labels: Integer[AnyArray, " batch"],
-    *,
-    index: Integer[AnyArray, " batch"] | None = None,
-    selection: Float[AnyArray, " batch"] | None = None,
-    step: int | Integer[AnyArray, ""] = 0,
-    members: Float[AnyArray, "batch teachers classes"] | None = None,
-) -> Signals:
-    """What the rules look at, of one batch; `supervise` checks it.
-
-    Args:
-      student_logits, teacher_logits: [batch, classes]; reshape more axes to these two.
-      labels: integers in 0..classes-1.
-      index: each sample's place in the training split, for rules that remember; as a
-        rule 0, 1, 2 ...
-      selection: weight of the teacher on each sample, >= 0; as a rule 1.
-      step: of the training, for rules that follow it.
-      members: each teacher's own logits, for rules on ensembles.
-
-    >>> import numpy as np
-    >>> s, t = np.float32([[0, 1]]), np.float32([[2, 0]])
-    >>> supervision, _ = supervise(Supervisor(), (), signals(s, t, np.array([0])))
-    >>> print(supervision.logits, supervision.weight)
-    [[2. 0.]] [1.]
-    """
-    batch = np.shape(labels)[0]
-    return Signals(
-        student_logits=student_logits,
-        teacher_logits=teacher_logits,
-        labels=labels,
-        index=np.arange(batch, dtype=np.int32) if index is None else index,
-        selection=np.ones(batch, np.float32) if selection is None else selection,
-        step=np.int32(step) if isinstance(step, int) else step,
-        members=members,
-    )
-
-
 def supervise(
     rules: Supervisor, state: PyTree, signals: Signals
 ) -> tuple[Supervision, PyTree]:
@@ -163,7 +165,7 @@ def supervise(
     Args:
       rules: the stages.
       state: of the temperature rule; `rules.temperature.init()` before the first step.
-      signals: of any float precision; see `signals`.
+      signals: of any float precision; see `kdjax.supervision.signals`.
 
     Raises:
       ValueError: signals disagree in shape, or a rule returns another shape than its

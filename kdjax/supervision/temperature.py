@@ -1,6 +1,6 @@
-"""Temperature rules: how soft the teacher's prediction is, per sample.
+"""Dynamic temperature rules: how soft the teacher's prediction is, per sample.
 
-Dynamic ones are sharper on the samples that confuse the student: T. Wen, S. Lai,
+They are sharper on the samples that confuse the student: T. Wen, S. Lai,
 X. Qian, "Preparing Lessons: Improve Knowledge Distillation with Better Supervision",
 Neurocomputing 454, 2021 (arXiv:1911.07471).
 
@@ -23,51 +23,9 @@ from kdjax.losses.numerics import (
     PerSample,
     as_float32,
     below_top,
-    one_or_nan,
 )
 from kdjax.supervision.pipeline import TemperatureRule, reads, stateless
 from kdjax.types import Signals
-
-
-def fixed(value: Number) -> TemperatureRule:
-    """The same temperature for every sample and step.
-
-    Infinity makes the target uniform; the loss there is `losses.logit_matching`.
-    """
-    contracts.shapes("fixed", temperature=(value, ""))
-    contracts.positive("fixed", "temperature", value, infinity=True)
-
-    @reads()
-    def rule(signals: Signals) -> Array:
-        return jnp.full(signals.labels.shape, value, jnp.float32)
-
-    return stateless(rule)._replace(constant=value)
-
-
-def scheduled(schedule: Callable[[Array], Array]) -> TemperatureRule:
-    """A temperature that follows the step, the same for every sample.
-
-    Args:
-      schedule: step -> scalar temperature > 0, such as an Optax schedule.
-
-    Raises:
-      ValueError: outside jit, the schedule gives a temperature that is not above 0; it
-        gives another shape than a scalar. Inside jit such a temperature becomes NaN,
-        for a KL at tau = -1 is finite and would train unnoticed.
-
-    >>> cooling = scheduled(lambda step: 8.0 * 0.5 ** (step / 100))
-    """
-
-    @reads()
-    def rule(signals: Signals) -> Array:
-        value = schedule(signals.step)
-        contracts.shapes("scheduled", temperature=(value, ""))
-        contracts.positive("scheduled", "temperature", value, infinity=True)
-        value = as_float32(value)
-        value = value * one_or_nan(value > 0)
-        return jnp.broadcast_to(value, signals.labels.shape)
-
-    return stateless(rule)
 
 
 def by_confusion(

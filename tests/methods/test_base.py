@@ -7,8 +7,7 @@ from kdjax import losses
 from kdjax.methods import kd, lr_mse, terms
 from kdjax.methods.base import Method, Term
 from kdjax.methods.fallback import with_label_fallback
-from kdjax.supervision.pipeline import Supervisor, stateless
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed, stateless
 from kdjax.types import LossInputs, Outputs
 from tests import reference
 from tests.objectives import inputs, objective

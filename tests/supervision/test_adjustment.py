@@ -13,8 +13,8 @@ from kdjax.supervision.adjustment import (
     shift_probabilities,
     smoothed_label,
 )
-from kdjax.supervision.pipeline import Supervisor, stateless, supervise
-from kdjax.supervision.temperature import by_confusion, fixed
+from kdjax.supervision.pipeline import Supervisor, fixed, stateless, supervise
+from kdjax.supervision.temperature import by_confusion
 from tests import reference
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 

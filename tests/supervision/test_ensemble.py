@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kdjax.supervision import ensemble, signals
-from kdjax.supervision.pipeline import Supervisor, supervise
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed, supervise
 from tests import reference
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from kdjax.supervision import by_entropy, signals
-from kdjax.supervision.pipeline import Supervisor, supervise
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed, supervise
 from tests import reference
 
 RNG = np.random.default_rng(4)

@@ -5,8 +5,8 @@ import pytest
 from kdjax import losses
 from kdjax.supervision import signals
 from kdjax.supervision.memory import remembered
-from kdjax.supervision.pipeline import Supervisor, TemperatureRule, supervise
-from kdjax.supervision.temperature import by_confusion, fixed
+from kdjax.supervision.pipeline import Supervisor, TemperatureRule, fixed, supervise
+from kdjax.supervision.temperature import by_confusion
 from kdjax.training.sharding import make_mesh, replicated, split
 from kdjax.types import Signals
 from tests import reference

@@ -12,10 +12,10 @@ from kdjax.supervision import signals
 from kdjax.supervision.pipeline import (
     Supervisor,
     TemperatureRule,
+    fixed,
     stateless,
     supervise,
 )
-from kdjax.supervision.temperature import fixed
 from kdjax.types import Supervision
 from tests import reference
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER

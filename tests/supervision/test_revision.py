@@ -8,14 +8,13 @@ from hypothesis.extra import numpy as hnp
 
 from kdjax.supervision import signals
 from kdjax.supervision.adjustment import shift_probabilities
-from kdjax.supervision.pipeline import Supervisor, TemperatureRule, supervise
+from kdjax.supervision.pipeline import Supervisor, TemperatureRule, fixed, supervise
 from kdjax.supervision.revision import (
     label_revision,
     revision_weight,
     where_wrong,
     with_revision,
 )
-from kdjax.supervision.temperature import fixed
 from tests import reference
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 

@@ -4,8 +4,7 @@ import optax
 import pytest
 
 from kdjax.supervision import signals
-from kdjax.supervision.pipeline import Supervisor, supervise
-from kdjax.supervision.temperature import fixed, scheduled
+from kdjax.supervision.pipeline import Supervisor, fixed, scheduled, supervise
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
 
 
