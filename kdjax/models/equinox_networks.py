@@ -178,7 +178,7 @@ class _Equinox:
         others, state = parts.rest.tree(batch_stats)
         model = self.eqx.combine(parts.params.tree(params), others, parts.static)
         model = self.eqx.nn.inference_mode(model, not training)
-        keys = _keys(parts.key, key, len(images))
+        keys, axis = _keys(parts.key, key, images)
 
         def one(image, own):
             call = {"state": state} if parts.has_state else {}
@@ -187,7 +187,7 @@ class _Equinox:
 
         if self.channels_first:
             images = jnp.moveaxis(images, -1, 1)
-        axes = {"in_axes": (0, None if keys is None else 0), "out_axes": (0, None)}
+        axes = {"in_axes": (0, axis), "out_axes": (0, None)}
         mapped = jax.vmap(one, **axes, axis_name=parts.axis_name or BATCH)
         result, following = mapped(images, keys)
         logits, features = read_result(parts.where, result)
@@ -248,11 +248,13 @@ def _biases(layout: PlainTree, params) -> dict[tuple[str, ...], tuple[int, ...]]
     }
 
 
-def _keys(parameter: inspect.Parameter | None, key, count: int):
-    """A key for each image; None where the module takes none, or may do without."""
+def _keys(parameter: inspect.Parameter | None, key, images) -> tuple[Any, int | None]:
+    """(a key for each image, its axis), or one for all, or None."""
     if parameter is None or (key is None and parameter.default is None):
-        return None
-    return jax.random.split(jax.random.key(0) if key is None else key, count)
+        return None, None
+    if key is None:
+        return jax.random.key(0), None
+    return jax.random.split(key, len(images)), 0
 
 
 def _axis_name(where: str, model) -> str | None:
