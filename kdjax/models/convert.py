@@ -46,8 +46,8 @@ def as_network(what: str, given: Any) -> tuple[str, Network]:
 
 def has_weights(given: Any) -> bool:
     """Whether it is a module of NNX or Equinox, which has its arrays with it."""
-    made = given[0] if isinstance(given, tuple) and given else given
-    return any(kind and isinstance(made, kind) for kind in _module_classes())
+    first = given[0] if isinstance(given, tuple) and given else given
+    return any(kind and isinstance(first, kind) for kind in _module_classes())
 
 
 def _of_nnx(given: Any) -> Network | None:
@@ -63,8 +63,8 @@ def _of_equinox(given: Any) -> Network | None:
     """Of a module, of (module, state), or of a function."""
     _, module = _module_classes()
     given = given if isinstance(given, tuple) else (given,)
-    made = given[0] if given else None
-    if module and (isinstance(made, module) or _makes(made, module, "key")):
+    first = given[0] if given else None
+    if module and (isinstance(first, module) or _makes(first, module, "key")):
         from kdjax.models.equinox_networks import from_equinox
 
         return from_equinox(*given)

@@ -150,18 +150,18 @@ class _Equinox:
 
     def _make(self, key):
         """(the module, its state)."""
-        made = self.source, self.given_state
+        pair = self.source, self.given_state
         if not isinstance(self.source, self.eqx.Module):
-            made = call_with(self.source, "key", key)
-            made = made if isinstance(made, tuple) else (made, None)
-        model, state = made
+            pair = call_with(self.source, "key", key)
+            pair = pair if isinstance(pair, tuple) else (pair, None)
+        model, state = pair
         if not isinstance(model, self.eqx.Module):
             raise TypeError(
                 f"from_equinox: the function returned {type(model).__name__}; expected "
                 "an equinox.Module, or (module, state)."
             )
         return (
-            made if state is not None else self.eqx.nn.make_with_state(lambda: model)()
+            pair if state is not None else self.eqx.nn.make_with_state(lambda: model)()
         )
 
     def _apply(self, params, batch_stats, images, training: bool, key):
@@ -178,7 +178,7 @@ class _Equinox:
         others, state = parts.rest.tree(batch_stats)
         model = self.eqx.combine(parts.params.tree(params), others, parts.static)
         model = self.eqx.nn.inference_mode(model, not training)
-        keys = _keys(parts.key, key, len(images))
+        keys, axis = _keys(parts.key, key, images)
 
         def one(image, own):
             call = {"state": state} if parts.has_state else {}
@@ -187,7 +187,7 @@ class _Equinox:
 
         if self.channels_first:
             images = jnp.moveaxis(images, -1, 1)
-        axes = {"in_axes": (0, None if keys is None else 0), "out_axes": (0, None)}
+        axes = {"in_axes": (0, axis), "out_axes": (0, None)}
         mapped = jax.vmap(one, **axes, axis_name=parts.axis_name or BATCH)
         result, following = mapped(images, keys)
         logits, features = read_result(parts.where, result)
@@ -225,12 +225,12 @@ def _partition(eqx, model) -> tuple[PyTree, PyTree, PyTree]:
 
 def _indices(eqx, model) -> dict[tuple[str, ...], Any]:
     """Path -> `StateIndex`, in the order of the state; layers may share one."""
-    found: dict = {}
+    indices: dict = {}
     is_index = functools.partial(_is_a, eqx.nn.StateIndex)
     for path, leaf in jax.tree_util.tree_flatten_with_path(model, is_leaf=is_index)[0]:
-        if is_index(leaf) and leaf.marker not in {one.marker for one in found.values()}:
-            found[names(path)] = leaf
-    return found
+        if is_index(leaf):
+            indices.setdefault(leaf.marker, (names(path), leaf))
+    return dict(indices.values())
 
 
 def _lacks_state(eqx, model) -> bool:
@@ -248,26 +248,28 @@ def _biases(layout: PlainTree, params) -> dict[tuple[str, ...], tuple[int, ...]]
     }
 
 
-def _keys(parameter: inspect.Parameter | None, key, count: int):
-    """A key for each image; None where the module takes none, or may do without."""
+def _keys(parameter: inspect.Parameter | None, key, images) -> tuple[Any, int | None]:
+    """(a key for each image, its axis), or one for all, or None."""
     if parameter is None or (key is None and parameter.default is None):
-        return None
-    return jax.random.split(jax.random.key(0) if key is None else key, count)
+        return None, None
+    if key is None:
+        return jax.random.key(0), None
+    return jax.random.split(key, len(images)), 0
 
 
 def _axis_name(where: str, model) -> str | None:
     """What the layers call the batch; None where none looks at it."""
     nodes = jax.tree.leaves(model, is_leaf=lambda x: hasattr(x, "axis_name"))
-    found = set()
+    axes = set()
     for node in nodes:
         name = getattr(node, "axis_name", ())
-        found |= {name} if isinstance(name, str) else set(name)
-    if len(found) > 1:
+        axes |= {name} if isinstance(name, str) else set(name)
+    if len(axes) > 1:
         raise ValueError(
-            f"{where}: its layers call the batch {', '.join(sorted(map(str, found)))}; "
+            f"{where}: its layers call the batch {', '.join(sorted(map(str, axes)))}; "
             "expected one axis_name."
         )
-    return found.pop() if found else None
+    return axes.pop() if axes else None
 
 
 def _strong(tree: PyTree) -> PyTree:

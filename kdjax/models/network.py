@@ -201,7 +201,7 @@ def _check_bridged(where: str, call: Callable, args, kwargs, context):
         if bridge_switches(module):
             name = getattr(module.nnx_class, "__name__", "Net")
             raise ValueError(
-                f"{where}: nnx.bridge.to_linen({name}) is never told whether it "
+                f"{where}: nnx.bridge.to_linen({name}) does not know whether it "
                 "trains, and would evaluate as it trains. Expected the NNX module "
                 f"itself: kdjax.models.from_nnx(lambda rngs: {name}(..., rngs=rngs))."
             )
@@ -228,7 +228,7 @@ def read_result(where: str, result) -> tuple[jax.Array, dict[str, jax.Array]]:
 
 
 def call_init(network: Network, key, images) -> tuple[PyTree, PyTree]:
-    """What `init` gives, checked: whoever writes one is told what it should be."""
+    """What `init` gives, checked: anyone may write one."""
     variables = network.init(key, images)
     if not isinstance(variables, tuple) or len(variables) != 2:
         raise InputError(

@@ -146,9 +146,9 @@ class _Nnx:
     def train(self, params, batch_stats, images, key=None) -> tuple[Outputs, PyTree]:
         outputs, module = self._apply(params, batch_stats, images, True, key)
         rest = _split(module)[3]
-        found, expected = PlainTree.of(rest).paths, self.parts.rest.paths
-        if found != expected:
-            new = sorted({"/".join(path) for path in set(found) ^ set(expected)})
+        paths, expected = PlainTree.of(rest).paths, self.parts.rest.paths
+        if paths != expected:
+            new = sorted({"/".join(path) for path in set(paths) ^ set(expected)})
             raise ValueError(
                 f"{self.parts.where}: a call changes which Variables there are: "
                 f"{', '.join(new)}; expected those that it was made with."

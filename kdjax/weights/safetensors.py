@@ -51,7 +51,7 @@ def write(
     The format has no checksum: one lies in the metadata, which `read` compares.
     """
     package, _ = _package(str(file))
-    dense = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    dense = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     metadata = metadata | {CHECKSUM: _digest(dense, metadata)}
     package.save_file(dense, file, metadata=metadata)
 

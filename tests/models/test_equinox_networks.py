@@ -4,6 +4,7 @@ import functools
 
 import equinox as eqx
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -216,6 +217,19 @@ def test_stochastic_depth_without_state():
     evaluated = network.evaluate(params, stats, IMAGES).logits
     expected = jax.vmap(lambda image: still(image, KEY))(IMAGES)
     np.testing.assert_allclose(evaluated, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("module", [Net, Depth])
+def test_it_evaluates_any_number_of_images(module):
+    """As an export does: with and without a key that the module may do without."""
+    network = from_equinox(module, channels_first=module is Net)
+    variables = network.init(KEY, IMAGES)
+    (count,) = jax.export.symbolic_shape("count")
+    images = jax.ShapeDtypeStruct((count, 8, 8, 3), jnp.float32)
+    evaluate = jax.jit(lambda images: network.evaluate(*variables, images).logits)
+    exported = jax.export.export(evaluate)(images)
+    expected = evaluate(IMAGES)
+    np.testing.assert_allclose(exported.call(IMAGES), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_function_draws_from_the_key_and_a_module_keeps_its_weights():
