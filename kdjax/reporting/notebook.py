@@ -4,6 +4,7 @@ import collections
 import sys
 
 from kdjax.contracts import printable
+from kdjax.reporting.progress import ProgressLine
 
 KEPT = 12  # sentences above the live line; metrics.jsonl has all numbers
 
@@ -22,11 +23,11 @@ class NotebookLine:
         self._kept = collections.deque(maxlen=KEPT)
         self._live, self._output = "", None
 
-    def show(self, text: str, last: bool) -> None:
-        self._live = printable(text)
+    def show(self, line: ProgressLine, last: bool) -> None:
+        self._live = printable(line.full)
         self._update()
 
-    def keep(self, text: str) -> None:
+    def keep(self, text: str, style: str = "") -> None:
         self._kept.append(printable(text))
         self._update()
 

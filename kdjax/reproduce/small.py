@@ -19,7 +19,7 @@ TAU, SPREAD = 4.0, 4.0
 NOISE = {"name": "symmetric", "rate": 0.4, "seed": 888}
 NOISY_TEACHER = f"{TEACHER}-noise40"
 REFERENCE = "labels"  # the unit whose student of cross entropy scores samples
-TICKETS = "tickets"  # a proxy, what each detector keeps, a retraining on each
+DETECTED = "detectors"  # a proxy, what each detector keeps, a retraining on each
 DETECTORS = ("clk", "same", "fine")
 
 
@@ -110,8 +110,8 @@ def plan(settings: Settings, root: pathlib.Path) -> list[Run]:
             config["students"] = _selecting(unit.students, root, seed)
             add(run_name(name, seed), config, seed)
     for seed in settings.seeds:
-        for stage, config in _tickets(root / run_name(TICKETS, seed)).items():
-            add(f"{run_name(TICKETS, seed)}/{stage}", config, seed)
+        for stage, config in _detected(root / run_name(DETECTED, seed)).items():
+            add(f"{run_name(DETECTED, seed)}/{stage}", config, seed)
     return runs
 
 
@@ -131,7 +131,7 @@ def _selecting(students: dict[str, dict], root: pathlib.Path, seed: int) -> dict
     return result
 
 
-def _tickets(workdir: pathlib.Path) -> dict[str, dict]:
+def _detected(workdir: pathlib.Path) -> dict[str, dict]:
     """Stage -> config: a proxy on noisy labels, detectors, a network on each choice."""
     stages = {"proxy": {}}
     for name in DETECTORS:

@@ -37,7 +37,7 @@ def test_noisy_labels_have_a_teacher_of_their_own_and_each_method_a_row_once():
     clean = [n for n in names if names.count(n) == 2]
     assert set(names) - set(clean) == {"dtd_la", "kd_tau20"}  # in both halves
     for one in runs:
-        is_noisy = one.name.startswith(("noise", "tickets", small.NOISY_TEACHER))
+        is_noisy = one.name.startswith(("noise", "detectors", small.NOISY_TEACHER))
         assert ("rate" in one.config["data"]["noise"]) == is_noisy, one.name
         if one.config["students"]:
             teacher = small.NOISY_TEACHER if is_noisy else small.TEACHER
@@ -125,7 +125,7 @@ def stored(tmp_path):
         rows.append(record(f"labels-seed{seed}", seed, students))
         f1 = {"agreement": {"f1": 0.7 + 0.1 * seed}}
         for stage, top1, more in (("proxy", 30.0, {}), ("same", 29.0, {"kept": f1})):
-            name = f"tickets-seed{seed}/{stage}"
+            name = f"detectors-seed{seed}/{stage}"
             rows.append(record(name, seed, {"student": top1 + 2 * seed}, **more))
     results = tmp_path / "results"
     results.mkdir()
