@@ -36,7 +36,7 @@ def test_losses_and_supervision_come_with_jax_and_what_is_asked_for():
         "import kdjax, numpy as np; z = np.ones((2, 3), np.float32); "
         "kdjax.losses.kl_divergence(z, z, 1.0); kdjax.supervision.fixed(4.0)"
     )
-    assert {"jax", "kdjax.losses.logits", "kdjax.supervision.temperature"} <= modules
+    assert {"jax", "kdjax.losses.logits", "kdjax.supervision.pipeline"} <= modules
     others = "losses.robust supervision.revision supervision.memory methods models"
     assert not {f"kdjax.{name}" for name in others.split()} & modules
     assert not {"flax", "optax"} & modules
