@@ -123,7 +123,7 @@ def _student(
         from kdjax.experiment.heads import with_head_rate
 
         given = section, network, shape, facts["num_classes"], bool(method.connectors)
-        optimizer = with_head_rate(*rated, f"{path}.model", *given)
+        optimizer = with_head_rate(*rated, "config.optimizer.head_rate", *given)
     functions = {"network": network, "method": method, "optimizer": optimizer}
     return Student(**functions, seed=section["seed"], selection_schedule=schedule)
 

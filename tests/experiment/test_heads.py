@@ -1,12 +1,16 @@
 """The arrays of a head, of every family of networks and of one's own."""
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import linen as nn
 
 from kdjax.contracts import InputError
-from kdjax.experiment.heads import head_axes
+from kdjax.experiment.heads import head_axes, with_head_rate
 from kdjax.experiment.pretrained import student_network
 from kdjax.models import from_linen, provided
+from kdjax.training import optimizers
 
 pytestmark = pytest.mark.usefixtures("own_networks")
 SMALL = (32, 32, 3)
@@ -59,3 +63,25 @@ def test_an_object_has_to_call_it_head(name):
         else:
             with pytest.raises(InputError, match="no layer is called head"):
                 axes(section)
+
+
+@pytest.mark.parametrize("has_connectors", (False, True))
+def test_a_rate_reaches_the_head_beside_connectors_too(has_connectors):
+    section = {"model": {"name": "tests.networks:staged", "width": 2}}
+    network = student_network("model", section, 3)
+    params, _ = jax.jit(network.init)(jax.random.key(0), jnp.ones((1, 8, 8, 1)))
+    own = {"regressor": {"head": {"kernel": jnp.ones((2, 3))}}}
+    trained = {"network": params, "connectors": own} if has_connectors else params
+    plain = optimizers.sgd(schedule=lambda step: 0.5, momentum=0.0, weight_decay=0.0)
+    given = "model", section, network, (8, 8, 1), 3, has_connectors
+    rated = with_head_rate(plain, 4.0, *given)
+    ones = jax.tree.map(jnp.ones_like, trained)
+    updates, _ = rated.update(ones, rated.init(trained), trained)
+    inner = updates["network"] if has_connectors else updates
+    for name, layer in inner.items():
+        expected = -2.0 if name == "head" else -0.5
+        for leaf in jax.tree.leaves(layer):
+            np.testing.assert_array_equal(leaf, expected)
+    if has_connectors:
+        leaf = updates["connectors"]["regressor"]["head"]["kernel"]
+        np.testing.assert_array_equal(leaf, -0.5)

@@ -106,6 +106,8 @@ def test_no_command_calls_what_a_workdir_names(
     assert main(words(name, malicious, received, tmp_path, data_dir)) == 2
     assert not marker.exists() and "payload" not in sys.modules
     error = capsys.readouterr().err.splitlines()[-1]
+    if name == "initial":  # takes the arrays; builds no network of another's
+        return
     assert f"meta: model.name is '{NAME}', a function" in error or (
         name == "evaluate" and f"resnet8.model.name is '{NAME}'" in error
     )

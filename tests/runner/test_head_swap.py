@@ -14,8 +14,11 @@ from kdjax.runner.initial import begin_with
 from kdjax.training import sharding
 from kdjax.training.state import initial_state
 from tests.experiment import configs
+from tests.weights import numpy_resnet
+from tests.weights.conftest import MEAN, STD, file, flags, teacher, tensors
 
 pytestmark = pytest.mark.usefixtures("own_networks")
+__all__ = ["file", "flags", "teacher", "tensors"]  # fixtures
 ANIMALS = ("cat", "dog", "emu", "fox")
 SIDE, MOMENTS = 12, {"mean": (0.5,), "std": (0.25,)}
 
@@ -175,6 +178,26 @@ def test_images_are_normalised_as_the_weights_were_unless_the_config_says(first,
     augment = build(config).augment
     assert (augment.mean, augment.std) == (MOMENTS["mean"], MOMENTS["std"])
     assert measured != MOMENTS["mean"]
+
+
+def test_imported_weights_are_a_body_whose_features_are_numpys(
+    teacher, tensors, tmp_path
+):
+    path = write(tmp_path / "three.npz", ("ant", "bee", "cow"), side=28)
+    config = config_of(path, teacher)
+    config.model = ConfigDict({"name": "resnet8"})
+    config.data.mean, config.data.std = (), ()  # those of the weights
+    experiment, variables, _ = begun(config)
+    head = variables[0]["head"]
+    assert head["kernel"].shape == (64, 3)
+    own = {"linear.weight": head["kernel"].T, "linear.bias": head["bias"]}
+    pixels = experiment.test.image[:4]
+    images = (pixels / 255 - MEAN[0]) / STD[0]
+    expected = numpy_resnet.logits(tensors | own, images)
+    evaluate = jax.jit(experiment.students["ce"].network.evaluate)
+    actual = evaluate(*variables, experiment.augment.evaluate(pixels)).logits
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(actual, expected, atol=5e-5 * scale)
 
 
 @pytest.mark.parametrize(
