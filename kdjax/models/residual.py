@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from kdjax.models import grouped, layers
+from kdjax.models import layers
 from kdjax.models.network import Network, from_linen
 from kdjax.models.pooling import max_pool
 from kdjax.types import Outputs
@@ -72,6 +72,8 @@ class Bottleneck(_Block):
         if self.groups == 1:
             y = self.conv_norm(y, train, inner, 3, self.stride, 2)
         else:
+            from kdjax.models import grouped  # of ResNeXts alone
+
             options = {"dtype": self.dtype, "name": "conv2"}
             conv = grouped.GroupedConv(inner, self.groups, self.stride, **options)
             norm = layers.BatchNorm(inner, self.dtype, name="norm2")
