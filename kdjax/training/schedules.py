@@ -177,9 +177,8 @@ SCHEDULES = {
 def rates_at(schedules: Mapping[str, Schedule]) -> Callable[[int], dict[str, float]]:
     """Builds step -> {name: what that schedule says there}; compiled once, when called.
 
-    >>> rates_at({"learning_rate": cosine_schedule(
-    ...     learning_rate=0.5, total_steps=10, steps_per_epoch=5.0)})(5)
-    {'learning_rate': 0.25}
+    >>> rates_at({"learning_rate": constant_schedule(learning_rate=0.5)})(3)
+    {'learning_rate': 0.5}
     """
     compiled = jax.jit(lambda step: {n: one(step) for n, one in schedules.items()})
     return lambda step: {n: float(x) for n, x in compiled(np.int32(step)).items()}
