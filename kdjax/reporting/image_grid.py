@@ -12,7 +12,8 @@ from kdjax.contracts import printable
 def image_grid(images: np.ndarray, captions: Sequence[str]) -> bytes:
     """uint8 [n, h, w, c] and their captions as one PNG, four in a row."""
     rows = -(-len(images) // 4)
-    figure = Figure(figsize=(10, 3.2 * rows), dpi=100, layout="constrained")
+    figure = Figure(figsize=(10, 3.2 * rows), dpi=100)
+    figure.set_layout_engine("constrained", h_pad=0.1, w_pad=0.1)  # inches
     axes = figure.subplots(rows, 4, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
