@@ -89,6 +89,16 @@ class Arguments:
             self.sizes[axis] = choices[(self.order >> (2 * (rank % 8))) % len(choices)]
         return self.sizes[axis]
 
+    def shape(self, dim_str: str) -> tuple[int, ...]:
+        """Sizes of the axes; "*batch" is one axis mostly, else none or two."""
+        shape = ()
+        for axis in dim_str.split():
+            count = 1
+            if axis.startswith("*"):
+                count = (0, 1, 1, 1, 1, 1, 1, 2)[(self.order >> 13) % 8]
+            shape += (self.size(axis.removeprefix("*")),) * count
+        return shape
+
     def right(self, name: str, annotation):
         """A value of the annotated type, in range."""
         if name in self.special:
@@ -118,7 +128,7 @@ class Arguments:
         raise NotImplementedError(f"{name}: {annotation}: say in the test what it is")
 
     def array(self, name: str, annotation):
-        shape = tuple(self.size(axis) for axis in annotation.dim_str.split())
+        shape = self.shape(annotation.dim_str)
         types_of = str(annotation.dtypes)
         if "bool" in types_of or "Any" in types_of:
             value = self.random.integers(0, 2, shape) > 0

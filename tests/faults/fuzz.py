@@ -101,7 +101,11 @@ def check_result(annotation, value, sizes: dict[str, int], path: str = "result")
     """Of the annotated type and shape."""
     if hasattr(annotation, "dim_str"):
         axes = annotation.dim_str.split()
-        assert np.ndim(value) == len(axes), f"{path}: {np.shape(value)}, {axes}"
+        more = np.ndim(value) - len(axes)
+        if axes and axes[0].startswith("*"):  # any number of axes, all of one size
+            axes[:1] = [axes[0].removeprefix("*")] * (more + 1)
+            more = min(more + 1, 0)
+        assert more == 0, f"{path}: {np.shape(value)}, {axes}"
         for axis, size in zip(axes, np.shape(value), strict=True):
             wanted = sizes.get(axis, size) if axis.isidentifier() else size
             assert size == wanted, f"{path} has {axis}={size}; expected {wanted}"
