@@ -126,5 +126,6 @@ $(VENV)/.docs: requirements-docs.txt $(VENV)/.train
 
 $(VENV)/.parity: requirements-parity.txt $(VENV)/.test
 	$(PIP) -r requirements-parity.txt
-	$(PIP) --no-deps "timm>=1.0.31,<2" "torchdistill>=1.1.5,<2"
+	$(PIP) --no-deps "timm>=1.0.31,<2" "torchdistill>=1.1.5,<2" \
+	  "jax2onnx>=0.17,<0.18"
 	touch $@
