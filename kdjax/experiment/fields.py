@@ -51,7 +51,8 @@ def check_value(
     inner = value if isinstance(value, list | tuple) else (value,)
     given = [_of_python(one) for one in inner if _is(one, numbers.Real)]
     held = all(map(limits.hold, given))
-    others = [one for one in inner if one not in choices] if choices else []
+    others = [one for one in inner if not _is(one, str) or one not in choices]
+    others = others if choices else []
     allowed = not others
     if not fits(kind, value) or not held or not allowed:
         for one in given:
