@@ -75,7 +75,8 @@ def test_any_value_at_any_key(times):
             return
         text = json.dumps(schema.resolved(config), allow_nan=False)
         again = schema.with_defaults(json.loads(text))
-        assert schema.resolved(again) == schema.resolved(config)
+        # A partial section, such as {} for data.crops, is filled when it is read.
+        assert schema.resolved(again) == schema.with_defaults(schema.resolved(config))
 
     fuzz.run(
         one, CASES * times, st.lists(st.tuples(paths, values), min_size=1, max_size=2)
