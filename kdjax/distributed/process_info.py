@@ -10,8 +10,13 @@ from collections.abc import Mapping
 
 from kdjax.contracts import InputError
 from kdjax.distributed import cluster_env, torchrun
-from kdjax.distributed.cluster_env import JOB_INDEX, VARIABLES, ProcessInfo, number
-from kdjax.distributed.coordinator import check_address
+from kdjax.distributed.cluster_env import (
+    JOB_INDEX,
+    VARIABLES,
+    ProcessInfo,
+    check_address,
+    number,
+)
 
 MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
 from kdjax.data.loaders.loader import is_streamed
-from kdjax.experiment import denominators, reused
+from kdjax.experiment import denominators
 from kdjax.experiment.builders import build_optimizer, call_named, named
 from kdjax.experiment.data import Data
 from kdjax.experiment.methods import build_method
@@ -176,6 +176,8 @@ def _network(
     theirs = outputs_of("config.teacher", *pair, count=rows)
     check_features("config.teacher", name, method.teacher_features, theirs)
     if method.reused_classifier is not None:
+        from kdjax.experiment import reused
+
         given = (path, section, method.reused_classifier, network, teacher)
         network = reused.reusing(*given, (outputs, theirs))
         outputs = outputs_of(f"{path}.model", network, shape, count=rows)
@@ -228,7 +230,9 @@ def _check_needs(
         if need in STEP_NEEDS:
             continue
         if need == "teacher_classifier":
-            reused.check_classifier(path, name, teacher)
+            from kdjax.experiment.reused import check_classifier
+
+            check_classifier(path, name, teacher)
         elif need == "members":
             if teacher.members < 2:
                 raise InputError(

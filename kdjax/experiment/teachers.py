@@ -11,7 +11,7 @@ from kdjax.experiment.networks import build_network, check_classes, count_classe
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teacher_inputs import Adapted, adapt
 from kdjax.models import PROVIDED
-from kdjax.models.ensemble import ensemble
+from kdjax.models.network import Network
 
 
 def load_teacher(section: dict, data: dict) -> Teacher | None:
@@ -75,8 +75,14 @@ def _ensemble_of(members: list[Teacher]) -> Teacher:
         identity["adapted"] = adapted
         requests = [one["asked"] for one in identities if "asked" in one]
         identity |= {"asked": requests[0]} if requests else {}
-    network = ensemble(tuple(member.network for member in members))
+    network = _joined([member.network for member in members])
     return Teacher(network, variables, identity, len(members))
+
+
+def _joined(networks: list[Network]) -> Network:
+    from kdjax.models.ensemble import ensemble  # most runs have one teacher
+
+    return ensemble(tuple(networks))
 
 
 def teacher_shape(data: dict, section: dict) -> list[int]:
@@ -89,7 +95,7 @@ def untrained_teacher(models: list[dict], data: dict, section: dict) -> Teacher:
     """Networks of `model` sections as a teacher without weights, only their shapes."""
     adapted = [adapted_network("--teacher", model, data, section) for model in models]
     members = [one.network for one in adapted]
-    network = members[0] if len(members) == 1 else ensemble(tuple(members))
+    network = members[0] if len(members) == 1 else _joined(members)
     images = jax.ShapeDtypeStruct((2, *teacher_shape(data, section)), jnp.float32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), images)
     names = ",".join(model["name"] for model in models)

@@ -51,7 +51,7 @@ def _fixed(target: str, **fixed) -> Callable:
 
 
 _wide, _cifar = "wide_resnet:wide_resnet", "residual:cifar_resnet"
-_imagenet, _mobile = "residual:imagenet_resnet", "mobilenet_v1:mobilenet_v1"
+_imagenet, _mobile = "imagenet_resnet:imagenet_resnet", "mobilenet_v1:mobilenet_v1"
 _WRN_WIDTHS = {16: (1, 2, 4, 6), 28: (2, 4), 40: (1, 2, 6)}
 _WRN_SIZES = tuple((d, w) for d, widths in _WRN_WIDTHS.items() for w in widths)
 _CIFAR_DEPTHS, _IMAGENET_DEPTHS = (8, 14, 20, 32, 44, 56, 110), (18, 34, 50, 101, 152)

@@ -7,9 +7,10 @@ import pytest
 from flax import linen as nn
 
 from kdjax.models import create, from_linen
+from kdjax.models.imagenet_resnet import Bottleneck
 from kdjax.models.mobilenet_v1 import MobileNetV1
 from kdjax.models.mobilenet_v2 import MobileNetV2
-from kdjax.models.residual import BasicBlock, Bottleneck, ResNet
+from kdjax.models.residual import BasicBlock, ResNet
 from kdjax.models.shufflenet_v1 import ShuffleNetV1
 from kdjax.models.shufflenet_v2 import ShuffleNetV2
 from kdjax.models.vgg import VGG
