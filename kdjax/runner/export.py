@@ -95,9 +95,8 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     model = str(trained.identity["model"]["name"])
     # The layout whose package has this very network, where no other is named.
     of_model = {model: layout for layout, model in layouts.ACTIVATIONS.items()}
-    if (
-        REUSED not in trained.identity
-    ):  # such a network has more than its model's arrays
+    # A network with a reused classifier has more than its model's arrays.
+    if REUSED not in trained.identity:
         names = names or of_model.get(model, "")
     tensors, layout = to_tensors(trained.variables, names)
     other = layouts.activated(layout, model)
@@ -144,9 +143,8 @@ def _write_onnx(part, trained: Teacher, data: dict, pixels: bool) -> dict:
     variables, shape = trained.variables, tuple(data["image_shape"])
     metadata = {key: json.dumps(value) for key, value in _images(data).items()}
     nodes = None
-    if (
-        REUSED not in trained.identity
-    ):  # such a network has more than its model's arrays
+    # A network with a reused classifier has more than its model's arrays.
+    if REUSED not in trained.identity:
         nodes = onnx_networks.builder(trained.identity["model"]["name"], variables)
     if nodes is None:
         normalise = normaliser(data).evaluate if pixels else None
