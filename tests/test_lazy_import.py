@@ -51,7 +51,7 @@ def test_tables_name_methods_and_models_without_importing_them():
     assert not ours and "flax" not in modules
     modules = imported_by("from kdjax.methods import METHODS; METHODS['kd'].build")
     ours = {m for m in modules if m.startswith("kdjax.methods.")}
-    shared = {f"kdjax.methods.{n}" for n in "base denominators fallback terms".split()}
+    shared = {f"kdjax.methods.{n}" for n in "base denominators terms".split()}
     assert ours == {"kdjax.methods.kd"} | shared
 
 

@@ -109,6 +109,10 @@ class Shell:
         else:
             self.read(rest)
 
+    def type_all(self, commands):
+        for words in commands:
+            self.type(words)
+
     def import_weights(self, file, workdir, *, model, mean, std, **_):
         """In place of reading a file that is not there."""
         assert model in MODELS
@@ -176,8 +180,7 @@ def test_a_docstring_can_be_typed_line_by_line(path, shell):
     commands = shown(docstring(path))
     own = f"--config={path.relative_to(ROOT)}"
     assert any(w.split(":")[0] == own for words in commands for w in words)
-    for words in commands:
-        shell.type(words)
+    shell.type_all(commands)
 
 
 @pytest.mark.parametrize("data_set", SETS)
@@ -203,8 +206,7 @@ def test_a_page_can_be_typed_line_by_line(page, shell):
     # A directory stands for the bucket, which would be looked for in the network.
     commands = shown((ROOT / page).read_text().replace("gs://BUCKET/", "bucket/"))
     assert commands
-    for words in commands:
-        shell.type(words)
+    shell.type_all(commands)
 
 
 def test_every_page_with_commands_is_typed():
@@ -224,8 +226,7 @@ def test_the_studies_of_the_page_are_those_of_the_command(shell, capsys):
 def test_the_page_on_imagenet_can_be_typed_line_by_line(shell):
     commands = shown((ROOT / "configs/imagenet/README.md").read_text())
     assert [words[0] for words in commands] == ["prepare"] * 5
-    for words in commands:
-        shell.type(words)
+    shell.type_all(commands)
 
 
 @pytest.mark.parametrize("study, data_set", sweeps.DATA_SETS.items())
@@ -238,9 +239,8 @@ def test_the_plan_of_sweeps_can_be_typed(study, data_set, shell, capsys, monkeyp
     commands = shown(capsys.readouterr().out)
     assert len(commands) == len(sweeps.commands(study, ROOT, []))
     shell.prepared[data_set] = str(pathlib.Path("data").resolve())
-    for words in commands:
-        assert "--config.total_epochs=4" in words
-        shell.type(words)
+    assert all("--config.total_epochs=4" in words for words in commands)
+    shell.type_all(commands)
 
 
 F, C = "--config=configs/fashion_mnist", "--config=configs/cifar100"
@@ -295,7 +295,6 @@ F, C = "--config=configs/fashion_mnist", "--config=configs/cifar100"
 )
 def test_a_fault_is_found(shell, lines, message):
     *before, last = map(shlex.split, lines)
-    for words in before:
-        shell.type(words)
+    shell.type_all(before)
     with pytest.raises(AssertionError, match=message):
         shell.type(last)

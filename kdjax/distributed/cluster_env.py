@@ -80,6 +80,16 @@ def _read(cluster: type[ClusterEnv], environ: Mapping) -> ProcessInfo | None:
     return ProcessInfo(address, count, cluster.get_process_id(), devices, source=source)
 
 
+def check_address(name: str, text: str) -> None:
+    """Raises InputError for what is no HOST:PORT; `name` says where it was given."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise InputError(
+            f"{name} is {text!r}; expected HOST:PORT, where process 0 runs and a port "
+            "that is free there."
+        )
+
+
 def number(name: str, text: str, low: int, limit: int) -> int:
     """A variable or flag as a number from `low` to below `limit`, or an InputError."""
     if not text.isdecimal() or not low <= int(text) < limit:

@@ -6,17 +6,19 @@ With one process every function returns at once.
 import json
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdjax.contracts import InputError, printable
 from kdjax.distributed import process_log
-from kdjax.distributed.process_group import ProcessGroup
 from kdjax.training.loop import NonFinite, Preempted
+
+if TYPE_CHECKING:
+    from kdjax.distributed.process_group import ProcessGroup
 
 # All processes raise these at the same step, and then leave together.
 COMMON = (Preempted, NonFinite)
 
-_group: ProcessGroup | None = None
+_group: "ProcessGroup | None" = None
 
 
 def processes() -> int:
@@ -86,8 +88,10 @@ def stopper() -> Callable[[int, str], str]:
     return _group.stopper() if _group else lambda done, reason: reason
 
 
-def start(client, process: int, processes: int) -> ProcessGroup:
+def start(client, process: int, processes: int) -> "ProcessGroup":
     """Makes the functions of this module those of several processes."""
+    from kdjax.distributed.process_group import ProcessGroup  # one needs none of it
+
     global _group
     _group = ProcessGroup(client, process, processes)
     return _group

@@ -12,16 +12,6 @@ from kdjax.distributed.cluster_env import ProcessInfo, RendezvousError
 BIND = "JAX_COORDINATOR_BIND_ADDRESS"  # overrides what is detected here
 
 
-def check_address(name: str, text: str) -> None:
-    """Raises InputError for what is no HOST:PORT; `name` says where it was given."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise InputError(
-            f"{name} is {text!r}; expected HOST:PORT, where process 0 runs and a port "
-            "that is free there."
-        )
-
-
 def _split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     return host, int(port)

@@ -9,11 +9,17 @@ import argparse
 from collections.abc import Mapping
 
 from kdjax.contracts import InputError
-from kdjax.distributed import cluster_env, torchrun
-from kdjax.distributed.cluster_env import JOB_INDEX, VARIABLES, ProcessInfo, number
-from kdjax.distributed.coordinator import check_address
+from kdjax.distributed import cluster_env
+from kdjax.distributed.cluster_env import (
+    JOB_INDEX,
+    VARIABLES,
+    ProcessInfo,
+    check_address,
+    number,
+)
 
 MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 def find_process_info(
@@ -25,7 +31,9 @@ def find_process_info(
     # JAX takes its variable for the address alone as well, and detects the rest.
     if any((*flags.values(), variables["processes"], variables["process"])):
         info = _explicit(flags, variables, environ)
-    elif torchrun.is_complete(environ):
+    elif _has_torchrun(environ):
+        from kdjax.distributed import torchrun
+
         info = torchrun.read(environ)
         check_address(VARIABLES["coordinator"], info.coordinator)
     else:
@@ -55,9 +63,27 @@ def _detect(environ: Mapping) -> ProcessInfo | None:
     if info:
         check_address(VARIABLES["coordinator"], info.coordinator)
         return info
-    torchrun.check_absent(environ)
+    _check_no_torchrun(environ)
     _check_alone(environ, has_cluster=bool(cluster))
     return None
+
+
+def _has_torchrun(environ: Mapping) -> bool:
+    """Whether all of TORCHRUN are set."""
+    return all(environ.get(name) for name in TORCHRUN)
+
+
+def _check_no_torchrun(environ: Mapping) -> None:
+    """Raises InputError where some are set: one of several could go alone."""
+    present = [name for name in TORCHRUN if environ.get(name)]
+    if present:
+        missing = [name for name in TORCHRUN if name not in present]
+        raise InputError(
+            f"of torchrun's variables {', '.join(present)} is set and "
+            f"{', '.join(missing)} is missing; expected all four, as torchrun sets "
+            f"them, or none. Start by torchrun, or unset {' '.join(present)}. "
+            f"{cluster_env.REMEDY}"
+        )
 
 
 def _check_alone(environ: Mapping, *, has_cluster: bool) -> None:

@@ -16,8 +16,8 @@ from kdjax.distributed.cluster_env import (
     number,
     own_devices,
 )
+from kdjax.distributed.process_info import TORCHRUN
 
-NAMES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 # torchrun itself listens on MASTER_PORT then. JAX's coordinator takes a port above
 # those that Linux gives out (32768 to 60999), the same one in all processes.
 AGENT_LISTENS = "TORCHELASTIC_USE_AGENT_STORE"
@@ -39,25 +39,8 @@ LAUNCHERS = (
 )
 
 
-def is_complete(environ: Mapping) -> bool:
-    """Whether all of NAMES are set."""
-    return all(environ.get(name) for name in NAMES)
-
-
-def check_absent(environ: Mapping) -> None:
-    """Raises InputError where some of NAMES are set: one of several could go alone."""
-    present = [name for name in NAMES if environ.get(name)]
-    if present:
-        missing = [name for name in NAMES if name not in present]
-        raise InputError(
-            f"of torchrun's variables {', '.join(present)} is set and "
-            f"{', '.join(missing)} is missing; expected all four, as torchrun sets "
-            f"them, or none. Start by torchrun, or unset {' '.join(present)}. {REMEDY}"
-        )
-
-
 def read(environ: Mapping) -> ProcessInfo:
-    """This process, where `is_complete`; it may be the only one."""
+    """This process, where all of TORCHRUN are set; it may be the only one."""
     processes = number("WORLD_SIZE", environ["WORLD_SIZE"], 1, 1 << 20)
     process = number("RANK", environ["RANK"], 0, processes)
     local = _optional("LOCAL_RANK", environ, 0)
@@ -113,5 +96,5 @@ def _contradiction(other: str) -> None:
         "torchrun's variables (RANK, WORLD_SIZE, LOCAL_WORLD_SIZE) contradict "
         f"{other}: a part of them would train alone. Start torchrun once on each node, "
         "with --nnodes=N and one --rdzv-endpoint for all, or unset "
-        f"{' '.join(NAMES)} to go by the other set. {REMEDY}"
+        f"{' '.join(TORCHRUN)} to go by the other set. {REMEDY}"
     )

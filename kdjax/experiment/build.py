@@ -12,7 +12,7 @@ from kdjax.experiment.builders import allows_its_code, call_named
 from kdjax.experiment.data import Data, load_data
 from kdjax.experiment.pretrained import Teacher
 from kdjax.experiment.students import build_students, student_sections
-from kdjax.experiment.teachers import load_teacher, untrained_teacher
+from kdjax.experiment.teachers import load_teacher
 from kdjax.training.plan import Plan
 from kdjax.training.schedules import SCHEDULES, Schedule
 from kdjax.training.state import Student
@@ -146,6 +146,8 @@ def _teacher(config: dict, data: Data, plan: Plan, models: list[dict] | None):
     """(the teacher, a cache of its outputs), each None where there is none."""
     section, cache = config["teacher"], None
     if models:
+        from kdjax.experiment.given_networks import untrained_teacher
+
         teacher = untrained_teacher(models, data.identity, section)
     else:
         teacher = load_teacher(section, data.identity)

@@ -15,7 +15,7 @@ from typing import Any
 from kdjax.contracts import InputError, exit_code_of, flat, nearest
 from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value, plain
 from kdjax.models import PROVIDED
-from kdjax.training.optimizers import OPTIMIZERS, from_function
+from kdjax.training.optimizers import OPTIMIZERS
 
 # Of what builders take, by the name of the argument; the rest is for them to refuse.
 ARGUMENTS = dict.fromkeys(
@@ -108,6 +108,8 @@ def optimizers(path: str, section: Mapping) -> Mapping[str, Callable]:
     name = section.get("name")
     if isinstance(name, str) and ":" in name:
         check_code(f"{path}.name", name)
+        from kdjax.training.own_optimizer import from_function
+
         return {name: guarded(f"{path}.name", from_function, name)}
     return OPTIMIZERS
 

@@ -73,3 +73,14 @@ def _with_rate(path: str, method: Method, rate: float) -> Method:
 def _takes(path: str, section: Mapping, argument: str) -> bool:
     build = named(path, METHODS, section)
     return argument in inspect.signature(build).parameters
+
+
+def is_checked(method: Method) -> bool:
+    """Whether `shapes.check_shapes` can say anything of a method.
+
+    It cannot where a step computes more than the outputs on a batch: a mixture, a
+    second view or gradients of images.
+    """
+    others = method.mixture or method.second_view or "image_gradients" in method.needs
+    compares = method.teacher_features or "teacher_variables" in method.needs
+    return bool(compares and not others)

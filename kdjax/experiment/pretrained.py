@@ -13,11 +13,12 @@ from kdjax.experiment.networks import (
     check_weights,
     choose_step,
 )
-from kdjax.experiment.reused import KEY, rebuilt
 from kdjax.experiment.teacher_inputs import adapt, requested
-from kdjax.models.ensemble import ensemble
 from kdjax.models.network import Network
 from kdjax.types import PyTree
+
+# Of a student's section in a checkpoint's identity: see `reused.record_of`.
+REUSED = "reused_classifier"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Stored(NamedTuple):
         identity["digest"] = checkpoints.digest(variables)
         if self.section.get("networks", 1) > 1:
             identity["networks"] = self.section["networks"]
-        if KEY in self.section:
-            identity[KEY] = self.section[KEY]
+        if REUSED in self.section:
+            identity[REUSED] = self.section[REUSED]
         if "ema_decay" in self.section:
             identity["weights"] = weights or "ema"
         return identity
@@ -128,10 +129,16 @@ def student_network(path: str, student: dict, classes: int) -> Network:
     where it predicts with that.
     """
     network = build_network(path, student["model"], classes)
-    if KEY in student:
-        network = rebuilt(network, student[KEY])
+    if REUSED in student:
+        from kdjax.experiment.reused import rebuilt
+
+        network = rebuilt(network, student[REUSED])
     copies = student.get("networks", 1)
-    return ensemble((network,) * copies) if copies > 1 else network
+    if copies > 1:
+        from kdjax.models.ensemble import ensemble
+
+        network = ensemble((network,) * copies)
+    return network
 
 
 def identified(

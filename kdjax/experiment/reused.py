@@ -1,22 +1,16 @@
 """Students that predict with the classifier of their teacher."""
 
-from typing import TYPE_CHECKING
-
 import jax
 
 from kdjax.contracts import InputError
 from kdjax.experiment.builders import guarded
+from kdjax.experiment.pretrained import REUSED, Teacher
 from kdjax.methods.base import ReusedClassifier
 from kdjax.models.network import Network
 from kdjax.types import Outputs
 
-if TYPE_CHECKING:
-    from kdjax.experiment.pretrained import Teacher
 
-KEY = "reused_classifier"  # of a student's section in a checkpoint's identity
-
-
-def check_classifier(path: str, method: str, teacher: "Teacher") -> None:
+def check_classifier(path: str, method: str, teacher: Teacher) -> None:
     """Raises InputError unless the teacher has one classifier, of the run's classes."""
     from kdjax.models.classifiers import classifier_of
 
@@ -73,7 +67,7 @@ def reusing(
     section: dict,
     reused: ReusedClassifier,
     network: Network,
-    teacher: "Teacher",
+    teacher: Teacher,
     outputs: tuple[Outputs, Outputs],
 ) -> Network:
     """The student's network with the teacher's classifier; records it in the section.
@@ -84,6 +78,6 @@ def reusing(
 
     kernel, bias = classifier_of(teacher.variables[0], "teacher")
     record = record_of(path, reused, *outputs, kernel) | {"bias": bias is not None}
-    section[KEY] = record
+    section[REUSED] = record
     is_shape = isinstance(kernel, jax.ShapeDtypeStruct)
     return rebuilt(network, record, None if is_shape else (kernel, bias))

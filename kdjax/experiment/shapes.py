@@ -13,17 +13,6 @@ from kdjax.training.state import initial_memory
 from kdjax.types import Batch, ConnectorInputs, Outputs, PyTree
 
 
-def is_checked(method: Method) -> bool:
-    """Whether `check_shapes` can say anything of a method.
-
-    It cannot where a step computes more than the outputs on a batch: a mixture, a
-    second view or gradients of images.
-    """
-    others = method.mixture or method.second_view or "image_gradients" in method.needs
-    compares = method.teacher_features or "teacher_variables" in method.needs
-    return bool(compares and not others)
-
-
 def check_shapes(
     where: str, method: Method, student: Outputs, teacher: Outputs, **declared: PyTree
 ):

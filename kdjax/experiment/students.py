@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from kdjax.contracts import InputError
 from kdjax.data.load import Split
 from kdjax.data.loaders.loader import is_streamed
-from kdjax.experiment import denominators, reused
+from kdjax.experiment import denominators
 from kdjax.experiment.builders import build_optimizer, call_named, named
 from kdjax.experiment.data import Data
-from kdjax.experiment.methods import build_method
+from kdjax.experiment.methods import build_method, is_checked
 from kdjax.experiment.networks import (
     check_classes,
     check_features,
@@ -22,10 +22,8 @@ from kdjax.experiment.networks import (
 )
 from kdjax.experiment.pretrained import Teacher, student_network
 from kdjax.experiment.schema import VARIANT
-from kdjax.experiment.shapes import check_shapes, declared_of, is_checked
 from kdjax.methods import METHODS
 from kdjax.methods.base import STEP_NEEDS, Method
-from kdjax.methods.fallback import with_label_fallback
 from kdjax.models.network import Network
 from kdjax.training.schedules import SCHEDULES
 from kdjax.training.state import SelectionSchedule, Student
@@ -111,6 +109,8 @@ def _student(
     _check_epochs(path, section, schedule, facts)
     denominators.check(path, section, method.needs_teacher)
     if method.needs_teacher and schedule is not None:
+        from kdjax.methods.fallback import with_label_fallback
+
         method = with_label_fallback(method, denominator)
     if method.has_label_fallback:
         section[denominators.KEY] = denominator
@@ -176,10 +176,14 @@ def _network(
     theirs = outputs_of("config.teacher", *pair, count=rows)
     check_features("config.teacher", name, method.teacher_features, theirs)
     if method.reused_classifier is not None:
+        from kdjax.experiment import reused
+
         given = (path, section, method.reused_classifier, network, teacher)
         network = reused.reusing(*given, (outputs, theirs))
         outputs = outputs_of(f"{path}.model", network, shape, count=rows)
     if is_checked(method):
+        from kdjax.experiment.shapes import check_shapes, declared_of
+
         declared = declared_of(method, network, shape, teacher.variables)
         check_shapes(f"{path}.method", method, outputs, theirs, **declared)
     return network
@@ -228,7 +232,9 @@ def _check_needs(
         if need in STEP_NEEDS:
             continue
         if need == "teacher_classifier":
-            reused.check_classifier(path, name, teacher)
+            from kdjax.experiment.reused import check_classifier
+
+            check_classifier(path, name, teacher)
         elif need == "members":
             if teacher.members < 2:
                 raise InputError(

@@ -14,7 +14,6 @@ from kdjax.experiment.fields import jsonable
 from kdjax.experiment.networks import check_classes
 from kdjax.models.network import Network
 from kdjax.paths.files import read_text
-from kdjax.weights import input_transforms
 
 INPUT_KEYS = ("input_size", "resize", "classes")  # of a teacher's section
 
@@ -44,19 +43,23 @@ def adapt(
       section: of the config; those of earlier versions have none of INPUT_KEYS.
       own_moments: whether it may have another normalisation than the run.
     """
-    changes = {}
     order = _class_order(path, trained_on, data, section)
+    size = input_size(path, section)
+    _check_shape(path, trained_on["image_shape"], data["image_shape"], size)
+    own, given = trained_on["normalisation"], data["normalisation"]
+    if order is None and not size and own == given:
+        return Adapted(network, {})
+    from kdjax.weights import input_transforms  # most teachers fit as they are
+
+    changes = {}
     if order is not None:
         network = input_transforms.reordered(network, order)
         digest = hashlib.sha256(repr(order).encode()).hexdigest()
         changes |= {"of_classes": trained_on["classes"], "places_sha256": digest}
-    size = input_size(path, section)
-    _check_shape(path, trained_on["image_shape"], data["image_shape"], size)
     if size:
         method = section.get("resize", "bilinear")
         network = guarded(path, input_transforms.resized, network, size, method)
         changes |= {"input_size": list(size), "resize": method}
-    own, given = trained_on["normalisation"], data["normalisation"]
     if own != given and not own_moments:
         raise InputError(
             f"{path}.workdir: the teacher was trained with normalisation {own} and "
@@ -143,7 +146,9 @@ def _class_order(
     if ours is None:  # images that are described, not read: as many of the teacher's
         ours = theirs[: data["classes"]]
         check_classes(f"{path}.workdir", len(ours), data["classes"])
-    order = guarded(path, input_transforms.places_of, theirs, ours)
+    from kdjax.weights.input_transforms import places_of
+
+    order = guarded(path, places_of, theirs, ours)
     return None if order == list(range(trained_on["classes"])) else order
 
 

@@ -15,8 +15,7 @@ are averaged over.
 
 from kdjax import contracts
 from kdjax.methods.base import Method
-from kdjax.methods.fallback import on_selected
-from kdjax.methods.terms import hard_label
+from kdjax.methods.terms import hard_label, on_selected
 
 REFERENCE = "Szegedy et al., Rethinking the Inception Architecture, CVPR 2016"
 

@@ -29,8 +29,7 @@ from jaxtyping import Array
 from kdjax import contracts
 from kdjax.losses import robust
 from kdjax.methods.base import Memory, Method, Term
-from kdjax.methods.fallback import on_selected
-from kdjax.methods.terms import hard_label
+from kdjax.methods.terms import hard_label, on_selected
 
 REFERENCE = "Liu et al., Early-Learning Regularization, NeurIPS 2020"
 

@@ -15,22 +15,7 @@ from kdjax.methods.denominators import (
     check_denominator,
     normalise_weights,
 )
-
-
-def on_selected(term: Term, denominator: str = "sets") -> Term:
-    """The same term averaged over the selected samples: for methods without a teacher.
-
-    values times selection * batch / sum(selection); with nothing selected it is 0. With
-    the denominator "batch", values times selection.
-    """
-
-    def values(inputs):
-        if inputs.selection is None:
-            return term.values(inputs)
-        weight = normalise_weights(inputs.selection, denominator)
-        return weight * term.values(inputs)
-
-    return dataclasses.replace(term, values=values)
+from kdjax.methods.terms import on_selected
 
 
 def on_supervised(term: Term, denominator: str = "sets") -> Term:

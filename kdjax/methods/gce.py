@@ -17,7 +17,7 @@ paper; instead the run's selection, if it has one, says which samples are averag
 from kdjax import contracts
 from kdjax.losses import robust
 from kdjax.methods.base import Method, Term
-from kdjax.methods.fallback import on_selected
+from kdjax.methods.terms import on_selected
 
 REFERENCE = "Zhang and Sabuncu, Generalized Cross Entropy Loss, NeurIPS 2018"
 

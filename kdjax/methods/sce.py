@@ -22,8 +22,7 @@ selection, if it has one, says which samples are averaged over.
 from kdjax import contracts
 from kdjax.losses import robust
 from kdjax.methods.base import Method, Term
-from kdjax.methods.fallback import on_selected
-from kdjax.methods.terms import hard_label
+from kdjax.methods.terms import hard_label, on_selected
 
 REFERENCE = "Wang et al., Symmetric Cross Entropy, ICCV 2019"
 

@@ -4,6 +4,7 @@ Only here, and in methods with a loss of their own, is the squared temperature
 multiplied in.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -12,7 +13,7 @@ from jaxtyping import Array, Float
 
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Schedule, Term
-from kdjax.methods.fallback import on_selected
+from kdjax.methods.denominators import normalise_weights
 from kdjax.supervision.pipeline import Supervisor
 from kdjax.types import LossInputs, Supervision
 
@@ -33,6 +34,22 @@ def hard_label(coefficient: float | Schedule, label_smoothing: float = 0.0) -> T
         return mixture.share * own + (1.0 - mixture.share) * other
 
     return Term("hard_label", coefficient, values, mixed_labels=True)
+
+
+def on_selected(term: Term, denominator: str = "sets") -> Term:
+    """The same term averaged over the selected samples: for methods without a teacher.
+
+    values times selection * batch / sum(selection); with nothing selected it is 0. With
+    the denominator "batch", values times selection.
+    """
+
+    def values(inputs):
+        if inputs.selection is None:
+            return term.values(inputs)
+        weight = normalise_weights(inputs.selection, denominator)
+        return weight * term.values(inputs)
+
+    return dataclasses.replace(term, values=values)
 
 
 def soft_logits(coefficient: float | Schedule) -> Term:

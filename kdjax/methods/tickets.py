@@ -28,8 +28,7 @@ from collections.abc import Mapping
 from kdjax import contracts
 from kdjax.methods import elr, gce, sce
 from kdjax.methods.base import Method
-from kdjax.methods.fallback import on_selected
-from kdjax.methods.terms import hard_label
+from kdjax.methods.terms import hard_label, on_selected
 
 REFERENCE = "Kim et al., Winning Ticket in Noisy Image Classification, 2021"
 

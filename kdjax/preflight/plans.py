@@ -8,9 +8,9 @@ from kdjax.contracts import InputError
 from kdjax.data.loaders.loader import is_streamed
 from kdjax.experiment.build import Experiment, build, check_single
 from kdjax.experiment.data import Data
+from kdjax.experiment.given_networks import teacher_shape
 from kdjax.experiment.schema import nested
 from kdjax.experiment.students import student_sections
-from kdjax.experiment.teachers import teacher_shape
 from kdjax.models.network import Network
 
 FEEDS = ("resident", "streamed")

@@ -13,8 +13,7 @@ import kdjax
 from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.experiment.pretrained import Teacher, load_trained, student_network
-from kdjax.experiment.reused import KEY
+from kdjax.experiment.pretrained import REUSED, Teacher, load_trained, student_network
 from kdjax.paths import files
 from kdjax.reporting.console import say
 from kdjax.runner.evaluate import normaliser
@@ -96,7 +95,8 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     model = str(trained.identity["model"]["name"])
     # The layout whose package has this very network, where no other is named.
     of_model = {model: layout for layout, model in layouts.ACTIVATIONS.items()}
-    if KEY not in trained.identity:  # such a network has more than its model's arrays
+    # A network with a reused classifier has more than its model's arrays.
+    if REUSED not in trained.identity:
         names = names or of_model.get(model, "")
     tensors, layout = to_tensors(trained.variables, names)
     other = layouts.activated(layout, model)
@@ -143,7 +143,8 @@ def _write_onnx(part, trained: Teacher, data: dict, pixels: bool) -> dict:
     variables, shape = trained.variables, tuple(data["image_shape"])
     metadata = {key: json.dumps(value) for key, value in _images(data).items()}
     nodes = None
-    if KEY not in trained.identity:  # such a network has more than its model's arrays
+    # A network with a reused classifier has more than its model's arrays.
+    if REUSED not in trained.identity:
         nodes = onnx_networks.builder(trained.identity["model"]["name"], variables)
     if nodes is None:
         normalise = normaliser(data).evaluate if pixels else None

@@ -15,7 +15,7 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.schema import check_keys, plain, resolved
 from kdjax.reporting.growing import open_append
 from kdjax.reporting.results import SUMMARY, Result, read_results, read_summary
-from kdjax.runner import provenance, trainer
+from kdjax.runner import trainer
 from kdjax.runner.summary import check_scores
 from kdjax.runner.workdir import (
     CONFIG,
@@ -92,6 +92,8 @@ def run_stage(
     if damage := collectives.broadcast(lambda: damaged_end(workdir)):
         collectives.log(damage)
     if not changed and collectives.broadcast(lambda: is_done(workdir)):
+        from kdjax.runner import provenance
+
         provenance.check_finished(workdir, resolved(config))
         check_sound(workdir)
         collectives.log(f"{workdir} is finished; nothing to do.")

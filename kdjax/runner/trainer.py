@@ -17,7 +17,7 @@ from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
 from kdjax.reporting.results import SUMMARY
-from kdjax.runner import provenance, skipped_images, summary
+from kdjax.runner import skipped_images, summary
 from kdjax.runner.evaluation import Evaluation
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.workdir import write_config, write_record
@@ -106,7 +106,9 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh, changed):
     states, meta = begin(experiment, checkpointer, mesh, changed)
     if meta["step"]:
         signals.resumable()
-    if "data" in meta:
+    if "data" in meta:  # of a checkpoint
+        from kdjax.runner import provenance
+
         provenance.check_resumed(workdir, meta, identity)
     if changed:
         from kdjax.runner import changes

@@ -9,7 +9,13 @@ import pytest
 from jax._src.clusters import GceTpuCluster, K8sCluster
 
 from kdjax.contracts import InputError
-from kdjax.distributed import cluster_env, collectives, coordinator, runtime
+from kdjax.distributed import (
+    cluster_env,
+    collectives,
+    coordinator,
+    rendezvous,
+    runtime,
+)
 from kdjax.distributed.cluster_env import ProcessInfo, RendezvousError
 from kdjax.distributed.process_info import find_process_info
 from tests.distributed.jobs import TORCHRUN, Job, by_slurm, port
@@ -223,7 +229,7 @@ def test_a_coordinator_that_nobody_reaches(monkeypatch):
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # and does not listen
         address = f"127.0.0.1:{held.getsockname()[1]}"
-        monkeypatch.setattr(runtime, "WAIT", 0.5)
+        monkeypatch.setattr(rendezvous, "WAIT", 0.5)
         start, all_three = time.monotonic(), {"processes": "2", "process": "1"}
         # A host that comes late is no bad input: launchers run that again.
         with pytest.raises(RendezvousError, match=f"cannot reach {address}.*firewall"):
@@ -234,8 +240,8 @@ def test_a_coordinator_that_nobody_reaches(monkeypatch):
 
 ALONE = """
 import argparse, sys
-from kdjax.distributed import runtime
-runtime.WAIT = 1.0
+from kdjax.distributed import rendezvous, runtime
+rendezvous.WAIT = 1.0
 first = argparse.Namespace(coordinator=sys.argv[1], processes="2", process="0")
 with runtime.joined(first):
     pass

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from kdjax.contracts import InputError
+from kdjax.experiment.methods import is_checked
 from kdjax.experiment.networks import outputs_of
-from kdjax.experiment.shapes import check_shapes, declared_of, is_checked
+from kdjax.experiment.shapes import check_shapes, declared_of
 from kdjax.methods import METHODS, fitnets, kdsvd
 from kdjax.methods.base import STEP_NEEDS
 from kdjax.preflight.plans import plan

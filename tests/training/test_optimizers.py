@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from kdjax.training import optimizers
+from kdjax.training.own_optimizer import from_function
 from kdjax.training.schedules import constant_schedule
 
 PARAMS = {"kernel": np.array([[1.0, -2.0], [0.5, 3.0]]), "bias": np.array([1.0, -1.0])}
@@ -141,21 +142,21 @@ def no_optimizer(learning_rate):
 
 def test_a_function_of_ones_own_gets_the_schedule_under_either_name():
     schedule = constant_schedule(learning_rate=0.1)
-    own = optimizers.from_function(f"{__name__}:heavy_ball")
+    own = from_function(f"{__name__}:heavy_ball")
     expected = three_steps(optax.sgd(0.1, momentum=0.25))
     found = three_steps(own(schedule=schedule, mass=0.25))
     jax.tree.map(np.testing.assert_array_equal, found, expected)
-    optaxs = optimizers.from_function("optax:sgd")
+    optaxs = from_function("optax:sgd")
     found = three_steps(optaxs(schedule=schedule, momentum=0.25))
     jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def test_a_function_that_makes_no_optimizer_is_refused():
     with pytest.raises(ValueError, match="no_rate takes decay; expected a parameter"):
-        optimizers.from_function(f"{__name__}:no_rate")
+        from_function(f"{__name__}:no_rate")
     with pytest.raises(ValueError, match="has no function 'sdg'; near are sgd"):
-        optimizers.from_function("optax:sdg")
-    build = optimizers.from_function(f"{__name__}:no_optimizer")
+        from_function("optax:sdg")
+    build = from_function(f"{__name__}:no_optimizer")
     with pytest.raises(TypeError, match="returned function; expected an optax"):
         build(schedule=constant_schedule(learning_rate=0.1))
 
