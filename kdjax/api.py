@@ -21,10 +21,13 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from kdjax import paths, signals
+from kdjax.contracts import InputError
 from kdjax.experiment import schema
+from kdjax.experiment.fields import check_value
 from kdjax.experiment.overrides import set_override
 from kdjax.models import provided
 from kdjax.reporting.grids import SEED, Line, means
@@ -115,16 +118,22 @@ def _configured(
     config: Mapping[str, Any] | None = None,
 ) -> Iterator[ConfigDict]:
     """The config of a training; while it is active its networks have their names."""
+    for key, value in {"epochs": epochs, "learning_rate": learning_rate}.items():
+        check_value(key, float, value)
+    for key, value in {"batch_size": batch_size, "seed": seed}.items():
+        check_value(key, int, value)
     base, networks = schema.base(), {}
     name = objects.network_name("student", student, networks)
     base.model = ConfigDict({"name": name})
     base.method = ConfigDict({"name": method} if isinstance(method, str) else method)
-    base.batch_size, base.total_epochs, base.seed = batch_size, float(epochs), seed
+    base.batch_size, base.seed = int(batch_size), int(seed)
+    base.total_epochs = float(epochs)
     base.schedule.learning_rate = float(learning_rate)
     base.data.update(objects.data_section(data, str(data_dir), workdir))
     base.teacher.update(objects.teacher_section(teacher, networks))
     for key, value in (config or {}).items():
-        text = value if isinstance(value, str) else repr(value)
+        value = value.item() if isinstance(value, np.generic) else value
+        text = str(value) if isinstance(value, str | pathlib.Path) else repr(value)
         set_override(base, key.removeprefix("config."), text)
     with provided(networks):
         yield base
@@ -228,7 +237,7 @@ def evaluate(
     workdir: str | pathlib.Path,
     *,
     split: str = "",
-    data: str = "",
+    data: str | pathlib.Path = "",
     data_dir: str | pathlib.Path = "",
     network=None,
     teacher=None,
@@ -243,7 +252,12 @@ def evaluate(
       teacher: what the run was given, where that was in memory: for the agreement.
       **which: of `python -m kdjax evaluate`: checkpoint, student, weights.
     """
-    request = scoring.SplitRequest(split=split, data=data, data_dir=str(data_dir))
+    if not isinstance(data, str | pathlib.Path):
+        raise InputError(
+            f"data is {type(data).__name__}; expected the name of a set or an .npz "
+            "file. Arrays go through kdjax.load(workdir).logits(images)."
+        )
+    request = scoring.SplitRequest(split, str(data_dir), str(data))
     workdir = paths.resolve(workdir, "workdir")
     with _provided(network, teacher):
         return scoring.evaluate(workdir, request, **which)["students"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import kdjax
+from kdjax.api import _configured
 from kdjax.contracts import InputError
 from kdjax.models import from_linen
 
@@ -147,6 +148,9 @@ def test_an_indexable_is_as_good_as_arrays(tmp_path):
         ),
         ({"method": "kdd"}, "config.method.name is 'kdd'.*Did you mean kd"),
         ({"config": {"optimiser.momentum": 0.5}}, "config.optimiser.*optimizer"),
+        ({"batch_size": 16.0}, "batch_size is 16.0; expected a whole number"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'; expected a number"),
+        ({"teacher": ("resnet8", {}, {})}, r"models.create\('resnet8', num_classes="),
         ({"batch_size": 1000}, "config.batch_size is 1000 and the training set has 96"),
     ],
 )
@@ -159,10 +163,38 @@ def test_what_cannot_work_is_said(tmp_path, changes, message):
 
 
 @pytest.mark.errors
+def test_arrays_are_not_evaluated(teacher):
+    with pytest.raises(InputError, match="data is tuple; .*kdjax.load.*logits"):
+        kdjax.evaluate(teacher.workdir, network=Net(16), data=DATA["test"])
+
+
+def test_values_of_a_config_may_be_of_numpy_and_paths(teacher):
+    """As of np.linspace; text of them is no literal."""
+    config = {"optimizer.weight_decay": np.float32(0.5)}
+    config["initial.workdir"] = teacher.workdir
+    given = {"workdir": teacher.workdir, "epochs": 1, "batch_size": np.int64(8)}
+    with _configured("resnet8", None, "cifar10", config=config, **given) as base:
+        assert base.optimizer.weight_decay == 0.5 and base.batch_size == 8
+        assert base.initial.workdir == str(teacher.workdir)
+
+
+@pytest.mark.errors
 def test_other_arrays_are_another_run(teacher):
     other = DATA | {"test": arrays(32, seed=3)}
     with pytest.raises(InputError, match="a run on other images or labels"):
         kdjax.train(Net(16), other, workdir=teacher.workdir, epochs=8, **SETTINGS)
+
+
+@pytest.mark.errors
+def test_another_teacher_in_memory_is_another_run(teacher, student):
+    """Of the same sizes: its name in the config is the same."""
+    params = jax.tree.map(lambda x: x + 1, teacher.params)
+    other = from_linen(Net(16)), params, teacher.batch_stats
+    given = {"workdir": student.workdir, "epochs": 4, **SETTINGS}
+    same = from_linen(Net(16)), teacher.params, teacher.batch_stats
+    assert kdjax.distill(Net(), same, DATA, **given).metrics == student.metrics
+    with pytest.raises(InputError, match="was made with teacher digest"):
+        kdjax.distill(Net(), other, DATA, **given)
 
 
 @pytest.mark.errors

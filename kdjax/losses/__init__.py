@@ -3,13 +3,14 @@
     from kdjax import losses
     losses.kl_divergence(student_logits, teacher_logits, temperature=4.0)
 
-Losses on logits take `[batch, classes]` unnormalised log-probabilities, losses on
-features maps `[batch, height, width, channels]` or vectors `[batch, channels]`, of any
-float precision, and return `[batch]` in float32. None averages over the batch,
-multiplies by the squared temperature or stops a gradient: that is the caller's
-business. Losses between samples take `where`, the samples that count. Shapes that
-disagree, and values out of range where they are not traced, raise ValueError. A new
-loss is a function in the file of its family and a name in the list below.
+Losses on logits take `[..., classes]` unnormalised log-probabilities and return
+`[...]`, losses on features take maps `[batch, height, width, channels]` or vectors
+`[batch, channels]` and return `[batch]`; of any float precision, in float32. None
+averages over the batch, multiplies by the squared temperature or stops a gradient:
+that is the caller's business. `where` is the classes that count, of losses between
+samples the samples. Shapes that disagree, and values out of range where they are not
+traced, raise ValueError. A new loss is a function in the file of its family and a name
+in the list below.
 """
 
 from kdjax.lazy_import import lazy_package

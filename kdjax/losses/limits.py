@@ -21,6 +21,7 @@ from kdjax.losses.numerics import (
     difference,
     hide,
     mean_of,
+    one_or_nan,
 )
 
 Mask = Bool[Array, "*batch classes"] | None
@@ -79,7 +80,9 @@ def label_matching(
         top = jnp.argmax(logits, axis=-1)[..., None]
         return jnp.take_along_axis(student, top, axis=-1)[..., 0]
 
-    return at_top(student) - at_top(teacher)
+    # argmax names NaN's class, where the student's logit may be any number.
+    valid = ~jnp.any(jnp.isnan(teacher), axis=-1)
+    return (at_top(student) - at_top(teacher)) * one_or_nan(valid)
 
 
 def squared_error(

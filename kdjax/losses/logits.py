@@ -76,8 +76,9 @@ def _cross_entropy(logits, labels, smoothing, mask) -> PerSample:
     else:
         y = as_float32(labels)
         y = y if mask is None else jnp.where(mask, y, 0.0)
-        # Where y is 0 the class is not there: 0 * -inf of a masked class would be NaN.
-        given = y * jnp.where(y == 0, 0.0, z - top - log_sum[..., None])
+        # A masked class that y does not name is not there: 0 * -inf would be NaN.
+        absent = (y == 0) & jnp.isneginf(z)
+        given = y * jnp.where(absent, 0.0, z - top - log_sum[..., None])
         loss = -jnp.sum(given, axis=-1)
     if smoothing is not None:
         below = z - top

@@ -1,7 +1,9 @@
 """Whatever a user has as a network, as a `Network`."""
 
+import functools
 import hashlib
 import inspect
+import re
 import sys
 from typing import Any
 
@@ -26,7 +28,9 @@ def as_network(what: str, given: Any) -> tuple[str, Network]:
     if isinstance(given, Network):
         return "network", given
     if hasattr(given, "lazy_init") and not isinstance(given, type):  # Linen's alone
-        return f"{type(given).__name__}-{_digest(repr(given))}", from_linen(given)
+        # Without addresses, which another process has others of.
+        text = re.sub(r" at 0x[0-9a-f]+", "", repr(given))
+        return f"{type(given).__name__}-{_digest(text)}", from_linen(given)
     library, network = "nnx", _of_nnx(given)
     if network is None:
         library, network = "equinox", _of_equinox(given)
@@ -45,9 +49,14 @@ def as_network(what: str, given: Any) -> tuple[str, Network]:
 
 
 def has_weights(given: Any) -> bool:
-    """Whether it is a module of NNX or Equinox, which has its arrays with it."""
-    first = given[0] if isinstance(given, tuple) and given else given
-    return any(kind and isinstance(first, kind) for kind in _module_classes())
+    """Whether it is a module of NNX or Equinox, which has its arrays with it.
+
+    Or (module, state) of Equinox; (module, params, batch_stats) has others.
+    """
+    if isinstance(given, tuple) and len(given) == 2:
+        state = getattr(sys.modules.get("equinox.nn"), "State", None)
+        given = given[0] if state and isinstance(given[1], state) else None
+    return any(kind and isinstance(given, kind) for kind in _module_classes())
 
 
 def _of_nnx(given: Any) -> Network | None:
@@ -79,6 +88,8 @@ def _module_classes() -> tuple:
 
 def _makes(given: Any, module: type, argument: str) -> bool:
     """Whether it is a class of such modules, or a function of that argument."""
+    while isinstance(given, functools.partial):  # of a class it shows no arguments
+        given = given.func
     if isinstance(given, type):
         return issubclass(given, module)
     if not callable(given):

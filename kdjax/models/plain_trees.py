@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from kdjax.contracts import InputError
 from kdjax.types import PyTree
 
 
@@ -60,7 +61,25 @@ def names(path: tuple) -> tuple[str, ...]:
 
 def call_with(function: Callable, name: str, value: Any) -> Any:
     """Calls what makes a module: by keyword, where it may take that one."""
+    _check_call(function, name, value)
     parameters = inspect.signature(function).parameters.values()
     if any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters):
         return function(**{name: value})
     return function(value)
+
+
+def _check_call(function: Callable, name: str, value: Any) -> None:
+    """Refuses a class that needs more arguments than that one."""
+    if not isinstance(function, type):
+        return
+    signature = inspect.signature(function.__init__)
+    if name not in signature.parameters:
+        return
+    try:
+        signature.bind(None, **{name: value})
+    except TypeError as error:
+        own = function.__name__
+        raise InputError(
+            f"{own}(..., {name}={name}): {error}; expected a function of {name} alone: "
+            f"lambda {name}: {own}(..., {name}={name})."
+        ) from error

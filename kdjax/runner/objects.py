@@ -46,6 +46,11 @@ def teacher_section(teacher: Any, networks: dict[str, Network]) -> dict:
     if isinstance(teacher, Network) or has_weights(teacher):
         name, network = as_network("teacher", teacher)
     elif isinstance(teacher, tuple) and len(teacher) in (2, 3):
+        if isinstance(teacher[0], str):
+            raise InputError(
+                f"teacher[0] is {teacher[0]!r}; expected a network, as of a name: "
+                f"kdjax.models.create({teacher[0]!r}, num_classes=...)."
+            )
         name, network = as_network("teacher[0]", teacher[0])
         pair = teacher[1], (teacher[2] if len(teacher) == 3 else {})
         network = network._replace(init=lambda key, images: pair)

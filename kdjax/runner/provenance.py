@@ -16,6 +16,7 @@ from kdjax.experiment.data import keep_digest, load_keep
 from kdjax.experiment.pretrained import load_trained
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
+from kdjax.models import PROVIDED
 from kdjax.paths.files import text_of
 from kdjax.paths.json_files import DamagedError
 from kdjax.reporting.results import SUMMARY, read_summary
@@ -56,7 +57,8 @@ def check_finished(
     """Raises InputError where a config names other sources than a run was made from.
 
     `config` is resolved, the run's but for free keys; nothing is read where it names
-    the same path. `digests` were read for other runs before; this run's are added.
+    the same path, unless that stands for an object in memory. `digests` were read for
+    other runs before; this run's are added.
     """
     old, digests = read_config(workdir), {} if digests is None else digests
     if old is None:
@@ -64,7 +66,11 @@ def check_finished(
     new = sources(config)
     try:
         old = sources(schema.with_defaults(old))
-        changed = [what for what in new if new[what].path != old[what].path]
+        changed = [
+            what
+            for what, one in new.items()
+            if one.path != old[what].path or str(one.path).startswith(PROVIDED)
+        ]
     except (AttributeError, TypeError, KeyError, ValueError) as error:
         raise DamagedError(
             f"--workdir: {workdir / CONFIG} is damaged: its sources are none "
@@ -122,9 +128,12 @@ def _recorded(workdir: pathlib.Path, config: dict) -> tuple[dict, dict]:
 def sources(config: dict) -> dict[str, Source]:
     """What a resolved config names, under the names that the digests have."""
     keep, teacher, key = config["data"]["keep"], config["teacher"], "config.teacher"
+    of_teacher = "network" if teacher.get("network") else "workdir"
     named = {
         "data.keep": Source("config.data.keep", keep, _keep, keep),
-        "teacher": Source(f"{key}.workdir", teacher["workdir"], _teacher, teacher),
+        "teacher": Source(
+            f"{key}.{of_teacher}", teacher[of_teacher], _teacher, teacher
+        ),
     }
     if config["select"]:
         return named | _of_selector(config["select"])

@@ -34,7 +34,13 @@ class Trained:
     is_provided: bool = False  # whether the network was an object, and not a name
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """float32 [n, classes] of images uint8 [n, height, width, channels]."""
+        """float32 [n, classes] of images uint8 [n, height, width, channels].
+
+        Of one channel they may be [n, height, width], as they are for training.
+        """
+        images = np.asarray(images)
+        if images.ndim == 3 and self.data["image_shape"][-1] == 1:
+            images = images[..., None]
         return np.asarray(self._forward(self.params, self.batch_stats, images))
 
     @functools.cached_property

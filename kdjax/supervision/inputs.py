@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Integer
 
+from kdjax import contracts
 from kdjax.losses.numerics import AnyArray
 from kdjax.types import Signals
 
@@ -34,7 +35,7 @@ def signals(
     >>> print(supervision.logits, supervision.weight)
     [[2. 0.]] [1.]
     """
-    batch = np.shape(labels)[0]
+    batch = contracts.shapes("signals", labels=(labels, "batch"))["batch"]
     return Signals(
         student_logits=student_logits,
         teacher_logits=teacher_logits,

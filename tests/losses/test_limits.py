@@ -171,3 +171,14 @@ def test_shapes_that_disagree_are_named(loss):
     beside = rf"{loss.__name__}: teacher_logits has shape .* student_logits of shape"
     with pytest.raises(ValueError, match=beside):
         loss(GOLDEN_STUDENT[0], GOLDEN_TEACHER)
+
+
+def test_label_matching_of_a_teacher_that_is_nan_is_nan():
+    """argmax names NaN's class, and the student's logit there is a number."""
+    student, teacher = (
+        np.float32([[1, 2, 3]] * 2),
+        np.float32([[np.nan, 1, 2], [0, 1, 2]]),
+    )
+    np.testing.assert_array_equal(losses.label_matching(student, teacher), [np.nan, 0])
+    gradient = gradient_of(losses.label_matching, student, teacher)
+    assert np.isnan(gradient[0]).any() and not gradient[1].any()

@@ -203,3 +203,14 @@ def test_a_target_that_is_not_a_number_never_trains(compiled):
     loss = jax.jit(losses.kl_to_target) if compiled else losses.kl_to_target
     result = np.asarray(loss(np.zeros((2, 4), np.float32), target, np.float32(2.0)))
     assert np.isnan(result[0]) and result[1] == pytest.approx(0.0, abs=1e-7)
+
+
+def test_soft_labels_have_a_gradient_where_they_are_zero():
+    """-log q of every class, as Optax has it: labels that are learned begin one-hot."""
+    logits, labels = np.float32([[1, 2, 3]]), np.float32([[0, 1, 0]])
+    gradient = jax.grad(lambda y: losses.cross_entropy(logits, y).sum())(labels)
+    exact = -(logits - np.log(np.exp(np.float64(logits)).sum()))
+    np.testing.assert_allclose(gradient, exact, rtol=1e-6)
+    masked = np.float32([[1, -np.inf, 3]])
+    value = losses.cross_entropy(masked, np.float32([[0.5, 0, 0.5]]))
+    np.testing.assert_allclose(value, 1 + np.log1p(np.exp(-2.0)), rtol=1e-6)

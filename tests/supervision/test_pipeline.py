@@ -285,3 +285,10 @@ print(sorted(new - set(sys.stdlib_module_names) - {"jax", "jaxlib", "numpy"}))
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "['kdjax']"
+
+
+def test_a_single_label_is_no_batch():
+    from kdjax.supervision import signals
+
+    with pytest.raises(ValueError, match=r"signals: labels has shape \(\)"):
+        signals(np.zeros(3), np.zeros(3), 1)
