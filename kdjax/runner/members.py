@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.reporting.groups import training_settings
 
 MOST_STUDENTS = 6  # more than one chart can tell apart
 
@@ -45,7 +46,10 @@ class Member(NamedTuple):
         teacher = self.run.teacher if section["method"]["name"] != "ce" else None
         network = teacher and [teacher.get(key) for key in ("model", "network")]
         train = self.run.meta["data"]["train"]
-        return json.dumps([section, network, train], sort_keys=True)
+        settings = training_settings(self.run.meta.get("config") or {})
+        own = {k: v for k, v in settings.items() if not k.startswith("teacher.")}
+        recipe = [section, network, train, own]
+        return json.dumps(recipe, sort_keys=True, default=str)
 
 
 def read_runs(

@@ -64,6 +64,17 @@ def test_no_more_than_charts_can_tell_apart(count):
     assert said == f"{which}: only the first 6 are compared in charts"
 
 
+def test_students_of_other_rates_are_others_and_those_of_other_seeds_are_not():
+    def trained(rate, seed):
+        one = run(f"{rate}-{seed}", {"ce": student("ce")})
+        config = {"seed": seed, "schedule": {"learning_rate": rate}}
+        config |= {"teacher": {"workdir": f"/runs/{seed}"}}
+        return one._replace(meta=one.meta | {"config": config})
+
+    shown, said = names(trained(0.1, 0), trained(0.1, 1), trained(0.01, 0))
+    assert shown == ["0.1-0", "0.01-0"] and not said
+
+
 def test_no_two_have_one_name():
     runs = [run("a/run", {"kd": student("kd")}), run("b/run", {"ce": student("ce")})]
     assert list(name_members(runs)) == ["run/kd", "run/ce"]
