@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from kdjax.runner.members import Run, name_members, one_of_each
+from kdjax.runner.members import Run, name_members, one_of_each, read_runs
 
 
 def student(method, seed=0, width=4):
@@ -80,3 +80,14 @@ def test_no_two_have_one_name():
     assert list(name_members(runs)) == ["run/kd", "run/ce"]
     runs[1] = run("b/run", {"kd": student("kd", width=6)})
     assert list(name_members(runs)) == ["run/kd (1)", "run/kd (2)"]
+
+
+def test_trials_of_one_program_are_left_out_in_one_line(tmp_path):
+    (tmp_path / "programs").mkdir()
+    trials = [tmp_path / f"seed-{n}" for n in range(3)]
+    for trial in trials:
+        trial.mkdir()
+    said = []
+    assert read_runs(trials, said.append) == []
+    (line,) = said
+    assert "3 trials" in line and str(tmp_path / "programs" / "NAME") in line
