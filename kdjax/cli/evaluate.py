@@ -36,7 +36,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
     parser.add_argument("--student", default="", help="only this one")
     arguments.add_weights(parser)
-    parser.add_argument("--split", default="", help="default: the run's test split")
+    text = "default: the run's test split; with --data, that set's split test"
+    parser.add_argument("--split", default="", help=text)
     parser.add_argument("--data", default="", help="another set: its name, or a file")
     text = "let --data have some of the network's classes, and score among those"
     parser.add_argument("--subset", action="store_true", help=text)

@@ -150,7 +150,8 @@ def _of_folder(options: argparse.Namespace) -> dict:
     names = [usage.partition("=")[0] for usage in _OF_FOLDERS]
     names = [name.removeprefix("--") for name in (*names, "--nested")]
     given = {name: getattr(options, name) for name in names}
-    given = {name: value for name, value in given.items() if value not in (None, False)}
+    # By identity: 0 is equal to False, and --validation=0 is an answer.
+    given = {k: v for k, v in given.items() if v is not None and v is not False}
     if given and options.folder is None:
         raise DataError(f"--{next(iter(given))} is that of --folder; expected both.")
     given.pop("config_out", None)

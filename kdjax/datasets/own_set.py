@@ -124,9 +124,11 @@ def commands(
     python -m kdjax train --config=photos.py \
         --workdir=runs/photos/student --data_dir=data \
         --config.teacher.workdir=runs/photos/teacher
+    >>> "runs/photos-1.0.1/student" in commands("photos:1.0.1", "photos.py", "")[1]
+    True
     """
-    dataset, config, _ = parse_name(name)
-    runs = f"runs/{dataset}" + (f"-{config}" if config else "")
+    # Also by the version: its runs are no continuation of those of another one.
+    runs = "runs/" + "-".join(filter(None, parse_name(name)))
     data = f" {shlex.quote(f'--data_dir={data_dir}')}" if data_dir else ""
     typed = []
     for argument, stage in ((":teacher", "teacher"), ("", "student")):

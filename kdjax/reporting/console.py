@@ -61,7 +61,10 @@ def table(
     result = Table(**options)
     for column in columns:
         justify = "left" if column in left else "right"
-        result.add_column(plain(column), justify=justify, no_wrap=no_wrap)
+        # Folded, where a terminal is narrow: names of trials differ at their ends.
+        result.add_column(
+            plain(column), justify=justify, no_wrap=no_wrap, overflow="fold"
+        )
     for row in rows:
         result.add_row(*(plain(cell, styles.get(cell, "")) for cell in row))
     return result

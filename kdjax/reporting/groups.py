@@ -19,6 +19,7 @@ _FREE = {"data.data_dir", "data.threads", "log_every_steps", "tensorboard", "tra
 _SEED = re.compile(r"[_\-./]*seed[-_=/]?\d+[_\-./]*", re.IGNORECASE)
 _DIGEST = re.compile(r"-[0-9a-f]{8}(?:__|$)")  # of a value that is no file's name
 _LONGEST = 20  # letters of a name for which figures have room
+_MOST_KEYS = 3  # of a training that a name says
 
 
 class Member(NamedTuple):
@@ -188,16 +189,22 @@ def parameter(result: Result, key: str) -> float | None:
 
 def _setting(run: Run, result: Result) -> str:
     """All that a network was made from but the seed."""
-    config = {
+    section = {key: result.section.get(key) for key in _ELSEWHERE[1:]}
+    setting = _without_seeds({"section": flat(section), "model": result.model})
+    setting |= {"config": training_settings(run.config)}
+    if not run.config or not result.section:  # nothing tells two of them apart
+        setting |= _without_seeds({"run": run.name, "student": result.student})
+    return json.dumps(setting, sort_keys=True, default=str)
+
+
+def training_settings(config: Mapping) -> dict:
+    """What a config says of a training but of its students: keys without seeds."""
+    settings = {
         key: value
-        for key, value in flat(run.config).items()
+        for key, value in flat(config).items()
         if key.split(".")[0] not in _ELSEWHERE and key not in _FREE
     }
-    section = {key: result.section.get(key) for key in _ELSEWHERE[1:]}
-    setting = {"config": config, "section": flat(section), "model": result.model}
-    if not run.config or not result.section:  # nothing tells two of them apart
-        setting |= {"run": run.name, "student": result.student}
-    return json.dumps(_without_seeds(setting), sort_keys=True, default=str)
+    return _without_seeds(settings)
 
 
 def _without_seeds(value: Any) -> Any:
@@ -229,11 +236,20 @@ def _is_in(member: Member, teachers: set[tuple[str, str]]) -> bool:
 def _names(groups: list[list[Member]]) -> list[str]:
     """A name a group: its members' without their seeds, else their method's."""
     names = [_name(members) for members in groups]
+    unclear = [len(name) > _LONGEST or names.count(name) > 1 for name in names]
+    # Beside "kd, tau 1" a bare "kd" would not say which one it is.
+    pairs = list(zip(names, groups, unclear, strict=True))
+    methods = {own[0].result.method for _, own, is_unclear in pairs if is_unclear}
     names = [
-        _described(members, groups)
-        if len(name) > _LONGEST or names.count(name) > 1
-        else name
-        for name, members in zip(names, groups, strict=True)
+        _described(own, groups) if is_unclear or name in methods else name
+        for name, own, is_unclear in pairs
+    ]
+    same = collections.defaultdict(list)
+    for name, own in zip(names, groups, strict=True):
+        same[name].append(own)
+    names = [
+        ", ".join([name, *_trained(own, same[name])])
+        for name, own in zip(names, groups, strict=True)
     ]
     return [
         f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
@@ -250,6 +266,20 @@ def _name(members: list[Member]) -> str:
     if len(own) == 1 and "" not in own and not _DIGEST.search(*own):
         return own.pop().removeprefix("method-")
     return students.pop() if len(students) == 1 else members[0].result.method
+
+
+def _trained(members: list[Member], same: list[list[Member]]) -> list[str]:
+    """What tells a training from others of its name: "learning_rate 0.1"."""
+    own = training_settings(members[0].run.config)
+    others = [training_settings(other[0].run.config) for other in same]
+    keys = [key for key in own if any(other.get(key) != own[key] for other in others)]
+    words = []
+    for key in keys[:_MOST_KEYS]:
+        name = re.sub(r"\.(name|workdir)$", "", key).rpartition(".")[2]
+        value = own[key]
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        words.append(f"{name} {shown.rstrip('/').rpartition('/')[2]}")
+    return words
 
 
 def _described(members: list[Member], groups: list[list[Member]]) -> str:

@@ -160,7 +160,7 @@ def rows(results: list[Result]) -> list[tuple[str, ...]]:
 
 def caption(results: list[Result]) -> str:
     """Says what shared a program, what seconds are, and where numbers are published."""
-    programs = {r.run: r for r in results if r.students > 1}
+    programs = {r.run: r for r in results if r.students > 1 and r.is_finished}
     sources = dict.fromkeys(r.published["source"] for r in results if r.published)
     published = [f"Published: {'; '.join(sources)}."] if sources else []
     shared = [

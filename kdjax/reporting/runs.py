@@ -12,6 +12,7 @@ from kdjax.paths import files
 from kdjax.paths.json_files import read_json
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import (
+    IMPORTED,
     SUMMARY,
     Result,
     no_run,
@@ -53,11 +54,21 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[Run]:
     for root in workdirs:
         below = list(_below(root, DEEPEST))
         if not below:
-            raise no_run(root)
+            raise _no_training(root)
         for workdir in dict.fromkeys(below):
             own = "/".join(workdir.parts[len(root.parts) :])
             runs.append(_read(workdir, own or root.resolve().name))
     return runs
+
+
+def _no_training(root: pathlib.Path) -> InputError:
+    if (root / IMPORTED).exists():
+        return no_run(root)
+    what = "no training in it" if root.is_dir() else "no such directory"
+    return InputError(
+        f"{root}: {what}; expected the --workdir of a run or a sweep, finished or not, "
+        "or a directory of them."
+    )
 
 
 def _below(directory: pathlib.Path, depth: int) -> Iterator[pathlib.Path]:

@@ -30,6 +30,9 @@ DIRECTORY = "trackers"  # of a workdir: the ids of its runs, and W&B's own files
 # Seconds in which a tracker may send the rest at the end of a run, or of a stopped one,
 # which a scheduler is about to kill.
 FINISHED, STOPPED = 120.0, 10.0
+# Of two packages that parse Python as they are imported, in two threads at once, Python
+# 3.11 ends one with "AST constructor recursion depth mismatch".
+_IMPORTS = threading.Lock()
 _SECRET = re.compile(r"secret|token|passw|credential|api_?key|access_?key", re.I)
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")  # of https://user:password@host/path
 
@@ -131,7 +134,9 @@ class Tracker:
 
     def _work(self) -> None:
         try:
-            opened = pkgutil.resolve_name(TRACKERS[self._name][1])(self._run)
+            with _IMPORTS:
+                kind_of_run = pkgutil.resolve_name(TRACKERS[self._name][1])
+            opened = kind_of_run(self._run)
             self._say(f"{self._name}: {opened.where}")
         except Exception as error:
             return self._failed("cannot be reported to", error)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.reporting.groups import training_settings
 
 MOST_STUDENTS = 6  # more than one chart can tell apart
 
@@ -45,7 +46,10 @@ class Member(NamedTuple):
         teacher = self.run.teacher if section["method"]["name"] != "ce" else None
         network = teacher and [teacher.get(key) for key in ("model", "network")]
         train = self.run.meta["data"]["train"]
-        return json.dumps([section, network, train], sort_keys=True)
+        settings = training_settings(self.run.meta.get("config") or {})
+        own = {k: v for k, v in settings.items() if not k.startswith("teacher.")}
+        recipe = [section, network, train, own]
+        return json.dumps(recipe, sort_keys=True, default=str)
 
 
 def read_runs(
@@ -56,7 +60,14 @@ def read_runs(
     `left_out` is called with why another one is not among them.
     """
     runs = []
-    for workdir in workdirs:
+    trials = [w for w in workdirs if _is_trial(w)]
+    if trials:
+        left_out(
+            f"the networks of {len(trials)} trials that a sweep trained in one program "
+            f"with others, such as {trials[0]}: they are saved together. Expected "
+            f"{trials[0].parent / 'programs' / 'NAME'} instead."
+        )
+    for workdir in (one for one in workdirs if one not in trials):
         try:
             meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
         except InputError as error:
@@ -70,6 +81,12 @@ def read_runs(
         else:
             runs.append(Run(workdir, meta))
     return runs
+
+
+def _is_trial(workdir: pathlib.Path) -> bool:
+    """Whether its networks are in a program of its sweep."""
+    in_sweep = (workdir.parent / "programs").is_dir()
+    return in_sweep and not (workdir / CHECKPOINTS).is_dir()
 
 
 def name_members(runs: list[Run]) -> dict[str, Member]:

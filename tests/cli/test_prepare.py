@@ -196,6 +196,13 @@ def test_own_images_with_their_config_and_commands(tmp_path, capsys):
     assert "--validation was 0.2 and is 0.4" in capsys.readouterr().err
 
 
+def test_no_part_is_split_off_where_that_is_wanted(tmp_path, capsys):
+    assert main([*photos(tmp_path), "--validation=0"]) == 0
+    printed = capsys.readouterr().out
+    assert "no images to validate with" in printed
+    assert printed.startswith("photos: train 10; ")
+
+
 def test_a_config_where_it_is_wanted(tmp_path, capsys):
     words = [*photos(tmp_path), "--config_out=mine.py"]
     assert main(words) == 0 and main(words) == 0

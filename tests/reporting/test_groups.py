@@ -77,6 +77,25 @@ def test_a_sweep_of_seeds_and_temperatures(tmp_path):
     assert names == ["kd, tau 1", "kd, tau 4"]
 
 
+def test_lines_of_a_sweep_say_how_they_were_trained(tmp_path):
+    for size in (32, 64):
+        name = f"a.long.section.batch_size-{size}"
+        write(tmp_path / name, {"kd": (section("kd"), 50.0)}, batch_size=size)
+    names = [group.name for group in groups_of(tmp_path)]
+    assert names == ["kd, batch_size 32", "kd, batch_size 64"]
+
+
+def test_no_line_is_a_bare_method_beside_its_settings(tmp_path):
+    name = "method.temperature-{:.1f}__seed-{}"
+    for tau in (1.0, 4.0):
+        one = section("kd", 1, temperature=tau)
+        write(tmp_path / name.format(tau, 1), {"kd": (one, 50.0)}, seed=1)
+    alone = {"kd": (section("kd", temperature=4.0), 50.0)}
+    write(tmp_path / "student", alone)
+    names = [group.name for group in groups_of(tmp_path)]
+    assert names == ["kd, tau 1", "kd, tau 4"]
+
+
 def test_an_unfinished_seed_is_no_part_of_the_mean(tmp_path):
     for seed, score in enumerate((60.0, 10.0)):
         students = {"kd": (section("kd", seed), score)}

@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -230,3 +231,20 @@ def test_no_secret_leaves():
         "schedule": {"milestones": [1, 2]},
         "order": ["s3://***@bucket/x"],
     }
+
+
+def test_no_two_packages_are_imported_at_once(tmp_path, monkeypatch):
+    importing, most = [], []
+
+    def resolve(name):
+        importing.append(name)
+        time.sleep(0.05)
+        most.append(len(importing))
+        importing.remove(name)
+        raise ImportError(name)
+
+    monkeypatch.setattr(trackers.pkgutil, "resolve_name", resolve)
+    run = trackers.Run(tmp_path, "run", {}, {})
+    for one in trackers.open_trackers(("wandb", "mlflow"), run, [], lambda text: None):
+        one.close()
+    assert most == [1, 1]

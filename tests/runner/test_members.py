@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from kdjax.runner.members import Run, name_members, one_of_each
+from kdjax.runner.members import Run, name_members, one_of_each, read_runs
 
 
 def student(method, seed=0, width=4):
@@ -64,8 +64,30 @@ def test_no_more_than_charts_can_tell_apart(count):
     assert said == f"{which}: only the first 6 are compared in charts"
 
 
+def test_students_of_other_rates_are_others_and_those_of_other_seeds_are_not():
+    def trained(rate, seed):
+        one = run(f"{rate}-{seed}", {"ce": student("ce")})
+        config = {"seed": seed, "schedule": {"learning_rate": rate}}
+        config |= {"teacher": {"workdir": f"/runs/{seed}"}}
+        return one._replace(meta=one.meta | {"config": config})
+
+    shown, said = names(trained(0.1, 0), trained(0.1, 1), trained(0.01, 0))
+    assert shown == ["0.1-0", "0.01-0"] and not said
+
+
 def test_no_two_have_one_name():
     runs = [run("a/run", {"kd": student("kd")}), run("b/run", {"ce": student("ce")})]
     assert list(name_members(runs)) == ["run/kd", "run/ce"]
     runs[1] = run("b/run", {"kd": student("kd", width=6)})
     assert list(name_members(runs)) == ["run/kd (1)", "run/kd (2)"]
+
+
+def test_trials_of_one_program_are_left_out_in_one_line(tmp_path):
+    (tmp_path / "programs").mkdir()
+    trials = [tmp_path / f"seed-{n}" for n in range(3)]
+    for trial in trials:
+        trial.mkdir()
+    said = []
+    assert read_runs(trials, said.append) == []
+    (line,) = said
+    assert "3 trials" in line and str(tmp_path / "programs" / "NAME") in line
