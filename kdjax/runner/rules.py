@@ -25,8 +25,7 @@ from kdjax.runner.outputs import Images
 from kdjax.runner.sample_weights import DIRECTORY as SAMPLE_INFO
 from kdjax.runner.workdir import read_config
 from kdjax.selection import detectors
-from kdjax.supervision.pipeline import Supervisor, supervise
-from kdjax.supervision.temperature import fixed
+from kdjax.supervision.pipeline import Supervisor, fixed, supervise
 from kdjax.types import Signals
 
 
