@@ -27,6 +27,7 @@ from ml_collections import ConfigDict
 from kdjax import paths, signals
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
+from kdjax.experiment.builders import allow_code
 from kdjax.experiment.fields import check_value
 from kdjax.experiment.overrides import set_override
 from kdjax.models import provided
@@ -263,10 +264,15 @@ def evaluate(
         return scoring.evaluate(workdir, request, **which)["students"]
 
 
-def _provided(network, teacher=None) -> contextlib.AbstractContextManager:
-    """While active, a run that was given these objects finds them by their names."""
-    networks: dict = {}
+@contextlib.contextmanager
+def _provided(network, teacher=None) -> Iterator[None]:
+    """While active, a run that was given these objects finds them by their names.
+
+    A function that is named here, "package.module:function", may be called.
+    """
+    networks, name = {}, ""
     if network is not None:
-        objects.network_name("network", network, networks)
+        name = objects.network_name("network", network, networks)
     objects.teacher_section(teacher, networks)
-    return provided(networks)
+    with allow_code(name), provided(networks):
+        yield

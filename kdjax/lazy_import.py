@@ -72,7 +72,8 @@ def imported(where: str, name: str) -> Callable:
     except (ImportError, ValueError) as error:
         raise ValueError(
             f"{where}: {name!r}: cannot import {path!r} ({error}); expected "
-            '"package.module:function" of an installed package or of PYTHONPATH.'
+            '"package.module:function" of an installed package or of PYTHONPATH; '
+            "python -m kdjax, not kdjax alone, finds those of the current folder too."
         ) from error
     function = getattr(module, attribute, None)
     if not callable(function):

@@ -237,7 +237,7 @@ def _check_paper(number: int, names: dict, printed: str) -> None:
 
 # Of few small images, on as many devices as the tests have.
 SHORT_OF_FOLDERS = (
-    (r"epochs=60", "epochs=1, batch_size=8"),
+    (r'"epochs": 60, "batch_size": 16', '"epochs": 1, "batch_size": 8'),
     ('"resnet18"', "SmallNet(2)"),
 )
 SHORT_SWEEP = ((r"epochs=\d+", "epochs=1, batch_size=16"), (r"\(0, 1, 2\)", "(0,)"))

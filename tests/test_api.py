@@ -110,6 +110,14 @@ def test_a_run_of_a_name_is_loaded_and_resumed_by_commands(tmp_path, capsys):
     assert printed["top1"] == trained.metrics["top1"]
 
 
+def test_a_function_that_is_named_is_allowed_by_that(tmp_path):
+    name = "tests.networks:linear"
+    trained = kdjax.train(name, DATA, workdir=tmp_path, epochs=1, **SETTINGS)
+    assert kdjax.load(tmp_path, network=name).metrics == trained.metrics
+    with pytest.raises(InputError, match="only where you name it"):
+        kdjax.load(tmp_path)
+
+
 class Pairs:
     """As a data set of torchvision: (image, label) by number, and `classes`."""
 

@@ -133,7 +133,8 @@ def _of_the_caller(name: str, rest: dict):
     if name.removeprefix(PROVIDED) not in networks:
         raise ValueError(
             f"create: {name!r} stands for a network that was an object in memory; "
-            "expected it again, of the same sizes: kdjax.load(workdir, network=...)."
+            "expected it again, of the same sizes: kdjax.load(workdir, network=...). "
+            "Commands read only runs whose network was given by a name."
             + (f" Given is {', '.join(networks)}." if networks else "")
         )
     if rest:

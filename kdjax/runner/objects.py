@@ -96,6 +96,8 @@ def _folder_section(folder: pathlib.Path, workdir: pathlib.Path) -> dict:
     data_dir, log = workdir / FOLDER, collectives.log
     data_dir.mkdir(parents=True, exist_ok=True)
     prepared = prepare_folder(name, folder, data_dir=data_dir, log=log)
+    for image, error in prepared.skipped.items():
+        log(f"{image}: cannot be read, left out ({error})")
     return own_set.data_section(name, prepared.facts) | {"data_dir": str(data_dir)}
 
 
