@@ -15,7 +15,8 @@ NAMES = [
     name
     for name in sv.__all__
     if inspect.isfunction(getattr(sv, name))
-    and name not in ("supervise", "revision_weight")  # by all; by label_revision
+    # What all go through, and what label_revision has.
+    and name not in ("supervise", "signals", "revision_weight")
 ]
 # Not numbers, and not changed: what is a rule is one.
 KEPT = ("signals", "rule", "rules", "supervisor", "state", "schedule", "fields")

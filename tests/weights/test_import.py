@@ -12,7 +12,7 @@ from kdjax import checkpoints
 from kdjax.cli import evaluate, import_
 from kdjax.contracts import InputError
 from kdjax.data.load import load_split
-from kdjax.experiment.pretrained import load_trained
+from kdjax.experiment.initial import load_initial
 from kdjax.experiment.teachers import load_teacher
 from kdjax.reporting import results
 from kdjax.runner import run
@@ -100,10 +100,10 @@ def test_a_teacher_sees_images_as_its_own_moments_make_them(teacher, tensors):
 
 
 def test_weights_that_are_trained_further_need_their_own_moments(teacher):
-    row = section(teacher)
-    assert load_trained("config.initial", row, DATA).variables
-    with pytest.raises(InputError, match="Set config.data.mean"):
-        load_trained("config.initial", row, DATA | {"normalisation": OTHER})
+    row = section(teacher) | {"parts": "weights"}
+    assert load_initial(row, DATA).variables
+    with pytest.raises(InputError, match="config.data.mean"):
+        load_initial(row, DATA | {"normalisation": OTHER})
 
 
 def test_the_moments_are_part_of_who_a_teacher_is(
