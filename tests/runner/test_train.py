@@ -206,7 +206,7 @@ def test_evaluate_notices_another_teacher(runs, data_dir, tmp_path):
         evaluate_command_main(flags)
 
 
-def test_report_writes_a_page(runs, tmp_path, capsys):
+def test_report_writes_a_page(runs, tmp_path, capsys, as_they_are):
     argv = [str(runs / "teacher"), str(runs / "students")]
     assert report_command.main([*argv, f"--output={tmp_path}", "--title=A & B"]) == 0
     page = (tmp_path / "index.html").read_text()
