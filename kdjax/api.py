@@ -85,7 +85,9 @@ def distill(
         class; or {"train": ..., "test": ...} of (images, labels) or of what gives
         (image, label): see `kdjax.data.arrays`. Arrays are kept in the run's directory
         as data.npz, and folders as data/.
-      method: its name, or {"name": ..., and its arguments}: docs/methods.md.
+      method: its name, or {"name": ..., and its arguments}: docs/methods.md. "kd"
+        alone
+        has alpha 0.9 and temperature 4.
       data_dir: where TFDS keeps its sets; "": its usual place.
       config: any other key, dotted -> value, as {"optimizer.weight_decay": 1e-4}:
         docs/config.md. Images of your own are cropped and flipped at random unless
@@ -126,13 +128,19 @@ def _configured(
     base, networks = schema.base(), {}
     name = objects.network_name("student", student, networks)
     base.model = ConfigDict({"name": name})
-    base.method = ConfigDict({"name": method} if isinstance(method, str) else method)
+    named_method = {"name": method} if isinstance(method, str) else method
+    base.method = ConfigDict(KD if method == "kd" else named_method)
     base.batch_size, base.seed = int(batch_size), int(seed)
     base.total_epochs = float(epochs)
     base.schedule.learning_rate = float(learning_rate)
     base.data.update(objects.data_section(data, str(data_dir), workdir))
     base.teacher.update(objects.teacher_section(teacher, networks))
     for key, value in (config or {}).items():
+        if isinstance(value, Mapping) and not isinstance(value.get("name"), str):
+            raise InputError(
+                f"config[{key!r}] is {type(value).__name__}; expected dotted keys, such "
+                f"as {key}.{next(iter(value), 'key')}, or a section with its name."
+            )
         value = value.item() if isinstance(value, np.generic) else value
         text = str(value) if isinstance(value, str | pathlib.Path) else repr(value)
         set_override(base, key.removeprefix("config."), text)

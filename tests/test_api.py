@@ -156,6 +156,8 @@ def test_an_indexable_is_as_good_as_arrays(tmp_path):
         ),
         ({"method": "kdd"}, "config.method.name is 'kdd'.*Did you mean kd"),
         ({"config": {"optimiser.momentum": 0.5}}, "config.optimiser.*optimizer"),
+        ({"config": {"optimizer": {"momentum": 0.5}}}, "dotted keys.*optimizer.moment"),
+        ({"data": DATA | {"valid": arrays()}}, "of train, test, valid; expected a na"),
         ({"batch_size": 16.0}, "batch_size is 16.0; expected a whole number"),
         ({"learning_rate": "fast"}, "learning_rate is 'fast'; expected a number"),
         ({"teacher": ("resnet8", {}, {})}, r"models.create\('resnet8', num_classes="),
@@ -211,3 +213,10 @@ def test_an_object_is_needed_again(teacher):
         kdjax.load(teacher.workdir)
     with pytest.raises(InputError, match="of the same sizes.*Given is Net-"):
         kdjax.load(teacher.workdir, network=Net(8))
+
+
+def test_images_of_another_kind_have_no_logits(teacher):
+    images, _ = DATA["test"]
+    for wrong in (images[:0], images[..., :1], images / np.float32(255)):
+        with pytest.raises(InputError, match="logits: images are .* expected uint8"):
+            teacher.logits(wrong)

@@ -71,13 +71,13 @@ def data_section(data: Any, data_dir: str, workdir: pathlib.Path) -> dict:
             return collectives.broadcast(lambda: _folder_section(folder, workdir))
         section = {"name": str(data), "data_dir": data_dir}
     else:
-        if not isinstance(data, Mapping) or not {"train", "test"} <= data.keys():
+        if not isinstance(data, Mapping) or {"train", "test"} != data.keys():
             held = (
                 f" of {', '.join(map(str, data))}" if isinstance(data, Mapping) else ""
             )
             raise InputError(
                 f"data is {type(data).__name__}{held}; expected a name, a folder of "
-                "images, or a mapping with train and test."
+                "images, or a mapping of train and test, and nothing else."
             )
         splits = arrays.splits_of({name: data[name] for name in ("train", "test")})
         collectives.broadcast(lambda: _keep(splits, workdir))

@@ -41,6 +41,14 @@ class Trained:
         images = np.asarray(images)
         if images.ndim == 3 and self.data["image_shape"][-1] == 1:
             images = images[..., None]
+        height, width, channels = self.data["image_shape"]
+        is_right = images.ndim == 4 and images.shape[-1] == channels
+        if images.dtype != np.uint8 or not is_right or not len(images):
+            raise InputError(
+                f"logits: images are {images.dtype} of shape {images.shape}; expected "
+                f"uint8 [n, height, width, {channels}], n 1 or more; the network was "
+                f"trained on {height}x{width}."
+            )
         return np.asarray(self._forward(self.params, self.batch_stats, images))
 
     @functools.cached_property

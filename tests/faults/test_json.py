@@ -208,7 +208,7 @@ def test_a_config_that_is_gone_lets_no_other_one_in(
 
 
 @pytest.mark.parametrize("name", ("summary.json", "metrics.jsonl"))
-def test_report_is_one_sentence(own, name, capsys, tmp_path):
+def test_report_is_one_sentence(own, name, capsys, tmp_path, as_they_are):
     _, root = own
     contents = rough((root / name).read_bytes())
     chosen = contents if name == "summary.json" else ("zeros", "nested")
