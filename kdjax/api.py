@@ -135,11 +135,13 @@ def _configured(
     base.schedule.learning_rate = float(learning_rate)
     base.data.update(objects.data_section(data, str(data_dir), workdir))
     base.teacher.update(objects.teacher_section(teacher, networks))
+    if isinstance(teacher, Trained) and teacher.is_code:
+        base.allow_code = (teacher.model,)  # which the caller has named, to train it
     for key, value in (config or {}).items():
         if isinstance(value, Mapping) and not isinstance(value.get("name"), str):
             raise InputError(
-                f"config[{key!r}] is {type(value).__name__}; expected dotted keys, such "
-                f"as {key}.{next(iter(value), 'key')}, or a section with its name."
+                f"config[{key!r}] is {type(value).__name__}; expected dotted keys, as "
+                f"{key}.{next(iter(value), 'key')}, or a section with its name."
             )
         value = value.item() if isinstance(value, np.generic) else value
         text = str(value) if isinstance(value, str | pathlib.Path) else repr(value)

@@ -114,6 +114,11 @@ def test_a_function_that_is_named_is_allowed_by_that(tmp_path):
     name = "tests.networks:linear"
     trained = kdjax.train(name, DATA, workdir=tmp_path, epochs=1, **SETTINGS)
     assert kdjax.load(tmp_path, network=name).metrics == trained.metrics
+    # And as a teacher, in the process in which it was trained.
+    student = kdjax.distill(
+        Net(), trained, DATA, workdir=tmp_path / "student", epochs=1, **SETTINGS
+    )
+    assert "agreement" in student.metrics
     with pytest.raises(InputError, match="only where you name it"):
         kdjax.load(tmp_path)
 
@@ -156,7 +161,10 @@ def test_an_indexable_is_as_good_as_arrays(tmp_path):
         ),
         ({"method": "kdd"}, "config.method.name is 'kdd'.*Did you mean kd"),
         ({"config": {"optimiser.momentum": 0.5}}, "config.optimiser.*optimizer"),
-        ({"config": {"optimizer": {"momentum": 0.5}}}, "dotted keys.*optimizer.moment"),
+        (
+            {"config": {"optimizer": {"momentum": 0.5}}},
+            "dotted keys, as optimizer.momentum",
+        ),
         ({"data": DATA | {"valid": arrays()}}, "of train, test, valid; expected a na"),
         ({"batch_size": 16.0}, "batch_size is 16.0; expected a whole number"),
         ({"learning_rate": "fast"}, "learning_rate is 'fast'; expected a number"),

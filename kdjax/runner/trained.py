@@ -31,7 +31,17 @@ class Trained:
     metrics: dict[str, float]  # of the evaluation at this checkpoint; top1 in percent
     rows: list[dict]  # of metrics.jsonl
     data: dict  # what the run says of its data: classes, class_names, normalisation
-    is_provided: bool = False  # whether the network was an object, and not a name
+    model: str = ""  # the name of its network in a config
+
+    @property
+    def is_provided(self) -> bool:
+        """Whether the network was an object, and not a name."""
+        return self.model.startswith(PROVIDED)
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the name is that of a function of the caller's."""
+        return ":" in self.model and not self.is_provided
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """float32 [n, classes] of images uint8 [n, height, width, channels].
@@ -89,9 +99,9 @@ def read_trained(
     params, batch_stats = checkpoints.read_variables(directory, step, name)
     rows = read_rows(workdir / "metrics.jsonl")
     metrics = _evaluated(rows, name, step)
-    is_provided = section["model"]["name"].startswith(PROVIDED)
     weights = network, params, batch_stats
-    return Trained(workdir, name, *weights, metrics, rows, data, is_provided)
+    model = section["model"]["name"]
+    return Trained(workdir, name, *weights, metrics, rows, data, model)
 
 
 def _evaluated(rows: list[dict], name: str, step: int) -> dict[str, float]:
