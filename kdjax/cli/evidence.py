@@ -32,12 +32,9 @@ def sections(
     # Only here: a page without them starts no device.
     import jax
 
-    from kdjax.distributed import devices
     from kdjax.experiment.builders import allow_code
     from kdjax.runner.evidence import evidence_sections
 
-    # Batches are padded, so any number of devices will do.
-    devices.configure(None, 0)
     try:
         jax.devices()
     except RuntimeError as error:

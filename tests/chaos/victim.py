@@ -62,19 +62,12 @@ def plant(point: str) -> None:
         saved = lambda self, number, *_: number == SAVED  # noqa: E731
         before(trainer.Checkpointer, "save", soon, saved)
     elif point == "evaluating":
-        make = trainer.evaluation
 
-        def evaluation(*arguments):
-            evaluate = make(*arguments)
+        def soon_and_wait() -> None:
+            kill(0.001)
+            time.sleep(0.002)
 
-            def disturbed(states):
-                kill(0.001)
-                time.sleep(0.002)
-                return evaluate(states)
-
-            return disturbed
-
-        trainer.evaluation = evaluation
+        before(trainer.Evaluation, "__call__", soon_and_wait)
     else:
         before(trainer.summary, "summary")
 

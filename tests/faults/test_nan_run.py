@@ -176,7 +176,7 @@ def test_weights_that_are_not_finite_are_the_end_of_no_run(train, monkeypatch):
             return {"ce": dataclasses.replace(states["ce"], params=params)}, metrics
 
     monkeypatch.setattr(trainer, "Steps", Spoilt)
-    monkeypatch.setattr(trainer, "evaluation", lambda *_: lambda states: SCORES)
+    monkeypatch.setattr(trainer, "Evaluation", lambda *_: lambda states: SCORES)
     code, said = train("--config.total_steps=1")
     assert code == 3 and "ce ends with a weight that is not finite" in said
 
