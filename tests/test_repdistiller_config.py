@@ -64,7 +64,7 @@ def traced(*words):
 
 
 SPREAD = [
-    ("reviewkd+kd", *PAIRS[7]),
+    pytest.param(("reviewkd+kd", *PAIRS[7]), marks=pytest.mark.long),
     ("at", *SMALL),
 ]
 

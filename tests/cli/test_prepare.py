@@ -214,6 +214,7 @@ def test_a_config_where_it_is_wanted(tmp_path, capsys):
     assert not (tmp_path / "data/photos/1.0.0/config.py").exists()
 
 
+@pytest.mark.long
 def test_what_is_typed_trains(tmp_path, capsys, as_they_are):
     """The commands as they are printed, cut to an epoch of smaller networks."""
     assert main(photos(tmp_path)) == 0

@@ -277,6 +277,7 @@ def test_an_error_of_one_process_ends_all_with_its_code(root, module):
     assert "process 1 of 2 failed: InputError: process 1: this run" in first
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_takes_the_others_with_it(root):
     request = {"out": str(root / "killed.record"), "at": 3, "signal": "SIGKILL"}
     how = {"flags": by_hand(2), "module": RECORDED, "RECORD": json.dumps(request)}

@@ -92,14 +92,12 @@ def change_checksum(step):
     path.write_text(json.dumps(meta))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("damage", "reason"),
     (
         (cut_rows, "StorageError: another process cannot read it"),
-        pytest.param(
-            *(change_checksum, "StorageError: step {}: 1 arrays differ"),
-            marks=pytest.mark.long,
-        ),
+        (change_checksum, "StorageError: step {}: 1 arrays differ"),
     ),
 )
 def test_both_fall_back_to_the_step_before(root, whole, stopped, damage, reason):

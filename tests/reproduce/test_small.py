@@ -71,6 +71,7 @@ def miniature(tmp_path, monkeypatch, as_they_are, own_networks):
     return [*words, f"--runs={tmp_path / 'runs'}", "--seeds=3", "--devices=1"]
 
 
+@pytest.mark.long
 def test_the_second_start_trains_nothing_and_writes_the_same_page(
     miniature, tmp_path, capsys
 ):

@@ -82,7 +82,8 @@ def results(workdir, method):
     return arrays, kept
 
 
-@pytest.mark.parametrize("method", ["ce", pytest.param("crd", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("method", ["ce", "crd"])
 def test_killed_and_started_again(data_dir, tmp_path, method):
     given = data_dir, method
     process = start(tmp_path / "killed", *given)

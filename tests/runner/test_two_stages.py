@@ -73,6 +73,7 @@ def test_the_second_stage_begins_with_the_firsts_weights(whole):
     assert read_results(whole / "student")[0].metrics["count"] == 100
 
 
+@pytest.mark.long
 def test_stopped_in_the_first_and_killed_in_the_second_it_ends_the_same(
     whole, data_dir, teacher, tmp_path, monkeypatch
 ):
