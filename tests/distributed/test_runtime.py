@@ -169,6 +169,7 @@ def test_each_process_has_a_log(root, whole):
     assert not (root / "alone" / "logs").exists()
 
 
+@pytest.mark.long
 def test_the_largest_input_share_is_reported_and_whose_it_is(stopped):
     """The second of two processes waits for the input of each step."""
     rows = read_rows(stopped[0] / "metrics.jsonl")

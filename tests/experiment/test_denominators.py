@@ -76,6 +76,7 @@ def loss_of(workdir):
     ]
 
 
+@pytest.mark.long
 def test_a_run_goes_on_with_the_objective_it_began_with(
     data_dir, tmp_path, monkeypatch
 ):

@@ -123,6 +123,7 @@ def test_a_spread_of_them_is_traced_as_a_step(host, attachment):
     assert metrics[attachment]["loss"].shape == ()
 
 
+@pytest.mark.long
 def test_rules_train_on_a_host():
     trains("dkd", ("dtd_la", "lr", "selection"))
 

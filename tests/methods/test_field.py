@@ -25,7 +25,7 @@ COUPLED = (
     *("queue_kl", "jacobian", "simkd"),
 )
 # One of each kind in `make test`, every one in `make test-long`.
-SPREAD = ("reviewkd", "crd", "simkd", "kdcl")
+SPREAD = ("simkd", "kdcl")
 COUPLED_SPREAD = ("crd",)
 
 

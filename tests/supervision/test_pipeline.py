@@ -287,6 +287,7 @@ print(sorted(new - set(sys.stdlib_module_names) - {"jax", "jaxlib", "numpy"}))
     assert result.stdout.strip() == "['kdjax']"
 
 
+@pytest.mark.errors
 def test_a_single_label_is_no_batch():
     from kdjax.supervision import signals
 
