@@ -169,7 +169,6 @@ def test_each_process_has_a_log(root, whole):
     assert not (root / "alone" / "logs").exists()
 
 
-@pytest.mark.long
 def test_the_largest_input_share_is_reported_and_whose_it_is(stopped):
     """The second of two processes waits for the input of each step."""
     rows = read_rows(stopped[0] / "metrics.jsonl")
@@ -183,7 +182,6 @@ def test_evaluate_on_two_hosts_is_exact(root, whole, as_they_are, capsys):
     words = ["evaluate", f"--workdir={root / 'slurm'}", "--devices=2", ALLOW]
     job = Job(root, words, flags=by_hand(2)).check()
     (line,) = [x for x in job.text().splitlines() if x.startswith("{")]
-    capsys.readouterr()
     assert evaluate.main([words[1], ALLOW]) == 0
     wanted = json.loads(capsys.readouterr().out)
     for name, row in json.loads(line)["students"].items():
