@@ -78,7 +78,7 @@ def head_axes(
         axes = {n: len(s) - 1 for n, s in called.items() if s and s[-1] == classes}
     if not axes:
         raise InputError(
-            f"{path}: which arrays of the network are its head cannot be seen: none "
+            f"{path}: which arrays of the network are its head is unknown: none "
             "follows the number of classes, and no layer is called head. Expected a "
             "function that takes num_classes, or a last layer such as "
             'nn.Dense(classes, name="head").'

@@ -11,7 +11,7 @@ class Chart(NamedTuple):
     """
 
     spec: dict
-    alt: str  # what is to be seen in it, for who cannot see it
+    alt: str  # what it shows, for readers who cannot see it
     caption: str = ""
 
 

@@ -192,7 +192,7 @@ def _setting(run: Run, result: Result) -> str:
     section = {key: result.section.get(key) for key in _ELSEWHERE[1:]}
     setting = _without_seeds({"section": flat(section), "model": result.model})
     setting |= {"config": training_settings(run.config)}
-    if not run.config or not result.section:  # nothing tells two of them apart
+    if not run.config or not result.section:  # nothing distinguishes them
         setting |= _without_seeds({"run": run.name, "student": result.student})
     return json.dumps(setting, sort_keys=True, default=str)
 

@@ -49,7 +49,7 @@ class Run(NamedTuple):
 class TrackerRun(Protocol):
     """An opened run of one tracker; any method may raise anything."""
 
-    where: str  # it is to be seen, for a person
+    where: str  # a person finds it
 
     def has(self, step: int, key: str) -> bool:
         """Whether an earlier start sent the row of this step that has this key."""

@@ -14,7 +14,7 @@ from kdjax.reporting.trackers import Run, store_id, stored_id
 TRACKER = "wandb"
 LONGEST_TAG = 64  # letters
 # What it would do beside the rows: W&B would catch all that is printed, and send the
-# command, whose arguments `public` has not seen, and the sources.
+# command, whose arguments did not pass `public`, and the sources.
 SETTINGS = {"console": "off", "save_code": False, "disable_git": True, "silent": True}
 SETTINGS |= {"x_disable_meta": True, "finish_timeout": 60.0}
 

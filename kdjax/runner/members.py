@@ -10,7 +10,7 @@ from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.groups import training_settings
 
-MOST_STUDENTS = 6  # more than one chart can tell apart
+MOST_STUDENTS = 6  # more than one chart can distinguish
 
 
 class Run(NamedTuple):

@@ -211,7 +211,8 @@ def test_report_writes_a_page(runs, tmp_path, capsys, as_they_are):
     assert report_command.main([*argv, f"--output={tmp_path}", "--title=A & B"]) == 0
     page = (tmp_path / "index.html").read_text()
     assert "<title>A &amp; B</title>" in page
-    for title in ("Results", "Compared with", "Training curves", "Throughput"):
+    titles = ("Results", "Compared with", "Training curves", "Throughput")
+    for title in (*titles, "Distance of the logits", "Images on which teacher and"):
         assert f"<h2>{title}" in page
     shown = capsys.readouterr().out
     for word in ("teacher", "kd", "mse", "agreement", "one program"):

@@ -8,7 +8,7 @@ from kdjax.analysis.student_teacher import compare_logits
 from kdjax.reporting.blocks import Chart, Section
 from kdjax.reporting.evidence.charts import chart, colour, listed
 
-_POINTS = 160  # of a line: more are not seen
+_POINTS = 160  # of a line: more would not show
 PAPER = "Kim et al. 2021, arXiv:2105.08919"
 
 
@@ -98,5 +98,5 @@ def _line(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _short(value: float) -> float:
-    """Four digits: more are not seen, and fill the page."""
+    """Four digits: more would not show, and fill the page."""
     return float(f"{value:.4g}")
