@@ -22,6 +22,7 @@ from kdjax.reproduce import pages, tables
 from kdjax.reproduce.plans import FLOAT32, Run, Settings
 
 TIME_SLICES, RECORD = "pieces.jsonl", "record.json"
+METRICS = "metrics.jsonl"
 
 
 def add(
@@ -31,10 +32,13 @@ def add(
     write: Callable[[str, pathlib.Path], object],
     run: Run,
     workdir: pathlib.Path,
+    *,
+    measure: Callable[[Run, pathlib.Path], dict] = lambda run, workdir: {},
 ) -> None:
     """Writes a finished run's record below `results` and, by `write`, the page.
 
-    Does nothing where the record is there already.
+    Does nothing where the record is there already. `measure` adds to it what a study
+    asks of a finished run beside its own metrics.
     """
     if run.config["select"]:
         return  # stands in the records of the runs that train on it
@@ -42,6 +46,7 @@ def add(
     if not own.exists():
         record = {"study": study, "run": run.name, "command": command}
         record |= {"pair": run.pair._asdict()} | _measured(run, workdir)
+        record |= measure(run, workdir)
         replace_record(own, record)
     advice = "Delete it; the same command writes it anew."
     record = read_json(own, "the record of a run", tables.RECORD_FORM, advice)
@@ -141,4 +146,15 @@ def _student(workdir: pathlib.Path, name: str, identity: dict, scores: dict) -> 
     keys = ("model", "method", "selection_digest", "denominator")
     student = {key: identity[key] for key in keys if key in identity}
     digest = checkpoints.digest(variables)
-    return student | {"digest": digest, "metrics": scores["metrics"]}
+    student |= {"digest": digest, "metrics": scores["metrics"]}
+    return student | _shares(workdir, name)
+
+
+def _shares(workdir: pathlib.Path, student: str) -> dict:
+    """Means over a training: how often the teacher was right, and a rule changed it."""
+    rows, shares = read_rows(workdir / METRICS), {}
+    for share in ("teacher/top1", "target/changed"):
+        key = f"train/{student}/{share}"
+        values = [row[key] for row in rows if key in row]
+        shares |= {share: sum(values) / len(values)} if values else {}
+    return {"shares": shares} if shares else {}

@@ -105,7 +105,26 @@ def _supervise(
     if supervisor.transform:
         own = supervisor.transformed(student_outputs.logits)
         supervision = supervision._replace(student_logits=own)
-    return supervision, state, _temperatures(supervisor.temperature, supervision)
+    metrics = _temperatures(supervisor.temperature, supervision)
+    if supervisor.logits or supervisor.target:
+        # Of logits where those alone have rules: targets round to equals at high
+        # temperatures.
+        after = supervision.target if supervisor.target else supervision.logits
+        metrics |= _changed(teacher_outputs.logits, after, batch.label)
+    return supervision, state, metrics
+
+
+def _changed(logits: Array, after: Array, labels: Array) -> dict[str, Array]:
+    """How often the teacher is right, and rules put another class on top of it.
+
+    A rule for wrong teachers can only help where there are some: on the images as they
+    are trained on, and by the labels that are trained on, noisy ones too.
+    """
+    before, after = jnp.argmax(logits, -1), jnp.argmax(after, -1)
+    return {
+        "teacher/top1": jnp.mean(before == labels, dtype=jnp.float32),
+        "target/changed": jnp.mean(before != after, dtype=jnp.float32),
+    }
 
 
 def _temperatures(rule, supervision) -> dict[str, Array]:
