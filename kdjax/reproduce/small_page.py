@@ -30,10 +30,10 @@ def section(records: list[dict]) -> str:
     command = f"python -m kdjax reproduce {small.NAME}"
     head = (
         f"## CIFAR-100, a small study (`{command}`)\n\n"
-        "All 50,000 + 10,000 images; ResNet-20 (60 epochs) teaches ResNet-8 (20 "
+        "All 50,000 + 10,000 images; ResNet-20 (60 epochs) teaches ResNet-8 (10 "
         "epochs): cosine from 0.1 after an epoch of warm-up, batches of 128, SGD with "
         "Nesterov's momentum, crops and flips. These are not the papers' protocols; "
-        "what they published, for other networks and ten times the epochs, is beside. "
+        "what they published, for other networks and 20 times the epochs, is beside. "
         "Last epoch; mean and sample standard deviation over seeds. The difference is "
         "paired by seed, with Student's interval of 95 %; noise where 0 is in it."
     )

@@ -93,16 +93,6 @@ def protocol(channels: tuple[int, ...], epochs: float) -> dict:
     return config | {"batch_size": 64, "total_epochs": epochs, "log_every_steps": 40}
 
 
-def on_training_images(run: Run, workdir: pathlib.Path) -> dict:
-    """A teacher on the training images, without crops and by the true labels."""
-    if run.name not in TEACHERS:
-        return {}
-    from kdjax.runner.evaluate import SplitRequest, evaluate
-
-    scores = evaluate(workdir, SplitRequest(split="train"))["students"]
-    return {"on_train": {name: row["top1"] for name, row in scores.items()}}
-
-
 def _students(unit: str, reference: pathlib.Path) -> dict[str, dict]:
     """The students, those of data selection by the student of labels of their seed."""
     selections, all_methods = studies.selections(str(reference)), methods()

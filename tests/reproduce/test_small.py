@@ -14,6 +14,7 @@ from kdjax.experiment.schema import plain
 from kdjax.reproduce import small, small_page
 from kdjax.reproduce.plans import Settings
 from kdjax.runner import run
+from tests.reproduce import stored as records
 
 ROOT = pathlib.Path("/runs")
 NETWORK = {"name": "tests.networks:coarse"}
@@ -78,15 +79,15 @@ def test_the_second_start_trains_nothing_and_writes_the_same_page(
     assert reproduce.main(miniature) == 0
     page = tmp_path / "runs" / "RESULTS.md"
     first, results = page.read_text(), page.parent / "results"
-    records = {p.name: p.read_bytes() for p in results.iterdir()}
+    recorded = {p.name: p.read_bytes() for p in results.iterdir()}
     capsys.readouterr()
     assert reproduce.main(miniature) == 0
     assert "training in one program" not in capsys.readouterr().err
     assert page.read_text() == first
-    assert {p.name: p.read_bytes() for p in results.iterdir()} == records
+    assert {p.name: p.read_bytes() for p in results.iterdir()} == recorded
     # The teacher, two units, proxy and retraining.
-    assert len(records) == 1 + 2 + 2
-    kept = [json.loads(text)["kept"] for text in records.values()]
+    assert len(recorded) == 1 + 2 + 2
+    kept = [json.loads(text)["kept"] for text in recorded.values()]
     (ticket,) = filter(None, kept)
     assert 0 < ticket["kept"] < 400 and 0 <= ticket["agreement"]["f1"] <= 1
     for name in ("ce", "ds", "proxy", "same"):
@@ -103,18 +104,7 @@ SCORES = {
 
 
 def record(unit, seed, students, **more):
-    return {
-        **{"study": small.NAME, "run": unit, "seed": seed, "dtype": "float32"},
-        **{"command": "python -m kdjax reproduce cifar100-small", "seconds": 1800.0},
-        **{"device": ["2 x cpu"], "python": ["3.12"], "versions": {"jax": "1"}},
-        **{"recorded": "2020-01-02", "commit": ["abc"], "total_steps": 0},
-        "pair": {"teacher": "resnet20", "student": "resnet8"},
-        "students": {
-            name: {"digest": "d", "metrics": {"top1": top1}}
-            for name, top1 in students.items()
-        },
-        **more,
-    }
+    return records.record(small.NAME, unit, seed, students, **more)
 
 
 @pytest.fixture

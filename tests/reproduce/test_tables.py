@@ -7,9 +7,10 @@ import re
 import pytest
 
 from kdjax.contracts import InputError
-from kdjax.reproduce import pages, tables
+from kdjax.reproduce import pages, small, tables
 from kdjax.reproduce.plans import STUDIES
 from kdjax.reproduce.tables import PUBLISHED
+from tests.reproduce import stored
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PAGE = ROOT / "configs" / "cifar100" / "RESULTS.md"
@@ -18,13 +19,8 @@ PAIR = {"teacher": "wrn_28_4", "student": "wrn_16_2"}
 
 
 def record(run, seed, dtype="float32", **top1):
-    return {
-        **{"study": "cifar100", "run": run, "pair": PAIR, "seed": seed, "dtype": dtype},
-        **{"command": "kdjax x", "device": ["1 x A", "1 x B"], "python": ["3.12"]},
-        **{"versions": {"jax": "1"}, "seconds": 90.0, "recorded": "2020-01-02"},
-        "total_steps": 0,
-        "students": {name: {"metrics": {"top1": v}} for name, v in top1.items()},
-    }
+    more = {"device": ["1 x A", "1 x B"], "seconds": 90.0}
+    return stored.record("cifar100", run, seed, top1, PAIR, dtype, **more)
 
 
 def cells(text, network, method):
@@ -92,7 +88,11 @@ def test_the_committed_tables_are_made_of_the_committed_records(study):
 def test_committed_records_are_of_the_whole_protocol_and_of_no_machine():
     for path in RECORDS:
         saved = json.loads(path.read_text())
-        protocol = STUDIES[saved["study"]].protocol()
+        if saved["study"] == small.NAME:
+            is_teacher = "-seed" not in saved["run"]
+            protocol = small.protocol(small.TEACHER if is_teacher else small.STUDENT)
+        else:
+            protocol = STUDIES[saved["study"]].protocol()
         assert saved["total_steps"] == 0, path.name
         for key in ("batch_size", "total_epochs"):
             assert saved[key] == protocol[key], path.name
