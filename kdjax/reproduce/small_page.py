@@ -4,7 +4,7 @@ import collections
 import pathlib
 from collections.abc import Mapping
 
-from kdjax.analysis.paired import paired_difference
+from kdjax.analysis.paired import Difference, paired_difference
 from kdjax.reproduce import claims, pages, small, tables
 
 MARK = "small study"
@@ -46,7 +46,7 @@ def section(records: list[dict]) -> str:
         title += "retrained on what each detector keeps, `proxy` on everything."
         text += [title, pages.table(COLUMNS[:3], [row[:3] for row in _rows(noisy)])]
         text += [_kept(kept), _claims(noisy_claims(noisy))]
-    return "\n\n".join(filter(None, [*text, _origin(records)]))
+    return "\n\n".join(filter(None, [*text, origin(records)]))
 
 
 def scores(records: list[dict]) -> tuple[Scores, Scores, Scores]:
@@ -103,12 +103,13 @@ def _rows(top1: Scores) -> list[tuple[str, ...]]:
         number, _ = published.get(name, (NONE, ""))
         seeds = ", ".join(map(str, by_seed))
         mean = sum(by_seed.values()) / len(by_seed)
-        cells = pages.spread(by_seed.values()), seeds, _interval(gap), number
+        cells = pages.spread(by_seed.values()), seeds, interval(gap), number
         rows.append((mean, (name, *cells)))
     return [row for _, row in sorted(rows, key=lambda row: -row[0])]
 
 
-def _interval(gap) -> str:
+def interval(gap: Difference | None) -> str:
+    """A paired difference with its interval, and whether it is noise."""
     if gap is None:
         return NONE
     if gap.pairs == 1:
@@ -137,7 +138,7 @@ def _claims(lines: list[claims.Claim]) -> str:
     return pages.table(("claim (mean difference)", "here"), lines) if lines else ""
 
 
-def _origin(records: list[dict]) -> str:
+def origin(records: list[dict]) -> str:
     """Commands, devices, versions, commits and hours, in few lines."""
     if not records:
         return ""
