@@ -24,7 +24,10 @@ TEACHERS = {"noisy": (4.0, NOISE), "underfitted": (1.0, {}), "fitted": (4.0, {})
 # The students that share a program; each unit is a run of each teacher and seed.
 UNITS = {
     "rules": ("kd", "lr_mse", "lr_kl", "ka_ps", "ka_lsr", "dtd_cwsm"),
-    "variants": ("kd_labels", "kd_tau1", "ka_lsr_tau1", "dtd_flsw", "dtd_la"),
+    "variants": (
+        *("kd_labels", "kd_tau1", "ka_lsr_tau1", "dtd_flsw", "dtd_la"),
+        *("dtd_wide", "lr_kl_wrong", "lr_mse_strong"),
+    ),
     "selections": ("ds", "ds_random", "lr_ds"),
 }
 # In the order of their worth.
@@ -37,13 +40,22 @@ ORDER = (
 def methods() -> dict[str, dict]:
     """Name of the student -> method.
 
-    At temperature 1 the squared temperature scales nothing. Squared errors divide by
-    the batch, and their lambda1 is that of ten classes.
+    Squared errors divide by the batch, and their lambda1 is that of ten classes. The
+    variants ask why: at temperature 1 the squared temperature scales nothing,
+    `dtd_wide` has temperatures that differ ten times as much, with
+    `lr_kl_wrong` only wrong teachers are revised, and with `lr_mse_strong` their
+    gradient is as long as that of the samples with right ones, not a fiftieth.
     """
     adjusted = studies.adjustments(TAU, SPREAD)
     revised = studies.revisions(TAU, lambda1=0.4, denominator="batch")
-    at_one = {"ka_lsr_tau1": adjusted["ka_lsr"] | {"temperature": 1.0}}
-    return adjusted | revised | at_one | {"kd_tau1": studies.kd(1.0)}
+    variants = {
+        "dtd_wide": adjusted["dtd_flsw"] | {"spread": 10 * SPREAD},
+        "ka_lsr_tau1": adjusted["ka_lsr"] | {"temperature": 1.0},
+        "kd_tau1": studies.kd(1.0),
+        "lr_kl_wrong": revised["lr_kl"] | {"only_wrong": True},
+        "lr_mse_strong": revised["lr_mse"] | {"lambda2": 50.0},
+    }
+    return adjusted | revised | variants
 
 
 def plan(settings: Settings, root: pathlib.Path) -> list[Run]:

@@ -17,6 +17,7 @@ PAIRS = (
     *(("ds", "kd"), ("lr_ds", "kd"), ("lr_ds", "ds")),
     *((name, "kd_labels") for name in ("lr_mse", "lr_kl", "ds", "lr_ds")),
     *(("ka_lsr_tau1", "kd_tau1"), ("ds", "ds_random")),
+    *(("lr_kl_wrong", "kd"), ("lr_mse_strong", "kd"), ("lr_mse_strong", "lr_mse")),
 )
 Scores = dict[str, dict[int, float]]  # student -> seed -> test top-1 in percent
 
