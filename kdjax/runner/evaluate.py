@@ -11,13 +11,9 @@ from kdjax.experiment.pretrained import student_network
 from kdjax.experiment.teachers import load_teacher
 from kdjax.runner.scored_images import SplitRequest, split_to_score
 from kdjax.training import sharding
-from kdjax.training.evaluator import (
-    Batches,
-    add_teacher,
-    evaluation_rows,
-    score_teacher,
-    scorer,
-)
+from kdjax.training.evaluator import Batches, add_teacher, evaluation_rows, scorer
+from kdjax.training.metrics import evaluate as add_up
+from kdjax.training.metrics import sums
 from kdjax.weights.input_transforms import reordered
 
 
@@ -75,6 +71,17 @@ def teacher_section(identity: dict) -> dict:
     section = {key: identity.get(key, "") for key in ("workdir", "network", "student")}
     section["checkpoint"] = str(identity.get("step", "latest"))
     return section | identity.get("asked", {})
+
+
+def score_teacher(batches: Batches) -> dict[str, float]:
+    """The teacher's own metrics, of batches with its logits."""
+
+    def step(_, batch):
+        rest = (batch["label"], batch["valid"])
+        return {"teacher": sums(batch["teacher_logits"], *rest)}
+
+    compiled = sharding.compile_evaluate_step(step, batches.mesh)
+    return add_up(compiled, (), batches.placed())["teacher"]
 
 
 def _add_teacher(

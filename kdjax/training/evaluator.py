@@ -126,17 +126,6 @@ def add_teacher(
         batch["teacher_logits"] = batches.own(logits)
 
 
-def score_teacher(batches: Batches) -> dict[str, float]:
-    """The teacher's own metrics, of batches with its logits."""
-
-    def step(_, batch):
-        rest = (batch["label"], batch["valid"])
-        return {"teacher": sums(batch["teacher_logits"], *rest)}
-
-    compiled = sharding.compile_evaluate_step(step, batches.mesh)
-    return evaluate(compiled, (), batches.placed())["teacher"]
-
-
 def scorer(
     networks: dict[str, Network], normalise: Callable, batches: Batches
 ) -> Callable[[PyTree], dict[str, dict[str, float]]]:

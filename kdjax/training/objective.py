@@ -107,24 +107,17 @@ def _supervise(
         supervision = supervision._replace(student_logits=own)
     metrics = _temperatures(supervisor.temperature, supervision)
     if supervisor.logits or supervisor.target:
-        # Of logits where those alone have rules: targets round to equals at high
-        # temperatures.
+        # Targets round to equals at high temperatures, logits do not.
         after = supervision.target if supervisor.target else supervision.logits
         metrics |= _changed(teacher_outputs.logits, after, batch.label)
     return supervision, state, metrics
 
 
 def _changed(logits: Array, after: Array, labels: Array) -> dict[str, Array]:
-    """How often the teacher is right, and rules put another class on top of it.
-
-    A rule for wrong teachers can only help where there are some: on the images as they
-    are trained on, and by the labels that are trained on, noisy ones too.
-    """
+    """How often the teacher is right, and rules put another class on top."""
     before, after = jnp.argmax(logits, -1), jnp.argmax(after, -1)
-    return {
-        "teacher/top1": jnp.mean(before == labels, dtype=jnp.float32),
-        "target/changed": jnp.mean(before != after, dtype=jnp.float32),
-    }
+    shares = {"teacher/top1": before == labels, "target/changed": before != after}
+    return {name: jnp.mean(x, dtype=jnp.float32) for name, x in shares.items()}
 
 
 def _temperatures(rule, supervision) -> dict[str, Array]:

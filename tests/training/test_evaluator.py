@@ -76,17 +76,3 @@ def test_numbers_are_those_of_any_batch_and_any_number_of_devices(network, monke
         assert (row["count"], row["top1"]) == (61, pytest.approx(top1, rel=1e-12))
         assert row == pytest.approx(whole, rel=1e-5)
         np.testing.assert_allclose(own, logits, rtol=1e-5, atol=1e-5)
-
-
-def test_the_teacher_is_scored_on_samples_and_not_on_padding(network):
-    split = split_of(37)
-    logits = network[0].evaluate(*network[1], normalise(split.image)).logits
-    right = np.argmax(np.asarray(logits), -1) == split.label
-    assert 0 < right.sum() < 37
-    mesh = sharding.make_mesh(jax.devices()[:8])
-    batches = evaluation_rows(split, 16, mesh)
-    variables = sharding.place_replicated(network[1], mesh)
-    evaluator.add_teacher(network[0], variables, normalise, batches)
-    row = evaluator.score_teacher(batches)
-    assert row["count"] == 37
-    assert row["top1"] == pytest.approx(100 * right.mean())
