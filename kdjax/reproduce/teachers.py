@@ -19,7 +19,7 @@ EPOCHS = 3.0  # of the students
 REFERENCE = "labels"  # the unit whose student of cross entropy scores samples
 STUDENT, TEACHER = (4, 8, 16), (8, 16, 32)  # channels of a WRN-10
 NOISE = {"name": "symmetric", "rate": 0.4, "seed": 888}
-# Name -> epochs and label noise; those come first whose students need rules most.
+# Name -> epochs and label noise.
 TEACHERS = {"noisy": (4.0, NOISE), "underfitted": (1.0, {}), "fitted": (4.0, {})}
 # The students that share a program; each unit is a run of each teacher and seed.
 UNITS = {
@@ -59,7 +59,7 @@ def methods() -> dict[str, dict]:
 
 
 def plan(settings: Settings, root: pathlib.Path) -> list[Run]:
-    """All runs below an absolute `root`: each after its teacher and its reference."""
+    """All runs below an absolute `root`: the teachers, then unit by unit, each seed."""
     runs = []
 
     def add(name: str, teacher: str, config: dict, seed: int) -> None:
@@ -68,15 +68,11 @@ def plan(settings: Settings, root: pathlib.Path) -> list[Run]:
         config |= {"seed": seed, "total_steps": settings.total_steps}
         runs.append(Run(name, config, Pair(teacher, "student")))
 
-    def add_teacher(name: str) -> None:
-        epochs, noise = TEACHERS[name]
+    for name, (epochs, noise) in TEACHERS.items():
         config = protocol(TEACHER, epochs) | {"method": studies.CE}
         config["data"]["noise"] |= noise
         add(name, name, config, TEACHER_SEED)
-
     for unit, teacher in ORDER:
-        if unit == "rules":
-            add_teacher(teacher)
         for seed in settings.seeds:
             reference = run_name(REFERENCE, "", seed)
             if reference not in [run.name for run in runs]:
