@@ -46,10 +46,9 @@ def section(records: list[dict]) -> str:
     top1 = scores(records)
     text = [head, _teachers(records)]
     for teacher in teachers.TEACHERS:
-        students = top1[teacher]
-        if not students:
+        if teacher not in top1:
             continue
-        students |= {"ce": top1[""]["student"]} if top1[""] else {}
+        students = top1[teacher] | top1.get("", {})
         rows = pages.table(COLUMNS, _rows(students))
         lines = pages.table(("claim (mean difference)", "here"), held(students))
         text += [f"### Students of the {teacher} teacher", rows, lines]
@@ -65,7 +64,7 @@ def scores(records: list[dict]) -> dict[str, Scores]:
         for name, student in record["students"].items():
             of_seed = top1[record["pair"]["teacher"]][name]
             of_seed[record["seed"]] = student["metrics"]["top1"]
-    return top1
+    return {teacher: dict(students) for teacher, students in top1.items()}
 
 
 def held(top1: Scores) -> list[claims.Claim]:

@@ -54,7 +54,7 @@ SCORES = {
 
 def stored():
     study, pair = teachers.NAME, {"teacher": "noisy", "student": "student"}
-    rows = [record(study, "noisy", 0, {"student": 66.0}, pair)]
+    rows = [record(study, "noisy", 0, {"ce": 66.0}, pair)]
     for seed in range(3):
         students = {name: values[seed] for name, values in SCORES.items()}
         wrong = {"wrong_labels": {"images": 10_000, "percent": 21.25}}
@@ -63,7 +63,7 @@ def stored():
         shares = {"teacher/top1": 0.75, "target/changed": 0.24}
         rows[-1]["students"]["ka_ps"]["shares"] = shares
         none = {"teacher": "", "student": "student"}
-        rows.append(record(study, f"labels-{seed}", seed, {"student": 75.0}, none))
+        rows.append(record(study, f"labels-{seed}", seed, {"ce": 75.0}, none))
     return rows
 
 
