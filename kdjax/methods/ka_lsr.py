@@ -18,7 +18,9 @@ the journal, logits adjustment). Label smooth regularization (LSR).
 The smoothed label is not softened while the student is, so the samples on which the
 teacher is wrong have by far the largest losses and gradients, up to tau times those of
 cross entropy: clip the gradients (`config.optimizer.clip_norm`), keep the temperature
-low, or take `ka_ps`.
+low, or take `ka_ps`. Measured at temperature 4, with a teacher wrong on 23 % of the
+images: those had half of the gradient, and the student ended 30 points below plain KD
+(docs/evidence.md).
 
 Departs from the paper: the cross entropy, off by default because the adjusted teacher
 agrees with the label anyway, is an option. So is R, the label revision of Lan et al.
