@@ -12,6 +12,7 @@ MARK = "teachers"
 COLUMNS = ("student", "test top-1 %", "seeds", "less kd, 95 %")
 # Each rule and the students that it is claimed to beat.
 PAIRS = (
+    *(("kd", "ce"), ("lr_mse", "ce"), ("lr_kl", "ce")),
     *(("lr_mse", "kd"), ("lr_kl", "kd"), ("ka_ps", "kd"), ("ka_lsr", "kd")),
     *(("dtd_cwsm", "kd"), ("dtd_flsw", "kd"), ("dtd_la", "kd")),
     *(("ds", "kd"), ("lr_ds", "kd"), ("lr_ds", "ds")),
