@@ -108,6 +108,18 @@ def test_the_published_page_is_what_the_stored_rows_give():
         )
 
 
+def test_the_page_of_evidence_has_the_differences_of_the_stored_rows():
+    directory = pages.configs("fashion_mnist") / "results"
+    text = (directory.parents[2] / "docs/evidence.md").read_text()
+    top1 = teachers_page.scores(tables.read(teachers.NAME, directory))["noisy"]
+    for name in ("lr_mse", "lr_kl", "ka_ps", "ka_lsr", "dtd_cwsm"):
+        gaps = np.array([top1[name][seed] - top1["kd"][seed] for seed in top1["kd"]])
+        half = stats.sem(gaps) * stats.t.ppf(0.975, len(gaps) - 1)
+        low, high = gaps.mean() - half, gaps.mean() + half
+        assert f"{gaps.mean():+.2f}" in text, name
+        assert f"{low:+.2f} to {high:+.2f})" in text, name
+
+
 @pytest.mark.parametrize("records", [[], stored()[:1]])
 def test_a_study_that_has_just_begun_has_a_page(records):
     assert "three teachers" in teachers_page.section(records)
