@@ -11,6 +11,7 @@ from kdjax.data.split import DataError
 from kdjax.datasets import holdout
 from kdjax.datasets.problems import Problems, printed
 from kdjax.datasets.stored_image import is_image
+from kdjax.paths import nearest
 
 # What splits are called on disk, in any case -> in TFDS.
 SPLITS = {"train": "train", "training": "train"}
@@ -84,7 +85,7 @@ def scan(root: pathlib.Path, *, nested: bool = False) -> Folder:
     DataError where nothing can be listed; what else is wrong is in `problems`.
     """
     if not root.is_dir():
-        raise DataError(f"{root} is not a directory. {_EXPECTED}")
+        raise DataError(f"{root} is not a directory. {_EXPECTED}{nearest(root)}")
     try:
         return _scan(root, nested)
     except OSError as error:

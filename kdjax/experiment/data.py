@@ -148,7 +148,7 @@ def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
     if not file.is_file():
         raise InputError(
             f"{what} is {path!r}, and there is no such file; expected a {KEEP} that "
-            "`python -m kdjax select` wrote, or its directory."
+            f"`python -m kdjax select` wrote, or its directory.{paths.nearest(file)}"
         )
     try:
         with file.open("rb") as opened, Arrays(opened) as saved:

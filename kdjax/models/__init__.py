@@ -20,6 +20,8 @@ __all__, __getattr__, __dir__ = lazy_package(
 )
 __all__ += ["MODELS", "create", "provided"]
 PROVIDED = "provided:"  # before the name of a network that is an object of the caller's
+# In the name of a module that had weights, before what stands for them.
+WEIGHTS = "-weights-"
 _provided = contextvars.ContextVar("provided")  # name -> Network
 
 
@@ -130,7 +132,8 @@ def create(name: str, *, num_classes: int, **rest):
 
 def _of_the_caller(name: str, rest: dict):
     networks = _provided.get({})
-    if name.removeprefix(PROVIDED) not in networks:
+    network = _provided_as(name.removeprefix(PROVIDED), networks)
+    if network is None:
         raise ValueError(
             f"create: {name!r} stands for a network that was an object in memory; "
             "expected it again, of the same sizes: kdjax.load(workdir, network=...). "
@@ -141,7 +144,22 @@ def _of_the_caller(name: str, rest: dict):
         raise ValueError(
             f"create: {', '.join(rest)} cannot change {name!r}, which is made already."
         )
-    return networks[name.removeprefix(PROVIDED)]
+    return network
+
+
+def _provided_as(name: str, networks: dict):
+    """A network by its name, else one that had other weights; None where none is.
+
+    Whoever reads a run needs the structure: the weights are the run's.
+    """
+    if name in networks:
+        return networks[name]
+    same = (n for key, n in networks.items() if _structure(key) == _structure(name))
+    return next(same, None)
+
+
+def _structure(name: str) -> str:
+    return name.partition(WEIGHTS)[0]
 
 
 def _takes(builder: Callable, keyword: str) -> bool:

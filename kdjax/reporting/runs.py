@@ -67,7 +67,7 @@ def _no_training(root: pathlib.Path) -> InputError:
     what = "no training in it" if root.is_dir() else "no such directory"
     return InputError(
         f"{root}: {what}; expected the --workdir of a run or a sweep, finished or not, "
-        "or a directory of them."
+        f"or a directory of them.{paths.nearest(root)}"
     )
 
 

@@ -55,6 +55,9 @@ def prepared(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
 
 def advice(name: str, data_dir: pathlib.Path) -> str:
     """How to get a set that is not there."""
+    if pathlib.Path(name).is_dir():
+        command = f"python -m kdjax prepare NAME --folder={name}"
+        return f"{name} is a folder; prepare it first, if it has images: {command}"
     dataset, config, _ = parse_name(name)
     options = format_options(config) if config else None
     if options or (dataset in DATASETS and config is None):
