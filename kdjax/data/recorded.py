@@ -39,6 +39,16 @@ class Recorded(NamedTuple):
     streamed: bool  # images of several sizes, or too large to be kept as pixels
 
 
+def source_of(name: str, data_dir: str | pathlib.Path | None) -> dict | None:
+    """Which version of a folder's set is there, and of which files; None of others."""
+    where = paths.parse(data_dir, "data_dir") if data_dir else default_data_dir()
+    directory = find.prepared(name, where)
+    facts = None if directory is None else read_facts(directory)
+    if facts is None:
+        return None
+    return {"version": directory.name, "listing": facts["source"]["listing"]}
+
+
 def recorded(name: str, data_dir: str | pathlib.Path | None) -> Recorded | None:
     """What is recorded of a prepared set; None where nothing is, or no set is there.
 

@@ -30,7 +30,7 @@ from kdjax.experiment import schema
 def get_config(arg=""):
     """arg: "teacher" for the teacher, by labels; "" for the student."""
     config = schema.base()
-    config.data.name = "{name}"
+    config.data.name = "{exact}"
     config.data.test = "{test}"
 {data}    config.batch_size = {batch}
     config.total_epochs = {epochs}
@@ -98,8 +98,12 @@ def data_section(name: str, facts: dict) -> dict:
     return section
 
 
-def config_text(name: str, facts: dict, where: str, data_dir: str) -> str:
-    """A config file for `--config=where`; its docstring has the commands."""
+def config_text(name: str, facts: dict, where: str, data_dir: str, version: str) -> str:
+    """A config file for `--config=where`; its docstring has the commands.
+
+    It names the version that these facts are of: another one that is prepared later
+    changes no run.
+    """
     training, count = facts["training"], facts["splits"]["train"]["images"]
     side = training["crops"]["size"] if "crops" in training else SMALL
     teacher, student = NETWORKS["small" if side <= SMALL else "large"]
@@ -111,6 +115,7 @@ def config_text(name: str, facts: dict, where: str, data_dir: str) -> str:
     epochs = min(60, max(10, round(_STEPS * batch / count)))
     return CONFIG.format(
         name=name,
+        exact=f"{name.partition(':')[0]}:{version}",
         teacher=teacher,
         student=student,
         test=section["test"],

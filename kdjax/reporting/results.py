@@ -34,6 +34,7 @@ SUMMARY_FORM = {
         "data?": _DATA,
         "versions?": {str: str},
     },
+    "prepared?": {"version": str, "listing": str},  # a folder's set
     "provenance?": {str: (str, None)},
 }
 

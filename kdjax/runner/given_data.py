@@ -1,5 +1,6 @@
 """Images that a caller has, as the `data` section of a config; batches for them."""
 
+import functools
 import pathlib
 import re
 from collections.abc import Mapping
@@ -15,7 +16,8 @@ from kdjax.data.tfds.names import default_data_dir, parse_name
 from kdjax.datasets import own_set
 from kdjax.distributed import collectives
 from kdjax.experiment.data import dataset_of
-from kdjax.runner.workdir import has_steps
+from kdjax.paths.files import remove_tree
+from kdjax.runner.workdir import has_steps, is_begun
 
 DATA = "data.npz"  # in a run's directory: what it was given as arrays
 FOLDER = "data"  # in it: what it was given as a folder of images
@@ -121,16 +123,41 @@ def _folder_section(
     folder: pathlib.Path, workdir: pathlib.Path
 ) -> tuple[dict, int | None]:
     """Prepares a folder of images in the run's directory, once."""
-    from kdjax.datasets.folder_builder import prepare_folder
-
     name = _set_name(folder)
     data_dir, log = workdir / FOLDER, collectives.log
     data_dir.mkdir(parents=True, exist_ok=True)
-    prepared = prepare_folder(name, folder, data_dir=data_dir, log=log)
+    prepared = _prepare(name, folder, data_dir, workdir)
     for image, error in prepared.skipped.items():
         log(f"{image}: cannot be read, left out ({error})")
     section = own_set.data_section(name, prepared.facts)
     return section | {"data_dir": str(data_dir)}, prepared.splits["train"]
+
+
+def _prepare(name: str, folder: pathlib.Path, data_dir, workdir: pathlib.Path):
+    """The set; anew where the folder's files have changed before the run began."""
+    from kdjax.datasets.folder_builder import prepare_folder
+    from kdjax.datasets.set_facts import ChangedError
+
+    prepare = functools.partial(
+        prepare_folder, name, folder, data_dir=data_dir, log=collectives.log
+    )
+    try:
+        return prepare()
+    except ChangedError as error:
+        if is_begun(workdir):
+            raise InputError(
+                f"data: {workdir} holds a run on what {folder} had before: {error.what}"
+                ". Expected those files, or a new workdir."
+            ) from error
+        remove_tree(data_dir / name)
+        return prepare()
+    except DataError as error:
+        if "--" not in str(error):
+            raise
+        raise DataError(
+            f"{error}\nIts options are those of `python -m kdjax prepare NAME --folder="
+            f"{folder}`; data is that NAME then."
+        ) from error
 
 
 def _keep(splits: dict, workdir: pathlib.Path) -> None:
