@@ -25,6 +25,7 @@ from kdjax import paths, signals
 from kdjax.api.arguments import Settings, errors_of_arguments, with_settings
 from kdjax.api.config import configured
 from kdjax.contracts import InputError
+from kdjax.experiment import schema
 from kdjax.experiment.builders import allow_code
 from kdjax.models import provided
 from kdjax.reporting.grids import SEED, Line, means
@@ -100,7 +101,8 @@ def distill(
     """
     workdir = paths.resolve(workdir, "workdir")
     with configured(student, teacher, data, workdir, settings) as config:
-        run.run(config, workdir, allow=changes.parse(",".join(allow), config))
+        allowed = changes.parse(",".join(allow), schema.plain(config))
+        run.run(config, workdir, allow=allowed)
     return load(workdir, network=student)
 
 
@@ -126,6 +128,7 @@ def sweep(
     *,
     workdir: str | pathlib.Path,
     students_per_program: int = 8,
+    retry_failed: bool = False,
     **settings: Unpack[Settings],
 ) -> list[SweepResult]:
     """Distils once for each combination of values; the same call resumes.
@@ -137,6 +140,7 @@ def sweep(
         "seed": (0, 1, 2)}: `kdjax.sweeps.axes`. Networks and teachers are names there.
       workdir: of all trials; each has a directory in it.
       students_per_program: at most so many train at once.
+      retry_failed: trains those again whose loss was not finite.
       **settings: the other arguments of `distill`; method="ce" needs no teacher.
 
     Returns:
@@ -148,12 +152,17 @@ def sweep(
     from kdjax.sweeps.trials import make_trials
 
     root = paths.resolve(workdir, "workdir")
+    if not axes:
+        raise InputError(
+            "axes: the grid has no axis; expected {dotted key: values}, such as "
+            '{"method.temperature": (1.0, 4.0)}.'
+        )
     with configured(student, teacher, data, root, settings) as base:
         trials = make_trials(base, read_axes(dict(axes), []))
         sweeps.check(trials)
         directory.check_done(root, trials)
         with signals.watched("kdjax"):
-            sweeps.run(root, trials, students_per_program)
+            sweeps.run(root, trials, students_per_program, retry_failed=retry_failed)
         return _over_seeds(root, sweeps.results(root, trials))
 
 

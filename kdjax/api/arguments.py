@@ -30,8 +30,8 @@ DEFAULTS = {"method": KD, "batch_size": None, "learning_rate": None, "seed": 0}
 DEFAULTS |= {"data_dir": "", "config": None}
 # Options of commands that a message may name, and functions here take.
 TAKEN = "workdir epochs seed data_dir split data student checkpoint weights network "
-TAKEN += "feed short_side subset allow"
-_OPTION = re.compile(r"(?<![\w-])--([a-z][\w.]*)(=\S*?(?=[,;:.)]*(?:\s|$)))?")
+TAKEN += "feed short_side subset allow retry_failed"
+_OPTION = re.compile(r"(?<![\w-])--([a-z]\w*(?:\.\w+)*)(=\S*?(?=[,;:.)]*(?:\s|$)))?")
 _COMMAND = re.compile(r"`[^`]*`|python -m kdjax .*?(?=\.\s|\.?$|\n)", re.MULTILINE)
 
 
@@ -49,6 +49,7 @@ def with_settings(**defaults: Any) -> Callable:
             how = {"default": default, "annotation": kind}
             parameter = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, **how)
             parameters.append(parameter)
+        parameters.sort(key=_is_optional)
         signature = own.replace(parameters=parameters)
 
         @functools.wraps(function)
@@ -59,8 +60,11 @@ def with_settings(**defaults: Any) -> Callable:
                 unknown = next(
                     (k for k in keywords if k not in signature.parameters), ""
                 )
-                hint = nearest(unknown, signature.parameters)
-                raise TypeError(f"{function.__name__}(): {error}.{hint}") from None
+                text = f"{error}."
+                if unknown:
+                    text = f"got an unexpected keyword argument {unknown!r}."
+                    text += nearest(unknown, signature.parameters)
+                raise TypeError(f"{function.__name__}(): {text}") from None
             bound.apply_defaults()
             return function(*bound.args, **bound.kwargs)
 
@@ -68,6 +72,11 @@ def with_settings(**defaults: Any) -> Callable:
         return call
 
     return decorate
+
+
+def _is_optional(parameter: inspect.Parameter) -> bool:
+    is_keyword = parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    return is_keyword and parameter.default is not inspect.Parameter.empty
 
 
 @contextlib.contextmanager

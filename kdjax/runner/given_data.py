@@ -1,9 +1,10 @@
 """Images that a caller has, as the `data` section of a config; batches for them."""
 
+import contextlib
 import functools
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kdjax import paths
@@ -123,13 +124,19 @@ def _folder_section(
     folder: pathlib.Path, workdir: pathlib.Path
 ) -> tuple[dict, int | None]:
     """Prepares a folder of images in the run's directory, once."""
+    if not paths.is_url(workdir) and workdir.is_relative_to(folder.resolve()):
+        raise InputError(
+            f"workdir: {workdir} lies in data, {folder}, and would be taken for a class"
+            "; expected another place, such as runs/1."
+        )
     name = _set_name(folder)
     data_dir, log = workdir / FOLDER, collectives.log
     data_dir.mkdir(parents=True, exist_ok=True)
-    prepared = _prepare(name, folder, data_dir, workdir)
+    with _options_of_prepare(folder):
+        prepared = _prepare(name, folder, data_dir, workdir)
+        section = own_set.data_section(name, prepared.facts)
     for image, error in prepared.skipped.items():
         log(f"{image}: cannot be read, left out ({error})")
-    section = own_set.data_section(name, prepared.facts)
     return section | {"data_dir": str(data_dir)}, prepared.splits["train"]
 
 
@@ -151,12 +158,19 @@ def _prepare(name: str, folder: pathlib.Path, data_dir, workdir: pathlib.Path):
             ) from error
         remove_tree(data_dir / name)
         return prepare()
+
+
+@contextlib.contextmanager
+def _options_of_prepare(folder: pathlib.Path) -> Iterator[None]:
+    """Says where the options are, of which an error about a folder speaks."""
+    try:
+        yield
     except DataError as error:
-        if "--" not in str(error):
+        if not re.search(r"--\w", str(error)):
             raise
         raise DataError(
-            f"{error}\nIts options are those of `python -m kdjax prepare NAME --folder="
-            f"{folder}`; data is that NAME then."
+            f"{error}\nThese are options of `python -m kdjax prepare NAME --folder="
+            f"{folder}`; give that NAME as data then."
         ) from error
 
 

@@ -67,8 +67,8 @@ def advice(name: str, data_dir: pathlib.Path) -> str:
     hint = f"Did you mean {nearest[0]}? " if nearest else ""
     return (
         f"{hint}kdjax prepares {', '.join(DATASETS)}, and images in folders "
-        "(prepare NAME --folder=DIR). Any other set that TFDS has written as "
-        "array_record, with features image and label, can be used as well."
+        "(`python -m kdjax prepare NAME --folder=DIR`). Any other set that TFDS has "
+        "written as array_record, with features image and label, can be used as well."
     )
 
 
