@@ -13,7 +13,7 @@ from kdjax.runner import provenance, run, select, trainer
 from kdjax.runner.select import read_selection
 from kdjax.sweeps import directory
 from kdjax.sweeps.trials import Trial
-from tests.datasets.test_own_folder import write
+from tests.datasets.test_own_folder import A, write
 from tests.experiment import configs
 from tests.sweeps import sweeps
 
@@ -143,7 +143,7 @@ def test_a_set_of_ones_own_that_was_prepared_again_is_another(tmp_path):
     versioned.data.name = "mine:1.0.0"
     run.run(config, tmp_path / "w")
     run.run(versioned, tmp_path / "versioned")
-    (photos / "a/new.png").write_bytes((photos / "b/0.jpeg").read_bytes())
+    (photos / "a/new.png").write_bytes(A)
     prepare_folder("mine:1.0.1", photos, data_dir=sets)
     with pytest.raises(InputError, match="is mine, which is 1.0.1 now, and was 1.0.0"):
         run.run(config, tmp_path / "w")
