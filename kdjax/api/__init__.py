@@ -41,7 +41,7 @@ def train(
     data,
     *,
     workdir: str | pathlib.Path,
-    allow: Sequence[str] = (),
+    allow: str | Sequence[str] = (),
     **settings: Unpack[Settings],
 ) -> Trained:
     """Trains a network on labels; of `distill` it takes what needs no teacher.
@@ -66,7 +66,7 @@ def distill(
     data,
     *,
     workdir: str | pathlib.Path,
-    allow: Sequence[str] = (),
+    allow: str | Sequence[str] = (),
     **settings: Unpack[Settings],
 ) -> Trained:
     """Trains a student with a teacher, on the devices that JAX has here.
@@ -90,7 +90,8 @@ def distill(
         alone has alpha 0.9 and temperature 4.
       batch_size: None: 128, or less for a set that has not 40 batches of that size.
       learning_rate: None: 0.1; where `batch_size` is None, in proportion to the batch.
-      data_dir: where TFDS keeps its sets; "": its usual place.
+      data_dir: where prepared sets are, which go before folders of their names; "":
+        where TFDS keeps its sets.
       config: any other key, dotted -> value, as {"optimizer.weight_decay": 1e-4}:
         docs/config.md. Images of your own are cropped and flipped at random unless
         "data.padding" and "data.flip" say otherwise.
@@ -101,7 +102,8 @@ def distill(
     """
     workdir = paths.resolve(workdir, "workdir")
     with configured(student, teacher, data, workdir, settings) as config:
-        allowed = changes.parse(",".join(allow), schema.plain(config))
+        keys = allow if isinstance(allow, str) else ",".join(allow)
+        allowed = changes.parse(keys, schema.plain(config))
         run.run(config, workdir, allow=allowed)
     return load(workdir, network=student)
 

@@ -92,7 +92,8 @@ def check_code(path: str, name: Any) -> None:
         raise InputError(
             f"{path} is {name!r}, a function: what a file names so is called only "
             "where you name it too. If you know that code and trust it: "
-            f"--allow_code={name}, or config.allow_code = ({name!r},)."
+            f"--allow_code={name}, or config.allow_code = ({name!r},); from Python "
+            f"network={name!r} where a run is read."
         )
 
 

@@ -92,12 +92,12 @@ def nearest(path: pathlib.Path) -> str:
     close = difflib.get_close_matches(missing.name, names, n=1)
     if not close:
         return ""
-    there = missing.with_name(close[0])
-    whole = there / path.absolute().relative_to(missing)
-    there = whole if whole.exists() else there
+    existing = missing.with_name(close[0])
+    whole = existing / path.absolute().relative_to(missing)
+    existing = whole if whole.exists() else existing
     if not path.is_absolute():
-        there = pathlib.Path(os.path.relpath(there))
-    return f" Did you mean {there}?"
+        existing = pathlib.Path(os.path.relpath(existing))
+    return f" Did you mean {existing}?"
 
 
 def _checked(text: str | pathlib.Path, what: str) -> str:

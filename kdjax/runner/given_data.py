@@ -18,7 +18,7 @@ from kdjax.datasets import own_set
 from kdjax.distributed import collectives
 from kdjax.experiment.data import dataset_of
 from kdjax.paths.files import remove_tree
-from kdjax.runner.workdir import has_steps, is_begun
+from kdjax.runner.workdir import has_steps, is_begun, read_config
 
 DATA = "data.npz"  # in a run's directory: what it was given as arrays
 FOLDER = "data"  # in it: what it was given as a folder of images
@@ -33,7 +33,7 @@ def data_section(
     Arrays and folders of images are kept in the run's directory.
     """
     if isinstance(data, str | pathlib.Path):
-        if (folder := _folder_of(data, workdir)) is not None:
+        if (folder := _folder_of(data, data_dir, workdir)) is not None:
             return collectives.broadcast(lambda: _folder_section(folder, workdir))
         if dataset_of(str(data)) in DATASETS:
             return {"name": str(data), "data_dir": data_dir}, None
@@ -50,10 +50,20 @@ def data_section(
     return section, len(splits["train"].label)
 
 
-def _folder_of(data: str | pathlib.Path, workdir: pathlib.Path) -> pathlib.Path | None:
-    """The folder of images that `data` is; None where it is the name of a set."""
+def _folder_of(
+    data: str | pathlib.Path, data_dir: str, workdir: pathlib.Path
+) -> pathlib.Path | None:
+    """The folder of images that `data` is; None where it is the name of a set.
+
+    A set in a data_dir that is given goes before a folder of that name.
+    """
     if str(data) in DATASETS or npz.is_npz(str(data)) or paths.is_url(data):
         return None
+    if data_dir and isinstance(data, str) and _is_name(data):
+        from kdjax.data.tfds import find
+
+        if find.prepared(data, paths.parse(data_dir, "data_dir")):
+            return None
     folder = paths.local(data, "data")
     if folder.is_dir() or (workdir / FOLDER / _set_name(folder)).is_dir():
         return folder  # where it was removed, what was prepared of it
@@ -89,7 +99,7 @@ def _set_section(
 
     where = paths.parse(data_dir, "data_dir") if data_dir else default_data_dir()
     directory = find.find(name, where)
-    if directory is None and not has_steps(workdir):
+    if directory is None and not _is_begun_with(name, workdir):
         raise DataError(
             f"data is {name!r}, and there is neither such a folder here nor a prepared "
             f"set in {where}.{paths.nearest(pathlib.Path(name))} "
@@ -98,6 +108,14 @@ def _set_section(
     facts = None if directory is None else read_facts(directory)
     own = AUGMENT if facts is None else own_set.data_section(name, facts)
     return section | own, count
+
+
+def _is_begun_with(name: str, workdir: pathlib.Path) -> bool:
+    """Whether a run on that set is here: it says itself what it lacks."""
+    if not is_begun(workdir):
+        return False
+    config = read_config(workdir) or {}
+    return config.get("data", {}).get("name") == name
 
 
 def batch_and_rate(count: int | None, batch_size: int | None) -> tuple[int, float]:
@@ -170,7 +188,7 @@ def _options_of_prepare(folder: pathlib.Path) -> Iterator[None]:
             raise
         raise DataError(
             f"{error}\nThese are options of `python -m kdjax prepare NAME --folder="
-            f"{folder}`; give that NAME as data then."
+            f"{folder} --data_dir=DIR`; then give data=NAME and data_dir=DIR."
         ) from error
 
 

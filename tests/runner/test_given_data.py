@@ -69,6 +69,9 @@ def test_a_set_of_ones_own_by_name_trains_as_it_was_measured(here):
     data, count = section("mine", str(here / "sets"))
     assert data["test"] == "validation" and data["feed"] == "streamed"
     assert "padding" not in data and count == 12
+    prepare_folder("photos", here / "photos", data_dir=here / "sets")
+    same, _ = section("photos", str(here / "sets"))  # not the folder that is here
+    assert same["data_dir"] == str(here / "sets")
     assert section("mine:1.0.0", str(here / "sets"))[0]["name"] == "mine:1.0.0"
 
 
@@ -112,6 +115,6 @@ def test_a_run_is_not_among_its_images(here):
 def test_options_of_prepare_are_said_to_be_that(here):
     (here / "photos/a/deep").mkdir()
     (here / "photos/a/deep/0.jpg").write_bytes(A)
-    message = "--nested(.|\n)*options of `python -m kdjax prepare NAME --folder=photos`"
+    message = "--nested(.|\n)*options of `python -m kdjax prepare NAME --folder=photos "
     with pytest.raises(DataError, match=message):
         section("photos")

@@ -20,7 +20,8 @@ def require(name: str, data_dir: pathlib.Path) -> pathlib.Path:
     """The directory of a prepared set; raises DataError where `find` finds none."""
     directory = find(name, data_dir)
     if directory is None:
-        where = f"{name} is not prepared: looked for {data_dir / name}."
+        path = data_dir / name.replace(":", "/")
+        where = f"{name} is not prepared: looked for {path}."
         raise DataError(f"{where} {advice(name, data_dir)}")
     return directory
 
@@ -68,7 +69,8 @@ def advice(name: str, data_dir: pathlib.Path) -> str:
     return (
         f"{hint}kdjax prepares {', '.join(DATASETS)}, and images in folders "
         "(`python -m kdjax prepare NAME --folder=DIR`). Any other set that TFDS has "
-        "written as array_record, with features image and label, can be used as well."
+        "written as array_record, with features image and label, can be used as well. "
+        "Of one that was prepared elsewhere give the --data_dir."
     )
 
 
