@@ -46,7 +46,9 @@ def load_split(
             "prepared TFDS set in colour."
         )
     if npz.is_npz(name):
-        return npz.load_npz(_npz_path(name, directory), split)
+        path = paths.parse(name, "data.name")
+        is_whole = directory is None or paths.is_url(path)
+        return npz.load_npz(path if is_whole else directory / path, split)
     if is_embedded(name):
         from kdjax.data import embedded
 
@@ -80,31 +82,6 @@ def _open_lazily(name, split, directory, crops, skip_at_most, threads) -> Split:
     identity |= {"crops": crops.identity(), "pixels": PIXELS}
     images = LazyImages(opened, crops, SkippedImages(skip_at_most), threads)
     return Split(images, label, class_names, identity)
-
-
-def count_examples(
-    name: str, split: str, data_dir: str | pathlib.Path | None = None
-) -> int | None:
-    """How many images a split has, of which none is read.
-
-    None where that cannot be read: `load_split` says why.
-    """
-    directory = None if data_dir is None else paths.parse(data_dir, "data_dir")
-    try:
-        if npz.is_npz(name):
-            return npz.count(_npz_path(name, directory), split)
-        from kdjax.data.tfds import find
-
-        directory = find.require(name, directory or default_data_dir())
-        return int(find.open_builder(directory).info.splits[split].num_examples)
-    except Exception:  # of files that anyone wrote
-        return None
-
-
-def _npz_path(name: str, directory: pathlib.Path | None) -> pathlib.Path:
-    path = paths.parse(name, "data.name")
-    is_whole = directory is None or paths.is_url(path)
-    return path if is_whole else directory / path
 
 
 def size_on_disk(name: str, data_dir: str | pathlib.Path | None = None) -> int:

@@ -79,12 +79,6 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
     return in_memory(image, label, classes, name=path.name, split=split)
 
 
-def count(path: pathlib.Path, split: str) -> int:
-    """How many images a split has, by its labels; raises as `Arrays` does."""
-    with path.open("rb") as opened, Arrays(opened) as file:
-        return len(file[split + LABEL])
-
-
 class Arrays(Mapping):
     """The arrays of an open .npz file by name, each read when it is looked at.
 

@@ -37,16 +37,7 @@ class Recorded(NamedTuple):
 
     augment: Augment
     streamed: bool  # images of several sizes, or too large to be kept as pixels
-
-
-def source_of(name: str, data_dir: str | pathlib.Path | None) -> dict | None:
-    """Which version of a folder's set is there, and of which files; None of others."""
-    where = paths.parse(data_dir, "data_dir") if data_dir else default_data_dir()
-    directory = find.prepared(name, where)
-    facts = None if directory is None else read_facts(directory)
-    if facts is None:
-        return None
-    return {"version": directory.name, "listing": facts["source"]["listing"]}
+    source: dict  # its version, and a digest of the files that it was prepared from
 
 
 def recorded(name: str, data_dir: str | pathlib.Path | None) -> Recorded | None:
@@ -67,7 +58,8 @@ def recorded(name: str, data_dir: str | pathlib.Path | None) -> Recorded | None:
     except ValueError as error:
         path = directory / FILE
         raise DamagedError(f"{path}: {error} {_ADVICE}") from error
-    return Recorded(augment, training["feed"] == "streamed")
+    source = {"version": directory.name, "listing": facts["source"]["listing"]}
+    return Recorded(augment, training["feed"] == "streamed", source)
 
 
 def read_facts(directory: pathlib.Path) -> dict | None:

@@ -91,9 +91,8 @@ def check_code(path: str, name: Any) -> None:
     if ":" in name and name not in _allowed.get():
         raise InputError(
             f"{path} is {name!r}, a function: what a file names so is called only "
-            "where you name it too. If you know that code and trust it: "
-            f"--allow_code={name}, or config.allow_code = ({name!r},); from Python "
-            f"network={name!r} where a run is read."
+            f"where you name it too. If you know and trust it: --allow_code={name}, "
+            f"network={name!r} in Python, or config.allow_code = ({name!r},)."
         )
 
 

@@ -119,20 +119,12 @@ def streams_by_itself(name: str, data_dir: str | None) -> bool:
 
 def prepared_source(section: dict) -> dict | None:
     """Of which version and files a set of one's own is now; None of other sets."""
-    if not _may_be_own(section["name"]):
-        return None
-    from kdjax.data.recorded import source_of  # brings TFDS
-
-    return source_of(section["name"], section["data_dir"])
-
-
-def _may_be_own(name: str) -> bool:
-    return not is_npz(name) and dataset_of(name) not in DATASETS
+    return (facts := _recorded(section["name"], section["data_dir"])) and facts.source
 
 
 def _recorded(name: str, data_dir: str | None):
     """What `prepare --folder` wrote beside a set of one's own; None of other sets."""
-    if not _may_be_own(name):
+    if is_npz(name) or dataset_of(name) in DATASETS:
         return None
     from kdjax.data.recorded import recorded  # brings TFDS
 

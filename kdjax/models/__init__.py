@@ -20,8 +20,7 @@ __all__, __getattr__, __dir__ = lazy_package(
 )
 __all__ += ["MODELS", "create", "provided"]
 PROVIDED = "provided:"  # before the name of a network that is an object of the caller's
-# In the name of a module that had weights, before what stands for them.
-WEIGHTS = "-weights-"
+WEIGHTS = "-weights-"  # in the name of a module, before a digest of its weights
 _provided = contextvars.ContextVar("provided")  # name -> Network
 
 
@@ -132,7 +131,9 @@ def create(name: str, *, num_classes: int, **rest):
 
 def _of_the_caller(name: str, rest: dict):
     networks = _provided.get({})
-    network = _provided_as(name.removeprefix(PROVIDED), networks)
+    key = name.removeprefix(PROVIDED)
+    by_structure = {own.partition(WEIGHTS)[0]: one for own, one in networks.items()}
+    network = networks.get(key, by_structure.get(key.partition(WEIGHTS)[0]))
     if network is None:
         raise ValueError(
             f"create: {name!r} stands for a network that was an object in memory; "
@@ -145,21 +146,6 @@ def _of_the_caller(name: str, rest: dict):
             f"create: {', '.join(rest)} cannot change {name!r}, which is made already."
         )
     return network
-
-
-def _provided_as(name: str, networks: dict):
-    """A network by its name, else one that had other weights; None where none is.
-
-    Whoever reads a run needs the structure: the weights are the run's.
-    """
-    if name in networks:
-        return networks[name]
-    same = (n for key, n in networks.items() if _structure(key) == _structure(name))
-    return next(same, None)
-
-
-def _structure(name: str) -> str:
-    return name.partition(WEIGHTS)[0]
 
 
 def _takes(builder: Callable, keyword: str) -> bool:

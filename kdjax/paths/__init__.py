@@ -5,9 +5,7 @@ both are annotated as `pathlib.Path`. What a bucket does in another way (it rena
 nothing, appends nothing, has no directories) is in `kdjax.paths.files`.
 """
 
-import difflib
 import importlib.util
-import itertools
 import os
 import pathlib
 import re
@@ -18,7 +16,6 @@ from kdjax.contracts import InputError
 BUCKETS = {"gs": ("gcsfs", "gcs"), "s3": ("s3fs", "s3")}
 # Two letters or more, for one is a drive; pathlib merges slashes, so one is enough.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
-_LISTED = 10_000  # names, at most, among which the nearest one is looked for
 _LONGEST = 255  # bytes of a name, on every usual file system
 
 
@@ -79,25 +76,9 @@ def is_url(path: str | pathlib.Path) -> bool:
 
 def nearest(path: pathlib.Path) -> str:
     """ " Did you mean PATH?" of a path that is not there, or "": it ends an error."""
-    if is_url(path) or path.exists():
-        return ""
-    missing = path.absolute()
-    while not missing.parent.is_dir():
-        missing = missing.parent
-    try:
-        with os.scandir(missing.parent) as entries:
-            names = [entry.name for entry in itertools.islice(entries, _LISTED)]
-    except OSError:
-        return ""
-    close = difflib.get_close_matches(missing.name, names, n=1)
-    if not close:
-        return ""
-    existing = missing.with_name(close[0])
-    whole = existing / path.absolute().relative_to(missing)
-    existing = whole if whole.exists() else existing
-    if not path.is_absolute():
-        existing = pathlib.Path(os.path.relpath(existing))
-    return f" Did you mean {existing}?"
+    from kdjax.paths.suggestion import suggestion
+
+    return "" if is_url(path) or path.exists() else suggestion(path)
 
 
 def _checked(text: str | pathlib.Path, what: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.data import arrays, npz
-from kdjax.data.load import count_examples
 from kdjax.data.registry import DATASETS
 from kdjax.data.split import DataError
 from kdjax.data.tfds.names import default_data_dir, parse_name
@@ -91,9 +90,8 @@ def _set_section(
     DataError for what is neither, nor a folder, before a run begins.
     """
     section = {"name": name, "data_dir": data_dir}
-    count = count_examples(name, "train", data_dir or None)
     if npz.is_npz(name):
-        return section | AUGMENT, count
+        return section | AUGMENT, _count_arrays(name, data_dir)
     from kdjax.data.recorded import read_facts
     from kdjax.data.tfds import find
 
@@ -107,7 +105,21 @@ def _set_section(
         )
     facts = None if directory is None else read_facts(directory)
     own = AUGMENT if facts is None else own_set.data_section(name, facts)
+    splits = {} if directory is None else find.open_builder(directory).info.splits
+    count = int(splits["train"].num_examples) if "train" in splits else None
     return section | own, count
+
+
+def _count_arrays(name: str, data_dir: str) -> int | None:
+    """How many images of a file train; None where the run will say what is wrong."""
+    path = paths.parse(name, "data")
+    if data_dir and not paths.is_url(path):
+        path = paths.parse(data_dir, "data_dir") / path
+    try:
+        with path.open("rb") as opened, npz.Arrays(opened) as file:
+            return len(file[f"train{npz.LABEL}"])
+    except Exception:  # of a file that anyone wrote
+        return None
 
 
 def _is_begun_with(name: str, workdir: pathlib.Path) -> bool:
