@@ -79,6 +79,6 @@ def _write(
 
 def _sections(runs: list[Run], options: argparse.Namespace) -> list[Section]:
     """What lies in the workdirs and, once they are finished, what networks answer."""
-    finished = [run.workdir for run in runs if run.is_finished]
-    answered = evidence.sections(finished, options) if finished else []
+    is_one_finished = any(run.is_finished for run in runs)
+    answered = evidence.sections(runs, options) if is_one_finished else []
     return run_sections(runs, options.baseline, answered)

@@ -6,7 +6,9 @@ import statistics
 import pytest
 
 from kdjax.contracts import InputError
-from kdjax.reporting.groups import choose_baseline, make_groups, mean_text
+from kdjax.reporting.comparable import choose_baseline
+from kdjax.reporting.grouping import make_groups
+from kdjax.reporting.groups import mean_text
 from kdjax.reporting.runs import read_runs
 from tests.reporting.workdirs import demo, section, write
 
