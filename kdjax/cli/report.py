@@ -26,10 +26,12 @@ from kdjax.cli import evidence
 from kdjax.contracts import InputError
 from kdjax.reporting.blocks import Section
 from kdjax.reporting.console import say
+from kdjax.reporting.grouping import make_groups
 from kdjax.reporting.page import write_page
 from kdjax.reporting.results import print_table
 from kdjax.reporting.runs import Run, read_runs
 from kdjax.reporting.sections import run_sections
+from kdjax.reporting.sections.run_names import shortly_named
 
 SECONDS = 10.0
 
@@ -48,7 +50,8 @@ def main(argv: list[str]) -> int:
     workdirs = [paths.parse(workdir, "WORKDIR") for workdir in options.workdirs]
     page = _page(options.output, workdirs[0])
     runs = _write(workdirs, page, options)
-    print_table([result for run in runs for result in run.results])
+    named = shortly_named(runs, make_groups(runs))
+    print_table([result for run in named for result in run.results])
     say(f"wrote {page}")
     while options.watch and not all(run.is_finished for run in runs):
         time.sleep(options.watch)

@@ -12,6 +12,7 @@ from kdjax.reporting.training_settings import (
     ELSEWHERE,
     SEED,
     conditions,
+    shown,
     training_settings,
     without_seeds,
 )
@@ -30,13 +31,17 @@ def make_groups(runs: list[Run]) -> list[Group]:
         members[_setting(run, result)].append(Member(name, run, result))
     lists, teachers = list(members.values()), _teachers(runs)
     groups = [
-        Group(name, own, _is_in(own[0], teachers), conditions(own[0].run.config))
-        for name, own in zip(_names(lists), lists, strict=True)
+        Group("", own, _is_in(own[0], teachers), conditions(own[0].run.config))
+        for own in lists
     ]
     models = [group.model for group in groups if not group.is_teacher]
     groups = [
         group._replace(is_teacher=group.is_teacher and group.model not in models)
         for group in groups
+    ]
+    groups = [
+        group._replace(name=name)
+        for name, group in zip(_names(groups), groups, strict=True)
     ]
     return sorted(groups, key=lambda group: not group.is_teacher)
 
@@ -67,22 +72,25 @@ def _is_in(member: Member, teachers: set[tuple[str, str]]) -> bool:
     return bool({(workdir, member.result.student), (workdir, "")} & teachers)
 
 
-def _names(groups: list[list[Member]]) -> list[str]:
+def _names(all_groups: list[Group]) -> list[str]:
     """A name a group: its members' without their seeds, else their method's."""
+    groups = [group.members for group in all_groups]
+    # A teacher's network is another one, which tells no student from others.
+    students = [group.members for group in all_groups if not group.is_teacher]
     names = [_name(members) for members in groups]
     unclear = [len(name) > LONGEST or names.count(name) > 1 for name in names]
     # Beside "kd, tau 1" a bare "kd" would not say which one it is.
     pairs = list(zip(names, groups, unclear, strict=True))
     methods = {own[0].result.method for _, own, is_unclear in pairs if is_unclear}
     names = [
-        _described(own, groups) if is_unclear or name in methods else name
+        _described(own, students) if is_unclear or name in methods else name
         for name, own, is_unclear in pairs
     ]
     same = collections.defaultdict(list)
     for name, own in zip(names, groups, strict=True):
         same[name].append(own)
     names = [
-        ", ".join([name, *_trained(own, same[name])])
+        ", ".join([name, *trained_words(own, same[name])])
         for name, own in zip(names, groups, strict=True)
     ]
     return numbered(names)
@@ -99,7 +107,7 @@ def _name(members: list[Member]) -> str:
     return students.pop() if len(students) == 1 else members[0].result.method
 
 
-def _trained(members: list[Member], same: list[list[Member]]) -> list[str]:
+def trained_words(members: list[Member], same: list[list[Member]]) -> list[str]:
     """What tells a training from others of its name: "learning_rate 0.1"."""
     own = training_settings(members[0].run.config)
     others = [training_settings(other[0].run.config) for other in same]
@@ -107,9 +115,7 @@ def _trained(members: list[Member], same: list[list[Member]]) -> list[str]:
     words = []
     for key in keys[:_MOST_KEYS]:
         name = re.sub(r"\.(name|workdir)$", "", key).rpartition(".")[2]
-        value = own[key]
-        shown = f"{value:g}" if isinstance(value, float) else str(value)
-        words.append(f"{name} {shown.rstrip('/').rpartition('/')[2]}")
+        words.append(f"{name} {shown(own[key]).rstrip('/').rpartition('/')[2]}")
     return words
 
 
@@ -122,6 +128,5 @@ def _described(members: list[Member], groups: list[list[Member]]) -> str:
         values = {json.dumps(other.get(key), default=str) for other in others}
         if len(values) > 1 and not key.endswith(("name", "seed")):
             name = key.split(".", 1)[-1].replace("temperature", "tau")
-            shown = f"{value:g}" if isinstance(value, float) else value
-            words.append(f"{name} {shown}")
+            words.append(f"{name} {shown(value)}")
     return ", ".join(words)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kdjax.contracts import flat
 from kdjax.reporting.results import Result, series
 from kdjax.reporting.runs import Run
+from kdjax.reporting.training_settings import shown
 
 
 class Member(NamedTuple):
@@ -102,7 +103,7 @@ def model_labels(results: list[Result]) -> list[str]:
     for result, own in zip(results, sections, strict=True):
         same = [s for s in sections if s.get("name") == own.get("name")]
         words = [
-            f"{key} {'x'.join(map(str, v)) if isinstance(v, list) else v}"
+            f"{key} {shown(v)}"
             for key, v in own.items()
             if any(other.get(key) != v for other in same)
         ]

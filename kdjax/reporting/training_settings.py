@@ -73,11 +73,14 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 def _instead(key: str, value: Any, other: Any) -> str:
     if key != "length":
-        return f"{key} {_text(value)} instead of {_text(other)}"
+        return f"{key} {shown(value)} instead of {shown(other)}"
     (count, unit), (other_count, other_unit) = value, other
     own_unit = f" {other_unit}" * (other_unit != unit)
-    return f"{_text(count)} {unit} instead of {_text(other_count)}{own_unit}"
+    return f"{shown(count)} {unit} instead of {shown(other_count)}{own_unit}"
 
 
-def _text(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as names and sentences have it: 4, 0.5, 8x16x32."""
+    if isinstance(value, list | tuple):
+        return "x".join(map(shown, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

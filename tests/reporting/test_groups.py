@@ -79,6 +79,17 @@ def test_a_sweep_of_seeds_and_temperatures(tmp_path):
     assert names == ["kd, tau 1", "kd, tau 4"]
 
 
+def test_the_teachers_network_is_in_no_students_name(tmp_path):
+    teacher = {"ce": (section("ce", width=24), 90.0)}
+    write(tmp_path / "teacher", teacher)
+    for tau in (1.0, 4.0):
+        one = section("kd", temperature=tau)
+        path = tmp_path / f"method.temperature-{tau}__long"
+        write(path, {"kd": (one, 50.0)}, teacher=tmp_path / "teacher")
+    names = [group.name for group in groups_of(tmp_path)]
+    assert names == ["teacher", "kd, tau 1", "kd, tau 4"]
+
+
 def test_lines_of_a_sweep_say_how_they_were_trained(tmp_path):
     for size in (32, 64):
         name = f"a.long.section.batch_size-{size}"

@@ -124,7 +124,7 @@ def test_only_trainings_of_one_length_batch_and_data_are_compared(tmp_path):
         "kept": {},
         "local": {},
     }.items():
-        method = "ka_ps" if name == "local" else "mse"
+        method = {"local": "ka_ps", "going": "dist"}.get(name, "mse")
         one = section(method, own.get("seed", 0))
         write(tmp_path / name, {method: (one, 90.0)}, **own)
     for name, key, value in (
@@ -173,6 +173,23 @@ def test_a_heatmap_where_alpha_and_temperature_vary(tmp_path):
     cells = {(row["x"], row["y"]): row["value"] for row in values(heatmap.spec)}
     assert cells["4", "0.9"] == pytest.approx(55.4)
     assert len({row["network"] for row in values(line.spec)}) == 2
+
+
+def test_temperatures_of_other_trainings_are_another_line(tmp_path):
+    for epochs in (5.0, 9.0):
+        for tau in (1.0, 4.0):
+            one = section("kd", alpha=0.5, temperature=tau)
+            path = tmp_path / f"{epochs:g}-{tau:g}"
+            write(path, {"kd": (one, 50.0 + epochs + tau)}, total_epochs=epochs)
+    (line,) = blocks_of(sections_of(tmp_path)["Temperature"], Chart)
+    shown = {(r["network"], r["tau"]): r["value"] for r in values(line.spec)}
+    names = [f"kd, alpha 0.5, total_epochs {n}" for n in (5, 9)]
+    assert shown == {
+        (names[0], "1"): 56.0,
+        (names[0], "4"): 59.0,
+        (names[1], "1"): 60.0,
+        (names[1], "4"): 63.0,
+    }
 
 
 def test_curves_are_there_for_all_that_was_logged(sections):

@@ -28,7 +28,10 @@ def shortly_named(runs: list[Run], groups: list[Group]) -> list[Run]:
         for run in runs
     ]
     pairs = zip(runs, numbered(names), strict=True)
-    return [run._replace(name=name) for run, name in pairs]
+    return [
+        run._replace(name=name, results=[r._replace(run=name) for r in run.results])
+        for run, name in pairs
+    ]
 
 
 def _short(group: Group, member: Member) -> str:
