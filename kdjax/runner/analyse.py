@@ -63,7 +63,7 @@ def _find_members(workdirs: list[pathlib.Path]) -> dict[str, Member]:
         without += [str(run.workdir)] * (len(taught) < len(own))
         found += [(run.name, *pair) for pair in taught]
     if not found:
-        raise InputError(f"{', '.join(without)}: no student here had a teacher.")
+        raise InputError(f"{', '.join(without)}: its students had no teacher.")
     if without:
         collectives.log(f"analyse: left out, without a teacher: {', '.join(without)}")
     names = [name if len(runs) == 1 else f"{run}/{name}" for run, name, _ in found]

@@ -53,7 +53,7 @@ def compare(
     return Compared(
         networks=networks,
         teacher_of={name: t for name, t in teacher_of.items() if name in here},
-        baseline_of=_baselines(here, left_out),
+        baseline_of=baselines(here, left_out),
         labels=images.split.label,
         class_names=images.split.class_names,
         three_classes=images.classes or (),
@@ -61,7 +61,7 @@ def compare(
     )
 
 
-def _baselines(
+def baselines(
     members: dict[str, Member], left_out: Callable[[str, object], None]
 ) -> dict[str, str]:
     """Student -> the same network on the same labels alone, of the same seed if any.

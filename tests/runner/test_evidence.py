@@ -12,15 +12,18 @@ from kdjax import checkpoints
 from kdjax.analysis.outputs import Compared
 from kdjax.data.load import load_split
 from kdjax.data.noise import NOISES
-from kdjax.experiment import schema
+from kdjax.experiment import builders, schema
 from kdjax.experiment.build import build
 from kdjax.experiment.stages import split_stages
 from kdjax.reporting.blocks import Gallery, Table
 from kdjax.reporting.files import replace_json, replace_npz
+from kdjax.reporting.grouping import make_groups
+from kdjax.reporting.results import read_summary
+from kdjax.reporting.runs import read_runs
 from kdjax.runner import evidence, outputs, run
-from kdjax.runner.compared import compare
-from kdjax.runner.evidence import evidence_sections
-from kdjax.runner.members import name_members, one_of_each, read_runs
+from kdjax.runner.compared import baselines, compare
+from kdjax.runner.evidence import TITLE
+from kdjax.runner.members import Member, Run, one_of_each
 from kdjax.runner.outputs import Images
 from tests.experiment import configs
 
@@ -73,6 +76,19 @@ def root(data_dir, tmp_path_factory):
     stages = split_stages(config, root / "tickets")
     replace_json(root / "tickets" / "config.json", schema.resolved(config))
     run.run_stage(stages["retrain"], root / "tickets" / "retrain")
+    # The same students as trials of a sweep that share a program.
+    program = copied(root / "students", root / "sweep" / "programs" / "one")
+    for name in METHODS:
+        trial = root / "sweep" / f"method-{name}"
+        copied(program, trial)
+        shutil.rmtree(trial / "checkpoints")
+        summary = read_summary(trial / "summary.json")
+        students, own = (x["students"] for x in (summary, summary["identity"]))
+        summary["students"], summary["identity"]["students"] = (
+            {METHODS[name]["name"]: one[name]} for one in (students, own)
+        )
+        summary["program"] = {"workdir": "programs/one", "student": name}
+        replace_json(trial / "summary.json", summary)
     return root
 
 
@@ -101,13 +117,19 @@ def logits(workdir, name, images):
 def compared(*workdirs, most=10_000, keep=False) -> tuple[Compared, list[str]]:
     """What `compare` gives, and what was left out."""
     said = []
-    members = one_of_each(
-        name_members(read_runs(list(workdirs), said.append)), said.append
-    )
+
+    def left_out(what, why):
+        said.append(f"{what}: {why}")
+
+    members, _ = one_of_each(make_groups(read_runs(list(workdirs))), left_out)
     images = Images(
         load_split("fashion_mnist_subset", "test[:100]"), most, None, "test"
     )
-    return compare(members, images, said.append, keep), said
+    return compare(members, images, left_out, keep), said
+
+
+def evidence_sections(workdirs, **options):
+    return evidence.evidence_sections(read_runs(workdirs), **options)
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +214,49 @@ def test_what_is_kept_of_other_weights_is_not_taken(root, tmp_path):
     assert not np.array_equal(alien, right)
 
 
+def test_trials_of_one_program_answer_as_its_students(root, test_images, capsys):
+    titles = [section.title for section in evidence_sections([root / "sweep"])]
+    assert len(titles) == 7 and titles[-1] == "Targets that a rule changed"
+    assert "left out" not in capsys.readouterr().err
+    result, _ = compared(root / "sweep", keep=True)
+    assert list(result.networks) == ["teacher", "ce", "kd", "lr"]
+    assert result.baseline_of == {"kd": "ce", "lr": "ce"}
+    for name in METHODS:
+        expected = logits(root / "students", name, test_images.image)
+        own = result.networks[name].logits
+        np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_networks_of_ones_own_are_named_once_with_what_to_type(root, tmp_path):
+    run = copied(root / "students", tmp_path / "run")
+    code = "tests.networks:coarse"
+    token = builders._allowed.set(frozenset())
+    try:
+        (section,) = evidence_sections([run])
+    finally:
+        builders._allowed.reset(token)
+    (line,) = section.blocks
+    assert line.startswith("Left out: the comparison with the teacher, ce, kd, lr")
+    assert line.endswith(f"add to the command: --allow_code={code}")
+
+
+def test_gains_are_over_networks_that_were_trained_as_long(root, tmp_path):
+    run = copied(root / "students", tmp_path / "run")
+    config = coarse("")
+    members = {
+        name: Member(Run(run, meta), name)
+        for meta in [checkpoints.read_meta(run / "checkpoints")[0]]
+        for name in METHODS
+    }
+    said = []
+    same = baselines(members, lambda *words: said.append(words))
+    assert same == {"kd": "ce", "lr": "ce"} and not said
+    longer = members["kd"].run.meta | {"config": schema.resolved(config)}
+    members["kd"] = Member(Run(run, longer), "kd")
+    assert baselines(members, lambda *words: said.append(words)) == {"lr": "ce"}
+    assert [what for what, _ in said] == ["gains and losses of kd"]
+
+
 def test_a_run_without_a_teacher(root, capsys):
     titles = [section.title for section in evidence_sections([root / "second"])]
     assert titles == ["Norms of the features", "Three classes as the networks see them"]
@@ -249,25 +314,29 @@ def test_what_a_stage_kept_for_the_training(root):
 
 
 def test_what_cannot_be_computed_is_said(root, tmp_path, capsys):
-    assert evidence_sections([tmp_path]) == []
-    assert (
-        f"left out: {tmp_path}/checkpoints: no checkpoints" in capsys.readouterr().err
-    )
+    gone = copied(root / "students", tmp_path / "gone")
+    shutil.rmtree(gone / "checkpoints")
+    (section,) = evidence_sections([gone])
+    assert section.title == TITLE and len(section.blocks) == 1
+    why = f"ce, kd, lr: {gone}/checkpoints: no checkpoints"
+    assert section.blocks[0].startswith(f"Left out: {why}")
+    assert f"left out: kd: {gone}/checkpoints: no" in capsys.readouterr().err
     copied(root / "students", tmp_path / "students")
     (root / "teacher").rename(tmp_path / "moved")
     try:
-        titles = [
-            section.title for section in evidence_sections([tmp_path / "students"])
-        ]
+        first, *others = evidence_sections([tmp_path / "students"])
+        titles = [section.title for section in others]
     finally:
         (tmp_path / "moved").rename(root / "teacher")
     assert "Images on which teacher and student disagree most" not in titles
     assert "Gains and losses against training on labels alone" in titles
     said = capsys.readouterr().err
     assert said.count("left out: the comparison with the teacher") == 1
+    assert first.blocks[0].startswith("Left out: the comparison with the teacher, ")
 
 
 def test_classes_that_are_none_are_refused(root, capsys):
-    assert evidence_sections([root / "second"], classes="boot,Bag,Coat") == []
+    (section,) = evidence_sections([root / "second"], classes="boot,Bag,Coat")
+    assert "'boot' is not a class" in section.blocks[0]
     assert "'boot' is not a class" in capsys.readouterr().err
     assert evidence.MOST_IMAGES == 10_000
