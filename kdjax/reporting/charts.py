@@ -50,8 +50,10 @@ def curves(
         nearest=True, on="pointerover", clear="pointerout", empty=False, name=HOVER
     )
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=zero)
+    # Of one epoch the axis would have no length, and a rounded number at its middle.
+    is_one = len({row["epoch"] for row in rows}) == 1
     base = alt.Chart(alt.Data(values=list(rows))).encode(
-        x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False)),
+        x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False, zero=is_one)),
         y=alt.Y("value:Q", title=title, scale=scale),
         color=_by_network(names, places),
         detail=["network:N", "run:N"],

@@ -3,6 +3,7 @@
 import collections
 import json
 import re
+from collections.abc import Mapping
 
 from kdjax.contracts import flat
 from kdjax.reporting.groups import Group, Member
@@ -109,14 +110,24 @@ def _name(members: list[Member]) -> str:
 
 def trained_words(members: list[Member], same: list[list[Member]]) -> list[str]:
     """What tells a training from others of its name: "learning_rate 0.1"."""
-    own = training_settings(members[0].run.config)
-    others = [training_settings(other[0].run.config) for other in same]
+    own = _with_length(members[0].run.config)
+    others = [_with_length(other[0].run.config) for other in same]
     keys = [key for key in own if any(other.get(key) != own[key] for other in others)]
     words = []
     for key in keys[:_MOST_KEYS]:
         name = re.sub(r"\.(name|workdir)$", "", key).rpartition(".")[2]
-        words.append(f"{name} {shown(own[key]).rstrip('/').rpartition('/')[2]}")
+        text = shown(own[key]).rstrip("/").rpartition("/")[2]
+        words.append(text if key == "length" else f"{name} {text}")
     return words
+
+
+def _with_length(config: Mapping) -> dict:
+    """The settings of a training, its steps or epochs as one: "20 epochs"."""
+    settings = training_settings(config)
+    length = conditions(config).get("length", (None, ""))
+    for key in ("total_epochs", "total_steps"):
+        settings.pop(key, None)
+    return {"length": f"{shown(length[0])} {length[1]}"} | settings
 
 
 def _described(members: list[Member], groups: list[list[Member]]) -> str:

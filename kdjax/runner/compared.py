@@ -86,9 +86,9 @@ def baselines(
     alone = [n for n in members if n not in plain and n not in result]
     if plain and alone:
         left_out(
-            f"gains and losses of {', '.join(alone)}",
-            "no network here was trained on labels alone that is the same one, with "
-            "the same images, length and batch size.",
+            f"gains and losses of {' · '.join(alone)}",
+            "expected the same network, trained on labels alone on the same images, as "
+            "long and with the same batch size; there is none here.",
         )
     return result
 

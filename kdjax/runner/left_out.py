@@ -46,4 +46,4 @@ def _causes(error: str | BaseException | None) -> Iterator[BaseException]:
 
 def _named(names: list[str]) -> str:
     more = [f"{len(names) - MOST} more"] * (len(names) > MOST)
-    return ", ".join([*names[:MOST], *more])
+    return " · ".join([*names[:MOST], *more])  # names have commas in them

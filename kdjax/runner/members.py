@@ -73,16 +73,20 @@ def one_of_each(
     members = {n: one for n, one in members.items() if not _is_teacher(one, teachers)}
     chosen = most_telling(groups, members)
     several = [g for g in groups if g.name in chosen and len(g.members) > 1]
-    how = ""
-    if len(chosen) < len(members):
-        how = (
-            f"Of {len(members)} settings these {len(chosen)} are compared: the first "
-            "one trained on labels alone, if any, and those with the highest test "
-            f"accuracy. A chart can tell no more apart: {', '.join(chosen)}. "
-        )
+    how = _how_chosen(members, chosen) if len(chosen) < len(members) else ""
     if several:
         how += "Of trainings that differ in their seed only the first is compared."
     return chosen, how.strip()
+
+
+def _how_chosen(members: dict[str, Member], chosen: dict[str, Member]) -> str:
+    methods = [one.section["method"]["name"] for one in chosen.values()]
+    plain = "the first one trained on labels alone and " * ("ce" in methods)
+    return (
+        f"Of {len(members)} settings {len(chosen)} are compared, for a chart can tell "
+        f"no more apart: {plain}those with the highest test accuracy. They are "
+        f"{' · '.join(chosen)}. "
+    )
 
 
 def most_telling(groups: list[Group], members: dict[str, Member]) -> dict[str, Member]:

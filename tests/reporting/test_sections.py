@@ -183,7 +183,7 @@ def test_temperatures_of_other_trainings_are_another_line(tmp_path):
             write(path, {"kd": (one, 50.0 + epochs + tau)}, total_epochs=epochs)
     (line,) = blocks_of(sections_of(tmp_path)["Temperature"], Chart)
     shown = {(r["network"], r["tau"]): r["value"] for r in values(line.spec)}
-    names = [f"kd, alpha 0.5, total_epochs {n}" for n in (5, 9)]
+    names = [f"kd, alpha 0.5, {n} epochs" for n in (5, 9)]
     assert shown == {
         (names[0], "1"): 56.0,
         (names[0], "4"): 59.0,
@@ -228,8 +228,9 @@ def test_runs_of_a_sweep_have_short_names_and_a_program_is_one_row(tmp_path):
         (path / "summary.json").write_text(json.dumps(summary))
     found = sections_of(tmp_path)
     table, *charts = found["Throughput and time"].blocks
-    names = ["kd, tau 1 and 1 more", "kd, tau 4"]
-    assert [row[0] for row in table.rows] == names and "one row" in table.caption
+    names = ["program 1, 2 trials", "kd, tau 4"]
+    assert [row[0] for row in table.rows] == names
+    assert table.caption.endswith("program 1 trained kd, tau 1 · kd, tau 2.")
     for chart in charts:
         shown = dict.fromkeys(row["run"] for row in values(chart.spec))
         assert list(shown) == names and "method." not in chart.alt

@@ -236,7 +236,7 @@ def test_networks_of_ones_own_are_named_once_with_what_to_type(root, tmp_path):
     finally:
         builders._allowed.reset(token)
     (line,) = section.blocks
-    assert line.startswith("Left out: the comparison with the teacher, ce, kd, lr")
+    assert line.startswith("Left out: the comparison with the teacher · ce · kd · lr")
     assert line.endswith(f"add to the command: --allow_code={code}")
 
 
@@ -318,7 +318,7 @@ def test_what_cannot_be_computed_is_said(root, tmp_path, capsys):
     shutil.rmtree(gone / "checkpoints")
     (section,) = evidence_sections([gone])
     assert section.title == TITLE and len(section.blocks) == 1
-    why = f"ce, kd, lr: {gone}/checkpoints: no checkpoints"
+    why = f"ce · kd · lr: {gone}/checkpoints: no checkpoints"
     assert section.blocks[0].startswith(f"Left out: {why}")
     assert f"left out: kd: {gone}/checkpoints: no" in capsys.readouterr().err
     copied(root / "students", tmp_path / "students")
@@ -332,7 +332,7 @@ def test_what_cannot_be_computed_is_said(root, tmp_path, capsys):
     assert "Gains and losses against training on labels alone" in titles
     said = capsys.readouterr().err
     assert said.count("left out: the comparison with the teacher") == 1
-    assert first.blocks[0].startswith("Left out: the comparison with the teacher, ")
+    assert first.blocks[0].startswith("Left out: the comparison with the teacher · ")
 
 
 def test_classes_that_are_none_are_refused(root, capsys):

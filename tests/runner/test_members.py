@@ -86,8 +86,9 @@ def test_of_many_the_best_and_the_first_without_a_teacher(metas, tmp_path):
     members, how, said = chosen(tmp_path)
     best = sorted(scores, key=scores.get)[-(MOST_STUDENTS - 1) :]
     assert list(members) == ["ce", *sorted(best)] and not said
-    assert how.startswith("Of 22 settings these 6 are compared: the first one trained")
-    assert how.endswith(f"{', '.join(members)}.")
+    assert how.startswith("Of 22 settings 6 are compared")
+    assert "the first one trained on labels alone and those with the highest" in how
+    assert how.endswith(f"{' · '.join(members)}.")
 
 
 def test_what_is_not_stored_or_tested_on_other_images_is_said(metas, tmp_path):

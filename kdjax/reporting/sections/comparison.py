@@ -54,7 +54,7 @@ def _left_out(names: dict[str, list[str]], baseline: Group) -> list[str]:
     parts = []
     for why, own in names.items():
         more = [f"{len(own) - MOST} more"] * (len(own) > MOST)
-        parts.append(f"{', '.join([*own[:MOST], *more])} ({why})")
+        parts.append(f"{' · '.join([*own[:MOST], *more])} ({why})")
     return [f"Not compared with {baseline.name}: {'; '.join(parts)}."]
 
 
@@ -104,7 +104,7 @@ def _chart(pairs: list[tuple[Group, Difference]], baseline: Group) -> Chart:
         if math.isfinite(one.low):
             row |= {"low": one.low, "high": one.high}
         rows.append(row)
-    title = f"test top-1 less that of {baseline.name}, points"
+    title = "difference of the test top-1, points"
     words = [f"{group.name} {one.mean:+.2f} ({verdict(one)})" for group, one in pairs]
     alt = f"Differences from {baseline.name} in points: {', '.join(words)}."
     dashed = f"Dashed: no difference from {baseline.name}."

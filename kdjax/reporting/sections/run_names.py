@@ -1,12 +1,13 @@
 """Names of runs for which tables and figures have room."""
 
-import itertools
 import pathlib
 
 from kdjax.reporting.grouping import LONGEST
 from kdjax.reporting.groups import Group, Member
 from kdjax.reporting.results import numbered
 from kdjax.reporting.runs import Run
+
+MOST = 6  # trials of a program that are named
 
 
 def shortly_named(runs: list[Run], groups: list[Group]) -> list[Run]:
@@ -39,20 +40,24 @@ def _short(group: Group, member: Member) -> str:
     return group.name + f", seed {member.seed}" * has_seeds
 
 
-def programs(runs: list[Run]) -> list[Run]:
-    """The runs, of trials that shared a program the first, called after all of them.
+def programs(runs: list[Run]) -> tuple[list[Run], str]:
+    """The runs, of trials that shared a program one for all; what each program is.
 
-    Their rows and times are those of the program.
+    The rows and times of such trials are those of their program.
     """
-
-    def place(run: Run) -> pathlib.Path:
+    together: dict[pathlib.Path, list[Run]] = {}
+    for run in runs:
         program = run.summary.get("program")
-        return run.workdir.parent / program["workdir"] if program else run.workdir
-
-    result, ordered = [], sorted(runs, key=lambda run: str(place(run)))
-    for _, own in itertools.groupby(ordered, place):
-        first, *others = own
-        more = f" and {len(others)} more" * bool(others)
-        result.append(first._replace(name=first.name + more))
-    order = {run.workdir: number for number, run in enumerate(runs)}
-    return sorted(result, key=lambda run: order[run.workdir])
+        place = run.workdir.parent / program["workdir"] if program else run.workdir
+        together.setdefault(place, []).append(run)
+    result, words = [], []
+    for own in together.values():
+        if len(own) == 1:
+            result += own
+            continue
+        name = f"program {len(words) + 1}"
+        result.append(own[0]._replace(name=f"{name}, {len(own)} trials"))
+        names = [run.name for run in own[:MOST]]
+        more = [f"{len(own) - MOST} more"] * (len(own) > MOST)
+        words.append(f"{name} trained {' · '.join([*names, *more])}")
+    return result, f"{'; '.join(words)}." * bool(words)
