@@ -124,10 +124,11 @@ def trained_words(members: list[Member], same: list[list[Member]]) -> list[str]:
 def _with_length(config: Mapping) -> dict:
     """The settings of a training, its steps or epochs as one: "20 epochs"."""
     settings = training_settings(config)
-    length = conditions(config).get("length", (None, ""))
+    count, unit = conditions(config).get("length", (None, ""))
+    unit = unit.removesuffix("s") if count == 1 else unit
     for key in ("total_epochs", "total_steps"):
         settings.pop(key, None)
-    return {"length": f"{shown(length[0])} {length[1]}"} | settings
+    return {"length": f"{shown(count)} {unit}"} | settings
 
 
 def _described(members: list[Member], groups: list[list[Member]]) -> str:
