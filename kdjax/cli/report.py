@@ -32,7 +32,7 @@ from kdjax.reporting.console import say
 from kdjax.reporting.grouping import make_groups
 from kdjax.reporting.page import write_page
 from kdjax.reporting.results import print_table
-from kdjax.reporting.runs import Run, is_awaited, read_runs
+from kdjax.reporting.runs import Run, is_without_training, read_runs
 from kdjax.reporting.sections import run_sections
 from kdjax.reporting.sections.run_names import shortly_named
 
@@ -69,10 +69,10 @@ def _watch(
     """Writes the page again and again; returns the runs when none goes on."""
     from kdjax.runner.liveness import Watched
 
-    watched, said = Watched(workdirs), set()
+    watched, messages = Watched(workdirs), set()
     while True:
-        awaited = [workdir for workdir in workdirs if is_awaited(workdir)]
-        for workdir in set(awaited) - said:
+        awaited = [workdir for workdir in workdirs if is_without_training(workdir)]
+        for workdir in set(awaited) - messages:
             say(f"report: waits for {workdir}: no training in it yet", sys.stderr)
         runs = read_runs([one for one in workdirs if one not in awaited])
         goes_on = watched.goes_on(runs) or bool(awaited)
@@ -80,10 +80,10 @@ def _watch(
             _write(runs, page, options, options.watch if goes_on else None)
         if not goes_on:
             break
-        if runs and page not in said:
+        if runs and page not in messages:
             say(f"report: wrote {page}; watching", sys.stderr)
-            said.add(page)
-        said.update(awaited)
+            messages.add(page)
+        messages.update(awaited)
         time.sleep(options.watch)
     if ended := [str(run.workdir) for run in runs if not run.is_finished]:
         say(

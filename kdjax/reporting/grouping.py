@@ -13,8 +13,8 @@ from kdjax.reporting.training_settings import (
     ELSEWHERE,
     SEED,
     conditions,
-    shown,
     training_settings,
+    value_text,
     without_seeds,
 )
 
@@ -116,7 +116,7 @@ def trained_words(members: list[Member], same: list[list[Member]]) -> list[str]:
     words = []
     for key in keys[:_MOST_KEYS]:
         name = re.sub(r"\.(name|workdir)$", "", key).rpartition(".")[2]
-        text = shown(own[key]).rstrip("/").rpartition("/")[2]
+        text = value_text(own[key]).rstrip("/").rpartition("/")[2]
         words.append(text if key == "length" else f"{name} {text}")
     return words
 
@@ -128,7 +128,7 @@ def _with_length(config: Mapping) -> dict:
     unit = unit.removesuffix("s") if count == 1 else unit
     for key in ("total_epochs", "total_steps"):
         settings.pop(key, None)
-    return {"length": f"{shown(count)} {unit}"} | settings
+    return {"length": f"{value_text(count)} {unit}"} | settings
 
 
 def _described(members: list[Member], groups: list[list[Member]]) -> str:
@@ -140,5 +140,5 @@ def _described(members: list[Member], groups: list[list[Member]]) -> str:
         values = {json.dumps(other.get(key), default=str) for other in others}
         if len(values) > 1 and not key.endswith(("name", "seed")):
             name = key.split(".", 1)[-1].replace("temperature", "tau")
-            words.append(f"{name} {shown(value)}")
+            words.append(f"{name} {value_text(value)}")
     return ", ".join(words)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kdjax.contracts import flat
 from kdjax.reporting.results import Result, series
 from kdjax.reporting.runs import Run
-from kdjax.reporting.training_settings import shown
+from kdjax.reporting.training_settings import value_text
 
 
 class Member(NamedTuple):
@@ -103,7 +103,7 @@ def model_labels(results: list[Result]) -> list[str]:
     for result, own in zip(results, sections, strict=True):
         same = [s for s in sections if s.get("name") == own.get("name")]
         words = [
-            f"{key} {shown(v)}"
+            f"{key} {value_text(v)}"
             for key, v in own.items()
             if any(other.get(key) != v for other in same)
         ]

@@ -73,14 +73,14 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 def _instead(key: str, value: Any, other: Any) -> str:
     if key != "length":
-        return f"{key} {shown(value)} instead of {shown(other)}"
+        return f"{key} {value_text(value)} instead of {value_text(other)}"
     (count, unit), (other_count, other_unit) = value, other
     own_unit = f" {other_unit}" * (other_unit != unit)
-    return f"{shown(count)} {unit} instead of {shown(other_count)}{own_unit}"
+    return f"{value_text(count)} {unit} instead of {value_text(other_count)}{own_unit}"
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value as names and sentences have it: 4, 0.5, 8x16x32."""
     if isinstance(value, list | tuple):
-        return "x".join(map(shown, value))
+        return "x".join(map(value_text, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

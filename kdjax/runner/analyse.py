@@ -55,20 +55,25 @@ def _find_members(workdirs: list[pathlib.Path]) -> dict[str, Member]:
     A workdir is a run, a sweep, or a directory of them. InputError where no student
     had a teacher, or a workdir has no training.
     """
-    found, without = [], []
+    rows, without = [], []
     runs = read_runs(workdirs)
     for run in runs:
-        own = [(one.student, find(run, one.student)) for one in run.results]
-        taught = [pair for pair in own if pair[1].run.teacher]
-        without += [str(run.workdir)] * (len(taught) < len(own))
-        found += [(run.name, *pair) for pair in taught]
-    if not found:
+        members = [(one.student, find(run, one.student)) for one in run.results]
+        own = [(run.name, *pair) for pair in members if pair[1].run.teacher]
+        without += [str(run.workdir)] * (len(own) < len(members))
+        rows += own
+    if not rows:
         raise InputError(f"{', '.join(without)}: its students had no teacher.")
     if without:
         collectives.log(f"analyse: left out, without a teacher: {', '.join(without)}")
-    names = [name if len(runs) == 1 else f"{run}/{name}" for run, name, _ in found]
-    members = [member for *_, member in found]
-    return dict(zip(numbered(names), members, strict=True))
+    sets = {str(row[-1].run.meta["data"]["train"].get("name")) for row in rows}
+    if len(sets) > 1:
+        raise InputError(
+            f"analyse: these students were trained on {', '.join(sorted(sets))}; "
+            "expected one data set, on whose images all can be run."
+        )
+    names = [name if len(runs) == 1 else f"{run}/{name}" for run, name, _ in rows]
+    return dict(zip(numbered(names), (row[-1] for row in rows), strict=True))
 
 
 def _summary(compared: Compared, name: str) -> dict[str, float]:

@@ -65,32 +65,32 @@ def one_of_each(
 
     All were tested on the same images, and none of them is another one's teacher.
     `left_out` is called with what cannot be compared, and why. Nothing is said where
-    all were chosen and each is the only one of its group.
+    all are compared and each is the only one of its group.
     """
     members = _first_of_each(groups, left_out)
     _keep_same_images(members, left_out)
     teachers = [one.run.teacher for one in members.values() if one.run.teacher]
     members = {n: one for n, one in members.items() if not _is_teacher(one, teachers)}
-    chosen = most_telling(groups, members)
-    several = [g for g in groups if g.name in chosen and len(g.members) > 1]
-    how = _how_chosen(members, chosen) if len(chosen) < len(members) else ""
+    compared = best_students(groups, members)
+    several = [g for g in groups if g.name in compared and len(g.members) > 1]
+    how = _how_chosen(members, compared) if len(compared) < len(members) else ""
     if several:
         how += "Of trainings that differ in their seed only the first is compared."
-    return chosen, how.strip()
+    return compared, how.strip()
 
 
-def _how_chosen(members: dict[str, Member], chosen: dict[str, Member]) -> str:
-    methods = [one.section["method"]["name"] for one in chosen.values()]
+def _how_chosen(members: dict[str, Member], compared: dict[str, Member]) -> str:
+    methods = [one.section["method"]["name"] for one in compared.values()]
     plain = "the first one trained on labels alone and " * ("ce" in methods)
     return (
-        f"Of {len(members)} settings {len(chosen)} are compared, for a chart can tell "
-        f"no more apart: {plain}those with the highest test accuracy. They are "
-        f"{' · '.join(chosen)}. "
+        f"Of {len(members)} settings {len(compared)} are compared, for a chart can "
+        f"tell no more apart: {plain}those with the highest test accuracy. They are "
+        f"{' · '.join(compared)}. "
     )
 
 
-def most_telling(groups: list[Group], members: dict[str, Member]) -> dict[str, Member]:
-    """Those with the highest accuracies and what they are compared with, in order."""
+def best_students(groups: list[Group], members: dict[str, Member]) -> dict[str, Member]:
+    """The first without a teacher and those with the highest accuracies, in order."""
 
     def rank(name: str) -> tuple[bool, float]:
         return name not in plain[:1], -max(top1[name], default=0.0)

@@ -97,6 +97,13 @@ def test_a_directory_of_runs_is_all_that_had_a_teacher(
     assert all(one.run.workdir == program for one in members.values())
     said = capsys.readouterr().err
     assert f"left out, without a teacher: {sweep / 'reference'}\n" in said
+    members["kd/own"].run.meta["data"]["train"]["name"] = "others"
+    monkeypatch.setattr(
+        "kdjax.runner.analyse.find", lambda _, name: members.popitem()[1]
+    )
+    shutil.rmtree(sweep / "reference")
+    with pytest.raises(InputError, match="trained on fashion_mnist_subset, others"):
+        call(sweep, f"--output={tmp_path}", f"--data_dir={data_dir}")
 
 
 @pytest.mark.errors
