@@ -73,6 +73,10 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
         record = functools.partial(records.add, study, command, results, write)
         run.run(runs, root, minutes, record, options.devices)
     say(f"wrote {write(study, results)}")
+    if study == small.NAME:
+        from kdjax.reproduce.teacher_file import export_teacher
+
+        export_teacher(runs[0].config, root / runs[0].name, results)
     return 0
 
 

@@ -1,7 +1,7 @@
 """A chart as an SVG file, for Markdown: by day and by night, with a ground of its own.
 
 The colours are those of the report page, from its CSS. Pages show such a file as an
-image, whose night follows the reader's system; so it does not rely on the page's ground.
+image, whose night follows the reader's system: so the ground is in the file.
 """
 
 import functools
