@@ -1,4 +1,4 @@
-"""CIFAR-100 in hours of two cores: ResNet-20 teaches ResNet-8, 60 and 20 epochs.
+"""CIFAR-100 in hours of two cores: ResNet-20 teaches ResNet-8, 60 and 10 epochs.
 
 The claims of the four papers and methods of the field, on the whole of CIFAR-100, far
 from any paper's protocol: a small pair and few epochs. Units of three to five students
@@ -14,7 +14,7 @@ from kdjax.reproduce.plans import TEACHER_SEED, Pair, Run, Settings, put_data
 
 NAME = "cifar100-small"
 TEACHER, STUDENT = "resnet20", "resnet8"
-EPOCHS = {TEACHER: 60.0, STUDENT: 20.0}
+EPOCHS = {TEACHER: 60.0, STUDENT: 10.0}
 TAU, SPREAD = 4.0, 4.0
 NOISE = {"name": "symmetric", "rate": 0.4, "seed": 888}
 NOISY_TEACHER = f"{TEACHER}-noise40"
