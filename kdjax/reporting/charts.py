@@ -179,8 +179,8 @@ def against_temperature(
     values = sorted({row["at"] for row in placed})
     label = f"datum.value >= {0.99 * end} ? '{INFINITY}' : format(datum.value, '~g')"
     axis = alt.Axis(values=values, labelExpr=label, labelOverlap=True)
-    drawn = {*levels, *(row["network"] for row in rows)}
-    names = [name for name in places if name in drawn]
+    here = {*levels, *(row["network"] for row in rows)}
+    names = [name for name in places if name in here]
     base = alt.Chart(alt.Data(values=placed)).encode(
         x=alt.X(
             "at:Q",

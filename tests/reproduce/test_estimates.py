@@ -8,7 +8,7 @@ from kdjax.bench.flops import of_image
 from kdjax.cli import reproduce
 from kdjax.contracts import InputError
 from kdjax.models import create
-from kdjax.reproduce import estimates, imagenet, sweeps
+from kdjax.reproduce import estimates, imagenet, run, sweeps
 from kdjax.reproduce.estimates import CIFAR100, Part, cpu_hours
 
 
@@ -97,3 +97,22 @@ def test_imagenet_only_has_a_plan(capsys):
     assert "no less than" in lines[0] and "ESTIMATE" in lines[0]
     with pytest.raises(InputError, match="expected --plan, which names its configs"):
         reproduce.main(["imagenet"])
+
+
+def test_a_plan_and_a_report_train_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "run", None)
+    where = [f"--runs={tmp_path}/runs", f"--results={tmp_path}/results"]
+    assert reproduce.main(["cifar100", "--plan", "--seeds=0,1", *where]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    *runs, what, cpu, h200, v5e = lines
+    assert [line.split(":")[0] for line in runs] == [
+        "wrn_28_4",
+        "wrn_16_2-of-wrn_28_4-seed0",
+        "wrn_16_2-of-wrn_28_4-seed1",
+    ]
+    assert what.startswith("3 of 3 runs to do, 15 networks; 30,000,000 images")
+    for line, words in ((cpu, "this machine"), (h200, "one H200"), (v5e, "a v5e-8")):
+        assert line.startswith(words) and "ESTIMATE" in line
+    assert not list(tmp_path.iterdir())
+    assert reproduce.main(["cifar100", "--report", *where]) == 0
+    assert "Nothing of this is measured yet." in (tmp_path / "RESULTS.md").read_text()
