@@ -18,9 +18,7 @@ from kdjax.reporting.page import STILL_WIDTH, THEME
 
 _STYLE = pathlib.Path(__file__).parent / "templates" / "report.css"
 _ROOT = re.compile(r":root \{.*?\}", re.DOTALL)
-_ID = re.compile(r'(\bid="|url\(#)([A-Za-z_]+?)\d+\b')
 _DECIMALS = re.compile(r"(\d\.\d)\d+")  # no one sees less than a tenth of a pixel
-_ROLE = re.compile(r"<svg ")
 
 
 def write_svg(chart: Chart, path: pathlib.Path) -> None:
@@ -28,24 +26,12 @@ def write_svg(chart: Chart, path: pathlib.Path) -> None:
     spec = {key: value for key, value in chart.spec.items() if key != "$schema"}
     spec = {"width": STILL_WIDTH, "padding": 10} | spec | {"config": THEME}
     svg = vl_convert.vegalite_to_svg(json_text(spec), allowed_base_urls=[])
-    head, rest = _DECIMALS.sub(r"\1", _numbered(svg)).split(">", 1)
-    head = _ROLE.sub(f'<svg role="img" aria-label="{escape(chart.alt)}" ', head, 1)
+    head, rest = _DECIMALS.sub(r"\1", svg).split(">", 1)
+    label = f'<svg role="img" aria-label="{escape(chart.alt)}" '
+    head = head.replace("<svg ", label, 1)
     ground = '<rect width="100%" height="100%" fill="var(--bg)"/>'
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, f"{head}><style>{_colours()}</style>{ground}{rest}\n")
-
-
-def _numbered(svg: str) -> str:
-    """The same with ids from 0: Vega counts on from one chart to the next."""
-    numbers: dict[str, int] = {}
-
-    def renamed(match: re.Match) -> str:
-        name = match.group()[len(match.group(1)) :]
-        return (
-            f"{match.group(1)}{match.group(2)}{numbers.setdefault(name, len(numbers))}"
-        )
-
-    return _ID.sub(renamed, svg)
 
 
 @functools.cache

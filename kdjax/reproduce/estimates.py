@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from kdjax.reproduce.plans import FLOAT32, Run
 
-CIFAR100 = 50_000  # training images
+CIFAR100 = 50_000  # training images, and those of an .npz file of it
+IMAGES = {"fashion_mnist_subset": 10_000}  # of other sets
 # Network -> FLOP of an image's forward and bytes of its outputs of convolutions, as
 # `kdjax.bench.flops` counts them: 100 classes and 32 pixels, or 1,000 and 224.
 WORK = {
@@ -46,7 +47,7 @@ class Part(NamedTuple):
 
 
 def parts_of(runs: Iterable[Run]) -> list[Part]:
-    """Of runs on CIFAR-100; selections count as nothing."""
+    """Of trainings; selections count as nothing."""
     parts = []
     for run in runs:
         config = run.config
@@ -54,7 +55,8 @@ def parts_of(runs: Iterable[Run]) -> list[Part]:
             continue
         teacher = run.pair.teacher if config["teacher"]["workdir"] else ""
         images = config["total_steps"] * config["batch_size"]
-        images = images or config["total_epochs"] * CIFAR100
+        in_set = IMAGES.get(config["data"]["name"], CIFAR100)
+        images = images or config["total_epochs"] * in_set
         students = max(1, len(config["students"]))
         parts.append(Part(teacher, config["model"]["name"], students, images))
     return parts
