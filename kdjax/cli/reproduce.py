@@ -7,6 +7,7 @@
   repdistiller     RepDistiller's protocol: resnet56 -> resnet20, WRN-40-2 -> WRN-16-2
   cifar100-small   ResNet-20 -> ResNet-8, 10 epochs: all claims in hours of two cores
   fashion_mnist    the claims of all four papers, by sweeps on 12,000 small images
+  fashion_mnist-teachers   rules for wrong teachers under three teachers, same images
   cifar100_claims  the same on CIFAR-100
   imagenet         only --plan: what its configs take; they are trained one by one
 
@@ -33,12 +34,14 @@ from kdjax.reproduce import (
     small_page,
     sweeps,
     tables,
+    teachers,
+    teachers_page,
 )
 from kdjax.runner import time_slice
 from kdjax.runner.workdir import is_done
 
 SLICE = 8.0  # minutes of --once
-TRAINED = (*plans.STUDIES, small.NAME)
+TRAINED = (*plans.STUDIES, small.NAME, teachers.NAME)
 
 
 def main(argv: list[str]) -> int:
@@ -77,6 +80,8 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     study, settings = options.study, read_settings(options)
     if study == small.NAME:
         runs, write = small.plan(settings, root), small_page.write
+    elif study == teachers.NAME:
+        runs, write = teachers.plan(settings, root), teachers_page.write
     else:
         runs, write = plans.plan(plans.STUDIES[study], settings, root), tables.write
     expected = _expected(runs, root, settings.dtype)
@@ -88,7 +93,9 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     elif settings.total_steps:  # a rehearsal, which measures nothing
         results = root / "results"
     else:
-        results = pages.configs("cifar100") / "results"
+        is_embedded = study == teachers.NAME
+        data_set = "fashion_mnist" if is_embedded else "cifar100"
+        results = pages.configs(data_set) / "results"
     # Only here: they bring JAX and all of a training.
     from kdjax.reproduce import records, run
 
@@ -130,9 +137,12 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         add("--plan", action="store_true", help="only print what would run")
         add("--report", action="store_true", help="train nothing; write RESULTS.md")
         if name in TRAINED:
+            _add_trained(one)
+            if name == teachers.NAME:
+                one.set_defaults(data=None)
+                continue
             file = "of `prepare --npz=FILE`, not TFDS data"
             data("--data", metavar="FILE", help=file)
-            _add_trained(one)
         else:
             one.epilog = "All other options go to every sweep, such as --devices=2 or "
             one.epilog += "--config.total_epochs=4."
@@ -149,7 +159,8 @@ def _add_trained(parser: argparse.ArgumentParser) -> None:
     results("--results", metavar="DIR", help="default configs/cifar100/results")
     rehearsal = "a rehearsal of N steps a run; its results stay in --runs"
     results("--total_steps", type=int, default=0, metavar="N", help=rehearsal)
-    seeds = "0,1,2" if parser.prog.endswith(small.NAME) else "0"
+    has_three = parser.prog.endswith((small.NAME, teachers.NAME))
+    seeds = "0,1,2" if has_three else "0"
     add("--seeds", default=seeds, help="of the students; default %(default)s")
     once = f"one time slice of {SLICE:g} minutes, or --minutes; 42: there is more"
     add("--once", action="store_true", help=once)

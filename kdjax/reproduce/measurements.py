@@ -51,6 +51,7 @@ def measurements(run: Run, workdir: pathlib.Path) -> dict:
             name: _weights(workdir, name, student)
             | {"metrics": summary["students"][name]["metrics"]}
             | curve(rows, name)
+            | shares(rows, name)
             for name, student in identity["students"].items()
         },
     }
@@ -85,6 +86,20 @@ def curve(rows: list[dict], name: str) -> dict:
         "best": {key: points[key][best] for key in ("top1", "epoch")},
         "curve": points,
     }
+
+
+def shares(rows: list[dict], name: str) -> dict:
+    """Means over a training of what `compute_loss` reports of rules on targets.
+
+    >>> shares([{"train/s/teacher/top1": x} for x in (0.5, 1.0)], "s")
+    {'shares': {'teacher/top1': 0.75}}
+    """
+    means = {}
+    for share in ("teacher/top1", "target/changed"):
+        key = f"train/{name}/{share}"
+        values = [row[key] for row in rows if key in row]
+        means |= {share: statistics.fmean(values)} if values else {}
+    return {"shares": means} if means else {}
 
 
 def _time_slices(workdir: pathlib.Path) -> dict[str, list[str]]:

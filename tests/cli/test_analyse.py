@@ -11,6 +11,7 @@ from kdjax.cli import analyse
 from kdjax.contracts import InputError
 from kdjax.experiment.build import build
 from kdjax.runner import run
+from kdjax.runner.evaluate import SplitRequest, evaluate
 from tests.experiment import configs
 from tests.networks import tiny
 
@@ -68,6 +69,16 @@ def test_distances_and_norms_are_those_of_the_checkpoints(
     for name in ("logit_distances", "feature_norms", "projections"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "median distance" in capsys.readouterr().out
+
+
+def test_a_runs_teacher_is_scored_on_its_training_images(workdirs, data_dir):
+    where = SplitRequest("train", str(data_dir))
+    of_teacher = evaluate(workdirs / "teacher", where)
+    of_students = evaluate(workdirs / "students", where)
+    assert "teacher" not in of_teacher  # it had none
+    scores, expected = of_students["teacher"], of_teacher["students"]["ce"]
+    assert scores == pytest.approx({key: expected[key] for key in scores})
+    assert {"top1", "loss", "count"} <= scores.keys()
 
 
 @pytest.mark.errors
