@@ -86,7 +86,8 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
         runs, write = plans.plan(plans.STUDIES[study], settings, root), tables.write
     expected = _expected(runs, root, settings.dtype)
     if options.plan:
-        say("\n".join([*map(plans.describe, runs), *expected]))
+        whole = estimates.benchmark() if study == "repdistiller" else []
+        say("\n".join([*map(plans.describe, runs), *expected, *whole]))
         return 0
     if options.results is not None:
         results = paths.local(options.results, "--results").resolve()

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kdjax.reproduce.plans import FLOAT32, Run
+from kdjax.reproduce.published import PAIRS
 
 CIFAR100 = 50_000  # training images, and those of an .npz file of it
 IMAGES = {"fashion_mnist_subset": 10_000}  # of other sets
@@ -23,6 +24,17 @@ WORK = {
     "wrn_28_4": (1.69124e9, 4194300),
     "wrn_40_2": (6.55222e8, 3047420),
     "resnet34_cifar": (2.3189e9, 4096000),
+    "resnet32": (1.38261e8, 1261570),
+    "resnet110": (5.06311e8, 4243460),
+    "resnet32x4": (2.16608e9, 5177340),
+    "resnet8x4": (3.54142e8, 1507330),
+    "wrn_40_1": (1.66573e8, 1490940),
+    "vgg13": (5.69872e8, 1048580),
+    "vgg8": (1.92385e8, 524288),
+    "mobilenet_v2_half": (1.30473e7, 846592),
+    "resnet50_cifar": (2.59603e9, 13729800),
+    "shufflenet_v1": (7.73829e7, 622080),
+    "shufflenet_v2": (8.90089e7, 2252290),
     "resnet18": (3.62815e9, 9934850),
     "resnet34": (7.32752e9, 14952400),
     "resnet50": (8.17837e9, 44455900),
@@ -60,6 +72,16 @@ def parts_of(runs: Iterable[Run]) -> list[Part]:
         students = max(1, len(config["students"]))
         parts.append(Part(teacher, config["model"]["name"], students, images))
     return parts
+
+
+def benchmark() -> list[str]:
+    """RepDistiller's 13 pairs by one method, each teacher and student trained once."""
+    images = 240.0 * CIFAR100
+    teachers = dict.fromkeys(teacher for teacher, _ in PAIRS)
+    parts = [Part("", teacher, 1, images) for teacher in teachers]
+    parts += [Part(*pair, 1, images) for pair in PAIRS]
+    what = f"{len(PAIRS)} pairs by one method, {len(parts)} networks"
+    return lines(parts, f"configs/cifar100/repdistiller.py: {what}")
 
 
 def lines(parts: list[Part], what: str, dtype: str = FLOAT32) -> list[str]:
@@ -128,7 +150,7 @@ def _on_accelerators(parts: list[Part], dtype: str) -> list[str]:
     return [
         f"{name}: no rate is measured; no less than "
         f"{time(roof_hours(parts, *kind, dtype))}, ESTIMATE by its data sheet in "
-        f"{dtype}; programs of small images take much longer"
+        f"{dtype}: a bound, not a pace"
         for name, kind in ACCELERATORS.items()
     ]
 

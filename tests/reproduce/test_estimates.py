@@ -37,6 +37,14 @@ def test_the_roof_of_a_chip_by_hand():
     assert hours == pytest.approx(max(flops, moved) / 3600)
 
 
+def test_all_pairs_of_the_benchmark_are_planned(capsys):
+    """13 students and 6 teachers; by hand, of the README's two tables."""
+    assert reproduce.main(["repdistiller", "--plan"]) == 0
+    *_, what, cpu, _, _ = capsys.readouterr().out.splitlines()
+    assert what.startswith("configs/cifar100/repdistiller.py: 13 pairs by one method")
+    assert "19 networks; 228,000,000 images" in what and "ESTIMATE" in cpu
+
+
 def test_a_network_whose_work_is_not_known_has_no_estimate():
     what, why = estimates.lines([Part("", "own:network", 1, 10.0)], "one run")
     assert what.startswith("one run; 10 images")
