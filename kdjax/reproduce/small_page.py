@@ -66,7 +66,7 @@ def section(records: list[dict], figures: str = "") -> str:
         text += [title, pages.table(COLUMNS[:3], rows), _kept(kept)]
         text += [_claims(noisy_claims(noisy))]
     text += [f"### Figures\n\n{figures}" if figures else "", _published(clean)]
-    return "\n\n".join(filter(None, [*text, origin(records)]))
+    return "\n\n".join(filter(None, [*text, _time(records), origin(records)]))
 
 
 def scores(records: list[dict]) -> Scores:
@@ -211,6 +211,25 @@ def _kept(kept: Values) -> str:
 
 def _claims(lines: list[claims.Claim]) -> str:
     return pages.table(("claim (mean difference)", "here"), lines) if lines else ""
+
+
+def _time(records: list[dict]) -> str:
+    """Runs of a unit in a row: how many, of how many students, minutes and pace."""
+    units = collections.defaultdict(list)
+    for record in records:
+        units[record["run"].partition("/")[0].partition("-seed")[0]].append(record)
+    rows = []
+    for name, runs in units.items():
+        paces = [one["images_per_second"] for one in runs if one["images_per_second"]]
+        pace = f"{statistics.median(paces):,.0f}" if paces else NONE
+        minutes = statistics.fmean(one["seconds"] for one in runs) / 60
+        students = max(len(one["students"]) for one in runs)
+        rows.append((name, len(runs), students, f"{minutes:.0f}", pace))
+    heads = ("unit", "runs", "students in each", "minutes each", "images/s, median")
+    table = pages.table(heads, rows)
+    text = "### Time\n\nEach image goes through all students of a program. Minutes are "
+    text += "wall time over all resumes, other programs beside.\n\n"
+    return text + table if rows else ""
 
 
 def origin(records: list[dict]) -> str:

@@ -158,6 +158,8 @@ def test_the_page_says_what_the_records_give_when_worked_out_by_hand(stored):
     assert "same | 80.00 ± 10.00" in text and "same | 31.00 ± 2.00 | 0, 1, 2" in text
     wrong = "of the test images; wrong on 21.50 % of the training images."
     assert f"`resnet20`: 66.00 % {wrong}" in text and "13 runs, 6.5 hours" in text
+    assert "| labels | 3 | 4 | 30 | 1,000 |" in text
+    assert "| detectors | 6 | 1 | 30 | 1,000 |" in text
     assert "with tau" not in own.split("claim")[1]  # two of its five are there
 
 
