@@ -14,6 +14,7 @@ from kdjax.experiment.build import build
 from kdjax.reporting.files import replace_json
 from kdjax.reporting.results import read_summary
 from kdjax.runner import run
+from kdjax.runner.evaluate import SplitRequest, evaluate
 from tests.experiment import configs
 from tests.networks import tiny
 
@@ -104,6 +105,16 @@ def test_a_directory_of_runs_is_all_that_had_a_teacher(
     shutil.rmtree(sweep / "reference")
     with pytest.raises(InputError, match="trained on fashion_mnist_subset, others"):
         call(sweep, f"--output={tmp_path}", f"--data_dir={data_dir}")
+
+
+def test_a_runs_teacher_is_scored_on_its_training_images(workdirs, data_dir):
+    where = SplitRequest("train", str(data_dir))
+    of_teacher = evaluate(workdirs / "teacher", where)
+    of_students = evaluate(workdirs / "students", where)
+    assert "teacher" not in of_teacher  # it had none
+    scores, expected = of_students["teacher"], of_teacher["students"]["ce"]
+    assert scores == pytest.approx({key: expected[key] for key in scores})
+    assert {"top1", "loss", "count"} <= scores.keys()
 
 
 @pytest.mark.errors
