@@ -24,6 +24,7 @@ from kdjax.data.loaders.streaming import StreamingLoader
 from kdjax.data.prefetch import cores
 from kdjax.data.split import Split
 from kdjax.data.synthetic import NAME, prepare_synthetic
+from kdjax.distributed import devices
 from kdjax.training import sharding
 
 PACKAGES = ("array-record", "grain", "opencv-python-headless", "simplejpeg")
@@ -141,7 +142,7 @@ def row(
         **rates,
         "images_per_second_per_core": rates["images_per_second"] / busy,
         "images_per_cpu_second": decoded / timed.cpu_seconds,
-        "processor": processor(),
+        "processor": devices.processor(),
         "versions": {"python": platform.python_version()} | versions(*PACKAGES),
     }
 
@@ -179,12 +180,3 @@ def about(split: Split) -> dict:
 def load_average() -> float | None:
     """Programs that wanted a core in the last minute; None where it is not counted."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-
-
-def processor() -> str:
-    """The processor's name, as the system has it."""
-    info = pathlib.Path("/proc/cpuinfo")
-    for line in info.read_text().splitlines() if info.exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

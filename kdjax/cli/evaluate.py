@@ -8,6 +8,8 @@
 
 "best" is each student's own best step by top-1. Of a run with config.ema_decay the
 average of the weights is scored, or with --weights=raw what the optimizer trains.
+The run's teacher is scored too: with --split=train, 100 less its top1 is the share of
+training images on which it is wrong, without crops and by the labels of the data set.
 
 --data names another set, or an .npz file, with the same classes: they are matched by
 name, in any order. With --subset it may have some of them, and only those are answers.

@@ -5,9 +5,11 @@
 
   cifar100         "KL versus MSE" at alpha 1, its protocol: WRN-28-4 -> WRN-16-2
   repdistiller     RepDistiller's protocol: resnet56 -> resnet20, WRN-40-2 -> WRN-16-2
-  cifar100-small   ResNet-20 -> ResNet-8, 20 epochs: all claims in hours of two cores
+  cifar100-small   ResNet-20 -> ResNet-8, 10 epochs: all claims in hours of two cores
   fashion_mnist    the claims of all four papers, by sweeps on 12,000 small images
+  fashion_mnist-teachers   rules for wrong teachers under three teachers, same images
   cifar100_claims  the same on CIFAR-100
+  imagenet         only --plan: what its configs take; they are trained one by one
 
 The same command goes on where it was stopped, and ends with the study's section of
 configs/SET/RESULTS.md. With --data=FILE.npz, cifar100 and repdistiller need no packages
@@ -18,20 +20,35 @@ import argparse
 import functools
 import math
 import pathlib
+import sys
 
 from kdjax import cli, paths
 from kdjax.contracts import InputError
 from kdjax.reporting.console import say
-from kdjax.reproduce import pages, plans, small, small_page, sweeps, tables
+from kdjax.reproduce import (
+    estimates,
+    imagenet,
+    pages,
+    plans,
+    small,
+    small_page,
+    sweeps,
+    tables,
+    teachers,
+    teachers_page,
+)
 from kdjax.runner import time_slice
+from kdjax.runner.workdir import is_done
 
 SLICE = 8.0  # minutes of --once
-TRAINED = (*plans.STUDIES, small.NAME)
+TRAINED = (*plans.STUDIES, small.NAME, teachers.NAME)
 
 
 def main(argv: list[str]) -> int:
     """Runs a study, or only prints its plan or writes its page."""
     options, words = read(argv)
+    if options.study == imagenet.NAME:
+        return _plan_imagenet(options)
     root = paths.local(options.runs, "--runs").resolve()
     if options.study in TRAINED:
         return _train(options, root)
@@ -47,22 +64,39 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _plan_imagenet(options: argparse.Namespace) -> int:
+    if not options.plan:
+        raise InputError(
+            "imagenet is no single command; expected --plan, which names its configs: "
+            "train each by `python -m kdjax train --config=configs/imagenet/NAME.py`, "
+            "as its first lines say."
+        )
+    say(imagenet.plan())
+    return 0
+
+
 def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     """A study whose runs are trained and recorded in this process."""
     study, settings = options.study, read_settings(options)
     if study == small.NAME:
         runs, write = small.plan(settings, root), small_page.write
+    elif study == teachers.NAME:
+        runs, write = teachers.plan(settings, root), teachers_page.write
     else:
         runs, write = plans.plan(plans.STUDIES[study], settings, root), tables.write
+    expected = _expected(runs, root, settings.dtype)
     if options.plan:
-        say("\n".join(map(plans.describe, runs)))
+        whole = estimates.benchmark() if study == "repdistiller" else []
+        say("\n".join([*map(plans.describe, runs), *expected, *whole]))
         return 0
     if options.results is not None:
         results = paths.local(options.results, "--results").resolve()
     elif settings.total_steps:  # a rehearsal, which measures nothing
         results = root / "results"
     else:
-        results = pages.configs("cifar100") / "results"
+        is_embedded = study == teachers.NAME
+        data_set = "fashion_mnist" if is_embedded else "cifar100"
+        results = pages.configs(data_set) / "results"
     # Only here: they bring JAX and all of a training.
     from kdjax.reproduce import records, run
 
@@ -71,15 +105,31 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
         minutes = SLICE if sliced else options.minutes
         command = records.command(study, settings)
         record = functools.partial(records.add, study, command, results, write)
+        say("\n".join(expected), sys.stderr)
         run.run(runs, root, minutes, record, options.devices)
     say(f"wrote {write(study, results)}")
+    if study == small.NAME:
+        from kdjax.reproduce.teacher_file import export_teacher
+
+        export_teacher(runs[0].config, root / runs[0].name, results)
     return 0
+
+
+def _expected(runs: list[plans.Run], root: pathlib.Path, dtype: str) -> list[str]:
+    """What the runs that are not finished will take."""
+    left = [run for run in runs if not is_done(root / run.name)]
+    parts = estimates.parts_of(left)
+    networks = sum(part.students for part in parts)
+    what = f"{len(left)} of {len(runs)} runs to do, {networks} networks"
+    return estimates.lines(parts, what, dtype)
 
 
 def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """(options, words that go to every sweep)."""
     parser = cli.parser("reproduce", __doc__)
     studies = parser.add_subparsers(dest="study", metavar="STUDY", required=True)
+    one = studies.add_parser(imagenet.NAME, allow_abbrev=False)
+    one.add_argument("--plan", action="store_true", help="what its configs take")
     for name in (*TRAINED, *sweeps.DATA_SETS):
         one = studies.add_parser(name, allow_abbrev=False)
         add, data = one.add_argument, one.add_mutually_exclusive_group().add_argument
@@ -88,14 +138,17 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         add("--plan", action="store_true", help="only print what would run")
         add("--report", action="store_true", help="train nothing; write RESULTS.md")
         if name in TRAINED:
+            _add_trained(one)
+            if name == teachers.NAME:
+                one.set_defaults(data=None)
+                continue
             file = "of `prepare --npz=FILE`, not TFDS data"
             data("--data", metavar="FILE", help=file)
-            _add_trained(one)
         else:
             one.epilog = "All other options go to every sweep, such as --devices=2 or "
             one.epilog += "--config.total_epochs=4."
     options, words = parser.parse_known_args(argv)
-    if words and options.study in TRAINED:
+    if words and options.study not in sweeps.DATA_SETS:
         parser.refuse(words)
     return options, words
 
@@ -107,7 +160,8 @@ def _add_trained(parser: argparse.ArgumentParser) -> None:
     results("--results", metavar="DIR", help="default configs/cifar100/results")
     rehearsal = "a rehearsal of N steps a run; its results stay in --runs"
     results("--total_steps", type=int, default=0, metavar="N", help=rehearsal)
-    seeds = "0,1,2" if parser.prog.endswith(small.NAME) else "0"
+    has_three = parser.prog.endswith((small.NAME, teachers.NAME))
+    seeds = "0,1,2" if has_three else "0"
     add("--seeds", default=seeds, help="of the students; default %(default)s")
     once = f"one time slice of {SLICE:g} minutes, or --minutes; 42: there is more"
     add("--once", action="store_true", help=once)

@@ -7,6 +7,7 @@ import importlib.util
 import math
 import os
 import pathlib
+import platform
 import sys
 
 import jax
@@ -116,6 +117,15 @@ def describe() -> str:
     each = f", {jax.local_device_count()} in each of {processes} processes"
     flags = xla_flags.describe_gpus() if devices[0].platform == "gpu" else ""
     return f"devices: {len(devices)} x {kinds}{each if processes > 1 else ''}{flags}"
+
+
+def processor() -> str:
+    """The processor's name, as the system has it."""
+    info = pathlib.Path("/proc/cpuinfo")
+    for line in info.read_text().splitlines() if info.exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def check_batch(

@@ -61,6 +61,11 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[Run]:
     return runs
 
 
+def is_without_training(root: pathlib.Path) -> bool:
+    """Whether there is no training in a directory that may get one."""
+    return not any(_below(root, DEEPEST)) and not (root / IMPORTED).exists()
+
+
 def _no_training(root: pathlib.Path) -> InputError:
     if (root / IMPORTED).exists():
         return no_run(root)

@@ -12,6 +12,7 @@ import platform
 import statistics
 
 from kdjax.contracts import InputError
+from kdjax.distributed import devices
 from kdjax.paths.json_files import read_json
 from kdjax.reproduce import pages
 
@@ -185,9 +186,6 @@ def _mean(by_seed: Values) -> str:
 
 def _origin(runs: pathlib.Path) -> str:
     """Which code on which machine, how long, from the runs themselves."""
-    # Brings what decodes, which other studies do without.
-    from kdjax.bench.loader_speed import processor
-
     summaries = [_json(path) for path in runs.rglob("summary.json")]
     versions = summaries[0]["identity"]["versions"].items()
     # A trial that shares a program has its seconds in the program's own summary.
@@ -195,7 +193,7 @@ def _origin(runs: pathlib.Path) -> str:
     return (
         f"Measured with Python {platform.python_version()}, "
         f"{', '.join(f'{name} {version}' for name, version in versions)}, on "
-        f"{os.cpu_count()} cores of {processor()}; "
+        f"{os.cpu_count()} cores of {devices.processor()}; "
         f"{minutes:.0f} minutes of training in all."
     )
 

@@ -1,7 +1,7 @@
 """What a finished run measured, as a JSON file that names no machine's directory."""
 
-import datetime
 import hashlib
+import os
 import pathlib
 import platform
 import shutil
@@ -10,18 +10,16 @@ from collections.abc import Callable
 
 import jax
 
-from kdjax import checkpoints
 from kdjax.contracts import json_text
-from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.distributed import devices
 from kdjax.paths.files import written
 from kdjax.paths.json_files import read_json
 from kdjax.reporting.files import replace_record
-from kdjax.reporting.reporter import read_rows
-from kdjax.reporting.results import SUMMARY, read_summary
 from kdjax.reproduce import pages, tables
+from kdjax.reproduce.measurements import TIME_SLICES, measurements
 from kdjax.reproduce.plans import FLOAT32, Run, Settings
 
-TIME_SLICES, RECORD = "pieces.jsonl", "record.json"
+RECORD = "record.json"
 
 
 def add(
@@ -41,7 +39,7 @@ def add(
     own = workdir / RECORD
     if not own.exists():
         record = {"study": study, "run": run.name, "command": command}
-        record |= {"pair": run.pair._asdict()} | _measured(run, workdir)
+        record |= {"pair": run.pair._asdict()} | measurements(run, workdir)
         replace_record(own, record)
     advice = "Delete it; the same command writes it anew."
     record = read_json(own, "the record of a run", tables.RECORD_FORM, advice)
@@ -58,10 +56,11 @@ def add(
 def note_time_slice(workdir: pathlib.Path) -> None:
     """Appends on what a time slice of a run starts: a run may use several machines."""
     workdir.mkdir(parents=True, exist_ok=True)
-    devices = jax.devices()
-    kinds = ", ".join(sorted({device.device_kind for device in devices}))
+    used = jax.devices()
+    kinds = ", ".join(sorted({device.device_kind for device in used}))
     line = {
-        "device": f"{len(devices)} x {kinds}",
+        "device": f"{len(used)} x {kinds}",
+        "host": f"{os.cpu_count()} cores of {devices.processor()}",
         "python": platform.python_version(),
         "precision": jax.config.jax_default_matmul_precision or "default",
         "commit": _commit(),
@@ -93,52 +92,3 @@ def command(study: str, settings: Settings) -> str:
     if settings.total_steps:
         words.append(f"--total_steps={settings.total_steps}")
     return " ".join(words)
-
-
-def _measured(run: Run, workdir: pathlib.Path) -> dict:
-    """A finished run's devices, versions, protocol, data, teacher and students."""
-    summary = read_summary(workdir / SUMMARY)
-    identity, teacher = summary["identity"], summary["identity"]["teacher"]
-    slices = read_rows(workdir / TIME_SLICES, {})
-    commits = dict.fromkeys(one.pop("commit", "") for one in slices)
-    return {
-        "recorded": datetime.date.today().isoformat(),
-        **{key: list(dict.fromkeys(s[key] for s in slices)) for key in slices[0]},
-        "commit": [commit for commit in commits if commit],
-        "versions": identity["versions"],
-        "seed": run.config["seed"],
-        "dtype": run.config["model"].get("dtype", FLOAT32),
-        "batch_size": run.config["batch_size"],
-        "total_epochs": run.config["total_epochs"],
-        "total_steps": run.config["total_steps"],
-        "data": identity["data"],
-        "teacher": teacher and {key: teacher[key] for key in ("model", "digest")},
-        "kept": _kept(run.config["data"]["keep"]),
-        "seconds": summary["seconds"],
-        "students": {
-            name: _student(workdir, name, student, summary["students"][name])
-            for name, student in identity["students"].items()
-        },
-    }
-
-
-def _kept(selection: str) -> dict | None:
-    """How many samples a selection keeps, and how well, where labels are noisy."""
-    if not selection:
-        return None
-    from kdjax.runner.select import read_selection
-
-    summary = read_selection(pathlib.Path(selection))
-    return {key: summary[key] for key in ("kept", "agreement") if key in summary}
-
-
-def _student(workdir: pathlib.Path, name: str, identity: dict, scores: dict) -> dict:
-    """A student's model, method, digests of selection and weights, and metrics."""
-    directory = workdir / CHECKPOINTS
-    meta, _ = checkpoints.read_meta(directory)
-    variables = checkpoints.read_variables(directory, meta["step"], name)
-    # Not the selection itself, which names directories.
-    keys = ("model", "method", "selection_digest", "denominator")
-    student = {key: identity[key] for key in keys if key in identity}
-    digest = checkpoints.digest(variables)
-    return student | {"digest": digest, "metrics": scores["metrics"]}

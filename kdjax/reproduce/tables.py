@@ -56,11 +56,20 @@ PUBLISHED = {
 }
 
 
-_STUDENT = {"metrics": {"top1": float}, "digest": str}
+_CURVE = {"epoch": [float], "top1": [float], "loss": [float]}
+_CURVE["train_loss"] = [(float, None)]
+_STUDENT = {
+    "metrics": {"top1": float, "logit_distance?": float},
+    **{"digest": str, "best": {"top1": float, "epoch": float}, "curve": _CURVE},
+}
+_TEACHER = {"digest": str, "wrong_labels": {"images": int, "percent": float}}
 RECORD_FORM = {
     **{"study": str, "run": str, "command": str, "dtype": str, "seed": int},
     **{"device": [str], "python": [str], "versions": {str: str}, "seconds": float},
     **{"recorded": str, "pair": {"teacher": str, "student": str}},
+    "total_steps": int,
+    "images_per_second": (float, None),
+    "teacher": (_TEACHER, None),
     "students": {str: _STUDENT},
 }
 _ADVICE = "Move it away, or delete it and run the same command again."

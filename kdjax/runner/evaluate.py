@@ -12,6 +12,8 @@ from kdjax.experiment.teachers import load_teacher
 from kdjax.runner.scored_images import SplitRequest, split_to_score
 from kdjax.training import sharding
 from kdjax.training.evaluator import Batches, add_teacher, evaluation_rows, scorer
+from kdjax.training.metrics import evaluate as add_up
+from kdjax.training.metrics import sums
 from kdjax.weights.input_transforms import reordered
 
 
@@ -22,7 +24,7 @@ def evaluate(
     student: str = "",
     weights: str = "",
 ) -> dict:
-    """Metrics of every student of a run, or of one, as JSON holds them.
+    """Metrics of the teacher and of every student of a run, or of one, as in JSON.
 
     `checkpoint` is latest, best (each student's own) or a step, `weights` one of
     `checkpoints.WEIGHTS`.
@@ -40,9 +42,10 @@ def evaluate(
     split, order = split_to_score(workdir, data, images)
     augment = normaliser(data)
     batches = evaluation_rows(split, 0, mesh)
-    if meta["teacher"]:
-        _add_teacher(meta["teacher"], data, augment, batches, order)
-    result = {"workdir": str(workdir), "split": split.identity, "students": {}}
+    result = {"workdir": str(workdir), "split": split.identity}
+    if meta["teacher"] and _add_teacher(meta["teacher"], data, augment, batches, order):
+        result["teacher"] = score_teacher(batches)
+    result["students"] = {}
     for name in [student] if student else students:
         step = choose_step("--checkpoint", checkpoint, meta["step"], best.get(name))
         variables = checkpoints.read_variables(directory, step, name, weights)
@@ -70,14 +73,25 @@ def teacher_section(identity: dict) -> dict:
     return section | identity.get("asked", {})
 
 
+def score_teacher(batches: Batches) -> dict[str, float]:
+    """The teacher's own metrics, of batches with its logits."""
+
+    def step(_, batch):
+        rest = (batch["label"], batch["valid"])
+        return {"teacher": sums(batch["teacher_logits"], *rest)}
+
+    compiled = sharding.compile_evaluate_step(step, batches.mesh)
+    return add_up(compiled, (), batches.placed())["teacher"]
+
+
 def _add_teacher(
     identity: dict,
     data: dict,
     augment: Augment,
     batches: Batches,
     order: list[int] | None,
-) -> None:
-    """Adds the logits of the run's teacher to the batches, where it is there.
+) -> bool:
+    """Adds the logits of the run's teacher to the batches; False where it is gone.
 
     `order` is that of `split_to_score`.
     """
@@ -88,7 +102,7 @@ def _add_teacher(
     # All processes compute its outputs together, or none does.
     for reason in filter(None, collectives.all_gather(why)):
         collectives.log(f"kdjax evaluate: no agreement with the teacher: {reason}")
-        return
+        return False
     is_now, was = teacher.identity["digest"], identity["digest"]
     if is_now != was:
         raise InputError(
@@ -98,3 +112,4 @@ def _add_teacher(
     variables = sharding.place_replicated(teacher.variables, batches.mesh)
     network = teacher.network if order is None else reordered(teacher.network, order)
     add_teacher(network, variables, augment.evaluate, batches)
+    return True

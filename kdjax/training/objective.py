@@ -105,7 +105,19 @@ def _supervise(
     if supervisor.transform:
         own = supervisor.transformed(student_outputs.logits)
         supervision = supervision._replace(student_logits=own)
-    return supervision, state, _temperatures(supervisor.temperature, supervision)
+    metrics = _temperatures(supervisor.temperature, supervision)
+    if supervisor.logits or supervisor.target:
+        # Targets round to equals at high temperatures, logits do not.
+        after = supervision.target if supervisor.target else supervision.logits
+        metrics |= _changed(teacher_outputs.logits, after, batch.label)
+    return supervision, state, metrics
+
+
+def _changed(logits: Array, after: Array, labels: Array) -> dict[str, Array]:
+    """How often the teacher is right, and rules put another class on top."""
+    before, after = jnp.argmax(logits, -1), jnp.argmax(after, -1)
+    shares = {"teacher/top1": before == labels, "target/changed": before != after}
+    return {name: jnp.mean(x, dtype=jnp.float32) for name, x in shares.items()}
 
 
 def _temperatures(rule, supervision) -> dict[str, Array]:

@@ -13,6 +13,7 @@ import pytest
 from kdjax import checkpoints
 from kdjax.cli import reproduce
 from kdjax.contracts import InputError
+from kdjax.distributed import devices
 from kdjax.reporting.reporter import read_rows
 from kdjax.reproduce import pages, run
 from kdjax.reproduce.plans import STUDIES, Settings, plan
@@ -45,6 +46,8 @@ codes.append(kdjax(words("{root}/other/small.npz", "{root}/runs")))
 scored = ["evaluate", "--workdir={root}/runs/{last}", "--data_dir={root}/other"]
 scored += ["--devices=1", "--allow_code=tests.networks:coarse"]
 codes.append(kdjax(scored))
+teacher = ["evaluate", "--workdir={root}/runs/{first}", "--split=train", *scored[2:]]
+codes.append(kdjax(teacher))
 print(json.dumps(codes))
 wrong = set(sys.modules) & set({never!r})
 assert not wrong, wrong
@@ -54,10 +57,11 @@ RUNS = ["resnet56", "resnet20-by-labels-seed3", "resnet20-of-resnet56-seed3"]
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory):
-    """Two time slices, the rest, once more elsewhere, and a command that scores.
+    """Two time slices, the rest, once more elsewhere, and commands that score.
 
     Returns:
-      (directory, exit codes, scores of the students, stderr).
+      (directory, exit codes, scores of the students and, on the images that they are
+      trained on, of the teacher, stderr).
     """
     root = tmp_path_factory.mktemp("launch")
     draw = np.random.default_rng(0)
@@ -67,7 +71,7 @@ def reproduced(tmp_path_factory):
         arrays[f"{name}_label"] = np.arange(count) % 5
     np.savez_compressed(root / "small.npz", **arrays)
     program = bare.prelude() + PROGRAM.format(
-        root=root, last=RUNS[-1], never=bare.NEVER
+        root=root, first=RUNS[0], last=RUNS[-1], never=bare.NEVER
     )
     environment = dict(os.environ)
     result = subprocess.run(
@@ -78,8 +82,9 @@ def reproduced(tmp_path_factory):
         env=environment | {"JAX_PLATFORMS": "cpu"},
     )
     assert result.returncode == 0, result.stderr
-    *_, scored, codes = map(json.loads, result.stdout.splitlines()[-2:])
-    return root, codes, scored["students"], result.stderr
+    *_, scored, teacher, codes = map(json.loads, result.stdout.splitlines()[-3:])
+    scores = scored["students"] | {"teacher": teacher["students"]["ce"]}
+    return root, codes, scores, result.stderr
 
 
 def records(root):
@@ -89,7 +94,7 @@ def records(root):
 
 def test_it_goes_on_where_a_time_slice_ended_and_does_nothing_twice(reproduced):
     root, codes, _, stderr = reproduced
-    assert codes == [42, 42, 0, 0, 0]
+    assert codes == [42, 42, 0, 0, 0, 0]
     assert stderr.count("is finished; nothing to do") == 1 + 3
     assert "kdjax reproduce: stopped because its time is up at step 1 of 2" in stderr
     assert (
@@ -118,11 +123,18 @@ def test_every_run_is_recorded_once(reproduced):
     assert last["device"] == ["1 x cpu"] and last["seed"] == 3
     assert "scikit-learn" not in last["versions"] and "jax" in last["versions"]
     assert last["data"]["train"]["name"] == "small.npz"
-    assert last["seconds"] > 0
+    assert last["seconds"] > 0 and last["host"][0].endswith(devices.processor())
+    wrong = {"images": 200, "percent": pytest.approx(100 - scored["teacher"]["top1"])}
+    assert last["teacher"]["wrong_labels"] == wrong and runs[RUNS[0]]["teacher"] is None
     rows = read_rows(root / "runs" / RUNS[2] / "metrics.jsonl")
     for name, student in last["students"].items():
         assert student["metrics"]["top1"] == rows[-1][f"eval/{name}/top1"]
         assert student["metrics"]["top1"] == scored[name]["top1"]
+        assert student["metrics"]["logit_distance"] > 0
+        assert student["curve"]["top1"] == [scored[name]["top1"]]
+        assert student["curve"]["train_loss"] == [rows[0][f"train/{name}/loss"]]
+        best = {"top1": scored[name]["top1"], "epoch": rows[-1]["epoch"]}
+        assert student["best"] == best
         assert ("selection_digest" in student) == (name == "lr_ds")
     for path in paths:
         assert not re.search(r'"/|~/|=/', path.read_text())
@@ -232,21 +244,6 @@ def test_how_long_a_time_slice_is(words, minutes, tmp_path, monkeypatch):
     results = [f"--results={tmp_path}/results", f"--runs={tmp_path}"]
     assert reproduce.main(["cifar100", *results, *words]) == 0
     assert calls[0][2] == minutes
-
-
-def test_a_plan_and_a_report_train_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run, "run", None)
-    where = [f"--runs={tmp_path}/runs", f"--results={tmp_path}/results"]
-    assert reproduce.main(["cifar100", "--plan", "--seeds=0,1", *where]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == [
-        "wrn_28_4",
-        "wrn_16_2-of-wrn_28_4-seed0",
-        "wrn_16_2-of-wrn_28_4-seed1",
-    ]
-    assert not list(tmp_path.iterdir())
-    assert reproduce.main(["cifar100", "--report", *where]) == 0
-    assert "Nothing of this is measured yet." in (tmp_path / "RESULTS.md").read_text()
 
 
 @pytest.mark.parametrize("study", ["cifar100", "fashion_mnist"])

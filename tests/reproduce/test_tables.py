@@ -7,9 +7,10 @@ import re
 import pytest
 
 from kdjax.contracts import InputError
-from kdjax.reproduce import pages, tables
+from kdjax.reproduce import pages, small, small_figures, small_page, tables
 from kdjax.reproduce.plans import STUDIES
 from kdjax.reproduce.tables import PUBLISHED
+from tests.reproduce import stored
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PAGE = ROOT / "configs" / "cifar100" / "RESULTS.md"
@@ -18,13 +19,8 @@ PAIR = {"teacher": "wrn_28_4", "student": "wrn_16_2"}
 
 
 def record(run, seed, dtype="float32", **top1):
-    return {
-        **{"study": "cifar100", "run": run, "pair": PAIR, "seed": seed, "dtype": dtype},
-        **{"command": "kdjax x", "device": ["1 x A", "1 x B"], "python": ["3.12"]},
-        **{"versions": {"jax": "1"}, "seconds": 90.0, "recorded": "2020-01-02"},
-        "total_steps": 0,
-        "students": {name: {"metrics": {"top1": v}} for name, v in top1.items()},
-    }
+    more = {"device": ["1 x A", "1 x B"], "seconds": 90.0}
+    return stored.record("cifar100", run, seed, top1, PAIR, dtype, **more)
 
 
 def cells(text, network, method):
@@ -89,10 +85,26 @@ def test_the_committed_tables_are_made_of_the_committed_records(study):
     assert PAGE.read_text().split(begin)[1].split(end)[0] == f"\n\n{text}\n\n"
 
 
+def test_the_committed_small_study_is_made_of_the_committed_records(tmp_path):
+    records = tables.read(small.NAME, PAGE.parent / "results")
+    clean, noisy, distance, _ = small_page.scores(records)
+    figures = small_figures.write(clean, distance, noisy, tmp_path)
+    text = small_page.section(records, figures)
+    begin, end = (f"<!-- {small_page.MARK}: {word} -->" for word in ("begin", "end"))
+    assert PAGE.read_text().split(begin)[1].split(end)[0] == f"\n\n{text}\n\n"
+    drawn = {path.name for path in tmp_path.rglob("*.svg")}
+    committed = PAGE.parent / small_figures.DIRECTORY
+    assert drawn == {path.name for path in committed.glob("small-*.svg")}
+
+
 def test_committed_records_are_of_the_whole_protocol_and_of_no_machine():
     for path in RECORDS:
         saved = json.loads(path.read_text())
-        protocol = STUDIES[saved["study"]].protocol()
+        if saved["study"] == small.NAME:
+            is_teacher = "-seed" not in saved["run"]
+            protocol = small.protocol(small.TEACHER if is_teacher else small.STUDENT)
+        else:
+            protocol = STUDIES[saved["study"]].protocol()
         assert saved["total_steps"] == 0, path.name
         for key in ("batch_size", "total_epochs"):
             assert saved[key] == protocol[key], path.name

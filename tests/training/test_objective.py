@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
+from kdjax.methods import METHODS
 from kdjax.methods.base import Method, Term
 from kdjax.training.objective import compute_loss
 from kdjax.training.state import initial_memory
@@ -41,3 +42,42 @@ def test_coefficient_times_batch_mean_and_the_metric_before_it():
 def test_top1_is_of_the_batchs_own_labels():
     assert loss_of()[1]["top1"] == pytest.approx(2 / 3)
     assert loss_of(labels=(1, 0, 1))[1]["top1"] == 0
+
+
+# Of the classes [1, 1, 0, 2]: the second and the last label are not the teacher's.
+TEACHER = jnp.array(
+    [[0.0, 3.0, 1.0], [1.0, 4.0, 3.0], [3.0, 2.0, 0.0], [0.5, 0.0, 0.6]]
+)
+
+
+@pytest.mark.parametrize("name", ["ka_ps", "ka_lsr", "lr_kl", "lr_mse"])
+def test_rules_report_the_teachers_mistakes_and_the_targets_that_they_change(name):
+    metrics = supervised(METHODS[name].build(), labels=[1, 2, 0, 0])
+    assert metrics["teacher/top1"] == 0.5
+    assert metrics["target/changed"] == 0.5
+
+
+def test_changes_at_a_temperature_where_all_probabilities_round_to_one_number():
+    metrics = supervised(METHODS["ka_ps"].build(temperature=1e9), labels=[1, 2, 0, 2])
+    assert metrics["teacher/top1"] == 0.75
+    assert metrics["target/changed"] == 0.25
+
+
+def test_a_method_without_such_rules_reports_none():
+    metrics = supervised(METHODS["kd"].build(alpha=1.0, temperature=4.0), [1, 2, 0, 2])
+    assert set(metrics) == {"loss", "top1", "loss/soft_logits"}
+
+
+def supervised(method, labels):
+    index = jnp.arange(4)
+    batch = Batch(None, jnp.array(labels), index, jnp.zeros(4, jnp.int32), {})
+    _, (_, metrics) = compute_loss(
+        method,
+        Outputs(jnp.zeros((4, 3)), {}),
+        Outputs(TEACHER, {}),
+        batch,
+        jnp.ones(4),
+        jnp.int32(0),
+        initial_memory(method),
+    )
+    return metrics
