@@ -2,16 +2,18 @@
 
 import pathlib
 
+from kdjax import checkpoints
 from kdjax.analysis import student_teacher
 from kdjax.analysis.outputs import Compared
 from kdjax.analysis.projection import elongation
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
+from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.evidence import distances, projection
 from kdjax.reporting.evidence.png import write_png
 from kdjax.reporting.files import replace_json
 from kdjax.reporting.results import numbered
-from kdjax.reporting.runs import read_runs
+from kdjax.reporting.runs import Run, read_runs
 from kdjax.runner.compared import class_indices, compare
 from kdjax.runner.members import Member, find
 from kdjax.runner.outputs import Images
@@ -58,7 +60,7 @@ def _find_members(workdirs: list[pathlib.Path]) -> dict[str, Member]:
     rows, without = [], []
     runs = read_runs(workdirs)
     for run in runs:
-        members = [(one.student, find(run, one.student)) for one in run.results]
+        members = [(name, find(run, name)) for name in _students(run)]
         own = [(run.name, *pair) for pair in members if pair[1].run.teacher]
         without += [str(run.workdir)] * (len(own) < len(members))
         rows += own
@@ -74,6 +76,13 @@ def _find_members(workdirs: list[pathlib.Path]) -> dict[str, Member]:
         )
     names = [name if len(runs) == 1 else f"{run}/{name}" for run, name, _ in rows]
     return dict(zip(numbered(names), (row[-1] for row in rows), strict=True))
+
+
+def _students(run: Run) -> list[str]:
+    """Those with results, or of a checkpoint that came without its tables."""
+    if run.results:
+        return [one.student for one in run.results]
+    return list(checkpoints.read_meta(run.workdir / CHECKPOINTS)[0]["students"])
 
 
 def _summary(compared: Compared, name: str) -> dict[str, float]:
