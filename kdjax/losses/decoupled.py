@@ -6,7 +6,6 @@ NKD: Yang et al., "From Knowledge Distillation to Self-Knowledge Distillation", 
 teacher's prediction, q the student's, y the label; nothing is multiplied by tau^2.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Integer
 
 from kdjax import contracts
-from kdjax.losses.divergence import softened
+from kdjax.losses.divergence import softmax_cross_entropy
 from kdjax.losses.grouped import (
     at_label,
     check_pair,
@@ -30,7 +29,6 @@ from kdjax.losses.numerics import (
     Where,
     as_float32,
     below_top,
-    beside,
     counted,
     hide,
     small,
@@ -165,16 +163,8 @@ def normalised_nontarget(
     label, valid = at_label(name, labels, student_logits)
     others = ~label & counted(name, student_logits, where)
     hidden = hide(name, others, student_logits, teacher_logits)
-    tau = beside(temperature, label.ndim - 1)
-    return valid * _cross_entropy_within(*hidden, tau, others)
-
-
-@functools.partial(jax.jit, inline=True)
-def _cross_entropy_within(student, teacher, tau, group) -> PerSample:
-    log_q = jax.nn.log_softmax(softened(student, tau))
-    p = jax.nn.softmax(softened(teacher, tau))
-    loss = -jnp.sum(p * log_q, axis=-1)  # p is 0 outside, where log_q is finite
-    return jnp.where(jnp.any(group, axis=-1), loss, 0.0)
+    loss = softmax_cross_entropy(*hidden, small(temperature))
+    return valid * jnp.where(jnp.any(others, axis=-1), loss, 0.0)
 
 
 def generalised_decoupled(
