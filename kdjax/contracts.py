@@ -276,6 +276,15 @@ def integers(where: str, /, **named) -> None:
             raise TypeError(f"{where}: {name} {what}; expected integers.")
 
 
+def flags(where: str, /, **named) -> None:
+    """Raises ValueError unless all values are True or False."""
+    for name, value in named.items():
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(
+                f"{where}: {name} is {shown(value)}; expected True or False."
+            )
+
+
 def labels_in_range(where: str, labels, classes: int) -> None:
     """Raises ValueError at the first label outside 0..classes-1. Traced labels pass.
 

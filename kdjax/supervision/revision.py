@@ -68,6 +68,7 @@ def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
     With `softened` beta is of the softened target itself.
     """
     _check_eta("label_revision", eta)
+    contracts.flags("label_revision", softened=softened)
 
     @reads("label")
     def rule(target: Array, signals: Signals) -> Array:

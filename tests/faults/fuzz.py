@@ -15,7 +15,7 @@ import warnings
 import jax
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 import kdjax
 from tests.faults.draws import plans
@@ -30,8 +30,10 @@ times = pytest.mark.parametrize(
 COUNTED = collections.Counter()
 
 
-def run(test, cases: int, strategy=None) -> None:
+def run(test, cases: int, strategy=None, examples=()) -> None:
     """Calls `test` with as many drawn plans, the same ones every time, and counts them.
+
+    Before these come `examples`: what has failed once.
 
     JAX promotes types and ranks as it does for users, not as in the other tests.
     """
@@ -49,6 +51,8 @@ def run(test, cases: int, strategy=None) -> None:
         COUNTED["cases"] += 1
         test(plan)
 
+    for known in examples:
+        one = example(known)(one)
     before = COUNTED["cases"]
     with warnings.catch_warnings(), jax.numpy_dtype_promotion("standard"):
         warnings.simplefilter("ignore")

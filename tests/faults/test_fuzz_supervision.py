@@ -39,6 +39,8 @@ OF_FUNCTION = {
     "where_wrong": {"rule": lambda drawn: sv.smoothed_label(0.1)},
     "stateless": {"rule": lambda drawn: lambda signals: signals.selection},
 }
+# What has failed once.
+FAILED = {"label_revision": [draws.Plan(0, 0, [draws.Change(1, 0, 45)])]}  # softened
 
 
 def signals(drawn) -> Signals:
@@ -100,7 +102,7 @@ def test_any_numbers_and_signals(name, times):
         except Exception as error:
             fuzz.check_error(error)
 
-    fuzz.run(one, CASES * times)
+    fuzz.run(one, CASES * times, examples=FAILED.get(name, ()))
 
 
 @fuzz.times
