@@ -28,10 +28,10 @@ from kdjax.losses.numerics import (
     Temperature,
     Where,
     as_float32,
+    as_number,
     below_top,
     counted,
     hide,
-    small,
 )
 
 Labels = Integer[AnyArray, "*batch"]
@@ -75,7 +75,7 @@ def decoupled_target(
     check_pair(name, student_logits, teacher_logits, temperature)
     label, valid = at_label(name, labels, student_logits)
     pair = hide(name, where, student_logits, teacher_logits)
-    return valid * divergence_between(*pair, small(temperature), label)
+    return valid * divergence_between(*pair, as_number(temperature), label)
 
 
 def decoupled_nontarget(
@@ -163,7 +163,7 @@ def normalised_nontarget(
     label, valid = at_label(name, labels, student_logits)
     others = ~label & counted(name, student_logits, where)
     hidden = hide(name, others, student_logits, teacher_logits)
-    loss = softmax_cross_entropy(*hidden, small(temperature))
+    loss = softmax_cross_entropy(*hidden, as_number(temperature))
     return valid * jnp.where(jnp.any(others, axis=-1), loss, 0.0)
 
 
@@ -203,7 +203,7 @@ def generalised_decoupled(
     _, largest = jax.lax.top_k(as_float32(pair[1]), k)
     top = jnp.any(jax.nn.one_hot(largest, classes, dtype=bool), axis=-2)
     return DecoupledParts(
-        divergence_between(*pair, small(temperature), top),
+        divergence_between(*pair, as_number(temperature), top),
         divergence_within(*pair, temperature, top & mask),
         divergence_within(*pair, temperature, ~top & mask),
     )

@@ -27,12 +27,12 @@ from kdjax.losses.numerics import (
     PerSample,
     Temperature,
     as_float32,
+    as_number,
     beside,
     check_temperature,
     hide,
     one_hot,
     one_or_nan,
-    small,
     top_of,
 )
 
@@ -85,7 +85,7 @@ def divergence_within(
     their logits. A group of one class gives 0. Nothing is checked.
     """
     hidden = hide("divergence_within", group, student_logits, teacher_logits)
-    return softmax_divergence(*hidden, small(temperature))
+    return softmax_divergence(*hidden, as_number(temperature))
 
 
 @functools.partial(jax.jit, inline=True)

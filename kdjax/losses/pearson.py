@@ -22,7 +22,6 @@ from kdjax.losses.divergence import (
     ColumnOf1,
     Rows,
     gap_between,
-    minus_one,
     softened_pair,
     tangent_of,
 )
@@ -118,27 +117,21 @@ def _through(p: Rows, slope: Rows) -> Rows:
 
 def _centred_softmaxes(a: Rows, b: Rows, d: Rows, mask):
     """(q, p centred, their difference; q, p) of `softened_pair`."""
-    e_a, e_b = jnp.exp(a), jnp.exp(b)
-    z_a, z_b = (jnp.sum(e, axis=-1, keepdims=True) for e in (e_a, e_b))
-    q, p = e_a * (1.0 / z_a), e_b * (1.0 / z_b)
-    centred = (_centred(x, e, z, mask) for x, e, z in ((a, e_a, z_a), (b, e_b, z_b)))
-    return *centred, gap_between(d, e_a, e_b), q, p
-
-
-def _centred(x: Rows, e: Rows, z: ColumnOf1, mask) -> Rows:
-    """exp(x) / z minus its mean, with the digits of small x: exactly 0 where all are 0.
-
-    In a flat row the mean is taken of exp(x) - 1.
-    """
-    classes = x.shape[-1]
+    classes = a.shape[-1]
     if mask is not None:
         classes = jnp.sum(mask, axis=-1, keepdims=True, dtype=jnp.float32)
         classes = jnp.maximum(classes, 1.0)
 
-    def kept(x):
-        return x if mask is None else jnp.where(mask, x, 0.0)
+    def parts(x):
+        e = jnp.exp(x)
+        z = jnp.sum(e, axis=-1, keepdims=True)
+        # Equal logits: e is 1 everywhere and z the number of classes, so exactly 0.
+        centred = (e - z / classes) * (1.0 / z)
+        return (
+            e,
+            e * (1.0 / z),
+            centred if mask is None else jnp.where(mask, centred, 0.0),
+        )
 
-    less = minus_one(x, e, 1.0)
-    flat = 2.0 * z > classes
-    total = jnp.where(flat, jnp.sum(kept(less), axis=-1, keepdims=True), z)
-    return kept(jnp.where(flat, less, e) - total / classes) * (1.0 / z)
+    (e_a, q, own_a), (e_b, p, own_b) = parts(a), parts(b)
+    return own_a, own_b, gap_between(d, e_a, e_b), q, p

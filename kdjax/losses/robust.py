@@ -19,6 +19,7 @@ from kdjax.losses.numerics import (
     PerSample,
     Where,
     as_float32,
+    as_number,
     counted,
     hide,
     one_hot,
@@ -91,6 +92,7 @@ def reverse_cross_entropy(
     name = "reverse_cross_entropy"
     _same_batch(name, student_logits, labels)
     contracts.shapes(name, log_zero=(log_zero, ""))
+    log_zero = as_number(log_zero)
     contracts.positive(name, "-log_zero", -log_zero)
     (logits,) = hide(name, where, student_logits)
     mask = counted(name, student_logits, where)

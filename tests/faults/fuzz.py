@@ -6,6 +6,7 @@ a ValueError or TypeError of its own, which says where, what came and what was e
 
 import collections
 import collections.abc
+import contextlib
 import inspect
 import pathlib
 import re
@@ -34,8 +35,6 @@ def run(test, cases: int, strategy=None, examples=()) -> None:
     """Calls `test` with as many drawn plans, the same ones every time, and counts them.
 
     Before these come `examples`: what has failed once.
-
-    JAX promotes types and ranks as it does for users, not as in the other tests.
     """
     how = settings(
         max_examples=cases,
@@ -54,11 +53,18 @@ def run(test, cases: int, strategy=None, examples=()) -> None:
     for known in examples:
         one = example(known)(one)
     before = COUNTED["cases"]
+    with as_for_users():
+        one()
+    assert COUNTED["cases"] - before >= cases
+
+
+@contextlib.contextmanager
+def as_for_users():
+    """JAX promotes types and ranks as it does for users, not as in the other tests."""
     with warnings.catch_warnings(), jax.numpy_dtype_promotion("standard"):
         warnings.simplefilter("ignore")
         with jax.numpy_rank_promotion("allow"):
-            one()
-    assert COUNTED["cases"] - before >= cases
+            yield
 
 
 def invoke(function, given: dict, variadic: list[str]):

@@ -105,6 +105,21 @@ def test_any_numbers_and_signals(name, times):
     fuzz.run(one, CASES * times, examples=FAILED.get(name, ()))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_of_any_type(name):
+    function, plan = getattr(sv, name), draws.Plan(0, 0, [])
+    special = SPECIAL | OF_FUNCTION.get(name, {})
+    with fuzz.as_for_users():
+        for number in set(draws.numbers_of(function)) - set(KEPT):
+            for value in draws.NUMBER_TYPES:
+                given, _, drawn = draws.call_of(function, plan, special)
+                try:
+                    rule = function(**given | {number: value})
+                    jax.eval_shape(lambda: applied(name, rule, signals(drawn)))  # noqa: B023
+                except Exception as error:
+                    fuzz.check_error(error)
+
+
 @fuzz.times
 @pytest.mark.parametrize("name", NAMES)
 def test_finite_signals_give_finite_supervision(name, times):
