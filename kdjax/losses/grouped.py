@@ -30,9 +30,9 @@ from kdjax.losses.numerics import (
     as_number,
     beside,
     check_temperature,
+    exists,
     hide,
     one_hot,
-    one_or_nan,
     top_of,
 )
 
@@ -69,8 +69,8 @@ def at_label(
         name, logits=(logits, "*batch classes"), labels=(labels, "*batch")
     )
     contracts.labels_in_range(name, labels, axes["classes"])
-    label = one_hot(labels, axes["classes"])
-    return label, one_or_nan(jnp.any(label, axis=-1))
+    classes = axes["classes"]
+    return one_hot(labels, classes), exists(labels, classes)
 
 
 def divergence_within(

@@ -9,6 +9,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Bool, Float
 
 from kdjax import contracts
@@ -50,9 +51,29 @@ def logit_matching(
 
 @functools.partial(jax.jit, inline=True)
 def _logit_matching(student_logits, teacher_logits, mask) -> PerSample:
-    d = difference(student_logits, teacher_logits)
-    centred = d - _mean(d, mask)[..., None]
-    return 0.5 * _mean(centred**2, mask)
+    pair = (as_float32(student_logits), as_float32(teacher_logits))
+    return _half_variance(*pair, mask)
+
+
+@jax.custom_jvp
+def _half_variance(s: Array, t: Array, mask: Mask) -> PerSample:
+    return 0.5 * _mean(_centred(s, t, mask) ** 2, mask)
+
+
+@functools.partial(_half_variance.defjvp, symbolic_zeros=True)
+def _half_variance_jvp(primals, tangents):
+    s, t, mask = primals
+    centred = _centred(s, t, mask)
+    total = jnp.zeros(s.shape[:-1])
+    for sign, tangent in zip((1.0, -1.0), tangents[:2], strict=True):
+        if not isinstance(tangent, SymbolicZero):
+            total += sign * _mean(centred * tangent, mask)
+    return 0.5 * _mean(centred**2, mask), total
+
+
+def _centred(s: Array, t: Array, mask: Mask) -> Array:
+    d = difference(s, t)
+    return d - _mean(d, mask)[..., None]
 
 
 def label_matching(

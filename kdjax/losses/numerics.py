@@ -59,6 +59,12 @@ def one_hot(
     return labels == jnp.arange(classes).reshape((1,) * (labels.ndim - 1) + (-1,))
 
 
+def exists(labels: Integer[AnyArray, "*batch"], classes: int) -> Float[Array, "*batch"]:
+    """1 where a label names a class, else NaN: see `one_or_nan`."""
+    labels = jnp.asarray(labels).astype(jnp.int32)
+    return one_or_nan((labels >= 0) & (labels < classes))
+
+
 def check_temperature(name: str, temperature: Temperature) -> None:
     """ValueError unless every temperature is traced, or above 0 and finite."""
     concrete = not contracts.is_traced(temperature)

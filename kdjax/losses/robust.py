@@ -21,9 +21,9 @@ from kdjax.losses.numerics import (
     as_float32,
     as_number,
     counted,
+    exists,
     hide,
     one_hot,
-    one_or_nan,
 )
 
 Labels = Integer[AnyArray, "*batch"]
@@ -107,7 +107,7 @@ def _mass_of_others(logits, labels, mask) -> PerSample:
     # Without 1 - p_y, which has no digit left where the label is believed.
     others = jnp.where(mask & ~label, p, 0.0)
     # A product and not a choice: the gradient is NaN too.
-    return jnp.sum(others, axis=-1) * one_or_nan(jnp.any(label, axis=-1))
+    return jnp.sum(others, axis=-1) * exists(labels, p.shape[-1])
 
 
 def early_learning_regularization(
