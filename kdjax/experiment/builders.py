@@ -13,14 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kdjax.contracts import InputError, exit_code_of, flat, nearest
-from kdjax.experiment.fields import (
-    ANY,
-    LARGEST_SEED,
-    LONGEST_NAME,
-    Limits,
-    check_value,
-    plain,
-)
+from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value, plain
 from kdjax.models import PROVIDED
 from kdjax.training.optimizers import OPTIMIZERS
 
@@ -156,7 +149,6 @@ def check_arguments(path: str, build: Callable, section: dict, fixed: dict) -> d
     for key, value in arguments.items():
         if key not in takes:
             every = takes + [HEAD_RATE] * (build in OPTIMIZERS.values())
-            key = key[:LONGEST_NAME]
             raise InputError(
                 f"{path}.{key} is not a parameter of {name}; it takes "
                 f"{', '.join(every) or 'nothing'}." + nearest(key, every)

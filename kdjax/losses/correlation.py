@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
-from kdjax.losses.divergence import gap_between, softened_pair
+from kdjax.losses.divergence import softened_pair
 from kdjax.losses.numerics import (
     AnyArray,
     Logits,
@@ -25,7 +25,11 @@ from kdjax.losses.numerics import (
     counted,
     hide,
 )
-from kdjax.losses.pearson import correlation_distance, softmax_correlation_distance
+from kdjax.losses.pearson import (
+    correlation_distance,
+    gap_between,
+    softmax_correlation_distance,
+)
 from kdjax.losses.subset import Samples, Subset, norms, subset
 
 BatchLogits = Float[AnyArray, "batch classes"]

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from jaxtyping import Integer
 
 from kdjax import contracts
-from kdjax.losses.divergence import softmax_cross_entropy
 from kdjax.losses.grouped import (
     at_label,
     check_pair,
+    cross_entropy_within,
     divergence_between,
     divergence_within,
 )
@@ -162,9 +162,8 @@ def normalised_nontarget(
     check_pair(name, student_logits, teacher_logits, temperature)
     label, valid = at_label(name, labels, student_logits)
     others = ~label & counted(name, student_logits, where)
-    hidden = hide(name, others, student_logits, teacher_logits)
-    loss = softmax_cross_entropy(*hidden, as_number(temperature))
-    return valid * jnp.where(jnp.any(others, axis=-1), loss, 0.0)
+    pair = (student_logits, teacher_logits)
+    return valid * cross_entropy_within(*pair, as_number(temperature), others)
 
 
 def generalised_decoupled(

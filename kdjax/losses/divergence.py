@@ -91,33 +91,6 @@ def tangent_of(slopes, cooling, tau, tangents) -> PerSample:
     return total / tau[..., 0]
 
 
-@functools.partial(jax.jit, inline=True)
-def softmax_cross_entropy(
-    student_logits: Logits, teacher_logits: Logits, temperature: Temperature
-) -> PerSample:
-    """- sum_k softmax(t / tau)_k log softmax(s / tau)_k; nothing is checked."""
-    s, t = as_float32(student_logits), as_float32(teacher_logits)
-    return _cross_entropy(s, t, beside(temperature, s.ndim - 1))
-
-
-@jax.custom_jvp
-def _cross_entropy(s: Rows, t: Rows, tau: ColumnOf1) -> PerSample:
-    a = softened(s, tau)
-    p = jax.nn.softmax(softened(t, tau))
-    return jnp.log(jnp.sum(jnp.exp(a), axis=-1)) - jnp.sum(p * a, axis=-1)
-
-
-@functools.partial(_cross_entropy.defjvp, symbolic_zeros=True)
-def _cross_entropy_jvp(primals, tangents):
-    a, b, d = softened_pair(*primals)
-    both = compare(a, b, d)
-    mean = jnp.sum(both.p * a, axis=-1, keepdims=True)
-    slopes = (both.residual, both.p * (mean - a))
-    cooling = jnp.sum(slopes[0] * a + slopes[1] * b, axis=-1)
-    loss = jnp.log(jnp.sum(jnp.exp(a), axis=-1)) - mean[..., 0]
-    return loss, tangent_of(slopes, cooling, primals[-1], tangents)
-
-
 def softened_pair(s: Rows, t: Rows, tau: ColumnOf1) -> tuple[Rows, Rows, Rows]:
     """(s / tau, t / tau, their difference), each up to a constant of the row.
 
@@ -165,14 +138,6 @@ def log_mean_exp(d: Rows, e_a: Rows, e_b: Rows, z_a: Column, z_b: Column) -> Col
     near = jnp.abs(total) < 0.5
     # Double where: the branch not taken sees a harmless number.
     return jnp.where(near, jnp.log1p(jnp.where(near, total, 0.0)), jnp.log(z_a / z_b))
-
-
-def gap_between(d: Rows, e_a: Rows, e_b: Rows) -> Rows:
-    """q - p = e_a / z_a - e_b / z_b, with the digits of e_a / e_b = exp(d)."""
-    z_a, z_b = (jnp.sum(e, axis=-1, keepdims=True) for e in (e_a, e_b))
-    moved = minus_one(d, e_a, e_b)
-    share = jnp.sum(moved, axis=-1, keepdims=True) * (1.0 / z_b)
-    return (moved - e_b * share) * (1.0 / z_a)
 
 
 def minus_one(d: Rows, e_a: Rows, e_b: Rows | float) -> Rows:

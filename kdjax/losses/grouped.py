@@ -16,6 +16,7 @@ from kdjax.losses.divergence import (
     Rows,
     compare,
     log_mean_exp,
+    softened,
     softened_pair,
     softmax_divergence,
     tangent_of,
@@ -86,6 +87,38 @@ def divergence_within(
     """
     hidden = hide("divergence_within", group, student_logits, teacher_logits)
     return softmax_divergence(*hidden, as_number(temperature))
+
+
+@functools.partial(jax.jit, inline=True)
+def cross_entropy_within(
+    student_logits: Logits,
+    teacher_logits: Logits,
+    temperature: Temperature,
+    group: Group,
+) -> PerSample:
+    """`divergence_within` plus the teacher's entropy, whose derivative it has."""
+    hidden = hide("cross_entropy_within", group, student_logits, teacher_logits)
+    s, t = map(as_float32, hidden)
+    loss = _cross_entropy(s, t, beside(temperature, s.ndim - 1))
+    return jnp.where(jnp.any(group, axis=-1), loss, 0.0)
+
+
+@jax.custom_jvp
+def _cross_entropy(s: Rows, t: Rows, tau: ColumnOf1) -> PerSample:
+    a = softened(s, tau)
+    p = jax.nn.softmax(softened(t, tau))
+    return jnp.log(jnp.sum(jnp.exp(a), axis=-1)) - jnp.sum(p * a, axis=-1)
+
+
+@functools.partial(_cross_entropy.defjvp, symbolic_zeros=True)
+def _cross_entropy_jvp(primals, tangents):
+    a, b, d = softened_pair(*primals)
+    both = compare(a, b, d)
+    mean = jnp.sum(both.p * a, axis=-1, keepdims=True)
+    slopes = (both.residual, both.p * (mean - a))
+    cooling = jnp.sum(slopes[0] * a + slopes[1] * b, axis=-1)
+    loss = jnp.log(jnp.sum(jnp.exp(a), axis=-1)) - mean[..., 0]
+    return loss, tangent_of(slopes, cooling, primals[-1], tangents)
 
 
 @functools.partial(jax.jit, inline=True)

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool
 from kdjax.losses.divergence import (
     ColumnOf1,
     Rows,
-    gap_between,
+    minus_one,
     softened_pair,
     tangent_of,
 )
@@ -135,3 +135,11 @@ def _centred_softmaxes(a: Rows, b: Rows, d: Rows, mask):
 
     (e_a, q, own_a), (e_b, p, own_b) = parts(a), parts(b)
     return own_a, own_b, gap_between(d, e_a, e_b), q, p
+
+
+def gap_between(d: Rows, e_a: Rows, e_b: Rows) -> Rows:
+    """q - p = e_a / z_a - e_b / z_b, with the digits of e_a / e_b = exp(d)."""
+    z_a, z_b = (jnp.sum(e, axis=-1, keepdims=True) for e in (e_a, e_b))
+    moved = minus_one(d, e_a, e_b)
+    share = jnp.sum(moved, axis=-1, keepdims=True) * (1.0 / z_b)
+    return (moved - e_b * share) * (1.0 / z_a)

@@ -68,7 +68,7 @@ def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
     With `softened` beta is of the softened target itself.
     """
     eta = _checked_eta("label_revision", eta)
-    contracts.flags("label_revision", softened=softened)
+    contracts.flag("label_revision", "softened", softened)
 
     @reads("label")
     def rule(target: Array, signals: Signals) -> Array:
