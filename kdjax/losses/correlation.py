@@ -203,8 +203,8 @@ def _standardise(logits, mask) -> Float[Array, "*batch classes"]:
     centred = _centred(as_float32(logits), mask, -1)
     count = _count(centred, mask, -1)
     std = norms(centred) / jnp.sqrt(jnp.maximum(count - 1.0, 1.0))
-    varies = std > 0
-    return jnp.where(varies, centred / (jnp.where(varies, std, 1.0) + 1e-7), 0.0)
+    constant = std <= 0
+    return jnp.where(constant, 0.0, centred / (jnp.where(constant, 1.0, std) + 1e-7))
 
 
 def batch_standardise(

@@ -65,18 +65,18 @@ def compare(a: Array, b: Array, c: Array, axis: int) -> Comparison:
     """The loss and its slopes; arguments as in `correlation_distance`."""
     length_a, length_b = norms(a, axis), norms(b, axis)
     product = length_a * length_b
-    present = product > 0
+    absent = product <= 0
 
     def inverse(x):
-        return jnp.where(present, 1.0 / jnp.where(present, x, 1.0), 0.0)
+        return jnp.where(absent, 0.0, 1.0 / jnp.where(absent, 1.0, x))
 
     unit_a, unit_b = a * inverse(length_a), b * inverse(length_b)
     longer = jnp.sum(c * (a + b), axis, keepdims=True) * inverse(length_a + length_b)
     near = norms(c, axis) < 0.5 * length_a
     v = jnp.where(near, (c - longer * unit_b) * inverse(length_a), unit_a - unit_b)
-    apart = 0.5 * jnp.sum(v * v, axis=axis, keepdims=True)
-    loss = jnp.where(present, (product * apart + _EPS) / (product + _EPS), 1.0)
-    scale = jnp.where(present, 1.0 / (product + _EPS), 0.0)
+    distance = 0.5 * jnp.sum(v * v, axis=axis, keepdims=True)
+    loss = jnp.where(absent, 1.0, (product * distance + _EPS) / (product + _EPS))
+    scale = jnp.where(absent, 0.0, 1.0 / (product + _EPS))
     a_slope = length_b * scale * (v - loss * unit_a)
     b_slope = length_a * scale * (-v - loss * unit_b)
     return Comparison(loss, a_slope, b_slope)
@@ -122,18 +122,16 @@ def _centred_softmaxes(a: Rows, b: Rows, d: Rows, mask):
         classes = jnp.sum(mask, axis=-1, keepdims=True, dtype=jnp.float32)
         classes = jnp.maximum(classes, 1.0)
 
-    def parts(x):
-        e = jnp.exp(x)
+    def of_side(e):
+        """Its softmax, centred and as it is."""
         z = jnp.sum(e, axis=-1, keepdims=True)
-        # Equal logits: e is 1 everywhere and z the number of classes, so exactly 0.
+        # Of equal logits e is 1 and z the number of classes: this is exactly 0.
         centred = (e - z / classes) * (1.0 / z)
-        return (
-            e,
-            e * (1.0 / z),
-            centred if mask is None else jnp.where(mask, centred, 0.0),
-        )
+        kept = centred if mask is None else jnp.where(mask, centred, 0.0)
+        return kept, e * (1.0 / z)
 
-    (e_a, q, own_a), (e_b, p, own_b) = parts(a), parts(b)
+    e_a, e_b = jnp.exp(a), jnp.exp(b)
+    (own_a, q), (own_b, p) = of_side(e_a), of_side(e_b)
     return own_a, own_b, gap_between(d, e_a, e_b), q, p
 
 

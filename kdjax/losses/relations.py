@@ -240,7 +240,7 @@ def _distances(features: Features, counted: Subset) -> Float[Array, "i j"]:
     """In units of their mean; 0 on the diagonal and for what is not selected."""
     pairs = counted.pairs()
     square = jnp.sum(_differences(features, counted) ** 2, axis=-1)
-    distinct = pairs & (square > 1e-12)
+    distinct = pairs & ~(square <= 1e-12)  # NaN is not equal either
     distance = jnp.where(distinct, jnp.sqrt(jnp.where(distinct, square, 1.0)), 1e-6)
     distance = jnp.where(pairs, distance, 0.0)
     many = counted.count > 1

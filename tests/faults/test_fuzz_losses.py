@@ -57,6 +57,8 @@ FAILED = {
     "transformed_teacher_weight": [draws.Plan(0, 5, [draws.Change(1, 128, 3341)])],
     "updated_bank": [draws.Plan(0, 0, [draws.Change(0, 1, 0)])],
 }
+# Memories: a row that is no number is not remembered, an old one is replaced.
+FORGETS = (("updated_bank", "embedding"), ("updated_queue", "queue"))
 NOT_TRACED = ("class_similarity",)  # so it says: made once, before training
 
 
@@ -144,3 +146,21 @@ def test_values_and_gradients_are_finite(name, times):
                 assert np.isfinite(leaf).all(), f"{what}: {leaf}, of {arrays}"
 
     fuzz.run(one, RIGHT * times)
+    with fuzz.as_for_users():
+        check_nan(name, drawn, arguments, run)
+
+
+def check_nan(name, drawn, arguments, run):
+    """One NaN among features or logits is not hidden: the value has it."""
+    drawn.random = np.random.default_rng(0)
+    arrays = draws.values_like(drawn, arguments)
+    floats = {k: v for k, v in arrays.items() if v.dtype.kind == "f"}
+    others = {k: v for k, v in arrays.items() if k not in floats}
+    if "where" in others:
+        others["where"] = np.ones_like(others["where"])
+    for key, value in floats.items():
+        if value.ndim > 1 and (name, key) not in FORGETS:
+            broken = value.copy()
+            broken.flat[0] = np.nan
+            (_, value), _ = run(floats | {key: broken}, others)
+            assert any(np.isnan(x).any() for x in fuzz.floats_of(value)), key
