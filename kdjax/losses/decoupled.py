@@ -75,7 +75,8 @@ def decoupled_target(
     check_pair(name, student_logits, teacher_logits, temperature)
     label, valid = at_label(name, labels, student_logits)
     pair = hide(name, where, student_logits, teacher_logits)
-    return valid * divergence_between(*pair, as_number(temperature), label)
+    tau = as_number(temperature)
+    return valid * divergence_between(*pair, tau, label, single=True)
 
 
 def decoupled_nontarget(

@@ -60,7 +60,7 @@ def sample_confidence(
     swapped = jnp.where(top, _at(label, t), jnp.where(label, _at(top, t), t))
     swapped = jnp.where(label & top, t, swapped)
     return valid * divergence_between(
-        student_logits, swapped, as_number(temperature), label
+        student_logits, swapped, as_number(temperature), label, single=True
     )
 
 
