@@ -163,8 +163,8 @@ def _two_outcomes(
     single: bool, group: Group, a: Rows, b: Rows, d: Rows
 ) -> tuple[Comparison, Rows, Rows]:
     """Both sides' probabilities compared, and q and p renormalised within each side."""
-    below_a, tops_a = _below_sides(group, a)
-    below_b, tops_b = _below_sides(group, b)
+    below_a, tops_a = _below_sides(single, group, a)
+    below_b, tops_b = _below_sides(single, group, b)
     e_a, e_b = jnp.exp(below_a), jnp.exp(below_b)
     d = d - jnp.where(group, *(x - y for x, y in zip(tops_a, tops_b, strict=True)))
     rest = _of_group(~group, d, e_a, e_b, tops_a[1], tops_b[1])
@@ -187,11 +187,20 @@ def _of_class(side: Group, d: Rows, e_a: Rows, e_b: Rows, top_a: Column, top_b: 
     """`_of_group` of a side of one class."""
     one = jnp.ones_like(top_a)
     # What the difference of the tops has lost is in d.
-    lost = jnp.sum(jnp.where(side, d, 0.0), axis=-1, keepdims=True)
-    return top_a, top_b, top_a - top_b + lost, one, one
+    return top_a, top_b, top_a - top_b + _at(side, d), one, one
 
 
-def _below_sides(group: Group, z: Rows) -> tuple[Rows, tuple[Column, Column]]:
-    """Below the side's own largest: exp() overflows where a side is far below."""
-    tops = tuple(top_of(jnp.where(side, z, LOWEST)) for side in (group, ~group))
+def _below_sides(
+    single: bool, group: Group, z: Rows
+) -> tuple[Rows, tuple[Column, Column]]:
+    """Below the side's own largest: exp() overflows where a side is far below.
+
+    That of a single class is its logit, and has a derivative.
+    """
+    top = _at(group, z) if single else top_of(jnp.where(group, z, LOWEST))
+    tops = top, top_of(jnp.where(group, LOWEST, z))
     return z - jnp.where(group, *tops), tops
+
+
+def _at(group: Group, x: Rows) -> Column:
+    return jnp.sum(jnp.where(group, x, 0.0), axis=-1, keepdims=True)
