@@ -4,10 +4,10 @@ With a and b centred and c = a - b, their unit vectors differ by
 
     v = a / |a| - b / |b| = (c - (|a| - |b|) b / |b|) / |a|,   1 - cos = |v|^2 / 2,
 
-where |a| - |b| = <c, a + b> / (|a| + |b|). Near equality the second form of v is as
-good as c is; else the first one is taken. With L = 1 - <a, b> / (|a| |b| + eps) the
-derivative in a is (v - L a / |a|) |b| / (|a| |b| + eps), which is 0 at equality without
-a difference of numbers near 1.
+where |a| - |b| = <c, a + b> / (|a| + |b|), and a and b may be exchanged on the right,
+but for c: divided by the longer of the two, v is as good as c is. With L = 1 - <a, b> /
+(|a| |b| + eps) the derivative in a is (v - L a / |a|) |b| / (|a| |b| + eps), which is 0
+at equality without a difference of numbers near 1.
 """
 
 import functools
@@ -71,9 +71,9 @@ def compare(a: Array, b: Array, c: Array, axis: int) -> Comparison:
         return jnp.where(absent, 0.0, 1.0 / jnp.where(absent, 1.0, x))
 
     unit_a, unit_b = a * inverse(length_a), b * inverse(length_b)
-    longer = jnp.sum(c * (a + b), axis, keepdims=True) * inverse(length_a + length_b)
-    near = norms(c, axis) < 0.5 * length_a
-    v = jnp.where(near, (c - longer * unit_b) * inverse(length_a), unit_a - unit_b)
+    excess = jnp.sum(c * (a + b), axis, keepdims=True) * inverse(length_a + length_b)
+    shorter = jnp.where(length_a > length_b, unit_b, unit_a)
+    v = (c - excess * shorter) * inverse(jnp.maximum(length_a, length_b))
     distance = 0.5 * jnp.sum(v * v, axis=axis, keepdims=True)
     loss = jnp.where(absent, 1.0, (product * distance + _EPS) / (product + _EPS))
     scale = jnp.where(absent, 0.0, 1.0 / (product + _EPS))
