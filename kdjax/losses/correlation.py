@@ -48,9 +48,9 @@ def dist_between_classes(
         v_i = 1 - <a, b> / (||a|| ||b|| + 1e-8)
 
     T. Huang et al., NeurIPS 2022 (arXiv:2205.10536), with the 1e-8 of the public code;
-    published with tau^2 times this, weight 1. From 0 to 2. Where
-    one side is uniform the value is 1, with a zero gradient; 1 - correlation keeps its
-    digits near 0.
+    published with tau^2 times this, weight 1. From 0 to 2. Where one side is uniform
+    the value is 1, with a zero gradient. Value and gradient keep their digits near
+    equality: see `kdjax.losses.pearson`.
 
     Args:
       student_logits: unnormalised log-probabilities.
