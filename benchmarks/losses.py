@@ -9,6 +9,12 @@ hand is what one would write instead: Optax's function where it has one, else te
 lines. The two run by turns, in both orders; a round's ratio is free of most of what
 else the machine does, and the table has the median ratio and its quartiles. PyTorch is
 eager, as it is most often used. Times are those of the fastest round.
+
+In some processes the larger size takes several times as long, for whatever is timed.
+That is rarer where glibc keeps the memory of large arrays between calls:
+
+    MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=4294967296 \\
+      python -m benchmarks.losses
 """
 
 import argparse

@@ -1,9 +1,10 @@
 """Writes the pages that are made of the code: python docs/generate.py
 
-Between their marks `methods.md` gets a row for each method of `METHODS`, and
-`which_method.md` what methods cost and what is published for networks of two families;
-`api/methods.rst` gets each method's docstring. Costs of a step are those that
-`python -m benchmarks.method_costs` measured, in method_costs.json.
+Between their marks `methods.md` gets a row for each method of `METHODS`,
+`which_method.md` what methods cost and what is published for networks of two families,
+and `claims.md` every claim on the pages of results; `api/methods.rst` gets each
+method's docstring. Costs of a step are those that `python -m benchmarks.method_costs`
+measured, in method_costs.json.
 """
 
 import inspect
@@ -200,7 +201,15 @@ def _configs(name: str) -> str:
     return ", ".join(links)
 
 
+def claims_table() -> str:
+    """Every claim of the RESULTS.md pages, and whether it held."""
+    from kdjax.reproduce import claims_table
+
+    return claims_table.tables(ROOT)
+
+
 TABLES = {
+    "claims.md": {"claims": claims_table},
     "methods.md": {"methods": method_table},
     "which_method.md": {"costs": cost_table, "pairs": pair_table},
 }

@@ -149,16 +149,14 @@ def _axes(pattern: list[str], shape: tuple, bound: dict) -> list[tuple] | None:
 
 def _bind(where: str, name: str, shape: tuple, axis: str, size, bound: dict) -> None:
     first, owner = bound.setdefault(axis, (size, name))
-    given = f"{axis}={_plain(size)} (shape {shape})"
+    if isinstance(size, tuple) and len(size) == len(first) == 1:
+        size, first = size[0], first[0]
+    given = f"{axis}={size} (shape {shape})"
     if size != first:
-        other = f"{owner} has {axis}={_plain(first)}"
+        other = f"{owner} has {axis}={first}"
         raise ValueError(f"{where}: {name} has {given}, but {other}.")
     if size == 0 and axis not in ("batch", "samples"):
         raise ValueError(f"{where}: {name} has {given}; expected at least one.")
-
-
-def _plain(size):
-    return size[0] if isinstance(size, tuple) and len(size) == 1 else size
 
 
 def _shape_of_numbers(where: str, name: str, array, wanted: str) -> tuple[int, ...]:
@@ -204,17 +202,14 @@ def is_traced(value) -> bool:
 
 
 def positive(where: str, name: str, value, infinity: bool = False) -> None:
-    """Raises ValueError unless `value` is one number > 0 and, unless allowed, finite.
-
-    Traced values pass: what a rule computes inside jit is clipped by the rule.
-    """
+    """`all_positive` for one number; rules clip what they compute inside jit."""
     all_positive(where, name, value, infinity)
     if np.shape(value) != ():
         raise ValueError(f"{where}: {name} is {shown(value)}; expected one number.")
 
 
 def all_positive(where: str, name: str, value, infinity: bool = False) -> None:
-    """`positive` for one number or several."""
+    """Raises ValueError unless all are > 0 and, unless allowed, finite; or traced."""
     if is_traced(value):
         return
     limit = "or infinity" if infinity else "and finite"
@@ -276,11 +271,16 @@ def integers(where: str, /, **named) -> None:
             raise TypeError(f"{where}: {name} {what}; expected integers.")
 
 
+def flag(where: str, name: str, value) -> None:
+    """Raises ValueError unless `value` is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{where}: {name} is {shown(value)}; expected True or False.")
+
+
 def labels_in_range(where: str, labels, classes: int) -> None:
     """Raises ValueError at the first label outside 0..classes-1. Traced labels pass.
 
-    Indexed as NumPy indexes, label -1 would train as the last class. TypeError for what
-    is no integer, traced or not.
+    As NumPy indexes, -1 would train as the last class. TypeError unless of integers.
     """
     in_range(where, "labels", labels, classes)
 

@@ -15,6 +15,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Compiling is most of what the tests do, and each program makes few steps: LLVM's
 # optimisations take longer than they save. Commands that tests start have it as well.
 LEVEL = "--xla_backend_optimization_level"
+FLAGS = f"{LEVEL}=0"
+if jax.__version_info__ < (0, 11):  # later ones end at a flag that they do not know
+    FLAGS += " --xla_cpu_use_fusion_emitters=false"  # these take half of the compiling
 
 
 def pytest_configure(config):
@@ -31,7 +34,7 @@ def pytest_configure(config):
             signal.signal(number, signal.SIG_DFL)
     flags = os.environ.get("XLA_FLAGS", "")
     if LEVEL not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {LEVEL}=0".strip()
+        os.environ["XLA_FLAGS"] = f"{flags} {FLAGS}".strip()
     if not hasattr(config, "cache"):  # -p no:cacheprovider
         return
     kept = {

@@ -42,7 +42,6 @@ GUESTS = {
     "tensorboardX": ["reporting"],
     "rich": ["reporting"],
     "IPython": ["reporting"],  # of a notebook that runs
-    "matplotlib": ["reporting"],
     "altair": ["reporting"],
     "vl_convert": ["reporting"],
     "jinja2": ["reporting"],

@@ -25,8 +25,7 @@ def class_correlation(logits: Any) -> np.ndarray:
     logits = finite("class_correlation", "logits", logits)
     centred = logits - logits.mean(axis=0)
     norms = np.linalg.norm(centred, axis=0)
-    # What rounding leaves of a constant column is no spread.
-    constant = norms <= 1e-12 * np.linalg.norm(logits, axis=0)
+    constant = constant_classes(logits)
     if constant.any():
         raise ValueError(
             f"class_correlation: the logits of class {np.argmax(constant)} are the "
@@ -34,6 +33,19 @@ def class_correlation(logits: Any) -> np.ndarray:
         )
     unit = centred / norms
     return np.clip(unit.T @ unit, -1.0, 1.0)
+
+
+def constant_classes(logits: Any) -> np.ndarray:
+    """Bool [classes]: whose logit is the same on all images, up to float64's rounding.
+
+    >>> constant_classes([[1.0, 2.0], [1.0, 3.0]])
+    array([ True, False])
+    """
+    contracts.shapes("constant_classes", logits=(logits, "n classes"))
+    logits = finite("constant_classes", "logits", logits)
+    # What rounding leaves of a constant column is no spread.
+    spread = np.linalg.norm(logits - logits.mean(axis=0), axis=0)
+    return spread <= 1e-12 * np.linalg.norm(logits, axis=0)
 
 
 def correlation_difference(student_logits: Any, teacher_logits: Any) -> np.ndarray:

@@ -34,8 +34,9 @@ class StoredFeatures(dict):
     def __missing__(self, name: str):
         raise InputError(
             f"config.teacher.cache: the method reads the teacher's feature {name!r}, "
-            f"and the cache holds {', '.join(self) or 'no features'}. Write it with "
-            "--features=pooled if that is what is missing; train without it otherwise."
+            f"and the cache holds {', '.join(self) or 'no features'}. `python -m kdjax "
+            "cache --features=pooled` writes what may be missing; train without it "
+            "otherwise."
         )
 
 

@@ -12,7 +12,7 @@ from kdjax.checkpoints import storage
 from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives
-from kdjax.paths import files
+from kdjax.paths import files, nearest
 
 
 def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
@@ -118,6 +118,7 @@ def _steps(directory: pathlib.Path) -> list[int]:
         raise InputError(
             f"{directory}: no checkpoints here; expected the --workdir of a run that "
             "`python -m kdjax train` has brought to its first evaluation."
+            + nearest(directory.parent)
         )
     with contextlib.closing(storage.open_reader(directory)) as manager:
         steps = sorted(manager.all_steps())

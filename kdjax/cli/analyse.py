@@ -3,7 +3,8 @@
   python -m kdjax analyse WORKDIR [WORKDIR ...] --output=DIR [--split=train]
                           [--classes=maple_tree,oak_tree,willow_tree] [--data_dir=DIR]
 
-For every student: distance of the logits per sample, its parts of arXiv:2105.08919
+A WORKDIR is a run, a sweep, or a directory of them; students without a teacher are left
+out. For every student: distance of the logits per sample, its parts of arXiv:2105.08919
 (half mean square, delta infinity, their sum), the gap between the means of the logits,
 norms of the penultimate features, agreement. Writes analysis.json and three figures:
 densities of distances and norms, and three classes in the plane of their weights, by

@@ -1,12 +1,12 @@
 """The sections of `report` for which networks are run, and their options."""
 
 import argparse
-import pathlib
 import sys
 
 from kdjax.cli import arguments
 from kdjax.reporting.blocks import Section
 from kdjax.reporting.console import say
+from kdjax.reporting.runs import Run
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     arguments.add_allow_code(parser)
 
 
-def sections(
-    workdirs: list[pathlib.Path], options: argparse.Namespace
-) -> list[Section]:
+def sections(runs: list[Run], options: argparse.Namespace) -> list[Section]:
     """Those of the runs' networks; none where the options do without.
 
     Nor where JAX gets no device, as beside a training that has the TPU: that is said.
@@ -33,18 +31,18 @@ def sections(
     import jax
 
     from kdjax.experiment.builders import allow_code
-    from kdjax.runner.evidence import evidence_sections
+    from kdjax.runner.evidence import TITLE, evidence_sections
 
     try:
         jax.devices()
     except RuntimeError as error:
-        say(
-            f"report: left out: all that runs networks: {' '.join(str(error).split())} "
-            "Expected a free device, or the CPU: JAX_PLATFORMS=cpu.",
-            sys.stderr,
+        why = (
+            f"all that runs networks: {' '.join(str(error).split())} "
+            "Expected a free device, or the CPU: JAX_PLATFORMS=cpu."
         )
-        return []
+        say(f"report: left out: {why}", sys.stderr)
+        return [Section(TITLE, [f"Left out: {why}"])]
     with allow_code(options.allow_code):
         return evidence_sections(
-            workdirs, classes=options.classes, data_dir=options.data_dir
+            runs, classes=options.classes, data_dir=options.data_dir
         )

@@ -66,6 +66,8 @@ _OF_FOLDERS = {
     "that it turns count as unreadable",
     "--image_size=PIXELS": "side of what networks will see (default: by the images, "
     "224 at most)",
+    "--layout=WORD": "what the folders in DIR are: classes, splits (train, val, test), "
+    "or auto, by what they hold (default)",
     "--config_out=FILE.py": "where the config goes (default: config.py in the set's "
     "directory)",
 }
@@ -103,6 +105,8 @@ def read(argv: list[str]) -> argparse.Namespace:
             group.add_argument(name, metavar=value, type=kind, help=text)
     text = "images in folders of a class's folder are of the class"
     group.add_argument("--nested", action="store_true", help=text)
+    text = "replace a file of --config_out that is another"
+    group.add_argument("--overwrite", action="store_true", help=text)
     parser.set_defaults(skip_at_most=100)
     return parser.parse_args(argv)
 
@@ -148,14 +152,16 @@ def _prepared(
 def _of_folder(options: argparse.Namespace) -> dict:
     """The options that were given and are of --folder alone."""
     names = [usage.partition("=")[0] for usage in _OF_FOLDERS]
-    names = [name.removeprefix("--") for name in (*names, "--nested")]
+    names += ["--nested", "--overwrite"]
+    names = [name.removeprefix("--") for name in names]
     given = {name: getattr(options, name) for name in names}
     # By identity: 0 is equal to False, and --validation=0 is an answer.
     given = {k: v for k, v in given.items() if v is not None and v is not False}
     if given and options.folder is None:
         raise DataError(f"--{next(iter(given))} is that of --folder; expected both.")
-    given.pop("config_out", None)
-    return given
+    if options.overwrite and options.config_out is None:
+        raise DataError("--overwrite is that of --config_out; expected both.")
+    return {k: v for k, v in given.items() if k not in ("config_out", "overwrite")}
 
 
 def format_of(options: argparse.Namespace) -> ShortSide | Pixels | None:
@@ -201,13 +207,29 @@ def _show_next_steps(prepared: Prepared, options: argparse.Namespace) -> None:
     else:
         path = prepared.directory / "config.py"
     data_dir = options.data_dir or ""
-    text = config_text(prepared.name, prepared.facts, str(path), data_dir)
-    if not path.exists():
+    version = prepared.directory.name
+    text = config_text(prepared.name, prepared.facts, str(path), data_dir, version)
+    if options.config_out is not None:
+        _write_config(path, text, options.overwrite)
+    elif not path.exists():  # one that is there may have been edited
         path.write_text(text, encoding="utf-8")
-    elif options.config_out is not None and path.read_text(encoding="utf-8") != text:
-        raise DataError(
-            f"--config_out: {path} exists and is another; expected a new file."
-        )
     say(f"\nA teacher, then a student of it, by {path}, which is yours to edit:\n")
     for command in commands(prepared.name, str(path), data_dir, cli.program()):
         say(command)
+
+
+def _write_config(path: pathlib.Path, text: str, overwrite: bool) -> None:
+    """Writes --config_out, and no file over another one that is not its own."""
+    where = f"--config_out: {path}"
+    if path.suffix != ".py" or path.is_dir():
+        raise DataError(f"{where} is no file FILE.py, as --config takes; expected one.")
+    try:
+        before = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        before = None
+    if before not in (None, text) and not overwrite:
+        raise DataError(
+            f"{where} exists and is another; expected a new file, or --overwrite."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -14,11 +14,14 @@ Networks of finished runs are run on the test images: projections, disagreement,
 by class. Their answers are kept in WORKDIR/analysis; --no_networks leaves that out.
 
 --watch writes the page again every so many seconds (10 by default) until all runs are
-finished; a browser that shows it loads it anew.
+finished or have stopped; a browser that shows it loads it anew. It waits for a WORKDIR
+that has no training yet. A run has stopped when no process holds its directory and it
+has written nothing for a minute, or for ten times as long as between two rows.
 """
 
 import argparse
 import pathlib
+import sys
 import time
 
 from kdjax import cli, paths
@@ -26,10 +29,12 @@ from kdjax.cli import evidence
 from kdjax.contracts import InputError
 from kdjax.reporting.blocks import Section
 from kdjax.reporting.console import say
+from kdjax.reporting.grouping import make_groups
 from kdjax.reporting.page import write_page
 from kdjax.reporting.results import print_table
-from kdjax.reporting.runs import Run, read_runs
+from kdjax.reporting.runs import Run, is_without_training, read_runs
 from kdjax.reporting.sections import run_sections
+from kdjax.reporting.sections.run_names import shortly_named
 
 SECONDS = 10.0
 
@@ -47,13 +52,46 @@ def main(argv: list[str]) -> int:
         raise InputError(f"--watch is {options.watch:g}; expected seconds, 1 or more.")
     workdirs = [paths.parse(workdir, "WORKDIR") for workdir in options.workdirs]
     page = _page(options.output, workdirs[0])
-    runs = _write(workdirs, page, options)
-    print_table([result for run in runs for result in run.results])
+    if options.watch is None:
+        runs = read_runs(workdirs)
+        _write(runs, page, options)
+    else:
+        runs = _watch(workdirs, page, options)
+    named = shortly_named(runs, make_groups(runs))
+    print_table([result for run in named for result in run.results])
     say(f"wrote {page}")
-    while options.watch and not all(run.is_finished for run in runs):
-        time.sleep(options.watch)
-        runs = _write(workdirs, page, options)
     return 0
+
+
+def _watch(
+    workdirs: list[pathlib.Path], page: pathlib.Path, options: argparse.Namespace
+) -> list[Run]:
+    """Writes the page again and again; returns the runs when none goes on."""
+    from kdjax.runner.liveness import Watched
+
+    watched, messages = Watched(workdirs), set()
+    while True:
+        awaited = [workdir for workdir in workdirs if is_without_training(workdir)]
+        for workdir in set(awaited) - messages:
+            say(f"report: waits for {workdir}: no training in it yet", sys.stderr)
+        runs = read_runs([one for one in workdirs if one not in awaited])
+        goes_on = watched.goes_on(runs) or bool(awaited)
+        if runs:
+            _write(runs, page, options, options.watch if goes_on else None)
+        if not goes_on:
+            break
+        if runs and page not in messages:
+            say(f"report: wrote {page}; watching", sys.stderr)
+            messages.add(page)
+        messages.update(awaited)
+        time.sleep(options.watch)
+    if ended := [str(run.workdir) for run in runs if not run.is_finished]:
+        say(
+            f"report: {', '.join(ended)} stopped before the end: no process holds it, "
+            "and it has written nothing for long. The command that trained it goes on.",
+            sys.stderr,
+        )
+    return runs
 
 
 def _page(output: str | None, workdir: pathlib.Path) -> pathlib.Path:
@@ -63,22 +101,17 @@ def _page(output: str | None, workdir: pathlib.Path) -> pathlib.Path:
 
 
 def _write(
-    workdirs: list[pathlib.Path], page: pathlib.Path, options: argparse.Namespace
-) -> list[Run]:
-    """Writes the page of what the workdirs have now, and returns the runs."""
-    runs = read_runs(workdirs)
-    goes_on = options.watch and not all(run.is_finished for run in runs)
-    write_page(
-        page,
-        options.title,
-        _sections(runs, options),
-        refresh=options.watch if goes_on else None,
-    )
-    return runs
+    runs: list[Run],
+    page: pathlib.Path,
+    options: argparse.Namespace,
+    refresh: float | None = None,
+) -> None:
+    """Writes the page of what the runs have now."""
+    write_page(page, options.title, _sections(runs, options), refresh=refresh)
 
 
 def _sections(runs: list[Run], options: argparse.Namespace) -> list[Section]:
     """What lies in the workdirs and, once they are finished, what networks answer."""
-    finished = [run.workdir for run in runs if run.is_finished]
-    answered = evidence.sections(finished, options) if finished else []
+    is_one_finished = any(run.is_finished for run in runs)
+    answered = evidence.sections(runs, options) if is_one_finished else []
     return run_sections(runs, options.baseline, answered)

@@ -9,6 +9,7 @@
   fashion_mnist    the claims of all four papers, by sweeps on 12,000 small images
   fashion_mnist-teachers   rules for wrong teachers under three teachers, same images
   cifar100_claims  the same on CIFAR-100
+  imagenet         only --plan: what its configs take; they are trained one by one
 
 The same command goes on where it was stopped, and ends with the study's section of
 configs/SET/RESULTS.md. With --data=FILE.npz, cifar100 and repdistiller need no packages
@@ -19,11 +20,14 @@ import argparse
 import functools
 import math
 import pathlib
+import sys
 
 from kdjax import cli, paths
 from kdjax.contracts import InputError
 from kdjax.reporting.console import say
 from kdjax.reproduce import (
+    estimates,
+    imagenet,
     pages,
     plans,
     small,
@@ -34,6 +38,7 @@ from kdjax.reproduce import (
     teachers_page,
 )
 from kdjax.runner import time_slice
+from kdjax.runner.workdir import is_done
 
 SLICE = 8.0  # minutes of --once
 TRAINED = (*plans.STUDIES, small.NAME, teachers.NAME)
@@ -42,6 +47,8 @@ TRAINED = (*plans.STUDIES, small.NAME, teachers.NAME)
 def main(argv: list[str]) -> int:
     """Runs a study, or only prints its plan or writes its page."""
     options, words = read(argv)
+    if options.study == imagenet.NAME:
+        return _plan_imagenet(options)
     root = paths.local(options.runs, "--runs").resolve()
     if options.study in TRAINED:
         return _train(options, root)
@@ -57,6 +64,17 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _plan_imagenet(options: argparse.Namespace) -> int:
+    if not options.plan:
+        raise InputError(
+            "imagenet is no single command; expected --plan, which names its configs: "
+            "train each by `python -m kdjax train --config=configs/imagenet/NAME.py`, "
+            "as its first lines say."
+        )
+    say(imagenet.plan())
+    return 0
+
+
 def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     """A study whose runs are trained and recorded in this process."""
     study, settings = options.study, read_settings(options)
@@ -66,8 +84,10 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
         runs, write = teachers.plan(settings, root), teachers_page.write
     else:
         runs, write = plans.plan(plans.STUDIES[study], settings, root), tables.write
+    expected = _expected(runs, root, settings.dtype)
     if options.plan:
-        say("\n".join(map(plans.describe, runs)))
+        whole = estimates.benchmark() if study == "repdistiller" else []
+        say("\n".join([*map(plans.describe, runs), *expected, *whole]))
         return 0
     if options.results is not None:
         results = paths.local(options.results, "--results").resolve()
@@ -85,15 +105,31 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
         minutes = SLICE if sliced else options.minutes
         command = records.command(study, settings)
         record = functools.partial(records.add, study, command, results, write)
+        say("\n".join(expected), sys.stderr)
         run.run(runs, root, minutes, record, options.devices)
     say(f"wrote {write(study, results)}")
+    if study == small.NAME:
+        from kdjax.reproduce.teacher_file import export_teacher
+
+        export_teacher(runs[0].config, root / runs[0].name, results)
     return 0
+
+
+def _expected(runs: list[plans.Run], root: pathlib.Path, dtype: str) -> list[str]:
+    """What the runs that are not finished will take."""
+    left = [run for run in runs if not is_done(root / run.name)]
+    parts = estimates.parts_of(left)
+    networks = sum(part.students for part in parts)
+    what = f"{len(left)} of {len(runs)} runs to do, {networks} networks"
+    return estimates.lines(parts, what, dtype)
 
 
 def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """(options, words that go to every sweep)."""
     parser = cli.parser("reproduce", __doc__)
     studies = parser.add_subparsers(dest="study", metavar="STUDY", required=True)
+    one = studies.add_parser(imagenet.NAME, allow_abbrev=False)
+    one.add_argument("--plan", action="store_true", help="what its configs take")
     for name in (*TRAINED, *sweeps.DATA_SETS):
         one = studies.add_parser(name, allow_abbrev=False)
         add, data = one.add_argument, one.add_mutually_exclusive_group().add_argument
@@ -112,7 +148,7 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
             one.epilog = "All other options go to every sweep, such as --devices=2 or "
             one.epilog += "--config.total_epochs=4."
     options, words = parser.parse_known_args(argv)
-    if words and options.study in TRAINED:
+    if words and options.study not in sweeps.DATA_SETS:
         parser.refuse(words)
     return options, words
 

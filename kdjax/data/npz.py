@@ -22,6 +22,7 @@ from typing import BinaryIO
 import numpy as np
 
 from kdjax.data.split import DataError, Split, check_labels, in_memory
+from kdjax.paths import nearest
 from kdjax.paths.files import is_refused, text_of, written
 
 SUFFIX, NAMES = ".npz", "class_names"
@@ -62,7 +63,7 @@ def load_npz(path: pathlib.Path, split: str) -> Split:
     except FileNotFoundError as error:
         raise DataError(
             f"{path}: there is no such file. `python -m kdjax prepare NAME --npz=FILE` "
-            "writes one where TFDS is installed."
+            f"writes one where TFDS is installed.{nearest(path)}"
         ) from error
     except Exception as error:  # NumPy and zipfile raise six kinds for other files
         if is_refused(error) and not isinstance(error, MemoryError):

@@ -37,6 +37,7 @@ class Recorded(NamedTuple):
 
     augment: Augment
     streamed: bool  # images of several sizes, or too large to be kept as pixels
+    source: dict  # its version, and a digest of the files that it was prepared from
 
 
 def recorded(name: str, data_dir: str | pathlib.Path | None) -> Recorded | None:
@@ -57,7 +58,8 @@ def recorded(name: str, data_dir: str | pathlib.Path | None) -> Recorded | None:
     except ValueError as error:
         path = directory / FILE
         raise DamagedError(f"{path}: {error} {_ADVICE}") from error
-    return Recorded(augment, training["feed"] == "streamed")
+    source = {"version": directory.name, "listing": facts["source"]["listing"]}
+    return Recorded(augment, training["feed"] == "streamed", source)
 
 
 def read_facts(directory: pathlib.Path) -> dict | None:

@@ -88,6 +88,7 @@ def prepare_folder(
     nested: bool = False,
     exif: str = "apply",
     image_size: int | None = None,
+    layout: str = "auto",
     skip_at_most: int = 100,
     log: Log = silent,
 ) -> Prepared:
@@ -104,6 +105,8 @@ def prepare_folder(
       nested: whether images in folders of a class's folder are of the class.
       exif: "apply" turns images as EXIF says, "refuse" takes none that it turns.
       image_size: side in pixels of what networks will see; None: by the images.
+      layout: what the folders in it are, "classes" or "splits"; "auto": as they hold
+        images or folders of classes.
       skip_at_most: how many files that cannot be decoded are left out.
 
     Raises:
@@ -127,7 +130,7 @@ def prepare_folder(
         return prepared or build(name, make, **how)
     if prepared and not folder.is_dir():
         return prepared
-    listed = folders.scan(folder, nested=nested)
+    listed = folders.scan(folder, nested=nested, layout=layout)
     share = listed.validation_share(validation)
     listed = listed.with_validation(share, seed)
     source = {"validation": share, "seed": seed, "nested": nested, "exif": exif}

@@ -11,6 +11,7 @@ from kdjax.data.split import DataError
 from kdjax.datasets import holdout
 from kdjax.datasets.problems import Problems, printed
 from kdjax.datasets.stored_image import is_image
+from kdjax.paths import nearest
 
 # What splits are called on disk, in any case -> in TFDS.
 SPLITS = {"train": "train", "training": "train"}
@@ -20,6 +21,7 @@ _EXPECTED = (
     "Expected DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and, where they are, "
     "DIR/val/CLASS/*.jpg and DIR/test/CLASS/*.jpg, a folder for each class."
 )
+LAYOUTS = ("auto", "classes", "splits")  # what the folders in a directory are
 _NOT_LISTED = ("__MACOSX",)  # what an archive from a Mac holds beside its files
 
 
@@ -77,23 +79,27 @@ class Folder(NamedTuple):
         return self._replace(splits=splits, folders=folders)
 
 
-def scan(root: pathlib.Path, *, nested: bool = False) -> Folder:
+def scan(root: pathlib.Path, *, nested: bool = False, layout: str = "auto") -> Folder:
     """Lists a folder of images; reads none of them.
 
-    With `nested`, images in folders of a class's folder are of the class. Raises
-    DataError where nothing can be listed; what else is wrong is in `problems`.
+    With `nested`, images in folders of a class's folder are of the class. `layout`
+    says what the folders in it are; "auto": what they hold. Raises DataError where
+    nothing can be listed; what else is wrong is in `problems`.
     """
+    if layout not in LAYOUTS:
+        expected = " or ".join(LAYOUTS)
+        raise DataError(f"--layout is {layout!r}; expected {expected}.")
     if not root.is_dir():
-        raise DataError(f"{root} is not a directory. {_EXPECTED}")
+        raise DataError(f"{root} is not a directory. {_EXPECTED}{nearest(root)}")
     try:
-        return _scan(root, nested)
+        return _scan(root, nested, layout)
     except OSError as error:
         advice = "Look at its disk and permissions."
         raise DataError(f"{root}: cannot be listed ({error}). {advice}") from error
 
 
-def _scan(root: pathlib.Path, nested: bool) -> Folder:
-    problems, folders, splits = Problems(), _layout(root), {}
+def _scan(root: pathlib.Path, nested: bool, layout: str) -> Folder:
+    problems, folders, splits = Problems(), _layout(root, nested, layout), {}
     if folders["train"]:
         for name in sorted(set(_directories(root)) - set(folders.values())):
             problems.add("ignored", f"{name}/")
@@ -110,14 +116,45 @@ def _scan(root: pathlib.Path, nested: bool) -> Folder:
     return Folder(root, class_names, splits, folders, problems)
 
 
-def _layout(root: pathlib.Path) -> dict[str, str]:
+def _layout(root: pathlib.Path, nested: bool, layout: str) -> dict[str, str]:
     """Split -> its directory's name, train first; "" where classes lie in the root."""
     names = _directories(root)
     if not names:
         raise _lacks(root, "folders of classes")
-    is_divided = "train" in map(str.lower, names)
-    if not is_divided and any(name.lower() not in SPLITS for name in names):
-        return {"train": ""}
+    if layout == "auto":
+        layout = _recognise(root, names, nested)
+    return {"train": ""} if layout == "classes" else _splits(root, names)
+
+
+def _recognise(root: pathlib.Path, names: list[str], nested: bool) -> str:
+    """Whether folders are classes or splits: a split holds folders of classes.
+
+    Raises DataError where they may be either.
+    """
+    named = [name for name in names if name.lower() in SPLITS]
+    others = [name for name in names if name not in named]
+    if others and "train" not in map(str.lower, named):
+        return "classes"
+    images = {name: _has_images(root / name) for name in names}
+    folders = {name: bool(_directories(root / name)) for name in named}
+    if all(images[name] and not folders[name] for name in named):
+        return "classes"
+    for name in named:
+        if SPLITS[name.lower()] != "train":
+            continue
+        # Files that lie beside the classes of a split are no class of their own.
+        stray = folders[name] and not any(images[other] for other in others)
+        if (images[name] and not stray) or (nested and others):
+            also = f" beside {', '.join(map(printed, others[:3]))}" if others else ""
+            raise DataError(
+                f"{printed(str(root))}: {name}{also} may be a split or a class, by "
+                "what the folders hold. Expected --layout=classes, of DIR/CLASS/*.jpg, "
+                "or --layout=splits, of DIR/train/CLASS/*.jpg."
+            )
+    return "splits"
+
+
+def _splits(root: pathlib.Path, names: list[str]) -> dict[str, str]:
     folders: dict[str, str] = {}
     for name in names:
         split = SPLITS.get(name.lower())
@@ -128,6 +165,12 @@ def _layout(root: pathlib.Path) -> dict[str, str]:
     if "train" not in folders:
         raise _lacks(root, "folder train")
     return {split: folders[split] for split in SPLITS.values() if split in folders}
+
+
+def _has_images(directory: pathlib.Path) -> bool:
+    """Whether an image lies in a directory itself."""
+    with os.scandir(directory) as entries:
+        return any(is_image(entry.name, _head(entry)) for entry in entries)
 
 
 def _files(

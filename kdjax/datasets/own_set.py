@@ -15,6 +15,7 @@ SMALL = 64  # pixels of a side, at most, of images that stay in memory
 LARGEST, STEP = 224, 32  # of crops, and by what they differ
 SMALLEST_AREA = 0.25  # of a crop; ImageNet's 0.08 takes too little of a small set
 NETWORKS = {"small": ("resnet20", "resnet8"), "large": ("resnet34", "resnet18")}
+BATCH, RATE = 128, 0.1  # of large sets; smaller batches have less, in proportion
 _STEPS = 5000  # of a training, about
 CONFIG = '''r"""{name}: {teacher} teaches {student}. By `kdjax prepare`; edit it.
 
@@ -29,7 +30,7 @@ from kdjax.experiment import schema
 def get_config(arg=""):
     """arg: "teacher" for the teacher, by labels; "" for the student."""
     config = schema.base()
-    config.data.name = "{name}"
+    config.data.name = "{exact}"
     config.data.test = "{test}"
 {data}    config.batch_size = {batch}
     config.total_epochs = {epochs}
@@ -69,6 +70,15 @@ def choose_training(sizes: Counter, image_size: int | None = None) -> dict:
     return {"feed": "streamed", "padding": 0, "flip": True, "crops": crops}
 
 
+def choose_batch(count: int) -> int:
+    """The batch for so many training images: 40 steps an epoch or more, or 16 images.
+
+    >>> [choose_batch(count) for count in (7, 286, 1280, 50_000)]
+    [7, 16, 32, 128]
+    """
+    return next((b for b in (BATCH, 64, 32) if count >= 40 * b), min(16, count))
+
+
 def data_section(name: str, facts: dict) -> dict:
     """A config's `data` for a prepared set with those facts; data_dir is left out.
 
@@ -88,8 +98,12 @@ def data_section(name: str, facts: dict) -> dict:
     return section
 
 
-def config_text(name: str, facts: dict, where: str, data_dir: str) -> str:
-    """A config file for `--config=where`; its docstring has the commands."""
+def config_text(name: str, facts: dict, where: str, data_dir: str, version: str) -> str:
+    """A config file for `--config=where`; its docstring has the commands.
+
+    It names the version that these facts are of: another one that is prepared later
+    changes no run.
+    """
     training, count = facts["training"], facts["splits"]["train"]["images"]
     side = training["crops"]["size"] if "crops" in training else SMALL
     teacher, student = NETWORKS["small" if side <= SMALL else "large"]
@@ -97,10 +111,11 @@ def config_text(name: str, facts: dict, where: str, data_dir: str) -> str:
     lines = [f'    config.data.feed = "{section["feed"]}"\n']
     crops = section.get("crops", {})
     lines += [f"    config.data.crops.{k} = {value}\n" for k, value in crops.items()]
-    batch = next((b for b in (128, 64, 32) if count >= 40 * b), min(16, count))
+    batch = choose_batch(count)
     epochs = min(60, max(10, round(_STEPS * batch / count)))
     return CONFIG.format(
         name=name,
+        exact=f"{name.partition(':')[0]}:{version}",
         teacher=teacher,
         student=student,
         test=section["test"],

@@ -59,7 +59,10 @@ def _archives(
     if archives is not None:
         places.insert(0, archives)
         if not archives.is_dir():
-            raise DataError(f"{archives} is not a directory; expected the archives'.")
+            near = paths.nearest(archives)
+            raise DataError(
+                f"{archives} is not a directory; expected the archives'.{near}"
+            )
     for place in places:
         for files in builder.FILES:
             if all((place / file).is_file() for file in files):

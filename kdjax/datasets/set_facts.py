@@ -16,6 +16,12 @@ from kdjax.paths.json_files import sealed
 _SMALL = 4  # times smaller than its crop, an image is blurred by enlarging
 
 
+class ChangedError(DataError):
+    """A set is there, of other files or options: `what` says which."""
+
+    what = ""
+
+
 def write(builder, *, source: dict, skip_at_most: int) -> None:
     """Writes the facts of a set whose images are read, or refuses it with a report."""
     folder, survey, problems = builder.folder, builder.survey, builder.folder.problems
@@ -64,7 +70,7 @@ def copy(source: str | pathlib.Path, side: int, builder) -> None:
 
 
 def check_same(prepared: Prepared, source: dict) -> None:
-    """Raises DataError where a set is of other files, or of other options."""
+    """Raises ChangedError where a set is of other files, or of other options."""
     was = prepared.facts and prepared.facts["source"]
     if not was or was == source:
         return
@@ -78,11 +84,14 @@ def check_same(prepared: Prepared, source: dict) -> None:
     version = prepared.directory.name.split(".")
     version[-1] = str(int(version[-1]) + 1)
     dataset = parse_name(prepared.name).dataset
-    raise DataError(
-        f"{prepared.name} was prepared already, in {prepared.directory}, and "
-        f"{'; '.join(options)}. Prepare {dataset}:{'.'.join(version)}, another "
-        "version, or delete that directory."
+    what = "; ".join(options)
+    error = ChangedError(
+        f"{prepared.name} was prepared already, in {prepared.directory}, and {what}. "
+        f"Prepare {dataset}:{'.'.join(version)}, another version, or delete that "
+        "directory."
     )
+    error.what = what
+    raise error
 
 
 def _save(builder, facts: dict) -> None:

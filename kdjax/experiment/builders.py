@@ -89,11 +89,20 @@ def check_code(path: str, name: Any) -> None:
     if not isinstance(name, str) or name.startswith(PROVIDED):  # an object, at hand
         return
     if ":" in name and name not in _allowed.get():
-        raise InputError(
+        raise UnnamedCodeError(
             f"{path} is {name!r}, a function: what a file names so is called only "
-            "where you name it too. If you know that code and trust it: "
-            f"--allow_code={name}, or config.allow_code = ({name!r},)."
+            f"where you name it too. If you know and trust it: --allow_code={name}, "
+            f"network={name!r} in Python, or config.allow_code = ({name!r},).",
+            name,
         )
+
+
+class UnnamedCodeError(InputError):
+    """A file names a function that the user has not named."""
+
+    def __init__(self, message: str, code: str = ""):
+        super().__init__(message)
+        self.code = code  # "package.module:function"
 
 
 def named(path: str, table: Mapping[str, Any], section: Mapping) -> Callable:

@@ -117,6 +117,11 @@ def streams_by_itself(name: str, data_dir: str | None) -> bool:
     return size_on_disk(name, data_dir or None) >= RESIDENT_BELOW
 
 
+def prepared_source(section: dict) -> dict | None:
+    """Of which version and files a set of one's own is now; None of other sets."""
+    return (facts := _recorded(section["name"], section["data_dir"])) and facts.source
+
+
 def _recorded(name: str, data_dir: str | None):
     """What `prepare --folder` wrote beside a set of one's own; None of other sets."""
     if is_npz(name) or dataset_of(name) in DATASETS:
@@ -148,7 +153,7 @@ def load_keep(path: str, what: str) -> tuple[np.ndarray, np.ndarray]:
     if not file.is_file():
         raise InputError(
             f"{what} is {path!r}, and there is no such file; expected a {KEEP} that "
-            "`python -m kdjax select` wrote, or its directory."
+            f"`python -m kdjax select` wrote, or its directory.{paths.nearest(file)}"
         )
     try:
         with file.open("rb") as opened, Arrays(opened) as saved:

@@ -97,6 +97,7 @@ def _load_module(spec: str) -> tuple[str, Any, str]:
     if name is None:
         raise InputError(
             f"--config: there is no file {next(iter(files))}; expected a Python file."
+            + paths.nearest(next(iter(files.values())))
         )
     path = files[name].resolve()
     for parent in path.parents:

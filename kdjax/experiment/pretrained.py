@@ -116,8 +116,8 @@ def _workdir(where: str, text: str) -> pathlib.Path:
     if not workdir.is_dir():
         raise InputError(
             f"{where} is {text!r}, and there is no such directory; expected the "
-            "--workdir of the run that trained the network. Train it first: "
-            "python -m kdjax train --config=.../teacher.py --workdir=..."
+            "--workdir of the run that trained the network, which `python -m kdjax "
+            f"train` or kdjax.train makes.{paths.nearest(workdir)}"
         )
     return workdir
 

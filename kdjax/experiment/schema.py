@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kdjax.contracts import InputError, nearest
+from kdjax.contracts import InputError, nearest, shown
 from kdjax.experiment import fields
 from kdjax.experiment.fields import LARGEST_SEED, jsonable, key, plain, section
 from kdjax.experiment.sections import (
@@ -177,14 +177,15 @@ def check_keys(config: dict) -> None:
     fields.check_json("config", config)
     for name, student in config["students"].items():
         path = f"config.students.{name}"
-        fields.check_value(path, dict, student)
-        if len(name) > LONGEST_NAME:
+        if len(name) > LONGEST_NAME:  # before anything is said of it
             raise InputError(
-                f"config.students: {name!r} names a directory; expected at most "
+                f"config.students: {shown(name)} names a directory; expected at most "
                 f"{LONGEST_NAME} letters."
             )
+        fields.check_value(path, dict, student)
         for inner in student:
             if inner not in VARIANT:
+                inner = inner[: fields.LONGEST_NAME]
                 raise InputError(
                     f"{path}.{inner} is not read; a student may set "
                     f"{', '.join(VARIANT)}." + nearest(inner, VARIANT)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdjax.contracts import InputError, nearest
+from kdjax.experiment.fields import LONGEST_NAME
 from kdjax.experiment.schema import BUILDERS, check_keys, plain
 
 PREFIX = "stage:"
@@ -48,6 +49,7 @@ def _merge(path: str, base: Mapping, changes: Mapping) -> dict:
     is_builder = path.rpartition(".")[2] in BUILDERS
     for key, value in changes.items():
         if key not in base and not is_builder:
+            key = key[:LONGEST_NAME]
             raise InputError(
                 f"{path}.{key} is not read; a stage may set {', '.join(base)}."
                 + nearest(key, base)

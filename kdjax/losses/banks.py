@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, Scalar, as_float32, as_int32
+from kdjax.losses.numerics import AnyArray, Scalar, as_float32, as_int32, as_number
 from kdjax.losses.subset import norms
 
 
@@ -58,7 +58,9 @@ def updated_bank(
     )
     contracts.fraction(where, "momentum", momentum)
     contracts.integers(where, index=index)
-    bank, index = jnp.asarray(bank), as_int32(index)
+    bank, index, momentum = jnp.asarray(bank), as_int32(index), as_number(momentum)
+    if not named["samples"]:
+        return bank
     old = as_float32(bank.at[index].get(mode="clip"))
     u = momentum * old + (1.0 - momentum) * as_float32(embedding)
     length = norms(u)

@@ -16,7 +16,7 @@ from kdjax.losses.numerics import (
     Scalar,
     as_float32,
     as_int32,
-    small,
+    as_number,
 )
 from kdjax.losses.subset import Samples, subset, unit
 
@@ -75,7 +75,7 @@ def noise_contrastive(
     c = named["k"] / size
     # log h - log(c + eps) of every row: log(h / (h + c + eps)) = -softplus(-log_odds).
     log_z = _log_normaliser(normaliser)
-    temperature, eps = small(temperature), small(eps)
+    temperature, eps = as_number(temperature), as_number(eps)
     log_odds = _scores(anchor, bank) / temperature - log_z - jnp.log(c + eps)
     valid, row = _in_range(index, size)
     positive = jnp.take_along_axis(log_odds, row[:, None], axis=1)[:, 0]
@@ -118,7 +118,7 @@ def contrastive_normaliser(
     counts = counted.mask & valid
     scores = jax.lax.stop_gradient(_scores(anchor, bank))
     rows = jnp.concatenate([row[:, None], jnp.asarray(negatives)], axis=1)
-    h = jnp.exp(jnp.take_along_axis(scores, rows, axis=1) / small(temperature))
+    h = jnp.exp(jnp.take_along_axis(scores, rows, axis=1) / as_number(temperature))
     mean = jnp.mean(h, axis=1)
     total = jnp.sum(jnp.where(counts, mean, 0.0))
     count = jnp.sum(counts, dtype=jnp.float32)

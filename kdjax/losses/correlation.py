@@ -11,12 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
-from kdjax.losses.divergence import softened
+from kdjax.losses.divergence import softened_pair
 from kdjax.losses.numerics import (
     AnyArray,
     Logits,
     PerSample,
-    Scalar,
     Temperature,
     Where,
     as_float32,
@@ -25,9 +24,13 @@ from kdjax.losses.numerics import (
     column,
     counted,
     hide,
-    soften,
 )
-from kdjax.losses.subset import Samples, Subset, norms, subset, unit
+from kdjax.losses.pearson import (
+    correlation_distance,
+    gap_between,
+    softmax_correlation_distance,
+)
+from kdjax.losses.subset import Samples, Subset, norms, subset
 
 BatchLogits = Float[AnyArray, "batch classes"]
 _EXACT = jax.lax.Precision.HIGHEST
@@ -45,9 +48,9 @@ def dist_between_classes(
         v_i = 1 - <a, b> / (||a|| ||b|| + 1e-8)
 
     T. Huang et al., NeurIPS 2022 (arXiv:2205.10536), with the 1e-8 of the public code;
-    published with tau^2 times this, weight 1. From 0 to 2. Where
-    one side is uniform the value is 1, with a zero gradient; 1 - correlation keeps its
-    digits near 0.
+    published with tau^2 times this, weight 1. From 0 to 2. Where one side is uniform
+    the value is 1, with a zero gradient. Value and gradient keep their digits near
+    equality: see `kdjax.losses.pearson`.
 
     Args:
       student_logits: unnormalised log-probabilities.
@@ -70,13 +73,7 @@ def dist_between_classes(
     pair = hide(name, where, student_logits, teacher_logits)
     mask = None if where is None else counted(name, student_logits, where)
     tau = beside(temperature, len(axes["batch"]))
-    return _dist_between_classes(*pair, tau, mask)
-
-
-@functools.partial(jax.jit, inline=True)
-def _dist_between_classes(student, teacher, tau, mask) -> PerSample:
-    pair = (jax.nn.softmax(softened(z, tau)) for z in (student, teacher))
-    return _uncorrelated(*(_centred(p, mask, -1) for p in pair), axis=-1)
+    return softmax_correlation_distance(*map(as_float32, pair), tau, mask)
 
 
 def dist_within_class(
@@ -106,11 +103,11 @@ def dist_within_class(
     >>> print(abs(dist_within_class(student, teacher)).round(4))
     [0. 0.]
     """
-    samples, s, t = _soft(
+    samples, *soft = _soft(
         "dist_within_class", student_logits, teacher_logits, temperature, where
     )
-    mask = jnp.broadcast_to(samples.mask[:, None], s.shape)
-    loss = _uncorrelated(_centred(s, mask, 0), _centred(t, mask, 0), axis=0)
+    mask = jnp.broadcast_to(samples.mask[:, None], soft[0].shape)
+    loss = correlation_distance(*(_centred(x, mask, 0) for x in soft), -2)
     return samples.share(jnp.mean(loss))
 
 
@@ -139,12 +136,12 @@ def batch_correlation(
     >>> print(batch_correlation(student, teacher))
     [0.5 0.5]
     """
-    samples, s, t = _soft(
+    samples, s, t, gap = _soft(
         "batch_correlation", student_logits, teacher_logits, temperature, where
     )
     # The difference of the products, from that of the predictions: more digits.
-    gap = _product(t - s, t.T) + _product(s, (t - s).T)
-    return jnp.sum(gap * gap, axis=1)
+    moved = _product(gap, t.T) + _product(s, gap.T)
+    return jnp.sum(moved * moved, axis=1)
 
 
 def class_correlation(
@@ -173,11 +170,11 @@ def class_correlation(
     >>> print(class_correlation(student, teacher))
     [0.5 0.5]
     """
-    samples, s, t = _soft(
+    samples, s, t, gap = _soft(
         "class_correlation", student_logits, teacher_logits, temperature, where
     )
-    gap = _product((t - s).T, t) + _product(s.T, t - s)
-    return samples.share(jnp.sum(gap * gap) / gap.shape[0])
+    moved = _product(gap.T, t) + _product(s.T, gap)
+    return samples.share(jnp.sum(moved * moved) / moved.shape[0])
 
 
 def standardise(logits: Logits, where: Where = None) -> Float[Array, "*batch classes"]:
@@ -206,8 +203,8 @@ def _standardise(logits, mask) -> Float[Array, "*batch classes"]:
     centred = _centred(as_float32(logits), mask, -1)
     count = _count(centred, mask, -1)
     std = norms(centred) / jnp.sqrt(jnp.maximum(count - 1.0, 1.0))
-    varies = std > 0
-    return jnp.where(varies, centred / (jnp.where(varies, std, 1.0) + 1e-7), 0.0)
+    constant = std <= 0
+    return jnp.where(constant, 0.0, centred / (jnp.where(constant, 1.0, std) + 1e-7))
 
 
 def batch_standardise(
@@ -239,7 +236,7 @@ def _samples_of(name: str, where: Samples, **named) -> Subset:
 
 
 def _soft(name: str, student, teacher, temperature, where: Samples):
-    """The sub-batch, and both predictions, 0 in the rows that do not count."""
+    """The sub-batch, both predictions and student minus teacher; 0 in other rows."""
     samples = _samples_of(
         name,
         where,
@@ -250,10 +247,12 @@ def _soft(name: str, student, teacher, temperature, where: Samples):
     tau = column(name, temperature, samples.mask.shape)
     tau = jnp.where(samples.mask[:, None], tau, 1.0)
 
-    def predictions(logits):
-        return samples.keep(jax.nn.softmax(soften(samples.keep(logits), tau)))
-
-    return samples, predictions(student), predictions(teacher)
+    a, b, d = softened_pair(samples.keep(student), samples.keep(teacher), tau)
+    s, t = jax.nn.softmax(a), jax.nn.softmax(b)
+    # The digits of the one and the derivative of the other.
+    exact = gap_between(d, jnp.exp(a), jnp.exp(b))
+    gap = s - t + jax.lax.stop_gradient(exact - (s - t))
+    return samples, *map(samples.keep, (s, t, gap))
 
 
 def _product(left: Array, right: Array) -> Array:
@@ -281,10 +280,3 @@ def _count(x: Array, mask: Array | None, axis: int) -> Array:
     if mask is None:
         return jnp.full((1,) * x.ndim, x.shape[axis], jnp.float32)
     return jnp.sum(mask, axis=axis, keepdims=True, dtype=jnp.float32)
-
-
-def _uncorrelated(a: Array, b: Array, axis: int, eps: Scalar = 1e-8) -> Array:
-    """1 - <a, b> / (||a|| ||b|| + eps), from the distance of the unit vectors."""
-    product = jnp.squeeze(norms(a, axis) * norms(b, axis), axis)
-    loss = 0.5 * jnp.sum((unit(a, axis) - unit(b, axis)) ** 2, axis=axis)
-    return (jnp.where(product > 0, product * loss, 0.0) + eps) / (product + eps)

@@ -134,12 +134,16 @@ def log_mean_exp(d: Rows, e_a: Rows, e_b: Rows, z_a: Column, z_b: Column) -> Col
       e_b: weights; d does not matter where both are 0.
       z_a, z_b: the sums of the two.
     """
-    small, z = _small(d, _EXPM1_TO)
-    moved = jnp.where(small, e_b * z * _series(_EXPM1, z), e_a - e_b)
-    total = jnp.sum(moved, axis=-1, keepdims=True) / z_b
+    total = jnp.sum(minus_one(d, e_a, e_b), axis=-1, keepdims=True) / z_b
     near = jnp.abs(total) < 0.5
     # Double where: the branch not taken sees a harmless number.
     return jnp.where(near, jnp.log1p(jnp.where(near, total, 0.0)), jnp.log(z_a / z_b))
+
+
+def minus_one(d: Rows, e_a: Rows, e_b: Rows | float) -> Rows:
+    """e_b (exp(d) - 1), where the caller has e_a = e_b exp(d): digits of a small d."""
+    small, z = _small(d, _EXPM1_TO)
+    return jnp.where(small, e_b * z * _series(_EXPM1, z), e_a - e_b)
 
 
 def _small(x: Rows, limit: float) -> tuple[Bool[Array, "*batch classes"], Rows]:

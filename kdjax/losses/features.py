@@ -21,7 +21,7 @@ from kdjax.losses.maps import (
     same_size,
     sample_mean,
 )
-from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_float32, small
+from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_float32, as_number
 
 
 def _same_channels(where: str, student, teacher) -> tuple[Array, Array]:
@@ -103,7 +103,7 @@ def attention_transfer(
 
 def _attention(maps: Array, power: Scalar = 2.0) -> Float[Array, "batch positions"]:
     square = not contracts.is_traced(power) and np.asarray(power) == 2
-    energy = maps * maps if square else jnp.abs(maps) ** small(power)
+    energy = maps * maps if square else jnp.abs(maps) ** as_number(power)
     return l2_normalise(flatten_samples(jnp.mean(energy, axis=-1)))
 
 

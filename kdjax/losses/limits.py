@@ -50,9 +50,25 @@ def logit_matching(
 
 @functools.partial(jax.jit, inline=True)
 def _logit_matching(student_logits, teacher_logits, mask) -> PerSample:
-    d = difference(student_logits, teacher_logits)
-    centred = d - _mean(d, mask)[..., None]
-    return 0.5 * _mean(centred**2, mask)
+    pair = (as_float32(student_logits), as_float32(teacher_logits))
+    return _half_variance(*pair, mask)
+
+
+@jax.custom_jvp
+def _half_variance(s: Array, t: Array, mask: Mask) -> PerSample:
+    return 0.5 * _mean(_centred(s, t, mask) ** 2, mask)
+
+
+@_half_variance.defjvp
+def _half_variance_jvp(primals, tangents):
+    centred, mask = _centred(*primals), primals[-1]
+    slope = _mean(centred * (tangents[0] - tangents[1]), mask)
+    return 0.5 * _mean(centred**2, mask), slope
+
+
+def _centred(s: Array, t: Array, mask: Mask) -> Array:
+    d = difference(s, t)
+    return d - _mean(d, mask)[..., None]
 
 
 def label_matching(

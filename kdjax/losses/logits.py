@@ -16,12 +16,12 @@ from kdjax.losses.numerics import (
     Temperature,
     Where,
     as_float32,
+    as_number,
     check_temperature,
     counted,
     hide,
     mean_of,
     one_or_nan,
-    small,
     top_of,
 )
 
@@ -62,7 +62,7 @@ def cross_entropy(
     (logits,) = hide(name, where, student_logits)
     mask = None if where is None else counted(name, student_logits, where)
     traced = contracts.is_traced(label_smoothing)
-    smoothing = label_smoothing if traced or label_smoothing else None
+    smoothing = as_number(label_smoothing) if traced or label_smoothing else None
     return _cross_entropy(logits, labels, smoothing, mask)
 
 
@@ -142,7 +142,7 @@ def kl_divergence(
     )
     check_temperature(name, temperature)
     student, teacher = hide(name, where, student_logits, teacher_logits)
-    return softmax_divergence(student, teacher, small(temperature))
+    return softmax_divergence(student, teacher, as_number(temperature))
 
 
 def kl_to_target(
@@ -181,7 +181,7 @@ def kl_to_target(
     if where is not None:
         mask = counted(name, student_logits, where)
         target = jnp.where(mask, as_float32(target), 0.0)
-    loss = target_divergence(student, target, small(temperature))
+    loss = target_divergence(student, target, as_number(temperature))
     if where is not None:
         loss = jnp.where(jnp.any(mask, axis=-1), loss, 0.0)
     return loss

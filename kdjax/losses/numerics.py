@@ -22,12 +22,16 @@ LOWEST = -1e18
 
 def as_float32(x) -> Array:
     """Arrays and numbers of any precision as float32."""
-    return jnp.asarray(small(x)).astype(jnp.float32)
+    x = float(x) if isinstance(x, int) else x  # JAX takes none above 2^31
+    return jnp.asarray(x).astype(jnp.float32)
 
 
-def small(x):
-    """A whole number of Python as a float, for JAX takes none above 2^31; else x."""
-    return float(x) if isinstance(x, int) else x
+def as_number(x):
+    """Numbers beside float32: Python's as they are, those of arrays in float32.
+
+    JAX promotes no 8-bit float, and takes no whole number above 2^31.
+    """
+    return float(x) if isinstance(x, int | float) else as_float32(x)
 
 
 def as_int32(x) -> Array:
@@ -53,6 +57,12 @@ def one_hot(
     """True at the label. JAX's own counts in the labels' type: 276 is 20 in uint8."""
     labels = jnp.asarray(labels).astype(jnp.int32)[..., None]
     return labels == jnp.arange(classes).reshape((1,) * (labels.ndim - 1) + (-1,))
+
+
+def exists(labels: Integer[AnyArray, "*batch"], classes: int) -> Float[Array, "*batch"]:
+    """1 where a label names a class, else NaN: see `one_or_nan`."""
+    labels = jnp.asarray(labels).astype(jnp.int32)
+    return one_or_nan((labels >= 0) & (labels < classes))
 
 
 def check_temperature(name: str, temperature: Temperature) -> None:

@@ -22,8 +22,8 @@ from kdjax.losses.numerics import (
     PerSample,
     Temperature,
     as_float32,
+    as_number,
     one_hot,
-    small,
 )
 
 
@@ -60,7 +60,7 @@ def sample_confidence(
     swapped = jnp.where(top, _at(label, t), jnp.where(label, _at(top, t), t))
     swapped = jnp.where(label & top, t, swapped)
     return valid * divergence_between(
-        student_logits, swapped, small(temperature), label
+        student_logits, swapped, as_number(temperature), label, single=True
     )
 
 

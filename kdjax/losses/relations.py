@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from kdjax import contracts
 from kdjax.losses.maps import flatten_samples
-from kdjax.losses.numerics import AnyArray, PerSample, Scalar
+from kdjax.losses.numerics import AnyArray, PerSample, Scalar, as_number
 from kdjax.losses.subset import Samples, Subset, subset, unit
 
 Features = Float[AnyArray, "batch channels"]
@@ -190,6 +190,7 @@ def probabilistic_knowledge(
     name = "probabilistic_knowledge"
     counted = _pooled(name, student_features, teacher_features, where)
     contracts.positive(name, "eps", eps)
+    eps = as_number(eps)
     p = _similarities(teacher_features, counted, eps)
     q = _similarities(student_features, counted, eps)
     # Rows of p and q have the same sum, so the first-order parts of p log(p/q) cancel;
@@ -239,7 +240,7 @@ def _distances(features: Features, counted: Subset) -> Float[Array, "i j"]:
     """In units of their mean; 0 on the diagonal and for what is not selected."""
     pairs = counted.pairs()
     square = jnp.sum(_differences(features, counted) ** 2, axis=-1)
-    distinct = pairs & (square > 1e-12)
+    distinct = pairs & ~(square <= 1e-12)  # NaN is not equal either
     distance = jnp.where(distinct, jnp.sqrt(jnp.where(distinct, square, 1.0)), 1e-6)
     distance = jnp.where(pairs, distance, 0.0)
     many = counted.count > 1

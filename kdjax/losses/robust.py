@@ -19,10 +19,11 @@ from kdjax.losses.numerics import (
     PerSample,
     Where,
     as_float32,
+    as_number,
     counted,
+    exists,
     hide,
     one_hot,
-    one_or_nan,
 )
 
 Labels = Integer[AnyArray, "*batch"]
@@ -91,6 +92,7 @@ def reverse_cross_entropy(
     name = "reverse_cross_entropy"
     _same_batch(name, student_logits, labels)
     contracts.shapes(name, log_zero=(log_zero, ""))
+    log_zero = as_number(log_zero)
     contracts.positive(name, "-log_zero", -log_zero)
     (logits,) = hide(name, where, student_logits)
     mask = counted(name, student_logits, where)
@@ -105,7 +107,7 @@ def _mass_of_others(logits, labels, mask) -> PerSample:
     # Without 1 - p_y, which has no digit left where the label is believed.
     others = jnp.where(mask & ~label, p, 0.0)
     # A product and not a choice: the gradient is NaN too.
-    return jnp.sum(others, axis=-1) * one_or_nan(jnp.any(label, axis=-1))
+    return jnp.sum(others, axis=-1) * exists(labels, p.shape[-1])
 
 
 def early_learning_regularization(

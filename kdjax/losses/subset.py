@@ -51,14 +51,17 @@ def subset(name: str, where: Samples, batch: int) -> Subset:
 
 
 def norms(x: Array, axis: int = -1) -> Array:
-    """Euclidean lengths, axis kept; 0 with a zero gradient for a zero vector."""
+    """Euclidean lengths, axis kept; 0 with a zero gradient for a zero vector.
+
+    NaN is no zero: it stays.
+    """
     square = jnp.sum(x * x, axis=axis, keepdims=True)
-    present = square > 0
-    return jnp.where(present, jnp.sqrt(jnp.where(present, square, 1.0)), 0.0)
+    absent = square <= 0
+    return jnp.where(absent, 0.0, jnp.sqrt(jnp.where(absent, 1.0, square)))
 
 
 def unit(x: Array, axis: int = -1, eps: Scalar = 0.0) -> Array:
     """x / (length + eps); 0 with a zero gradient for a zero vector."""
     length = norms(x, axis)
-    present = length > 0
-    return jnp.where(present, x / (jnp.where(present, length, 1.0) + eps), 0.0)
+    absent = length <= 0
+    return jnp.where(absent, 0.0, x / (jnp.where(absent, 1.0, length) + eps))

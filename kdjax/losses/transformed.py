@@ -19,9 +19,9 @@ from kdjax.losses.numerics import (
     Temperature,
     Where,
     as_float32,
+    as_number,
     below_top,
     one_hot,
-    small,
 )
 
 MKL_FACTORS = (2.0, 1.5, 1.0, 0.5, 0.0, -0.5, -1.0)
@@ -55,7 +55,7 @@ def transformed_teacher_matching(
     name = "transformed_teacher_matching"
     check_pair(name, student_logits, teacher_logits)
     contracts.positive(name, "power", power)
-    teacher = small(power) * as_float32(teacher_logits)
+    teacher = as_number(power) * as_float32(teacher_logits)
     return kl_divergence(student_logits, teacher, 1.0, where)
 
 
@@ -76,7 +76,7 @@ def transformed_teacher_weight(teacher_logits: Logits, power: Scalar) -> PerSamp
     contracts.shapes(name, teacher_logits=(teacher_logits, "*batch classes"))
     contracts.positive(name, "power", power)
     log_p = jax.nn.log_softmax(below_top(teacher_logits))
-    return jnp.sum(jnp.exp(small(power) * log_p), axis=-1)
+    return jnp.sum(jnp.exp(as_number(power) * log_p), axis=-1)
 
 
 def shrink_margin(
@@ -111,7 +111,7 @@ def shrink_margin(
     s, t = as_float32(student_logits), as_float32(teacher_logits)
     contracts.number(name, "factor", factor)
     two, place = jax.lax.top_k(t, 2)
-    margin = (small(factor) * (two[..., 0] - two[..., 1]))[..., None]
+    margin = (as_number(factor) * (two[..., 0] - two[..., 1]))[..., None]
     top = one_hot(place[..., 0], classes)
     shrunk = jnp.where(label, s - margin, s) * valid[..., None]
     return shrunk, jnp.where(top, t - margin, t)

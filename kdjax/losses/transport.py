@@ -185,7 +185,7 @@ def class_similarity(
     x = x / jnp.maximum(jnp.max(jnp.abs(x), axis=(1, 2), keepdims=True), 1e-30)
     before = _length(x)
     x -= jnp.mean(x, axis=1, keepdims=True)
-    varies = _length(x) > 1e-6 * before  # else what is left is rounding
+    varies = ~(_length(x) <= 1e-6 * before)  # else what is left is rounding
     x = jnp.where(varies, x / jnp.where(varies, _length(x), 1.0), 0.0)
     if count <= axes["channels"]:
         gram = _matmul(x, x.mT).reshape(classes, -1)
@@ -194,7 +194,7 @@ def class_similarity(
         hsic = jax.lax.map(lambda y: jnp.sum(_matmul(x.mT, y) ** 2, axis=(1, 2)), x)
     norm = jnp.sqrt(jnp.diag(hsic))
     norm = norm[:, None] * norm[None]
-    cka = jnp.where(norm > 0, hsic / jnp.where(norm > 0, norm, 1.0), 0.0)
+    cka = jnp.where(norm <= 0, 0.0, hsic / jnp.where(norm <= 0, 1.0, norm))
     return jnp.where(jnp.eye(classes, dtype=bool), 1.0, cka)
 
 

@@ -66,6 +66,8 @@ def build(
     contracts.positive("cat_kd", "weight", weight)
     contracts.not_negative("cat_kd", "label_weight", label_weight)
     contracts.positive("cat_kd", "resolution", resolution)
+    contracts.flag("cat_kd", "normalise", normalise)
+    contracts.flag("cat_kd", "bias", bias)
 
     def pooled(params, role, features):
         kernel, shift = classifier_of(params, role)

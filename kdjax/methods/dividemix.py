@@ -79,6 +79,7 @@ def build(
     """
     contracts.positive("dividemix", "temperature", temperature)
     contracts.positive("dividemix", "mixup", mixup)
+    contracts.flag("dividemix", "entropy_penalty", entropy_penalty)
     contracts.positive("dividemix", "ramp_epochs", ramp_epochs)
     contracts.not_negative("dividemix", "warmup_epochs", warmup_epochs)
     contracts.not_negative("dividemix", "unlabelled_weight", unlabelled_weight)

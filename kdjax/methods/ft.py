@@ -57,6 +57,7 @@ def build(
     """
     contracts.positive("ft", "weight", weight)
     contracts.positive("ft", "k", k)
+    contracts.flag("ft", "batch_norm", batch_norm)
     if form not in FORMS:
         expected = f"{' or '.join(FORMS)}.{contracts.nearest(str(form), FORMS)}"
         raise ValueError(f"ft: form is {form!r}; expected {expected}")

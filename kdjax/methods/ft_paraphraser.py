@@ -44,6 +44,7 @@ def build(
       batch_norm: in the paraphraser.
     """
     contracts.positive("ft_paraphraser", "k", k)
+    contracts.flag("ft_paraphraser", "batch_norm", batch_norm)
 
     def reconstruction(inputs):
         again = inputs.connected["paraphraser"]["reconstruction"]

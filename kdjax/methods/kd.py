@@ -55,6 +55,7 @@ def build(
     contracts.fraction("kd", "alpha", alpha)
     contracts.positive("kd", "temperature", temperature, infinity=True)
     contracts.fraction("kd", "label_smoothing", label_smoothing)
+    contracts.flag("kd", "small_temperature_fix", small_temperature_fix)
     if math.isinf(temperature):
         term = match_logits("logit_matching", float(alpha), losses.logit_matching)
     else:

@@ -52,6 +52,8 @@ def build(
     contracts.not_negative("lr_kl", "gamma", gamma)
     contracts.positive("lr_kl", "alpha", alpha)
     contracts.positive("lr_kl", "temperature", temperature)
+    contracts.flag("lr_kl", "softened", softened)
+    contracts.flag("lr_kl", "only_wrong", only_wrong)
     if temperature < 1 and not softened:
         raise ValueError(
             f"lr_kl: temperature is {temperature:g}; expected 1 or more, for below 1 a "

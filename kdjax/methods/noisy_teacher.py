@@ -37,6 +37,7 @@ def build(*, temperature: float = 0.5, small_temperature_fix: bool = True) -> Me
         1; without it the loss vanishes as the temperature tends to 0.
     """
     contracts.positive("noisy_teacher", "temperature", temperature, infinity=True)
+    contracts.flag("noisy_teacher", "small_temperature_fix", small_temperature_fix)
     return kd.build(
         alpha=1.0, temperature=temperature, small_temperature_fix=small_temperature_fix
     )

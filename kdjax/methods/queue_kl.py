@@ -75,6 +75,7 @@ def build(
         local_temperature=local_temperature,
     )
     contracts.not_negative("queue_kl", "label_weight", label_weight)
+    contracts.flag("queue_kl", "mask_unfilled", mask_unfilled)
     _check_sizes(teacher_channels=teacher_channels, queue_length=queue_length)
     local = _pair(local)
 

@@ -20,6 +20,7 @@ __all__, __getattr__, __dir__ = lazy_package(
 )
 __all__ += ["MODELS", "create", "provided"]
 PROVIDED = "provided:"  # before the name of a network that is an object of the caller's
+WEIGHTS = "-weights-"  # in the name of a module, before a digest of its weights
 _provided = contextvars.ContextVar("provided")  # name -> Network
 
 
@@ -130,7 +131,10 @@ def create(name: str, *, num_classes: int, **rest):
 
 def _of_the_caller(name: str, rest: dict):
     networks = _provided.get({})
-    if name.removeprefix(PROVIDED) not in networks:
+    key = name.removeprefix(PROVIDED)
+    by_structure = {own.partition(WEIGHTS)[0]: one for own, one in networks.items()}
+    network = networks.get(key, by_structure.get(key.partition(WEIGHTS)[0]))
+    if network is None:
         raise ValueError(
             f"create: {name!r} stands for a network that was an object in memory; "
             "expected it again, of the same sizes: kdjax.load(workdir, network=...). "
@@ -141,7 +145,7 @@ def _of_the_caller(name: str, rest: dict):
         raise ValueError(
             f"create: {', '.join(rest)} cannot change {name!r}, which is made already."
         )
-    return networks[name.removeprefix(PROVIDED)]
+    return network
 
 
 def _takes(builder: Callable, keyword: str) -> bool:

@@ -1,9 +1,7 @@
 """Whatever a user has as a network, as a `Network`."""
 
 import functools
-import hashlib
 import inspect
-import re
 import sys
 from typing import Any
 
@@ -11,12 +9,16 @@ import jax
 import jax.numpy as jnp
 
 from kdjax.contracts import InputError
-from kdjax.models.network import Network, from_linen
+from kdjax.models.fingerprint import describe, digest, without_addresses
+from kdjax.models.network import Linen, Network, from_linen
 
 EXPECTED = (
     "a name of kdjax.models.MODELS, a module of flax.linen, flax.nnx or equinox, a "
     "function of rngs (NNX) or key (Equinox) that makes one, or a Network"
 )
+# Where what makes a Network of a module is defined -> the module's library.
+LIBRARIES = {"kdjax.models.nnx_networks": "nnx"}
+LIBRARIES |= {"kdjax.models.equinox_networks": "equinox"}
 
 
 def as_network(what: str, given: Any) -> tuple[str, Network]:
@@ -26,11 +28,10 @@ def as_network(what: str, given: Any) -> tuple[str, Network]:
     `what` opens the InputError for anything else.
     """
     if isinstance(given, Network):
-        return "network", given
+        return _name_of(given), given
     if hasattr(given, "lazy_init") and not isinstance(given, type):  # Linen's alone
-        # Without addresses, which another process has others of.
-        text = re.sub(r" at 0x[0-9a-f]+", "", repr(given))
-        return f"{type(given).__name__}-{_digest(text)}", from_linen(given)
+        network = from_linen(given)
+        return _name_of(network), network
     library, network = "nnx", _of_nnx(given)
     if network is None:
         library, network = "equinox", _of_equinox(given)
@@ -41,18 +42,19 @@ def as_network(what: str, given: Any) -> tuple[str, Network]:
         raise InputError(
             f"{what} is {type(given).__name__}; expected {EXPECTED}.{hint}"
         )
-    images = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
-    shapes = jax.eval_shape(network.init, jax.random.key(0), images)
-    # Of its arrays' names and shapes: whoever loads the run may give the class, and
-    # have trained a function of it.
-    return f"{library}-{_digest(repr(shapes))}", network
+    return _name_by_shapes(library, network), network
 
 
 def has_weights(given: Any) -> bool:
     """Whether it is a module of NNX or Equinox, which has its arrays with it.
 
-    Or (module, state) of Equinox; (module, params, batch_stats) has others.
+    Or (module, state) of Equinox, or a network of either; (module, params,
+    batch_stats) has others.
     """
+    if isinstance(given, Network):
+        given = _owner(given)
+        is_ours = type(given).__module__ in LIBRARIES
+        given = given.source if is_ours else None
     if isinstance(given, tuple) and len(given) == 2:
         state = getattr(sys.modules.get("equinox.nn"), "State", None)
         given = given[0] if state and isinstance(given[1], state) else None
@@ -97,5 +99,35 @@ def _makes(given: Any, module: type, argument: str) -> bool:
     return argument in inspect.signature(given).parameters
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+def _name_of(network: Network) -> str:
+    """Of its module where `from_linen` and the like made it, else of its functions."""
+    owner = _owner(network)
+    if isinstance(owner, Linen):
+        text = without_addresses(owner.module) + _text_of(owner.paths)
+        return f"{type(owner.module).__name__}-{digest(text)}"
+    if library := LIBRARIES.get(type(owner).__module__):
+        name = _name_by_shapes(library, network)
+        taps = getattr(owner, "taps", None)
+        return f"{name}-{digest(_text_of(taps))}" if taps else name
+    name = getattr(network.train, "__name__", "network").strip("<>")
+    return f"{name}-{digest(describe(tuple(network)))}"
+
+
+def _text_of(features: dict[str, str]) -> str:
+    return repr(sorted(features.items())) if features else ""
+
+
+def _owner(network: Network) -> Any:
+    """What all functions of a network are methods of; None where they are not."""
+    owners = [getattr(function, "__self__", None) for function in network[:3]]
+    return owners[0] if all(one is owners[0] for one in owners) else None
+
+
+def _name_by_shapes(library: str, network: Network) -> str:
+    """Of its arrays' names and shapes.
+
+    Whoever loads the run may give the class, and have trained a function of it.
+    """
+    images = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), images)
+    return f"{library}-{digest(repr(shapes))}"

@@ -82,12 +82,12 @@ def from_linen(
     """
     parameters = inspect.signature(type(module).__call__).parameters
     flag = next((name for name in FLAGS if name in parameters), None)
-    linen = _Linen(module, flag, dict(features or {}))
+    linen = Linen(module, flag, dict(features or {}))
     return Network(linen.init, linen.train, linen.evaluate, linen.freeze)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Linen:
+class Linen:
     """What the three functions of a Linen network have in common."""
 
     module: nn.Module

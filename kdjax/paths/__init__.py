@@ -74,6 +74,13 @@ def is_url(path: str | pathlib.Path) -> bool:
     return bool(_URL.match(str(path)))
 
 
+def nearest(path: pathlib.Path) -> str:
+    """ " Did you mean PATH?" of a path that is not there, or "": it ends an error."""
+    from kdjax.paths.suggestion import suggestion
+
+    return "" if is_url(path) or path.exists() else suggestion(path)
+
+
 def _checked(text: str | pathlib.Path, what: str) -> str:
     text = str(text)
     if not text.strip():

@@ -50,8 +50,10 @@ def curves(
         nearest=True, on="pointerover", clear="pointerout", empty=False, name=HOVER
     )
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=zero)
+    # Of one epoch the axis would have no length, and a rounded number at its middle.
+    is_one = len({row["epoch"] for row in rows}) == 1
     base = alt.Chart(alt.Data(values=list(rows))).encode(
-        x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False)),
+        x=alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False, zero=is_one)),
         y=alt.Y("value:Q", title=title, scale=scale),
         color=_by_network(names, places),
         detail=["network:N", "run:N"],
@@ -158,13 +160,18 @@ def heatmap(rows: Sequence[Mapping], x: str, y: str, title: str) -> dict:
 
 
 def against_temperature(
-    rows: Sequence[Mapping], places: Mapping[str, int], title: str
+    rows: Sequence[Mapping],
+    places: Mapping[str, int],
+    title: str,
+    levels: Mapping[str, float] | None = None,
 ) -> dict:
     """A line a network against the temperature, on a log axis that ends in infinity.
 
     Rows have "network", "temperature" (above 0, perhaps infinite), "value" and "text",
-    and "low" and "high" where there is an interval.
+    and "low" and "high" where there is an interval. `levels` are networks that have no
+    temperature, with their values: dashed lines.
     """
+    levels = levels or {}
     finite = [r["temperature"] for r in rows if math.isfinite(r["temperature"])]
     end = 4 * max(finite, default=1.0)
     placed = [
@@ -174,7 +181,8 @@ def against_temperature(
     values = sorted({row["at"] for row in placed})
     label = f"datum.value >= {0.99 * end} ? '{INFINITY}' : format(datum.value, '~g')"
     axis = alt.Axis(values=values, labelExpr=label, labelOverlap=True)
-    names = [name for name in places if any(row["network"] == name for row in rows)]
+    here = {*levels, *(row["network"] for row in rows)}
+    names = [name for name in places if name in here]
     base = alt.Chart(alt.Data(values=placed)).encode(
         x=alt.X(
             "at:Q",
@@ -193,6 +201,11 @@ def against_temperature(
     if any("low" in row for row in rows):
         layers.append(ends.mark_rule(strokeWidth=1.5))
     layers.append(base.mark_point(filled=True, size=70, opacity=1))
+    if levels:
+        flat = [{"network": name, "value": value} for name, value in levels.items()]
+        rule = alt.Chart(alt.Data(values=flat)).mark_rule(strokeDash=_TEACHER)
+        y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
+        layers.append(rule.encode(y=y, color=_by_network(names, places)))
     return _spec(alt.layer(*layers), 260)
 
 

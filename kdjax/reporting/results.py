@@ -34,7 +34,9 @@ SUMMARY_FORM = {
         "data?": _DATA,
         "versions?": {str: str},
     },
+    "prepared?": {"version": str, "listing": str},  # a folder's set
     "provenance?": {str: (str, None)},
+    "program?": {"workdir": str, "student": str},  # of a sweep's, that trained it
 }
 
 
@@ -135,7 +137,17 @@ def labels(results: list[Result]) -> list[str]:
     """The name of each result in a table or a figure; all are different."""
     short = [r.student if r.students > 1 else r.run for r in results]
     full = [f"{r.run}/{r.student}" for r in results]
-    names = [f if short.count(s) > 1 else s for s, f in zip(short, full, strict=True)]
+    return numbered(
+        [f if short.count(s) > 1 else s for s, f in zip(short, full, strict=True)]
+    )
+
+
+def numbered(names: list[str]) -> list[str]:
+    """The names, those that occur twice with a number.
+
+    >>> numbered(["kd", "ce", "kd"])
+    ['kd (1)', 'ce', 'kd (2)']
+    """
     return [
         f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
         for i, name in enumerate(names)

@@ -61,13 +61,18 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[Run]:
     return runs
 
 
+def is_without_training(root: pathlib.Path) -> bool:
+    """Whether there is no training in a directory that may get one."""
+    return not any(_below(root, DEEPEST)) and not (root / IMPORTED).exists()
+
+
 def _no_training(root: pathlib.Path) -> InputError:
     if (root / IMPORTED).exists():
         return no_run(root)
     what = "no training in it" if root.is_dir() else "no such directory"
     return InputError(
         f"{root}: {what}; expected the --workdir of a run or a sweep, finished or not, "
-        "or a directory of them."
+        f"or a directory of them.{paths.nearest(root)}"
     )
 
 

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 
 from kdjax import signals
 from kdjax.reporting.console import say
-from kdjax.reproduce import claims, pages
+from kdjax.reproduce import claims, estimates, pages, studies
 
 DATA_SETS = {"fashion_mnist": "fashion_mnist", "cifar100_claims": "cifar100"}
 SEEDS = "--grid.seed=0,1,2"
+NOISE_RATES = (0.2, 0.4, 0.6)  # of the detectors' sweep
 POLL = 0.1  # seconds; far below `signals.REPEAT`
 STOPPED = {128 + number for number in signals.SIGNALS}  # before there was a state
 
@@ -26,6 +27,7 @@ def run(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> No
 
     `data` are options of every command, `words` further ones of every sweep.
     """
+    say("\n".join(expected(study)), sys.stderr)
     for command in commands(study, runs, [*data, *words]):
         _call(command)
     for command, output in analyses(runs, data):
@@ -50,8 +52,51 @@ def plan(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> s
         f"# then, with DIR={runs}/temperatures/programs, for each NAME in it:",
         f"# {_typed([*analyse, *data])}",
         f"# and then {page} says which claims held",
+        *(f"# {line}" for line in expected(study)),
     ]
     return "\n".join(lines)
+
+
+def expected(study: str) -> list[str]:
+    """What the whole study takes, with its configs as they are, in four lines."""
+    networks = {sweep: 3 * students for sweep, students in _students().items()}
+    networks["detectors"] *= len(NOISE_RATES)
+    what = f"{len(networks)} sweeps, {sum(networks.values())} networks"
+    if study == "cifar100_claims":
+        return estimates.lines(_parts(), what)
+    return [
+        f"{what}, each on the 10,000 embedded images for 6 epochs",
+        "2 cores of an AMD EPYC: 77 minutes measured, with --config.total_epochs=4 "
+        "(configs/fashion_mnist/RESULTS.md)",
+        "one H200, a v5e-8: not measured",
+    ]
+
+
+def _students() -> dict[str, int]:
+    """Sweep -> networks of a seed, of the detectors of a noise rate."""
+    corrections = studies.adjustments(4.0, 4.0) | studies.revisions(4.0)
+    one = dict.fromkeys(("teachers", "noisy_teachers", "baseline"), 1)
+    return one | {
+        "temperatures": len(studies.temperatures()),
+        "detectors": len(("proxy", *claims.DETECTORS, "oracle", "random")),
+        "noisy_labels": len(studies.under_noise()),
+        "corrections": len(corrections),
+    }
+
+
+def _parts() -> list[estimates.Part]:
+    """On CIFAR-100: 200 epochs of its pair, and 150 of the detectors' ResNet-34."""
+    images, parts = 3 * 200 * estimates.CIFAR100, []
+    for sweep, students in _students().items():
+        if sweep == "detectors":
+            each = students * len(NOISE_RATES) * 3 * 150 * estimates.CIFAR100
+            parts.append(estimates.Part("", "resnet34_cifar", 1, each))
+        elif students > 1:
+            parts.append(estimates.Part("wrn_28_4", "wrn_16_2", students, images))
+        else:
+            network = "wrn_16_2" if sweep == "baseline" else "wrn_28_4"
+            parts.append(estimates.Part("", network, 1, images))
+    return parts
 
 
 def commands(study: str, runs: pathlib.Path, words: list[str]) -> list[list[str]]:

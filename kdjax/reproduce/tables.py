@@ -62,7 +62,7 @@ _STUDENT = {
     "metrics": {"top1": float, "logit_distance?": float},
     **{"digest": str, "best": {"top1": float, "epoch": float}, "curve": _CURVE},
 }
-_TEACHER = {"wrong_labels": {"images": int, "percent": float}}
+_TEACHER = {"digest": str, "wrong_labels": {"images": int, "percent": float}}
 RECORD_FORM = {
     **{"study": str, "run": str, "command": str, "dtype": str, "seed": int},
     **{"device": [str], "python": [str], "versions": {str: str}, "seconds": float},

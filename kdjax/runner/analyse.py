@@ -7,12 +7,15 @@ from kdjax.analysis import student_teacher
 from kdjax.analysis.outputs import Compared
 from kdjax.analysis.projection import elongation
 from kdjax.contracts import InputError
+from kdjax.distributed import collectives
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.evidence import distances, projection
 from kdjax.reporting.evidence.png import write_png
 from kdjax.reporting.files import replace_json
+from kdjax.reporting.results import numbered
+from kdjax.reporting.runs import Run, read_runs
 from kdjax.runner.compared import class_indices, compare
-from kdjax.runner.members import Member, Run
+from kdjax.runner.members import Member, find
 from kdjax.runner.outputs import Images
 from kdjax.runner.scored_images import run_split
 
@@ -31,15 +34,10 @@ def analyse(
     that the teacher confuses most. `split` is by default the training split of the
     first run; `data_dir` is of `run_split`.
     """
-    runs = [_read_run(workdir) for workdir in workdirs]
-    train = runs[0].meta["data"]["train"]
-    loaded = run_split(workdirs[0], train, split, data_dir)
+    members = _find_members(workdirs)
+    run = next(iter(members.values())).run
+    loaded = run_split(run.workdir, run.meta["data"]["train"], split, data_dir)
     images = Images(loaded, None, class_indices(loaded, classes))
-    members = {
-        name if len(runs) == 1 else f"{run.workdir.name}/{name}": Member(run, name)
-        for run in runs
-        for name in run.students
-    }
     compared = compare(members, images, _refuse)
     summaries = {name: _summary(compared, name) for name in compared.teacher_of}
     replace_json(output / "analysis.json", summaries)
@@ -53,11 +51,38 @@ def analyse(
     return summaries
 
 
-def _read_run(workdir: pathlib.Path) -> Run:
-    meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
-    if not meta["teacher"]:
-        raise InputError(f"{workdir}: its students had no teacher to compare with.")
-    return Run(workdir, meta)
+def _find_members(workdirs: list[pathlib.Path]) -> dict[str, Member]:
+    """The students that had a teacher, each by a name of its own.
+
+    A workdir is a run, a sweep, or a directory of them. InputError where no student
+    had a teacher, or a workdir has no training.
+    """
+    rows, without = [], []
+    runs = read_runs(workdirs)
+    for run in runs:
+        members = [(name, find(run, name)) for name in _students(run)]
+        own = [(run.name, *pair) for pair in members if pair[1].run.teacher]
+        without += [str(run.workdir)] * (len(own) < len(members))
+        rows += own
+    if not rows:
+        raise InputError(f"{', '.join(without)}: its students had no teacher.")
+    if without:
+        collectives.log(f"analyse: left out, without a teacher: {', '.join(without)}")
+    sets = {str(row[-1].run.meta["data"]["train"].get("name")) for row in rows}
+    if len(sets) > 1:
+        raise InputError(
+            f"analyse: these students were trained on {', '.join(sorted(sets))}; "
+            "expected one data set, on whose images all can be run."
+        )
+    names = [name if len(runs) == 1 else f"{run}/{name}" for run, name, _ in rows]
+    return dict(zip(numbered(names), (row[-1] for row in rows), strict=True))
+
+
+def _students(run: Run) -> list[str]:
+    """Those with results, or of a checkpoint that came without its tables."""
+    if run.results:
+        return [one.student for one in run.results]
+    return list(checkpoints.read_meta(run.workdir / CHECKPOINTS)[0]["students"])
 
 
 def _summary(compared: Compared, name: str) -> dict[str, float]:
@@ -76,5 +101,6 @@ def _summary(compared: Compared, name: str) -> dict[str, float]:
     return result | {f"elongation/{names[k]}": ratio for k, ratio in ratios.items()}
 
 
-def _refuse(why: str) -> None:
-    raise InputError(f"analyse: {why}")
+def _refuse(what: str, why: object) -> None:
+    if isinstance(why, InputError):
+        raise InputError(f"analyse: {what}: {why}") from why

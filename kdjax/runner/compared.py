@@ -9,6 +9,7 @@ from kdjax.contracts import InputError, nearest
 from kdjax.data.split import Split
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
+from kdjax.reporting.training_settings import conditions
 from kdjax.runner.evaluate import teacher_section
 from kdjax.runner.members import Member, Run
 from kdjax.runner.outputs import DIRECTORY, Images, TrainedNetwork
@@ -18,7 +19,7 @@ from kdjax.runner.scored_images import run_split
 def compare(
     members: dict[str, Member],
     images: Images,
-    left_out: Callable[[str], None],
+    left_out: Callable[[str, object], None],
     keep: bool = False,
 ) -> Compared:
     """The outputs of these students and of their teachers on the images.
@@ -40,19 +41,19 @@ def compare(
                 networks[called] = images.outputs(teacher._replace(name=called))
         except InputError as error:
             missing.add(called)
-            left_out(f"the comparison with the {called}: {error}")
+            left_out(f"the comparison with the {called}", error)
         if called in networks:
             teacher_of[name] = called
     for name, member in members.items():
         try:
             networks[name] = images.outputs(student_network(name, member, keep))
         except InputError as error:
-            left_out(f"{name}: {error}")
+            left_out(name, error)
     here = {name: m for name, m in members.items() if name in networks}
     return Compared(
         networks=networks,
         teacher_of={name: t for name, t in teacher_of.items() if name in here},
-        baseline_of=_baselines(here),
+        baseline_of=baselines(here, left_out),
         labels=images.split.label,
         class_names=images.split.class_names,
         three_classes=images.classes or (),
@@ -60,11 +61,18 @@ def compare(
     )
 
 
-def _baselines(members: dict[str, Member]) -> dict[str, str]:
-    """Student -> the same network on the same labels alone, of the same seed if any."""
+def baselines(
+    members: dict[str, Member], left_out: Callable[[str, object], None]
+) -> dict[str, str]:
+    """Student -> the same network on the same labels alone, of the same seed if any.
+
+    Both were trained as long, and on as large batches of the same images.
+    """
 
     def what(member):
-        model = [member.section["model"], member.run.meta["data"]["train"]]
+        meta = member.run.meta
+        trained = conditions(meta.get("config") or {})
+        model = [member.section["model"], meta["data"]["train"], trained]
         return json.dumps(model, sort_keys=True)
 
     plain = [n for n, m in members.items() if m.section["method"]["name"] == "ce"]
@@ -75,6 +83,13 @@ def _baselines(members: dict[str, Member]) -> dict[str, str]:
         same.sort(key=lambda n: members[n].section["seed"] != seed)
         if same and name not in plain:
             result[name] = same[0]
+    alone = [n for n in members if n not in plain and n not in result]
+    if plain and alone:
+        left_out(
+            f"gains and losses of {' · '.join(alone)}",
+            "expected the same network, trained on labels alone on the same images, as "
+            "long and with the same batch size; there is none here.",
+        )
     return result
 
 

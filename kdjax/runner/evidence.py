@@ -1,16 +1,13 @@
 """The sections of a report for which networks are run: what was learnt of the teacher.
 
-What cannot be computed is left out, and one line on stderr says why.
+What cannot be computed is left out; stderr and the page say what and why.
 """
 
-import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
 from kdjax.contracts import InputError
-from kdjax.distributed import collectives
-from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.blocks import Section
 from kdjax.reporting.evidence import (
     correlation,
@@ -21,37 +18,50 @@ from kdjax.reporting.evidence import (
 )
 from kdjax.reporting.evidence import rules as rule_sections
 from kdjax.reporting.evidence.charts import names_of
+from kdjax.reporting.grouping import make_groups
+from kdjax.reporting.runs import Run
 from kdjax.runner import rules
 from kdjax.runner.compared import class_indices, compare, load_test_split
-from kdjax.runner.members import Member, name_members, one_of_each, read_runs
+from kdjax.runner.left_out import LeftOut
+from kdjax.runner.members import Member, one_of_each
 from kdjax.runner.outputs import Images
-from kdjax.runner.workdir import read_config
 
 MOST_IMAGES = 10_000  # that networks are run on
+TITLE = "Networks of the sections below"
 
 
 def evidence_sections(
-    workdirs: list[pathlib.Path], *, classes: str = "", data_dir: str | None = None
+    runs: list[Run], *, classes: str = "", data_dir: str | None = None
 ) -> list[Section]:
     """The sections of these runs, those that there is something to say in.
 
     Each network is run once on at most 10,000 test images; its outputs are kept in
     WORKDIR/analysis. `classes` are the three of the projection, separated by commas; by
     default those that the teacher confuses most. `data_dir` is where the data sets are,
-    if not where the runs had them.
+    if not where the runs had them. The first section says which networks these are and
+    what was left out, where that is not plain.
     """
-    runs = read_runs(_with_stages(workdirs), _left_out)
-    members = one_of_each(name_members(runs), _left_out)
-    if not members:
-        return []
+    left_out = LeftOut()
+    members, how = one_of_each(make_groups(runs), left_out)
+    sections = _sections(members, classes, data_dir, left_out) if members else []
+    notes = [*filter(None, [how]), *left_out.sentences()]
+    return [Section(TITLE, notes), *sections] if notes else sections
+
+
+def _sections(
+    members: dict[str, Member],
+    classes: str,
+    data_dir: str | None,
+    left_out: LeftOut,
+) -> list[Section]:
     sections = []
     try:
-        split = load_test_split(runs[0], data_dir)
+        split = load_test_split(next(iter(members.values())).run, data_dir)
         images = Images(split, MOST_IMAGES, class_indices(split, classes), "test")
-        compared = compare(members, images, _left_out, keep=True)
+        compared = compare(members, images, left_out, keep=True)
     except InputError as error:
-        _left_out(str(error))
-        return _sections_of_rules(members, data_dir)
+        left_out("all that needs test images", error)
+        return _sections_of_rules(members, data_dir, left_out)
     for make in (
         lambda: distances.logit_distances(compared),
         lambda: distances.feature_norms(compared),
@@ -60,12 +70,12 @@ def evidence_sections(
         lambda: gains.gains(compared),
         lambda: disagreement.disagreement(compared, images.image_at),
     ):
-        _add(sections, make)
-    return sections + _sections_of_rules(members, data_dir)
+        _add(sections, make, left_out)
+    return sections + _sections_of_rules(members, data_dir, left_out)
 
 
 def _sections_of_rules(
-    members: dict[str, Member], data_dir: str | None
+    members: dict[str, Member], data_dir: str | None, left_out: LeftOut
 ) -> list[Section]:
     sections, sets, changed, selected, names = [], {}, [], [], []
     for name, member in members.items():
@@ -87,9 +97,12 @@ def _sections_of_rules(
                 one = rules.changed_targets(name, member, own, images)
                 changed.append((one, images.image_at))
         except InputError as error:
-            _left_out(f"what the rules of {name} did: {error}")
-    _add(sections, lambda: rule_sections.changed_targets(changed, names))
-    _add(sections, lambda: rule_sections.selected_samples(selected, names))
+            left_out(f"what the rules of {name} did", error)
+    for make in (
+        lambda: rule_sections.changed_targets(changed, names),
+        lambda: rule_sections.selected_samples(selected, names),
+    ):
+        _add(sections, make, left_out)
     return sections
 
 
@@ -105,25 +118,13 @@ def _add_selection(
     selected.append((one, Images(data.split, None, ()).image_at))
 
 
-def _add(sections: list[Section], make: Callable[[], Section | None]) -> None:
+def _add(
+    sections: list[Section], make: Callable[[], Section | None], left_out: LeftOut
+) -> None:
     try:
         section = make()
     except ValueError as error:  # of numbers that allow no density, say
-        _left_out(str(error))
+        left_out("a section", error)
         return
     if section is not None:
         sections.append(section)
-
-
-def _with_stages(workdirs: list[pathlib.Path]) -> list[pathlib.Path]:
-    """A run of several stages is its stages with networks."""
-    result = []
-    for workdir in workdirs:
-        config = {} if (workdir / CHECKPOINTS).is_dir() else read_config(workdir)
-        stages = [workdir / name for name in (config or {}).get("order", ())]
-        result += [one for one in stages if (one / CHECKPOINTS).is_dir()] or [workdir]
-    return result
-
-
-def _left_out(why: str) -> None:
-    collectives.log(f"report: left out: {why}")

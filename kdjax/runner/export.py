@@ -112,7 +112,7 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
     record["version"] = kdjax.__version__
     form = "np" if layout == layouts.OURS else "pt"
     metadata = {"format": form, "kdjax": json.dumps(record)}
-    tensors = {name: array.astype(dtype) for name, array in tensors.items()}
+    tensors = {name: _as(dtype, array) for name, array in tensors.items()}
     safetensors.write(part, tensors, metadata)
     read = to_variables(str(part), safetensors.read(part), trained.variables)
     tolerance = 0.0 if dtype == "float32" else TOLERANCE[dtype]
@@ -121,6 +121,11 @@ def _write_safetensors(part, trained: Teacher, data: dict, dtype, names) -> dict
         lambda network, pixels, images: network(read.variables, images),
     )
     return {"layout": layout, "tensors": len(tensors), "largest_difference": worst}
+
+
+def _as(dtype: str, array: np.ndarray) -> np.ndarray:
+    """Weights in that type; counters and flags, which states have, as they are."""
+    return array if array.dtype.kind in "iub" else array.astype(dtype)
 
 
 def _write_stablehlo(part, trained: Teacher, data: dict, dtype, pixels: bool) -> dict:

@@ -1,5 +1,6 @@
-"""The students of several runs that a report compares, and their names in it."""
+"""The trained networks of runs and sweeps whose outputs are compared."""
 
+import collections
 import json
 import pathlib
 from collections.abc import Callable
@@ -8,7 +9,8 @@ from typing import NamedTuple
 from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.reporting.groups import training_settings
+from kdjax.reporting.groups import Group
+from kdjax.reporting.runs import Run as Training
 
 MOST_STUDENTS = 6  # more than one chart can distinguish
 
@@ -38,89 +40,95 @@ class Member(NamedTuple):
     def section(self) -> dict:
         return self.run.students[self.student]
 
-    @property
-    def recipe(self) -> str:
-        """What it is, but for seeds: its own and its teacher's."""
-        keys = ("model", "method", "selection", "networks")
-        section = {key: self.section.get(key) for key in keys}
-        teacher = self.run.teacher if section["method"]["name"] != "ce" else None
-        network = teacher and [teacher.get(key) for key in ("model", "network")]
-        train = self.run.meta["data"]["train"]
-        settings = training_settings(self.run.meta.get("config") or {})
-        own = {k: v for k, v in settings.items() if not k.startswith("teacher.")}
-        recipe = [section, network, train, own]
-        return json.dumps(recipe, sort_keys=True, default=str)
 
+def find(training: Training, student: str) -> Member:
+    """The stored network; of a sweep's trial in the program that trained it.
 
-def read_runs(
-    workdirs: list[pathlib.Path], left_out: Callable[[str], None]
-) -> list[Run]:
-    """Those with a checkpoint, all tested on the images of the first one.
-
-    `left_out` is called with why another one is not among them.
+    InputError where there is none, or it has no test split.
     """
-    runs = []
-    trials = [w for w in workdirs if _is_trial(w)]
-    if trials:
-        left_out(
-            f"the networks of {len(trials)} trials that a sweep trained in one program "
-            f"with others, such as {trials[0]}: they are saved together. Expected "
-            f"{trials[0].parent / 'programs' / 'NAME'} instead."
-        )
-    for workdir in (one for one in workdirs if one not in trials):
-        try:
-            meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
-        except InputError as error:
-            left_out(str(error))
-            continue
-        test = meta["data"].get("test")
-        if test is None:
-            left_out(f"{workdir} holds imported weights, which have no test split")
-        elif runs and test != runs[0].meta["data"]["test"]:
-            left_out(f"{workdir} was tested on other images than {runs[0].workdir}")
-        else:
-            runs.append(Run(workdir, meta))
-    return runs
-
-
-def _is_trial(workdir: pathlib.Path) -> bool:
-    """Whether its networks are in a program of its sweep."""
-    in_sweep = (workdir.parent / "programs").is_dir()
-    return in_sweep and not (workdir / CHECKPOINTS).is_dir()
-
-
-def name_members(runs: list[Run]) -> dict[str, Member]:
-    """Name -> student, as in the report's tables: short where that is unambiguous."""
-    members = [Member(run, name) for run in runs for name in run.students]
-    short = [
-        m.student if len(m.run.students) > 1 else m.run.workdir.name for m in members
-    ]
-    names = [
-        f"{m.run.workdir.name}/{m.student}" if short.count(s) > 1 else s
-        for m, s in zip(members, short, strict=True)
-    ]
-    names = [
-        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
-        for i, name in enumerate(names)
-    ]
-    return dict(zip(names, members, strict=True))
+    workdir, program = training.workdir, training.summary.get("program")
+    if program and not (workdir / CHECKPOINTS).is_dir():
+        # Trials that share a program are saved together.
+        workdir, student = workdir.parent / program["workdir"], program["student"]
+    meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
+    if student not in meta["students"]:
+        raise InputError(f"{workdir} has no checkpoint of {student}.")
+    if meta["data"].get("test") is None:
+        raise InputError(f"{workdir} holds imported weights, which have no test split.")
+    return Member(Run(workdir, meta), student)
 
 
 def one_of_each(
-    members: dict[str, Member], left_out: Callable[[str], None]
-) -> dict[str, Member]:
-    """One student of each recipe, MOST_STUDENTS at most, without the teachers."""
-    teachers = [m.run.teacher for m in members.values() if m.run.teacher]
-    members_shown, recipes = {}, set()
-    for name, member in members.items():
-        if member.recipe in recipes or _is_teacher(member, teachers):
-            continue
-        recipes.add(member.recipe)
-        members_shown[name] = member
-    if left := list(members_shown)[MOST_STUDENTS:]:
-        names = ", ".join(left) if len(left) < 6 else f"{len(left)} students"
-        left_out(f"{names}: only the first {MOST_STUDENTS} are compared in charts")
-    return dict(list(members_shown.items())[:MOST_STUDENTS])
+    groups: list[Group], left_out: Callable[[str, object], None]
+) -> tuple[dict[str, Member], str]:
+    """(a student of each group, MOST_STUDENTS at most; how they were chosen).
+
+    All were tested on the same images, and none of them is another one's teacher.
+    `left_out` is called with what cannot be compared, and why. Nothing is said where
+    all are compared and each is the only one of its group.
+    """
+    members = _first_of_each(groups, left_out)
+    _keep_same_images(members, left_out)
+    teachers = [one.run.teacher for one in members.values() if one.run.teacher]
+    members = {n: one for n, one in members.items() if not _is_teacher(one, teachers)}
+    compared = best_students(groups, members)
+    several = [g for g in groups if g.name in compared and len(g.members) > 1]
+    how = _how_chosen(members, compared) if len(compared) < len(members) else ""
+    if several:
+        how += "Of trainings that differ in their seed only the first is compared."
+    return compared, how.strip()
+
+
+def _how_chosen(members: dict[str, Member], compared: dict[str, Member]) -> str:
+    methods = [one.section["method"]["name"] for one in compared.values()]
+    plain = "the first one trained on labels alone and " * ("ce" in methods)
+    return (
+        f"Of {len(members)} settings {len(compared)} are compared, for a chart can "
+        f"tell no more apart: {plain}those with the highest test accuracy. They are "
+        f"{' · '.join(compared)}. "
+    )
+
+
+def best_students(groups: list[Group], members: dict[str, Member]) -> dict[str, Member]:
+    """The first without a teacher and those with the highest accuracies, in order."""
+
+    def rank(name: str) -> tuple[bool, float]:
+        return name not in plain[:1], -max(top1[name], default=0.0)
+
+    plain = [n for n, m in members.items() if m.section["method"]["name"] == "ce"]
+    top1 = {group.name: group.values("top1") for group in groups}
+    best = sorted(members, key=rank)[:MOST_STUDENTS]
+    return {name: member for name, member in members.items() if name in best}
+
+
+def _first_of_each(groups: list[Group], left_out) -> dict[str, Member]:
+    """Name of a group -> the first finished network of it that is stored."""
+    members = {}
+    for group in groups:
+        errors = []
+        for one in group.members if not group.is_teacher else ():
+            try:
+                if one.run.is_finished:
+                    members[group.name] = find(one.run, one.result.student)
+                    break
+            except InputError as error:
+                errors.append(error)
+        if errors and group.name not in members:
+            left_out(group.name, errors[0])
+    return members
+
+
+def _keep_same_images(members: dict[str, Member], left_out) -> None:
+    """Drops those that were tested on other images than most."""
+    tests = {
+        name: json.dumps(one.run.meta["data"]["test"], sort_keys=True)
+        for name, one in members.items()
+    }
+    for most, _ in collections.Counter(tests.values()).most_common(1):
+        for name, test in tests.items():
+            if test != most:
+                left_out(name, "tested on other images than most of the runs.")
+                del members[name]
 
 
 def _is_teacher(member: Member, teachers: list[dict]) -> bool:

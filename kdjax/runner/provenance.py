@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
-from kdjax.experiment.data import keep_digest, load_keep
+from kdjax.experiment.data import keep_digest, load_keep, prepared_source
 from kdjax.experiment.pretrained import load_trained
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
@@ -63,6 +63,7 @@ def check_finished(
     old, digests = read_config(workdir), {} if digests is None else digests
     if old is None:
         return
+    _check_prepared(workdir, config["data"])
     new = sources(config)
     try:
         old = sources(schema.with_defaults(old))
@@ -90,6 +91,27 @@ def check_finished(
                 f"at {old[what].path!r}; {key} is now {path!r}, with {digests[name]}. "
                 "Use a new --workdir, or the old value."
             )
+
+
+def _check_prepared(workdir: pathlib.Path, section: dict) -> None:
+    """Refuses another version of a folder's set, or one of other files, if it is there.
+
+    Of earlier versions of kdjax runs do not say which they had.
+    """
+    if not (workdir / SUMMARY).exists():
+        return
+    was, now = read_summary(workdir / SUMMARY).get("prepared"), prepared_source(section)
+    if not was or not now or was == now:
+        return
+    name = section["name"]
+    what = f"is {now['version']} now, and was {was['version']}"
+    if was["version"] == now["version"]:
+        what = "was prepared anew, of other files or splits,"
+    raise InputError(
+        f"--workdir: {workdir} was made with another set: config.data.name is {name}, "
+        f"which {what} for this run. Expected a new --workdir. A name with its "
+        f"version, {name.partition(':')[0]}:{now['version']}, stays the same set."
+    )
 
 
 def _digests(identity: dict) -> dict[str, str | None]:

@@ -19,6 +19,7 @@ from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.distributed import collectives, devices
 from kdjax.experiment.build import Experiment
+from kdjax.experiment.data import prepared_source
 from kdjax.reporting.reporter import Reporter
 from kdjax.runner import skipped_images
 from kdjax.runner.workdir import is_done
@@ -194,9 +195,11 @@ def summary(
         share = 100 * row["steps"] / experiment.plan.total_steps
         counted = {"steps": row["steps"], "percent": share, "reasons": row["reasons"]}
         students[name]["skipped_steps"] = counted
+    source = prepared_source(experiment.config["data"])
     return {
         "seconds": seconds,
         "students": students,
+        **({"prepared": source} if source else {}),
         **skipped_images.as_json(skipped),
         "identity": experiment.identity,
         "time": time,

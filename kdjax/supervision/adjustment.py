@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, Number, as_float32, one_or_nan
+from kdjax.losses.numerics import AnyArray, Number, as_float32, as_number, one_or_nan
 from kdjax.supervision.pipeline import TargetRule, reads
 from kdjax.types import Signals
 
@@ -60,6 +60,7 @@ def smoothed_label(epsilon: Number) -> TargetRule:
     neither trains as a label.
     """
     contracts.fraction("smoothed_label", "epsilon", epsilon)
+    epsilon = as_number(epsilon)
 
     @reads("label")
     def rule(target: AnyArray, signals: Signals) -> Array:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from kdjax import contracts
-from kdjax.losses.numerics import AnyArray, Scalar, below_top, small
+from kdjax.losses.numerics import AnyArray, Scalar, as_number, below_top
 from kdjax.supervision.pipeline import WeightRule, reads
 from kdjax.types import Signals
 
@@ -44,8 +44,8 @@ def by_entropy(temperature: Scalar = 3.0, scale: str = "log_classes") -> WeightR
         if classes < 2:
             raise ValueError(f"{where}: logits of {classes} class; expected 2 or more.")
         bound = jnp.log(float(classes)) if scale == "log_classes" else float(classes)
-        h_t = entropy(signals.teacher_logits / small(temperature))
-        h_s = entropy(signals.student_logits / small(temperature))
+        h_t = entropy(signals.teacher_logits / as_number(temperature))
+        h_s = entropy(signals.student_logits / as_number(temperature))
         return 0.5 * h_t * (1.0 + h_s / bound)
 
     return rule

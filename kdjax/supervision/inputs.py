@@ -26,7 +26,7 @@ def signals(
       index: each sample's place in the training split, for rules that remember; as a
         rule 0, 1, 2 ...
       selection: weight of the teacher on each sample, >= 0; as a rule 1.
-      step: of the training, for rules that follow it.
+      step: of the training, from 0, for rules that follow it.
       members: each teacher's own logits, for rules on ensembles.
 
     >>> from kdjax.supervision import Supervisor, supervise
@@ -35,6 +35,8 @@ def signals(
     >>> print(supervision.logits, supervision.weight)
     [[2. 0.]] [1.]
     """
+    if isinstance(step, int):
+        contracts.whole("signals", "step", step, 0)
     batch = contracts.shapes("signals", labels=(labels, "batch"))["batch"]
     return Signals(
         student_logits=student_logits,

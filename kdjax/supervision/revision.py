@@ -51,7 +51,7 @@ def revision_weight(
         where, probabilities=(probabilities, "batch classes"), labels=(labels, "batch")
     )
     contracts.labels_in_range(where, labels, axes["classes"])
-    _check_eta(where, eta)
+    eta = _checked_eta(where, eta)
     return eta / (_gap(as_float32(probabilities), labels) + 1.0)
 
 
@@ -67,7 +67,8 @@ def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
 
     With `softened` beta is of the softened target itself.
     """
-    _check_eta("label_revision", eta)
+    eta = _checked_eta("label_revision", eta)
+    contracts.flag("label_revision", "softened", softened)
 
     @reads("label")
     def rule(target: Array, signals: Signals) -> Array:
@@ -124,10 +125,15 @@ def _gap(p: Float[Array, "batch classes"], labels: Integer[AnyArray, " batch"]):
     return jnp.max(p, axis=-1) - at_label
 
 
-def _check_eta(where: str, eta: Number) -> None:
+def _checked_eta(where: str, eta: Number) -> Number:
+    """Of Python, unless it is traced."""
     contracts.fraction(where, "eta", eta)
+    if contracts.is_traced(eta):
+        return eta
+    eta = float(eta)
     if eta in (0, 1):
         raise ValueError(
             f"{where}: eta is {eta:g}; expected a number above 0 and below 1: at 0 "
             "nothing of the teacher is left, at 1 the label need not be on top."
         )
+    return eta

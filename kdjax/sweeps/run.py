@@ -89,7 +89,8 @@ def _report(root: pathlib.Path, trials: list[Trial], whole: bool) -> list[str]:
     if failed:
         collectives.log(
             f"kdjax sweep: failed: {', '.join(failed)}. {directory.FAILED} in each "
-            "one's directory says why; --retry_failed tries again."
+            "one's directory says why; --retry_failed, from Python retry_failed=True, "
+            "tries again."
         )
     return failed
 

@@ -36,6 +36,8 @@ def sgd(
     contracts.not_negative("sgd", "weight_decay", weight_decay)
     contracts.not_negative("sgd", "clip_norm", clip_norm)
     contracts.fraction("sgd", "momentum", momentum)
+    contracts.flag("sgd", "nesterov", nesterov)
+    contracts.flag("sgd", "decay_norm_and_bias", decay_norm_and_bias)
     mask = None if decay_norm_and_bias else matrices_only
     return optax.chain(
         _clipped(clip_norm),
@@ -56,6 +58,7 @@ def adamw(
     """AdamW: decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
     contracts.not_negative("adamw", "weight_decay", weight_decay)
     contracts.not_negative("adamw", "clip_norm", clip_norm)
+    contracts.flag("adamw", "decay_norm_and_bias", decay_norm_and_bias)
     mask = None if decay_norm_and_bias else matrices_only
     return optax.chain(
         _clipped(clip_norm),
@@ -85,6 +88,7 @@ def lars(
     contracts.not_negative("lars", "eps", eps)
     contracts.positive("lars", "trust_coefficient", trust_coefficient)
     contracts.fraction("lars", "momentum", momentum)
+    contracts.flag("lars", "nesterov", nesterov)
     return optax.lars(
         schedule,
         weight_decay=weight_decay,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kdjax import checkpoints
+from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
 from kdjax.paths.files import names
 from kdjax.paths.json_files import parse_json
@@ -23,7 +23,8 @@ OURS = "kdjax"  # key of the metadata that `export` writes
 def read(file: pathlib.Path, key: str = "") -> dict[str, np.ndarray]:
     """Name -> array; the suffix decides how. `key` is for PyTorch's files alone."""
     if not file.is_file():
-        raise InputError(f"FILE is {str(file)!r}, and there is no such file.")
+        text = f"FILE is {str(file)!r}, and there is no such file."
+        raise InputError(text + paths.nearest(file))
     is_safetensors = file.suffix == SAFETENSORS
     if is_safetensors or file.name.endswith(torch_files.SUFFIXES):
         first_bytes.check_weights(file, is_safetensors)

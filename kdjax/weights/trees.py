@@ -92,11 +92,12 @@ def to_variables(
 ) -> Read:
     """The variables of a network from a file's tensors.
 
-    `wanted` is (params, batch_stats) of anything with a shape; `where` names the file.
-    InputError names the tensors that are missing, unknown, twice there, of another
-    shape, not floating point, not finite, or variances below 0.
+    `wanted` is (params, batch_stats) of anything with a shape and a type, as of
+    counters; `where` names the file. InputError names the tensors that are missing,
+    unknown, twice there, of another shape or type, not finite, or variances below 0.
     """
-    shapes = {path: tuple(leaf.shape) for path, leaf in flatten(wanted).items()}
+    leaves = flatten(wanted)
+    shapes = {path: tuple(leaf.shape) for path, leaf in leaves.items()}
     layout, named = _named(where, tensors, shapes)
     ours = layout == layouts.OURS
     arrays, problems = {}, {"of no array of the network": [], "of another shape": []}
@@ -114,7 +115,7 @@ def to_variables(
             problems["of another shape"].append(text)
             arrays[path] = None  # not missing
         else:
-            arrays[path] = _float32(where, name, path, array)
+            arrays[path] = _typed(where, name, path, array, leaves[path])
     theirs = {} if ours else _layouts(shapes).get(layout, {})
     heads = {name.split(".")[-2] for name, path in named.items() if path in HEAD}
     padded = variants.pads_with_zeros(set(arrays), shapes, heads)
@@ -173,6 +174,19 @@ def _as_torchvision(where: str, plain: Mapping[str, str]) -> dict[str, str]:
             )
         renamed[name] = original
     return renamed
+
+
+def _typed(where: str, name: str, path: Path, array: np.ndarray, leaf) -> np.ndarray:
+    """Weights as float32; counters and flags as the network has them."""
+    dtype = getattr(leaf, "dtype", np.float32)
+    if np.dtype(dtype).kind not in "iub":
+        return _float32(where, name, path, array)
+    # Some versions wrote all tensors in floating point.
+    with np.errstate(invalid="ignore"):
+        whole = array.astype(dtype) if array.dtype.kind in "iubf" else None
+    if whole is None or not np.array_equal(whole, array):
+        raise InputError(f"{where}: {name} is {array.dtype}; expected {dtype}.")
+    return whole
 
 
 def _float32(where: str, name: str, path: Path, array: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -14,7 +15,8 @@ from kdjax import checkpoints, paths
 from kdjax.__main__ import main
 from kdjax.paths import files
 from kdjax.reporting.reporter import read_rows
-from kdjax.runner import lease
+from kdjax.runner import lease, workdir
+from kdjax.runner.liveness import Watched
 from tests.buckets.commands import is_refused, said, train, until
 
 pytestmark = [
@@ -79,6 +81,29 @@ def test_it_is_evaluated_and_reported_there(resumed, capsys):
     assert main(["evaluate", f"--workdir={where}", "--checkpoint=best"]) == 0
     line = json.loads(capsys.readouterr().out)
     assert line["workdir"] == str(where) and line["students"]["ce"]["top1"] >= 0
+    page = where.parent / "page" / "index.html"
+    words = ["report", str(where), f"--output={page.parent}", "--watch"]
+    assert main([*words, "--allow_code=tests.networks:coarse"]) == 0
+    text = page.read_text()
+    assert "Norms of the features" in text and "Test accuracy" in text
+    assert "left out" not in capsys.readouterr().err
+    kept = [file.name for file in (where / "analysis").glob("*")]
+    assert kept == ["student-ce-test.npz"]
+
+
+def test_a_lease_tells_whether_a_run_is_alive(where):
+    watched = Watched([where])
+    assert not watched.is_held(where)
+    with workdir.locked(where):
+        for _ in range(3):
+            assert watched.is_held(where)
+            time.sleep(0.5)
+        left = (where / lease.LOCK).read_bytes()
+    assert not watched.is_held(where)
+    (where / lease.LOCK).write_bytes(left)  # as of a process that was killed
+    assert watched.is_held(where)
+    time.sleep(1.1)
+    assert not watched.is_held(where)
 
 
 def test_a_damaged_step_is_set_aside(resumed):

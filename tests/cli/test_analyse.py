@@ -1,6 +1,7 @@
 """What analyse says of a run, computed once more from the checkpoints."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from kdjax import checkpoints
 from kdjax.cli import analyse
 from kdjax.contracts import InputError
 from kdjax.experiment.build import build
+from kdjax.reporting.files import replace_json
+from kdjax.reporting.results import read_summary
 from kdjax.runner import run
 from kdjax.runner.evaluate import SplitRequest, evaluate
 from tests.experiment import configs
@@ -71,6 +74,39 @@ def test_distances_and_norms_are_those_of_the_checkpoints(
     assert "median distance" in capsys.readouterr().out
 
 
+def test_a_directory_of_runs_is_all_that_had_a_teacher(
+    workdirs, data_dir, tmp_path, monkeypatch, capsys
+):
+    """A sweep's trials lie in directories without checkpoints, beside their program."""
+    sweep = tmp_path / "sweep"
+    shutil.copytree(workdirs / "teacher", sweep / "reference")
+    program = shutil.copytree(workdirs / "students", sweep / "programs" / "one")
+    for name in ("kd", "mse"):
+        summary = read_summary(program / "summary.json")
+        summary["students"] = {"own": summary["students"][name]}
+        summary["program"] = {"workdir": "programs/one", "student": name}
+        (sweep / name).mkdir()
+        replace_json(sweep / name / "summary.json", summary)
+    found = []
+    stop = lambda members, *_: found.append(members) or 1 / 0  # noqa: E731
+    monkeypatch.setattr("kdjax.runner.analyse.compare", stop)
+    with pytest.raises(ZeroDivisionError):
+        call(sweep, f"--output={tmp_path}", f"--data_dir={data_dir}", "--split=test")
+    (members,) = found
+    assert list(members) == ["kd/own", "mse/own"]
+    assert [one.student for one in members.values()] == ["kd", "mse"]
+    assert all(one.run.workdir == program for one in members.values())
+    said = capsys.readouterr().err
+    assert f"left out, without a teacher: {sweep / 'reference'}\n" in said
+    members["kd/own"].run.meta["data"]["train"]["name"] = "others"
+    monkeypatch.setattr(
+        "kdjax.runner.analyse.find", lambda _, name: members.popitem()[1]
+    )
+    shutil.rmtree(sweep / "reference")
+    with pytest.raises(InputError, match="trained on fashion_mnist_subset, others"):
+        call(sweep, f"--output={tmp_path}", f"--data_dir={data_dir}")
+
+
 def test_a_runs_teacher_is_scored_on_its_training_images(workdirs, data_dir):
     where = SplitRequest("train", str(data_dir))
     of_teacher = evaluate(workdirs / "teacher", where)
@@ -86,6 +122,8 @@ def test_errors(workdirs, data_dir, tmp_path):
     flags = (f"--output={tmp_path}", f"--data_dir={data_dir}")
     with pytest.raises(InputError, match="had no teacher"):
         call(workdirs / "teacher", *flags)
+    with pytest.raises(InputError, match="no training in it; expected the --workdir"):
+        call(tmp_path, *flags)
     with pytest.raises(InputError, match="'boot' is not a class.*Did you mean"):
         call(workdirs / "students", *flags, "--classes=boot,Bag,Coat")
     with pytest.raises(InputError, match="expected three class names"):

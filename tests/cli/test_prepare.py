@@ -135,6 +135,7 @@ def test_a_tfrecord_copy_is_asked_for(tmp_path, capsys):
     [
         (["--validation=0.2"], "--validation is that of --folder; expected both"),
         (["--nested"], "--nested is that of --folder; expected both"),
+        (["--overwrite"], "--overwrite is that of --folder; expected both"),
         (["--quality=90"], "--quality is that of --short_side"),
         (["--short_side=20", "--quality=0"], "--quality is 0"),
         (["--pixels=1"], "--pixels is 1; expected 2 to 4096"),
@@ -211,6 +212,14 @@ def test_a_config_where_it_is_wanted(tmp_path, capsys):
     (tmp_path / "mine.py").write_text("other = 1\n")
     assert main(words) == 2
     assert "mine.py exists and is another" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
+    assert 'config.data.name = "photos:1.0.0"' in (tmp_path / "mine.py").read_text()
+    words[-1] = "--config_out=configs/mine.py"  # a folder that is not there yet
+    assert main(words) == 0 and (tmp_path / "configs/mine.py").exists()
+    for path in ("configs", "mine.txt"):
+        words[-1] = f"--config_out={path}"
+        assert main(words) == 2
+        assert f"{path} is no file FILE.py" in capsys.readouterr().err
     assert not (tmp_path / "data/photos/1.0.0/config.py").exists()
 
 

@@ -21,8 +21,8 @@ def options(*words):
 def calls(monkeypatch):
     calls = []
 
-    def recorded(workdirs, **keys):
-        calls.append((workdirs, keys))
+    def recorded(runs, **keys):
+        calls.append((runs, keys))
         return ["section"]
 
     monkeypatch.setattr(runner, "evidence_sections", recorded)
@@ -44,6 +44,7 @@ def test_a_device_that_is_taken_is_said(calls, tmp_path, monkeypatch, capsys):
         raise RuntimeError("The TPU is already in use by process 7.")
 
     monkeypatch.setattr(jax, "devices", taken)
-    assert evidence.sections([tmp_path], options()) == [] == calls
-    said = capsys.readouterr().err
-    assert "in use by process 7. Expected a free device" in said
+    (section,) = evidence.sections([tmp_path], options())
+    assert calls == []
+    for said in (capsys.readouterr().err, section.blocks[0]):
+        assert "in use by process 7. Expected a free device" in said

@@ -49,8 +49,14 @@ def test_licence_lies_beside():
 
 def test_damaged_installation_is_noticed(monkeypatch):
     monkeypatch.setattr(embedded, "CONTENT_SHA256", "0" * 64)
+    embedded.read.cache_clear()
     with pytest.raises(DataError, match="Reinstall kdjax"):
         embedded.read()
+
+
+def test_what_all_share_cannot_be_written():
+    for image, label in embedded.read().values():
+        assert not image.flags.writeable and not label.flags.writeable
 
 
 def test_make_takes_the_first_of_each_class_in_order(tmp_path, monkeypatch):

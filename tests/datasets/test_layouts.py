@@ -70,3 +70,56 @@ def test_a_set_is_not_written_among_its_images(tmp_path):
         with pytest.raises(DataError, match="--data_dir: the set would be written in"):
             prepare_folder(name, tmp_path / "mine", data_dir=data_dir)
     assert {p.name for p in (tmp_path / "mine").iterdir()} == {"a", "b"}
+
+
+ONE, TWO = {"0.jpg": A, "1.jpg": B}, {"0.jpg": C, "1.jpg": D}
+
+
+@pytest.mark.parametrize("names", [("train", "plane"), ("Train", "test"), ("val", "x")])
+def test_a_class_may_be_called_as_a_split(tmp_path, names):
+    """A split holds folders of classes, and a class images."""
+    write_folder(tmp_path / "in", {"": dict(zip(names, (ONE, TWO), strict=True))})
+    listed = scan(tmp_path / "in")
+    assert listed.class_names == sorted(names) and listed.folders == {"train": ""}
+    assert len(listed.splits["train"]) == 4
+
+
+def test_a_split_that_lacks_classes_is_no_class(tmp_path):
+    """As of competitions, whose test images have no labels."""
+    write_folder(tmp_path / "in", {"train": {"a": ONE, "b": TWO}, "": {"test": ONE}})
+    with pytest.raises(DataError, match="in/test has no folders of classes"):
+        scan(tmp_path / "in")
+    write_folder(tmp_path / "in", {"": {"plane": TWO}})  # beside them
+    assert scan(tmp_path / "in", layout="classes").class_names == ["plane", "test"]
+
+
+AMBIGUOUS = {  # folders of folders, folders of images, options
+    "both in train": ({"train": {"a": ONE}}, {"x": TWO, "train": TWO}, {}),
+    "no classes in train": ({"val": {"a": ONE}}, {"train": TWO}, {}),
+    "nested": ({"train": {"a": ONE, "b": TWO}, "x": {"c": ONE}}, {}, {"nested": True}),
+}
+
+
+@pytest.mark.parametrize("case", AMBIGUOUS)
+def test_what_may_be_either_is_asked_for(tmp_path, case):
+    above, classes, options = AMBIGUOUS[case]
+    write_folder(tmp_path / "in", above)
+    for name, files in classes.items():
+        (tmp_path / "in" / name).mkdir(exist_ok=True)
+        for file, content in files.items():
+            (tmp_path / "in" / name / file).write_bytes(content)
+    message = "train.* may be a split or a class.*--layout=classes.*--layout=splits"
+    with pytest.raises(DataError, match=message):
+        scan(tmp_path / "in", **options)
+    names = {entry.name for entry in (tmp_path / "in").iterdir()}
+    listed = scan(tmp_path / "in", nested=True, layout="classes")
+    assert set(listed.class_names) == names
+
+
+def test_layouts_are_words(tmp_path):
+    write_folder(tmp_path / "in", {"train": {"a": ONE, "b": TWO}})
+    assert scan(tmp_path / "in", layout="splits").folders == {"train": "train"}
+    with pytest.raises(
+        DataError, match="--layout is 'split'; expected auto or classes"
+    ):
+        scan(tmp_path / "in", layout="split")

@@ -164,7 +164,7 @@ def test_the_image_size_that_is_wanted(tmp_path):
 
 def test_a_config_trains_on_it(own):
     root, done = own
-    text = config_text("mine", done.facts, "mine.py", "data")
+    text = config_text("mine", done.facts, "mine.py", "data", "1.0.0")
     namespace = {}
     exec(compile(text, "mine.py", "exec"), namespace)
     teacher, student = (namespace["get_config"](arg) for arg in ("teacher", ""))

@@ -3,8 +3,8 @@
 $RECORD is JSON: `out`, a file for each process; `at`, a step before which process 1 is
 sent `signal`; `slow`, seconds that a step takes more; `late`, seconds that the input of
 the last process takes more; `images`, whether to count crops. The file holds which
-state was restored, which was saved last, how many images were decoded, and which GPUs
-the process would see.
+state was restored, which was saved last, which steps were skipped, how many images were
+decoded, and which GPUs the process would see.
 """
 
 import json
@@ -19,7 +19,7 @@ from jax._src import xla_bridge
 from jax.experimental import multihost_utils
 
 from kdjax import __main__, checkpoints
-from kdjax.runner import trainer
+from kdjax.runner import summary, trainer
 from kdjax.runner.trainer import Steps
 
 REQUEST = json.loads(os.environ["RECORD"])
@@ -71,6 +71,11 @@ def begin(*arguments, whole=trainer.begin):
     return states, meta
 
 
+def check_end(experiment, results, states, skipped, *rest, whole=summary.check_end):
+    record(skipped=skipped)
+    whole(experiment, results, states, skipped, *rest)
+
+
 def count_images() -> None:
     from kdjax.data.images.lazy import LazyImages
 
@@ -87,6 +92,7 @@ def count_images() -> None:
 
 if __name__ == "__main__":
     trainer.Steps, trainer.Checkpointer, trainer.begin = Disturbed, Recording, begin
+    summary.check_end = check_end
     if REQUEST.get("images"):
         count_images()
     sys.exit(__main__.main(sys.argv[1:]))

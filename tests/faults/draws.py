@@ -46,6 +46,13 @@ WRONG = (
 )
 
 
+NUMBER_TYPES = (
+    np.array(0.5, ml_dtypes.float8_e4m3fn),
+    *(jnp.asarray(0.5, t) for t in (jnp.float8_e4m3fn, jnp.bfloat16, jnp.float16)),
+    *(2**31 + 1, -(2**31) - 1, np.int64(2**40), np.uint64(2**63), jnp.int8(1)),
+)
+
+
 class Change(typing.NamedTuple):
     """What is done to one right argument."""
 
@@ -227,6 +234,16 @@ def call_of(function, plan: Plan, special: dict | None = None):
         given[name] = drawn.changed(given[name], change)
     variadic = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
     return given, variadic, drawn
+
+
+def numbers_of(function) -> list[str]:
+    """The parameters that take one number."""
+    names = []
+    for p in inspect.signature(function).parameters.values():
+        kinds = (p.annotation, *typing.get_args(p.annotation))
+        if any(k in (int, float) or getattr(k, "dim_str", "no") == "" for k in kinds):
+            names.append(p.name)
+    return names
 
 
 def values_like(drawn: Arguments, given: dict) -> dict:

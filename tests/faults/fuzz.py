@@ -6,6 +6,7 @@ a ValueError or TypeError of its own, which says where, what came and what was e
 
 import collections
 import collections.abc
+import contextlib
 import inspect
 import pathlib
 import re
@@ -15,7 +16,7 @@ import warnings
 import jax
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 import kdjax
 from tests.faults.draws import plans
@@ -30,10 +31,10 @@ times = pytest.mark.parametrize(
 COUNTED = collections.Counter()
 
 
-def run(test, cases: int, strategy=None) -> None:
+def run(test, cases: int, strategy=None, examples=()) -> None:
     """Calls `test` with as many drawn plans, the same ones every time, and counts them.
 
-    JAX promotes types and ranks as it does for users, not as in the other tests.
+    Before these come `examples`: what has failed once.
     """
     how = settings(
         max_examples=cases,
@@ -49,12 +50,21 @@ def run(test, cases: int, strategy=None) -> None:
         COUNTED["cases"] += 1
         test(plan)
 
+    for known in examples:
+        one = example(known)(one)
     before = COUNTED["cases"]
+    with as_for_users():
+        one()
+    assert COUNTED["cases"] - before >= cases
+
+
+@contextlib.contextmanager
+def as_for_users():
+    """JAX promotes types and ranks as it does for users, not as in the other tests."""
     with warnings.catch_warnings(), jax.numpy_dtype_promotion("standard"):
         warnings.simplefilter("ignore")
         with jax.numpy_rank_promotion("allow"):
-            one()
-    assert COUNTED["cases"] - before >= cases
+            yield
 
 
 def invoke(function, given: dict, variadic: list[str]):

@@ -97,7 +97,7 @@ def told(path):
     facts = recorded.read_facts(where)
     set_facts.check_same(Prepared("set", where, {}, None, facts=facts), FACTS["source"])
     summary(Prepared("set", where, {}, None, facts=facts))
-    config_text("set", facts, "config.py", "data")
+    config_text("set", facts, "config.py", "data", "1.0.0")
 
 
 CONSUMERS = {

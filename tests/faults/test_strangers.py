@@ -144,13 +144,13 @@ def test_the_teacher_of_a_run_is_not_called_either(malicious, marker, data_dir, 
     meta = json.loads(file.read_text())
     meta["students"]["resnet8"]["model"] = {"name": "resnet8"}
     file.write_text(json.dumps(unsealed(meta)))
-    words = [f"--workdir={malicious}", "--data=fashion_mnist_subset"]
-    words += ["--split=test[:40]", f"--data_dir={data_dir}"]
-    assert main(["evaluate", *words]) == 0
+    words = [f"--workdir={malicious}", "--split=test[:40]", f"--data_dir={data_dir}"]
+    assert main(["evaluate", *words, "--data=fashion_mnist_subset"]) == 0
     assert f"config.teacher.network.name is '{NAME}'" in capsys.readouterr().err
     assert not marker.exists()
     words = ["analyse", str(malicious), f"--output={malicious / 'a'}"]
-    meta["data"] |= {"train": {"name": "fashion_mnist_subset", "split": "train[:40]"}}
+    own = {"name": "fashion_mnist_subset", "split": "train[:40]"}
+    meta["data"] |= {"train": own, "test": own}
     file.write_text(json.dumps(meta))
     assert main(words) == 2
     assert f"config.teacher.network.name is '{NAME}'" in capsys.readouterr().err

@@ -151,12 +151,20 @@ def test_divergence_has_its_slope_in_the_temperature(tau):
         np.testing.assert_allclose(each, slope, rtol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["kl", "between"])
+@pytest.mark.parametrize("name", ["kl", "between", "matching", "nkd", "dist"])
 def test_second_derivatives_are_those_of_the_equation(name):
     """jax.hessian, in student and teacher, beside plain softmaxes."""
 
     def plain(s, t):
+        if name == "matching":
+            return 0.5 * jnp.var(s - t)
+        if name == "nkd":
+            s, t = s[1:], t[1:]
+            return -jnp.sum(jax.nn.softmax(t / 2.0) * jax.nn.log_softmax(s / 2.0))
         p, q = jax.nn.softmax(t / 2.0), jax.nn.softmax(s / 2.0)
+        if name == "dist":
+            a, b = q - jnp.mean(q), p - jnp.mean(p)
+            return 1 - jnp.sum(a * b) / jnp.sqrt(jnp.sum(a * a) * jnp.sum(b * b))
         if name == "between":
             p, q = (jnp.stack([x[0], 1 - x[0]]) for x in (p, q))
         return jnp.sum(p * jnp.log(p / q))
@@ -164,6 +172,12 @@ def test_second_derivatives_are_those_of_the_equation(name):
     def ours(s, t):
         if name == "kl":
             return losses.kl_divergence(s, t, 2.0)
+        if name == "matching":
+            return losses.logit_matching(s, t)
+        if name == "nkd":
+            return losses.normalised_nontarget(s, t, np.zeros((), np.int32), 2.0)
+        if name == "dist":
+            return losses.dist_between_classes(s, t, 2.0)
         return losses.decoupled_target(s, t, np.zeros((), np.int32), 2.0)
 
     s, t = jnp.asarray(STUDENT[0, 0]), jnp.asarray(TEACHER[0, 0])

@@ -137,4 +137,6 @@ def test_print_is_dark_on_white(chromium, page):
     tab.emulate_media(media="print", color_scheme="dark")
     assert tab.evaluate(TEXT) == ["rgb(29, 33, 39)"]
     assert not tab.locator("nav").is_visible()
+    tab.set_viewport_size({"width": 718, "height": 1000})  # of A4, without margins
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 718
     tab.context.close()

@@ -27,6 +27,9 @@ KINDS = {
     "dots": lambda: charts.dots(DOTS, "title", singles=DOTS, reference=1.0),
     "heatmap": lambda: charts.heatmap(CELLS, "x", "y", "title"),
     "temperature": lambda: charts.against_temperature(TAUS, PLACES, "title"),
+    "levels": lambda: charts.against_temperature(
+        TAUS, PLACES | {"flat": 1}, "title", {"flat": 0.7}
+    ),
     "shares": lambda: charts.shares(TIMES, ["a", "b"], "title"),
 }
 

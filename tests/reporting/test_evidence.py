@@ -115,6 +115,30 @@ def test_correlations_are_numpys():
     assert row == ("kd", f"{pairs.mean():.3f}", f"{pairs.max():.3f}")
 
 
+def test_a_constant_logit_is_marked_and_the_others_are_shown():
+    data = compared()
+    kd = data.networks["kd"].logits.copy()
+    kd[:, 2] = -3.7  # a class that is never predicted
+    networks = data.networks | {"kd": data.networks["kd"]._replace(logits=kd)}
+    section = correlation.correlation(data._replace(networks=networks))
+    text, note, table, *charts = section.blocks
+    assert note.startswith("kd: the logit of class 2 is the same") and len(charts) == 3
+    teacher = np.float64(data.networks["teacher"].logits)
+    rest = [0, 1, 3, 4, 5]
+    both = (np.corrcoef(np.float64(x[:, rest]).T) for x in (kd, teacher))
+    expected = np.abs(np.subtract(*both)[np.triu_indices(5, 1)])
+    assert table.rows[1] == ("kd", f"{expected.mean():.3f}", f"{expected.max():.3f}")
+    assert table.rows[0] == correlation.correlation(data).blocks[1].rows[0]
+    empty = [row for row in values(charts[1], "row") if row["value"] is None]
+    assert len(empty) == 11
+    svg = vl_convert.vegalite_to_svg(charts[1].spec, allowed_base_urls=[])
+    assert svg.count(correlation._GREY) == 11 and "NaN" not in svg
+    every = data.networks["kd"]._replace(logits=np.ones_like(kd))
+    networks = {"teacher": data.networks["teacher"], "kd": every}
+    alone = data._replace(networks=networks, teacher_of={"kd": "teacher"})
+    assert len(correlation.correlation(alone).blocks) == 2
+
+
 def test_gains_are_counted():
     data = compared()
     section = gains.gains(data)

@@ -6,7 +6,9 @@ import statistics
 import pytest
 
 from kdjax.contracts import InputError
-from kdjax.reporting.groups import choose_baseline, make_groups, mean_text
+from kdjax.reporting.comparable import choose_baseline
+from kdjax.reporting.grouping import make_groups
+from kdjax.reporting.groups import mean_text
 from kdjax.reporting.runs import read_runs
 from tests.reporting.workdirs import demo, section, write
 
@@ -75,6 +77,17 @@ def test_a_sweep_of_seeds_and_temperatures(tmp_path):
             write(tmp_path / name, {"kd": (one, 50.0)}, seed=seed)
     names = [group.name for group in groups_of(tmp_path)]
     assert names == ["kd, tau 1", "kd, tau 4"]
+
+
+def test_the_teachers_network_is_in_no_students_name(tmp_path):
+    teacher = {"ce": (section("ce", width=24), 90.0)}
+    write(tmp_path / "teacher", teacher)
+    for tau in (1.0, 4.0):
+        one = section("kd", temperature=tau)
+        path = tmp_path / f"method.temperature-{tau}__long"
+        write(path, {"kd": (one, 50.0)}, teacher=tmp_path / "teacher")
+    names = [group.name for group in groups_of(tmp_path)]
+    assert names == ["teacher", "kd, tau 1", "kd, tau 4"]
 
 
 def test_lines_of_a_sweep_say_how_they_were_trained(tmp_path):

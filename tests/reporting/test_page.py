@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import os
 import re
 
 import pytest
@@ -137,6 +138,29 @@ def test_watching_ends_with_the_runs(tmp_path, capsys, monkeypatch):
     assert all(refresh in page for page in pages)
     assert refresh not in (out / "index.html").read_text()
     capsys.readouterr()
+
+
+def test_watching_waits_for_a_run_and_ends_when_it_has_died(
+    tmp_path, capsys, monkeypatch
+):
+    one, out = {"ce": (section("ce"), 50.0)}, tmp_path / "out"
+    workdir, pages = tmp_path / "w", []
+
+    def sleep(_):
+        pages.append((out / "index.html").exists())
+        if len(pages) == 2:
+            write(workdir, one, finished=False, epochs=2)
+        elif len(pages) == 3:
+            for file in workdir.iterdir():
+                os.utime(file, (1e9, 1e9))
+
+    monkeypatch.setattr(report.time, "sleep", sleep)
+    assert report.main([str(workdir), f"--output={out}", "--watch"]) == 0
+    assert pages == [False, False, True]
+    assert 'http-equiv="refresh"' not in (out / "index.html").read_text()
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("waits for") == 1 and "no training in it yet" in said
+    assert f"{workdir} stopped before the end: no process holds it" in said
 
 
 @pytest.mark.errors

@@ -104,9 +104,50 @@ def test_other_networks_and_other_test_images_are_not_compared(tmp_path):
     config["data"]["name"] = "others"
     (path / "config.json").write_text(json.dumps(config))
     found = sections_of(tmp_path)
-    assert not [title for title in found if title.startswith("Compared")]
+    assert found["Compared with ce"].blocks == [
+        "Not compared with ce: other (other test images); wide (another network)."
+    ]
     (table,) = blocks_of(found["Results"], Table)
     assert "compare within one set only" in table.caption
+
+
+def test_only_trainings_of_one_length_batch_and_data_are_compared(tmp_path):
+    students = {"ce": (section("ce"), 50.0), "kd": (section("kd"), 51.0)}
+    write(tmp_path / "w", students)
+    for name, own in {
+        "long": {"total_epochs": 240.0},
+        "few": {"total_steps": 300},
+        "batch": {"batch_size": 128},
+        "going": {"finished": False},
+        "seed": {"seed": 7},
+        "noisy": {},
+        "kept": {},
+        "local": {},
+    }.items():
+        method = {"local": "ka_ps", "going": "dist"}.get(name, "mse")
+        one = section(method, own.get("seed", 0))
+        write(tmp_path / name, {method: (one, 90.0)}, **own)
+    for name, key, value in (
+        ("noisy", "noise", {"name": "symmetric", "rate": 0.4, "seed": 1}),
+        ("kept", "keep", "runs/selected"),
+        ("local", "data_dir", "elsewhere"),
+    ):
+        path = tmp_path / name / "config.json"
+        config = json.loads(path.read_text())
+        config["data"][key] = value
+        path.write_text(json.dumps(config))
+    for path in tmp_path.glob("*/config.json"):
+        config = json.loads(path.read_text())
+        config["data"].setdefault("noise", {"name": "none"})
+        path.write_text(json.dumps(config))
+    *_, table, note = sections_of(tmp_path)["Compared with ce"].blocks
+    # What a method selects is its own affair, and where the data lie nobody's.
+    assert {row[1] for row in table.rows} == {"kd", "kept", "local"}
+    assert note == (
+        "Not compared with ce: batch (batch_size 128 instead of 64); few (300 steps "
+        "instead of 5 epochs); going (not finished); long (240 epochs instead of 5); "
+        "noisy (data.noise.name symmetric instead of none); seed (no seed in common)."
+    )
 
 
 def test_accuracy_against_temperature_ends_in_infinity(sections):
@@ -134,6 +175,23 @@ def test_a_heatmap_where_alpha_and_temperature_vary(tmp_path):
     assert len({row["network"] for row in values(line.spec)}) == 2
 
 
+def test_temperatures_of_other_trainings_are_another_line(tmp_path):
+    for epochs in (5.0, 9.0):
+        for tau in (1.0, 4.0):
+            one = section("kd", alpha=0.5, temperature=tau)
+            path = tmp_path / f"{epochs:g}-{tau:g}"
+            write(path, {"kd": (one, 50.0 + epochs + tau)}, total_epochs=epochs)
+    (line,) = blocks_of(sections_of(tmp_path)["Temperature"], Chart)
+    shown = {(r["network"], r["tau"]): r["value"] for r in values(line.spec)}
+    names = [f"kd, alpha 0.5, {n} epochs" for n in (5, 9)]
+    assert shown == {
+        (names[0], "1"): 56.0,
+        (names[0], "4"): 59.0,
+        (names[1], "1"): 60.0,
+        (names[1], "4"): 63.0,
+    }
+
+
 def test_curves_are_there_for_all_that_was_logged(sections):
     captions = [c.caption for c in blocks_of(sections["Training curves"], Chart)]
     starts = [caption.split(".")[0].split(",")[0] for caption in captions]
@@ -157,6 +215,27 @@ def test_temperatures_of_few_networks_have_their_range(tmp_path):
     row = values(temperature.spec)[0]
     assert (row["low"], row["value"], row["high"]) == pytest.approx((2.95, 3.95, 4.95))
     assert "Area: least to largest." in temperature.caption
+
+
+def test_runs_of_a_sweep_have_short_names_and_a_program_is_one_row(tmp_path):
+    for tau in (1.0, 2.0, 4.0):
+        name = f"method.temperature-{tau}__method.alpha-0.5"
+        students = {"kd": (section("kd", temperature=tau, alpha=0.5), 50.0)}
+        path = write(tmp_path / name, students)
+        summary = json.loads((path / "summary.json").read_text())
+        if tau < 4:
+            summary["program"] = {"workdir": "programs/one", "student": name}
+        (path / "summary.json").write_text(json.dumps(summary))
+    found = sections_of(tmp_path)
+    table, *charts = found["Throughput and time"].blocks
+    names = ["program 1, 2 trials", "kd, tau 4"]
+    assert [row[0] for row in table.rows] == names
+    assert table.caption.endswith("program 1 trained kd, tau 1 · kd, tau 2.")
+    for chart in charts:
+        shown = dict.fromkeys(row["run"] for row in values(chart.spec))
+        assert list(shown) == names and "method." not in chart.alt
+    facts = dict(blocks_of(found["What was run"], Table)[0].rows)
+    assert facts["trained"] == "3 networks in 3 runs"
 
 
 def test_time_adds_up_to_the_wall_time(sections):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from kdjax.contracts import InputError
@@ -86,11 +87,9 @@ def resumed(tmp_path_factory):
 
 
 def png() -> bytes:
-    from matplotlib.figure import Figure
+    from kdjax.datasets.encode import png as encoded
 
-    file = io.BytesIO()
-    Figure(figsize=(1, 1)).savefig(file, format="png")
-    return file.getvalue()
+    return encoded(np.zeros((8, 8, 3), np.uint8)).getvalue()
 
 
 def expected_rows(workdir) -> dict[int, dict]:

@@ -10,7 +10,7 @@ ENOUGH = ("jax", "jaxtyping", "flax", "optax", "orbax-checkpoint", "numpy")
 # Nobody wants any of these, though some are other packages' dependencies.
 NEVER = (
     *("tensorflow_datasets", "array_record", "ml_collections", "tensorboardX"),
-    *("matplotlib", "jinja2", "cv2", "sklearn"),
+    *("jinja2", "cv2", "sklearn"),
 )
 REFUSE = """
 import importlib.metadata, sys

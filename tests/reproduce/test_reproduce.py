@@ -246,21 +246,6 @@ def test_how_long_a_time_slice_is(words, minutes, tmp_path, monkeypatch):
     assert calls[0][2] == minutes
 
 
-def test_a_plan_and_a_report_train_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(run, "run", None)
-    where = [f"--runs={tmp_path}/runs", f"--results={tmp_path}/results"]
-    assert reproduce.main(["cifar100", "--plan", "--seeds=0,1", *where]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == [
-        "wrn_28_4",
-        "wrn_16_2-of-wrn_28_4-seed0",
-        "wrn_16_2-of-wrn_28_4-seed1",
-    ]
-    assert not list(tmp_path.iterdir())
-    assert reproduce.main(["cifar100", "--report", *where]) == 0
-    assert "Nothing of this is measured yet." in (tmp_path / "RESULTS.md").read_text()
-
-
 @pytest.mark.parametrize("study", ["cifar100", "fashion_mnist"])
 def test_without_a_checkout_there_is_no_page(study, tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "CHECKOUT", tmp_path)

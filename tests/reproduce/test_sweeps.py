@@ -148,7 +148,8 @@ def test_a_signal_lets_the_sweep_save_and_its_code_passes_on(
 ):
     assert stop_in_sweep(tmp_path, monkeypatch) == 42
     assert (tmp_path / "saved").exists()
-    study, sweep = sorted(capfd.readouterr().err.splitlines())  # of two processes
+    lines = capfd.readouterr().err.splitlines()  # of two processes
+    study, sweep = sorted(line for line in lines if line.startswith("kdjax "))
     assert study.startswith("kdjax reproduce: SIGTERM: waits for `kdjax sweep` to save")
     assert sweep.startswith("kdjax sweep: SIGTERM: saving")
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from kdjax.contracts import InputError
-from kdjax.reproduce import pages, small, tables
+from kdjax.reproduce import pages, small, small_figures, small_page, tables
 from kdjax.reproduce.plans import STUDIES
 from kdjax.reproduce.tables import PUBLISHED
 from tests.reproduce import stored
@@ -83,6 +83,18 @@ def test_the_committed_tables_are_made_of_the_committed_records(study):
     text = tables.section(study, tables.read(study, PAGE.parent / "results"))
     begin, end = f"<!-- launch {study}: begin -->", f"<!-- launch {study}: end -->"
     assert PAGE.read_text().split(begin)[1].split(end)[0] == f"\n\n{text}\n\n"
+
+
+def test_the_committed_small_study_is_made_of_the_committed_records(tmp_path):
+    records = tables.read(small.NAME, PAGE.parent / "results")
+    clean, noisy, distance, _ = small_page.scores(records)
+    figures = small_figures.write(clean, distance, noisy, tmp_path)
+    text = small_page.section(records, figures)
+    begin, end = (f"<!-- {small_page.MARK}: {word} -->" for word in ("begin", "end"))
+    assert PAGE.read_text().split(begin)[1].split(end)[0] == f"\n\n{text}\n\n"
+    drawn = {path.name for path in tmp_path.rglob("*.svg")}
+    committed = PAGE.parent / small_figures.DIRECTORY
+    assert drawn == {path.name for path in committed.glob("small-*.svg")}
 
 
 def test_committed_records_are_of_the_whole_protocol_and_of_no_machine():

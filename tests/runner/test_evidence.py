@@ -4,110 +4,57 @@ import shutil
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 from scipy import special
 
-from configs import recipes
 from kdjax import checkpoints
 from kdjax.analysis.outputs import Compared
 from kdjax.data.load import load_split
 from kdjax.data.noise import NOISES
-from kdjax.experiment import schema
-from kdjax.experiment.build import build
-from kdjax.experiment.stages import split_stages
+from kdjax.experiment import builders, schema
 from kdjax.reporting.blocks import Gallery, Table
-from kdjax.reporting.files import replace_json, replace_npz
-from kdjax.runner import evidence, outputs, run
-from kdjax.runner.compared import compare
-from kdjax.runner.evidence import evidence_sections
-from kdjax.runner.members import name_members, one_of_each, read_runs
+from kdjax.reporting.grouping import make_groups
+from kdjax.reporting.runs import read_runs
+from kdjax.runner import evidence, outputs
+from kdjax.runner.compared import baselines, compare
+from kdjax.runner.evidence import TITLE
+from kdjax.runner.members import Member, Run, one_of_each
 from kdjax.runner.outputs import Images
-from tests.experiment import configs
+from tests.runner.evidence_runs import (
+    METHODS,
+    coarse,
+    copied,
+    logits,
+    pixels,
+    train_runs,
+    variables,
+)
 
 pytestmark = pytest.mark.usefixtures("own_networks")
-
-NOISE = {"name": "symmetric", "rate": 0.4, "seed": 888}
-DETECTOR = {"name": "detector", "detector": "clk", "first_epoch": 0.5}
-METHODS = {
-    "ce": {"name": "ce"},
-    "kd": {"name": "kd", "alpha": 0.9, "temperature": float("inf")},
-    "lr": {"name": "lr_kl", "temperature": 4.0, "eta": 0.7},
-}
-
-
-def coarse(data_dir):
-    """A network that is linear in every fourth pixel, which NumPy computes as well."""
-    config = configs.teacher(data_dir)
-    config.model = ConfigDict({"name": "tests.networks:coarse"})
-    config.evaluation.every_epochs = 0.0
-    return config
 
 
 @pytest.fixture(scope="module")
 def root(data_dir, tmp_path_factory):
-    """Two teachers, students of the first, a student of both; noisy labels."""
     root = tmp_path_factory.mktemp("evidence")
-    for seed, name in enumerate(("teacher", "second")):
-        config = coarse(data_dir)
-        config.seed = seed
-        run.run(config, root / name)
-    config = coarse(data_dir)
-    config.teacher.workdir, config.seed = str(root / "teacher"), 7
-    config.total_steps = 3
-    config.students = ConfigDict({n: {"method": m} for n, m in METHODS.items()})
-    run.run(config, root / "students")
-    config.students = ConfigDict({"kd": {"method": METHODS["kd"]}})
-    config.teacher.workdir = f"{root / 'teacher'},{root / 'second'}"
-    run.run(config, root / "of_both")
-    config = coarse(data_dir)
-    config.method = ConfigDict({"name": "tickets"})
-    config.data.noise = ConfigDict(NOISE)
-    config.students = ConfigDict({"own": {"selection": DETECTOR}})
-    run.run(config, root / "noisy")
-    # The last of three stages, of which the first two are taken as done.
-    label = build(config).train.label
-    kept = {"keep": label < 6, "labels": label, "score": -np.float64(label)}
-    config.students = ConfigDict({})
-    replace_npz(root / "tickets" / "select" / "selection.npz", **kept)
-    config = recipes.tickets(config, "clk")
-    stages = split_stages(config, root / "tickets")
-    replace_json(root / "tickets" / "config.json", schema.resolved(config))
-    run.run_stage(stages["retrain"], root / "tickets" / "retrain")
+    train_runs(root, data_dir)
     return root
-
-
-def copied(source, target):
-    """A run that was moved, and that no report was made of."""
-    return shutil.copytree(source, target, ignore=shutil.ignore_patterns("analysis"))
-
-
-def variables(workdir, name):
-    meta, _ = checkpoints.read_meta(workdir / "checkpoints")
-    where = workdir / "checkpoints", meta["step"], name
-    dense = checkpoints.read_variables(*where)[0]["Dense_0"]
-    return np.float64(dense["kernel"]), np.float64(dense["bias"])
-
-
-def pixels(images):
-    normal = (np.float64(images) / 255 - 0.286) / 0.353
-    return normal[:, ::4, ::4].reshape(len(images), -1)
-
-
-def logits(workdir, name, images):
-    kernel, bias = variables(workdir, name)
-    return pixels(images) @ kernel + bias
 
 
 def compared(*workdirs, most=10_000, keep=False) -> tuple[Compared, list[str]]:
     """What `compare` gives, and what was left out."""
     said = []
-    members = one_of_each(
-        name_members(read_runs(list(workdirs), said.append)), said.append
-    )
+
+    def left_out(what, why):
+        said.append(f"{what}: {why}")
+
+    members, _ = one_of_each(make_groups(read_runs(list(workdirs))), left_out)
     images = Images(
         load_split("fashion_mnist_subset", "test[:100]"), most, None, "test"
     )
-    return compare(members, images, said.append, keep), said
+    return compare(members, images, left_out, keep), said
+
+
+def evidence_sections(workdirs, **options):
+    return evidence.evidence_sections(read_runs(workdirs), **options)
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +139,49 @@ def test_what_is_kept_of_other_weights_is_not_taken(root, tmp_path):
     assert not np.array_equal(alien, right)
 
 
+def test_trials_of_one_program_answer_as_its_students(root, test_images, capsys):
+    titles = [section.title for section in evidence_sections([root / "sweep"])]
+    assert len(titles) == 7 and titles[-1] == "Targets that a rule changed"
+    assert "left out" not in capsys.readouterr().err
+    result, _ = compared(root / "sweep", keep=True)
+    assert list(result.networks) == ["teacher", "ce", "kd", "lr"]
+    assert result.baseline_of == {"kd": "ce", "lr": "ce"}
+    for name in METHODS:
+        expected = logits(root / "students", name, test_images.image)
+        own = result.networks[name].logits
+        np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_networks_of_ones_own_are_named_once_with_what_to_type(root, tmp_path):
+    run = copied(root / "students", tmp_path / "run")
+    code = "tests.networks:coarse"
+    token = builders._allowed.set(frozenset())
+    try:
+        (section,) = evidence_sections([run])
+    finally:
+        builders._allowed.reset(token)
+    (line,) = section.blocks
+    assert line.startswith("Left out: the comparison with the teacher · ce · kd · lr")
+    assert line.endswith(f"add to the command: --allow_code={code}")
+
+
+def test_gains_are_over_networks_that_were_trained_as_long(root, tmp_path):
+    run = copied(root / "students", tmp_path / "run")
+    config = coarse("")
+    members = {
+        name: Member(Run(run, meta), name)
+        for meta in [checkpoints.read_meta(run / "checkpoints")[0]]
+        for name in METHODS
+    }
+    said = []
+    same = baselines(members, lambda *words: said.append(words))
+    assert same == {"kd": "ce", "lr": "ce"} and not said
+    longer = members["kd"].run.meta | {"config": schema.resolved(config)}
+    members["kd"] = Member(Run(run, longer), "kd")
+    assert baselines(members, lambda *words: said.append(words)) == {"lr": "ce"}
+    assert [what for what, _ in said] == ["gains and losses of kd"]
+
+
 def test_a_run_without_a_teacher(root, capsys):
     titles = [section.title for section in evidence_sections([root / "second"])]
     assert titles == ["Norms of the features", "Three classes as the networks see them"]
@@ -249,25 +239,29 @@ def test_what_a_stage_kept_for_the_training(root):
 
 
 def test_what_cannot_be_computed_is_said(root, tmp_path, capsys):
-    assert evidence_sections([tmp_path]) == []
-    assert (
-        f"left out: {tmp_path}/checkpoints: no checkpoints" in capsys.readouterr().err
-    )
+    gone = copied(root / "students", tmp_path / "gone")
+    shutil.rmtree(gone / "checkpoints")
+    (section,) = evidence_sections([gone])
+    assert section.title == TITLE and len(section.blocks) == 1
+    why = f"ce · kd · lr: {gone}/checkpoints: no checkpoints"
+    assert section.blocks[0].startswith(f"Left out: {why}")
+    assert f"left out: kd: {gone}/checkpoints: no" in capsys.readouterr().err
     copied(root / "students", tmp_path / "students")
     (root / "teacher").rename(tmp_path / "moved")
     try:
-        titles = [
-            section.title for section in evidence_sections([tmp_path / "students"])
-        ]
+        first, *others = evidence_sections([tmp_path / "students"])
+        titles = [section.title for section in others]
     finally:
         (tmp_path / "moved").rename(root / "teacher")
     assert "Images on which teacher and student disagree most" not in titles
     assert "Gains and losses against training on labels alone" in titles
     said = capsys.readouterr().err
     assert said.count("left out: the comparison with the teacher") == 1
+    assert first.blocks[0].startswith("Left out: the comparison with the teacher · ")
 
 
 def test_classes_that_are_none_are_refused(root, capsys):
-    assert evidence_sections([root / "second"], classes="boot,Bag,Coat") == []
+    (section,) = evidence_sections([root / "second"], classes="boot,Bag,Coat")
+    assert "'boot' is not a class" in section.blocks[0]
     assert "'boot' is not a class" in capsys.readouterr().err
     assert evidence.MOST_IMAGES == 10_000

@@ -1,93 +1,134 @@
-"""Which students a report compares, and what they are called in it."""
+"""Which students a report compares, and where their weights are."""
 
+import json
 import pathlib
 
 import pytest
 
-from kdjax.runner.members import Run, name_members, one_of_each, read_runs
+from kdjax import checkpoints
+from kdjax.contracts import InputError
+from kdjax.reporting.grouping import make_groups
+from kdjax.reporting.runs import read_runs
+from kdjax.runner.members import MOST_STUDENTS, find, one_of_each
+from tests.reporting.workdirs import section, write
 
 
-def student(method, seed=0, width=4):
-    sections = {"model": {"name": "tiny", "width": width}, "method": {"name": method}}
-    return sections | {"selection": {"name": "all"}, "seed": seed, "networks": 1}
+@pytest.fixture
+def metas(monkeypatch):
+    """What checkpoints say: directory -> identity; others have none."""
+    metas = {}
+
+    def read_meta(directory):
+        if directory.parent not in metas:
+            raise InputError(f"{directory}: no checkpoints")
+        return metas[directory.parent], {}
+
+    monkeypatch.setattr(checkpoints, "read_meta", read_meta)
+    return metas
 
 
-def run(workdir, students, teacher=None):
-    data = {"train": {"name": "set"}, "test": {"name": "set"}}
-    meta = {"students": students, "teacher": teacher, "data": data, "step": 9}
-    return Run(pathlib.Path("/runs") / workdir, meta)
+def stored(metas, workdir, students, teacher=None, test="test", **keys):
+    """A run with checkpoints: name -> (section, score)."""
+    write(workdir, students, teacher=(teacher or {}).get("workdir", ""), **keys)
+    metas[workdir] = meta(students, teacher, test)
+    return workdir
 
 
-def teacher(workdir, width=8):
-    return {"workdir": workdir, "student": "ce", "digest": workdir, "step": 9} | {
-        "model": {"name": "tiny", "width": width}
-    }
+def meta(students, teacher=None, test="test"):
+    own = {name: one for name, (one, _) in students.items()}
+    data = {"train": {"name": "set"}, "test": test and {"split": test}}
+    return {"students": own, "teacher": teacher, "data": data, "step": 9}
 
 
-def names(*runs):
-    left_out = []
-    return list(one_of_each(name_members(list(runs)), left_out.append)), left_out
+def teacher(workdir, student="ce"):
+    identity = {"workdir": str(workdir), "student": student, "digest": "d", "step": 9}
+    return identity | {"model": {"name": "wide_resnet", "width": 8}}
 
 
-def test_one_seed_of_each_and_no_teacher():
-    runs = [run("teacher", {"ce": student("ce", width=8)})]
-    runs += [
-        run(
-            f"seed{n}",
-            {m: student(m, n) for m in ("ce", "kd")},
-            teacher("/runs/teacher"),
-        )
-        for n in range(2)
-    ]
-    assert names(*runs) == (["seed0/ce", "seed0/kd"], [])
-    assert names(runs[1]) == (["ce", "kd"], [])
-    # Another size of teacher is another method, another seed of it is none.
-    large = run(
-        "large", {"kd": student("kd")}, teacher("/runs/large_teacher", width=16)
-    )
-    other = run("other", {"kd": student("kd")}, teacher("/runs/other_teacher"))
-    assert names(runs[1], large, other)[0] == ["ce", "kd", "large"]
-
-
-def test_each_of_an_ensemble_is_a_teacher():
-    both = teacher("/runs/a, /runs/b") | {"student": "ce,ce"}
-    runs = [run(name, {"ce": student("ce", width=8)}) for name in "ab"]
-    assert names(*runs, run("kd", {"kd": student("kd")}, both))[0] == ["kd"]
-
-
-@pytest.mark.parametrize("count", (8, 20))
-def test_no_more_than_charts_can_tell_apart(count):
-    methods = {f"m{i:02}": student(f"m{i:02}") for i in range(count)}
-    shown, (said,) = names(run("run", methods))
-    assert shown == list(methods)[:6]
-    which = "m06, m07" if count == 8 else "14 students"
-    assert said == f"{which}: only the first 6 are compared in charts"
-
-
-def test_students_of_other_rates_are_others_and_those_of_other_seeds_are_not():
-    def trained(rate, seed):
-        one = run(f"{rate}-{seed}", {"ce": student("ce")})
-        config = {"seed": seed, "schedule": {"learning_rate": rate}}
-        config |= {"teacher": {"workdir": f"/runs/{seed}"}}
-        return one._replace(meta=one.meta | {"config": config})
-
-    shown, said = names(trained(0.1, 0), trained(0.1, 1), trained(0.01, 0))
-    assert shown == ["0.1-0", "0.01-0"] and not said
-
-
-def test_no_two_have_one_name():
-    runs = [run("a/run", {"kd": student("kd")}), run("b/run", {"ce": student("ce")})]
-    assert list(name_members(runs)) == ["run/kd", "run/ce"]
-    runs[1] = run("b/run", {"kd": student("kd", width=6)})
-    assert list(name_members(runs)) == ["run/kd (1)", "run/kd (2)"]
-
-
-def test_trials_of_one_program_are_left_out_in_one_line(tmp_path):
-    (tmp_path / "programs").mkdir()
-    trials = [tmp_path / f"seed-{n}" for n in range(3)]
-    for trial in trials:
-        trial.mkdir()
+def chosen(*roots):
     said = []
-    assert read_runs(trials, said.append) == []
-    (line,) = said
-    assert "3 trials" in line and str(tmp_path / "programs" / "NAME") in line
+    groups = make_groups(read_runs(list(roots)))
+    members, how = one_of_each(groups, lambda what, why: said.append((what, str(why))))
+    return members, how, said
+
+
+def test_one_seed_of_each_and_no_teacher(metas, tmp_path):
+    where = tmp_path / "teacher"
+    stored(metas, where, {"ce": (section("ce"), 90.0)})
+    for seed in range(2):
+        students = {m: (section(m, seed), 50.0) for m in ("ce", "kd")}
+        path = tmp_path / f"seed{seed}"
+        stored(metas, path, students, teacher(where), seed=seed)
+    members, how, said = chosen(tmp_path)
+    # The teacher is of the students' kind, and known by its place.
+    assert list(members) == ["ce", "kd"] and not said
+    assert {one.run.workdir.name for one in members.values()} == {"seed0"}
+    assert how.endswith("differ in their seed only the first is compared.")
+    assert chosen(tmp_path / "seed1")[1] == ""
+
+
+def test_each_of_an_ensemble_is_a_teacher(metas, tmp_path):
+    for name in "ab":
+        students = {"ce": (section("ce"), 50.0)}
+        stored(metas, tmp_path / name, students, batch_size=ord(name))
+    both = teacher(f"{tmp_path / 'a'}, {tmp_path / 'b'}", "ce,ce")
+    stored(metas, tmp_path / "kd", {"kd": (section("kd"), 50.0)}, both)
+    assert list(chosen(tmp_path)[0]) == ["kd"]
+
+
+def test_of_many_the_best_and_the_first_without_a_teacher(metas, tmp_path):
+    scores = {f"m{i:02}": 50.0 + (7 * i) % 20 for i in range(20)}
+    students = {name: (section(name), top1) for name, top1 in scores.items()}
+    students = {"ce": (section("ce"), 1.0), "ce_b": (section("ce", beta=1), 2.0)} | (
+        students
+    )
+    stored(metas, tmp_path / "w", students)
+    members, how, said = chosen(tmp_path)
+    best = sorted(scores, key=scores.get)[-(MOST_STUDENTS - 1) :]
+    assert list(members) == ["ce", *sorted(best)] and not said
+    assert how.startswith("Of 22 settings 6 are compared")
+    assert "the first one trained on labels alone and those with the highest" in how
+    assert how.endswith(f"{' · '.join(members)}.")
+
+
+def test_what_is_not_stored_or_tested_on_other_images_is_said(metas, tmp_path):
+    for name in ("a", "b", "other", "lost"):
+        students = {name: (section(name), 50.0)}
+        stored(metas, tmp_path / name, students, test=name * (name == "other") or "t")
+    del metas[tmp_path / "lost"]
+    members, _, said = chosen(tmp_path)
+    assert list(members) == ["a", "b"]
+    assert [what for what, _ in said] == ["lost", "other"]
+    assert "no checkpoints" in said[0][1] and "other images" in said[1][1]
+
+
+def trial(metas, root: pathlib.Path, name: str, program: str):
+    """A trial of a sweep as `kdjax.sweeps` writes it."""
+    write(root / name, {"kd": (section("kd", temperature=len(name)), 50.0)})
+    path = root / name / "summary.json"
+    own = {"workdir": program, "student": name, "seconds": 9.0, "students": 2}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"program": own}))
+
+
+def test_trials_of_one_program_are_found_in_it(metas, tmp_path):
+    for name in ("tau-1", "tau-10"):
+        trial(metas, tmp_path, name, "programs/x")
+    trial(metas, tmp_path, "by-itself", "by-itself")
+    students = {n: (section("kd"), 50.0) for n in ("tau-1", "tau-10")}
+    metas[tmp_path / "programs" / "x"] = meta(students)
+    members, _, said = chosen(tmp_path)
+    assert [one.student for one in members.values()] == ["tau-1", "tau-10"]
+    assert {one.run.workdir for one in members.values()} == {
+        tmp_path / "programs" / "x"
+    }
+    assert [what for what, _ in said] == ["by-itself"]
+
+
+@pytest.mark.errors
+def test_what_cannot_be_found(metas, tmp_path):
+    stored(metas, tmp_path / "w", {"kd": (section("kd"), 50.0)}, test=None)
+    (run,) = read_runs([tmp_path / "w"])
+    with pytest.raises(InputError, match="which have no test split"):
+        find(run, "kd")
+    with pytest.raises(InputError, match="w has no checkpoint of mse"):
+        find(run, "mse")

@@ -7,11 +7,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from kdjax.contracts import InputError
+from kdjax.datasets.folder_builder import prepare_folder
 from kdjax.experiment import initial
 from kdjax.runner import provenance, run, select, trainer
 from kdjax.runner.select import read_selection
 from kdjax.sweeps import directory
 from kdjax.sweeps.trials import Trial
+from tests.datasets.test_own_folder import A, write
 from tests.experiment import configs
 from tests.sweeps import sweeps
 
@@ -127,6 +129,34 @@ def test_a_run_goes_on_with_what_it_began_with(runs, tmp_path, key):
         run.run(put(student(runs), key, other), tmp_path / "student")
     run.run(put(student(runs), key, tmp_path / "copy"), tmp_path / "student")
     assert (tmp_path / "student" / "summary.json").exists()
+
+
+@pytest.mark.errors
+def test_a_set_of_ones_own_that_was_prepared_again_is_another(tmp_path):
+    """As another version, or in the place of the first one."""
+    photos, sets = tmp_path / "photos", tmp_path / "sets"
+    write(photos, {"a": 10, "b": 8})
+    prepare_folder("mine", photos, data_dir=sets)
+    config = base(sets, batch_size=8)
+    config.data.update({"name": "mine", "train": "train", "test": "validation"})
+    versioned = ConfigDict(config.to_dict())
+    versioned.data.name = "mine:1.0.0"
+    run.run(config, tmp_path / "w")
+    run.run(versioned, tmp_path / "versioned")
+    (photos / "a/new.png").write_bytes(A)
+    prepare_folder("mine:1.0.1", photos, data_dir=sets)
+    with pytest.raises(InputError, match="is mine, which is 1.0.1 now, and was 1.0.0"):
+        run.run(config, tmp_path / "w")
+    run.run(versioned, tmp_path / "versioned")
+    shutil.rmtree(sets / "mine")
+    run.run(config, tmp_path / "w")  # a set that is not there contradicts nothing
+    prepare_folder("mine", photos, data_dir=sets)
+    for given, workdir in ((config, "w"), (versioned, "versioned")):
+        with pytest.raises(InputError, match="was prepared anew, of other files or sp"):
+            run.run(given, tmp_path / workdir)
+    (tmp_path / "w/summary.json").unlink()
+    with pytest.raises(InputError, match="was trained with data train"):
+        run.run(config, tmp_path / "w")
 
 
 def test_a_reference_is_what_a_selection_was_made_from(runs, data_dir, tmp_path):

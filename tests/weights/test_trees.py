@@ -93,6 +93,22 @@ def test_a_network_of_ones_own_keeps_its_names():
         trees.to_tensors(variables, "timm")
 
 
+def test_counters_and_flags_keep_their_type():
+    """As of Equinox's batch norm: it raises its momentum to the power of a counter."""
+    counter = np.int32(2**24 + 1)  # which float32 rounds
+    state = {"norm": {"counter": counter, "first": np.bool_(True)}}
+    variables = {"head": {"bias": np.ones(3, np.float32)}}, state
+    tensors, _ = trees.to_tensors(variables)
+    back = trees.to_variables("f", tensors, variables).variables
+    jax.tree.map(np.testing.assert_array_equal, back, variables)
+    assert back[1]["norm"]["counter"].dtype == np.int32
+    name = "batch_stats.norm.counter"
+    before = trees.to_variables("f", tensors | {name: np.float32(9)}, variables)
+    assert before.variables[1]["norm"]["counter"] == 9  # as versions before wrote it
+    with pytest.raises(InputError, match="norm.counter is float32; expected int32"):
+        trees.to_variables("f", tensors | {name: np.float32(0.5)}, variables)
+
+
 def test_half_precision_is_read_exactly(wanted):
     tensors = numpy_resnet.draw(3, **KINDS["torchvision"])
     half = {n: t.astype(np.float16) if t.ndim else t for n, t in tensors.items()}

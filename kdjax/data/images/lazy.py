@@ -67,8 +67,8 @@ class LazyImages:
                 "Training skips such an image; a pass over all samples, as this one "
                 "is, may leave none out. `python -m kdjax prepare` leaves it out of "
                 "what it writes, from the set's source again or in another format "
-                "(--short_side, --pixels); that is another set, for networks that are "
-                "trained on it."
+                "(`--short_side`, `--pixels`); that is another set, for networks that "
+                "are trained on it."
             ) from error
         shape, box = self.geometry.central(*image.shape[:2])
         return cut(resize(image, shape), box, self.geometry.size)

@@ -20,7 +20,8 @@ def require(name: str, data_dir: pathlib.Path) -> pathlib.Path:
     """The directory of a prepared set; raises DataError where `find` finds none."""
     directory = find(name, data_dir)
     if directory is None:
-        where = f"{name} is not prepared: looked for {data_dir / name}."
+        path = data_dir / name.replace(":", "/")
+        where = f"{name} is not prepared: looked for {path}."
         raise DataError(f"{where} {advice(name, data_dir)}")
     return directory
 
@@ -55,6 +56,9 @@ def prepared(name: str, data_dir: pathlib.Path) -> pathlib.Path | None:
 
 def advice(name: str, data_dir: pathlib.Path) -> str:
     """How to get a set that is not there."""
+    if pathlib.Path(name).is_dir():
+        command = f"python -m kdjax prepare NAME --folder={name}"
+        return f"{name} is a folder; prepare it first, if it has images: {command}"
     dataset, config, _ = parse_name(name)
     options = format_options(config) if config else None
     if options or (dataset in DATASETS and config is None):
@@ -64,8 +68,9 @@ def advice(name: str, data_dir: pathlib.Path) -> str:
     hint = f"Did you mean {nearest[0]}? " if nearest else ""
     return (
         f"{hint}kdjax prepares {', '.join(DATASETS)}, and images in folders "
-        "(prepare NAME --folder=DIR). Any other set that TFDS has written as "
-        "array_record, with features image and label, can be used as well."
+        "(`python -m kdjax prepare NAME --folder=DIR`). Any other set that TFDS has "
+        "written as array_record, with features image and label, can be used as well. "
+        "Of one that was prepared elsewhere give the --data_dir."
     )
 
 

@@ -29,7 +29,7 @@ def parse_name(name: str) -> Name:
     if match is None:
         raise DataError(
             f"{name!r} is not the name of a data set; expected NAME, NAME/CONFIG or "
-            "either with :VERSION, e.g. cifar100 or my_set/small:1.0.0."
+            "either with :VERSION. A folder: python -m kdjax prepare NAME --folder=DIR"
         )
     return Name(*match.groups())
 

@@ -6,12 +6,14 @@ Each is a function that returns a `Section`, or None where the runs have nothing
 from collections.abc import Sequence
 
 from kdjax.reporting.blocks import Section
-from kdjax.reporting.groups import choose_baseline, make_groups
+from kdjax.reporting.comparable import choose_baseline
+from kdjax.reporting.grouping import make_groups
 from kdjax.reporting.runs import Run
 from kdjax.reporting.sections.comparison import comparison
 from kdjax.reporting.sections.cost import cost
 from kdjax.reporting.sections.curves import curves, rates
 from kdjax.reporting.sections.overview import overview
+from kdjax.reporting.sections.run_names import shortly_named
 from kdjax.reporting.sections.scores import scores
 from kdjax.reporting.sections.settings import settings
 
@@ -25,6 +27,7 @@ def run_sections(
     """
     groups = make_groups(runs)
     first = choose_baseline(groups, baseline)
+    runs = shortly_named(runs, groups)
     sections = [
         overview(runs),
         scores(groups),

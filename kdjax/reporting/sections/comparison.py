@@ -5,9 +5,11 @@ import math
 from kdjax.analysis.paired import Difference, paired_difference
 from kdjax.reporting import charts
 from kdjax.reporting.blocks import Chart, Section, Table
-from kdjax.reporting.groups import Group, are_comparable
+from kdjax.reporting.comparable import why_not_comparable
+from kdjax.reporting.groups import Group
 
 NEEDED = 3  # seeds, for an interval of any use: of two it is 12.7 standard errors wide
+MOST = 4  # names of one kind in a sentence
 NOISE, ONE_SEED = "within noise", "one seed: no statement"
 
 
@@ -15,13 +17,17 @@ def comparison(groups: list[Group], baseline: Group | None) -> Section | None:
     if baseline is None:
         return None
     own = baseline.by_seed("top1")
-    pairs = []
+    pairs, left_out = [], {}
     for group in groups:
-        if group is baseline or group.is_teacher or not are_comparable(group, baseline):
+        if group is baseline or group.is_teacher:
             continue
-        pairs.append((group, paired_difference(group.by_seed("top1"), own)))
+        if why := why_not_comparable(group, baseline):
+            left_out.setdefault(why, []).append(group.name)
+        else:
+            pairs.append((group, paired_difference(group.by_seed("top1"), own)))
+    title, notes = f"Compared with {baseline.name}", _left_out(left_out, baseline)
     if not pairs:
-        return None
+        return Section(title, notes) if notes else None
     pairs.sort(key=lambda pair: -pair[1].mean)
     rows = [
         (
@@ -38,7 +44,18 @@ def comparison(groups: list[Group], baseline: Group | None) -> Section | None:
     if all(one.pairs == 1 for _, one in pairs):  # no intervals
         columns, *rows = ((*row[:4], row[5]) for row in (columns, *rows))
     table = Table(columns, rows, _caption(pairs, baseline), text_columns=3)
-    return Section(f"Compared with {baseline.name}", [_chart(pairs, baseline), table])
+    return Section(title, [_chart(pairs, baseline), table, *notes])
+
+
+def _left_out(names: dict[str, list[str]], baseline: Group) -> list[str]:
+    """One line on those that differ from the baseline in more than the method."""
+    if not names:
+        return []
+    parts = []
+    for why, own in names.items():
+        more = [f"{len(own) - MOST} more"] * (len(own) > MOST)
+        parts.append(f"{' · '.join([*own[:MOST], *more])} ({why})")
+    return [f"Not compared with {baseline.name}: {'; '.join(parts)}."]
 
 
 def verdict(difference: Difference) -> str:
@@ -87,7 +104,7 @@ def _chart(pairs: list[tuple[Group, Difference]], baseline: Group) -> Chart:
         if math.isfinite(one.low):
             row |= {"low": one.low, "high": one.high}
         rows.append(row)
-    title = f"test top-1 less that of {baseline.name}, points"
+    title = "difference of the test top-1, points"
     words = [f"{group.name} {one.mean:+.2f} ({verdict(one)})" for group, one in pairs]
     alt = f"Differences from {baseline.name} in points: {', '.join(words)}."
     dashed = f"Dashed: no difference from {baseline.name}."

@@ -6,6 +6,7 @@ from kdjax.reporting import charts
 from kdjax.reporting.blocks import Chart, Section, Table
 from kdjax.reporting.progress import duration
 from kdjax.reporting.runs import Run
+from kdjax.reporting.sections.run_names import programs
 from kdjax.training.goodput import LOSSES, TOTAL
 
 STEPS = "steps"
@@ -14,6 +15,7 @@ RATE, WAIT = "train/images_per_second", "train/input_percent"
 
 
 def cost(runs: list[Run]) -> Section | None:
+    runs, of_programs = programs(runs)
     rows = [row for run in runs if (row := _row(run))]
     if not rows:
         return None
@@ -25,6 +27,8 @@ def cost(runs: list[Run]) -> Section | None:
         "time in which the devices had no images; skipped the steps that changed "
         "nothing, as of a loss that was not finite."
     )
+    if of_programs:
+        caption += f" Trials of a sweep that share a program are one row: {of_programs}"
     cells = [[row[i] for i in kept] for row in rows[:ROWS]]
     if len(rows) > ROWS:
         caption += f" The first {ROWS} of {len(rows)} runs."

@@ -98,7 +98,8 @@ def _length(run: Run) -> str:
     epochs, batch = (run.config.get(key) for key in ("total_epochs", "batch_size"))
     if steps := run.config.get("total_steps"):
         return f"{steps:,} steps of {batch} images"
-    return f"{epochs:g} epochs, {batch} images a step" if epochs else ""
+    unit = "epoch" if epochs == 1 else "epochs"
+    return f"{epochs:g} {unit}, {batch} images a step" if epochs else ""
 
 
 def _optimizer(run: Run) -> str:

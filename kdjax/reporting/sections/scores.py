@@ -28,14 +28,15 @@ def scores(groups: list[Group]) -> Section | None:
 
 
 def _table(groups: list[Group]) -> Table:
-    columns = ["", "method", TOP1, "best %", "at epoch", AGREEMENT]
-    columns += ["published %", "seconds", "network"]
+    columns = ["", "method", "network", TOP1, "best %", "at epoch", AGREEMENT]
+    columns += ["published %", "seconds"]
     models = model_labels([group.first for group in groups])
     rows = [_row(*pair) for pair in zip(groups, models, strict=True)]
     # What no row has is left out.
     kept = [i for i in range(len(columns)) if any(row[i] != "-" for row in rows)]
     columns, *rows = ([line[i] for i in kept] for line in (columns, *rows))
-    return Table(columns, rows, _caption(groups, columns), text_columns=2)
+    text_columns = columns.index(TOP1) if TOP1 in columns else 1
+    return Table(columns, rows, _caption(groups, columns), text_columns)
 
 
 def _mean(group: Group) -> float:
@@ -54,13 +55,13 @@ def _row(group: Group, model: str) -> list[str]:
     return [
         name + ("" if group.is_finished else " (not finished)"),
         first.method or "-",
+        model or "-",
         mean_text(group.values("top1")),
         mean_text([top1 for top1, _ in best]),
         (at[0] if len(at) == 1 else f"{at[0]} to {at[-1]}") if at else "-",
         mean_text(group.values("agreement")),
         ", ".join(f"{top1:.2f}" for top1 in sorted(published)) or "-",
         f"{statistics.fmean(seconds):,.1f}",
-        model or "-",
     ]
 
 

@@ -18,7 +18,7 @@ from kdjax.models import from_equinox, from_nnx
 from kdjax.reporting.grids import Line
 from kdjax.reporting.reporter import Reporter
 from kdjax.training.loop import Preempted
-from tests.test_api import DATA, SETTINGS
+from tests.api.test_api import DATA, SETTINGS
 
 CLASSES = 4
 # The longer run is then the one that it would have been.

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import kdjax
-from kdjax.api import _configured
+from kdjax.api.arguments import DEFAULTS
+from kdjax.api.config import configured
 from kdjax.contracts import InputError
 from kdjax.models import from_linen
 
@@ -190,8 +191,8 @@ def test_values_of_a_config_may_be_of_numpy_and_paths(teacher):
     """As of np.linspace; text of them is no literal."""
     config = {"optimizer.weight_decay": np.float32(0.5)}
     config["initial.workdir"] = teacher.workdir
-    given = {"workdir": teacher.workdir, "epochs": 1, "batch_size": np.int64(8)}
-    with _configured("resnet8", None, "cifar10", config=config, **given) as base:
+    given = DEFAULTS | {"epochs": 1, "batch_size": np.int64(8), "config": config}
+    with configured("resnet8", None, "cifar10", teacher.workdir, given) as base:
         assert base.optimizer.weight_decay == 0.5 and base.batch_size == 8
         assert base.initial.workdir == str(teacher.workdir)
 

@@ -18,30 +18,32 @@ before when a function returns.
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-import numpy as np
-from ml_collections import ConfigDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Unpack
 
 from kdjax import paths, signals
+from kdjax.api.arguments import Settings, errors_of_arguments, with_settings
+from kdjax.api.config import configured
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
 from kdjax.experiment.builders import allow_code
-from kdjax.experiment.fields import check_value
-from kdjax.experiment.overrides import set_override
 from kdjax.models import provided
 from kdjax.reporting.grids import SEED, Line, means
+from kdjax.runner import changes, objects, run
 from kdjax.runner import evaluate as scoring
-from kdjax.runner import objects, run
 from kdjax.runner.trained import Trained, read_trained
-from kdjax.user_code import named
-
-KD = {"name": "kd", "alpha": 0.9, "temperature": 4.0}
 
 
-@named()
-def train(network, data, *, workdir, epochs: float, **settings) -> Trained:
+@errors_of_arguments()
+@with_settings(method="ce")
+def train(
+    network,
+    data,
+    *,
+    workdir: str | pathlib.Path,
+    allow: str | Sequence[str] = (),
+    **settings: Unpack[Settings],
+) -> Trained:
     """Trains a network on labels; of `distill` it takes what needs no teacher.
 
     >>> import tempfile, numpy as np
@@ -53,24 +55,19 @@ def train(network, data, *, workdir, epochs: float, **settings) -> Trained:
     ...     trained.logits(images).shape
     (32, 4)
     """
-    settings = {"method": "ce"} | settings
-    return distill(network, None, data, workdir=workdir, epochs=epochs, **settings)
+    return distill(network, None, data, workdir=workdir, allow=allow, **settings)
 
 
-@named()
+@errors_of_arguments()
+@with_settings()
 def distill(
     student,
     teacher,
     data,
     *,
     workdir: str | pathlib.Path,
-    epochs: float,
-    method: str | Mapping = KD,
-    batch_size: int = 128,
-    learning_rate: float = 0.1,
-    seed: int = 0,
-    data_dir: str | pathlib.Path = "",
-    config: Mapping[str, Any] | None = None,
+    allow: str | Sequence[str] = (),
+    **settings: Unpack[Settings],
 ) -> Trained:
     """Trains a student with a teacher, on the devices that JAX has here.
 
@@ -85,10 +82,16 @@ def distill(
         class; or {"train": ..., "test": ...} of (images, labels) or of what gives
         (image, label): see `kdjax.data.arrays`. Arrays are kept in the run's directory
         as data.npz, and folders as data/.
+      workdir: of the run; each has its own.
+      allow: keys of the config that may have changed since the run began, as
+        "schedule.learning_rate"; a longer run may need none.
+      epochs: how often all training images are seen.
       method: its name, or {"name": ..., and its arguments}: docs/methods.md. "kd"
-        alone
-        has alpha 0.9 and temperature 4.
-      data_dir: where TFDS keeps its sets; "": its usual place.
+        alone has alpha 0.9 and temperature 4.
+      batch_size: None: 128, or less for a set that has not 40 batches of that size.
+      learning_rate: None: 0.1; where `batch_size` is None, in proportion to the batch.
+      data_dir: where prepared sets are, which go before folders of their names; "":
+        where TFDS keeps its sets.
       config: any other key, dotted -> value, as {"optimizer.weight_decay": 1e-4}:
         docs/config.md. Images of your own are cropped and flipped at random unless
         "data.padding" and "data.flip" say otherwise.
@@ -98,56 +101,11 @@ def distill(
       Preempted: a signal came, or another host was lost; the same call goes on.
     """
     workdir = paths.resolve(workdir, "workdir")
-    settings = {"epochs": epochs, "method": method, "batch_size": batch_size}
-    settings |= {"learning_rate": learning_rate, "seed": seed, "data_dir": data_dir}
-    with _configured(student, teacher, data, workdir, **settings, config=config) as own:
-        run.run(own, workdir)
+    with configured(student, teacher, data, workdir, settings) as config:
+        keys = allow if isinstance(allow, str) else ",".join(allow)
+        allowed = changes.parse(keys, schema.plain(config))
+        run.run(config, workdir, allow=allowed)
     return load(workdir, network=student)
-
-
-@contextlib.contextmanager
-def _configured(
-    student,
-    teacher,
-    data,
-    workdir: pathlib.Path,
-    *,
-    epochs: float,
-    method: str | Mapping = KD,
-    batch_size: int = 128,
-    learning_rate: float = 0.1,
-    seed: int = 0,
-    data_dir: str | pathlib.Path = "",
-    config: Mapping[str, Any] | None = None,
-) -> Iterator[ConfigDict]:
-    """The config of a training; while it is active its networks have their names."""
-    for key, value in {"epochs": epochs, "learning_rate": learning_rate}.items():
-        check_value(key, float, value)
-    for key, value in {"batch_size": batch_size, "seed": seed}.items():
-        check_value(key, int, value)
-    base, networks = schema.base(), {}
-    name = objects.network_name("student", student, networks)
-    base.model = ConfigDict({"name": name})
-    named_method = {"name": method} if isinstance(method, str) else method
-    base.method = ConfigDict(KD if method == "kd" else named_method)
-    base.batch_size, base.seed = int(batch_size), int(seed)
-    base.total_epochs = float(epochs)
-    base.schedule.learning_rate = float(learning_rate)
-    base.data.update(objects.data_section(data, str(data_dir), workdir))
-    base.teacher.update(objects.teacher_section(teacher, networks))
-    if isinstance(teacher, Trained) and teacher.is_code:
-        base.allow_code = (teacher.model,)  # which the caller has named, to train it
-    for key, value in (config or {}).items():
-        if isinstance(value, Mapping) and not isinstance(value.get("name"), str):
-            raise InputError(
-                f"config[{key!r}] is {type(value).__name__}; expected dotted keys, as "
-                f"{key}.{next(iter(value), 'key')}, or a section with its name."
-            )
-        value = value.item() if isinstance(value, np.generic) else value
-        text = str(value) if isinstance(value, str | pathlib.Path) else repr(value)
-        set_override(base, key.removeprefix("config."), text)
-    with provided(networks):
-        yield base
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +120,8 @@ class SweepResult:
     failed: list[str]  # names of the trials whose loss was not finite
 
 
-@named()
+@errors_of_arguments()
+@with_settings()
 def sweep(
     axes: Mapping[str, Any],
     student,
@@ -170,9 +129,9 @@ def sweep(
     data,
     *,
     workdir: str | pathlib.Path,
-    epochs: float,
     students_per_program: int = 8,
-    **settings,
+    retry_failed: bool = False,
+    **settings: Unpack[Settings],
 ) -> list[SweepResult]:
     """Distils once for each combination of values; the same call resumes.
 
@@ -183,6 +142,7 @@ def sweep(
         "seed": (0, 1, 2)}: `kdjax.sweeps.axes`. Networks and teachers are names there.
       workdir: of all trials; each has a directory in it.
       students_per_program: at most so many train at once.
+      retry_failed: trains those again whose loss was not finite.
       **settings: the other arguments of `distill`; method="ce" needs no teacher.
 
     Returns:
@@ -193,13 +153,18 @@ def sweep(
     from kdjax.sweeps.axes import read_axes
     from kdjax.sweeps.trials import make_trials
 
-    root, settings = paths.resolve(workdir, "workdir"), {"epochs": epochs} | settings
-    with _configured(student, teacher, data, root, **settings) as base:
+    root = paths.resolve(workdir, "workdir")
+    if not axes:
+        raise InputError(
+            "axes: the grid has no axis; expected {dotted key: values}, such as "
+            '{"method.temperature": (1.0, 4.0)}.'
+        )
+    with configured(student, teacher, data, root, settings) as base:
         trials = make_trials(base, read_axes(dict(axes), []))
         sweeps.check(trials)
         directory.check_done(root, trials)
         with signals.watched("kdjax"):
-            sweeps.run(root, trials, students_per_program)
+            sweeps.run(root, trials, students_per_program, retry_failed=retry_failed)
         return _over_seeds(root, sweeps.results(root, trials))
 
 
@@ -226,7 +191,7 @@ def _result(root: pathlib.Path, values: dict, lines: list[Line]) -> SweepResult:
     )
 
 
-@named()
+@errors_of_arguments()
 def load(
     workdir: str | pathlib.Path,
     *,
@@ -243,35 +208,44 @@ def load(
         return read_trained(paths.resolve(workdir, "workdir"), student, checkpoint)
 
 
-@named()
+@errors_of_arguments()
 def evaluate(
     workdir: str | pathlib.Path,
     *,
     split: str = "",
     data: str | pathlib.Path = "",
     data_dir: str | pathlib.Path = "",
+    feed: str = "auto",
+    short_side: int | None = None,
+    subset: bool = False,
+    student: str = "",
+    checkpoint: str | int = "latest",
+    weights: str = "",
     network=None,
     teacher=None,
-    **which,
 ) -> dict[str, dict[str, float]]:
     """Student -> metrics on the run's test split, or on other images.
 
     Args:
       split: another split of the run's set, or one of `data`.
       data: another set of the same classes, by its name; `data_dir` is where it is.
+      feed, short_side, subset: of `data`, as `python -m kdjax evaluate --help` says.
+      student: only this one; `checkpoint` is latest, best or a step.
+      weights: ema or raw, of a run that averages weights.
       network: the object that the run was given, where it was no name.
       teacher: what the run was given, where that was in memory: for the agreement.
-      **which: of `python -m kdjax evaluate`: checkpoint, student, weights.
     """
     if not isinstance(data, str | pathlib.Path):
         raise InputError(
             f"data is {type(data).__name__}; expected the name of a set or an .npz "
             "file. Arrays go through kdjax.load(workdir).logits(images)."
         )
-    request = scoring.SplitRequest(split, str(data_dir), str(data))
+    images = str(data_dir), str(data), feed, short_side, subset
+    request = scoring.SplitRequest(split, *images)
     workdir = paths.resolve(workdir, "workdir")
     with _provided(network, teacher):
-        return scoring.evaluate(workdir, request, **which)["students"]
+        row = scoring.evaluate(workdir, request, checkpoint, student, weights)
+    return row["students"]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,130 @@
+"""Every claim on the RESULTS.md pages in one table: paper, claim, where, whether held.
+
+The pages are made of stored results; a table with the heading "claim" has a claim and
+its verdict in each row, and stands below the command that measured it.
+"""
+
+import pathlib
+import re
+from typing import NamedTuple
+
+from kdjax.methods import METHODS
+from kdjax.reproduce import pages
+
+ARXIV = re.compile(r"arXiv:\s*(\d{4}\.\d{5})")
+COMMAND = re.compile(r"`(python -m kdjax reproduce [^`]*)`")
+SUFFIX = re.compile(r"(_(sets|small|random|plain|labels|inf|tau\d+))+$")
+# Words of claims that no method has for a name, and whose claims they are: detectors'
+# are those of "Winning Ticket in Noisy Image Classification".
+WORDS = dict.fromkeys(("clk", "same", "fine", "retraining"), "tickets")
+WORDS |= dict.fromkeys(("tau", "logit", "kd_inf"), "mse")
+VERDICTS = ("held", "held in the mean", "did not hold")
+NOT_MEASURED = re.compile(r"^Nothing (of this )?is measured yet\.$", re.M)
+
+
+class Claim(NamedTuple):
+    """A row of a page."""
+
+    method: str  # of METHODS, whose paper it is
+    claim: str
+    verdict: str
+    title: str  # of the section
+    page: pathlib.PurePosixPath  # from the root of the repository
+    command: str
+
+
+def paper(method: str) -> str:
+    """Of a method: its reference, with the first number that its docstring names."""
+    module = METHODS[method]
+    number = ARXIV.search(module.__doc__)
+    link = f", [{number[1]}](https://arxiv.org/abs/{number[1]})" if number else ""
+    return f"{module.REFERENCE.partition(';')[0]}{link}"
+
+
+def method_of(claim: str) -> str:
+    """The method whose paper makes a claim: of the first word that names one.
+
+    >>> method_of("0.4: F1 of clk above keep-all"), method_of("kd_tau20 beats ce")
+    ('tickets', 'mse')
+    """
+    for word in re.findall(r"[a-z_0-9]+", claim.lower()):
+        if word.startswith("kd_tau") or word in WORDS:
+            return WORDS.get(word, "mse")
+        base = SUFFIX.sub("", word)
+        if base in METHODS:
+            return base
+    raise ValueError(f"{claim!r} names no method; expected one of METHODS or WORDS.")
+
+
+def read(root: pathlib.Path) -> list[Claim]:
+    """The claims of all pages below `root`, which is the repository's."""
+    claims = []
+    for path in sorted(root.glob("configs/*/RESULTS.md")):
+        page = pathlib.PurePosixPath(path.relative_to(root).as_posix())
+        title, command, inside = "", "", False
+        for line in path.read_text().splitlines():
+            if line.startswith("#"):
+                title = line.lstrip("#").strip()
+            if named := COMMAND.search(line):
+                command = named[1]
+            cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+            if not line.startswith("|"):
+                inside = False
+            elif cells[0].startswith("claim"):
+                inside = True
+            elif inside and not line.startswith("|---"):
+                claim, verdict = (cell.replace("\\", "") for cell in cells)
+                row = method_of(claim), claim, verdict, title, page, command
+                claims.append(Claim(*row))
+    return claims
+
+
+def tables(root: pathlib.Path) -> str:
+    """Markdown for a page in docs/: a summary, then all claims, paper by paper."""
+    by_set, by_paper = {}, {}
+    for claim in read(root):
+        name = paper(claim.method)
+        by_set.setdefault((name, claim.page.parent.name), []).append(claim)
+        sections = by_paper.setdefault(name, {})
+        sections.setdefault((_link(claim), claim.command), []).append(claim)
+    heads = ("Paper", "Study", "Claims", *VERDICTS)
+    rows = [(*key, len(held), *_counts(held)) for key, held in by_set.items()]
+    text = [_table(heads, rows)]
+    for name, sections in by_paper.items():
+        text.append(f"### {name.partition(', [')[0]}")
+        for (link, command), claims in sections.items():
+            cells = [map(pages.plain, (c.claim, c.verdict)) for c in claims]
+            head = ("Claim (mean difference)", "Here")
+            text += [f"{link}, `{command}`:", _table(head, cells)]
+    lines = [f"- {line}" for line in _not_measured(root)]
+    return "\n\n".join([*text, "### Not measured yet", "\n".join(lines)]) + "\n"
+
+
+def _counts(rows: list[Claim]) -> list[int]:
+    """How many have each verdict; "held" alone is not "held in the mean"."""
+    firsts = [row.verdict.partition(",")[0].partition(" throughout")[0] for row in rows]
+    return [firsts.count(verdict) for verdict in VERDICTS]
+
+
+def _link(claim: Claim) -> str:
+    words = re.sub(r"[`\\]", "", claim.title).lower()
+    anchor = re.sub(r"[^\w\- ]", "", words).strip().replace(" ", "-")
+    title = claim.title.partition(" (`")[0]
+    return f"[{claim.page.parent.name}: {title}](../{claim.page}#{anchor})"
+
+
+def _not_measured(root: pathlib.Path) -> list[str]:
+    """Sections of pages that have no result yet."""
+    lines = []
+    for path in sorted(root.glob("configs/*/RESULTS.md")):
+        for section in re.split(r"^(?=#{1,3} )", path.read_text(), flags=re.M):
+            if NOT_MEASURED.search(section):
+                title = section.splitlines()[0].lstrip("# ")
+                page = path.relative_to(root).as_posix()
+                lines.append(f"[{path.parent.name}](../{page}): {title}")
+    return lines
+
+
+def _table(columns, rows) -> str:
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(map(str, row))} |" for row in rows)])

@@ -1,0 +1,76 @@
+"""The table of all claims: from pages of a test's own, and as it is committed."""
+
+import pathlib
+
+import pytest
+
+from kdjax.reproduce import claims_table
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+PAGE = """# Set
+
+## First (`python -m kdjax reproduce one --seeds=1`)
+
+| student | test top-1 % |
+|---|---|
+| claimed | 1.00 |
+
+| claim | here |
+|---|---|
+| kd_tau20 beats plain cross entropy (+1.00) | held |
+| dkd beats kd (-1.00) | did not hold, 0 of 3 seeds |
+
+| claim (mean difference) | here |
+|---|---|
+| lr_mse_sets beats kd (+0.10) | held in the mean, 2 of 3 seeds |
+| accuracy rises with tau | did not hold throughout: 1 of 4 steps rise |
+
+## Second (`python -m kdjax reproduce two`)
+
+Nothing is measured yet.
+"""
+
+
+def test_claims_are_counted_by_paper_with_their_section_and_command(tmp_path):
+    (tmp_path / "configs" / "own").mkdir(parents=True)
+    (tmp_path / "configs" / "own" / "RESULTS.md").write_text(PAGE)
+    text = claims_table.tables(tmp_path)
+    summary = text.split("###")[0].splitlines()
+    counts = {line.split(",")[0]: line.split(" | ")[2:] for line in summary if line}
+    assert counts["| Kim et al."] == ["2", "1", "0", "1 |"]
+    assert counts["| Zhao et al."] == ["1", "0", "0", "1 |"]
+    assert counts["| Lan et al."] == ["1", "0", "1", "0 |"]
+    link = "[own: First](../configs/own/RESULTS.md#"
+    assert (
+        link + "first-python--m-kdjax-reproduce-one---seeds1), `python -m kdjax" in text
+    )
+    assert "| dkd beats kd (-1.00) | did not hold, 0 of 3 seeds |" in text
+    assert "claimed" not in text
+    assert "- [own](../configs/own/RESULTS.md): Second (`python -m" in text
+
+
+@pytest.mark.parametrize(
+    "claim, method",
+    [
+        ("0.4: retraining on same's selection beats everything", "tickets"),
+        ("the logit distance is least for MSE", "mse"),
+        ("kd beats ce", "kd"),
+        ("kd_tau05_plain beats mse", "mse"),
+        ("ka_lsr_tau1 beats kd_tau1", "ka_lsr"),
+        ("dtd_la_small beats dtd_la", "dtd_la"),
+        ("lr_ds by influence beats lr_ds at random", "lr_ds"),
+    ],
+)
+def test_a_claim_is_of_the_paper_of_what_is_claimed_to_be_better(claim, method):
+    assert claims_table.method_of(claim) == method
+
+
+def test_a_claim_of_nobody_is_no_row():
+    with pytest.raises(ValueError, match="'blue beats red' names no method"):
+        claims_table.method_of("blue beats red")
+
+
+def test_every_verdict_on_the_committed_pages_is_counted():
+    for claim in claims_table.read(ROOT):
+        assert sum(claims_table._counts([claim])) == 1, claim
+        assert claim.command and claim.title, claim

@@ -1,0 +1,120 @@
+"""Folders, names and arrays that a caller gives, and the batch that fits them."""
+
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from kdjax.contracts import InputError
+from kdjax.data.npz import save_npz
+from kdjax.data.split import DataError, in_memory
+from kdjax.datasets.folder_builder import prepare_folder
+from kdjax.runner.given_data import batch_and_rate, data_section
+from tests.datasets.test_own_folder import A, write
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder of 12 images in the current one."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "photos", {"a": 8, "b": 4})
+    return tmp_path
+
+
+def section(data, data_dir="", workdir="run"):
+    return data_section(data, data_dir, pathlib.Path(workdir).resolve())
+
+
+@pytest.mark.parametrize(
+    "count, given, batch, rate",
+    [
+        (None, None, 128, 0.1),  # a set that kdjax knows, of tens of thousands
+        (50_000, None, 128, 0.1),
+        (5119, None, 64, 0.05),
+        (286, None, 16, 0.0125),
+        (10, None, 10, 0.0078125),
+        (286, 128, 128, 0.1),
+    ],
+)
+def test_a_batch_fits_the_set(count, given, batch, rate, capsys):
+    assert batch_and_rate(count, given) == (batch, pytest.approx(rate))
+    said = capsys.readouterr().err
+    assert (f"batch_size={batch}" in said) == (batch != 128)
+
+
+def test_a_folder_is_prepared_and_counted(here):
+    data, count = section("photos")
+    assert data["name"] == "photos" and data["test"] == "validation" and count == 9
+    shutil.rmtree("photos")  # what was prepared of it stays
+    assert section("photos") == (data, count)
+    assert section("./photos") == (data, count)
+
+
+def test_images_that_are_added_before_training_count(here):
+    assert section("photos")[1] == 9
+    (here / "photos/a/new.jpg").write_bytes(A)
+    assert section("photos")[1] == 10
+    (here / "run/checkpoints/1").mkdir(parents=True)
+    (here / "photos/a/newer.jpg").write_bytes(A)
+    with pytest.raises(InputError, match="a run on what photos had before: files, or"):
+        section("photos")
+
+
+def test_a_set_of_ones_own_by_name_trains_as_it_was_measured(here):
+    """With its own split to validate on, and crops where it is streamed."""
+    write(here / "photos", {"large": 4}, side=90)
+    done = prepare_folder("mine", here / "photos", data_dir=here / "sets")
+    assert done.facts["training"]["feed"] == "streamed"
+    data, count = section("mine", str(here / "sets"))
+    assert data["test"] == "validation" and data["feed"] == "streamed"
+    assert "padding" not in data and count == 12
+    prepare_folder("photos", here / "photos", data_dir=here / "sets")
+    same, _ = section("photos", str(here / "sets"))  # not the folder that is here
+    assert same["data_dir"] == str(here / "sets")
+    assert section("mine:1.0.0", str(here / "sets"))[0]["name"] == "mine:1.0.0"
+
+
+def test_a_file_of_arrays_is_counted(here):
+    images = np.zeros((5, 8, 8, 3), np.uint8)
+    split = in_memory(images, np.arange(5), tuple("abcde"), name="x", split="train")
+    save_npz(here / "x.npz", {"train": split, "test": split})
+    assert section("x.npz") == (
+        {"name": "x.npz", "data_dir": "", "padding": 4, "flip": True},
+        5,
+    )
+    assert section("x.npz", str(here))[1] == 5
+    (here / "x.npz").write_bytes(b"PK")  # the run says what is wrong
+    assert section("x.npz")[1] is None
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ("./photo", r"data is './photo', and there is no such folder.*mean photos\?"),
+        (pathlib.Path("fotos"), "'fotos', and there is no such folder.*mean photos"),
+        ("My photos!", "data is 'My photos!', and there is no such folder; expected"),
+        ("fotos", "neither such a folder here nor a prepared set.*mean photos"),
+        ("photo/a", "neither such a folder here nor a prepared set.*mean photos/a"),
+        ("/nowhere/photos/train", "'/nowhere/photos/train', and there is no such fol"),
+    ],
+)
+def test_a_folder_that_is_not_there(here, data, message):
+    with pytest.raises(DataError, match=message):
+        section(data)
+
+
+@pytest.mark.errors
+def test_a_run_is_not_among_its_images(here):
+    with pytest.raises(InputError, match="workdir: .* lies in data, photos"):
+        section("photos", workdir="photos/run")
+
+
+@pytest.mark.errors
+def test_options_of_prepare_are_said_to_be_that(here):
+    (here / "photos/a/deep").mkdir()
+    (here / "photos/a/deep/0.jpg").write_bytes(A)
+    message = "--nested(.|\n)*options of `python -m kdjax prepare NAME --folder=photos "
+    with pytest.raises(DataError, match=message):
+        section("photos")
