@@ -151,8 +151,9 @@ def normalised_nontarget(
         L = - sum_{k != y} p'_k log q'_k,   p' and q' as in `decoupled_nontarget`
 
     That is `decoupled_nontarget` plus the entropy of p', so the student's gradient is
-    the same, with as many digits near equality. Nats, >= 0; NKD multiplies by gamma tau^2, gamma = 1.5 and tau = 1 by
-    default, which this does not. arXiv:2303.13005. Arguments as in `decoupled_target`.
+    the same, with as many digits near equality. Nats, >= 0; NKD multiplies by
+    gamma tau^2, gamma = 1.5 and tau = 1 by default, which this does not.
+    arXiv:2303.13005. Arguments as in `decoupled_target`.
 
     >>> import numpy as np
     >>> s, t = np.float32([[5, 0, 0]]), np.float32([[0, 1, 1]])
