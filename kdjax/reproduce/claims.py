@@ -41,11 +41,19 @@ def report(runs: pathlib.Path, words: list[str]) -> str:
 
 
 def compare(claim: str, better: Values, worse: Values) -> Claim:
-    """Whether the first is larger with every seed; the claim gets the mean gap."""
+    """Whether the first is larger with every seed; the claim gets the mean gap.
+
+    A single seed decides nothing.
+
+    >>> compare("a beats b", {"0": 2.0}, {"0": 1.0})
+    ('a beats b (+1.00)', 'one seed, larger')
+    """
     seeds = sorted(better.keys() & worse.keys())
     gaps = [better[seed] - worse[seed] for seed in seeds]
     wins = sum(gap > 0 for gap in gaps)
-    if wins == len(gaps):
+    if len(gaps) == 1:
+        verdict = "one seed, larger" if wins else "one seed, not larger"
+    elif wins == len(gaps):
         verdict = "held"
     elif statistics.fmean(gaps) > 0:
         verdict = f"held in the mean, {wins} of {len(gaps)} seeds"

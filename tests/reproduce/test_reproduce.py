@@ -261,6 +261,9 @@ def test_without_a_checkout_there_is_no_page(study, tmp_path, monkeypatch):
         (["cifar100", "--data=a.npz", "--data_dir=d"], "are both given; expected one"),
         (["cifar100", "--total_steps=3", "--results=d"], "are both given; expected"),
         (["cifar100", "--config.seed=1"], "there is no option --config.seed."),
+        (["cifar100-small", "--dtype=bfloat16"], "there is no option --dtype"),
+        (["fashion_mnist-teachers", "--dtype=bfloat16"], "there is no option --dtype"),
+        (["fashion_mnist-teachers", "--data_dir=d"], "there is no option --data_dir"),
         ([], "missing: STUDY"),
     ],
 )
