@@ -92,6 +92,8 @@ def note_time_slice(workdir: pathlib.Path) -> None:
 
 def _commit() -> str:
     """The commit of the checkout that runs, with -dirty; "" where it is none."""
+    if not (pages.CHECKOUT / ".git").exists():
+        return ""  # installed, maybe below a repository of the user's own
     words = ["git", "-C", str(pages.CHECKOUT), "describe", "--always", "--dirty"]
     try:
         done = subprocess.run(

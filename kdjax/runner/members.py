@@ -3,7 +3,6 @@
 import collections
 import json
 import pathlib
-import statistics
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -94,10 +93,10 @@ def best_students(groups: list[Group], members: dict[str, Member]) -> dict[str, 
     """The first without a teacher and those with the highest means, in order."""
 
     def rank(name: str) -> tuple[bool, float]:
-        return name not in plain[:1], -statistics.fmean(top1[name] or [0.0])
+        return name not in plain[:1], -top1[name]
 
     plain = [n for n, m in members.items() if m.section["method"]["name"] == "ce"]
-    top1 = {group.name: group.values("top1") for group in groups}
+    top1 = {group.name: group.mean("top1") for group in groups}
     best = sorted(members, key=rank)[:MOST_STUDENTS]
     return {name: member for name, member in members.items() if name in best}
 

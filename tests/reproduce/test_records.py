@@ -1,10 +1,12 @@
-"""Which records of runs may lie together in a directory."""
+"""What records say of the code, and which may lie together in a directory."""
+
+import subprocess
 
 import pytest
 
 from kdjax.contracts import InputError
 from kdjax.reporting.files import replace_record
-from kdjax.reproduce import records, tables
+from kdjax.reproduce import pages, records, tables
 from kdjax.reproduce.plans import Pair, Run
 from tests.reproduce import stored
 
@@ -33,3 +35,16 @@ def test_a_run_of_other_weights_is_refused_and_the_same_ones_are_kept(tmp_path):
     with pytest.raises(InputError, match=message):
         add(tmp_path, "other", "d")
     assert sorted((tmp_path / "results").iterdir()) == first
+
+
+def test_a_package_below_the_users_own_repository_has_no_commit(tmp_path, monkeypatch):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=b"]
+    subprocess.run([*git[:3], "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+    monkeypatch.setattr(pages, "CHECKOUT", tmp_path)
+    assert records._commit() and head.stdout.startswith(records._commit())
+    installed = tmp_path / ".venv" / "site-packages"
+    installed.mkdir(parents=True)
+    monkeypatch.setattr(pages, "CHECKOUT", installed)
+    assert records._commit() == ""
