@@ -60,6 +60,7 @@ def test_claims_are_counted_by_paper_with_their_section_and_command(tmp_path):
         ("ka_lsr_tau1 beats kd_tau1", "ka_lsr"),
         ("dtd_la_small beats dtd_la", "dtd_la"),
         ("lr_kl_wrong beats kd", "lr_kl"),
+        ("lr_mse_batch beats kd", "lr_mse"),
         ("lr_mse_strong beats kd", "lr_mse"),
         ("lr_ds by influence beats lr_ds at random", "lr_ds"),
     ],
