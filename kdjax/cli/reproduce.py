@@ -186,6 +186,8 @@ def read_settings(options: argparse.Namespace) -> plans.Settings:
     words = [word.strip() for word in options.seeds.split(",")]
     if not all(word.isdecimal() for word in words):
         raise InputError(f"--seeds is {options.seeds!r}; expected such as 0,1,2.")
+    if options.total_steps < 0:
+        raise InputError(f"--total_steps is {options.total_steps}; expected 1 or more.")
     data = {}
     if options.data is not None:
         file = paths.resolve(options.data, "--data")

@@ -33,6 +33,11 @@ def report(runs: pathlib.Path, words: list[str]) -> str:
     sections = (_temperatures, _noisy_labels, _detectors, _corrections, _origin)
     try:
         return "\n\n".join([head, *(section(runs) for section in sections)])
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.filename} is not there; expected --runs=DIR of a study that is "
+            "finished, or the same command without --report."
+        ) from error
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(
             f"{runs}: its results are not those of these sweeps ({error!r}); expected "

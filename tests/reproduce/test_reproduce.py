@@ -218,6 +218,16 @@ def test_seeds_that_are_none(seeds):
         reproduce.main(["cifar100", f"--seeds={seeds}"])
 
 
+def test_a_rehearsal_has_steps():
+    with pytest.raises(InputError, match="--total_steps is -4; expected 1 or more"):
+        reproduce.main(["cifar100-small", "--plan", "--total_steps=-4"])
+
+
+def test_a_study_that_was_not_trained_has_no_report(tmp_path):
+    with pytest.raises(InputError, match="temperatures/results.json is not there; exp"):
+        reproduce.main(["fashion_mnist", "--report", f"--runs={tmp_path}"])
+
+
 def test_where_the_data_lie_is_not_what_they_are_called(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options, _ = reproduce.read(["cifar100", "--data=d/a.npz", "--seeds=2,1,2"])
