@@ -196,9 +196,9 @@ def test_docstrings_of_a_set_do_not_share_a_directory(data_set):
                     assert before == words, f"{name_of(path)}: {where[0]}"
 
 
-TYPED = ("README.md", "docs/data.md", "docs/networks.md", "docs/performance.md")
-TYPED += ("docs/scale.md", "docs/training.md", "docs/buckets.md", "docs/translate.md")
-TYPED += ("docs/own_images.md",)
+PAGES = "data networks performance scale training buckets translate own_images"
+TYPED = ("README.md", *(f"docs/{page}.md" for page in PAGES.split()))
+STUDIED = "docs/reproduce.md", "docs/evidence.md"
 
 
 @pytest.mark.parametrize("page", TYPED)
@@ -212,14 +212,14 @@ def test_a_page_can_be_typed_line_by_line(page, shell):
 def test_every_page_with_commands_is_typed():
     pages = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
     typed = {str(p.relative_to(ROOT)) for p in pages if shown(p.read_text())}
-    assert typed == {*TYPED, "docs/reproduce.md"}
+    assert typed == {*TYPED, *STUDIED}
 
 
-def test_the_studies_of_the_page_are_those_of_the_command(shell, capsys):
-    commands = shown((ROOT / "docs/reproduce.md").read_text())
-    assert {command for command, *_ in commands} == {"reproduce"}
-    for _, study, *rest in commands:
-        assert reproduce.main([study, *rest, "--plan"]) == 0
+@pytest.mark.parametrize("page", STUDIED)
+def test_the_studies_of_a_page_are_those_of_the_command(page, shell, capsys):
+    commands = shown((ROOT / page).read_text())
+    for command, *words in commands:
+        assert command == "reproduce" and reproduce.main([*words, "--plan"]) == 0
         assert capsys.readouterr().out
 
 

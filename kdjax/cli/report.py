@@ -36,7 +36,7 @@ from kdjax.reporting.runs import Run, is_without_training, read_runs
 from kdjax.reporting.sections import run_sections
 from kdjax.reporting.sections.run_names import shortly_named
 
-SECONDS = 10.0
+SECONDS, MOST = 10.0, 86_400.0
 
 
 def main(argv: list[str]) -> int:
@@ -48,8 +48,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--watch", nargs="?", type=float, const=SECONDS)
     evidence.add_options(parser)
     options = parser.parse_args(argv)
-    if options.watch is not None and not options.watch >= 1:
-        raise InputError(f"--watch is {options.watch:g}; expected seconds, 1 or more.")
+    if options.watch is not None and not 1 <= options.watch <= MOST:
+        raise InputError(
+            f"--watch is {options.watch:g}; expected seconds, from 1 to {MOST:g}."
+        )
     workdirs = [paths.parse(workdir, "WORKDIR") for workdir in options.workdirs]
     page = _page(options.output, workdirs[0])
     if options.watch is None:

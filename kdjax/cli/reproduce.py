@@ -84,7 +84,7 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
         runs, write = teachers.plan(settings, root), teachers_page.write
     else:
         runs, write = plans.plan(plans.STUDIES[study], settings, root), tables.write
-    expected = _expected(runs, root, settings.dtype)
+    expected = _expected(study, runs, root, settings.dtype)
     if options.plan:
         whole = estimates.benchmark() if study == "repdistiller" else []
         say("\n".join([*map(plans.describe, runs), *expected, *whole]))
@@ -94,9 +94,7 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     elif settings.total_steps:  # a rehearsal, which measures nothing
         results = root / "results"
     else:
-        is_embedded = study == teachers.NAME
-        data_set = "fashion_mnist" if is_embedded else "cifar100"
-        results = pages.configs(data_set) / "results"
+        results = pages.configs(_data_set(study)) / "results"
     # Only here: they bring JAX and all of a training.
     from kdjax.reproduce import records, run
 
@@ -115,12 +113,21 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     return 0
 
 
-def _expected(runs: list[plans.Run], root: pathlib.Path, dtype: str) -> list[str]:
+def _data_set(study: str) -> str:
+    """The directory below configs/ of a study that is trained here."""
+    return "fashion_mnist" if study == teachers.NAME else "cifar100"
+
+
+def _expected(
+    study: str, runs: list[plans.Run], root: pathlib.Path, dtype: str
+) -> list[str]:
     """What the runs that are not finished will take."""
     left = [run for run in runs if not is_done(root / run.name)]
     parts = estimates.parts_of(left)
     networks = sum(part.students for part in parts)
     what = f"{len(left)} of {len(runs)} runs to do, {networks} networks"
+    if study == teachers.NAME:
+        return teachers.expected(left, what)
     return estimates.lines(parts, what, dtype)
 
 
@@ -133,14 +140,15 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     for name in (*TRAINED, *sweeps.DATA_SETS):
         one = studies.add_parser(name, allow_abbrev=False)
         add, data = one.add_argument, one.add_mutually_exclusive_group().add_argument
-        data("--data_dir", metavar="DIR", help="TFDS data; default $TFDS_DATA_DIR")
+        if name != teachers.NAME:  # its images come with kdjax
+            data("--data_dir", metavar="DIR", help="TFDS data; default $TFDS_DATA_DIR")
         add("--runs", metavar="DIR", default=f"runs/{name}", help="default %(default)s")
         add("--plan", action="store_true", help="only print what would run")
         add("--report", action="store_true", help="train nothing; write RESULTS.md")
         if name in TRAINED:
-            _add_trained(one)
+            _add_trained(one, name)
             if name == teachers.NAME:
-                one.set_defaults(data=None)
+                one.set_defaults(data=None, data_dir=None)
                 continue
             file = "of `prepare --npz=FILE`, not TFDS data"
             data("--data", metavar="FILE", help=file)
@@ -153,20 +161,23 @@ def read(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, words
 
 
-def _add_trained(parser: argparse.ArgumentParser) -> None:
+def _add_trained(parser: argparse.ArgumentParser, study: str) -> None:
     """The options of a study that is trained here."""
     add = parser.add_argument
     results = parser.add_mutually_exclusive_group().add_argument
-    results("--results", metavar="DIR", help="default configs/cifar100/results")
+    usual = f"default configs/{_data_set(study)}/results"
+    results("--results", metavar="DIR", help=usual)
     rehearsal = "a rehearsal of N steps a run; its results stay in --runs"
     results("--total_steps", type=int, default=0, metavar="N", help=rehearsal)
-    has_three = parser.prog.endswith((small.NAME, teachers.NAME))
-    seeds = "0,1,2" if has_three else "0"
+    seeds = "0" if study in plans.STUDIES else "0,1,2"
     add("--seeds", default=seeds, help="of the students; default %(default)s")
     once = f"one time slice of {SLICE:g} minutes, or --minutes; 42: there is more"
     add("--once", action="store_true", help=once)
     time_slice.add_minutes(parser)
-    add("--dtype", default=plans.FLOAT32, choices=(plans.FLOAT32, "bfloat16"))
+    if study in plans.STUDIES:  # the other pages are of one type
+        add("--dtype", default=plans.FLOAT32, choices=(plans.FLOAT32, "bfloat16"))
+    else:
+        parser.set_defaults(dtype=plans.FLOAT32)
     add("--devices", type=int, help="virtual devices, on CPU only")
 
 
@@ -175,6 +186,8 @@ def read_settings(options: argparse.Namespace) -> plans.Settings:
     words = [word.strip() for word in options.seeds.split(",")]
     if not all(word.isdecimal() for word in words):
         raise InputError(f"--seeds is {options.seeds!r}; expected such as 0,1,2.")
+    if options.total_steps < 0:
+        raise InputError(f"--total_steps is {options.total_steps}; expected 1 or more.")
     data = {}
     if options.data is not None:
         file = paths.resolve(options.data, "--data")

@@ -37,7 +37,7 @@ def choose_baseline(groups: list[Group], name: str = "") -> Group | None:
         if not of_name + of_method:
             names = [group.name for group in groups]
             raise InputError(
-                f"--baseline is {name!r}; expected one of {', '.join(names)}."
+                f"--baseline is {name!r}; expected one of {' · '.join(names)}."
                 + nearest(name, names)
             )
         return of_name[0] if of_name else max(of_method, key=partners)

@@ -132,13 +132,19 @@ def _with_length(config: Mapping) -> dict:
 
 
 def _described(members: list[Member], groups: list[list[Member]]) -> str:
-    """A method and those of its settings in which groups differ: "kd, tau 4"."""
+    """A method and what tells it from others of that method: "kd, tau 4"."""
     result = members[0].result
-    others = [flat(group[0].result.section) for group in groups]
+    same = [g[0].result for g in groups if g[0].result.method == result.method]
+    others = [_own_settings(other) for other in same]
     words = [method_label({}, result.method)]
-    for key, value in flat(result.section).items():
+    for key, value in _own_settings(result).items():
         values = {json.dumps(other.get(key), default=str) for other in others}
         if len(values) > 1 and not key.endswith(("name", "seed")):
             name = key.split(".", 1)[-1].replace("temperature", "tau")
             words.append(f"{name} {value_text(value)}")
     return ", ".join(words)
+
+
+def _own_settings(result: Result) -> dict:
+    """What a config says of a student, and not what its run has found of it."""
+    return flat({key: result.section.get(key) or {} for key in ELSEWHERE[1:]})

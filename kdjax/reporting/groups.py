@@ -71,6 +71,10 @@ class Group(NamedTuple):
         metrics = [member.result.metrics for member in self.counted]
         return [row[key] for row in metrics if math.isfinite(row.get(key, math.nan))]
 
+    def mean(self, key: str) -> float:
+        """Of `values`, by which groups are ranked: more seeds are no advantage."""
+        return statistics.fmean(self.values(key) or [0.0])
+
     def by_seed(self, key: str) -> dict[int, float]:
         """Seed -> a metric; the mean where a seed was run more than once."""
         scores = collections.defaultdict(list)

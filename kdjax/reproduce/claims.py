@@ -33,6 +33,11 @@ def report(runs: pathlib.Path, words: list[str]) -> str:
     sections = (_temperatures, _noisy_labels, _detectors, _corrections, _origin)
     try:
         return "\n\n".join([head, *(section(runs) for section in sections)])
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.filename} is not there; expected --runs=DIR of a study that is "
+            "finished, or the same command without --report."
+        ) from error
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise InputError(
             f"{runs}: its results are not those of these sweeps ({error!r}); expected "
@@ -41,11 +46,19 @@ def report(runs: pathlib.Path, words: list[str]) -> str:
 
 
 def compare(claim: str, better: Values, worse: Values) -> Claim:
-    """Whether the first is larger with every seed; the claim gets the mean gap."""
+    """Whether the first is larger with every seed; the claim gets the mean gap.
+
+    A single seed decides nothing.
+
+    >>> compare("a beats b", {"0": 2.0}, {"0": 1.0})
+    ('a beats b (+1.00)', 'one seed, larger')
+    """
     seeds = sorted(better.keys() & worse.keys())
     gaps = [better[seed] - worse[seed] for seed in seeds]
     wins = sum(gap > 0 for gap in gaps)
-    if wins == len(gaps):
+    if len(gaps) == 1:
+        verdict = "one seed, larger" if wins else "one seed, not larger"
+    elif wins == len(gaps):
         verdict = "held"
     elif statistics.fmean(gaps) > 0:
         verdict = f"held in the mean, {wins} of {len(gaps)} seeds"

@@ -13,12 +13,14 @@ from kdjax.reproduce import pages
 
 ARXIV = re.compile(r"arXiv:\s*(\d{4}\.\d{5})")
 COMMAND = re.compile(r"`(python -m kdjax reproduce [^`]*)`")
-SUFFIX = re.compile(r"(_(sets|small|random|plain|labels|inf|tau\d+))+$")
+SUFFIX = re.compile(
+    r"(_(sets|batch|small|random|plain|labels|strong|wrong|inf|tau\d+))+$"
+)
 # Words of claims that no method has for a name, and whose claims they are: detectors'
 # are those of "Winning Ticket in Noisy Image Classification".
 WORDS = dict.fromkeys(("clk", "same", "fine", "retraining"), "tickets")
 WORDS |= dict.fromkeys(("tau", "logit", "kd_inf"), "mse")
-VERDICTS = ("held", "held in the mean", "did not hold")
+VERDICTS = ("held", "held in the mean", "did not hold", "one seed")
 NOT_MEASURED = re.compile(r"^Nothing (of this )?is measured yet\.$", re.M)
 
 

@@ -2,7 +2,8 @@
 
 On CPUs from a measured pace, by multiplications: training and a teacher's forward
 each have their own. Accelerators have no measured rate yet: what their data sheets'
-arithmetic and memory allow is printed instead, and named so.
+arithmetic and memory allow is printed instead, and named so. The traffic is that of
+`kdjax.bench.roofline`, where nothing is fused: what XLA fuses may pass below it.
 """
 
 import os
@@ -114,7 +115,7 @@ def cpu_hours(parts: list[Part]) -> float:
 
 
 def roof_hours(parts: list[Part], kind: str, devices: int, dtype: str) -> float:
-    """What arithmetic or memory of so many devices allow, whichever is slower."""
+    """What arithmetic or modelled traffic of so many devices take, the longer one."""
     from kdjax.bench import peaks, roofline
     from kdjax.bench.flops import Work
 
@@ -148,9 +149,9 @@ def _on_cpu(parts: list[Part], dtype: str) -> str:
 
 def _on_accelerators(parts: list[Part], dtype: str) -> list[str]:
     return [
-        f"{name}: no rate is measured; no less than "
-        f"{time(roof_hours(parts, *kind, dtype))}, ESTIMATE by its data sheet in "
-        f"{dtype}: a bound, not a pace"
+        f"{name}: no rate is measured; {time(roof_hours(parts, *kind, dtype))} at its "
+        f"roof, ESTIMATE in {dtype} by its data sheet and a model of memory traffic; "
+        "trainings take longer"
         for name, kind in ACCELERATORS.items()
     ]
 

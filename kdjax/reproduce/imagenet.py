@@ -31,7 +31,7 @@ TRAININGS = (
 
 
 def plan() -> str:
-    """The configs, each with the least that it takes, and ESTIMATES for all."""
+    """The configs, each at the roof of a device, and ESTIMATES for all."""
     text = []
     for one in TRAININGS:
         h200 = estimates.roof_hours([_part(one)], "NVIDIA H200", 1, FLOAT32)
@@ -39,7 +39,7 @@ def plan() -> str:
         count = f", {one.students} students" if one.students > 1 else ""
         text.append(
             f"configs/imagenet/{one.config}.py: {pair}{count}; {one.epochs:g} epochs, "
-            f"no less than {estimates.time(h200)} of one H200, ESTIMATE"
+            f"{estimates.time(h200)} at the roof of one H200, ESTIMATE"
         )
     networks = sum(one.students for one in TRAININGS)
     what = f"{len(TRAININGS)} configs, {networks} networks"

@@ -4,15 +4,16 @@ import hashlib
 import os
 import pathlib
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
 
 import jax
 
-from kdjax.contracts import json_text
+from kdjax.contracts import InputError, json_text
 from kdjax.distributed import devices
-from kdjax.paths.files import written
+from kdjax.paths.files import names, written
 from kdjax.paths.json_files import read_json
 from kdjax.reporting.files import replace_record
 from kdjax.reproduce import pages, tables
@@ -32,7 +33,8 @@ def add(
 ) -> None:
     """Writes a finished run's record below `results` and, by `write`, the page.
 
-    Does nothing where the record is there already.
+    Does nothing where the record is there already; InputError where the run has one of
+    other weights there.
     """
     if run.config["select"]:
         return  # stands in the records of the runs that train on it
@@ -46,11 +48,30 @@ def add(
     students = record["students"].values()
     digests = "".join(student["digest"] for student in students)
     short = hashlib.sha256(digests.encode()).hexdigest()[:12]
-    target = results / f"{study}-{run.name.replace('/', '-')}-{short}.json"
+    stem = f"{study}-{run.name.replace('/', '-')}"
+    target = results / f"{stem}-{short}.json"
     if not target.exists():
+        _check_is_only_one(results, stem, record["dtype"])
         with written(target) as part:
             shutil.copyfile(own, part)
         write(study, results)
+
+
+def _check_is_only_one(results: pathlib.Path, stem: str, dtype: str) -> None:
+    """InputError where a run was recorded before: pages pair students by their seed."""
+    for name in names(results):
+        if not re.fullmatch(rf"{re.escape(stem)}-[0-9a-f]{{12}}\.json", name):
+            continue
+        path, form = results / name, tables.RECORD_FORM
+        other = read_json(path, "the record of a run", form, tables.ADVICE)
+        if other["dtype"] == dtype:
+            raise InputError(
+                f"{path} records the same run with other weights, as of "
+                "another machine or version, and maybe of another teacher: a page of "
+                "both would compare what does not belong together. Nothing is lost. "
+                "Expected the same command with --results=DIR, a new directory, or "
+                "that study's files moved away."
+            )
 
 
 def note_time_slice(workdir: pathlib.Path) -> None:
@@ -71,6 +92,8 @@ def note_time_slice(workdir: pathlib.Path) -> None:
 
 def _commit() -> str:
     """The commit of the checkout that runs, with -dirty; "" where it is none."""
+    if not (pages.CHECKOUT / ".git").exists():
+        return ""  # installed, maybe below a repository of the user's own
     words = ["git", "-C", str(pages.CHECKOUT), "describe", "--always", "--dirty"]
     try:
         done = subprocess.run(

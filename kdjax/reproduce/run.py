@@ -1,5 +1,6 @@
 """Trains a study from its first run to its last, at once or in time slices; resumes."""
 
+import contextlib
 import gc
 import pathlib
 import sys
@@ -7,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from kdjax import signals
+from kdjax.contracts import InputError
 from kdjax.distributed import devices
 from kdjax.reporting.console import say
 from kdjax.reproduce import records
@@ -35,18 +37,23 @@ def run(
         runner.check(one.config, root)
     devices.configure(virtual, runs[0].config["batch_size"])
     devices.keep_programs(root / "compiled")
-    for number, one in enumerate(runs, start=1):
-        signals.check()
-        directory = root / one.name
-        if not workdir.is_done(directory):
-            if started and deadline - time.monotonic() < 60 * minutes * SHARE:
-                raise Preempted(
-                    f"stopped before {one.name}, for which too little time is left. "
-                    "The same command goes on from there."
-                )
-            started = True
-            records.note_time_slice(directory)
-        say(f"{one.name}, run {number} of {len(runs)}", sys.stderr)
-        runner.run(one.config, directory, deadline)
-        record(one, directory)
-        gc.collect()  # its arrays leave the device before the next ones come
+    with contextlib.ExitStack() as held:
+        # Between two runs as well, where a report that watches would take all for
+        # finished; unless another process has it, which trains other seeds here.
+        with contextlib.suppress(InputError):
+            held.enter_context(workdir.locked(root))
+        for number, one in enumerate(runs, start=1):
+            signals.check()
+            directory = root / one.name
+            if not workdir.is_done(directory):
+                if started and deadline - time.monotonic() < 60 * minutes * SHARE:
+                    raise Preempted(
+                        f"stopped before {one.name}, for which too little time is "
+                        "left. The same command goes on from there."
+                    )
+                started = True
+                records.note_time_slice(directory)
+            say(f"{one.name}, run {number} of {len(runs)}", sys.stderr)
+            runner.run(one.config, directory, deadline)
+            record(one, directory)
+            gc.collect()  # its arrays leave the device before the next ones come

@@ -40,9 +40,10 @@ def units() -> dict[str, Unit]:
     adjusted = studies.adjustments(TAU, SPREAD)
     revised = studies.revisions(TAU)
     taus = studies.temperatures()
-    by_sets = {
+    # Each with the denominator that is not its default.
+    denominators = {"lr_mse_batch": revised["lr_mse"] | {"denominator": "batch"}} | {
         f"{name}_sets": revised[name] | {"denominator": "sets"}
-        for name in ("lr_mse", "ds", "ds_random", "lr_ds")
+        for name in ("ds", "ds_random", "lr_ds")
     }
     noise = {"kd_tau05": studies.kd(0.5, fix=True), "kd_tau20": studies.kd(20.0)}
     flsw = {"gamma": 1.0, "name": "dtd_la"}
@@ -64,7 +65,7 @@ def units() -> dict[str, Unit]:
         "revisions": unit(revised | taus, "kd_inf", "kd_labels", "lr_mse", "lr_kl"),
         "adjustments": unit(adjusted, "ka_ps", "ka_lsr", "dtd_flsw", "dtd_cwsm"),
         "selections": unit(revised | adjusted, "dtd_la", "ds", "ds_random", "lr_ds"),
-        "by_sets": unit(by_sets),
+        "denominators": unit(denominators),
         "noise": unit(noise, is_noisy=True),
         "field": unit(field, "dkd", "dist", "lskd", "wttm"),
         "features": unit(field, "reviewkd", "crd"),

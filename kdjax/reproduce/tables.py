@@ -72,7 +72,7 @@ RECORD_FORM = {
     "teacher": (_TEACHER, None),
     "students": {str: _STUDENT},
 }
-_ADVICE = "Move it away, or delete it and run the same command again."
+ADVICE = "Move it away, or delete it and run the same command again."
 
 
 def write(study: str, directory: pathlib.Path) -> pathlib.Path:
@@ -88,7 +88,7 @@ def read(study: str, directory: pathlib.Path) -> list[dict]:
     records = []
     paths = [directory / name for name in names(directory) if name.endswith(".json")]
     for path in paths:
-        record = read_json(path, "a record of `kdjax reproduce`", RECORD_FORM, _ADVICE)
+        record = read_json(path, "a record of `kdjax reproduce`", RECORD_FORM, ADVICE)
         records += [record] if record["study"] == study else []
     return records
 

@@ -9,7 +9,7 @@ was trained under 40 % symmetric label noise. Students always have the true labe
 import pathlib
 
 from kdjax.experiment import schema
-from kdjax.reproduce import studies
+from kdjax.reproduce import estimates, studies
 from kdjax.reproduce.plans import TEACHER_SEED, Pair, Run, Settings
 
 NAME = "fashion_mnist-teachers"
@@ -17,6 +17,9 @@ DATA = "fashion_mnist_subset"
 TAU, SPREAD = 4.0, 4.0
 EPOCHS = 3.0  # of the students
 REFERENCE = "labels"  # the unit whose student of cross entropy scores samples
+# Seconds of a network's epoch on two cores: of the first 13 records in
+# configs/fashion_mnist/results 3071 s for 39 students of 3 epochs and 9 of teachers.
+PACE = 3071 / (39 * EPOCHS + 9)
 STUDENT, TEACHER = (4, 8, 16), (8, 16, 32)  # channels of a WRN-10
 NOISE = {"name": "symmetric", "rate": 0.4, "seed": 888}
 # Name -> epochs and label noise.
@@ -83,6 +86,23 @@ def plan(settings: Settings, root: pathlib.Path) -> list[Run]:
             config["students"] = _students(unit, root / reference)
             add(run_name(unit, teacher, seed), teacher, config, seed)
     return runs
+
+
+def expected(runs: list[Run], what: str) -> list[str]:
+    """`what` the runs are, and an ESTIMATE of hours where they were measured."""
+    if any(run.config["total_steps"] for run in runs):
+        return [f"{what}; a rehearsal, whose time is not estimated"]
+    epochs = sum(
+        run.config["total_epochs"] * max(1, len(run.config["students"])) for run in runs
+    )
+    hours = estimates.time(epochs * PACE / 3600)
+    where = f"{estimates.CORES} cores of an {estimates.PROCESSOR}"
+    return [
+        what,
+        f"{where}: {hours}, ESTIMATE from {PACE:.0f} s of a network's epoch, as "
+        "measured with compilation (configs/fashion_mnist/RESULTS.md)",
+        "one H200, a v5e-8: not measured",
+    ]
 
 
 def run_name(unit: str, teacher: str, seed: int) -> str:

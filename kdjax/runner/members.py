@@ -90,13 +90,13 @@ def _how_chosen(members: dict[str, Member], compared: dict[str, Member]) -> str:
 
 
 def best_students(groups: list[Group], members: dict[str, Member]) -> dict[str, Member]:
-    """The first without a teacher and those with the highest accuracies, in order."""
+    """The first without a teacher and those with the highest means, in order."""
 
     def rank(name: str) -> tuple[bool, float]:
-        return name not in plain[:1], -max(top1[name], default=0.0)
+        return name not in plain[:1], -top1[name]
 
     plain = [n for n, m in members.items() if m.section["method"]["name"] == "ce"]
-    top1 = {group.name: group.values("top1") for group in groups}
+    top1 = {group.name: group.mean("top1") for group in groups}
     best = sorted(members, key=rank)[:MOST_STUDENTS]
     return {name: member for name, member in members.items() if name in best}
 

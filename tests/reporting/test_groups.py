@@ -69,6 +69,22 @@ def test_a_teacher_of_its_own_kind_is_compared_too(tmp_path):
     assert choose_baseline(groups).name == "first"  # the seed that "again" has
 
 
+def test_a_line_says_only_what_tells_it_from_others_of_its_method(tmp_path):
+    mse = section("lr_mse", lambda1=0.4, denominator="batch")
+    students = {
+        "kd": (section("kd", alpha=1.0, temperature=4.0) | {"networks": 1}, 50.0),
+        "kd_labels": (section("kd", alpha=0.9, temperature=4.0), 51.0),
+        "lr_mse": (mse | {"networks": 1, "denominator": "batch"}, 52.0),
+    }
+    for teacher in ("noisy", "fitted"):
+        where = tmp_path / f"students-of-the-teacher-{teacher}"
+        write(where, students, teacher=tmp_path / teacher)
+    names = {group.name for group in make_groups(read_runs([tmp_path]))}
+    kinds = ("kd, alpha 1", "kd, alpha 0.9", "lr_mse")
+    taught = {f"{kind}, teacher {t}" for kind in kinds for t in ("noisy", "fitted")}
+    assert names == taught
+
+
 def test_a_sweep_of_seeds_and_temperatures(tmp_path):
     for tau in (1.0, 4.0):
         for seed in (0, 1):

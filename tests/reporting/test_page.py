@@ -168,6 +168,7 @@ def test_refused(tmp_path):
     write(tmp_path / "w", {"ce": (section("ce"), 50.0)})
     for options, message in {
         "--watch=0": "--watch is 0; expected seconds",
+        "--watch=inf": "--watch is inf; expected seconds",
         "--baseline=x": "--baseline is 'x'; expected one of w",
     }.items():
         with pytest.raises(InputError, match=message):

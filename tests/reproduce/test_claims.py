@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kdjax.contracts import InputError
 from kdjax.reporting.grids import Line, as_json
 from kdjax.reproduce import claims, studies
 
@@ -114,3 +115,8 @@ def test_seconds_of_a_program_count_once(tmp_path):
 def test_a_step_down_is_counted():
     values = [{"0": value} for value in (1.0, 2.0, 1.5, 3.0)]
     assert claims.rises(values) == "did not hold throughout: 2 of 3 steps rise"
+
+
+def test_a_study_that_was_not_trained_has_no_report(tmp_path):
+    with pytest.raises(InputError, match="temperatures/results.json is not there; exp"):
+        claims.report(tmp_path, ["fashion_mnist"])

@@ -23,6 +23,7 @@ PAGE = """# Set
 | claim (mean difference) | here |
 |---|---|
 | lr_mse_sets beats kd (+0.10) | held in the mean, 2 of 3 seeds |
+| lr_kl_wrong beats kd (+0.10) | one seed, larger |
 | accuracy rises with tau | did not hold throughout: 1 of 4 steps rise |
 
 ## Second (`python -m kdjax reproduce two`)
@@ -37,9 +38,9 @@ def test_claims_are_counted_by_paper_with_their_section_and_command(tmp_path):
     text = claims_table.tables(tmp_path)
     summary = text.split("###")[0].splitlines()
     counts = {line.split(",")[0]: line.split(" | ")[2:] for line in summary if line}
-    assert counts["| Kim et al."] == ["2", "1", "0", "1 |"]
-    assert counts["| Zhao et al."] == ["1", "0", "0", "1 |"]
-    assert counts["| Lan et al."] == ["1", "0", "1", "0 |"]
+    assert counts["| Kim et al."] == ["2", "1", "0", "1", "0 |"]
+    assert counts["| Zhao et al."] == ["1", "0", "0", "1", "0 |"]
+    assert counts["| Lan et al."] == ["2", "0", "1", "0", "1 |"]
     link = "[own: First](../configs/own/RESULTS.md#"
     assert (
         link + "first-python--m-kdjax-reproduce-one---seeds1), `python -m kdjax" in text
@@ -58,6 +59,9 @@ def test_claims_are_counted_by_paper_with_their_section_and_command(tmp_path):
         ("kd_tau05_plain beats mse", "mse"),
         ("ka_lsr_tau1 beats kd_tau1", "ka_lsr"),
         ("dtd_la_small beats dtd_la", "dtd_la"),
+        ("lr_kl_wrong beats kd", "lr_kl"),
+        ("lr_mse_batch beats kd", "lr_mse"),
+        ("lr_mse_strong beats kd", "lr_mse"),
         ("lr_ds by influence beats lr_ds at random", "lr_ds"),
     ],
 )

@@ -102,7 +102,7 @@ def test_imagenet_only_has_a_plan(capsys):
     assert reproduce.main(["imagenet", "--plan"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(imagenet.TRAININGS) + 4
-    assert "no less than" in lines[0] and "ESTIMATE" in lines[0]
+    assert "at the roof of one H200" in lines[0] and "ESTIMATE" in lines[0]
     with pytest.raises(InputError, match="expected --plan, which names its configs"):
         reproduce.main(["imagenet"])
 

@@ -17,6 +17,8 @@ from kdjax.distributed import devices
 from kdjax.reporting.reporter import read_rows
 from kdjax.reproduce import pages, run
 from kdjax.reproduce.plans import STUDIES, Settings, plan
+from kdjax.runner.liveness import Watched
+from kdjax.runner.workdir import locked
 from kdjax.training.loop import Preempted
 from tests.reproduce import bare
 
@@ -101,9 +103,8 @@ def test_it_goes_on_where_a_time_slice_ended_and_does_nothing_twice(reproduced):
         f"kdjax reproduce: stopped before {RUNS[1]}, for which too little time"
         in stderr
     )
-    assert (
-        stderr.count("training in one program") == 4
-    )  # the teacher in two time slices
+    # The teacher in two time slices.
+    assert stderr.count("training in one program") == 4
     steps = [r["step"] for r in read_rows(root / "runs" / RUNS[0] / "metrics.jsonl")]
     assert steps == [2, 2]  # as of one slice: step 1 is in the row of step 2
     assert len(read_rows(root / "runs" / RUNS[0] / "pieces.jsonl", {})) == 2
@@ -183,7 +184,8 @@ class Clock:
         self.ran.append(where.name)
 
     def record(self, run, directory):
-        pass
+        # A report that watches the study goes on until the last run.
+        assert Watched([directory.parent]).goes_on([])
 
 
 @pytest.mark.parametrize(
@@ -201,6 +203,14 @@ def test_no_run_starts_in_the_last_quarter(
     assert clock.ran == [one.name for one in runs[:started]]
 
 
+def test_two_processes_may_train_seeds_of_one_study(monkeypatch, tmp_path):
+    clock = Clock(monkeypatch, 1.0)
+    runs = plan(STUDIES["cifar100"], Settings(), tmp_path)
+    with locked(tmp_path):
+        run.run(runs, tmp_path, float("inf"), clock.record)
+    assert len(clock.ran) == 2
+
+
 @pytest.mark.long
 def test_without_time_slices_all_runs_follow_one_another(monkeypatch, tmp_path):
     clock = Clock(monkeypatch, 1000.0)
@@ -209,13 +219,15 @@ def test_without_time_slices_all_runs_follow_one_another(monkeypatch, tmp_path):
     assert len(clock.ran) == 2 * (1 + 2 * 2)
 
 
-@pytest.mark.parametrize(
-    "seeds",
-    ["0,x", "²", ""],
-)
+@pytest.mark.parametrize("seeds", ["0,x", "²", ""])
 def test_seeds_that_are_none(seeds):
     with pytest.raises(InputError, match=f"--seeds is '{seeds}'; expected such as 0,1"):
         reproduce.main(["cifar100", f"--seeds={seeds}"])
+
+
+def test_a_rehearsal_has_steps():
+    with pytest.raises(InputError, match="--total_steps is -4; expected 1 or more"):
+        reproduce.main(["cifar100-small", "--plan", "--total_steps=-4"])
 
 
 def test_where_the_data_lie_is_not_what_they_are_called(tmp_path, monkeypatch):
@@ -261,6 +273,9 @@ def test_without_a_checkout_there_is_no_page(study, tmp_path, monkeypatch):
         (["cifar100", "--data=a.npz", "--data_dir=d"], "are both given; expected one"),
         (["cifar100", "--total_steps=3", "--results=d"], "are both given; expected"),
         (["cifar100", "--config.seed=1"], "there is no option --config.seed."),
+        (["cifar100-small", "--dtype=bfloat16"], "there is no option --dtype"),
+        (["fashion_mnist-teachers", "--dtype=bfloat16"], "there is no option --dtype"),
+        (["fashion_mnist-teachers", "--data_dir=d"], "there is no option --data_dir"),
         ([], "missing: STUDY"),
     ],
 )

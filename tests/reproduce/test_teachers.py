@@ -2,12 +2,14 @@
 
 import json
 import pathlib
+import re
 import statistics
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from kdjax.cli import reproduce
 from kdjax.reproduce import pages, tables, teachers, teachers_page
 from kdjax.reproduce.plans import Settings
 from kdjax.runner import run
@@ -118,6 +120,18 @@ def test_the_page_of_evidence_has_the_differences_of_the_stored_rows():
         low, high = gaps.mean() - half, gaps.mean() + half
         assert f"{gaps.mean():+.2f}" in text, name
         assert f"{low:+.2f} to {high:+.2f})" in text, name
+
+
+def test_the_plan_says_hours_by_the_pace_of_the_stored_rows(capsys, tmp_path):
+    assert reproduce.main([teachers.NAME, "--plan", f"--runs={tmp_path}"]) == 0
+    *_, what, cpu, _ = capsys.readouterr().out.splitlines()
+    assert what == "42 of 42 runs to do, 159 networks"
+    directory = pages.configs("fashion_mnist") / "results"
+    records = tables.read(teachers.NAME, directory)
+    epochs = sum(len(one["students"]) * one["total_epochs"] for one in records)
+    pace = sum(one["seconds"] for one in records) / epochs
+    hours = float(re.search(r": ([0-9.]+) hours, ESTIMATE", cpu)[1])
+    assert hours == pytest.approx((156 * 3 + 9) * pace / 3600, rel=0.2)
 
 
 @pytest.mark.parametrize("records", [[], stored()[:1]])

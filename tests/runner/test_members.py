@@ -91,6 +91,14 @@ def test_of_many_the_best_and_the_first_without_a_teacher(metas, tmp_path):
     assert how.endswith(f"{' · '.join(members)}.")
 
 
+def test_the_best_are_those_of_the_highest_means_whatever_one_seed_has(metas, tmp_path):
+    for seed, lucky in enumerate((90.0, 10.0)):
+        students = {f"m{i}": (section(f"m{i}", seed), 60.0 + i) for i in range(6)}
+        students["lucky"] = section("lucky", seed), lucky
+        stored(metas, tmp_path / f"seed{seed}", students, seed=seed)
+    assert list(chosen(tmp_path)[0]) == [f"m{i}" for i in range(6)]
+
+
 def test_what_is_not_stored_or_tested_on_other_images_is_said(metas, tmp_path):
     for name in ("a", "b", "other", "lost"):
         students = {name: (section(name), 50.0)}

@@ -42,10 +42,10 @@ def rates(groups: list[Group]) -> Section | None:
 
 
 def _best(groups: list[Group]) -> list[Group]:
-    """Those with the largest test accuracies, in their order; teachers first."""
+    """Those with the largest mean accuracies, in their order; teachers first."""
 
     def rank(group: Group) -> tuple[bool, float]:
-        return not group.is_teacher, -max(group.values("top1"), default=0.0)
+        return not group.is_teacher, -group.mean("top1")
 
     best = sorted(groups, key=rank)[:NETWORKS]
     return [group for group in groups if group in best]

@@ -18,7 +18,7 @@ NOTES = {
 
 def scores(groups: list[Group]) -> Section | None:
     scored = [group for group in groups if group.values("top1") or group.best()]
-    scored.sort(key=lambda group: (not group.is_teacher, -_mean(group)))
+    scored.sort(key=lambda group: (not group.is_teacher, -group.mean("top1")))
     if not scored:
         return None
     blocks = [_table(scored)]
@@ -37,10 +37,6 @@ def _table(groups: list[Group]) -> Table:
     columns, *rows = ([line[i] for i in kept] for line in (columns, *rows))
     text_columns = columns.index(TOP1) if TOP1 in columns else 1
     return Table(columns, rows, _caption(groups, columns), text_columns)
-
-
-def _mean(group: Group) -> float:
-    return statistics.fmean(group.values("top1") or [0.0])
 
 
 def _row(group: Group, model: str) -> list[str]:
