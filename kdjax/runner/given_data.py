@@ -17,7 +17,7 @@ from kdjax.datasets import own_set
 from kdjax.distributed import collectives
 from kdjax.experiment.data import dataset_of
 from kdjax.paths.files import remove_tree
-from kdjax.runner.workdir import has_steps, is_begun, read_config
+from kdjax.runner.workdir import holds_runs, is_begun, read_config
 
 DATA = "data.npz"  # in a run's directory: what it was given as arrays
 FOLDER = "data"  # in it: what it was given as a folder of images
@@ -146,8 +146,9 @@ def batch_and_rate(count: int | None, batch_size: int | None) -> tuple[int, floa
 
 
 def _set_name(folder: pathlib.Path) -> str:
-    """What the set of a folder is called."""
-    return re.sub(r"\W+", "_", folder.resolve().name).strip("_").lower() or "images"
+    """What the set of a folder is called: as none whose mean kdjax knows."""
+    name = re.sub(r"\W+", "_", folder.resolve().name).strip("_").lower() or "images"
+    return f"{name}_images" if name in DATASETS else name
 
 
 def _folder_section(
@@ -181,7 +182,7 @@ def _prepare(name: str, folder: pathlib.Path, data_dir, workdir: pathlib.Path):
     try:
         return prepare()
     except ChangedError as error:
-        if is_begun(workdir):
+        if holds_runs(workdir):
             raise InputError(
                 f"data: {workdir} holds a run on what {folder} had before: {error.what}"
                 ". Expected those files, or a new workdir."
@@ -212,7 +213,7 @@ def _keep(splits: dict, workdir: pathlib.Path) -> None:
         sums = {name: split.identity["sha256"] for name, split in splits.items()}
         if {name: one["sha256"] for name, one in kept.items()} == sums:
             return
-        if has_steps(workdir):
+        if holds_runs(workdir):
             raise InputError(
                 f"data: {workdir} holds a run on other images or labels; expected "
                 "those, or a new workdir."
