@@ -9,7 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from kdjax.contracts import InputError
-from kdjax.models.fingerprint import describe, digest, without_addresses
+from kdjax.models.fingerprint import (
+    attributes,
+    describe,
+    digest,
+    is_told,
+    without_addresses,
+)
 from kdjax.models.network import Linen, Network, from_linen
 
 EXPECTED = (
@@ -74,7 +80,7 @@ def _of_equinox(given: Any) -> Network | None:
     """Of a module, of (module, state), or of a function."""
     _, module = _module_classes()
     given = given if isinstance(given, tuple) else (given,)
-    first = given[0] if given else None
+    first = given[0] if 1 <= len(given) <= 2 else None
     if module and (isinstance(first, module) or _makes(first, module, "key")):
         from kdjax.models.equinox_networks import from_equinox
 
@@ -96,7 +102,10 @@ def _makes(given: Any, module: type, argument: str) -> bool:
         return issubclass(given, module)
     if not callable(given):
         return False
-    return argument in inspect.signature(given).parameters
+    try:
+        return argument in inspect.signature(given).parameters
+    except ValueError:  # of functions that are not written in Python
+        return False
 
 
 def _name_of(network: Network) -> str:
@@ -104,11 +113,14 @@ def _name_of(network: Network) -> str:
     owner = _owner(network)
     if isinstance(owner, Linen):
         text = without_addresses(owner.module) + _text_of(owner.paths)
+        hidden = {k: v for k, v in attributes(owner.module).items() if not is_told(v)}
+        text += describe(hidden) if hidden else ""
         return f"{type(owner.module).__name__}-{digest(text)}"
     if library := LIBRARIES.get(type(owner).__module__):
         name = _name_by_shapes(library, network)
-        taps = getattr(owner, "taps", None)
-        return f"{name}-{digest(_text_of(taps))}" if taps else name
+        taps = _text_of(getattr(owner, "taps", {}))
+        taps += "" if getattr(owner, "channels_first", True) else "channels last"
+        return f"{name}-{digest(taps)}" if taps else name
     name = getattr(network.train, "__name__", "network").strip("<>")
     return f"{name}-{digest(describe(tuple(network)))}"
 
