@@ -112,9 +112,10 @@ def _name_of(network: Network) -> str:
     """Of its module where `from_linen` and the like made it, else of its functions."""
     owner = _owner(network)
     if isinstance(owner, Linen):
-        text = without_addresses(owner.module) + _text_of(owner.paths)
-        hidden = {k: v for k, v in attributes(owner.module).items() if not is_told(v)}
-        text += describe(hidden) if hidden else ""
+        module = owner.module
+        is_whole = is_told(list(attributes(module).values()))
+        text = without_addresses(module) if is_whole else describe(module)
+        text += _text_of(owner.paths)
         return f"{type(owner.module).__name__}-{digest(text)}"
     if library := LIBRARIES.get(type(owner).__module__):
         name = _name_by_shapes(library, network)

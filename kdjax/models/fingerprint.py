@@ -54,7 +54,7 @@ def describe(value: Any, inside: tuple[int, ...] = ()) -> str:
         return _place(value)
     if isinstance(value, types.ModuleType):
         return value.__name__
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         items = (f"{key!r}: {describe(one, inside)}" for key, one in value.items())
         return f"{{{', '.join(items)}}}"
     if isinstance(value, list | tuple):

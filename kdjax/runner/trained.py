@@ -14,8 +14,7 @@ from kdjax.experiment.pretrained import student_network
 from kdjax.models import PROVIDED
 from kdjax.models.network import Network
 from kdjax.reporting.reporter import read_rows
-from kdjax.runner.evaluate import normaliser
-from kdjax.runner.workdir import trained_in
+from kdjax.runner.evaluate import normaliser, trained_in
 from kdjax.types import PyTree
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import itertools
 import os
 import pathlib
 import secrets
@@ -217,30 +216,6 @@ def has_steps(workdir: pathlib.Path) -> bool:
 def is_begun(workdir: pathlib.Path) -> bool:
     """Whether something was trained or selected here: its config counts."""
     return has_steps(workdir) or is_done(workdir)
-
-
-def holds_runs(workdir: pathlib.Path) -> bool:
-    """Whether something was made here, or in a stage, a trial or a program of it."""
-    below = [workdir / name for name in names(workdir)]
-    deeper = (one / name for one in below for name in names(one))
-    return any(map(is_begun, itertools.chain([workdir], below, deeper)))
-
-
-def trained_in(workdir: pathlib.Path, student: str) -> tuple[pathlib.Path, str]:
-    """(the directory with a network's checkpoints, what it is called there).
-
-    They are another directory and name for a trial of a sweep that was trained in one
-    program with others. `student` may be "" where there is one.
-    """
-    if not (workdir / SUMMARY).exists() or names(workdir / CHECKPOINTS):
-        return workdir, student
-    summary = read_summary(workdir / SUMMARY)
-    own, program = summary["students"], summary.get("program")
-    if not program:
-        return workdir, student
-    if student and student not in own:
-        raise InputError(f"student is {student!r}; {workdir} has {', '.join(own)}.")
-    return workdir.parent / program["workdir"], program["student"]
 
 
 def is_done(workdir: pathlib.Path) -> bool:

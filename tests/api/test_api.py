@@ -231,6 +231,10 @@ def test_a_teacher_teaches_with_the_checkpoint_that_was_loaded(tmp_path):
         pair = [one.logits(DATA["test"][0]).argmax(-1) for one in (student, teacher)]
         agreement = 100 * np.mean(pair[0] == pair[1])
         assert student.metrics["agreement"] == pytest.approx(agreement)
+    # With its data.npz: as from the machine that trained it.
+    moved = (tmp_path / "t").rename(tmp_path / "moved")
+    scores = kdjax.evaluate(moved, network="tests.networks:linear")["ce"]
+    assert scores["top1"] == last.metrics["top1"]
 
 
 @pytest.mark.errors
