@@ -9,7 +9,7 @@ from kdjax.distributed import collectives
 from kdjax.experiment.networks import CHECKPOINTS, check_weights, choose_step
 from kdjax.experiment.pretrained import student_network
 from kdjax.experiment.teachers import load_teacher
-from kdjax.paths.files import names
+from kdjax.experiment.trials import trained_in
 from kdjax.reporting.results import SUMMARY, read_summary
 from kdjax.runner.scored_images import SplitRequest, split_to_score
 from kdjax.training import sharding
@@ -37,23 +37,6 @@ def evaluate(
         return row
     own = student or next(iter(read_summary(workdir / SUMMARY)["students"]))
     return row | {"workdir": str(workdir), "students": {own: row["students"][name]}}
-
-
-def trained_in(workdir: pathlib.Path, student: str) -> tuple[pathlib.Path, str]:
-    """(the directory with a network's checkpoints, what it is called there).
-
-    They are another directory and name for a trial of a sweep that was trained in one
-    program with others. `student` may be "" where there is one.
-    """
-    if not (workdir / SUMMARY).exists() or names(workdir / CHECKPOINTS):
-        return workdir, student
-    summary = read_summary(workdir / SUMMARY)
-    own, program = summary["students"], summary.get("program")
-    if not program:
-        return workdir, student
-    if student and student not in own:
-        raise InputError(f"student is {student!r}; {workdir} has {', '.join(own)}.")
-    return workdir.parent / program["workdir"], program["student"]
 
 
 def _evaluate(

@@ -11,10 +11,11 @@ from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS, choose_step
 from kdjax.experiment.pretrained import student_network
+from kdjax.experiment.trials import trained_in
 from kdjax.models import PROVIDED
 from kdjax.models.network import Network
 from kdjax.reporting.reporter import read_rows
-from kdjax.runner.evaluate import normaliser, trained_in
+from kdjax.runner.evaluate import normaliser
 from kdjax.types import PyTree
 
 
