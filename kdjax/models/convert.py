@@ -137,10 +137,11 @@ def _owner(network: Network) -> Any:
 
 
 def _name_by_shapes(library: str, network: Network) -> str:
-    """Of its arrays' names and shapes.
+    """Of its class, and of its arrays' names and shapes.
 
     Whoever loads the run may give the class, and have trained a function of it.
     """
     images = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), images)
-    return f"{library}-{digest(repr(shapes))}"
+    where = network.init.__self__.parts.where  # names the class
+    return f"{library}-{digest(f'{where}{shapes}')}"

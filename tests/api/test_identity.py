@@ -26,6 +26,13 @@ def name_of(network):
     return network_name("student", network, {})
 
 
+class Negative(Pixels):
+    """Of the same sizes."""
+
+    def __call__(self, images):
+        return -super().__call__(images)
+
+
 def linear(scale=1.0, shift=0.0):
     """A network of three functions, of which two hold values."""
 
@@ -81,6 +88,7 @@ def test_names_say_which_weights():
     drawn = [Pixels, lambda rngs: Pixels(rngs), from_nnx(Pixels)]
     assert len({name_of(one) for one in drawn}) == 1
     assert "-weights-" not in name_of(Pixels)
+    assert name_of(Negative) != name_of(Pixels)
 
 
 @pytest.mark.errors
