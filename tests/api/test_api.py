@@ -231,6 +231,12 @@ def test_a_teacher_teaches_with_the_checkpoint_that_was_loaded(tmp_path):
         pair = [one.logits(DATA["test"][0]).argmax(-1) for one in (student, teacher)]
         agreement = 100 * np.mean(pair[0] == pair[1])
         assert student.metrics["agreement"] == pytest.approx(agreement)
+    given["workdir"] = tmp_path / "t"
+    (tmp_path / "t/data.npz").rename(tmp_path / "kept.npz")
+    other = DATA | {"test": arrays(32, seed=3)}
+    with pytest.raises(InputError, match="made with other images or labels than test"):
+        kdjax.train("tests.networks:linear", other, **given | {"epochs": 2})
+    (tmp_path / "kept.npz").replace(tmp_path / "t/data.npz")
     # With its data.npz: as from the machine that trained it.
     moved = (tmp_path / "t").rename(tmp_path / "moved")
     scores = kdjax.evaluate(moved, network="tests.networks:linear")["ce"]
