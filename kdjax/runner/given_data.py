@@ -163,7 +163,7 @@ def _folder_section(
         )
     name = _set_name(folder)
     data_dir, log = workdir / FOLDER, collectives.log
-    data_dir.mkdir(parents=True, exist_ok=True)
+    _make(data_dir)
     with _options_of_prepare(folder):
         prepared = _prepare(name, folder, data_dir, workdir)
         section = own_set.data_section(name, prepared.facts)
@@ -219,8 +219,15 @@ def _keep(splits: dict, workdir: pathlib.Path) -> None:
                 f"data: {workdir} holds a run on other images or labels; expected "
                 "those, or a new workdir."
             )
-    workdir.mkdir(parents=True, exist_ok=True)
+    _make(workdir)
     npz.save_npz(path, splits)
+
+
+def _make(directory: pathlib.Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"workdir: cannot write to {directory}: {error}.") from error
 
 
 def _holds_runs(workdir: pathlib.Path) -> bool:

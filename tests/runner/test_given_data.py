@@ -115,6 +115,15 @@ def test_a_folder_that_is_not_there(here, data, message):
 
 
 @pytest.mark.errors
+def test_a_workdir_that_is_a_file_is_said(here):
+    (here / "file").touch()
+    images = np.zeros((2, 8, 8, 3), np.uint8), np.arange(2)
+    for data in ("photos", {"train": images, "test": images}):
+        with pytest.raises(InputError, match="workdir: cannot write to .*file"):
+            section(data, workdir="file")
+
+
+@pytest.mark.errors
 def test_a_run_is_not_among_its_images(here):
     with pytest.raises(InputError, match="workdir: .* lies in data, photos"):
         section("photos", workdir="photos/run")
