@@ -258,5 +258,6 @@ def _provided(network, teacher=None) -> Iterator[None]:
     if network is not None:
         name = objects.network_name("network", network, networks)
     objects.teacher_section(teacher, networks)
-    with allow_code(name), provided(networks):
+    of_teacher = teacher.model if isinstance(teacher, Trained) else ""
+    with allow_code(name, of_teacher), provided(networks):
         yield

@@ -1,5 +1,6 @@
 """What the functions take: one list of settings, and errors that name arguments."""
 
+import ast
 import contextlib
 import functools
 import inspect
@@ -102,6 +103,8 @@ def as_arguments(text: str) -> str:
     'workdir: a is full; expected data=NAME, a new workdir'
     >>> as_arguments("give --config.data.padding=0: python -m kdjax train --seed=1")
     'give config={"data.padding": 0}: python -m kdjax train --seed=1'
+    >>> as_arguments("another run, --config.initial.workdir=runs/a, and more")
+    'another run, config={"initial.workdir": "runs/a"}, and more'
     """
     parts, start = [], 0
     for command in _COMMAND.finditer(text):
@@ -119,4 +122,13 @@ def _as_argument(option: re.Match) -> str:
     if not name.startswith("config."):
         return option[0]  # of a command alone
     key = name.removeprefix("config.")
-    return f'config={{"{key}": {value[1:]}}}' if value else f'config["{key}"]'
+    return f'config={{"{key}": {_literal(value[1:])}}}' if value else f'config["{key}"]'
+
+
+def _literal(text: str) -> str:
+    """A value of the command line as Python writes it."""
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return f'"{text}"'
+    return text

@@ -30,9 +30,11 @@ def configured(
     )
     method, config = settings["method"], dict(settings["config"] or {})
     named_method = {"name": method} if isinstance(method, str) else method
-    base.method = ConfigDict(KD if method == "kd" else named_method)
+    base.method = ConfigDict(KD if method == "kd" else _of_python(named_method))
     base.seed, base.total_epochs = int(settings["seed"]), float(settings["epochs"])
-    section, count = given_data.data_section(data, str(settings["data_dir"]), workdir)
+    section, count = given_data.data_section(
+        data, str(settings["data_dir"] or ""), workdir
+    )
     base.data.update(section)
     has_batch = any(key.removeprefix("config.") == "batch_size" for key in config)
     given = settings["batch_size"] if not has_batch else base.batch_size
@@ -49,12 +51,20 @@ def configured(
 
 
 def _check(settings: Settings) -> None:
-    """Raises InputError where a number is of another type."""
+    """Raises InputError where a setting is of another type."""
     for key, kind in {"epochs": float, "seed": int}.items():
         check_value(key, kind, settings[key])
     for key, kind in {"learning_rate": float, "batch_size": int}.items():
         if settings[key] is not None:
             check_value(key, kind, settings[key])
+    for key, kinds in {
+        "method": str | Mapping | ConfigDict,
+        "config": Mapping | None,
+    }.items():
+        if not isinstance(settings[key], kinds):
+            expected = "a name or {'name': ...}" if key == "method" else "{key: value}"
+            what = type(settings[key]).__name__
+            raise InputError(f"{key} is {what}; expected {expected}.")
 
 
 def _set(config: ConfigDict, key: str, value: Any) -> None:
@@ -63,6 +73,16 @@ def _set(config: ConfigDict, key: str, value: Any) -> None:
             f"config[{key!r}] is {type(value).__name__}; expected dotted keys, as "
             f"{key}.{next(iter(value), 'key')}, or a section with its name."
         )
-    value = value.item() if isinstance(value, np.generic) else value
+    value = _of_python(value)
     text = str(value) if isinstance(value, str | pathlib.Path) else repr(value)
     set_override(config, key.removeprefix("config."), text)
+
+
+def _of_python(value: Any) -> Any:
+    """Numbers and arrays of NumPy, within tuples and sections too, as of Python."""
+    if isinstance(value, Mapping):
+        return {key: _of_python(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(map(_of_python, value))
+    is_numpy = isinstance(value, np.generic | np.ndarray)
+    return _of_python(value.tolist()) if is_numpy else value

@@ -17,11 +17,11 @@ def splits_of(data: Mapping[str, Any]) -> dict[str, Split]:
     A value is (images [n, h, w, c] or [n, h, w], labels [n]); or anything with a length
     whose items are (image, label), as of torchvision, or {"image", "label"}, as of
     Hugging Face's datasets; images are arrays or of Pillow. Names of classes are taken
-    from `features` or `classes`, where the first split has them; else they are numbers.
+    from `features` or `classes`, where a split has them; else they are numbers.
 
     Raises:
       DataError: images that are not of 8 bits or not of one size, labels that are not
-        whole numbers or out of range.
+        whole numbers or out of range, splits whose classes differ.
 
     >>> images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.array([0, 1, 1, 0])
     >>> split = splits_of({"train": (images, labels)})["train"]
@@ -29,8 +29,8 @@ def splits_of(data: Mapping[str, Any]) -> dict[str, Split]:
     ((4, 8, 8, 3), ('0', '1'))
     """
     arrays = {name: _arrays(f"data[{name!r}]", one) for name, one in data.items()}
-    names = next((n for n in map(_class_names, data.values()) if n), None)
-    if names is None:
+    names = _common_names(data)
+    if not names:
         largest = max(int(labels.max(initial=0)) for _, labels in arrays.values())
         if largest >= 2**16:
             raise DataError(f"data: a label is {largest}; expected classes from 0 on.")
@@ -44,6 +44,28 @@ def splits_of(data: Mapping[str, Any]) -> dict[str, Split]:
         )
         for name, (images, labels) in arrays.items()
     }
+
+
+def _common_names(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of the classes; () where no split has them. DataError where they differ.
+
+    A folder that lacks a class, or sorts them otherwise, would give labels that are
+    right by number and wrong by name.
+    """
+    named = {split: _class_names(one) or () for split, one in data.items()}
+    longest = max(named, key=lambda split: len(named[split]))
+    for split, names in named.items():
+        if names != named[longest][: len(names)]:
+            raise DataError(
+                f"data[{split!r}] has the classes {_few(names)}, and data[{longest!r}] "
+                f"{_few(named[longest])}; expected the same ones in the same order."
+            )
+    return named[longest]
+
+
+def _few(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _arrays(where: str, data: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -61,6 +83,12 @@ def _arrays(where: str, data: Any) -> tuple[np.ndarray, np.ndarray]:
             f"{where}: images are {images.dtype} of shape {images.shape}; expected "
             f"{EXPECTED}, one for each sample. Of floats in [0, 1] give "
             "np.round(255 * images).astype(np.uint8); kdjax normalises them itself."
+        )
+    _, first, *sides = images.shape
+    if first in (1, 3) and sides[0] == sides[1] > 4:
+        raise DataError(
+            f"{where}: images are of shape {images.shape}, with channels first; "
+            "expected [n, height, width, channels]: images.transpose(0, 2, 3, 1)."
         )
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         raise DataError(

@@ -133,7 +133,7 @@ def _recognise(root: pathlib.Path, names: list[str], nested: bool) -> str:
     """
     named = [name for name in names if name.lower() in SPLITS]
     others = [name for name in names if name not in named]
-    if others and "train" not in map(str.lower, named):
+    if others and not any(_may_train(root, name) for name in named):
         return "classes"
     images = {name: _has_images(root / name) for name in names}
     folders = {name: bool(_directories(root / name)) for name in named}
@@ -152,6 +152,12 @@ def _recognise(root: pathlib.Path, names: list[str], nested: bool) -> str:
                 "or --layout=splits, of DIR/train/CLASS/*.jpg."
             )
     return "splits"
+
+
+def _may_train(root: pathlib.Path, name: str) -> bool:
+    """Whether a folder may be the training split: "training" is a class's name too."""
+    is_train = SPLITS[name.lower()] == "train"
+    return is_train and (name.lower() == "train" or bool(_directories(root / name)))
 
 
 def _splits(root: pathlib.Path, names: list[str]) -> dict[str, str]:

@@ -68,11 +68,14 @@ class Stored(NamedTuple):
 def find_network(path: str, section: dict) -> Stored:
     """The network that a section's workdir, student and checkpoint name."""
     where = f"{path}.workdir"
-    workdir = _workdir(where, section["workdir"])
+    workdir, student = _workdir(where, section["workdir"]), section["student"]
+    if not (workdir / CHECKPOINTS).exists():
+        from kdjax.experiment.trials import trained_in
+
+        workdir, student = trained_in(workdir, student)
     meta, best = guarded(where, checkpoints.read_meta, workdir / CHECKPOINTS)
-    name = _choose_student(f"{path}.student", section["student"], meta)
-    wanted, key = section["checkpoint"], f"{path}.checkpoint"
-    step = choose_step(key, wanted, meta["step"], best.get(name))
+    name, key = _choose_student(f"{path}.student", student, meta), f"{path}.checkpoint"
+    step = choose_step(key, section["checkpoint"], meta["step"], best.get(name))
     facts = meta["students"][name], meta["data"], "imported" in meta
     return Stored(workdir, name, step, *facts)
 

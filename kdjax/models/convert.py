@@ -9,7 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from kdjax.contracts import InputError
-from kdjax.models.fingerprint import describe, digest, without_addresses
+from kdjax.models.fingerprint import (
+    attributes,
+    describe,
+    digest,
+    is_told,
+    without_addresses,
+)
 from kdjax.models.network import Linen, Network, from_linen
 
 EXPECTED = (
@@ -74,7 +80,7 @@ def _of_equinox(given: Any) -> Network | None:
     """Of a module, of (module, state), or of a function."""
     _, module = _module_classes()
     given = given if isinstance(given, tuple) else (given,)
-    first = given[0] if given else None
+    first = given[0] if 1 <= len(given) <= 2 else None
     if module and (isinstance(first, module) or _makes(first, module, "key")):
         from kdjax.models.equinox_networks import from_equinox
 
@@ -96,19 +102,26 @@ def _makes(given: Any, module: type, argument: str) -> bool:
         return issubclass(given, module)
     if not callable(given):
         return False
-    return argument in inspect.signature(given).parameters
+    try:
+        return argument in inspect.signature(given).parameters
+    except ValueError:  # of functions that are not written in Python
+        return False
 
 
 def _name_of(network: Network) -> str:
     """Of its module where `from_linen` and the like made it, else of its functions."""
     owner = _owner(network)
     if isinstance(owner, Linen):
-        text = without_addresses(owner.module) + _text_of(owner.paths)
+        module = owner.module
+        is_whole = is_told(list(attributes(module).values()))
+        text = without_addresses(module) if is_whole else describe(module)
+        text += _text_of(owner.paths)
         return f"{type(owner.module).__name__}-{digest(text)}"
     if library := LIBRARIES.get(type(owner).__module__):
         name = _name_by_shapes(library, network)
-        taps = getattr(owner, "taps", None)
-        return f"{name}-{digest(_text_of(taps))}" if taps else name
+        taps = _text_of(getattr(owner, "taps", {}))
+        taps += "" if getattr(owner, "channels_first", True) else "channels last"
+        return f"{name}-{digest(taps)}" if taps else name
     name = getattr(network.train, "__name__", "network").strip("<>")
     return f"{name}-{digest(describe(tuple(network)))}"
 
@@ -124,10 +137,11 @@ def _owner(network: Network) -> Any:
 
 
 def _name_by_shapes(library: str, network: Network) -> str:
-    """Of its arrays' names and shapes.
+    """Of its class, and of its arrays' names and shapes.
 
     Whoever loads the run may give the class, and have trained a function of it.
     """
     images = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.float32)
     shapes = jax.eval_shape(network.init, jax.random.key(0), images)
-    return f"{library}-{digest(repr(shapes))}"
+    where = network.init.__self__.parts.where  # names the class
+    return f"{library}-{digest(f'{where}{shapes}')}"

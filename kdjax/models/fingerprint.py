@@ -1,5 +1,6 @@
 """What a function is, in words that are the same in another process."""
 
+import dataclasses
 import functools
 import hashlib
 import inspect
@@ -7,6 +8,7 @@ import pathlib
 import re
 import sys
 import types
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -45,12 +47,14 @@ def describe(value: Any, inside: tuple[int, ...] = ()) -> str:
     if wrapped := getattr(value, "__wrapped__", None):  # as of jax.jit
         return describe(wrapped, inside)
     if inspect.isfunction(value):
-        return f"{_place(value)}({_held(value, inside)})"
+        # Several functions of one place are called so.
+        code = _code(value.__code__) if value.__name__ == "<lambda>" else ""
+        return f"{_place(value)}{code}({_held(value, inside)})"
     if isinstance(value, type):
         return _place(value)
     if isinstance(value, types.ModuleType):
         return value.__name__
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         items = (f"{key!r}: {describe(one, inside)}" for key, one in value.items())
         return f"{{{', '.join(items)}}}"
     if isinstance(value, list | tuple):
@@ -59,7 +63,42 @@ def describe(value: Any, inside: tuple[int, ...] = ()) -> str:
         array = np.asarray(value)
         content = hashlib.sha256(array.tobytes()).hexdigest()
         return f"{array.dtype}{array.shape}:{content}"
+    if isinstance(value, set | frozenset):  # whose order is another in each process
+        return f"{{{', '.join(sorted(describe(one, inside) for one in value))}}}"
+    if (held := attributes(value)) is not None:
+        return f"{_place(type(value))}{describe(held, inside)}"
     return without_addresses(value)
+
+
+def attributes(value: Any) -> dict[str, Any] | None:
+    """What an object is made of, of whose `repr` its class says nothing, or too little.
+
+    That of a dataclass has of functions their names alone, and of arrays both ends.
+    """
+    if dataclasses.is_dataclass(value):
+        names = [one.name for one in dataclasses.fields(value)]
+        return {n: getattr(value, n, None) for n in names if n != "parent"}
+    if type(value).__repr__ is object.__repr__:
+        return getattr(value, "__dict__", None)
+    return None
+
+
+def is_told(value: Any) -> bool:
+    """Whether `repr` says all of a value, as of numbers, texts and classes."""
+    if isinstance(value, Mapping):
+        return all(map(is_told, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(is_told, value))
+    return isinstance(value, int | float | str | type | np.dtype | None)
+
+
+def _code(code: types.CodeType) -> str:
+    """What a function does, as Python compiled it."""
+    constants = [
+        _code(one) if isinstance(one, types.CodeType) else describe(one)
+        for one in code.co_consts
+    ]
+    return digest(repr((code.co_code, code.co_names, constants)))
 
 
 def _held(function: types.FunctionType, inside: tuple[int, ...]) -> str:

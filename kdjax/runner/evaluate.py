@@ -9,6 +9,8 @@ from kdjax.distributed import collectives
 from kdjax.experiment.networks import CHECKPOINTS, check_weights, choose_step
 from kdjax.experiment.pretrained import student_network
 from kdjax.experiment.teachers import load_teacher
+from kdjax.experiment.trials import trained_in
+from kdjax.reporting.results import SUMMARY, read_summary
 from kdjax.runner.scored_images import SplitRequest, split_to_score
 from kdjax.training import sharding
 from kdjax.training.evaluator import Batches, add_teacher, evaluation_rows, scorer
@@ -29,6 +31,21 @@ def evaluate(
     `checkpoint` is latest, best (each student's own) or a step, `weights` one of
     `checkpoints.WEIGHTS`.
     """
+    where, name = trained_in(workdir, student)
+    row = _evaluate(where, images, checkpoint, name, weights)
+    if where == workdir:
+        return row
+    own = student or next(iter(read_summary(workdir / SUMMARY)["students"]))
+    return row | {"workdir": str(workdir), "students": {own: row["students"][name]}}
+
+
+def _evaluate(
+    workdir: pathlib.Path,
+    images: SplitRequest,
+    checkpoint: str,
+    student: str,
+    weights: str,
+) -> dict:
     directory = workdir / CHECKPOINTS
     mesh = sharding.make_mesh()  # here: processes find their devices together only
     # A run that goes on may write another step before the next process looks.

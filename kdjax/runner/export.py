@@ -14,6 +14,7 @@ from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.pretrained import REUSED, Teacher, load_trained, student_network
+from kdjax.experiment.trials import trained_in
 from kdjax.paths import files
 from kdjax.reporting.console import say
 from kdjax.runner.evaluate import normaliser
@@ -72,6 +73,7 @@ def export(
             f"--dtype is {dtype!r}; expected, for --format={format}, one of "
             f"{', '.join(FORMATS[format])}."
         )
+    workdir, student = trained_in(workdir, student)
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
     data = meta["data"]
     section = {"workdir": str(workdir), "student": student, "checkpoint": checkpoint}

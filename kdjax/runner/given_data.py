@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -16,8 +17,8 @@ from kdjax.data.tfds.names import default_data_dir, parse_name
 from kdjax.datasets import own_set
 from kdjax.distributed import collectives
 from kdjax.experiment.data import dataset_of
-from kdjax.paths.files import remove_tree
-from kdjax.runner.workdir import has_steps, is_begun, read_config
+from kdjax.paths.files import names, remove_tree
+from kdjax.runner.workdir import is_begun, read_config
 
 DATA = "data.npz"  # in a run's directory: what it was given as arrays
 FOLDER = "data"  # in it: what it was given as a folder of images
@@ -146,8 +147,9 @@ def batch_and_rate(count: int | None, batch_size: int | None) -> tuple[int, floa
 
 
 def _set_name(folder: pathlib.Path) -> str:
-    """What the set of a folder is called."""
-    return re.sub(r"\W+", "_", folder.resolve().name).strip("_").lower() or "images"
+    """What the set of a folder is called: as none whose mean kdjax knows."""
+    name = re.sub(r"\W+", "_", folder.resolve().name).strip("_").lower() or "images"
+    return f"{name}_images" if name in DATASETS else name
 
 
 def _folder_section(
@@ -161,7 +163,7 @@ def _folder_section(
         )
     name = _set_name(folder)
     data_dir, log = workdir / FOLDER, collectives.log
-    data_dir.mkdir(parents=True, exist_ok=True)
+    _make(data_dir)
     with _options_of_prepare(folder):
         prepared = _prepare(name, folder, data_dir, workdir)
         section = own_set.data_section(name, prepared.facts)
@@ -181,7 +183,7 @@ def _prepare(name: str, folder: pathlib.Path, data_dir, workdir: pathlib.Path):
     try:
         return prepare()
     except ChangedError as error:
-        if is_begun(workdir):
+        if _holds_runs(workdir):
             raise InputError(
                 f"data: {workdir} holds a run on what {folder} had before: {error.what}"
                 ". Expected those files, or a new workdir."
@@ -212,10 +214,24 @@ def _keep(splits: dict, workdir: pathlib.Path) -> None:
         sums = {name: split.identity["sha256"] for name, split in splits.items()}
         if {name: one["sha256"] for name, one in kept.items()} == sums:
             return
-        if has_steps(workdir):
+        if _holds_runs(workdir):
             raise InputError(
                 f"data: {workdir} holds a run on other images or labels; expected "
                 "those, or a new workdir."
             )
-    workdir.mkdir(parents=True, exist_ok=True)
+    _make(workdir)
     npz.save_npz(path, splits)
+
+
+def _make(directory: pathlib.Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"workdir: cannot write to {directory}: {error}.") from error
+
+
+def _holds_runs(workdir: pathlib.Path) -> bool:
+    """Whether something was made here, or in a stage, a trial or a program of it."""
+    below = [workdir / name for name in names(workdir)]
+    deeper = (one / name for one in below for name in names(one))
+    return any(map(is_begun, itertools.chain([workdir], below, deeper)))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kdjax import checkpoints, paths
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS
+from kdjax.experiment.trials import trained_in
 from kdjax.reporting.groups import Group
 from kdjax.reporting.runs import Run as Training
 
@@ -46,10 +47,7 @@ def find(training: Training, student: str) -> Member:
 
     InputError where there is none, or it has no test split.
     """
-    workdir, program = training.workdir, training.summary.get("program")
-    if program and not (workdir / CHECKPOINTS).is_dir():
-        # Trials that share a program are saved together.
-        workdir, student = workdir.parent / program["workdir"], program["student"]
+    workdir, student = trained_in(training.workdir, student)
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
     if student not in meta["students"]:
         raise InputError(f"{workdir} has no checkpoint of {student}.")

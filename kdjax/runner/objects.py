@@ -45,7 +45,8 @@ def teacher_section(teacher: Any, networks: dict[str, Network]) -> dict:
         return {"workdir": str(teacher)}
     if isinstance(teacher, Trained):
         if not teacher.is_provided:
-            return {"workdir": str(teacher.workdir), "student": teacher.student}
+            which = {"student": teacher.student, "checkpoint": teacher.checkpoint}
+            return {"workdir": str(teacher.workdir)} | which
         teacher = teacher.network, teacher.params, teacher.batch_stats
     if isinstance(teacher, Network) or has_weights(teacher):
         name, network = as_network("teacher", teacher)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from kdjax import paths
 from kdjax.contracts import InputError
+from kdjax.data import npz
+from kdjax.data.split import DataError
 from kdjax.experiment import schema
 from kdjax.experiment.data import keep_digest, load_keep, prepared_source
 from kdjax.experiment.pretrained import load_trained
@@ -64,6 +66,7 @@ def check_finished(
     if old is None:
         return
     _check_prepared(workdir, config["data"])
+    _check_arrays(workdir, config["data"], digests)
     new = sources(config)
     try:
         old = sources(schema.with_defaults(old))
@@ -112,6 +115,33 @@ def _check_prepared(workdir: pathlib.Path, section: dict) -> None:
         f"which {what} for this run. Expected a new --workdir. A name with its "
         f"version, {name.partition(':')[0]}:{now['version']}, stays the same set."
     )
+
+
+def _check_arrays(workdir: pathlib.Path, section: dict, digests: dict) -> None:
+    """Refuses an .npz file that was written anew with other images, if it is there."""
+    if not npz.is_npz(section["name"]) or not (workdir / SUMMARY).exists():
+        return
+    identity = read_summary(workdir / SUMMARY).get("identity") or {}
+    where, name = section["data_dir"], section["name"]
+    path = paths.parse(where, "data_dir") / name if where else paths.parse(name, "data")
+    for part in ("train", "test"):
+        was = (identity.get("data") or {}).get(part) or {}
+        key = f"{path} {was.get('split')}"
+        if "sha256" in was and key not in digests:
+            digests[key] = _sum_of(path, was["split"])
+        if "sha256" in was and digests[key] not in (None, was["sha256"]):
+            raise InputError(
+                f"--workdir: {workdir} was made with other images or labels than "
+                f"{was['split']} of {path} has now. Expected those, or a new --workdir."
+            )
+
+
+def _sum_of(path: pathlib.Path, split: str) -> str | None:
+    """Of the content of a split; None where it is gone: what is finished stays."""
+    try:
+        return npz.load_npz(path, split).identity["sha256"]
+    except DataError:
+        return None
 
 
 def _digests(identity: dict) -> dict[str, str | None]:

@@ -13,6 +13,7 @@ from kdjax.data.tfds.names import parse_name
 from kdjax.distributed import collectives
 from kdjax.experiment.builders import guarded
 from kdjax.experiment.data import streams_by_itself
+from kdjax.paths import is_url
 from kdjax.runner.workdir import read_config
 from kdjax.weights.input_transforms import places_of
 
@@ -53,9 +54,23 @@ def run_split(
     return load_split(
         exact_name(section.get("name") or identity["name"], identity),
         split or identity["split"],
-        data_dir=data_dir or section.get("data_dir") or None,
+        data_dir=data_dir or _kept_in(workdir, section),
         crops=crops_of(identity),
     )
+
+
+def _kept_in(workdir: pathlib.Path, section: dict) -> str | None:
+    """Where the set of a run is: beside the run, where both have been moved.
+
+    kdjax.train keeps what it is given in memory in the run's directory.
+    """
+    where, name = section.get("data_dir"), section.get("name", "")
+    if where and not is_url(where) and not (pathlib.Path(where) / name).exists():
+        above = (workdir, *workdir.parents[:2])  # of a sweep, or of its programs
+        for directory in (part / below for part in above for below in ("", "data")):
+            if name and (directory / name).exists():
+                return str(directory)
+    return where or None
 
 
 def _data_section(workdir: pathlib.Path) -> dict:

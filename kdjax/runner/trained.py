@@ -11,10 +11,10 @@ from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.experiment.networks import CHECKPOINTS, choose_step
 from kdjax.experiment.pretrained import student_network
+from kdjax.experiment.trials import trained_in
 from kdjax.models import PROVIDED
 from kdjax.models.network import Network
 from kdjax.reporting.reporter import read_rows
-from kdjax.reporting.results import SUMMARY, read_summary
 from kdjax.runner.evaluate import normaliser
 from kdjax.types import PyTree
 
@@ -32,6 +32,7 @@ class Trained:
     rows: list[dict]  # of metrics.jsonl
     data: dict  # what the run says of its data: classes, class_names, normalisation
     model: str = ""  # the name of its network in a config
+    checkpoint: str = "latest"  # which one these weights are of: or best, or a step
 
     @property
     def is_provided(self) -> bool:
@@ -82,12 +83,8 @@ def read_trained(
 
     `checkpoint` is latest, best or a step.
     """
+    workdir, student = trained_in(workdir, student)
     directory = workdir / CHECKPOINTS
-    if not directory.exists() and (workdir / SUMMARY).exists():
-        program = read_summary(workdir / SUMMARY).get("program")
-        if program:  # that trained the trial with others
-            whole = workdir.parent / program["workdir"]
-            return read_trained(whole, program["student"], checkpoint)
     meta, best = checkpoints.read_meta(directory)
     names = list(meta["students"])
     name = student or names[0]
@@ -101,7 +98,8 @@ def read_trained(
     metrics = _evaluated(rows, name, step)
     weights = network, params, batch_stats
     model = section["model"]["name"]
-    return Trained(workdir, name, *weights, metrics, rows, data, model)
+    rest = metrics, rows, data, model, str(checkpoint)
+    return Trained(workdir, name, *weights, *rest)
 
 
 def _evaluated(rows: list[dict], name: str, step: int) -> dict[str, float]:

@@ -190,7 +190,7 @@ def _write_trial(job: Job, trial: Trial, workdir: pathlib.Path, ran: str) -> Non
         "identity": program["identity"] | {"students": identity},
         "program": shared | {"students": len(job.trials)},
     }
-    copied = ("unreadable_images", "provenance")
+    copied = ("unreadable_images", "provenance", "prepared")
     summary |= {key: program[key] for key in copied if key in program}
     if trial.name in program.get("selections", {}):
         summary["selections"] = {student: program["selections"][trial.name]}

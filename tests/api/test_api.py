@@ -120,6 +120,8 @@ def test_a_function_that_is_named_is_allowed_by_that(tmp_path):
         Net(), trained, DATA, workdir=tmp_path / "student", epochs=1, **SETTINGS
     )
     assert "agreement" in student.metrics
+    scores = kdjax.evaluate(student.workdir, network=Net(), teacher=trained)["kd"]
+    assert scores["agreement"] == student.metrics["agreement"]
     with pytest.raises(InputError, match="only where you name it"):
         kdjax.load(tmp_path)
 
@@ -137,6 +139,15 @@ class Pairs:
 
     def __getitem__(self, number):
         return self.images[number], int(self.labels[number])
+
+
+class Others(Pairs):
+    """Of a folder that sorts its classes otherwise."""
+
+    classes = ["d", "c", "b", "a"]
+
+
+first_channels = arrays()[0].transpose(0, 3, 1, 2), arrays()[1]
 
 
 def test_an_indexable_is_as_good_as_arrays(tmp_path):
@@ -167,6 +178,14 @@ def test_an_indexable_is_as_good_as_arrays(tmp_path):
             "dotted keys, as optimizer.momentum",
         ),
         ({"data": DATA | {"valid": arrays()}}, "of train, test, valid; expected a na"),
+        (
+            {"data": {"train": Pairs(*arrays()), "test": Others(*arrays())}},
+            r"data\['test'\] has the classes d, c, b, a, and data\['train'\] a, b,",
+        ),
+        (
+            {"data": {"train": first_channels, "test": first_channels}},
+            r"\(96, 3, 8, 8\), with channels first; expected",
+        ),
         ({"batch_size": 16.0}, "batch_size is 16.0; expected a whole number"),
         ({"learning_rate": "fast"}, "learning_rate is 'fast'; expected a number"),
         ({"teacher": ("resnet8", {}, {})}, r"models.create\('resnet8', num_classes="),
@@ -191,10 +210,37 @@ def test_values_of_a_config_may_be_of_numpy_and_paths(teacher):
     """As of np.linspace; text of them is no literal."""
     config = {"optimizer.weight_decay": np.float32(0.5)}
     config["initial.workdir"] = teacher.workdir
+    config |= {"schedule.name": "step", "schedule.milestones": np.array([0.5])}
     given = DEFAULTS | {"epochs": 1, "batch_size": np.int64(8), "config": config}
     with configured("resnet8", None, "cifar10", teacher.workdir, given) as base:
+        assert base.schedule.milestones == (0.5,)
         assert base.optimizer.weight_decay == 0.5 and base.batch_size == 8
         assert base.initial.workdir == str(teacher.workdir)
+
+
+def test_a_teacher_teaches_with_the_checkpoint_that_was_loaded(tmp_path):
+    given = {"workdir": tmp_path / "t", "epochs": 2, **SETTINGS}
+    last = kdjax.train("tests.networks:linear", DATA, **given)
+    first = kdjax.load(tmp_path / "t", checkpoint=3, network="tests.networks:linear")
+    assert not np.array_equal(*(one.logits(DATA["test"][0]) for one in (first, last)))
+    given = {"epochs": 0.3, **SETTINGS}
+    for teacher, name in ((first, "first"), (last, "last")):
+        student = kdjax.distill(
+            "tests.networks:linear", teacher, DATA, workdir=tmp_path / name, **given
+        )
+        pair = [one.logits(DATA["test"][0]).argmax(-1) for one in (student, teacher)]
+        agreement = 100 * np.mean(pair[0] == pair[1])
+        assert student.metrics["agreement"] == pytest.approx(agreement)
+    given["workdir"] = tmp_path / "t"
+    (tmp_path / "t/data.npz").rename(tmp_path / "kept.npz")
+    other = DATA | {"test": arrays(32, seed=3)}
+    with pytest.raises(InputError, match="made with other images or labels than test"):
+        kdjax.train("tests.networks:linear", other, **given | {"epochs": 2})
+    (tmp_path / "kept.npz").replace(tmp_path / "t/data.npz")
+    # With its data.npz: as from the machine that trained it.
+    moved = (tmp_path / "t").rename(tmp_path / "moved")
+    scores = kdjax.evaluate(moved, network="tests.networks:linear")["ce"]
+    assert scores["top1"] == last.metrics["top1"]
 
 
 @pytest.mark.errors

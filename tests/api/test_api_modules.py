@@ -18,7 +18,7 @@ from kdjax.models import from_equinox, from_nnx
 from kdjax.reporting.grids import Line
 from kdjax.reporting.reporter import Reporter
 from kdjax.training.loop import Preempted
-from tests.api.test_api import DATA, SETTINGS
+from tests.api.test_api import DATA, SETTINGS, arrays
 
 CLASSES = 4
 # The longer run is then the one that it would have been.
@@ -173,8 +173,15 @@ def test_a_sweep_gives_means_and_deviations_over_seeds(tmp_path, monkeypatch):
     images, labels = DATA["test"]
     right = 100 * np.mean(trial.logits(images).argmax(-1) == labels)
     assert right == pytest.approx(top1_of(results[0].workdirs[1]))
+    scores = kdjax.evaluate(results[0].workdirs[1], network=Pixels)
+    assert scores["ce"]["top1"] == top1_of(results[0].workdirs[1])
+    with pytest.raises(InputError, match="student is 'kd'; .* has ce"):
+        kdjax.evaluate(results[0].workdirs[1], network=Pixels, student="kd")
     monkeypatch.setattr("kdjax.sweeps.run._run_job", None)  # nothing is left to do
     assert kdjax.sweep(axes, Pixels, None, DATA, **given) == results
+    other = DATA | {"test": arrays(32, seed=3)}
+    with pytest.raises(InputError, match="a run on other images or labels"):
+        kdjax.sweep(axes, Pixels, None, other, **given)
 
 
 def top1_of(workdir: pathlib.Path) -> float:

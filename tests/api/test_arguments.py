@@ -47,7 +47,7 @@ def test_another_keyword_is_refused_with_the_nearest():
     [
         ("use a new --workdir.", "use a new workdir."),
         ("expected --data=NAME, or --split", "expected data=NAME, or split"),
-        ("--config.initial.workdir=runs/a, and", 'config={"initial.workdir": runs/a},'),
+        ("--config.teacher.cache=a/b, and", 'config={"teacher.cache": "a/b"}, and'),
         ("with --config.data.flip.", 'with config["data.flip"].'),
         ("the --workdir; `kdjax cache --workdir=A`", "the workdir; `kdjax cache --wo"),
         ("--seed: python -m kdjax train --seed=1. A --seed", "train --seed=1. A seed"),

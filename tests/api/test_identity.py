@@ -3,6 +3,7 @@
 import functools
 
 import equinox as eqx
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,6 +24,13 @@ GIVEN = {"epochs": 0.3, **SETTINGS}
 
 def name_of(network):
     return network_name("student", network, {})
+
+
+class Negative(Pixels):
+    """Of the same sizes."""
+
+    def __call__(self, images):
+        return -super().__call__(images)
 
 
 def linear(scale=1.0, shift=0.0):
@@ -80,6 +88,7 @@ def test_names_say_which_weights():
     drawn = [Pixels, lambda rngs: Pixels(rngs), from_nnx(Pixels)]
     assert len({name_of(one) for one in drawn}) == 1
     assert "-weights-" not in name_of(Pixels)
+    assert name_of(Negative) != name_of(Pixels)
 
 
 @pytest.mark.errors
@@ -108,3 +117,73 @@ def test_functions_are_told_apart_by_what_they_hold():
         return itself(x)
 
     assert "itself" in describe(itself)
+
+
+class Scaled:
+    """Three functions that are methods of an object."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def init(self, key, images):
+        return {"kernel": np.zeros((192, 4), np.float32)}, {}
+
+    def evaluate(self, params, batch_stats, images):
+        pixels = images.reshape(len(images), -1)
+        return Outputs(self.scale * (pixels @ params["kernel"]), {})
+
+    def train(self, params, batch_stats, images, key=None):
+        return self.evaluate(params, batch_stats, images), batch_stats
+
+    def network(self):
+        return Network(self.init, self.train, self.evaluate)
+
+
+def leaky(slope):
+    def activation(x):
+        return jnp.where(x > 0, x, slope * x)
+
+    return activation
+
+
+class Activated(nn.Module):
+    activation: object
+
+    @nn.compact
+    def __call__(self, images):
+        return nn.Dense(4)(self.activation(images.reshape(len(images), -1)))
+
+
+def test_networks_that_differ_in_what_an_object_holds_have_other_names():
+    lambdas = [(lambda x: x), (lambda x: -x)]
+    pairs = [
+        [Scaled(scale).network() for scale in (1.0, 1.0, 2.0)],
+        [Activated(leaky(slope)) for slope in (0.1, 0.1, 0.9)],
+        [Activated(lambdas[n]) for n in (0, 0, 1)],
+        [Activated(one) for one in (nn.relu, jax.nn.relu, nn.gelu)],
+        [Activated(frozenset(one)) for one in ("abc", "cba", "abd")],
+        [from_equinox(Layers, channels_first=one) for one in (True, True, False)],
+    ]
+    for one, same, another in pairs:
+        assert name_of(one) == name_of(same) != name_of(another)
+
+
+def test_the_name_of_a_set_is_that_of_every_process():
+    """Python orders texts in sets by a hash that differs between processes."""
+    texts = "abcdefgh"
+    assert describe(frozenset(texts)) == f"{{{', '.join(map(repr, texts))}}}"
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "student, given, message",
+    [
+        (max, {}, "student is builtin_function_or_method; expected a name"),
+        ((Layers, 1, 2), {}, "student is tuple; expected a name"),
+        (Pixels, {"method": 3}, "method is int; expected a name or"),
+        (Pixels, {"config": 3}, "config is int; expected {key: value}"),
+    ],
+)
+def test_what_is_no_network_or_setting_is_said(tmp_path, student, given, message):
+    with pytest.raises(InputError, match=message):
+        kdjax.train(student, DATA, workdir=tmp_path, **GIVEN | given)

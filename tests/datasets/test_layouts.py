@@ -24,6 +24,15 @@ def test_train_val_and_test_are_three_splits(tmp_path):
         prepared(tmp_path, validation=0.2)
 
 
+def test_training_and_testing_are_splits_beside_other_folders(tmp_path):
+    splits = {"training": {"a": {"0.jpg": A}}, "testing": {"a": {"0.jpg": B}}}
+    write_folder(tmp_path / "in", splits | {"docs": {"x": {}}})
+    assert scan(tmp_path / "in").folders == {"train": "training", "test": "testing"}
+    classes = {"": {"training": {"0.jpg": A}, "match": {"0.jpg": B}}}
+    write_folder(tmp_path / "sport", classes)
+    assert scan(tmp_path / "sport").class_names == ["match", "training"]
+
+
 def test_train_gives_a_part_where_it_is_wanted(tmp_path):
     many = {f"{i}.jpg": encode(image(i)) for i in range(10)}
     write_folder(tmp_path / "in", {"train": {"a": many, "b": {"0.jpg": B}}})

@@ -51,12 +51,21 @@ def test_a_folder_is_prepared_and_counted(here):
     assert section("./photos") == (data, count)
 
 
+def test_a_folder_that_is_called_as_a_known_set_has_its_own_mean(here):
+    (here / "photos").rename(here / "CIFAR10")
+    assert section(here / "CIFAR10")[0]["name"] == "cifar10_images"
+
+
 def test_images_that_are_added_before_training_count(here):
     assert section("photos")[1] == 9
     (here / "photos/a/new.jpg").write_bytes(A)
     assert section("photos")[1] == 10
     (here / "run/checkpoints/1").mkdir(parents=True)
     (here / "photos/a/newer.jpg").write_bytes(A)
+    with pytest.raises(InputError, match="a run on what photos had before: files, or"):
+        section("photos")
+    (here / "run/checkpoints/1").rmdir()
+    (here / "run/programs/a/checkpoints/1").mkdir(parents=True)  # of a sweep
     with pytest.raises(InputError, match="a run on what photos had before: files, or"):
         section("photos")
 
@@ -103,6 +112,15 @@ def test_a_file_of_arrays_is_counted(here):
 def test_a_folder_that_is_not_there(here, data, message):
     with pytest.raises(DataError, match=message):
         section(data)
+
+
+@pytest.mark.errors
+def test_a_workdir_that_is_a_file_is_said(here):
+    (here / "file").touch()
+    images = np.zeros((2, 8, 8, 3), np.uint8), np.arange(2)
+    for data in ("photos", {"train": images, "test": images}):
+        with pytest.raises(InputError, match="workdir: cannot write to .*file"):
+            section(data, workdir="file")
 
 
 @pytest.mark.errors

@@ -9,6 +9,7 @@ import pytest
 
 from kdjax import checkpoints
 from kdjax.contracts import InputError
+from kdjax.experiment.pretrained import find_network
 from kdjax.reporting.reporter import read_rows
 from kdjax.reporting.results import read_results
 from kdjax.runner import trainer
@@ -130,6 +131,16 @@ def test_a_trial_of_a_program_is_what_it_is_alone(swept, file, tmp_path):
     # It is a --workdir like any other, so it can teach.
     meta, _ = checkpoints.read_meta(configs_[0] / "checkpoints")
     assert list(meta["students"]) == ["mse"] and meta["step"] == 6
+
+
+def test_a_trial_of_a_program_teaches_by_its_directory(swept):
+    trial = str(swept / "seed-2__method-mse")
+    for student in ("", "mse"):
+        section = {"workdir": trial, "student": student, "checkpoint": "latest"}
+        stored = find_network("config.teacher", section)
+        assert stored.name == "seed-2__method-mse" and stored.step == 6
+    with pytest.raises(InputError, match="student is 'kd'; .*seed-2__method-mse has m"):
+        find_network("config.teacher", section | {"student": "kd"})
 
 
 def test_a_second_start_only_prints(swept, file, monkeypatch, capsys):
