@@ -51,7 +51,7 @@ MANIFEST |= {"seed": 0, "epochs": 1, **LAYOUT.as_json()}
 PAIR = {"teacher": "a", "student": "b"}
 RECORD = {"study": "s", "run": "r", "command": "c", "pair": PAIR, "dtype": "float32"}
 RECORD |= {"device": ["1 x A"], "python": ["3.12"], "versions": {"jax": "1"}}
-RECORD |= {"seconds": 9.5, "recorded": "2020-01-02"}
+RECORD |= {"seconds": 9.5, "recorded": "2020-01-02", "total_steps": 7}
 RECORD |= {"seed": 1, "students": {"ce": {"metrics": {"top1": 1.5}, "digest": "d"}}}
 
 
