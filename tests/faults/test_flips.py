@@ -33,6 +33,7 @@ from kdjax.runner.select import read_selection
 from kdjax.sweeps import directory
 from tests.data.jpegs import encode, picture, prepare_jpegs
 from tests.faults.damage import Kind, dumped, flips
+from tests.reproduce import stored
 
 RNG = np.random.default_rng(0)
 STUDENT = {"model": {"name": "tiny"}, "method": {"name": "ce"}, "networks": 1}
@@ -48,11 +49,8 @@ SELECTION = {"samples": 3, "kept": 2, "data": {"train": {"name": "x"}}}
 LAYOUT = Layout(examples=6, classes=3, members=0, dtype="float16", top_k=0, features={})
 MANIFEST = {"format": 1, "teacher": "t", "data": {"n": 6}, "preprocessing": {}}
 MANIFEST |= {"seed": 0, "epochs": 1, **LAYOUT.as_json()}
-PAIR = {"teacher": "a", "student": "b"}
-RECORD = {"study": "s", "run": "r", "command": "c", "pair": PAIR, "dtype": "float32"}
-RECORD |= {"device": ["1 x A"], "python": ["3.12"], "versions": {"jax": "1"}}
-RECORD |= {"seconds": 9.5, "recorded": "2020-01-02", "total_steps": 7}
-RECORD |= {"seed": 1, "students": {"ce": {"metrics": {"top1": 1.5}, "digest": "d"}}}
+TEACHER = {"digest": "t", "wrong_labels": {"images": 9, "percent": 1.5}}
+RECORD = stored.record("s", "r", 1, {"ce": 1.5}, teacher=TEACHER)
 
 
 def npz(root):
