@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -16,6 +17,7 @@ from kdjax.datasets.folder_builder import prepare_folder
 from kdjax.datasets.own_set import commands, config_text, data_section
 from kdjax.datasets.summary import summary
 from kdjax.experiment.data import load_data, streams_by_itself
+from kdjax.experiment.overrides import load_config
 from kdjax.experiment.schema import nested
 from tests.data.jpegs import decoded, encode, picture
 from tests.datasets.miniature_imagenet import write_folder
@@ -179,6 +181,15 @@ def test_a_config_trains_on_it(own):
         "kdjax train '--config=my sets/a.py:teacher' \\\n"
         "    --workdir=runs/mine-pixels_64/teacher"
     )
+
+
+def test_a_misspelt_word_trains_no_student(own, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(config_text("mine", own[1].facts, "mine.py", "data", "1.0.0"))
+    assert load_config(f"{file}:teacher", []).method.name == "ce"
+    message = "mine.py:ARG: ARG is 'teachr'; expected 'teacher'. Did you mean teacher?"
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_config(f"{file}:teachr", [])
 
 
 def test_without_a_split_off_nothing_measures(tmp_path):
