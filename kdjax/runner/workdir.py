@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from kdjax.checkpoints import read_identity
+from kdjax.checkpoints import read_identity, read_meta
 from kdjax.contracts import InputError, flat
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.paths import is_url
+from kdjax.paths import is_url, resolve
 from kdjax.paths.files import names
 from kdjax.paths.json_files import DamagedError, check_form, read_json
 from kdjax.reporting.files import replace, replace_json, replace_record
@@ -180,8 +180,26 @@ def changes_of(workdir: pathlib.Path, config: dict) -> dict[str, list]:
     return {
         key: [old.get(key), new.get(key)]
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not schema.is_free(key)
+        if old.get(key) != new.get(key)
+        and not schema.is_free(key)
+        and not _is_same_student(key, old, new)
     }
+
+
+def _is_same_student(key: str, old: dict, new: dict) -> bool:
+    """Whether one names the only student of a run, and the other leaves it unnamed.
+
+    From Python a teacher in memory has its name, and the directory of its run none.
+    """
+    section, _, last = key.rpartition(".")
+    names = {old.get(key), new.get(key)} - {"", None}
+    path = new.get(f"{section}.workdir")
+    if last != "student" or len(names) != 1 or not path:
+        return False
+    with contextlib.suppress(Exception):  # of a run that is gone, or several
+        meta, _ = read_meta(resolve(path, key) / CHECKPOINTS)
+        return names == set(meta["students"])
+    return False
 
 
 def refuse(workdir: pathlib.Path, changed: dict[str, list]) -> NoReturn:
