@@ -94,6 +94,8 @@ def prepare_folder(
 ) -> Prepared:
     """Prepares DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/val/..., once.
 
+    The folder has to be there also where the set is: it says whether that is of it.
+
     JPEG, PNG, WebP, BMP, TIFF and GIF, recognised by content. Under the name
     imagenet2012 they become TFDS's own set, of which nothing may be missing: no option
     matters then.
@@ -128,8 +130,6 @@ def prepare_folder(
         make = functools.partial(Imagenet2012Folders, archives=folder)
         how = {"data_dir": data_dir, "source": str(folder), "log": log}
         return prepared or build(name, make, **how)
-    if prepared and not folder.is_dir():
-        return prepared
     listed = folders.scan(folder, nested=nested, layout=layout)
     share = listed.validation_share(validation)
     listed = listed.with_validation(share, seed)

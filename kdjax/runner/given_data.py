@@ -174,7 +174,10 @@ def _prepare(name: str, folder: pathlib.Path, data_dir, workdir: pathlib.Path):
     """The set; anew where the folder's files have changed before the run began."""
     from kdjax.datasets.folder_builder import prepare_folder
     from kdjax.datasets.set_facts import ChangedError
+    from kdjax.datasets.write import existing
 
+    if not folder.is_dir() and (prepared := existing(name, data_dir)):
+        return prepared  # the folder was removed since
     prepare = functools.partial(
         prepare_folder, name, folder, data_dir=data_dir, log=collectives.log
     )

@@ -219,7 +219,9 @@ def test_other_files_or_options_are_another_set(own, tmp_path):
         prepared(root)
     assert prepared(root, "mine:1.0.1").splits["train"] == 28
     shutil.rmtree(root / "in")
-    assert prepared(root, "mine:1.0.0").splits["train"] == 27
+    (root / "ins").mkdir()
+    with pytest.raises(DataError, match="in is not a directory.*Did you mean .*ins"):
+        prepared(root, "mine:1.0.0")
 
 
 def test_a_constant_channel_divides_by_one(tmp_path):
