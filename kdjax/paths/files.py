@@ -45,7 +45,10 @@ def written(path: pathlib.Path) -> Iterator[pathlib.Path]:
     # Of several processes that write the same file, the last one's stays.
     part = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
     try:
+        part.touch()
+        mode = part.stat().st_mode & 0o777  # as the umask has it
         yield part
+        part.chmod(mode)  # some libraries write files that only their owner reads
         sync(part)
         os.replace(part, path)
         sync(path.parent)

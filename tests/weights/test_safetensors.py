@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kdjax.contracts import InputError
+from kdjax.paths import files
 from kdjax.weights import imported, safetensors
 
 pytest.importorskip("safetensors")
@@ -51,6 +52,14 @@ def test_what_is_written_can_be_read_by_hand(tmp_path):
         # Rows first, though the array in memory was a transposed one.
         actual = np.frombuffer(data[slice(*row["data_offsets"])], np.float32)
         np.testing.assert_array_equal(actual.reshape(array.shape), array)
+
+
+def test_others_may_read_it_as_any_file(tmp_path):
+    (tmp_path / "any").touch()
+    with files.written(tmp_path / "a.safetensors") as part:
+        safetensors.write(part, {"a": ARRAY}, {})
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
 
 
 @pytest.mark.parametrize(
