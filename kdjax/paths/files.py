@@ -198,6 +198,20 @@ def make_directory(directory: pathlib.Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
 
 
+def missing(directory: pathlib.Path) -> list[pathlib.Path]:
+    """It and those above it that are not there yet, the innermost first."""
+    if is_url(directory):
+        return []
+    return [one for one in (directory, *directory.parents) if not one.exists()]
+
+
+def remove_empty(directories: list[pathlib.Path]) -> None:
+    """Deletes those of `missing`, as far as nothing is in them."""
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+
+
 def size(path: pathlib.Path) -> int:
     """Bytes of a file."""
     return path.stat().length if is_url(path) else path.stat().st_size

@@ -16,11 +16,11 @@ from kdjax.data.tfds.names import default_data_dir, parse_name
 from kdjax.datasets import own_set
 from kdjax.distributed import collectives
 from kdjax.experiment.data import dataset_of
-from kdjax.paths.files import remove_tree
-from kdjax.runner.workdir import has_steps, is_begun, read_config
+from kdjax.paths.files import missing, names, remove_empty, remove_tree
+from kdjax.runner.workdir import GIVEN, has_steps, is_begun, read_config
 
 DATA = "data.npz"  # in a run's directory: what it was given as arrays
-FOLDER = "data"  # in it: what it was given as a folder of images
+FOLDER = GIVEN  # in it: what it was given as a folder of images
 AUGMENT = {"padding": 4, "flip": True}  # of images that nobody has measured
 
 
@@ -47,6 +47,23 @@ def data_section(
     collectives.broadcast(lambda: _keep(splits, workdir))
     section = {"name": DATA, "data_dir": str(workdir)} | AUGMENT
     return section, len(splits["train"].label)
+
+
+@contextlib.contextmanager
+def kept(workdir: pathlib.Path) -> Iterator[None]:
+    """A call that is refused leaves none of its data in a directory without a run."""
+    made, before = missing(workdir), set(names(workdir))
+    try:
+        yield
+    except InputError:
+        new = set(names(workdir)) - before
+        if new <= {DATA, FOLDER} and not paths.is_url(workdir):
+            if FOLDER in new:
+                remove_tree(workdir / FOLDER)
+            if DATA in new:
+                (workdir / DATA).unlink(missing_ok=True)
+            remove_empty(made)
+        raise
 
 
 def _folder_of(
