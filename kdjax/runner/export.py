@@ -72,6 +72,8 @@ def export(
             f"--dtype is {dtype!r}; expected, for --format={format}, one of "
             f"{', '.join(FORMATS[format])}."
         )
+    if format == "safetensors":
+        safetensors.check_installed("--format=safetensors")
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
     data = meta["data"]
     section = {"workdir": str(workdir), "student": student, "checkpoint": checkpoint}

@@ -9,6 +9,7 @@ import pytest
 
 from kdjax.contracts import InputError
 from kdjax.paths import files
+from kdjax.runner.export import export
 from kdjax.weights import imported, safetensors
 
 pytest.importorskip("safetensors")
@@ -91,8 +92,15 @@ def test_what_is_said_of_a_file_must_be_json(tmp_path):
 
 def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(InputError, match=r"pip install '\.\[weights\]'"):
+    with pytest.raises(
+        InputError, match="need the package safetensors: pip install safe"
+    ):
         safetensors.read(tmp_path / "x.safetensors")
+    # Before `export` has a file to write, whose name says nothing to anyone.
+    flags = {"output": tmp_path / "y.safetensors", "format": "safetensors"}
+    with pytest.raises(InputError, match="^--format=safetensors: safetensors files"):
+        export(tmp_path, **flags)
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_are_known_by_their_suffix(tmp_path):
