@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.data.images.decode import Unreadable
+from kdjax.data.images.exif import orientation
 from kdjax.data.prefetch import map_ahead
 from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds.names import parse_name
@@ -45,6 +46,7 @@ class FolderBuilder(ShardedBuilder, skip_registration=True):
         # Their order is that of a hash, so the first ones are a sample.
         sample = itertools.islice(self._listed["train"], MEASURED)
         self.survey = Survey({entry.key for entry in sample})
+        self.turned: set[str] = set()  # images that EXIF turns
         super().__init__(skipped=SkippedImages(sys.maxsize), **arguments)
 
     def _info(self):
@@ -63,6 +65,8 @@ class FolderBuilder(ShardedBuilder, skip_registration=True):
     def read(self, split, entry):
         content = self.folder.read(split, entry.source)
         stored = stored_image(content, exif=self.exif)
+        if orientation(content) != 1:
+            self.turned.add(f"{split}/{entry.key}")
         self.skipped.warn(self.name_of(split, entry), stored.warning)
         self.survey.add(split, entry.key, content, stored.image)
         image, label = io.BytesIO(stored.content), entry.source.class_name
