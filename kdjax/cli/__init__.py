@@ -48,8 +48,8 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("the following arguments are required"):
             # What is missing may be there, misspelt.
             names = [word for word in self._typed if word.startswith("--")]
-            known = self._option_string_actions
-            names = [name for name in names if name.partition("=")[0] not in known]
+            options = self._option_string_actions
+            names = [name for name in names if name.partition("=")[0] not in options]
             message = usage.unknown(self, names) if names else message
         usage.show_error(self, message)
         self.exit(2)

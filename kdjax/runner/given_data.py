@@ -52,7 +52,7 @@ def data_section(
 @contextlib.contextmanager
 def kept(workdir: pathlib.Path) -> Iterator[None]:
     """A call that is refused leaves none of its data in a directory without a run."""
-    made, before = missing(workdir), set(names(workdir))
+    created, before = missing(workdir), set(names(workdir))
     try:
         yield
     except InputError:
@@ -62,7 +62,7 @@ def kept(workdir: pathlib.Path) -> Iterator[None]:
                 remove_tree(workdir / FOLDER)
             if DATA in new:
                 (workdir / DATA).unlink(missing_ok=True)
-            remove_empty(made)
+            remove_empty(created)
         raise
 
 

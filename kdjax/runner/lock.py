@@ -16,7 +16,7 @@ def hold(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
 
     Where it ends by an InputError, before a run has begun, what is new is deleted.
     """
-    made, new = missing(workdir), [workdir / LOCK, workdir / CONFIG]
+    directories, new = missing(workdir), [workdir / LOCK, workdir / CONFIG]
     new = [path for path in new if not path.exists()]
     file = _open(workdir)
     stack.callback(os.close, file)
@@ -29,7 +29,7 @@ def hold(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
         if isinstance(error, InputError) and not _is_begun(workdir):
             for path in new:
                 path.unlink(missing_ok=True)
-            remove_empty(made)
+            remove_empty(directories)
 
     stack.push(clean)  # before the file is closed, so that nobody else holds it
 
