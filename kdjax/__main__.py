@@ -151,7 +151,7 @@ def exit_code(name: str, error: BaseException) -> int | None:
     if isinstance(error, ModuleNotFoundError):
         text = (
             f"the package {error.name} is not installed; commands need more than the "
-            "losses do: pip install '.[train]'"
+            "losses do: pip install 'PATH/TO/kdjax[train]', the path of your clone"
         )
     if isinstance(error, OSError) and error.errno in DISK:
         text += (

@@ -63,11 +63,10 @@ class _Watch:
         self.last_words: list[Callable[[int, str], None]] = []
         self.first: tuple[int, float] | None = None  # the signal, and when it came
         self.starting = False
-        self._said, self._handled, self._raised_at = False, False, 0.0
-        self._resent = 0  # signals of our own that have not come yet
+        self.printed, self._handled, self._raised_at = threading.Event(), False, 0.0
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
-        self._before = {}
+        self._before, self._resent = {}, 0  # handlers; signals of our own to come
         self.main = threading.get_ident()
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -141,10 +140,10 @@ class _Watch:
             self._resent -= 1
             return
         now = time.monotonic()
-        if not self._said:
-            self._said = True
+        if not self.printed.is_set():
             self.first = self.first or (number, now)
             self._say(f"{_name(number)}: {self._doing()}")
+            self.printed.set()
         elif now - self.first[1] < REPEAT or self.over or not self.final:
             return
         elif number != signal.SIGHUP:  # no second request: terminals close after Ctrl-C
@@ -282,6 +281,7 @@ def leave() -> None:
     Not where other processes wait for its last word.
     """
     if _watch and _watch.ending() and not _watch.last_words:
+        _watch.printed.wait(GRACE)  # the line, which another thread prints
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         os._exit(_watch.ending())

@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ("common", "__init__")
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem not in SHARED]
 GRIDS = [p for p in FILES if "def get_grid" in p.read_text()]
+OF_A_REFERENCE = ("ds", "lr_ds", "denominators")  # ARG is a run, which is read
 SETS = ["fashion_mnist", "cifar100"]
 STUDIES = "temperatures alphas noisy_labels detectors corrections baseline".split()
 
@@ -42,6 +43,15 @@ def test_a_grid_has_rows_and_each_is_well_formed(path):
     assert len(rows) > 1
     for row in rows:
         check(row.config)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.stem not in OF_A_REFERENCE], ids=name_of
+)
+def test_a_word_that_no_config_has_is_refused(path):
+    """Not taken for the default, which would train for days what was not meant."""
+    with pytest.raises(InputError):
+        check(load_config(f"{path}:teachr", []))
 
 
 @pytest.mark.parametrize("data_set", SETS)

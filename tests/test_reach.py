@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "kdjax"
 
-MOST_MODULES, MOST_LINES = 109, 13_900
+MOST_MODULES, MOST_LINES = 110, 14_000
 MOST_CALLS, MOST_FILES = 13, 9
 
 CONFIG = """

@@ -12,8 +12,7 @@ from configs.cifar100 import common
 from kdjax.reproduce import studies
 
 
-def get_config(arg=""):
-    del arg
+def get_config():
     config = common.base()
     config.model = ConfigDict({"name": "wrn_16_2"})
     config.method = ConfigDict(studies.CE)

@@ -15,8 +15,7 @@ from configs.cifar100 import common
 from kdjax.reproduce import studies
 
 
-def get_config(arg=""):
-    del arg
+def get_config():
     config = common.winning_tickets()
     config.model = ConfigDict({"name": "resnet34_cifar"})
     config.method = ConfigDict({"name": "tickets", "loss": "ce"})

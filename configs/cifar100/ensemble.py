@@ -17,8 +17,7 @@ from configs import recipes
 from configs.cifar100 import common
 
 
-def get_config(arg=""):
-    del arg
+def get_config():
     config = common.base()
     config.model = ConfigDict({"name": "wrn_16_2"})
     teachers = {f"teacher{i}": ConfigDict({"name": "wrn_28_4"}) for i in range(3)}

@@ -13,8 +13,7 @@ from configs import recipes
 from configs.fashion_mnist import common
 
 
-def get_config(arg=""):
-    del arg
+def get_config():
     config = common.base()
     config.model = common.small_network()
     teachers = {f"teacher{i}": common.large_network() for i in range(3)}

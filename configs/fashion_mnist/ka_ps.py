@@ -12,8 +12,7 @@ from ml_collections import ConfigDict
 from configs.fashion_mnist import common
 
 
-def get_config(arg=""):
-    del arg
+def get_config():
     config = common.base()
     config.model = common.small_network()
     config.method = ConfigDict({"name": "ka_ps", "temperature": 4.0})

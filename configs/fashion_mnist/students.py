@@ -14,8 +14,7 @@ from configs.fashion_mnist import common
 INFINITY = float("inf")
 
 
-def get_config(arg=""):
-    del arg
+def get_config():
     config = common.base()
     config.model = common.small_network()
     config.method = ConfigDict({"name": "ce"})

@@ -8,8 +8,7 @@ from ml_collections import ConfigDict
 from configs.fashion_mnist import common
 
 
-def get_config(arg=""):
-    del arg
+def get_config():
     config = common.base()
     config.model = ConfigDict(
         {"name": "wide_resnet", "depth": 10, "widths": (24, 48, 96), "stem": 16}

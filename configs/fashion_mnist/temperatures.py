@@ -13,8 +13,7 @@ from configs.fashion_mnist import common
 from kdjax.reproduce import studies
 
 
-def get_config(arg=""):
-    del arg
+def get_config():
     config = common.base()
     config.model = common.small_network()
     config.method = ConfigDict(studies.CE)

@@ -17,8 +17,7 @@ from configs.imagenet import common
 from kdjax.reproduce import studies
 
 
-def get_config(arg=""):
-    del arg
+def get_config():
     config = common.base()
     config.model.name = "mobilenet_v1"
     config.method = ConfigDict(studies.kd(1.0, alpha=0.5))

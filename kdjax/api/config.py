@@ -23,6 +23,15 @@ def configured(
     student, teacher, data, workdir: pathlib.Path, settings: Settings
 ) -> Iterator[ConfigDict]:
     """The config of a training; while it is active its networks have their names."""
+    with given_data.kept(workdir):
+        with _configured(student, teacher, data, workdir, settings) as base:
+            yield base
+
+
+@contextlib.contextmanager
+def _configured(
+    student, teacher, data, workdir: pathlib.Path, settings: Settings
+) -> Iterator[ConfigDict]:
     base, networks = schema.base(), {}
     _check(settings)
     base.model = ConfigDict(

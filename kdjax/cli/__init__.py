@@ -18,12 +18,14 @@ class Parser(argparse.ArgumentParser):
     """
 
     command = ""  # of those that argparse makes itself
+    _typed: list[str] = []  # the words that are being parsed
 
     def parse_known_args(self, args=None, namespace=None):
         """As argparse's, of options in either spelling."""
         words = sys.argv[1:] if args is None else list(args)
         end = words.index("--") if "--" in words else len(words)
         words[:end] = map(self._spelt, words[:end])
+        self._typed = words[:end]
         return super().parse_known_args(words, namespace)
 
     def parse_args(self, args=None, namespace=None):
@@ -43,6 +45,12 @@ class Parser(argparse.ArgumentParser):
         """Ends the command with one line and exit code 2."""
         from kdjax.cli import usage
 
+        if message.startswith("the following arguments are required"):
+            # What is missing may be there, misspelt.
+            names = [word for word in self._typed if word.startswith("--")]
+            options = self._option_string_actions
+            names = [name for name in names if name.partition("=")[0] not in options]
+            message = usage.unknown(self, names) if names else message
         usage.show_error(self, message)
         self.exit(2)
 

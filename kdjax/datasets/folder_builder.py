@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 from kdjax import paths
 from kdjax.contracts import InputError
 from kdjax.data.images.decode import Unreadable
+from kdjax.data.images.exif import orientation
 from kdjax.data.prefetch import map_ahead
 from kdjax.data.split import DataError, SkippedImages
 from kdjax.data.tfds.names import parse_name
@@ -45,6 +46,7 @@ class FolderBuilder(ShardedBuilder, skip_registration=True):
         # Their order is that of a hash, so the first ones are a sample.
         sample = itertools.islice(self._listed["train"], MEASURED)
         self.survey = Survey({entry.key for entry in sample})
+        self.turned: set[str] = set()  # images that EXIF turns
         super().__init__(skipped=SkippedImages(sys.maxsize), **arguments)
 
     def _info(self):
@@ -63,6 +65,8 @@ class FolderBuilder(ShardedBuilder, skip_registration=True):
     def read(self, split, entry):
         content = self.folder.read(split, entry.source)
         stored = stored_image(content, exif=self.exif)
+        if orientation(content) != 1:
+            self.turned.add(f"{split}/{entry.key}")
         self.skipped.warn(self.name_of(split, entry), stored.warning)
         self.survey.add(split, entry.key, content, stored.image)
         image, label = io.BytesIO(stored.content), entry.source.class_name
@@ -93,6 +97,8 @@ def prepare_folder(
     log: Log = silent,
 ) -> Prepared:
     """Prepares DIR/CLASS/*.jpg, or DIR/train/CLASS/*.jpg and DIR/val/..., once.
+
+    The folder has to be there also where the set is: it says whether that is of it.
 
     JPEG, PNG, WebP, BMP, TIFF and GIF, recognised by content. Under the name
     imagenet2012 they become TFDS's own set, of which nothing may be missing: no option
@@ -128,8 +134,6 @@ def prepare_folder(
         make = functools.partial(Imagenet2012Folders, archives=folder)
         how = {"data_dir": data_dir, "source": str(folder), "log": log}
         return prepared or build(name, make, **how)
-    if prepared and not folder.is_dir():
-        return prepared
     listed = folders.scan(folder, nested=nested, layout=layout)
     share = listed.validation_share(validation)
     listed = listed.with_validation(share, seed)

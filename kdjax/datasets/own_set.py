@@ -25,10 +25,12 @@ CONFIG = '''r"""{name}: {teacher} teaches {student}. By `kdjax prepare`; edit it
 from ml_collections import ConfigDict
 
 from kdjax.experiment import schema
+from kdjax.experiment.overrides import check_argument
 
 
 def get_config(arg=""):
     """arg: "teacher" for the teacher, by labels; "" for the student."""
+    check_argument(arg, "teacher")
     config = schema.base()
     config.data.name = "{exact}"
     config.data.test = "{test}"

@@ -48,6 +48,7 @@ def write(builder, *, source: dict, skip_at_most: int) -> None:
         "splits": splits,
         "heights": _spread(heights),
         "widths": _spread(widths),
+        "turned": len(builder.turned),
         "measured": survey.measured,
         "training": {"mean": mean, "std": std} | training,
         "warnings": problems.lines(fatal=False),

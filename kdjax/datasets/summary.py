@@ -23,6 +23,8 @@ def summary(prepared: Prepared) -> list[str]:
         rows["split"] = f"{share:.0%} of each class to validation, by a hash of names"
         rows["split"] += f" and the seed {source['seed']}"
     rows["sizes"] = _sizes(facts)
+    if turned := facts.get("turned"):  # sets of earlier versions do not say
+        rows["exif"] = f"{turned:,} images turned upright (--exif=refuse takes none)"
     rows |= {"mean": _numbers(training["mean"]), "std": _numbers(training["std"])}
     rows["std"] += f"  ({of})"
     rows["training"] = _training(training)

@@ -4,7 +4,15 @@ import pathlib
 from collections.abc import Callable
 
 from kdjax.caching.manifest import MANIFEST
-from kdjax.doctor import caches, run, selections, sets, sweeps, weight_files
+from kdjax.doctor import (
+    caches,
+    programs,
+    run,
+    selections,
+    sets,
+    sweeps,
+    weight_files,
+)
 from kdjax.doctor.findings import Findings, guarded, note, problem
 from kdjax.doctor.rows import METRICS
 from kdjax.experiment.networks import CHECKPOINTS
@@ -13,7 +21,7 @@ from kdjax.runner.workdir import CONFIG, IMPORTED, LOCK, SELECTION
 
 EXPECTED = (
     "Expected the --workdir of a train, sweep, select, import or cache, a prepared "
-    "data set (its directory, or an .npz file), or a file of weights."
+    "data set (its directory, or an .npz file), or a file of weights or of an export."
 )
 OF_RUNS = (CONFIG, CHECKPOINTS, METRICS, SUMMARY)
 INSIDE = (*OF_RUNS, MANIFEST, IMPORTED, SELECTION, sets.INFO)
@@ -76,4 +84,6 @@ def _of_file(path: pathlib.Path) -> tuple[str, Callable | None]:
         return "arrays", sets.examine_npz
     if weight_files.is_weights(path):
         return "weights", weight_files.examine_weights
+    if programs.is_program(path):
+        return "program", programs.examine_program
     return "", None

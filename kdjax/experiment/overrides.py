@@ -12,6 +12,7 @@ import pkgutil
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -33,6 +34,10 @@ TABLES = {  # of builders, by section; imported where a name in it is changed
     "selection": "kdjax.experiment.selection:SELECTIONS",
     "supervisor": "kdjax.methods:METHODS",
 }
+
+
+class ArgumentError(InputError):
+    """A config file takes no such ARG."""
 
 
 def split_overrides(
@@ -58,7 +63,7 @@ def load_config(spec: str, overrides: list[str]) -> ConfigDict:
     """Runs `get_config(ARG)` of FILE[:ARG] and applies the overrides, in order."""
     name, module, argument = _load_module(spec)
     with _running(name, "get_config(arg='') -> ConfigDict"):
-        config = module.get_config(argument)
+        config = _called(module.get_config, argument)
     if not isinstance(config, ConfigDict):
         raise InputError(
             f"--config: get_config of {name} returned {type(config).__name__}; "
@@ -69,6 +74,26 @@ def load_config(spec: str, overrides: list[str]) -> ConfigDict:
         set_override(config, key, text)
     schema.check_keys(schema.plain(config))
     return config
+
+
+def check_argument(argument: str, *words: str) -> None:
+    """Refuses an ARG of --config=FILE:ARG that is none of these; "" is the default.
+
+    For config files, where an `else` would train another thing than was meant.
+    """
+    if argument not in ("", *words):
+        expected = " or ".join(map(repr, words)) or "none: the file takes no ARG"
+        raise ArgumentError(
+            f"ARG is {argument!r}; expected {expected}.{nearest(argument, words)}"
+        )
+
+
+def _called(get_config: Callable, argument: str) -> Any:
+    """What it returns; one without a parameter takes no ARG."""
+    if inspect.signature(get_config).parameters:
+        return get_config(argument)
+    check_argument(argument)
+    return get_config()
 
 
 def describe_config(spec: str) -> str:
@@ -116,6 +141,8 @@ def _running(name: str, expected: str):
     """Says where in a config file something failed."""
     try:
         yield
+    except ArgumentError as error:
+        raise InputError(f"--config: {name}:ARG: {error}") from error
     except Exception as error:
         line = traceback.extract_tb(error.__traceback__)[-1]
         raise InputError(

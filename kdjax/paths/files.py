@@ -45,7 +45,10 @@ def written(path: pathlib.Path) -> Iterator[pathlib.Path]:
     # Of several processes that write the same file, the last one's stays.
     part = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")
     try:
+        part.touch()
+        mode = part.stat().st_mode & 0o777  # as the umask has it
         yield part
+        part.chmod(mode)  # some libraries write files that only their owner reads
         sync(part)
         os.replace(part, path)
         sync(path.parent)
@@ -193,6 +196,20 @@ def make_directory(directory: pathlib.Path) -> None:
     """Makes it, with those above it; nothing in a bucket, which has none."""
     if not is_url(directory):
         directory.mkdir(parents=True, exist_ok=True)
+
+
+def missing(directory: pathlib.Path) -> list[pathlib.Path]:
+    """It and those above it that are not there yet, the innermost first."""
+    if is_url(directory):
+        return []
+    return [one for one in (directory, *directory.parents) if not one.exists()]
+
+
+def remove_empty(directories: list[pathlib.Path]) -> None:
+    """Deletes those of `missing`, as far as nothing is in them."""
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            directory.rmdir()
 
 
 def size(path: pathlib.Path) -> int:

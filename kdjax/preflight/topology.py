@@ -67,7 +67,8 @@ def _prepare(name: str) -> None:
     if importlib.util.find_spec("libtpu") is None:
         raise InputError(
             "--topology needs libtpu, the compiler for TPUs, and it is not installed; "
-            "expected pip install '.[preflight]'. No TPU is needed."
+            "expected pip install 'PATH/TO/kdjax[preflight]', the path of your clone. "
+            "No TPU is needed."
         )
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)

@@ -30,7 +30,7 @@ def write(top1: Values, distance: Values, noisy: Values, beside: pathlib.Path) -
         from kdjax.reporting.svg import write_svg
     except ModuleNotFoundError as error:
         text = f"reproduce: no figures: {error.name} is missing. Expected `pip install "
-        say(f"{text}'.[train]'`; then --report draws them.", sys.stderr)
+        say(f"{text}'PATH/TO/kdjax[train]'`; then --report draws them.", sys.stderr)
         return ""
     lines = []
     for name, chart in (

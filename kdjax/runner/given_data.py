@@ -17,11 +17,16 @@ from kdjax.data.tfds.names import default_data_dir, parse_name
 from kdjax.datasets import own_set
 from kdjax.distributed import collectives
 from kdjax.experiment.data import dataset_of
+<<<<<<< HEAD
 from kdjax.paths.files import names, remove_tree
 from kdjax.runner.workdir import is_begun, read_config
+=======
+from kdjax.paths.files import missing, names, remove_empty, remove_tree
+from kdjax.runner.workdir import GIVEN, has_steps, is_begun, read_config
+>>>>>>> M2
 
 DATA = "data.npz"  # in a run's directory: what it was given as arrays
-FOLDER = "data"  # in it: what it was given as a folder of images
+FOLDER = GIVEN  # in it: what it was given as a folder of images
 AUGMENT = {"padding": 4, "flip": True}  # of images that nobody has measured
 
 
@@ -48,6 +53,23 @@ def data_section(
     collectives.broadcast(lambda: _keep(splits, workdir))
     section = {"name": DATA, "data_dir": str(workdir)} | AUGMENT
     return section, len(splits["train"].label)
+
+
+@contextlib.contextmanager
+def kept(workdir: pathlib.Path) -> Iterator[None]:
+    """A call that is refused leaves none of its data in a directory without a run."""
+    created, before = missing(workdir), set(names(workdir))
+    try:
+        yield
+    except InputError:
+        new = set(names(workdir)) - before
+        if new <= {DATA, FOLDER} and not paths.is_url(workdir):
+            if FOLDER in new:
+                remove_tree(workdir / FOLDER)
+            if DATA in new:
+                (workdir / DATA).unlink(missing_ok=True)
+            remove_empty(created)
+        raise
 
 
 def _folder_of(
@@ -176,7 +198,10 @@ def _prepare(name: str, folder: pathlib.Path, data_dir, workdir: pathlib.Path):
     """The set; anew where the folder's files have changed before the run began."""
     from kdjax.datasets.folder_builder import prepare_folder
     from kdjax.datasets.set_facts import ChangedError
+    from kdjax.datasets.write import existing
 
+    if not folder.is_dir() and (prepared := existing(name, data_dir)):
+        return prepared  # the folder was removed since
     prepare = functools.partial(
         prepare_folder, name, folder, data_dir=data_dir, log=collectives.log
     )

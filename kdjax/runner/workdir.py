@@ -1,8 +1,6 @@
 """A run's directory: one writer, one config, a summary when it is done."""
 
 import contextlib
-import errno
-import fcntl
 import os
 import pathlib
 import secrets
@@ -11,12 +9,12 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from kdjax.checkpoints import read_identity
+from kdjax.checkpoints import read_identity, read_meta
 from kdjax.contracts import InputError, flat
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
-from kdjax.paths import is_url
+from kdjax.paths import is_url, resolve
 from kdjax.paths.files import names
 from kdjax.paths.json_files import DamagedError, check_form, read_json
 from kdjax.reporting.files import replace, replace_json, replace_record
@@ -25,6 +23,7 @@ from kdjax.reporting.results import SUMMARY, read_summary
 LOCK, SHARED = ".lock", ".hosts"  # of the processes that are at work here
 SHARED_WITHIN = 60.0  # seconds; network file systems remember what was not there
 CONFIG = "config.json"
+GIVEN = "data"  # of a run from Python: what was prepared of the folder it was given
 SELECTION = "selection.json"
 IMPORTED = "imported.json"
 CONFIG_FORM = {
@@ -41,11 +40,13 @@ def locked(workdir: pathlib.Path):
     """Creates the directory and holds it against a second writer.
 
     A lock of the file system, or in a bucket a lease that expires. Of several processes
-    the first holds it, and all must share it.
+    the first holds it, and all must share it. A start that is refused, by InputError,
+    leaves nothing on a disk that was not there.
     """
-    hold = _lock
     if is_url(workdir):
         from kdjax.runner.lease import hold
+    else:
+        from kdjax.runner.lock import hold
     with contextlib.ExitStack() as stack:
         if collectives.broadcast(lambda: _is_archived(workdir)) is not True:
             collectives.broadcast(lambda: hold(workdir, stack))
@@ -58,35 +59,6 @@ def _is_archived(workdir: pathlib.Path) -> bool:
     """Whether a run is finished where nobody can write: it needs no lock."""
     is_local = not is_url(workdir)
     return is_local and is_finished(workdir) and not os.access(workdir, os.W_OK)
-
-
-def _lock(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        # A link in a workdir that somebody sends would empty, or make, another file.
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.open(workdir / LOCK, flags, 0o666)
-        stack.callback(os.close, file)
-    except OSError as error:
-        if error.errno == errno.ELOOP and (workdir / LOCK).is_symlink():
-            raise InputError(
-                f"--workdir: {workdir / LOCK} is a symbolic link; expected a directory "
-                "of your own, in which kdjax makes that file. Delete the link."
-            ) from error
-        raise InputError(f"--workdir: cannot write to {workdir}: {error}.") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(
-            f"--workdir: another run is writing to {workdir}; wait for it or choose "
-            "another directory."
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"--workdir: {workdir} cannot be locked against a second writer: {error}; "
-            "expected a file system with locks. Mount Lustre with -o flock, NFS 3 with "
-            "its lock service, or choose another directory."
-        ) from error
 
 
 def _check_shared(workdir: pathlib.Path) -> None:
@@ -180,8 +152,26 @@ def changes_of(workdir: pathlib.Path, config: dict) -> dict[str, list]:
     return {
         key: [old.get(key), new.get(key)]
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not schema.is_free(key)
+        if old.get(key) != new.get(key)
+        and not schema.is_free(key)
+        and not _is_same_student(key, old, new)
     }
+
+
+def _is_same_student(key: str, old: dict, new: dict) -> bool:
+    """Whether one names the only student of a run, and the other leaves it unnamed.
+
+    From Python a teacher in memory has its name, and the directory of its run none.
+    """
+    section, _, last = key.rpartition(".")
+    path = new.get(f"{section}.workdir")
+    if last != "student" or not path:
+        return False
+    names = {old.get(key), new.get(key)} - {"", None}
+    with contextlib.suppress(Exception):  # of a run that is gone, or several
+        meta, _ = read_meta(resolve(path, key) / CHECKPOINTS)
+        return names == set(meta["students"])
+    return False
 
 
 def refuse(workdir: pathlib.Path, changed: dict[str, list]) -> NoReturn:

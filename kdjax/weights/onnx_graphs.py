@@ -12,6 +12,7 @@ import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.models.layers import BatchNorm
+from kdjax.paths.files import text_of
 from kdjax.types import PyTree
 from kdjax.weights import layouts, trees
 
@@ -67,6 +68,27 @@ def call(file: pathlib.Path, images: np.ndarray) -> np.ndarray:
     providers = ["CPUExecutionProvider"]
     session = runtime.InferenceSession(file.read_bytes(), providers=providers)
     return session.run(["logits"], {"images": np.asarray(images)})[0]
+
+
+def describe(where: str, content: bytes) -> str:
+    """What a graph takes and gives; InputError where it cannot be read. Runs none."""
+    import onnx
+
+    def array(value) -> str:  # as JAX writes it: uint8[batch,32,32,3]
+        tensor = value.type.tensor_type
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+        sides = [str(side.dim_param or side.dim_value) for side in tensor.shape.dim]
+        return f"{kind}[{','.join(sides)}]"
+
+    try:
+        model = onnx.load_from_string(content)
+        onnx.checker.check_model(model)
+    except Exception as error:  # of protobuf or ONNX: it may hold anything
+        raise InputError(f"{where}: not an ONNX graph: {text_of(error)}.") from error
+    ends = (model.graph.input, model.graph.output)
+    taken, given = (" and ".join(map(array, one)) for one in ends)
+    opset = next(one.version for one in model.opset_import if not one.domain)
+    return f"an ONNX graph, opset {opset}: {taken} -> {given}"
 
 
 class Graph:

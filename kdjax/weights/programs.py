@@ -14,6 +14,7 @@ from jax import export
 
 from kdjax.contracts import InputError
 from kdjax.models.network import Network
+from kdjax.paths.files import text_of
 from kdjax.types import PyTree
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -34,7 +35,7 @@ def build(
     if importlib.util.find_spec("flatbuffers") is None:
         raise InputError(
             "--format=stablehlo: jax.export needs the package flatbuffers: pip install "
-            "'.[weights]'."
+            "flatbuffers."
         )
 
     def answer(images):
@@ -52,3 +53,17 @@ def build(
 def call(program: bytes, images: np.ndarray) -> np.ndarray:
     """The logits of a program of `build`."""
     return np.asarray(export.deserialize(bytearray(program)).call(images))
+
+
+def describe(where: str, program: bytes) -> str:
+    """What a program takes and gives; InputError where it cannot be read."""
+    try:
+        read = export.deserialize(bytearray(program))
+    except Exception as error:  # of flatbuffers, struct or MLIR: it may hold anything
+        raise InputError(
+            f"{where}: not a program of jax.export: {text_of(error)}."
+        ) from error
+    ends = (read.in_avals, read.out_avals)
+    taken, given = (" and ".join(map(str, one)) for one in ends)
+    platforms = ", ".join(read.platforms)
+    return f"a StableHLO program for {platforms}: {taken} -> {given}"

@@ -12,7 +12,7 @@ from kdjax.contracts import InputError
 from kdjax.paths.files import text_of
 
 CHECKSUM = "kdjax_checksum"  # of tensors and metadata, in the metadata
-INSTALL = "pip install '.[weights]'"
+INSTALL = "pip install safetensors"
 
 
 def read(file: pathlib.Path) -> dict[str, np.ndarray]:
@@ -59,6 +59,11 @@ def write(
 def _digest(tensors: Mapping[str, np.ndarray], metadata: dict[str, str]) -> str:
     text = digest(dict(tensors)) + json.dumps(metadata, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_installed(where: str) -> None:
+    """Raises InputError where the package is missing."""
+    _package(where)
 
 
 def _package(where: str):

@@ -1,5 +1,6 @@
 """kdjax.train, distill, load and evaluate: arrays and modules in, numbers out."""
 
+import dataclasses
 import json
 
 import flax.linen as nn
@@ -79,6 +80,19 @@ def test_the_same_call_returns_what_is_finished(student, teacher, capfd):
     assert "is finished" in capfd.readouterr().err
     same = jax.tree.map(np.array_equal, again.params, student.params)
     assert all(jax.tree.leaves(same)) and again.metrics == student.metrics
+
+
+def test_a_teacher_by_its_directory_is_the_same_as_in_memory(tmp_path, capfd):
+    """Which has the name of its student, the only one of its run."""
+    settings = {"epochs": 1, **SETTINGS}
+    teacher = kdjax.train("resnet8", DATA, workdir=tmp_path / "t", **settings)
+    given = {"workdir": tmp_path / "s", **settings}
+    kdjax.distill("resnet8", str(tmp_path / "t"), DATA, **given)
+    kdjax.distill("resnet8", teacher, DATA, **given)
+    assert "s is finished" in capfd.readouterr().err
+    other = dataclasses.replace(teacher, student="kd")
+    with pytest.raises(InputError, match="teacher.student was '' and is now 'kd'"):
+        kdjax.distill("resnet8", other, DATA, **given)
 
 
 def test_evaluate_gives_what_training_gave(teacher):

@@ -142,7 +142,11 @@ CONFIG = f"--config={ROOT}/configs/fashion_mnist/teacher.py"
 @pytest.mark.parametrize(
     ("argv", "message"),
     (
-        (["evaluate", "--wrokdir=x"], "missing: --workdir. For example: python -m"),
+        (["evaluate"], "missing: --workdir. For example: python -m"),
+        (
+            ["evaluate", "--wrokdir=x"],
+            "there is no option --wrokdir. Did you mean --workdir?",
+        ),
         (["evaluate", "--workdir=x", "--chekpoint=1"], "Did you mean --checkpoint?"),
         (["evaluate", "--workdir=x", "y"], "'y' is no option; expected --NAME=VALUE"),
         (

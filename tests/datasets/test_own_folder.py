@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -16,6 +17,7 @@ from kdjax.datasets.folder_builder import prepare_folder
 from kdjax.datasets.own_set import commands, config_text, data_section
 from kdjax.datasets.summary import summary
 from kdjax.experiment.data import load_data, streams_by_itself
+from kdjax.experiment.overrides import load_config
 from kdjax.experiment.schema import nested
 from tests.data.jpegs import decoded, encode, picture
 from tests.datasets.miniature_imagenet import write_folder
@@ -181,6 +183,15 @@ def test_a_config_trains_on_it(own):
     )
 
 
+def test_a_misspelt_word_trains_no_student(own, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(config_text("mine", own[1].facts, "mine.py", "data", "1.0.0"))
+    assert load_config(f"{file}:teacher", []).method.name == "ce"
+    message = "mine.py:ARG: ARG is 'teachr'; expected 'teacher'. Did you mean teacher?"
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_config(f"{file}:teachr", [])
+
+
 def test_without_a_split_off_nothing_measures(tmp_path):
     write(tmp_path / "in", {"a": 3, "b": 3})
     done = prepared(tmp_path, validation=0.0)
@@ -208,7 +219,9 @@ def test_other_files_or_options_are_another_set(own, tmp_path):
         prepared(root)
     assert prepared(root, "mine:1.0.1").splits["train"] == 28
     shutil.rmtree(root / "in")
-    assert prepared(root, "mine:1.0.0").splits["train"] == 27
+    (root / "ins").mkdir()
+    with pytest.raises(DataError, match="in is not a directory.*Did you mean .*ins"):
+        prepared(root, "mine:1.0.0")
 
 
 def test_a_constant_channel_divides_by_one(tmp_path):

@@ -5,6 +5,7 @@ from PIL import Image
 
 from kdjax.contracts import InputError
 from kdjax.data.split import DataError
+from kdjax.datasets.summary import summary
 from tests.data.jpegs import encode, picture
 from tests.datasets.miniature_imagenet import write_folder
 from tests.datasets.test_own_folder import A, B, C, D, image, prepared
@@ -68,5 +69,8 @@ def test_images_that_exif_turns_are_refused_where_that_is_wanted(tmp_path):
         prepared(tmp_path, exif="refuse", skip_at_most=0)
     done = prepared(tmp_path, exif="refuse")
     assert list(done.skipped) == [str(tmp_path / "in/a/0.jpg")]
+    assert not any("upright" in line for line in summary(done))
+    (line,) = [x for x in summary(prepared(tmp_path, "other")) if "upright" in x]
+    assert line == "  exif      1 images turned upright (--exif=refuse takes none)"
     with pytest.raises(InputError, match="--exif is 'ignore'; expected apply or ref"):
         prepared(tmp_path, exif="ignore")

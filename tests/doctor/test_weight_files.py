@@ -1,5 +1,7 @@
 """Sound files of weights, as trainers leave them: no problem, and which network."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,16 @@ def test_a_network_that_is_not_known_is_a_note(tmp_path):
     assert not texts(findings, PROBLEM)
     (line,) = texts(findings, NOTE)
     assert "has the tensors of no network here -> Give `import`" in line
+
+
+def test_an_export_of_a_network_of_ones_own_is_known(tmp_path):
+    pytest.importorskip("safetensors")
+    path = tmp_path / "small.safetensors"
+    metadata = {"kdjax": json.dumps({"model": {"name": "my_nets:small"}})}
+    safetensors.write(path, {"params.Dense_0.bias": np.zeros(3, np.float32)}, metadata)
+    findings = look(path)
+    assert not texts(findings, NOTE) and not texts(findings, PROBLEM)
+    assert "has the tensors of my_nets:small, unchanged" in texts(findings, OK)[-1]
 
 
 @pytest.mark.parametrize("name", ("a.pth.tar", "a.pt.tar", "a.bin", "a.safetensors"))

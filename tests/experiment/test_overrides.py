@@ -24,6 +24,14 @@ def test_a_config_file_that_is_none(tmp_path, text, message):
         load_config(str(tmp_path / "mine.py"), [])
 
 
+def test_a_file_without_words_takes_none(tmp_path):
+    text = "from kdjax.experiment import schema\nget_config = lambda: schema.base()"
+    (tmp_path / "mine.py").write_text(text)
+    assert load_config(str(tmp_path / "mine.py"), []).seed == 0
+    with pytest.raises(InputError, match="ARG is 'x'; expected none: the file takes"):
+        load_config(f"{tmp_path / 'mine.py'}:x", [])
+
+
 @pytest.mark.errors
 @pytest.mark.parametrize(
     ("override", "message"),

@@ -14,6 +14,7 @@ from kdjax.__main__ import main
 from kdjax.checkpoints import checkpointer
 from kdjax.reporting import events, growing
 from kdjax.reporting.reporter import Reporter, read_rows
+from kdjax.runner import lock
 from kdjax.runner import workdir as workdirs
 from tests.chaos.matrix import scalars
 from tests.experiment import configs
@@ -201,7 +202,7 @@ def test_a_finished_run_where_nobody_can_write_is_finished(
     capsys.readouterr()
     before = sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*"))
     monkeypatch.setattr(workdirs.os, "access", lambda *_: False)
-    monkeypatch.setattr(workdirs, "_lock", refuse(errno.EROFS))
+    monkeypatch.setattr(lock, "hold", refuse(errno.EROFS))
     assert train() == 0
     assert "is finished; nothing to do" in capsys.readouterr().err
     after = sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*"))

@@ -245,3 +245,23 @@ def test_a_process_that_goes_on_is_ended_by_no_signal():
     process.process.send_signal(signal.SIGINT)
     code, _ = process.end()
     assert code == 0
+
+
+def test_a_command_that_ends_at_once_has_said_why(monkeypatch):
+    """The line is another thread's, which may come late to it."""
+    said = []
+
+    def slow(watch, text):
+        time.sleep(0.3)
+        said.append(text)
+
+    monkeypatch.setattr(signals._Watch, "_say", slow)
+    monkeypatch.setattr(os, "_exit", lambda code: said.append(code))
+    with signals.watched("kdjax x", final=False):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+        except signals.Stopped:
+            assert signals.ending() == 130
+        signals.leave()
+    assert [str(one)[:7] for one in said] == ["SIGINT:", "130"]

@@ -24,7 +24,7 @@ def test_what_is_no_slice_is_refused(name):
 
 def test_without_the_compiler_the_error_is_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install '\.\[preflight\]'"):
+    with pytest.raises(InputError, match=r"kdjax\[preflight\]', the path"):
         topology.describe("v5e:4x4")
 
 

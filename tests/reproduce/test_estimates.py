@@ -90,7 +90,8 @@ def test_the_sweeps_have_so_many_networks():
 @pytest.mark.parametrize("one", imagenet.TRAININGS, ids=lambda one: one.config)
 def test_imagenet_is_planned_as_its_configs_are(one):
     module = importlib.import_module(f"configs.imagenet.{one.config}")
-    config = module.get_config("runs/b" if one.config == "lr_ds" else "")
+    given = ["runs/b"] if one.config == "lr_ds" else []
+    config = module.get_config(*given)
     assert (config.model.name, config.total_epochs) == (one.student, one.epochs)
     grid = getattr(module, "get_grid", lambda: {"method": [0]})()
     assert one.students == len(grid["method"])

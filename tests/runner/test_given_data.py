@@ -6,12 +6,16 @@ import shutil
 import numpy as np
 import pytest
 
+import kdjax
 from kdjax.contracts import InputError
 from kdjax.data.npz import save_npz
 from kdjax.data.split import DataError, in_memory
 from kdjax.datasets.folder_builder import prepare_folder
 from kdjax.runner.given_data import batch_and_rate, data_section
 from tests.datasets.test_own_folder import A, write
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), np.uint8)
+PAIR = IMAGES, np.arange(9) % 3
 
 
 @pytest.fixture
@@ -136,3 +140,11 @@ def test_options_of_prepare_are_said_to_be_that(here):
     message = "--nested(.|\n)*options of `python -m kdjax prepare NAME --folder=photos "
     with pytest.raises(DataError, match=message):
         section("photos")
+
+
+@pytest.mark.parametrize("data", ["photos", {"train": PAIR, "test": PAIR}])
+def test_a_call_that_is_refused_leaves_no_data(here, data):
+    for settings in ({"method": "kdd"}, {"config": {"seeed": 1}}):
+        with pytest.raises(InputError, match="Did you mean"):
+            kdjax.train("resnet8", data, workdir="new/run", epochs=1, **settings)
+        assert not (here / "new").exists()

@@ -41,6 +41,37 @@ def test_a_second_writer_is_refused(tmp_path):
             raise AssertionError("it went on")
 
 
+def test_a_start_that_is_refused_leaves_nothing(tmp_path):
+    before = tmp_path / "before"
+    before.mkdir()
+    (before / "notes.txt").touch()
+    for place, left in ((tmp_path / "a/b", []), (before, ["notes.txt"])):
+        with pytest.raises(InputError), workdir.locked(place):
+            (place / workdir.CONFIG).touch()
+            raise InputError("refused")
+        assert [path.name for path in place.glob("*")] == left
+    assert [path.name for path in tmp_path.iterdir()] == ["before"]
+    with pytest.raises(InputError), workdir.locked(tmp_path / "run"):
+        (tmp_path / "run/checkpoints").mkdir()
+        raise InputError("something of a run that has begun")
+    assert (tmp_path / "run" / workdir.LOCK).exists()
+
+
+def test_a_lock_that_was_deleted_holds_no_one(tmp_path, monkeypatch):
+    """Between the opening of the file and its lock, whoever held it was refused."""
+    flock, deleted = fcntl.flock, []
+
+    def late(file, how):
+        if not deleted:
+            deleted.append((tmp_path / workdir.LOCK).unlink())
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with workdir.locked(tmp_path), pytest.raises(InputError, match="another run is"):
+        with workdir.locked(tmp_path):
+            raise AssertionError("it went on")
+
+
 def test_a_key_that_was_retired_is_read_and_dropped(tmp_path):
     now = as_json(schema.nested())
     for stacked in (False, True):

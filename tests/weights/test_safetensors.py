@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from kdjax.contracts import InputError
+from kdjax.paths import files
+from kdjax.runner.export import export
 from kdjax.weights import imported, safetensors
 
 pytest.importorskip("safetensors")
@@ -53,6 +55,14 @@ def test_what_is_written_can_be_read_by_hand(tmp_path):
         np.testing.assert_array_equal(actual.reshape(array.shape), array)
 
 
+def test_others_may_read_it_as_any_file(tmp_path):
+    (tmp_path / "any").touch()
+    with files.written(tmp_path / "a.safetensors") as part:
+        safetensors.write(part, {"a": ARRAY}, {})
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
 @pytest.mark.parametrize(
     "content",
     (
@@ -82,8 +92,15 @@ def test_what_is_said_of_a_file_must_be_json(tmp_path):
 
 def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(InputError, match=r"pip install '\.\[weights\]'"):
+    with pytest.raises(
+        InputError, match="need the package safetensors: pip install safe"
+    ):
         safetensors.read(tmp_path / "x.safetensors")
+    # Before `export` has a file to write, whose name says nothing to anyone.
+    flags = {"output": tmp_path / "y.safetensors", "format": "safetensors"}
+    with pytest.raises(InputError, match="^--format=safetensors: safetensors files"):
+        export(tmp_path, **flags)
+    assert not list(tmp_path.iterdir())
 
 
 def test_files_are_known_by_their_suffix(tmp_path):
