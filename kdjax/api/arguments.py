@@ -103,13 +103,10 @@ def as_arguments(text: str) -> str:
     'workdir: a is full; expected data=NAME, a new workdir'
     >>> as_arguments("give --config.data.padding=0: python -m kdjax train --seed=1")
     'give config={"data.padding": 0}: python -m kdjax train --seed=1'
-<<<<<<< HEAD
     >>> as_arguments("another run, --config.initial.workdir=runs/a, and more")
     'another run, config={"initial.workdir": "runs/a"}, and more'
-=======
     >>> as_arguments("saved. The same command goes on from there.")
     'saved. The same call goes on from there.'
->>>>>>> M2
     """
     text = re.sub(r"\b([Tt]he same) command\b", r"\1 call", text)
     parts, start = [], 0

@@ -73,12 +73,9 @@ def export(
             f"--dtype is {dtype!r}; expected, for --format={format}, one of "
             f"{', '.join(FORMATS[format])}."
         )
-<<<<<<< HEAD
     workdir, student = trained_in(workdir, student)
-=======
     if format == "safetensors":
         safetensors.check_installed("--format=safetensors")
->>>>>>> M2
     meta, _ = checkpoints.read_meta(workdir / CHECKPOINTS)
     data = meta["data"]
     section = {"workdir": str(workdir), "student": student, "checkpoint": checkpoint}

@@ -17,13 +17,8 @@ from kdjax.data.tfds.names import default_data_dir, parse_name
 from kdjax.datasets import own_set
 from kdjax.distributed import collectives
 from kdjax.experiment.data import dataset_of
-<<<<<<< HEAD
-from kdjax.paths.files import names, remove_tree
-from kdjax.runner.workdir import is_begun, read_config
-=======
 from kdjax.paths.files import missing, names, remove_empty, remove_tree
-from kdjax.runner.workdir import GIVEN, has_steps, is_begun, read_config
->>>>>>> M2
+from kdjax.runner.workdir import GIVEN, is_begun, read_config
 
 DATA = "data.npz"  # in a run's directory: what it was given as arrays
 FOLDER = GIVEN  # in it: what it was given as a folder of images
