@@ -1,7 +1,6 @@
 """The networks of several runs and their teachers, and their outputs side by side."""
 
 import functools
-import json
 from collections.abc import Callable
 
 from kdjax.analysis.outputs import Compared
@@ -9,7 +8,8 @@ from kdjax.contracts import InputError, nearest
 from kdjax.data.split import Split
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
-from kdjax.reporting.training_settings import conditions
+from kdjax.reporting.same_images import same_images
+from kdjax.reporting.training_settings import conditions, differences
 from kdjax.runner.evaluate import teacher_section
 from kdjax.runner.members import Member, Run
 from kdjax.runner.outputs import DIRECTORY, Images, TrainedNetwork
@@ -69,16 +69,10 @@ def baselines(
     Both were trained as long, and on as large batches of the same images.
     """
 
-    def what(member):
-        meta = member.run.meta
-        trained = conditions(meta.get("config") or {})
-        model = [member.section["model"], meta["data"]["train"], trained]
-        return json.dumps(model, sort_keys=True)
-
     plain = [n for n, m in members.items() if m.section["method"]["name"] == "ce"]
     result = {}
     for name, member in members.items():
-        same = [n for n in plain if what(members[n]) == what(member)]
+        same = [n for n in plain if _is_trained_alike(members[n], member)]
         seed = member.section["seed"]
         same.sort(key=lambda n: members[n].section["seed"] != seed)
         if same and name not in plain:
@@ -91,6 +85,15 @@ def baselines(
             "long and with the same batch size; there is none here.",
         )
     return result
+
+
+def _is_trained_alike(one: Member, other: Member) -> bool:
+    """Whether they are one network, trained as long on the same images."""
+    metas = [one.run.meta, other.run.meta]
+    own, others = (conditions(meta.get("config") or {}) for meta in metas)
+    is_one_model = one.section["model"] == other.section["model"]
+    is_alike = is_one_model and not differences(own, others)
+    return is_alike and same_images(*(meta["data"]["train"] for meta in metas))
 
 
 def student_network(name: str, member: Member, keep: bool = False) -> TrainedNetwork:

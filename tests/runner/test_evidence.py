@@ -176,6 +176,10 @@ def test_gains_are_over_networks_that_were_trained_as_long(root, tmp_path):
     said = []
     same = baselines(members, lambda *words: said.append(words))
     assert same == {"kd": "ce", "lr": "ce"} and not said
+    data = members["kd"].run.meta["data"]
+    renamed = {"data": data | {"train": data["train"] | {"name": "another"}}}
+    members["kd"] = Member(Run(run, members["kd"].run.meta | renamed), "kd")
+    assert baselines(members, lambda *words: said.append(words)) == same and not said
     longer = members["kd"].run.meta | {"config": schema.resolved(config)}
     members["kd"] = Member(Run(run, longer), "kd")
     assert baselines(members, lambda *words: said.append(words)) == {"lr": "ce"}

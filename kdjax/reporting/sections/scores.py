@@ -5,6 +5,7 @@ import statistics
 from kdjax.reporting import charts
 from kdjax.reporting.blocks import Chart, Section, Table
 from kdjax.reporting.groups import Group, mean_text, model_labels
+from kdjax.reporting.same_images import same_images
 
 TOP1, AGREEMENT = "test top-1 %", "agreement %"
 NOTES = {
@@ -71,7 +72,8 @@ def _caption(groups: list[Group], columns: list[str]) -> str:
         notes.append("Mean ± sample deviation (number of runs).")
     if any(len(g.by_seed("top1")) < len(g.values("top1")) for g in groups):
         notes.append("Some of these runs have the same seed.")
-    if len({group.test_images for group in groups}) > 1:
+    tests = [group.images("test") for group in groups]
+    if not all(same_images(one, tests[0]) for one in tests):
         notes.append("The test images are not the same: compare within one set only.")
     results = [member.result for group in groups for member in group.members]
     sources = dict.fromkeys(r.published["source"] for r in results if r.published)
