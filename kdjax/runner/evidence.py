@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from kdjax.analysis.outputs import Compared
 from kdjax.contracts import InputError
 from kdjax.reporting.blocks import Section
 from kdjax.reporting.evidence import (
@@ -59,6 +60,7 @@ def _sections(
         split = load_test_split(next(iter(members.values())).run, data_dir)
         images = Images(split, MOST_IMAGES, class_indices(split, classes), "test")
         compared = compare(members, images, left_out, keep=True)
+        _say_what_is_missing(compared, left_out)
     except InputError as error:
         left_out("all that needs test images", error)
         return _sections_of_rules(members, data_dir, left_out)
@@ -72,6 +74,25 @@ def _sections(
     ):
         _add(sections, make, left_out)
     return sections + _sections_of_rules(members, data_dir, left_out)
+
+
+def _say_what_is_missing(compared: Compared, left_out: LeftOut) -> None:
+    """Why networks are not in the sections on features."""
+    networks = compared.networks
+    bare = [name for name, one in networks.items() if one.feature_norms is None]
+    if bare:
+        left_out(
+            f"norms of the features and the three classes of {' · '.join(bare)}",
+            "no feature 'pooled'. Name the layer before the last: "
+            "from_linen(module, features={'pooled': PATH}).",
+        )
+    flat = [n for n, one in networks.items() if n not in bare and one.points is None]
+    if flat and compared.three_classes:
+        left_out(
+            f"the three classes of {' · '.join(flat)}",
+            "expected one matrix of weights of features by classes, the last layer; an "
+            "ensemble has several.",
+        )
 
 
 def _sections_of_rules(
