@@ -189,4 +189,8 @@ def print_table(results: list[Result], stream=None) -> None:
     text = caption(results)
     text = plain(text, "table.caption") if text else None
     style = {"caption": text, "caption_justify": "left"}
-    console(stream).print(table(columns(results), rows(results), COLUMNS[:3], **style))
+    out, names = console(stream), labels(results)
+    # A name that leaves room for the numbers is not broken in the middle of a word.
+    has_room = max(map(len, names), default=0) <= out.width // 4
+    style["whole"] = COLUMNS[:1] * has_room
+    out.print(table(columns(results), rows(results), COLUMNS[:3], **style))
