@@ -1,6 +1,6 @@
 """The networks of several runs and their teachers, and their outputs side by side."""
 
-import functools
+import re
 from collections.abc import Callable
 
 from kdjax.analysis.outputs import Compared
@@ -104,14 +104,28 @@ def student_network(name: str, member: Member, keep: bool = False) -> TrainedNet
     identity = {"name": member.student, "section": member.section}
     identity |= {key: meta.get(key) for key in ("step", "checksums")}
     keys = ("model", "networks", "reused_classifier")
+
+    def load() -> Teacher:
+        try:
+            return load_trained("report", section, meta["data"])
+        except InputError as error:
+            error.args = (_of_run(run, str(error)),)
+            raise
+
     return TrainedNetwork(
         name=name,
         identity=identity,
         architecture={key: member.section.get(key) for key in keys},
         data=meta["data"],
-        load=functools.partial(load_trained, "report", section, meta["data"]),
+        load=load,
         file=run.workdir / DIRECTORY / f"student-{member.student}" if keep else None,
     )
+
+
+def _of_run(run: Run, text: str) -> str:
+    """A message with the run's directory instead of an option that `report` lacks."""
+    found = re.match(r"report\.workdir: (?:.*?/meta: )?", text)
+    return f"{run.workdir}: {text[found.end() :]}" if found else text
 
 
 def teacher_network(name: str, run: Run, keep: bool = False) -> TrainedNetwork:

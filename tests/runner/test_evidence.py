@@ -153,7 +153,7 @@ def test_trials_of_one_program_answer_as_its_students(root, test_images, capsys)
         np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_networks_of_ones_own_are_named_once_with_what_to_type(root, tmp_path):
+def test_networks_of_ones_own_are_named_once_with_what_to_type(root, tmp_path, capsys):
     run = copied(root / "students", tmp_path / "run")
     code = "tests.networks:coarse"
     token = builders._allowed.set(frozenset())
@@ -164,6 +164,7 @@ def test_networks_of_ones_own_are_named_once_with_what_to_type(root, tmp_path):
     (line,) = section.blocks
     assert line.startswith("Left out: the comparison with the teacher · ce · kd · lr")
     assert line.endswith(f"add to the command: --allow_code={code}")
+    assert f"left out: kd: {run}: model.name is '{code}'" in capsys.readouterr().err
 
 
 def test_networks_without_features_are_named_with_what_to_type(
