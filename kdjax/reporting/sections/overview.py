@@ -167,6 +167,7 @@ def _configs(runs: list[Run]) -> str:
     keys = sorted({key for config in flats.values() for key in config})
     lines = []
     for key in keys:
-        pairs = [(name, str(config.get(key, "-"))) for name, config in flats.items()]
+        # An empty text is a value: without one it would seem to have that of others.
+        pairs = [(n, str(own.get(key, "-")) or '""') for n, own in flats.items()]
         lines.append(f"{key} = " + "; ".join(_joined(pairs).split("\n")))
     return "\n".join(lines)
