@@ -49,14 +49,12 @@ def table(
     rows: Iterable[Iterable[str]],
     left: Collection[str],
     no_wrap: bool = False,
-    whole: Collection[str] = (),
     styles: Mapping[str, str] = MappingProxyType({}),
     **options,
 ) -> Table:
     """A table of texts, which are shown as they are.
 
-    Columns stand to the right but those whose headings are in `left`; cells of those in
-    `whole`, or of all with `no_wrap`, are on one line. `styles` are of
+    Columns stand to the right but those whose headings are in `left`. `styles` are of
     cells with these texts, where the terminal has colours. Options are those of
     `rich.table.Table`.
     """
@@ -65,10 +63,7 @@ def table(
         justify = "left" if column in left else "right"
         # Folded, where a terminal is narrow: names of trials differ at their ends.
         result.add_column(
-            plain(column),
-            justify=justify,
-            no_wrap=no_wrap or column in whole,
-            overflow="fold",
+            plain(column), justify=justify, no_wrap=no_wrap, overflow="fold"
         )
     for row in rows:
         result.add_row(*(plain(cell, styles.get(cell, "")) for cell in row))

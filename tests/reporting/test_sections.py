@@ -51,19 +51,6 @@ def test_what_was_run_names_data_teacher_and_command(sections):
     assert "batch_size = 64\n" in config.text and config.is_folded
 
 
-def test_an_empty_value_is_not_that_of_other_runs(tmp_path):
-    write(tmp_path / "t", {"ce": (section("ce"), 50.0)})
-    write(tmp_path / "s", {"kd": (section("kd"), 50.0)}, teacher="runs/t")
-    (config,) = blocks_of(sections_of(tmp_path)["What was run"], Code)[1:]
-    assert 'teacher.workdir = runs/t (s); "" (t)\n' in config.text
-
-
-def test_columns_that_are_not_there_are_not_explained(sections):
-    (table,) = blocks_of(sections["Throughput and time"], Table)
-    assert table.columns == ["run", "wall time", "goodput", "images/s", "input wait %"]
-    assert "Goodput is the share" in table.caption and "skipped" not in table.caption
-
-
 def test_the_table_has_means_bests_and_published_numbers(sections):
     (table,) = blocks_of(sections["Results"], Table)
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
