@@ -61,6 +61,27 @@ def compare(
     )
 
 
+def say_what_is_missing(
+    compared: Compared, left_out: Callable[[str, object], None]
+) -> None:
+    """Why networks are not in the sections on features."""
+    networks = compared.networks
+    bare = [name for name, one in networks.items() if one.feature_norms is None]
+    if bare:
+        left_out(
+            f"norms of the features and the three classes of {' · '.join(bare)}",
+            "no feature 'pooled'. Name the layer before the last: "
+            "from_linen(module, features={'pooled': PATH}).",
+        )
+    flat = [n for n, one in networks.items() if n not in bare and one.points is None]
+    if flat and compared.three_classes:
+        left_out(
+            f"the three classes of {' · '.join(flat)}",
+            "expected one matrix of weights of features by classes, the last layer; an "
+            "ensemble has several.",
+        )
+
+
 def baselines(
     members: dict[str, Member], left_out: Callable[[str, object], None]
 ) -> dict[str, str]:

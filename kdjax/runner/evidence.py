@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kdjax.analysis.outputs import Compared
 from kdjax.contracts import InputError
 from kdjax.reporting.blocks import Section
 from kdjax.reporting.evidence import (
@@ -22,7 +21,12 @@ from kdjax.reporting.evidence.charts import names_of
 from kdjax.reporting.grouping import make_groups
 from kdjax.reporting.runs import Run
 from kdjax.runner import rules
-from kdjax.runner.compared import class_indices, compare, load_test_split
+from kdjax.runner.compared import (
+    class_indices,
+    compare,
+    load_test_split,
+    say_what_is_missing,
+)
 from kdjax.runner.left_out import LeftOut
 from kdjax.runner.members import Member, one_of_each
 from kdjax.runner.outputs import Images
@@ -60,7 +64,7 @@ def _sections(
         split = load_test_split(next(iter(members.values())).run, data_dir)
         images = Images(split, MOST_IMAGES, class_indices(split, classes), "test")
         compared = compare(members, images, left_out, keep=True)
-        _say_what_is_missing(compared, left_out)
+        say_what_is_missing(compared, left_out)
     except InputError as error:
         left_out("all that needs test images", error)
         return _sections_of_rules(members, data_dir, left_out)
@@ -74,25 +78,6 @@ def _sections(
     ):
         _add(sections, make, left_out)
     return sections + _sections_of_rules(members, data_dir, left_out)
-
-
-def _say_what_is_missing(compared: Compared, left_out: LeftOut) -> None:
-    """Why networks are not in the sections on features."""
-    networks = compared.networks
-    bare = [name for name, one in networks.items() if one.feature_norms is None]
-    if bare:
-        left_out(
-            f"norms of the features and the three classes of {' · '.join(bare)}",
-            "no feature 'pooled'. Name the layer before the last: "
-            "from_linen(module, features={'pooled': PATH}).",
-        )
-    flat = [n for n, one in networks.items() if n not in bare and one.points is None]
-    if flat and compared.three_classes:
-        left_out(
-            f"the three classes of {' · '.join(flat)}",
-            "expected one matrix of weights of features by classes, the last layer; an "
-            "ensemble has several.",
-        )
 
 
 def _sections_of_rules(
