@@ -39,12 +39,12 @@ def apart_by_images(items: list[T], run_of: Callable[[T], Run]) -> list[list[T]]
     A run that goes on has recorded none yet: it is with the others, if they have one.
     """
     contents = [content(run_of(item)) for item in items]
-    known = set(filter(None, contents))
-    default = known.pop() if len(known) == 1 else ()
-    apart: dict[tuple[str, ...], list[T]] = {}
+    distinct = set(filter(None, contents))
+    default = distinct.pop() if len(distinct) == 1 else ()
+    by_content: dict[tuple[str, ...], list[T]] = {}
     for item, own in zip(items, contents, strict=True):
-        apart.setdefault(own or default, []).append(item)
-    return list(apart.values())
+        by_content.setdefault(own or default, []).append(item)
+    return list(by_content.values())
 
 
 def same_images(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -145,8 +145,8 @@ def student_network(name: str, member: Member, keep: bool = False) -> TrainedNet
 
 def _of_run(run: Run, text: str) -> str:
     """A message with the run's directory instead of an option that `report` lacks."""
-    found = re.match(r"report\.workdir: (?:.*?/meta: )?", text)
-    return f"{run.workdir}: {text[found.end() :]}" if found else text
+    match = re.match(r"report\.workdir: (?:.*?/meta: )?", text)
+    return f"{run.workdir}: {text[match.end() :]}" if match else text
 
 
 def teacher_network(name: str, run: Run, keep: bool = False) -> TrainedNetwork:
