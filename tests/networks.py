@@ -42,6 +42,14 @@ class Coarse(nn.Module):
         return nn.Dense(self.classes)(pixels), {"pooled": pixels}
 
 
+class CoarseWithoutFeatures(nn.Module):
+    classes: int
+
+    @nn.compact
+    def __call__(self, images):
+        return nn.Dense(self.classes)(images[:, ::4, ::4].reshape(len(images), -1))
+
+
 class Staged(nn.Module):
     """A stem and three stages, with every feature that the residual networks have."""
 
@@ -117,6 +125,11 @@ def linear(num_classes: int) -> Network:
 
 def coarse(num_classes: int) -> Network:
     return from_linen(Coarse(num_classes))
+
+
+def coarse_without_features(num_classes: int) -> Network:
+    """Of the same weights."""
+    return from_linen(CoarseWithoutFeatures(num_classes))
 
 
 def staged(num_classes: int, width: int = 4) -> Network:

@@ -2,6 +2,7 @@
 
 from kdjax.contracts import InputError, nearest
 from kdjax.reporting.groups import Group
+from kdjax.reporting.same_images import same_images
 from kdjax.reporting.training_settings import differences
 
 
@@ -9,8 +10,15 @@ def why_not_comparable(one: Group, other: Group) -> str:
     """What else than the method `one` differs in from the other; "" for nothing."""
     if one.model != other.model:
         return "another network"
-    if one.test_images != other.test_images:
+    if not same_images(one.images("test"), other.images("test")):
         return "other test images"
+    own, others = one.images("train"), other.images("train")
+    if not same_images(own, others):
+        splits = [images.get("split") for images in (own, others)]
+        is_split = own.get("name") == others.get("name") and splits[0] != splits[1]
+        if is_split and all(splits):
+            return f"data.train {splits[0]} instead of {splits[1]}"
+        return "other training images"
     if words := differences(one.conditions, other.conditions):
         return ", ".join(words[:2]) + ", ..." * (len(words) > 2)
     if one.is_finished != other.is_finished:

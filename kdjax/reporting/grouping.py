@@ -9,6 +9,7 @@ from kdjax.contracts import flat
 from kdjax.reporting.groups import Group, Member
 from kdjax.reporting.results import Result, labels, method_label, numbered
 from kdjax.reporting.runs import Run, run_at
+from kdjax.reporting.same_images import apart_by_images
 from kdjax.reporting.training_settings import (
     ELSEWHERE,
     SEED,
@@ -30,7 +31,8 @@ def make_groups(runs: list[Run]) -> list[Group]:
     members = collections.defaultdict(list)
     for name, (run, result) in zip(names, pairs, strict=True):
         members[_setting(run, result)].append(Member(name, run, result))
-    lists, teachers = list(members.values()), _teachers(runs)
+    lists = [own for same in members.values() for own in apart_by_images(same, _run)]
+    teachers = _teachers(runs)
     groups = [
         Group("", own, _is_in(own[0], teachers), conditions(own[0].run.config))
         for own in lists
@@ -45,6 +47,10 @@ def make_groups(runs: list[Run]) -> list[Group]:
         for name, group in zip(_names(groups), groups, strict=True)
     ]
     return sorted(groups, key=lambda group: not group.is_teacher)
+
+
+def _run(member: Member) -> Run:
+    return member.run
 
 
 def _setting(run: Run, result: Result) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from kdjax.contracts import flat
 from kdjax.reporting.results import Result, series
 from kdjax.reporting.runs import Run
+from kdjax.reporting.same_images import images_of
 from kdjax.reporting.training_settings import value_text
 
 
@@ -41,14 +42,9 @@ class Group(NamedTuple):
         """The network with its settings, such as the depth."""
         return self.first.section.get("model", {"name": self.first.model})
 
-    @property
-    def test_images(self) -> tuple:
-        """What tells whether accuracies can be compared: the set and its split."""
-        run = self.members[0].run
-        test = (run.identity.get("data") or {}).get("test") or {}
-        own = run.config.get("data", {})
-        name = own.get("name") or test.get("name")
-        return name, own.get("test") or test.get("split")
+    def images(self, part: str) -> dict:
+        """The "train" or "test" images, to be compared by `same_images`."""
+        return images_of(self.members[0].run, part)
 
     @property
     def is_finished(self) -> bool:

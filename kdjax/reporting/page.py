@@ -16,7 +16,7 @@ from typing import Any
 
 import jinja2
 import vl_convert
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import kdjax
 from kdjax.contracts import json_text, printable
@@ -85,6 +85,7 @@ def write_page(
         trim_blocks=True,
     )
     environment.tests["narrow"] = _is_narrow
+    environment.filters["whole_words"] = _whole_words
     environment.filters["kind"] = lambda block: type(block).__name__
     text = environment.get_template("report.html").render(values)
     replace(path, text.lstrip())
@@ -93,6 +94,13 @@ def write_page(
 def _plain(value: Any) -> Any:
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return printable(value) if is_text else value
+
+
+def _whole_words(text: str) -> Markup:
+    """A text of which no line ends at a hyphen: "--workdir" is one word."""
+    words = re.split(r"(\s)", printable(text))
+    span = Markup("<span>{}</span>")
+    return Markup("").join(span.format(w) if "-" in w else escape(w) for w in words)
 
 
 def _is_narrow(section: Section) -> bool:

@@ -186,7 +186,10 @@ def caption(results: list[Result]) -> str:
 
 def print_table(results: list[Result], stream=None) -> None:
     """Prints the comparison."""
-    text = caption(results)
-    text = plain(text, "table.caption") if text else None
+    text = plain(words, "table.caption") if (words := caption(results)) else None
     style = {"caption": text, "caption_justify": "left"}
-    console(stream).print(table(columns(results), rows(results), COLUMNS[:3], **style))
+    out, cells = console(stream), rows(results)
+    shown = table(columns(results), cells, COLUMNS[:3], **style)
+    # A name that leaves room for the numbers is not broken in the middle of a word.
+    shown.columns[0].no_wrap = all(len(row[0]) <= out.width // 4 for row in cells)
+    out.print(shown)

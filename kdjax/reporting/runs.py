@@ -58,7 +58,23 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[Run]:
         for workdir in dict.fromkeys(below):
             own = "/".join(workdir.parts[len(root.parts) :])
             runs.append(_read(workdir, own or root.resolve().name))
-    return runs
+    return _with_parents(runs)
+
+
+def _with_parents(runs: list[Run]) -> list[Run]:
+    """The runs, those of one name called by as many directories as tell them apart."""
+    parts = [run.workdir.resolve().parts for run in runs]
+    names = [run.name for run in runs]
+    result = []
+    for run, own in zip(runs, parts, strict=True):
+        same = {p for p, name in zip(parts, names, strict=True) if name == run.name}
+        least = len(pathlib.PurePath(run.name).parts)
+        counts = range(least, len(own) if len(same) > 1 else least)
+        alone = (n for n in counts if sum(p[-n:] == own[-n:] for p in same) == 1)
+        name = "/".join(own[-n:]) if (n := next(alone, 0)) else run.name
+        results = [result._replace(run=name) for result in run.results]
+        result.append(run._replace(name=name, results=results))
+    return result
 
 
 def is_without_training(root: pathlib.Path) -> bool:

@@ -11,6 +11,7 @@ ELSEWHERE = ("students", "model", "method", "selection")
 _FREE = {"data.data_dir", "data.threads", "log_every_steps", "tensorboard", "trackers"}
 # Of the data what is where and how it is read, and which part a method has chosen.
 _READ = {"data.feed", "data.keep", "data.skip_at_most"}
+_NAMED = {"data.name", "data.train", "data.test"}  # `same_images` compares what it is
 # A path or a name that has the seed in it: teachers/seed-0.
 SEED = re.compile(r"[_\-./]*seed[-_=/]?\d+[_\-./]*", re.IGNORECASE)
 
@@ -39,8 +40,8 @@ def without_seeds(value: Any) -> Any:
 def conditions(config: Mapping) -> dict[str, Any]:
     """What trainings must share if a difference is to be one of their methods.
 
-    Length, batch size, and the images with their labels and crops. {} of an empty
-    config.
+    Length, batch size, and what is done to images and labels; whether the images are
+    the same is for `same_images` to say. {} of an empty config.
     """
     if not config:
         return {}
@@ -51,7 +52,7 @@ def conditions(config: Mapping) -> dict[str, Any]:
     return result | {
         key: value
         for key, value in without_seeds(data).items()
-        if key not in _FREE and key not in _READ
+        if key not in _FREE | _READ | _NAMED
     }
 
 

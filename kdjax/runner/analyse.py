@@ -7,6 +7,7 @@ from kdjax.analysis import student_teacher
 from kdjax.analysis.outputs import Compared
 from kdjax.analysis.projection import elongation
 from kdjax.contracts import InputError
+from kdjax.data.npz import is_npz
 from kdjax.distributed import collectives
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.evidence import distances, projection
@@ -14,8 +15,10 @@ from kdjax.reporting.evidence.png import write_png
 from kdjax.reporting.files import replace_json
 from kdjax.reporting.results import numbered
 from kdjax.reporting.runs import Run, read_runs
-from kdjax.runner.compared import class_indices, compare
+from kdjax.reporting.same_images import same_images
+from kdjax.runner.compared import class_indices, compare, say_what_is_missing
 from kdjax.runner.members import Member, find
+from kdjax.runner.members import Run as StoredRun
 from kdjax.runner.outputs import Images
 from kdjax.runner.scored_images import run_split
 
@@ -39,6 +42,7 @@ def analyse(
     loaded = run_split(run.workdir, run.meta["data"]["train"], split, data_dir)
     images = Images(loaded, None, class_indices(loaded, classes))
     compared = compare(members, images, _refuse)
+    say_what_is_missing(compared, _say)
     summaries = {name: _summary(compared, name) for name in compared.teacher_of}
     replace_json(output / "analysis.json", summaries)
     for name, section in (
@@ -68,14 +72,24 @@ def _find_members(workdirs: list[pathlib.Path]) -> dict[str, Member]:
         raise InputError(f"{', '.join(without)}: its students had no teacher.")
     if without:
         collectives.log(f"analyse: left out, without a teacher: {', '.join(without)}")
-    sets = {str(row[-1].run.meta["data"]["train"].get("name")) for row in rows}
-    if len(sets) > 1:
+    first, *others = (row[-1].run for row in rows)
+    if other := next((run for run in others if not _is_one_set(run, first)), None):
+        names = [one.meta["data"]["train"].get("name") for one in (first, other)]
         raise InputError(
-            f"analyse: these students were trained on {', '.join(sorted(sets))}; "
-            "expected one data set, on whose images all can be run."
+            f"analyse: {first.workdir} was trained on {names[0]} and {other.workdir} "
+            f"on {names[1]}, which has other images; expected one data set, on whose "
+            "images all can be run."
         )
     names = [name if len(runs) == 1 else f"{run}/{name}" for run, name, _ in rows]
     return dict(zip(numbered(names), (row[-1] for row in rows), strict=True))
+
+
+def _is_one_set(one: StoredRun, other: StoredRun) -> bool:
+    """Whether their test images are the same, or both have parts of a named set."""
+    data = [run.meta["data"] for run in (one, other)]
+    names = {str(row["train"].get("name")) for row in data}
+    is_named = len(names) == 1 and not any(map(is_npz, names))
+    return is_named or same_images(*(row["test"] for row in data))
 
 
 def _students(run: Run) -> list[str]:
@@ -99,6 +113,10 @@ def _summary(compared: Compared, name: str) -> dict[str, float]:
     ratios = elongation(student.points, compared.labels_of_points)
     names = compared.class_names
     return result | {f"elongation/{names[k]}": ratio for k, ratio in ratios.items()}
+
+
+def _say(what: str, why: object) -> None:
+    collectives.log(f"analyse: left out: {what}: {why}")
 
 
 def _refuse(what: str, why: object) -> None:

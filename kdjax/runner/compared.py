@@ -1,7 +1,6 @@
 """The networks of several runs and their teachers, and their outputs side by side."""
 
-import functools
-import json
+import re
 from collections.abc import Callable
 
 from kdjax.analysis.outputs import Compared
@@ -9,7 +8,8 @@ from kdjax.contracts import InputError, nearest
 from kdjax.data.split import Split
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
-from kdjax.reporting.training_settings import conditions
+from kdjax.reporting.same_images import same_images
+from kdjax.reporting.training_settings import conditions, differences
 from kdjax.runner.evaluate import teacher_section
 from kdjax.runner.members import Member, Run
 from kdjax.runner.outputs import DIRECTORY, Images, TrainedNetwork
@@ -61,6 +61,27 @@ def compare(
     )
 
 
+def say_what_is_missing(
+    compared: Compared, left_out: Callable[[str, object], None]
+) -> None:
+    """Why networks are not in the sections on features."""
+    networks = compared.networks
+    bare = [name for name, one in networks.items() if one.feature_norms is None]
+    if bare:
+        left_out(
+            f"norms of the features and the three classes of {' · '.join(bare)}",
+            "no feature 'pooled'. Name the layer before the last: "
+            "from_linen(module, features={'pooled': PATH}).",
+        )
+    flat = [n for n, one in networks.items() if n not in bare and one.points is None]
+    if flat and compared.three_classes:
+        left_out(
+            f"the three classes of {' · '.join(flat)}",
+            "expected one matrix of weights of features by classes, the last layer; an "
+            "ensemble has several.",
+        )
+
+
 def baselines(
     members: dict[str, Member], left_out: Callable[[str, object], None]
 ) -> dict[str, str]:
@@ -69,16 +90,10 @@ def baselines(
     Both were trained as long, and on as large batches of the same images.
     """
 
-    def what(member):
-        meta = member.run.meta
-        trained = conditions(meta.get("config") or {})
-        model = [member.section["model"], meta["data"]["train"], trained]
-        return json.dumps(model, sort_keys=True)
-
     plain = [n for n, m in members.items() if m.section["method"]["name"] == "ce"]
     result = {}
     for name, member in members.items():
-        same = [n for n in plain if what(members[n]) == what(member)]
+        same = [n for n in plain if _is_trained_alike(members[n], member)]
         seed = member.section["seed"]
         same.sort(key=lambda n: members[n].section["seed"] != seed)
         if same and name not in plain:
@@ -93,6 +108,15 @@ def baselines(
     return result
 
 
+def _is_trained_alike(one: Member, other: Member) -> bool:
+    """Whether they are one network, trained as long on the same images."""
+    metas = [one.run.meta, other.run.meta]
+    own, others = (conditions(meta.get("config") or {}) for meta in metas)
+    is_one_model = one.section["model"] == other.section["model"]
+    is_alike = is_one_model and not differences(own, others)
+    return is_alike and same_images(*(meta["data"]["train"] for meta in metas))
+
+
 def student_network(name: str, member: Member, keep: bool = False) -> TrainedNetwork:
     run, meta = member.run, member.run.meta
     section = {"workdir": str(run.workdir), "student": member.student}
@@ -101,14 +125,28 @@ def student_network(name: str, member: Member, keep: bool = False) -> TrainedNet
     identity = {"name": member.student, "section": member.section}
     identity |= {key: meta.get(key) for key in ("step", "checksums")}
     keys = ("model", "networks", "reused_classifier")
+
+    def load() -> Teacher:
+        try:
+            return load_trained("report", section, meta["data"])
+        except InputError as error:
+            error.args = (_of_run(run, str(error)),)
+            raise
+
     return TrainedNetwork(
         name=name,
         identity=identity,
         architecture={key: member.section.get(key) for key in keys},
         data=meta["data"],
-        load=functools.partial(load_trained, "report", section, meta["data"]),
+        load=load,
         file=run.workdir / DIRECTORY / f"student-{member.student}" if keep else None,
     )
+
+
+def _of_run(run: Run, text: str) -> str:
+    """A message with the run's directory instead of an option that `report` lacks."""
+    match = re.match(r"report\.workdir: (?:.*?/meta: )?", text)
+    return f"{run.workdir}: {text[match.end() :]}" if match else text
 
 
 def teacher_network(name: str, run: Run, keep: bool = False) -> TrainedNetwork:

@@ -21,7 +21,12 @@ from kdjax.reporting.evidence.charts import names_of
 from kdjax.reporting.grouping import make_groups
 from kdjax.reporting.runs import Run
 from kdjax.runner import rules
-from kdjax.runner.compared import class_indices, compare, load_test_split
+from kdjax.runner.compared import (
+    class_indices,
+    compare,
+    load_test_split,
+    say_what_is_missing,
+)
 from kdjax.runner.left_out import LeftOut
 from kdjax.runner.members import Member, one_of_each
 from kdjax.runner.outputs import Images
@@ -59,6 +64,7 @@ def _sections(
         split = load_test_split(next(iter(members.values())).run, data_dir)
         images = Images(split, MOST_IMAGES, class_indices(split, classes), "test")
         compared = compare(members, images, left_out, keep=True)
+        say_what_is_missing(compared, left_out)
     except InputError as error:
         left_out("all that needs test images", error)
         return _sections_of_rules(members, data_dir, left_out)

@@ -1,7 +1,5 @@
 """The trained networks of runs and sweeps whose outputs are compared."""
 
-import collections
-import json
 import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,6 +10,7 @@ from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.experiment.trials import trained_in
 from kdjax.reporting.groups import Group
 from kdjax.reporting.runs import Run as Training
+from kdjax.reporting.same_images import same_images
 
 MOST_STUDENTS = 6  # more than one chart can distinguish
 
@@ -118,15 +117,16 @@ def _first_of_each(groups: list[Group], left_out) -> dict[str, Member]:
 
 def _keep_same_images(members: dict[str, Member], left_out) -> None:
     """Drops those that were tested on other images than most."""
-    tests = {
-        name: json.dumps(one.run.meta["data"]["test"], sort_keys=True)
-        for name, one in members.items()
-    }
-    for most, _ in collections.Counter(tests.values()).most_common(1):
-        for name, test in tests.items():
-            if test != most:
-                left_out(name, "tested on other images than most of the runs.")
-                del members[name]
+    tests = {name: one.run.meta["data"]["test"] for name, one in members.items()}
+
+    def count(test: dict) -> int:
+        return sum(same_images(test, other) for other in tests.values())
+
+    most = max(tests.values(), key=count, default={})
+    for name, test in tests.items():
+        if not same_images(test, most):
+            left_out(name, "tested on other images than most of the runs.")
+            del members[name]
 
 
 def _is_teacher(member: Member, teachers: list[dict]) -> bool:

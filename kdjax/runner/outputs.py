@@ -69,9 +69,17 @@ class Images:
     def outputs(self, network: TrainedNetwork) -> NetworkOutputs:
         """Those that are kept, of these weights and images; else computed and kept."""
         kept = self._kept(network)
-        if kept is not None:
+        if kept is not None and kept.feature_norms is not None:
             return kept
-        trained = network.load()
+        try:
+            trained = network.load()
+        except InputError:
+            if kept is None:
+                raise
+            return kept
+        # A network may have got a name for its features since, with the same weights.
+        if kept is not None and not self._has_features(network, trained):
+            return kept
         # Minutes, of large networks on a CPU.
         collectives.log(f"{network.name}: runs on {len(self.split.label):,} images")
         arrays = self._answer(network, trained)
@@ -85,10 +93,19 @@ class Images:
             self.classes = most_confused(arrays["logits"], self.split.label)
         features = arrays.get("features")
         norms = None if features is None else feature_norms(features)
-        points = self._points(network.name, trained, features)
+        points = self._points(trained, features)
         outputs = NetworkOutputs(arrays["logits"], norms, points)
         self._keep(network, outputs)
         return outputs
+
+    def _has_features(self, network: TrainedNetwork, trained: Teacher) -> bool:
+        normalise = normaliser(network.data).evaluate
+
+        def features(variables, image):
+            return trained.network.evaluate(*variables, normalise(image)).features
+
+        image = jax.ShapeDtypeStruct((1, *self.split.image.shape[1:]), np.uint8)
+        return "pooled" in jax.eval_shape(features, trained.variables, image)
 
     def _answer(self, network: TrainedNetwork, trained: Teacher) -> dict:
         """Logits [n, k] and features [n, d]; of an ensemble the mean, side by side."""
@@ -111,7 +128,7 @@ class Images:
     def _batches(self):
         return passing_rows(self.split, 0, sharding.make_mesh())
 
-    def _points(self, name: str, trained: Teacher, features) -> np.ndarray | None:
+    def _points(self, trained: Teacher, features) -> np.ndarray | None:
         """The three classes' images in the plane of their weights, where it has one."""
         if features is None or not self.classes:
             return None
@@ -119,11 +136,6 @@ class Images:
         matrices = (x for x in jax.tree.leaves(trained.variables[0]) if x.ndim == 2)
         kernels = [x for x in matrices if x.shape == (width, classes)]
         if len(kernels) != 1:
-            collectives.log(
-                f"{name}: no projection of its classes: {len(kernels)} matrices of its "
-                f"weights are of {width} features by {classes} classes; expected one, "
-                "the last layer."
-            )
             return None
         shown = np.isin(self.split.label, self.classes)
         templates = np.asarray(kernels[0])[:, list(self.classes)].T

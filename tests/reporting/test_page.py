@@ -71,6 +71,18 @@ def test_every_kind_of_block_is_drawn(page):
     assert {"b", "i", "title>"} & set(parsed.tags) == set()
 
 
+def test_a_line_of_a_command_ends_at_no_hyphen(tmp_path):
+    command = "python -m kdjax train --workdir=<a>\npython b-c"
+    section = blocks.Section("S", [blocks.Code(command)])
+    write_page(tmp_path / "index.html", "title", [section])
+    text = (tmp_path / "index.html").read_text()
+    (inside,) = re.findall("<pre>(.*?)</pre>", text, re.DOTALL)
+    words = re.findall("<span>(.*?)</span>", inside)
+    assert words == ["-m", "--workdir=&lt;a&gt;", "b-c"]
+    assert html.unescape(re.sub("</?span>", "", inside)) == command
+    assert "pre span { display: inline-block;" in text
+
+
 def test_a_chart_is_kept_as_it_is_in_its_script(page):
     specs = re.findall(r'<script type="application/json">(.*?)</script>', page, re.S)
     assert len(specs) == 2

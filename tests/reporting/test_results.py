@@ -1,6 +1,8 @@
 """Names and cells of a comparison."""
 
+import io
 import json
+import re
 
 import pytest
 
@@ -10,6 +12,7 @@ from kdjax.reporting.results import (
     caption,
     columns,
     labels,
+    print_table,
     read_results,
     rows,
     series,
@@ -35,6 +38,17 @@ def test_no_two_are_called_the_same():
         "run/kd (1)",
         "run/kd (2)",
     ]
+
+
+def test_a_name_is_whole_where_the_terminal_has_room(monkeypatch):
+    runs = [result("photos/labels-long", "ce"), result("photos/small-long", "kd")]
+    runs = [run._replace(model="provided:PocketNet-f3037175") for run in runs]
+    for width, is_whole in ((80, True), (40, False)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_table(runs, file := io.StringIO())
+        assert ("photos/labels-long" in file.getvalue()) is is_whole
+        letters = "".join(re.findall(r"^│ (\S*)", file.getvalue(), re.MULTILINE))
+        assert letters == "photos/labels-longphotos/small-long"
 
 
 def test_seconds_are_shared_and_agreement_needs_a_teacher():

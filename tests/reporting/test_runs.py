@@ -32,6 +32,16 @@ def test_a_sweep_is_its_trials_and_the_programs_that_go_on(tmp_path):
     assert names(root / trials[0], root) == [trials[0], "programs/on", *trials]
 
 
+def test_runs_of_one_name_are_called_by_their_directories(tmp_path):
+    for place in ("a/x/teacher", "b/x/teacher", "b/y/teacher", "b/kd"):
+        write(tmp_path / place, CE)
+    given = [tmp_path / "a" / "x" / "teacher", tmp_path / "b" / "x", tmp_path / "b"]
+    own = ["a/x/teacher", "b/x/teacher", "kd", "x/teacher", "y/teacher"]
+    assert names(*given) == own
+    runs = read_runs(given[:2])
+    assert [r.name for r in runs] == own[:2] == [r.results[0].run for r in runs]
+
+
 def test_stages_and_directories_of_runs_are_looked_through(tmp_path):
     write(tmp_path / "all" / "a" / "teacher", CE)
     write(tmp_path / "all" / "a" / "student", CE)

@@ -19,6 +19,7 @@ from kdjax.runner.compared import baselines, compare
 from kdjax.runner.evidence import TITLE
 from kdjax.runner.members import Member, Run, one_of_each
 from kdjax.runner.outputs import Images
+from tests import networks
 from tests.runner.evidence_runs import (
     METHODS,
     coarse,
@@ -152,7 +153,7 @@ def test_trials_of_one_program_answer_as_its_students(root, test_images, capsys)
         np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_networks_of_ones_own_are_named_once_with_what_to_type(root, tmp_path):
+def test_networks_of_ones_own_are_named_once_with_what_to_type(root, tmp_path, capsys):
     run = copied(root / "students", tmp_path / "run")
     code = "tests.networks:coarse"
     token = builders._allowed.set(frozenset())
@@ -163,6 +164,25 @@ def test_networks_of_ones_own_are_named_once_with_what_to_type(root, tmp_path):
     (line,) = section.blocks
     assert line.startswith("Left out: the comparison with the teacher · ce · kd · lr")
     assert line.endswith(f"add to the command: --allow_code={code}")
+    assert f"left out: kd: {run}: model.name is '{code}'" in capsys.readouterr().err
+
+
+def test_networks_without_features_are_named_with_what_to_type(
+    root, tmp_path, monkeypatch, capsys
+):
+    run = copied(root / "second", tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(networks, "coarse", networks.coarse_without_features)
+        for _ in range(2):  # the second time of what is kept
+            (section,) = evidence_sections([run])
+            (line,) = section.blocks
+            assert line.startswith("Left out: norms of the features and the three")
+            assert "classes of run: no feature 'pooled'" in line
+            assert "from_linen(module, features={'pooled': PATH})" in line
+            assert line.removeprefix("Left out: ") in capsys.readouterr().err
+    # The same weights with a name for the features.
+    titles = [section.title for section in evidence_sections([run])]
+    assert titles == ["Norms of the features", "Three classes as the networks see them"]
 
 
 def test_gains_are_over_networks_that_were_trained_as_long(root, tmp_path):
@@ -176,6 +196,10 @@ def test_gains_are_over_networks_that_were_trained_as_long(root, tmp_path):
     said = []
     same = baselines(members, lambda *words: said.append(words))
     assert same == {"kd": "ce", "lr": "ce"} and not said
+    data = members["kd"].run.meta["data"]
+    renamed = {"data": data | {"train": data["train"] | {"name": "another"}}}
+    members["kd"] = Member(Run(run, members["kd"].run.meta | renamed), "kd")
+    assert baselines(members, lambda *words: said.append(words)) == same and not said
     longer = members["kd"].run.meta | {"config": schema.resolved(config)}
     members["kd"] = Member(Run(run, longer), "kd")
     assert baselines(members, lambda *words: said.append(words)) == {"lr": "ce"}

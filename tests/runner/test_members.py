@@ -110,6 +110,16 @@ def test_what_is_not_stored_or_tested_on_other_images_is_said(metas, tmp_path):
     assert "no checkpoints" in said[0][1] and "other images" in said[1][1]
 
 
+def test_images_are_those_of_their_content_not_of_their_name(metas, tmp_path):
+    tests = {"a": ("set", "1"), "b": ("set:1.0.0", "1"), "c": ("set", "2")}
+    for name, (set_name, digest) in tests.items():
+        stored(metas, tmp_path / name, {name: (section(name), 50.0)})
+        test = {"name": set_name, "split": "test", "sha256": digest}
+        metas[tmp_path / name]["data"]["test"] = test
+    members, _, said = chosen(tmp_path)
+    assert list(members) == ["a", "b"] and [what for what, _ in said] == ["c"]
+
+
 def trial(metas, root: pathlib.Path, name: str, program: str):
     """A trial of a sweep as `kdjax.sweeps` writes it."""
     write(root / name, {"kd": (section("kd", temperature=len(name)), 50.0)})

@@ -114,6 +114,6 @@ def _caption(compared: Compared, classes: int, shown: int) -> str:
         )
     return (
         "The same by class, sorted by the mean gain; lines are intervals of 95 % over "
-        f"the test images of the class.{which} Of so many classes some intervals leave "
-        "out 0 by chance."
+        f"the test images of the class.{which} One interval in 20 leaves out 0 by "
+        "chance."
     )

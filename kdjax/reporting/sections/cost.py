@@ -11,6 +11,14 @@ from kdjax.training.goodput import LOSSES, TOTAL
 
 STEPS = "steps"
 ROWS, BARS, POINTS = 20, 20, 1500  # of the table and the figures, at most
+NOTES = {  # of the columns
+    "goodput": "goodput is the share of the wall time that went to training steps",
+    "images/s": "images/s is the median of the rows, of all students together",
+    "input wait %": "input wait is the share of the time in which the devices had no "
+    "images",
+    "skipped": "skipped are the steps that changed nothing, as of a loss that was not "
+    "finite",
+}
 RATE, WAIT = "train/images_per_second", "train/input_percent"
 
 
@@ -19,14 +27,10 @@ def cost(runs: list[Run]) -> Section | None:
     rows = [row for run in runs if (row := _row(run))]
     if not rows:
         return None
-    columns = ("run", "wall time", "goodput", "images/s", "input wait %", "skipped")
+    columns = ("run", "wall time", *NOTES)
     kept = [i for i in range(len(columns)) if any(row[i] != "-" for row in rows)]
-    caption = (
-        "Goodput is the share of the wall time that went to training steps; images/s "
-        "the median of the rows, of all students together; input wait the share of the "
-        "time in which the devices had no images; skipped the steps that changed "
-        "nothing, as of a loss that was not finite."
-    )
+    notes = "; ".join(NOTES[columns[i]] for i in kept if columns[i] in NOTES)
+    caption = f"{notes[:1].upper()}{notes[1:]}." * bool(notes)
     if of_programs:
         caption += f" Trials of a sweep that share a program are one row: {of_programs}"
     cells = [[row[i] for i in kept] for row in rows[:ROWS]]

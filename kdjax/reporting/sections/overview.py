@@ -6,13 +6,14 @@ from kdjax.contracts import flat
 from kdjax.reporting.blocks import Code, Section, Table
 from kdjax.reporting.progress import duration
 from kdjax.reporting.runs import Run, teacher_top1
+from kdjax.reporting.same_images import content
 
 MOST = 4  # values of one fact that are written out
 
 
 def overview(runs: list[Run]) -> Section:
     facts = {
-        "data": [(run.name, _data(run)) for run in runs],
+        "data": _data_sets(runs),
         "teacher": [(run.name, _teacher(run, runs)) for run in runs],
         "trained": [("", _count(runs))],
         "length": [(run.name, _length(run)) for run in runs],
@@ -47,6 +48,18 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> str:
     ]
     more = [f"and {len(owners) - MOST} more"] * (len(owners) > MOST)
     return "\n".join([*lines, *more])
+
+
+def _data_sets(runs: list[Run]) -> list[tuple[str, str]]:
+    """The sets of the runs; those of one name with their digests, where they differ."""
+    texts, contents = [_data(run) for run in runs], [content(run) for run in runs]
+    pairs = []
+    for run, text, own in zip(runs, texts, contents, strict=True):
+        same = {c for t, c in zip(texts, contents, strict=True) if t == text}
+        digests = " and ".join(digest[:8] for digest in own)
+        more = f", SHA-256 {digests}" if own and len(same) > 1 else ""
+        pairs.append((run.name, text + more))
+    return pairs
 
 
 def _data(run: Run) -> str:
@@ -154,6 +167,7 @@ def _configs(runs: list[Run]) -> str:
     keys = sorted({key for config in flats.values() for key in config})
     lines = []
     for key in keys:
-        pairs = [(name, str(config.get(key, "-"))) for name, config in flats.items()]
+        # An empty text is a value: without one it would seem to have that of others.
+        pairs = [(n, str(own.get(key, "-")) or '""') for n, own in flats.items()]
         lines.append(f"{key} = " + "; ".join(_joined(pairs).split("\n")))
     return "\n".join(lines)

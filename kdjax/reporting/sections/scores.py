@@ -5,6 +5,12 @@ import statistics
 from kdjax.reporting import charts
 from kdjax.reporting.blocks import Chart, Section, Table
 from kdjax.reporting.groups import Group, mean_text, model_labels
+from kdjax.reporting.same_images import same_images
+from kdjax.reporting.sections.teachers import (
+    common_teacher,
+    teacher_words,
+    teachers,
+)
 
 TOP1, AGREEMENT = "test top-1 %", "agreement %"
 NOTES = {
@@ -21,17 +27,27 @@ def scores(groups: list[Group]) -> Section | None:
     scored.sort(key=lambda group: (not group.is_teacher, -group.mean("top1")))
     if not scored:
         return None
-    blocks = [_table(scored)]
-    if chart := _chart(scored):
+    of_each = teachers(groups)
+    networks = set().union(*(of_each[g.name] for g in scored if not g.is_teacher))
+    reference = common_teacher(networks, groups)
+    words = {
+        group.name: "-" if reference else teacher_words(of_each[group.name], groups)
+        for group in scored
+    }
+    blocks = [_table(scored, words)]
+    if chart := _chart(scored, reference):
         blocks.insert(0, chart)
     return Section("Results", blocks)
 
 
-def _table(groups: list[Group]) -> Table:
-    columns = ["", "method", "network", TOP1, "best %", "at epoch", AGREEMENT]
-    columns += ["published %", "seconds"]
+def _table(groups: list[Group], teacher_of: dict[str, str]) -> Table:
+    columns = ["", "method", "network", "teacher", TOP1, "best %", "at epoch"]
+    columns += [AGREEMENT, "published %", "seconds"]
     models = model_labels([group.first for group in groups])
-    rows = [_row(*pair) for pair in zip(groups, models, strict=True)]
+    rows = [
+        _row(group, model, teacher_of[group.name])
+        for group, model in zip(groups, models, strict=True)
+    ]
     # What no row has is left out.
     kept = [i for i in range(len(columns)) if any(row[i] != "-" for row in rows)]
     columns, *rows = ([line[i] for i in kept] for line in (columns, *rows))
@@ -39,7 +55,7 @@ def _table(groups: list[Group]) -> Table:
     return Table(columns, rows, _caption(groups, columns), text_columns)
 
 
-def _row(group: Group, model: str) -> list[str]:
+def _row(group: Group, model: str, teacher: str) -> list[str]:
     best, first = group.best(), group.first
     # An epoch that does not end with a step is a fraction of one late.
     at = [f"{round(epoch, 1):g}" for epoch in sorted({epoch for _, epoch in best})]
@@ -52,6 +68,7 @@ def _row(group: Group, model: str) -> list[str]:
         name + ("" if group.is_finished else " (not finished)"),
         first.method or "-",
         model or "-",
+        teacher,
         mean_text(group.values("top1")),
         mean_text([top1 for top1, _ in best]),
         (at[0] if len(at) == 1 else f"{at[0]} to {at[-1]}") if at else "-",
@@ -67,7 +84,8 @@ def _caption(groups: list[Group], columns: list[str]) -> str:
         notes.append("Mean ± sample deviation (number of runs).")
     if any(len(g.by_seed("top1")) < len(g.values("top1")) for g in groups):
         notes.append("Some of these runs have the same seed.")
-    if len({group.test_images for group in groups}) > 1:
+    tests = [group.images("test") for group in groups]
+    if not all(same_images(one, tests[0]) for one in tests):
         notes.append("The test images are not the same: compare within one set only.")
     results = [member.result for group in groups for member in group.members]
     sources = dict.fromkeys(r.published["source"] for r in results if r.published)
@@ -80,7 +98,7 @@ def _caption(groups: list[Group], columns: list[str]) -> str:
     return " ".join(notes)
 
 
-def _chart(groups: list[Group]) -> Chart | None:
+def _chart(groups: list[Group], teacher: list[float]) -> Chart | None:
     pairs = [(g, v) for g in groups if not g.is_teacher and (v := g.values("top1"))]
     if not pairs:
         return None
@@ -99,8 +117,7 @@ def _chart(groups: list[Group]) -> Chart | None:
                 and (top1 := member.result.metrics.get("top1")) is not None
             ]
         rows.append(row)
-    teachers = [v for g in groups if g.is_teacher for v in g.values("top1")]
-    reference = statistics.fmean(teachers) if teachers else None
+    reference = statistics.fmean(teacher) if teacher else None
     best, last = rows[0], rows[-1]
     alt = (
         f"Test accuracy of {len(rows)} networks, from {best['network']} with "
@@ -108,6 +125,8 @@ def _chart(groups: list[Group]) -> Chart | None:
     )
     parts = ["Test accuracy after the last epoch."]
     parts += ["Bars: one sample deviation; rings: single runs."] * bool(singles)
-    parts += [f"Dashed: the teacher, {reference:.2f} %."] if teachers else []
+    if teacher:
+        mean = f" (mean of {len(teacher)} seeds)" if len(teacher) > 1 else ""
+        parts.append(f"Dashed: the teacher, {reference:.2f} %{mean}.")
     spec = charts.dots(rows, TOP1, singles=singles, reference=reference)
     return Chart(spec, alt, " ".join(parts))

@@ -11,6 +11,7 @@ from kdjax.reporting.blocks import Chart, Section
 from kdjax.reporting.grouping import trained_words
 from kdjax.reporting.groups import Group, mean_text, parameter
 from kdjax.reporting.results import numbered
+from kdjax.reporting.same_images import apart_by_images
 from kdjax.reporting.training_settings import training_settings
 
 TAU, ALPHA, TOP1 = "temperature", "alpha", "test top-1 %"
@@ -18,7 +19,7 @@ TAU, ALPHA, TOP1 = "temperature", "alpha", "test top-1 %"
 
 def settings(groups: list[Group]) -> Section | None:
     blocks, title = [], "Temperature"
-    families = list(_families(groups, (TAU, ALPHA)).values())
+    families = _families(groups, (TAU, ALPHA))
     names = [own[0].first.method for own in families]
     for name, own in zip(_distinct(names, families), families, strict=True):
         if heatmap := _heatmap(name, own):
@@ -29,7 +30,7 @@ def settings(groups: list[Group]) -> Section | None:
     return Section(title, blocks) if blocks else None
 
 
-def _families(groups: list[Group], free: tuple[str, ...]) -> dict[str, list[Group]]:
+def _families(groups: list[Group], free: tuple[str, ...]) -> list[list[Group]]:
     """Groups of one training that differ in the `free` numbers only."""
     families = collections.defaultdict(list)
     for group in groups:
@@ -41,7 +42,11 @@ def _families(groups: list[Group], free: tuple[str, ...]) -> dict[str, list[Grou
         rest = {key: value for key, value in leaves.items() if key not in dropped}
         rest |= training_settings(group.members[0].run.config)
         families[json.dumps(rest, sort_keys=True, default=str)].append(group)
-    return families
+    return [
+        own
+        for same in families.values()
+        for own in apart_by_images(same, lambda group: group.members[0].run)
+    ]
 
 
 def _heatmap(name: str, groups: list[Group]) -> Chart | None:
@@ -68,7 +73,7 @@ def _heatmap(name: str, groups: list[Group]) -> Chart | None:
 
 def _against_temperature(groups: list[Group]) -> Chart | None:
     rows, families = [], []
-    for members in _families(groups, (TAU,)).values():
+    for members in _families(groups, (TAU,)):
         if len({parameter(group.first, TAU) for group in members}) > 1:
             families.append(members)
     names = _distinct([_line_name(own[0]) for own in families], families)
