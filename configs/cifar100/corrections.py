@@ -20,7 +20,8 @@ from configs.cifar100 import common
 from kdjax.reproduce import studies
 
 
-def get_config():
+def get_config(arg=""):
+    del arg  # of the grid
     config = common.base()
     config.model = ConfigDict({"name": "wrn_16_2"})
     config.method = ConfigDict(studies.CE)

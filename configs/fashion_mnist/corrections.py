@@ -18,7 +18,8 @@ from configs.fashion_mnist import common
 from kdjax.reproduce import studies
 
 
-def get_config():
+def get_config(arg=""):
+    del arg  # of the grid
     config = common.base()
     config.model = common.small_network()
     config.method = ConfigDict(studies.CE)
