@@ -19,7 +19,7 @@ EPOCHS = 3.0  # of the students
 REFERENCE = "labels"  # the unit whose student of cross entropy scores samples
 # Seconds of a network's epoch on two cores: of the first 13 records in
 # configs/fashion_mnist/results 3071 s for 39 students of 3 epochs and 9 of teachers.
-PACE = 18.7 / (39 * EPOCHS + 9)
+PACE = 5377 / (93 * EPOCHS + 9)
 STUDENT, TEACHER = (4, 8, 16), (8, 16, 32)  # channels of a WRN-10
 NOISE = {"name": "symmetric", "rate": 0.4, "seed": 888}
 # Name -> epochs and label noise.
