@@ -19,8 +19,8 @@ import time
 
 from benchmarks import flags, worker
 from benchmarks.run import INTERRUPTED, SETTLE, log, summary
-from kdjax.bench.loader_speed import processor
 from kdjax.data.synthetic import prepare_synthetic
+from kdjax.distributed.devices import processor
 
 OURS = "kdjax"
 KDJAX, TFDATA = "benchmarks.feed_kdjax", "benchmarks.feed_tfdata"

@@ -17,7 +17,8 @@ ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ("common", "__init__")
 FILES = [p for p in sorted(ROOT.glob("configs/*/*.py")) if p.stem not in SHARED]
 GRIDS = [p for p in FILES if "def get_grid" in p.read_text()]
-OF_A_REFERENCE = ("ds", "lr_ds", "denominators")  # ARG is a run, which is read
+# ARG is a run, which is read, or of the grid.
+OF_A_REFERENCE = ("ds", "lr_ds", "denominators", "corrections")
 SETS = ["fashion_mnist", "cifar100"]
 STUDIES = "temperatures alphas noisy_labels detectors corrections baseline".split()
 

@@ -166,9 +166,11 @@ def test_progress_and_other_files_are_logged(tmp_path, monkeypatch):
 def test_the_second_time_reads_nothing(tmp_path):
     first = prepared(tmp_path, GOOD)
     again = prepare_folder(
-        "mine", tmp_path / "gone", data_dir=tmp_path / "data", skip_at_most=0
+        "mine", tmp_path / "in", data_dir=tmp_path / "data", skip_at_most=0
     )
     assert again == first._replace(source=None)
+    with pytest.raises(DataError, match="gone is not a directory"):
+        prepare_folder("mine", tmp_path / "gone", data_dir=tmp_path / "data")
     other = prepare_folder(
         "mine:2.0.0", tmp_path / "in", data_dir=tmp_path / "data", skip_at_most=0
     )
