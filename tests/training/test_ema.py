@@ -59,11 +59,7 @@ def test_a_step_averages_weights_and_statistics_and_trains_as_without(problem):
     plain = states["plain"]
     assert plain.ema == {} and plain.evaluated == (plain.params, plain.batch_stats)
     # Two students of a program: their fused sums may differ in the last digit.
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, **close),
-        seen[-1],
-        plain.evaluated,
-    )
+    jax.tree.map(assert_near, seen[-1], plain.evaluated)
 
 
 def test_a_skipped_step_is_no_part_of_the_average(problem):
