@@ -93,13 +93,13 @@ def tables(root: pathlib.Path) -> str:
     rows = [(*key, len(held), *_counts(held)) for key, held in by_set.items()]
     text = [_table(heads, rows)]
     for name, sections in by_paper.items():
-        text.append(f"### {name.partition(', [')[0]}")
+        text.append(f"## {name.partition(', [')[0]}")
         for (link, command), claims in sections.items():
             cells = [map(pages.plain, (c.claim, c.verdict)) for c in claims]
             head = ("Claim (mean difference)", "Here")
             text += [f"{link}, `{command}`:", _table(head, cells)]
     lines = [f"- {line}" for line in _not_measured(root)]
-    return "\n\n".join([*text, "### Not measured yet", "\n".join(lines)]) + "\n"
+    return "\n\n".join([*text, "## Not measured yet", "\n".join(lines)]) + "\n"
 
 
 def _counts(rows: list[Claim]) -> list[int]:
