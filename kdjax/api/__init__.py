@@ -85,7 +85,7 @@ def distill(
       workdir: of the run; each has its own.
       allow: keys of the config that may have changed since the run began, as
         "schedule.learning_rate"; a longer run may need none.
-      epochs: how often all training images are seen.
+      epochs: how often the student passes over all training images.
       method: its name, or {"name": ..., and its arguments}: docs/methods.md. "kd"
         alone has alpha 0.9 and temperature 4.
       batch_size: None: 128, or less for a set that has not 40 batches of that size.

@@ -1,7 +1,7 @@
 """Whether trainings that are not finished still go on, as far as their files say.
 
 A training holds the lock of its directory, in a bucket a lease that it writes again and
-again. The lock cannot be seen from a machine that has a copy of the directory, so one
+again. The lock is not visible from a machine that has a copy of the directory, so one
 that nobody holds ends a training only where its rows have stopped too.
 """
 
@@ -21,7 +21,7 @@ LEAST, FIRST = 60.0, 300.0  # seconds; until the first row, before which it comp
 
 
 class Watched:
-    """Directories of trainings, and what was seen of them before."""
+    """Directories of trainings, and what their files held before."""
 
     def __init__(self, roots: list[pathlib.Path]):
         self._roots = roots
@@ -40,7 +40,7 @@ class Watched:
         return any([self.is_held(one) for one in (run.workdir, *above)])
 
     def is_held(self, workdir: pathlib.Path) -> bool:
-        """Whether a process holds the directory; False where that cannot be seen."""
+        """Whether a process holds the directory; False where that is not visible."""
         if is_url(workdir):
             return self._is_leased(workdir)
         try:

@@ -1,6 +1,5 @@
 """Several steps in one dispatch, against as many dispatches of one."""
 
-import os
 import re
 
 import jax
@@ -13,7 +12,6 @@ from tests.networks import linear
 from tests.training.problems import CLASSES, Problem, student, students
 
 STEPS = 16
-CHANGED = "xla_cpu_use_fusion_emitters" in os.environ["XLA_FLAGS"]
 
 
 def batch_specs(problem, start):
@@ -31,16 +29,11 @@ def test_a_dispatch_of_many_steps_makes_those_steps_to_the_bit(devices):
     problem = Problem(devices, linears)
     rows, row = batch_specs(problem, 0), problem.feed.batch_spec(0)
     fixed, traced = (problem.variables, problem.feed.source), problem.traces
-
-    def compile_as_users_do(program, batch_spec):  # see FLAGS in conftest.py
-        lowered = program.lower(problem.initialise(), *fixed, batch_spec)
-        return lowered.compile({"xla_cpu_use_fusion_emitters": True} if CHANGED else {})
-
-    compiled = compile_as_users_do(problem.program(steps=STEPS), rows)
+    compiled = problem.compile_as_users_do(problem.program(steps=STEPS), rows)
     assert problem.traces - traced == 1
     assert_no_dynamic_loop(compiled.as_text())
     placed = sharding.place_rows(row, problem.mesh)
-    problem.compiled = compile_as_users_do(problem.compiled, placed)
+    problem.compiled = problem.compile_as_users_do(problem.compiled, placed)
     states, several = compiled(problem.initialise(), *fixed, rows)
     single, expected = problem.initialise(), []
     for number in range(STEPS):
