@@ -38,7 +38,6 @@ pygments_style, pygments_dark_style = "friendly", "github-dark"
 # Annotations of arrays are long; the sections "Args" say the shapes.
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 napoleon_numpy_docstring = napoleon_attr_annotations = False
 default_role = "code"
 add_module_names = False
