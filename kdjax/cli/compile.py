@@ -12,8 +12,9 @@ without any of them, and runs nothing; without --topology for the devices at han
 prints the bytes on one device, the model FLOPs, what the devices send each other in a
 step, the kernels of a step and the bytes that they read and write, and the largest
 batch that fits. That takes a few more compilations, --probes at most, each of them
-minutes long for large networks. For TPUs it needs libtpu, pip install '.[preflight]',
-for GPUs JAX's plugin for CUDA, pip install 'jax[cuda13]>=0.11.2'.
+minutes long for large networks. For TPUs it needs libtpu, pip install
+'PATH/TO/kdjax[preflight]', the path of your clone; for GPUs JAX's plugin for CUDA, pip
+install 'jax[cuda13]>=0.11.2'.
 
 The times that it prints are estimates: what those bytes and the model FLOPs take at the
 peaks of the device, and for TPUs the cycles that the compiler expects. For a GPU that

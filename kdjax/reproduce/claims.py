@@ -54,6 +54,8 @@ def compare(claim: str, better: Values, worse: Values) -> Claim:
     ('a beats b (+1.00)', 'one seed, larger')
     """
     seeds = sorted(better.keys() & worse.keys())
+    if not seeds:
+        return claim, "no seed in common"
     gaps = [better[seed] - worse[seed] for seed in seeds]
     wins = sum(gap > 0 for gap in gaps)
     if len(gaps) == 1:

@@ -18,6 +18,8 @@ from kdjax.reporting.reporter import read_rows
 from kdjax.runner.evaluate import normaliser
 from kdjax.types import PyTree
 
+SLICE = 256  # images at a time: their activations are what takes memory
+
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
@@ -60,7 +62,10 @@ class Trained:
                 f"uint8 [n, height, width, {channels}], n 1 or more; the network was "
                 f"trained on {height}x{width}."
             )
-        return np.asarray(self._forward(self.params, self.batch_stats, images))
+        slices = _slices(len(images))
+        weights = self.params, self.batch_stats
+        logits = [np.asarray(self._forward(*weights, images[s])) for s in slices]
+        return np.concatenate(logits)[: len(images)]
 
     @functools.cached_property
     def _forward(self):
@@ -74,6 +79,16 @@ class Trained:
     def __repr__(self) -> str:  # the arrays are millions of numbers
         scores = ", ".join(f"{k}={self.metrics[k]:.4g}" for k in sorted(self.metrics))
         return f"Trained({str(self.workdir)!r}, {self.student}: {scores})"
+
+
+def _slices(n: int) -> list[np.ndarray]:
+    """Indices of at most SLICE images at a time; the last image fills the last one up.
+
+    All are of one size, so that one program is compiled.
+    """
+    size = min(n, SLICE)
+    starts = range(0, n, size)
+    return [np.minimum(np.arange(start, start + size), n - 1) for start in starts]
 
 
 def read_trained(

@@ -112,6 +112,11 @@ def test_seconds_of_a_program_count_once(tmp_path):
     assert text.endswith("36 minutes of training in all.")
 
 
+def test_students_without_a_seed_in_common_decide_nothing():
+    claim = claims.compare("a beats b", {"0": 2.0}, {"1": 1.0})
+    assert claim == ("a beats b", "no seed in common")
+
+
 def test_a_step_down_is_counted():
     values = [{"0": value} for value in (1.0, 2.0, 1.5, 3.0)]
     assert claims.rises(values) == "did not hold throughout: 2 of 3 steps rise"
