@@ -17,9 +17,9 @@ DATA = "fashion_mnist_subset"
 TAU, SPREAD = 4.0, 4.0
 EPOCHS = 3.0  # of the students
 REFERENCE = "labels"  # the unit whose student of cross entropy scores samples
-# Seconds of a network's epoch on two cores: of the first 27 records in
-# configs/fashion_mnist/results 5377 s for 93 students of 3 epochs and 9 of teachers.
-PACE = 5377 / (93 * EPOCHS + 9)
+# Seconds of a network's epoch on two cores: of the 42 records in
+# configs/fashion_mnist/results 6242 s for 156 students of 3 epochs and 9 of teachers.
+PACE = 6242 / (156 * EPOCHS + 9)
 STUDENT, TEACHER = (4, 8, 16), (8, 16, 32)  # channels of a WRN-10
 NOISE = {"name": "symmetric", "rate": 0.4, "seed": 888}
 # Name -> epochs and label noise.
