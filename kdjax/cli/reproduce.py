@@ -17,10 +17,10 @@ but jax, jaxtyping, flax, optax, orbax-checkpoint and numpy.
 """
 
 import argparse
-import functools
 import math
 import pathlib
 import sys
+from collections.abc import Callable
 
 from kdjax import cli, paths
 from kdjax.contracts import InputError
@@ -78,39 +78,60 @@ def _plan_imagenet(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     """A study whose runs are trained and recorded in this process."""
     study, settings = options.study, read_settings(options)
-    if study == small.NAME:
-        runs, write = small.plan(settings, root), small_page.write
-    elif study == teachers.NAME:
-        runs, write = teachers.plan(settings, root), teachers_page.write
-    else:
-        runs, write = plans.plan(plans.STUDIES[study], settings, root), tables.write
+    runs, write = _planned(study, settings, root)
     expected = _expected(study, runs, root, settings.dtype)
     if options.plan:
         whole = estimates.benchmark() if study == "repdistiller" else []
         say("\n".join([*map(plans.describe, runs), *expected, *whole]))
         return 0
-    if options.results is not None:
-        results = paths.local(options.results, "--results").resolve()
-    elif settings.total_steps:  # a rehearsal, which measures nothing
-        results = root / "results"
-    else:
-        results = pages.configs(_data_set(study)) / "results"
+    results = _results(options, root)
     # Only here: they bring JAX and all of a training.
     from kdjax.reproduce import records, run
+    from kdjax.reproduce.teacher_file import export_teacher
+    from kdjax.weights import safetensors
+
+    if study == small.NAME:
+        safetensors.check_installed(f"reproduce {study}, which exports its teacher")
+
+    def export(one: plans.Run) -> None:
+        """At once: students take hours more."""
+        if study == small.NAME and one.name == small.TEACHER:
+            export_teacher(one.config, root / one.name, results)
 
     if not options.report:
         sliced = options.once and options.minutes == math.inf
         minutes = SLICE if sliced else options.minutes
         command = records.command(study, settings)
-        record = functools.partial(records.add, study, command, results, write)
+
+        def record(one: plans.Run, directory: pathlib.Path) -> None:
+            records.add(study, command, results, write, one, directory)
+            export(one)
+
         say("\n".join(expected), sys.stderr)
         run.run(runs, root, minutes, record, options.devices)
     say(f"wrote {write(study, results)}")
-    if study == small.NAME:
-        from kdjax.reproduce.teacher_file import export_teacher
-
-        export_teacher(runs[0].config, root / runs[0].name, results)
+    export(runs[0])
     return 0
+
+
+def _planned(
+    study: str, settings: plans.Settings, root: pathlib.Path
+) -> tuple[list[plans.Run], Callable]:
+    """The runs of a study, and what writes its page from their records."""
+    if study == small.NAME:
+        return small.plan(settings, root), small_page.write
+    if study == teachers.NAME:
+        return teachers.plan(settings, root), teachers_page.write
+    return plans.plan(plans.STUDIES[study], settings, root), tables.write
+
+
+def _results(options: argparse.Namespace, root: pathlib.Path) -> pathlib.Path:
+    """Where records go, beside whose directory the page is."""
+    if options.results is not None:
+        return paths.local(options.results, "--results").resolve()
+    if options.total_steps:  # a rehearsal, which measures nothing
+        return root / "results"
+    return pages.configs(_data_set(options.study)) / "results"
 
 
 def _data_set(study: str) -> str:

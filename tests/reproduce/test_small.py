@@ -4,14 +4,18 @@ import json
 import pathlib
 import re
 import statistics
+import sys
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from kdjax.cli import reproduce
+from kdjax.contracts import InputError
 from kdjax.experiment.schema import plain
-from kdjax.reproduce import small, small_page
+from kdjax.reproduce import records as recording
+from kdjax.reproduce import run as trainings
+from kdjax.reproduce import small, small_page, teacher_file
 from kdjax.reproduce.plans import Settings
 from kdjax.runner import run
 from tests.reproduce import stored as records
@@ -95,6 +99,34 @@ def test_the_second_start_trains_nothing_and_writes_the_same_page(
     for name in ("ce", "ds", "proxy", "same"):
         assert re.search(rf"\| {name} \| [0-9.]+ \| 3 \|", first), name
     assert not re.search(r'"/|~/|=/', first)
+
+
+def test_the_teacher_is_exported_before_its_students_are_trained(monkeypatch, tmp_path):
+    calls = []
+
+    def train(runs, root, minutes, record, devices):
+        for one in runs[:2]:
+            record(one, root / one.name)
+
+    def export(config, workdir, results):
+        calls.append(f"export {workdir.name}")
+
+    monkeypatch.setattr(trainings, "run", train)
+    monkeypatch.setattr(recording, "add", lambda *words: calls.append(words[4].name))
+    monkeypatch.setattr(teacher_file, "export_teacher", export)
+    words = ["cifar100-small", "--total_steps=2", f"--runs={tmp_path}"]
+    assert reproduce.main(words) == 0
+    first, rest = calls[:2], calls[2:]
+    assert first == ["resnet20", "export resnet20"]
+    assert rest == ["labels-seed0", "export resnet20"]  # which does nothing then
+
+
+def test_without_the_package_of_its_file_nothing_is_trained(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setattr(trainings, "run", lambda *_: pytest.fail("it trains"))
+    words = ["cifar100-small", "--total_steps=2", f"--runs={tmp_path}"]
+    with pytest.raises(InputError, match=r"safetensors: pip install"):
+        reproduce.main(words)
 
 
 SCORES = {
