@@ -13,7 +13,6 @@ from kdjax.api.arguments import DEFAULTS
 from kdjax.api.config import configured
 from kdjax.contracts import InputError
 from kdjax.models import from_linen
-from kdjax.runner import trained
 
 CLASSES = 4
 
@@ -63,29 +62,6 @@ def test_a_module_is_trained_on_arrays(teacher):
     assert logits.shape == (64, CLASSES) and logits.dtype == np.float32
     right = 100 * np.mean(logits.argmax(-1) == labels)
     assert right == pytest.approx(teacher.metrics["top1"])
-
-
-def test_many_images_go_through_one_program_slice_by_slice(teacher, monkeypatch):
-    """As many at a time as fit: all of a set at once do not."""
-    images = np.random.default_rng(3).integers(0, 256, (37, 8, 8, 3), np.uint8)
-    network = teacher.network.evaluate
-    whole = network(teacher.params, teacher.batch_stats, normalised(teacher, images))
-    sizes = []
-
-    def evaluate(params, batch_stats, images):
-        sizes.append(len(images))
-        return network(params, batch_stats, images)
-
-    monkeypatch.setattr(trained, "SLICE", 16)
-    ours = teacher.network._replace(evaluate=evaluate)
-    logits = dataclasses.replace(teacher, network=ours).logits(images)
-    np.testing.assert_allclose(logits, whole.logits, rtol=1e-4, atol=1e-4)
-    assert sizes == [16]  # traced once
-
-
-def normalised(teacher, images):
-    mean, std = teacher.data["normalisation"].values()
-    return np.float32((images / 255 - mean) / std)
 
 
 def test_a_teacher_in_memory_teaches(teacher, student):
