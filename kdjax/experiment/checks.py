@@ -20,7 +20,7 @@ from kdjax.training.schedules import SCHEDULES
 # What builders get from the run, not from the config.
 FACTS = {"num_examples", "num_classes", "steps_per_epoch", "total_steps"}
 FACTS |= {"images", "teacher", "data", "labels", "schedule"}
-FACTS |= {"train_labels", "teacher_channels"}
+FACTS |= {"train_labels", "teacher_channels", "run_seed"}
 
 
 @builders.allows_its_code

@@ -35,9 +35,16 @@ def from_file(*, path: str, images: Data) -> SelectionSchedule:
 
 
 @takes_denominator
-def at_random(*, keep_ratio: float, seed: int = 0, images: Data) -> SelectionSchedule:
-    """The control: a share of the samples, at random."""
-    count = len(images.train.label)
+def at_random(
+    *, keep_ratio: float, seed: int | None = None, images: Data, run_seed: int
+) -> SelectionSchedule:
+    """The control: a share of the samples, at random.
+
+    Args:
+      seed: of the draw; None for the student's own, so that a mean over seeds is one
+        over draws too.
+    """
+    count, seed = len(images.train.label), run_seed if seed is None else seed
     return _fixed(detectors.at_random(count, ratio=keep_ratio, seed=seed).keep)
 
 

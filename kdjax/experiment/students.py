@@ -99,7 +99,7 @@ def _student(
     facts = facts | _of_teacher(where, own, teacher, shape)
     method = build_method(where, own, **facts)
     section["networks"] = method.networks
-    schedule = _selection(path, section["selection"], data, teacher)
+    schedule = _selection(path, section, data, teacher)
     if schedule is not None and schedule.digest:
         section["selection_digest"] = schedule.digest
     name, info = section["method"]["name"], schedule.start if schedule else {}
@@ -141,15 +141,16 @@ def _of_teacher(path: str, section: dict, teacher: Teacher | None, shape) -> dic
 
 
 def _selection(
-    path: str, section: dict, data: Data, teacher: Teacher | None
+    path: str, student: dict, data: Data, teacher: Teacher | None
 ) -> SelectionSchedule | None:
-    if section == {"name": "all"}:
+    if student["selection"] == {"name": "all"}:
         return None
     # Only here: detectors and scores are many modules that most trainings need not.
     from kdjax.experiment.selection import SELECTIONS
 
     sources = {"images": data, "teacher": teacher, "data": data.identity}
-    return call_named(f"{path}.selection", SELECTIONS, section, **sources)
+    sources |= {"run_seed": student["seed"]}
+    return call_named(f"{path}.selection", SELECTIONS, student["selection"], **sources)
 
 
 def _network(

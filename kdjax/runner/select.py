@@ -116,9 +116,18 @@ def by_oracle(*, images: Data) -> tuple[SelectionResult, dict]:
 
 
 def at_random(
-    *, images: Data, keep_ratio: float = 0.0, as_many_as: str = "", seed: int = 0
+    *,
+    images: Data,
+    config: dict,
+    keep_ratio: float = 0.0,
+    as_many_as: str = "",
+    seed: int | None = None,
 ) -> tuple[SelectionResult, dict]:
-    """The control: a share of the samples, or as many as another selection kept."""
+    """The control: a share of the samples, or as many as another selection kept.
+
+    `seed` is that of the draw; None for the seed of the run.
+    """
+    seed = config["seed"] if seed is None else seed
     if bool(keep_ratio) == bool(as_many_as):
         raise InputError(
             "config.select: expected one of keep_ratio and as_many_as, the directory "
