@@ -6,13 +6,11 @@ seed, "held in the mean" where it did so only there.
 """
 
 import collections
-import os
+import itertools
 import pathlib
-import platform
 import statistics
 
 from kdjax.contracts import InputError
-from kdjax.distributed import devices
 from kdjax.paths.json_files import read_json
 from kdjax.reproduce import pages
 
@@ -60,22 +58,56 @@ def compare(claim: str, better: Values, worse: Values) -> Claim:
     wins = sum(gap > 0 for gap in gaps)
     if len(gaps) == 1:
         verdict = "one seed, larger" if wins else "one seed, not larger"
-    elif wins == len(gaps):
-        verdict = "held"
     elif statistics.fmean(gaps) > 0:
-        verdict = f"held in the mean, {wins} of {len(gaps)} seeds"
+        verdict = _in_the_mean(wins, len(gaps))
     else:
         verdict = f"did not hold, {wins} of {len(gaps)} seeds"
     return f"{claim} ({pages.spread(gaps, sign='+')})", verdict
 
 
 def rises(columns: list[Values]) -> str:
-    """Whether the means rise from each column to the next."""
-    means = [statistics.fmean(column.values()) for column in columns]
-    steps = sum(b > a for a, b in zip(means[:-1], means[1:], strict=True))
-    if steps == len(means) - 1:
-        return "held"
-    return f"did not hold throughout: {steps} of {len(means) - 1} steps rise"
+    """Whether the numbers rise from each column to the next, with every seed.
+
+    >>> rises([{"0": 1.0, "1": 1.0}, {"0": 2.0, "1": 2.0}, {"0": 3.0, "1": 1.5}])
+    'held in the mean, 1 of 2 seeds'
+    """
+    seeds = _shared(columns)
+    if not seeds:
+        return "no seed in common"
+    risen = [_steps_up([column[seed] for column in columns]) for seed in seeds]
+    means = [statistics.fmean(column[seed] for seed in seeds) for column in columns]
+    every, up = len(columns) - 1, _steps_up(means)
+    if len(seeds) == 1:
+        return f"one seed, {up} of {every} steps rise"
+    if up < every:
+        return f"did not hold throughout: {up} of {every} steps rise"
+    return _in_the_mean(sum(steps == every for steps in risen), len(seeds))
+
+
+def is_least(one: Values, others: list[Values]) -> str:
+    """Whether a column is below all others, with every seed."""
+    seeds = _shared([one, *others])
+    if not seeds:
+        return "no seed in common"
+    wins = sum(one[s] < min(other[s] for other in others) for s in seeds)
+    mean, *rest = (statistics.fmean(c[s] for s in seeds) for c in (one, *others))
+    if len(seeds) == 1:
+        return "one seed, least" if wins else "one seed, not least"
+    if mean < min(rest):
+        return _in_the_mean(wins, len(seeds))
+    return f"did not hold, {wins} of {len(seeds)} seeds"
+
+
+def _shared(columns: list[Values]) -> list:
+    return sorted(set.intersection(*(set(column) for column in columns)))
+
+
+def _steps_up(numbers: list[float]) -> int:
+    return sum(b > a for a, b in itertools.pairwise(numbers))
+
+
+def _in_the_mean(wins: int, seeds: int) -> str:
+    return "held" if wins == seeds else f"held in the mean, {wins} of {seeds} seeds"
 
 
 def _temperatures(runs: pathlib.Path) -> str:
@@ -85,14 +117,13 @@ def _temperatures(runs: pathlib.Path) -> str:
         (name, mean, _mean(distances[name]) if name in distances else "-")
         for name, mean in _rows(top1)
     ]
-    mse = distances["mse"]
-    least = all(mse[s] == min(column[s] for column in distances.values()) for s in mse)
+    others = [column for name, column in distances.items() if name != "mse"]
     falling = [{seed: -v for seed, v in distances[name].items()} for name in TAUS]
     claims = [
         ("accuracy rises with tau at alpha 1", rises([top1[tau] for tau in TAUS])),
         compare("tau 20 is better than tau 1", top1["kd_tau20"], top1["kd_tau1"]),
         ("the logit distance falls with tau", rises(falling)),
-        ("the logit distance is least for MSE", "held" if least else "did not hold"),
+        ("the logit distance is least for MSE", is_least(distances["mse"], others)),
         *_against(top1, "ce", ("kd_tau20", "kd_inf", "mse"), "plain cross entropy"),
     ]
     columns = ("student", "test top-1 %", "median logit distance")
@@ -200,17 +231,21 @@ def _mean(by_seed: Values) -> str:
 
 
 def _origin(runs: pathlib.Path) -> str:
-    """Which code on which machine, how long, from the runs themselves."""
-    summaries = [_json(path) for path in runs.rglob("summary.json")]
-    versions = summaries[0]["identity"]["versions"].items()
+    """Which code on which devices, how long, from the runs themselves."""
+    summaries = [_json(path) for path in sorted(runs.rglob("summary.json"))]
+    versions, devices = {}, {}
+    for one in summaries:
+        made = one.get("provenance") or {}
+        python = {"Python": made["python"]} if "python" in made else {}
+        used = python | one["identity"]["versions"]
+        versions[pages.plain(", ".join(f"{k} {v}" for k, v in used.items()))] = None
+        if "device" in made:
+            devices[pages.plain(made["device"])] = None
     # A trial that shares a program has its seconds in the program's own summary.
     minutes = sum(s["seconds"] for s in summaries if "program" not in s) / 60
-    return (
-        f"Measured with Python {platform.python_version()}, "
-        f"{', '.join(f'{name} {version}' for name, version in versions)}, on "
-        f"{os.cpu_count()} cores of {devices.processor()}; "
-        f"{minutes:.0f} minutes of training in all."
-    )
+    where = f", on {'; '.join(devices)}" if devices else ""
+    text = f"Measured with {'; '.join(versions)}{where}; "
+    return f"{text}{minutes:.0f} minutes of training in all."
 
 
 def _json(path: pathlib.Path) -> dict:

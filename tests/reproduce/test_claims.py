@@ -118,8 +118,33 @@ def test_students_without_a_seed_in_common_decide_nothing():
 
 
 def test_a_step_down_is_counted():
-    values = [{"0": value} for value in (1.0, 2.0, 1.5, 3.0)]
+    values = [{"0": value, "1": value} for value in (1.0, 2.0, 1.5, 3.0)]
     assert claims.rises(values) == "did not hold throughout: 2 of 3 steps rise"
+    values = [{"0": value} for value in (1.0, 2.0, 1.5, 3.0)]
+    assert claims.rises(values) == "one seed, 2 of 3 steps rise"
+
+
+def test_what_holds_in_the_mean_alone_does_not_hold_with_every_seed():
+    """As `compare` has it, in one table with it."""
+    first, second = {"0": 1.0, "1": 2.0, "2": 3.0}, {"0": 4.0, "1": 1.0, "2": 5.0}
+    _, verdict = claims.compare("b beats a", second, first)
+    assert verdict == "held in the mean, 2 of 3 seeds"
+    assert claims.rises([first, second]) == verdict
+    assert claims.is_least(first, [second]) == verdict
+    assert claims.is_least(second, [first]) == "did not hold, 1 of 3 seeds"
+    assert claims.rises([second, first]).startswith("did not hold")
+    # A seed that one of them lacks is no seed of the comparison.
+    assert claims.rises([first, second | {"3": 0.0}]) == verdict
+    assert claims.rises([first, {"7": 1.0}]) == "no seed in common"
+
+
+def test_the_page_names_the_devices_of_its_runs(tmp_path):
+    write_runs(tmp_path)
+    made = {"provenance": {"python": "3.10.1", "device": "4 x TPU v9"}, "seconds": 0.0}
+    summary = made | {"identity": {"versions": {"jax": "9.9"}}}
+    write(tmp_path / "baseline" / "seed-0" / "summary.json", summary)
+    text = claims.report(tmp_path, ["fashion_mnist"])
+    assert "Python 3.10.1, jax 9.9" in text and ", on 4 x TPU v9; 36 minutes" in text
 
 
 def test_a_study_that_was_not_trained_has_no_report(tmp_path):
