@@ -212,7 +212,9 @@ def two_stages(
 def data_selection(config: ConfigDict, reference: str = "") -> ConfigDict:
     """A reference by labels, whose influence scores select samples for the teacher.
 
-    Lan et al. 2024, whose estimator and ratio of influence could not be read.
+    Lan et al. 2024, whose estimator and ratio of influence could not be read. The
+    reference does not train on the images that stand for unseen ones in the scores: on
+    what a network has fitted their gradient is noise.
 
     Args:
       config: of the student; its teacher is trained beforehand.
@@ -231,4 +233,7 @@ def data_selection(config: ConfigDict, reference: str = "") -> ConfigDict:
         return config
     labels = {"method": {"name": "ce"}, "selection": {"name": "all"}}
     labels["teacher"] = {"workdir": "", "network": ""}
-    return with_stages(config, {"reference": labels, "student": {}})
+    seen = labels | {"select": {"name": "without_validation"}}
+    labels |= {"data": {"keep": "stage:seen"}}
+    stages = {"seen": seen, "reference": labels, "student": {}}
+    return with_stages(config, stages)

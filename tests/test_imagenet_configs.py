@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 
 from kdjax.contracts import InputError
+from kdjax.data.images.crops import Geometry
+from kdjax.data.load import load_split
 from kdjax.experiment.build import build
+from kdjax.experiment.influence import Influence
 from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.stages import split_stages
 from kdjax.runner import run
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.trainer import Steps
+from kdjax.selection.scores import validation_indices
 from kdjax.sweeps.axes import read_axes
 from kdjax.sweeps.trials import make_trials
 from kdjax.training import sharding
@@ -38,7 +42,7 @@ SMALL = (
 @pytest.fixture(scope="module")
 def jpeg_dir(tmp_path_factory):
     data_dir = tmp_path_factory.mktemp("jpegs")
-    rows = pictures(12)
+    rows = pictures(14)
     prepare_jpegs(data_dir, {"train": rows, "test": rows[:8]})
     return data_dir
 
@@ -56,7 +60,7 @@ def small(name, jpeg_dir, *overrides, crops="{'size': 32, 'short_side': 36}"):
 @pytest.mark.parametrize("name", SINGLE)
 def test_a_config_builds_with_its_own_networks(name, jpeg_dir):
     experiment = build(small(name, jpeg_dir))
-    assert experiment.train.image.shape == (12, 32, 32, 3)
+    assert experiment.train.image.shape == (14, 32, 32, 3)
     wanted = {"kl_versus_mse.py": "resnet50", "patient.py": "resnet50"}
     wanted |= {"teacher.py": "resnet34", "mobilenet_v1.py": "mobilenet_v1"}
     (row,) = experiment.identity["students"].values()
@@ -114,16 +118,25 @@ def test_the_students_of_kl_versus_mse_take_a_step_in_one_program(jpeg_dir, tmp_
 
 @pytest.mark.parametrize("most", [1 << 30, 30_000], ids=["held", "decoded"])
 def test_data_selection_runs_to_its_end(jpeg_dir, tmp_path, monkeypatch, most):
-    """Also where the training images, 36,864 bytes, are too much to be held."""
+    """Also where the training images, 43,008 bytes, are too much to be held."""
     monkeypatch.setattr("kdjax.training.evaluator.MOST_HELD", most)
     config = small("lr_ds.py", jpeg_dir, "model.name=tests.networks:coarse")
-    assert list(split_stages(config, tmp_path)) == ["reference", "student"]
+    assert list(split_stages(config, tmp_path)) == ["seen", "reference", "student"]
     run.run(config, tmp_path)
     for part in ("reference", "student"):
         assert (tmp_path / part / "summary.json").exists()
     (sample_info,) = (tmp_path / "student").glob("*/lr_ds/*.npz")
     with np.load(sample_info) as saved:
-        assert saved["selection"].sum() == 10  # 80 % of 12, rounded
+        assert saved["selection"].sum() == 11  # 80 % of 14, rounded
+    with np.load(tmp_path / "seen" / "selection.npz") as saved:
+        unseen = np.flatnonzero(~saved["keep"])
+    crops = Geometry(size=32, short_side=36)
+    labels = load_split("jpeg_set", "train", data_dir=jpeg_dir, crops=crops).label
+    drawn = validation_indices(labels, Influence.validation_fraction, seed=0)
+    np.testing.assert_array_equal(unseen, drawn)  # by influence
+    reference = json.loads((tmp_path / "reference" / "summary.json").read_text())
+    kept = reference["identity"]["data"]["train"]["kept"]
+    assert kept == len(labels) - len(unseen)
     summary = json.loads((tmp_path / "student" / "summary.json").read_text())
     assert list(summary["students"]) == ["lr_ds"]
 

@@ -112,7 +112,8 @@ class Config:
     )
     select: dict = key(
         {},
-        "instead of training: detector, influence, oracle or random",
+        "instead of training: detector, influence, oracle, random or "
+        "without_validation",
         free=("proxies", "reference", "as_many_as"),
         marks="open",
     )

@@ -19,7 +19,7 @@ EVALUATE_EVERY = 2.0  # epochs
 TAU, SPREAD = 4.0, 4.0
 NOISE = {"name": "symmetric", "rate": 0.4, "seed": 888}
 NOISY_TEACHER = f"{TEACHER}-noise40"
-REFERENCE = "labels"  # the unit whose student of cross entropy scores samples
+REFERENCE = "reference"  # learns labels; its influence scores select samples
 DETECTED = "detectors"  # a proxy, what each detector keeps, a retraining on each
 DETECTORS = ("clk", "same", "fine")
 
@@ -60,7 +60,7 @@ def units() -> dict[str, Unit]:
         return Unit({n: {"method": methods[n]} for n in names or methods}, is_noisy)
 
     return {
-        REFERENCE: unit(adjusted | taus, "ce", "kd", "mse"),
+        "labels": unit(adjusted | taus, "ce", "kd", "mse"),
         "temperatures": unit(taus, "kd_tau1", "kd_tau3", "kd_tau5", "kd_tau20"),
         "revisions": unit(revised | taus, "kd_inf", "kd_labels", "lr_mse", "lr_kl"),
         "adjustments": unit(adjusted, "ka_ps", "ka_lsr", "dtd_flsw", "dtd_cwsm"),
@@ -104,16 +104,24 @@ def plan(settings: Settings, root: pathlib.Path) -> list[Run]:
             planned.add(name)
         return name
 
+    def add_stages(unit: str, stages: dict, seed: int) -> None:
+        name = run_name(unit, seed)
+        if name not in planned:
+            for stage, config in split_stages(stages, root / name).items():
+                add(f"{name}/{stage}", config, seed)
+            planned.add(name)
+
     for name, unit in units().items():
         teacher = add_teacher(unit.is_noisy)
         for seed in settings.seeds:
+            if any("ds" in student.split("_") for student in unit.students):
+                add_stages(REFERENCE, _reference(), seed)
             config = protocol(STUDENT, unit.is_noisy)
             config["teacher"]["workdir"] = str(root / teacher)
             config["students"] = _selecting(unit.students, root, seed)
             add(run_name(name, seed), config, seed)
     for seed in settings.seeds:
-        for stage, config in _detected(root / run_name(DETECTED, seed)).items():
-            add(f"{run_name(DETECTED, seed)}/{stage}", config, seed)
+        add_stages(DETECTED, _detected(), seed)
     return runs
 
 
@@ -122,24 +130,36 @@ def run_name(unit: str, seed: int) -> str:
 
 
 def _selecting(students: dict[str, dict], root: pathlib.Path, seed: int) -> dict:
-    """The students, those of data selection by the student of labels of their seed."""
-    selections = studies.selections(str(root / run_name(REFERENCE, seed)))
-    result = {}
+    """The students, those of data selection by the reference of their seed."""
+    reference = root / run_name(REFERENCE, seed) / "trained"
+    selections, result = studies.selections(str(reference)), {}
     for name, student in students.items():
         selection = selections.get(name.removesuffix("_sets"))
-        if selection and selection["name"] == "influence":
-            selection = selection | {"student": "ce"}
         result[name] = student | ({"selection": selection} if selection else {})
     return result
 
 
-def _detected(workdir: pathlib.Path) -> dict[str, dict]:
-    """Stage -> config: a proxy on noisy labels, detectors, a network on each choice."""
+def _reference() -> dict:
+    """In stages: a network trained on all images but those that influence stands on."""
+    stages = {"seen": {"select": {"name": "without_validation"}}}
+    stages["trained"] = {"data": {"keep": "stage:seen"}}
+    return _staged(protocol(STUDENT), stages)
+
+
+def _detected() -> dict:
+    """In stages: a proxy on noisy labels, detectors, a network on each choice."""
     stages = {"proxy": {}}
     for name in DETECTORS:
         select = {"name": "detector", "detector": name, "proxies": "stage:proxy"}
         stages[f"select_{name}"] = {"select": select}
         stages[name] = {"data": {"keep": f"stage:select_{name}"}}
-    config = protocol(STUDENT, True)
-    config |= {"method": {"name": "ce"}, "stages": stages, "order": tuple(stages)}
-    return split_stages(config, workdir)
+    return _staged(protocol(STUDENT, True), stages)
+
+
+def _staged(config: dict, stages: dict[str, dict]) -> dict:
+    """The config of networks that learn labels, with these stages in this order."""
+    return config | {
+        "method": {"name": "ce"},
+        "stages": stages,
+        "order": tuple(stages),
+    }

@@ -76,8 +76,8 @@ def scores(records: list[dict]) -> Scores:
     for record in sorted(records, key=lambda record: record["seed"]):
         unit, _, stage = record["run"].partition("/")
         unit, seed = unit.rpartition("-seed")[0], record["seed"]
-        if not unit:
-            continue  # a teacher
+        if not unit or unit == small.REFERENCE:
+            continue  # a teacher, or what scores samples
         is_noisy = stage or unit in noisy_units
         for name, student in record["students"].items():
             metrics = student["metrics"]

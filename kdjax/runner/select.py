@@ -20,6 +20,7 @@ from kdjax.reporting.files import replace_npz
 from kdjax.runner.workdir import SELECTION, write_config, write_record
 from kdjax.selection import detectors
 from kdjax.selection.evidence import SelectionResult
+from kdjax.selection.scores import validation_indices
 from kdjax.selection.shares import class_shares, describe_kept
 from kdjax.training.evaluator import answers
 
@@ -141,6 +142,22 @@ def at_random(
     return result, {"as_many_as": digest}
 
 
+def without_validation(
+    *,
+    images: Data,
+    validation_fraction: float = Influence.validation_fraction,
+    seed: int = Influence.seed,
+) -> tuple[SelectionResult, dict]:
+    """All but the images that influence stands on: what its reference trains on.
+
+    Both arguments as those of the influence scores: the same draw.
+    """
+    labels = images.train.label
+    keep = np.ones(len(labels), bool)
+    keep[validation_indices(labels, validation_fraction, seed=seed)] = False
+    return SelectionResult(keep, np.float32(keep)), {}
+
+
 @takes_influence
 def by_influence(
     *,
@@ -217,4 +234,5 @@ SELECTORS = {
     "influence": by_influence,
     "oracle": by_oracle,
     "random": at_random,
+    "without_validation": without_validation,
 }

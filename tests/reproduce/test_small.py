@@ -63,7 +63,7 @@ def miniature(tmp_path, monkeypatch, as_they_are, own_networks):
     all_units, protocol = small.units(), small.protocol
     selections = all_units["selections"].students
     units = {
-        small.REFERENCE: small.Unit({"ce": {"method": {"name": "ce"}}}),
+        "labels": small.Unit({"ce": {"method": {"name": "ce"}}}),
         "selections": small.Unit({"ds": selections["ds"]}),
     }
     monkeypatch.setattr(small, "units", lambda: units)
@@ -91,10 +91,11 @@ def test_the_second_start_trains_nothing_and_writes_the_same_page(
     assert page.read_text() == first
     assert {p.name: p.read_bytes() for p in results.iterdir()} == files
     assert {"resnet20.safetensors", "resnet20.md"} == files.keys() - recorded.keys()
-    # The teacher, two units, proxy and retraining.
-    assert len(recorded) == 1 + 2 + 2
+    # The teacher, two units, a reference, proxy and retraining.
+    assert len(recorded) == 1 + 2 + 1 + 2
     kept = [json.loads(text)["kept"] for text in recorded.values()]
-    (ticket,) = filter(None, kept)
+    reference, ticket = sorted(filter(None, kept), key=len)
+    assert reference == {"kept": 360}  # all but a tenth of each class
     assert 0 < ticket["kept"] < 400 and 0 <= ticket["agreement"]["f1"] <= 1
     for name in ("ce", "ds", "proxy", "same"):
         assert re.search(rf"\| {name} \| [0-9.]+ \| 3 \|", first), name
