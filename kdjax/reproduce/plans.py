@@ -95,7 +95,8 @@ def describe(run: Run) -> str:
     """A line about a run: what it trains, and how long."""
     config = run.config
     if config["select"]:
-        return f"{run.name}: selects samples by {config['select']['detector']}"
+        selector = config["select"].get("detector", config["select"]["name"])
+        return f"{run.name}: selects samples, {selector}"
     methods = ", ".join(config["students"] or [config["method"]["name"]])
     steps = config["total_steps"]
     length = f"{steps} steps" if steps else f"{config['total_epochs']:g} epochs"
