@@ -108,6 +108,7 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
             export(one)
 
         say("\n".join(expected), sys.stderr)
+        records.check_free(study, runs, root, results, settings.dtype)
         run.run(runs, root, minutes, record, options.devices)
     say(f"wrote {write(study, results)}")
     export(runs[0])

@@ -48,13 +48,29 @@ def add(
     students = record["students"].values()
     digests = "".join(student["digest"] for student in students)
     short = hashlib.sha256(digests.encode()).hexdigest()[:12]
-    stem = f"{study}-{run.name.replace('/', '-')}"
+    stem = _stem(study, run)
     target = results / f"{stem}-{short}.json"
     if not target.exists():
         _check_is_only_one(results, stem, record["dtype"])
         with written(target) as part:
             shutil.copyfile(own, part)
         write(study, results)
+
+
+def check_free(
+    study: str, runs: list[Run], root: pathlib.Path, results: pathlib.Path, dtype: str
+) -> None:
+    """InputError where a run that is to be trained below `root` is recorded already.
+
+    Before the first of them: other weights would be refused after hours.
+    """
+    for run in runs:
+        if not run.config["select"] and not (root / run.name / RECORD).exists():
+            _check_is_only_one(results, _stem(study, run), dtype)
+
+
+def _stem(study: str, run: Run) -> str:
+    return f"{study}-{run.name.replace('/', '-')}"
 
 
 def _check_is_only_one(results: pathlib.Path, stem: str, dtype: str) -> None:
@@ -66,11 +82,10 @@ def _check_is_only_one(results: pathlib.Path, stem: str, dtype: str) -> None:
         other = read_json(path, "the record of a run", form, tables.ADVICE)
         if other["dtype"] == dtype:
             raise InputError(
-                f"{path} records the same run with other weights, as of "
-                "another machine or version, and maybe of another teacher: a page of "
-                "both would compare what does not belong together. Nothing is lost. "
-                "Expected the same command with --results=DIR, a new directory, or "
-                "that study's files moved away."
+                f"{path} records the same run, of other weights, as another machine or "
+                "version makes them: a page of both would compare what does not belong "
+                "together. Nothing is lost. Expected the same command with "
+                "--results=DIR, a new directory, or that study's files moved away."
             )
 
 

@@ -4,9 +4,11 @@ import subprocess
 
 import pytest
 
+from kdjax.cli import reproduce
 from kdjax.contracts import InputError
 from kdjax.reporting.files import replace_record
 from kdjax.reproduce import pages, records, tables
+from kdjax.reproduce import run as trainings
 from kdjax.reproduce.plans import Pair, Run
 from tests.reproduce import stored
 
@@ -31,10 +33,31 @@ def test_a_run_of_other_weights_is_refused_and_the_same_ones_are_kept(tmp_path):
     add(tmp_path, "half", "c", dtype="bfloat16")  # has rows of its own
     first = sorted((tmp_path / "results").iterdir())
     assert len(first) == len(tables.read(STUDY, tmp_path / "results")) == 3
-    message = "-rules-noisy-seed0-[0-9a-f]+.json records the same run with other weight"
+    message = "-rules-noisy-seed0-[0-9a-f]+.json records the same run, of other weights"
     with pytest.raises(InputError, match=message):
         add(tmp_path, "other", "d")
     assert sorted((tmp_path / "results").iterdir()) == first
+
+
+def test_what_is_recorded_by_others_is_refused_before_anything_is_trained(tmp_path):
+    add(tmp_path, "here", "a")
+    pair = Pair("noisy", "student")
+    names = ("noisy", "rules-noisy-seed0", "rules-noisy-seed01")
+    runs = [Run(name, {"select": {}}, pair) for name in names]
+    where = STUDY, runs, tmp_path / "here", tmp_path / "results"
+    records.check_free(*where, "float32")  # its own
+    there = *where[:2], tmp_path / "there"
+    with pytest.raises(InputError, match="records the same run.*Expected.*--results="):
+        records.check_free(*there, tmp_path / "results", "float32")
+    records.check_free(*there, tmp_path / "results", "bfloat16")
+    records.check_free(*there, tmp_path / "none", "float32")
+
+
+def test_the_command_asks_before_it_trains(tmp_path, monkeypatch):
+    """Its records come with kdjax: no other machine makes the same weights."""
+    monkeypatch.setattr(trainings, "run", lambda *_: pytest.fail("it trains"))
+    with pytest.raises(InputError, match="fashion_mnist-teachers-.*--results=DIR"):
+        reproduce.main([STUDY, f"--runs={tmp_path}"])
 
 
 def test_a_package_below_the_users_own_repository_has_no_commit(tmp_path, monkeypatch):
