@@ -51,7 +51,9 @@ def section(records: list[dict], figures: str = "") -> str:
         "Nesterov's momentum, crops and flips. These are not the papers' protocols. "
         "Last epoch; mean and sample standard deviation over seeds. The difference is "
         "paired by seed, with Student's interval of 95 %; noise where 0 is in it. The "
-        "distance of a student's logits to the teacher's is the mean over test images."
+        "distance of a student's logits to the teacher's is the mean over test images. "
+        "Data selection scores samples by a network of the same seed that learned the "
+        "labels of all images but a tenth, on which influence is estimated."
     )
     clean, noisy, distance, kept = scores(records)
     text = [head, _teachers(records)]

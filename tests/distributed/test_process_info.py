@@ -8,6 +8,7 @@ import time
 import pytest
 from jax._src.clusters import GceTpuCluster, K8sCluster
 
+from kdjax.cli import reproduce
 from kdjax.contracts import InputError
 from kdjax.distributed import (
     cluster_env,
@@ -125,6 +126,20 @@ def test_an_interactive_step_of_a_larger_job_is_alone(environ):
     assert find_process_info(options(), variables) is None
     variables = environ(task(4, 0, SLURM_STEP_NUM_TASKS="2"))
     assert find_process_info(options(), variables).processes == 2
+
+
+@pytest.mark.errors
+def test_a_study_does_not_train_in_each_task(environ, tmp_path):
+    """Each would take itself for the only one, and train the same runs."""
+    environ(task(2, 1))
+    words = ["cifar100-small", "--total_steps=1", f"--runs={tmp_path}"]
+    with pytest.raises(
+        InputError, match=r"number 1 of 2 \(slurm\).* Expected one task"
+    ):
+        reproduce.main(words)
+    assert reproduce.main([*words, "--plan"]) == 0
+    environ(task(1, 0))
+    runtime.check_alone("reproduce")
 
 
 @pytest.mark.errors
