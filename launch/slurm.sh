@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # One training on the nodes of a SLURM cluster, or a job array of them, from the root of
-# the repository, which the nodes must see, as they must --workdir:
-#   sbatch launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
+# the repository, which the nodes must see, as they must --workdir and --data_dir:
+#   sbatch launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd \
+#     --data_dir=/runs/data --config.teacher.workdir=/runs/wrn_28_4
 #   sbatch --nodes=4 --gpus-per-node=8 launch/slurm.sh --config=... --workdir=/runs/kd
-#   sbatch --array=0-4 launch/slurm.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
+#   sbatch --array=0-4 launch/slurm.sh --config=... --workdir=/runs/kd
 #   KDJAX=sweep sbatch --array=0-11 launch/slurm.sh --config=... \
 #     --trials=trials.jsonl --workdir=/runs/sweep
 # A node has one task for all its GPUs, or with --ntasks-per-node=8 --cpus-per-task=8 one

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # One training on all hosts of a TPU VM, on spot capacity if SPOT=1:
 #   NAME=kd ZONE=us-west4-a DISK=projects/P/zones/us-west4-a/disks/runs \
-#     launch/tpu_vm.sh --config=configs/cifar100/kd.py --workdir=/mnt/runs/kd
+#     launch/tpu_vm.sh --config=configs/cifar100/kd.py --workdir=/mnt/runs/kd \
+#     --data_dir=/mnt/runs/data --config.teacher.workdir=/mnt/runs/wrn_28_4
 #   TYPE=v5litepod-64 SHARE=10.0.0.2:/runs NAME=kd ZONE=... launch/tpu_vm.sh ...
 # Runs live on DISK, a formatted persistent disk, or, for several hosts, on SHARE, which
 # they mount by NFS; both outlast the VM, which this script replaces when it is taken

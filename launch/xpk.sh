@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # One training on all TPU hosts of a slice, or of SLICES, of a cluster that xpk made:
 #   CLUSTER=c IMAGE=kdjax-tpu NAME=kd \
-#     launch/xpk.sh --config=configs/cifar100/kd.py --workdir=/runs/kd
+#     launch/xpk.sh --config=configs/cifar100/kd.py --workdir=/runs/kd \
+#     --data_dir=/runs/data --config.teacher.workdir=/runs/wrn_28_4
 #   TYPE=v5litepod-64 CLUSTER=c IMAGE=kdjax-tpu NAME=kd launch/xpk.sh ...
 # IMAGE is what Containerfile.tpu builds, where the cluster can pull it from. The
 # cluster needs a storage of xpk's that all pods mount at /runs. xpk restarts by itself on

@@ -3,6 +3,7 @@
 import ast
 import fnmatch
 import pathlib
+import re
 import sys
 
 import pytest
@@ -106,6 +107,12 @@ def test_guests_stay_where_they_belong(path):
             f"{', '.join(allowed) or 'nobody'}"
             " may. Move the code, or say in this test why the rule changes."
         )
+
+
+def test_contributing_names_the_rooms_there_are():
+    table = re.findall(r"^\| (`.*?) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    rooms = [room for row in table for room in re.findall(r"`(\w+)/?`", row)]
+    assert rooms == FLOORS[:-1]
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

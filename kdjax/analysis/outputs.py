@@ -1,5 +1,6 @@
 """What is looked at: the outputs of a teacher and its students on the same images."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ class Compared(NamedTuple):
     class_names: tuple[str, ...]
     three_classes: tuple[int, ...]  # whose images are `points`; () for none
     total: int  # of the split, of which the n images are an even part
+    # Student -> in what its optimizer differs from its baseline's, if it does.
+    other_optimizers: Mapping[str, str] = {}
 
     @property
     def teachers(self) -> list[str]:

@@ -55,6 +55,7 @@ def _configured(
         base.allow_code = (teacher.model,)  # which the caller has named, to train it
     for key, value in config.items():
         _set(base, key, value)
+    given_data.say_augmentation(section, config)
     with provided(networks):
         yield base
 

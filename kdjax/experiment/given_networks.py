@@ -67,4 +67,4 @@ def foreign_teacher(name: str, data: dict, section: dict) -> Teacher:
             )
     own = identity, variables, {}
     identity = pretrained.identified(*own, adapted.changes, section)
-    return Teacher(adapted.network, variables, identity)
+    return Teacher(adapted.network, variables, identity, places=adapted.places)

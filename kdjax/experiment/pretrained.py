@@ -29,6 +29,7 @@ class Teacher:
     variables: tuple[PyTree, PyTree]
     identity: dict
     members: int = 1
+    places: tuple[int, ...] | None = None  # of `Adapted`, of a single network
 
 
 class Stored(NamedTuple):
@@ -99,7 +100,7 @@ def load_trained(
     file = stored.directory / str(stored.step) / "meta"
     own_network = student_network(f"{where}: {file}: model", stored.section, classes)
     given = (path, own_network, trained_on | names, data, section if teaches else {})
-    network, changes = adapt(*given, own_moments=moments)
+    network, changes, places = adapt(*given, own_moments=moments)
     if changes and not teaches:
         raise InputError(
             f"{where}: the classes of these weights are in another order, or others, "
@@ -111,7 +112,8 @@ def load_trained(
     check_weights(where, own_network, variables, trained_on["image_shape"])
     identity = stored.identity(variables, weights)
     own = identity, variables, stored.own_moments
-    return Teacher(network, variables, identified(*own, changes, section))
+    identity = identified(*own, changes, section)
+    return Teacher(network, variables, identity, places=places)
 
 
 def _workdir(where: str, text: str) -> pathlib.Path:

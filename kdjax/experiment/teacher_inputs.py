@@ -23,6 +23,8 @@ class Adapted(NamedTuple):
 
     network: Network
     changes: dict  # as JSON; {} for nothing but another normalisation
+    # Of each class of the run, which of the network's own logits it is; None: the same.
+    places: tuple[int, ...] | None = None
 
 
 def adapt(
@@ -67,7 +69,7 @@ def adapt(
         )
     if own != given:
         network = input_transforms.renormalised(network, given, own)
-    return Adapted(network, changes)
+    return Adapted(network, changes, None if order is None else tuple(order))
 
 
 def moments_flags(moments: dict) -> str:

@@ -19,7 +19,7 @@ from flax import linen as nn
 from kdjax.contracts import InputError
 from kdjax.types import Outputs, PyTree
 
-# What modules call their flag, and its value while training.
+# What modules call their flags, and the value of each while training.
 FLAGS = {"train": True, "training": True, "is_training": True}
 FLAGS |= {"deterministic": False, "use_running_average": False}
 
@@ -57,8 +57,9 @@ def from_linen(
     """Makes a `Network` of any Linen classifier.
 
     `module(images)` returns `Outputs`, `(logits, {name: array})` or just logits. It may
-    have a flag (`train`, `training`, `is_training`, `deterministic` or
-    `use_running_average`) and a `batch_stats` collection. Logits come out in float32.
+    have flags (`train`, `training`, `is_training`, `deterministic` and
+    `use_running_average`; all it has are set) and a `batch_stats` collection. Logits
+    come out in float32.
 
     Args:
       features: feature name -> path of a submodule ("Conv_0", "encoder/block2") whose
@@ -81,8 +82,8 @@ def from_linen(
     ((2, 10), ['scores'])
     """
     parameters = inspect.signature(type(module).__call__).parameters
-    flag = next((name for name in FLAGS if name in parameters), None)
-    linen = Linen(module, flag, dict(features or {}))
+    flags = tuple(name for name in FLAGS if name in parameters)
+    linen = Linen(module, flags, dict(features or {}))
     return Network(linen.init, linen.train, linen.evaluate, linen.freeze)
 
 
@@ -91,7 +92,7 @@ class Linen:
     """What the three functions of a Linen network have in common."""
 
     module: nn.Module
-    flag: str | None
+    flags: tuple[str, ...]
     paths: dict[str, str]
 
     @property
@@ -145,9 +146,8 @@ class Linen:
         return Outputs(logits.astype(jnp.float32), features), changed
 
     def _call(self, function, training: bool, *args, **kwargs):
-        """Calls Flax with the flag; its errors about state become ours."""
-        if self.flag is not None:
-            kwargs[self.flag] = FLAGS[self.flag] == training
+        """Calls Flax with the flags; its errors about state become ours."""
+        kwargs |= {name: FLAGS[name] == training for name in self.flags}
         try:
             with nn.intercept_methods(functools.partial(_check_bridged, self.where)):
                 return function(*args, **kwargs)
@@ -158,7 +158,7 @@ class Linen:
                 f"Expected a flag ({', '.join(FLAGS)}) that turns them off."
             ) from error
         except flax.errors.ModifyScopeVariableError as error:
-            flag = self.flag or f"no flag (looked for {', '.join(FLAGS)})"
+            flag = ", ".join(self.flags) or f"no flag (looked for {', '.join(FLAGS)})"
             raise ValueError(
                 f"{self.where}: the module changes its variables while evaluating; its "
                 f"__call__ takes {flag}. Pass use_running_average to every batch norm."

@@ -14,6 +14,7 @@ from kdjax.reporting.training_settings import (
     ELSEWHERE,
     SEED,
     conditions,
+    length,
     training_settings,
     value_text,
     without_seeds,
@@ -34,7 +35,7 @@ def make_groups(runs: list[Run]) -> list[Group]:
     lists = [own for same in members.values() for own in apart_by_images(same, _run)]
     teachers = _teachers(runs)
     groups = [
-        Group("", own, _is_in(own[0], teachers), conditions(own[0].run.config))
+        Group("", own, _is_in(own[0], teachers), _conditions(own[0].run))
         for own in lists
     ]
     models = [group.model for group in groups if not group.is_teacher]
@@ -47,6 +48,10 @@ def make_groups(runs: list[Run]) -> list[Group]:
         for name, group in zip(_names(groups), groups, strict=True)
     ]
     return sorted(groups, key=lambda group: not group.is_teacher)
+
+
+def _conditions(run: Run) -> dict:
+    return conditions(run.config, run.workdir)
 
 
 def _run(member: Member) -> Run:
@@ -130,7 +135,7 @@ def trained_words(members: list[Member], same: list[list[Member]]) -> list[str]:
 def _with_length(config: Mapping) -> dict:
     """The settings of a training, its steps or epochs as one: "20 epochs"."""
     settings = training_settings(config)
-    count, unit = conditions(config).get("length", (None, ""))
+    count, unit = length(config)
     unit = unit.removesuffix("s") if count == 1 else unit
     for key in ("total_epochs", "total_steps"):
         settings.pop(key, None)

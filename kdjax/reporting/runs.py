@@ -46,18 +46,21 @@ class Run(NamedTuple):
 
 
 def read_runs(workdirs: list[pathlib.Path]) -> list[Run]:
-    """The trainings of workdirs, of stages, sweeps and directories of them.
+    """The trainings of workdirs, of stages, sweeps and directories of them, each once.
 
     InputError where a directory has none.
     """
-    runs = []
+    runs, places = [], set()
     for root in workdirs:
         below = list(_below(root, DEEPEST))
         if not below:
             raise _no_training(root)
-        for workdir in dict.fromkeys(below):
-            own = "/".join(workdir.parts[len(root.parts) :])
-            runs.append(_read(workdir, own or root.resolve().name))
+        for workdir in below:
+            # Twice in a mean, a run would look like two that agree.
+            if (place := workdir.resolve()) not in places:
+                places.add(place)
+                own = "/".join(workdir.parts[len(root.parts) :])
+                runs.append(_read(workdir, own or root.resolve().name))
     return _with_parents(runs)
 
 

@@ -9,7 +9,12 @@ from kdjax.data.split import Split
 from kdjax.experiment.pretrained import Teacher, load_trained
 from kdjax.experiment.teachers import load_teacher
 from kdjax.reporting.same_images import same_images
-from kdjax.reporting.training_settings import conditions, differences
+from kdjax.reporting.training_settings import (
+    conditions,
+    differences,
+    optimizer_settings,
+    sentence,
+)
 from kdjax.runner.evaluate import teacher_section
 from kdjax.runner.members import Member, Run
 from kdjax.runner.outputs import DIRECTORY, Images, TrainedNetwork
@@ -50,10 +55,16 @@ def compare(
         except InputError as error:
             left_out(name, error)
     here = {name: m for name, m in members.items() if name in networks}
+    baseline_of = baselines(here, left_out)
     return Compared(
         networks=networks,
         teacher_of={name: t for name, t in teacher_of.items() if name in here},
-        baseline_of=baselines(here, left_out),
+        baseline_of=baseline_of,
+        other_optimizers={
+            name: words
+            for name, one in baseline_of.items()
+            if (words := _other_optimizer(members[name], members[one]))
+        },
         labels=images.split.label,
         class_names=images.split.class_names,
         three_classes=images.classes or (),
@@ -85,25 +96,28 @@ def say_what_is_missing(
 def baselines(
     members: dict[str, Member], left_out: Callable[[str, object], None]
 ) -> dict[str, str]:
-    """Student -> the same network on the same labels alone, of the same seed if any.
+    """Student -> the same network on the same labels alone.
 
-    Both were trained as long, and on as large batches of the same images.
+    Both were trained as long, from the same weights if any, and on as large batches of
+    the same images; of several the one with the same optimizer and seed.
     """
 
     plain = [n for n, m in members.items() if m.section["method"]["name"] == "ce"]
     result = {}
     for name, member in members.items():
         same = [n for n in plain if _is_trained_alike(members[n], member)]
+        others = {n: _other_optimizer(member, members[n]) for n in same}
         seed = member.section["seed"]
-        same.sort(key=lambda n: members[n].section["seed"] != seed)
+        same.sort(key=lambda n: (others[n] != "", members[n].section["seed"] != seed))
         if same and name not in plain:
             result[name] = same[0]
     alone = [n for n in members if n not in plain and n not in result]
     if plain and alone:
         left_out(
             f"gains and losses of {' · '.join(alone)}",
-            "expected the same network, trained on labels alone on the same images, as "
-            "long and with the same batch size; there is none here.",
+            "expected the same network, trained on labels alone on the same images, "
+            "from the same weights, as long and with the same batch size; there is "
+            "none here.",
         )
     return result
 
@@ -111,10 +125,21 @@ def baselines(
 def _is_trained_alike(one: Member, other: Member) -> bool:
     """Whether they are one network, trained as long on the same images."""
     metas = [one.run.meta, other.run.meta]
-    own, others = (conditions(meta.get("config") or {}) for meta in metas)
+    own, others = (
+        conditions(m.run.meta.get("config") or {}, m.run.workdir) for m in (one, other)
+    )
     is_one_model = one.section["model"] == other.section["model"]
     is_alike = is_one_model and not differences(own, others)
     return is_alike and same_images(*(meta["data"]["train"] for meta in metas))
+
+
+def _other_optimizer(one: Member, other: Member) -> str:
+    """In what the optimizers of two students differ; "" for none."""
+    own, others = (
+        optimizer_settings(member.run.meta.get("config") or {})
+        for member in (one, other)
+    )
+    return sentence(differences(own, others))
 
 
 def student_network(name: str, member: Member, keep: bool = False) -> TrainedNetwork:

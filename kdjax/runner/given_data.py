@@ -163,6 +163,20 @@ def batch_and_rate(count: int | None, batch_size: int | None) -> tuple[int, floa
     return batch, rate
 
 
+def say_augmentation(section: Mapping, settings: Mapping[str, Any]) -> None:
+    """One line on AUGMENT in a `data` section, of keys that the caller has not set."""
+    given = {key.removeprefix("config.") for key in settings}
+    words = {
+        "data.padding": "cropped at random from a border of {padding} pixels",
+        "data.flip": "mirrored at random",
+    }
+    left = {key: text for key, text in words.items() if key not in given}
+    if left and AUGMENT.items() <= section.items():
+        does = " and ".join(left.values()).format_map(AUGMENT)
+        off = {key: type(AUGMENT[key.removeprefix("data.")])() for key in left}
+        collectives.log(f"training images are {does}; config={off} switches that off")
+
+
 def _set_name(folder: pathlib.Path) -> str:
     """What the set of a folder is called: as none whose mean kdjax knows."""
     name = re.sub(r"\W+", "_", folder.resolve().name).strip("_").lower() or "images"

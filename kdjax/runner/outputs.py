@@ -18,7 +18,7 @@ from kdjax.contracts import InputError
 from kdjax.data.npz import Arrays
 from kdjax.data.split import Split
 from kdjax.distributed import collectives
-from kdjax.experiment.pretrained import Teacher
+from kdjax.experiment.pretrained import REUSED, Teacher
 from kdjax.paths import files
 from kdjax.reporting.files import replace_npz
 from kdjax.runner.evaluate import normaliser
@@ -132,14 +132,24 @@ class Images:
         """The three classes' images in the plane of their weights, where it has one."""
         if features is None or not self.classes:
             return None
-        width, classes = features.shape[1], len(self.split.class_names)
-        matrices = (x for x in jax.tree.leaves(trained.variables[0]) if x.ndim == 2)
-        kernels = [x for x in matrices if x.shape == (width, classes)]
+        kernels = self._kernels(trained, features.shape[1])
         if len(kernels) != 1:
             return None
         shown = np.isin(self.split.label, self.classes)
-        templates = np.asarray(kernels[0])[:, list(self.classes)].T
+        places = trained.places or range(kernels[0].shape[1])
+        columns = [places[label] for label in self.classes]
+        templates = np.asarray(kernels[0])[:, columns].T
         return three_class_projection(features[shown], templates)
+
+    def _kernels(self, trained: Teacher, width: int) -> list:
+        """What may be the weights of the last layer, [width, its own classes]."""
+        if REUSED in trained.identity:  # beside one of its own, which it does not use
+            return [trained.variables[1]["classifier"]["kernel"]]
+        classes = len(self.split.class_names)
+        if trained.places:
+            classes = trained.identity["adapted"]["of_classes"]
+        leaves = jax.tree.leaves(trained.variables[0])
+        return [x for x in leaves if x.shape == (width, classes)]
 
     def _path(self, network: TrainedNetwork) -> pathlib.Path | None:
         return network.file and network.file.with_name(
@@ -148,6 +158,10 @@ class Images:
 
     def _key(self, network: TrainedNetwork) -> str:
         identity = [network.identity, self.split.identity, len(self.split.label)]
+        own = network.architecture.get("teacher", network.architecture)
+        if own.get("adapted") or own.get(REUSED):
+            # Earlier versions took the weights of other classes for their points.
+            identity.append("points by the classifier in use")
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def _kept(self, network: TrainedNetwork) -> NetworkOutputs | None:

@@ -15,6 +15,7 @@ from kdjax import checkpoints, paths
 from kdjax.__main__ import main
 from kdjax.paths import files
 from kdjax.reporting.reporter import read_rows
+from kdjax.reporting.runs import read_runs
 from kdjax.runner import lease, workdir
 from kdjax.runner.liveness import Watched
 from tests.buckets.commands import is_refused, said, train, until
@@ -81,6 +82,8 @@ def test_it_is_evaluated_and_reported_there(resumed, capsys):
     assert main(["evaluate", f"--workdir={where}", "--checkpoint=best"]) == 0
     line = json.loads(capsys.readouterr().out)
     assert line["workdir"] == str(where) and line["students"]["ce"]["top1"] >= 0
+    (run,) = read_runs([where, paths.parse(f"{where}/", "WORKDIR")])
+    assert run.workdir == where
     page = where.parent / "page" / "index.html"
     words = ["report", str(where), f"--output={page.parent}", "--watch"]
     assert main([*words, "--allow_code=tests.networks:coarse"]) == 0

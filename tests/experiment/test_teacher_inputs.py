@@ -93,6 +93,8 @@ def test_its_classes_may_have_another_order_or_be_more(named, tensors):
         places = [NAMES.index(name) for name in ours]
         close(logits(loaded, IMAGES), expected[:, places])
         assert loaded.identity["adapted"]["of_classes"] == 10
+        assert loaded.places == tuple(places)
+    assert load_teacher(section(named), DATA).places is None
 
 
 def test_a_file_names_the_classes_of_a_teacher_without_names(

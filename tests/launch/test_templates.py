@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from kdjax.__main__ import main
+from kdjax.cli import reproduce
 from kdjax.distributed.process_info import find_process_info
+from kdjax.reproduce import sweeps
 from tests.launch.standins import LAUNCH, LOST, ROOT, TRAIN
 
 SCRIPTS = sorted(LAUNCH.glob("*.sh"))
@@ -34,7 +36,7 @@ def test_a_script_is_bash_and_can_be_run(path):
 @pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
 def test_a_template_is_short_and_trains(path):
     text = path.read_text()
-    assert len(text.splitlines()) < 60
+    assert len(text.splitlines()) <= 60
     assert re.search(r"-m[\s,\"']+kdjax", text)
 
 
@@ -210,6 +212,12 @@ def test_a_container_copies_what_is_there_and_passes_signals(path):
 def test_a_container_of_gpus_can_ask_kubernetes_for_its_rank():
     text = (LAUNCH / "Containerfile.gpu").read_text()
     assert "k8s" in re.search(r'"jax\[(.*?)\]', text)[1].split(",")
+
+
+def test_the_table_of_studies_has_those_that_are_trained():
+    text = (LAUNCH / "README.md").read_text().partition("| Study |")[2]
+    studies = re.findall(r"^\| `(\S+)` \|", text, re.M)
+    assert sorted(studies) == sorted([*reproduce.TRAINED, *sweeps.DATA_SETS])
 
 
 def test_the_table_has_every_template_and_every_code(capsys):

@@ -54,6 +54,16 @@ class Dropping(nn.Module):
         return nn.Dense(5)(pooled)
 
 
+class Switches(nn.Module):
+    """A flag for each layer, as modules have that were put together from others."""
+
+    @nn.compact
+    def __call__(self, images, train=False, deterministic=True, is_training=False):
+        x = nn.BatchNorm(use_running_average=not is_training)(images)
+        pooled = nn.Dropout(0.5, deterministic=deterministic)(x.mean((1, 2)))
+        return nn.Dense(5)(pooled) * (2.0 if train else 1.0)
+
+
 class Returning(nn.Module):
     """Returns its `result`."""
 
@@ -118,6 +128,19 @@ def test_flags_of_either_polarity(module):
     trained, _ = network.train(*variables, IMAGES)
     evaluated = network.evaluate(*variables, IMAGES)
     np.testing.assert_allclose(trained.logits, 2 * evaluated.logits, rtol=1e-6)
+
+
+def test_every_flag_is_set():
+    network = from_linen(Switches())
+    params, stats = network.init(KEY, IMAGES)
+    trained, new = network.train(params, stats, IMAGES, jax.random.key(2))
+    again, _ = network.train(params, stats, IMAGES, jax.random.key(3))
+    assert (trained.logits != again.logits).any()  # dropout
+    assert (new["BatchNorm_0"]["mean"] != 0).all()  # batch norm
+    layer, mean = params["Dense_0"], np.asarray(IMAGES).mean((1, 2))
+    expected = mean / np.sqrt(1 + 1e-5) @ np.asarray(layer["kernel"])  # no bias yet
+    evaluated = network.evaluate(params, stats, IMAGES).logits
+    np.testing.assert_allclose(evaluated, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_pair_gives_features_and_taps_add_to_them():

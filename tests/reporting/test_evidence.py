@@ -139,6 +139,15 @@ def test_a_constant_logit_is_marked_and_the_others_are_shown():
     assert len(correlation.correlation(alone).blocks) == 2
 
 
+def test_gains_name_other_optimizers():
+    (caption, same) = (
+        gains.gains(compared()._replace(other_optimizers=others)).blocks[0].caption
+        for others in ({"kd": "optimizer.name adamw instead of sgd"}, {})
+    )
+    assert caption.endswith(": kd (optimizer.name adamw instead of sgd).")
+    assert caption.startswith(same) and "optimizer" not in same
+
+
 def test_gains_are_counted():
     data = compared()
     section = gains.gains(data)

@@ -1,10 +1,12 @@
 """Which trainings a directory holds, and what an unfinished one says."""
 
 import json
+import pathlib
 
 import pytest
 
 from kdjax.contracts import InputError
+from kdjax.reporting.grouping import make_groups
 from kdjax.reporting.runs import read_runs, teacher_top1
 from tests.reporting.workdirs import section, write
 
@@ -29,17 +31,30 @@ def test_a_sweep_is_its_trials_and_the_programs_that_go_on(tmp_path):
     (root / "results.json").write_text("{}")
     trials = ["seed-0__method-ce", "seed-1__method-ce"]
     assert names(root) == ["programs/on", *trials]
-    assert names(root / trials[0], root) == [trials[0], "programs/on", *trials]
+    assert names(root / trials[0], root) == [trials[0], "programs/on", trials[1]]
 
 
 def test_runs_of_one_name_are_called_by_their_directories(tmp_path):
     for place in ("a/x/teacher", "b/x/teacher", "b/y/teacher", "b/kd"):
         write(tmp_path / place, CE)
     given = [tmp_path / "a" / "x" / "teacher", tmp_path / "b" / "x", tmp_path / "b"]
-    own = ["a/x/teacher", "b/x/teacher", "kd", "x/teacher", "y/teacher"]
+    own = ["a/x/teacher", "b/x/teacher", "kd", "y/teacher"]
     assert names(*given) == own
     runs = read_runs(given[:2])
     assert [r.name for r in runs] == own[:2] == [r.results[0].run for r in runs]
+
+
+def test_a_run_that_is_given_twice_is_one_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = pathlib.Path("runs")
+    kd, ce = (write(root / name, CE) for name in ("kd", "ce"))
+    (tmp_path / "latest").symlink_to(tmp_path / kd)
+    for again in (kd, tmp_path / kd, root / ".." / kd, pathlib.Path("latest")):
+        assert names(kd, again) == ["kd"]
+        assert names(root, again) == ["ce", "kd"]
+        assert names(ce, again, root) == ["ce", "kd"]
+    (group,) = make_groups(read_runs([kd, kd]))
+    assert group.values("top1") == [50.0]
 
 
 def test_stages_and_directories_of_runs_are_looked_through(tmp_path):

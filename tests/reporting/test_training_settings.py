@@ -1,7 +1,10 @@
 """What trainings must share, from configs as runs write them."""
 
+import pathlib
+
 import pytest
 
+from kdjax.experiment import schema
 from kdjax.reporting.training_settings import conditions, differences
 
 CONFIG = {
@@ -11,6 +14,10 @@ CONFIG = {
     "seed": 3,
     "data": {"name": "cifar100", "noise": {"name": "none"}, "threads": 4, "mixup": 0.0},
 }
+
+
+def of(config):
+    return conditions(config, pathlib.Path("runs/1"))
 
 
 @pytest.mark.parametrize(
@@ -26,9 +33,17 @@ CONFIG = {
     ],
 )
 def test_differences(other, words):
-    assert differences(conditions(CONFIG | other), conditions(CONFIG)) == words
+    assert differences(of(CONFIG | other), of(CONFIG)) == words
+
+
+def test_runs_of_earlier_versions_have_the_defaults():
+    config = schema.resolved(schema.nested())
+    keys = ("initial", "ema_decay", "batch_norm")
+    keys += ("accumulation_steps", "stop_at_train_top1")
+    before = {key: value for key, value in config.items() if key not in keys}
+    assert not differences(of(before), of(config))
 
 
 def test_a_config_that_cannot_be_read_is_like_no_other():
-    assert differences(conditions({}), conditions(CONFIG)) == ["no config to compare"]
-    assert differences(conditions({}), conditions({})) == []
+    assert differences(of({}), of(CONFIG)) == ["no config to compare"]
+    assert differences(of({}), of({})) == []

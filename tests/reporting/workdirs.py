@@ -40,8 +40,9 @@ def write(
     own = {name: one for name, (one, _) in students.items()}
     config = {"seed": seed, "batch_size": 64, "total_epochs": float(EPOCHS)} | config
     config |= {"data": {"name": "toys", "test": "test", "data_dir": str(workdir)}}
-    config |= {"optimizer": {"name": "sgd"}, "teacher": {"workdir": str(teacher)}}
-    config |= {"schedule": {"name": "cosine", "learning_rate": 0.1}, "students": own}
+    config = {"schedule": {"name": "cosine", "learning_rate": 0.1}} | config
+    config = {"optimizer": {"name": "sgd"}} | config
+    config |= {"teacher": {"workdir": str(teacher)}, "students": own}
     (workdir / "config.json").write_text(json.dumps(config))
     top1 = {name: score for name, (_, score) in students.items()}
     lines = [json.dumps(row) for row in rows(top1, epochs, bool(teacher))]

@@ -11,7 +11,7 @@ from kdjax.contracts import InputError
 from kdjax.data.npz import save_npz
 from kdjax.data.split import DataError, in_memory
 from kdjax.datasets.folder_builder import prepare_folder
-from kdjax.runner.given_data import batch_and_rate, data_section
+from kdjax.runner.given_data import batch_and_rate, data_section, say_augmentation
 from tests.datasets.test_own_folder import A, write
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), np.uint8)
@@ -45,6 +45,42 @@ def test_a_batch_fits_the_set(count, given, batch, rate, capsys):
     assert batch_and_rate(count, given) == (batch, pytest.approx(rate))
     said = capsys.readouterr().err
     assert (f"batch_size={batch}" in said) == (batch != 128)
+
+
+@pytest.mark.parametrize(
+    "config, line",
+    [
+        (
+            {},
+            "training images are cropped at random from a border of 4 pixels and "
+            "mirrored at random; config={'data.padding': 0, 'data.flip': False} "
+            "switches that off\n",
+        ),
+        (
+            {"config.data.padding": 2, "data.mixup": 1.0},
+            "training images are mirrored at random; config={'data.flip': False} "
+            "switches that off\n",
+        ),
+        ({"data.padding": 4, "data.flip": True}, ""),
+    ],
+)
+def test_what_is_done_to_images_of_ones_own_is_said(here, capsys, config, line):
+    data, _ = section({"train": PAIR, "test": PAIR})
+    say_augmentation(data, config)
+    assert capsys.readouterr().err == line
+
+
+def test_it_is_said_before_anything_is_trained(here, capsys):
+    for data, is_said in (({"train": PAIR, "test": PAIR}, True), ("photos", False)):
+        with pytest.raises(InputError, match="Did you mean"):
+            kdjax.train("resnet8", data, workdir="run", epochs=1, method="kdd")
+        assert ("mirrored at random" in capsys.readouterr().err) == is_said
+
+
+def test_of_sets_that_kdjax_has_facts_of_nothing_is_said(here, capsys):
+    for data in ("cifar10", "photos"):
+        say_augmentation(section(data)[0], {})
+        assert "mirrored" not in capsys.readouterr().err
 
 
 def test_a_folder_is_prepared_and_counted(here):

@@ -1,5 +1,8 @@
 """Networks' outputs on images that stay on disk, and what is kept of them."""
 
+import hashlib
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -8,9 +11,12 @@ from kdjax.contracts import InputError
 from kdjax.data.images.crops import Geometry
 from kdjax.data.load import load_split
 from kdjax.experiment.pretrained import Teacher
+from kdjax.models.classifiers import Reuse, with_reused_classifier
+from kdjax.reporting.files import replace_npz
 from kdjax.runner.outputs import Images, TrainedNetwork
+from kdjax.weights.input_transforms import reordered
 from tests.data.jpegs import pictures, prepare_jpegs
-from tests.networks import coarse
+from tests.networks import coarse, staged
 
 DATA = {"normalisation": {"mean": [0.4, 0.5, 0.5], "std": [0.3, 0.3, 0.3]}}
 
@@ -65,6 +71,73 @@ def test_what_is_kept_is_of_these_weights_and_images(streamed, tmp_path):
     assert not kept(5, 1)
     Images(streamed, None, (), "test").outputs(of(trained(classes), file))
     assert not kept(None, 2)
+
+
+def reusing(classes):
+    """A SimKD student, as wide as its teacher: its own head has the same shape."""
+    rng = np.random.default_rng(0)
+    classifier = rng.normal(size=(16, classes)), rng.normal(size=classes)
+    network = with_reused_classifier(
+        staged(classes, width=4), Reuse("stage3_preact", channels=16), classifier
+    )
+    images = np.zeros((1, 16, 16, 3), np.float32)
+    variables = jax.jit(network.init)(jax.random.key(0), images)
+    return Teacher(network, variables, {"reused_classifier": {}})
+
+
+def other_classes(classes):
+    """A teacher with two classes more, of which those of the set have other places."""
+    own, places = trained(classes + 2), (3, 0, *range(4, classes + 2))
+    changes = {"adapted": {"of_classes": classes + 2}}
+    return Teacher(reordered(own.network, places), own.variables, changes, 1, places)
+
+
+def check_points(outputs, features, kernel):
+    """Distances in the plane are those of the features projected onto it."""
+    plane = np.float64(kernel[:, 1:] - kernel[:, :1])
+    flat = np.float64(features) @ (plane @ np.linalg.pinv(plane)).T
+    gaps = np.linalg.norm(flat - flat[0], axis=1)
+    own = np.linalg.norm(outputs.points - outputs.points[0], axis=1)
+    np.testing.assert_allclose(own, gaps, rtol=1e-3, atol=1e-3 * gaps.max())
+
+
+@pytest.mark.parametrize("kind", [reusing, other_classes])
+def test_points_are_of_the_classifier_that_predicts(streamed, kind):
+    shown = (0, 1, 2)
+    images, teacher = Images(streamed, None, shown), kind(len(streamed.class_names))
+    outputs = images.outputs(of(teacher))
+    pixels = np.stack([images.image_at(i) for i in range(9)]) / np.float32(255)
+    normal = (pixels - np.float32([0.4, 0.5, 0.5])) / np.float32(0.3)
+    features = teacher.network.evaluate(*teacher.variables, normal).features["pooled"]
+    params, stats = teacher.variables
+    if kind is reusing:
+        kernel = stats["classifier"]["kernel"][:, shown]
+        assert params["network"]["head"]["kernel"].shape == (16, len(outputs.logits[0]))
+    else:
+        kernel = params["Dense_0"]["kernel"][:, [3, 0, 4]]
+    rows = np.isin(images.split.label, shown)
+    check_points(outputs, np.asarray(features)[rows], np.asarray(kernel))
+
+
+@pytest.mark.parametrize(
+    "architecture, is_kept",
+    [
+        ({"model": {}, "reused_classifier": None}, True),
+        ({"teacher": {"digest": "d"}}, True),
+        ({"model": {}, "reused_classifier": {"channels": 16}}, False),
+        ({"teacher": {"adapted": {"of_classes": 9}}}, False),
+    ],
+)
+def test_points_that_earlier_versions_kept(streamed, tmp_path, architecture, is_kept):
+    images = Images(streamed, None, (), "test")
+    identity = json.dumps([{"step": 1}, streamed.identity, 9], sort_keys=True)
+    logits = np.zeros((9, len(streamed.class_names)), np.float32)
+    arrays = {"logits": logits, "feature_norms": np.ones(9), "classes": np.array([])}
+    key = np.array(hashlib.sha256(identity.encode()).hexdigest())
+    replace_npz(tmp_path / "net-test.npz", **arrays, key=key)
+    network = of(trained(len(streamed.class_names)), tmp_path / "net")
+    outputs = images.outputs(network._replace(architecture=architecture))
+    assert (not outputs.logits.any()) == is_kept
 
 
 @pytest.mark.errors

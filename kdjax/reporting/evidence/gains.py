@@ -49,6 +49,12 @@ def _table(compared: Compared, overall: dict[str, ImageDifference]) -> Table:
         "(McNemar's exact test) are over test images, of one training each: another "
         "seed of the training may give another difference."
     )
+    if others := compared.other_optimizers:
+        words = "; ".join(f"{name} ({one})" for name, one in others.items())
+        caption += (
+            " The optimizer or its schedule is another one than that of the network "
+            f"trained on labels, and the difference may be due to that: {words}."
+        )
     return Table(columns, rows, caption, text_columns=2)
 
 

@@ -5,7 +5,7 @@ import math
 from kdjax.analysis.paired import Difference, paired_difference
 from kdjax.reporting import charts
 from kdjax.reporting.blocks import Chart, Section, Table
-from kdjax.reporting.comparable import why_not_comparable
+from kdjax.reporting.comparable import other_optimizer, why_not_comparable
 from kdjax.reporting.groups import Group
 
 NEEDED = 3  # seeds, for an interval of any use: of two it is 12.7 standard errors wide
@@ -17,7 +17,7 @@ def comparison(groups: list[Group], baseline: Group | None) -> Section | None:
     if baseline is None:
         return None
     own = baseline.by_seed("top1")
-    pairs, left_out = [], {}
+    pairs, left_out, otherwise = [], {}, {}
     for group in groups:
         if group is baseline or group.is_teacher:
             continue
@@ -25,15 +25,21 @@ def comparison(groups: list[Group], baseline: Group | None) -> Section | None:
             left_out.setdefault(why, []).append(group.name)
         else:
             pairs.append((group, paired_difference(group.by_seed("top1"), own)))
-    title, notes = f"Compared with {baseline.name}", _left_out(left_out, baseline)
+            if words := other_optimizer(group, baseline):
+                otherwise.setdefault(words, []).append(group.name)
+    title, notes = f"Compared with {baseline.name}", []
+    if left_out:
+        notes = [f"Not compared with {baseline.name}: {_grouped(left_out)}."]
     if not pairs:
         return Section(title, notes) if notes else None
     pairs.sort(key=lambda pair: -pair[1].mean)
+    starred = {name for names in otherwise.values() for name in names}
+    statements = {g.name: verdict(one) + "*" * (g.name in starred) for g, one in pairs}
     rows = [
         (
             str(place),
             group.name,
-            verdict(one),
+            statements[group.name],
             f"{one.mean:+.2f}",
             _interval(one),
             str(one.pairs),
@@ -43,19 +49,18 @@ def comparison(groups: list[Group], baseline: Group | None) -> Section | None:
     columns = ("rank", "method", "statement", "difference", "95 % interval", "seeds")
     if all(one.pairs == 1 for _, one in pairs):  # no intervals
         columns, *rows = ((*row[:4], row[5]) for row in (columns, *rows))
-    table = Table(columns, rows, _caption(pairs, baseline), text_columns=3)
-    return Section(title, [_chart(pairs, baseline), table, *notes])
+    caption = _caption(pairs, baseline) + _of_optimizers(otherwise, baseline)
+    table = Table(columns, rows, caption, text_columns=3)
+    return Section(title, [_chart(pairs, statements, baseline), table, *notes])
 
 
-def _left_out(names: dict[str, list[str]], baseline: Group) -> list[str]:
-    """One line on those that differ from the baseline in more than the method."""
-    if not names:
-        return []
+def _grouped(names: dict[str, list[str]]) -> str:
+    """Names by what they have in common: "a · b (a reason); c (another one)"."""
     parts = []
     for why, own in names.items():
         more = [f"{len(own) - MOST} more"] * (len(own) > MOST)
         parts.append(f"{' · '.join([*own[:MOST], *more])} ({why})")
-    return [f"Not compared with {baseline.name}: {'; '.join(parts)}."]
+    return "; ".join(parts)
 
 
 def verdict(difference: Difference) -> str:
@@ -96,16 +101,27 @@ def _caption(pairs: list[tuple[Group, Difference]], baseline: Group) -> str:
     return text
 
 
-def _chart(pairs: list[tuple[Group, Difference]], baseline: Group) -> Chart:
+def _of_optimizers(names: dict[str, list[str]], baseline: Group) -> str:
+    if not names:
+        return ""
+    return (
+        f" * The optimizer or its schedule is another one than that of {baseline.name},"
+        f" and the difference may be due to that: {_grouped(names)}."
+    )
+
+
+def _chart(
+    pairs: list[tuple[Group, Difference]], statements: dict[str, str], baseline: Group
+) -> Chart:
     rows = []
     for group, one in pairs:
-        text = f"{_interval(one)}; {verdict(one)}" if one.pairs > 1 else ONE_SEED
+        text = f"{_interval(one)}; " * (one.pairs > 1) + statements[group.name]
         row = {"network": group.name, "value": one.mean, "text": text}
         if math.isfinite(one.low):
             row |= {"low": one.low, "high": one.high}
         rows.append(row)
     title = "difference of the test top-1, points"
-    words = [f"{group.name} {one.mean:+.2f} ({verdict(one)})" for group, one in pairs]
+    words = [f"{g.name} {one.mean:+.2f} ({statements[g.name]})" for g, one in pairs]
     alt = f"Differences from {baseline.name} in points: {', '.join(words)}."
     dashed = f"Dashed: no difference from {baseline.name}."
     has_intervals = any("low" in row for row in rows)
