@@ -84,8 +84,7 @@ def _arrays(where: str, data: Any) -> tuple[np.ndarray, np.ndarray]:
             f"{EXPECTED}, one for each sample. Of floats in [0, 1] give "
             "np.round(255 * images).astype(np.uint8); kdjax normalises them itself."
         )
-    _, first, *sides = images.shape
-    if first in (1, 3) and sides[0] == sides[1] > 4:
+    if images.shape[1] in (1, 3) and images.shape[-1] > 4:
         raise DataError(
             f"{where}: images are of shape {images.shape}, with channels first; "
             "expected [n, height, width, channels]: images.transpose(0, 2, 3, 1)."

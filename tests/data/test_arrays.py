@@ -8,6 +8,7 @@ from PIL import Image
 
 from kdjax.data.arrays import splits_of
 from kdjax.data.images.decode import decode
+from kdjax.data.split import DataError
 from tests.data.jpegs import picture
 
 OPACITY = np.arange(12 * 10, dtype=np.uint8).reshape(12, 10) * 2
@@ -66,3 +67,13 @@ def test_grey_and_colour_stay_as_they_are():
     np.testing.assert_array_equal(loaded(Image.fromarray(colour)), colour[None])
     grey = Image.fromarray(OPACITY)
     np.testing.assert_array_equal(loaded(grey, grey), [OPACITY[..., None]] * 2)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("shape", [(3, 12, 10), (1, 12, 10), (3, 10, 10), (3, 3, 8)])
+def test_channels_first_are_refused(shape):
+    images, labels = np.zeros((2, *shape), np.uint8), np.arange(2)
+    items = list(zip(images, labels, strict=True))
+    for train in ((images, labels), items):
+        with pytest.raises(DataError, match="with channels first; expected .n, height"):
+            splits_of({"train": train})
