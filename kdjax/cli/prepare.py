@@ -25,11 +25,10 @@ from kdjax.data import npz
 from kdjax.data.load import load_split
 from kdjax.data.registry import DATASETS
 from kdjax.data.split import DataError
-from kdjax.data.tfds import find
 from kdjax.data.tfds.names import default_data_dir
 from kdjax.datasets import staging
-from kdjax.datasets.convert_images import convert_images, converted_name
-from kdjax.datasets.folder_builder import prepare_folder
+from kdjax.datasets.convert_images import convert_images, converted_set
+from kdjax.datasets.folder_builder import check_folder, prepare_folder
 from kdjax.datasets.holdout import SHARE
 from kdjax.datasets.image_formats import Pixels, ShortSide
 from kdjax.datasets.own_set import commands, config_text
@@ -137,9 +136,13 @@ def _prepared(
     common = {"data_dir": data_dir, "log": log}
     limited = common | {"skip_at_most": most}
     staging.clean(data_dir, log)
-    if image_format and find.prepared(converted_name(name, image_format), data_dir):
-        pass  # the original may be deleted
-    elif options.folder is not None:
+    done = image_format and converted_set(name, image_format, data_dir)
+    if done:  # the original may be deleted
+        if options.folder is not None:
+            check_folder(done, options.folder, **own)
+        yield done
+        return
+    if options.folder is not None:
         yield prepare_folder(name, options.folder, **own, **limited)
     elif options.tfrecord is not None:
         yield convert_tfrecord(name, options.tfrecord, **limited)
