@@ -3,10 +3,13 @@
 import functools
 import io
 import pathlib
+import threading
+from collections import Counter
 
 import tensorflow_datasets as tfds
 
 from kdjax import paths
+from kdjax.data.images.decode import decode, size_of_jpeg
 from kdjax.data.recorded import read_facts
 from kdjax.data.split import SkippedImages
 from kdjax.data.tfds import find
@@ -28,6 +31,11 @@ class ConvertedBuilder(ShardedBuilder, skip_registration=True):
     source: tfds.core.DatasetInfo
     opened: dict[str, OpenSplit]  # of the source, by split
 
+    def __init__(self, **arguments):
+        self.sizes: Counter[tuple[int, int]] = Counter()  # (height, width), as written
+        self._lock = threading.Lock()
+        super().__init__(**arguments)
+
     def _info(self):
         about = f"{self.source.full_name} as {self.format.about}."
         image = tfds.features.Image(shape=(None, None, 3))
@@ -45,6 +53,9 @@ class ConvertedBuilder(ShardedBuilder, skip_registration=True):
         record = self.opened[split].read_record(entry.source)
         example = self._features.deserialize_example_np(record, decoders=UNDECODED)
         content = self.format.convert(bytes(example["image"]))
+        size = size_of_jpeg(content) or decode(content).shape[:2]  # of pixels a view
+        with self._lock:
+            self.sizes[size] += 1
         return example | {"image": io.BytesIO(content)}
 
     def name_of(self, split, entry):
