@@ -26,7 +26,8 @@ from kdjax.data.load import load_split
 from kdjax.data.registry import DATASETS
 from kdjax.data.split import DataError
 from kdjax.data.tfds.names import default_data_dir
-from kdjax.datasets import staging
+from kdjax.data.tfds.records import SizesError
+from kdjax.datasets import one_size, staging
 from kdjax.datasets.convert_images import convert_images, converted_set
 from kdjax.datasets.folder_builder import check_folder, prepare_folder
 from kdjax.datasets.holdout import SHARE
@@ -114,14 +115,25 @@ def _run(options: argparse.Namespace) -> None:
     data_dir = default_data_dir() if options.data_dir is None else options.data_dir
     data_dir = paths.parse(data_dir, "--data_dir")
     file = None if options.npz is None else paths.parse(options.npz, "--npz")
+    if file is not None:
+        npz.check_name(file)
     for prepared in _prepared(options, data_dir):
         _report(prepared)
     if prepared.facts is not None:
         _show_next_steps(prepared, options)
     if file is not None:
-        load = functools.partial(load_split, prepared.name, data_dir=data_dir)
-        npz.save_npz(file, {split: load(split) for split in prepared.splits})
-        say(f"wrote {file}")
+        _save_npz(file, prepared, data_dir)
+
+
+def _save_npz(file: pathlib.Path, prepared: Prepared, data_dir: pathlib.Path) -> None:
+    load = functools.partial(load_split, prepared.name, data_dir=data_dir)
+    try:
+        splits = {split: load(split) for split in prepared.splits}
+    except SizesError as error:
+        text = f"--npz: {prepared.name} is prepared, and has images of several sizes"
+        raise DataError(f"{text}; {one_size.ADVICE}") from error
+    npz.save_npz(file, splits)
+    say(f"wrote {file}")
 
 
 def _prepared(
@@ -142,6 +154,9 @@ def _prepared(
             check_folder(done, options.folder, **own)
         yield done
         return
+    if options.npz is not None:
+        reading = {k: v for k, v in own.items() if k in ("nested", "layout", "exif")}
+        one_size.check(name, image_format, options.folder, data_dir, **reading)
     if options.folder is not None:
         yield prepare_folder(name, options.folder, **own, **limited)
     elif options.tfrecord is not None:
