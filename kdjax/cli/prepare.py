@@ -25,11 +25,11 @@ from kdjax.data import npz
 from kdjax.data.load import load_split
 from kdjax.data.registry import DATASETS
 from kdjax.data.split import DataError
-from kdjax.data.tfds import find
 from kdjax.data.tfds.names import default_data_dir
-from kdjax.datasets import staging
-from kdjax.datasets.convert_images import convert_images, converted_name
-from kdjax.datasets.folder_builder import prepare_folder
+from kdjax.data.tfds.records import SizesError
+from kdjax.datasets import one_size, staging
+from kdjax.datasets.convert_images import convert_images, converted_set
+from kdjax.datasets.folder_builder import check_folder, prepare_folder
 from kdjax.datasets.holdout import SHARE
 from kdjax.datasets.image_formats import Pixels, ShortSide
 from kdjax.datasets.own_set import commands, config_text
@@ -115,14 +115,25 @@ def _run(options: argparse.Namespace) -> None:
     data_dir = default_data_dir() if options.data_dir is None else options.data_dir
     data_dir = paths.parse(data_dir, "--data_dir")
     file = None if options.npz is None else paths.parse(options.npz, "--npz")
+    if file is not None:
+        npz.check_name(file)
     for prepared in _prepared(options, data_dir):
         _report(prepared)
     if prepared.facts is not None:
         _show_next_steps(prepared, options)
     if file is not None:
-        load = functools.partial(load_split, prepared.name, data_dir=data_dir)
-        npz.save_npz(file, {split: load(split) for split in prepared.splits})
-        say(f"wrote {file}")
+        _save_npz(file, prepared, data_dir)
+
+
+def _save_npz(file: pathlib.Path, prepared: Prepared, data_dir: pathlib.Path) -> None:
+    load = functools.partial(load_split, prepared.name, data_dir=data_dir)
+    try:
+        splits = {split: load(split) for split in prepared.splits}
+    except SizesError as error:
+        text = f"--npz: {prepared.name} is prepared, and has images of several sizes"
+        raise DataError(f"{text}; {one_size.ADVICE}") from error
+    npz.save_npz(file, splits)
+    say(f"wrote {file}")
 
 
 def _prepared(
@@ -137,9 +148,16 @@ def _prepared(
     common = {"data_dir": data_dir, "log": log}
     limited = common | {"skip_at_most": most}
     staging.clean(data_dir, log)
-    if image_format and find.prepared(converted_name(name, image_format), data_dir):
-        pass  # the original may be deleted
-    elif options.folder is not None:
+    done = image_format and converted_set(name, image_format, data_dir)
+    if done:  # the original may be deleted
+        if options.folder is not None:
+            check_folder(done, options.folder, **own)
+        yield done
+        return
+    if options.npz is not None:
+        reading = {k: v for k, v in own.items() if k in ("nested", "layout", "exif")}
+        one_size.check(name, image_format, options.folder, data_dir, **reading)
+    if options.folder is not None:
         yield prepare_folder(name, options.folder, **own, **limited)
     elif options.tfrecord is not None:
         yield convert_tfrecord(name, options.tfrecord, **limited)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from kdjax.data.images.pillow import as_array, is_pillow
 from kdjax.data.split import DataError, Split, check_labels, in_memory
 
 IMAGE_KEYS, LABEL_KEYS = ("image", "img", "pixel_values"), ("label", "labels", "target")
@@ -16,8 +17,9 @@ def splits_of(data: Mapping[str, Any]) -> dict[str, Split]:
 
     A value is (images [n, h, w, c] or [n, h, w], labels [n]); or anything with a length
     whose items are (image, label), as of torchvision, or {"image", "label"}, as of
-    Hugging Face's datasets; images are arrays or of Pillow. Names of classes are taken
-    from `features` or `classes`, where a split has them; else they are numbers.
+    Hugging Face's datasets; images are arrays, or Pillow's, whose modes other than L
+    become RGB. Names of classes are taken from `features` or `classes`, where a split
+    has them; else they are numbers.
 
     Raises:
       DataError: images that are not of 8 bits or not of one size, labels that are not
@@ -70,9 +72,7 @@ def _few(names: tuple[str, ...]) -> str:
 
 def _arrays(where: str, data: Any) -> tuple[np.ndarray, np.ndarray]:
     """(uint8 [n, h, w, c], whole numbers [n]), checked."""
-    is_pair = isinstance(data, tuple) and len(data) == 2 and np.ndim(data[0]) in (3, 4)
-    images, labels = data if is_pair else _collected(where, data)
-    images, labels = np.asarray(images), np.asarray(labels)
+    images, labels = _images_and_labels(where, data)
     if images.ndim == 3:
         images = images[..., None]
     is_bytes = images.dtype == np.uint8 or (
@@ -84,8 +84,7 @@ def _arrays(where: str, data: Any) -> tuple[np.ndarray, np.ndarray]:
             f"{EXPECTED}, one for each sample. Of floats in [0, 1] give "
             "np.round(255 * images).astype(np.uint8); kdjax normalises them itself."
         )
-    _, first, *sides = images.shape
-    if first in (1, 3) and sides[0] == sides[1] > 4:
+    if images.shape[1] in (1, 3) and images.shape[-1] > 4:
         raise DataError(
             f"{where}: images are of shape {images.shape}, with channels first; "
             "expected [n, height, width, channels]: images.transpose(0, 2, 3, 1)."
@@ -96,6 +95,19 @@ def _arrays(where: str, data: Any) -> tuple[np.ndarray, np.ndarray]:
             f"whole numbers of shape ({len(images)},), a class for each image."
         )
     return images.astype(np.uint8), labels
+
+
+def _images_and_labels(where: str, data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The arrays of a pair of them, or of samples, not checked yet."""
+    if not isinstance(data, tuple) or len(data) != 2:
+        return _collected(where, data)
+    images, labels = data
+    if isinstance(images, list) and any(map(is_pillow, images)):
+        unlabelled = [(image, 0) for image in images]
+        return _collected(where, unlabelled)[0], np.asarray(labels)
+    if np.ndim(images) in (3, 4):
+        return np.asarray(images), np.asarray(labels)
+    return _collected(where, data)
 
 
 def _within_bytes(images: np.ndarray) -> bool:
@@ -136,7 +148,9 @@ def _pair(where: str, item: Any) -> tuple[np.ndarray, int]:
             f"{where} is {type(item).__name__}; expected (image, label) or a mapping "
             "with image and label."
         )
-    image, label = np.asarray(item[0]), np.asarray(item[1])
+    image, label = item
+    image = as_array(image) if is_pillow(image) else np.asarray(image)
+    label = np.asarray(label)
     if image.ndim not in (2, 3) or image.dtype.kind not in "iu":
         raise DataError(
             f"{where}: the image is {image.dtype} of shape {image.shape}; expected "

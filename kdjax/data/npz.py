@@ -178,16 +178,22 @@ def _memory() -> float:
         return math.inf
 
 
+def check_name(path: pathlib.Path) -> None:
+    """Raises DataError if a file of that name would not be read as one of arrays."""
+    if not is_npz(path.name):
+        raise DataError(f"{path}: expected a file called NAME{SUFFIX}.")
+
+
 def save_npz(path: pathlib.Path, splits: dict[str, Split]) -> None:
     """Writes splits of one set, each under its name; whole or not at all.
 
     If two processes write the same file at the same time, the last one's stays.
     """
+    check_name(path)
     names = {split.class_names for split in splits.values()}
-    if len(names) != 1 or not is_npz(path.name):
+    if len(names) != 1:
         raise DataError(
-            f"{path}: {len(names)} lists of classes; expected the same in all splits, "
-            f"and a file called NAME{SUFFIX}."
+            f"{path}: {len(names)} lists of classes; expected the same in all splits."
         )
     arrays = {NAMES: np.array(names.pop())}
     for name, split in splits.items():

@@ -3,11 +3,16 @@
 import functools
 import io
 import pathlib
+import threading
+from collections import Counter
 
 import tensorflow_datasets as tfds
 
 from kdjax import paths
+from kdjax.data.images.decode import decode, size_of_jpeg
+from kdjax.data.recorded import read_facts
 from kdjax.data.split import SkippedImages
+from kdjax.data.tfds import find
 from kdjax.data.tfds.names import parse_name
 from kdjax.data.tfds.records import UNDECODED, OpenSplit, open_split
 from kdjax.datasets import set_facts
@@ -26,6 +31,11 @@ class ConvertedBuilder(ShardedBuilder, skip_registration=True):
     source: tfds.core.DatasetInfo
     opened: dict[str, OpenSplit]  # of the source, by split
 
+    def __init__(self, **arguments):
+        self.sizes: Counter[tuple[int, int]] = Counter()  # (height, width), as written
+        self._lock = threading.Lock()
+        super().__init__(**arguments)
+
     def _info(self):
         about = f"{self.source.full_name} as {self.format.about}."
         image = tfds.features.Image(shape=(None, None, 3))
@@ -43,6 +53,9 @@ class ConvertedBuilder(ShardedBuilder, skip_registration=True):
         record = self.opened[split].read_record(entry.source)
         example = self._features.deserialize_example_np(record, decoders=UNDECODED)
         content = self.format.convert(bytes(example["image"]))
+        size = size_of_jpeg(content) or decode(content).shape[:2]  # of pixels a view
+        with self._lock:
+            self.sizes[size] += 1
         return example | {"image": io.BytesIO(content)}
 
     def name_of(self, split, entry):
@@ -67,16 +80,16 @@ def convert_images(
     skip_at_most: int,
     log: Log = silent,
 ) -> Prepared:
-    """Writes NAME/FORMAT from the prepared set NAME, unless it exists.
+    """Writes NAME/FORMAT from the prepared set NAME, unless `converted_set` has it.
 
     At most `skip_at_most` images that cannot be read are left out. Raises DataError if
     the set is not prepared, not in colour, or too much of it is unreadable, OSError if
     data_dir cannot be written.
     """
     data_dir = paths.parse(data_dir, "--data_dir")
-    converted = converted_name(name, format)
-    if (prepared := existing(converted, data_dir)) is not None:
+    if (prepared := converted_set(name, format, data_dir)) is not None:
         return prepared
+    converted = converted_name(name, format)
     dataset, config, _ = parse_name(converted)
     whole = open_split(name, "all", data_dir)
     whole.check_colour()
@@ -95,6 +108,31 @@ def convert_images(
     finish = functools.partial(set_facts.copy, whole.builder.data_dir, format.side)
     how = {"data_dir": data_dir, "source": info.full_name, "log": log}
     return build(converted, make, **how, finish=finish)
+
+
+def converted_set(
+    name: str, format: ShortSide | Pixels, data_dir: pathlib.Path
+) -> Prepared | None:
+    """A set in another format, None where it, or that of a newer NAME, is to be made.
+
+    NAME itself may be deleted. Raises ChangedError if it was prepared anew since, of
+    other files or options.
+    """
+    prepared = existing(converted_name(name, format), data_dir)
+    source = find.prepared(name, data_dir)
+    if prepared is None or source is None:
+        return prepared
+    ours, theirs = (_version(path) for path in (prepared.directory, source))
+    if theirs > ours:
+        return None
+    facts = read_facts(source)
+    if theirs == ours and facts is not None:
+        set_facts.check_same(prepared, facts["source"])
+    return prepared
+
+
+def _version(directory: pathlib.Path) -> list[int]:
+    return [int(number) for number in directory.name.split(".")]
 
 
 def converted_name(name: str, format: ShortSide | Pixels) -> str:

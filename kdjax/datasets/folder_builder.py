@@ -124,8 +124,6 @@ def prepare_folder(
     dataset, config, version = parse_name(name)
     if config is not None:
         raise DataError(f"{name!r}: a folder's set has no config; leave out /{config}.")
-    if exif not in EXIF:
-        raise InputError(f"--exif is {exif!r}; expected {' or '.join(EXIF)}.")
     if skip_at_most < 0:
         raise InputError(f"--skip_at_most is {skip_at_most}; expected 0 or more.")
     _check_apart(folder, data_dir / dataset)
@@ -134,11 +132,9 @@ def prepare_folder(
         make = functools.partial(Imagenet2012Folders, archives=folder)
         how = {"data_dir": data_dir, "source": str(folder), "log": log}
         return prepared or build(name, make, **how)
-    listed = folders.scan(folder, nested=nested, layout=layout)
-    share = listed.validation_share(validation)
-    listed = listed.with_validation(share, seed)
-    source = {"validation": share, "seed": seed, "nested": nested, "exif": exif}
-    source |= {"image_size": image_size, "listing": listed.digest()}
+    options = {"validation": validation, "seed": seed, "nested": nested, "exif": exif}
+    options |= {"image_size": image_size, "layout": layout}
+    listed, source = _listed(folder, **options)
     if prepared:
         set_facts.check_same(prepared, source)
         return prepared
@@ -152,6 +148,37 @@ def prepare_folder(
     return build(
         name, make, data_dir=data_dir, source=str(folder), log=log, finish=finish
     )
+
+
+def check_folder(prepared: Prepared, folder: str | pathlib.Path, **options) -> None:
+    """Raises ChangedError where a set, in any format, is of another folder.
+
+    Or of other `options`, which are those of `prepare_folder`. Of ImageNet no folder is
+    recorded, and nothing is compared.
+    """
+    if prepared.facts is not None:
+        _, source = _listed(paths.local(folder, "--folder"), **options)
+        set_facts.check_same(prepared, source)
+
+
+def _listed(
+    folder: pathlib.Path,
+    *,
+    validation: float | None = None,
+    seed: int = 0,
+    nested: bool = False,
+    exif: str = "apply",
+    image_size: int | None = None,
+    layout: str = "auto",
+) -> tuple[folders.Folder, dict]:
+    """The images of a folder, and what is recorded of where a set comes from."""
+    if exif not in EXIF:
+        raise InputError(f"--exif is {exif!r}; expected {' or '.join(EXIF)}.")
+    listed = folders.scan(folder, nested=nested, layout=layout)
+    share = listed.validation_share(validation)
+    listed = listed.with_validation(share, seed)
+    source = {"validation": share, "seed": seed, "nested": nested, "exif": exif}
+    return listed, source | {"image_size": image_size, "listing": listed.digest()}
 
 
 def _check_apart(folder: pathlib.Path, directory: pathlib.Path) -> None:

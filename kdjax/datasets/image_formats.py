@@ -75,10 +75,15 @@ class Pixels:
 
 def shrink(image: np.ndarray, side: int) -> np.ndarray:
     """An image whose shorter side is `side` at most, resized as the evaluation does."""
-    if min(image.shape[:2]) <= side:
-        return image
-    shape, _ = Geometry(size=1, short_side=side).central(*image.shape[:2])
-    return resize(image, shape)
+    shape = shrunk(image.shape[:2], side)
+    return image if shape == image.shape[:2] else resize(image, shape)
+
+
+def shrunk(shape: tuple[int, int], side: int) -> tuple[int, int]:
+    """(height, width) of what `shrink` makes of an image."""
+    if min(shape) <= side:
+        return shape
+    return Geometry(size=1, short_side=side).central(*shape)[0]
 
 
 def _check_side(option: str, side: int) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections import Counter
 
 import numpy as np
 
@@ -28,26 +29,20 @@ def write(builder, *, source: dict, skip_at_most: int) -> None:
     for path, reason in sorted(builder.skipped.errors.items()):
         problems.add("unreadable", f"{path} ({reason})")
     problems.allow("unreadable", skip_at_most)
-    splits = {
-        split: _counts(np.bincount(labels, minlength=len(folder.class_names)))
-        for split, labels in builder.labels.items()
-    }
+    splits = _splits(builder, folder.class_names)
     for split, counts in splits.items():
-        counts["fewest"] = folder.class_names[counts["fewest"]]
-        for number in counts.pop("without"):
-            problems.add("missing", f"{split}: {folder.class_names[number]}")
+        for name in counts.pop("without"):
+            problems.add("missing", f"{split}: {name}")
     training = choose_training(survey.sizes, source["image_size"])
     side = training.get("crops", {}).get("size", 0)
     survey.report(problems, smallest=side // _SMALL)
     problems.check(str(folder.root))
     mean, std = survey.mean_and_std()
-    heights, widths = np.array(list(survey.sizes.elements())).T
     facts = {
         "source": source,
         "classes": len(folder.class_names),
         "splits": splits,
-        "heights": _spread(heights),
-        "widths": _spread(widths),
+        **_sides(survey.sizes),
         "turned": len(builder.turned),
         "measured": survey.measured,
         "training": {"mean": mean, "std": std} | training,
@@ -59,11 +54,16 @@ def write(builder, *, source: dict, skip_at_most: int) -> None:
 def copy(source: str | pathlib.Path, side: int, builder) -> None:
     """Gives a set in another format the facts of its source, if it has any.
 
-    Crops become those of images whose short side is `side` at most.
+    Crops become those of images whose short side is `side` at most, sizes and counts
+    those of what was written. Moments, and what EXIF turned, are of the originals.
     """
     facts = read_facts(paths.parse(source, "data.name"))
     if facts is None:
         return
+    splits = _splits(builder, builder.info.features["label"].names)
+    for counts in splits.values():
+        del counts["without"]
+    facts |= {"splits": splits} | _sides(builder.sizes)
     if crops := facts["training"].get("crops"):
         crops["short_side"] = min(crops["short_side"], side)
         crops["size"] = min(crops["size"], round(crops["short_side"] * 7 / 8))
@@ -100,14 +100,23 @@ def _save(builder, facts: dict) -> None:
     path.write_text(json.dumps(sealed(facts), indent=1))
 
 
-def _counts(images: np.ndarray) -> dict:
-    """Of a split, by the images of each class."""
-    return {
-        "images": int(images.sum()),
-        "a_class": _spread(images),
-        "fewest": int(images.argmin()),
-        "without": np.flatnonzero(images == 0).tolist(),
-    }
+def _splits(builder, class_names: list[str]) -> dict[str, dict]:
+    """Of each split: its images, those of a class, and the classes without any."""
+    rows = {}
+    for split, labels in builder.labels.items():
+        images = np.bincount(labels, minlength=len(class_names))
+        rows[split] = {
+            "images": int(images.sum()),
+            "a_class": _spread(images),
+            "fewest": class_names[int(images.argmin())],
+            "without": [class_names[n] for n in np.flatnonzero(images == 0)],
+        }
+    return rows
+
+
+def _sides(sizes: Counter[tuple[int, int]]) -> dict[str, dict]:
+    heights, widths = np.array(list(sizes.elements())).T
+    return {"heights": _spread(heights), "widths": _spread(widths)}
 
 
 def _spread(values: np.ndarray) -> dict:

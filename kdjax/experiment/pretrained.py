@@ -94,8 +94,13 @@ def load_trained(
     where, stored = f"{path}.workdir", find_network(path, section)
     trained_on, is_imported = stored.data, stored.is_imported
     names = {"their_names": trained_on.get("class_names") if is_imported else None}
-    if teaches and not is_imported:
-        names["their_names"] = _names_to_order(where, trained_on, data, section)
+    if teaches and trained_on.get("class_names") != data.get("class_names"):
+        from kdjax.experiment import teacher_classes  # most teachers have the same
+
+        given = where, trained_on, data, section
+        teacher_classes.log_if_by_number(*given)
+        if not is_imported:
+            names["their_names"] = teacher_classes.names_to_order(*given)
     classes, moments = trained_on["classes"], teaches and is_imported
     file = stored.directory / str(stored.step) / "meta"
     own_network = student_network(f"{where}: {file}: model", stored.section, classes)
@@ -169,33 +174,6 @@ def identified(
 def imported_models(identities: list[dict]) -> list[dict]:
     """Weights of a run are of one network; of imported ones the section decides."""
     return [one["model"] if "normalisation" in one else {} for one in identities]
-
-
-def _names_to_order(
-    where: str, trained_on: dict, data: dict, section: dict
-) -> list[str] | None:
-    """A trained teacher's classes where the run has them in another order, else None.
-
-    Sets without names number their classes; the order is then taken to be the same.
-    """
-    theirs, ours = (d.get("class_names") for d in (trained_on, data))
-    if section.get("classes") or not theirs or not ours or theirs == ours:
-        return None
-    numbers = [str(number) for number in range(len(theirs))]
-    if len(theirs) != len(ours) or numbers in (theirs, ours):
-        return None
-    if sorted(theirs) == sorted(ours):
-        return theirs
-    theirs_alone, ours_alone = (
-        ", ".join(map(repr, [name for name in one if name not in other][:5]))
-        for one, other in ((theirs, ours), (ours, theirs))
-    )
-    raise InputError(
-        f"{where}: the teacher's classes {theirs_alone} are none of the run's, which "
-        f"has {ours_alone}; expected the same. If they only have other names, write "
-        "the run's, in the order of the teacher's classes, one a line, into a file for "
-        "config.teacher.classes."
-    )
 
 
 def _choose_student(path: str, wanted: str, meta: dict) -> str:

@@ -124,6 +124,11 @@ def read_names(where: str, file: str) -> list[str]:
     return names
 
 
+def are_numbers(names: list[str] | None) -> bool:
+    """Whether classes have numbers for names: their order is then taken as equal."""
+    return bool(names) and names == [str(number) for number in range(len(names))]
+
+
 def _class_order(
     path: str, trained_on: dict, data: dict, section: dict
 ) -> list[int] | None:
@@ -136,7 +141,8 @@ def _class_order(
                 f"{path}.classes: {file} names {len(theirs)} classes and the teacher "
                 f"has {trained_on['classes']}; expected as many."
             )
-    if not theirs:
+    is_numbered = are_numbers(theirs) or are_numbers(data.get("class_names"))
+    if not theirs or (is_numbered and not file):
         check_classes(f"{path}.workdir", trained_on["classes"], data["classes"])
         return None
     if "class_names" not in data:

@@ -14,7 +14,7 @@ from kdjax.data.transforms.augment import Augment
 from kdjax.experiment.build import PACKAGES
 from kdjax.experiment.builders import allow_code
 from kdjax.experiment.networks import CHECKPOINTS, build_network, count_classes
-from kdjax.experiment.teacher_inputs import read_names
+from kdjax.experiment.teacher_inputs import are_numbers, read_names
 from kdjax.models.network import Network
 from kdjax.reporting.console import say
 from kdjax.runner import workdir as workdirs
@@ -42,7 +42,8 @@ def import_weights(
       workdir: absolute; of its own, or that of the same import.
       image_shape: (height, width, channels).
       mean, std: of each channel, of pixels from 0 to 1, in training.
-      classes: text file with the name of a class on each line.
+      classes: text file with the name of a class on each line; "": the names that
+        `export` wrote into the file, if there are any.
       key: of a .pth with several weights.
       prefix: what the names of its tensors begin with, where several networks fit.
     """
@@ -53,7 +54,7 @@ def import_weights(
     _check_origin(file, record, model, data)
     of_file, network = _find(str(file), tensors, prefix, section, data)
     data["classes"], read = of_file.classes, of_file.read
-    names = _class_names(classes, of_file.classes) if classes else {}
+    names = _class_names(file, record, classes, of_file.classes)
     other = None if record else layouts.activated(read.layout, model)
     if other:
         raise InputError(
@@ -138,7 +139,26 @@ def _images(image_shape, mean, std) -> dict:
     return {"image_shape": list(image_shape), "normalisation": normalisation}
 
 
-def _class_names(file: str, classes: int) -> dict[str, list[str]]:
+def _class_names(
+    file: pathlib.Path, record: dict, option: str, classes: int
+) -> dict[str, list[str]]:
+    """Those of --classes, else of the record in the file; {} where both have none."""
+    if option:
+        return {"class_names": _names_of_option(option, classes)}
+    names = record.get("class_names") or []
+    is_right = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not is_right or len(names) not in (0, classes):
+        raise InputError(
+            f"{file} says of itself that its class_names are {str(names)[:80]}; "
+            f"expected {classes} names, as the weights have classes, or --classes."
+        )
+    if not names or are_numbers(names):
+        return {}
+    say("kdjax import: the file names its classes; they are kept", sys.stderr)
+    return {"class_names": names}
+
+
+def _names_of_option(file: str, classes: int) -> list[str]:
     names = read_names("--classes", file)
     if len(names) != classes:
         raise InputError(
@@ -156,7 +176,7 @@ def _class_names(file: str, classes: int) -> dict[str, list[str]]:
                 "where its synsets, such as n02012849 and n03126707, do not repeat. "
                 "Write in both lines what the students' data set calls them."
             )
-    return {"class_names": names}
+    return names
 
 
 def _check_origin(file: pathlib.Path, record: dict, model: str, data: dict) -> None:

@@ -13,6 +13,7 @@ from kdjax.data.tfds.names import parse_name
 from kdjax.distributed import collectives
 from kdjax.experiment.builders import guarded
 from kdjax.experiment.data import streams_by_itself
+from kdjax.experiment.teacher_inputs import are_numbers
 from kdjax.paths import is_url
 from kdjax.runner.workdir import read_config
 from kdjax.weights.input_transforms import places_of
@@ -121,8 +122,8 @@ def _class_order(data: dict, split: Split, images: SplitRequest) -> list[int] | 
     """Which of the network's logits each class of a split is; None: the same order."""
     theirs, ours = data.get("class_names"), list(split.class_names)
     where, classes = f"--data: {images.data}", data["classes"]
-    of_network = not theirs or _are_numbers(theirs)
-    if of_network or _are_numbers(ours):
+    of_network = not theirs or are_numbers(theirs)
+    if of_network or are_numbers(ours):
         if len(ours) != classes:
             raise InputError(
                 f"{where} has {len(ours)} classes without names to go by, and the "
@@ -157,10 +158,6 @@ def _class_order(data: dict, split: Split, images: SplitRequest) -> list[int] | 
             f"{len(absent)} others of the network are left out"
         )
     return None if theirs == ours else places_of(theirs, ours, ("network", "set"))
-
-
-def _are_numbers(names: list[str]) -> bool:
-    return names == [str(number) for number in range(len(names))]
 
 
 def _few(names: list[str]) -> str:

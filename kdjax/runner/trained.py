@@ -49,18 +49,21 @@ class Trained:
     def logits(self, images: np.ndarray) -> np.ndarray:
         """float32 [n, classes] of images uint8 [n, height, width, channels].
 
-        Of one channel they may be [n, height, width], as they are for training.
+        Of one channel they may be [n, height, width], as they are for training. They
+        have the size of the run's: a network that averages its last maps would answer
+        for others too, but not as well as it was scored.
         """
         images = np.asarray(images)
         if images.ndim == 3 and self.data["image_shape"][-1] == 1:
             images = images[..., None]
-        height, width, channels = self.data["image_shape"]
-        is_right = images.ndim == 4 and images.shape[-1] == channels
-        if images.dtype != np.uint8 or not is_right or not len(images):
+        shape = tuple(self.data["image_shape"])
+        is_right = images.dtype == np.uint8 and images.shape[1:] == shape
+        if not is_right or not len(images):
+            wanted = ", ".join(map(str, ("n", *shape)))
             raise InputError(
                 f"logits: images are {images.dtype} of shape {images.shape}; expected "
-                f"uint8 [n, height, width, {channels}], n 1 or more; the network was "
-                f"trained on {height}x{width}."
+                f"uint8 of shape ({wanted}), n 1 or more, as the network was trained "
+                "on. Resize them, or call `network.evaluate` for another size."
             )
         slices = _slices(len(images))
         weights = self.params, self.batch_stats

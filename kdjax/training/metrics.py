@@ -33,20 +33,23 @@ def sums(
     logits = logits.astype(jnp.float32)
     keep = valid.astype(jnp.float32)
     prediction = jnp.argmax(logits, -1)
-    correct = (prediction == labels).astype(jnp.float32)
+    # Of NaN argmax is a class like any other, and no class stands before the label.
+    finite = jnp.all(jnp.isfinite(logits), -1)
+    correct = ((prediction == labels) & finite).astype(jnp.float32)
+    among = _among_first(logits, labels, 5) & finite
     confidence = jnp.max(jax.nn.softmax(logits), -1)
     bin_of = jnp.clip(jnp.ceil(confidence * BINS).astype(jnp.int32) - 1, 0, BINS - 1)
     in_bin = jax.nn.one_hot(bin_of, BINS) * keep[:, None]
     total = {
         "count": jnp.sum(keep),
         "top1": jnp.sum(correct * keep),
-        "top5": jnp.sum(_among_first(logits, labels, 5) * keep),
+        "top5": jnp.sum(among.astype(jnp.float32) * keep),
         "loss": jnp.sum(jnp.where(valid, cross_entropy(logits, labels), 0.0)),
         "bin_confidence": jnp.sum(in_bin * confidence[:, None], 0),
         "bin_correct": jnp.sum(in_bin * correct[:, None], 0),
     }
     if teacher_logits is not None:
-        same = prediction == jnp.argmax(teacher_logits, -1)
+        same = (prediction == jnp.argmax(teacher_logits, -1)) & finite
         kl = kl_divergence(logits, teacher_logits, 1.0)
         total["agreement"] = jnp.sum(same.astype(jnp.float32) * keep)
         total["teacher_kl"] = jnp.sum(jnp.where(valid, kl, 0.0))
@@ -70,13 +73,11 @@ def _distances(logits: Array, teacher_logits: Array) -> dict[str, Array]:
 
 
 def _among_first(logits, labels, k):
-    """1 where fewer than k classes stand before the label; ties by index."""
+    """Where fewer than k classes stand before the label; ties by index."""
     own = jnp.take_along_axis(logits, labels[:, None], -1)
     index = jnp.arange(logits.shape[-1])[None, :]
     before = (logits > own) | ((logits == own) & (index < labels[:, None]))
-    # NaN compares as False with everything and would stand first: it is never right.
-    among = (jnp.sum(before, -1) < k) & jnp.all(jnp.isfinite(logits), -1)
-    return among.astype(jnp.float32)
+    return jnp.sum(before, -1) < k
 
 
 def finish(total: dict[str, np.ndarray]) -> dict[str, float]:

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from kdjax.contracts import InputError
+from kdjax.data.images.decode import Unreadable
 from kdjax.data.load import load_split
 from kdjax.data.recorded import FILE, recorded
 from kdjax.data.split import DataError
 from kdjax.datasets import folder_builder
+from kdjax.datasets.convert_images import convert_images
 from kdjax.datasets.folder_builder import prepare_folder
+from kdjax.datasets.image_formats import Pixels
 from kdjax.datasets.own_set import commands, config_text, data_section
 from kdjax.datasets.summary import summary
 from kdjax.experiment.data import load_data, streams_by_itself
@@ -257,10 +260,8 @@ def test_what_is_recorded_is_checked(own, tmp_path):
     assert recorded("nothing", tmp_path / "data") is None
 
 
-def test_a_set_in_another_format_keeps_what_is_known(tmp_path):
-    from kdjax.datasets.convert_images import convert_images
-    from kdjax.datasets.image_formats import Pixels
-
+def test_a_set_in_another_format_keeps_what_is_known(tmp_path, monkeypatch):
+    """Moments; its sizes and counts are its own, without what was left out."""
     classes = {
         name: {f"{i}.jpg": encode(picture(250 + i, 300, i + first)) for i in range(3)}
         for name, first in (("a", 0), ("b", 9))
@@ -268,9 +269,30 @@ def test_a_set_in_another_format_keeps_what_is_known(tmp_path):
     write_folder(tmp_path / "in", {"": classes})
     done = prepared(tmp_path)
     assert done.facts["training"]["crops"]["size"] == 224
+    lost = next(n for n in sorted(stored_names(done, "train")) if n.startswith("b"))
+    lost, convert = (tmp_path / "in" / lost).read_bytes(), Pixels.convert
+
+    def fails(form, content):
+        if content == lost:
+            raise Unreadable("damaged since")
+        return convert(form, content)
+
+    monkeypatch.setattr(Pixels, "convert", fails)
     small = convert_images(
-        "mine", Pixels(128), data_dir=tmp_path / "data", skip_at_most=0
+        "mine", Pixels(128), data_dir=tmp_path / "data", skip_at_most=1
     )
-    assert small.facts["training"]["mean"] == done.facts["training"]["mean"]
-    assert small.facts["training"]["crops"]["short_side"] == 128
-    assert small.facts["training"]["crops"]["size"] == 112
+    assert len(small.skipped) == 1 and small.splits == {"train": 3, "validation": 2}
+    facts, training = small.facts, small.facts["training"]
+    assert training["mean"] == done.facts["training"]["mean"]
+    assert training["crops"]["short_side"] == 128 and training["crops"]["size"] == 112
+    assert facts["heights"] == {"smallest": 128, "median": 128, "largest": 128}
+    widths = [int(128 * 300 / height) for height in (250, 252)]
+    assert [facts["widths"][key] for key in ("largest", "smallest")] == widths
+    assert facts["splits"]["train"] == {
+        "images": 3, "a_class": {"smallest": 1, "largest": 2, "median": 1.5},
+        "fewest": "b",
+    }  # fmt: skip
+    assert facts["splits"]["validation"]["images"] == 2
+    assert summary(small)[0] == (
+        "  classes   2, each with 1 to 2 training images (median 1.5; fewest: b)"
+    )

@@ -2,7 +2,10 @@
 
 import jax
 import numpy as np
+import pytest
 
+from kdjax.contracts import InputError
+from kdjax.models import create
 from kdjax.runner import trained
 from tests.networks import coarse
 
@@ -29,3 +32,14 @@ def test_many_images_go_through_one_program_slice_by_slice(tmp_path, monkeypatch
     np.testing.assert_allclose(logits, flat @ kernel + bias, atol=1e-4)
     assert sizes == [16]  # traced once
     np.testing.assert_allclose(one.logits(images[:5]), logits[:5], atol=1e-5)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("shape", [(8, 8, 3), (16, 8, 3), (32, 32, 3), (16, 16, 1)])
+def test_images_of_another_size_are_refused(tmp_path, shape):
+    """A network that pools over all of its maps would answer all the same."""
+    network = create("resnet8", num_classes=4)
+    one = trained.Trained(tmp_path, "kd", network, {}, {}, {}, [], DATA)
+    message = r"shape \(2, {}, {}, {}\); expected uint8 of shape \(n, 16, 16, 3\)"
+    with pytest.raises(InputError, match=message.format(*shape)):
+        one.logits(np.zeros((2, *shape), np.uint8))

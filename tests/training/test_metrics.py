@@ -126,11 +126,17 @@ def test_an_evaluation_reads_from_the_devices_once(monkeypatch):
     assert (row["count"], row["top1"]) == (19, 100 * 15 / 19)
 
 
-def test_a_network_that_returns_nan_is_never_right():
-    logits = jnp.full((4, 10), jnp.nan)
-    found = sums(logits, jnp.arange(4), jnp.ones(4, bool))
-    # Label 0 included: argmax of all-NaN is 0, and NaN > NaN is false.
-    assert float(found["top5"]) == 0
+@pytest.mark.parametrize("place", [slice(None), 2])
+def test_a_network_that_returns_nan_is_never_right(place):
+    """Also where its class 0, or the class of the NaN, is the label, or the teacher's.
+
+    argmax is the first NaN, and none compares as larger than the label's.
+    """
+    logits = jnp.zeros((4, 10)).at[:, place].set(jnp.nan)
+    found = sums(logits, jnp.arange(4), jnp.ones(4, bool), jnp.eye(4, 10))
+    right = {name: float(found[name]) for name in ("top1", "top5", "agreement")}
+    assert right == {"top1": 0, "top5": 0, "agreement": 0}
+    assert not found["bin_correct"].any()
     assert np.isnan(found["loss"])
 
 

@@ -30,7 +30,7 @@ def decode_other(content: bytes) -> np.ndarray | None:
     if content[:4] in (_PNG, _GIF, _RIFF):
         image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED)
         if image is not None and image.ndim == 3 and image.shape[2] == 4:
-            return cv2.cvtColor(_on_white(_eight_bits(image)), cv2.COLOR_BGR2RGB)
+            return cv2.cvtColor(on_white(_eight_bits(image)), cv2.COLOR_BGR2RGB)
         level = _transparent_grey(content)
         if image is not None and image.ndim == 2 and level is not None:
             white = np.where(image == level, np.uint8(255), _eight_bits(image))
@@ -67,7 +67,7 @@ def _eight_bits(image: np.ndarray) -> np.ndarray:
     return image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
 
 
-def _on_white(image: np.ndarray) -> np.ndarray:
+def on_white(image: np.ndarray) -> np.ndarray:
     """Colours and opacity, uint8 [..., 4], as the three that a white page shows."""
     colours, opacity = image[..., :3].astype(np.uint16), image[..., 3:]
     white = 255 * (255 - opacity.astype(np.uint16))

@@ -17,6 +17,10 @@ UNDECODED = {"image": tfds.decode.SkipDecoding()}  # decoders that leave images 
 _CHUNK = 1000  # reading that many records at once is twice as fast as one by one
 
 
+class SizesError(DataError):
+    """Images that are to be loaded into one array are of several sizes."""
+
+
 class OpenSplit(NamedTuple):
     """A split of a prepared set, of which nothing is read yet."""
 
@@ -120,7 +124,7 @@ def load_records(name: str, split: str, data_dir: pathlib.Path) -> Split:
         if image is None:
             image = np.empty((count, *pixels.shape), np.uint8)
         if pixels.dtype != np.uint8 or pixels.shape != image.shape[1:]:
-            raise DataError(
+            raise SizesError(
                 f"{opened.where}: image {position} is {pixels.dtype} of shape "
                 f"{pixels.shape}; expected uint8 of shape {image.shape[1:]}, as the "
                 "first one. Give config.data.feed=streamed, config.data.mean and std, "
