@@ -161,7 +161,7 @@ def sweep(
         )
     with configured(student, teacher, data, root, settings) as base:
         trials = make_trials(base, read_axes(dict(axes), []))
-        sweeps.check(trials)
+        sweeps.check(trials, students_per_program)
         directory.check_done(root, trials)
         with signals.watched("kdjax"):
             sweeps.run(root, trials, students_per_program, retry_failed=retry_failed)

@@ -216,6 +216,16 @@ def test_a_sweep_without_axes_is_refused(tmp_path):
 
 
 @pytest.mark.errors
+@pytest.mark.parametrize("number", (0, -1, 2.5))
+def test_no_student_at_a_time_is_refused(tmp_path, number):
+    given = {"workdir": tmp_path / "w", "students_per_program": number, "epochs": 1}
+    message = f"^students_per_program is {number}; expected a whole number, 1 or more"
+    with pytest.raises(InputError, match=message):
+        kdjax.sweep({"seed": (0,)}, Pixels, None, DATA, method="ce", **given)
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.errors
 def test_errors_of_ones_own_code_name_their_place(tmp_path):
     class Broken(nnx.Module):
         def __init__(self, rngs: nnx.Rngs):
