@@ -9,11 +9,10 @@ import jax
 import numpy as np
 
 from kdjax import paths
-from kdjax.checkpoints import storage
+from kdjax.checkpoints import aside, storage
 from kdjax.checkpoints.checksums import sums_of
 from kdjax.contracts import InputError, nearest
 from kdjax.distributed import collectives
-from kdjax.paths import files
 
 
 def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
@@ -53,15 +52,11 @@ def read_identity(directory: pathlib.Path) -> dict | None:
     Whether the arrays of a step are sound is not looked at. StorageError where a disk
     does not give one now: an older one may say something else.
     """
-    for step in sorted(map(int, _numbers(directory)), reverse=True):
+    for step in aside.step_names(directory):
         with contextlib.suppress(storage.DamagedStepError):
             with storage.reading(directory, step):
                 return storage.read_meta(directory, step)
     return None
-
-
-def _numbers(directory: pathlib.Path) -> list[str]:
-    return [name for name in files.names(directory) if name.isdigit()]
 
 
 WEIGHTS = ("ema", "raw")  # of a network: their average, or what the optimizer trains

@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from kdjax.checkpoints import read_identity, read_meta
+from kdjax.checkpoints import aside, read_identity, read_meta
 from kdjax.contracts import InputError, flat
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.paths import is_url, resolve
-from kdjax.paths.files import names
 from kdjax.paths.json_files import DamagedError, check_form, read_json
 from kdjax.reporting.files import replace, replace_json, replace_record
 from kdjax.reporting.results import SUMMARY, read_summary
@@ -200,7 +199,7 @@ def write_record(path: pathlib.Path, record: dict) -> None:
 
 
 def has_steps(workdir: pathlib.Path) -> bool:
-    return any(name.isdigit() for name in names(workdir / CHECKPOINTS))
+    return bool(aside.step_names(workdir / CHECKPOINTS))
 
 
 def is_begun(workdir: pathlib.Path) -> bool:
