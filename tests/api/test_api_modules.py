@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 
 import equinox as eqx
@@ -96,6 +97,19 @@ def test_a_class_of_nnx_is_trained(teacher):
     for network in (Net, lambda rngs: Net(rngs=rngs), Net(rngs=nnx.Rngs(9))):
         again = kdjax.load(teacher.workdir, network=network)
         assert same(again.params, teacher.params) and again.metrics == teacher.metrics
+
+
+def test_weights_that_were_not_evaluated_have_no_metrics(teacher, tmp_path):
+    """Of a run that was stopped after its last evaluation, and saved."""
+    workdir = shutil.copytree(teacher.workdir, tmp_path / "w")
+    for checkpoint in ("best", "latest"):
+        own = kdjax.load(workdir, network=Net, checkpoint=checkpoint)
+        right = own.logits(DATA["test"][0]).argmax(-1) == DATA["test"][1]
+        assert own.metrics["top1"] == pytest.approx(100 * right.mean())
+    rows = [row | {"step": row["step"] - 1} for row in own.rows]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (workdir / "metrics.jsonl").write_text(lines)
+    assert kdjax.load(workdir, network=Net).metrics == {}
 
 
 def test_a_run_of_dropout_that_was_interrupted_has_the_same_bits(
