@@ -42,16 +42,21 @@ def locked(workdir: pathlib.Path):
     the first holds it, and all must share it. A start that is refused, by InputError,
     leaves nothing on a disk that was not there.
     """
-    if is_url(workdir):
-        from kdjax.runner.lease import hold
-    else:
-        from kdjax.runner.lock import hold
     with contextlib.ExitStack() as stack:
         if collectives.broadcast(lambda: _is_archived(workdir)) is not True:
             collectives.broadcast(lambda: hold(workdir, stack))
             if collectives.processes() > 1:
                 _check_shared(workdir)
         yield
+
+
+def hold(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
+    """Holds the directory, in this process alone, until the stack ends."""
+    if is_url(workdir):
+        from kdjax.runner import lease as how
+    else:
+        from kdjax.runner import lock as how
+    how.hold(workdir, stack)
 
 
 def _is_archived(workdir: pathlib.Path) -> bool:
