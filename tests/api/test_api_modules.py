@@ -15,6 +15,7 @@ from flax import nnx
 import kdjax
 from kdjax import api
 from kdjax.contracts import InputError
+from kdjax.distributed import collectives
 from kdjax.models import from_equinox, from_nnx
 from kdjax.reporting.grids import Line
 from kdjax.reporting.reporter import Reporter
@@ -227,6 +228,26 @@ def test_a_sweep_without_axes_is_refused(tmp_path):
     with pytest.raises(InputError, match="config.optimiser"):
         axes = {"optimiser.momentum": (0.5, 0.9)}
         kdjax.sweep(axes, Pixels, None, DATA, workdir=tmp_path, epochs=1, method="ce")
+
+
+@pytest.mark.errors
+def test_processes_that_jax_joined_alone_are_refused(tmp_path, monkeypatch):
+    """By jax.distributed.initialize(): each would write, and none would wait."""
+    given, one = (
+        {"workdir": tmp_path / "w", "epochs": 1, "method": "ce"},
+        {"seed": (0,)},
+    )
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+    collectives.check_joined()  # one process may call it too
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    for call in (
+        lambda: kdjax.distill(Pixels, None, DATA, **given),
+        lambda: kdjax.sweep(one, Pixels, None, DATA, **given),
+        lambda: kdjax.evaluate(tmp_path / "w"),
+    ):
+        with pytest.raises(InputError, match="2 processes.* --processes=2 --process=0"):
+            call()
+    assert not (tmp_path / "w").exists()
 
 
 @pytest.mark.errors
