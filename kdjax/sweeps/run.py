@@ -68,7 +68,7 @@ def run(
 
 def _run_job(root: pathlib.Path, job: directory.Job, deadline: float) -> None:
     """Runs a program or a trial alone; a trial that diverges is marked, not raised."""
-    collectives.broadcast(lambda: directory.start(job))
+    collectives.broadcast(lambda: directory.start(root, job))
     alone = len(job.trials) == 1
     config = job.trials[0].config if alone else packing.program(job.trials)
     try:
