@@ -24,8 +24,8 @@ from typing import Any, Unpack
 from kdjax import paths, signals
 from kdjax.api.arguments import Settings, errors_of_arguments, with_settings
 from kdjax.api.config import configured
+from kdjax.api.processes import check_joined
 from kdjax.contracts import InputError
-from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.builders import allow_code
 from kdjax.models import provided
@@ -236,7 +236,7 @@ def evaluate(
       network: the object that the run was given, where it was no name.
       teacher: what the run was given, where that was in memory: for the agreement.
     """
-    collectives.check_joined()
+    check_joined()
     if not isinstance(data, str | pathlib.Path):
         raise InputError(
             f"data is {type(data).__name__}; expected the name of a set or an .npz "

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import jax
-
 from kdjax.contracts import InputError, printable
 from kdjax.distributed import process_log
 from kdjax.training.loop import NonFinite, Preempted
@@ -88,25 +86,6 @@ def stopper() -> Callable[[int, str], str]:
     reason; some steps later all get that reason, after the same step.
     """
     return _group.stopper() if _group else lambda done, reason: reason
-
-
-def check_joined() -> None:
-    """Raises InputError in one of several processes of JAX that kdjax did not start.
-
-    Each would take itself for the first: all would lock and write one directory, and a
-    signal would stop one while the others wait for it.
-    """
-    if _group or not jax.distributed.is_initialized() or jax.process_count() == 1:
-        return
-    count, number = jax.process_count(), jax.process_index()
-    raise InputError(
-        f"jax.distributed.initialize() has joined {count} processes, of which this is "
-        f"{number}; expected one process from Python. On several hosts run `python -m "
-        "kdjax train --config=FILE --workdir=DIR` on each, without that call: kdjax "
-        "joins them itself, under Slurm, torchrun and the like, else by "
-        f"`--coordinator=HOST:PORT --processes={count} --process={number}`. See "
-        "docs/scale.md."
-    )
 
 
 def start(client, process: int, processes: int) -> "ProcessGroup":

@@ -14,8 +14,8 @@ from flax import nnx
 
 import kdjax
 from kdjax import api
+from kdjax.api.processes import check_joined
 from kdjax.contracts import InputError
-from kdjax.distributed import collectives
 from kdjax.models import from_equinox, from_nnx
 from kdjax.reporting.grids import Line
 from kdjax.reporting.reporter import Reporter
@@ -238,7 +238,7 @@ def test_processes_that_jax_joined_alone_are_refused(tmp_path, monkeypatch):
         {"seed": (0,)},
     )
     monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
-    collectives.check_joined()  # one process may call it too
+    check_joined()  # one process may call it too
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     for call in (
         lambda: kdjax.distill(Pixels, None, DATA, **given),
