@@ -24,6 +24,7 @@ from typing import Any, Unpack
 from kdjax import paths, signals
 from kdjax.api.arguments import Settings, errors_of_arguments, with_settings
 from kdjax.api.config import configured
+from kdjax.api.processes import check_joined
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
 from kdjax.experiment.builders import allow_code
@@ -161,7 +162,7 @@ def sweep(
         )
     with configured(student, teacher, data, root, settings) as base:
         trials = make_trials(base, read_axes(dict(axes), []))
-        sweeps.check(trials)
+        sweeps.check(trials, students_per_program)
         directory.check_done(root, trials)
         with signals.watched("kdjax"):
             sweeps.run(root, trials, students_per_program, retry_failed=retry_failed)
@@ -235,6 +236,7 @@ def evaluate(
       network: the object that the run was given, where it was no name.
       teacher: what the run was given, where that was in memory: for the agreement.
     """
+    check_joined()
     if not isinstance(data, str | pathlib.Path):
         raise InputError(
             f"data is {type(data).__name__}; expected the name of a set or an .npz "

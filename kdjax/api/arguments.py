@@ -31,7 +31,7 @@ DEFAULTS = {"method": KD, "batch_size": None, "learning_rate": None, "seed": 0}
 DEFAULTS |= {"data_dir": "", "config": None}
 # Options of commands that a message may name, and functions here take.
 TAKEN = "workdir epochs seed data_dir split data student checkpoint weights network "
-TAKEN += "feed short_side subset allow retry_failed"
+TAKEN += "feed short_side subset allow retry_failed students_per_program"
 _OPTION = re.compile(r"(?<![\w-])--([a-z]\w*(?:\.\w+)*)(=\S*?(?=[,;:.)]*(?:\s|$)))?")
 _COMMAND = re.compile(r"`[^`]*`|python -m kdjax .*?(?=\.\s|\.?$|\n)", re.MULTILINE)
 

@@ -9,6 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from kdjax.api.arguments import KD, Settings
+from kdjax.api.processes import check_joined
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
 from kdjax.experiment.fields import check_value
@@ -23,6 +24,7 @@ def configured(
     student, teacher, data, workdir: pathlib.Path, settings: Settings
 ) -> Iterator[ConfigDict]:
     """The config of a training; while it is active its networks have their names."""
+    check_joined()
     with given_data.kept(workdir):
         with _configured(student, teacher, data, workdir, settings) as base:
             yield base

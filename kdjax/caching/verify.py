@@ -6,6 +6,7 @@ from kdjax.caching.layout import Layout
 from kdjax.caching.reader import Reader
 from kdjax.caching.teacher_runner import TeacherRunner
 from kdjax.checkpoints import StorageError
+from kdjax.distributed import collectives
 
 # In units of the largest logit of a sample: what bfloat16, TF32 or another kind of
 # device may change. The report gives the largest difference.
@@ -19,15 +20,9 @@ def verify(
 
     `rows` samples, over all epochs and none twice, are computed again. Returns how many
     they were; largest_difference and allowed, in units of a sample's largest logit; and
-    problems, a sentence each.
+    problems, a sentence each. All processes compute the same samples.
     """
-    problems, sound = [], []
-    for epoch in epochs:
-        try:
-            reader.check(epoch)
-            sound.append(epoch)
-        except StorageError as error:
-            problems.append(str(error))
+    problems, sound = _check_files(reader, epochs)
     examples, layout = reader.layout.examples, reader.layout
     count = min(rows, len(sound) * examples)
     samples = np.sort(random.choice(len(sound) * examples, count, replace=False))
@@ -49,6 +44,20 @@ def verify(
         "allowed": allowed,
         "problems": problems,
     }
+
+
+def _check_files(reader: Reader, epochs: list[int]) -> tuple[list[str], list[int]]:
+    """(problems of all processes, epochs that are sound in each of them)."""
+    problems, sound = [], []
+    for epoch in epochs:
+        try:
+            reader.check(epoch)
+            sound.append(epoch)
+        except StorageError as error:
+            problems.append(str(error))
+    every = collectives.all_gather([problems, sound])
+    problems = list(dict.fromkeys(text for texts, _ in every for text in texts))
+    return problems, [e for e in epochs if all(e in good for _, good in every)]
 
 
 def differences(

@@ -82,6 +82,8 @@ def _moved(final: pathlib.Path) -> Iterator[pathlib.Path]:
         part.mkdir()
         yield part
         sync_tree(part)
+        if final.is_dir() and not (final / CHECKSUMS).exists():
+            shutil.rmtree(final)  # half of a copy, say: it counts as missing
         os.rename(part, final)
         sync(final.parent)
     finally:

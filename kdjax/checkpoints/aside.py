@@ -18,6 +18,16 @@ def set_aside(step: pathlib.Path, suffix: str) -> pathlib.Path:
     return target
 
 
+def step_names(directory: pathlib.Path) -> list[str]:
+    """Directories of steps, the newest first; those that wait to be replaced too.
+
+    Where a process was killed between the two, such a one is all that there is.
+    """
+    numbers = {name: name.removesuffix(REPLACED) for name in files.names(directory)}
+    steps = [name for name, number in numbers.items() if number.isdigit()]
+    return sorted(steps, key=lambda name: (-int(numbers[name]), name))
+
+
 def give_back(directory: pathlib.Path) -> None:
     """Ends what a killed process began: a replaced step is back, or is deleted."""
     for name in files.names(directory):

@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from kdjax.checkpoints import storage
+from kdjax import paths
+from kdjax.checkpoints import aside, storage
 from kdjax.checkpoints.checksums import sums_of
-from kdjax.contracts import InputError
+from kdjax.contracts import InputError, nearest
 from kdjax.distributed import collectives
-from kdjax.paths import files, nearest
 
 
 def read_meta(directory: pathlib.Path) -> tuple[dict, dict[str, int]]:
@@ -52,15 +52,11 @@ def read_identity(directory: pathlib.Path) -> dict | None:
     Whether the arrays of a step are sound is not looked at. StorageError where a disk
     does not give one now: an older one may say something else.
     """
-    for step in sorted(map(int, _numbers(directory)), reverse=True):
+    for step in aside.step_names(directory):
         with contextlib.suppress(storage.DamagedStepError):
             with storage.reading(directory, step):
                 return storage.read_meta(directory, step)
     return None
-
-
-def _numbers(directory: pathlib.Path) -> list[str]:
-    return [name for name in files.names(directory) if name.isdigit()]
 
 
 WEIGHTS = ("ema", "raw")  # of a network: their average, or what the optimizer trains
@@ -72,10 +68,16 @@ def read_variables(
     """Reads one student's (params, batch_stats) as host arrays, checked.
 
     `weights` is one of WEIGHTS, or "": the average if the run has one. InputError for
-    the average of a run without.
+    the average of a run without, and for another word.
     """
     items = dict(zip(WEIGHTS, ((storage.EMA,), ("variables",)), strict=True))
-    host = _read(directory, step, *items.get(weights, (storage.EMA, "variables")))
+    items[""] = (storage.EMA, "variables")
+    if weights not in items:
+        raise InputError(
+            f"--weights is {weights!r}; expected {' or '.join(WEIGHTS)}."
+            + nearest(str(weights), WEIGHTS)
+        )
+    host = _read(directory, step, *items[weights])
     if not host:
         raise InputError(
             f"{directory}: step {step} has no average of the weights; expected a run "
@@ -118,7 +120,7 @@ def _steps(directory: pathlib.Path) -> list[int]:
         raise InputError(
             f"{directory}: no checkpoints here; expected the --workdir of a run that "
             "`python -m kdjax train` has brought to its first evaluation."
-            + nearest(directory.parent)
+            + paths.nearest(directory.parent)
         )
     with contextlib.closing(storage.open_reader(directory)) as manager:
         steps = sorted(manager.all_steps())

@@ -115,7 +115,7 @@ def restore(manager, step: int, abstract: dict[str, PyTree]):
     return {n: restored[n] for n in abstract}, meta
 
 
-def read_meta(directory: pathlib.Path, step: int) -> dict:
+def read_meta(directory: pathlib.Path, step: int | str) -> dict:
     """The identity of a step; ValueError where it is damaged.
 
     Those of earlier versions have no checksum.
@@ -237,7 +237,7 @@ def errors(what: str, step: int | str):
 
 
 @contextlib.contextmanager
-def reading(directory: pathlib.Path, step: int, others: Iterable[int] = ()):
+def reading(directory: pathlib.Path, step: int | str, others: Iterable[int] = ()):
     """Raises a StorageError that tells damage from a disk that gives nothing now.
 
     `others` are the steps that may be used instead.
@@ -251,7 +251,10 @@ def reading(directory: pathlib.Path, step: int, others: Iterable[int] = ()):
 
 
 def unreadable(
-    directory: pathlib.Path, step: int, error: Exception, others: Iterable[int] = ()
+    directory: pathlib.Path,
+    step: int | str,
+    error: Exception,
+    others: Iterable[int] = (),
 ) -> StorageError:
     """The error of a step that raised this one: what a disk refuses is not damage."""
     where = directory / str(step)

@@ -44,10 +44,8 @@ def main(argv: list[str]) -> int:
     argv, axes = split_overrides(argv, GRID)
     options, config = arguments.parse(_parser(), argv)
     limit = options.students_per_program
-    if limit < 1:
-        raise InputError(f"--students_per_program is {limit}; expected >= 1.")
     trials = _trials(options, config, axes)
-    run.check(trials)
+    run.check(trials, limit)
     deadline = time_slice.deadline(options.minutes)
     root, retry = options.workdir, options.retry_failed
     sizes = [

@@ -60,7 +60,7 @@ def verify_cache(config: dict, directory: pathlib.Path, rows: int, **options) ->
     """
     request = CacheRequest.load(config, directory, **options)
     record = collectives.broadcast(lambda: request.manifest(verify=True))
-    absent = missing(directory, record["epochs"])
+    absent = collectives.broadcast(lambda: missing(directory, record["epochs"]))
     present = sorted(set(range(record["epochs"])) - set(absent))
     reader = Reader(directory, record)
     seed = collectives.broadcast(lambda: secrets.randbits(64))

@@ -18,7 +18,7 @@ from kdjax.datasets import own_set
 from kdjax.distributed import collectives
 from kdjax.experiment.data import dataset_of
 from kdjax.paths.files import missing, names, remove_empty, remove_tree
-from kdjax.runner.workdir import GIVEN, is_begun, read_config
+from kdjax.runner.workdir import GIVEN, LOCK, hold, is_begun, read_config
 
 DATA = "data.npz"  # in a run's directory: what it was given as arrays
 FOLDER = GIVEN  # in it: what it was given as a folder of images
@@ -215,15 +215,34 @@ def _prepare(name: str, folder: pathlib.Path, data_dir, workdir: pathlib.Path):
         prepare_folder, name, folder, data_dir=data_dir, log=collectives.log
     )
     try:
-        return prepare()
+        if existing(name, data_dir):
+            return prepare()
+        with _alone(workdir):
+            return prepare()
     except ChangedError as error:
-        if _holds_runs(workdir):
-            raise InputError(
-                f"data: {workdir} holds a run on what {folder} had before: {error.what}"
-                ". Expected those files, or a new workdir."
-            ) from error
-        remove_tree(data_dir / name)
-        return prepare()
+        with _alone(workdir):
+            if _holds_runs(workdir):
+                raise InputError(
+                    f"data: {workdir} holds a run on what {folder} had before: "
+                    f"{error.what}. Expected those files, or a new workdir."
+                ) from error
+            remove_tree(data_dir / name)
+            return prepare()
+
+
+@contextlib.contextmanager
+def _alone(workdir: pathlib.Path) -> Iterator[None]:
+    """Nobody trains here while data is written; InputError where somebody does.
+
+    A run reads its data again when it goes on, and until its first checkpoint nothing
+    else says that they are in use.
+    """
+    is_new = not paths.is_url(workdir) and not (workdir / LOCK).exists()
+    with contextlib.ExitStack() as stack:
+        hold(workdir, stack)
+        yield
+        if is_new:  # the run makes it again, and may be refused
+            (workdir / LOCK).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -248,13 +267,14 @@ def _keep(splits: dict, workdir: pathlib.Path) -> None:
         sums = {name: split.identity["sha256"] for name, split in splits.items()}
         if {name: one["sha256"] for name, one in kept.items()} == sums:
             return
-        if _holds_runs(workdir):
+    _make(workdir)
+    with _alone(workdir):
+        if path.exists() and _holds_runs(workdir):
             raise InputError(
                 f"data: {workdir} holds a run on other images or labels; expected "
                 "those, or a new workdir."
             )
-    _make(workdir)
-    npz.save_npz(path, splits)
+        npz.save_npz(path, splits)
 
 
 def _make(directory: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 Digests are compared: of a network's weights, of a cache, of which samples a selection
 keeps. A run records them in its checkpoints, in summary.json or in selection.json.
+What came to its place before a run began is not read again for a finished one.
 """
 
 import json
@@ -10,11 +11,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from kdjax import paths
+from kdjax.checkpoints import StorageError
 from kdjax.contracts import InputError
-from kdjax.data import npz
-from kdjax.data.split import DataError
+from kdjax.distributed import collectives
 from kdjax.experiment import schema
-from kdjax.experiment.data import keep_digest, load_keep, prepared_source
+from kdjax.experiment.data import keep_digest, load_keep
 from kdjax.experiment.pretrained import load_trained
 from kdjax.experiment.students import student_sections
 from kdjax.experiment.teachers import load_teacher
@@ -22,6 +23,7 @@ from kdjax.models import PROVIDED
 from kdjax.paths.files import text_of
 from kdjax.paths.json_files import DamagedError
 from kdjax.reporting.results import SUMMARY, read_summary
+from kdjax.runner import same_data, source_times
 from kdjax.runner.workdir import CONFIG, SELECTION, read_config
 
 
@@ -58,15 +60,15 @@ def check_finished(
 ) -> None:
     """Raises InputError where a config names other sources than a run was made from.
 
-    `config` is resolved, the run's but for free keys; nothing is read where it names
-    the same path, unless that stands for an object in memory. `digests` were read for
-    other runs before; this run's are added.
+    `config` is resolved, the run's but for free keys. A path that is the same is read
+    where something came to it since the run began. `digests` were read for other runs
+    before; this run's are added.
     """
     old, digests = read_config(workdir), {} if digests is None else digests
     if old is None:
         return
-    _check_prepared(workdir, config["data"])
-    _check_arrays(workdir, config["data"], digests)
+    same_data.check_prepared(workdir, config["data"])
+    same_data.check_arrays(workdir, config["data"], digests)
     new = sources(config)
     try:
         old = sources(schema.with_defaults(old))
@@ -84,64 +86,53 @@ def check_finished(
     for what in changed:
         if what not in recorded:  # the selector does not use the teacher
             continue
-        key, path, read, section = new[what]
-        name = json.dumps([read.__name__, section])
-        if name not in digests:
-            digests[name] = read(key, section, data)
-        if digests[name] != recorded[what]:
+        now = _digest_of(new[what], data, digests)
+        if now != recorded[what]:
             raise InputError(
-                f"--workdir: {workdir} was made with {what} digest {recorded[what]} "
-                f"at {old[what].path!r}; {key} is now {path!r}, with {digests[name]}. "
-                "Use a new --workdir, or the old value."
+                f"--workdir: {workdir} was made with {what} digest {recorded[what]} at "
+                f"{old[what].path!r}; {new[what].key} is now {new[what].path!r}, with "
+                f"{now}. Use a new --workdir, or the old value."
             )
+    kept = {what: one for what, one in new.items() if what not in changed}
+    _check_kept(workdir, config, kept, digests)
 
 
-def _check_prepared(workdir: pathlib.Path, section: dict) -> None:
-    """Refuses another version of a folder's set, or one of other files, if it is there.
+def _digest_of(source: Source, data: dict, digests: dict[str, Any]) -> Any:
+    name = json.dumps([source.read.__name__, source.section])
+    if name not in digests:
+        digests[name] = source.read(source.key, source.section, data)
+    return digests[name]
 
-    Of earlier versions of kdjax runs do not say which they had.
+
+def _check_kept(
+    workdir: pathlib.Path, config: dict, kept: dict[str, Source], digests: dict
+) -> None:
+    """Refuses sources that were trained on, or made anew, where they lie.
+
+    Those that are gone or cannot be read contradict nothing: what is finished stays.
     """
-    if not (workdir / SUMMARY).exists():
-        return
-    was, now = read_summary(workdir / SUMMARY).get("prepared"), prepared_source(section)
-    if not was or not now or was == now:
-        return
-    name = section["name"]
-    what = f"is {now['version']} now, and was {was['version']}"
-    if was["version"] == now["version"]:
-        what = "was prepared anew, of other files or splits,"
-    raise InputError(
-        f"--workdir: {workdir} was made with another set: config.data.name is {name}, "
-        f"which {what} for this run. Expected a new --workdir. A name with its "
-        f"version, {name.partition(':')[0]}:{now['version']}, stays the same set."
-    )
-
-
-def _check_arrays(workdir: pathlib.Path, section: dict, digests: dict) -> None:
-    """Refuses an .npz file that was written anew with other images, if it is there."""
-    if not npz.is_npz(section["name"]) or not (workdir / SUMMARY).exists():
-        return
-    identity = read_summary(workdir / SUMMARY).get("identity") or {}
-    where, name = section["data_dir"], section["name"]
-    path = paths.parse(where, "data_dir") / name if where else paths.parse(name, "data")
-    for part in ("train", "test"):
-        was = (identity.get("data") or {}).get(part) or {}
-        key = f"{path} {was.get('split')}"
-        if "sha256" in was and key not in digests:
-            digests[key] = _sum_of(path, was["split"])
-        if "sha256" in was and digests[key] not in (None, was["sha256"]):
+    began, recorded, data = source_times.began(workdir), None, {}
+    for what, one in kept.items():
+        if not one.path or one.key.endswith(".network"):
+            continue
+        several = one.read not in (_keep, _cache)
+        try:
+            if not source_times.came_after(began, one.path, one.key, several):
+                continue
+            if recorded is None:
+                recorded, data = _recorded(workdir, config)
+            if recorded.get(what) is None:
+                continue
+            now = _digest_of(one, data, digests)
+        except (InputError, StorageError, OSError) as error:
+            collectives.log(f"{one.key}: not compared with the run's ({error})")
+            continue
+        if now != recorded[what]:
             raise InputError(
-                f"--workdir: {workdir} was made with other images or labels than "
-                f"{was['split']} of {path} has now. Expected those, or a new --workdir."
+                f"--workdir: {workdir} was made with {what} digest {recorded[what]} at "
+                f"{one.path!r}; that was trained on or made anew since, and has {now} "
+                "now. Use a new --workdir, or what was there before."
             )
-
-
-def _sum_of(path: pathlib.Path, split: str) -> str | None:
-    """Of the content of a split; None where it is gone: what is finished stays."""
-    try:
-        return npz.load_npz(path, split).identity["sha256"]
-    except DataError:
-        return None
 
 
 def _digests(identity: dict) -> dict[str, str | None]:

@@ -30,7 +30,7 @@ class Trained:
     network: Network
     params: PyTree
     batch_stats: PyTree
-    metrics: dict[str, float]  # of the evaluation at this checkpoint; top1 in percent
+    metrics: dict[str, float]  # at this checkpoint, {} if not evaluated; top1 in %
     rows: list[dict]  # of metrics.jsonl
     data: dict  # what the run says of its data: classes, class_names, normalisation
     model: str = ""  # the name of its network in a config
@@ -121,10 +121,10 @@ def read_trained(
 
 
 def _evaluated(rows: list[dict], name: str, step: int) -> dict[str, float]:
-    """The metrics of the last evaluation at or before a step."""
+    """The metrics at a step; {} where a run was stopped there and not evaluated."""
     start = f"eval/{name}/"
     for row in reversed(rows):
         values = {k.removeprefix(start): v for k, v in row.items() if start in k}
-        if values and row["step"] <= step:
+        if values and row["step"] == step:
             return values
     return {}

@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from kdjax.checkpoints import read_identity, read_meta
+from kdjax.checkpoints import aside, read_identity, read_meta
 from kdjax.contracts import InputError, flat
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.paths import is_url, resolve
-from kdjax.paths.files import names
 from kdjax.paths.json_files import DamagedError, check_form, read_json
 from kdjax.reporting.files import replace, replace_json, replace_record
 from kdjax.reporting.results import SUMMARY, read_summary
@@ -43,16 +42,21 @@ def locked(workdir: pathlib.Path):
     the first holds it, and all must share it. A start that is refused, by InputError,
     leaves nothing on a disk that was not there.
     """
-    if is_url(workdir):
-        from kdjax.runner.lease import hold
-    else:
-        from kdjax.runner.lock import hold
     with contextlib.ExitStack() as stack:
         if collectives.broadcast(lambda: _is_archived(workdir)) is not True:
             collectives.broadcast(lambda: hold(workdir, stack))
             if collectives.processes() > 1:
                 _check_shared(workdir)
         yield
+
+
+def hold(workdir: pathlib.Path, stack: contextlib.ExitStack) -> None:
+    """Holds the directory, in this process alone, until the stack ends."""
+    if is_url(workdir):
+        from kdjax.runner import lease as how
+    else:
+        from kdjax.runner import lock as how
+    how.hold(workdir, stack)
 
 
 def _is_archived(workdir: pathlib.Path) -> bool:
@@ -200,7 +204,7 @@ def write_record(path: pathlib.Path, record: dict) -> None:
 
 
 def has_steps(workdir: pathlib.Path) -> bool:
-    return any(name.isdigit() for name in names(workdir / CHECKPOINTS))
+    return bool(aside.step_names(workdir / CHECKPOINTS))
 
 
 def is_begun(workdir: pathlib.Path) -> bool:

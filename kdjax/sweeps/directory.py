@@ -128,15 +128,17 @@ def _members(path: pathlib.Path) -> list[str]:
 
 def _is_done(workdir: pathlib.Path) -> bool:
     """Whether a trial is done; one whose results cannot be read is written again."""
+    if damage := _damage(workdir):
+        collectives.log(f"{workdir.name} is not done: {damage}")
+    return not damage and (workdir / DONE).exists()
+
+
+def _damage(workdir: pathlib.Path) -> str:
+    """What is wrong with the results of a trial that was done; "" for nothing."""
     if not (workdir / DONE).exists():
-        return False
+        return ""
     stages = [workdir / name for name in files.names(workdir)]
-    for stage in (workdir, *stages):
-        if damage := workdirs.damaged_end(stage):
-            collectives.log(f"{workdir.name} is not done: {damage}")
-            (workdir / DONE).unlink()
-            return False
-    return True
+    return next(filter(None, map(workdirs.damaged_end, (workdir, *stages))), "")
 
 
 def check_done(root: pathlib.Path, trials: list[Trial]) -> None:
@@ -147,14 +149,19 @@ def check_done(root: pathlib.Path, trials: list[Trial]) -> None:
         if not (workdir / DONE).exists():
             continue
         workdirs.check_same_config(workdir, resolved(trial.config))
+        if _damage(workdir):  # it is trained again, and compared then
+            continue
         stages = split_stages(trial.config, workdir) or {"": trial.config}
         for name, stage in stages.items():
             with allow_code(*code_of(trial.config)):
                 provenance.check_finished(workdir / name, resolved(stage), digests)
 
 
-def start(job: Job) -> None:
-    """Records which trials share a program, before it runs."""
+def start(root: pathlib.Path, job: Job) -> None:
+    """Records which trials share a program, before it runs; none is done any more."""
+    for trial in job.trials:
+        if _damage(root / trial.name):
+            (root / trial.name / DONE).unlink()
     if len(job.trials) > 1:
         files.make_directory(job.workdir)
         members = {"rows": [trial.name for trial in job.trials]}

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import math
+import numbers
 import pathlib
 
 from kdjax import signals
@@ -19,8 +20,16 @@ from kdjax.training.loop import NonFinite
 RESULTS = "results.json"
 
 
-def check(trials: list[Trial]) -> None:
-    """Raises InputError for a trial that no run would take."""
+def check(trials: list[Trial], limit: int) -> None:
+    """Raises InputError for a trial that no run would take, or no trial at a time.
+
+    `limit` is the most students of a program.
+    """
+    if not isinstance(limit, numbers.Integral) or limit < 1:
+        raise InputError(
+            f"--students_per_program is {limit!r}; expected a whole number, 1 or more: "
+            "at most so many train at once."
+        )
     for trial in trials:
         try:
             runs.check(trial.config, pathlib.Path(trial.name))
@@ -59,7 +68,7 @@ def run(
 
 def _run_job(root: pathlib.Path, job: directory.Job, deadline: float) -> None:
     """Runs a program or a trial alone; a trial that diverges is marked, not raised."""
-    collectives.broadcast(lambda: directory.start(job))
+    collectives.broadcast(lambda: directory.start(root, job))
     alone = len(job.trials) == 1
     config = job.trials[0].config if alone else packing.program(job.trials)
     try:

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 
 import equinox as eqx
@@ -13,6 +14,7 @@ from flax import nnx
 
 import kdjax
 from kdjax import api
+from kdjax.api.processes import check_joined
 from kdjax.contracts import InputError
 from kdjax.models import from_equinox, from_nnx
 from kdjax.reporting.grids import Line
@@ -96,6 +98,19 @@ def test_a_class_of_nnx_is_trained(teacher):
     for network in (Net, lambda rngs: Net(rngs=rngs), Net(rngs=nnx.Rngs(9))):
         again = kdjax.load(teacher.workdir, network=network)
         assert same(again.params, teacher.params) and again.metrics == teacher.metrics
+
+
+def test_weights_that_were_not_evaluated_have_no_metrics(teacher, tmp_path):
+    """Of a run that was stopped after its last evaluation, and saved."""
+    workdir = shutil.copytree(teacher.workdir, tmp_path / "w")
+    for checkpoint in ("best", "latest"):
+        own = kdjax.load(workdir, network=Net, checkpoint=checkpoint)
+        right = own.logits(DATA["test"][0]).argmax(-1) == DATA["test"][1]
+        assert own.metrics["top1"] == pytest.approx(100 * right.mean())
+    rows = [row | {"step": row["step"] - 1} for row in own.rows]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (workdir / "metrics.jsonl").write_text(lines)
+    assert kdjax.load(workdir, network=Net).metrics == {}
 
 
 def test_a_run_of_dropout_that_was_interrupted_has_the_same_bits(
@@ -213,6 +228,36 @@ def test_a_sweep_without_axes_is_refused(tmp_path):
     with pytest.raises(InputError, match="config.optimiser"):
         axes = {"optimiser.momentum": (0.5, 0.9)}
         kdjax.sweep(axes, Pixels, None, DATA, workdir=tmp_path, epochs=1, method="ce")
+
+
+@pytest.mark.errors
+def test_processes_that_jax_joined_alone_are_refused(tmp_path, monkeypatch):
+    """By jax.distributed.initialize(): each would write, and none would wait."""
+    given, one = (
+        {"workdir": tmp_path / "w", "epochs": 1, "method": "ce"},
+        {"seed": (0,)},
+    )
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+    check_joined()  # one process may call it too
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    for call in (
+        lambda: kdjax.distill(Pixels, None, DATA, **given),
+        lambda: kdjax.sweep(one, Pixels, None, DATA, **given),
+        lambda: kdjax.evaluate(tmp_path / "w"),
+    ):
+        with pytest.raises(InputError, match="2 processes.* --processes=2 --process=0"):
+            call()
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("number", (0, -1, 2.5))
+def test_no_student_at_a_time_is_refused(tmp_path, number):
+    given = {"workdir": tmp_path / "w", "students_per_program": number, "epochs": 1}
+    message = f"^students_per_program is {number}; expected a whole number, 1 or more"
+    with pytest.raises(InputError, match=message):
+        kdjax.sweep({"seed": (0,)}, Pixels, None, DATA, method="ce", **given)
+    assert not (tmp_path / "w").exists()
 
 
 @pytest.mark.errors

@@ -91,6 +91,20 @@ def test_what_a_killed_process_left_is_written_over(tmp_path):
     reader(tmp_path, layout).check(0)
 
 
+def test_half_of_a_copied_epoch_is_written_over(tmp_path):
+    """Without its checksums, which come last, it counts as missing."""
+    layout, (wanted, old) = LAYOUTS["all"], map(epoch_of, [LAYOUTS["all"]] * 2, (0, 1))
+    (tmp_path / "00000").mkdir()
+    (tmp_path / "00000" / "logits.npy").write_bytes(b"half")
+    assert missing(tmp_path, 1) == [0]
+    write_epoch(tmp_path, 0, layout, blocks(wanted))
+    assert missing(tmp_path, 1) == []
+    with pytest.raises(StorageError, match="could not write epoch 0"):
+        write_epoch(tmp_path, 0, layout, blocks(old))  # a whole one stays
+    stored = np.load(tmp_path / "00000" / "logits.npy")
+    np.testing.assert_array_equal(stored, wanted["logits"].astype(stored.dtype))
+
+
 def test_a_disk_that_does_not_take_it(tmp_path):
     with pytest.raises(StorageError, match="could not write epoch 0 of .*No such file"):
         write_epoch(tmp_path / "gone", 0, LAYOUTS["all"], [])

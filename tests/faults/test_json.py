@@ -228,8 +228,12 @@ def test_a_damaged_trial_is_not_done(tmp_path, said):
         (tmp_path / name / "summary.json").write_bytes(dumped(sealed(kinds.SUMMARY)))
     cut(tmp_path / "b" / "summary.json")
     assert directory._is_done(tmp_path / "a") and not directory._is_done(tmp_path / "b")
-    assert not (tmp_path / "b" / directory.DONE).exists()
     assert len(said) == 1 and said[0].startswith("b is not done: ")
+    trials = [directory.Trial(name, {}, None) for name in ("a", "b")]
+    for one in trials:  # it begins: nothing before says that it is done
+        directory.start(tmp_path, directory.Job(tmp_path / one.name, [one]))
+    left = [(tmp_path / name / directory.DONE).exists() for name in ("a", "b")]
+    assert left == [True, False]
 
 
 @pytest.mark.parametrize("content", rough(b"{}").values())

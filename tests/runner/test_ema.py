@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+import kdjax
 from kdjax import checkpoints
 from kdjax.cli import evaluate as evaluate_command
 from kdjax.cli import export as export_command
@@ -94,6 +96,13 @@ def test_the_average_is_what_is_evaluated(run, data_dir, as_they_are, capsys):
         for name in ("loss", "top1"):
             assert row[name] == pytest.approx(logged[f"eval/ce/{key}{name}"], rel=1e-5)
     assert logged["eval/ce/loss"] != logged["eval/ce/raw_loss"]
+
+
+@pytest.mark.errors
+def test_a_misspelt_choice_of_weights_is_no_average(run, data_dir, as_they_are):
+    message = "weights is 'rwa'; expected ema or raw. Did you mean raw?"
+    with pytest.raises(InputError, match=re.escape(message)):
+        kdjax.evaluate(run, data_dir=data_dir, weights="rwa")
 
 
 def test_the_average_is_what_is_exported_and_read_as_a_teacher(

@@ -12,6 +12,7 @@ from kdjax.data.npz import save_npz
 from kdjax.data.split import DataError, in_memory
 from kdjax.datasets.folder_builder import prepare_folder
 from kdjax.runner.given_data import batch_and_rate, data_section, say_augmentation
+from kdjax.runner.workdir import LOCK, locked
 from tests.datasets.test_own_folder import A, write
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), np.uint8)
@@ -108,6 +109,26 @@ def test_images_that_are_added_before_training_count(here):
     (here / "run/programs/a/checkpoints/1").mkdir(parents=True)  # of a sweep
     with pytest.raises(InputError, match="a run on what photos had before: files, or"):
         section("photos")
+
+
+def test_a_run_at_work_keeps_its_data(here):
+    """Before its first checkpoint too: nothing else says then that it has begun."""
+    workdir, other = here / "run", (IMAGES[::-1], PAIR[1])
+    section({"train": PAIR, "test": PAIR})
+    section("photos")
+    (here / "photos/a/new.jpg").write_bytes(A)
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*.*")}
+    with locked(workdir):
+        before[workdir / LOCK] = (workdir / LOCK).stat().st_mtime_ns
+        for data in ({"train": other, "test": PAIR}, "photos"):
+            with pytest.raises(InputError, match="another run is writing to"):
+                section(data)
+        section({"train": PAIR, "test": PAIR})  # the same, which the run refuses
+        after = {path: path.stat().st_mtime_ns for path in workdir.rglob("*.*")}
+        assert after == before
+    (workdir / LOCK).unlink()
+    section({"train": other, "test": PAIR})
+    assert section("photos")[1] == 10 and not (workdir / LOCK).exists()
 
 
 def test_a_set_of_ones_own_by_name_trains_as_it_was_measured(here):

@@ -118,6 +118,32 @@ def test_the_same_paths_read_nothing(runs, at_rest, blind):
     run.run(student(runs), runs / "student")
 
 
+@pytest.mark.parametrize("key", ELSEWHERE)
+def test_what_was_made_anew_in_its_place_is_another(runs, tmp_path, at_rest, key):
+    """Also by a copy with old times. What is gone contradicts nothing."""
+    own, other = (runs / name for name in ELSEWHERE[key])
+    own.rename(tmp_path / "own")  # of one name in a config; as it was afterwards
+    run.run(student(runs), runs / "student")
+    shutil.copytree(other, own)
+    with pytest.raises(InputError, match=f"at '{own}'; that was trained on or made an"):
+        run.run(student(runs), runs / "student")
+    shutil.rmtree(own)
+    shutil.copytree(tmp_path / "own", own)
+    run.run(student(runs), runs / "student")
+    shutil.rmtree(own)
+    (tmp_path / "own").rename(own)
+
+
+def test_a_step_by_its_number_stays_when_its_run_goes_on(runs, data_dir, tmp_path):
+    teacher, config = tmp_path / "teacher", base(data_dir)
+    shutil.copytree(runs / "second", teacher)
+    config.method = ConfigDict({"name": "kd", "alpha": 0.5, "temperature": 4.0})
+    config.teacher.update({"workdir": str(teacher), "checkpoint": "1"})
+    run.run(config, tmp_path / "w")
+    shutil.copytree(runs / "first/checkpoints/2", teacher / "checkpoints/2")
+    run.run(config, tmp_path / "w")
+
+
 @pytest.mark.parametrize("key", ["initial.workdir", "selection.path"])
 def test_a_run_goes_on_with_what_it_began_with(runs, tmp_path, key):
     own, other = (runs / name for name in ELSEWHERE[key])
@@ -264,7 +290,7 @@ def test_the_rows_of_a_sweep_are_of_one_teacher(runs, data_dir, tmp_path, monkey
         provenance, "load_teacher", lambda *a: loaded.append(a) or original(*a)
     )
     monkeypatch.setattr("kdjax.sweeps.run._run_job", None)
-    assert start(runs / "first") == 0 and not loaded
-    assert start(tmp_path / "copy") == 0 and len(loaded) == 1
+    assert start(runs / "first") == 0 and len(loaded) == 1
+    assert start(tmp_path / "copy") == 0 and len(loaded) == 2
     with pytest.raises(InputError, match="__method-ce was made with teacher digest"):
         start(runs / "second")

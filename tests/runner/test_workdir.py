@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from kdjax import checkpoints
 from kdjax.contracts import InputError
 from kdjax.experiment import schema
 from kdjax.paths.json_files import DamagedError
@@ -70,6 +71,22 @@ def test_a_lock_that_was_deleted_holds_no_one(tmp_path, monkeypatch):
     with workdir.locked(tmp_path), pytest.raises(InputError, match="another run is"):
         with workdir.locked(tmp_path):
             raise AssertionError("it went on")
+
+
+def test_a_step_that_was_about_to_be_replaced_is_a_step(tmp_path):
+    """Killed between the two, a run has no other one, and its config still counts."""
+    meta = tmp_path / workdir.CHECKPOINTS / "2.replaced" / "meta" / "metadata"
+    meta.parent.mkdir(parents=True)
+    now = as_json(schema.nested())
+    meta.write_text(json.dumps({"step": 2, "config": now}))
+    write(tmp_path, now)
+    for _ in range(2):
+        with pytest.raises(InputError, match="config.batch_size was 128 and is now 64"):
+            workdir.check_config(tmp_path, now | {"batch_size": 64})
+        (tmp_path / workdir.CONFIG).unlink(missing_ok=True)  # then it is in the step
+    (meta.parent.parent.parent / "2").mkdir()
+    names = checkpoints.aside.step_names(tmp_path / workdir.CHECKPOINTS)
+    assert names == ["2", "2.replaced"]
 
 
 def test_a_key_that_was_retired_is_read_and_dropped(tmp_path):

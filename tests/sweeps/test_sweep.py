@@ -187,6 +187,22 @@ def test_trials_lost_while_they_were_written_are_written_again(
     assert (lost / "DONE").exists()
 
 
+def test_a_dry_run_changes_nothing_where_a_summary_is_damaged(
+    swept, file, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(swept, tmp_path / "w")
+    summary = tmp_path / "w" / TRIALS[4] / "summary.json"
+    before = summary.read_text()
+    summary.write_text("{")
+    files = sorted((tmp_path / "w").rglob("*"))
+    assert start(file, tmp_path / "w", "--dry_run") == 0
+    assert "5 done" in capsys.readouterr().out
+    assert sorted((tmp_path / "w").rglob("*")) == files
+    monkeypatch.setattr(trainer, "train", None)
+    assert start(file, tmp_path / "w") == 0
+    assert summary.read_text() == before
+
+
 @pytest.mark.errors
 def test_a_trial_that_is_done_cannot_change(swept, file):
     with pytest.raises(

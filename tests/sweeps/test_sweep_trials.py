@@ -103,7 +103,7 @@ def test_a_placeholder_reaches_the_run(file, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     (
-        (["--students_per_program=0"], "--students_per_program is 0; expected >= 1"),
+        (["--students_per_program=0"], "--students_per_program is 0; expected a whole"),
         (["--grid.seed"], "--grid.seed has no value"),
         (["--grid.sead=1"], "Did you mean seed?"),
         (["--config.batch_size=0"], "config.batch_size is 0; expected a whole number"),
