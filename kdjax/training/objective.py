@@ -102,9 +102,6 @@ def _supervise(
         members=teacher_outputs.member_logits,
     )
     supervision, state = supervise(supervisor, state, signals)
-    if supervisor.transform:
-        own = supervisor.transformed(student_outputs.logits)
-        supervision = supervision._replace(student_logits=own)
     metrics = _temperatures(supervisor.temperature, supervision)
     if supervisor.logits or supervisor.target:
         # Targets round to equals at high temperatures, logits do not.
