@@ -39,6 +39,14 @@ def test_coefficient_times_batch_mean_and_the_metric_before_it():
     assert (metrics["loss/a"], metrics["loss/b"]) == (3, 4)
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (3, 1), ()])
+def test_values_of_another_shape_than_one_a_sample_are_refused(shape):
+    """As of a sum that kept its axis, minus one that did not."""
+    stray = Term("hint", 1.0, lambda inputs: jnp.zeros(shape))
+    with pytest.raises(ValueError, match=r"the term 'hint' have shape .*one axis"):
+        loss_of(stray)
+
+
 def test_top1_is_of_the_batchs_own_labels():
     assert loss_of()[1]["top1"] == pytest.approx(2 / 3)
     assert loss_of(labels=(1, 0, 1))[1]["top1"] == 0
