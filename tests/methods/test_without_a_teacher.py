@@ -21,10 +21,11 @@ NAMES = (
 
 
 def build(name):
-    """The method, by the arguments that it cannot do without."""
+    """The method, by what a run gives and the arguments that have no default."""
     build = METHODS[name].build
     takes = inspect.signature(build).parameters.items()
-    needed = [key for key, given in takes if given.default is inspect.Parameter.empty]
+    empty = inspect.Parameter.empty
+    needed = [key for key, one in takes if one.default is empty or key in FACTS]
     return build(**{key: GIVEN[key] for key in needed})
 
 
