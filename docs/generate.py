@@ -146,7 +146,11 @@ def _built(module):
     parameters = inspect.signature(module.build).parameters.values()
     usual = NUMBERS | OTHERS | RUN
     return module.build(
-        **{p.name: usual[p.name] for p in parameters if p.default is p.empty}
+        **{
+            p.name: usual[p.name]
+            for p in parameters
+            if p.default is p.empty or p.name in RUN
+        }
     )
 
 

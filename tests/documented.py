@@ -1,8 +1,9 @@
 """The pages of the documentation, and what their blocks of Python need to run here.
 
-The blocks of a page run in order in one namespace, as a reader would type them. What
-stands for the reader's own network and data, and what makes a block short enough for a
-test, is in PAGES; a page that is not there gets nothing, and runs as it stands.
+The blocks of a page run in order in one namespace, as a reader would type them; one
+whose heading ends with the name of a file runs as that file, on its own. What stands
+for the reader's own network and data, and what makes a block short enough for a test,
+is in PAGES; a page that is not there gets nothing, and runs as it stands.
 """
 
 import inspect
@@ -19,6 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from tests.data.jpegs import encode, picture
@@ -31,6 +33,7 @@ NAMES = sorted(
     for pattern in PATTERNS
     for path in ROOT.glob(pattern)
 )
+HEADING = re.compile(r"^##+ .*$", re.M)
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.S | re.M)
 CLASSES = 4
 
@@ -41,6 +44,7 @@ class Block(NamedTuple):
     language: str
     text: str
     line: int  # of the page, where its text begins
+    file: str  # that it is the whole of; "" if it is none
 
 
 class Page(NamedTuple):
@@ -58,10 +62,13 @@ def text_of(page: str) -> str:
 
 def blocks(page: str) -> list[Block]:
     text = text_of(page)
-    return [
-        Block(match[1], match[2], text[: match.start(2)].count("\n") + 1)
-        for match in FENCE.finditer(text)
-    ]
+    found = []
+    for match in FENCE.finditer(text):
+        above = text[: match.start(2)]
+        file = re.search(r"`(\S+\.py)`$", "".join(HEADING.findall(above)[-1:]))
+        line = above.count("\n") + 1
+        found.append(Block(match[1], match[2], line, file[1] if file else ""))
+    return found
 
 
 def python_blocks(page: str) -> list[Block]:
@@ -70,6 +77,18 @@ def python_blocks(page: str) -> list[Block]:
 
 def run(page: str, directory: pathlib.Path) -> None:
     """Runs the blocks of a page, each checked by what stands for it in PAGES."""
+    with pytest.MonkeyPatch.context() as modules:
+        _run(page, directory, modules)
+
+
+def _module(file: str, modules: pytest.MonkeyPatch) -> dict:
+    """The names of a new module, which later files of the page can import."""
+    name = file.removesuffix(".py").replace("/", ".")
+    modules.setitem(sys.modules, name, types.ModuleType(name))
+    return vars(sys.modules[name])
+
+
+def _run(page: str, directory: pathlib.Path, modules: pytest.MonkeyPatch) -> None:
     about = PAGES.get(page, Page())
     names = {"__name__": "page"} | about.names(directory)
     for number, block in enumerate(python_blocks(page)):
@@ -80,7 +99,9 @@ def run(page: str, directory: pathlib.Path) -> None:
         code = compile("\n" * (block.line - 1) + text, ROOT / page, "exec")
         printed = io.StringIO()
         with readers_jax(), redirect_stdout(printed):
-            exec(code, names)
+            own = _module(block.file, modules) if block.file else names
+            exec(code, own)
+            names |= own
             about.check(number, names, printed.getvalue())
 
 

@@ -19,8 +19,6 @@ def inputs(method, student, teacher, labels, selection=None, *, mixed=None, **re
         rule = method.supervisor.temperature
         state = rule.init() if rule else ()
         supervision, _ = supervise(method.supervisor, state, given)
-        own = method.supervisor.transformed(outputs.logits)
-        supervision = supervision._replace(student_logits=own)
     if method.memory is not None:
         present = MemoryInputs(
             outputs, None, jnp.asarray(labels), given.index, given.step

@@ -61,10 +61,11 @@ def by_detector(
 
     Args:
       detector: clk, same or fine, with its `parameters`.
-      first_epoch: until then all samples count; FINE's authors warm up for 40.
+      first_epoch: above 0; until then all samples count. FINE's authors warm up for 40.
       every_epochs: between two selections; 0 for a single one.
     """
     detect = named_detector("selection", detector, parameters)
+    _check_trained("first_epoch", first_epoch)
     labels = images.train.label
 
     def compute(outputs, sample_info):
@@ -90,7 +91,7 @@ def by_dividemix(
     """DivideMix's labelled set of each network, by the losses of the other one.
 
     Args:
-      warmup_epochs: before the first division; the method's own number.
+      warmup_epochs: before the first division, above 0; the method's own number.
       detector: clk, same or fine, with its `parameters`, whose set is intersected; ""
         for the losses alone.
       probability: that a label is clean, by the "loss", as DivideMix does; by "fine",
@@ -102,6 +103,7 @@ def by_dividemix(
     choices = tuple(PROBABILITIES)
     check_value("selection.probability", str, probability, choices=choices)
     contracts.fraction("dividemix", "threshold", threshold)
+    _check_trained("warmup_epochs", warmup_epochs)
     labels = images.train.label
 
     def weights(outputs, network):
@@ -186,6 +188,15 @@ def by_influence(
         wants_teacher=rule.wants_teacher,
         digest=trained.identity["digest"] if trained else "",
     )
+
+
+def _check_trained(key: str, epoch: float) -> None:
+    """Refuses a student's own outputs as evidence before its first step."""
+    if not epoch > 0:
+        raise InputError(
+            f"selection: {key} is {epoch:g}; expected a number above 0: an untrained "
+            "student's outputs say nothing of labels."
+        )
 
 
 def _recorded(result: evidence.SelectionResult) -> dict[str, np.ndarray]:

@@ -21,7 +21,6 @@ from kdjax.losses.numerics import (
 from kdjax.losses.subset import Samples, subset, unit
 
 Bank = Float[AnyArray, "samples channels"]
-Scalar = Scalar
 Embedding = Float[AnyArray, "batch channels"]
 
 _EXACT = jax.lax.Precision.HIGHEST

@@ -44,7 +44,8 @@ def cross_entropy(
         where a traced one is out of range), or [..., classes] probabilities.
       label_smoothing: eps, from 0 to 1.
       where: True for the classes that count, [classes] or [..., classes]; K is their
-        number, and a label that is masked gives 0.
+        number. A label that is masked adds nothing: 0 without label smoothing, and else
+        what eps gives to the classes that count, as in Optax.
 
     >>> import numpy as np
     >>> print(cross_entropy(np.float32([[0, 0], [2, 0]]), np.array([1, 0])).round(4))

@@ -14,6 +14,7 @@ host stays where the attached one is the same number for all samples.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax.numpy as jnp
 
@@ -132,7 +133,15 @@ def _beside(host: Method, rules: Method, weight: float) -> Method:
         needs=tuple(dict.fromkeys(host.needs + rules.needs)),
         student_features=host.student_features + rules.student_features,
         teacher_features=host.teacher_features + rules.teacher_features,
+        report=_reported([m.report for m in (host, rules) if m.report is not None]),
     )
+
+
+def _reported(reports: list[Callable]) -> Callable | None:
+    """What all of them log."""
+    if not reports:
+        return None
+    return lambda given: {k: v for each in reports for k, v in each(given).items()}
 
 
 def _together(host: Supervisor, rules: Supervisor) -> Supervisor:

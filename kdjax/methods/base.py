@@ -43,8 +43,8 @@ class Term:
       coefficient: a number, or a schedule of the step.
       values: LossInputs -> [batch].
       reads: what of a sample it looks at by itself, of "label" and "index".
-      weighted: whether its values are times `Supervision.weight` already; a selection
-        of samples weighs the others.
+      weighted: True: values already include `Supervision.weight`. Values of the other
+        terms are multiplied by a selection of samples, where a run has one.
       mixed_labels: whether it reads `LossInputs.label_mixture` beside the label, and so
         can train on mixtures of two images.
     """

@@ -19,7 +19,8 @@ each sample, a constant to the gradient:
 | rule   | rule        |
 
 The paper has tau 2 to 3. What could be read of it gives no weight: 1 is not published.
-The student is both networks, and its accuracy that of their mean logits.
+The student is both networks, and its accuracy that of their mean logits. Where the run
+selects samples, both parts are averaged over those.
 
 Departs from the paper: two networks of one architecture, where it also has more and
 different ones. CE(z_t, y) is convex in a; its slope is bisected 24 times, to 6e-8. The
@@ -35,6 +36,7 @@ from jaxtyping import Array, Float, Int
 from kdjax import contracts, losses
 from kdjax.losses.numerics import as_float32
 from kdjax.methods.base import Method, Mixture, Term
+from kdjax.methods.terms import on_selected
 
 REFERENCE = "Guo et al., Online KD via Collaborative Learning, CVPR 2020"
 
@@ -80,8 +82,9 @@ def build(
         )
         return temperature**2 * sum(kl)
 
+    terms = (Term("hard_label", 1.0, labels), Term("peers", weight, peers))
     return Method(
-        terms=(Term("hard_label", 1.0, labels), Term("peers", weight, peers)),
+        terms=tuple(map(on_selected, terms)),
         mixture=Mixture(_two_crops),
         networks=NETWORKS,
     )

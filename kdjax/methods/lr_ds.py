@@ -21,7 +21,7 @@ correctly, W the other ones of D; a mean over no sample is 0. p is lr_mse's.
 | eta     | eta                |
 | D       | run's selection    |
 
-lambda1 depends on the number of classes, as lr_mse says: 4 for 100, 0.4 for 10.
+lambda1 depends on the number K of classes, as lr_mse says: by default 4 K / 100.
 
 Departs from the paper: as lr_mse does. The paper supervises D by the revised teacher
 and the rest by the labels. What could be read of it does not say what the losses are
@@ -40,10 +40,11 @@ REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 
 def build(
     *,
-    lambda1: float = 4.0,
+    lambda1: float | None = None,
     lambda2: float = 1.0,
     eta: float = 0.8,
     denominator: str = DENOMINATOR,
+    num_classes: int | None = None,
 ) -> Method:
     """lr_mse on the selected samples, labels on the others.
 
@@ -52,5 +53,6 @@ def build(
     >>> build(lambda1=0.4, denominator="batch").needs
     ('selection',)
     """
+    lambda1 = lr_mse.scaled_by_classes("lr_ds", lambda1, num_classes)
     method = lr_mse.compose("lr_ds", lambda1, lambda2, eta, denominator)
     return dataclasses.replace(method, needs=("selection",))

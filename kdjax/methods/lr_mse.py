@@ -19,8 +19,8 @@ over the same samples, divided by the number of all in the batch.
 | eta     | eta      |
 
 lambda1 depends on the number K of classes: its part is a mean over classes, so that the
-pull on one logit is 2 lambda1 (s_k - t_k) / K. The default is for 100 classes; as hard
-a pull on each logit takes 4 K / 100, which is 0.4 for 10 classes. The paper calls its
+pull on one logit is 2 lambda1 (s_k - t_k) / K. The default, 4 K / 100, pulls as hard on
+each logit as the 4 of 100 classes: it is 0.4 for 10 of them. The paper calls its
 results insensitive to lambda1. That did not hold between 0.4 and 4 on the embedded set
 of 10 classes, 6 epochs: at 4 this part's gradient on the logits was 5.8, against 0.46
 of plain distillation and 0.02 of the lambda2 part, and the student was worse than by
@@ -53,24 +53,43 @@ REFERENCE = "Lan et al., Label Revision and Data Selection, 2024"
 
 def build(
     *,
-    lambda1: float = 4.0,
+    lambda1: float | None = None,
     lambda2: float = 1.0,
     eta: float = 0.8,
     denominator: str = "sets",
+    num_classes: int | None = None,
 ) -> Method:
     """Labels and logits where the teacher is right, its revised target where not.
 
     Args:
-      lambda1: of the logits, >= 0; 4 K / 100 for K classes. At 0 the part is left out.
+      lambda1: of the logits, >= 0; None for 4 K / 100, with K classes. At 0 the part is
+        left out.
       lambda2: of the revised probabilities, >= 0; at 0 the part is left out.
       eta: above 0 and below 1; near 1 revises least.
       denominator: "sets", each set of samples has its own mean, as the public code, or
         "batch", every sample counts once.
+      num_classes: of the labels; needed where lambda1 is None.
 
     >>> [term.name for term in build(lambda1=0.4, lambda2=0.0).terms]
     ['hard_label', 'right_logits']
     """
+    lambda1 = scaled_by_classes("lr_mse", lambda1, num_classes)
     return compose("lr_mse", lambda1, lambda2, eta, denominator)
+
+
+def scaled_by_classes(
+    where: str, lambda1: float | None, num_classes: int | None
+) -> float:
+    """lambda1 as given, else 4 K / 100; `where` opens its error."""
+    if lambda1 is not None:
+        return lambda1
+    if num_classes is None:
+        raise ValueError(
+            f"{where}: lambda1 and num_classes are None; expected either: by default "
+            "lambda1 is 4 num_classes / 100."
+        )
+    contracts.positive(where, "num_classes", num_classes)
+    return 4.0 * num_classes / 100
 
 
 def compose(

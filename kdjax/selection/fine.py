@@ -7,7 +7,7 @@ Labels", NeurIPS 2021 (arXiv:2102.11628).
 import numpy as np
 
 from kdjax import contracts
-from kdjax.selection.evidence import Evidence, SelectionResult
+from kdjax.selection.evidence import Evidence, SelectionResult, checked
 from kdjax.selection.mixture import mixture_posterior, two_means
 from kdjax.selection.same import classes, scores_by_class, singular_vectors
 from kdjax.selection.types import Labels, Mask, Scalars, checked_labels, choice
@@ -40,6 +40,7 @@ def fine(
       threshold: zeta, from 0 to 1.
     """
     contracts.fraction("fine", "threshold", threshold)
+    evidence = checked("fine", evidence)
     score = alignment(evidence, basis=basis)
     probability = aligned_probability(score, evidence.labels, clustering=clustering)
     return SelectionResult(probability > threshold, score)

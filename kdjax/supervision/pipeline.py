@@ -154,13 +154,15 @@ class Supervisor:
 def supervise(
     rules: Supervisor, state: PyTree, signals: Signals
 ) -> tuple[Supervision, PyTree]:
-    """(Supervision, next state) by the four stages, in float32, without gradients.
+    """(Supervision, next state) by the four stages, in float32.
 
         s, t = transform(s), transform(t)
         t' = logits rules(t),  tau = temperature(t'),  p = target rules(softmax(t' /
         tau)), w = selection * product of weight rules
 
-    At an infinite temperature the target is uniform; without one it is None.
+    At an infinite temperature the target is uniform; without one it is None. With a
+    transform `student_logits` is s, which keeps its gradient; all else is constant to
+    the gradient.
 
     Args:
       rules: the stages.
@@ -172,9 +174,10 @@ def supervise(
         stage's; the message names the rule.
     """
     _check(signals)
+    student = rules.transformed(as_float32(signals.student_logits))
     signals = jax.lax.stop_gradient(  # the only one in these rooms
         signals._replace(
-            student_logits=rules.transformed(as_float32(signals.student_logits)),
+            student_logits=student,
             teacher_logits=rules.transformed(as_float32(signals.teacher_logits)),
             labels=_array(signals.labels),
             index=_array(signals.index),
@@ -195,7 +198,9 @@ def supervise(
     weight = signals.selection
     for i, weigh in enumerate(rules.weight):
         weight = weight * _output(f"weight[{i}]", weigh(signals), weight)
-    return Supervision(signals.teacher_logits, target, temperature, weight), state
+    student = student if rules.transform else None
+    logits = signals.teacher_logits
+    return Supervision(logits, target, temperature, weight, student), state
 
 
 def _check(signals: Signals) -> None:

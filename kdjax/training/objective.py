@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from kdjax.methods.base import Method
+from kdjax.methods.base import Method, Term
 from kdjax.supervision.pipeline import supervise
 from kdjax.types import Batch, LossInputs, MemoryInputs, Outputs, PyTree, Signals
 
@@ -35,6 +35,10 @@ def compute_loss(
     `image_gradients`, `teacher_variables` and so on. Returned are
     (the loss, (next `supervision_state`, metrics)); one metric per term, "loss/<name>",
     is its mean before the coefficient.
+
+    Raises:
+      ValueError: a term's values have another number of axes than one: a [b, b] of a
+        stray axis has a mean too.
     """
     state, memory = supervision_state["temperature"], supervision_state["memory"]
     arrays = (student_outputs, teacher_outputs, batch, selection, step)
@@ -59,7 +63,7 @@ def compute_loss(
     )
     loss, metrics = jnp.zeros((), jnp.float32), {}
     for term in method.terms:
-        mean = jnp.mean(term.values(inputs))
+        mean = jnp.mean(_by_sample(term, inputs))
         scheduled = callable(term.coefficient)
         coefficient = term.coefficient(step) if scheduled else term.coefficient
         loss = loss + coefficient * mean
@@ -71,6 +75,17 @@ def compute_loss(
         reported |= method.report(inputs)
     metrics = {"loss": loss, "top1": top1} | metrics | reported
     return loss, ({"temperature": state, "memory": memory}, metrics)
+
+
+def _by_sample(term: Term, inputs: LossInputs) -> Float[Array, " rows"]:
+    """A term's values; a mixture may train on more rows than the batch has."""
+    values = term.values(inputs)
+    if jnp.ndim(values) != 1:
+        raise ValueError(
+            f"compute_loss: the values of the term {term.name!r} have shape "
+            f"{jnp.shape(values)}; expected one axis, [batch], a value for each sample."
+        )
+    return values
 
 
 def _likelier_label(batch: Batch) -> Array:
@@ -102,9 +117,6 @@ def _supervise(
         members=teacher_outputs.member_logits,
     )
     supervision, state = supervise(supervisor, state, signals)
-    if supervisor.transform:
-        own = supervisor.transformed(student_outputs.logits)
-        supervision = supervision._replace(student_logits=own)
     metrics = _temperatures(supervisor.temperature, supervision)
     if supervisor.logits or supervisor.target:
         # Targets round to equals at high temperatures, logits do not.

@@ -164,24 +164,6 @@ class Given(NamedTuple):
     keys: jax.Array  # of the network on each view, and of the memory
 
 
-def update_student(
-    student: Student,
-    state: TrainState,
-    teacher: TeacherResults,
-    batch: Batch,
-    sample_info: dict[str, jax.Array],
-    view: jax.Array | None = None,
-) -> tuple[TrainState, Metrics]:
-    """One optimizer step; one that `apply_finite` skips leaves the state as it was.
-
-    `view` is the second view of the batch, where the method asks for one. The metrics
-    are loss, loss/<term>, top1, gradient_norm, skipped (the place in `update.REASONS`)
-    and what the supervisor reports.
-    """
-    given = (student, state, teacher, batch, sample_info, view)
-    return apply_finite(student, state, student_gradients(*given))
-
-
 def student_gradients(
     student: Student,
     state: TrainState,
@@ -191,7 +173,11 @@ def student_gradients(
     view: jax.Array | None,
     number: jax.Array | None = None,
 ) -> Gradients:
-    """Of a batch, or of microbatch `number`, which draws random numbers of its own."""
+    """Of a batch, or of microbatch `number`, which draws random numbers of its own.
+
+    `view` is the second view of the batch, where the method asks for one. The metrics
+    are loss, loss/<term>, top1 and what the supervisor and the method report.
+    """
     network, method = student.network, student.method
     images, mixed = batch.image, None
     if method.mixture is not None:

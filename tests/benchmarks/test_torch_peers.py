@@ -14,9 +14,10 @@ from kdjax.models import create
 from kdjax.training.optimizers import sgd
 from kdjax.training.schedules import constant_schedule
 from kdjax.training.state import Student, initial_state
-from kdjax.training.step import TeacherResults, update_student
+from kdjax.training.step import TeacherResults
 from kdjax.types import Batch, Outputs
 from tests import reference
+from tests.training.updates import updated
 
 pytestmark = pytest.mark.parity
 CLASSES, SIDE, ROWS = 7, 16, 6
@@ -141,7 +142,7 @@ def moved(student, state, teacher_outputs, batch):
 
     state, losses = TrainState(**vars(state)), []
     teacher = TeacherResults(teacher_outputs)
-    step = jax.jit(lambda state: update_student(student, state, teacher, batch, {}))
+    step = jax.jit(lambda state: updated(student, state, teacher, batch))
     for _ in range(2):
         state, metrics = step(state)
         losses.append(float(metrics["loss"]))

@@ -214,3 +214,17 @@ def test_soft_labels_have_a_gradient_where_they_are_zero():
     masked = np.float32([[1, -np.inf, 3]])
     value = losses.cross_entropy(masked, np.float32([[0.5, 0, 0.5]]))
     np.testing.assert_allclose(value, 1 + np.log1p(np.exp(-2.0)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+def test_where_the_label_is_masked_what_smoothing_spreads_is_left(smoothing):
+    """As Optax: smooth_labels over the classes that count, then the masked sum."""
+    where = np.ones((3, 4), bool)
+    where[[0, 2], GOLDEN_LABELS[[0, 2]]] = False
+    with jax.numpy_dtype_promotion("standard"):
+        smooth = optax.smooth_labels(ONE_HOT, smoothing, where=where)
+    expected = optax.softmax_cross_entropy(GOLDEN_STUDENT, smooth, where=where)
+    for labels in (GOLDEN_LABELS, ONE_HOT):
+        value = losses.cross_entropy(GOLDEN_STUDENT, labels, smoothing, where)
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+        assert (np.asarray(value)[[0, 2]] == 0).all() == (smoothing == 0)

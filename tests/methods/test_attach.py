@@ -249,7 +249,7 @@ PLAIN = {"alpha": 1.0, "temperature": 4.0}
             "the method attached has none; expected one, such as ka_ps",
         ),
         (kd(), build("ds", temperature=4.0), "chooses between teacher and label"),
-        (features(), build("lr_mse"), "chooses between teacher and label"),
+        (features(), build("lr_mse", lambda1=4.0), "chooses between teacher and label"),
         (
             kd(),
             dataclasses.replace(VIEWS, supervisor=Supervisor()),

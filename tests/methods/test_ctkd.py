@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import jax
@@ -6,10 +7,13 @@ import numpy as np
 import pytest
 
 from kdjax.methods import METHODS
+from kdjax.methods.attach import attach
+from kdjax.types import LossInputs
 from tests.methods.field import losses_of, method_of, problem_of
 from tests.methods.outputs import (
     BATCH,
     CHOSEN,
+    LABELS,
     SELECTION,
     STUDENT,
     TEACHER,
@@ -67,6 +71,20 @@ def test_training_moves_it_up_the_loss():
     tau = 1 + 20 / (1 + math.exp(-p))  # of the step as it begins
     logged = metrics["student"]["temperature/mean"]
     np.testing.assert_allclose(logged, tau, rtol=1e-5)
+
+
+def test_attached_to_another_method_it_logs_the_temperature_too():
+    given = with_p(-4.0)["connected"]
+    inputs = LossInputs(None, None, LABELS, None, connected=given)
+    tau = 1 + 20 / (1 + math.exp(4))
+    host = METHODS["sp"].build()
+    report = attach(host, build()).report(inputs)
+    assert report == {"temperature/mean": pytest.approx(tau, rel=1e-6)}
+    host = dataclasses.replace(host, report=lambda inputs: {"own": inputs.labels[0]})
+    report = attach(host, build()).report(inputs)
+    assert set(report) == {"own", "temperature/mean"} and report["own"] == LABELS[0]
+    plain = METHODS["ka_ps"].build()
+    assert attach(METHODS["sp"].build(), plain).report is None
 
 
 @pytest.mark.parametrize("argument", ["alpha", "lowest", "span", "reverse_epochs"])

@@ -52,6 +52,15 @@ def test_the_objective(rule):
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
+def test_a_selection_is_what_it_trains_on():
+    """Both parts are the means over the selected samples, as of a batch of those."""
+    method, members = kdcl.build(weight=3.0), members_of(2)
+    keep = np.array([True, False, True, True, False, False, True])
+    value = objective(method, members, None, LABELS, np.float32(keep))
+    alone = objective(method, members[keep], None, LABELS[keep])
+    np.testing.assert_allclose(value, alone, rtol=1e-6)
+
+
 def test_linear_reaches_both_ends():
     """A network that is better by itself is taken alone; equal ones are themselves."""
     right = 3 * np.eye(CLASSES, dtype=np.float32)[LABELS]

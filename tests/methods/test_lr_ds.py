@@ -31,7 +31,7 @@ def test_parts_match_the_equation_on_every_selection(selection):
     expected = reference.label_revision_parts(
         GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS, selection
     )
-    method = METHODS["lr_ds"].build(denominator="sets")
+    method = METHODS["lr_ds"].build(denominator="sets", num_classes=100)
     np.testing.assert_allclose(parts(method, selection), expected, rtol=1e-5)
     value, (gradient, to_teacher) = value_and_gradient(method, selection)
     total = np.dot([1, 4, 1], expected)
@@ -62,16 +62,16 @@ def test_over_the_batch_every_sample_counts_once(selection):
 
 def test_with_everything_selected_it_is_label_revision():
     everything = np.ones(3)
-    selected = lr_ds.build(eta=0.9, denominator="sets")
-    plain = lr_mse.build(eta=0.9)
+    selected = lr_ds.build(eta=0.9, denominator="sets", num_classes=100)
+    plain = lr_mse.build(eta=0.9, num_classes=100)
     assert parts(selected, everything) == parts(plain, everything)
-    selected = lr_ds.build(eta=0.9, denominator="batch")
-    plain = lr_mse.build(eta=0.9, denominator="batch")
+    selected = lr_ds.build(eta=0.9, denominator="batch", num_classes=100)
+    plain = lr_mse.build(eta=0.9, denominator="batch", num_classes=100)
     assert parts(selected, everything) == parts(plain, everything)
 
 
 def test_with_nothing_selected_it_is_cross_entropy():
-    value, (gradient, _) = value_and_gradient(lr_ds.build(), [0, 0, 0])
+    value, (gradient, _) = value_and_gradient(lr_ds.build(num_classes=100), [0, 0, 0])
     one_hot = reference.one_hot(GOLDEN_LABELS, 4)
     hard = reference.cross_entropy(GOLDEN_STUDENT, one_hot)
     np.testing.assert_allclose(value, hard.mean(), rtol=1e-6)
@@ -84,13 +84,13 @@ def test_the_teacher_plays_no_part_where_it_is_not_selected(silent):
     selection = np.arange(3) != silent
     other = GOLDEN_TEACHER.copy()
     other[silent] = [7, -3, 0, 1]
-    method = lr_ds.build()
+    method = lr_ds.build(num_classes=100)
     assert parts(method, selection) == parts(method, selection, other)
     assert parts(method, np.ones(3)) != parts(method, np.ones(3), other)
 
 
 def test_the_selection_is_asked_for():
-    assert lr_ds.build().needs == ("selection",)
+    assert lr_ds.build(num_classes=100).needs == ("selection",)
 
 
 @pytest.mark.errors
@@ -98,6 +98,6 @@ def test_what_is_out_of_range_is_named():
     with pytest.raises(ValueError, match="lr_ds: lambda1 is -1"):
         lr_ds.build(lambda1=-1)
     with pytest.raises(ValueError, match="eta is 1.5"):
-        lr_ds.build(eta=1.5)
+        lr_ds.build(eta=1.5, num_classes=100)
     with pytest.raises(ValueError, match="lr_ds: denominator is 'sample'"):
-        lr_ds.build(denominator="sample")
+        lr_ds.build(denominator="sample", num_classes=100)

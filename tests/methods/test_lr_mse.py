@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from jax.test_util import check_grads
 
-from kdjax.methods import METHODS, lr_mse
+from kdjax.experiment.methods import build_method
+from kdjax.methods import METHODS, lr_ds, lr_mse
 from tests import reference
 from tests.objectives import inputs, objective
 from tests.reference import GOLDEN_LABELS, GOLDEN_STUDENT, GOLDEN_TEACHER
@@ -32,7 +33,7 @@ def parts(method, *given):
 
 
 def test_golden_parts_and_total():
-    method = METHODS["lr_mse"].build()
+    method = METHODS["lr_mse"].build(num_classes=100)
     given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
     np.testing.assert_allclose(parts(method, *given), GOLDEN_PARTS, rtol=1e-5)
     value, _ = value_and_gradient(method)
@@ -55,7 +56,7 @@ def test_gradient_matches_the_equation_and_none_reaches_the_teacher():
 
 
 def test_over_the_batch_every_sample_counts_once():
-    method = lr_mse.build(denominator="batch")
+    method = lr_mse.build(denominator="batch", num_classes=100)
     given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
     # The teacher is right about one of the three.
     expected = np.multiply(GOLDEN_PARTS, [1 / 3, 1 / 3, 2 / 3])
@@ -97,7 +98,9 @@ def test_the_pull_on_a_logit_is_the_same_for_four_hundredths_of_the_classes():
 def test_eta_reaches_the_revised_probabilities_alone(eta):
     given = (GOLDEN_STUDENT, GOLDEN_TEACHER, GOLDEN_LABELS)
     expected = reference.label_revision_parts(*given, EVERYTHING, eta)
-    np.testing.assert_allclose(parts(lr_mse.build(eta=eta), *given), expected, 1e-5)
+    np.testing.assert_allclose(
+        parts(lr_mse.build(eta=eta, num_classes=100), *given), expected, 1e-5
+    )
 
 
 @quick
@@ -110,7 +113,7 @@ def test_parts_match_the_equations_on_any_batch(student, teacher, labels):
 
 @jax.jit
 def parts_of_four(student, teacher, labels):
-    method = lr_mse.build()
+    method = lr_mse.build(num_classes=100)
     student_outputs = inputs(method, student, teacher, labels)
     return [jnp.mean(term.values(student_outputs)) for term in method.terms]
 
@@ -124,7 +127,7 @@ def test_a_set_without_samples_adds_zero_and_no_nan(named, silent):
         "wrong": GOLDEN_TEACHER.argmin(-1),
         "one": GOLDEN_LABELS,
     }[named].astype(np.int32)
-    method = lr_mse.build()
+    method = lr_mse.build(num_classes=100)
     result = parts(method, GOLDEN_STUDENT, GOLDEN_TEACHER, labels)
     assert [i for i, part in enumerate(result) if part == 0] == silent
     value, (gradient, _) = value_and_gradient(method, labels=labels)
@@ -133,8 +136,22 @@ def test_a_set_without_samples_adds_zero_and_no_nan(named, silent):
 
 
 def test_huge_logits_give_finite_values_and_gradients():
-    value, (gradient, _) = value_and_gradient(lr_mse.build(), 1e5 * GOLDEN_TEACHER)
+    value, (gradient, _) = value_and_gradient(
+        lr_mse.build(num_classes=100), 1e5 * GOLDEN_TEACHER
+    )
     assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("module", [lr_mse, lr_ds])
+def test_by_default_lambda1_is_that_of_the_number_of_classes(module):
+    """4 of 100 classes, and as hard a pull on each logit of others."""
+    for classes, lambda1 in ((100, 4.0), (10, 0.4), (1000, 40.0)):
+        method = module.build(num_classes=classes)
+        assert method.terms[1].coefficient == lambda1
+    assert module.build(lambda1=3.0, num_classes=10).terms[1].coefficient == 3.0
+    section = {"name": module.__name__.rpartition(".")[2]}
+    method = build_method("config.method", section, num_classes=10, num_examples=5)
+    assert method.terms[1].coefficient == 0.4
 
 
 @pytest.mark.parametrize(
@@ -146,7 +163,7 @@ def test_huge_logits_give_finite_values_and_gradients():
     ],
 )
 def test_parts_without_weight_are_left_out(numbers, names):
-    method = lr_mse.build(**numbers)
+    method = lr_mse.build(**numbers, num_classes=100)
     assert [term.name for term in method.terms] == names
     assert method.needs == ()
 
@@ -157,6 +174,8 @@ def test_parts_without_weight_are_left_out(numbers, names):
     [
         ({"lambda1": -1}, "lr_mse: lambda1 is -1"),
         ({"lambda2": float("nan")}, "lr_mse: lambda2 is nan"),
+        ({"num_classes": None}, "lr_mse: lambda1 and num_classes are None"),
+        ({"num_classes": 0}, "lr_mse: num_classes is 0"),
         ({"eta": 1}, "label_revision: eta is 1; expected a number above 0 and below 1"),
         ({"denominator": ""}, "lr_mse: denominator is ''; expected one of sets, batch"),
         ({"eta": 0}, "label_revision: eta is 0"),
@@ -164,4 +183,4 @@ def test_parts_without_weight_are_left_out(numbers, names):
 )
 def test_what_is_out_of_range_is_named(numbers, message):
     with pytest.raises(ValueError, match=message):
-        lr_mse.build(**numbers)
+        lr_mse.build(**{"num_classes": 100} | numbers)

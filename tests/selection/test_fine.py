@@ -139,6 +139,13 @@ def test_a_class_without_a_sample_in_the_basis_is_dropped():
     np.testing.assert_array_equal(kept.keep[basis], whole.keep[basis])
 
 
+def test_three_arrays_in_a_tuple_do():
+    evidence = scattered(0)
+    one, other = fine(evidence), fine(tuple(evidence))
+    np.testing.assert_array_equal(other.keep, one.keep)
+    np.testing.assert_array_equal(other.score, one.score)
+
+
 @pytest.mark.errors
 def test_errors_name_what_is_wrong():
     evidence = scattered(0)
@@ -146,6 +153,8 @@ def test_errors_name_what_is_wrong():
         fine(evidence, clustering="kmean")
     with pytest.raises(ValueError, match="fine: threshold is 1.5; expected a number"):
         fine(evidence, threshold=1.5)
+    with pytest.raises(ValueError, match="fine: evidence is .*; expected an Evidence"):
+        fine(evidence[:2])
     with pytest.raises(ValueError, match="fine: basis is int64 .* np.isin"):
         fine(evidence, basis=np.arange(10))
     with pytest.raises(ValueError, match="fine: a score is nan"):

@@ -39,6 +39,14 @@ def test_coefficient_times_batch_mean_and_the_metric_before_it():
     assert (metrics["loss/a"], metrics["loss/b"]) == (3, 4)
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (3, 1), ()])
+def test_values_of_another_shape_than_one_a_sample_are_refused(shape):
+    """As of a sum that kept its axis, minus one that did not."""
+    stray = Term("hint", 1.0, lambda inputs: jnp.zeros(shape))
+    with pytest.raises(ValueError, match=r"the term 'hint' have shape .*one axis"):
+        loss_of(stray)
+
+
 def test_top1_is_of_the_batchs_own_labels():
     assert loss_of()[1]["top1"] == pytest.approx(2 / 3)
     assert loss_of(labels=(1, 0, 1))[1]["top1"] == 0
@@ -52,7 +60,8 @@ TEACHER = jnp.array(
 
 @pytest.mark.parametrize("name", ["ka_ps", "ka_lsr", "lr_kl", "lr_mse"])
 def test_rules_report_the_teachers_mistakes_and_the_targets_that_they_change(name):
-    metrics = supervised(METHODS[name].build(), labels=[1, 2, 0, 0])
+    given = {"num_classes": 3} if name == "lr_mse" else {}
+    metrics = supervised(METHODS[name].build(**given), labels=[1, 2, 0, 0])
     assert metrics["teacher/top1"] == 0.5
     assert metrics["target/changed"] == 0.5
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from kdjax.methods import METHODS, ce, kd, lr_kl
-from kdjax.training.step import TeacherResults, make_train_step, update_student
+from kdjax.training.step import TeacherResults, make_train_step
 from kdjax.training.update import unusable_rows
 from kdjax.types import Batch, Outputs
-from tests.training.updates import INF, NAN, one_of, reason_of
+from tests.training.updates import INF, NAN, one_of, reason_of, updated
 
 
 def stepper(classes, batch, methods, members=0):
@@ -26,10 +26,7 @@ def stepper(classes, batch, methods, members=0):
     def step(logits):
         each = jnp.stack([logits] * members, 1) if members else None
         teacher = TeacherResults(Outputs(logits, {"pooled": logits}, each))
-        return {
-            name: update_student(*pair, teacher, rows, {})[1]
-            for name, pair in pairs.items()
-        }
+        return {name: updated(*pair, teacher, rows)[1] for name, pair in pairs.items()}
 
     return step, rng.normal(size=(batch, classes)).astype(np.float32)
 
@@ -43,10 +40,11 @@ def supervised(classes, batch) -> dict:
     for name in METHODS:
         build = METHODS[name] if callable(METHODS[name]) else METHODS[name].build
         takes = inspect.signature(build).parameters
-        needed = [p for p in takes.values() if p.default is p.empty]
-        if any(p.name not in facts for p in needed):
+        needed = {key for key, one in takes.items() if one.default is one.empty}
+        if needed - facts.keys():
             continue
-        method = build(**{p.name: facts[p.name] for p in needed})
+        needed |= takes.keys() & {"num_classes"}  # which a run gives
+        method = build(**{key: facts[key] for key in needed})
         plain = not method.needs and method.networks == 1 and not method.mixture
         if method.supervisor and plain and not method.second_view:
             if not method.connectors and not method.teacher_features:

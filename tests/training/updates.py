@@ -6,14 +6,23 @@ from kdjax.models.network import Network
 from kdjax.training.optimizers import sgd
 from kdjax.training.schedules import constant_schedule
 from kdjax.training.state import Student, TrainState, initial_state
-from kdjax.training.update import REASONS
-from kdjax.types import Outputs
+from kdjax.training.step import TeacherResults, student_gradients
+from kdjax.training.update import REASONS, Metrics, apply_finite
+from kdjax.types import Batch, Outputs
 
 NAN, INF = float("nan"), float("inf")
 
 
 def reason_of(metrics) -> str:
     return REASONS[int(metrics["skipped"])]
+
+
+def updated(
+    student: Student, state: TrainState, teacher: TeacherResults, batch: Batch
+) -> tuple[TrainState, Metrics]:
+    """One optimizer step on a batch, as `make_train_step` takes it."""
+    gradients = student_gradients(student, state, teacher, batch, {}, None)
+    return apply_finite(student, state, gradients)
 
 
 def answers(classes: int) -> Network:
