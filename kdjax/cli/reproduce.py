@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from kdjax import cli, paths
 from kdjax.contracts import InputError
-from kdjax.distributed import runtime
+from kdjax.distributed import alone
 from kdjax.reporting.console import say
 from kdjax.reproduce import (
     estimates,
@@ -100,7 +100,7 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
             export_teacher(one.config, root / one.name, results)
 
     if not options.report:
-        runtime.check_alone(f"reproduce {study}")
+        alone.check_alone(f"reproduce {study}")
         sliced = options.once and options.minutes == math.inf
         minutes = SLICE if sliced else options.minutes
         command = records.command(study, settings)

@@ -5,8 +5,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from kdjax.contracts import InputError
-from kdjax.distributed.cluster_env import VARIABLES
 from kdjax.distributed.process_info import find_process_info
 
 
@@ -16,17 +14,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0")
     group.add_argument("--processes", metavar="N", help="how many, one a host or GPU")
     group.add_argument("--process", metavar="I", help="of this one, from 0")
-
-
-def check_alone(command: str) -> None:
-    """InputError in one of several tasks, for a command that runs in one process."""
-    info = find_process_info(argparse.Namespace(**dict.fromkeys(VARIABLES)), os.environ)
-    if info is not None:
-        raise InputError(
-            f"{command} runs in one process, and this is number {info.process} of "
-            f"{info.processes} ({info.source}): each would train alone. Expected one "
-            "task; it uses all devices of its host."
-        )
 
 
 @contextlib.contextmanager

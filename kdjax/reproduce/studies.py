@@ -64,7 +64,7 @@ def revisions(temperature: float, **revision: float) -> dict[str, dict]:
     """Lan et al. 2024: label revision, data selection, both, beside KD with labels.
 
     `revision` are arguments of label revision by squared errors, such as the lambda1 of
-    the number of classes, 4 K / 100; by default those for 100 classes.
+    the number of classes, 4 K / 100, which is the default.
     """
     return {
         "kd_labels": kd(temperature, alpha=0.9),

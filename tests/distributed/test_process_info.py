@@ -17,6 +17,7 @@ from kdjax.distributed import (
     rendezvous,
     runtime,
 )
+from kdjax.distributed.alone import check_alone
 from kdjax.distributed.cluster_env import ProcessInfo, RendezvousError
 from kdjax.distributed.process_info import find_process_info
 from tests.distributed.jobs import TORCHRUN, Job, by_slurm, port
@@ -139,7 +140,7 @@ def test_a_study_does_not_train_in_each_task(environ, tmp_path):
         reproduce.main(words)
     assert reproduce.main([*words, "--plan"]) == 0
     environ(task(1, 0))
-    runtime.check_alone("reproduce")
+    check_alone("reproduce")
 
 
 @pytest.mark.errors
