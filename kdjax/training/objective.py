@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from kdjax.methods.base import Method, Term
+from kdjax.methods.base import Method
 from kdjax.supervision.pipeline import supervise
 from kdjax.types import Batch, LossInputs, MemoryInputs, Outputs, PyTree, Signals
 
@@ -63,7 +63,7 @@ def compute_loss(
     )
     loss, metrics = jnp.zeros((), jnp.float32), {}
     for term in method.terms:
-        mean = jnp.mean(_by_sample(term, inputs))
+        mean = _mean(term.name, term.values(inputs))
         scheduled = callable(term.coefficient)
         coefficient = term.coefficient(step) if scheduled else term.coefficient
         loss = loss + coefficient * mean
@@ -77,15 +77,14 @@ def compute_loss(
     return loss, ({"temperature": state, "memory": memory}, metrics)
 
 
-def _by_sample(term: Term, inputs: LossInputs) -> Float[Array, " rows"]:
-    """A term's values; a mixture may train on more rows than the batch has."""
-    values = term.values(inputs)
+def _mean(name: str, values: Array) -> Array:
+    """Of a term's values; a mixture may train on more rows than the batch has."""
     if jnp.ndim(values) != 1:
         raise ValueError(
-            f"compute_loss: the values of the term {term.name!r} have shape "
+            f"compute_loss: the values of the term {name!r} have shape "
             f"{jnp.shape(values)}; expected one axis, [batch], a value for each sample."
         )
-    return values
+    return jnp.mean(values)
 
 
 def _likelier_label(batch: Batch) -> Array:
