@@ -235,12 +235,12 @@ def _origin(runs: pathlib.Path) -> str:
     summaries = [_json(path) for path in sorted(runs.rglob("summary.json"))]
     versions, devices = {}, {}
     for one in summaries:
-        made = one.get("provenance") or {}
-        python = {"Python": made["python"]} if "python" in made else {}
+        provenance = one.get("provenance") or {}
+        python = {"Python": provenance["python"]} if "python" in provenance else {}
         used = python | one["identity"]["versions"]
         versions[pages.plain(", ".join(f"{k} {v}" for k, v in used.items()))] = None
-        if "device" in made:
-            devices[pages.plain(made["device"])] = None
+        if "device" in provenance:
+            devices[pages.plain(provenance["device"])] = None
     # A trial that shares a program has its seconds in the program's own summary.
     minutes = sum(s["seconds"] for s in summaries if "program" not in s) / 60
     where = f", on {'; '.join(devices)}" if devices else ""

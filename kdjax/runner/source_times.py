@@ -43,9 +43,9 @@ def _came(path: pathlib.Path) -> float:
         return -math.inf
     checkpoints = path / CHECKPOINTS
     steps = [name for name in files.names(checkpoints) if name.isdigit()]
-    made = [checkpoints / step / storage.META for step in steps]
-    made += [path / KEEP, path / MANIFEST] if path.is_dir() else [path]
-    return max((_time(file) for file in made if file.exists()), default=math.inf)
+    written = [checkpoints / step / storage.META for step in steps]
+    written += [path / KEEP, path / MANIFEST] if path.is_dir() else [path]
+    return max((_time(file) for file in written if file.exists()), default=math.inf)
 
 
 def _time(file: pathlib.Path) -> float:
