@@ -233,7 +233,7 @@ def data_selection(config: ConfigDict, reference: str = "") -> ConfigDict:
         return config
     labels = {"method": {"name": "ce"}, "selection": {"name": "all"}}
     labels["teacher"] = {"workdir": "", "network": ""}
-    seen = labels | {"select": {"name": "without_validation"}}
-    labels |= {"data": {"keep": "stage:seen"}}
-    stages = {"seen": seen, "reference": labels, "student": {}}
+    selects = labels | {"select": {"name": "without_validation"}}
+    labels |= {"data": {"keep": "stage:select_training"}}
+    stages = {"select_training": selects, "reference": labels, "student": {}}
     return with_stages(config, stages)

@@ -152,10 +152,10 @@ def test_seeds_of_parts_follow_the_seed_of_the_run(data_set, spec, seeds):
 def test_data_selection_trains_its_reference_by_labels_first(data_set, method):
     overrides = ["teacher.workdir=/t", "selection.keep_ratio=0.5", "seed=4"]
     parts = parts_of(load(data_set, f"{method}.py", *overrides))
-    assert list(parts) == ["seen", "reference", "student"]
-    seen, reference, student = parts.values()
-    assert seen.select.name == "without_validation"
-    assert reference.data.keep == "/runs/seen" and not student.data.keep
+    assert list(parts) == ["select_training", "reference", "student"]
+    selects, reference, student = parts.values()
+    assert selects.select.name == "without_validation"
+    assert reference.data.keep == "/runs/select_training" and not student.data.keep
     assert reference.method.name == "ce" and reference.selection.name == "all"
     assert not reference.teacher.workdir and not reference.teacher.network
     assert student.method.name == method and student.teacher.workdir == "/t"

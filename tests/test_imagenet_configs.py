@@ -121,14 +121,18 @@ def test_data_selection_runs_to_its_end(jpeg_dir, tmp_path, monkeypatch, most):
     """Also where the training images, 43,008 bytes, are too much to be held."""
     monkeypatch.setattr("kdjax.training.evaluator.MOST_HELD", most)
     config = small("lr_ds.py", jpeg_dir, "model.name=tests.networks:coarse")
-    assert list(split_stages(config, tmp_path)) == ["seen", "reference", "student"]
+    assert list(split_stages(config, tmp_path)) == [
+        "select_training",
+        "reference",
+        "student",
+    ]
     run.run(config, tmp_path)
     for part in ("reference", "student"):
         assert (tmp_path / part / "summary.json").exists()
     (sample_info,) = (tmp_path / "student").glob("*/lr_ds/*.npz")
     with np.load(sample_info) as saved:
         assert saved["selection"].sum() == 11  # 80 % of 14, rounded
-    with np.load(tmp_path / "seen" / "selection.npz") as saved:
+    with np.load(tmp_path / "select_training" / "selection.npz") as saved:
         unseen = np.flatnonzero(~saved["keep"])
     crops = Geometry(size=32, short_side=36)
     labels = load_split("jpeg_set", "train", data_dir=jpeg_dir, crops=crops).label

@@ -5,8 +5,8 @@ python -m kdjax train --config=configs/fashion_mnist/ds.py --workdir=runs/ds \
     --config.teacher.workdir=runs/teacher
 
 The reference is the same network trained on labels, on all images but the tenth that
-stands for unseen ones in its influence scores (stage `seen`); they select 80 %
-of the samples for the teacher; the rest have labels. With a trained reference:
+stands for unseen ones in its influence scores (stage `select_training`). They select
+80 % of the samples for the teacher; the rest have labels. With a trained reference:
 
 python -m kdjax train --config=configs/fashion_mnist/baseline.py --workdir=runs/baseline
 python -m kdjax train --config=configs/fashion_mnist/ds.py:runs/baseline \

@@ -141,8 +141,8 @@ def _selecting(students: dict[str, dict], root: pathlib.Path, seed: int) -> dict
 
 def _reference() -> dict:
     """In stages: a network trained on all images but those that influence stands on."""
-    stages = {"seen": {"select": {"name": "without_validation"}}}
-    stages["trained"] = {"data": {"keep": "stage:seen"}}
+    stages = {"select_training": {"select": {"name": "without_validation"}}}
+    stages["trained"] = {"data": {"keep": "stage:select_training"}}
     return _staged(protocol(STUDENT), stages)
 
 
