@@ -65,7 +65,7 @@ def read_runs(workdirs: list[pathlib.Path]) -> list[Run]:
 
 
 def _with_parents(runs: list[Run]) -> list[Run]:
-    """The runs, those of one name called by as many directories as tell them apart."""
+    """The runs, those of one name called by as many directories as differ."""
     parts = [run.workdir.resolve().parts for run in runs]
     names = [run.name for run in runs]
     result = []

@@ -34,7 +34,7 @@ def content(run: Run) -> tuple[str, ...]:
 
 
 def apart_by_images(items: list[T], run_of: Callable[[T], Run]) -> list[list[T]]:
-    """The items apart by the images of their runs, all of one name.
+    """The items grouped by the images of their runs, all of one name.
 
     A run that goes on has recorded none yet: it is with the others, if they have one.
     """

@@ -80,8 +80,8 @@ def _how_chosen(members: dict[str, Member], compared: dict[str, Member]) -> str:
     methods = [one.section["method"]["name"] for one in compared.values()]
     plain = "the first one trained on labels alone and " * ("ce" in methods)
     return (
-        f"Of {len(members)} settings {len(compared)} are compared, for a chart can "
-        f"tell no more apart: {plain}those with the highest test accuracy. They are "
+        f"Of {len(members)} settings {len(compared)} are compared, as a chart shows "
+        f"no more clearly: {plain}those with the highest test accuracy. They are "
         f"{' · '.join(compared)}. "
     )
 

@@ -113,7 +113,7 @@ def _line_name(group: Group) -> str:
 
 
 def _distinct(names: list[str], families: list[list[Group]]) -> list[str]:
-    """The names, those of several families with what tells the trainings apart."""
+    """The names, those of several families with the settings that differ."""
     firsts = [own[0].members for own in families]
     full = []
     for name, own in zip(names, firsts, strict=True):
