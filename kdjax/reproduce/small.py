@@ -114,11 +114,13 @@ def plan(settings: Settings, root: pathlib.Path) -> list[Run]:
     for name, unit in units().items():
         teacher = add_teacher(unit.is_noisy)
         for seed in settings.seeds:
-            if any("ds" in student.split("_") for student in unit.students):
+            students = _selecting(unit.students, root, seed)
+            selections = [s["selection"] for s in students.values() if "selection" in s]
+            if any(one["name"] == "influence" for one in selections):
                 add_stages(REFERENCE, _reference(), seed)
             config = protocol(STUDENT, unit.is_noisy)
             config["teacher"]["workdir"] = str(root / teacher)
-            config["students"] = _selecting(unit.students, root, seed)
+            config["students"] = students
             add(run_name(name, seed), config, seed)
     for seed in settings.seeds:
         add_stages(DETECTED, _detected(), seed)
