@@ -17,21 +17,33 @@ def _split(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def check_free(coordinator: str, bind: str | None) -> None:
-    """Raises InputError where process 0 finds its port taken; JAX would abort."""
+def check_free(coordinator: str, bind: str | None, seconds: float) -> None:
+    """Raises InputError where process 0 finds its port taken; JAX would abort.
+
+    A launcher may start a run again while the process before still ends: it has
+    `seconds` to leave the port.
+    """
     if BIND in os.environ:
         return
     host, port = _split(bind or coordinator)
+    deadline = time.monotonic() + seconds
+    while _is_taken(host if bind else "", port):
+        if time.monotonic() >= deadline:
+            raise InputError(
+                f"process 0: port {port} of {coordinator} is taken here, for "
+                f"{seconds:g} s; expected a free one. Does an earlier run still go on?"
+            )
+        time.sleep(0.2)
+
+
+def _is_taken(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host if bind else "", port))
+            probe.bind((host, port))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                raise InputError(
-                    f"process 0: port {port} of {coordinator} is taken here; "
-                    "expected a free one. Does an earlier run still go on?"
-                ) from error
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def wait_for_coordinator(info: ProcessInfo, seconds: float) -> None:

@@ -19,8 +19,13 @@ import jax
 BEAT, LOST_AFTER = 5.0, 60.0  # seconds
 EXIT_CODE = 42
 _ALIVE = "kdjax/alive"
-# Words in the errors of collectives when another process is lost.
-_WORDS = ("gloo", "connection", "unavailable", "heartbeat", "coordinat", "nccl", "peer")
+# Words in the errors of collectives when another process is lost. NCCL may call one an
+# internal error or a system error (github.com/NVIDIA/nccl/issues/795).
+_WORDS = ("gloo", "connection", "unavailable", "heartbeat", "coordinat", "nccl")
+_WORDS += ("by peer", "remote peer")
+# What is wrong on this host: another start would end in the same way.
+_STATUSES = ("resource_exhausted", "invalid_argument", "unimplemented", "not_found")
+_OWN = ("cuda error", "out of memory", "invalid usage", "invalid argument", "dlopen")
 _ELSEWHERE = ("gloo", "coordination service", "barrier")  # where it is not JAX's error
 _handlers = []  # ctypes' functions, which must live as long as the process
 
@@ -40,7 +45,10 @@ def cause_of(error: BaseException) -> BaseException | None:
 
 def is_loss(error: BaseException) -> bool:
     """Whether an error of a collective says that another process is lost."""
-    return any(word in str(error).lower() for word in _WORDS)
+    text = str(error).lower()
+    if text.startswith(_STATUSES) or any(word in text for word in _OWN):
+        return False
+    return any(word in text for word in _WORDS)
 
 
 def beat(

@@ -20,6 +20,8 @@ from kdjax.distributed import collectives, coordinator, lost
 from kdjax.distributed.cluster_env import WAIT, ProcessInfo, RendezvousError
 from kdjax.distributed.process_group import ProcessGroup, exit_now
 
+PORT_WAIT = 30.0  # seconds that a process before this one has to leave its port
+
 
 @contextlib.contextmanager
 def joined(info: ProcessInfo) -> Iterator[None]:
@@ -71,7 +73,7 @@ def _start(info: ProcessInfo, bind: str | None) -> None:
     if info.process:
         coordinator.wait_for_coordinator(info, WAIT)
     else:
-        coordinator.check_free(info.coordinator, bind)
+        coordinator.check_free(info.coordinator, bind, PORT_WAIT)
     # JAX would end this process with a stack trace of C++.
     timer = threading.Timer(WAIT, _give_up, [info])
     timer.daemon = True

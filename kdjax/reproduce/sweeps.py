@@ -30,9 +30,8 @@ def run(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> No
     say("\n".join(expected(study)), sys.stderr)
     for command in commands(study, runs, [*data, *words]):
         _call(command)
-    for command, output in analyses(runs, data):
-        if not (output / "analysis.json").exists():
-            _call(command)
+    for command in analyses(runs, data):
+        _call(command)
     report(study, runs, words)
 
 
@@ -127,13 +126,16 @@ def commands(study: str, runs: pathlib.Path, words: list[str]) -> list[list[str]
     ]
 
 
-def analyses(
-    runs: pathlib.Path, data: list[str]
-) -> Iterator[tuple[list[str], pathlib.Path]]:
-    """(command, its output) for each seed of the temperatures: logit distances."""
+def analyses(runs: pathlib.Path, data: list[str]) -> Iterator[list[str]]:
+    """A command for each seed of the temperatures: logit distances.
+
+    None where there are those of this training; it may have been trained anew.
+    """
     for path in sorted((runs / "temperatures" / "programs").glob("*/summary.json")):
         output = runs / "analysis" / path.parent.name
-        yield ["analyse", str(path.parent), f"--output={output}", *data], output
+        done = output / "analysis.json"
+        if not done.exists() or done.stat().st_mtime < path.stat().st_mtime:
+            yield ["analyse", str(path.parent), f"--output={output}", *data]
 
 
 def _typed(words: list[str]) -> str:

@@ -49,6 +49,7 @@ def sums(
         "bin_correct": jnp.sum(in_bin * correct[:, None], 0),
     }
     if teacher_logits is not None:
+        finite &= jnp.all(jnp.isfinite(teacher_logits), -1)
         same = (prediction == jnp.argmax(teacher_logits, -1)) & finite
         kl = kl_divergence(logits, teacher_logits, 1.0)
         total["agreement"] = jnp.sum(same.astype(jnp.float32) * keep)

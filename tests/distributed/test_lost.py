@@ -46,6 +46,35 @@ def test_a_full_disk_and_a_user_s_error_are_no_loss():
     assert lost.cause_of(memory) is memory and not lost.is_loss(memory)
 
 
+NCCL = "INTERNAL: NCCL operation ncclAllReduce(send, recv) failed: "
+LOSSES = (
+    f"{NCCL}remote process exited or there was a network error",
+    f"{NCCL}unhandled system error. 'socketTryAccept: Accept failed'",
+    "UNAVAILABLE: heartbeat timeout",
+    "INTERNAL: Gloo all-reduce failed: Connection closed by peer",
+)
+# Of this host alone: a launcher that starts the run again would do so for ever.
+OWN_FAULTS = (
+    f"{NCCL}unhandled cuda error (run with NCCL_DEBUG=INFO for details)",
+    f"{NCCL}invalid usage",
+    "RESOURCE_EXHAUSTED: Out of memory while NCCL made a connection",
+    "INVALID_ARGUMENT: peer access is not supported between these devices",
+    "INTERNAL: failed to enable peer access from 0 to 1",
+    "INTERNAL: dlopen of libnccl.so.2 failed: no such file",
+    "UNIMPLEMENTED: NCCL is not built in",
+)
+
+
+@pytest.mark.parametrize("text", LOSSES)
+def test_errors_that_another_process_is_the_reason_of(text):
+    assert lost.is_loss(jax.errors.JaxRuntimeError(text))
+
+
+@pytest.mark.parametrize("text", OWN_FAULTS)
+def test_errors_of_this_host_are_no_loss(text):
+    assert not lost.is_loss(jax.errors.JaxRuntimeError(text))
+
+
 class Store:
     """The key-value store of a coordinator."""
 

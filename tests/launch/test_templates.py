@@ -198,6 +198,16 @@ def test_skypilot_recovers_on_our_code_and_its_commands_are_bash():
     assert "JAX_NUM_PROCESSES=2\n" in output and "JAX_PROCESS_ID=2\n" in output
 
 
+def test_skypilot_s_student_reads_the_teacher_that_its_first_lines_train():
+    text = (LAUNCH / "skypilot.yaml").read_text()
+    student = yaml.safe_load(text)["envs"]
+    teacher = dict(re.findall(r"--env (\w+)=(\S*)", text))
+    assert teacher.keys() <= student.keys()
+    assert (ROOT / teacher["CONFIG"]).is_file() and (ROOT / student["CONFIG"]).is_file()
+    assert student["OPTIONS"] == f"--config.teacher.workdir={teacher['WORKDIR']}"
+    assert teacher["OPTIONS"] == "" and teacher["WORKDIR"] != student["WORKDIR"]
+
+
 @pytest.mark.parametrize("path", CONTAINERS, ids=name_of)
 def test_a_container_copies_what_is_there_and_passes_signals(path):
     lines = path.read_text().splitlines()

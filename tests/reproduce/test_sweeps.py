@@ -53,6 +53,8 @@ def test_a_study_runs_writes_its_page_and_does_nothing_twice(tmp_path, monkeypat
         summary.write_text(
             (runs / "detectors/rate-0.2__seed-0/proxy/summary.json").read_text()
         )
+    newer = time.time() + 5
+    os.utime(runs / "analysis" / "program0" / "analysis.json", (newer, newer))
     commands = Commands(monkeypatch)
     options = [f"--runs={runs}", f"--data_dir={tmp_path}", "--devices=2"]
     assert reproduce.main(["fashion_mnist", *options]) == 0
@@ -67,6 +69,19 @@ def test_a_study_runs_writes_its_page_and_does_nothing_twice(tmp_path, monkeypat
     page = (configs / "RESULTS.md").read_text()
     assert page.startswith("<!-- experiments: begin -->")
     assert "`python -m kdjax reproduce fashion_mnist --devices=2`" in page
+
+
+def test_distances_of_an_earlier_training_are_measured_again(tmp_path):
+    summary = tmp_path / "temperatures" / "programs" / "program0" / "summary.json"
+    analysis = tmp_path / "analysis" / "program0" / "analysis.json"
+    for path in (summary, analysis):
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    os.utime(analysis, (1000, 1000))
+    os.utime(summary, (2000, 2000))
+    assert [words[0] for words in sweeps.analyses(tmp_path, [])] == ["analyse"]
+    os.utime(analysis, (3000, 3000))
+    assert not list(sweeps.analyses(tmp_path, []))
 
 
 def test_a_command_that_stops_stops_all_with_its_code(tmp_path, monkeypatch):

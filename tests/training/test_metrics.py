@@ -140,6 +140,14 @@ def test_a_network_that_returns_nan_is_never_right(place):
     assert np.isnan(found["loss"])
 
 
+@pytest.mark.parametrize("place", [slice(None), 2])
+def test_nobody_agrees_with_a_teacher_that_returns_nan(place):
+    logits = jnp.eye(4, 10)
+    teacher = logits.at[:, place].set(jnp.nan)
+    found = sums(logits, jnp.arange(4), jnp.ones(4, bool), teacher)
+    assert float(found["agreement"]) == 0 and float(found["top1"]) == 4
+
+
 def test_ties_go_to_the_lower_class():
     logits = jnp.zeros((2, 10))
     found = sums(logits, jnp.array([0, 5]), jnp.ones(2, bool))
