@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kdjax.experiment.influence import Influence
+from kdjax.runner import select
 from kdjax.selection import influence
 from kdjax.selection.evidence import Evidence
 from kdjax.selection.scores import validation_indices
@@ -43,6 +44,23 @@ def test_the_most_helpful_samples_are_kept(largest):
     order = np.argsort(-scores() if largest else scores())
     result = kept(keep_ratio=0.25, largest=largest)
     assert set(np.flatnonzero(result.keep)) == set(order[: COUNT // 4])
+
+
+@pytest.mark.parametrize("given", ({}, {"validation_fraction": 0.25, "seed": 4}))
+def test_a_reference_can_leave_out_what_its_scores_stand_on(given, monkeypatch):
+    """Exactly the samples that the estimator is given as unseen ones."""
+    asked, original = [], influence.influence_scores
+
+    def listen(*args, validation, **others):
+        asked.append(validation)
+        return original(*args, validation=validation, **others)
+
+    monkeypatch.setattr(influence, "influence_scores", listen)
+    kept(**given)
+    chosen, _ = select.without_validation(images=IMAGES, **given)
+    left_out = np.flatnonzero(~chosen.keep)
+    np.testing.assert_array_equal(left_out, np.sort(asked[0]))
+    assert 0 < len(left_out) < COUNT / 2
 
 
 def test_every_class_keeps_its_share_where_that_is_asked_for():
