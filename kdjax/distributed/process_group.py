@@ -175,7 +175,7 @@ class ProcessGroup:
                 number += 1
 
     def _listen(self) -> None:
-        number = 0
+        number, agreement = 0, None
         while True:
             try:
                 text = self._client.blocking_key_value_get(f"{_EVENT}/{number}", _POLL)
@@ -186,14 +186,23 @@ class ProcessGroup:
             number += 1
             event = json.loads(text)
             if event["kind"] == "end":
+                if agreement is not None:
+                    agreement.join()
                 return
             if event["kind"] == "failed" and event["process"] != self.process:
                 self._end_with(event)
-            if event["kind"] == "stop" and self._stop_after is None:
-                # All stop at the first step that none of them has passed.
-                with self._lock:
-                    self._stop_after = max(self._gather("kdjax/reached", self._reached))
-                    self._reason = event["reason"]
+            if event["kind"] == "stop" and agreement is None:
+                # A process that is lost never answers, and this thread is to read that.
+                agreement = threading.Thread(
+                    target=self._agree, args=(event["reason"],), daemon=True
+                )
+                agreement.start()
+
+    def _agree(self, reason: str) -> None:
+        """All stop at the first step that none of them has passed."""
+        with self._lock:
+            self._stop_after = max(self._gather("kdjax/reached", self._reached))
+            self._reason = reason
 
     def _end_with(self, event: dict) -> None:
         """Ends this process because another one failed, with that one's code."""

@@ -3,17 +3,20 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from kdjax.contracts import InputError
 from kdjax.experiment import heads
 from kdjax.experiment.initial import Head, Initial
 from kdjax.training import sharding
-from kdjax.training.state import TrainState
+from kdjax.training.state import Student, TrainState
 from kdjax.types import PyTree
 
 
-def begin_with(name: str, state: TrainState, initial: Initial, mesh) -> TrainState:
+def begin_with(
+    name: str, student: Student, state: TrainState, initial: Initial, mesh
+) -> TrainState:
     """The state with another run's weights and statistics, and shared connectors."""
     shared = {
         key: value
@@ -31,12 +34,17 @@ def begin_with(name: str, state: TrainState, initial: Initial, mesh) -> TrainSta
             )
     connectors = state.connectors | sharding.copy_replicated(shared, mesh)
     state = dataclasses.replace(state, connectors=connectors)
-    if initial.variables is None:
-        return state
-    own = state.params, state.batch_stats
-    variables = _merged(own, initial.variables, initial.heads[name])
-    params, batch_stats = sharding.copy_replicated(variables, mesh)
-    return dataclasses.replace(state, params=params, batch_stats=batch_stats)
+    if initial.variables is not None:
+        own = state.params, state.batch_stats
+        variables = _merged(own, initial.variables, initial.heads[name])
+        params, batch_stats = sharding.copy_replicated(variables, mesh)
+        state = dataclasses.replace(state, params=params, batch_stats=batch_stats)
+    # Some optimizers hold the weights that they begin with, such as schedule-free ones:
+    # in buffers of their own, as both are donated.
+    anew = sharding.compile_init(
+        lambda trained: student.optimizer.init(jax.tree.map(jnp.copy, trained)), mesh
+    )
+    return dataclasses.replace(state, opt_state=anew(state.trained))
 
 
 def _merged(own: tuple[PyTree, PyTree], other: tuple[PyTree, PyTree], head: Head):

@@ -215,7 +215,9 @@ def begin(experiment: Experiment, checkpointer: Checkpointer, mesh, changed=None
     if initial:
         from kdjax.runner.initial import begin_with
 
-        states = {n: begin_with(n, s, initial, mesh) for n, s in states.items()}
+        states = {
+            n: begin_with(n, students[n], s, initial, mesh) for n, s in states.items()
+        }
     return states, {"step": 0}
 
 

@@ -125,6 +125,35 @@ def test_several_reasons_are_one():
     assert len(set(run(4, work))) == 1
 
 
+def test_one_that_is_lost_does_not_keep_the_others_from_ending_when_all_stop(
+    monkeypatch,
+):
+    """The last of three is silent, and another one wants to stop: 42 for both."""
+    codes, ended = [], threading.Semaphore(0)
+
+    def note(code):
+        codes.append(code)
+        ended.release()
+
+    monkeypatch.setattr(groups, "exit_now", note)
+    monkeypatch.setattr(groups, "_GRACE", 0.1)
+    store = Store(3)
+    first, second = (ProcessGroup(store, number, 3) for number in (0, 1))
+    stoppers = [group.stopper() for group in (first, second)]
+    assert stoppers[1](1, "SIGTERM came") == ""
+    # As in a training: their next steps wait until all have said where they are.
+    for should_stop in stoppers:
+        threading.Thread(target=should_stop, args=(2, ""), daemon=True).start()
+    first.lose(2, 60.0)
+    assert all(ended.acquire(timeout=10) for _ in range(2)), codes
+    assert codes == [42, 42]
+    store.key_value_set("kdjax/reached/2", "[1, 1]")  # so that no thread is left
+    first._publish({"kind": "end"})
+    for group in (first, second):
+        group._thread.join(10)
+        assert not group._thread.is_alive()
+
+
 def test_broadcast_and_all_gather():
     def work(group, number):
         shared = group.broadcast(lambda: {"first": number})

@@ -1,7 +1,12 @@
 """A training that begins with a network of other classes, and rates by part."""
 
+import dataclasses
+import functools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from ml_collections import ConfigDict
 
@@ -78,12 +83,37 @@ def begun(config):
     images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
     state = jax.jit(lambda: initial_state(student, images))()
     drawn = jax.tree.map(np.asarray, (state.params, state.batch_stats))
-    state = begin_with(name, state, experiment.initial, sharding.make_mesh())
+    state = begin_with(
+        name, student, state, experiment.initial, sharding.make_mesh()
+    )
     return (
         experiment,
         jax.tree.map(np.asarray, (state.params, state.batch_stats)),
         drawn,
     )
+
+
+def test_an_optimizer_begins_with_the_weights_that_are_trained(first, root):
+    """Schedule-free methods step from weights of their own: not the drawn ones."""
+    experiment = build(config_of(root / "animals.npz", first))
+    (name, student), *_ = experiment.students.items()
+    optimizer = optax.contrib.schedule_free_sgd(learning_rate=0.1)
+    student = dataclasses.replace(student, optimizer=optimizer)
+    images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
+    state = jax.jit(lambda: initial_state(student, images))()
+    mesh = sharding.make_mesh()
+    state = begin_with(name, student, state, experiment.initial, mesh)
+    equal(state.opt_state.z, weights(first)[0])
+    equal(state.params, weights(first)[0])
+
+    @functools.partial(jax.jit, donate_argnums=0)  # as the step donates it
+    def update(state):
+        zeros = jax.tree.map(jnp.zeros_like, state.params)
+        updates, _ = student.optimizer.update(zeros, state.opt_state, state.params)
+        return optax.apply_updates(state.params, updates)
+
+    near = functools.partial(np.testing.assert_allclose, rtol=1e-6)
+    jax.tree.map(near, update(state), weights(first)[0])
 
 
 def sentence(experiment):
