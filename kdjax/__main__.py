@@ -143,10 +143,10 @@ def exit_code(name: str, error: BaseException) -> int | None:
     # Brings JAX, which --help does not need.
     from kdjax.contracts import InputError, exit_code_of, printable
     from kdjax.reporting.colour import show_error
-    from kdjax.user_code import described, place_of
+    from kdjax.user_code import described, is_at_fault
 
     code, text = exit_code_of(error), str(error)
-    if code is None and isinstance(error, Exception) and place_of(error):
+    if is_at_fault(error):
         code, text = InputError.exit_code, described(error)
     if isinstance(error, ModuleNotFoundError):
         text = (

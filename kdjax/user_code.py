@@ -12,6 +12,7 @@ from kdjax.contracts import InputError, exit_code_of
 
 _HERE = pathlib.Path(__file__).parent
 _INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
+_NO_SUCH_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _GENERATED = ("<frozen", "<string>", "<@")  # import, dataclasses, beartype
 # Of installed packages; another one may be the user's, where no other code is.
 _KNOWN = "jax jaxlib flax optax orbax equinox chex numpy jaxtyping beartype importlib"
@@ -33,8 +34,20 @@ def place_of(error: BaseException) -> str:
         for frame in calls
         if not frame.filename.startswith((*_INSTALLED, *_GENERATED))
     ]
-    own = own or [frame for frame in calls if _is_unknown(frame.filename)]
+    if not isinstance(error, OSError):  # those of a package are its data's or disk's
+        own = own or [frame for frame in calls if _is_unknown(frame.filename)]
     return f"{own[-1].filename}:{own[-1].lineno} in {own[-1].name}" if own else ""
+
+
+def is_at_fault(error: BaseException) -> bool:
+    """Whether an error is one of a user's code: kdjax's own and the disk's are not.
+
+    A file that such code opens and that is not there is an error of that code.
+    """
+    if not isinstance(error, Exception):
+        return False
+    is_known = exit_code_of(error) is not None and not isinstance(error, _NO_SUCH_FILE)
+    return not is_known and bool(place_of(error))
 
 
 def described(error: BaseException) -> str:
@@ -49,7 +62,7 @@ def named() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if exit_code_of(error) is None and place_of(error):
+        if is_at_fault(error):
             raise InputError(described(error)) from error
         raise
 

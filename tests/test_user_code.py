@@ -1,5 +1,6 @@
 """Errors of a user's own code: exit code 2, and the place in it."""
 
+import errno
 import pathlib
 import re
 import sys
@@ -13,6 +14,7 @@ from kdjax import user_code
 from kdjax.__main__ import exit_code, main
 from kdjax.contracts import InputError
 from kdjax.data import arrays, npz
+from kdjax.experiment.builders import guarded
 from kdjax.models import create, from_linen
 
 NETWORKS = """
@@ -180,6 +182,31 @@ def test_from_python_it_is_an_error_of_input():
     with pytest.raises(InputError, match=place):
         with user_code.named():
             from_linen(Broken()).init(jax.random.key(0), np.zeros((2, 4, 4, 3)))
+
+
+def reads_a_table():
+    return pathlib.Path("no-such-table.txt").read_text()
+
+
+def test_a_file_that_the_users_code_misses_is_no_fault_of_the_disk():
+    place = (
+        r"test_user_code.py:\d+ in reads_a_table: FileNotFoundError: .*no-such"
+    )
+    with pytest.raises(InputError, match=f"config.model: .*{place}"):
+        guarded("config.model", reads_a_table)
+    with pytest.raises(FileNotFoundError) as caught:
+        pathlib.Path("no-such-table.txt").read_text()  # not called by kdjax
+    assert exit_code("kdjax", caught.value) == 4
+
+
+def full():
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_none_of_the_users_code():
+    with pytest.raises(OSError) as caught:
+        guarded("config.model", full)
+    assert exit_code("kdjax", caught.value) == 4
 
 
 def test_installed_packages_are_not_the_users():

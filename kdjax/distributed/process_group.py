@@ -98,7 +98,9 @@ class ProcessGroup:
 
     def fail(self, error: BaseException) -> BaseException:
         """Publishes the error, so that nobody waits for this process; what to raise."""
-        from kdjax.distributed import lost  # one process needs none of it
+        # One process needs none of it.
+        from kdjax import user_code
+        from kdjax.distributed import lost
 
         if (cause := lost.cause_of(error)) is not None:
             # A process that failed says so before it ends, and `_listen` ends this one.
@@ -109,6 +111,8 @@ class ProcessGroup:
                     f"({str(cause)[:200]}). The same command goes on from what was "
                     "saved."
                 )
+        elif user_code.is_at_fault(error):  # the others say where it is, too
+            error = contracts.InputError(user_code.described(error))
         code = exit_code_of(error)
         self._publish_failure(code, f"{type(error).__name__}: {error}")
         self._await_others()

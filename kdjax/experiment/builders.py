@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kdjax.contracts import InputError, exit_code_of, flat, nearest
+from kdjax.contracts import InputError, flat, nearest
 from kdjax.experiment.fields import ANY, LARGEST_SEED, Limits, check_value, plain
 from kdjax.models import PROVIDED
 from kdjax.training.optimizers import OPTIMIZERS
@@ -195,9 +195,9 @@ def guarded(path: str, function: Callable, /, *args: Any, **kwargs: Any) -> Any:
     try:
         return function(*args, **kwargs)
     except Exception as error:
-        from kdjax.user_code import described, place_of
+        from kdjax.user_code import described, is_at_fault
 
         is_complaint = isinstance(error, ValueError | TypeError | ArithmeticError)
-        if is_complaint or (exit_code_of(error) is None and place_of(error)):
+        if is_complaint or is_at_fault(error):
             raise InputError(f"{path}: {described(error)}") from error
         raise

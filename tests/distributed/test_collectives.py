@@ -1,5 +1,6 @@
 """What processes exchange, with threads in their place and a store of their own."""
 
+import json
 import random
 import threading
 import time
@@ -226,6 +227,25 @@ def test_a_lost_connection_is_no_bug(monkeypatch):
     assert (
         groups.exit_code_of(OSError()) == 4 and groups.exit_code_of(InputError()) == 2
     )
+
+
+def of_a_user():
+    return len(7)
+
+
+@pytest.mark.errors
+def test_an_error_of_a_user_s_code_ends_all_with_2_and_says_where(monkeypatch):
+    monkeypatch.setattr(groups, "_GRACE", 0.1)
+    monkeypatch.setattr(groups.atexit, "register", lambda *call: None)
+    store = Store(2)
+    group = ProcessGroup(store, 1, 2)
+    with pytest.raises(TypeError) as caught:
+        collectives.broadcast(of_a_user)  # alone here: called by kdjax
+    final = group.fail(caught.value)
+    group._publish({"kind": "end"})
+    assert isinstance(final, InputError) and groups.exit_code_of(final) == 2
+    event = json.loads(store.values["kdjax/event/0"])
+    assert event["code"] == 2 and "in of_a_user: TypeError" in event["reason"]
 
 
 @pytest.fixture

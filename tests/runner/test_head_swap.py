@@ -83,9 +83,7 @@ def begun(config):
     images = np.zeros((2, *experiment.train.image.shape[1:]), np.float32)
     state = jax.jit(lambda: initial_state(student, images))()
     drawn = jax.tree.map(np.asarray, (state.params, state.batch_stats))
-    state = begin_with(
-        name, student, state, experiment.initial, sharding.make_mesh()
-    )
+    state = begin_with(name, student, state, experiment.initial, sharding.make_mesh())
     return (
         experiment,
         jax.tree.map(np.asarray, (state.params, state.batch_stats)),
