@@ -189,9 +189,7 @@ def reads_a_table():
 
 
 def test_a_file_that_the_users_code_misses_is_no_fault_of_the_disk():
-    place = (
-        r"test_user_code.py:\d+ in reads_a_table: FileNotFoundError: .*no-such"
-    )
+    place = r"test_user_code.py:\d+ in reads_a_table: FileNotFoundError: .*no-such"
     with pytest.raises(InputError, match=f"config.model: .*{place}"):
         guarded("config.model", reads_a_table)
     with pytest.raises(FileNotFoundError) as caught:

@@ -200,6 +200,15 @@ def is_free(name: str) -> bool:
     return any(name == one or (own and name.endswith(f".{one}")) for one in FREE)
 
 
+def data_of_all_hosts(config: Mapping) -> dict[str, Any]:
+    """What hosts must have in common of config.data: not where it lies, nor threads."""
+    return {
+        f"config.data.{key}": value
+        for key, value in config["data"].items()
+        if not is_free(f"data.{key}")
+    }
+
+
 def page() -> str:
     """docs/config.md."""
     rows = []

@@ -16,6 +16,7 @@ from kdjax.caching.verify import verify
 from kdjax.caching.writer import check_room, write_epoch
 from kdjax.contracts import InputError, versions
 from kdjax.distributed import collectives, devices
+from kdjax.experiment import schema
 from kdjax.experiment.build import PACKAGES, plan_of
 from kdjax.experiment.builders import allow_code, code_of
 from kdjax.experiment.cache import epochs_of, origin_of
@@ -104,6 +105,8 @@ class CacheRequest:
             )
         collectives.log(devices.describe())
         same = {"data": data.train.identity, "teacher": teacher.identity["digest"]}
+        same |= {key: config[key] for key in ("seed", "batch_size", "evaluation")}
+        same |= schema.data_of_all_hosts(config)
         collectives.assert_equal("this cache", same)
         return cls(config, data, teacher, directory, **options)
 

@@ -35,7 +35,8 @@ def select(config: dict, workdir: pathlib.Path) -> None:
     write_config(workdir, schema.resolved(config))
     images, section = load_data(config["data"]), config["select"]
     record = {"select": schema.jsonable(section), "data": images.identity}
-    collectives.assert_equal("this selection", record)
+    same = record | schema.data_of_all_hosts(config)
+    collectives.assert_equal("this selection", same)
     facts = {"images": images, "config": config}
     result, sources = builders.call_named("config.select", SELECTORS, section, **facts)
     collectives.assert_equal("this selection", sources)

@@ -13,6 +13,7 @@ from kdjax import signals
 from kdjax.checkpoints import Checkpointer
 from kdjax.data.loaders import loader
 from kdjax.distributed import collectives, devices
+from kdjax.experiment import schema
 from kdjax.experiment.build import Experiment
 from kdjax.experiment.networks import CHECKPOINTS
 from kdjax.reporting.reporter import Reporter, Silent
@@ -98,6 +99,7 @@ def _start(experiment: Experiment, workdir: pathlib.Path, mesh, changed):
     devices.keep_programs()
     config, identity = experiment.config, experiment.identity
     shared = {f"config.{key}": value for key, value in config.items() if key != "data"}
+    shared |= schema.data_of_all_hosts(config)
     shared |= {f"identity.{key}": value for key, value in identity.items()}
     collectives.assert_equal("this run", shared)
     names, keep_all = tuple(experiment.students), experiment.keep_all

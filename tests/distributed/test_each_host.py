@@ -1,6 +1,7 @@
 """What each of several processes could see differently: all take what the first takes,
 or none goes on."""
 
+import collections
 import json
 import pathlib
 import shutil
@@ -16,10 +17,11 @@ from kdjax.contracts import InputError
 from kdjax.distributed import collectives
 from kdjax.experiment import schema
 from kdjax.methods import ce
-from kdjax.runner import sample_weights, select, trainer
+from kdjax.runner import cache, run, sample_weights, select, trainer
 from kdjax.sweeps.axes import read_axes
-from kdjax.sweeps.trials import in_common, make_trials
+from kdjax.sweeps.trials import OF_HOST, in_common, make_trials
 from tests.distributed.jobs import ROOT, Job, by_hand
+from tests.experiment import configs
 from tests.networks import linear
 from tests.training.problems import CLASSES, Problem, student
 
@@ -239,6 +241,29 @@ def test_a_sweep_of_two_processes_with_other_trials(tmp_path):
     job = Job(tmp_path, words, flags=flags)
     assert job.codes(60) == [2, 2], job.text()
     assert "process 1: this sweep: trial seed-2 is None here" in job.text()
+
+
+@pytest.mark.usefixtures("own_networks")
+def test_hosts_compare_how_they_augment(data_dir, tmp_path, monkeypatch):
+    """Each crops and mirrors its own rows; where data lie is each one's own affair."""
+    compared = collections.defaultdict(dict)
+
+    def note(what, value):
+        compared[what] |= value
+
+    monkeypatch.setattr(collectives, "assert_equal", note)
+    config = configs.teacher(data_dir)
+    config.model, config.teacher.network = {"name": "tests.networks:linear"}, ""
+    config.total_steps, config.total_epochs, config.data.padding = 1, 0.0, 3
+    run.run(config, tmp_path / "run")
+    plain = config.to_dict()
+    select.select(plain | {"select": {"name": "random", "keep_ratio": 0.5}}, tmp_path)
+    plain["teacher"]["workdir"] = str(tmp_path / "run")
+    cache.CacheRequest.load(plain, tmp_path)
+    for what in ("this run", "this cache", "this selection"):
+        assert compared[what]["config.data.padding"] == 3
+        assert not {f"config.{key}" for key in OF_HOST} & compared[what].keys()
+    assert compared["this cache"]["seed"] == config.seed
 
 
 @pytest.mark.errors
