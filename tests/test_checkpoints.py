@@ -205,6 +205,17 @@ def test_a_wrong_number_is_noticed_where_orbax_notices_nothing(problem, tmp_path
     assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
 
 
+@pytest.mark.parametrize("dtype", ("complex64", "float64", "int64", "complex128"))
+def test_arrays_of_more_than_32_bits_have_checksums_too(dtype):
+    with jax.enable_x64(True):
+        x = jnp.arange(6, dtype=dtype).reshape(2, 3)
+        others = [x.at[1, 2].add(1), x.at[0, 0].add(2)]
+        if "complex" in dtype:
+            others.append(x.at[1, 1].add(1j))
+        sums = [checksums.checksums([one]).tolist() for one in (x, x + 0, *others)]
+    assert sums[0] == sums[1] and all(one != sums[0] for one in sums[2:])
+
+
 def test_nothing_saved_is_not_an_error(problem, tmp_path):
     assert restore(problem, tmp_path / "c") == (None, [])
 

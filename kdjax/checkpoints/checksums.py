@@ -18,8 +18,9 @@ def checksums(tree: PyTree) -> jax.Array:
     """
 
     def leaf_sum(x):
-        width = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}[x.dtype.itemsize]
         x = x.astype(jnp.uint8) if x.dtype == jnp.bool_ else x
+        x = jnp.stack([x.real, x.imag]) if jnp.iscomplexobj(x) else x
+        width = {1: jnp.uint8, 2: jnp.uint16}.get(x.dtype.itemsize, jnp.uint32)
         bits = jax.lax.bitcast_convert_type(x, width).astype(jnp.uint32).ravel()
         odd = jnp.uint32(2) * jnp.arange(bits.size, dtype=jnp.uint32) + jnp.uint32(1)
         return jnp.sum(bits * odd, dtype=jnp.uint32)

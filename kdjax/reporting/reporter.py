@@ -83,7 +83,7 @@ class Reporter:
     def train(self, step: int, metrics: dict, timing: dict) -> None:
         keys = ("images_per_second", "input_percent", "input_process")
         own = {key: timing[key] for key in keys if key in timing}
-        own |= self._rates(step - 1)  # of the last update
+        own |= self._rates(step - 1)  # of the last step
         own = {f"train/{key}": value for key, value in own.items()}
         self._write(step, _flat("train", metrics) | own)
         per_step = timing["seconds"] / max(step - self._last_step, 1)

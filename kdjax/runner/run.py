@@ -19,6 +19,7 @@ from kdjax.runner import trainer
 from kdjax.runner.summary import check_scores
 from kdjax.runner.workdir import (
     CONFIG,
+    changes_of,
     check_config,
     damaged_end,
     is_done,
@@ -56,8 +57,10 @@ def run(
             check(config, workdir)
             stages = split_stages(config, workdir)
             collectives.broadcast(lambda: changes.check_stages(workdir, stages, allow))
-            if not is_finished(workdir):
-                write_config(workdir, resolved(config))
+            whole = resolved(config)
+            # A stage may have been added to those that are finished.
+            if not is_finished(workdir) or changes_of(workdir, whole):
+                write_config(workdir, whole)
             for name, stage in stages.items():
                 collectives.log(f"stage {name} of {', '.join(stages)}")
                 run(stage, workdir / name, deadline, profile, allow)

@@ -6,16 +6,29 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from kdjax.contracts import InputError
 from kdjax.types import PyTree
 
 
 def initial(params: PyTree, batch_stats: PyTree) -> PyTree:
-    """An average over nothing yet: {"count", "params", "batch_stats"}."""
+    """An average over nothing yet: {"count", "params", "batch_stats"}.
 
-    def empty(x):
+    InputError for weights of less than 32 bits: what a decay near 1 adds to them in a
+    step is less than they resolve, and the average would stand still.
+    """
+
+    def empty(path, x):
+        if _is_float(x) and x.dtype.itemsize < 4:
+            name = jax.tree_util.keystr(path)
+            raise InputError(
+                f"config.ema_decay: {name} is {x.dtype}, in which an average stands "
+                "still; expected weights of float32. What a network computes in is "
+                "config.model.dtype."
+            )
         return jnp.zeros_like(x) if _is_float(x) else x
 
-    averages = jax.tree.map(empty, {"params": params, "batch_stats": batch_stats})
+    present = {"params": params, "batch_stats": batch_stats}
+    averages = jax.tree_util.tree_map_with_path(empty, present)
     return {"count": jnp.zeros((), jnp.int32)} | averages
 
 
@@ -44,4 +57,4 @@ def update(ema: PyTree, decay: float, params: PyTree, batch_stats: PyTree) -> Py
 
 
 def _is_float(x: jax.Array) -> bool:
-    return jnp.issubdtype(x.dtype, jnp.floating)
+    return jnp.issubdtype(x.dtype, jnp.inexact)

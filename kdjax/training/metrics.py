@@ -37,7 +37,8 @@ def sums(
     finite = jnp.all(jnp.isfinite(logits), -1)
     correct = ((prediction == labels) & finite).astype(jnp.float32)
     among = _among_first(logits, labels, 5) & finite
-    confidence = jnp.max(jax.nn.softmax(logits), -1)
+    # 0 times NaN is NaN: a network may make that of padding, which is black.
+    confidence = jnp.where(valid, jnp.max(jax.nn.softmax(logits), -1), 0.0)
     bin_of = jnp.clip(jnp.ceil(confidence * BINS).astype(jnp.int32) - 1, 0, BINS - 1)
     in_bin = jax.nn.one_hot(bin_of, BINS) * keep[:, None]
     total = {

@@ -264,3 +264,15 @@ def test_a_selection_of_another_config_is_not_overwritten(tickets, data_dir):
     with pytest.raises(InputError, match=r"select\.detector was 'clk' and is now"):
         run.run(parts, tickets)
     assert workdirs.is_done(tickets / "select")
+
+
+def test_a_stage_that_is_added_to_finished_ones_is_one_of_the_run(data_dir, tmp_path):
+    config, stages = configs.teacher(data_dir), {}
+    for name in ("first", "second"):
+        stages[name] = {"select": {"name": "random", "keep_ratio": 0.5}}
+        config.stages, config.order = ConfigDict(stages), tuple(stages)
+        run.run(config, tmp_path)
+        assert workdirs.is_finished(tmp_path)
+        assert list(workdirs.read_config(tmp_path)["order"]) == list(stages)
+    (tmp_path / "second" / "selection.json").unlink()
+    assert not workdirs.is_finished(tmp_path)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from kdjax.contracts import InputError
 from kdjax.methods import ce
 from kdjax.training import ema, sharding
 from tests.networks import tiny
@@ -72,3 +73,11 @@ def test_a_skipped_step_is_no_part_of_the_average(problem):
     assert float(metrics["averaged"]["skipped"]) == 1
     assert int(states["averaged"].ema["count"]) == 0
     assert not any(map(np.any, jax.tree.leaves(states["averaged"].ema)))
+
+
+@pytest.mark.errors
+def test_weights_that_cannot_be_averaged_are_refused():
+    """In bfloat16 half a step of the last digit is 0.002 of a weight of 1."""
+    params = {"w": jnp.ones(3), "v": {"k": jnp.ones(3, jnp.bfloat16)}}
+    with pytest.raises(InputError, match=r"'v'.*'k'.* is bfloat16.*of float32"):
+        ema.initial(params, {})

@@ -178,3 +178,15 @@ def test_steps_of_another_method_are_no_part_of_a_mean():
     assert metrics.average([old, new])["s"] == {"loss": 2.0, "skipped": 0.0}
     assert metrics.from_json(metrics.to_json([(1, old), (1, new)])) == []
     assert len(metrics.from_json(metrics.to_json([(1, old), (1, old)]))) == 1
+
+
+def test_padding_counts_nothing_whatever_a_network_makes_of_it():
+    """Such as the NaN of a network that divides by the deviation of a black image."""
+    logits = jnp.eye(4, 10)
+    kept = jnp.array([True, True, True, False])
+    labels, teacher = jnp.array([0, 1, 5, 0]), 2 * logits
+    torn = logits.at[3].set(jnp.nan), labels, kept, teacher.at[3].set(jnp.nan)
+    rows = [
+        metrics.finish(sums(*one)) for one in ((logits, labels, kept, teacher), torn)
+    ]
+    assert rows[0] == rows[1] and rows[0]["count"] == 3
