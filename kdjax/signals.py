@@ -156,7 +156,8 @@ class _Watch:
             rest = "; a second signal ends at once" if self.final else ""
             return f"{deferral.doing()}{rest}"
         if self.resumable:
-            return "stopped; what was saved is there, the same command goes on from it"
+            same = "the same command" if self.final else "the same call"
+            return f"stopped; what was saved is there, {same} goes on from it"
         return "stopped before anything was to be saved; nothing is lost"
 
     def _check_time(self) -> None:
@@ -199,10 +200,10 @@ def watched(
 ) -> Iterator[None]:
     """While active, signals end the command `program` in one line.
 
-    Code within raises `Stopped`, or sees it in a `deferred` block; while it is
-    `starting`, see `started`. `final` is for a process that ends afterwards: signals
-    are ignored from then on, so that its exit code is its own. Nothing is done in other
-    threads than the main one, and within another `watched`.
+    Code within raises `Stopped`, or sees it in a `deferred` block; while `starting`,
+    see `started`. `final` is for a process that ends afterwards: signals are ignored
+    from then on, and its exit code is its own; else `Stopped` comes at the end at the
+    latest. In another thread, or within another one, nothing is done.
     """
     global _watch
     if _watch or threading.current_thread() is not threading.main_thread():
@@ -213,6 +214,8 @@ def watched(
         watch.starting = starting
         watch.begin()
         yield
+        if not final:  # a destructor swallows exceptions, or all was done already
+            check()
     finally:
         _watch = None
         watch.end()
@@ -276,14 +279,11 @@ def before_exit(word: Callable[[int, str], None]) -> None:
 
 
 def leave() -> None:
-    """Ends the process that a signal has ended; no thread of its own is waited for.
-
-    Not where other processes wait for its last word.
-    """
+    """Ends the process, and no thread of it, where others await no last word of it."""
     if _watch and _watch.ending() and not _watch.last_words:
         _watch.printed.wait(GRACE)  # the line, which another thread prints
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(_watch.ending())
 
 

@@ -265,3 +265,30 @@ def test_a_command_that_ends_at_once_has_said_why(monkeypatch):
             assert signals.ending() == 130
         signals.leave()
     assert [str(one)[:7] for one in said] == ["SIGINT:", "130"]
+
+
+class Destroyed:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)  # Python's handler runs, and nothing leaves a destructor
+
+
+def in_a_destructor():
+    Destroyed()
+
+
+def in_the_last_save():
+    with signals.deferred(lambda: "saving") as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        assert stop.noted
+
+
+@pytest.mark.parametrize("work", (in_a_destructor, in_the_last_save))
+def test_the_next_line_of_a_script_does_not_run_after_a_signal(work):
+    """As in one that trains a teacher and then a student."""
+    with pytest.raises(signals.Stopped):
+        with signals.watched("kdjax"):
+            work()
+    with signals.watched("kdjax"):  # the next one is not stopped by it
+        pass
