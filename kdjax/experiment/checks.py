@@ -8,15 +8,19 @@ from kdjax.data.noise import NOISES
 from kdjax.experiment import builders, denominators, schema
 from kdjax.experiment.build import check_accumulation, check_guards, plan_of
 from kdjax.experiment.data import check_feed
-from kdjax.experiment.methods import STANDARDISE, split_supervisor
+from kdjax.experiment.methods import STANDARDISE, build_method, split_supervisor
 from kdjax.experiment.mixtures import refuse_mixed
 from kdjax.experiment.networks import build_network
-from kdjax.experiment.selection import SELECTIONS
+from kdjax.experiment.selection import SELECTIONS, check_values
 from kdjax.experiment.students import student_sections
 from kdjax.methods import METHODS
 from kdjax.training.optimizers import OPTIMIZERS
 from kdjax.training.schedules import SCHEDULES
 
+# Stands for what only the data decide: so long a run, and so many samples and classes,
+# that no argument is refused for it.
+ENDLESS = {"steps_per_epoch": 1.0, "total_steps": 10**6}
+ENDLESS |= {"num_examples": 10**6, "num_classes": 10**6}
 # What builders get from the run, not from the config.
 FACTS = {"num_examples", "num_classes", "steps_per_epoch", "total_steps"}
 FACTS |= {"images", "teacher", "data", "labels", "schedule"}
@@ -37,6 +41,7 @@ def check_training(config: dict) -> None:
         path = f"config.students.{name}" if config["students"] else "config"
         _check_method(f"{path}.method", student["method"])
         _check(f"{path}.selection", SELECTIONS, student["selection"])
+        check_values(f"{path}.selection", student["selection"])
         denominators.check(path, student)
         if ":" not in str(student["model"].get("name")):  # others may load weights
             build_network(f"{path}.model", student["model"], classes=2)
@@ -58,7 +63,10 @@ def _check_optimizer(path: str, section: dict) -> None:
 
 
 def _check_method(path: str, section: Mapping) -> None:
-    """Of a method and, in turn, of the one whose rules are attached to it."""
+    """Builds a method and what is attached to it, unless it needs the data."""
+    if _needs(path, section) <= ENDLESS.keys():
+        build_method(path, section, **ENDLESS)
+        return
     own, rules, _ = split_supervisor(path, section)
     _check(path, METHODS, own)
     if rules and rules["name"] != STANDARDISE:
@@ -67,6 +75,16 @@ def _check_method(path: str, section: Mapping) -> None:
         # It has the host's temperature where it is given none.
         usual = {"temperature": 1.0} if "temperature" in takes else {}
         _check_method(where, usual | rules)
+
+
+def _needs(path: str, section: Mapping) -> set[str]:
+    """The facts that a method and what is attached to it take."""
+    own, rules, _ = split_supervisor(path, section)
+    build = builders.named(path, METHODS, own)
+    needed = FACTS & inspect.signature(build).parameters.keys()
+    if rules and rules["name"] != STANDARDISE:
+        needed |= _needs(f"{path}.supervisor", rules)
+    return needed
 
 
 def _check(path: str, table: Mapping[str, Any], section: dict, **length) -> None:

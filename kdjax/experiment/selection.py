@@ -6,12 +6,13 @@ they are computed from outputs on the training set. None stands for all samples.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from kdjax import contracts
 from kdjax.contracts import InputError, nearest
+from kdjax.experiment.builders import guarded
 from kdjax.experiment.data import Data, keep_digest, read_keep
 from kdjax.experiment.denominators import takes_denominator
 from kdjax.experiment.fields import check_value, plain
@@ -204,12 +205,23 @@ def _recorded(result: evidence.SelectionResult) -> dict[str, np.ndarray]:
     return {"selection": result.keep.astype(np.float32), "score": result.score}
 
 
+def check_values(path: str, section: Mapping) -> None:
+    """Refuses numbers of a selection before the networks that it needs are trained."""
+    if section["name"] == "influence":
+        keys = section.keys() & inspect.signature(Influence).parameters.keys()
+        guarded(path, Influence, **{key: section[key] for key in keys})
+    elif section["name"] == "detector":
+        named_detector(path, section["detector"], section.get("parameters"))
+
+
 def named_detector(path: str, name: str, parameters: dict | None) -> Callable:
     """A detector with its parameters set."""
     choices = tuple(detectors.DETECTORS)
     check_value(f"{path}.detector", str, name, choices=choices)
     parameters, detect = plain(parameters or {}), detectors.DETECTORS[name]
     takes = list(inspect.signature(detect).parameters)[1:]
+    takes_basis = "basis" in takes  # which the run gives
+    takes = [key for key in takes if key != "basis"]
     for key in parameters:
         if key not in takes:
             raise InputError(
@@ -217,11 +229,20 @@ def named_detector(path: str, name: str, parameters: dict | None) -> Callable:
                 f"{', '.join(takes) or 'nothing'}." + nearest(key, takes)
             )
 
+    if parameters:  # their values, before hours of training
+        guarded(f"{path}.parameters", detect, _example(), **parameters)
+
     def run(outputs: evidence.Evidence, basis: np.ndarray | None = None):
-        basis = {} if basis is None or "basis" not in takes else {"basis": basis}
+        basis = {"basis": basis} if takes_basis and basis is not None else {}
         return detect(outputs, **basis, **parameters)
 
     return run
+
+
+def _example() -> evidence.Evidence:
+    """Of two classes, for detectors to be called with."""
+    numbers = np.random.default_rng(0).normal(size=(2, 16, 2)).astype(np.float32)
+    return evidence.Evidence(*numbers, np.arange(16, dtype=np.int32) % 2)
 
 
 def as_one(outputs: dict, labels: np.ndarray) -> evidence.Evidence:

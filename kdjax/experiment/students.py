@@ -106,7 +106,7 @@ def _student(
     _check_needs(path, name, method, teacher, info)
     rows = facts["batch_size"]
     network = _network(path, section, method, teacher, data.train, rows)
-    _check_epochs(path, section, schedule, facts)
+    _check_selection(path, section, schedule, facts)
     denominators.check(path, section, method.needs_teacher)
     if method.needs_teacher and schedule is not None:
         from kdjax.methods.fallback import with_label_fallback
@@ -190,12 +190,18 @@ def _network(
     return network
 
 
-def _check_epochs(
+def _check_selection(
     path: str, section: dict, schedule: SelectionSchedule | None, facts: dict
 ) -> None:
-    """A selection that comes too late, or at another time than its method expects."""
+    """A selection that comes too late, or that its method has no place for."""
     if schedule is None or schedule.compute is None:
         return
+    if section["selection"]["name"] == "influence" and section["networks"] > 1:
+        raise InputError(
+            f"{path}.selection: influence looks at one last layer, and the method "
+            f"trains {section['networks']} networks at once; expected a method of one, "
+            "or another selection."
+        )
     first, last = schedule.first_epoch, facts["total_steps"] / facts["steps_per_epoch"]
     if first >= last:
         raise InputError(

@@ -29,6 +29,7 @@ shrinks its classifier; there the features and the connectors alone are.
 
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Term
+from kdjax.methods.features import pairs_of
 from kdjax.models.connectors import BoundaryConnectors, from_module
 
 REFERENCE = "Heo et al., Distillation of Activation Boundaries, AAAI 2019"
@@ -51,7 +52,7 @@ def build(
     """
     contracts.positive("ab", "weight", weight)
     contracts.positive("ab", "margin", margin)
-    pairs = tuple(zip(student_features, teacher_features, strict=True))
+    pairs = pairs_of("ab", student_features, teacher_features)
 
     def boundaries(inputs):
         connected, total = inputs.connected["boundaries"], 0.0

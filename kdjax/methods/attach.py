@@ -8,19 +8,21 @@ host with a teacher; so does logit standardisation.
     host compares features or relations:     its loss, plus that of the attached method
 
 Rules on logits and weights come after the host's own. Rules on targets, such as label
-revision and smoothed labels, become the logits t' = tau log p, so that a host may split
-them. The temperature is that of the attached method, except that a dynamic one of the
-host stays where the attached one is the same number for all samples.
+revision and smoothed labels, become the logits t' = tau log p + tau log sum exp(t /
+tau), so that a host may split them; where they change nothing t' is t, also for hosts
+that compare columns. The temperature is that of the attached method, except that a
+dynamic one of the host stays where the attached one is the same number for all samples.
 """
 
 import dataclasses
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 
 from kdjax.losses.correlation import standardise
 from kdjax.methods.base import Method, Term
-from kdjax.supervision.pipeline import Supervisor
+from kdjax.supervision.pipeline import Supervisor, TargetRule, TemperatureRule
 
 LABELS = "hard_label"  # a host keeps its own
 _SMALLEST = 1e-30  # of a probability whose logarithm stands for a logit
@@ -169,6 +171,7 @@ def _together(host: Supervisor, rules: Supervisor) -> Supervisor:
         temperature = None
     elif temperature is None or (not dynamic and host.temperature.constant is None):
         temperature = host.temperature
+        _check_targets(rules.target, temperature)
     return Supervisor(
         temperature=temperature,
         transform=rules.transform + host.transform,
@@ -176,6 +179,28 @@ def _together(host: Supervisor, rules: Supervisor) -> Supervisor:
         target=rules.target,
         weight=host.weight + rules.weight,
     )
+
+
+def _check_targets(rules: tuple[TargetRule, ...], temperature: TemperatureRule) -> None:
+    """Refuses rules that are made for another temperature than the host's dynamic one.
+
+    A rule may have `temperature`, the one that it softens at, and `lowest`, below which
+    it has no meaning.
+    """
+    for rule in rules:
+        own, lowest = getattr(rule, "temperature", None), getattr(rule, "lowest", 0.0)
+        if own is not None:
+            raise ValueError(
+                f"supervisor: its target is softened at {own:g}, and this method has a "
+                "temperature for each sample; expected a rule on logits, such as "
+                "ensemble with combine='mean_logits'."
+            )
+        if 0 < temperature.lowest < lowest:
+            raise ValueError(
+                f"supervisor: its targets need a temperature of {lowest:g} or more, "
+                f"and that of this method may be {temperature.lowest:g}; expected a "
+                "higher `lowest`, or lr_kl with softened."
+            )
 
 
 def _changes_more(rules: Supervisor) -> bool:
@@ -187,8 +212,9 @@ def _of_target(term: Term) -> Term:
 
     def values(inputs):
         s = inputs.supervision
-        target = jnp.maximum(s.target, _SMALLEST)
-        logits = s.temperature[:, None] * jnp.log(target)
+        tau, target = s.temperature[:, None], jnp.maximum(s.target, _SMALLEST)
+        total = jax.nn.logsumexp(s.logits / tau, axis=-1, keepdims=True)
+        logits = tau * (jnp.log(target) + total)
         return term.values(inputs._replace(supervision=s._replace(logits=logits)))
 
     return dataclasses.replace(term, values=values)

@@ -29,6 +29,7 @@ import jax.numpy as jnp
 
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Schedule, Term
+from kdjax.methods.coefficients import epoch_counter
 from kdjax.methods.terms import hard_label, student_logits
 from kdjax.models.connectors import Scalar, from_module, reverse_gradient
 from kdjax.supervision.pipeline import Supervisor
@@ -93,9 +94,10 @@ def build(
 
 def _reversal(epochs: float, steps_per_epoch: float) -> Schedule:
     """-lambda of a step, whose epoch is counted from 1 as it begins."""
+    epoch_of = epoch_counter(steps_per_epoch, epochs)
 
     def schedule(step):
-        epoch = jnp.floor(jnp.asarray(step, jnp.float32) / steps_per_epoch) + 1.0
-        return 0.5 * (1.0 - jnp.cos(jnp.pi * jnp.minimum(1.0, epoch / epochs)))
+        share = jnp.minimum(1.0, epoch_of(step) / epochs)
+        return 0.5 * (1.0 - jnp.cos(jnp.pi * share))
 
     return schedule

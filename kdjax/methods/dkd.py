@@ -26,7 +26,8 @@ subtracts 1000 from its logit; equal at any logits that occur.
 
 from kdjax import contracts, losses
 from kdjax.methods.base import Method, Term
-from kdjax.methods.terms import hard_label, student_logits, warmed
+from kdjax.methods.coefficients import warmed
+from kdjax.methods.terms import hard_label, student_logits
 from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Zhao et al., Decoupled Knowledge Distillation, CVPR 2022"

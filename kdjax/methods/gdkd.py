@@ -29,7 +29,8 @@ authors' code subtracts 1000 from their logits; equal at any logits that occur.
 
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Term
-from kdjax.methods.terms import hard_label, student_logits, warmed
+from kdjax.methods.coefficients import warmed
+from kdjax.methods.terms import hard_label, student_logits
 from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Zheng, Cheng, Rethinking Decoupled Knowledge Distillation, TNNLS 2025"
@@ -39,6 +40,7 @@ _PARTS = ("between", "within_top", "within_rest")
 def build(
     *,
     steps_per_epoch: float,
+    num_classes: int | None = None,
     w0: float = 1.0,
     w1: float = 2.0,
     w2: float = 8.0,
@@ -50,6 +52,7 @@ def build(
 
     Args:
       steps_per_epoch: of the run; need not be whole.
+      num_classes: of the run; where it is given, k is compared with it.
       w0: of the top classes against the rest, >= 0.
       w1: of the classes within the top, >= 0.
       w2: of the classes within the rest, >= 0.
@@ -58,8 +61,9 @@ def build(
       warmup_epochs: over which the weights climb linearly from 0; 0: none.
     """
     contracts.positive("gdkd", "temperature", temperature)
-    if k < 1:
-        raise ValueError(f"gdkd: k is {k}; expected 1 to classes - 1.")
+    if k < 1 or (num_classes is not None and k >= num_classes):
+        most = "classes - 1" if num_classes is None else f"{num_classes - 1}"
+        raise ValueError(f"gdkd: k is {k}; expected 1 to {most}.")
     terms = [hard_label(1.0)]
     for name, part, weight in zip(
         ("w0", "w1", "w2"), _PARTS, (w0, w1, w2), strict=True

@@ -25,6 +25,9 @@ unless asked for; label smoothing of the cross entropy is an addition, off by de
 
 import math
 
+import jax.numpy as jnp
+from jaxtyping import Array
+
 from kdjax import contracts, losses
 from kdjax.methods.base import Method
 from kdjax.methods.terms import labels_and_teacher, match_logits, soft_logits
@@ -59,8 +62,13 @@ def build(
     if math.isinf(temperature):
         term = match_logits("logit_matching", float(alpha), losses.logit_matching)
     else:
-        fix = small_temperature_fix and temperature <= 1
-        term = soft_logits(alpha * (1.0 / temperature if fix else 1.0))
+        scale = _fixed_scale if small_temperature_fix else jnp.square
+        term = soft_logits(float(alpha), scale)
     softened = not math.isinf(temperature)
     supervisor = Supervisor(temperature=fixed(temperature) if softened else None)
     return labels_and_teacher(alpha, term, supervisor, label_smoothing)
+
+
+def _fixed_scale(tau: Array) -> Array:
+    """tau^2, times 1 / tau where tau <= 1: of the temperature that the loss is at."""
+    return jnp.where(tau <= 1.0, tau, tau**2)

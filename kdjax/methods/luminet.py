@@ -24,7 +24,8 @@ the whole batch, on any number of devices.
 
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Term
-from kdjax.methods.terms import hard_label, student_logits, warmed
+from kdjax.methods.coefficients import warmed
+from kdjax.methods.terms import hard_label, student_logits
 from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Hossain et al., LumiNet, 2023"

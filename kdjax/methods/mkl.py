@@ -26,7 +26,8 @@ augmented second view are not of this; the code of that path does not run as pub
 from kdjax import contracts, losses
 from kdjax.losses.transformed import MKL_FACTORS
 from kdjax.methods.base import Method, Term
-from kdjax.methods.terms import hard_label, student_logits, warmed
+from kdjax.methods.coefficients import warmed
+from kdjax.methods.terms import hard_label, student_logits
 from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Li et al., Non-Target-Class-Enhanced Knowledge Distillation, 2024"

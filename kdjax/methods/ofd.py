@@ -28,6 +28,7 @@ pooled to the smaller, as mdistiller pools the teacher's.
 
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Term
+from kdjax.methods.features import pairs_of
 from kdjax.methods.terms import hard_label
 from kdjax.models.batch_norms import norm_before
 from kdjax.models.connectors import OverhaulConnectors, from_module
@@ -50,7 +51,7 @@ def build(
         the teacher's are those that `norm_before` knows.
     """
     contracts.positive("ofd", "weight", weight)
-    pairs = tuple(zip(student_features, teacher_features, strict=True))
+    pairs = pairs_of("ofd", student_features, teacher_features)
 
     def levels(inputs):
         params, _ = inputs.teacher_variables

@@ -28,8 +28,9 @@ count from 1, as in mdistiller.
 
 from kdjax import contracts, losses
 from kdjax.methods.base import NOTHING, Method, Term
+from kdjax.methods.coefficients import warmed
 from kdjax.methods.features import pairs_of
-from kdjax.methods.terms import hard_label, warmed
+from kdjax.methods.terms import hard_label
 from kdjax.models.connectors import ReviewFusion, from_module
 
 REFERENCE = "Chen et al., Distilling Knowledge via Knowledge Review, CVPR 2021"

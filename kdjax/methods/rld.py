@@ -25,7 +25,8 @@ Departs from the paper: nothing. An attached temperature is that of MCD; tau_1 s
 
 from kdjax import contracts, losses
 from kdjax.methods.base import Method, Term
-from kdjax.methods.terms import hard_label, student_logits, warmed
+from kdjax.methods.coefficients import warmed
+from kdjax.methods.terms import hard_label, student_logits
 from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Sun et al., Knowledge Distillation with Refined Logits, ICCV 2025"

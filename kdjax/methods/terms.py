@@ -5,7 +5,6 @@ multiplied in.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -52,13 +51,13 @@ def on_selected(term: Term, denominator: str = "sets") -> Term:
     return dataclasses.replace(term, values=values)
 
 
-def soft_logits(coefficient: float | Schedule) -> Term:
-    """weight * tau^2 KL against the adjusted teacher logits, at any finite tau."""
+def soft_logits(coefficient: float | Schedule, scale: Callable = jnp.square) -> Term:
+    """weight * scale(tau) KL against the adjusted teacher logits, at any finite tau."""
 
     def values(inputs):
         s = supervision_of("soft_logits", inputs)
         kl = losses.kl_divergence(student_logits(inputs), s.logits, s.temperature)
-        return s.weight * s.temperature**2 * kl
+        return s.weight * scale(s.temperature) * kl
 
     return Term("soft_logits", coefficient, values, NOTHING, weighted=True)
 
@@ -111,54 +110,6 @@ def soft_teacher(where: str, supervisor: Supervisor, label_weight: float) -> Met
     if label_weight:
         terms = (hard_label(label_weight), *terms)
     return Method(terms=terms, supervisor=supervisor)
-
-
-def warmed(
-    where: str, weight: float, warmup_epochs: float, steps_per_epoch: float
-) -> float | Schedule:
-    """weight min(epoch / warmup_epochs, 1), the epoch counted from 1 as it begins.
-
-    Without a warm-up the weight itself. As in the public code of mdistiller the first
-    epoch has weight / warmup_epochs, and all steps of an epoch have the same.
-    """
-    contracts.not_negative(where, "warmup_epochs", warmup_epochs)
-    contracts.positive(where, "steps_per_epoch", steps_per_epoch)
-    if not warmup_epochs:
-        return weight
-
-    def schedule(step):
-        epoch = jnp.floor(jnp.asarray(step, jnp.float32) / steps_per_epoch) + 1.0
-        return weight * jnp.minimum(1.0, epoch / warmup_epochs)
-
-    return schedule
-
-
-def decayed(
-    where: str,
-    weight: float,
-    decay_epoch: float,
-    steps_per_epoch: float,
-    total_steps: int,
-) -> float | Schedule:
-    """The weight up to an epoch, then half a cosine down to 0 in the run's last epoch.
-
-        weight (1 + cos(pi (epoch - decay_epoch) / (last - decay_epoch))) / 2
-
-    The epoch is counted from 1 and all its steps have the same weight, as in the public
-    code of WKD. A run that ends by `decay_epoch` has the weight itself.
-    """
-    contracts.not_negative(where, "decay_epoch", decay_epoch)
-    contracts.positive(where, "steps_per_epoch", steps_per_epoch)
-    last = math.floor((total_steps - 1) / steps_per_epoch) + 1
-    if last <= decay_epoch:
-        return weight
-
-    def schedule(step):
-        epoch = jnp.floor(jnp.asarray(step, jnp.float32) / steps_per_epoch) + 1.0
-        done = (epoch - decay_epoch) / (last - decay_epoch)
-        return weight * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.clip(done, 0.0, 1.0)))
-
-    return schedule
 
 
 def student_logits(inputs: LossInputs) -> Float[Array, "batch classes"]:

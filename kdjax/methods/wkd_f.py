@@ -27,8 +27,8 @@ decay is by epochs as in the code, and ends at 0 in the last one.
 from kdjax import contracts, losses
 from kdjax.losses.maps import check_choice
 from kdjax.methods.base import Method
+from kdjax.methods.coefficients import decayed
 from kdjax.methods.features import STAGES, beside_labels, pairs_of
-from kdjax.methods.terms import decayed
 from kdjax.models.connectors import WassersteinProjector, from_module
 
 REFERENCE = "Lv et al., Wasserstein Distance Rivals KL Divergence, NeurIPS 2024"

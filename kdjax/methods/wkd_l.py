@@ -37,8 +37,9 @@ from jaxtyping import Array, Float
 
 from kdjax import contracts, losses
 from kdjax.methods.base import Method, Term
+from kdjax.methods.coefficients import decayed
 from kdjax.methods.nkd import target_class
-from kdjax.methods.terms import decayed, hard_label, student_logits
+from kdjax.methods.terms import hard_label, student_logits
 from kdjax.supervision.pipeline import Supervisor, fixed
 
 REFERENCE = "Lv et al., Wasserstein Distance Rivals KL Divergence for KD, NeurIPS 2024"

@@ -13,7 +13,7 @@ from kdjax.experiment import builders, schema
 from kdjax.experiment.data import KEEP, Data, keep_digest, load_data, read_keep
 from kdjax.experiment.influence import Influence, takes_influence
 from kdjax.experiment.pretrained import Teacher, load_trained
-from kdjax.experiment.selection import as_one, named_detector
+from kdjax.experiment.selection import as_one, check_values, named_detector
 from kdjax.experiment.teachers import load_teacher
 from kdjax.paths.json_files import read_json
 from kdjax.reporting.files import replace_npz
@@ -72,9 +72,8 @@ def check(path: str, section: dict) -> None:
     """Checks a selector's section before the networks that it needs are trained."""
     build = builders.named(path, SELECTORS, section)
     facts = {"images": None, "config": None}
-    arguments = builders.check_arguments(path, build, section, facts)
-    if section["name"] == "detector":
-        named_detector(path, arguments["detector"], arguments.get("parameters"))
+    builders.check_arguments(path, build, section, facts)
+    check_values(path, section)
 
 
 def by_detector(

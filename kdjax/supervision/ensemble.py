@@ -59,6 +59,7 @@ def mean_of_probabilities(temperature: Number) -> TargetRule:
         members = _members(where, signals)
         return jnp.mean(jax.vmap(softened, in_axes=1, out_axes=1)(members), axis=1)
 
+    rule.temperature = temperature
     return rule
 
 

@@ -83,6 +83,7 @@ def label_revision(eta: Number, *, softened: bool = False) -> TargetRule:
         label = one_hot(signals.labels, target.shape[-1])
         return jnp.where(label, at_label, beta * target)
 
+    rule.lowest = 0.0 if softened else 1.0
     return rule
 
 
@@ -97,6 +98,7 @@ def where_wrong(rule: TargetRule) -> TargetRule:
         right = jnp.argmax(signals.teacher_logits, axis=-1) == signals.labels
         return jnp.where(right[:, None], target, rule(target, signals))
 
+    revise.lowest = getattr(rule, "lowest", 0.0)
     return revise
 
 

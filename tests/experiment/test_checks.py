@@ -22,6 +22,7 @@ def config_of(**changes) -> ConfigDict:
     return config
 
 
+KD = {"name": "kd", "alpha": 1.0, "temperature": 4.0}
 WRONG = {
     "method.alpha": {"method": {"name": "kd", "alpha": 2.0, "temperature": 4.0}},
     "method.temprature": {"method": {"name": "kd", "alpha": 1.0, "temprature": 4.0}},
@@ -55,10 +56,68 @@ WRONG = {
 }
 
 
+# What builders and rules refuse by themselves, with their own words.
+VALUES = {
+    "eta is 2": {"method": {"name": "lr_mse", "eta": 2.0}},
+    "alpha is -1": {"method": {"name": "dkd", "alpha": -1.0}},
+    "similarity is 'cosin'": {
+        "method": {"name": "dtd_flsw", "base": 4.0, "similarity": "cosin"}
+    },
+    "supervisor: this method has no temperature": {
+        "method": {"name": "mse", "supervisor": {"name": "dtd_flsw", "base": 4.0}}
+    },
+    "supervisor: the method attached has no rule": {
+        "method": KD | {"supervisor": {"name": "mkl"}}
+    },
+    "selection: .*keep_ratio is 2": {
+        "method": KD,
+        "selection": {"name": "influence", "first_epoch": 1.0, "keep_ratio": 2.0},
+    },
+    "selection.parameters: .*clustering is 'kmean'": {
+        "selection": {
+            "name": "detector",
+            "detector": "fine",
+            "first_epoch": 1.0,
+            "parameters": {"clustering": "kmean"},
+        }
+    },
+    "parameters.basis is not a parameter": {
+        "select": {
+            "name": "detector",
+            "detector": "fine",
+            "proxies": "stage:first",
+            "parameters": {"basis": 1},
+        }
+    },
+    "parameters: same: rounds is 0": {
+        "select": {
+            "name": "detector",
+            "detector": "same",
+            "proxies": "stage:first",
+            "parameters": {"rounds": 0},
+        }
+    },
+    "select: .*keep_ratio is 2": {
+        "select": {
+            "name": "influence",
+            "reference": "stage:first",
+            "estimator": "label_influence",
+            "keep_ratio": 2.0,
+        }
+    },
+}
+
+
 @pytest.mark.parametrize("what", WRONG)
 def test_the_last_part_is_checked_before_the_first_one_trains(what):
     with pytest.raises(InputError, match=r"^stage last: config\."):
         run.check(config_of(**WRONG[what]), WHERE)
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_values_are_checked_by_whoever_knows_them(what):
+    with pytest.raises(InputError, match=rf"^stage last: config\..*{what}"):
+        run.check(config_of(**VALUES[what]), WHERE)
 
 
 def test_what_the_data_decide_is_left_to_the_run():

@@ -19,10 +19,12 @@ SELECTION = np.float32([1, 0, 1, 1, 0, 1])
 CHOSEN = np.flatnonzero(SELECTION)
 
 
-def value_of(method, student=STUDENT, step=0, selection=None, declared=None):
+def value_of(
+    method, student=STUDENT, step=0, selection=None, declared=None, labels=LABELS
+):
     """The objective at a step; `declared` are further fields of the inputs."""
     student = jnp.asarray(student)
-    given = inputs(method, student, TEACHER, LABELS, selection, step=step)
+    given = inputs(method, student, TEACHER, labels, selection, step=step)
     given = given._replace(**declared or {})
     total = 0.0
     for term in method.terms:

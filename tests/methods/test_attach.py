@@ -98,13 +98,14 @@ def swapped():
 
 
 def revised(tau, eta=0.8):
-    """tau log p of the revised target, as printed."""
+    """tau log p of the revised target, as printed, and the teacher's own constant."""
     plain, soft = reference.softmax(TEACHER), reference.softmax(TEACHER, tau)
     for i, y in enumerate(LABELS):
         beta = eta / (plain[i].max() - plain[i, y] + 1)
         soft[i] *= beta
         soft[i, y] += 1 - beta
-    return tau * np.log(soft)
+    own = tau * np.log(np.exp(np.float64(TEACHER) / tau).sum(-1, keepdims=True))
+    return tau * np.log(soft) + own
 
 
 @pytest.mark.parametrize(
@@ -265,6 +266,16 @@ PLAIN = {"alpha": 1.0, "temperature": 4.0}
             build("ensemble", loss="mse"),
             build("dtd_flsw", **WARM),
             "has no temperature that a rule",
+        ),
+        (
+            build("dtd_flsw", **WARM),
+            build("ensemble", combine="mean_probabilities", temperature=4.0),
+            "its target is softened at 4, and this method has a temperature for each",
+        ),
+        (
+            build("dtd_flsw", **WARM, lowest=0.5),
+            build("lr_kl", only_wrong=True),
+            "need a temperature of 1 or more, and that of this method may be 0.5",
         ),
     ],
 )

@@ -81,3 +81,5 @@ def test_numbers_out_of_range_are_refused(argument, value):
         build(w0=0.0, w1=0.0, w2=0.0)
     with pytest.raises(ValueError, match="k is 7; expected 1 to 6"):
         value_of(build(k=7))
+    with pytest.raises(ValueError, match="gdkd: k is 7; expected 1 to 6"):
+        build(k=7, num_classes=7)  # before a step is traced

@@ -1,8 +1,14 @@
 """The names under which the terms of every method are logged: keys of metrics.jsonl."""
 
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from kdjax.methods import METHODS
+from kdjax.methods.coefficients import decayed, warmed
 from tests.methods import field
 
 PEERS = {"noise_rate": 0.4, "steps_per_epoch": 390.6}
@@ -57,3 +63,21 @@ def test_terms_keep_their_names(name, arguments, terms):
 
 def test_every_method_has_its_names_here():
     assert {name for name, *_ in NAMES} | set(field.CASES) == set(METHODS)
+
+
+@pytest.mark.parametrize("per_epoch", (41.0, 97.0, 50_000 / 64, 390.625, 0.75))
+def test_the_first_step_of_an_epoch_has_its_weight(per_epoch):
+    """Inside jit as on the host: there 41 times the float32 of 1 / 41 is below 1."""
+    epochs = np.arange(1, 40)
+    first = np.array([math.ceil(e * per_epoch) for e in epochs[:-1]])
+    steps = np.concatenate([[0], first, first - 1]).astype(np.int32)
+    counted = 1 + np.floor(np.float64(steps) / per_epoch)
+    ramp = jax.jit(jax.vmap(warmed("m", 1.0, 20.0, per_epoch)))(jnp.asarray(steps))
+    np.testing.assert_allclose(ramp, np.minimum(counted / 20, 1), rtol=1e-6)
+    total = math.ceil(40 * per_epoch)
+    last = math.floor((total - 1) / per_epoch) + 1
+    fall = jax.jit(jax.vmap(decayed("m", 1.0, 10.0, per_epoch, total)))(
+        jnp.asarray(steps)
+    )
+    done = np.clip((counted - 10) / (last - 10), 0, 1)
+    np.testing.assert_allclose(fall, (1 + np.cos(np.pi * done)) / 2, atol=1e-6)
