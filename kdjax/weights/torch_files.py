@@ -108,9 +108,9 @@ def check_sums(file: pathlib.Path) -> None:
 
     The files of its first versions are no zip files, and have none.
     """
-    if not zipfile.is_zipfile(file):
-        return
     try:
+        if not zipfile.is_zipfile(file):
+            return
         with zipfile.ZipFile(file) as opened:
             damaged = opened.testzip()
     except OSError:

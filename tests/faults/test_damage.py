@@ -1,6 +1,7 @@
 """Damaged checkpoints: a fallback each time; and disks that give nothing just now."""
 
 import errno
+import gc
 import json
 import os
 import pathlib
@@ -27,6 +28,13 @@ pytestmark = [
     ),
     pytest.mark.errors,
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected():
+    """Not in the tests of other files, which have no such filter."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from kdjax.__main__ import main
 from kdjax.contracts import InputError
-from kdjax.weights import imported
+from kdjax.weights import imported, torch_files
 
 pytest.importorskip("safetensors")
 
@@ -110,3 +110,16 @@ def test_the_command_ends_with_2(tmp_path, capsys, as_they_are):
 def test_whole_files_pass(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(tensors())
     assert imported.read(tmp_path / "x.safetensors")["a"].shape == (4,)
+
+
+@pytest.mark.parametrize("entry", (0, 1))
+def test_a_damaged_end_of_a_zip_archive_is_damage(tmp_path, entry):
+    """A flipped bit in the record before the last one: "of several disks"."""
+    content = zipped(archive__data__0=b"\0" * 8)
+    end = content.rindex(b"PK\x05\x06")
+    numbers = (7, 0, 1) if entry == 0 else (0, 0, 9)
+    record = struct.pack("<4sLQL", b"PK\x06\x07", *numbers)
+    path = tmp_path / "w.pth"
+    path.write_bytes(content[:end] + record + content[end:])
+    with pytest.raises(InputError, match=f"{path}: it is damaged: .*several|multiple"):
+        torch_files.check_sums(path)
