@@ -44,7 +44,7 @@ def split_to_score(
             f"--workdir: {workdir} holds imported weights, which have no test split; "
             "expected --data=NAME, the set to score them on."
         )
-    return _test_split(workdir, data["test"], images), None
+    return _own_split(workdir, data, images), None
 
 
 def run_split(
@@ -78,19 +78,23 @@ def _data_section(workdir: pathlib.Path) -> dict:
     return (read_config(workdir) or {}).get("data", {})
 
 
-def _test_split(workdir: pathlib.Path, test: dict, images: SplitRequest) -> Split:
-    """The run's test split, checked to be the same images; or another split."""
+def _own_split(workdir: pathlib.Path, data: dict, images: SplitRequest) -> Split:
+    """The run's test split, or another one of its set; those that it knows, checked."""
     if images.short_side or images.feed != "auto" or images.subset:
         raise InputError(
             "--feed, --short_side and --subset are of another set; expected --data=NAME"
             " with them, or --split for another split of the run's own set."
         )
-    split = run_split(workdir, test, images.split, images.data_dir)
-    if not images.split and split.identity != test:
-        raise InputError(
-            f"--data_dir: these are other images than the run's: {split.identity} "
-            f"instead of {test}. Expected --data=NAME for another set."
-        )
+    split = run_split(workdir, data["test"], images.split, images.data_dir)
+    for part in ("test", "train"):
+        # Of what was trained on it also says what was kept of it, and its noise.
+        said = {k: v for k, v in split.identity.items() if k != "crops"}
+        known = {key: data[part].get(key) for key in said}
+        if known["split"] == said["split"] and known != said:
+            raise InputError(
+                f"--data_dir: these are other images than the run's: {said} "
+                f"instead of {known}. Expected --data=NAME for another set."
+            )
     return split
 
 

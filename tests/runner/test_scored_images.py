@@ -106,3 +106,20 @@ def test_other_refusals(root):
     write(root / "sub.npz", ANIMALS)
     with pytest.raises(InputError, match="no validation_image"):
         evaluate.main([*words, f"--data={root / 'sub.npz'}", "--split=validation"])
+
+
+@pytest.mark.parametrize("split", ("train", "test"))
+def test_images_that_were_replaced_are_not_scored_as_the_run_s(root, capsys, split):
+    """Of the split that it trained on as of its test split."""
+    with np.load(root / "animals.npz") as file:
+        arrays = dict(file)
+    arrays[f"{split}_image"] = 255 - arrays[f"{split}_image"]
+    other = root / f"other_{split}"
+    other.mkdir()
+    np.savez(other / "animals.npz", **arrays)
+    words = [f"--workdir={root / 'teacher'}", f"--split={split}"]
+    words.append(f"--allow_code={NETWORK}")
+    assert evaluate.main([*words, f"--data_dir={root}"]) == 0
+    assert json.loads(capsys.readouterr().out)["split"]["split"] == split
+    with pytest.raises(InputError, match="--data_dir: these are other images than"):
+        evaluate.main([*words, f"--data_dir={other}"])
