@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.losses_by_hand import HAND, OURS, TORCH
+from kdjax.distributed.devices import processor
 
 SIZES = ((1024, 1000), (128, 100))
 
@@ -103,7 +104,7 @@ def main() -> None:
     packages = ["jax", "jaxlib", "optax"] + ["torch"] * given.torch
     print(*(f"{p} {importlib.metadata.version(p)}" for p in packages), sep=", ")
     cores = f"{len(os.sched_getaffinity(0))} of its cores"
-    print(f"Python {platform.python_version()}, {_processor()}, {cores}")
+    print(f"Python {platform.python_version()}, {processor()}, {cores}")
     if jax.default_backend() != "cpu":
         parser.error("the default device is no CPU; set JAX_PLATFORMS=cpu")
     columns = "loss|size|kdjax, us|by hand, us|PyTorch, us|kdjax / by hand"
@@ -122,12 +123,6 @@ def main() -> None:
                 runs["eager"] = of_jax(OURS[name], arrays, False)
                 runs["eager hand"] = of_jax(HAND[name], arrays, False)
             print(row(name, size, compare(runs, given.rounds)), flush=True)
-
-
-def _processor() -> str:
-    with open("/proc/cpuinfo") as lines:
-        names = [x.split(":")[1].strip() for x in lines if x.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":
