@@ -88,12 +88,12 @@ def _own_split(workdir: pathlib.Path, data: dict, images: SplitRequest) -> Split
     split = run_split(workdir, data["test"], images.split, images.data_dir)
     for part in ("test", "train"):
         # Of what was trained on it also says what was kept of it, and its noise.
-        said = {k: v for k, v in split.identity.items() if k != "crops"}
-        known = {key: data[part].get(key) for key in said}
-        if known["split"] == said["split"] and known != said:
+        identity = {k: v for k, v in split.identity.items() if k != "crops"}
+        recorded = {key: data[part].get(key) for key in identity}
+        if recorded["split"] == identity["split"] and recorded != identity:
             raise InputError(
-                f"--data_dir: these are other images than the run's: {said} "
-                f"instead of {known}. Expected --data=NAME for another set."
+                f"--data_dir: these are other images than the run's: {identity} "
+                f"instead of {recorded}. Expected --data=NAME for another set."
             )
     return split
 
