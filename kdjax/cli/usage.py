@@ -58,11 +58,13 @@ def unknown(parser: Parser, words: list[str]) -> str:
     if word is None:
         text = f"{words[0]!r} is no option; expected --NAME=VALUE."
         return text + _example(parser)
-    name, options = word.partition("=")[0], parser.options()
-    if "--config" in options and _is_key(name[2:]):
-        hint = f" Keys of the config are set so: --config.{word[2:]}"
+    (name, _, value), options = word.partition("="), parser.options()
+    key = _key_of(name.lstrip("-")) if "--config" in options else ""
+    if key:
+        word = f"--config.{key}={value or 'VALUE'}"
+        hint = f" It is a key of the config, which {word} sets."
     else:
-        hint = _near(name, options)
+        hint = _near(name, [one for one in options if one not in ("-h", "--help")])
     return f"there is no option {name}.{hint}"
 
 
@@ -87,16 +89,18 @@ def _reason(parser: Parser, message: str) -> str:
     return message
 
 
-def _is_key(name: str) -> bool:
-    """Whether a name is that of a key of the config, or begins as one does."""
-    from kdjax.experiment import schema
+def _key_of(name: str) -> str:
+    """The key of the config that a name is, or is elsewhere; "" for another name."""
+    from kdjax.experiment import familiar, schema
 
-    return name.partition(".")[0] in schema.nested()
+    return familiar.key_of(name, schema.nested())
 
 
 def _near(word: str, names) -> str:
-    close = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""
+    """The nearest name; dashes before it count for nothing."""
+    bare = {name.lstrip("-"): name for name in names}
+    close = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.7)
+    return f" Did you mean {bare[close[0]]}?" if close else ""
 
 
 def _start(parser: Parser) -> str:
