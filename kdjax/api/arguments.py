@@ -84,6 +84,8 @@ def with_settings(**defaults: Any) -> Callable:
 def _meant(unknown: str, parameters: Mapping) -> str:
     """A hint at the argument, or the key of `method` or `config`, that a word means."""
     key = familiar.key_of(unknown, schema.nested())
+    if familiar.is_workdir(unknown):
+        return " Did you mean workdir?"
     names = [name for name in ARGUMENTS.get(key, "").split() if name in parameters]
     if not key or names:
         return f" Did you mean {names[0]}?" if names else nearest(unknown, parameters)

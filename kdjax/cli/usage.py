@@ -58,11 +58,18 @@ def unknown(parser: Parser, words: list[str]) -> str:
     if word is None:
         text = f"{words[0]!r} is no option; expected --NAME=VALUE."
         return text + _example(parser)
-    (name, _, value), options = word.partition("="), parser.options()
-    key = _key_of(name.lstrip("-")) if "--config" in options else ""
+    (name, equals, value), options = word.partition("="), parser.options()
+    if not equals:  # as in --name value
+        after = [*words[words.index(word) + 1 :], "-"][0]
+        value = "VALUE" if after.startswith("-") else after
+    from kdjax.experiment import familiar, schema
+
+    bare, config = name.lstrip("-"), schema.nested()
+    key = familiar.key_of(bare, config) if "--config" in options else ""
     if key:
-        word = f"--config.{key}={value or 'VALUE'}"
-        hint = f" It is a key of the config, which {word} sets."
+        hint = f" It is a key of the config, which --config.{key}={value} sets."
+    elif familiar.is_workdir(bare) and "--workdir" in options:
+        hint = " Did you mean --workdir?"
     else:
         hint = _near(name, [one for one in options if one not in ("-h", "--help")])
     return f"there is no option {name}.{hint}"
@@ -87,13 +94,6 @@ def _reason(parser: Parser, message: str) -> str:
             facts["kind"] = _KINDS.get(facts.get("kind"), facts.get("kind"))
             return text.format(**facts, example=_example(parser))
     return message
-
-
-def _key_of(name: str) -> str:
-    """The key of the config that a name is, or is elsewhere; "" for another name."""
-    from kdjax.experiment import familiar, schema
-
-    return familiar.key_of(name, schema.nested())
 
 
 def _near(word: str, names) -> str:

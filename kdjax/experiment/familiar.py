@@ -27,6 +27,8 @@ NAMES = {
     "data.cutmix": "cutmix",
     "ema_decay": "ema model_ema",
 }
+# Names elsewhere of the option, and argument, workdir.
+WORKDIR = "output_dir out_dir save_dir save_path log_dir logdir run_dir checkpoint_dir"
 _KEYS = {name: key for key, names in NAMES.items() for name in names.split()}
 MAIN = ("name", "workdir")  # of a section: what says which one it is
 
@@ -54,6 +56,10 @@ def nearest_key(path: str, key: str, section) -> str:
     """The end of an error on a key that a section at a path has not."""
     meant = key_of(key, section) if path == "config" else ""
     return f" Did you mean {meant}?" if meant else nearest(key, sorted(section))
+
+
+def is_workdir(word: str) -> bool:
+    return word.replace("-", "_") in WORKDIR.split()
 
 
 def key_of(word: str, config) -> str:

@@ -48,6 +48,7 @@ def test_another_keyword_is_refused_with_the_nearest():
         ("student", "Did you mean network?"),
         ("teacher", "kdjax.distill takes a teacher."),
         ("workdri", "Did you mean workdir?"),
+        ("output_dir", "Did you mean workdir?"),
     ):
         with pytest.raises(TypeError, match=f"'{word}'\\. {re.escape(meant)}$"):
             kdjax.train("resnet8", DATA, **given, **{word: 3})

@@ -148,6 +148,7 @@ CONFIG = f"--config={ROOT}/configs/fashion_mnist/teacher.py"
             "there is no option --wrokdir. Did you mean --workdir?",
         ),
         (["evaluate", "--workdir=x", "--chekpoint=1"], "Did you mean --checkpoint?"),
+        (["evaluate", "--output-dir=x"], "--output-dir. Did you mean --workdir?"),
         (["evaluate", "--workdir=x", "y"], "'y' is no option; expected --NAME=VALUE"),
         (
             ["evaluate", "--workdir=x", "--devices=two"],
@@ -160,8 +161,8 @@ CONFIG = f"--config={ROOT}/configs/fashion_mnist/teacher.py"
         (["evaluate", "--workdir"], "--workdir has no value; expected --workdir=VALUE"),
         *(
             (
-                ["train", CONFIG, "--workdir=w", word],
-                f"option {word.partition('=')[0]}. It is a key of the config, which "
+                ["train", CONFIG, "--workdir=w", *word.split()],
+                f"option {re.split('[= ]', word)[0]}. It is a key of the config, which "
                 f"--config.{key} sets. python",
             )
             for word, key in (
@@ -171,6 +172,7 @@ CONFIG = f"--config={ROOT}/configs/fashion_mnist/teacher.py"
                 ("--batch-size=64", "batch_size=64"),
                 ("--temperature=4", "method.temperature=4"),
                 ("--alpha", "method.alpha=VALUE"),
+                ("--alpha 0.5", "method.alpha=0.5"),
                 ("--model=a", "model.name=a"),
                 ("--method=kd", "method.name=kd"),
                 ("--teacher=runs/t", "teacher.workdir=runs/t"),
