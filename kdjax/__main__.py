@@ -109,9 +109,9 @@ def _usage(program: str) -> str:
     return (
         f"usage: {program} COMMAND [options]\n\nExamples:\n  {examples}\n\nCommands:\n"
         f"{listed}\n\n{program} COMMAND --help describes a command. Exit codes: 0\n"
-        "finished, 2 bad input, 3 loss not finite, 4 storage, 42 stopped with its\n"
-        "state saved (run it again), 129, 130 or 143 stopped by a signal before\n"
-        "there was a state, 1 a bug.\n"
+        "finished, 2 bad input, 3 too many steps skipped or NaN at the end, 4\n"
+        "storage, 42 stopped with its state saved (run it again), 129, 130 or 143\n"
+        "stopped by a signal before there was a state, 1 a bug.\n"
     )
 
 

@@ -213,6 +213,10 @@ def _check_networks(number: int, names: dict, printed: str) -> None:
         trained, _ = network.train(*variables, images, jax.random.key(1))
         assert evaluated.logits.shape == (2, 7)
         np.testing.assert_allclose(evaluated.logits, trained.logits, rtol=1e-5)
+        if name == "linear":  # the page's own code, which `export` takes
+            (batch,) = jax.export.symbolic_shape("batch")
+            images = jax.ShapeDtypeStruct((batch, 4, 4, 1), jnp.float32)
+            assert jax.eval_shape(network.evaluate, *variables, images)
 
 
 def _training(directory: pathlib.Path) -> dict:

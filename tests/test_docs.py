@@ -2,9 +2,11 @@
 
 import importlib.util
 import re
+import subprocess
 import urllib.parse
 
 import pytest
+import ruff
 
 from kdjax.__main__ import COMMANDS
 from kdjax.methods import METHODS
@@ -15,6 +17,7 @@ from tests.documented import NAMES, PAGES, ROOT, blocks, python_blocks, text_of
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.S | re.M)
 HEADING = re.compile(r"^#{1,6} (.+)$", re.M)
+PIPES = {"text": True, "capture_output": True}
 LANGUAGES = {"", "python", "text", "{toctree}"}
 
 
@@ -91,6 +94,17 @@ def generator():
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     return generate
+
+
+def test_the_files_of_a_new_method_pass_the_linter():
+    # As if the page's module were there; else ruff takes it for another package's.
+    ours = ["--config", 'lint.isort.known-first-party = ["kdjax", "tests"]']
+    for block in python_blocks("docs/add_a_paper.md"):
+        for command in (["check"], ["format", "--check"]):
+            words = [*command, *ours, "--stdin-filename", block.file, "-"]
+            words = [ruff.find_ruff_bin(), *words]
+            found = subprocess.run(words, input=block.text, **PIPES, cwd=ROOT)
+            assert block.file and found.returncode == 0, found.stdout + found.stderr
 
 
 def test_what_is_made_of_the_code_is_up_to_date():

@@ -17,6 +17,7 @@ from kdjax.experiment.build import build
 from kdjax.experiment.influence import Influence
 from kdjax.experiment.overrides import load_config, load_grid
 from kdjax.experiment.stages import split_stages
+from kdjax.methods import METHODS
 from kdjax.runner import run
 from kdjax.runner.sample_weights import SampleInfo
 from kdjax.runner.trainer import Steps
@@ -66,6 +67,15 @@ def test_a_config_builds_with_its_own_networks(name, jpeg_dir):
     (row,) = experiment.identity["students"].values()
     assert row["model"]["name"] == wanted.get(name, "resnet18")
     assert (experiment.teacher is None) == (name in ALONE)
+
+
+@pytest.mark.parametrize("name", ["lr_mse", "lr_ds"])
+def test_revision_pulls_as_hard_as_with_100_classes(name):
+    """lambda1 is 4 there, of a mean over the classes: 4 K / 100."""
+    section = load(f"{name}.py").method.to_dict()
+    assert section.pop("name") == name
+    terms = {t.name: t for t in METHODS[name].build(num_classes=1000, **section).terms}
+    assert terms["right_logits"].coefficient == 40.0
 
 
 def step_of(experiment, tmp_path):

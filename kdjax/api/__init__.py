@@ -98,7 +98,7 @@ def distill(
         "data.padding" and "data.flip" say otherwise.
 
     Raises:
-      InputError: what cannot work. NonFinite: the loss was not finite for long.
+      InputError: what cannot work. NonFinite: too many steps skipped or NaN at the end.
       Preempted: a signal came, or another host was lost; the same call goes on.
     """
     workdir = paths.resolve(workdir, "workdir")

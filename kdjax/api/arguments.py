@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Required, TypedDict, get_type_hints
 
 from kdjax.contracts import exit_code_of, nearest
+from kdjax.experiment import aliases, schema
 from kdjax.user_code import named
 
 KD = {"name": "kd", "alpha": 0.9, "temperature": 4.0}
@@ -29,6 +30,11 @@ class Settings(TypedDict, total=False):
 
 DEFAULTS = {"method": KD, "batch_size": None, "learning_rate": None, "seed": 0}
 DEFAULTS |= {"data_dir": "", "config": None}
+# Key of the config -> arguments that have its value, the first that a function takes.
+ARGUMENTS = {"model.name": "network student", "teacher.workdir": "teacher"}
+ARGUMENTS |= {"data.name": "data", "data.data_dir": "data_dir", "method.name": "method"}
+ARGUMENTS |= {"schedule.learning_rate": "learning_rate", "total_epochs": "epochs"}
+ARGUMENTS |= {"batch_size": "batch_size"}
 # Options of commands that a message may name, and functions here take.
 TAKEN = "workdir epochs seed data_dir split data student checkpoint weights network "
 TAKEN += "feed short_side subset allow retry_failed students_per_program"
@@ -64,7 +70,7 @@ def with_settings(**defaults: Any) -> Callable:
                 text = f"{error}."
                 if unknown:
                     text = f"got an unexpected keyword argument {unknown!r}."
-                    text += nearest(unknown, signature.parameters)
+                    text += _meant(unknown, signature.parameters)
                 raise TypeError(f"{function.__name__}(): {text}") from None
             bound.apply_defaults()
             return function(*bound.args, **bound.kwargs)
@@ -73,6 +79,22 @@ def with_settings(**defaults: Any) -> Callable:
         return call
 
     return decorate
+
+
+def _meant(unknown: str, parameters: Mapping) -> str:
+    """A hint at the argument, or the key of `method` or `config`, that a word means."""
+    key = aliases.key_of(unknown, schema.nested())
+    if aliases.is_workdir(unknown):
+        return " Did you mean workdir?"
+    names = [name for name in ARGUMENTS.get(key, "").split() if name in parameters]
+    if not key or names:
+        return f" Did you mean {names[0]}?" if names else nearest(unknown, parameters)
+    if key == "teacher.workdir":
+        return " kdjax.distill takes a teacher."
+    section, _, argument = key.rpartition(".")
+    if section == "method":
+        return f' Did you mean method={{"name": ..., "{argument}": ...}}?'
+    return f' Did you mean config={{"{key}": ...}}?'
 
 
 def _is_optional(parameter: inspect.Parameter) -> bool:

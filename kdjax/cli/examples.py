@@ -73,7 +73,7 @@ EXAMPLES = {
     "doctor": ("kdjax doctor", "kdjax doctor runs/kd", "kdjax doctor data --quick"),
     "report": ("kdjax report runs/teacher runs/kd --output=runs/report",),
     "reproduce": (
-        "kdjax reproduce fashion_mnist",
+        "kdjax reproduce fashion_mnist --config.total_epochs=4",
         "kdjax reproduce cifar100 --data_dir=data --plan",
         "kdjax reproduce cifar100 --data_dir=data --seeds=0,1,2",
     ),

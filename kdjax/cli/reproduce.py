@@ -12,8 +12,9 @@
   imagenet         only --plan: what its configs take; they are trained one by one
 
 The same command goes on where it was stopped, and ends with the study's section of
-configs/SET/RESULTS.md. With --data=FILE.npz, cifar100 and repdistiller need no packages
-but jax, jaxtyping, flax, optax, orbax-checkpoint and numpy.
+configs/SET/RESULTS.md; the one there of fashion_mnist is of --config.total_epochs=4.
+With --data=FILE.npz, cifar100 and repdistiller need no packages but jax, jaxtyping,
+flax, optax, orbax-checkpoint and numpy.
 """
 
 import argparse

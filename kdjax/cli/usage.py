@@ -58,11 +58,20 @@ def unknown(parser: Parser, words: list[str]) -> str:
     if word is None:
         text = f"{words[0]!r} is no option; expected --NAME=VALUE."
         return text + _example(parser)
-    name, options = word.partition("=")[0], parser.options()
-    if "--config" in options and _is_key(name[2:]):
-        hint = f" Keys of the config are set so: --config.{word[2:]}"
+    (name, equals, value), options = word.partition("="), parser.options()
+    if not equals:  # as in --name value
+        after = [*words[words.index(word) + 1 :], "-"][0]
+        value = "VALUE" if after.startswith("-") else after
+    from kdjax.experiment import aliases, schema
+
+    bare, config = name.lstrip("-"), schema.nested()
+    key = aliases.key_of(bare, config) if "--config" in options else ""
+    if key:
+        hint = f" It is a key of the config, which --config.{key}={value} sets."
+    elif aliases.is_workdir(bare) and "--workdir" in options:
+        hint = " Did you mean --workdir?"
     else:
-        hint = _near(name, options)
+        hint = _near(name, [one for one in options if one not in ("-h", "--help")])
     return f"there is no option {name}.{hint}"
 
 
@@ -87,16 +96,11 @@ def _reason(parser: Parser, message: str) -> str:
     return message
 
 
-def _is_key(name: str) -> bool:
-    """Whether a name is that of a key of the config, or begins as one does."""
-    from kdjax.experiment import schema
-
-    return name.partition(".")[0] in schema.nested()
-
-
 def _near(word: str, names) -> str:
-    close = difflib.get_close_matches(word, list(names), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""
+    """The nearest name; dashes before it count for nothing."""
+    bare = {name.lstrip("-"): name for name in names}
+    close = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.7)
+    return f" Did you mean {bare[close[0]]}?" if close else ""
 
 
 def _start(parser: Parser) -> str:

@@ -183,7 +183,8 @@ def _check_warmup(path: str, parameters, arguments: dict, run: Mapping) -> None:
     if steps and per_epoch and warmup * per_epoch > steps:
         raise InputError(
             f"{path}.warmup_epochs is {warmup:g} and the run has {steps / per_epoch:g} "
-            "epochs; expected a warm-up that is no longer than the run."
+            "epochs; expected a warm-up that is no longer than the run: a longer run, "
+            f"or --{path}.warmup_epochs=0."
         )
 
 

@@ -208,9 +208,11 @@ def _foreign_keys(names: list[str], section: ConfigDict) -> list[str]:
 def _existing(section: ConfigDict, key: str, path: str) -> Any:
     if key not in section:
         keys = sorted(section.keys())
+        from kdjax.experiment import aliases  # no training needs it
+
         raise InputError(
             f"{path}.{key} does not exist; {path} has {', '.join(keys) or 'no keys'}."
-            + nearest(key, keys)
+            + aliases.nearest_key(path, key, section)
         )
     return section[key]
 
@@ -257,7 +259,8 @@ def _convert(old: Any, text: str, where: str) -> Any:
     takes = {bool: bool, int: int, float: int | float, ConfigDict: dict}
     fits = isinstance(value, takes.get(type(old), object))
     if not fits or (isinstance(value, bool) and type(old) in (int, float)):
-        is_section = isinstance(old, ConfigDict)
-        kind = "section, such as {'name': ...}" if is_section else type(old).__name__
+        from kdjax.experiment import aliases  # no training needs it
+
+        kind = aliases.described(where, old)
         raise InputError(f"{where} is {shown(text)}; expected {kind}.")
     return float(value) if isinstance(old, float) else value

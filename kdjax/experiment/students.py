@@ -220,7 +220,8 @@ def _check_selection(
 def _no_teacher(path: str, name: str) -> InputError:
     return InputError(
         f"{path}: {name} needs a teacher; expected config.teacher.workdir, the "
-        "--workdir of the run that trained it."
+        "--workdir of the run that trained it, teacher= in Python, or the method 'ce', "
+        "which needs none."
     )
 
 

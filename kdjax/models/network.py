@@ -74,7 +74,7 @@ def from_linen(
     >>> class Linear(nn.Module):
     ...     @nn.compact
     ...     def __call__(self, images):
-    ...         return nn.Dense(10)(images.reshape(len(images), -1))
+    ...         return nn.Dense(10)(images.reshape(images.shape[0], -1))
     >>> network = from_linen(Linear(), features={"scores": "Dense_0"})
     >>> images = jnp.ones((2, 4, 4, 1))
     >>> outputs = network.evaluate(*network.init(jax.random.key(0), images), images)

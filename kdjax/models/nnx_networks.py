@@ -50,7 +50,7 @@ def from_nnx(
     ...     def __init__(self, rngs):
     ...         self.head = nnx.Linear(16, 10, rngs=rngs)
     ...     def __call__(self, images):
-    ...         return self.head(images.reshape(len(images), -1))
+    ...         return self.head(images.reshape(images.shape[0], -1))
     >>> network = from_nnx(Linear, features={"scores": "head"})
     >>> images = jnp.ones((2, 4, 4, 1))
     >>> params, batch_stats = network.init(jax.random.key(0), images)

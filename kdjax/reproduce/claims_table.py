@@ -1,7 +1,9 @@
 """Every claim on the RESULTS.md pages in one table: paper, claim, where, whether held.
 
 The pages are made of stored results; a table with the heading "claim" has a claim and
-its verdict in each row, and stands below the command that measured it.
+its verdict in each row, and stands below the command that measured it. A paragraph of
+its section that begins with "Older settings:" names methods whose rows no present
+config gives: they are counted apart.
 """
 
 import pathlib
@@ -21,6 +23,7 @@ SUFFIX = re.compile(
 WORDS = dict.fromkeys(("clk", "same", "fine", "retraining"), "tickets")
 WORDS |= dict.fromkeys(("tau", "logit", "kd_inf"), "mse")
 VERDICTS = ("held", "held in the mean", "did not hold", "one seed")
+OLDER = "older settings"
 NOT_MEASURED = re.compile(r"^Nothing (of this )?is measured yet\.$", re.M)
 
 
@@ -33,6 +36,7 @@ class Claim(NamedTuple):
     title: str  # of the section
     page: pathlib.PurePosixPath  # from the root of the repository
     command: str
+    note: str = ""  # of the section, where the row is of older settings
 
 
 def paper(method: str) -> str:
@@ -63,10 +67,12 @@ def read(root: pathlib.Path) -> list[Claim]:
     claims = []
     for path in sorted(root.glob("configs/*/RESULTS.md")):
         page = pathlib.PurePosixPath(path.relative_to(root).as_posix())
-        title, command, inside = "", "", False
+        title, command, note, inside = "", "", "", False
         for line in path.read_text().splitlines():
             if line.startswith("#"):
-                title = line.lstrip("#").strip()
+                title, note = line.lstrip("#").strip(), ""
+            if line.lower().startswith(f"{OLDER}:"):
+                note = line
             if named := COMMAND.search(line):
                 command = named[1]
             cells = [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -76,8 +82,9 @@ def read(root: pathlib.Path) -> list[Claim]:
                 inside = True
             elif inside and not line.startswith("|---"):
                 claim, verdict = (cell.replace("\\", "") for cell in cells)
-                row = method_of(claim), claim, verdict, title, page, command
-                claims.append(Claim(*row))
+                method = method_of(claim)
+                row = method, claim, verdict, title, page, command
+                claims.append(Claim(*row, note if f"`{method}`" in note else ""))
     return claims
 
 
@@ -89,23 +96,29 @@ def tables(root: pathlib.Path) -> str:
         by_set.setdefault((name, claim.page.parent.name), []).append(claim)
         sections = by_paper.setdefault(name, {})
         sections.setdefault((_link(claim), claim.command), []).append(claim)
-    heads = ("Paper", "Study", "Claims", *VERDICTS)
+    heads = ("Paper", "Study", "Claims", *VERDICTS, OLDER)
     rows = [(*key, len(held), *_counts(held)) for key, held in by_set.items()]
     text = [_table(heads, rows)]
     for name, sections in by_paper.items():
         text.append(f"## {name.partition(', [')[0]}")
         for (link, command), claims in sections.items():
-            cells = [map(pages.plain, (c.claim, c.verdict)) for c in claims]
+            cells = [map(pages.plain, (c.claim, _shown(c))) for c in claims]
             head = ("Claim (mean difference)", "Here")
-            text += [f"{link}, `{command}`:", _table(head, cells)]
+            notes = dict.fromkeys(claim.note for claim in claims if claim.note)
+            text += [f"{link}, `{command}`:", *notes, _table(head, cells)]
     lines = [f"- {line}" for line in _not_measured(root)]
     return "\n\n".join([*text, "## Not measured yet", "\n".join(lines)]) + "\n"
 
 
 def _counts(rows: list[Claim]) -> list[int]:
-    """How many have each verdict; "held" alone is not "held in the mean"."""
-    firsts = [row.verdict.partition(",")[0].partition(" throughout")[0] for row in rows]
-    return [firsts.count(verdict) for verdict in VERDICTS]
+    """How many have each verdict, and are older; "held" is not "held in the mean"."""
+    now = [row.verdict for row in rows if not row.note]
+    firsts = [one.partition(",")[0].partition(" throughout")[0] for one in now]
+    return [*map(firsts.count, VERDICTS), len(rows) - len(now)]
+
+
+def _shown(claim: Claim) -> str:
+    return claim.verdict + f" ({OLDER})" * bool(claim.note)
 
 
 def _link(claim: Claim) -> str:

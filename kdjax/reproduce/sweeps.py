@@ -27,7 +27,7 @@ def run(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> No
 
     `data` are options of every command, `words` further ones of every sweep.
     """
-    say("\n".join(expected(study)), sys.stderr)
+    say("\n".join(expected(study, words)), sys.stderr)
     for command in commands(study, runs, [*data, *words]):
         _call(command)
     for command in analyses(runs, data):
@@ -51,20 +51,28 @@ def plan(study: str, runs: pathlib.Path, data: list[str], words: list[str]) -> s
         f"# then, with DIR={runs}/temperatures/programs, for each NAME in it:",
         f"# {_typed([*analyse, *data])}",
         f"# and then {page} says which claims held",
-        *(f"# {line}" for line in expected(study)),
+        *(f"# {line}" for line in expected(study, words)),
     ]
     return "\n".join(lines)
 
 
-def expected(study: str) -> list[str]:
-    """What the whole study takes, with its configs as they are, in four lines."""
+def expected(study: str, words: list[str]) -> list[str]:
+    """What the whole study takes, in four lines; on CIFAR-100 with configs as they are.
+
+    `words` are those of `run`.
+    """
     networks = {sweep: 3 * students for sweep, students in _students().items()}
     networks["detectors"] *= len(NOISE_RATES)
     what = f"{len(networks)} sweeps, {sum(networks.values())} networks"
     if study == "cifar100_claims":
         return estimates.lines(_parts(), what)
+    # Only here: the studies of other commands do without ml_collections.
+    from kdjax.experiment.overrides import split_overrides
+
+    given = [text.partition("=") for text in split_overrides(words)[1]]
+    epochs = {key: value for key, _, value in given}.get("total_epochs", "6")
     return [
-        f"{what}, each on the 10,000 embedded images for 6 epochs",
+        f"{what}, each on the 10,000 embedded images for {epochs} epochs",
         "2 cores of an AMD EPYC: 77 minutes measured, with --config.total_epochs=4 "
         "(configs/fashion_mnist/RESULTS.md)",
         "one H200, a v5e-8: not measured",

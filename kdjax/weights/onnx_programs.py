@@ -67,7 +67,7 @@ def build(
             f"--format=onnx: this network cannot be written as ONNX, by jax2onnx and "
             f"for any batch size: {type(error).__name__}: {text}. Expected a network "
             "without such operations, whose shapes may depend on images.shape[0] and "
-            "not on len(images); or --format=stablehlo or safetensors."
+            "not on len(images); or --format=safetensors."
         ) from error
     for key, value in (metadata or {}).items():
         model.metadata_props.add(key=key, value=value)

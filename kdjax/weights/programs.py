@@ -16,6 +16,7 @@ from kdjax.contracts import InputError
 from kdjax.models.network import Network
 from kdjax.paths.files import text_of
 from kdjax.types import PyTree
+from kdjax.user_code import place_of
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
@@ -46,8 +47,24 @@ def build(
     (batch,) = export.symbolic_shape("batch")
     dtype = jnp.uint8 if normalise else jnp.float32
     images = jax.ShapeDtypeStruct((batch, *image_shape), dtype)
-    exported = export.export(jax.jit(answer), platforms=PLATFORMS)(images)
+    try:
+        exported = export.export(jax.jit(answer), platforms=PLATFORMS)(images)
+    except Exception as error:
+        if not _is_of_any_batch(error):
+            raise
+        where = f"{place}: " if (place := place_of(error)) else ""
+        raise InputError(
+            "--format=stablehlo: this network cannot be written for any batch size: "
+            f"{where}{text_of(error)}. Expected a network whose shapes may depend on "
+            "images.shape[0] and not on len(images); or --format=safetensors."
+        ) from error
     return exported.serialize()
+
+
+def _is_of_any_batch(error: Exception) -> bool:
+    """Whether JAX complains that the batch has no size yet."""
+    is_size = isinstance(error, TypeError) and "_DimExpr" in str(error)
+    return is_size or isinstance(error, jax.errors.InconclusiveDimensionOperation)
 
 
 def call(program: bytes, images: np.ndarray) -> np.ndarray:

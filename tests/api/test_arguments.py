@@ -38,6 +38,20 @@ def test_a_signature_lists_every_setting(function):
 def test_another_keyword_is_refused_with_the_nearest():
     with pytest.raises(TypeError, match=r"train\(\): .*'epoch'.* Did you mean epochs"):
         kdjax.train("resnet8", DATA, workdir="w", epoch=1)
+    given = {"workdir": "w", "epochs": 1}
+    for word, meant in (
+        ("lr", "Did you mean learning_rate?"),
+        ("temperature", 'Did you mean method={"name": ..., "temperature": ...}?'),
+        ("weight_decay", 'Did you mean config={"optimizer.weight_decay": ...}?'),
+        ("optimizer", 'Did you mean config={"optimizer.name": ...}?'),
+        ("total_steps", 'Did you mean config={"total_steps": ...}?'),
+        ("student", "Did you mean network?"),
+        ("teacher", "kdjax.distill takes a teacher."),
+        ("workdri", "Did you mean workdir?"),
+        ("output_dir", "Did you mean workdir?"),
+    ):
+        with pytest.raises(TypeError, match=f"'{word}'\\. {re.escape(meant)}$"):
+            kdjax.train("resnet8", DATA, **given, **{word: 3})
     with pytest.raises(TypeError, match=r"distill\(\): missing.*'epochs'"):
         kdjax.distill("resnet8", None, DATA, workdir="w")
 
@@ -135,6 +149,12 @@ def test_errors_of_a_run_name_arguments(run, tmp_path):
         kdjax.distill(Pixels, missing, DATA, workdir=tmp_path / "s", epochs=1)
     with pytest.raises(InputError, match="expected the workdir of .*Did you mean .*/t"):
         kdjax.load(missing)
+
+
+@pytest.mark.errors
+def test_without_a_teacher_it_says_what_to_give(tmp_path):
+    with pytest.raises(InputError, match="kd needs a teacher.* teacher= in.*'ce'"):
+        kdjax.distill(Pixels, None, DATA, workdir=tmp_path / "w", epochs=1)
 
 
 def test_a_changed_key_is_allowed(run):

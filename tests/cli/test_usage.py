@@ -148,6 +148,7 @@ CONFIG = f"--config={ROOT}/configs/fashion_mnist/teacher.py"
             "there is no option --wrokdir. Did you mean --workdir?",
         ),
         (["evaluate", "--workdir=x", "--chekpoint=1"], "Did you mean --checkpoint?"),
+        (["evaluate", "--output-dir=x"], "--output-dir. Did you mean --workdir?"),
         (["evaluate", "--workdir=x", "y"], "'y' is no option; expected --NAME=VALUE"),
         (
             ["evaluate", "--workdir=x", "--devices=two"],
@@ -158,18 +159,49 @@ CONFIG = f"--config={ROOT}/configs/fashion_mnist/teacher.py"
             "one of auto, resident, streamed. Did you mean streamed?",
         ),
         (["evaluate", "--workdir"], "--workdir has no value; expected --workdir=VALUE"),
-        (
-            ["train", CONFIG, "--workdir=w", "--batch_size=3"],
-            "there is no option --batch_size. Keys of the config are set so: "
-            "--config.batch_size=3",
+        *(
+            (
+                ["train", CONFIG, "--workdir=w", *word.split()],
+                f"option {re.split('[= ]', word)[0]}. It is a key of the config, which "
+                f"--config.{key} sets. python",
+            )
+            for word, key in (
+                ("--epochs=3", "total_epochs=3"),
+                ("--steps=3", "total_steps=3"),
+                ("--lr=0.1", "schedule.learning_rate=0.1"),
+                ("--batch-size=64", "batch_size=64"),
+                ("--temperature=4", "method.temperature=4"),
+                ("--alpha", "method.alpha=VALUE"),
+                ("--alpha 0.5", "method.alpha=0.5"),
+                ("--model=a", "model.name=a"),
+                ("--method=kd", "method.name=kd"),
+                ("--teacher=runs/t", "teacher.workdir=runs/t"),
+                ("--optimizer.head_rate=3", "optimizer.head_rate=3"),
+            )
         ),
-        (
-            ["train", CONFIG, "--workdir=w", "--optimizer.head_rate=3"],
-            "are set so: --config.optimizer.head_rate=3",
+        *(
+            (["train", CONFIG, "--workdir=w", word], f"is no option {word}. python")
+            for word in ("--hepl", "--preset")
         ),
         (
             ["train", CONFIG, "--workdir=w", "--config.batch-size=3"],
             "Did you mean batch_size?",
+        ),
+        (
+            ["train", CONFIG, "--workdir=w", "--config.lr=3"],
+            "Did you mean schedule.learning_rate?",
+        ),
+        (
+            ["train", CONFIG, "--workdir=w", "--config.method=kd"],
+            "config.method is 'kd'; expected a section: set config.method.name.",
+        ),
+        (
+            ["train", CONFIG, "--workdir=w", "--config.teacher=runs/t"],
+            "expected a section: set config.teacher.workdir.",
+        ),
+        (
+            ["train", CONFIG, "--workdir=w", "--config.guards=3"],
+            "a section: its keys are loss_spike, max_skipped_share.",
         ),
         (["reproduce", "cifar10"], "Did you mean cifar100?"),
         (

@@ -53,7 +53,10 @@ def test_a_weight_is_of_the_rules_unless_they_take_one():
 def test_a_warm_up_ends_within_the_run():
     """Also where the method's own default is meant for 240 epochs."""
     run = {"steps_per_epoch": 10.0, "total_steps": 60}
-    with pytest.raises(InputError, match="warmup_epochs is 20 and the run has 6 epo"):
+    message = "warmup_epochs is 20 and the run has 6 .*--config.method.warmup_epochs=0"
+    with pytest.raises(InputError, match=message):
         build_method("config.method", {"name": "dkd"}, **run)
+    none = {"name": "dkd", "warmup_epochs": 0.0}
+    assert build_method("config.method", none, **run).supervisor
     short = {"name": "dkd", "warmup_epochs": 2.0}
     assert build_method("config.method", short, **run).supervisor

@@ -38,9 +38,9 @@ def test_claims_are_counted_by_paper_with_their_section_and_command(tmp_path):
     text = claims_table.tables(tmp_path)
     summary = text.split("###")[0].splitlines()
     counts = {line.split(",")[0]: line.split(" | ")[2:] for line in summary if line}
-    assert counts["| Kim et al."] == ["2", "1", "0", "1", "0 |"]
-    assert counts["| Zhao et al."] == ["1", "0", "0", "1", "0 |"]
-    assert counts["| Lan et al."] == ["2", "0", "1", "0", "1 |"]
+    assert counts["| Kim et al."] == ["2", "1", "0", "1", "0", "0 |"]
+    assert counts["| Zhao et al."] == ["1", "0", "0", "1", "0", "0 |"]
+    assert counts["| Lan et al."] == ["2", "0", "1", "0", "1", "0 |"]
     link = "[own: First](../configs/own/RESULTS.md#"
     assert (
         link + "first-python--m-kdjax-reproduce-one---seeds1), `python -m kdjax" in text
@@ -48,6 +48,33 @@ def test_claims_are_counted_by_paper_with_their_section_and_command(tmp_path):
     assert "| dkd beats kd (-1.00) | did not hold, 0 of 3 seeds |" in text
     assert "claimed" not in text
     assert "- [own](../configs/own/RESULTS.md): Second (`python -m" in text
+
+
+def test_rows_of_older_settings_are_marked_and_counted_apart(tmp_path):
+    """Of the methods that the note names, in its section alone."""
+    (tmp_path / "configs" / "own").mkdir(parents=True)
+    note = "Older settings: `lr_mse` had another lambda1."
+    head, rest = PAGE.split("| student |")
+    page = f"{head}{note}\n\n| student |{rest}"
+    later = "## Third (`python -m kdjax reproduce three`)\n\n| claim | here |\n"
+    later += "|---|---|\n| lr_mse beats kd (+2.00) | held |\n"
+    (tmp_path / "configs" / "own" / "RESULTS.md").write_text(f"{page}\n{later}")
+    text = claims_table.tables(tmp_path)
+    assert "kdjax reproduce one --seeds=1`:\n\n" + note in text
+    assert "kd (+0.10) | held in the mean, 2 of 3 seeds (older settings) |" in text
+    assert "| lr_kl_wrong beats kd (+0.10) | one seed, larger |" in text
+    assert "| lr_mse beats kd (+2.00) | held |" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("| Lan et al."))
+    assert row.endswith("| own | 3 | 1 | 0 | 0 | 1 | 1 |")
+    assert text.count(note) == 1
+
+
+def test_older_rows_of_the_committed_pages_are_marked():
+    """What configs/fashion_mnist/RESULTS.md says of the first table of Lan et al."""
+    older = [claim for claim in claims_table.read(ROOT) if claim.note]
+    assert {claim.method for claim in older} == {"lr_mse", "ds", "lr_ds"}
+    assert {claim.title.partition(",")[0] for claim in older} == {"Logits adjustment"}
+    assert len(older) == 8
 
 
 @pytest.mark.parametrize(

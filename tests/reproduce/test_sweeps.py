@@ -71,6 +71,15 @@ def test_a_study_runs_writes_its_page_and_does_nothing_twice(tmp_path, monkeypat
     assert "`python -m kdjax reproduce fashion_mnist --devices=2`" in page
 
 
+@pytest.mark.parametrize(
+    "words, epochs",
+    [([], 6), (["--config.total_epochs=4"], 4), (["--config.total_epochs", "2"], 2)],
+)
+def test_a_plan_says_how_long_it_trains(words, epochs, capsys):
+    assert reproduce.main(["fashion_mnist", "--plan", *words]) == 0
+    assert f"embedded images for {epochs} epochs" in capsys.readouterr().out
+
+
 def test_distances_of_an_earlier_training_are_measured_again(tmp_path):
     summary = tmp_path / "temperatures" / "programs" / "program0" / "summary.json"
     analysis = tmp_path / "analysis" / "program0" / "analysis.json"

@@ -12,8 +12,9 @@ from kdjax.cli import export, import_
 from kdjax.contracts import InputError
 from kdjax.data.load import load_split
 from kdjax.distributed import devices
-from kdjax.models import create
+from kdjax.models import Network, create
 from kdjax.runner import run
+from kdjax.types import Outputs
 from kdjax.weights import programs, safetensors, trees
 from tests.experiment import configs
 from tests.weights import numpy_resnet
@@ -77,6 +78,22 @@ def test_a_program_is_traced_for_any_batch_of_a_large_network():
     program = jax.export.deserialize(programs.build(network, zeros, (32, 32, 3)))
     assert str(program.in_avals[0].shape) == "(batch, 32, 32, 3)"
     assert program.out_avals[0].shape[1:] == (10,)
+
+
+@pytest.mark.parametrize("shape", [lambda images: (len(images), -1), lambda _: (-1, 7)])
+def test_a_program_of_one_batch_size_is_refused(shape):
+    """With the line of the network's own code; another error of it stays as it is."""
+    pytest.importorskip("flatbuffers")
+
+    def evaluate(params, stats, images):
+        return Outputs(images.reshape(shape(images)), {})
+
+    with pytest.raises(InputError, match="not on len.*or --format=saf") as error:
+        programs.build(Network(None, None, evaluate), ({}, {}), (8, 8, 1))
+    assert f"{__file__}:" in str(error.value) and "\n" not in str(error.value)
+    network = Network(None, None, lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        programs.build(network, ({}, {}), (8, 8, 1))
 
 
 @pytest.mark.parametrize("spoilt", [1e-2, np.nan])
