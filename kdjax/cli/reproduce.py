@@ -18,6 +18,7 @@ flax, optax, orbax-checkpoint and numpy.
 """
 
 import argparse
+import functools
 import math
 import pathlib
 import sys
@@ -89,33 +90,47 @@ def _train(options: argparse.Namespace, root: pathlib.Path) -> int:
     results = _results(options, root)
     # Only here: they bring JAX and all of a training.
     from kdjax.reproduce import records, run
-    from kdjax.reproduce.teacher_file import export_teacher
     from kdjax.weights import safetensors
 
     if study == small.NAME:
         safetensors.check_installed(f"reproduce {study}, which exports its teacher")
-
-    def export(one: plans.Run) -> None:
-        """At once: students take hours more."""
-        if study == small.NAME and one.name == small.TEACHER:
-            export_teacher(one.config, root / one.name, results)
-
     if not options.report:
         alone.check_alone(f"reproduce {study}")
         sliced = options.once and options.minutes == math.inf
         minutes = SLICE if sliced else options.minutes
         command = records.command(study, settings)
-
-        def record(one: plans.Run, directory: pathlib.Path) -> None:
-            records.add(study, command, results, write, one, directory)
-            export(one)
-
+        record = functools.partial(_record, study, command, results, write)
         say("\n".join(expected), sys.stderr)
         records.check_free(study, runs, root, results, settings.dtype)
         run.run(runs, root, minutes, record, options.devices)
     say(f"wrote {write(study, results)}")
-    export(runs[0])
+    _export(study, runs[0], root / runs[0].name, results)
     return 0
+
+
+def _record(
+    study: str,
+    command: str,
+    results: pathlib.Path,
+    write: Callable,
+    one: plans.Run,
+    directory: pathlib.Path,
+) -> None:
+    """Records a run that is finished; a study's teacher is exported at once."""
+    from kdjax.reproduce import records
+
+    records.add(study, command, results, write, one, directory)
+    _export(study, one, directory, results)
+
+
+def _export(
+    study: str, one: plans.Run, directory: pathlib.Path, results: pathlib.Path
+) -> None:
+    """The teacher of the small study as safetensors, for others to use."""
+    if study == small.NAME and one.name == small.TEACHER:
+        from kdjax.reproduce.teacher_file import export_teacher
+
+        export_teacher(one.config, directory, results)
 
 
 def _planned(
