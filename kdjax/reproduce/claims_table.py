@@ -24,7 +24,7 @@ WORDS = dict.fromkeys(("clk", "same", "fine", "retraining"), "tickets")
 WORDS |= dict.fromkeys(("tau", "logit", "kd_inf"), "mse")
 VERDICTS = ("held", "held in the mean", "did not hold", "one seed")
 OLDER = "older settings"
-NOT_MEASURED = re.compile(r"^Nothing (of this )?is measured yet\.$", re.M)
+NOT_MEASURED = re.compile(r"^(Nothing( of this)?|No student) is measured yet\.$", re.M)
 
 
 class Claim(NamedTuple):

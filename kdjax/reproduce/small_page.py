@@ -59,6 +59,8 @@ def section(records: list[dict], figures: str = "") -> str:
     text = [head, _teachers(records)]
     if clean:
         text += [pages.table(COLUMNS, _rows(clean, distance))]
+    elif records:
+        text += ["No student is measured yet."]
     text += [_claims(clean_claims(clean, distance))]
     if noisy:
         title = "### Under 40 % symmetric label noise\n\nThe teacher of `kd` and "

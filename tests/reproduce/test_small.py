@@ -16,6 +16,7 @@ from kdjax.experiment.schema import plain
 from kdjax.reproduce import records as recording
 from kdjax.reproduce import run as trainings
 from kdjax.reproduce import small, small_page, teacher_file
+from kdjax.reproduce.claims_table import NOT_MEASURED
 from kdjax.reproduce.plans import Settings
 from kdjax.runner import run
 from tests.reproduce import stored as records
@@ -231,7 +232,15 @@ def test_claims_on_distances_need_all_temperatures():
 
 
 def test_without_records_nothing_is_measured(tmp_path):
-    assert "Nothing is measured yet." in small_page.section([])
+    text = small_page.section([])
+    assert "Nothing is measured yet." in text and NOT_MEASURED.search(text)
+    text = small_page.section([record(small.TEACHER, 0, {"ce": 60.0})])
+    assert "60.00 % of the test images" in text and NOT_MEASURED.search(text)
+    both = [
+        record(small.TEACHER, 0, {"ce": 60.0}),
+        record("labels-seed0", 0, {"kd": 5.0}),
+    ]
+    assert not NOT_MEASURED.search(small_page.section(both))
 
 
 def test_the_protocol_is_one_that_the_teacher_of_the_first_study_had():
