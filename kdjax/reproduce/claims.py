@@ -126,7 +126,7 @@ def _temperatures(runs: pathlib.Path) -> str:
         ("the logit distance is least for MSE", is_least(distances["mse"], others)),
         *_against(top1, "ce", ("kd_tau20", "kd_inf", "mse"), "plain cross entropy"),
     ]
-    columns = ("student", "test top-1 %", "median logit distance")
+    columns = ("student", "test top-1 %", "median logit distance, training images")
     title = "KL versus MSE: temperatures at alpha 1"
     return _section(title, "", columns, rows, claims)
 
@@ -204,9 +204,10 @@ def _corrections(runs: pathlib.Path) -> str:
         "Logits adjustment, dynamic temperature, label revision, data selection",
         "`kd` has the temperature of the others and sees no label, nor do those "
         "that adjust logits or temperatures (ka, dtd). Those that revise labels or "
-        "select data (lr, ds) see labels too: the share of `lr_kl` is 0.1, as that "
-        "of `kd_labels`; `lr_mse` has them where the teacher is right, `ds` and "
-        "`lr_ds` on samples that are not selected for the teacher.",
+        "select data (lr, ds) see labels too: `lr_kl` has a tenth, as `kd_labels`, "
+        "and a fifth or more of the label in each target as well; `lr_mse` has them "
+        "where the teacher is right, `ds` and `lr_ds` on samples that are not "
+        "selected for the teacher.",
         ("student", "test top-1 %"),
         _rows(top1),
         claims,

@@ -23,7 +23,9 @@ SUFFIX = re.compile(
 WORDS = dict.fromkeys(("clk", "same", "fine", "retraining"), "tickets")
 WORDS |= dict.fromkeys(("tau", "logit", "kd_inf"), "mse")
 VERDICTS = ("held", "held in the mean", "did not hold", "one seed")
-OLDER = "older settings"
+OLDER, OWN = "older settings", "own checks"
+# Variants and comparisons that no paper claims anything of.
+OF_OURS = re.compile(r"lr_mse_strong|lr_kl_wrong|ka_lsr_tau1|dtd_la_small|keep-all")
 NOT_MEASURED = re.compile(r"^(Nothing( of this)?|No student) is measured yet\.$", re.M)
 
 
@@ -37,6 +39,10 @@ class Claim(NamedTuple):
     page: pathlib.PurePosixPath  # from the root of the repository
     command: str
     note: str = ""  # of the section, where the row is of older settings
+
+    @property
+    def is_own(self) -> bool:
+        return bool(OF_OURS.search(self.claim))
 
 
 def paper(method: str) -> str:
@@ -96,7 +102,7 @@ def tables(root: pathlib.Path) -> str:
         by_set.setdefault((name, claim.page.parent.name), []).append(claim)
         sections = by_paper.setdefault(name, {})
         sections.setdefault((_link(claim), claim.command), []).append(claim)
-    heads = ("Paper", "Study", "Claims", *VERDICTS, OLDER)
+    heads = ("Paper", "Study", "Claims", *VERDICTS, OLDER, OWN)
     rows = [(*key, len(held), *_counts(held)) for key, held in by_set.items()]
     text = [_table(heads, rows)]
     for name, sections in by_paper.items():
@@ -111,14 +117,19 @@ def tables(root: pathlib.Path) -> str:
 
 
 def _counts(rows: list[Claim]) -> list[int]:
-    """How many have each verdict, and are older; "held" is not "held in the mean"."""
-    now = [row.verdict for row in rows if not row.note]
+    """How many have each verdict, are older, and are checks of our own.
+
+    "held" is not "held in the mean".
+    """
+    now = [row.verdict for row in rows if not (row.note or row.is_own)]
     firsts = [one.partition(",")[0].partition(" throughout")[0] for one in now]
-    return [*map(firsts.count, VERDICTS), len(rows) - len(now)]
+    own = sum(row.is_own and not row.note for row in rows)
+    return [*map(firsts.count, VERDICTS), len(rows) - len(now) - own, own]
 
 
 def _shown(claim: Claim) -> str:
-    return claim.verdict + f" ({OLDER})" * bool(claim.note)
+    own = " (own check)" * claim.is_own
+    return claim.verdict + f" ({OLDER})" * bool(claim.note) + own
 
 
 def _link(claim: Claim) -> str:

@@ -231,6 +231,12 @@ def test_claims_on_distances_need_all_temperatures():
         assert claims == [falls, (least, verdict)]
 
 
+def test_methods_of_the_field_are_compared_with_kd_that_has_labels_as_they_have():
+    top1 = {name: {0: 50.0, 1: 51.0} for name in ("kd", "kd_labels", "dkd", "ka_ps")}
+    pairs = [text.partition(" (")[0] for text, _ in small_page.clean_claims(top1, {})]
+    assert pairs == ["ka_ps beats kd", "dkd beats kd_labels"]
+
+
 def test_without_records_nothing_is_measured(tmp_path):
     text = small_page.section([])
     assert "Nothing is measured yet." in text and NOT_MEASURED.search(text)
