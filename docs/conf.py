@@ -19,8 +19,8 @@ extensions += ["plain_docstrings", "source_pages"]
 
 root_doc = "docs/index"
 include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md"]
-include_patterns += ["docs/api/*.rst", "configs/*/*.md", "launch/*.md"]
-include_patterns += ["benchmarks/*.md"]
+include_patterns += ["docs/api/*.rst", "configs/*/*.md", "configs/*/results/*.md"]
+include_patterns += ["launch/*.md", "benchmarks/*.md"]
 exclude_patterns = [
     "docs/contents.md",
     ".*",
