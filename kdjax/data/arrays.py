@@ -102,12 +102,21 @@ def _images_and_labels(where: str, data: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(data, tuple) or len(data) != 2:
         return _collected(where, data)
     images, labels = data
-    if isinstance(images, list) and any(map(is_pillow, images)):
+    if isinstance(images, list) and (_is_ragged(images) or any(map(is_pillow, images))):
         unlabelled = [(image, 0) for image in images]
         return _collected(where, unlabelled)[0], np.asarray(labels)
-    if np.ndim(images) in (3, 4):
+    if not _is_ragged(images) and np.ndim(images) in (3, 4):
         return np.asarray(images), np.asarray(labels)
     return _collected(where, data)
+
+
+def _is_ragged(images: Any) -> bool:
+    """Whether NumPy finds no common shape: images of several sizes, or a sample."""
+    try:
+        np.ndim(images)
+    except ValueError:
+        return True
+    return False
 
 
 def _within_bytes(images: np.ndarray) -> bool:

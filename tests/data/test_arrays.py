@@ -77,3 +77,20 @@ def test_channels_first_are_refused(shape):
     for train in ((images, labels), items):
         with pytest.raises(DataError, match="with channels first; expected .n, height"):
             splits_of({"train": train})
+
+
+@pytest.mark.errors
+def test_arrays_of_several_sizes_are_named_as_images_of_pillow_are():
+    sizes = [(8, 8, 3), (9, 8, 3), (8, 8, 3)]
+    images = [np.zeros(size, np.uint8) for size in sizes]
+    message = r"\[1\]: the image has shape \(9, 8, 3\).*the first one \(8, 8, 3\)"
+    with pytest.raises(DataError, match=message):
+        splits_of({"train": (images, np.arange(3) % 2)})
+
+
+def test_a_pair_of_samples_is_two_samples():
+    """And not images and labels, which are a tuple of two as well."""
+    image = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
+    split = splits_of({"train": ((image, 0), (255 - image, 1))})["train"]
+    np.testing.assert_array_equal(split.image, [image, 255 - image])
+    assert split.label.tolist() == [0, 1]
