@@ -279,7 +279,7 @@ def before_exit(word: Callable[[int, str], None]) -> None:
 
 
 def leave() -> None:
-    """Ends the process, and no thread of it, where others await no last word of it."""
+    """Ends a process that a signal has ended, unless others wait for its word."""
     if _watch and _watch.ending() and not _watch.last_words:
         _watch.printed.wait(GRACE)  # the line, which another thread prints
         sys.stdout.flush()

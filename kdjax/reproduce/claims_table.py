@@ -3,7 +3,7 @@
 The pages are made of stored results; a table with the heading "claim" has a claim and
 its verdict in each row, and stands below the command that measured it. A paragraph of
 its section that begins with "Older settings:" names methods whose rows no present
-config gives: they are counted apart.
+config gives: they are counted separately.
 """
 
 import pathlib
